@@ -1,0 +1,45 @@
+"""Errors that a user may see: one sentence, and a kind by which a page can say it in another language."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class UserError(Exception):
+    """Something that the user can mend. `str()` is the English sentence.
+
+    Args:
+        kind: stable name of what happened, for instance "photo_too_large".
+        message: English template that says what happened, what is allowed and what to do next.
+        details: values for the template; a translation of `kind` takes the same names.
+    """
+
+    def __init__(self, kind: str, message: str, **details: object) -> None:
+        super().__init__(message.format(**details))
+        self.kind = kind
+        self.details = details
+
+
+class PhotoError(UserError):
+    """A photo that cannot be shown."""
+
+
+class WeightsError(UserError):
+    """Weights that cannot be had or do not fit."""
+
+
+class DeviceError(UserError):
+    """A device that does not exist."""
+
+
+class ChoiceError(UserError, ValueError):
+    """A value that is not among those allowed."""
+
+    def __init__(self, what: str, value: object, allowed: Sequence[str]) -> None:
+        super().__init__(
+            "choice",
+            "{what} is {value}; it must be one of: {allowed}.",
+            what=what,
+            value=repr(value),
+            allowed=", ".join(allowed),
+        )

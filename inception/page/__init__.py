@@ -1,0 +1,1 @@
+"""The Gradio page. It wires components to functions and says things in two languages; it computes nothing."""

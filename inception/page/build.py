@@ -1,0 +1,210 @@
+"""The page's components, and which function answers which event."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ..errors import UserError
+from ..model import BLOCKS
+from ..pictures import VIEWS, Picture
+from ..render import COLOURS, SCALES
+from .api import add_endpoints
+from .handlers import Handlers, alert
+from .panels import header_html, message_html
+from .photo_input import PhotoInput
+from .studio import Studio
+from .text import LANGUAGES, language_of, say
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+STYLE = Path(__file__).with_name("style.css")
+SYSTEM_FONTS = (
+    "system-ui",
+    "-apple-system",
+    "Segoe UI",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "Noto Sans CJK SC",
+    "sans-serif",
+)
+UPLOAD_CHECK_SECONDS, UPLOAD_KEEP_SECONDS = 600, 3600
+
+
+def build(studio: Studio) -> gr.Blocks:
+    """The whole page; `launch_options` says how to launch it."""
+    handlers = Handlers(studio)
+    words = wording(studio, "en")
+    with gr.Blocks(
+        title=say("en", "title"), analytics_enabled=False, delete_cache=(UPLOAD_CHECK_SECONDS, UPLOAD_KEEP_SECONDS)
+    ) as page:
+        look = gr.State(None, time_to_live=UPLOAD_KEEP_SECONDS)
+        with gr.Row(elem_id="il-top"):
+            header = gr.HTML(elem_id="il-header", scale=4, **words["header"])
+            language = gr.Radio(value="en", elem_id="il-language", scale=1, min_width=200, **words["language"])
+        notice = gr.HTML(elem_id="il-notice", **words["notice"])
+        with gr.Row():
+            with gr.Column():
+                photo = PhotoInput(
+                    sources=["upload", "webcam", "clipboard"],
+                    height=340,
+                    buttons=["fullscreen"],
+                    elem_id="il-photo",
+                    **words["photo"],
+                )
+                examples = gr.Examples(
+                    [[str(path)] for path in example_photos()],
+                    [photo],
+                    elem_id="il-examples",
+                    api_visibility="private",
+                    **words["examples"],
+                ).dataset
+            with gr.Column():
+                with gr.Row():
+                    model = gr.Dropdown(value=studio.models[0], elem_id="il-model", min_width=260, **words["model"])
+                    top_k = gr.Slider(1, 10, value=5, step=1, elem_id="il-top-k", min_width=160, **words["top_k"])
+                alarm = gr.HTML(elem_id="il-alarm")
+                answer = gr.Label(elem_id="il-answer", **words["answer"])
+                seen = gr.HTML(elem_id="il-seen")
+        block = gr.Radio(list(BLOCKS), value="3a", elem_id="il-block", **words["block"])
+        with gr.Row():
+            view = gr.Radio(value=VIEWS[0], elem_id="il-view", min_width=300, scale=5, **words["view"])
+            scale = gr.Radio(value=SCALES[0], elem_id="il-scale", min_width=300, scale=6, **words["scale"])
+            colours = gr.Dropdown(
+                list(COLOURS), value=COLOURS[0], elem_id="il-colours", min_width=140, scale=2, **words["colours"]
+            )
+        panels = gr.HTML(message_html(say("en", "waiting")), elem_id="il-panels")
+        with gr.Accordion(open=False, elem_id="il-about", **words["about"]) as about:
+            provenance = gr.HTML(handlers.about(studio.models[0], "en"))
+
+        worded = {
+            "header": header,
+            "language": language,
+            "notice": notice,
+            "photo": photo,
+            "examples": examples,
+            "model": model,
+            "top_k": top_k,
+            "answer": answer,
+            "block": block,
+            "view": view,
+            "scale": scale,
+            "colours": colours,
+            "about": about,
+        }
+        picture = {block, view, scale, colours}
+
+        def picture_of(data: dict[Any, Any]) -> Picture:
+            return Picture(data[block], data[view], data[scale], data[colours])
+
+        def on_photo(data: dict[Any, Any]) -> dict[Any, Any]:
+            shown = handlers.answer(data[photo], data[model], data[top_k], picture_of(data), data[language])
+            return {look: shown.look, answer: shown.answer, seen: shown.seen, panels: shown.block, alarm: shown.alarm}
+
+        def on_model(data: dict[Any, Any]) -> dict[Any, Any]:
+            try:
+                studio.pretrained(data[model])
+            except UserError as error:
+                # What is on the page stays, and the choice goes back to the network that made it.
+                before = data[look].model if data[look] else studio.models[0]
+                return {alarm: alert(error, data[language]), model: before}
+            return {**on_photo(data), provenance: handlers.about(data[model], data[language])}
+
+        def on_picture(data: dict[Any, Any]) -> str:
+            return handlers.block(data[look], picture_of(data), data[language])
+
+        def on_top_k(data: dict[Any, Any]) -> dict[str, float] | None:
+            return handlers.top(data[look], data[top_k])
+
+        def on_language(data: dict[Any, Any]) -> dict[Any, Any]:
+            chosen = data[language]
+            return {
+                **{worded[name]: gr.update(**words) for name, words in wording(studio, chosen).items()},
+                provenance: handlers.about(data[model], chosen),
+                seen: handlers.seen(data[look], chosen),
+                panels: handlers.block(data[look], picture_of(data), chosen),
+                alarm: "",
+            }
+
+        def on_load(request: gr.Request) -> str:
+            return language_of(request.headers.get("accept-language", ""))
+
+        private: dict[str, Any] = {"api_visibility": "private", "trigger_mode": "always_last"}
+        everything = {look, photo, model, top_k, language, *picture}
+        results = [look, answer, seen, panels, alarm]
+        photo.change(on_photo, everything, results, show_progress="minimal", **private)
+        # `input` and not `change`: going back to the network before is no choice of the visitor's.
+        model.input(on_model, everything, [*results, provenance, model], show_progress="minimal", **private)
+        for choice in picture:
+            choice.change(on_picture, {look, language, *picture}, panels, show_progress="hidden", **private)
+        top_k.change(on_top_k, {look, top_k}, answer, show_progress="hidden", **private)
+        language.change(
+            on_language,
+            {look, model, language, *picture},
+            [*worded.values(), provenance, seen, panels, alarm],
+            show_progress="hidden",
+            **private,
+        )
+        page.load(on_load, None, language, show_progress="hidden", api_visibility="private")
+        add_endpoints(studio, photo, model, top_k, block, view, scale, colours)
+    return page
+
+
+def wording(studio: Studio, language: str) -> dict[str, dict[str, Any]]:
+    """What each component says in a language, as its constructor and `gr.update` take it."""
+
+    def choices(kind: str, values: tuple[str, ...]) -> list[tuple[str, str]]:
+        return [(say(language, f"{kind}_{value}"), value) for value in values]
+
+    handlers = Handlers(studio)
+    return {
+        "header": {"value": header_html(language)},
+        "language": {
+            "label": say(language, "language"),
+            "choices": [(name, code) for code, name in LANGUAGES.items()],
+        },
+        "notice": {"value": handlers.device_notice(language)},
+        "photo": {"label": say(language, "photo"), "placeholder": say(language, "photo_hint")},
+        "examples": {"label": say(language, "examples")},
+        "model": {
+            "label": say(language, "model"),
+            "info": say(language, "model_info"),
+            "choices": handlers.model_choices(language),
+        },
+        "top_k": {"label": say(language, "top_k")},
+        "answer": {"label": say(language, "answer")},
+        "block": {"label": say(language, "block"), "info": say(language, "block_info")},
+        "view": {"label": say(language, "view"), "choices": choices("view", VIEWS)},
+        "scale": {"label": say(language, "scale"), "choices": choices("scale", SCALES)},
+        "colours": {"label": say(language, "colours")},
+        "about": {"label": say(language, "about")},
+    }
+
+
+def launch_options() -> dict[str, Any]:
+    """Arguments of `launch` (or of `gr.mount_gradio_app`) that belong to this page."""
+    theme = gr.themes.Default(
+        primary_hue="blue",
+        secondary_hue="blue",
+        neutral_hue="slate",
+        font=SYSTEM_FONTS,
+        font_mono=("ui-monospace", "monospace"),
+    ).set(
+        # Gradio's own greys are too pale to be read on a projector.
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+    )
+    return {
+        "css_paths": [STYLE],
+        "theme": theme,
+        "show_error": False,
+        "footer_links": ["api", "settings"],
+    }
+
+
+def example_photos() -> list[Path]:
+    """The photos that come with the project, in order of their names."""
+    return sorted(EXAMPLES.glob("*.jpg"))

@@ -1,0 +1,123 @@
+"""What the page's events do. Each method answers one event; all of a visitor's choices come as arguments."""
+
+from __future__ import annotations
+
+import logging
+from base64 import b64decode
+from dataclasses import dataclass
+
+from ..errors import UserError
+from ..model import BLOCKS
+from ..observation import Observation
+from ..photo import Source
+from ..pictures import Picture, draw
+from .panels import about_html, block_html, message_html, seen_html
+from .studio import Look, Studio
+from .text import say, say_error
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the page shows after an event."""
+
+    look: Look | None
+    answer: dict[str, float] | None
+    seen: str
+    block: str
+    alarm: str = ""
+
+
+class Handlers:
+    """Bound to a studio; holds nothing else."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+
+    def answer(self, photo: str | None, model: str, top_k: int, picture: Picture, language: str) -> Shown:
+        """A photo was chosen, or another network for it."""
+        if not photo:
+            return Shown(None, None, "", message_html(say(language, "waiting")))
+        try:
+            look = self.studio.look(model, as_source(photo))
+            observation = self.studio.observation(look)
+            return Shown(
+                look,
+                top_classes(observation, top_k),
+                seen_html(observation, self.studio.pretrained(model), self.studio.device.name, language),
+                self.block(look, picture, language),
+            )
+        except Exception as error:
+            return Shown(None, None, "", "", alert(error, language))
+
+    def block(self, look: Look | None, picture: Picture, language: str) -> str:
+        """Another block, view, scale or colour map: no new photo, and no forward pass if it was lately seen."""
+        if look is None:
+            return message_html(say(language, "waiting"))
+        panels = draw(self.studio.observation(look), picture)
+        facts = self.studio.facts(look.model)[picture.block]
+        return block_html(panels, facts, BLOCKS[picture.block].in_channels, picture, language)
+
+    def top(self, look: Look | None, top_k: int) -> dict[str, float] | None:
+        """More or fewer classes of the same answer."""
+        return None if look is None else top_classes(self.studio.observation(look), top_k)
+
+    def seen(self, look: Look | None, language: str) -> str:
+        """The square that the network saw, said in another language."""
+        if look is None:
+            return ""
+        return seen_html(
+            self.studio.observation(look), self.studio.pretrained(look.model), self.studio.device.name, language
+        )
+
+    def about(self, model: str, language: str) -> str:
+        """The network's provenance, or a sentence that says why it cannot be had."""
+        try:
+            return about_html(self.studio.pretrained(model), language)
+        except Exception as error:
+            return alert(error, language)
+
+    def model_choices(self, language: str) -> list[tuple[str, str]]:
+        """Labels and names of the networks that this page offers."""
+        return [(model_label(name, language), name) for name in self.studio.models]
+
+    def device_notice(self, language: str) -> str:
+        """Where the wished-for device is missing, a sentence that says so."""
+        wish = self.studio.device.fell_back_from
+        return message_html(say(language, "notice_device", wish=wish)) if wish else ""
+
+
+def model_label(name: str, language: str) -> str:
+    """What the page calls a network; of a checkpoint's path only the file name is shown."""
+    if name.endswith((".safetensors", ".pth", ".pt")):
+        return say(language, "own_model", name=name.replace("\\", "/").rsplit("/", 1)[-1])
+    return say(language, f"model_{name}")
+
+
+def top_classes(observation: Observation, top_k: int) -> dict[str, float]:
+    """Label to probability. Two of ImageNet's classes may share a name (crane): their number tells them apart."""
+    guesses = observation.top(top_k)
+    labels = [guess.label for guess in guesses]
+    return {
+        guess.label if labels.count(guess.label) == 1 else f"{guess.label} ({guess.index})": guess.probability
+        for guess in guesses
+    }
+
+
+def as_source(photo: str) -> Source:
+    """A path stays a path; a `data:` address, as some clients send, becomes its bytes."""
+    if not photo.startswith("data:"):
+        return photo
+    try:
+        return b64decode(photo.partition(",")[2], validate=True)
+    except ValueError:
+        return b""
+
+
+def alert(error: Exception, language: str) -> str:
+    """One sentence for the visitor; what was not foreseen goes to the log, whole."""
+    if isinstance(error, UserError):
+        return message_html(say_error(language, error), alarm=True)
+    log.exception("unforeseen error while answering", exc_info=error)
+    return message_html(say(language, "went_wrong"), alarm=True)

@@ -1,0 +1,170 @@
+"""The HTML of the page's pictures: numbers and arrays in, one string out, so that one update shows all."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from PIL import Image
+
+from .. import render
+from ..anatomy import BranchFacts, layer_table
+from ..observation import BranchStatistics, Observation
+from ..pictures import Panel, Picture
+from ..weights import Pretrained
+from .text import say
+
+
+def block_html(
+    panels: Mapping[str, Panel], facts: Sequence[BranchFacts], given: int, picture: Picture, language: str
+) -> str:
+    """A block's four panels with its legend. `given` is how many channels the block takes."""
+    first = facts[0]
+    takes = say(
+        language,
+        "block_takes",
+        given=given,
+        height=first.height,
+        width=first.width,
+        sum=" + ".join(str(fact.channels) for fact in facts),
+        total=sum(fact.channels for fact in facts),
+    )
+    articles = "".join(_article(panels[fact.branch], fact, picture, language) for fact in facts)
+    return (
+        f'<section class="il-block" aria-label="{escape(say(language, "block_title", block=picture.block))}">'
+        f'<div class="il-head"><h2>{escape(say(language, "block_title", block=picture.block))}</h2>'
+        f"<p>{escape(takes)}</p></div>{_legend(panels, picture, language)}"
+        f'<div class="il-panels">{articles}</div></section>'
+    )
+
+
+def _article(panel: Panel, fact: BranchFacts, picture: Picture, language: str) -> str:
+    name = branch_name(fact, language)
+    alt = say(language, f"alt_{picture.view}", channels=fact.channels, branch=name, block=fact.block)
+    own_scale = "" if panel.bounds is None or picture.scale == "shared" else _bar(panel.bounds, picture.colours)
+    if picture.view == "channels":
+        numbers = _numbers(panel.numbers, language)
+    else:
+        numbers = say(language, "numbers_mean", lowest=short(panel.shown_low), highest=short(panel.shown_high))
+    cost = say(
+        language,
+        "cost",
+        parameters=f"{fact.cost.parameters:,}",
+        multiplications=f"{fact.cost.multiplications / 1e6:,.1f}",
+    )
+    return (
+        f'<article class="il-panel il-{fact.branch}" data-branch="{fact.branch}">'
+        f"<h3>{escape(name)} <small>{escape(say(language, 'channels', channels=fact.channels))}</small></h3>"
+        f"<p>{escape(_window(fact, language))}<br>{escape(say(language, 'sees', size=fact.receptive_field.size))}</p>"
+        f'<img src="{data_url(panel.image)}" width="{panel.image.width}" height="{panel.image.height}" '
+        f'alt="{escape(alt)}">'
+        f"{own_scale}<p>{escape(numbers)}<br>{escape(cost)}</p></article>"
+    )
+
+
+def branch_name(fact: BranchFacts, language: str) -> str:
+    """ "5×5", or "5×5 (runs 3×3)" where the layer is not what its name says."""
+    if fact.branch == "pool":
+        return say(language, "pool")
+    name = fact.branch.replace("x", "×")
+    if fact.label == fact.branch:
+        return name
+    return say(language, "runs", branch=name, kernel=fact.kernel)
+
+
+def _window(fact: BranchFacts, language: str) -> str:
+    if fact.branch == "pool":
+        return say(language, "window_pool", kernel=fact.kernel)
+    if fact.reduced_to is None:
+        return say(language, "window", kernel=fact.kernel)
+    return say(language, "window_reduced", reduced=fact.reduced_to, kernel=fact.kernel)
+
+
+def _numbers(numbers: BranchStatistics, language: str) -> str:
+    return say(
+        language,
+        "numbers_signed" if numbers.lowest < 0 else "numbers",
+        lowest=short(numbers.lowest),
+        highest=short(numbers.highest),
+        mean=short(numbers.mean),
+        silent=numbers.silent,
+        channels=numbers.channels,
+    )
+
+
+def _legend(panels: Mapping[str, Panel], picture: Picture, language: str) -> str:
+    any_panel = next(iter(panels.values()))
+    scale = "branch" if picture.scale == "channel" and any_panel.bounds is not None else picture.scale
+    words = [say(language, f"legend_{scale}")]
+    bar = ""
+    if scale == "shared" and any_panel.bounds is not None:
+        bar = _bar(any_panel.bounds, picture.colours)
+    if any(panel.numbers.lowest < 0 for panel in panels.values()):
+        words.append(say(language, "legend_signed"))
+    if picture.view == "channels" and any(panel.numbers.silent for panel in panels.values()):
+        words.append(say(language, "legend_silent"))
+    return f'<div class="il-legend">{bar}<p>{escape(" · ".join(words))}</p></div>'
+
+
+def _bar(bounds: render.Limits, colours: str) -> str:
+    url = data_url(render.colour_bar(colours, signed=bounds.signed))
+    return (
+        f'<div class="il-bar"><span>{short(bounds.low)}</span><img src="{url}" alt="">'
+        f"<span>{short(bounds.high)}</span></div>"
+    )
+
+
+def seen_html(observation: Observation, pretrained: Pretrained, device: str, language: str) -> str:
+    """The exact square that the network saw, and how it was computed."""
+    how = pretrained.preprocessing
+    key = "seen_note" if how.crop == how.size else "seen_note_small"
+    facts = [
+        say(language, "ran_on", classes=len(pretrained.labels), device=device, milliseconds=observation.seconds * 1000)
+    ]
+    if pretrained.temperature != 1:
+        facts.append(say(language, "calibrated", temperature=pretrained.temperature))
+    return (
+        f'<figure class="il-seen"><img src="{data_url(observation.seen)}" alt="{escape(say(language, "seen_alt"))}">'
+        f"<figcaption><strong>{escape(say(language, 'seen'))}</strong><br>"
+        f"{escape(say(language, key, size=how.size, crop=how.crop))}<br>{escape(' · '.join(facts))}"
+        "</figcaption></figure>"
+    )
+
+
+def about_html(pretrained: Pretrained, language: str) -> str:
+    """Where the network comes from and how good it is."""
+    told = pretrained.provenance
+    rows = [
+        ("about_source", told.source),
+        ("about_training", told.training_data),
+        ("about_accuracy", told.accuracy),
+        ("about_parameters", f"{layer_table(pretrained.model).parameters:,}"),
+        ("about_licence", told.licence),
+        ("about_notice", told.notice),
+        ("about_classes", ", ".join(sorted(pretrained.labels, key=str.lower))),
+    ]
+    items = "".join(f"<dt>{escape(say(language, key))}</dt><dd>{escape(value)}</dd>" for key, value in rows if value)
+    return f'<dl class="il-about">{items}</dl>'
+
+
+def message_html(sentence: str, *, alarm: bool = False) -> str:
+    """A sentence in place of a picture; `alarm` for what went wrong."""
+    kind, role = ("il-alarm", "alert") if alarm else ("il-waiting", "status")
+    return f'<p class="{kind}" role="{role}">{escape(sentence)}</p>' if sentence else ""
+
+
+def header_html(language: str) -> str:
+    """The page's name and its question."""
+    return f"<header><h1>{escape(say(language, 'title'))}</h1><p>{escape(say(language, 'tagline'))}</p></header>"
+
+
+def data_url(image: Image.Image) -> str:
+    """The picture inside the page itself: nothing is left on the server, nothing is fetched."""
+    kind = "png" if image.mode == "P" else "jpeg"
+    return f"data:image/{kind};base64,{b64encode(render.encode(image)).decode()}"
+
+
+def short(value: float) -> str:
+    """Three digits or so, without a power of ten for the sizes that activations have."""
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"

@@ -1,0 +1,18 @@
+"""The page's photo component, in a file of its own: Gradio writes a `.pyi` beside every subclass."""
+
+from __future__ import annotations
+
+import gradio as gr
+from gradio.data_classes import ImageData
+
+
+class PhotoInput(gr.Image):
+    """`gr.Image` that hands the file on unopened: how photos are opened, and refused, is decided in one place."""
+
+    is_template = True
+
+    def preprocess(self, payload: ImageData | None) -> str | None:
+        """The path of the uploaded file, or the `data:` address that some clients send."""
+        if payload is None:
+            return None
+        return payload.url if payload.url and payload.url.startswith("data:") else payload.path

@@ -1,0 +1,90 @@
+"""What all visitors share: the loaded networks, the device, and recent observations."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass, field
+from threading import Lock
+
+from cachetools import LRUCache
+from PIL import Image
+
+from ..anatomy import BranchFacts, network_facts
+from ..device import Device
+from ..errors import ChoiceError
+from ..observation import Observation, observe_seen
+from ..photo import Source, open_photo
+from ..weights import Pretrained, load
+
+CACHE_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a visitor is looking at: all that is needed to have the observation again."""
+
+    model: str
+    seen: Image.Image = field(repr=False)
+    digest: str
+
+
+class Studio:
+    """Thread-safe. Holds nothing of a visitor beyond recently computed observations, by content.
+
+    Args:
+        models: names or checkpoint paths that may be used; the first is the default.
+        device: where the networks run.
+    """
+
+    def __init__(self, models: tuple[str, ...], device: Device) -> None:
+        self.models = models
+        self.device = device
+        self._loaded: dict[str, Pretrained] = {}
+        self._facts: dict[str, dict[str, tuple[BranchFacts, ...]]] = {}
+        self._loading: defaultdict[str, Lock] = defaultdict(Lock)
+        self._observations: LRUCache[tuple[str, str], Observation] = LRUCache(CACHE_BYTES, lambda o: o.nbytes)
+        self._lock = Lock()
+
+    def pretrained(self, name: str) -> Pretrained:
+        """The network called `name`, loaded at its first use.
+
+        Raises:
+            WeightsError: if it cannot be had; the next call tries again.
+            ChoiceError: if it is none of `models`.
+        """
+        if name not in self.models:
+            raise ChoiceError("model", name, self.models)
+        with self._lock:
+            loading = self._loading[name]
+        with loading:
+            if name not in self._loaded:
+                self._loaded[name] = load(name, self.device.torch_device)
+            return self._loaded[name]
+
+    def facts(self, name: str) -> dict[str, tuple[BranchFacts, ...]]:
+        """The branches of all blocks of the network called `name`."""
+        model = self.pretrained(name).model
+        if name not in self._facts:
+            self._facts[name] = network_facts(model)
+        return self._facts[name]
+
+    def look(self, name: str, photo: Source) -> Look:
+        """Open a photo and cut out what the network called `name` sees of it.
+
+        Raises:
+            PhotoError, WeightsError: as `open_photo` and `pretrained`.
+        """
+        seen = self.pretrained(name).preprocessing.see(open_photo(photo))
+        return Look(name, seen, hashlib.sha256(seen.tobytes()).hexdigest())
+
+    def observation(self, look: Look) -> Observation:
+        """From memory where this picture was looked at lately, else by a forward pass."""
+        key = (look.model, look.digest)
+        with self._lock:
+            known = self._observations.get(key)
+        if known is None:
+            known = observe_seen(self.pretrained(look.model), look.seen)
+            with self._lock:
+                self._observations[key] = known
+        return known

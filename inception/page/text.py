@@ -1,0 +1,185 @@
+"""Everything that the page says, in English and Chinese."""
+
+from __future__ import annotations
+
+from ..errors import UserError
+
+LANGUAGES = {"en": "English", "zh": "中文"}
+
+TEXT: dict[str, dict[str, str]] = {
+    "en": {
+        "title": "InceptionLens",
+        "tagline": "What does each branch of an Inception block see in your photo?",
+        "language": "Language",
+        "photo": "Your photo",
+        "photo_hint": "Drop a photo here, paste one, use the camera, or choose an example",
+        "examples": "Example photos",
+        "model": "Network",
+        "model_info": "Which training of InceptionV1 looks at the photo",
+        "top_k": "Classes to show",
+        "answer": "Answer",
+        "seen": "What the network sees",
+        "seen_alt": "The square part of the photo that the network sees",
+        "seen_note": "The centre square at {size}×{size} pixels: everything below is computed from it.",
+        "seen_note_small": "The centre square, brought to {crop}×{crop} pixels and shown to the network at {size}×{size}: everything below is computed from it.",
+        "ran_on": "{classes} classes · {device} · {milliseconds:.0f} ms",
+        "calibrated": "probabilities calibrated (temperature {temperature:.2f})",
+        "waiting": "Choose a photo to see what the network makes of it.",
+        "block": "Inception block",
+        "block_info": "Nine blocks, from the photo (3a) to the answer (5b)",
+        "view": "View",
+        "view_channels": "all channels",
+        "view_mean": "mean of the channels",
+        "view_photo": "mean on the photo",
+        "scale": "Colour scale",
+        "scale_shared": "one for all four branches",
+        "scale_branch": "one for each branch",
+        "scale_channel": "one for each channel",
+        "colours": "Colours",
+        "block_title": "Block {block}",
+        "block_takes": "takes {given} channels of {height}×{width}, gives {sum} = {total} channels",
+        "channels": "{channels} channels",
+        "window": "{kernel}×{kernel} window",
+        "window_reduced": "1×1 to {reduced} channels, then {kernel}×{kernel}",
+        "window_pool": "{kernel}×{kernel} maximum, then 1×1",
+        "sees": "a cell sees {size}×{size} pixels",
+        "cost": "{parameters} parameters · {multiplications} M multiplications",
+        "numbers": "highest {highest} · mean {mean} · {silent} of {channels} silent",
+        "numbers_signed": "lowest {lowest} · highest {highest} · mean {mean} · {silent} of {channels} silent",
+        "numbers_mean": "mean map from {lowest} to {highest}",
+        "pool": "pool",
+        "runs": "{branch} (runs {kernel}×{kernel})",
+        "alt_channels": "All {channels} channels of the {branch} branch of block {block}",
+        "alt_mean": "Mean map of the {branch} branch of block {block}",
+        "alt_photo": "Mean map of the {branch} branch of block {block}, laid on the photo",
+        "legend_shared": "One scale for all four branches, so that they can be compared",
+        "legend_branch": "Each branch has its own scale: brightness cannot be compared between branches",
+        "legend_channel": "Each channel has its own scale: only where it is bright tells something, not how bright",
+        "legend_silent": "crossed out: the channel is zero everywhere for this photo",
+        "legend_signed": "white is zero",
+        "about": "About this network",
+        "about_source": "Source",
+        "about_licence": "Licence",
+        "about_training": "Trained on",
+        "about_accuracy": "Accuracy",
+        "about_parameters": "Parameters",
+        "about_classes": "Classes",
+        "about_notice": "Please note",
+        "notice_device": "This machine has no usable {wish} device; the network runs on the CPU instead.",
+        "own_model": "{name} (your own)",
+        "model_tiny-imagenet": "Embedded: 200 classes (Tiny ImageNet)",
+        "model_googlenet": "GoogLeNet of 2014: 1000 classes (ImageNet)",
+        "model_torchvision": "torchvision's GoogLeNet: 1000 classes (ImageNet)",
+        "went_wrong": "Something went wrong while looking at this photo. Please try again, or choose another photo.",
+    },
+    "zh": {
+        "title": "InceptionLens",
+        "tagline": "Inception 模块的每条分支，在你的照片里看到了什么？",
+        "language": "语言",
+        "photo": "你的照片",
+        "photo_hint": "把照片拖到这里、粘贴、用摄像头拍，或选一张示例",
+        "examples": "示例照片",
+        "model": "网络",
+        "model_info": "由哪一个训练好的 InceptionV1 来看这张照片",
+        "top_k": "显示的类别数",
+        "answer": "答案",
+        "seen": "网络看到的画面",
+        "seen_alt": "照片中被网络看到的正方形部分",
+        "seen_note": "照片正中的方形，{size}×{size} 像素：下面的一切都由它算出。",
+        "seen_note_small": "照片正中的方形先缩到 {crop}×{crop} 像素，再放大到 {size}×{size} 交给网络：下面的一切都由它算出。",
+        "ran_on": "{classes} 个类别 · {device} · {milliseconds:.0f} 毫秒",
+        "calibrated": "概率已校准（温度 {temperature:.2f}）",
+        "waiting": "选一张照片，看看网络怎样理解它。",
+        "block": "Inception 模块",
+        "block_info": "共九个模块，从靠近照片的 3a 到靠近答案的 5b",
+        "view": "显示方式",
+        "view_channels": "全部通道",
+        "view_mean": "通道平均",
+        "view_photo": "平均图叠在照片上",
+        "scale": "色标",
+        "scale_shared": "四条分支共用一个",
+        "scale_branch": "每条分支一个",
+        "scale_channel": "每个通道一个",
+        "colours": "配色",
+        "block_title": "模块 {block}",
+        "block_takes": "输入 {given} 个 {height}×{width} 的通道，输出 {sum} = {total} 个通道",
+        "channels": "{channels} 个通道",
+        "window": "{kernel}×{kernel} 窗口",
+        "window_reduced": "先用 1×1 降到 {reduced} 个通道，再做 {kernel}×{kernel}",
+        "window_pool": "先取 {kernel}×{kernel} 最大值，再做 1×1",
+        "sees": "一个格子能看到 {size}×{size} 像素",
+        "cost": "{parameters} 个参数 · {multiplications} 百万次乘法",
+        "numbers": "最大 {highest} · 平均 {mean} · {channels} 个中有 {silent} 个沉默",
+        "numbers_signed": "最小 {lowest} · 最大 {highest} · 平均 {mean} · {channels} 个中有 {silent} 个沉默",
+        "numbers_mean": "平均图的取值从 {lowest} 到 {highest}",
+        "pool": "池化",
+        "runs": "{branch}（实为 {kernel}×{kernel}）",
+        "alt_channels": "模块 {block} 的 {branch} 分支的全部 {channels} 个通道",
+        "alt_mean": "模块 {block} 的 {branch} 分支的平均图",
+        "alt_photo": "模块 {block} 的 {branch} 分支的平均图，叠在照片上",
+        "legend_shared": "四条分支共用一个色标，可以互相比较",
+        "legend_branch": "每条分支各有色标：分支之间的明暗不能比较",
+        "legend_channel": "每个通道各有色标：只能看哪里亮，不能比谁更亮",
+        "legend_silent": "打叉：该通道对这张照片处处为零",
+        "legend_signed": "白色表示零",
+        "about": "关于这个网络",
+        "about_source": "来源",
+        "about_licence": "许可",
+        "about_training": "训练数据",
+        "about_accuracy": "准确率",
+        "about_parameters": "参数个数",
+        "about_classes": "类别",
+        "about_notice": "请注意",
+        "notice_device": "这台机器没有可用的 {wish} 设备，网络改在 CPU 上运行。",
+        "own_model": "{name}（自己的模型）",
+        "model_tiny-imagenet": "内置：200 个类别（Tiny ImageNet）",
+        "model_googlenet": "2014 年的 GoogLeNet：1000 个类别（ImageNet）",
+        "model_torchvision": "torchvision 的 GoogLeNet：1000 个类别（ImageNet）",
+        "went_wrong": "处理这张照片时出了问题。请再试一次，或换一张照片。",
+        # Errors: in English they are said where they are raised.
+        "error_photo_missing": "找不到可读的文件 {name}，请检查文件名。",
+        "error_photo_heavy": "这个文件有 {megabytes:.0f} MB，照片最多 {limit} MB。请换一张小一些的。",
+        "error_photo_empty": "这个文件是空的，请选一张照片。",
+        "error_photo_unknown": "无法把这个文件当作图片读取，请选 {formats} 格式的照片。",
+        "error_photo_large": "这张图片的像素太多，最多允许 {limit} 百万像素。请换一张小一些的。",
+        "error_photo_damaged": "这张图片已损坏或不完整，请重新保存或发送，或换一张。",
+        "error_weights_unknown": "没有名为 {name} 的权重。可选 {names}，或以 {suffixes} 结尾的路径。",
+        "error_weights_embedded_missing": "缺少内置权重（weights/{file}），请重新完整下载本项目。",
+        "error_weights_missing": "没有文件 {name}，请检查路径。",
+        "error_weights_unreadable": "{source} 已损坏或不是权重文件，请重新下载或保存。",
+        "error_weights_unsafe": "{source} 已损坏，或含有张量以外的内容；不允许运行权重文件里的代码。请用 torch.save(model.state_dict(), path) 保存，或存为 safetensors。",
+        "error_weights_no_state_dict": "{source} 里没有 state dict，请用 torch.save(model.state_dict(), path) 保存。",
+        "error_weights_description": "{source} 的说明无法使用（{why}）。它应是一个 JSON 对象，至少含有 “classes”（名称列表）和 “preprocessing”（见 weights/README.md）。",
+        "error_weights_names": "{source} 不是所需的网络：{difference}。请选本程序支持的 InceptionV1 权重。",
+        "error_weights_shape": "{source} 与这个网络不符：{name} 的形状是 {shape}，应为 {wanted}。请选同一变体的 InceptionV1 权重。",
+        "error_weights_not_finite": "{source} 的 {name} 中含有非数值（NaN 或无穷大），请换一个权重文件。",
+        "error_weights_checksum": "从 Hugging Face 下载的 {file} 与公布的文件不一致（大小或校验和不对），已删除。请稍后再试；在此之前可以使用其他模型。",
+        "error_weights_gone": "Hugging Face 上已没有 {files}。请把其中一个放进某个文件夹，并用 {variable} 指明该文件夹。",
+        "error_weights_unreachable": "无法从 {where} 下载 {name} 的权重。请检查网络后再试，或把文件放进某个文件夹并用 {variable} 指明它。",
+        "error_choice": "{what} 的值是 {value}，只能是：{allowed}。",
+        "error_device_unknown": "没有名为 {wish} 的设备，可选 {devices}。",
+    },
+}
+
+
+def say(language: str, key: str, **details: object) -> str:
+    """The sentence called `key` in `language`, English where the language is unknown."""
+    return TEXT.get(language, TEXT["en"])[key].format(**details)
+
+
+def say_error(language: str, error: UserError) -> str:
+    """What went wrong, in the visitor's language."""
+    template = TEXT.get(language, {}).get(f"error_{error.kind}")
+    return str(error) if template is None else template.format(**error.details)
+
+
+def language_of(accept_language: str) -> str:
+    """The best of our languages for a browser's Accept-Language header, English if none fits."""
+    wishes = []
+    for position, part in enumerate(accept_language.split(",")):
+        tag, _, quality = part.strip().partition(";q=")
+        try:
+            wishes.append((-float(quality or 1), position, tag.split("-")[0].lower()))
+        except ValueError:
+            continue
+    return next((language for _, _, language in sorted(wishes) if language in LANGUAGES), "en")

@@ -1,0 +1,71 @@
+"""An observation as pictures: which maps of which block, on which scale, and the numbers beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from . import render
+from .errors import ChoiceError
+from .model import BLOCKS
+from .observation import BranchStatistics, Observation, statistics
+
+VIEWS = ("channels", "mean", "photo")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """How a visitor wants to see a block."""
+
+    block: str = "3a"
+    view: str = VIEWS[0]
+    scale: str = render.SCALES[0]
+    colours: str = render.COLOURS[0]
+
+    def __post_init__(self) -> None:
+        choices = {"block": tuple(BLOCKS), "view": VIEWS, "scale": render.SCALES, "colours": render.COLOURS}
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise ChoiceError(name, getattr(self, name), allowed)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One branch as it is shown: its picture, and the numbers that belong to it."""
+
+    image: Image.Image
+    numbers: BranchStatistics
+    bounds: render.Limits | None  # None: each channel has its own
+    shown_low: float  # of the values in the picture
+    shown_high: float
+
+
+def draw(observation: Observation, picture: Picture) -> dict[str, Panel]:
+    """The pictures of the four branches of a block."""
+    maps = observation.branches(picture.block)
+    # A mean map has one channel: a scale for each channel is a scale for each branch.
+    scale = picture.scale if picture.view == "channels" or picture.scale == "shared" else "branch"
+    shown = (
+        maps if picture.view == "channels" else {branch: m.mean(axis=0, keepdims=True) for branch, m in maps.items()}
+    )
+    bounds = render.scale_limits(shown, scale)
+    return {
+        branch: Panel(
+            image=_image(observation, values, bounds[branch], picture),
+            numbers=statistics(maps[branch]),
+            bounds=None if scale == "channel" else bounds[branch][0],
+            shown_low=float(values.min()),
+            shown_high=float(values.max()),
+        )
+        for branch, values in shown.items()
+    }
+
+
+def _image(observation: Observation, values: np.ndarray, bounds: list[render.Limits], picture: Picture) -> Image.Image:
+    if picture.view == "channels":
+        return render.mosaic(values, bounds, picture.colours)
+    if picture.view == "mean":
+        return render.heat_map(values[0], bounds[0], picture.colours)
+    return render.overlay(observation.seen, values[0], bounds[0], picture.colours)

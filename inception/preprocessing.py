@@ -1,0 +1,89 @@
+"""From a photo to what the network takes, and exactly what it saw on the way."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a model wants its photos; it travels with the weights.
+
+    The photo's short side is brought to `resize` pixels and the centre `crop` x `crop` cut out;
+    where `size` differs, that square is then resized to `size` x `size` (the embedded model
+    learned on photos of 64 pixels shown larger). Sample values in 0..255 become
+    (value / divisor - mean) / std, in the order that `channels` says.
+    """
+
+    resize: int
+    crop: int
+    size: int
+    channels: str  # "RGB" or "BGR"
+    divisor: float
+    mean: tuple[float, float, float]  # in the order of `channels`
+    std: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        if not 0 < self.crop <= self.resize or self.size < 1:
+            raise ValueError(
+                f"resize {self.resize}, crop {self.crop}, size {self.size}: "
+                "all must be positive, and the crop at most as large as the resized photo."
+            )
+        if self.channels not in ("RGB", "BGR"):
+            raise ValueError(f"channels is {self.channels!r}; it must be 'RGB' or 'BGR'.")
+        if len(self.mean) != 3 or len(self.std) != 3 or 0 in (*self.std, self.divisor):
+            raise ValueError("mean and std need three numbers each; no std and no divisor may be zero.")
+
+    def box(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """The square of a width x height photo that the network sees: left, top, right, bottom."""
+        side = min(width, height) * self.crop / self.resize
+        left, top = (width - side) / 2, (height - side) / 2
+        return left, top, left + side, top + side
+
+    def see(self, photo: Image.Image) -> Image.Image:
+        """The size x size picture that the network sees of an RGB photo.
+
+        Cut and resized in one step, so that a photo of 1 x 10000 pixels costs no more than others.
+        """
+        box = self.box(photo.width, photo.height)
+        seen = photo.resize((self.crop, self.crop), Image.Resampling.BICUBIC, box=box)
+        if self.size != self.crop:
+            seen = seen.resize((self.size, self.size), Image.Resampling.BILINEAR)
+        return seen
+
+    def tensor(self, seen: Image.Image) -> Tensor:
+        """The network's input, (1, 3, size, size) float32, from what `see` returned."""
+        samples = torch.from_numpy(np.array(seen.convert("RGB"), dtype=np.float32)).permute(2, 0, 1)
+        if self.channels == "BGR":
+            samples = samples.flip(0)
+        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
+        return ((samples / self.divisor - mean) / std).unsqueeze(0)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
+        """The inverse of `to_dict`.
+
+        Raises:
+            TypeError: if a field is missing or unknown.
+            ValueError: if a value is not allowed.
+        """
+        return cls(**{**values, "mean": tuple(values.get("mean", ())), "std": tuple(values.get("std", ()))})
+
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+CAFFE = Preprocessing(256, 224, 224, "BGR", 1.0, (104.0, 117.0, 123.0), (1.0, 1.0, 1.0))
+# ImageNet's normalisation followed by torchvision's `transform_input` comes to this.
+TORCHVISION = Preprocessing(256, 224, 224, "RGB", 255.0, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+IMAGENET = Preprocessing(256, 224, 224, "RGB", 255.0, IMAGENET_MEAN, IMAGENET_STD)
+TINY_IMAGENET = Preprocessing(64, 64, 128, "RGB", 255.0, IMAGENET_MEAN, IMAGENET_STD)

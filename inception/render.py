@@ -1,0 +1,165 @@
+"""Arrays in, pictures out. Nothing here knows a model or a page.
+
+Pictures of maps are palette images: one byte a pixel, coloured by matplotlib's colour maps as a
+look-up table. They hold one pixel or a few for each cell, never a blurred one.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil
+
+import numpy as np
+from PIL import Image
+
+from .errors import ChoiceError
+
+SCALES = ("shared", "branch", "channel")
+COLOURS = ("magma", "viridis", "cividis", "gray")
+SIGNED_COLOURS = "RdBu_r"  # where values fall on both sides of zero, zero is the white middle
+
+LEVELS = 253  # palette entries for values; the rest mark what is no value
+GAP, SILENT, SILENT_MARK = 253, 254, 255
+SILENT_RGB, SILENT_MARK_RGB = (128, 132, 140), (176, 180, 188)
+
+TILE = 56  # pixels of a mosaic's tile, at least: 28, 14 and 7 cells all divide it
+COLUMNS = 12
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The values that the two ends of the colour scale stand for."""
+
+    low: float
+    high: float
+
+    @property
+    def signed(self) -> bool:
+        return self.low < 0
+
+
+def limits(values: np.ndarray) -> Limits:
+    """From zero to the largest value; where values are negative too, as far below zero as above."""
+    low, high = float(values.min()), float(values.max())
+    reach = max(abs(low), abs(high))
+    return Limits(-reach, reach) if low < 0 else Limits(0.0, high)
+
+
+def scale_limits(maps: Mapping[str, np.ndarray], scale: str) -> dict[str, list[Limits]]:
+    """Limits for each channel of each branch's maps (C, H, W).
+
+    "shared": one scale for all branches; "branch": one for each; "channel": one for each channel.
+
+    Raises:
+        ChoiceError: if `scale` is none of `SCALES`.
+    """
+    if scale == "shared":
+        widest = limits(np.array([bound for values in maps.values() for bound in (values.min(), values.max())]))
+        return {branch: [widest] * len(values) for branch, values in maps.items()}
+    if scale == "branch":
+        return {branch: [limits(values)] * len(values) for branch, values in maps.items()}
+    if scale == "channel":
+        return {branch: [limits(channel) for channel in values] for branch, values in maps.items()}
+    raise ChoiceError("scale", scale, SCALES)
+
+
+def mosaic(maps: np.ndarray, bounds: list[Limits], colours: str = COLOURS[0], columns: int = COLUMNS) -> Image.Image:
+    """All channels (C, H, W) in reading order, `columns` in a row, each cell a square of pixels.
+
+    Channels whose cells are all zero are crossed out in grey, for zero is a finding and not an
+    absence. The gaps are transparent.
+    """
+    channels, height, width = maps.shape
+    zoom = max(1, ceil(TILE / max(height, width)))
+    levels = _levels(maps, bounds)
+    silent = ~maps.any(axis=(1, 2))
+    tiles = levels.repeat(zoom, axis=1).repeat(zoom, axis=2)
+    tiles[silent] = _crossed(height * zoom, width * zoom)
+
+    rows, gap = ceil(channels / columns), 2
+    grid = np.full((rows * columns, height * zoom + gap, width * zoom + gap), GAP, dtype=np.uint8)
+    grid[:channels, :-gap, :-gap] = tiles
+    sheet = grid.reshape(rows, columns, *grid.shape[1:]).swapaxes(1, 2).reshape(rows * grid.shape[1], -1)
+    return _painted(np.ascontiguousarray(sheet[:-gap, :-gap]), colours, signed=any(b.signed for b in bounds))
+
+
+def heat_map(values: np.ndarray, bounds: Limits, colours: str = COLOURS[0], size: int = 448) -> Image.Image:
+    """One map (H, W), its longer side about `size` pixels, each cell a square."""
+    zoom = max(1, size // max(values.shape))
+    levels = _levels(values[None], [bounds])[0].repeat(zoom, axis=0).repeat(zoom, axis=1)
+    return _painted(levels, colours, signed=bounds.signed)
+
+
+def overlay(
+    seen: Image.Image, values: np.ndarray, bounds: Limits, colours: str = COLOURS[0], size: int = 448
+) -> Image.Image:
+    """One map (H, W) laid on exactly the picture that the network saw, which shows through in grey.
+
+    Where the map is low the photo stands out, where it is high the colour does. Between the
+    centres of cells the map is interpolated.
+    """
+    base = seen.convert("L").resize((size, size), Image.Resampling.BICUBIC)
+    grey = np.asarray(base, dtype=np.float32)[..., None]
+    smooth = Image.fromarray(values.astype(np.float32)).resize((size, size), Image.Resampling.BILINEAR)
+    levels = _levels(np.asarray(smooth)[None], [bounds])[0]
+    colour = _table(SIGNED_COLOURS if bounds.signed else colours)[levels].astype(np.float32)
+    strength = levels.astype(np.float32)[..., None] / (LEVELS - 1)
+    if bounds.signed:
+        strength = np.abs(strength * 2 - 1)
+    opacity = 0.15 + 0.7 * strength
+    return Image.fromarray(np.round(grey * (1 - opacity) + colour * opacity).astype(np.uint8))
+
+
+def colour_bar(colours: str, *, signed: bool = False) -> Image.Image:
+    """The scale itself, low to high from left to right, one pixel high."""
+    return _painted(np.arange(LEVELS, dtype=np.uint8)[None], colours, signed=signed)
+
+
+def encode(image: Image.Image) -> bytes:
+    """PNG for palette images, which keeps every cell's value; JPEG for photos with maps on them."""
+    out = io.BytesIO()
+    if image.mode == "P":
+        # Level 1: repeated cells compress well anyway, and more costs more time than it saves.
+        image.save(out, "PNG", compress_level=1)
+    else:
+        image.save(out, "JPEG", quality=88)
+    return out.getvalue()
+
+
+def _levels(maps: np.ndarray, bounds: list[Limits]) -> np.ndarray:
+    low = np.array([b.low for b in bounds], dtype=np.float32)[:, None, None]
+    span = np.array([b.high - b.low for b in bounds], dtype=np.float32)[:, None, None]
+    share = (maps - low) / np.where(span > 0, span, 1)
+    return np.round(share.clip(0, 1) * (LEVELS - 1)).astype(np.uint8)
+
+
+def _crossed(height: int, width: int) -> np.ndarray:
+    y, x = np.mgrid[0:height, 0:width]
+    x = x * height // width
+    stroke = max(1, height // 28)
+    on_cross = (abs(y - x) < stroke) | (abs(height - 1 - y - x) < stroke)
+    return np.where(on_cross, SILENT_MARK, SILENT).astype(np.uint8)
+
+
+def _painted(levels: np.ndarray, colours: str, *, signed: bool) -> Image.Image:
+    height, width = levels.shape
+    image = Image.frombytes("P", (width, height), levels.tobytes())
+    table = np.concatenate([_table(SIGNED_COLOURS if signed else colours), [(0, 0, 0), SILENT_RGB, SILENT_MARK_RGB]])
+    image.putpalette(table.astype(np.uint8).tobytes())
+    image.info["transparency"] = GAP
+    return image
+
+
+@lru_cache(maxsize=8)
+def _table(colours: str) -> np.ndarray:
+    """A matplotlib colour map as (LEVELS, 3) bytes."""
+    from matplotlib import colormaps
+
+    if colours not in (*COLOURS, SIGNED_COLOURS):
+        raise ChoiceError("colours", colours, COLOURS)
+    table = np.round(colormaps[colours](np.linspace(0, 1, LEVELS))[:, :3] * 255).astype(np.uint8)
+    table.flags.writeable = False
+    return table

@@ -1,0 +1,56 @@
+"""What is told of a photo as plain data: the same on the command line and through the API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from .anatomy import BranchFacts, ModuleCost, module_cost
+from .model import BLOCKS
+from .observation import Observation
+from .pictures import Panel
+from .weights import Pretrained
+
+
+def answer_report(model: str, observation: Observation, top_k: int) -> dict[str, Any]:
+    """The most probable classes, best first."""
+    return {
+        "model": model,
+        "top": [
+            {"class": guess.index, "label": guess.label, "probability": guess.probability}
+            for guess in observation.top(top_k)
+        ],
+    }
+
+
+def maps_report(model: str, block: str, panels: Mapping[str, Panel]) -> dict[str, Any]:
+    """The numbers beside the pictures of a block's branches.
+
+    `scale` gives the values at the ends of a picture's colours, or None where each channel has
+    its own.
+    """
+    return {
+        "model": model,
+        "block": block,
+        "branches": {
+            branch: {
+                **asdict(panel.numbers),
+                "scale": None if panel.bounds is None else [panel.bounds.low, panel.bounds.high],
+            }
+            for branch, panel in panels.items()
+        },
+    }
+
+
+def anatomy_report(pretrained: Pretrained, facts: tuple[BranchFacts, ...]) -> dict[str, Any]:
+    """How a block is built: its branches, and what the reductions save against the naive module."""
+    block = facts[0].block
+    cost: ModuleCost = module_cost(pretrained.model.block(block), facts[0].height * facts[0].width)
+    return {
+        "model": pretrained.name,
+        "block": block,
+        "in_channels": BLOCKS[block].in_channels,
+        "branches": {fact.branch: asdict(fact) for fact in facts},
+        "module": asdict(cost),
+    }

@@ -1,0 +1,509 @@
+"""`load(name)`: a trained network together with all that belongs to it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import torch
+from torch import Tensor
+
+from . import convert, preprocessing
+from .errors import WeightsError
+from .model import BLOCKS, InceptionV1
+from .preprocessing import Preprocessing
+
+EMBEDDED = Path(__file__).parent.parent / "weights" / "tiny-imagenet.safetensors"
+NAMES = ("tiny-imagenet", "googlenet", "torchvision")
+DEFAULT_NAME = NAMES[0]
+WEIGHTS_DIR_VARIABLE = "INCEPTION_WEIGHTS_DIR"
+CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pt")
+DESCRIPTION_KEY = "inception"  # of our safetensors metadata
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where weights come from and what may be expected of them, in words."""
+
+    source: str
+    licence: str
+    training_data: str
+    accuracy: str
+    notice: str = ""  # what a user should know before trusting them
+
+
+@dataclass(frozen=True)
+class Description:
+    """What must be known beside the tensors. It is the JSON beside a checkpoint, or the value of
+    `inception` in the metadata of a safetensors file."""
+
+    variant: str
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    provenance: Provenance
+    temperature: float = 1.0  # logits are divided by it before the softmax, to calibrate them
+    preact: bool = False
+    use_bias: bool = True
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Description:
+        """The inverse of `to_json`. Only `classes` and `preprocessing` must be there.
+
+        Raises:
+            ValueError, TypeError, KeyError: if the JSON is not of this form.
+        """
+        values = json.loads(text)
+        classes = values["classes"]
+        if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
+            raise ValueError("classes must be a list of names")
+        temperature = float(values.get("temperature", 1.0))
+        if not 0 < temperature < float("inf"):
+            raise ValueError("temperature must be a positive number")
+        return cls(
+            variant=values.get("variant", "batchnorm"),
+            classes=tuple(classes),
+            preprocessing=Preprocessing.from_dict(values["preprocessing"]),
+            provenance=Provenance(**{**asdict(UNKNOWN), **values.get("provenance", {})}),
+            temperature=temperature,
+            preact=bool(values.get("preact", False)),
+            use_bias=bool(values.get("use_bias", True)),
+        )
+
+
+UNKNOWN = Provenance("a checkpoint of your own", "unknown", "unknown", "unknown")
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A network in evaluation mode with its preprocessing, its labels and its provenance.
+
+    `labels` gives the class names in the order of the logits.
+    """
+
+    name: str
+    model: InceptionV1 = field(repr=False)
+    preprocessing: Preprocessing
+    labels: tuple[str, ...] = field(repr=False)
+    provenance: Provenance
+    temperature: float = 1.0
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    @property
+    def input_size(self) -> int:
+        """Side of the square photo that the network sees, in pixels."""
+        return self.preprocessing.size
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Calibrated probabilities, (N, classes) to (N, classes)."""
+        return torch.softmax(logits / self.temperature, dim=1)
+
+
+def load(name: str = DEFAULT_NAME, device: str | torch.device = "cpu") -> Pretrained:
+    """Load a trained network by name, or a checkpoint of your own by its path.
+
+    `tiny-imagenet` is embedded; `googlenet` (BVLC's, from the Hugging Face hub) and `torchvision`
+    know ImageNet's 1000 classes and are fetched once. A path ends in .safetensors, .pth or .pt.
+    The folder that INCEPTION_WEIGHTS_DIR names is looked into before any download.
+
+    Raises:
+        WeightsError: if the weights cannot be had or do not fit; the message says what to do.
+    """
+    loaders = {"tiny-imagenet": _tiny_imagenet, "googlenet": _googlenet, "torchvision": _torchvision}
+    if name in loaders:
+        pretrained = loaders[name]()
+    elif name.endswith(CHECKPOINT_SUFFIXES):
+        pretrained = _checkpoint(Path(name))
+    else:
+        raise WeightsError(
+            "weights_unknown",
+            "There are no weights called {name}; choose one of {names}, or a path that ends in {suffixes}.",
+            name=repr(name),
+            names=", ".join(NAMES),
+            suffixes=" or ".join(CHECKPOINT_SUFFIXES),
+        )
+    pretrained.model.to(device)
+    return pretrained
+
+
+# ---------------------------------------------------------------- the embedded weights
+
+
+def _tiny_imagenet() -> Pretrained:
+    if not EMBEDDED.is_file():
+        raise WeightsError(
+            "weights_embedded_missing",
+            "The embedded weights are missing (weights/{file}); please fetch this project again, whole.",
+            file=EMBEDDED.name,
+        )
+    return replace(_checkpoint(EMBEDDED), name="tiny-imagenet")
+
+
+# ---------------------------------------------------------------- a user's own checkpoint
+
+
+def _checkpoint(path: Path) -> Pretrained:
+    if not path.is_file():
+        raise WeightsError("weights_missing", "There is no file {name}; please check the path.", name=repr(path.name))
+    state, metadata = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pickle(path), {})
+    state = _our_names(state, path.name)
+    description = _description(path, metadata) or _guessed(state, path.name)
+    return _assembled(path.stem, description, state, source=path.name)
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _unreadable(path) from error
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            "weights_unsafe",
+            "{source} is damaged or holds more than tensors, and running code from a checkpoint is not allowed. "
+            "Save it with torch.save(model.state_dict(), path), or as safetensors.",
+            source=path.name,
+        ) from error
+    # torch.load raises what its zip reader, its unpickler and its storages raise.
+    except Exception as error:
+        raise _unreadable(path) from error
+    if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+        raise WeightsError(
+            "weights_no_state_dict",
+            "{source} holds no state dict; save it with torch.save(model.state_dict(), path).",
+            source=path.name,
+        )
+    return dict(state)
+
+
+def _unreadable(path: Path) -> WeightsError:
+    return WeightsError(
+        "weights_unreadable", "{source} is damaged or no checkpoint; please fetch or save it again.", source=path.name
+    )
+
+
+def _our_names(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
+    """Recognise the design document's and torchvision's names by one layer that only they have."""
+    if "conv3.0.conv1.0.weight" in state:
+        return convert.renamed(state, convert.design_names(), source=source)
+    if "inception3a.branch1.conv.weight" in state:
+        return convert.renamed(_without_auxiliary(state), convert.torchvision_names(), source=source)
+    return {name: tensor for name, tensor in state.items() if not name.startswith("aux.")}
+
+
+def _without_auxiliary(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in state.items() if not name.startswith(("aux1.", "aux2."))}
+
+
+def _description(path: Path, metadata: dict[str, str]) -> Description | None:
+    beside = path.with_suffix(".json")
+    try:
+        if beside.is_file():
+            return Description.from_json(beside.read_text(encoding="utf-8"))
+        if DESCRIPTION_KEY in metadata:
+            return Description.from_json(metadata[DESCRIPTION_KEY])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _bad_description(path.name, error) from error
+    return None
+
+
+def _bad_description(source: str, error: Exception) -> WeightsError:
+    return WeightsError(
+        "weights_description",
+        "The description of {source} cannot be used ({why}); it is a JSON object with at least "
+        '"classes" (a list of names) and "preprocessing" (see weights/README.md).',
+        source=source,
+        why=f"missing {error}" if isinstance(error, KeyError) else str(error),
+    )
+
+
+def _guessed(state: Mapping[str, Tensor], source: str) -> Description:
+    """For a bare state dict: the variant from its layers, numbered classes, ImageNet's preprocessing."""
+    classifier, norm = state.get("head.classifier.weight"), state.get("inception_3a.1x1.bn.weight")
+    count = 1 if classifier is None or not classifier.dim() else classifier.shape[0]
+    preact = False
+    if "stem.conv1.bn.weight" in state:
+        variant, how = "torchvision", preprocessing.TORCHVISION
+    elif norm is not None:
+        variant, how = "batchnorm", preprocessing.IMAGENET
+        # BatchNorm before the convolution is as wide as the block's input.
+        preact = norm.shape == (BLOCKS["3a"].in_channels,)
+    else:
+        variant, how = "googlenet", preprocessing.CAFFE
+    notice = (
+        f"Nothing beside {source} says which classes it knows and how it wants its photos: the classes are "
+        f"numbered, and the usual preprocessing at {how.size} pixels is assumed."
+    )
+    return Description(
+        variant=variant,
+        classes=tuple(f"class {index}" for index in range(count)),
+        preprocessing=how,
+        provenance=replace(UNKNOWN, notice=notice),
+        preact=preact,
+        use_bias="inception_3a.1x1.conv.bias" in state or variant != "batchnorm",
+    )
+
+
+def _assembled(name: str, description: Description, state: Mapping[str, Tensor], *, source: str) -> Pretrained:
+    side = description.preprocessing.size
+    try:
+        model = InceptionV1(
+            variant=description.variant,
+            classes=len(description.classes),
+            input_shape=(3, side, side),
+            preact=description.preact,
+            use_bias=description.use_bias,
+        )
+    except ValueError as error:
+        raise _bad_description(source, error) from error
+    convert.fill(model, state, source=source)
+    model.eval().requires_grad_(False)
+    return Pretrained(
+        name=name,
+        model=model,
+        preprocessing=description.preprocessing,
+        labels=description.classes,
+        provenance=description.provenance,
+        temperature=description.temperature,
+    )
+
+
+def save(path: Path, state: Mapping[str, Tensor], description: Description) -> None:
+    """Write a safetensors file that `load(path)` understands; it is whole or not there at all."""
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    try:
+        save_file(
+            {name: tensor.contiguous() for name, tensor in state.items()},
+            str(unfinished),
+            metadata={DESCRIPTION_KEY: description.to_json()},
+        )
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+# ---------------------------------------------------------------- googlenet: BVLC's, from the hub
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A published file and how to tell that it is the right one."""
+
+    repository: str
+    name: str
+    size: int
+    sha256: str
+
+
+GOOGLENET_FILES = (
+    HubFile(
+        "onnxmodelzoo/googlenet-8",
+        "googlenet-8.onnx",
+        28_020_232,
+        "3d343d459199fbcc8cd43d45264180e3e1ef91d4908f3541b5b308995206362c",
+    ),
+    HubFile(
+        "onnxmodelzoo/googlenet-6",
+        "googlenet-6.onnx",
+        28_020_232,
+        "bd979d99d10d9acf84c5a67252bcae4992bf4e1afdab046cb0ea370e6f01ee38",
+    ),
+)
+GOOGLENET_LOCAL = (*(file.name for file in GOOGLENET_FILES), "googlenet-bvlc.onnx")
+
+
+def _googlenet() -> Pretrained:
+    local = _in_weights_dir(GOOGLENET_LOCAL)
+    if local is not None:
+        published = {file.sha256 for file in GOOGLENET_FILES}
+        notice = "" if _sha256(local) in published else f"{local.name} is not byte-identical to the published file."
+        return _from_onnx(local, notice)
+    cached = [_cache_dir() / f"googlenet-{file.sha256[:12]}.safetensors" for file in GOOGLENET_FILES]
+    for path in cached:
+        # A cached file that went bad is fetched anew; it is never shown to the user as an error.
+        with suppress(WeightsError):
+            if path.is_file():
+                return replace(_checkpoint(path), name="googlenet")
+    onnx, file = _download(GOOGLENET_FILES)
+    pretrained = _from_onnx(onnx, "")
+    # A cache folder that cannot be written costs a second at the next start, and nothing else.
+    with suppress(OSError):
+        save(
+            cached[GOOGLENET_FILES.index(file)],
+            pretrained.model.state_dict(),
+            _googlenet_description(pretrained.provenance.notice),
+        )
+    return pretrained
+
+
+def _googlenet_description(notice: str) -> Description:
+    return Description(
+        variant="googlenet",
+        classes=_imagenet_labels(),
+        preprocessing=preprocessing.CAFFE,
+        provenance=Provenance(
+            source="BVLC GoogLeNet from the Caffe and ONNX model zoos (Szegedy et al. 2014)",
+            licence="released for unrestricted use",
+            training_data="ImageNet (ILSVRC 2012), 1000 classes",
+            accuracy="68.7 % top-1 and 88.9 % top-5 on ImageNet's validation photos (published)",
+            notice=notice,
+        ),
+    )
+
+
+def _from_onnx(path: Path, notice: str) -> Pretrained:
+    state = convert.renamed(convert.read_onnx(path), convert.caffe_names(), source=path.name)
+    return _assembled("googlenet", _googlenet_description(notice), state, source=path.name)
+
+
+def _download(files: tuple[HubFile, ...]) -> tuple[Path, HubFile]:
+    """The first of `files` that the hub has, verified. A wrong file is deleted, not kept."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    for file in files:
+        try:
+            # Read at each call and not at import, so that a mirror can be named at run time.
+            path = Path(hf_hub_download(file.repository, file.name, endpoint=os.environ.get("HF_ENDPOINT")))
+        except LocalEntryNotFoundError as error:
+            raise _unreachable("googlenet", "the Hugging Face hub") from error
+        except (RepositoryNotFoundError, EntryNotFoundError):
+            continue
+        # Network, disk and protocol each raise errors of their own; none leaves a file under the final name.
+        except Exception as error:
+            raise _unreachable("googlenet", "the Hugging Face hub") from error
+        if path.stat().st_size == file.size and _sha256(path) == file.sha256:
+            return path, file
+        path.resolve().unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        raise WeightsError(
+            "weights_checksum",
+            "{file} from the Hugging Face hub is not the published file (wrong size or checksum), so it was deleted. "
+            "Please try again later; until then, another model can be used.",
+            file=file.name,
+        )
+    raise WeightsError(
+        "weights_gone",
+        "The Hugging Face hub has none of {files} any more; please put one of them into a folder and name that folder "
+        "in {variable}.",
+        files=", ".join(file.name for file in files),
+        variable=WEIGHTS_DIR_VARIABLE,
+    )
+
+
+# ---------------------------------------------------------------- torchvision's
+
+
+def _torchvision() -> Pretrained:
+    from torchvision.models import GoogLeNet_Weights
+
+    published = GoogLeNet_Weights.IMAGENET1K_V1
+    local = _in_weights_dir((Path(published.url).name,))
+    if local is not None:
+        state = _read_pickle(local)
+    else:
+        try:
+            state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        # urllib, the disk and the unpickler each raise errors of their own; torch.hub keeps no unfinished file.
+        except Exception as error:
+            raise _unreachable("torchvision", "torchvision's server") from error
+    source = Path(published.url).name
+    state = convert.renamed(_without_auxiliary(state), convert.torchvision_names(), source=source)
+    accuracy = published.meta["_metrics"]["ImageNet-1K"]
+    description = Description(
+        variant="torchvision",
+        classes=_imagenet_labels(),
+        preprocessing=preprocessing.TORCHVISION,
+        provenance=Provenance(
+            source="torchvision's googlenet, ported from TensorFlow; its third branch runs 3x3 "
+            "(pytorch/vision issue 906)",
+            licence="BSD-3-Clause (torchvision)",
+            training_data="ImageNet (ILSVRC 2012), 1000 classes",
+            accuracy=f"{accuracy['acc@1']:.1f} % top-1 and {accuracy['acc@5']:.1f} % top-5 on ImageNet's "
+            "validation photos (torchvision)",
+        ),
+    )
+    return _assembled("torchvision", description, state, source=source)
+
+
+# ---------------------------------------------------------------- shared by the two
+
+
+def _imagenet_labels() -> tuple[str, ...]:
+    from torchvision.models import GoogLeNet_Weights
+
+    return tuple(GoogLeNet_Weights.IMAGENET1K_V1.meta["categories"])
+
+
+def _in_weights_dir(names: tuple[str, ...]) -> Path | None:
+    folder = os.environ.get(WEIGHTS_DIR_VARIABLE)
+    if not folder:
+        return None
+    return next((path for name in names if (path := Path(folder) / name).is_file()), None)
+
+
+def _cache_dir() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "inception-lens"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _unreachable(name: str, where: str) -> WeightsError:
+    return WeightsError(
+        "weights_unreachable",
+        "The weights of {name} could not be fetched from {where}; please check the network and try again, or put the "
+        "file into a folder and name that folder in {variable}.",
+        name=name,
+        where=where,
+        variable=WEIGHTS_DIR_VARIABLE,
+    )
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Whether the weights called `name` lie on this machine, and where they would come from."""
+    where = {
+        "tiny-imagenet": ("embedded", EMBEDDED.is_file()),
+        "googlenet": (GOOGLENET_FILES[0].repository, _googlenet_at_hand()),
+        "torchvision": ("torchvision", _torchvision_at_hand()),
+    }
+    source, at_hand = where[name]
+    return {"model": name, "source": source, "at_hand": at_hand}
+
+
+def _googlenet_at_hand() -> bool:
+    cached = any((_cache_dir() / f"googlenet-{file.sha256[:12]}.safetensors").is_file() for file in GOOGLENET_FILES)
+    return cached or _in_weights_dir(GOOGLENET_LOCAL) is not None
+
+
+def _torchvision_at_hand() -> bool:
+    from torchvision.models import GoogLeNet_Weights
+
+    name = Path(GoogLeNet_Weights.IMAGENET1K_V1.url).name
+    return (Path(torch.hub.get_dir()) / "checkpoints" / name).is_file() or _in_weights_dir((name,)) is not None

@@ -1,0 +1,70 @@
+"""Put the app on Hugging Face Spaces: `python scripts/space.py OWNER/NAME`, or `--dry-run` to see what would go.
+
+Uploads the tracked files through huggingface_hub, because a plain git push of binaries is refused there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+# What the Space runs on; tests, tools and the house's own papers stay at home.
+LEFT_OUT = (
+    "tests/",
+    "benchmarks/",
+    "scripts/",
+    ".ci/",
+    ".github/",
+    "requirements-dev.txt",
+    "Makefile",
+    "pyproject.toml",
+)
+
+
+def files_to_send() -> list[str]:
+    """Tracked files, without those that only development needs."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
+    return sorted(name for name in listed.stdout.split("\0") if name and not name.startswith(LEFT_OUT))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """List the files, and unless this is a dry run, send them. Returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("space", nargs="?", help="OWNER/NAME of the Space; it is made if need be")
+    parser.add_argument("--dry-run", action="store_true", help="only list what would go")
+    options = parser.parse_args(arguments)
+    names = files_to_send()
+    for name in names:
+        print(f"{(ROOT / name).stat().st_size:>12,}  {name}")
+    total = sum((ROOT / name).stat().st_size for name in names)
+    print(f"{total:>12,}  in {len(names)} files")
+    if options.dry_run:
+        return 0
+    if not options.space:
+        parser.error("name the Space as OWNER/NAME, or add --dry-run")
+
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+
+    api = HfApi()
+    try:
+        api.create_repo(options.space, repo_type="space", space_sdk="gradio", exist_ok=True)
+        address = api.upload_folder(
+            repo_id=options.space,
+            repo_type="space",
+            folder_path=ROOT,
+            allow_patterns=names,
+            commit_message="Update InceptionLens",
+        )
+    except (LocalTokenNotFoundError, HfHubHTTPError, OSError) as error:
+        print(f"Nothing was sent: {error}\nPlease log in first with `hf auth login`.", file=sys.stderr)
+        return 1
+    print(address)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
