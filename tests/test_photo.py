@@ -1,0 +1,154 @@
+"""Odd photos are shown as they should be, bad ones refused in one sentence."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from inception.errors import PhotoError
+from inception.photo import MAX_BYTES, MAX_SIDE, open_photo
+
+
+def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def scene(mode: str = "RGB", size: tuple[int, int] = (80, 60)) -> Image.Image:
+    """Left half red, right half blue."""
+    image = Image.new("RGB", size, "red")
+    ImageDraw.Draw(image).rectangle((size[0] // 2, 0, *size), "blue")
+    return image.convert(mode)
+
+
+def is_near(pixel: tuple[int, ...], wanted: tuple[int, ...], within: int = 12) -> bool:
+    return len(pixel) == len(wanted) and all(abs(a - b) <= within for a, b in zip(pixel, wanted, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [
+        ("JPEG", "RGB"),
+        ("JPEG", "CMYK"),
+        ("PNG", "RGB"),
+        ("PNG", "P"),
+        ("WEBP", "RGB"),
+        ("GIF", "P"),
+        ("BMP", "RGB"),
+        ("TIFF", "RGB"),
+    ],
+)
+def test_common_kinds_keep_their_colours(kind: str, mode: str) -> None:
+    photo = open_photo(encoded(scene(mode), kind))
+    assert (photo.mode, photo.size) == ("RGB", (80, 60))
+    assert is_near(photo.getpixel((10, 30)), (255, 0, 0), 30)
+    assert is_near(photo.getpixel((70, 30)), (0, 0, 255), 30)
+
+
+@pytest.mark.parametrize(("orientation", "corner"), [(1, "red"), (3, "blue"), (6, "red"), (8, "blue")])
+def test_a_photo_from_a_phone_stands_upright(orientation: int, corner: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    photo = open_photo(encoded(scene(), "JPEG", exif=exif, quality=95))
+    assert photo.size == ((80, 60) if orientation in (1, 3) else (60, 80))
+    assert is_near(photo.getpixel((3, 3)), (255, 0, 0) if corner == "red" else (0, 0, 255), 30)
+
+
+def test_transparency_is_laid_on_white_and_hides_what_lies_below() -> None:
+    image = scene("RGBA")
+    image.putalpha(Image.new("L", image.size, 0))
+    assert open_photo(encoded(image, "PNG")).getpixel((10, 10)) == (255, 255, 255)
+    palette = scene("P")
+    assert open_photo(encoded(palette, "PNG", transparency=palette.getpixel((10, 30)))).getpixel((10, 30)) == (255,) * 3
+
+
+def test_sixteen_bits_become_eight_without_clipping() -> None:
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16)[None].repeat(8, axis=0)
+    photo = open_photo(encoded(Image.fromarray(ramp), "PNG"))
+    assert np.abs(np.asarray(photo)[0, :, 0].astype(int) - np.arange(256)).max() <= 1
+
+
+@pytest.mark.parametrize("values", [np.linspace(0, 1, 64), np.linspace(-3, 9, 64), np.linspace(0, 255, 64)])
+def test_float_samples_span_black_to_white(values: np.ndarray) -> None:
+    image = Image.fromarray(values.astype(np.float32)[None].repeat(4, axis=0))
+    row = np.asarray(open_photo(encoded(image, "TIFF")))[0, :, 0].astype(int)
+    assert (row[0], row[-1]) == (0, 255)
+    assert (np.diff(row) >= 0).all()
+
+
+def test_grey_has_three_equal_channels() -> None:
+    samples = np.asarray(open_photo(encoded(scene("L"), "PNG")))
+    assert (samples[..., 0] == samples[..., 1]).all()
+    assert (samples[..., 0] == samples[..., 2]).all()
+
+
+def test_an_animation_shows_its_first_frame() -> None:
+    frames = [Image.new("RGB", (40, 40), colour) for colour in ("lime", "red")]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert is_near(open_photo(data).getpixel((20, 20)), (0, 255, 0))
+
+
+@pytest.mark.parametrize("size", [(6000, 400), (400, 6000), (4000, 3000)])
+def test_a_large_photo_is_brought_to_a_working_size(size: tuple[int, int]) -> None:
+    photo = open_photo(encoded(scene(size=size), "JPEG"))
+    assert max(photo.size) <= MAX_SIDE
+    assert photo.width / photo.height == pytest.approx(size[0] / size[1], rel=0.02)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 10_000), (10_000, 1)])
+def test_thin_and_tiny_photos_open(size: tuple[int, int]) -> None:
+    assert open_photo(encoded(Image.new("RGB", size, "red"), "PNG")).mode == "RGB"
+
+
+def truncated() -> bytes:
+    data = encoded(Image.effect_noise((200, 200), 80), "JPEG")
+    return data[: len(data) // 2]
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"", "photo_empty"),
+        (b"this is a text, not a photo", "photo_unknown"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", "photo_unknown"),
+        (b"\xff\xd8\xff", "photo_unknown"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 64, "photo_unknown"),
+        (truncated(), "photo_damaged"),
+        (encoded(scene(), "PNG")[:-40], "photo_damaged"),
+        (encoded(Image.new("1", (12_000, 12_000)), "PNG"), "photo_large"),
+        (encoded(Image.new("1", (20_000, 20_000)), "PNG"), "photo_large"),
+        (b"\xff\xd8" + b"\0" * MAX_BYTES, "photo_heavy"),
+    ],
+    ids=[
+        "empty",
+        "text",
+        "svg",
+        "jpeg-mark",
+        "png-mark",
+        "cut-jpeg",
+        "cut-png",
+        "144-megapixel",
+        "400-megapixel",
+        "heavy",
+    ],
+)
+def test_a_bad_file_is_refused_in_one_sentence(tmp_path: Path, data: bytes, kind: str) -> None:
+    file = tmp_path / "photo.jpg"
+    file.write_bytes(data)
+    for source in (data, file):
+        with pytest.raises(PhotoError) as refused:
+            open_photo(source)
+        assert refused.value.kind == kind
+        assert str(tmp_path) not in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_missing_file_is_named_without_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(PhotoError, match=r"'nowhere\.jpg'") as refused:
+        open_photo(tmp_path / "nowhere.jpg")
+    assert str(tmp_path) not in str(refused.value)
