@@ -381,16 +381,12 @@ def _from_onnx(path: Path, notice: str) -> Pretrained:
 
 def _download(files: tuple[HubFile, ...]) -> tuple[Path, HubFile]:
     """The first of `files` that the hub has, verified. A wrong file is deleted, not kept."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError
 
     for file in files:
         try:
-            # Read at each call and not at import, so that a mirror can be named at run time.
-            path = Path(hf_hub_download(file.repository, file.name, endpoint=os.environ.get("HF_ENDPOINT")))
-        except LocalEntryNotFoundError as error:
-            raise _unreachable("googlenet", "the Hugging Face hub") from error
-        except (RepositoryNotFoundError, EntryNotFoundError):
+            path = _from_hub(file)
+        except (RepositoryNotFoundError, RemoteEntryNotFoundError):
             continue
         # Network, disk and protocol each raise errors of their own; none leaves a file under the final name.
         except Exception as error:
@@ -412,6 +408,20 @@ def _download(files: tuple[HubFile, ...]) -> tuple[Path, HubFile]:
         files=", ".join(file.name for file in files),
         variable=WEIGHTS_DIR_VARIABLE,
     )
+
+
+def _from_hub(file: HubFile) -> Path:
+    """From the hub's own cache (a Space fills it when it is built), else over the network."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    with suppress(LocalEntryNotFoundError):
+        return Path(hf_hub_download(file.repository, file.name, local_files_only=True))
+    # Read at each call and not at import, so that a mirror can be named at run time.
+    endpoint = os.environ.get("HF_ENDPOINT")
+    # Asked once: the download itself would try a hub that is out of reach for the better part of a minute.
+    get_hf_file_metadata(hf_hub_url(file.repository, file.name, endpoint=endpoint), timeout=10, endpoint=endpoint)
+    return Path(hf_hub_download(file.repository, file.name, endpoint=endpoint))
 
 
 # ---------------------------------------------------------------- torchvision's

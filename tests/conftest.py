@@ -173,3 +173,17 @@ def http_server() -> Iterator[Callable[[Answer], str]]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.fixture(scope="session")
+def page_address() -> Iterator[str]:
+    """The page, served for real on a free port."""
+    from inception.device import choose_device
+    from inception.page.build import build, launch_options
+    from inception.page.studio import Studio
+    from inception.weights import NAMES
+
+    page = build(Studio(NAMES, choose_device("cpu")))
+    _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
+    yield address
+    page.close()

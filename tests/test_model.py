@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -130,7 +131,7 @@ def test_a_pass_may_begin_at_any_stage(variant: str) -> None:
     model = lively(InceptionV1(variant=variant, classes=5, input_shape=(3, 64, 64)))
     with torch.no_grad():
         whole = model.trace(torch.randn(1, 3, 64, 64))
-        for before, start in zip(STAGES, STAGES[1:], strict=False):
+        for before, start in pairwise(STAGES):
             part = model.trace(whole.stages[before], start=start)
             assert torch.equal(part.logits, whole.logits)
             assert list(part.stages) == list(STAGES[STAGES.index(start) :])

@@ -104,8 +104,25 @@ def in_design_names(model: InceptionV1) -> dict[str, torch.Tensor]:
     for theirs, ours in {"conv1.0": "stem.conv1", "conv2.0": "stem.conv2_reduce", "conv2.2": "stem.conv2"}.items():
         for tensor in ("weight", "bias"):
             out[f"{theirs}.{tensor}"] = state[f"{ours}.conv.{tensor}"]
-    groups = {"3a": "conv3.0", "3b": "conv3.1", "4a": "conv4.0", "4b": "conv4.1", "4c": "conv4.2", "4d": "conv4.3", "4e": "conv4.4", "5a": "conv5.0", "5b": "conv5.1"}  # fmt: skip
-    units = {"1x1": (1, 0, 1), "3x3_reduce": (2, 0, 1), "3x3": (2, 3, 4), "5x5_reduce": (3, 0, 1), "5x5": (3, 3, 4), "pool_proj": (4, 1, 2)}  # fmt: skip
+    groups = {
+        "3a": "conv3.0",
+        "3b": "conv3.1",
+        "4a": "conv4.0",
+        "4b": "conv4.1",
+        "4c": "conv4.2",
+        "4d": "conv4.3",
+        "4e": "conv4.4",
+        "5a": "conv5.0",
+        "5b": "conv5.1",
+    }
+    units = {
+        "1x1": (1, 0, 1),
+        "3x3_reduce": (2, 0, 1),
+        "3x3": (2, 3, 4),
+        "5x5_reduce": (3, 0, 1),
+        "5x5": (3, 3, 4),
+        "pool_proj": (4, 1, 2),
+    }
     for block, group in groups.items():
         for unit, (branch, conv, bn) in units.items():
             for name, tensor in state.items():

@@ -1,0 +1,42 @@
+# `make demo` starts the app, `make test` runs every test. Each installs what it needs, once.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# For instance: make demo ARGS="--model googlenet --device cpu"
+ARGS ?=
+SPACE ?=
+
+.PHONY: demo setup test space space-dry-run clean
+
+demo: setup
+	$(BIN)/python app.py $(ARGS)
+
+setup: $(VENV)/.installed
+
+test: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest $(ARGS)
+
+# make space SPACE=owner/name
+space: setup
+	$(BIN)/python scripts/space.py $(SPACE)
+
+space-dry-run: setup
+	$(BIN)/python scripts/space.py --dry-run
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+
+$(VENV)/.installed: requirements.txt
+	$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('InceptionLens needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ...')"
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	sh scripts/install_chromium.sh $(BIN)/python
+	touch $@

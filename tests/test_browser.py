@@ -1,0 +1,218 @@
+"""The page in a real Chromium that can reach nothing but the page's own server."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+from conftest import EXAMPLES
+from matplotlib import cbook
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+)
+# Not an example of ours: a photo that comes with matplotlib.
+HOPPER = Path(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """One visitor: a page, and what it asked of others or complained of."""
+
+    def __init__(self, context: BrowserContext, address: str) -> None:
+        self.foreign: list[str] = []
+        self.complaints: list[str] = []
+        self.page: Page = context.new_page()
+        self.page.route("**/*", lambda route: self._only_home(route, address))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(address)
+        expect(self.page.locator("#il-photo")).to_be_visible(timeout=30_000)
+
+    def _only_home(self, route: Route, address: str) -> None:
+        if route.request.url.startswith((address, "data:", "blob:")):
+            route.continue_()
+        else:
+            self.foreign.append(route.request.url)
+            route.abort()
+
+    def upload(self, photo: Path) -> None:
+        self.page.locator("#il-photo input[type=file]").first.set_input_files(photo)
+
+    def pictures(self) -> list[str]:
+        return [img.get_attribute("src") or "" for img in self.page.locator(".il-panel img").all()]
+
+    def choose(self, group: str, choice: str) -> None:
+        self.page.locator(f"#il-{group}").get_by_text(choice, exact=True).click()
+
+    def panels_of(self, title: str) -> None:
+        expect(self.page.locator(f'.il-block[aria-label="{title}"] .il-panel img')).to_have_count(4, timeout=30_000)
+
+
+@pytest.fixture
+def visit(browser: Browser, page_address: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    options = {"viewport": {"width": 1440, "height": 1000}, "locale": "en-US", **getattr(request, "param", {})}
+    context = browser.new_context(**options)
+    visit = Visit(context, page_address)
+    yield visit
+    context.close()
+    assert visit.foreign == [], "the page asks nobody but its own server"
+    assert visit.complaints == []
+
+
+def test_a_photo_gets_its_answer_and_another_block_other_maps(visit: Visit) -> None:
+    visit.upload(HOPPER)
+    visit.panels_of("Block 3a")
+    answer = visit.page.locator("#il-answer")
+    expect(answer).to_contain_text("academic gown")
+    expect(answer.locator("[data-testid$=confidence-set], .confidence-set")).to_have_count(5)
+    shown = [visit.pictures()]
+    for block, channels in (("4c", [128, 256, 64, 64]), ("5b", [384, 384, 128, 128])):
+        visit.choose("block", block)
+        visit.panels_of(f"Block {block}")
+        headings = visit.page.locator(".il-panel h3").all_inner_texts()
+        assert [f"{n} channels" in heading for n, heading in zip(channels, headings, strict=True)] == [True] * 4
+        shown.append(visit.pictures())
+    for before, after in ((0, 1), (1, 2), (0, 2)):
+        assert all(a != b for a, b in zip(shown[before], shown[after], strict=True))
+
+
+def test_view_scale_and_colours_change_the_pictures_of_the_same_photo(visit: Visit) -> None:
+    visit.upload(HOPPER)
+    visit.panels_of("Block 3a")
+    before = visit.pictures()
+    for group, choice, legend in (
+        ("scale", "each channel", "Each channel has its own scale"),
+        ("view", "mean on photo", "Each branch has its own scale"),
+        ("scale", "shared by all four", "One scale for all four"),
+    ):
+        visit.choose(group, choice)
+        expect(visit.page.locator(".il-legend")).to_contain_text(legend)
+        after = visit.pictures()
+        assert after != before
+        before = after
+    visit.page.locator("#il-colours input").click()
+    visit.page.get_by_role("option", name="viridis").click()
+    expect(visit.page.locator(".il-panel img").first).not_to_have_attribute("src", before[0])
+
+
+def test_an_example_is_a_click_away(visit: Visit) -> None:
+    visit.page.locator("#il-examples button, #il-examples [role=button]").nth(1).click()
+    visit.panels_of("Block 3a")
+    expect(visit.page.locator("#il-answer")).to_contain_text("espresso")
+
+
+def test_the_camera_gives_a_photo(visit: Visit) -> None:
+    photo = visit.page.locator("#il-photo")
+    photo.get_by_label("Capture from camera").click()
+    photo.get_by_title("grant webcam access").click()
+    visit.page.wait_for_function("document.querySelector('#il-photo video')?.readyState >= 3")
+    photo.get_by_label("capture photo").click()
+    visit.panels_of("Block 3a")
+
+
+@pytest.mark.parametrize("visit", [{"permissions": ["clipboard-read", "clipboard-write"]}], indirect=True)
+def test_a_photo_can_be_pasted(visit: Visit) -> None:
+    visit.page.evaluate(
+        """async () => {
+            const canvas = Object.assign(document.createElement('canvas'), {width: 300, height: 200});
+            canvas.getContext('2d').fillRect(40, 40, 99, 99);
+            const png = await new Promise(done => canvas.toBlob(done, 'image/png'));
+            await navigator.clipboard.write([new ClipboardItem({'image/png': png})]);
+        }"""
+    )
+    visit.page.locator("#il-photo").get_by_label("Paste from clipboard").click()
+    visit.panels_of("Block 3a")
+
+
+def test_fewer_classes_are_shown_on_request(visit: Visit) -> None:
+    visit.upload(EXAMPLES / "macaw.jpg")
+    visit.panels_of("Block 3a")
+    number = visit.page.locator("#il-top-k input[type=number]")
+    number.fill("3")
+    number.press("Enter")
+    expect(visit.page.locator("#il-answer .confidence-set")).to_have_count(3)
+
+
+@pytest.mark.parametrize("visit", [{"locale": "zh-CN"}], indirect=True)
+def test_a_chinese_browser_gets_chinese_and_a_switch_to_english(visit: Visit) -> None:
+    expect(visit.page.locator("#il-header")).to_contain_text("每条分支")
+    visit.upload(EXAMPLES / "red_panda.jpg")
+    visit.panels_of("模块 3a")
+    expect(visit.page.locator(".il-panel h3").nth(3)).to_contain_text("池化")
+    visit.choose("language", "English")
+    visit.panels_of("Block 3a")
+    expect(visit.page.locator("#il-header")).to_contain_text("What does each branch")
+    # The rest of the page is Gradio's own footer, which follows the browser.
+    text = " ".join(visit.page.locator("[id^=il-]:visible").all_inner_texts())
+    assert "a cell sees" in text
+    assert "__i18n__" not in text
+    assert not re.findall(r"[\u4e00-\u9fff]", text.replace("中文", ""))
+
+
+def test_a_bad_photo_is_refused_in_a_sentence_and_the_next_good_one_works(visit: Visit, tmp_path: Path) -> None:
+    bad = tmp_path / "holiday.jpg"
+    bad.write_bytes(b"this is no photo")
+    visit.upload(bad)
+    alarm = visit.page.locator("#il-alarm [role=alert]")
+    expect(alarm).to_contain_text("not a picture that can be read", timeout=15_000)
+    assert str(tmp_path) not in visit.page.locator("body").inner_text()
+    visit.page.locator("#il-photo button[aria-label*='lear'], #il-photo button[aria-label*='emove']").first.click()
+    visit.upload(EXAMPLES / "espresso.jpg")
+    visit.panels_of("Block 3a")
+    expect(alarm).to_have_count(0)
+
+
+def test_weights_that_cannot_be_had_leave_the_page_as_it_is(
+    visit: Visit, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    visit.upload(EXAMPLES / "espresso.jpg")
+    visit.panels_of("Block 3a")
+    visit.page.locator("#il-model input").click()
+    visit.page.get_by_role("option", name="GoogLeNet of 2014").click()
+    expect(visit.page.locator("#il-alarm")).to_contain_text("could not be fetched", timeout=60_000)
+    expect(visit.page.locator("#il-model input")).to_have_value(re.compile("Embedded"))
+    expect(visit.page.locator("#il-answer")).to_contain_text("espresso")
+    visit.choose("block", "4a")
+    visit.panels_of("Block 4a")
+
+
+@pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}}], indirect=True)
+def test_a_phone_need_not_scroll_sideways(visit: Visit) -> None:
+    visit.upload(EXAMPLES / "bison.jpg")
+    visit.panels_of("Block 3a")
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
+    widths = [box["width"] for panel in visit.page.locator(".il-panel").all() if (box := panel.bounding_box())]
+    assert len(widths) == 4
+    assert min(widths) > 280, "one panel below the other"
+
+
+def test_every_picture_says_in_words_what_it_shows(visit: Visit) -> None:
+    visit.upload(EXAMPLES / "bison.jpg")
+    visit.panels_of("Block 3a")
+    alts = [img.get_attribute("alt") for img in visit.page.locator(".il-panel > img").all()]
+    assert alts[0] == "All 64 channels of the 1×1 branch of block 3a"
+    assert len(set(alts)) == 4

@@ -1,0 +1,126 @@
+"""One look at one photo, against the network run by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import EXAMPLES, lively
+from PIL import Image
+
+from inception import intermediates, load, observe, open_photo
+from inception.model import BLOCKS, BRANCHES, InceptionV1
+from inception.observation import statistics
+from inception.preprocessing import IMAGENET
+from inception.weights import UNKNOWN, Pretrained
+
+
+def pretrained(**options: object) -> Pretrained:
+    model = lively(InceptionV1(classes=3, **options))  # type: ignore[arg-type]
+    return Pretrained("test", model, IMAGENET, ("a", "b", "c"), UNKNOWN, temperature=0.5)
+
+
+def test_top_k_is_the_calibrated_softmax_of_the_logits(photo: Image.Image) -> None:
+    seen = observe(pretrained(), photo)
+    raised = np.exp(seen.logits / 0.5 - (seen.logits / 0.5).max())
+    expected = raised / raised.sum()
+    top = seen.top(2)
+    assert [guess.index for guess in top] == np.argsort(-expected)[:2].tolist()
+    assert [guess.probability for guess in top] == pytest.approx(np.sort(expected)[::-1][:2].tolist(), rel=1e-4)
+    assert [guess.label for guess in top] == ["abc"[guess.index] for guess in top]
+    assert [guess.logit for guess in top] == [seen.logits[guess.index] for guess in top]
+    assert len(seen.top(99)) == 3
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_branch_is_what_its_own_layers_compute(photo: Image.Image, block: str) -> None:
+    net = pretrained()
+    seen = observe(net, photo)
+    before = list(seen.stages)[list(seen.stages).index(f"inception_{block}") - 1]
+    x = torch.from_numpy(seen.stages[before].copy())[None]
+    for branch, layers in BRANCHES.items():
+        y = x
+        with torch.no_grad():
+            for layer in layers:
+                y = net.model.block(block)[layer](y)
+        assert np.allclose(seen.branch(block, branch), y[0].numpy(), atol=1e-5)
+
+
+def test_intermediates_are_the_reductions_and_the_pooled_input(photo: Image.Image) -> None:
+    net = pretrained()
+    seen = observe(net, photo)
+    inside = intermediates(net, seen, "4a")
+    assert {name: maps.shape for name, maps in inside.items()} == {
+        "3x3_reduce": (96, 14, 14),
+        "5x5_reduce": (16, 14, 14),
+        "pool": (480, 14, 14),
+    }
+    given = torch.from_numpy(seen.stages["pool3"].copy())
+    assert np.array_equal(inside["pool"], F.max_pool2d(given, 3, 1, 1).numpy())
+
+
+def test_the_model_is_left_as_it_was_found(photo: Image.Image) -> None:
+    net = pretrained()
+    before = {name: tensor.clone() for name, tensor in net.model.state_dict().items()}
+    intermediates(net, observe(net, photo), "5b")
+    assert all(torch.equal(before[name], tensor) for name, tensor in net.model.state_dict().items())
+    assert not any(module._forward_hooks or module.training for module in net.model.modules())
+
+
+def test_what_was_seen_cannot_be_written_over(photo: Image.Image) -> None:
+    seen = observe(pretrained(), photo)
+    with pytest.raises(ValueError, match="read-only"):
+        seen.branch("3a", "1x1")[0, 0, 0] = 1
+    with pytest.raises(TypeError):
+        seen.stages["stem"] = seen.logits  # type: ignore[index]
+
+
+def test_an_unknown_block_or_branch_is_refused_with_those_that_exist(photo: Image.Image) -> None:
+    seen = observe(pretrained(), photo)
+    with pytest.raises(ValueError, match="3a, 3b, 4a, 4b, 4c, 4d, 4e, 5a, 5b"):
+        seen.block("4f")
+    with pytest.raises(ValueError, match="1x1, 3x3, 5x5, pool"):
+        seen.branch("4a", "2x2")
+
+
+def test_statistics_by_hand() -> None:
+    maps = np.zeros((3, 2, 2), np.float32)
+    maps[0] = [[1, 2], [3, 4]]
+    maps[1, 0, 0] = 8
+    told = statistics(maps)
+    assert (told.channels, told.height, told.width) == (3, 2, 2)
+    assert (told.lowest, told.highest, told.mean, told.silent) == (0, 8, 1.5, 1)
+    assert told.zero_share == pytest.approx(7 / 12)
+
+
+def test_the_embedded_model_knows_its_example_photos(embedded: Pretrained) -> None:
+    known = {
+        "bison": "bison",
+        "espresso": "espresso",
+        "honey_bee": "bee",
+        "mountain": "alp",
+        "red_panda": "lesser panda",
+        "stone_bridge": "viaduct",
+    }
+    for name, label in known.items():
+        top = observe(embedded, open_photo(EXAMPLES / f"{name}.jpg")).top(5)
+        assert label in [guess.label for guess in top], name
+    assert not {"macaw", "giant panda"} & set(embedded.labels), "two are of no class of it, on purpose"
+
+
+def test_googlenet_answers_real_photos(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(shared / "weights"))
+    net = load("googlenet")
+    references = json.loads((shared / "reference" / "bvlc-top5.json").read_text())["images"]
+    right = [observe(net, open_photo(shared / row["image"])).top(1)[0].index == row["true_class"] for row in references]
+    assert sum(right) >= 17
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU on this machine")
+def test_a_gpu_answers_as_the_cpu(photo: Image.Image) -> None:
+    on_cpu, on_gpu = observe(load("tiny-imagenet", "cpu"), photo), observe(load("tiny-imagenet", "cuda"), photo)
+    assert np.abs(on_cpu.logits - on_gpu.logits).max() <= 1e-3 * np.abs(on_cpu.logits).max()

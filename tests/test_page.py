@@ -1,0 +1,196 @@
+"""The page's functions through its API, as `gradio_client` calls them, and its handlers without a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import pytest
+from conftest import EXAMPLES
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from inception import load, observe, open_photo
+from inception.anatomy import network_facts
+from inception.device import Device, choose_device
+from inception.errors import DeviceError
+from inception.model import BLOCKS, InceptionV1
+from inception.observation import Observation
+from inception.page.handlers import Handlers, top_classes
+from inception.page.panels import about_html, block_html, short
+from inception.page.studio import Studio
+from inception.pictures import Picture, draw
+
+ESPRESSO = str(EXAMPLES / "espresso.jpg")
+
+
+@pytest.fixture(scope="module")
+def client(page_address: str) -> Client:
+    return Client(page_address, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def handlers() -> Handlers:
+    return Handlers(Studio(("tiny-imagenet", "googlenet"), choose_device("cpu")))
+
+
+def test_the_endpoints_are_these_and_no_others(client: Client) -> None:
+    api = client.view_api(return_format="dict")
+    assert set(api["named_endpoints"]) == {"/predict", "/maps", "/models", "/anatomy"}
+    assert not api["unnamed_endpoints"]
+    parameters = [row["parameter_name"] for row in api["named_endpoints"]["/maps"]["parameters"]]
+    assert parameters == ["photo", "model", "block", "view", "scale", "colours"]
+    assert all(p["type"] for e in api["named_endpoints"].values() for p in e["parameters"])
+
+
+def test_predict_answers_as_python_does(client: Client) -> None:
+    told = client.predict(handle_file(ESPRESSO), "tiny-imagenet", 3, api_name="/predict")
+    expected = observe(load(), open_photo(ESPRESSO)).top(3)
+    assert told["model"] == "tiny-imagenet"
+    assert [row["label"] for row in told["top"]] == [guess.label for guess in expected]
+    assert told["top"][0]["probability"] == pytest.approx(expected[0].probability, rel=1e-4)
+
+
+def test_maps_gives_four_pictures_and_their_numbers(client: Client) -> None:
+    *files, told = client.predict(
+        handle_file(ESPRESSO), "tiny-imagenet", "4c", "channels", "shared", "viridis", api_name="/maps"
+    )
+    panels = draw(observe(load(), open_photo(ESPRESSO)), Picture("4c", colours="viridis"))
+    for file, panel in zip(files, panels.values(), strict=True):
+        assert np.array_equal(np.asarray(Image.open(file)), np.asarray(panel.image))
+    assert told["branches"]["3x3"]["channels"] == 256
+    assert told["branches"]["3x3"]["highest"] == pytest.approx(panels["3x3"].numbers.highest, rel=1e-4)
+
+
+def test_anatomy_and_models_need_no_photo(client: Client) -> None:
+    told = client.predict("tiny-imagenet", "3a", api_name="/anatomy")
+    assert [row["receptive_field"]["size"] for row in told["branches"].values()] == [27, 43, 59, 43]
+    assert told["module"]["naive"]["weights"] == 387_072
+    names = [row["model"] for row in client.predict(api_name="/models")]
+    assert names == ["tiny-imagenet", "googlenet", "torchvision"]
+
+
+@pytest.mark.parametrize("data", [b"", b"not a photo"])
+def test_a_bad_photo_is_refused_in_a_sentence_without_a_path(client: Client, tmp_path: Path, data: bytes) -> None:
+    file = tmp_path / "bad.jpg"
+    file.write_bytes(data)
+    with pytest.raises(AppError) as refused:
+        client.predict(handle_file(str(file)), "tiny-imagenet", 3, api_name="/predict")
+    assert "please choose" in str(refused.value)
+    assert "/" not in str(refused.value).split("(")[0]
+
+
+def test_a_choice_that_does_not_exist_is_refused(client: Client) -> None:
+    with pytest.raises(AppError):
+        client.predict(handle_file(ESPRESSO), "tiny-imagenet", "9z", "channels", "shared", "magma", api_name="/maps")
+
+
+def test_a_block_that_was_seen_is_shown_again_without_a_forward_pass(
+    handlers: Handlers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = handlers.answer(ESPRESSO, "tiny-imagenet", 5, Picture("3a"), "en")
+    assert shown.answer is not None
+    assert next(iter(shown.answer)) == "espresso"
+
+    def forward(*_: object) -> None:
+        raise AssertionError("a forward pass was run")
+
+    monkeypatch.setattr(InceptionV1, "trace", forward)
+    for block in BLOCKS:
+        html = handlers.block(shown.look, Picture(block), "en")
+        assert html.count("<article") == 4
+        assert f"Block {block}" in html
+
+
+def test_what_fell_out_of_memory_is_looked_at_again(handlers: Handlers) -> None:
+    shown = handlers.answer(ESPRESSO, "tiny-imagenet", 5, Picture("3a"), "en")
+    handlers.studio._observations.clear()
+    assert handlers.block(shown.look, Picture("3a"), "en") == shown.block
+
+
+@pytest.mark.parametrize(("language", "sentence"), [("en", "not a picture"), ("zh", "无法把这个文件当作图片读取")])
+def test_a_bad_photo_leaves_no_answer_but_a_sentence(
+    handlers: Handlers, tmp_path: Path, language: str, sentence: str
+) -> None:
+    (tmp_path / "bad.png").write_bytes(b"hello")
+    shown = handlers.answer(str(tmp_path / "bad.png"), "tiny-imagenet", 5, Picture(), language)
+    assert (shown.look, shown.answer, shown.block) == (None, None, "")
+    assert sentence in shown.alarm
+    assert 'role="alert"' in shown.alarm
+    assert str(tmp_path) not in shown.alarm
+
+
+def test_what_was_not_foreseen_is_logged_and_not_shown(
+    handlers: Handlers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret of /srv/app")
+
+    monkeypatch.setattr(Studio, "look", fail)
+    shown = handlers.answer(ESPRESSO, "tiny-imagenet", 5, Picture(), "en")
+    assert "Something went wrong" in shown.alarm
+    assert "secret" not in shown.alarm
+    assert "secret" in caplog.text
+
+
+def test_torchvisions_third_branch_is_called_what_it_runs(handlers: Handlers) -> None:
+    net = InceptionV1(variant="torchvision", classes=3)
+    pretrained = load()
+    panels = draw(observe(pretrained, open_photo(ESPRESSO)), Picture("4c"))
+    html = block_html(panels, network_facts(net)["4c"], 512, Picture("4c"), "en")
+    assert "5×5 (runs 3×3)" in html
+    assert "（实为 3×3）" in block_html(panels, network_facts(net)["4c"], 512, Picture("4c"), "zh")
+
+
+def test_names_of_a_users_classes_and_files_cannot_become_html(handlers: Handlers) -> None:
+    from dataclasses import replace
+
+    pretrained = replace(load(), labels=("<script>alert(1)</script>",) * 200)
+    assert "<script>" not in about_html(pretrained, "en")
+    studio = Studio(("/models/<b>mine</b>.safetensors",), choose_device("cpu"))
+    label, _ = Handlers(studio).model_choices("en")[0]
+    assert "/models" not in label
+
+
+def test_classes_that_share_a_name_are_told_apart() -> None:
+    probabilities = np.array([0.5, 0.3, 0.2], np.float32)
+    seen = Observation(Image.new("RGB", (1, 1)), ("crane", "crane", "dog"), probabilities, probabilities, {}, {}, 0.0)
+    assert list(top_classes(seen, 3)) == ["crane (0)", "crane (1)", "dog"]
+
+
+def test_a_wished_for_gpu_that_is_not_there_is_told_on_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    device = choose_device("cuda")
+    assert device.torch_device.type == "cpu"
+    assert "no usable cuda" in Handlers(Studio(("tiny-imagenet",), device)).device_notice("en")
+    assert Handlers(Studio(("tiny-imagenet",), Device(device.torch_device, "CPU"))).device_notice("en") == ""
+    with pytest.raises(DeviceError, match="auto, cpu, cuda, mps"):
+        choose_device("gpu")
+
+
+def test_numbers_are_short_and_readable() -> None:
+    assert [short(v) for v in (0, 0.123456, 5.302, 12.34, 501.58, -3.14159)] == [
+        "0.00",
+        "0.12",
+        "5.30",
+        "12.3",
+        "501.6",
+        "-3.14",
+    ]
+
+
+def test_the_page_mounts_in_another_app(handlers: Handlers) -> None:
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+
+    from inception.page.build import build, launch_options
+
+    app = gr.mount_gradio_app(FastAPI(), build(handlers.studio), path="/lens", **mountable(launch_options))
+    assert "InceptionLens" in TestClient(app).get("/lens/").text
+
+
+def mountable(options: Callable[[], dict]) -> dict:
+    return {name: value for name, value in options().items() if name in ("css_paths", "theme", "footer_links")}

@@ -1,0 +1,116 @@
+"""Pictures say what the arrays say: pixel by pixel, against matplotlib's own colour maps."""
+
+from __future__ import annotations
+
+import io
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import Image
+
+from inception import render
+from inception.render import GAP, LEVELS, SILENT, SILENT_MARK, Limits
+
+
+def maps(channels: int = 5, side: int = 7, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((channels, side, side)).astype(np.float32)
+
+
+@pytest.mark.parametrize("side", [28, 14, 7, 16, 4, 9])
+def test_a_mosaic_shows_every_cell_of_every_channel(side: int) -> None:
+    values = maps(17, side)
+    bounds = Limits(0, 1)
+    picture = render.mosaic(values, [bounds] * 17, "viridis", columns=4)
+    zoom = -(-render.TILE // side)
+    step = side * zoom + 2
+    assert picture.size == (4 * step - 2, 5 * step - 2)
+    pixels = np.asarray(picture.convert("RGB"))
+    for channel in (0, 3, 4, 16):
+        top, left = channel // 4 * step, channel % 4 * step
+        centres = pixels[top + zoom // 2 : top + step - 2 : zoom, left + zoom // 2 : left + step - 2 : zoom]
+        expected = matplotlib.colormaps["viridis"](np.round(values[channel] * (LEVELS - 1)) / (LEVELS - 1))[..., :3]
+        assert np.abs(centres / 255 - expected).max() < 0.02
+        tile = np.asarray(picture)[top : top + side * zoom, left : left + side * zoom]
+        assert (tile.reshape(side, zoom, side, zoom) == tile[::zoom, ::zoom][:, None, :, None]).all(), (
+            "cells are squares"
+        )
+
+
+def test_gaps_and_missing_tiles_are_transparent() -> None:
+    picture = render.mosaic(maps(5), [Limits(0, 1)] * 5, columns=4)
+    indices = np.asarray(picture)
+    assert indices[-1, -1] == GAP
+    again = Image.open(io.BytesIO(render.encode(picture))).convert("RGBA")
+    assert again.getpixel((again.width - 1, again.height - 1))[3] == 0
+    assert again.getpixel((3, 3))[3] == 255
+
+
+def test_a_silent_channel_is_crossed_out_and_no_other() -> None:
+    values = maps(3)
+    values[1] = 0
+    indices = np.asarray(render.mosaic(values, [Limits(0, 1)] * 3, columns=3))
+    tiles = [indices[:, start : start + render.TILE] for start in (0, render.TILE + 2, 2 * render.TILE + 4)]
+    assert [bool((tile >= SILENT).any()) for tile in tiles] == [False, True, False]
+    assert set(np.unique(tiles[1])) == {SILENT, SILENT_MARK}
+    faint = maps(1) * 1e-6
+    assert (np.asarray(render.mosaic(faint, [Limits(0, 1)], columns=1)) < LEVELS).all(), "faint is not silent"
+
+
+def test_scales_have_the_limits_that_they_promise() -> None:
+    both = {"a": maps(2) * 3, "b": maps(2, seed=1) * 10}
+    highest = {name: float(values.max()) for name, values in both.items()}
+    assert {b for bounds in render.scale_limits(both, "shared").values() for b in bounds} == {Limits(0, highest["b"])}
+    assert render.scale_limits(both, "branch")["a"] == [Limits(0, highest["a"])] * 2
+    each = render.scale_limits(both, "channel")["b"]
+    assert [b.high for b in each] == [float(channel.max()) for channel in both["b"]]
+    with pytest.raises(ValueError, match="shared, branch, channel"):
+        render.scale_limits(both, "row")
+
+
+def test_values_below_zero_get_a_scale_with_zero_in_its_middle() -> None:
+    values = maps(2) - 0.8
+    (bounds,) = set(render.scale_limits({"a": values}, "branch")["a"])
+    assert bounds.low == -bounds.high
+    assert bounds.high == pytest.approx(np.abs(values).max())
+    bar = np.asarray(render.colour_bar("magma", signed=True).convert("RGB"))[0]
+    assert bar[LEVELS // 2].min() > 240, "zero is white"
+    picture = render.mosaic(np.stack([values[0], np.zeros_like(values[0])]), [bounds] * 2)
+    assert (np.asarray(picture)[:, : render.TILE] < LEVELS).all()
+
+
+def test_an_empty_range_is_no_reason_to_fail() -> None:
+    zero = np.zeros((4, 7, 7), np.float32)
+    bounds = render.scale_limits({"a": zero}, "shared")["a"]
+    assert (np.asarray(render.mosaic(zero, bounds))[:56, :56] >= SILENT).all()
+    assert render.heat_map(zero[0], bounds[0]).size == (448, 448)
+
+
+def test_the_overlay_lies_on_the_photo_cell_on_cell() -> None:
+    photo = Image.new("RGB", (224, 224), "white")
+    values = np.zeros((14, 14), np.float32)
+    values[3, 10] = 1
+    picture = render.overlay(photo, values, Limits(0, 1), "gray", size=448)
+    assert picture.size == (448, 448)
+    assert picture.mode == "RGB"
+    # Cell (3, 10) covers 32 pixels: its centre keeps the colour, a far one shows the photo, darkened a little.
+    lit, dark = picture.getpixel((10 * 32 + 16, 3 * 32 + 16)), picture.getpixel((100, 400))
+    assert lit[0] > 240
+    assert 200 < dark[0] < 225
+
+
+def test_a_heat_map_has_one_square_for_each_cell() -> None:
+    values = maps(1, 14)[0]
+    picture = np.asarray(render.heat_map(values, Limits(0, 1), size=448))
+    assert picture.shape == (448, 448)
+    assert (picture[::32, ::32] == np.round(values * (LEVELS - 1))).all()
+
+
+def test_pictures_of_maps_lose_nothing_when_encoded() -> None:
+    picture = render.mosaic(maps(9), [Limits(0, 1)] * 9)
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(render.encode(picture)))), np.asarray(picture))
+
+
+def test_unknown_colours_are_refused_with_those_that_exist() -> None:
+    with pytest.raises(ValueError, match="magma, viridis, cividis, gray"):
+        render.colour_bar("rainbow")
