@@ -290,6 +290,7 @@ class BranchFacts:
     height: int
     width: int
     receptive_field: ReceptiveField
+    wider_than_photo: bool  # the receptive field, at the model's input shape
     cost: Cost
 
 
@@ -318,10 +319,12 @@ def _block_facts(model: InceptionV1, block: str, height: int, width: int) -> tup
             reduced_to=_convolution(module[f"{branch}_reduce"]).out_channels if f"{branch}_reduce" in module else None,
             height=height,
             width=width,
-            receptive_field=receptive_field(model, block, branch),
+            receptive_field=field,
+            wider_than_photo=field.size > min(model.input_shape[1:]),
             cost=branch_cost(module, branch, height * width),
         )
         for branch, channels in module.branch_channels.items()
+        for field in [receptive_field(model, block, branch)]
     )
 
 

@@ -277,7 +277,8 @@ class InceptionV1(nn.Module):
         input_shape: (3, height, width), each side at least 32: the size for which shapes,
             receptive fields and costs are told. The network itself takes any size from 32x32 on.
         classes: how many classes the classifier tells apart.
-        pooling: "avg", "max" or None; what to do with the last feature map without a top.
+        pooling: "avg", "max" or None; what to do with the last feature map where there is no top.
+            With a top it has no say, as in Keras: the head does the pooling.
         classifier_activation: "softmax" for probabilities, None for logits.
         aux_classifiers: add the paper's two auxiliary classifiers; they run in training only.
         variant: a key of `VARIANTS`.
@@ -310,8 +311,6 @@ class InceptionV1(nn.Module):
             )
         if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
             raise ValueError(f"classes is {classes!r}; it must be a whole number of at least 1.")
-        if include_top and pooling is not None:
-            raise ValueError("pooling is for include_top=False only: with a top, the head does the pooling.")
         if aux_classifiers and not include_top:
             raise ValueError("aux_classifiers=True needs include_top=True: they help to train the classifier.")
 

@@ -45,6 +45,20 @@ def open_photo(source: Source) -> Image.Image:
     return _shrunk(_rgb(_upright(image)))
 
 
+def is_unknown_to_browsers(source: Source) -> bool:
+    """Whether a picture is of a kind that we can open and a browser cannot show (TIFF)."""
+    try:
+        head = source[:4] if isinstance(source, bytes) else _head(Path(source))
+    except (OSError, ValueError):
+        return False
+    return head in (b"II*\0", b"MM\0*")
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4)
+
+
 def _bytes(source: Source) -> bytes:
     if isinstance(source, bytes):
         data, size = source, len(source)

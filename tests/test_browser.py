@@ -11,6 +11,7 @@ import huggingface_hub.constants
 import pytest
 from conftest import EXAMPLES
 from matplotlib import cbook
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 
 pytestmark = pytest.mark.browser
@@ -198,6 +199,15 @@ def test_weights_that_cannot_be_had_leave_the_page_as_it_is(
     expect(visit.page.locator("#il-answer")).to_contain_text("espresso")
     visit.choose("block", "4a")
     visit.panels_of("Block 4a")
+
+
+def test_a_kind_of_photo_that_browsers_cannot_show_is_shown_all_the_same(visit: Visit, tmp_path: Path) -> None:
+    with Image.open(EXAMPLES / "espresso.jpg") as photo:
+        photo.save(tmp_path / "espresso.tiff")
+    visit.upload(tmp_path / "espresso.tiff")
+    visit.panels_of("Block 3a")
+    expect(visit.page.locator("#il-answer")).to_contain_text("espresso")
+    visit.page.wait_for_function("document.querySelector('#il-photo img')?.naturalWidth > 0")
 
 
 @pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}}], indirect=True)

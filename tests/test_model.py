@@ -215,7 +215,6 @@ def test_auxiliary_classifier_pools_as_the_paper_at_224() -> None:
         ({"variant": "torchvision", "use_bias": False}, "variant='batchnorm' only"),
         ({"classes": 0}, "at least 1"),
         ({"include_top": False, "pooling": "mean"}, "avg, max, None"),
-        ({"pooling": "avg"}, "include_top=False"),
         ({"classifier_activation": "sigmoid"}, "softmax, None"),
         ({"include_top": False, "aux_classifiers": True}, "include_top=True"),
     ],

@@ -49,6 +49,7 @@ def build(studio: Studio) -> gr.Blocks:
                 photo = PhotoInput(
                     sources=["upload", "webcam", "clipboard"],
                     height=340,
+                    format="png",
                     buttons=["fullscreen"],
                     elem_id="il-photo",
                     **words["photo"],
@@ -99,6 +100,10 @@ def build(studio: Studio) -> gr.Blocks:
             return Picture(data[block], data[view], data[scale], data[colours])
 
         def on_photo(data: dict[Any, Any]) -> dict[Any, Any]:
+            viewable = handlers.viewable(data[photo])
+            if viewable is not None:
+                # Comes back here as a photo that the browser can show.
+                return {photo: viewable}
             shown = handlers.answer(data[photo], data[model], data[top_k], picture_of(data), data[language])
             return {look: shown.look, answer: shown.answer, seen: shown.seen, panels: shown.block, alarm: shown.alarm}
 
@@ -133,9 +138,9 @@ def build(studio: Studio) -> gr.Blocks:
         private: dict[str, Any] = {"api_visibility": "private", "trigger_mode": "always_last"}
         everything = {look, photo, model, top_k, language, *picture}
         results = [look, answer, seen, panels, alarm]
-        photo.change(on_photo, everything, results, show_progress="minimal", **private)
+        photo.change(on_photo, everything, [*results, photo], show_progress="minimal", **private)
         # `input` and not `change`: going back to the network before is no choice of the visitor's.
-        model.input(on_model, everything, [*results, provenance, model], show_progress="minimal", **private)
+        model.input(on_model, everything, [*results, photo, provenance, model], show_progress="minimal", **private)
         for choice in picture:
             choice.change(on_picture, {look, language, *picture}, panels, show_progress="hidden", **private)
         top_k.change(on_top_k, {look, top_k}, answer, show_progress="hidden", **private)

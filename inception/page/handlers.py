@@ -6,10 +6,12 @@ import logging
 from base64 import b64decode
 from dataclasses import dataclass
 
+from PIL import Image
+
 from ..errors import UserError
 from ..model import BLOCKS
 from ..observation import Observation
-from ..photo import Source
+from ..photo import Source, is_unknown_to_browsers, open_photo
 from ..pictures import Picture, draw
 from .panels import about_html, block_html, message_html, seen_html
 from .studio import Look, Studio
@@ -50,6 +52,15 @@ class Handlers:
             )
         except Exception as error:
             return Shown(None, None, "", "", alert(error, language))
+
+    def viewable(self, photo: str | None) -> Image.Image | None:
+        """A photo of a kind that browsers cannot show, made one that they can; else nothing."""
+        if not photo or not is_unknown_to_browsers(as_source(photo)):
+            return None
+        try:
+            return open_photo(as_source(photo))
+        except UserError:
+            return None  # said when it is looked at
 
     def block(self, look: Look | None, picture: Picture, language: str) -> str:
         """Another block, view, scale or colour map: no new photo, and no forward pass if it was lately seen."""

@@ -47,6 +47,8 @@ def _article(panel: Panel, fact: BranchFacts, picture: Picture, language: str) -
         numbers = _numbers(panel.numbers, language)
     else:
         numbers = say(language, "numbers_mean", lowest=short(panel.shown_low), highest=short(panel.shown_high))
+    size = fact.receptive_field.size
+    sees = say(language, "sees_all" if fact.wider_than_photo else "sees", size=size)
     cost = say(
         language,
         "cost",
@@ -56,7 +58,7 @@ def _article(panel: Panel, fact: BranchFacts, picture: Picture, language: str) -
     return (
         f'<article class="il-panel il-{fact.branch}" data-branch="{fact.branch}">'
         f"<h3>{escape(name)} <small>{escape(say(language, 'channels', channels=fact.channels))}</small></h3>"
-        f"<p>{escape(_window(fact, language))}<br>{escape(say(language, 'sees', size=fact.receptive_field.size))}</p>"
+        f"<p>{escape(_window(fact, language))}<br>{escape(sees)}</p>"
         f'<img src="{data_url(panel.image)}" width="{panel.image.width}" height="{panel.image.height}" '
         f'alt="{escape(alt)}">'
         f"{own_scale}<p>{escape(numbers)}<br>{escape(cost)}</p></article>"

@@ -1,0 +1,71 @@
+"""`python app.py` as a user starts it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import torch
+from conftest import EXAMPLES, ROOT, lively
+from gradio_client import Client, handle_file
+
+from inception import weights
+from inception.model import InceptionV1
+from inception.preprocessing import IMAGENET
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def wait_for(address: str, app: subprocess.Popen[str]) -> None:
+    for _ in range(120):
+        assert app.poll() is None, app.stderr.read() if app.stderr else "the app ended"
+        try:
+            urllib.request.urlopen(address, timeout=5).read()
+            return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.5)
+    raise AssertionError("the page did not come up")
+
+
+def test_the_app_serves_a_users_own_model_on_the_port_that_gradio_is_told(tmp_path: Path) -> None:
+    description = weights.Description("batchnorm", ("cat", "dog"), IMAGENET, weights.UNKNOWN)
+    weights.save(tmp_path / "pets.safetensors", lively(InceptionV1(classes=2)).state_dict(), description)
+    port = free_port()
+    app = subprocess.Popen(
+        [sys.executable, "app.py", "--model", str(tmp_path / "pets.safetensors"), "--device", "cpu"],
+        cwd=ROOT,
+        env={**os.environ, "GRADIO_SERVER_PORT": str(port)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_for(f"http://127.0.0.1:{port}", app)
+        client = Client(f"http://127.0.0.1:{port}", verbose=False)
+        path = str(tmp_path / "pets.safetensors")
+        told = client.predict(handle_file(str(EXAMPLES / "bison.jpg")), path, 5, api_name="/predict")
+        assert sorted(row["label"] for row in told["top"]) == ["cat", "dog"]
+    finally:
+        app.terminate()
+        app.wait(timeout=20)
+
+
+def test_the_app_says_at_once_what_is_wrong_with_a_model(tmp_path: Path) -> None:
+    torch.save({"weight": torch.ones(1)}, tmp_path / "other.pth")
+    for model, said in ((tmp_path / "other.pth", "is not the network it should be"), ("vgg", "choose one of")):
+        run = subprocess.run(
+            [sys.executable, "app.py", "--model", str(model)], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 2
+        assert said in run.stderr
+        assert "Traceback" not in run.stderr
