@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 SPACE ?=
 
-.PHONY: demo setup test space space-dry-run clean
+.PHONY: demo setup test test-oldest space space-dry-run clean
 
 demo: setup
 	$(BIN)/python app.py $(ARGS)
@@ -19,6 +19,14 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(ARGS)
+
+# The same tests with the lowest versions that requirements.txt allows.
+test-oldest: $(VENV)/.installed-dev
+	$(PYTHON) -m venv --clear $(VENV)-oldest
+	sed 's/>=/==/; s/,<.*//' requirements.txt >$(VENV)-oldest/requirements.txt
+	$(VENV)-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
+		-r $(VENV)-oldest/requirements.txt -r requirements-dev.txt
+	$(VENV)-oldest/bin/python -m pytest $(ARGS)
 
 # make space SPACE=owner/name
 space: setup
