@@ -35,12 +35,12 @@ def main(arguments: list[str] | None = None) -> None:
         device = choose_device(options.device)
         studio = Studio((options.model, *(name for name in NAMES if name != options.model)), device)
         # Now and not at the first photo: a wrong path should be said at once.
-        studio.pretrained(options.model)
+        studio.pretrained(studio.models[0])
     except UserError as error:
         parser.exit(2, f"{error}\n")
     if device.notice:
         logging.warning(device.notice)
-    build(studio).queue(default_concurrency_limit=4, max_size=64).launch(**launch_options())
+    build(studio).launch(**launch_options())
 
 
 if __name__ == "__main__":

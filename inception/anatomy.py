@@ -5,8 +5,7 @@ Nothing here is typed in: kernels, strides and paddings are read off the model's
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import copy
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -68,12 +67,27 @@ def layer_table(model: InceptionV1) -> LayerTable:
 
     def record(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
         own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
-        rows.append(LayerRow(len(rows) + 1, _kind(module), _shape(output), own))
+        rows.append(LayerRow(len(rows) + 1, _kind(module), tuple(output.shape[1:]), own))
 
-    layers = [m for m in model.modules() if isinstance(m, InceptionBlock) or not any(m.children())]
-    with _evaluating(model), _forward_hooks(layers, record), torch.no_grad():
-        model(_blank_photo(model))
+    plan = _plan(model)
+    for module in plan.modules():
+        if isinstance(module, InceptionBlock) or not any(module.children()):
+            module.register_forward_hook(record)
+    plan(_blank_photo(plan))
     return LayerTable(model.input_shape, tuple(rows))
+
+
+def _plan(model: InceptionV1) -> InceptionV1:
+    """A copy in evaluation mode that has shapes and no numbers.
+
+    Hooks go on the copy: the model itself may be at work in another thread, and stays as it was.
+    """
+    return copy.deepcopy(model).to("meta").eval().requires_grad_(False)
+
+
+def parameter_count(model: nn.Module) -> int:
+    """How many numbers training can change."""
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _kind(module: nn.Module) -> str:
@@ -81,34 +95,8 @@ def _kind(module: nn.Module) -> str:
     return "AvgPool2d" if isinstance(module, nn.AdaptiveAvgPool2d) else type(module).__name__
 
 
-def _shape(output: Tensor) -> tuple[int, ...]:
-    return tuple(output.shape[1:])
-
-
-def _blank_photo(model: InceptionV1) -> Tensor:
-    parameter = next(model.parameters())
-    return torch.zeros(1, *model.input_shape, device=parameter.device, dtype=parameter.dtype)
-
-
-@contextmanager
-def _forward_hooks(modules: Iterable[nn.Module], hook: object) -> Iterator[None]:
-    handles = [module.register_forward_hook(hook) for module in modules]  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
+def _blank_photo(plan: InceptionV1) -> Tensor:
+    return torch.zeros(1, *plan.input_shape, device="meta", dtype=next(plan.parameters()).dtype)
 
 
 @dataclass(frozen=True)
@@ -302,8 +290,8 @@ def network_facts(model: InceptionV1) -> dict[str, tuple[BranchFacts, ...]]:
 
 def stage_shapes(model: InceptionV1) -> dict[str, tuple[int, int, int]]:
     """Channels, height and width of each stage's output, seen on a blank photo of the model's size."""
-    with _evaluating(model), torch.no_grad():
-        stages = model.trace(_blank_photo(model)).stages
+    plan = _plan(model)
+    stages = plan.trace(_blank_photo(plan)).stages
     return {name: (out.shape[1], out.shape[2], out.shape[3]) for name, out in stages.items()}
 
 

@@ -91,7 +91,7 @@ def _positive(text: str) -> int:
 
 
 def _models(options: argparse.Namespace) -> int:
-    from .anatomy import layer_table
+    from .anatomy import parameter_count
     from .weights import NAMES, describe
 
     if options.model:
@@ -100,7 +100,7 @@ def _models(options: argparse.Namespace) -> int:
             "model": pretrained.name,
             "variant": pretrained.model.variant.name,
             "classes": len(pretrained.labels),
-            "parameters": layer_table(pretrained.model).parameters,
+            "parameters": parameter_count(pretrained.model),
             "input_size": pretrained.input_size,
             "temperature": pretrained.temperature,
             **vars(pretrained.provenance),

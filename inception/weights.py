@@ -390,7 +390,7 @@ def _download(files: tuple[HubFile, ...]) -> tuple[Path, HubFile]:
             continue
         # Network, disk and protocol each raise errors of their own; none leaves a file under the final name.
         except Exception as error:
-            raise _unreachable("googlenet", "the Hugging Face hub") from error
+            raise _unreachable("googlenet", "Hugging Face") from error
         if path.stat().st_size == file.size and _sha256(path) == file.sha256:
             return path, file
         path.resolve().unlink(missing_ok=True)
@@ -439,7 +439,7 @@ def _torchvision() -> Pretrained:
             state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
         # urllib, the disk and the unpickler each raise errors of their own; torch.hub keeps no unfinished file.
         except Exception as error:
-            raise _unreachable("torchvision", "torchvision's server") from error
+            raise _unreachable("torchvision", "torchvision") from error
     source = Path(published.url).name
     state = convert.renamed(_without_auxiliary(state), convert.torchvision_names(), source=source)
     accuracy = published.meta["_metrics"]["ImageNet-1K"]

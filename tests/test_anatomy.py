@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from inception.anatomy import (
     layer_table,
     module_cost,
     network_facts,
+    parameter_count,
     receptive_field,
     stage_shapes,
 )
@@ -46,6 +48,13 @@ def test_layer_table_counts_every_parameter_and_leaves_the_model_as_it_was(varia
     assert [module.training for module in model.modules()] == modes
     assert not any(module._forward_hooks for module in model.modules())
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_model_at_work_in_many_threads_is_counted_once() -> None:
+    model = InceptionV1(classes=2)
+    with ThreadPoolExecutor(4) as pool:
+        tables = list(pool.map(layer_table, [model] * 8))
+    assert {table.parameters for table in tables} == {parameter_count(model)}
 
 
 def test_worked_example_of_the_bottleneck() -> None:

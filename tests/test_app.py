@@ -52,8 +52,7 @@ def test_the_app_serves_a_users_own_model_on_the_port_that_gradio_is_told(tmp_pa
     try:
         wait_for(f"http://127.0.0.1:{port}", app)
         client = Client(f"http://127.0.0.1:{port}", verbose=False)
-        path = str(tmp_path / "pets.safetensors")
-        told = client.predict(handle_file(str(EXAMPLES / "bison.jpg")), path, 5, api_name="/predict")
+        told = client.predict(handle_file(str(EXAMPLES / "bison.jpg")), "pets.safetensors", 5, api_name="/predict")
         assert sorted(row["label"] for row in told["top"]) == ["cat", "dog"]
     finally:
         app.terminate()

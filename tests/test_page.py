@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
 import pytest
 from conftest import EXAMPLES
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from inception import load, observe, open_photo
+from inception import load, observe, open_photo, weights
 from inception.anatomy import network_facts
 from inception.device import Device, choose_device
 from inception.errors import DeviceError
 from inception.model import BLOCKS, InceptionV1
 from inception.observation import Observation
+from inception.page.build import build, launch_options
 from inception.page.handlers import Handlers, top_classes
 from inception.page.panels import about_html, block_html, short
 from inception.page.studio import Studio
@@ -117,7 +121,8 @@ def test_a_bad_photo_leaves_no_answer_but_a_sentence(
 ) -> None:
     (tmp_path / "bad.png").write_bytes(b"hello")
     shown = handlers.answer(str(tmp_path / "bad.png"), "tiny-imagenet", 5, Picture(), language)
-    assert (shown.look, shown.answer, shown.block) == (None, None, "")
+    assert (shown.look, shown.answer, shown.seen) == (None, None, "")
+    assert "<img" not in shown.block
     assert sentence in shown.alarm
     assert 'role="alert"' in shown.alarm
     assert str(tmp_path) not in shown.alarm
@@ -145,14 +150,28 @@ def test_torchvisions_third_branch_is_called_what_it_runs(handlers: Handlers) ->
     assert "（实为 3×3）" in block_html(panels, network_facts(net)["4c"], 512, Picture("4c"), "zh")
 
 
-def test_names_of_a_users_classes_and_files_cannot_become_html(handlers: Handlers) -> None:
-    from dataclasses import replace
+def test_the_page_tells_the_parameters_of_the_model_at_hand(handlers: Handlers) -> None:
+    expected = sum(parameter.numel() for parameter in handlers.studio.pretrained("tiny-imagenet").model.parameters())
+    assert f"{expected:,}" in handlers.about("tiny-imagenet", "en")
 
+
+def test_names_of_a_users_classes_and_files_cannot_become_html(handlers: Handlers) -> None:
     pretrained = replace(load(), labels=("<script>alert(1)</script>",) * 200)
     assert "<script>" not in about_html(pretrained, "en")
-    studio = Studio(("/models/<b>mine</b>.safetensors",), choose_device("cpu"))
-    label, _ = Handlers(studio).model_choices("en")[0]
-    assert "/models" not in label
+
+
+def test_visitors_never_learn_where_a_users_checkpoint_lies(tmp_path: Path) -> None:
+    weights.save(tmp_path / "secret" / "pets.safetensors", load().model.state_dict(), description_of_tiny())
+    studio = Studio((str(tmp_path / "secret" / "pets.safetensors"), "tiny-imagenet"), choose_device("cpu"))
+    assert studio.models == ("pets.safetensors", "tiny-imagenet")
+    assert studio.pretrained("pets.safetensors").labels == load().labels
+    assert Handlers(studio).model_choices("en")[0] == ("pets.safetensors (your own)", "pets.safetensors")
+    assert "secret" not in str(build(studio).get_config_file())
+
+
+def description_of_tiny() -> weights.Description:
+    tiny = load()
+    return weights.Description("batchnorm", tiny.labels, tiny.preprocessing, tiny.provenance)
 
 
 def test_classes_that_share_a_name_are_told_apart() -> None:
@@ -183,11 +202,6 @@ def test_numbers_are_short_and_readable() -> None:
 
 
 def test_the_page_mounts_in_another_app(handlers: Handlers) -> None:
-    from fastapi import FastAPI
-    from fastapi.testclient import TestClient
-
-    from inception.page.build import build, launch_options
-
     app = gr.mount_gradio_app(FastAPI(), build(handlers.studio), path="/lens", **mountable(launch_options))
     assert "InceptionLens" in TestClient(app).get("/lens/").text
 

@@ -30,6 +30,7 @@ SYSTEM_FONTS = (
     "sans-serif",
 )
 UPLOAD_CHECK_SECONDS, UPLOAD_KEEP_SECONDS = 600, 3600
+CONCURRENCY, QUEUE_LENGTH = 4, 64
 
 
 def build(studio: Studio) -> gr.Blocks:
@@ -105,7 +106,13 @@ def build(studio: Studio) -> gr.Blocks:
                 # Comes back here as a photo that the browser can show.
                 return {photo: viewable}
             shown = handlers.answer(data[photo], data[model], data[top_k], picture_of(data), data[language])
-            return {look: shown.look, answer: shown.answer, seen: shown.seen, panels: shown.block, alarm: shown.alarm}
+            changes = {look: shown.look, answer: shown.answer, seen: shown.seen, panels: shown.block}
+            if data[photo] is None:
+                # The photo may have been taken away because it was refused: what was said of it stays.
+                return changes
+            if shown.look is None:
+                changes[photo] = None
+            return {**changes, alarm: shown.alarm}
 
         def on_model(data: dict[Any, Any]) -> dict[Any, Any]:
             try:
@@ -114,7 +121,7 @@ def build(studio: Studio) -> gr.Blocks:
                 # What is on the page stays, and the choice goes back to the network that made it.
                 before = data[look].model if data[look] else studio.models[0]
                 return {alarm: alert(error, data[language]), model: before}
-            return {**on_photo(data), provenance: handlers.about(data[model], data[language])}
+            return {alarm: "", **on_photo(data), provenance: handlers.about(data[model], data[language])}
 
         def on_picture(data: dict[Any, Any]) -> str:
             return handlers.block(data[look], picture_of(data), data[language])
@@ -153,7 +160,7 @@ def build(studio: Studio) -> gr.Blocks:
         )
         page.load(on_load, None, language, show_progress="hidden", api_visibility="private")
         add_endpoints(studio, photo, model, top_k, block, view, scale, colours)
-    return page
+    return page.queue(default_concurrency_limit=CONCURRENCY, max_size=QUEUE_LENGTH)
 
 
 def wording(studio: Studio, language: str) -> dict[str, dict[str, Any]]:

@@ -13,6 +13,7 @@ from ..model import BLOCKS
 from ..observation import Observation
 from ..photo import Source, is_unknown_to_browsers, open_photo
 from ..pictures import Picture, draw
+from ..weights import NAMES
 from .panels import about_html, block_html, message_html, seen_html
 from .studio import Look, Studio
 from .text import say, say_error
@@ -51,7 +52,7 @@ class Handlers:
                 self.block(look, picture, language),
             )
         except Exception as error:
-            return Shown(None, None, "", "", alert(error, language))
+            return Shown(None, None, "", message_html(say(language, "waiting")), alert(error, language))
 
     def viewable(self, photo: str | None) -> Image.Image | None:
         """A photo of a kind that browsers cannot show, made one that they can; else nothing."""
@@ -100,10 +101,8 @@ class Handlers:
 
 
 def model_label(name: str, language: str) -> str:
-    """What the page calls a network; of a checkpoint's path only the file name is shown."""
-    if name.endswith((".safetensors", ".pth", ".pt")):
-        return say(language, "own_model", name=name.replace("\\", "/").rsplit("/", 1)[-1])
-    return say(language, f"model_{name}")
+    """What the page calls a network."""
+    return say(language, f"model_{name}") if name in NAMES else say(language, "own_model", name=name)
 
 
 def top_classes(observation: Observation, top_k: int) -> dict[str, float]:

@@ -9,7 +9,7 @@ from html import escape
 from PIL import Image
 
 from .. import render
-from ..anatomy import BranchFacts, layer_table
+from ..anatomy import BranchFacts, parameter_count
 from ..observation import BranchStatistics, Observation
 from ..pictures import Panel, Picture
 from ..weights import Pretrained
@@ -141,13 +141,14 @@ def about_html(pretrained: Pretrained, language: str) -> str:
         ("about_source", told.source),
         ("about_training", told.training_data),
         ("about_accuracy", told.accuracy),
-        ("about_parameters", f"{layer_table(pretrained.model).parameters:,}"),
+        ("about_parameters", f"{parameter_count(pretrained.model):,}"),
         ("about_licence", told.licence),
         ("about_notice", told.notice),
-        ("about_classes", ", ".join(sorted(pretrained.labels, key=str.lower))),
     ]
     items = "".join(f"<dt>{escape(say(language, key))}</dt><dd>{escape(value)}</dd>" for key, value in rows if value)
-    return f'<dl class="il-about">{items}</dl>'
+    names = escape(", ".join(sorted(pretrained.labels, key=str.lower)))
+    classes = f"<details><summary>{len(pretrained.labels):,}</summary>{names}</details>"
+    return f'<dl class="il-about">{items}<dt>{escape(say(language, "about_classes"))}</dt><dd>{classes}</dd></dl>'
 
 
 def message_html(sentence: str, *, alarm: bool = False) -> str:

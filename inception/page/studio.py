@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Lock
 
 from cachetools import LRUCache
@@ -15,7 +16,7 @@ from ..device import Device
 from ..errors import ChoiceError
 from ..observation import Observation, observe_seen
 from ..photo import Source, open_photo
-from ..weights import Pretrained, load
+from ..weights import NAMES, Pretrained, load
 
 CACHE_BYTES = 256 * 2**20
 
@@ -33,12 +34,14 @@ class Studio:
     """Thread-safe. Holds nothing of a visitor beyond recently computed observations, by content.
 
     Args:
-        models: names or checkpoint paths that may be used; the first is the default.
+        models: names or checkpoint paths that may be used; the first is the default. Visitors know a
+            checkpoint by its file's name and never learn its folder.
         device: where the networks run.
     """
 
     def __init__(self, models: tuple[str, ...], device: Device) -> None:
-        self.models = models
+        self._wanted = {public_name(model): model for model in models}
+        self.models = tuple(self._wanted)
         self.device = device
         self._loaded: dict[str, Pretrained] = {}
         self._facts: dict[str, dict[str, tuple[BranchFacts, ...]]] = {}
@@ -59,7 +62,7 @@ class Studio:
             loading = self._loading[name]
         with loading:
             if name not in self._loaded:
-                self._loaded[name] = load(name, self.device.torch_device)
+                self._loaded[name] = load(self._wanted[name], self.device.torch_device)
             return self._loaded[name]
 
     def facts(self, name: str) -> dict[str, tuple[BranchFacts, ...]]:
@@ -88,3 +91,8 @@ class Studio:
             with self._lock:
                 self._observations[key] = known
         return known
+
+
+def public_name(model: str) -> str:
+    """What visitors call a network: its name, or the name of the checkpoint's file."""
+    return model if model in NAMES else Path(model).name
