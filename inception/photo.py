@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from .errors import PhotoError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-FORMATS_TEXT = "JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF"
+FORMATS_TEXT = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF"
 MAX_BYTES = 40 * 2**20
 MAX_PIXELS = 50_000_000
 # No network here looks at more than a few hundred pixels; keeping more only costs memory.
@@ -95,7 +95,7 @@ def _opened(data: bytes) -> Image.Image:
     except Exception as error:
         raise PhotoError(
             "photo_unknown",
-            "This file is not a picture that can be read; please choose a {formats}.",
+            "This file is not a picture that can be read; please choose one of these kinds: {formats}.",
             formats=FORMATS_TEXT,
         ) from error
     if image.width * image.height > MAX_PIXELS:

@@ -68,3 +68,43 @@ def test_the_app_says_at_once_what_is_wrong_with_a_model(tmp_path: Path) -> None
         assert run.returncode == 2
         assert said in run.stderr
         assert "Traceback" not in run.stderr
+
+
+WATCHED = """
+import os, runpy, socket, sys
+log = open(sys.argv[1], "a", buffering=1)
+def local(host): return str(host) in ("127.0.0.1", "localhost", "::1", "0.0.0.0", "None", "")
+lookup, connect = socket.getaddrinfo, socket.socket.connect
+def watched_lookup(host, *rest, **named):
+    local(host) or log.write(f"lookup {host}\\n")
+    return lookup(host, *rest, **named)
+def watched_connect(self, address):
+    isinstance(address, tuple) and (local(address[0]) or log.write(f"connect {address}\\n"))
+    return connect(self, address)
+socket.getaddrinfo, socket.socket.connect = watched_lookup, watched_connect
+sys.argv = ["app.py", "--device", "cpu"]
+runpy.run_path("app.py", run_name="__main__")
+"""
+
+
+def test_the_server_asks_nobody_on_the_network(tmp_path: Path) -> None:
+    port = free_port()
+    environment = {name: value for name, value in os.environ.items() if name != "GRADIO_ANALYTICS_ENABLED"}
+    log = tmp_path / "asked.log"
+    log.touch()
+    app = subprocess.Popen(
+        [sys.executable, "-c", WATCHED, str(log)],
+        cwd=ROOT,
+        env={**environment, "GRADIO_SERVER_PORT": str(port)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_for(f"http://127.0.0.1:{port}", app)
+        client = Client(f"http://127.0.0.1:{port}", verbose=False)
+        client.predict(handle_file(str(EXAMPLES / "bison.jpg")), "tiny-imagenet", 5, api_name="/predict")
+    finally:
+        app.terminate()
+        app.wait(timeout=20)
+    assert log.read_text() == ""

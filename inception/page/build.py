@@ -64,8 +64,12 @@ def build(studio: Studio) -> gr.Blocks:
                 ).dataset
             with gr.Column():
                 with gr.Row():
-                    model = gr.Dropdown(value=studio.models[0], elem_id="il-model", min_width=260, **words["model"])
-                    top_k = gr.Slider(1, 10, value=5, step=1, elem_id="il-top-k", min_width=160, **words["top_k"])
+                    model = gr.Dropdown(
+                        value=studio.models[0], elem_id="il-model", min_width=290, scale=3, **words["model"]
+                    )
+                    top_k = gr.Slider(
+                        1, 10, value=5, step=1, elem_id="il-top-k", min_width=160, scale=2, **words["top_k"]
+                    )
                 alarm = gr.HTML(elem_id="il-alarm")
                 answer = gr.Label(elem_id="il-answer", **words["answer"])
                 seen = gr.HTML(elem_id="il-seen")
