@@ -1,4 +1,4 @@
-"""The command line: `python -m inception models | predict | maps | summary`."""
+"""The command line: `python -m inception models | predict | maps | evaluate | summary`."""
 
 from __future__ import annotations
 
@@ -70,6 +70,15 @@ def _parser() -> argparse.ArgumentParser:
     maps.add_argument("--colours", default="magma", help="magma, viridis, cividis or gray (default: magma)")
     add_model(maps)
     add_json(maps)
+
+    evaluate = command("evaluate", _evaluate, "Measure a network on labelled photos.")
+    evaluate.add_argument("model", metavar="WEIGHTS", help="a name that `models` lists, or the path of a checkpoint")
+    evaluate.add_argument(
+        "--data", required=True, type=Path, help="a folder with one folder for each class, or parquet files"
+    )
+    evaluate.add_argument("--split", default="val", help="which part of the data: train or val (default: val)")
+    evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    add_json(evaluate)
 
     summary = command("summary", _summary, "Print every layer with its output shape and parameters.")
     summary.add_argument("--model", help="of these weights, instead of a network built from the options below")
@@ -185,6 +194,29 @@ def _each_photo(
             continue
         print(json.dumps(told, ensure_ascii=False) if options.json else "\n".join([str(photo), *lines(told)]))
     return 1 if refused else 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from tqdm import tqdm
+
+    from .data import labelled_photos
+    from .evaluation import evaluate
+
+    pretrained = _pretrained(options)
+    photos = labelled_photos(options.data, options.split)
+    told = evaluate(pretrained, photos, lambda batches: tqdm(batches, unit="batch", leave=False, disable=None))
+    for name in told.skipped:
+        print(f"skipped, cannot be read: {name}", file=sys.stderr)
+    if options.json:
+        print(json.dumps({"model": options.model, **asdict(told)}, ensure_ascii=False))
+        return 0
+    print(f"{told.images} photos of {len(told.per_class)} classes, {len(told.skipped)} skipped")
+    print(f"top-1 {told.top1:.1%}   top-5 {told.top5:.1%}   calibration error {told.ece:.3f}")
+    for name, accuracy in sorted(told.per_class.items(), key=lambda row: (-row[1], row[0])):
+        print(f"{accuracy:7.1%}  {name}")
+    return 0
 
 
 def _summary(options: argparse.Namespace) -> int:

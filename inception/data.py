@@ -1,0 +1,138 @@
+"""Labelled photos: folders of classes, or parquet files as public image data sets have them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from .errors import UserError
+from .photo import open_photo
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+
+
+class DataError(UserError):
+    """A data set that cannot be used."""
+
+
+@dataclass(frozen=True)
+class LabelledPhotos:
+    """Photos with the number of their class; a photo is opened when it is asked for.
+
+    `sources` holds paths or encoded bytes, `targets` indexes `classes`.
+    """
+
+    classes: tuple[str, ...]
+    sources: Sequence[Path | bytes] = field(repr=False)
+    targets: Sequence[int] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def photo(self, index: int) -> Image.Image:
+        """An upright RGB photo.
+
+        Raises:
+            PhotoError: if this one cannot be read.
+        """
+        return open_photo(self.sources[index])
+
+    def name(self, index: int) -> str:
+        """What to call a photo when it is told that it cannot be read."""
+        source = self.sources[index]
+        return f"photo {index}" if isinstance(source, bytes) else str(source)
+
+
+def labelled_photos(path: Path, split: str = "val") -> LabelledPhotos:
+    """The photos of one split ("train" or "val") of a data set.
+
+    `path` is a folder of class folders, a folder with `train/` and `val/` of that kind, a parquet
+    file, or a folder of parquet files whose names begin with the split (`valid-…`, `train-…`).
+    Parquet rows have `image: {bytes, path}` and `label`; class names come from the file's metadata
+    or from a `classes.json` beside it.
+
+    Raises:
+        DataError: if there are no photos of at least two classes.
+    """
+    if path.is_file() and path.suffix == ".parquet":
+        return _checked(_from_parquet([path]), path)
+    if not path.is_dir():
+        raise DataError(
+            "data_missing",
+            "There is no data at {path}; name a folder with one folder for each class, or parquet files.",
+            path=repr(str(path)),
+        )
+    files = sorted(path.glob("*.parquet"))
+    if files:
+        # "val" also finds "valid-00000…" and "validation-…", as data sets on the hub are named.
+        of_split = [file for file in files if file.name.startswith(split)]
+        return _checked(_from_parquet(of_split or files), path)
+    inside = next((path / name for name in (split, f"{split}id", f"{split}idation") if (path / name).is_dir()), path)
+    return _checked(_from_folders(inside), inside)
+
+
+def _from_folders(path: Path) -> LabelledPhotos:
+    folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+    sources: list[Path] = []
+    targets: list[int] = []
+    for target, folder in enumerate(folders):
+        photos = sorted(file for file in folder.rglob("*") if file.suffix.lower() in PHOTO_SUFFIXES)
+        if not photos:
+            raise DataError(
+                "data_empty_class",
+                "The class {name} has no photos ({kinds}); please add some or remove its folder.",
+                name=repr(folder.name),
+                kinds=" ".join(PHOTO_SUFFIXES),
+            )
+        sources += photos
+        targets += [target] * len(photos)
+    return LabelledPhotos(tuple(folder.name for folder in folders), sources, targets)
+
+
+def _from_parquet(files: list[Path]) -> LabelledPhotos:
+    import pyarrow.parquet as parquet
+    from pyarrow import ArrowException
+
+    sources: list[bytes] = []
+    targets: list[int] = []
+    metadata: dict[bytes, bytes] = {}
+    try:
+        for file in files:
+            table = parquet.read_table(file, columns=["image", "label"])
+            metadata = table.schema.metadata or metadata
+            sources += table.column("image").combine_chunks().field("bytes").to_pylist()
+            targets += table.column("label").to_pylist()
+    # pyarrow says with a KeyError that a column is missing, with a ValueError that a file is none of its own.
+    except (ArrowException, OSError, KeyError, ValueError) as error:
+        raise DataError(
+            "data_parquet",
+            "{file} cannot be read as photos; parquet files need the columns image {{bytes, path}} and label.",
+            file=file.name,
+        ) from error
+    return LabelledPhotos(_class_names(metadata, files[0].with_name("classes.json"), targets), sources, targets)
+
+
+def _class_names(metadata: dict[bytes, bytes], beside: Path, targets: list[int]) -> tuple[str, ...]:
+    features: dict[str, Any] = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+    names = features.get("label", {}).get("names") or [f"class {i}" for i in range(max(targets, default=-1) + 1)]
+    if beside.is_file():
+        rows = json.loads(beside.read_text(encoding="utf-8"))
+        readable = {row["wnid"]: row["name"] for row in rows}
+        names = [readable.get(name, name) for name in names]
+    return tuple(names)
+
+
+def _checked(photos: LabelledPhotos, path: Path) -> LabelledPhotos:
+    if len(photos.classes) < 2 or not len(photos):
+        raise DataError(
+            "data_one_class",
+            "{path} holds photos of {count} class(es); at least two classes are needed, each in a folder of its own.",
+            path=repr(str(path)),
+            count=len(photos.classes) if len(photos) else 0,
+        )
+    return photos
