@@ -42,7 +42,8 @@ def open_photo(source: Source) -> Image.Image:
         raise PhotoError(
             "photo_damaged", "This picture is damaged or cut off; please save or send it again, or choose another."
         ) from error
-    return _shrunk(_rgb(_upright(image)))
+    # Shrunk first where Pillow can, so that the steps between work on little.
+    return _shrunk(_rgb(_upright(_shrunk(image))))
 
 
 def is_unknown_to_browsers(source: Source) -> bool:
@@ -129,7 +130,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    samples = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0, neginf=0)
+    samples = np.nan_to_num(_block_means(np.asarray(image), max(image.size) // MAX_SIDE), posinf=0, neginf=0)
     low, high = float(samples.min()), float(samples.max())
     if image.mode.startswith("I;16") or (image.mode == "I" and low >= 0 and 255 < high <= 65535):
         low, high = 0.0, 65535.0
@@ -142,7 +143,18 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.round((samples - low) * (255 / span)).astype(np.uint8))
 
 
+def _block_means(samples: np.ndarray, side: int) -> np.ndarray:
+    """Means over side x side samples: Pillow cannot shrink these modes, and floats of all would fill the memory."""
+    if side < 2:
+        return samples.astype(np.float32)
+    height, width = samples.shape[0] // side, samples.shape[1] // side
+    if not height or not width:
+        return samples[::side, ::side].astype(np.float32)
+    blocks = samples[: height * side, : width * side].reshape(height, side, width, side)
+    return blocks.mean(axis=(1, 3), dtype=np.float32)
+
+
 def _shrunk(image: Image.Image) -> Image.Image:
-    if max(image.size) > MAX_SIDE:
+    if max(image.size) > MAX_SIDE and image.mode in ("L", "LA", "RGB", "RGBA", "CMYK"):
         image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BICUBIC)
     return image

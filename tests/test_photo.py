@@ -73,6 +73,14 @@ def test_sixteen_bits_become_eight_without_clipping() -> None:
     assert np.abs(np.asarray(photo)[0, :, 0].astype(int) - np.arange(256)).max() <= 1
 
 
+@pytest.mark.parametrize("size", [(4300, 900), (900, 4300), (6500, 1), (1, 6500)])
+def test_a_large_sixteen_bit_photo_keeps_its_values(size: tuple[int, int]) -> None:
+    values = np.full((size[1], size[0]), 40_000, np.uint16)
+    photo = open_photo(encoded(Image.fromarray(values), "PNG"))
+    assert max(photo.size) <= MAX_SIDE
+    assert set(np.unique(np.asarray(photo))) == {round(40_000 / 257)}
+
+
 @pytest.mark.parametrize("values", [np.linspace(0, 1, 64), np.linspace(-3, 9, 64), np.linspace(0, 255, 64)])
 def test_float_samples_span_black_to_white(values: np.ndarray) -> None:
     image = Image.fromarray(values.astype(np.float32)[None].repeat(4, axis=0))
