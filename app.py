@@ -33,11 +33,18 @@ def main(arguments: list[str] | None = None) -> None:
 
     try:
         device = choose_device(options.device)
+    except UserError as error:
+        parser.exit(2, f"{error}\n")
+    try:
         studio = Studio((options.model, *(name for name in NAMES if name != options.model)), device)
         # Now and not at the first photo: a wrong path should be said at once.
         studio.pretrained(studio.models[0])
     except UserError as error:
-        parser.exit(2, f"{error}\n")
+        if options.model not in NAMES[1:]:
+            parser.exit(2, f"{error}\n")
+        # Fetched weights may be had later: until then, on with what is here.
+        logging.warning("%s The page begins with %s.", error, NAMES[0])
+        studio = Studio(NAMES, device)
     if device.notice:
         logging.warning(device.notice)
     build(studio).launch(**launch_options())

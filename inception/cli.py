@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,13 +150,23 @@ def _maps(options: argparse.Namespace) -> int:
             "folder", "The folder {name} cannot be made; please name another.", name=repr(str(options.out))
         ) from error
 
+    uses: Counter[str] = Counter()
+
     def write(photo: Path, observation: Observation) -> dict[str, Any]:
         panels = draw(observation, picture)
+        # Photos of one name from several folders must not overwrite each other's pictures.
+        uses[photo.stem] += 1
+        stem = photo.stem if uses[photo.stem] == 1 else f"{photo.stem}-{uses[photo.stem]}"
         report = maps_report(options.model, options.block, panels)
         for branch, panel in panels.items():
             suffix = "png" if panel.image.mode == "P" else "jpg"
-            file = options.out / f"{photo.stem}-{options.block}-{branch}-{options.view}.{suffix}"
-            file.write_bytes(encode(panel.image))
+            file = options.out / f"{stem}-{options.block}-{branch}-{options.view}.{suffix}"
+            try:
+                file.write_bytes(encode(panel.image))
+            except OSError as error:
+                raise UserError(
+                    "folder", "Nothing can be written to {name}; please name another.", name=repr(str(options.out))
+                ) from error
             report["branches"][branch]["file"] = str(file)
         return report
 
@@ -221,8 +232,10 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 def _summary(options: argparse.Namespace) -> int:
     from .anatomy import layer_table
+    from .device import choose_device
     from .model import InceptionV1
 
+    choose_device(options.device)
     try:
         model = (
             _pretrained(options).model

@@ -71,13 +71,21 @@ def design_names() -> Names:
     return names
 
 
-def renamed(state: Mapping[str, Tensor], names: Names, *, source: str) -> dict[str, Tensor]:
+def renamed(
+    state: Mapping[str, Tensor], names: Names, *, source: str, may_lack_biases: bool = False
+) -> dict[str, Tensor]:
     """`state` under our names.
+
+    `may_lack_biases`: all biases of convolutions may be absent together, as with `use_bias=False`.
 
     Raises:
         WeightsError: if a name is missing or unknown.
     """
-    _compare_names(set(names), set(state), source)
+    wanted = set(names)
+    biases = {theirs for theirs, ours in names.items() if ours.endswith(".conv.bias")}
+    if may_lack_biases and not biases & set(state):
+        wanted -= biases
+    _compare_names(wanted, set(state), source)
     return {ours: state[theirs] for theirs, ours in names.items() if theirs in state}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 
 from PIL import Image
 
-from .errors import UserError
+from .errors import ChoiceError, UserError
 from .photo import open_photo
 
+SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test",)}
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 
 
@@ -49,7 +51,7 @@ class LabelledPhotos:
 
 
 def labelled_photos(path: Path, split: str = "val") -> LabelledPhotos:
-    """The photos of one split ("train" or "val") of a data set.
+    """The photos of one split ("train", "val" or "test") of a data set.
 
     `path` is a folder of class folders, a folder with `train/` and `val/` of that kind, a parquet
     file, or a folder of parquet files whose names begin with the split (`valid-…`, `train-…`).
@@ -57,7 +59,8 @@ def labelled_photos(path: Path, split: str = "val") -> LabelledPhotos:
     or from a `classes.json` beside it.
 
     Raises:
-        DataError: if there are no photos of at least two classes.
+        DataError: if there is no such split, or no photos of at least two classes in it.
+        ChoiceError: if `split` is none of `SPLITS`.
     """
     if path.is_file() and path.suffix == ".parquet":
         return _checked(_from_parquet([path]), path)
@@ -67,13 +70,38 @@ def labelled_photos(path: Path, split: str = "val") -> LabelledPhotos:
             "There is no data at {path}; name a folder with one folder for each class, or parquet files.",
             path=repr(str(path)),
         )
+    if split not in SPLITS:
+        raise ChoiceError("split", split, tuple(SPLITS))
     files = sorted(path.glob("*.parquet"))
     if files:
-        # "val" also finds "valid-00000…" and "validation-…", as data sets on the hub are named.
-        of_split = [file for file in files if file.name.startswith(split)]
-        return _checked(_from_parquet(of_split or files), path)
-    inside = next((path / name for name in (split, f"{split}id", f"{split}idation") if (path / name).is_dir()), path)
-    return _checked(_from_folders(inside), inside)
+        return _checked(_from_parquet(_of_split(files, split, path)), path)
+    folders = sorted(folder for folder in path.iterdir() if folder.is_dir())
+    # One class may well be called "val": only folders of splits and nothing else are taken for splits.
+    if folders and all(_split_of(folder.name) for folder in folders):
+        folders = _of_split(folders, split, path)
+        return _checked(_from_folders(folders[0]), folders[0])
+    return _checked(_from_folders(path), path)
+
+
+def _split_of(name: str) -> str | None:
+    """ "val" for `val`, `valid-00000-of-00001.parquet` or `validation`, as data sets on the hub are named."""
+    first = re.split(r"[-_.]", name.lower())[0]
+    return next((split for split, names in SPLITS.items() if first in names), None)
+
+
+def _of_split(found: list[Path], split: str, path: Path) -> list[Path]:
+    splits = {_split_of(file.name) for file in found}
+    if splits == {None}:
+        return found
+    if split not in splits:
+        raise DataError(
+            "data_split",
+            "{path} has no part {split}; it has {others}. Please name one of them with --split.",
+            path=repr(str(path)),
+            split=repr(split),
+            others=", ".join(sorted(name for name in splits if name)),
+        )
+    return [file for file in found if _split_of(file.name) == split]
 
 
 def _from_folders(path: Path) -> LabelledPhotos:
@@ -121,9 +149,23 @@ def _class_names(metadata: dict[bytes, bytes], beside: Path, targets: list[int])
     features: dict[str, Any] = json.loads(metadata.get(b"huggingface", b"{}")).get("info", {}).get("features", {})
     names = features.get("label", {}).get("names") or [f"class {i}" for i in range(max(targets, default=-1) + 1)]
     if beside.is_file():
-        rows = json.loads(beside.read_text(encoding="utf-8"))
-        readable = {row["wnid"]: row["name"] for row in rows}
+        try:
+            readable = {row["wnid"]: row["name"] for row in json.loads(beside.read_text(encoding="utf-8"))}
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                "data_class_names",
+                "{file} cannot be read; it is a list of objects with wnid and name. Please mend or remove it.",
+                file=beside.name,
+            ) from error
         names = [readable.get(name, name) for name in names]
+    if targets and not 0 <= min(targets) <= max(targets) < len(names):
+        raise DataError(
+            "data_label",
+            "The labels go from {low} to {high}, but {count} classes have names; please check the data.",
+            low=min(targets),
+            high=max(targets),
+            count=len(names),
+        )
     return tuple(names)
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from operator import index
+from typing import NamedTuple, SupportsIndex
 
 import torch
 import torch.nn.functional as F
@@ -183,6 +184,11 @@ class InceptionBlock(nn.ModuleDict):
         def unit(cin: int, cout: int, kernel: int) -> nn.Sequential:
             return conv_unit(cin, cout, kernel, bias=use_bias, eps=eps, preact=preact)
 
+        if len(n3x3) != 2 or len(n5x5) != 2:
+            raise ValueError(
+                f"n3x3 is {n3x3!r} and n5x5 is {n5x5!r}; each must be two numbers: the channels after the reduction "
+                "and after the convolution, for instance [96, 128]."
+            )
         super().__init__(
             {
                 "1x1": unit(in_channels, n1x1, 1),
@@ -280,7 +286,8 @@ class InceptionV1(nn.Module):
         pooling: "avg", "max" or None; what to do with the last feature map where there is no top.
             With a top it has no say, as in Keras: the head does the pooling.
         classifier_activation: "softmax" for probabilities, None for logits.
-        aux_classifiers: add the paper's two auxiliary classifiers; they run in training only.
+        aux_classifiers: add the paper's two auxiliary classifiers; they run in training only. Their
+            logits are in `trace(x).aux`: the paper adds their losses with weight 0.3 (section 5).
         variant: a key of `VARIANTS`.
 
     Raises:
@@ -309,7 +316,7 @@ class InceptionV1(nn.Module):
                 f"preact and use_bias can be changed for variant='batchnorm' only; {variant!r} is fixed by its "
                 "published weights. Leave preact=False and use_bias=True, or choose variant='batchnorm'."
             )
-        if isinstance(classes, bool) or not isinstance(classes, int) or classes < 1:
+        if (_whole(classes) or 0) < 1:
             raise ValueError(f"classes is {classes!r}; it must be a whole number of at least 1.")
         if aux_classifiers and not include_top:
             raise ValueError("aux_classifiers=True needs include_top=True: they help to train the classifier.")
@@ -324,7 +331,7 @@ class InceptionV1(nn.Module):
 
         self.variant = spec
         self.input_shape = _checked_shape(input_shape)
-        self.classes = classes
+        self.classes = int(classes)
         self.pooling = pooling
 
         self.stem = _stem(spec, bias)
@@ -442,15 +449,19 @@ def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
         raise ChoiceError(name, value, [str(choice) for choice in allowed])
 
 
+def _whole(value: object) -> int | None:
+    """A whole number of Python's or NumPy's; nothing for anything else."""
+    return index(value) if isinstance(value, SupportsIndex) and not isinstance(value, bool) else None
+
+
 def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
-    sides = tuple(shape) if isinstance(shape, Sequence) else ()
-    whole = all(isinstance(side, int) and not isinstance(side, bool) for side in sides)
-    if len(sides) != 3 or not whole or sides[0] != 3 or min(sides[1:]) < MIN_SIDE:
+    sides = [_whole(side) or 0 for side in shape] if isinstance(shape, Sequence) else []
+    if len(sides) != 3 or sides[0] != 3 or min(sides[1:]) < MIN_SIDE:
         raise ValueError(
             f"input_shape is {shape!r}; it must be (3, height, width): three colour channels first, "
             f"each side at least {MIN_SIDE} pixels, for instance (3, 224, 224)."
         )
-    return sides
+    return sides[0], sides[1], sides[2]
 
 
 def _check_photos(x: Tensor) -> None:

@@ -38,6 +38,7 @@ class Panel:
     image: Image.Image
     numbers: BranchStatistics
     bounds: render.Limits | None  # None: each channel has its own
+    signed: bool  # whether zero is the middle of the colours
     shown_low: float  # of the values in the picture
     shown_high: float
 
@@ -56,6 +57,7 @@ def draw(observation: Observation, picture: Picture) -> dict[str, Panel]:
             image=_image(observation, values, bounds[branch], picture),
             numbers=statistics(maps[branch]),
             bounds=None if scale == "channel" else bounds[branch][0],
+            signed=any(bound.signed for bound in bounds[branch]),
             shown_low=float(values.min()),
             shown_high=float(values.max()),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,11 @@ class Preprocessing:
     std: tuple[float, float, float]
 
     def __post_init__(self) -> None:
+        sides, numbers = (self.resize, self.crop, self.size), (self.divisor, *self.mean, *self.std)
+        if not all(isinstance(side, int) for side in sides):
+            raise ValueError(f"resize, crop and size must be whole numbers, not {sides}.")
+        if not all(isinstance(number, int | float) and isfinite(number) for number in numbers):
+            raise ValueError(f"divisor, mean and std must be finite numbers, not {numbers}.")
         if not 0 < self.crop <= self.resize or self.size < 1:
             raise ValueError(
                 f"resize {self.resize}, crop {self.crop}, size {self.size}: "

@@ -41,28 +41,34 @@ class Limits:
         return self.low < 0
 
 
-def limits(values: np.ndarray) -> Limits:
-    """From zero to the largest value; where values are negative too, as far below zero as above."""
+def limits(values: np.ndarray, *, signed: bool | None = None) -> Limits:
+    """From zero to the largest value; where values are negative too, as far below zero as above.
+
+    `signed` decides it from outside, so that pictures side by side give zero the same colour.
+    """
     low, high = float(values.min()), float(values.max())
     reach = max(abs(low), abs(high))
-    return Limits(-reach, reach) if low < 0 else Limits(0.0, high)
+    return Limits(-reach, reach) if (low < 0 if signed is None else signed) else Limits(0.0, high)
 
 
 def scale_limits(maps: Mapping[str, np.ndarray], scale: str) -> dict[str, list[Limits]]:
     """Limits for each channel of each branch's maps (C, H, W).
 
     "shared": one scale for all branches; "branch": one for each; "channel": one for each channel.
+    If any value is negative, all scales have zero in their middle.
 
     Raises:
         ChoiceError: if `scale` is none of `SCALES`.
     """
+    signed = any(values.min() < 0 for values in maps.values())
     if scale == "shared":
-        widest = limits(np.array([bound for values in maps.values() for bound in (values.min(), values.max())]))
+        ends = np.array([end for values in maps.values() for end in (values.min(), values.max())])
+        widest = limits(ends, signed=signed)
         return {branch: [widest] * len(values) for branch, values in maps.items()}
     if scale == "branch":
-        return {branch: [limits(values)] * len(values) for branch, values in maps.items()}
+        return {branch: [limits(values, signed=signed)] * len(values) for branch, values in maps.items()}
     if scale == "channel":
-        return {branch: [limits(channel) for channel in values] for branch, values in maps.items()}
+        return {branch: [limits(channel, signed=signed) for channel in values] for branch, values in maps.items()}
     raise ChoiceError("scale", scale, SCALES)
 
 

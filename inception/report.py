@@ -43,14 +43,14 @@ def maps_report(model: str, block: str, panels: Mapping[str, Panel]) -> dict[str
     }
 
 
-def anatomy_report(pretrained: Pretrained, facts: tuple[BranchFacts, ...]) -> dict[str, Any]:
+def anatomy_report(model: str, pretrained: Pretrained, facts: tuple[BranchFacts, ...]) -> dict[str, Any]:
     """How a block is built: its branches, and what the reductions save against the naive module."""
     block = facts[0].block
     cost: ModuleCost = module_cost(pretrained.model.block(block), facts[0].height * facts[0].width)
     return {
-        "model": pretrained.name,
+        "model": model,
         "block": block,
         "in_channels": BLOCKS[block].in_channels,
         "branches": {fact.branch: asdict(fact) for fact in facts},
-        "module": asdict(cost),
+        "module": {**asdict(cost), "saving": cost.saving},
     }

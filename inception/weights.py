@@ -11,12 +11,14 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 from uuid import uuid4
 
 import torch
 from torch import Tensor
 
 from . import convert, preprocessing
+from .device import DEVICES, choose_device
 from .errors import WeightsError
 from .model import BLOCKS, InceptionV1
 from .preprocessing import Preprocessing
@@ -57,8 +59,8 @@ class Description:
         return json.dumps(asdict(self), ensure_ascii=False, indent=1)
 
     @classmethod
-    def from_json(cls, text: str) -> Description:
-        """The inverse of `to_json`. Only `classes` and `preprocessing` must be there.
+    def from_json(cls, text: str, guessed: Description) -> Description:
+        """The inverse of `to_json`. Only `classes` and `preprocessing` must be there; the rest is as `guessed`.
 
         Raises:
             ValueError, TypeError, KeyError: if the JSON is not of this form.
@@ -70,14 +72,17 @@ class Description:
         temperature = float(values.get("temperature", 1.0))
         if not 0 < temperature < float("inf"):
             raise ValueError("temperature must be a positive number")
+        if guessed.classes and len(classes) != len(guessed.classes):
+            raise ValueError(f"it names {len(classes)} classes, the tensors are for {len(guessed.classes)}")
+        told = {name: str(value) for name, value in values.get("provenance", {}).items()}
         return cls(
-            variant=values.get("variant", "batchnorm"),
+            variant=values.get("variant", guessed.variant),
             classes=tuple(classes),
             preprocessing=Preprocessing.from_dict(values["preprocessing"]),
-            provenance=Provenance(**{**asdict(UNKNOWN), **values.get("provenance", {})}),
+            provenance=Provenance(**{**asdict(UNKNOWN), **told}),
             temperature=temperature,
-            preact=bool(values.get("preact", False)),
-            use_bias=bool(values.get("use_bias", True)),
+            preact=bool(values.get("preact", guessed.preact)),
+            use_bias=bool(values.get("use_bias", guessed.use_bias)),
         )
 
 
@@ -112,26 +117,29 @@ class Pretrained:
         return torch.softmax(logits / self.temperature, dim=1)
 
 
-def load(name: str = DEFAULT_NAME, device: str | torch.device = "cpu") -> Pretrained:
+def load(name: str | Path = DEFAULT_NAME, device: str | torch.device = "cpu") -> Pretrained:
     """Load a trained network by name, or a checkpoint of your own by its path.
 
     `tiny-imagenet` is embedded; `googlenet` (BVLC's, from the Hugging Face hub) and `torchvision`
     know ImageNet's 1000 classes and are fetched once. A path ends in .safetensors, .pth or .pt.
+    `device` is a PyTorch device, or "auto" for a GPU where there is one.
     The folder that INCEPTION_WEIGHTS_DIR names is looked into before any download.
 
     Raises:
         WeightsError: if the weights cannot be had or do not fit; the message says what to do.
     """
     loaders = {"tiny-imagenet": _tiny_imagenet, "googlenet": _googlenet, "torchvision": _torchvision}
+    if isinstance(device, str) and device in DEVICES:
+        device = choose_device(device).torch_device
     if name in loaders:
-        pretrained = loaders[name]()
-    elif name.endswith(CHECKPOINT_SUFFIXES):
+        pretrained = loaders[str(name)]()
+    elif Path(name).suffix.lower() in CHECKPOINT_SUFFIXES:
         pretrained = _checkpoint(Path(name))
     else:
         raise WeightsError(
             "weights_unknown",
             "There are no weights called {name}; choose one of {names}, or a path that ends in {suffixes}.",
-            name=repr(name),
+            name=repr(str(name)),
             names=", ".join(NAMES),
             suffixes=" or ".join(CHECKPOINT_SUFFIXES),
         )
@@ -158,9 +166,9 @@ def _tiny_imagenet() -> Pretrained:
 def _checkpoint(path: Path) -> Pretrained:
     if not path.is_file():
         raise WeightsError("weights_missing", "There is no file {name}; please check the path.", name=repr(path.name))
-    state, metadata = _read_safetensors(path) if path.suffix == ".safetensors" else (_read_pickle(path), {})
+    state, metadata = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else (_read_pickle(path), {})
     state = _our_names(state, path.name)
-    description = _description(path, metadata) or _guessed(state, path.name)
+    description = _description(path, metadata, _guessed(state, path.name, bool(metadata)))
     return _assembled(path.stem, description, state, source=path.name)
 
 
@@ -205,7 +213,7 @@ def _unreadable(path: Path) -> WeightsError:
 def _our_names(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
     """Recognise the design document's and torchvision's names by one layer that only they have."""
     if "conv3.0.conv1.0.weight" in state:
-        return convert.renamed(state, convert.design_names(), source=source)
+        return convert.renamed(state, convert.design_names(), source=source, may_lack_biases=True)
     if "inception3a.branch1.conv.weight" in state:
         return convert.renamed(_without_auxiliary(state), convert.torchvision_names(), source=source)
     return {name: tensor for name, tensor in state.items() if not name.startswith("aux.")}
@@ -215,16 +223,17 @@ def _without_auxiliary(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in state.items() if not name.startswith(("aux1.", "aux2."))}
 
 
-def _description(path: Path, metadata: dict[str, str]) -> Description | None:
+def _description(path: Path, metadata: dict[str, str], guessed: Description) -> Description:
+    """What stands beside the checkpoint or in it; of what is not said, the tensors tell."""
     beside = path.with_suffix(".json")
     try:
         if beside.is_file():
-            return Description.from_json(beside.read_text(encoding="utf-8"))
+            return Description.from_json(beside.read_text(encoding="utf-8"), guessed)
         if DESCRIPTION_KEY in metadata:
-            return Description.from_json(metadata[DESCRIPTION_KEY])
+            return Description.from_json(metadata[DESCRIPTION_KEY], guessed)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise _bad_description(path.name, error) from error
-    return None
+    return guessed
 
 
 def _bad_description(source: str, error: Exception) -> WeightsError:
@@ -237,10 +246,10 @@ def _bad_description(source: str, error: Exception) -> WeightsError:
     )
 
 
-def _guessed(state: Mapping[str, Tensor], source: str) -> Description:
+def _guessed(state: Mapping[str, Tensor], source: str, has_metadata: bool) -> Description:
     """For a bare state dict: the variant from its layers, numbered classes, ImageNet's preprocessing."""
     classifier, norm = state.get("head.classifier.weight"), state.get("inception_3a.1x1.bn.weight")
-    count = 1 if classifier is None or not classifier.dim() else classifier.shape[0]
+    count = 0 if classifier is None or not classifier.dim() else classifier.shape[0]
     preact = False
     if "stem.conv1.bn.weight" in state:
         variant, how = "torchvision", preprocessing.TORCHVISION
@@ -250,8 +259,9 @@ def _guessed(state: Mapping[str, Tensor], source: str) -> Description:
         preact = norm.shape == (BLOCKS["3a"].in_channels,)
     else:
         variant, how = "googlenet", preprocessing.CAFFE
+    nothing = "The metadata is not of a form that this program reads, and nothing" if has_metadata else "Nothing"
     notice = (
-        f"Nothing beside {source} says which classes it knows and how it wants its photos: the classes are "
+        f"{nothing} beside {source} says which classes it knows and how it wants its photos: the classes are "
         f"numbered, and the usual preprocessing at {how.size} pixels is assumed."
     )
     return Description(
@@ -269,7 +279,7 @@ def _assembled(name: str, description: Description, state: Mapping[str, Tensor],
     try:
         model = InceptionV1(
             variant=description.variant,
-            classes=len(description.classes),
+            classes=len(description.classes) or 1,
             input_shape=(3, side, side),
             preact=description.preact,
             use_bias=description.use_bias,
@@ -336,11 +346,16 @@ GOOGLENET_LOCAL = (*(file.name for file in GOOGLENET_FILES), "googlenet-bvlc.onn
 
 
 def _googlenet() -> Pretrained:
-    local = _in_weights_dir(GOOGLENET_LOCAL)
-    if local is not None:
+    unfit: WeightsError | None = None
+    for local in _in_weights_dir(GOOGLENET_LOCAL):
         published = {file.sha256 for file in GOOGLENET_FILES}
         notice = "" if _sha256(local) in published else f"{local.name} is not byte-identical to the published file."
-        return _from_onnx(local, notice)
+        try:
+            return _from_onnx(local, notice)
+        except WeightsError as error:
+            unfit = unfit or error
+    if unfit is not None:
+        raise unfit
     cached = [_cache_dir() / f"googlenet-{file.sha256[:12]}.safetensors" for file in GOOGLENET_FILES]
     for path in cached:
         # A cached file that went bad is fetched anew; it is never shown to the user as an error.
@@ -432,10 +447,13 @@ def _torchvision() -> Pretrained:
 
     published = GoogLeNet_Weights.IMAGENET1K_V1
     local = _in_weights_dir((Path(published.url).name,))
-    if local is not None:
-        state = _read_pickle(local)
+    if local:
+        state = _read_pickle(local[0])
     else:
         try:
+            if not (Path(torch.hub.get_dir()) / "checkpoints" / Path(published.url).name).is_file():
+                # torch.hub waits for ever on a network that swallows what is sent to it.
+                urlopen(Request(published.url, method="HEAD"), timeout=10).close()
             state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
         # urllib, the disk and the unpickler each raise errors of their own; torch.hub keeps no unfinished file.
         except Exception as error:
@@ -468,11 +486,18 @@ def _imagenet_labels() -> tuple[str, ...]:
     return tuple(GoogLeNet_Weights.IMAGENET1K_V1.meta["categories"])
 
 
-def _in_weights_dir(names: tuple[str, ...]) -> Path | None:
+def _in_weights_dir(names: tuple[str, ...]) -> list[Path]:
+    """Those of the files called `names` that lie in the folder that the operator named."""
     folder = os.environ.get(WEIGHTS_DIR_VARIABLE)
     if not folder:
-        return None
-    return next((path for name in names if (path := Path(folder) / name).is_file()), None)
+        return []
+    if not Path(folder).is_dir():
+        raise WeightsError(
+            "weights_folder",
+            "{variable} names a folder that is not there; please correct it, or leave it unset.",
+            variable=WEIGHTS_DIR_VARIABLE,
+        )
+    return [path for name in names if (path := Path(folder) / name).is_file()]
 
 
 def _cache_dir() -> Path:
@@ -508,12 +533,18 @@ def describe(name: str) -> dict[str, Any]:
 
 
 def _googlenet_at_hand() -> bool:
-    cached = any((_cache_dir() / f"googlenet-{file.sha256[:12]}.safetensors").is_file() for file in GOOGLENET_FILES)
-    return cached or _in_weights_dir(GOOGLENET_LOCAL) is not None
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = any(
+        (_cache_dir() / f"googlenet-{file.sha256[:12]}.safetensors").is_file()
+        or isinstance(try_to_load_from_cache(file.repository, file.name), str)
+        for file in GOOGLENET_FILES
+    )
+    return cached or bool(_in_weights_dir(GOOGLENET_LOCAL))
 
 
 def _torchvision_at_hand() -> bool:
     from torchvision.models import GoogLeNet_Weights
 
     name = Path(GoogLeNet_Weights.IMAGENET1K_V1.url).name
-    return (Path(torch.hub.get_dir()) / "checkpoints" / name).is_file() or _in_weights_dir((name,)) is not None
+    return (Path(torch.hub.get_dir()) / "checkpoints" / name).is_file() or bool(_in_weights_dir((name,)))

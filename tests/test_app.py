@@ -59,6 +59,33 @@ def test_the_app_serves_a_users_own_model_on_the_port_that_gradio_is_told(tmp_pa
         app.wait(timeout=20)
 
 
+def test_the_app_starts_on_what_it_has_when_weights_cannot_be_fetched(tmp_path: Path) -> None:
+    port = free_port()
+    app = subprocess.Popen(
+        [sys.executable, "app.py", "--model", "googlenet", "--device", "cpu"],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "GRADIO_SERVER_PORT": str(port),
+            "HF_ENDPOINT": "http://127.0.0.1:9",
+            "HF_HOME": str(tmp_path / "hub"),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_for(f"http://127.0.0.1:{port}", app)
+        assert (
+            Client(f"http://127.0.0.1:{port}", verbose=False).predict(api_name="/models")[0]["model"] == "tiny-imagenet"
+        )
+    finally:
+        app.terminate()
+        _, said = app.communicate(timeout=20)
+    assert "could not be fetched" in said
+    assert "Traceback" not in said
+
+
 def test_the_app_says_at_once_what_is_wrong_with_a_model(tmp_path: Path) -> None:
     torch.save({"weight": torch.ones(1)}, tmp_path / "other.pth")
     for model, said in ((tmp_path / "other.pth", "is not the network it should be"), ("vgg", "choose one of")):

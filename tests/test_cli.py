@@ -72,6 +72,24 @@ def test_maps_writes_the_four_branches_and_their_numbers(tmp_path: Path) -> None
         assert row["scale"] == [0, max(r["highest"] for r in told["branches"].values())]
 
 
+def test_photos_of_one_name_keep_their_own_pictures(tmp_path: Path) -> None:
+    for folder, photo in (("a", "bison.jpg"), ("b", "espresso.jpg")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.jpg").write_bytes((EXAMPLES / photo).read_bytes())
+    run = inception(
+        "maps", tmp_path / "a" / "x.jpg", tmp_path / "b" / "x.jpg", "--block", "5a", "--out", tmp_path / "out", "--json"
+    )
+    files = [row["file"] for line in run.stdout.splitlines() for row in json.loads(line)["branches"].values()]
+    assert len(set(files)) == 8 == len(list((tmp_path / "out").iterdir()))
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence() -> None:
+    run = inception("maps", EXAMPLES / "bison.jpg", "--block", "5a", "--out", "/proc")
+    assert run.returncode == 2
+    assert "Nothing can be written" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
 @pytest.mark.parametrize("view", ["mean", "photo"])
 def test_maps_writes_other_views(tmp_path: Path, view: str) -> None:
     run = inception(

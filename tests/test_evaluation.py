@@ -72,6 +72,13 @@ def test_parquet_files_bring_their_class_names(tmp_path: Path) -> None:
         (lambda root: root / "nowhere", "There is no data"),
         (lambda root: class_folders(root, {"bee": ["honey_bee.jpg"]}), "at least two classes"),
         (lambda root: class_folders(root, {"bee": ["honey_bee.jpg"], "empty": []}), "'empty' has no photos"),
+        (lambda root: parquet(root / "train-00000.parquet", ["a", "b"]).parent, "it has train"),
+        (lambda root: class_folders(root / "train", PHOTOS).parent, "it has train"),
+        (lambda root: parquet(root / "val.parquet", ["a"]).parent, "1 classes have names"),
+        (
+            lambda root: (root / "classes.json").write_text("{") and parquet(root / "val.parquet", ["a", "b"]),
+            "classes.json",
+        ),
         (lambda root: root, "at least two classes"),
         (lambda root: (root / "x.parquet").write_bytes(b"none") and root, "columns image {bytes, path} and label"),
     ],

@@ -224,6 +224,16 @@ def test_a_wrong_argument_is_refused_with_what_is_allowed(arguments: dict, said:
         InceptionV1(**arguments)
 
 
+def test_numpy_numbers_are_numbers() -> None:
+    model = InceptionV1(input_shape=tuple(np.array([3, 64, 64])), classes=np.int64(5))
+    assert (model.input_shape, model.classes) == ((3, 64, 64), 5)
+
+
+def test_a_block_needs_two_numbers_for_each_wide_branch() -> None:
+    with pytest.raises(ValueError, match="each must be two numbers"):
+        InceptionBlock(192, 64, [96], [16, 32], 32)
+
+
 @pytest.mark.parametrize("shape", [(3, 224, 224), (1, 1, 224, 224), (1, 3, 31, 64)])
 def test_a_tensor_that_is_no_photo_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"\(N, 3, height, width\)"):

@@ -60,7 +60,17 @@ def test_it_survives_the_way_through_json(preprocessing: Preprocessing) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"crop": 300}, {"size": 0}, {"channels": "GBR"}, {"std": (1.0, 0.0, 1.0)}, {"mean": (0.5,)}, {"divisor": 0.0}],
+    [
+        {"crop": 300},
+        {"size": 0},
+        {"channels": "GBR"},
+        {"std": (1.0, 0.0, 1.0)},
+        {"mean": (0.5,)},
+        {"divisor": 0.0},
+        {"mean": ("a", "b", "c")},
+        {"mean": (float("nan"), 0.0, 0.0)},
+        {"resize": 64.5, "crop": 64.5},
+    ],
 )
 def test_impossible_values_are_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match=r"must be|need"):

@@ -79,6 +79,23 @@ def test_values_below_zero_get_a_scale_with_zero_in_its_middle() -> None:
     assert (np.asarray(picture)[:, : render.TILE] < LEVELS).all()
 
 
+@pytest.mark.parametrize("scale", render.SCALES)
+def test_zero_has_one_colour_in_all_pictures_side_by_side(scale: str) -> None:
+    mixed = {
+        "a": np.array([[[0, 1], [0, 2]], [[0, -1], [0, 2]]], np.float32),
+        "b": np.array([[[0, 3], [0, 1]]], np.float32),
+    }
+    bounds = render.scale_limits(mixed, scale)
+    pictures = {name: render.mosaic(values, bounds[name]).convert("RGB") for name, values in mixed.items()}
+    zeros = [
+        pictures["a"].getpixel((5, 5)),
+        pictures["a"].getpixel((render.TILE + 2 + 5, 5)),
+        pictures["b"].getpixel((5, 5)),
+    ]
+    assert len(set(zeros)) == 1
+    assert min(zeros[0]) > 240
+
+
 def test_an_empty_range_is_no_reason_to_fail() -> None:
     zero = np.zeros((4, 7, 7), np.float32)
     bounds = render.scale_limits({"a": zero}, "shared")["a"]

@@ -166,6 +166,32 @@ def test_a_checkpoint_finetuned_with_torchvision_loads(tmp_path: Path) -> None:
     assert loaded.preprocessing == TORCHVISION
 
 
+@pytest.mark.parametrize(
+    "options", [{"preact": True}, {"use_bias": False}, {"variant": "googlenet"}, {"variant": "torchvision"}]
+)
+def test_a_description_need_not_say_what_the_tensors_tell(tmp_path: Path, options: dict) -> None:
+    model = lively(InceptionV1(classes=2, **options))
+    torch.save(model.state_dict(), tmp_path / "pets.pth")
+    (tmp_path / "pets.json").write_text(json.dumps({"classes": ["cat", "dog"], "preprocessing": IMAGENET.to_dict()}))
+    assert answers_alike(load(tmp_path / "pets.pth", "auto").model.cpu(), model)
+
+
+def test_a_design_checkpoint_without_biases_loads(tmp_path: Path) -> None:
+    model = lively(InceptionV1(classes=3, use_bias=False))
+    full = in_design_names(lively(InceptionV1(classes=3)))
+    ours = convert.design_names()
+    state = {name: model.state_dict()[ours[name]] for name in full if ours[name] in model.state_dict()}
+    torch.save(state, tmp_path / "design.pth")
+    assert answers_alike(load(str(tmp_path / "design.pth")).model, model)
+
+
+def test_a_wrong_number_of_classes_is_told_as_that(tmp_path: Path) -> None:
+    torch.save(InceptionV1(classes=3).state_dict(), tmp_path / "pets.pth")
+    (tmp_path / "pets.json").write_text(description().to_json())
+    with pytest.raises(WeightsError, match="names 2 classes, the tensors are for 3"):
+        load(tmp_path / "pets.pth")
+
+
 class Malicious:
     def __reduce__(self) -> tuple:
         return (Path.touch, (Path("was-run"),))
@@ -245,6 +271,21 @@ def test_the_weights_folder_is_looked_into_first(
     assert "not byte-identical" in loaded.provenance.notice
     first = next(iter(convert.read_onnx(random_onnx).values()))
     assert torch.equal(loaded.model.stem.conv1.conv.weight, first)
+
+
+def test_a_damaged_file_does_not_hide_a_good_one(
+    tmp_path: Path, random_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "googlenet-8.onnx").write_bytes(random_onnx.read_bytes()[:1000])
+    (tmp_path / "googlenet-bvlc.onnx").write_bytes(random_onnx.read_bytes())
+    monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(tmp_path))
+    assert load("googlenet").labels[340] == "zebra"
+
+
+def test_a_weights_folder_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(tmp_path / "typo"))
+    with pytest.raises(WeightsError, match="INCEPTION_WEIGHTS_DIR names a folder that is not there"):
+        load("googlenet")
 
 
 def test_only_integer_tensors_are_ignored(tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ def add_endpoints(
     def predict(photo: str, model: str, top_k: int) -> dict[str, Any]:
         """The most probable classes of a photo."""
         with _said_to_the_caller():
+            if not isinstance(top_k, int | float) or not 1 <= top_k <= 1000:
+                raise ChoiceError("top_k", top_k, ("a whole number from 1 to 1000",))
             return answer_report(model, studio.observation(look(photo, model)), int(top_k))
 
     def maps(
@@ -62,7 +64,7 @@ def add_endpoints(
         with _said_to_the_caller():
             if block not in BLOCKS:
                 raise ChoiceError("block", block, tuple(BLOCKS))
-            return anatomy_report(studio.pretrained(model), studio.facts(model)[block])
+            return anatomy_report(model, studio.pretrained(model), studio.facts(model)[block])
 
     data = gr.JSON(visible=False)
     pictures = [gr.Image(visible=False, format="png", label=branch) for branch in ("1x1", "3x3", "5x5", "pool")]

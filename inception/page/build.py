@@ -41,6 +41,7 @@ def build(studio: Studio) -> gr.Blocks:
         title=say("en", "title"), analytics_enabled=False, delete_cache=(UPLOAD_CHECK_SECONDS, UPLOAD_KEEP_SECONDS)
     ) as page:
         look = gr.State(None, time_to_live=UPLOAD_KEEP_SECONDS)
+        working = gr.State(studio.models[0])  # the last network that could be had
         with gr.Row(elem_id="il-top"):
             header = gr.HTML(elem_id="il-header", scale=4, **words["header"])
             language = gr.Radio(value="en", elem_id="il-language", scale=1, min_width=200, **words["language"])
@@ -123,9 +124,9 @@ def build(studio: Studio) -> gr.Blocks:
                 studio.pretrained(data[model])
             except UserError as error:
                 # What is on the page stays, and the choice goes back to the network that made it.
-                before = data[look].model if data[look] else studio.models[0]
-                return {alarm: alert(error, data[language]), model: before}
-            return {alarm: "", **on_photo(data), provenance: handlers.about(data[model], data[language])}
+                return {alarm: alert(error, data[language]), model: data[working]}
+            about = handlers.about(data[model], data[language])
+            return {alarm: "", **on_photo(data), provenance: about, working: data[model]}
 
         def on_picture(data: dict[Any, Any]) -> str:
             return handlers.block(data[look], picture_of(data), data[language])
@@ -151,7 +152,13 @@ def build(studio: Studio) -> gr.Blocks:
         results = [look, answer, seen, panels, alarm]
         photo.change(on_photo, everything, [*results, photo], show_progress="minimal", **private)
         # `input` and not `change`: going back to the network before is no choice of the visitor's.
-        model.input(on_model, everything, [*results, photo, provenance, model], show_progress="minimal", **private)
+        model.input(
+            on_model,
+            {*everything, working},
+            [*results, photo, provenance, model, working],
+            show_progress="minimal",
+            **private,
+        )
         for choice in picture:
             choice.change(on_picture, {look, language, *picture}, panels, show_progress="hidden", **private)
         top_k.change(on_top_k, {look, top_k}, answer, show_progress="hidden", **private)

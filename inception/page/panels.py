@@ -102,7 +102,7 @@ def _legend(panels: Mapping[str, Panel], picture: Picture, language: str) -> str
     bar = ""
     if scale == "shared" and any_panel.bounds is not None:
         bar = _bar(any_panel.bounds, picture.colours)
-    if any(panel.numbers.lowest < 0 for panel in panels.values()):
+    if any(panel.signed for panel in panels.values()):
         words.append(say(language, "legend_signed"))
     if picture.view == "channels" and any(panel.numbers.silent for panel in panels.values()):
         words.append(say(language, "legend_silent"))

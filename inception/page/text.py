@@ -147,6 +147,7 @@ TEXT: dict[str, dict[str, str]] = {
         "error_photo_damaged": "这张图片已损坏或不完整，请重新保存或发送，或换一张。",
         "error_weights_unknown": "没有名为 {name} 的权重。可选 {names}，或以 {suffixes} 结尾的路径。",
         "error_weights_embedded_missing": "缺少内置权重（weights/{file}），请重新完整下载本项目。",
+        "error_weights_folder": "{variable} 指明的文件夹不存在，请改正或不要设置它。",
         "error_weights_missing": "没有文件 {name}，请检查路径。",
         "error_weights_unreadable": "{source} 已损坏或不是权重文件，请重新下载或保存。",
         "error_weights_unsafe": "{source} 已损坏，或含有张量以外的内容；不允许运行权重文件里的代码。请用 torch.save(model.state_dict(), path) 保存，或存为 safetensors。",
