@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .weights import Pretrained
 
 
+SUMMARY_DEFAULTS = ("batchnorm", 1000, 224)  # variant, classes, size
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0, 1 where a photo was refused, or 2 where nothing could be done."""
     options = _parser().parse_args(arguments)
@@ -85,10 +88,14 @@ def _parser() -> argparse.ArgumentParser:
     summary.add_argument("--model", help="of these weights, instead of a network built from the options below")
     summary.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     summary.add_argument(
-        "--variant", default="batchnorm", help="batchnorm, googlenet or torchvision (default: batchnorm)"
+        "--variant", default=SUMMARY_DEFAULTS[0], help="batchnorm, googlenet or torchvision (default: batchnorm)"
     )
-    summary.add_argument("--classes", type=_positive, default=1000, help="how many classes (default: 1000)")
-    summary.add_argument("--size", type=_positive, default=224, help="side of the photo in pixels (default: 224)")
+    summary.add_argument(
+        "--classes", type=_positive, default=SUMMARY_DEFAULTS[1], help="how many classes (default: 1000)"
+    )
+    summary.add_argument(
+        "--size", type=_positive, default=SUMMARY_DEFAULTS[2], help="side of the photo in pixels (default: 224)"
+    )
     add_json(summary)
     return parser
 
@@ -236,6 +243,10 @@ def _summary(options: argparse.Namespace) -> int:
     from .model import InceptionV1
 
     choose_device(options.device)
+    if options.model and (options.variant, options.classes, options.size) != SUMMARY_DEFAULTS:
+        raise UserError(
+            "summary", "--variant, --classes and --size describe a new network; leave them out, or leave out --model."
+        )
     try:
         model = (
             _pretrained(options).model

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from .anatomy import BranchFacts, ModuleCost, module_cost
+from .anatomy import BranchFacts, ModuleCost, bottleneck, module_cost
 from .model import BLOCKS
 from .observation import Observation
 from .pictures import Panel
@@ -45,12 +45,21 @@ def maps_report(model: str, block: str, panels: Mapping[str, Panel]) -> dict[str
 
 def anatomy_report(model: str, pretrained: Pretrained, facts: tuple[BranchFacts, ...]) -> dict[str, Any]:
     """How a block is built: its branches, and what the reductions save against the naive module."""
-    block = facts[0].block
-    cost: ModuleCost = module_cost(pretrained.model.block(block), facts[0].height * facts[0].width)
+    block, cells = facts[0].block, facts[0].height * facts[0].width
+    widths, biased = BLOCKS[block], "1x1.conv.bias" in pretrained.model.block(block).state_dict()
+    bottlenecks = {
+        fact.branch: bottleneck(
+            widths.in_channels, fact.reduced_to, fact.channels, fact.kernel, cells=cells, bias=biased
+        )
+        for fact in facts
+        if fact.reduced_to is not None
+    }
+    cost: ModuleCost = module_cost(pretrained.model.block(block), cells)
     return {
         "model": model,
         "block": block,
-        "in_channels": BLOCKS[block].in_channels,
+        "in_channels": widths.in_channels,
         "branches": {fact.branch: asdict(fact) for fact in facts},
+        "bottlenecks": {branch: {**asdict(cost), "saving": cost.saving} for branch, cost in bottlenecks.items()},
         "module": {**asdict(cost), "saving": cost.saving},
     }

@@ -127,6 +127,7 @@ def test_models_lists_the_three_and_says_which_are_here() -> None:
         (["maps", "x.jpg", "--block", "9z", "--out", "out"], "3a, 3b, 4a, 4b, 4c, 4d, 4e, 5a, 5b"),
         (["maps", "x.jpg", "--block", "3a", "--out", "LICENSE/x"], "cannot be made"),
         (["summary", "--size", "16"], "at least 32"),
+        (["summary", "--model", "tiny-imagenet", "--classes", "7"], "leave out --model"),
         (["summary", "--variant", "v3"], "batchnorm, googlenet, torchvision"),
     ],
 )

@@ -73,6 +73,9 @@ def test_anatomy_and_models_need_no_photo(client: Client) -> None:
     told = client.predict("tiny-imagenet", "3a", api_name="/anatomy")
     assert [row["receptive_field"]["size"] for row in told["branches"].values()] == [27, 43, 59, 43]
     assert told["module"]["naive"]["weights"] == 387_072
+    wide = told["bottlenecks"]["5x5"]
+    assert wide["direct"]["weights"] == 153_600
+    assert wide["reduction"]["weights"] + wide["convolution"]["weights"] == 15_872
     names = [row["model"] for row in client.predict(api_name="/models")]
     assert names == ["tiny-imagenet", "googlenet", "torchvision"]
 
