@@ -9,8 +9,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import torch
 from conftest import EXAMPLES, ROOT, lively
 from gradio_client import Client, handle_file
@@ -37,51 +40,41 @@ def wait_for(address: str, app: subprocess.Popen[str]) -> None:
     raise AssertionError("the page did not come up")
 
 
-def test_the_app_serves_a_users_own_model_on_the_port_that_gradio_is_told(tmp_path: Path) -> None:
-    description = weights.Description("batchnorm", ("cat", "dog"), IMAGENET, weights.UNKNOWN)
-    weights.save(tmp_path / "pets.safetensors", lively(InceptionV1(classes=2)).state_dict(), description)
+@contextmanager
+def running(*command: object, **environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The app in a process of its own, once its page is up: the address, and the process."""
     port = free_port()
     app = subprocess.Popen(
-        [sys.executable, "app.py", "--model", str(tmp_path / "pets.safetensors"), "--device", "cpu"],
+        [sys.executable, *map(str, command)],
         cwd=ROOT,
-        env={**os.environ, "GRADIO_SERVER_PORT": str(port)},
+        env={**os.environ, "GRADIO_SERVER_PORT": str(port), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     try:
         wait_for(f"http://127.0.0.1:{port}", app)
-        client = Client(f"http://127.0.0.1:{port}", verbose=False)
-        told = client.predict(handle_file(str(EXAMPLES / "bison.jpg")), "pets.safetensors", 5, api_name="/predict")
-        assert sorted(row["label"] for row in told["top"]) == ["cat", "dog"]
+        yield f"http://127.0.0.1:{port}", app
     finally:
         app.terminate()
         app.wait(timeout=20)
 
 
-def test_the_app_starts_on_what_it_has_when_weights_cannot_be_fetched(tmp_path: Path) -> None:
-    port = free_port()
-    app = subprocess.Popen(
-        [sys.executable, "app.py", "--model", "googlenet", "--device", "cpu"],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "GRADIO_SERVER_PORT": str(port),
-            "HF_ENDPOINT": "http://127.0.0.1:9",
-            "HF_HOME": str(tmp_path / "hub"),
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        wait_for(f"http://127.0.0.1:{port}", app)
-        assert (
-            Client(f"http://127.0.0.1:{port}", verbose=False).predict(api_name="/models")[0]["model"] == "tiny-imagenet"
+def test_the_app_serves_a_users_own_model_on_the_port_that_gradio_is_told(tmp_path: Path) -> None:
+    description = weights.Description("batchnorm", ("cat", "dog"), IMAGENET, weights.UNKNOWN)
+    weights.save(tmp_path / "pets.safetensors", lively(InceptionV1(classes=2)).state_dict(), description)
+    with running("app.py", "--model", tmp_path / "pets.safetensors", "--device", "cpu") as (address, _):
+        told = Client(address, verbose=False).predict(
+            handle_file(str(EXAMPLES / "bison.jpg")), "pets.safetensors", 5, api_name="/predict"
         )
-    finally:
-        app.terminate()
-        _, said = app.communicate(timeout=20)
+    assert sorted(row["label"] for row in told["top"]) == ["cat", "dog"]
+
+
+def test_the_app_starts_on_what_it_has_when_weights_cannot_be_fetched(tmp_path: Path) -> None:
+    offline = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hub")}
+    with running("app.py", "--model", "googlenet", "--device", "cpu", **offline) as (address, app):
+        assert Client(address, verbose=False).predict(api_name="/models")[0]["model"] == "tiny-imagenet"
+    said = app.stderr.read() if app.stderr else ""
     assert "could not be fetched" in said
     assert "Traceback" not in said
 
@@ -114,24 +107,11 @@ runpy.run_path("app.py", run_name="__main__")
 """
 
 
-def test_the_server_asks_nobody_on_the_network(tmp_path: Path) -> None:
-    port = free_port()
-    environment = {name: value for name, value in os.environ.items() if name != "GRADIO_ANALYTICS_ENABLED"}
+def test_the_server_asks_nobody_on_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GRADIO_ANALYTICS_ENABLED")
     log = tmp_path / "asked.log"
     log.touch()
-    app = subprocess.Popen(
-        [sys.executable, "-c", WATCHED, str(log)],
-        cwd=ROOT,
-        env={**environment, "GRADIO_SERVER_PORT": str(port)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        wait_for(f"http://127.0.0.1:{port}", app)
-        client = Client(f"http://127.0.0.1:{port}", verbose=False)
+    with running("-c", WATCHED, log) as (address, _):
+        client = Client(address, verbose=False)
         client.predict(handle_file(str(EXAMPLES / "bison.jpg")), "tiny-imagenet", 5, api_name="/predict")
-    finally:
-        app.terminate()
-        app.wait(timeout=20)
     assert log.read_text() == ""
