@@ -1,4 +1,4 @@
-"""The command line: `python -m inception models | predict | maps | evaluate | summary`."""
+"""The command line: `python -m inception models | predict | maps | train | evaluate | summary`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import UserError
+from .training.command import add_options
 
 # torch is imported inside the commands: `--help` should not wait for it.
 if TYPE_CHECKING:
@@ -78,11 +79,16 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = command("evaluate", _evaluate, "Measure a network on labelled photos.")
     evaluate.add_argument("model", metavar="WEIGHTS", help="a name that `models` lists, or the path of a checkpoint")
     evaluate.add_argument(
-        "--data", required=True, type=Path, help="a folder with one folder for each class, or parquet files"
+        "--data",
+        required=True,
+        help="a folder with one folder for each class, parquet files, or the name of a data set on the Hugging Face hub",
     )
     evaluate.add_argument("--split", default="val", help="which part of the data: train or val (default: val)")
     evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     add_json(evaluate)
+
+    train = command("train", _train, "Train the network on labelled photos.")
+    add_options(train)
 
     summary = command("summary", _summary, "Print every layer with its output shape and parameters.")
     summary.add_argument("--model", help="of these weights, instead of a network built from the options below")
@@ -219,11 +225,11 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
-    from .data import labelled_photos
+    from .data import labelled_photos, located
     from .evaluation import evaluate
 
     pretrained = _pretrained(options)
-    photos = labelled_photos(options.data, options.split)
+    photos = labelled_photos(located(options.data), options.split)
     told = evaluate(pretrained, photos, lambda batches: tqdm(batches, unit="batch", leave=False, disable=None))
     for name in told.skipped:
         print(f"skipped, cannot be read: {name}", file=sys.stderr)
@@ -235,6 +241,12 @@ def _evaluate(options: argparse.Namespace) -> int:
     for name, accuracy in sorted(told.per_class.items(), key=lambda row: (-row[1], row[0])):
         print(f"{accuracy:7.1%}  {name}")
     return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    from .training import command
+
+    return command.run(options)
 
 
 def _summary(options: argparse.Namespace) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ from .photo import open_photo
 
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test",)}
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+
+
+# Of a data set on the hub: its parquet files, and names for its classes.
+HUB_FILES = ["*.parquet", "data/*.parquet", "classes.json"]
 
 
 class DataError(UserError):
@@ -32,6 +37,7 @@ class LabelledPhotos:
     classes: tuple[str, ...]
     sources: Sequence[Path | bytes] = field(repr=False)
     targets: Sequence[int] = field(repr=False)
+    names: Sequence[str] = field(default=(), repr=False)  # what to call the photos, where the sources do not tell
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -46,8 +52,47 @@ class LabelledPhotos:
 
     def name(self, index: int) -> str:
         """What to call a photo when it is told that it cannot be read."""
+        if self.names:
+            return self.names[index]
         source = self.sources[index]
         return f"photo {index}" if isinstance(source, bytes) else str(source)
+
+    def of_classes(self, wanted: Sequence[str]) -> LabelledPhotos:
+        """The photos of some classes only, which are numbered anew in this order.
+
+        Raises:
+            DataError: if there is no such class.
+        """
+        known = {first_name(name): target for target, name in enumerate(self.classes)}
+        for name in wanted:
+            if first_name(name) not in known:
+                raise DataError(
+                    "data_no_class",
+                    "The data has no class {name}; it has {some}.",
+                    name=repr(name),
+                    some=", ".join(self.classes[:5]) + (", …" if len(self.classes) > 5 else ""),
+                )
+        numbers = {known[first_name(name)]: number for number, name in enumerate(wanted)}
+        chosen = self.subset([index for index, target in enumerate(self.targets) if target in numbers])
+        return replace(
+            chosen,
+            classes=tuple(self.classes[target] for target in numbers),
+            targets=[numbers[target] for target in chosen.targets],
+        )
+
+    def subset(self, indices: Sequence[int]) -> LabelledPhotos:
+        """Some of the photos, of the same classes."""
+        return LabelledPhotos(
+            self.classes,
+            [self.sources[index] for index in indices],
+            [self.targets[index] for index in indices],
+            [self.name(index) for index in indices],
+        )
+
+
+def first_name(label: str) -> str:
+    """By what a class is recognised: of "Goldfish, Carassius auratus" it is "goldfish"."""
+    return label.split(",")[0].strip().lower()
 
 
 def labelled_photos(path: Path, split: str = "val") -> LabelledPhotos:
@@ -72,15 +117,57 @@ def labelled_photos(path: Path, split: str = "val") -> LabelledPhotos:
         )
     if split not in SPLITS:
         raise ChoiceError("split", split, tuple(SPLITS))
-    files = sorted(path.glob("*.parquet"))
-    if files:
-        return _checked(_from_parquet(_of_split(files, split, path)), path)
+    parts = _parts(path)
+    if parts and parts[0].suffix == ".parquet":
+        return _checked(_from_parquet(_of_split(parts, split, path)), path)
+    folder = _of_split(parts, split, path)[0] if parts else path
+    return _checked(_from_folders(folder), folder)
+
+
+def _parts(path: Path) -> list[Path]:
+    """The parquet files of a folder, or its folders of splits; nothing where it holds folders of classes."""
+    for folder in (path, path / "data"):
+        if files := sorted(folder.glob("*.parquet")):
+            return files
     folders = sorted(folder for folder in path.iterdir() if folder.is_dir())
     # One class may well be called "val": only folders of splits and nothing else are taken for splits.
-    if folders and all(_split_of(folder.name) for folder in folders):
-        folders = _of_split(folders, split, path)
-        return _checked(_from_folders(folders[0]), folders[0])
-    return _checked(_from_folders(path), path)
+    return folders if all(_split_of(folder.name) for folder in folders) else []
+
+
+def has_splits(path: Path) -> bool:
+    """Whether a folder says which of its photos are for training and which for validation."""
+    return path.is_dir() and any(_split_of(part.name) for part in _parts(path))
+
+
+def located(data: str) -> Path:
+    """The folder or file that `data` names; a data set of the Hugging Face hub (owner/name) is fetched first.
+
+    Raises:
+        DataError: if there is neither.
+    """
+    path = Path(data)
+    if path.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", data) or data.startswith("."):
+        return path
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        endpoint = os.environ.get("HF_ENDPOINT")  # read at each call, so that a mirror can be named at run time
+        return Path(snapshot_download(data, repo_type="dataset", allow_patterns=HUB_FILES, endpoint=endpoint))
+    except RepositoryNotFoundError as error:
+        raise DataError(
+            "data_hub_missing",
+            "There is no folder {name} here and no such data set on the Hugging Face hub; please check the name.",
+            name=repr(data),
+        ) from error
+    # Network and disk each raise errors of their own.
+    except Exception as error:
+        raise DataError(
+            "data_hub",
+            "There is no folder {name} here, and the data set of that name could not be fetched from the Hugging Face "
+            "hub; please check the name and the network.",
+            name=repr(data),
+        ) from error
 
 
 def _split_of(name: str) -> str | None:

@@ -11,12 +11,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .data import DataError, LabelledPhotos
+from .data import DataError, LabelledPhotos, first_name
 from .errors import PhotoError
 from .weights import Pretrained
 
 BINS = 15
 BATCH = 64
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a network said of labelled photos: logits (N, classes), right classes (N,), and which photos these are."""
+
+    logits: Tensor = field(repr=False)
+    targets: Tensor = field(repr=False)  # as the network numbers its classes
+    photos: tuple[int, ...] = field(repr=False)
+    skipped: tuple[str, ...] = field(repr=False)  # photos that cannot be read
 
 
 @dataclass(frozen=True)
@@ -39,22 +49,52 @@ def evaluate(
     Raises:
         DataError: if the model lacks a class of the data, or no photo can be read.
     """
+    return judged(pretrained, photos, answers(pretrained, photos, progress))
+
+
+@torch.inference_mode()
+def answers(
+    pretrained: Pretrained, photos: LabelledPhotos, progress: Callable[[Iterable[int]], Iterable[int]] = iter
+) -> Answers:
+    """The network's logits for every photo that can be read.
+
+    Raises:
+        DataError: as `evaluate`.
+    """
     classes = matched_classes(photos.classes, pretrained.labels)
-    probabilities: list[np.ndarray] = []
-    targets: list[int] = []
+    logits: list[Tensor] = []
+    good: list[int] = []
     skipped: list[str] = []
     with ThreadPoolExecutor(cpu_count()) as pool:
         for start in progress(range(0, len(photos), BATCH)):
             batch = range(start, min(start + BATCH, len(photos)))
             read = list(pool.map(lambda index: _input(pretrained, photos, index), batch))
-            good = [(tensor, index) for tensor, index in zip(read, batch, strict=True) if tensor is not None]
+            good += [index for tensor, index in zip(read, batch, strict=True) if tensor is not None]
             skipped += [photos.name(index) for tensor, index in zip(read, batch, strict=True) if tensor is None]
-            if good:
-                probabilities.append(_probabilities(pretrained, torch.cat([tensor for tensor, _ in good])))
-                targets += [classes[photos.targets[index]] for _, index in good]
-    if not targets:
+            inputs = [tensor for tensor in read if tensor is not None]
+            if inputs:
+                logits.append(_logits(pretrained, torch.cat(inputs)))
+    if not good:
         raise DataError("data_unreadable", "None of the {count} photos can be read.", count=len(photos))
-    return _measured(np.concatenate(probabilities), np.array(targets), photos.classes, classes, tuple(skipped))
+    targets = torch.tensor([classes[photos.targets[index]] for index in good])
+    return Answers(torch.cat(logits), targets, tuple(good), tuple(skipped))
+
+
+def judged(pretrained: Pretrained, photos: LabelledPhotos, told: Answers) -> Evaluation:
+    """How good these answers are, with the probabilities that `pretrained` makes of its logits."""
+    classes = matched_classes(photos.classes, pretrained.labels)
+    probabilities, targets = pretrained.probabilities(told.logits).numpy(), told.targets.numpy()
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
+    hits = order == targets[:, None]
+    seen = [(name, targets == index) for name, index in zip(photos.classes, classes, strict=True)]
+    return Evaluation(
+        images=len(targets),
+        top1=float(hits[:, 0].mean()),
+        top5=float(hits.any(axis=1).mean()),
+        ece=calibration_error(probabilities.max(axis=1), hits[:, 0]),
+        per_class={name: float(hits[rows, 0].mean()) for name, rows in seen if rows.any()},
+        skipped=told.skipped,
+    )
 
 
 def _input(pretrained: Pretrained, photos: LabelledPhotos, index: int) -> Tensor | None:
@@ -64,28 +104,11 @@ def _input(pretrained: Pretrained, photos: LabelledPhotos, index: int) -> Tensor
         return None
 
 
-@torch.inference_mode()
-def _probabilities(pretrained: Pretrained, batch: Tensor) -> np.ndarray:
+def _logits(pretrained: Pretrained, batch: Tensor) -> Tensor:
     logits = pretrained.model.trace(batch.to(pretrained.device)).logits
     if logits is None:
         raise ValueError("This model was built with include_top=False, so it gives no answer; build it with a top.")
-    return pretrained.probabilities(logits).float().cpu().numpy()
-
-
-def _measured(
-    probabilities: np.ndarray, targets: np.ndarray, names: tuple[str, ...], classes: list[int], skipped: tuple[str, ...]
-) -> Evaluation:
-    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
-    hits = order == targets[:, None]
-    seen = [(name, targets == index) for name, index in zip(names, classes, strict=True)]
-    return Evaluation(
-        images=len(targets),
-        top1=float(hits[:, 0].mean()),
-        top5=float(hits.any(axis=1).mean()),
-        ece=calibration_error(probabilities.max(axis=1), hits[:, 0]),
-        per_class={name: float(hits[rows, 0].mean()) for name, rows in seen if rows.any()},
-        skipped=skipped,
-    )
+    return logits.float().cpu()
 
 
 def calibration_error(confidences: np.ndarray, correct: np.ndarray, bins: int = BINS) -> float:
@@ -111,8 +134,8 @@ def matched_classes(data: tuple[str, ...], model: tuple[str, ...]) -> list[int]:
     """
     if data == model:
         return list(range(len(model)))
-    known = [_first_name(name) for name in model]
-    wanted = [_first_name(name) for name in data]
+    known = [first_name(name) for name in model]
+    wanted = [first_name(name) for name in data]
     unclear = list(_unclear(wanted, known))
     if unclear:
         raise DataError(
@@ -122,10 +145,6 @@ def matched_classes(data: tuple[str, ...], model: tuple[str, ...]) -> list[int]:
             names=", ".join(unclear[:5]) + (f" and {len(unclear) - 5} more" if len(unclear) > 5 else ""),
         )
     return [known.index(name) for name in wanted]
-
-
-def _first_name(name: str) -> str:
-    return name.split(",")[0].strip().lower()
 
 
 def _unclear(wanted: list[str], known: list[str]) -> Iterator[str]:

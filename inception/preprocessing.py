@@ -66,10 +66,14 @@ class Preprocessing:
     def tensor(self, seen: Image.Image) -> Tensor:
         """The network's input, (1, 3, size, size) float32, from what `see` returned."""
         samples = torch.from_numpy(np.array(seen.convert("RGB"), dtype=np.float32)).permute(2, 0, 1)
+        return self.normalised(samples.unsqueeze(0))
+
+    def normalised(self, samples: Tensor) -> Tensor:
+        """The network's input from RGB samples (N, 3, height, width) in 0..255, float32."""
         if self.channels == "BGR":
-            samples = samples.flip(0)
-        mean, std = (torch.tensor(values).view(3, 1, 1) for values in (self.mean, self.std))
-        return ((samples / self.divisor - mean) / std).unsqueeze(0)
+            samples = samples.flip(1)
+        mean, std = (samples.new_tensor(values).view(1, 3, 1, 1) for values in (self.mean, self.std))
+        return (samples / self.divisor - mean) / std
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -29,6 +29,7 @@ DEFAULT_NAME = NAMES[0]
 WEIGHTS_DIR_VARIABLE = "INCEPTION_WEIGHTS_DIR"
 CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pt")
 DESCRIPTION_KEY = "inception"  # of our safetensors metadata
+MEANS_PREFIX = "means."  # of the tensors that are no weights
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Description:
     temperature: float = 1.0  # logits are divided by it before the softmax, to calibrate them
     preact: bool = False
     use_bias: bool = True
+    training: Mapping[str, Any] = field(default_factory=dict)  # how they came about: recipe, photos, time, figures
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False, indent=1)
@@ -83,6 +85,7 @@ class Description:
             temperature=temperature,
             preact=bool(values.get("preact", guessed.preact)),
             use_bias=bool(values.get("use_bias", guessed.use_bias)),
+            training=dict(values.get("training", {})),
         )
 
 
@@ -93,7 +96,9 @@ UNKNOWN = Provenance("a checkpoint of your own", "unknown", "unknown", "unknown"
 class Pretrained:
     """A network in evaluation mode with its preprocessing, its labels and its provenance.
 
-    `labels` gives the class names in the order of the logits.
+    `labels` gives the class names in the order of the logits. `means` gives for each block, for
+    instance "4c", the mean of each channel of its output over training photos (C,), or is empty
+    where the weights bring none. `training` tells how the weights came about, as far as they say.
     """
 
     name: str
@@ -102,6 +107,8 @@ class Pretrained:
     labels: tuple[str, ...] = field(repr=False)
     provenance: Provenance
     temperature: float = 1.0
+    means: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
+    training: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def device(self) -> torch.device:
@@ -167,9 +174,24 @@ def _checkpoint(path: Path) -> Pretrained:
     if not path.is_file():
         raise WeightsError("weights_missing", "There is no file {name}; please check the path.", name=repr(path.name))
     state, metadata = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else (_read_pickle(path), {})
+    means = _taken_means(state, path.name)
     state = _our_names(state, path.name)
     description = _description(path, metadata, _guessed(state, path.name, bool(metadata)))
-    return _assembled(path.stem, description, state, source=path.name)
+    return replace(_assembled(path.stem, description, state, source=path.name), means=means)
+
+
+def _taken_means(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
+    """Take the branch means, which are no weights, out of `state`: none, or one for each block."""
+    named = {name.removeprefix(MEANS_PREFIX): name for name in state if name.startswith(MEANS_PREFIX)}
+    means = {block: state.pop(name).float() for block, name in named.items()}
+    wanted = {block: (sum((w.n1x1, w.n3x3[1], w.n5x5[1], w.pool_proj)),) for block, w in BLOCKS.items()}
+    if means and {block: tuple(mean.shape) for block, mean in means.items()} != wanted:
+        raise WeightsError(
+            "weights_means",
+            "The means of the branches in {source} do not fit this network; please save it again.",
+            source=source,
+        )
+    return means
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -295,18 +317,25 @@ def _assembled(name: str, description: Description, state: Mapping[str, Tensor],
         labels=description.classes,
         provenance=description.provenance,
         temperature=description.temperature,
+        training=description.training,
     )
 
 
-def save(path: Path, state: Mapping[str, Tensor], description: Description) -> None:
-    """Write a safetensors file that `load(path)` understands; it is whole or not there at all."""
+def save(
+    path: Path, state: Mapping[str, Tensor], description: Description, means: Mapping[str, Tensor] | None = None
+) -> None:
+    """Write a safetensors file that `load(path)` understands; it is whole or not there at all.
+
+    `means` holds for each block the mean of each of its channels over training photos (C,).
+    """
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    beside = {f"{MEANS_PREFIX}{block}": mean for block, mean in (means or {}).items()}
     try:
         save_file(
-            {name: tensor.contiguous() for name, tensor in state.items()},
+            {name: tensor.contiguous() for name, tensor in {**state, **beside}.items()},
             str(unfinished),
             metadata={DESCRIPTION_KEY: description.to_json()},
         )

@@ -18,6 +18,8 @@ from .panels import about_html, block_html, message_html, seen_html
 from .studio import Look, Studio
 from .text import say, say_error
 
+CLASSES_SHOWN = 4
+
 log = logging.getLogger(__name__)
 
 
@@ -92,17 +94,22 @@ class Handlers:
 
     def model_choices(self, language: str) -> list[tuple[str, str]]:
         """Labels and names of the networks that this page offers."""
-        return [(model_label(name, language), name) for name in self.studio.models]
+        return [
+            (say(language, f"model_{name}") if name in NAMES else self._own_model(name, language), name)
+            for name in self.studio.models
+        ]
+
+    def _own_model(self, name: str, language: str) -> str:
+        """A user's own network is known by what it tells apart."""
+        labels = [label.split(",")[0] for label in self.studio.pretrained(name).labels]
+        shown, more = ", ".join(labels[:CLASSES_SHOWN]), len(labels) - CLASSES_SHOWN
+        classes = say(language, "and_more", shown=shown, more=more) if more > 0 else shown
+        return say(language, "own_model", name=name, classes=classes)
 
     def device_notice(self, language: str) -> str:
         """Where the wished-for device is missing, a sentence that says so."""
         wish = self.studio.device.fell_back_from
         return message_html(say(language, "notice_device", wish=wish)) if wish else ""
-
-
-def model_label(name: str, language: str) -> str:
-    """What the page calls a network."""
-    return say(language, f"model_{name}") if name in NAMES else say(language, "own_model", name=name)
 
 
 def top_classes(observation: Observation, top_k: int) -> dict[str, float]:

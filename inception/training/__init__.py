@@ -1,0 +1,1 @@
+"""Training InceptionV1 on labelled photos: `python -m inception train`."""

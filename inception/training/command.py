@@ -1,0 +1,160 @@
+"""The options of `python -m inception train`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+MIX = "none, mixup, cutmix or both"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add all options; those of the recipe have no value unless they are given."""
+    parser.add_argument(
+        "--data",
+        required=True,
+        metavar="DATA",
+        help="a folder with train/ and val/ of one folder for each class, one such folder, parquet files, or the name "
+        "of a data set on the Hugging Face hub (owner/name)",
+    )
+    parser.add_argument(
+        "--classes",
+        type=lambda text: [name.strip() for name in text.split(",")],
+        default=[],
+        metavar="NAME,NAME,...",
+        help="only these of the data's classes",
+    )
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for what the training leaves")
+    parser.add_argument("--resume", action="store_true", help="go on with the interrupted training in --out")
+    parser.add_argument(
+        "--val-split",
+        type=float,
+        default=0.2,
+        metavar="SHARE",
+        help="where the data has no val part: the share that is kept to validate with (default: 0.2)",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes that decode photos")
+    parser.add_argument(
+        "--save-every", type=float, default=120, metavar="SECONDS", help="between checkpoints (default: 120)"
+    )
+
+    recipe = parser.add_argument_group("recipe", argument_default=argparse.SUPPRESS)
+    recipe.add_argument("--variant", help="batchnorm, googlenet or torchvision (default: that of --from, or batchnorm)")
+    recipe.add_argument(
+        "--from",
+        dest="start",
+        metavar="WEIGHTS",
+        help="weights to go on from: a name that `models` lists, a checkpoint, or scratch (default: tiny-imagenet; "
+        "scratch for the other variants)",
+    )
+    recipe.add_argument("--freeze-stem", action="store_true", help="leave the layers before block 3a as they are")
+    recipe.add_argument("--aux", action="store_true", help="train with the paper's two auxiliary classifiers")
+    recipe.add_argument("--dropout", type=float, metavar="SHARE", help="before the classifier (default: 0.2)")
+    recipe.add_argument("--epochs", type=int, metavar="N", help="how often each photo is seen (default: 30)")
+    recipe.add_argument("--minutes", type=float, metavar="M", help="train for this long instead")
+    size = recipe.add_mutually_exclusive_group()
+    size.add_argument("--image-size", type=int, metavar="PX", help="side of the photos (default: 128)")
+    size.add_argument(
+        "--sizes",
+        type=_sizes,
+        metavar="PX:SHARE,...",
+        help="progressive sizes with their shares of the training, for instance 64:2,96:1,128:1",
+    )
+    recipe.add_argument("--batch", type=int, metavar="N", help="photos in a step, over all processes (default: 128)")
+    recipe.add_argument("--accumulate", type=int, metavar="N", help="compute a batch in so many parts (default: 1)")
+    recipe.add_argument("--rate", type=float, help="highest learning rate (default: 0.05)")
+    recipe.add_argument("--warm-up", type=float, metavar="SHARE", help="of the training (default: 0.05)")
+    recipe.add_argument("--weight-decay", type=float, metavar="D", help="(default: 0.0001)")
+    recipe.add_argument("--smoothing", type=float, metavar="S", help="of the labels (default: 0.1)")
+    recipe.add_argument(
+        "--smallest-crop", type=float, metavar="SHARE", help="of a photo's area; 1 for no crops (default: 0.35)"
+    )
+    recipe.add_argument("--no-flip", dest="flip", action="store_false", help="never mirror photos")
+    recipe.add_argument(
+        "--colour", type=float, metavar="C", help="change brightness, contrast and saturation (default: 0)"
+    )
+    recipe.add_argument("--mix", help=f"mix photos: {MIX} (default: none)")
+    recipe.add_argument(
+        "--average", type=float, metavar="SHARE", help="that averaged weights keep at a step (default: 0.999)"
+    )
+    recipe.add_argument("--balance", action="store_true", help="rare classes weigh more")
+    recipe.add_argument(
+        "--held-out",
+        type=float,
+        metavar="SHARE",
+        help="of the training photos, to choose the checkpoint and the temperature by (default: 0.1)",
+    )
+    recipe.add_argument("--seed", type=int, help="for repeatable runs (default: 0)")
+
+
+def _sizes(text: str) -> tuple[tuple[int, float], ...]:
+    try:
+        return tuple(
+            (int(side), float(share or 1)) for side, _, share in (part.partition(":") for part in text.split(","))
+        )
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is not of the form 64:2,96:1,128:1") from error
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train as the options say."""
+    import sys
+    from dataclasses import fields
+
+    from ..data import located
+    from ..device import choose_device
+    from .recipe import Recipe
+    from .run import train
+    from .split import training_photos
+
+    given = {field.name: getattr(options, field.name) for field in fields(Recipe) if hasattr(options, field.name)}
+    if hasattr(options, "image_size"):
+        given["sizes"] = ((options.image_size, 1.0),)
+    if given and options.resume:
+        sys.exit(
+            "--resume goes on by the recipe of the interrupted training; please leave out all options of a recipe."
+        )
+    recipe = Recipe(**_completed(given))
+    device = choose_device(options.device)
+    if device.notice:
+        print(device.notice, file=sys.stderr)
+    photos, val = training_photos(located(options.data), options.val_split, options.classes)
+    try:
+        outcome = train(
+            recipe,
+            photos,
+            val,
+            options.out,
+            device=device.torch_device,
+            data_name=Path(options.data).name if Path(options.data).exists() else options.data,
+            data_options=["--classes", ",".join(options.classes)] if options.classes else [],
+            resume=options.resume,
+            save_every=options.save_every,
+            workers=options.workers,
+        )
+    except KeyboardInterrupt:
+        print("Interrupted; the same command with --resume goes on from here.", file=sys.stderr)
+        return 130
+    if outcome is None:
+        return 0
+    for name in outcome.skipped:
+        print(f"skipped, cannot be read: {name}", file=sys.stderr)
+    told = outcome.val
+    print(f"{told.images} validation photos: top-1 {told.top1:.1%}   top-5 {told.top5:.1%}   ", end="")
+    print(f"calibration error {told.ece:.3f} with temperature {outcome.temperature:g}")
+    print(f"{outcome.weights}: look inside with python app.py --model {outcome.weights}")
+    return 0
+
+
+def _completed(given: dict[str, Any]) -> dict[str, Any]:
+    """The starting weights follow from the variant, or the variant from the starting weights."""
+    from ..weights import NAMES, load
+
+    start, variant = given.get("start"), given.get("variant")
+    if start is None and variant not in (None, "batchnorm"):
+        return {**given, "start": "scratch"}
+    if variant is None and start not in (None, "scratch", NAMES[0]):
+        return {**given, "variant": load(str(start)).model.variant.name}
+    return given

@@ -1,0 +1,169 @@
+"""Labelled photos on their way to the network: checked, held out, drawn, cut and turned."""
+
+from __future__ import annotations
+
+import io
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from os import cpu_count
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from torchvision.transforms import v2
+
+from ..data import DataError, LabelledPhotos
+from ..errors import PhotoError
+from ..photo import open_photo
+from .recipe import Recipe
+
+# A crop is a part of the photo: what is kept must be larger than what the network takes.
+SPARE = 1.25
+
+
+@dataclass(frozen=True)
+class Readable:
+    """Photos of which each is known to open, encoded and no larger than training needs."""
+
+    photos: LabelledPhotos
+    short_side: int  # the median, as the files have it
+    skipped: tuple[str, ...]
+
+
+def readable(photos: LabelledPhotos, size: int, progress: Callable[[Iterable[int]], Iterable[int]] = iter) -> Readable:
+    """Open every photo once: leave out those that cannot be read, shrink those that are larger than needed.
+
+    Raises:
+        DataError: if a class keeps no photo at all.
+    """
+    keep = round(size * SPARE)
+    kept: list[int] = []
+    sources: list[bytes] = []
+    sides: list[int] = []
+    skipped: list[str] = []
+    chunk = 1024
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        for start in progress(range(0, len(photos), chunk)):
+            indices = range(start, min(start + chunk, len(photos)))
+            for index, made in zip(
+                indices, pool.map(lambda index: _small(photos.sources[index], keep), indices), strict=True
+            ):
+                if made is None:
+                    skipped.append(photos.name(index))
+                else:
+                    kept.append(index)
+                    sources.append(made[0])
+                    sides.append(made[1])
+    targets = [photos.targets[index] for index in kept]
+    empty = sorted(set(range(len(photos.classes))) - set(targets))
+    if empty:
+        raise DataError(
+            "data_class_unreadable",
+            "Of the class {name} no photo can be read; please add some, or remove the class.",
+            name=repr(photos.classes[empty[0]]),
+        )
+    left = replace(photos, sources=sources, targets=targets, names=tuple(photos.name(index) for index in kept))
+    return Readable(left, sorted(sides)[len(sides) // 2], tuple(skipped))
+
+
+def _small(source: object, keep: int) -> tuple[bytes, int] | None:
+    """An encoded photo whose short side is at most `keep`, and the short side that it had."""
+    try:
+        photo = open_photo(source)  # type: ignore[arg-type]
+    except PhotoError:
+        return None
+    side = min(photo.size)
+    if isinstance(source, bytes) and side <= keep:
+        return source, side
+    if side > keep:
+        photo.thumbnail((photo.width * keep // side + 1, photo.height * keep // side + 1))
+    encoded = io.BytesIO()
+    photo.save(encoded, "JPEG", quality=95, subsampling=0)
+    return encoded.getvalue(), side
+
+
+class Draw(NamedTuple):
+    """One photo of one batch: which, in which epoch, and how large."""
+
+    photo: int
+    epoch: int
+    size: int
+
+
+class Batches(Sampler[list[Draw]]):
+    """The batches from `step` on, without an end; the same for the same seed, whenever it starts.
+
+    Of each batch this process takes every `world`th photo, from its `rank`th on.
+    """
+
+    def __init__(
+        self, count: int, recipe: Recipe, size_at: Callable[[int], int], *, step: int = 0, rank: int = 0, world: int = 1
+    ) -> None:
+        self.count, self.recipe, self.size_at = count, recipe, size_at
+        self.step, self.rank, self.world = step, rank, world
+        self.batch = max(min(recipe.batch, count) // world, 1) * world
+        self.per_epoch = count // self.batch
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        step = self.step
+        while True:
+            epoch, place = divmod(step, self.per_epoch)
+            order = torch.randperm(self.count, generator=torch.Generator().manual_seed(_mixed(self.recipe.seed, epoch)))
+            for start in range(place * self.batch, self.per_epoch * self.batch, self.batch):
+                indices = order[start : start + self.batch][self.rank :: self.world].tolist()
+                size = self.size_at(step)
+                yield [Draw(index, epoch, size) for index in indices]
+                step += 1
+
+
+class Augmented(Dataset[tuple[Tensor, int]]):
+    """Photos as (3, size, size) uint8 with their classes, cut and turned by chance.
+
+    The chance depends on the seed, the epoch and the photo alone, and so neither on the number of
+    workers nor on where a training was interrupted.
+    """
+
+    def __init__(self, photos: LabelledPhotos, recipe: Recipe) -> None:
+        self.photos, self.recipe = photos, recipe
+        self.turns = [
+            *([v2.RandomHorizontalFlip()] if recipe.flip else []),
+            *([v2.ColorJitter(recipe.colour, recipe.colour, recipe.colour)] if recipe.colour else []),
+            v2.PILToTensor(),
+        ]
+        self.pipelines: dict[int, v2.Compose] = {}
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, int]:
+        torch.default_generator.manual_seed(_mixed(self.recipe.seed, draw.epoch, draw.photo))
+        if draw.size not in self.pipelines:
+            crop = v2.RandomResizedCrop(draw.size, scale=(self.recipe.smallest_crop, 1.0))
+            self.pipelines[draw.size] = v2.Compose([crop, *self.turns])
+        return self.pipelines[draw.size](self.photos.photo(draw.photo)), self.photos.targets[draw.photo]
+
+
+def loader(photos: LabelledPhotos, recipe: Recipe, batches: Batches, workers: int) -> DataLoader[tuple[Tensor, int]]:
+    """Batches of uint8 photos (N, 3, size, size) and classes (N,), made by `workers` processes beside this one."""
+    return DataLoader(
+        Augmented(photos, recipe),
+        batch_sampler=batches,
+        num_workers=workers,
+        prefetch_factor=8 if workers else None,
+        persistent_workers=bool(workers),
+        worker_init_fn=_deaf_to_interruption,
+    )
+
+
+def _deaf_to_interruption(_: int) -> None:
+    # Ctrl-C reaches every process of a terminal; the one that trains decides when to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+
+
+def _mixed(*numbers: int) -> int:
+    # Python's hash of numbers is the same in every process, and spreads neighbours.
+    return hash(numbers) & 0x7FFF_FFFF_FFFF_FFFF

@@ -1,0 +1,313 @@
+"""The training itself: steps, averaged weights, and checkpoints that lose nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel
+from torchvision.transforms import v2
+
+from ..data import LabelledPhotos
+from ..errors import UserError
+from ..model import InceptionV1
+from ..preprocessing import Preprocessing
+from .machine import ALONE, World, low_precision
+from .photos import Batches, loader
+from .recipe import Recipe
+
+AUXILIARY_WEIGHT = 0.3  # Szegedy et al. 2014, section 5
+MOMENTUM = 0.9
+# Without BatchNorm a few large gradients would throw the weights far off.
+LARGEST_GRADIENT = 5.0
+
+
+class CheckpointError(UserError):
+    """A checkpoint from which a training cannot go on."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the log: what the steps since the line before came to, and the held-out photos' verdict."""
+
+    epoch: int
+    step: int
+    minutes: float
+    size: int
+    rate: float
+    images_per_second: float
+    loss: float
+    top1: float  # on the augmented training photos
+    held_out_loss: float
+    held_out_top1: float
+    held_out_top5: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one step came to, over this process's share of the batch."""
+
+    loss: float
+    top1: float
+    photos: int
+
+
+class Lesson(nn.Module):
+    """Photos and classes in, loss and logits out: the forward pass that training differentiates."""
+
+    def __init__(self, model: InceptionV1, smoothing: float, class_weights: Tensor | None) -> None:
+        super().__init__()
+        self.model = model
+        self.smoothing = smoothing
+        self.class_weights = class_weights
+
+    def forward(self, photos: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """`targets` are classes (N,), or a share of each class (N, classes) where photos were mixed."""
+        trace = self.model.trace(photos)
+        if trace.logits is None:
+            raise ValueError("This model was built with include_top=False; there is nothing to train towards.")
+        losses = [self._loss(trace.logits, targets)]
+        losses += [AUXILIARY_WEIGHT * self._loss(side, targets) for side in trace.aux.values()]
+        return torch.stack(losses).sum(), trace.logits
+
+    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return F.cross_entropy(logits.float(), targets, self.class_weights, label_smoothing=self.smoothing)
+
+
+class Trainer:
+    """Trains `model` in place; `averaged` is the network to keep.
+
+    Args:
+        model: on the device to train on.
+        photos: those to learn from, not the held-out ones.
+        workers: processes that decode photos.
+        world: this process's place among those that train together.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: InceptionV1,
+        preprocessing: Preprocessing,
+        photos: LabelledPhotos,
+        *,
+        workers: int = 0,
+        world: World = ALONE,
+    ) -> None:
+        self.recipe, self.model, self.preprocessing, self.photos = recipe, model, preprocessing, photos
+        self.workers, self.world = workers, world
+        self.device = next(model.parameters()).device
+        self.low_precision = low_precision(self.device)
+        self.step, self.seconds = 0, 0.0
+        self.log: list[Row] = []
+        self.best: tuple[float, float] = (-1.0, 0.0)
+        self.best_state: dict[str, Tensor] = {}
+
+        model.to(memory_format=torch.channels_last).train()
+        if recipe.freeze_stem:
+            model.stem.requires_grad_(False)
+        self.averaged = AveragedModel(model, multi_avg_fn=self._average, use_buffers=True)
+        lesson = Lesson(model, recipe.smoothing, _class_weights(photos).to(self.device) if recipe.balance else None)
+        self.lesson: nn.Module = DistributedDataParallel(lesson) if world.size > 1 else lesson
+        self.optimizer = torch.optim.SGD(
+            _groups(model, recipe.weight_decay), lr=recipe.rate, momentum=MOMENTUM, nesterov=True
+        )
+        self.mix = _mix(recipe.mix, len(photos.classes))
+        self.batches = Batches(len(photos), recipe, self.size_at, rank=world.rank, world=world.size)
+
+    # ---------------------------------------------------------------- how far
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps in an epoch; photos that fill no whole batch wait for another epoch's order."""
+        return self.batches.per_epoch
+
+    @property
+    def epoch(self) -> int:
+        """Whole epochs so far."""
+        return self.step // self.per_epoch
+
+    def progress_at(self, step: int) -> float:
+        """Share of the training that is over before `step`, 0 to 1."""
+        if self.recipe.minutes:
+            return min(self.seconds / (60 * self.recipe.minutes), 1.0)
+        return min(step / (self.recipe.epochs * self.per_epoch), 1.0)
+
+    def size_at(self, step: int) -> int:
+        """Side of the photos at `step`, in pixels."""
+        return self.recipe.size_at(self.progress_at(step))
+
+    @property
+    def over(self) -> bool:
+        """Whether the recipe is fulfilled."""
+        return self.progress_at(self.step) >= 1
+
+    # ---------------------------------------------------------------- steps
+
+    def steps(self) -> Iterator[Step]:
+        """Train until the recipe is fulfilled; between two steps the caller may look, log and save."""
+        self.batches.step = self.step
+        batches = iter(loader(self.photos, self.recipe, self.batches, self.workers))
+        before = time.monotonic()
+        while not self.over:
+            done = self.learn(*next(batches))
+            self.seconds, before = self.seconds + time.monotonic() - before, time.monotonic()
+            yield done
+
+    def learn(self, samples: Tensor, targets: Tensor) -> Step:
+        """One step on photos (N, 3, H, W) in 0..255 and their classes (N,)."""
+        rate = self.recipe.rate_at(self.progress_at(self.step))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        done = self.differentiate(samples, targets)
+        if self.model.variant.block_eps is None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), LARGEST_GRADIENT)
+        self.optimizer.step()
+        self.averaged.update_parameters(self.model)
+        self.step += 1
+        return done
+
+    def differentiate(self, samples: Tensor, targets: Tensor) -> Step:
+        """Leave in `.grad` the gradient of the mean loss over all processes' photos."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self._hold_still()
+        loss, right, parts = 0.0, 0.0, min(self.recipe.accumulate, len(targets))
+        for part in range(parts):
+            # A step seeds its own chance: a resumed training needs to restore no generator.
+            torch.manual_seed(hash((self.recipe.seed, self.step, self.world.rank * parts + part)) & 0xFFFF_FFFF)
+            photos, classes = self._moved(samples[part::parts], targets[part::parts])
+            mixed, shares = self.mix(photos, classes) if self.mix else (photos, classes)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.low_precision):
+                error, logits = self.lesson(mixed, shares)
+            (error * (len(classes) / len(targets))).backward()
+            loss += float(error.detach()) * len(classes) / len(targets)
+            right += float((logits.detach().argmax(1) == classes).sum())
+        return Step(loss, right / len(targets), len(targets) * self.world.size)
+
+    def _moved(self, samples: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        samples = samples.to(self.device, non_blocking=True).float()
+        return (
+            self.preprocessing.normalised(samples).contiguous(memory_format=torch.channels_last),
+            targets.to(self.device, non_blocking=True),
+        )
+
+    def _hold_still(self) -> None:
+        """A frozen stem keeps its BatchNorm statistics too."""
+        self.model.train()
+        if self.recipe.freeze_stem:
+            self.model.stem.eval()
+
+    @torch.no_grad()
+    def _average(self, averaged: Any, current: Any, count: Any) -> None:
+        """An exponential average that forgets its beginning quickly (the first steps weigh little in the end)."""
+        keep = min(self.recipe.average, (1 + int(count)) / (10 + int(count)))
+        if torch.is_floating_point(averaged[0]):
+            torch._foreach_lerp_(averaged, current, 1 - keep)
+        else:
+            for old, new in zip(averaged, current, strict=True):
+                old.copy_(new)
+
+    # ---------------------------------------------------------------- the log and the best weights
+
+    def note(self, row: Row) -> None:
+        """Add a line to the log; keep the averaged weights where the held-out photos like them best so far."""
+        self.log.append(row)
+        verdict = (row.held_out_top1, -row.held_out_loss)
+        if verdict >= self.best:
+            self.best = verdict
+            self.best_state = {name: tensor.cpu().clone() for name, tensor in self.averaged.module.state_dict().items()}
+
+    # ---------------------------------------------------------------- checkpoints
+
+    def save(self, path: Path) -> None:
+        """Write all that `restore` needs; the file is whole or the one before stays."""
+        unfinished = path.with_suffix(".part")
+        torch.save(
+            {
+                "recipe": self.recipe.to_dict(),
+                "classes": list(self.photos.classes),
+                "photos": len(self.photos),
+                "step": self.step,
+                "seconds": self.seconds,
+                "log": [asdict(row) for row in self.log],
+                "model": self.model.state_dict(),
+                "averaged": self.averaged.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "best": list(self.best),
+                "best_state": self.best_state,
+            },
+            unfinished,
+        )
+        unfinished.replace(path)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint that `read_checkpoint` returned.
+
+        Raises:
+            CheckpointError: if it comes from other photos.
+        """
+        if (tuple(state["classes"]), state["photos"]) != (self.photos.classes, len(self.photos)):
+            raise CheckpointError(
+                "checkpoint_photos",
+                "The interrupted training had {before} photos of {classes} classes, these are {now} of {others}; "
+                "please name the same photos, or begin anew with another --out.",
+                before=state["photos"],
+                classes=len(state["classes"]),
+                now=len(self.photos),
+                others=len(self.photos.classes),
+            )
+        self.model.load_state_dict(state["model"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.log = [Row(**row) for row in state["log"]]
+        self.best, self.best_state = tuple(state["best"]), state["best_state"]
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What `Trainer.save` wrote.
+
+    Raises:
+        CheckpointError: if there is none, or it is damaged.
+    """
+    if not path.is_file():
+        raise CheckpointError(
+            "checkpoint_missing",
+            "There is no interrupted training in {folder}; leave out --resume to begin one.",
+            folder=repr(str(path.parent)),
+        )
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    # torch.load raises what its zip reader and its unpickler raise.
+    except Exception as error:
+        raise CheckpointError(
+            "checkpoint_damaged",
+            "{name} is damaged; please remove it and begin anew.",
+            name=repr(str(path)),
+        ) from error
+
+
+def _class_weights(photos: LabelledPhotos) -> Tensor:
+    counts = torch.bincount(torch.tensor(photos.targets), minlength=len(photos.classes)).float()
+    return counts.sum() / (len(counts) * counts)
+
+
+def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weights decay; biases and BatchNorm's scales do not."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _mix(kind: str, classes: int) -> v2.Transform | None:
+    kinds = {"mixup": [v2.MixUp], "cutmix": [v2.CutMix], "both": [v2.MixUp, v2.CutMix]}.get(kind, [])
+    return v2.RandomChoice([mix(num_classes=classes) for mix in kinds]) if kinds else None
