@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--data",
         required=True,
-        help="a folder with one folder for each class, parquet files, or the name of a data set on the Hugging Face hub",
+        help="a folder with one folder for each class, parquet files, or a data set on the Hugging Face hub",
     )
     evaluate.add_argument("--split", default="val", help="which part of the data: train or val (default: val)")
     evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+# What needs torch is imported inside the functions: `--help` should not wait for it.
+if TYPE_CHECKING:
+    from .recipe import Recipe
 
 MIX = "none, mixup, cutmix or both"
 
@@ -98,25 +104,48 @@ def _sizes(text: str) -> tuple[tuple[int, float], ...]:
         raise argparse.ArgumentTypeError(f"{text} is not of the form 64:2,96:1,128:1") from error
 
 
-def run(options: argparse.Namespace) -> int:
-    """Train as the options say."""
-    import sys
-    from dataclasses import fields
+def recipe_of(options: argparse.Namespace) -> Recipe:
+    """The recipe that the options describe.
 
-    from ..data import located
-    from ..device import choose_device
+    The starting weights follow from the variant where only that is given, and the variant from the
+    starting weights.
+    """
+    from ..weights import DEFAULT_NAME, load
+    from .recipe import SCRATCH, Recipe
+
+    given = _given(options)
+    start, variant = given.get("start"), given.get("variant")
+    if start is None and variant not in (None, Recipe.variant):
+        given["start"] = SCRATCH
+    if variant is None and start not in (None, SCRATCH, DEFAULT_NAME):
+        given["variant"] = load(start).model.variant.name
+    return Recipe(**given)
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
     from .recipe import Recipe
-    from .run import train
-    from .split import training_photos
 
     given = {field.name: getattr(options, field.name) for field in fields(Recipe) if hasattr(options, field.name)}
     if hasattr(options, "image_size"):
         given["sizes"] = ((options.image_size, 1.0),)
-    if given and options.resume:
-        sys.exit(
-            "--resume goes on by the recipe of the interrupted training; please leave out all options of a recipe."
+    return given
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train as the options say."""
+    from ..data import located
+    from ..device import choose_device
+    from .recipe import RecipeError
+    from .run import train
+    from .split import training_photos
+
+    if options.resume and _given(options):
+        raise RecipeError(
+            "recipe_resume",
+            "--resume goes on by the recipe of the interrupted training; please leave out {options}.",
+            options=", ".join(sorted(_given(options))),
         )
-    recipe = Recipe(**_completed(given))
+    recipe = recipe_of(options)
     device = choose_device(options.device)
     if device.notice:
         print(device.notice, file=sys.stderr)
@@ -146,15 +175,3 @@ def run(options: argparse.Namespace) -> int:
     print(f"calibration error {told.ece:.3f} with temperature {outcome.temperature:g}")
     print(f"{outcome.weights}: look inside with python app.py --model {outcome.weights}")
     return 0
-
-
-def _completed(given: dict[str, Any]) -> dict[str, Any]:
-    """The starting weights follow from the variant, or the variant from the starting weights."""
-    from ..weights import NAMES, load
-
-    start, variant = given.get("start"), given.get("variant")
-    if start is None and variant not in (None, "batchnorm"):
-        return {**given, "start": "scratch"}
-    if variant is None and start not in (None, "scratch", NAMES[0]):
-        return {**given, "variant": load(str(start)).model.variant.name}
-    return given
