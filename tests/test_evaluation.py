@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import urllib.parse
+from collections.abc import Callable
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+import huggingface_hub.constants
 import numpy as np
 import pyarrow
 import pyarrow.parquet
@@ -14,7 +19,7 @@ from conftest import EXAMPLES
 from PIL import Image
 from test_cli import inception
 
-from inception.data import DataError, labelled_photos
+from inception.data import DataError, labelled_photos, located
 from inception.evaluation import calibration_error, evaluate, matched_classes
 from inception.observation import observe
 from inception.weights import Pretrained
@@ -153,3 +158,55 @@ def test_the_model_cards_figures_hold_on_a_tenth_of_the_validation_photos(shared
     # The card says 46.9 % and 73.9 %; a thousand photos tell that to within three times 1.6 %.
     assert told.top1 == pytest.approx(0.469, abs=0.05)
     assert told.top5 == pytest.approx(0.739, abs=0.05)
+
+
+def hub_of(files: dict[str, bytes]) -> Callable[[BaseHTTPRequestHandler], None]:
+    """A hub with one data set, me/photos, that speaks the little of the hub's protocol that a download needs."""
+    commit = "1" * 40
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        path = urllib.parse.unquote(request.path).partition("?")[0]
+        headers = {"X-Repo-Commit": commit}
+        name = path.removeprefix(f"/datasets/me/photos/resolve/{commit}/")
+        if path.startswith("/api/datasets/me/photos/tree/"):
+            listed = [{"type": "file", "path": file, "size": len(data), "oid": "0"} for file, data in files.items()]
+            body = json.dumps(listed).encode()
+        elif path.startswith("/api/datasets/me/photos"):
+            described = {"id": "me/photos", "sha": commit, "siblings": [{"rfilename": file} for file in files]}
+            body = json.dumps(described).encode()
+        elif name in files:
+            body = files[name]
+            headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()}"'
+        else:
+            body, headers["X-Error-Code"] = b"", "RepoNotFound"
+        request.send_response(404 if "X-Error-Code" in headers else 200)
+        for key, value in {**headers, "Content-Length": str(len(body))}.items():
+            request.send_header(key, value)
+        request.end_headers()
+        if request.command == "GET":
+            request.wfile.write(body)
+
+    return answer
+
+
+def test_a_data_set_of_the_hub_is_fetched_by_its_name(tmp_path: Path, http_server, monkeypatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    files = {
+        f"data/{name}": parquet(tmp_path / name, ["bee", "espresso"]).read_bytes()
+        for name in ("train-0.parquet", "validation-0.parquet")
+    }
+    address = http_server(hub_of({**files, "README.md": b"never asked for", "pictures/1.zip": b"nor this"}))
+    monkeypatch.setenv("HF_ENDPOINT", address)
+    folder = located("me/photos")
+    assert labelled_photos(folder, "val").classes == ("bee", "espresso")
+    assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == [
+        "train-0.parquet",
+        "validation-0.parquet",
+    ]
+    with pytest.raises(DataError, match="no such data set on the Hugging Face hub"):
+        located("me/nothing")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(DataError, match="could not be fetched"):
+        located("you/photos")
+    assert located(str(tmp_path)) == tmp_path
+    assert located("no/such/folder") == Path("no/such/folder")

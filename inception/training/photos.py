@@ -22,6 +22,7 @@ from .recipe import Recipe
 
 # A crop is a part of the photo: what is kept must be larger than what the network takes.
 SPARE = 1.25
+PREFETCH = 8  # batches that a process makes ahead
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def loader(photos: LabelledPhotos, recipe: Recipe, batches: Batches, workers: in
         Augmented(photos, recipe),
         batch_sampler=batches,
         num_workers=workers,
-        prefetch_factor=8 if workers else None,
+        prefetch_factor=PREFETCH if workers else None,
         persistent_workers=bool(workers),
         worker_init_fn=_deaf_to_interruption,
     )

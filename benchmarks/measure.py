@@ -1,0 +1,67 @@
+"""Ratios: two pieces of work, taken in turns, and how long one takes in units of the other."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: `ratio` is a median, `spread` the range that half of the rounds fell into."""
+
+    name: str
+    ratio: float
+    bound: float
+    spread: tuple[float, float]
+
+    def __str__(self) -> str:
+        verdict = "within" if self.ratio <= self.bound else "ABOVE"
+        low, high = self.spread
+        return f"{self.name:28} {self.ratio:6.3f}  ({low:.3f} to {high:.3f})  {verdict} {self.bound:g}"
+
+
+def compared(
+    name: str,
+    ours: Callable[[], object],
+    peer: Callable[[], object],
+    *,
+    bound: float,
+    rounds: int = 9,
+    warm_up: int = 2,
+    before_ours: Callable[[], object] = lambda: None,
+    before_peer: Callable[[], object] = lambda: None,
+) -> Row:
+    """How long `ours` takes in units of `peer`.
+
+    Each round runs both, so that a slow minute of the machine hits both. What runs before them is
+    not timed.
+    """
+    ratios = []
+    for number in range(warm_up + rounds):
+        before_ours()
+        one = _seconds(ours)
+        before_peer()
+        other = _seconds(peer)
+        if number >= warm_up:
+            ratios.append(one / other)
+    low, _, high = statistics.quantiles(ratios, n=4)
+    return Row(name, statistics.median(ratios), bound, (low, high))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
+
+
+def machine() -> str:
+    """What the figures were measured on, in words."""
+    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{os.cpu_count()} cores {able.get('cpu_name', '')}{gpu}, PyTorch {torch.__version__.split('+')[0]}"
