@@ -328,17 +328,15 @@ def save(
 
     `means` holds for each block the mean of each of its channels over training photos (C,).
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as serialised
 
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid4().hex}.part")
     beside = {f"{MEANS_PREFIX}{block}": mean for block, mean in (means or {}).items()}
     try:
-        save_file(
-            {name: tensor.contiguous() for name, tensor in {**state, **beside}.items()},
-            str(unfinished),
-            metadata={DESCRIPTION_KEY: description.to_json()},
-        )
+        tensors = {name: tensor.contiguous() for name, tensor in {**state, **beside}.items()}
+        # Not `save_file`: what it writes nobody but the owner may read.
+        unfinished.write_bytes(serialised(tensors, metadata={DESCRIPTION_KEY: description.to_json()}))
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -136,7 +136,7 @@ def run(options: argparse.Namespace) -> int:
     from ..data import located
     from ..device import choose_device
     from .recipe import RecipeError
-    from .run import train
+    from .run import accuracy, train
     from .split import training_photos
 
     if options.resume and _given(options):
@@ -170,8 +170,6 @@ def run(options: argparse.Namespace) -> int:
         return 0
     for name in outcome.skipped:
         print(f"skipped, cannot be read: {name}", file=sys.stderr)
-    told = outcome.val
-    print(f"{told.images} validation photos: top-1 {told.top1:.1%}   top-5 {told.top5:.1%}   ", end="")
-    print(f"calibration error {told.ece:.3f} with temperature {outcome.temperature:g}")
+    print(f"{accuracy(outcome.val)}, calibration error {outcome.val.ece:.3f} with temperature {outcome.temperature:g}")
     print(f"{outcome.weights}: look inside with python app.py --model {outcome.weights}")
     return 0

@@ -18,7 +18,7 @@ BLUE, RED, GREY = "#4477AA", "#EE6677", "#888888"
 MOST_NAMES = 40  # beyond this, names along a matrix cannot be read
 
 
-def curves(log: Sequence[Mapping[str, Any]]) -> Image.Image:
+def curves(log: Sequence[Mapping[str, Any]], *, top5: bool = True) -> Image.Image:
     """Loss, accuracy and learning rate over the steps; `log` holds rows with the fields of the CSV log."""
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     axes = figure.subplots(1, 3)
@@ -30,7 +30,7 @@ def curves(log: Sequence[Mapping[str, Any]]) -> Image.Image:
             (
                 ("top1", "training top-1, augmented", BLUE),
                 ("held_out_top1", "held-out top-1", RED),
-                ("held_out_top5", "held-out top-5", GREY),
+                *([("held_out_top5", "held-out top-5", GREY)] if top5 else []),
             ),
         ),
         ("learning rate", (("rate", "learning rate", BLUE),)),
@@ -79,28 +79,26 @@ def confusion(counts: np.ndarray, names: Sequence[str]) -> Image.Image:
 def reliability(kinds: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Image.Image:
     """How often answers of a given confidence are right; a network that means what it says lies on the diagonal.
 
-    `kinds` gives for each label the confidences (N,) and which answers were right (N,).
+    `kinds` gives for each label the confidences (N,) and which answers were right (N,). The area of
+    a point tells how many answers it stands for.
     """
     figure = Figure(figsize=(5.6, 5.2), layout="constrained")
     axis = figure.subplots()
     axis.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="means what it says")
     for (label, (confidences, correct)), colour in zip(kinds.items(), (BLUE, RED), strict=False):
-        places = np.minimum((confidences * BINS).astype(int), BINS - 1)
-        rows = [places == place for place in range(BINS) if (places == place).any()]
-        axis.plot(
-            [confidences[row].mean() for row in rows],
-            [correct[row].mean() for row in rows],
-            color=colour,
-            marker="o",
-            markersize=4,
-            label=label,
-        )
-    axis.set_xlim(0, 1)
-    axis.set_ylim(0, 1)
+        # Points for which hardly a photo speaks would tell of chance only.
+        bins = min(BINS, max(3, len(correct) // 25))
+        places = np.minimum((confidences * bins).astype(int), bins - 1)
+        rows = [places == place for place in range(bins) if (places == place).any()]
+        x, y = [confidences[row].mean() for row in rows], [correct[row].mean() for row in rows]
+        axis.plot(x, y, color=colour, label=label)
+        axis.scatter(x, y, [12 + 250 * row.mean() for row in rows], color=colour, zorder=3)
+    axis.set_xlim(0, 1.02)
+    axis.set_ylim(0, 1.02)
     axis.set_xlabel("probability that the network gives its answer")
     axis.set_ylabel("share of these answers that are right")
     axis.grid(alpha=0.3)
-    axis.legend(frameon=False)
+    axis.legend(frameon=False, loc="upper left")
     return _drawn(figure)
 
 

@@ -36,8 +36,8 @@ from .trainer import Row, Step, Trainer, read_checkpoint
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 WEIGHTS, CHECKPOINT, LOG = "model.safetensors", "checkpoint.pt", "log.csv"
 WORST_MISTAKES = 24
-# More would not choose better, and all of them are looked at after every epoch.
-HELD_OUT_PER_CLASS = 15
+# More would hardly choose better, and all of them are looked at after every epoch.
+HELD_OUT_AT_MOST = 3000
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ def train(
         _make(out)
 
         learned = readable(photos, max(side for side, _ in recipe.sizes), _bar("opening photos", talk))
-        ours, held = split_off(learned.photos, recipe.held_out, recipe.seed, HELD_OUT_PER_CLASS)
+        most = max(HELD_OUT_AT_MOST // len(photos.classes), 1)
+        ours, held = split_off(learned.photos, recipe.held_out, recipe.seed, most)
         model, preprocessing = beginning(recipe, photos.classes, learned.short_side)
         trainer = Trainer(
             recipe,
@@ -135,7 +136,7 @@ def _run(trainer: Trainer, held: LabelledPhotos, out: Path, save_every: float, t
                     trainer.note(_row(trainer, held, since))
                     write_log(out / LOG, trainer.log)
                     if talk:
-                        bar.write(_line(trainer.log[-1]), file=sys.stderr)
+                        bar.write(_line(trainer.log[-1], len(held.classes)), file=sys.stderr)
                 since = _Since(trainer.seconds)
             if leads and (asked() or trainer.over or time.monotonic() - saved >= save_every):
                 trainer.save(out / CHECKPOINT)
@@ -258,9 +259,7 @@ def _finish(
             source="trained from scratch" if start == SCRATCH else f"trained on from {Path(start).stem}",
             licence="yours; the photos' licences may say more",
             training_data=f"{data_name}: {len(trainer.photos)} photos of {len(trainer.photos.classes)} classes",
-            accuracy=f"{told.top1:.1%} top-1 and {told.top5:.1%} top-5 on {told.images} validation photos".replace(
-                "%", " %"
-            ),
+            accuracy=accuracy(told),
         ),
         training={
             "command": command(trainer.recipe, ["--data", data_name, *data_options]),
@@ -298,15 +297,13 @@ def _draw(
     chosen, right = probabilities.argmax(axis=1), on_val.targets.numpy()
     confidence = probabilities.max(axis=1)
     labels = kept.labels
-    figures.curves([asdict(row) for row in trainer.log]).save(out / "curves.png")
+    figures.curves([asdict(row) for row in trainer.log], top5=len(labels) > 5).save(out / "curves.png")
     figures.confusion(figures.counted(right, chosen, len(labels)), labels).save(out / "confusion.png")
-    uncalibrated = torch.softmax(on_val.logits, dim=1).amax(dim=1).numpy()
-    figures.reliability(
-        {
-            f"as trained, error {raw.ece:.3f}": (uncalibrated, chosen == right),
-            f"temperature {kept.temperature:g}, error {told.ece:.3f}": (confidence, chosen == right),
-        }
-    ).save(out / "reliability.png")
+    kinds = {f"as trained, error {raw.ece:.3f}": torch.softmax(on_val.logits, dim=1).amax(dim=1).numpy()}
+    if kept.temperature != 1:
+        kinds[f"temperature {kept.temperature:g}, error {told.ece:.3f}"] = confidence
+    reliable = figures.reliability({label: (confident, chosen == right) for label, confident in kinds.items()})
+    reliable.save(out / "reliability.png")
     wrong = sorted(np.flatnonzero(chosen != right), key=lambda place: -confidence[place])[:WORST_MISTAKES]
     figures.mistakes(
         [
@@ -318,6 +315,12 @@ def _draw(
             for place in wrong
         ]
     ).save(out / "mistakes.png")
+
+
+def accuracy(told: Evaluation) -> str:
+    """How often the network was right, in words; five guesses among five classes are no feat."""
+    top5 = f" and {100 * told.top5:.1f} % top-5" if len(told.per_class) > 5 else ""
+    return f"{100 * told.top1:.1f} % top-1{top5} on {told.images:,} validation photos"
 
 
 def command(recipe: Recipe, data_options: Sequence[str]) -> str:
@@ -369,10 +372,11 @@ def _postfix(trainer: Trainer, since: _Since) -> str:
     return f"{size} px, loss {since.loss / since.steps:.3f}, top-1 {since.top1 / since.steps:.1%}{time_left}"
 
 
-def _line(row: Row) -> str:
+def _line(row: Row, classes: int) -> str:
+    top5 = f"  top-5 {row.held_out_top5:.1%}" if classes > 5 else ""
     return (
         f"epoch {row.epoch:3}  {row.size} px  loss {row.loss:.3f}  top-1 {row.top1:.1%}  "
-        f"held out: loss {row.held_out_loss:.3f}  top-1 {row.held_out_top1:.1%}  top-5 {row.held_out_top5:.1%}  "
+        f"held out: loss {row.held_out_loss:.3f}  top-1 {row.held_out_top1:.1%}{top5}  "
         f"{row.images_per_second:.0f} img/s"
     )
 
