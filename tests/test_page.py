@@ -168,7 +168,8 @@ def test_visitors_never_learn_where_a_users_checkpoint_lies(tmp_path: Path) -> N
     studio = Studio((str(tmp_path / "secret" / "pets.safetensors"), "tiny-imagenet"), choose_device("cpu"))
     assert studio.models == ("pets.safetensors", "tiny-imagenet")
     assert studio.pretrained("pets.safetensors").labels == load().labels
-    assert Handlers(studio).model_choices("en")[0] == ("pets.safetensors (your own)", "pets.safetensors")
+    shown = "Your own (pets.safetensors): goldfish, European fire salamander, bullfrog, tailed frog and 196 more"
+    assert Handlers(studio).model_choices("en")[0] == (shown, "pets.safetensors")
     assert "secret" not in str(build(studio).get_config_file())
 
 

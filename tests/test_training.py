@@ -6,6 +6,7 @@ import argparse
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -531,7 +532,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     assert again.returncode == 2
     assert "--resume" in again.stderr
     resumed = subprocess.run(
-        _training(meadow, out, "--resume"), cwd=ROOT, capture_output=True, text=True, timeout=200, check=True
+        _training(meadow, out, *RECIPE, "--resume"), cwd=ROOT, capture_output=True, text=True, timeout=200, check=True
     )
     assert "going on after step" in resumed.stderr
     whole, parts = (load_file(folder / "model.safetensors") for folder in (uninterrupted, out))
@@ -547,7 +548,7 @@ def test_what_cannot_be_resumed_is_told_in_a_sentence(tmp_path: Path, meadow: Pa
     assert "There is no interrupted training" in nothing.stderr
     recipe = inception("train", "--data", meadow, "--out", uninterrupted, "--resume", "--rate", "0.1")
     assert recipe.returncode == 2
-    assert "please leave out rate" in recipe.stderr
+    assert "has rate 0.05, not 0.1; please leave that option out" in recipe.stderr
     others = painted(tmp_path / "others", {"sea": (0, 0, 200), "sand": (230, 210, 150)}, 5)
     other = inception("train", "--data", others, "--out", uninterrupted, "--resume")
     assert other.returncode == 2
@@ -556,6 +557,16 @@ def test_what_cannot_be_resumed_is_told_in_a_sentence(tmp_path: Path, meadow: Pa
     damaged = inception("train", "--data", meadow, "--out", tmp_path, "--resume")
     assert damaged.returncode == 2
     assert "damaged" in damaged.stderr
+
+
+def test_a_training_that_is_over_can_be_made_longer(tmp_path: Path, meadow: Path, uninterrupted: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(uninterrupted, out)
+    longer = inception("train", "--data", meadow, "--out", out, "--workers", "1", "--resume", "--epochs", "6")
+    assert longer.returncode == 0, longer.stderr
+    before, after = read_log(uninterrupted / "log.csv"), read_log(out / "log.csv")
+    assert after[: len(before)] == before
+    assert after[-1].epoch == before[-1].epoch + 1
 
 
 # ---------------------------------------------------------------- pictures

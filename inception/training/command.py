@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +128,8 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
     given = {field.name: getattr(options, field.name) for field in fields(Recipe) if hasattr(options, field.name)}
     if hasattr(options, "image_size"):
         given["sizes"] = ((options.image_size, 1.0),)
+    if "epochs" in given:
+        given.setdefault("minutes", 0.0)
     return given
 
 
@@ -135,17 +137,10 @@ def run(options: argparse.Namespace) -> int:
     """Train as the options say."""
     from ..data import located
     from ..device import choose_device
-    from .recipe import RecipeError
-    from .run import accuracy, train
+    from .run import accuracy, interrupted, train
     from .split import training_photos
 
-    if options.resume and _given(options):
-        raise RecipeError(
-            "recipe_resume",
-            "--resume goes on by the recipe of the interrupted training; please leave out {options}.",
-            options=", ".join(sorted(_given(options))),
-        )
-    recipe = recipe_of(options)
+    recipe = replace(interrupted(options.out), **_given(options)) if options.resume else recipe_of(options)
     device = choose_device(options.device)
     if device.notice:
         print(device.notice, file=sys.stderr)

@@ -100,6 +100,24 @@ class Recipe:
             return self.rate * progress / self.warm_up
         return self.rate * 0.5 * (1 + cos(pi * min((progress - self.warm_up) / (1 - self.warm_up), 1.0)))
 
+    def check_continued_by(self, other: Recipe) -> None:
+        """An interrupted training goes on as it began; it may only become longer or shorter.
+
+        Raises:
+            RecipeError: if `other` differs in anything else.
+        """
+        for field in fields(self):
+            before, now = getattr(self, field.name), getattr(other, field.name)
+            if before != now and field.name not in ("epochs", "minutes"):
+                raise RecipeError(
+                    "recipe_resume",
+                    "The interrupted training has {name} {before}, not {now}; please leave that option out, "
+                    "or begin anew with another --out.",
+                    name=field.name,
+                    before=before,
+                    now=now,
+                )
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -67,7 +67,8 @@ def train(
     """Train, and write `model.safetensors`, `log.csv`, `checkpoint.pt` and pictures into `out`.
 
     Started by `torchrun`, all processes train together and the first one writes; the others return
-    nothing. A checkpoint is written every `save_every` seconds and when interrupted.
+    nothing. A checkpoint is written every `save_every` seconds and when interrupted; `resume` goes
+    on from it, by the recipe of before (see `interrupted`), whose length alone may be another now.
 
     Raises:
         DataError: if the photos cannot be used.
@@ -86,7 +87,8 @@ def train(
                 folder=repr(str(out)),
             )
         state = read_checkpoint(out / CHECKPOINT) if resume else None
-        recipe = Recipe.from_dict(state["recipe"]) if state else recipe
+        if state:
+            Recipe.from_dict(state["recipe"]).check_continued_by(recipe)
         matched_classes(val.classes, photos.classes)
         _make(out)
 
@@ -111,6 +113,15 @@ def train(
         if not world.leads:
             return None
         return _finish(trainer, learned, learned.photos.subset(held), val, out, data_name, data_options, talk)
+
+
+def interrupted(out: Path) -> Recipe:
+    """The recipe of the training in folder `out`, to go on with.
+
+    Raises:
+        CheckpointError: if there is none, or its checkpoint is damaged.
+    """
+    return Recipe.from_dict(read_checkpoint(out / CHECKPOINT)["recipe"])
 
 
 # ---------------------------------------------------------------- while it runs
