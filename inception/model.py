@@ -67,6 +67,8 @@ STAGES = (
     "inception_5b",
 )
 
+HEAD = "head"  # what comes after the last stage
+
 AUXILIARY = {"aux1": "inception_4a", "aux2": "inception_4d"}
 
 MIN_SIDE = 32  # below this the last pool would have nothing left to look at
@@ -268,7 +270,7 @@ class Trace:
 
     @property
     def features(self) -> Tensor:
-        """The last feature map, (N, 1024, H, W)."""
+        """The last feature map, (N, 1024, H, W); there is none in a pass that began at the head."""
         return self.stages[STAGES[-1]]
 
 
@@ -368,13 +370,14 @@ class InceptionV1(nn.Module):
         """Run from stage `start` on and keep every stage's output.
 
         `x` is what that stage takes: photos (N, 3, H, W) for the stem, else the output of the
-        stage before it. No hooks: a branch's activation is a slice of its block's output.
+        stage before it. After the last stage comes "head", which leaves no map of its own. No
+        hooks: a branch's activation is a slice of its block's output.
         """
-        _require("start", start, STAGES)
+        _require("start", start, (*STAGES, HEAD))
         if start == "stem":
             _check_photos(x)
         stages: dict[str, Tensor] = {}
-        for name in STAGES[STAGES.index(start) :]:
+        for name in stages_from(start):
             x = stages[name] = self.get_submodule(name)(x)
         logits = None if self.head is None else self.head(x)
         aux = {}
@@ -392,6 +395,16 @@ class InceptionV1(nn.Module):
         if self.pooling == "max":
             return trace.features.amax(dim=(2, 3))
         return trace.features
+
+
+def stages_from(start: str) -> tuple[str, ...]:
+    """The names of `STAGES` from `start` on; none from "head" on."""
+    return STAGES[STAGES.index(start) :] if start != HEAD else ()
+
+
+def stage_after(name: str) -> str:
+    """What takes the output of stage `name`: another of `STAGES`, or "head"."""
+    return (*STAGES, HEAD)[STAGES.index(name) + 1]
 
 
 def _stem(spec: Variant, bias: bool) -> nn.Sequential:

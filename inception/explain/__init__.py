@@ -1,0 +1,1 @@
+"""Why this answer? Explanations that are exact or say what they approximate."""

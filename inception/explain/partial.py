@@ -1,0 +1,165 @@
+"""The network from one block on: what a changed output of that block would have led to.
+
+Everything here starts from what an observation holds, never from the photo, and runs as one batch.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data import first_name
+from ..errors import ChoiceError, UserError
+from ..model import BLOCKS, BRANCHES, STAGES, stage_after
+from ..observation import Observation
+from ..weights import Pretrained
+
+OFF = ("zero", "mean")
+
+
+class ExplanationError(UserError):
+    """Something that cannot be explained as it was asked for."""
+
+
+def block_output(pretrained: Pretrained, observation: Observation, block: str) -> Tensor:
+    """The block's output for this photo, (1, C, H, W), on the network's device."""
+    return _tensor(pretrained, observation.block(block))
+
+
+def off_values(pretrained: Pretrained, block: str, off: str) -> Tensor:
+    """What the channels of a block hold when they are switched off, (1, C, 1, 1).
+
+    "zero", or "mean": each channel's mean over training photos, where the weights bring it.
+
+    Raises:
+        ChoiceError: if `off` is none of `OFF`.
+        ExplanationError: if the weights bring no means.
+    """
+    if off not in OFF:
+        raise ChoiceError("off", off, OFF)
+    if block not in BLOCKS:
+        raise ChoiceError("block", block, tuple(BLOCKS))
+    channels = sum(pretrained.model.block(block).branch_channels.values())
+    if off == "zero":
+        return torch.zeros(1, channels, 1, 1, device=pretrained.device)
+    if block not in pretrained.means:
+        raise ExplanationError(
+            "explain_means",
+            "The weights of {name} bring no means of their branches over training photos; please choose zero.",
+            name=pretrained.name,
+        )
+    return pretrained.means[block].to(pretrained.device).view(1, channels, 1, 1)
+
+
+def logits_after(pretrained: Pretrained, block: str, outputs: Tensor) -> Tensor:
+    """The logits (N, classes) that outputs (N, C, H, W) of a block lead to."""
+    logits = pretrained.model.trace(_dense(outputs), start=stage_after(f"inception_{block}")).logits
+    if logits is None:
+        raise ValueError("This model was built with include_top=False, so it gives no answer; build it with a top.")
+    return logits
+
+
+def batched_logits(pretrained: Pretrained, changed: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same for several blocks in one pass: each block's outputs join those that come from before it.
+
+    `changed` gives for each block its changed outputs (N, C, H, W); the answer has (N, classes) for each.
+    """
+    running: Tensor | None = None
+    counts: list[tuple[str, int]] = []
+    logits = None
+    for number, stage in enumerate(STAGES):
+        block = stage.removeprefix("inception_")
+        if block in changed:
+            joined = changed[block] if running is None else torch.cat([running, changed[block]])
+            running = _dense(joined)
+            counts.append((block, len(changed[block])))
+        if running is not None:
+            rest = set(STAGES[number + 1 :]) & {f"inception_{later}" for later in changed}
+            if not rest:
+                logits = pretrained.model.trace(running, start=stage_after(stage)).logits
+                break
+            running = pretrained.model.get_submodule(STAGES[number + 1])(running)
+    if logits is None:
+        return {}
+    parts = torch.split(logits, [count for _, count in counts])
+    return {block: part for (block, _), part in zip(counts, parts, strict=True)}
+
+
+def branch_mask(pretrained: Pretrained, block: str, branches: Iterable[str], channels: Iterable[int] = ()) -> Tensor:
+    """1 where a channel of the block's output is switched off, else 0, (1, C, 1, 1).
+
+    Raises:
+        ChoiceError: if there is no such branch.
+        ExplanationError: if there is no such channel.
+    """
+    module = pretrained.model.block(block)
+    count = sum(module.branch_channels.values())
+    mask = torch.zeros(count, device=pretrained.device)
+    for branch in branches:
+        if branch not in BRANCHES:
+            raise ChoiceError("branch", branch, tuple(BRANCHES))
+        mask[module.slices[branch]] = 1
+    for channel in channels:
+        if not 0 <= channel < count:
+            raise ExplanationError(
+                "explain_channel",
+                "There is no channel {channel}; block {block} has the channels 0 to {last}.",
+                channel=channel,
+                block=block,
+                last=count - 1,
+            )
+        mask[channel] = 1
+    return mask.view(1, count, 1, 1)
+
+
+def class_index(pretrained: Pretrained, observation: Observation, wanted: str | int | None) -> int:
+    """The number of a class that is told by its name or number; the most probable one where none is told.
+
+    Of "goldfish, Carassius auratus" the first name is enough, in small or capital letters.
+
+    Raises:
+        ExplanationError: if there is no such class; the message names similar ones.
+    """
+    labels = pretrained.labels
+    if wanted is None or wanted == "":
+        return observation.top(1)[0].index
+    if isinstance(wanted, int):
+        if 0 <= wanted < len(labels):
+            return wanted
+        raise ExplanationError(
+            "explain_class_number",
+            "There is no class number {wanted}; this network's classes are numbered 0 to {last}.",
+            wanted=wanted,
+            last=len(labels) - 1,
+        )
+    if wanted in labels:
+        return labels.index(wanted)
+    names = [first_name(label) for label in labels]
+    if first_name(wanted) in names:
+        return names.index(first_name(wanted))
+    if wanted.isdecimal() and int(wanted) < len(labels):
+        return int(wanted)
+    near = difflib.get_close_matches(first_name(wanted), names, n=3, cutoff=0.5)
+    holding = [name for name in names if first_name(wanted) in name]
+    similar = list(dict.fromkeys([*holding[:3], *near])) or names[:3]
+    raise ExplanationError(
+        "explain_class",
+        "This network knows no class {wanted}; it has {count} classes, among them {similar}.",
+        wanted=repr(wanted),
+        count=len(labels),
+        similar=", ".join(similar),
+    )
+
+
+def _tensor(pretrained: Pretrained, array: np.ndarray) -> Tensor:
+    # Copied, because what an observation holds is read-only and shared between visitors.
+    return torch.from_numpy(array.copy()).unsqueeze(0).to(pretrained.device)
+
+
+def _dense(outputs: Tensor) -> Tensor:
+    # Convolutions on a CPU are faster with the channels of a cell side by side.
+    return outputs.contiguous(memory_format=torch.channels_last)
