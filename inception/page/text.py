@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from ..errors import UserError
+from . import text_bottleneck
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 
 TEXT: dict[str, dict[str, str]] = {
     "en": {
+        **text_bottleneck.TEXT["en"],
         "title": "InceptionLens",
         "tagline": "What does each branch of an Inception block see in your photo?",
         "language": "Language",
@@ -75,6 +77,7 @@ TEXT: dict[str, dict[str, str]] = {
         "went_wrong": "Something went wrong while looking at this photo. Please try again, or choose another photo.",
     },
     "zh": {
+        **text_bottleneck.TEXT["zh"],
         "title": "InceptionLens",
         "tagline": "Inception 模块的每条分支，在你的照片里看到了什么？",
         "language": "语言",
