@@ -1,17 +1,17 @@
-"""The command line: `python -m inception models | predict | maps | train | evaluate | summary`."""
+"""The command line: `python -m inception models | predict | maps | explain | train | evaluate | summary`."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import UserError
-from .training.command import add_options
+from .explain import command as explain_command
+from .training import command as training_command
 
 # torch is imported inside the commands: `--help` should not wait for it.
 if TYPE_CHECKING:
@@ -76,6 +76,14 @@ def _parser() -> argparse.ArgumentParser:
     add_model(maps)
     add_json(maps)
 
+    explain = command(
+        "explain", _explain, "Tell why the network gave its answer: what each branch of a block adds to it."
+    )
+    explain.add_argument("photos", nargs="+", metavar="PHOTO", type=Path)
+    explain_command.add_options(explain)
+    add_model(explain)
+    add_json(explain)
+
     evaluate = command("evaluate", _evaluate, "Measure a network on labelled photos.")
     evaluate.add_argument("model", metavar="WEIGHTS", help="a name that `models` lists, or the path of a checkpoint")
     evaluate.add_argument(
@@ -88,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     add_json(evaluate)
 
     train = command("train", _train, "Train the network on labelled photos.")
-    add_options(train)
+    training_command.add_options(train)
 
     summary = command("summary", _summary, "Print every layer with its output shape and parameters.")
     summary.add_argument("--model", help="of these weights, instead of a network built from the options below")
@@ -156,30 +164,17 @@ def _maps(options: argparse.Namespace) -> int:
 
     picture = Picture(options.block, options.view, options.scale, options.colours)
     pretrained = _pretrained(options)
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            "folder", "The folder {name} cannot be made; please name another.", name=repr(str(options.out))
-        ) from error
-
-    uses: Counter[str] = Counter()
+    _make(options.out)
+    taken: set[str] = set()
 
     def write(photo: Path, observation: Observation) -> dict[str, Any]:
         panels = draw(observation, picture)
-        # Photos of one name from several folders must not overwrite each other's pictures.
-        uses[photo.stem] += 1
-        stem = photo.stem if uses[photo.stem] == 1 else f"{photo.stem}-{uses[photo.stem]}"
+        stem = _own_stem(photo, taken)
         report = maps_report(options.model, options.block, panels)
         for branch, panel in panels.items():
             suffix = "png" if panel.image.mode == "P" else "jpg"
             file = options.out / f"{stem}-{options.block}-{branch}-{options.view}.{suffix}"
-            try:
-                file.write_bytes(encode(panel.image))
-            except OSError as error:
-                raise UserError(
-                    "folder", "Nothing can be written to {name}; please name another.", name=repr(str(options.out))
-                ) from error
+            _write(file, encode(panel.image))
             report["branches"][branch]["file"] = str(file)
         return report
 
@@ -191,6 +186,62 @@ def _maps(options: argparse.Namespace) -> int:
             )
 
     return _each_photo(options, pretrained, report=write, lines=lines)
+
+
+def _explain(options: argparse.Namespace) -> int:
+    from .render import encode
+
+    pretrained = _pretrained(options)
+    explain_command.check(options, pretrained)
+    if options.out:
+        _make(options.out)
+    taken: set[str] = set()
+
+    def explain(photo: Path, observation: Observation) -> dict[str, Any]:
+        report, pictures = explain_command.explained(options, pretrained, observation)
+        if options.out is None:
+            return report
+        stem = _own_stem(photo, taken)
+        files = {options.out / f"{stem}-{name}.jpg": encode(image) for name, image in pictures.items()}
+        told = options.out / f"{stem}-{options.block}-explain.json"
+        report["files"] = [str(file) for file in (*files, told)]
+        files[told] = json.dumps({"photo": str(photo), **report}, ensure_ascii=False, indent=1).encode()
+        for file, data in files.items():
+            _write(file, data)
+        return report
+
+    return _each_photo(options, pretrained, report=explain, lines=explain_command.lines)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            "folder", "The folder {name} cannot be made; please name another.", name=repr(str(folder))
+        ) from error
+
+
+def _write(file: Path, data: bytes) -> None:
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        raise UserError(
+            "folder", "Nothing can be written to {name}; please name another.", name=repr(str(file.parent))
+        ) from error
+
+
+def _own_stem(photo: Path, taken: set[str]) -> str:
+    """What the names of a photo's files begin with.
+
+    Photos of one name from several folders must not overwrite each other's files.
+    """
+    stem, number = photo.stem, 1
+    while stem in taken:
+        number += 1
+        stem = f"{photo.stem}-{number}"
+    taken.add(stem)
+    return stem
 
 
 def _each_photo(
@@ -244,9 +295,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from .training import command
-
-    return command.run(options)
+    return training_command.run(options)
 
 
 def _summary(options: argparse.Namespace) -> int:

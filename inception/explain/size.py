@@ -177,7 +177,7 @@ def network_size(model: nn.Module, input_shape: Sequence[int]) -> NetworkSize:
     A pool that leaves a map's size as it is because it may (VGG-16's, at 224 pixels) is no layer.
 
     Raises:
-        ValueError: if `input_shape` is not three numbers, or too small for the model.
+        ValueError: if `input_shape` is not three numbers, or too small for an `InceptionV1`.
     """
     if len(input_shape) != 3:
         raise ValueError(f"input_shape is {tuple(input_shape)!r}; it must be (3, height, width).")

@@ -25,9 +25,13 @@ from .partial import (
     logits_after,
     off_values,
 )
+from .sets import logits_of_sets
 
 NAMES = tuple(BRANCHES)
-SUBSETS = 2 ** len(NAMES)
+# Every set of branches that may be on, from none to all four.
+SETS = tuple(
+    frozenset(name for bit, name in enumerate(NAMES) if number >> bit & 1) for number in range(2 ** len(NAMES))
+)
 
 
 @dataclass(frozen=True)
@@ -62,30 +66,40 @@ class Votes:
 
 
 @torch.inference_mode()
+def subset_logits(pretrained: Pretrained, observation: Observation, block: str, off: str = "zero") -> np.ndarray:
+    """All logits for each set of branches that are on: (16, classes), rows in the order of `SETS`.
+
+    One batch through the network behind the block serves every class; keep it to ask for more of them.
+
+    Raises:
+        ChoiceError, ExplanationError: if there is no such block or way to be off.
+    """
+    values = off_values(pretrained, block, off)
+    return _array(logits_of_sets(pretrained, block, block_output(pretrained, observation, block), values, SETS))
+
+
 def votes(
     pretrained: Pretrained,
     observation: Observation,
     block: str,
     wanted: str | int | None = None,
     off: str = "zero",
+    logits: np.ndarray | None = None,
 ) -> Votes:
     """The exact Shapley value of each branch, from sixteen runs of the network behind the block.
 
     `wanted` is a class's name or number, by default the most probable one; `off` says what a
-    switched-off branch holds: "zero", or the "mean" of its channels over training photos.
+    switched-off branch holds: "zero", or the "mean" of its channels over training photos. `logits`
+    is what `subset_logits` gave for the same, where it is at hand.
 
     Raises:
         ChoiceError, ExplanationError: if there is no such block, class or way to be off.
     """
-    values = off_values(pretrained, block, off)
     index = class_index(pretrained, observation, wanted)
-    output = block_output(pretrained, observation, block)
-    sets = [frozenset(name for bit, name in enumerate(NAMES) if number >> bit & 1) for number in range(SUBSETS)]
-    masks = torch.cat([branch_mask(pretrained, block, set(NAMES) - on) for on in sets])
-    logits = logits_after(pretrained, block, torch.lerp(output, values, masks))
-    of_class = logits[:, index].double().tolist()
-    told = pretrained.probabilities(logits)[:, index].double().tolist()
-    subsets = dict(zip(sets, of_class, strict=True))
+    if logits is None:
+        logits = subset_logits(pretrained, observation, block, off)
+    subsets = dict(zip(SETS, logits[:, index].astype(np.float64).tolist(), strict=True))
+    told = pretrained.probabilities(torch.from_numpy(logits.copy()))[:, index].double().tolist()
     return Votes(
         block=block,
         index=index,
@@ -96,7 +110,7 @@ def votes(
         baseline=subsets[frozenset()],
         votes=shapley(subsets, NAMES),
         subsets=subsets,
-        probabilities=dict(zip(sets, told, strict=True)),
+        probabilities=dict(zip(SETS, told, strict=True)),
     )
 
 
@@ -137,8 +151,8 @@ class Change:
 class Switched:
     """The answer with parts of a block switched off.
 
-    `top` are the most probable classes now; `risen` and `fallen` those whose probability changed
-    most, with the change.
+    `top` are the most probable classes now, `first_before` is the one that was most probable before;
+    `risen` and `fallen` are those whose probability changed most.
     """
 
     block: str
@@ -146,6 +160,7 @@ class Switched:
     branches: tuple[str, ...]
     channels: tuple[int, ...]
     top: tuple[Change, ...]
+    first_before: Change
     risen: tuple[Change, ...]
     fallen: tuple[Change, ...]
 
@@ -194,6 +209,7 @@ def switched(
         branches=gone,
         channels=lost,
         top=tuple(change(index) for index in np.argsort(-now, kind="stable")[:top]),
+        first_before=change(observation.top(1)[0].index),
         risen=tuple(change(index) for index in order[::-1][:moved] if differences[index] > 0),
         fallen=tuple(change(index) for index in order[:moved] if differences[index] < 0),
     )
@@ -222,22 +238,40 @@ class Glance:
 
 
 @torch.inference_mode()
-def glance(
-    pretrained: Pretrained, observation: Observation, wanted: str | int | None = None, off: str = "zero"
-) -> Glance:
-    """The whole network at a glance: each branch of each block switched off alone, in one pass.
+def single_logits(pretrained: Pretrained, observation: Observation, off: str = "zero") -> dict[str, np.ndarray]:
+    """All logits with one branch off, for each block: (4, classes), rows in the order of the branches.
+
+    The 36 runs go through the network together: each block's four join those of the blocks before it.
 
     Raises:
-        ExplanationError: if there is no such class.
+        ChoiceError, ExplanationError: if there is no such way to be off.
     """
-    index = class_index(pretrained, observation, wanted)
     changed = {}
     for block in BLOCKS:
         output, values = block_output(pretrained, observation, block), off_values(pretrained, block, off)
         masks = torch.cat([branch_mask(pretrained, block, [branch]) for branch in NAMES])
         changed[block] = torch.lerp(output, values, masks)
+    return {block: _array(logits) for block, logits in batched_logits(pretrained, changed).items()}
+
+
+def glance(
+    pretrained: Pretrained,
+    observation: Observation,
+    wanted: str | int | None = None,
+    off: str = "zero",
+    logits: Mapping[str, np.ndarray] | None = None,
+) -> Glance:
+    """The whole network at a glance: each branch of each block switched off alone, in one pass.
+
+    `logits` is what `single_logits` gave for the same, where it is at hand.
+
+    Raises:
+        ChoiceError, ExplanationError: if there is no such class or way to be off.
+    """
+    index = class_index(pretrained, observation, wanted)
+    if logits is None:
+        logits = single_logits(pretrained, observation, off)
     logit = float(observation.logits[index])
-    logits = batched_logits(pretrained, changed)
     return Glance(
         index=index,
         label=pretrained.labels[index],
@@ -248,3 +282,9 @@ def glance(
             for block in BLOCKS
         },
     )
+
+
+def _array(logits: torch.Tensor) -> np.ndarray:
+    array = logits.float().cpu().numpy()
+    array.flags.writeable = False
+    return array

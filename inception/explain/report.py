@@ -1,0 +1,170 @@
+"""What the explanations tell as plain data: the same on the command line and through the API.
+
+Each function takes results and returns what JSON can hold, always with the same keys. Everywhere `class` is the
+class's number, `label` its full name, and rows, columns and channels are counted from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from .convolution import ByHand
+from .evidence import LAST_BLOCK, ChannelEvidence, Evidence, GradCam
+from .sight import EffectiveField, Square
+from .votes import NAMES, SETS, Change, Glance, Switched, Votes
+
+WHOLE = "all"  # beside the four branches: the block as a whole
+CORE = 0.9  # of the energy, by which the effective field is told
+
+
+def votes_report(model: str, votes: Votes, *, subsets: bool = False) -> dict[str, Any]:
+    """How the four branches share a logit: `model, block, class, label, off, logit, probability, baseline, votes`.
+
+    `votes` is by branch; `baseline` (all four off) and the four add up to `logit`. With `subsets` that key holds
+    sixteen of `{"on": [branch, ...], "logit", "probability"}`, from none that is on to all four.
+    """
+    report: dict[str, Any] = {
+        "model": model,
+        "block": votes.block,
+        "class": votes.index,
+        "label": votes.label,
+        "off": votes.off,
+        "logit": votes.logit,
+        "probability": votes.probability,
+        "baseline": votes.baseline,
+        "votes": dict(votes.votes),
+    }
+    if subsets:
+        report["subsets"] = [
+            {
+                "on": [name for name in NAMES if name in on],
+                "logit": votes.subsets[on],
+                "probability": votes.probabilities[on],
+            }
+            for on in SETS
+        ]
+    return report
+
+
+def glance_report(glance: Glance) -> dict[str, Any]:
+    """The whole network: `class, label, off, logit, falls`.
+
+    `falls` is by block and branch: how much the logit falls when that branch alone is off.
+    """
+    return {
+        "class": glance.index,
+        "label": glance.label,
+        "off": glance.off,
+        "logit": glance.logit,
+        "falls": {block: dict(row) for block, row in glance.falls.items()},
+    }
+
+
+def evidence_report(evidence: Evidence) -> dict[str, Any]:
+    """The split at block 5b.
+
+    `block, class, label, linear, logit, rest, amounts, maps, strongest_for, strongest_against`. `amounts` is by
+    branch; they and `rest` add up to `logit`. `maps` gives by branch the rows of cells that add up to its amount.
+    The strongest are lists of `{"channel", "branch", "amount", "highest"}`, the strongest first.
+    """
+    return {
+        "block": LAST_BLOCK,
+        "class": evidence.index,
+        "label": evidence.label,
+        "linear": evidence.linear,
+        "logit": evidence.logit,
+        "rest": evidence.rest,
+        "amounts": dict(evidence.amounts),
+        "maps": {branch: values.tolist() for branch, values in evidence.maps.items()},
+        "strongest_for": _channels(evidence.strongest_for),
+        "strongest_against": _channels(evidence.strongest_against),
+    }
+
+
+def _channels(channels: Sequence[ChannelEvidence]) -> list[dict[str, Any]]:
+    return [asdict(channel) for channel in channels]
+
+
+def cams_report(cams: Mapping[str | None, GradCam]) -> dict[str, Any]:
+    """Grad-CAM of a block and its branches: `block, class, label, height, width, maps`.
+
+    `maps` is by branch, with "all" for the whole block: `{"lowest", "highest", "row", "column"}`, the two signed
+    extremes and the cell of the highest.
+    """
+    whole = cams[None]
+    height, width = whole.signed.shape
+    return {
+        "block": whole.block,
+        "class": whole.index,
+        "label": whole.label,
+        "height": height,
+        "width": width,
+        "maps": {branch or WHOLE: _extremes(cam.signed) for branch, cam in cams.items()},
+    }
+
+
+def _extremes(values: np.ndarray) -> dict[str, Any]:
+    row, column = divmod(int(values.argmax()), values.shape[1])
+    return {"lowest": float(values.min()), "highest": float(values.max()), "row": row, "column": column}
+
+
+def switched_report(switched: Switched) -> dict[str, Any]:
+    """The answer with parts off: `block, off, branches, channels, first_before, top, risen, fallen`.
+
+    `first_before` was the most probable class. It and the rows of the last three are `{"class", "label",
+    "probability", "probability_before", "logit", "logit_before"}`.
+    """
+    return {
+        "block": switched.block,
+        "off": switched.off,
+        "branches": list(switched.branches),
+        "channels": list(switched.channels),
+        "first_before": _changes([switched.first_before])[0],
+        "top": _changes(switched.top),
+        "risen": _changes(switched.risen),
+        "fallen": _changes(switched.fallen),
+    }
+
+
+def _changes(changes: Sequence[Change]) -> list[dict[str, Any]]:
+    rows = [asdict(change) for change in changes]
+    return [{"class": row.pop("index"), **row} for row in rows]
+
+
+def cell_report(by_hand: ByHand, field: EffectiveField, square: Square) -> dict[str, Any]:
+    """One cell: `block, branch, layer, channel, row, column, value, square, effective, by_hand`.
+
+    `square` is what the cell can see, in pixels of the network's input: `{"left", "top", "right", "bottom"}`, the
+    last two without. `effective` is the smaller square that holds `share` of what counts, with the same keys.
+    `by_hand` is the convolution: `{"kernel", "preact", "count", "largest", "others", "bias", "sum", "affine",
+    "normalised", "relu", "result"}` as `ByHand` has them; `affine` is `{"scale", "shift"}`, and a step that the
+    layer does not have is None.
+    """
+    return {
+        "block": by_hand.block,
+        "branch": by_hand.branch,
+        "layer": by_hand.layer,
+        "channel": by_hand.channel,
+        "row": by_hand.row,
+        "column": by_hand.column,
+        "value": by_hand.value,
+        "square": asdict(square),
+        "effective": {"share": CORE, **asdict(field.core(CORE))},
+        "by_hand": {
+            "kernel": by_hand.kernel_side,
+            "preact": by_hand.preact,
+            "count": by_hand.count,
+            "largest": [asdict(product) for product in by_hand.products],
+            "others": by_hand.others,
+            "bias": by_hand.bias,
+            "sum": by_hand.sum,
+            "affine": None if by_hand.affine is None else asdict(by_hand.affine),
+            "normalised": by_hand.normalised,
+            "relu": by_hand.relu,
+            "result": by_hand.result,
+        },
+    }
