@@ -27,6 +27,8 @@ SILENT_RGB, SILENT_MARK_RGB = (128, 132, 140), (176, 180, 188)
 
 TILE = 56  # pixels of a mosaic's tile, at least: 28, 14 and 7 cells all divide it
 COLUMNS = 12
+GAP_PIXELS = 2  # between tiles
+BEFORE_THE_EDGE = 1 - 1e-9  # of a picture: its far edge belongs to the last cell
 
 
 @dataclass(frozen=True)
@@ -79,17 +81,34 @@ def mosaic(maps: np.ndarray, bounds: list[Limits], colours: str = COLOURS[0], co
     absence. The gaps are transparent.
     """
     channels, height, width = maps.shape
-    zoom = max(1, ceil(TILE / max(height, width)))
+    zoom = _zoom(height, width)
     levels = _levels(maps, bounds)
     silent = ~maps.any(axis=(1, 2))
     tiles = levels.repeat(zoom, axis=1).repeat(zoom, axis=2)
     tiles[silent] = _crossed(height * zoom, width * zoom)
 
-    rows, gap = ceil(channels / columns), 2
+    rows, gap = ceil(channels / columns), GAP_PIXELS
     grid = np.full((rows * columns, height * zoom + gap, width * zoom + gap), GAP, dtype=np.uint8)
     grid[:channels, :-gap, :-gap] = tiles
     sheet = grid.reshape(rows, columns, *grid.shape[1:]).swapaxes(1, 2).reshape(rows * grid.shape[1], -1)
     return _painted(np.ascontiguousarray(sheet[:-gap, :-gap]), colours, signed=any(b.signed for b in bounds))
+
+
+def mosaic_cell(
+    shape: tuple[int, int, int], across: float, down: float, columns: int = COLUMNS
+) -> tuple[int, int, int] | None:
+    """Channel, row and column that a point of a `mosaic` of maps (C, H, W) shows; None in a gap.
+
+    `across` and `down` are shares of the picture's width and height, 0 to 1.
+    """
+    channels, height, width = shape
+    zoom, rows = _zoom(height, width), ceil(channels / columns)
+    tile_height, tile_width = height * zoom + GAP_PIXELS, width * zoom + GAP_PIXELS
+    x = min(max(across, 0.0), BEFORE_THE_EDGE) * (columns * tile_width - GAP_PIXELS)
+    y = min(max(down, 0.0), BEFORE_THE_EDGE) * (rows * tile_height - GAP_PIXELS)
+    channel = min(int(y / tile_height), rows - 1) * columns + min(int(x / tile_width), columns - 1)
+    row, column = int(y % tile_height / zoom), int(x % tile_width / zoom)
+    return (channel, row, column) if channel < channels and row < height and column < width else None
 
 
 def heat_map(values: np.ndarray, bounds: Limits, colours: str = COLOURS[0], size: int = 448) -> Image.Image:
@@ -133,6 +152,10 @@ def encode(image: Image.Image) -> bytes:
     else:
         image.save(out, "JPEG", quality=88)
     return out.getvalue()
+
+
+def _zoom(height: int, width: int) -> int:
+    return max(1, ceil(TILE / max(height, width)))
 
 
 def _levels(maps: np.ndarray, bounds: list[Limits]) -> np.ndarray:

@@ -24,14 +24,18 @@ def test_both_languages_have_the_same_sentences_with_the_same_values() -> None:
 
 
 def test_every_error_that_the_page_can_meet_is_said_in_chinese_too() -> None:
-    sources = [path.read_text() for path in (ROOT / "inception").glob("*.py") if path.name not in ("cli.py",)]
+    package = ROOT / "inception"
+    paths = [path for path in package.glob("*.py") if path.name not in ("cli.py",)] + [*package.glob("explain/*.py")]
     raised: dict[str, set[str]] = {}
-    for source in sources:
+    for path in paths:
         for kind, message in re.findall(
-            r'\(\s*"((?:photo|weights|device)_\w+|choice)",\s*((?:["\'].*["\']\s*)+)', source
+            r'\(\s*"((?:photo|weights|device|explain)_\w+|choice)",\s*((?:["\'].*["\']\s*)+)', path.read_text()
         ):
-            raised[kind] = fields("".join(re.findall(r'["\'](.*)["\']', message)))
-    assert len(raised) >= 18
+            wanted = fields("".join(re.findall(r'["\'](.*)["\']', message)))
+            # One kind, one translation: wherever it is raised, it brings the same values.
+            assert raised.setdefault(kind, wanted) == wanted
+    assert len(raised) >= 23
+    assert {"explain_class", "explain_class_number", "explain_channel", "explain_cell", "explain_means"} <= set(raised)
     chinese = {key.removeprefix("error_"): fields(text) for key, text in TEXT["zh"].items() if key.startswith("error_")}
     assert chinese == raised
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from ..errors import UserError
-from . import text_bottleneck
+from . import text_bottleneck, text_sight, text_votes, text_why
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 
 TEXT: dict[str, dict[str, str]] = {
     "en": {
         **text_bottleneck.TEXT["en"],
+        **text_votes.TEXT["en"],
+        **text_sight.TEXT["en"],
+        **text_why.TEXT["en"],
         "title": "InceptionLens",
         "tagline": "What does each branch of an Inception block see in your photo?",
         "language": "Language",
@@ -78,6 +81,9 @@ TEXT: dict[str, dict[str, str]] = {
     },
     "zh": {
         **text_bottleneck.TEXT["zh"],
+        **text_votes.TEXT["zh"],
+        **text_sight.TEXT["zh"],
+        **text_why.TEXT["zh"],
         "title": "InceptionLens",
         "tagline": "Inception 模块的每条分支，在你的照片里看到了什么？",
         "language": "语言",
@@ -167,6 +173,11 @@ TEXT: dict[str, dict[str, str]] = {
         "error_weights_unreachable": "无法从 {where} 下载 {name} 的权重。请检查网络后再试，或把文件放进某个文件夹并用 {variable} 指明它。",
         "error_choice": "{what} 的值是 {value}，只能是：{allowed}。",
         "error_device_unknown": "没有名为 {wish} 的设备，可选 {devices}。",
+        "error_explain_means": "{name} 的权重里没有各分支在训练照片上的平均值，请改选置零。",
+        "error_explain_channel": "没有通道 {channel}：模块 {block} 的通道编号是 0 到 {last}。",
+        "error_explain_class_number": "没有编号为 {wanted} 的类别：这个网络的类别编号是 0 到 {last}。",
+        "error_explain_class": "这个网络不认识类别 {wanted}。它有 {count} 个类别，例如 {similar}。",
+        "error_explain_cell": "第 {row} 行、第 {column} 列没有格子：{where} 的图有 {height} 行 {width} 列，从 0 数起。请选图内的格子。",
     },
 }
 

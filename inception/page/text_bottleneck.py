@@ -1,7 +1,5 @@
 """What the page says of the bottleneck and of the network's size, in English and Chinese."""
 
-# ruff: noqa: E501 - a sentence is one line, as in text.py
-
 from __future__ import annotations
 
 TEXT: dict[str, dict[str, str]] = {
