@@ -14,7 +14,9 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+from playwright.sync_api import Browser, sync_playwright
 from torch import nn
+from visitor import ARGUMENTS, CHROMIUM, Visit
 
 from inception.model import BLOCKS
 from inception.weights import Pretrained, load
@@ -187,3 +189,22 @@ def page_address() -> Iterator[str]:
     _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
     yield address
     page.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, page_address: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    options = {"viewport": {"width": 1440, "height": 1000}, "locale": "en-US", **getattr(request, "param", {})}
+    context = browser.new_context(**options)
+    visit = Visit(context, page_address)
+    yield visit
+    context.close()
+    assert visit.foreign == [], "the page asks nobody but its own server"
+    assert visit.complaints == []

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -12,74 +10,13 @@ import pytest
 from conftest import EXAMPLES
 from matplotlib import cbook
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
+from playwright.sync_api import expect
+from visitor import Visit
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-)
 # Not an example of ours: a photo that comes with matplotlib.
 HOPPER = Path(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        yield browser
-        browser.close()
-
-
-class Visit:
-    """One visitor: a page, and what it asked of others or complained of."""
-
-    def __init__(self, context: BrowserContext, address: str) -> None:
-        self.foreign: list[str] = []
-        self.complaints: list[str] = []
-        self.page: Page = context.new_page()
-        self.page.route("**/*", lambda route: self._only_home(route, address))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(address)
-        expect(self.page.locator("#il-photo")).to_be_visible(timeout=30_000)
-
-    def _only_home(self, route: Route, address: str) -> None:
-        if route.request.url.startswith((address, "data:", "blob:")):
-            route.continue_()
-        else:
-            self.foreign.append(route.request.url)
-            route.abort()
-
-    def upload(self, photo: Path) -> None:
-        self.page.locator("#il-photo input[type=file]").first.set_input_files(photo)
-
-    def pictures(self) -> list[str]:
-        return [img.get_attribute("src") or "" for img in self.page.locator(".il-panel img").all()]
-
-    def choose(self, group: str, choice: str) -> None:
-        self.page.locator(f"#il-{group}").get_by_text(choice, exact=True).click()
-
-    def panels_of(self, title: str) -> None:
-        expect(self.page.locator(f'.il-block[aria-label="{title}"] .il-panel img')).to_have_count(4, timeout=30_000)
-
-
-@pytest.fixture
-def visit(browser: Browser, page_address: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    options = {"viewport": {"width": 1440, "height": 1000}, "locale": "en-US", **getattr(request, "param", {})}
-    context = browser.new_context(**options)
-    visit = Visit(context, page_address)
-    yield visit
-    context.close()
-    assert visit.foreign == [], "the page asks nobody but its own server"
-    assert visit.complaints == []
 
 
 def test_a_photo_gets_its_answer_and_another_block_other_maps(visit: Visit) -> None:
@@ -97,6 +34,15 @@ def test_a_photo_gets_its_answer_and_another_block_other_maps(visit: Visit) -> N
         shown.append(visit.pictures())
     for before, after in ((0, 1), (1, 2), (0, 2)):
         assert all(a != b for a, b in zip(shown[before], shown[after], strict=True))
+
+
+def test_a_block_chosen_while_the_network_looks_is_the_one_that_is_shown(visit: Visit) -> None:
+    visit.upload(HOPPER)
+    visit.choose("block", "4c")
+    visit.panels_of("Block 4c")
+    expect(visit.page.locator("#il-votes")).to_contain_text("Votes of block 4c")
+    visit.page.wait_for_timeout(1500)  # for a late answer to come, if there is one
+    expect(visit.page.locator(".il-block")).to_have_attribute("aria-label", "Block 4c")
 
 
 def test_view_scale_and_colours_change_the_pictures_of_the_same_photo(visit: Visit) -> None:
@@ -165,6 +111,7 @@ def test_a_chinese_browser_gets_chinese_and_a_switch_to_english(visit: Visit) ->
     visit.choose("language", "English")
     visit.panels_of("Block 3a")
     expect(visit.page.locator("#il-header")).to_contain_text("What does each branch")
+    expect(visit.page.locator("#il-votes")).to_contain_text("Votes of block 3a")
     # The rest of the page is Gradio's own footer, which follows the browser.
     text = " ".join(visit.page.locator("[id^=il-]:visible").all_inner_texts())
     assert "a cell sees" in text

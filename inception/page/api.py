@@ -11,12 +11,28 @@ from gradio.components import Component
 from PIL import Image
 
 from ..errors import ChoiceError, UserError
-from ..model import BLOCKS
+from ..explain.convolution import by_hand
+from ..explain.evidence import evidence, grad_cams
+from ..explain.partial import OFF
+from ..explain.report import (
+    cams_report,
+    cell_report,
+    evidence_report,
+    glance_report,
+    switched_report,
+    votes_report,
+)
+from ..explain.sight import cell_square, effective_field
+from ..explain.votes import glance, switched, votes
+from ..model import BLOCKS, BRANCHES
+from ..observation import Observation
 from ..pictures import Picture, draw
 from ..report import anatomy_report, answer_report, maps_report
-from ..weights import NAMES, describe
+from ..weights import NAMES, Pretrained, describe
 from .handlers import as_source
 from .studio import Look, Studio
+
+Endpoint = tuple[Callable[..., Any], list[Component], list[Component]]
 
 
 def add_endpoints(
@@ -68,15 +84,89 @@ def add_endpoints(
 
     data = gr.JSON(visible=False)
     pictures = [gr.Image(visible=False, format="png", label=branch) for branch in ("1x1", "3x3", "5x5", "pool")]
-    endpoints: tuple[tuple[Callable[..., Any], list[Component], list[Component]], ...] = (
+    endpoints: list[Endpoint] = [
         (predict, [photo, model, top_k], [data]),
         (maps, [photo, model, block, view, scale, colours], [*pictures, data]),
         (models, [], [data]),
         (anatomy, [model, block], [data]),
-    )
+        *_explanations(studio, look, photo, model, block, data),
+    ]
     for function, inputs, outputs in endpoints:
         # A hidden button is how Gradio gives components' types and upload checks to a function.
         gr.Button(visible=False).click(function, inputs, outputs, api_name=function.__name__, api_visibility="public")
+
+
+def _explanations(
+    studio: Studio,
+    look: Callable[[str | None, str], Look],
+    photo: Component,
+    model: Component,
+    block: Component,
+    data: Component,
+) -> list[Endpoint]:
+    """The endpoints that tell why; a class may be given by its name or number, empty for the most probable one."""
+
+    def explain(photo: str, model: str, told: Callable[[Pretrained, Observation], dict[str, Any]]) -> dict[str, Any]:
+        with _said_to_the_caller():
+            seen = look(photo, model)
+            return {"model": model, **told(studio.pretrained(model), studio.observation(seen))}
+
+    def branch_votes(photo: str, model: str, block: str, class_name: str, off: str) -> dict[str, Any]:
+        """What each branch of a block is worth for a class: exact Shapley values, and all sixteen logits."""
+        return explain(
+            photo, model, lambda net, seen: votes_report(model, votes(net, seen, block, class_name, off), subsets=True)
+        )
+
+    def network_table(photo: str, model: str, class_name: str, off: str) -> dict[str, Any]:
+        """How much a class's logit falls when one branch of one block is off, for all nine blocks."""
+        return explain(photo, model, lambda net, seen: glance_report(glance(net, seen, class_name, off)))
+
+    def switch_off(
+        photo: str, model: str, block: str, branches: list[str], channels: list[int], off: str
+    ) -> dict[str, Any]:
+        """The answer with branches of a block off, and with single channels of its output off."""
+
+        def told(net: Pretrained, seen: Observation) -> dict[str, Any]:
+            return switched_report(switched(net, seen, block, branches or (), channels or (), off=off))
+
+        return explain(photo, model, told)
+
+    def class_evidence(photo: str, model: str, class_name: str) -> dict[str, Any]:
+        """A class's logit split exactly over branches, channels and cells of block 5b."""
+        return explain(photo, model, lambda net, seen: evidence_report(evidence(net, seen, class_name)))
+
+    def grad_cam(photo: str, model: str, block: str, class_name: str) -> dict[str, Any]:
+        """Grad-CAM of a block and of each of its branches: extremes, and where the highest cell is."""
+        return explain(photo, model, lambda net, seen: cams_report(grad_cams(net, seen, block, class_name)))
+
+    def cell(photo: str, model: str, block: str, branch: str, channel: int, row: int, column: int) -> dict[str, Any]:
+        """What one cell of a channel of a branch sees of the photo, and how its value is computed."""
+
+        def told(net: Pretrained, seen: Observation) -> dict[str, Any]:
+            return cell_report(
+                by_hand(net, seen, block, branch, channel, row, column),
+                effective_field(net, seen, block, branch, row, column),
+                cell_square(net.model, block, branch, row, column),
+            )
+
+        return explain(photo, model, told)
+
+    name = gr.Textbox(visible=False, label="class_name", value="")
+    off = gr.Radio(list(OFF), visible=False, label="off", value=OFF[0])
+    branch = gr.Radio(list(BRANCHES), visible=False, label="branch", value=next(iter(BRANCHES)))
+    branches = gr.CheckboxGroup(list(BRANCHES), visible=False, label="branches", value=[])
+    channels = gr.JSON(visible=False, label="channels", value=[])
+    whole: list[Component] = [
+        gr.Number(0, precision=0, visible=False, label=part) for part in ("channel", "row", "column")
+    ]
+    return [
+        (branch_votes, [photo, model, block, name, off], [data]),
+        (network_table, [photo, model, name, off], [data]),
+        (switch_off, [photo, model, block, branches, channels, off], [data]),
+        (class_evidence, [photo, model, name], [data]),
+        (grad_cam, [photo, model, block, name], [data]),
+        (cell, [photo, model, block, branch, *whole], [data]),
+    ]
 
 
 @contextmanager

@@ -17,9 +17,10 @@ from .panels import header_html, message_html
 from .photo_input import PhotoInput
 from .studio import Studio
 from .text import LANGUAGES, language_of, say
+from .why_section import PICK, Around, WhySection
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-STYLE = Path(__file__).with_name("style.css")
+STYLES = sorted(Path(__file__).parent.glob("*.css"))
 SYSTEM_FONTS = (
     "system-ui",
     "-apple-system",
@@ -41,6 +42,8 @@ def build(studio: Studio) -> gr.Blocks:
         title=say("en", "title"), analytics_enabled=False, delete_cache=(UPLOAD_CHECK_SECONDS, UPLOAD_KEEP_SECONDS)
     ) as page:
         look = gr.State(None, time_to_live=UPLOAD_KEEP_SECONDS)
+        subject = gr.State("")
+        drawn: gr.State = gr.State(None)  # what the panels show: subject, picture and language
         working = gr.State(studio.models[0])  # the last network that could be had
         with gr.Row(elem_id="il-top"):
             header = gr.HTML(elem_id="il-header", scale=4, **words["header"])
@@ -81,7 +84,8 @@ def build(studio: Studio) -> gr.Blocks:
             colours = gr.Dropdown(
                 list(COLOURS), value=COLOURS[0], elem_id="il-colours", min_width=140, scale=2, **words["colours"]
             )
-        panels = gr.HTML(message_html(say("en", "waiting")), elem_id="il-panels")
+        panels = gr.HTML(message_html(say("en", "waiting")), js_on_load=PICK, elem_id="il-panels")
+        why = WhySection(studio, Around(look, subject, model, block, view, scale, colours, panels, language))
         with gr.Accordion(open=False, elem_id="il-about", **words["about"]) as about:
             provenance = gr.HTML(handlers.about(studio.models[0], "en"))
 
@@ -112,6 +116,8 @@ def build(studio: Studio) -> gr.Blocks:
                 return {photo: viewable}
             shown = handlers.answer(data[photo], data[model], data[top_k], picture_of(data), data[language])
             changes = {look: shown.look, answer: shown.answer, seen: shown.seen, panels: shown.block}
+            changes[subject] = "" if shown.look is None else f"{shown.look.model} {shown.look.digest}"
+            changes[drawn] = (changes[subject], picture_of(data), data[language])
             if data[photo] is None:
                 # The photo may have been taken away because it was refused: what was said of it stays.
                 return changes
@@ -126,10 +132,19 @@ def build(studio: Studio) -> gr.Blocks:
                 # What is on the page stays, and the choice goes back to the network that made it.
                 return {alarm: alert(error, data[language]), model: data[working]}
             about = handlers.about(data[model], data[language])
-            return {alarm: "", **on_photo(data), provenance: about, working: data[model]}
+            classes = why.of_network(data[model], data[language])
+            return {alarm: "", **on_photo(data), **classes, provenance: about, working: data[model]}
 
-        def on_picture(data: dict[Any, Any]) -> str:
-            return handlers.block(data[look], picture_of(data), data[language])
+        def on_picture(data: dict[Any, Any]) -> dict[Any, Any]:
+            """Also after a photo: another block may have been chosen while the network was looking."""
+            wanted = (data[subject], picture_of(data), data[language])
+            if data[drawn] == wanted:
+                return {drawn: gr.skip()}
+            return {
+                drawn: wanted,
+                panels: handlers.block(data[look], picture_of(data), data[language]),
+                seen: handlers.seen(data[look], data[language]),
+            }
 
         def on_top_k(data: dict[Any, Any]) -> dict[str, float] | None:
             return handlers.top(data[look], data[top_k])
@@ -138,9 +153,8 @@ def build(studio: Studio) -> gr.Blocks:
             chosen = data[language]
             return {
                 **{worded[name]: gr.update(**words) for name, words in wording(studio, chosen).items()},
+                **why.in_language(data),
                 provenance: handlers.about(data[model], chosen),
-                seen: handlers.seen(data[look], chosen),
-                panels: handlers.block(data[look], picture_of(data), chosen),
                 alarm: "",
             }
 
@@ -149,26 +163,33 @@ def build(studio: Studio) -> gr.Blocks:
 
         private: dict[str, Any] = {"api_visibility": "private", "trigger_mode": "always_last"}
         everything = {look, photo, model, top_k, language, *picture}
-        results = [look, answer, seen, panels, alarm]
+        results = [look, subject, drawn, answer, seen, panels, alarm]
         photo.change(on_photo, everything, [*results, photo], show_progress="minimal", **private)
         # `input` and not `change`: going back to the network before is no choice of the visitor's.
         model.input(
             on_model,
             {*everything, working},
-            [*results, photo, provenance, model, working],
+            [*results, photo, provenance, model, working, why.wanted],
             show_progress="minimal",
             **private,
         )
-        for choice in picture:
-            choice.change(on_picture, {look, language, *picture}, panels, show_progress="hidden", **private)
-        top_k.change(on_top_k, {look, top_k}, answer, show_progress="hidden", **private)
-        language.change(
-            on_language,
-            {look, model, language, *picture},
-            [*worded.values(), provenance, seen, panels, alarm],
+        gr.on(
+            [choice.change for choice in (subject, language, block, view, scale, colours)],
+            on_picture,
+            {look, subject, drawn, language, *picture},
+            [drawn, panels, seen],
             show_progress="hidden",
             **private,
         )
+        top_k.change(on_top_k, {look, top_k}, answer, show_progress="hidden", **private)
+        language.change(
+            on_language,
+            why.asked,
+            [*worded.values(), provenance, alarm, *why.worded],
+            show_progress="hidden",
+            **private,
+        )
+        why.connect()
         page.load(on_load, None, language, show_progress="hidden", api_visibility="private")
         add_endpoints(studio, photo, model, top_k, block, view, scale, colours)
     return page.queue(default_concurrency_limit=CONCURRENCY, max_size=QUEUE_LENGTH)
@@ -221,7 +242,7 @@ def launch_options() -> dict[str, Any]:
         block_info_text_color_dark="*neutral_300",
     )
     return {
-        "css_paths": [STYLE],
+        "css_paths": STYLES,
         "theme": theme,
         "show_error": False,
         "footer_links": ["api", "settings"],

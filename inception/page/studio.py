@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
+from typing import Any, TypeVar
 
 from cachetools import LRUCache
 from PIL import Image
@@ -19,6 +21,9 @@ from ..photo import Source, open_photo
 from ..weights import NAMES, Pretrained, load
 
 CACHE_BYTES = 256 * 2**20
+Result = TypeVar("Result")
+
+EXPLANATIONS_KEPT = 256  # the largest, effective receptive fields, take 0.2 MB each
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Studio:
         self._facts: dict[str, dict[str, tuple[BranchFacts, ...]]] = {}
         self._loading: defaultdict[str, Lock] = defaultdict(Lock)
         self._observations: LRUCache[tuple[str, str], Observation] = LRUCache(CACHE_BYTES, lambda o: o.nbytes)
+        self._explanations: LRUCache[Hashable, Any] = LRUCache(EXPLANATIONS_KEPT)
         self._lock = Lock()
 
     def pretrained(self, name: str) -> Pretrained:
@@ -90,6 +96,17 @@ class Studio:
             known = observe_seen(self.pretrained(look.model), look.seen)
             with self._lock:
                 self._observations[key] = known
+        return known
+
+    def explained(self, look: Look, asked: Hashable, explain: Callable[[Pretrained, Observation], Result]) -> Result:
+        """What `explain` finds out about this look, from memory where the same was `asked` lately."""
+        key = (look.model, look.digest, asked)
+        with self._lock:
+            known: Result | None = self._explanations.get(key)
+        if known is None:
+            known = explain(self.pretrained(look.model), self.observation(look))
+            with self._lock:
+                self._explanations[key] = known
         return known
 
 

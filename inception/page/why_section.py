@@ -1,0 +1,331 @@
+"""The part of the page that answers "why?": its components, and which function answers which event."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from ..errors import UserError
+from ..explain.partial import OFF
+from ..explain.size import WORKED_EXAMPLE
+from ..model import BLOCKS, BRANCHES
+from ..pictures import Picture
+from .bottleneck_panel import calculator_html
+from .handlers import alert
+from .panels import message_html
+from .studio import Studio
+from .text import say
+from .why import Cell, Question, Why
+
+ANSWER = -1  # in the list of classes: whichever is the most probable
+CALCULATOR = {
+    "in": WORKED_EXAMPLE[0],
+    "reduced": WORKED_EXAMPLE[1],
+    "out": WORKED_EXAMPLE[2],
+    "kernel": 3,
+    "cells": 784,
+}
+
+# A click into a map tells which branch it shows and where; the answer lies further down the page.
+PICK = """
+element.addEventListener('click', event => {
+  const image = event.target.closest('.il-panel > img');
+  if (!image) return;
+  const box = image.getBoundingClientRect();
+  trigger('pick', {
+    branch: image.parentElement.dataset.branch,
+    across: (event.clientX - box.left) / box.width,
+    down: (event.clientY - box.top) / box.height,
+  });
+  const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  document.getElementById('il-why')?.scrollIntoView({behavior: calm ? 'auto' : 'smooth'});
+});
+"""
+
+JUMP = """
+element.addEventListener('click', event => {
+  const cell = event.target.closest('button[data-block]');
+  if (cell) trigger('jump', {block: cell.dataset.block});
+});
+"""
+
+
+@dataclass(frozen=True)
+class Around:
+    """The components of the page that the section depends on."""
+
+    look: gr.State
+    subject: gr.State  # a short name of the look, whose change is easily seen
+    model: gr.Dropdown
+    block: gr.Radio
+    view: gr.Radio
+    scale: gr.Radio
+    colours: gr.Dropdown
+    panels: gr.HTML
+    language: gr.Radio
+
+
+class WhySection:
+    """Placed into the page that is being built; `connect` binds it to the page's events."""
+
+    def __init__(self, studio: Studio, around: Around) -> None:
+        self.why = Why(studio)
+        self.studio = studio
+        self.around = around
+        words = self.wording(studio.models[0], "en")
+        with gr.Row(elem_id="il-switches", equal_height=True):
+            self.switches = gr.CheckboxGroup(
+                value=list(BRANCHES), elem_id="il-switch", min_width=320, scale=4, **words["switches"]
+            )
+            self.off = gr.Radio(value=OFF[0], elem_id="il-off", min_width=260, scale=3, **words["off"])
+            self.all_on = gr.Button(elem_id="il-all-on", size="md", min_width=120, scale=1, **words["all_on"])
+        self.result = gr.HTML(elem_id="il-switched")
+        self.title = gr.HTML(elem_id="il-why", **words["title"])
+        self.wanted = gr.Dropdown(value=ANSWER, filterable=True, elem_id="il-class", **words["wanted"])
+        self.tabs, self.tab, self.shown = gr.Tabs(elem_id="il-tabs"), {}, {}
+        with self.tabs:
+            for name in self.why.tabs:
+                with gr.Tab(id=name, elem_id=f"il-tab-{name}", **words[f"tab_{name}"]) as self.tab[name]:
+                    if name == "cam":
+                        self.rectified = gr.Checkbox(elem_id="il-rectified", **words["rectified"])
+                    if name == "cell":
+                        self._place_cell(words)
+                    script = JUMP if name == "network" else None
+                    self.shown[name] = gr.HTML(js_on_load=script, elem_id=f"il-{name}")
+                    if name == "bottleneck":
+                        self._place_calculator(words)
+        self.open = gr.State(self.why.tabs[0])
+        self.channels_off = gr.State(())
+        self.told: gr.State = gr.State({})  # for each place what it tells at present
+
+    def _place_cell(self, words: dict[str, dict[str, Any]]) -> None:
+        self.how = gr.HTML(elem_id="il-cell-how", **words["cell_how"])
+        with gr.Row():
+            self.branch = gr.Radio(
+                value="1x1", elem_id="il-cell-branch", min_width=300, scale=4, **words["cell_branch"]
+            )
+            whole: dict[str, Any] = {"precision": 0, "minimum": 0, "value": 0, "min_width": 90, "scale": 1}
+            self.channel = gr.Number(elem_id="il-cell-channel", **whole, **words["cell_channel"])
+            self.row = gr.Number(elem_id="il-cell-row", **whole, **words["cell_row"])
+            self.column = gr.Number(elem_id="il-cell-column", **whole, **words["cell_column"])
+            self.flip = gr.Button(elem_id="il-cell-switch", size="md", min_width=160, scale=2, **words["cell_switch"])
+        self.flipped = gr.HTML(elem_id="il-cell-switched")
+
+    def _place_calculator(self, words: dict[str, dict[str, Any]]) -> None:
+        self.calc_title = gr.HTML(**words["calc_title"])
+        with gr.Row():
+            self.calc = {
+                name: gr.Number(
+                    value=value,
+                    precision=0,
+                    minimum=1,
+                    min_width=110,
+                    elem_id=f"il-calc-{name}",
+                    **words[f"calc_{name}"],
+                )
+                for name, value in CALCULATOR.items()
+            }
+        self.worked = gr.HTML(worked_out(list(CALCULATOR.values()), "en"), elem_id="il-worked")
+
+    def wording(self, model: str, language: str) -> dict[str, dict[str, Any]]:
+        """What each component says in a language; the classes are those of `model`."""
+        branches = [(say(language, "pool") if name == "pool" else name.replace("x", "×"), name) for name in BRANCHES]
+        return {
+            "switches": {"label": say(language, "switches"), "choices": branches},
+            "all_on": {"value": say(language, "all_on")},
+            "off": {"label": say(language, "off"), "choices": [(say(language, f"off_{kind}"), kind) for kind in OFF]},
+            "title": {"value": f"<h2>{say(language, 'why_title')}</h2><p>{say(language, 'why_lead')}</p>"},
+            "wanted": {
+                "label": say(language, "why_class"),
+                "info": say(language, "why_class_info"),
+                "choices": self._classes(model, language),
+            },
+            **{f"tab_{name}": {"label": say(language, f"tab_{name}")} for name in self.why.tabs},
+            "rectified": {"label": say(language, "rectified")},
+            "cell_how": {"value": f"<p>{say(language, 'cell_how')}</p>"},
+            "cell_branch": {"label": say(language, "cell_branch"), "choices": branches},
+            **{f"cell_{part}": {"label": say(language, f"cell_{part}")} for part in ("channel", "row", "column")},
+            "cell_switch": {"value": say(language, "cell_switch")},
+            "calc_title": {"value": f"<h3>{say(language, 'bottleneck_calc_title')}</h3>"},
+            **{f"calc_{name}": {"label": say(language, f"calc_{name}")} for name in CALCULATOR},
+        }
+
+    def _classes(self, model: str, language: str) -> list[tuple[str, int]]:
+        labels = self.studio.pretrained(model).labels
+        uses = Counter(labels)
+        # Two of ImageNet's classes may share a name: their number tells them apart.
+        named = [(label if uses[label] == 1 else f"{label} ({index})", index) for index, label in enumerate(labels)]
+        return [(say(language, "why_class_top"), ANSWER), *sorted(named, key=lambda pair: pair[0].lower())]
+
+    def _worded(self) -> dict[str, Any]:
+        """Which component each entry of `wording` belongs to."""
+        return {
+            "switches": self.switches,
+            "all_on": self.all_on,
+            "off": self.off,
+            "title": self.title,
+            "wanted": self.wanted,
+            **{f"tab_{name}": tab for name, tab in self.tab.items()},
+            "rectified": self.rectified,
+            "cell_how": self.how,
+            "cell_branch": self.branch,
+            "cell_channel": self.channel,
+            "cell_row": self.row,
+            "cell_column": self.column,
+            "cell_switch": self.flip,
+            "calc_title": self.calc_title,
+            **{f"calc_{name}": number for name, number in self.calc.items()},
+        }
+
+    @property
+    def worded(self) -> list[Any]:
+        """All that another language changes at once."""
+        return [*self._worded().values(), self.worked]
+
+    @property
+    def asked(self) -> set[Any]:
+        """What the handlers read."""
+        around = self.around
+        return {
+            *(around.look, around.subject, around.model, around.block, around.view, around.scale, around.colours),
+            *(around.language, self.wanted, self.off, self.switches, self.channels_off, self.open, self.rectified),
+            *(self.branch, self.channel, self.row, self.column, self.told),
+            *self.calc.values(),
+        }
+
+    def connect(self) -> None:
+        """Bind the handlers.
+
+        Whatever changes, one handler tells what is not told yet. As the browser never runs it twice
+        at once, and once more after the last change, no slow answer can overwrite a later one.
+        """
+        around = self.around
+        address = [self.branch, self.channel, self.row, self.column]
+        latest: dict[str, Any] = {
+            "api_visibility": "private",
+            "show_progress": "hidden",
+            "trigger_mode": "always_last",
+        }
+        changed = [
+            *(around.subject, around.block, around.scale, around.colours, around.language),
+            *(self.wanted, self.off, self.switches, self.channels_off, self.open, self.rectified),
+            *address,
+        ]
+        shown = [self.told, self.switches, self.channels_off, *address, *self.shown.values(), self.result, self.flipped]
+        gr.on([component.change for component in changed], self._refresh, self.asked, shown, **latest)
+        for name, tab in self.tab.items():
+            tab.select(partial(str, name), None, self.open, **latest)
+        self.all_on.click(all_on, None, [self.switches, self.channels_off], **latest)
+        self.flip.click(self._on_flip, self.asked, [self.channels_off, self.flipped], **latest)
+        around.panels.pick(self._on_pick, self.asked, [self.tabs, self.open, *address], **latest)
+        self.shown["network"].jump(on_jump, None, around.block, **latest)
+        for number in self.calc.values():
+            number.change(self._calculated, self.asked, self.worked, **latest)
+
+    def in_language(self, data: dict[Any, Any]) -> dict[Any, Any]:
+        """The section's words, after the visitor chose another language; `_refresh` tells the rest."""
+        words = self.wording(data[self.around.model], data[self.around.language])
+        return {
+            **{component: gr.update(**words[name]) for name, component in self._worded().items()},
+            self.worked: self._calculated(data),
+        }
+
+    def of_network(self, model: str, language: str) -> dict[Any, Any]:
+        """Another network has other classes."""
+        return {self.wanted: gr.update(value=ANSWER, **self.wording(model, language)["wanted"])}
+
+    def _question(self, data: dict[Any, Any]) -> Question:
+        around = self.around
+        numbers = (data[self.channel], data[self.row], data[self.column])
+        whole = all(isinstance(number, int | float) and number >= 0 for number in numbers)
+        return Question(
+            picture=Picture(data[around.block], data[around.view], data[around.scale], data[around.colours]),
+            wanted=None if data[self.wanted] in (None, ANSWER) else data[self.wanted],
+            off=data[self.off],
+            branches_off=tuple(branch for branch in BRANCHES if branch not in data[self.switches]),
+            channels_off=tuple(data[self.channels_off]),
+            cell=Cell(data[self.branch], *(int(number) for number in numbers)) if whole else None,
+            rectified=bool(data[self.rectified]),
+        )
+
+    def _refresh(self, data: dict[Any, Any]) -> dict[Any, Any]:
+        """Tell what has changed; an explanation that is not open is taken away until it is opened."""
+        around, told = self.around, dict(data[self.told])
+        subject, language = (data[around.subject], data[around.block]), data[around.language]
+        changes: dict[Any, Any] = {}
+        if told.get("subject") != subject:
+            # Another photo, network or block: everything is on again, and a cell that exists is chosen.
+            told["subject"] = subject
+            changes.update({self.switches: list(BRANCHES), self.channels_off: ()})
+            changes.update(self._address(self.why.brightest(data[around.look], data[around.block], data[self.branch])))
+        look, question = data[around.look], self._question({**data, **changes})
+        for name, place in self.shown.items():
+            key = (subject, language, self.why.depends(name, question))
+            if told.get(name) == key:
+                continue
+            if name == data[self.open]:
+                changes[place], told[name] = self.why.tab(name, look, question, language), key
+            elif told.pop(name, None):
+                changes[place] = ""
+        switched = (subject, language, question.off, question.branches_off, question.channels_off)
+        if told.get("switched") != switched:
+            told["switched"] = switched
+            changes[self.result] = self.why.switched(look, question, language)
+            # Also below the button that switches a channel, as the other place may be out of sight.
+            changes[self.flipped] = changes[self.result] if question.channels_off else ""
+        return {**changes, self.told: told}
+
+    def _on_flip(self, data: dict[Any, Any]) -> dict[Any, Any]:
+        """Switch the chosen cell's channel off, or on again."""
+        around, cell = self.around, self._question(data).cell
+        look, language = data[around.look], data[around.language]
+        if look is None:
+            return {self.flipped: message_html(say(language, "why_waiting"))}
+        if cell is None:
+            return {self.flipped: message_html(say(language, "whole_numbers"), alarm=True)}
+        try:
+            number = self.why.channel_in_block(look, data[around.block], cell)
+        except UserError as error:
+            return {self.flipped: alert(error, language)}
+        return {self.channels_off: tuple(sorted({number} ^ set(data[self.channels_off])))}
+
+    def _on_pick(self, data: dict[Any, Any], event: gr.EventData) -> dict[Any, Any]:
+        """A click into a map: its cell is opened."""
+        picture = self._question(data).picture
+        try:
+            cell = self.why.picked(data[self.around.look], picture, event.branch, event.across, event.down)
+        except (UserError, AttributeError, TypeError, ValueError):
+            cell = None  # not sent by this page
+        if cell is None:
+            return {self.open: gr.skip()}
+        return {self.tabs: gr.Tabs(selected="cell"), self.open: "cell", **self._address(cell)}
+
+    def _calculated(self, data: dict[Any, Any]) -> str:
+        return worked_out([data[number] for number in self.calc.values()], data[self.around.language])
+
+    def _address(self, cell: Cell | None) -> dict[Any, Any]:
+        """The fields that name a cell."""
+        if cell is None:
+            return {}
+        return {self.branch: cell.branch, self.channel: cell.channel, self.row: cell.row, self.column: cell.column}
+
+
+def worked_out(numbers: Sequence[float | None], language: str) -> str:
+    """The calculator's answer for its five fields, in their order."""
+    given, reduced, out, kernel, cells = numbers
+    return calculator_html(given, reduced, out, kernel, cells, language)
+
+
+def all_on() -> tuple[list[str], tuple[int, ...]]:
+    """Every branch and every channel back on."""
+    return list(BRANCHES), ()
+
+
+def on_jump(event: gr.EventData) -> Any:
+    """A cell of the table was clicked: its block is chosen."""
+    return event.block if event.block in BLOCKS else gr.skip()
