@@ -1,0 +1,81 @@
+"""What an explanation costs beside the answer that it explains: `python -m benchmarks.explain`.
+
+The unit is one forward pass of torchvision's googlenet, in evaluation, eagerly, in float32, on one photo of 224x224
+pixels: what an answer costs anybody. Ours is the `googlenet` variant at the same size. Both have random weights, which
+cost what trained ones do, and as many threads as PyTorch takes. The observation is made before and not timed: it is
+there when somebody asks why.
+
+Each row holds all that a caller waits for, from the observation's arrays to the finished dataclass: copying the
+block's output, switching off, the network behind the block, and the arithmetic on what comes out.
+
+- `votes-3a`: a batch of 16 sets of branches from block 3b on, which is most of the network, then Shapley values.
+- `votes-4c`: the same 16 from block 4d on, whose maps are small.
+- `glance`: 36 runs that share one pass. Each block adds its four, so 4 go through block 3b and 32 through 5b.
+- `grad-cam`: one photo forward from block 4d on and back to 4c, then the five maps, of all branches and of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torchvision.models import googlenet
+
+from inception.explain.evidence import grad_cams
+from inception.explain.votes import glance, votes
+from inception.model import InceptionV1
+from inception.observation import Observation, observe
+from inception.photo import open_photo
+from inception.preprocessing import CAFFE
+from inception.weights import Pretrained, Provenance
+
+from .measure import Row, compared, machine
+
+PHOTO = Path(__file__).parents[1] / "examples" / "red_panda.jpg"
+CLASSES = 1000
+BOUNDS = {"votes-3a": 3.0, "votes-4c": 1.5, "glance": 6.0, "grad-cam": 2.5}
+
+
+def untrained() -> Pretrained:
+    """The `googlenet` variant as it is after loading, but with random weights."""
+    torch.manual_seed(0)
+    model = InceptionV1(variant="googlenet", classes=CLASSES).eval().requires_grad_(False)
+    labels = tuple(f"class {number}" for number in range(CLASSES))
+    return Pretrained("untrained", model, CAFFE, labels, Provenance("", "", "", ""))
+
+
+def explanations(pretrained: Pretrained, observation: Observation) -> dict[str, Callable[[], object]]:
+    """The work of each row."""
+    return {
+        "votes-3a": lambda: votes(pretrained, observation, "3a"),
+        "votes-4c": lambda: votes(pretrained, observation, "4c"),
+        "glance": lambda: glance(pretrained, observation),
+        "grad-cam": lambda: grad_cams(pretrained, observation, "4c"),
+    }
+
+
+def plain_forward() -> Callable[[], object]:
+    """The unit."""
+    model = googlenet(weights=None, aux_logits=False, init_weights=False, num_classes=CLASSES).eval()
+    photo = torch.randn(1, 3, CAFFE.size, CAFFE.size, generator=torch.Generator().manual_seed(0))
+
+    @torch.inference_mode()
+    def answer() -> object:
+        return model(photo)
+
+    return answer
+
+
+def rows(rounds: int = 15) -> tuple[Row, ...]:
+    """Each explanation in units of the plain forward pass, with which it takes turns."""
+    pretrained = untrained()
+    peer = plain_forward()
+    work = explanations(pretrained, observe(pretrained, open_photo(PHOTO)))
+    return tuple(compared(name, work[name], peer, bound=bound, rounds=rounds) for name, bound in BOUNDS.items())
+
+
+if __name__ == "__main__":
+    print(f"{machine()}, {torch.get_num_threads()} threads")
+    for row in rows():
+        print(row)
