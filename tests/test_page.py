@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -20,6 +21,9 @@ from inception import load, observe, open_photo, weights
 from inception.anatomy import network_facts
 from inception.device import Device, choose_device
 from inception.errors import DeviceError
+from inception.explain.convolution import by_hand
+from inception.explain.evidence import evidence, grad_cam
+from inception.explain.votes import glance, switched, votes
 from inception.model import BLOCKS, InceptionV1
 from inception.observation import Observation
 from inception.page.build import build, launch_options
@@ -43,11 +47,72 @@ def handlers() -> Handlers:
 
 def test_the_endpoints_are_these_and_no_others(client: Client) -> None:
     api = client.view_api(return_format="dict")
-    assert set(api["named_endpoints"]) == {"/predict", "/maps", "/models", "/anatomy"}
+    answers = {"/predict", "/maps", "/models", "/anatomy"}
+    explanations = {"/branch_votes", "/network_table", "/switch_off", "/class_evidence", "/grad_cam", "/cell"}
+    assert set(api["named_endpoints"]) == answers | explanations
     assert not api["unnamed_endpoints"]
     parameters = [row["parameter_name"] for row in api["named_endpoints"]["/maps"]["parameters"]]
     assert parameters == ["photo", "model", "block", "view", "scale", "colours"]
     assert all(p["type"] for e in api["named_endpoints"].values() for p in e["parameters"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "report"),
+    [
+        (("/branch_votes", "4c", "goldfish", "zero"), lambda net, seen: votes(net, seen, "4c", "goldfish").votes),
+        (("/network_table", "", "zero"), lambda net, seen: glance(net, seen).falls),
+        (("/class_evidence", "espresso"), lambda net, seen: evidence(net, seen, "espresso").amounts),
+        (
+            ("/switch_off", "4c", ["3x3"], [0, 5], "zero"),
+            lambda net, seen: [change.label for change in switched(net, seen, "4c", ["3x3"], [0, 5]).top],
+        ),
+        (("/grad_cam", "3b", ""), lambda net, seen: float(grad_cam(net, seen, "3b").signed.max())),
+        (("/cell", "3a", "5x5", 3, 4, 5), lambda net, seen: by_hand(net, seen, "3a", "5x5", 3, 4, 5).value),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_explanations_through_the_api_are_those_of_python(
+    client: Client, arguments: tuple[Any, ...], report: Callable[..., Any]
+) -> None:
+    name, *rest = arguments
+    told = client.predict(handle_file(ESPRESSO), "tiny-imagenet", *rest, api_name=name)
+    assert told["model"] == "tiny-imagenet"
+    shown = {
+        "/branch_votes": lambda: told["votes"],
+        "/network_table": lambda: told["falls"],
+        "/class_evidence": lambda: told["amounts"],
+        "/switch_off": lambda: [row["label"] for row in told["top"]],
+        "/grad_cam": lambda: told["maps"]["all"]["highest"],
+        "/cell": lambda: told["value"],
+    }[name]()
+    expected = report(load(), observe(load(), open_photo(ESPRESSO)))
+    if isinstance(expected, dict) and isinstance(next(iter(expected.values())), dict):
+        assert shown == {block: pytest.approx(dict(row), abs=1e-3) for block, row in expected.items()}
+    elif isinstance(expected, list):
+        assert shown == expected
+    else:
+        assert shown == pytest.approx(expected if isinstance(expected, float) else dict(expected), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ("/branch_votes", "4c", "goldfsh", "zero"),
+            "knows no class 'goldfsh'; it has 200 classes, among them goldfish",
+        ),
+        (("/branch_votes", "9z", "", "zero"), "9z"),
+        (("/switch_off", "4c", ["3x3"], ["a"], "zero"), "a list of whole numbers"),
+        (("/switch_off", "4c", [], [5000], "zero"), "block 4c has the channels 0 to 511"),
+        (("/cell", "5b", "1x1", 0, 99, 0), "There is no cell at row 99"),
+    ],
+)
+def test_what_cannot_be_explained_is_told_to_the_caller_in_a_sentence(
+    client: Client, arguments: tuple[Any, ...], sentence: str
+) -> None:
+    name, *rest = arguments
+    with pytest.raises(AppError, match=sentence):
+        client.predict(handle_file(ESPRESSO), "tiny-imagenet", *rest, api_name=name)
 
 
 def test_predict_answers_as_python_does(client: Client) -> None:

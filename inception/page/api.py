@@ -127,7 +127,10 @@ def _explanations(
         """The answer with branches of a block off, and with single channels of its output off."""
 
         def told(net: Pretrained, seen: Observation) -> dict[str, Any]:
-            return switched_report(switched(net, seen, block, branches or (), channels or (), off=off))
+            whole = channels or []
+            if not isinstance(whole, list) or not all(isinstance(channel, int) for channel in whole):
+                raise ChoiceError("channels", channels, ("a list of whole numbers, for instance [3, 17]",))
+            return switched_report(switched(net, seen, block, branches or (), whole, off=off))
 
         return explain(photo, model, told)
 

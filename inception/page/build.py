@@ -115,7 +115,7 @@ def build(studio: Studio) -> gr.Blocks:
                 # Comes back here as a photo that the browser can show.
                 return {photo: viewable}
             shown = handlers.answer(data[photo], data[model], data[top_k], picture_of(data), data[language])
-            changes = {look: shown.look, answer: shown.answer, seen: shown.seen, panels: shown.block}
+            changes: dict[Any, Any] = {look: shown.look, answer: shown.answer, seen: shown.seen, panels: shown.block}
             changes[subject] = "" if shown.look is None else f"{shown.look.model} {shown.look.digest}"
             changes[drawn] = (changes[subject], picture_of(data), data[language])
             if data[photo] is None:
