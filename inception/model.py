@@ -140,6 +140,10 @@ VARIANTS: dict[str, Variant] = {
 }
 
 
+class ConvUnit(nn.Sequential):
+    """A convolution with its BatchNorm, if any, and its ReLU: (N, C_in, H, W) to (N, C_out, H', W')."""
+
+
 def conv_unit(
     in_channels: int,
     out_channels: int,
@@ -149,7 +153,7 @@ def conv_unit(
     bias: bool = True,
     eps: float | None = None,
     preact: bool = False,
-) -> nn.Sequential:
+) -> ConvUnit:
     """A convolution that keeps the map's size (at stride 1), its BatchNorm if any, and a ReLU.
 
     `preact` puts BatchNorm and ReLU before the convolution (He et al. 2016), so that the unit's
@@ -160,7 +164,7 @@ def conv_unit(
     # Not in place: a trace keeps every output, and an in-place ReLU would overwrite it.
     relu = ("relu", nn.ReLU())
     layers = [*norm, relu, ("conv", conv)] if preact else [("conv", conv), *norm, relu]
-    return nn.Sequential(OrderedDict(layers))
+    return ConvUnit(OrderedDict(layers))
 
 
 class InceptionBlock(nn.ModuleDict):
@@ -183,7 +187,7 @@ class InceptionBlock(nn.ModuleDict):
         eps: float | None = 1e-5,
         wide_kernel: int = 5,
     ) -> None:
-        def unit(cin: int, cout: int, kernel: int) -> nn.Sequential:
+        def unit(cin: int, cout: int, kernel: int) -> ConvUnit:
             return conv_unit(cin, cout, kernel, bias=use_bias, eps=eps, preact=preact)
 
         if len(n3x3) != 2 or len(n5x5) != 2:
@@ -408,7 +412,7 @@ def stage_after(name: str) -> str:
 
 
 def _stem(spec: Variant, bias: bool) -> nn.Sequential:
-    def unit(cin: int, cout: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    def unit(cin: int, cout: int, kernel: int, stride: int = 1) -> ConvUnit:
         return conv_unit(cin, cout, kernel, stride=stride, bias=bias, eps=spec.stem_eps)
 
     layers: list[tuple[str, nn.Module]] = [

@@ -81,7 +81,8 @@ def observe(pretrained: Pretrained, photo: Image.Image) -> Observation:
 def observe_seen(pretrained: Pretrained, seen: Image.Image) -> Observation:
     """Look at a picture that has been cut and resized already, as `Preprocessing.see` returns it."""
     begin = perf_counter()
-    trace = pretrained.model.trace(pretrained.preprocessing.tensor(seen).to(pretrained.device))
+    x = pretrained.preprocessing.tensor(seen).to(pretrained.device, memory_format=torch.channels_last)
+    trace = pretrained.engine.trace(x)
     if trace.logits is None:
         raise ValueError("This model was built with include_top=False, so it gives no answer; build it with a top.")
     stages = {name: _array(out[0]) for name, out in trace.stages.items()}
@@ -100,7 +101,7 @@ def observe_seen(pretrained: Pretrained, seen: Image.Image) -> Observation:
 def intermediates(pretrained: Pretrained, observation: Observation, block: str) -> dict[str, np.ndarray]:
     """What lies inside a block before its last convolutions: `3x3_reduce`, `5x5_reduce` and the
     pooled input, each (C, H, W). Only this block is run again, on the input that it had."""
-    module = pretrained.model.block(block)
+    module = pretrained.engine.block(block)
     before = STAGES[STAGES.index(f"inception_{block}") - 1]
     given = torch.from_numpy(observation.stages[before].copy()).unsqueeze(0).to(pretrained.device)
     inside = module.trace(given)

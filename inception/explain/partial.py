@@ -57,7 +57,7 @@ def off_values(pretrained: Pretrained, block: str, off: str) -> Tensor:
 
 def logits_after(pretrained: Pretrained, block: str, outputs: Tensor) -> Tensor:
     """The logits (N, classes) that outputs (N, C, H, W) of a block lead to."""
-    logits = pretrained.model.trace(_dense(outputs), start=stage_after(f"inception_{block}")).logits
+    logits = pretrained.engine.trace(dense(outputs), start=stage_after(f"inception_{block}")).logits
     if logits is None:
         raise ValueError("This model was built with include_top=False, so it gives no answer; build it with a top.")
     return logits
@@ -75,14 +75,14 @@ def batched_logits(pretrained: Pretrained, changed: Mapping[str, Tensor]) -> dic
         block = stage.removeprefix("inception_")
         if block in changed:
             joined = changed[block] if running is None else torch.cat([running, changed[block]])
-            running = _dense(joined)
+            running = dense(joined)
             counts.append((block, len(changed[block])))
         if running is not None:
             rest = set(STAGES[number + 1 :]) & {f"inception_{later}" for later in changed}
             if not rest:
-                logits = pretrained.model.trace(running, start=stage_after(stage)).logits
+                logits = pretrained.engine.trace(running, start=stage_after(stage)).logits
                 break
-            running = pretrained.model.get_submodule(STAGES[number + 1])(running)
+            running = pretrained.engine.get_submodule(STAGES[number + 1])(running)
     if logits is None:
         return {}
     parts = torch.split(logits, [count for _, count in counts])
@@ -160,6 +160,6 @@ def _tensor(pretrained: Pretrained, array: np.ndarray) -> Tensor:
     return torch.from_numpy(array.copy()).unsqueeze(0).to(pretrained.device)
 
 
-def _dense(outputs: Tensor) -> Tensor:
-    # Convolutions on a CPU are faster with the channels of a cell side by side.
+def dense(outputs: Tensor) -> Tensor:
+    """The same numbers (N, C, H, W) with the channels of a cell side by side: so convolutions are fastest."""
     return outputs.contiguous(memory_format=torch.channels_last)

@@ -8,14 +8,18 @@ quarter of the work. Only what lies behind the next ReLU runs for every set.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..engine import FusedUnit
 from ..model import BRANCHES, HEAD, InceptionBlock, stage_after
 from ..weights import Pretrained
+from .partial import dense
+
+Layers = Sequence[Callable[[Tensor], Tensor]]
 
 
 def logits_of_sets(
@@ -25,11 +29,11 @@ def logits_of_sets(
 
     `on` is the block's output (1, C, H, W), `off` what its channels hold when they are off (1, C, 1, 1).
     """
-    model = pretrained.model
+    model = pretrained.engine
     slices = tuple(model.block(block).slices.values())
     # Which branch is taken from where: (sets, 4), 0 for on and 1 for off.
     taken = torch.tensor([[int(branch not in members) for branch in BRANCHES] for members in sets], device=on.device)
-    pair = torch.cat([on, off.expand_as(on)]).contiguous(memory_format=torch.channels_last)
+    pair = dense(torch.cat([on, off.expand_as(on)]))
     stage = stage_after(f"inception_{block}")
     while stage != HEAD and not isinstance(model.get_submodule(stage), InceptionBlock):
         pair = model.get_submodule(stage)(pair)
@@ -60,19 +64,27 @@ def _through_block(module: nn.Module, pair: Tensor, slices: Sequence[slice], tak
 
 def _mixed(unit: nn.Module, pair: Tensor, slices: Sequence[slice], taken: Tensor) -> Tensor:
     """A 1x1 unit's output (sets, C_out, H, W): its convolution runs on each branch's channels by themselves."""
-    layers = list(unit.children())
-    conv = next(layer for layer in layers if isinstance(layer, nn.Conv2d))
-    place = layers.index(conv)
-    for layer in layers[:place]:
+    before, weight, bias, after = _parts(unit)
+    for layer in before:
         pair = layer(pair)
-    # Channels last throughout, so that nothing is copied into another order.
-    shares = [F.conv2d(pair[:, where], conv.weight[:, where]).permute(0, 2, 3, 1) for where in slices]
+    shares = [F.conv2d(dense(pair[:, where]), dense(weight[:, where])).permute(0, 2, 3, 1) for where in slices]
     _, height, width, channels = shares[0].shape
     parts = torch.stack(shares).reshape(2 * len(slices), -1)
     chosen = F.one_hot(taken, 2).flatten(1).to(parts.dtype)
-    y = (chosen @ parts).view(len(taken), height, width, channels).permute(0, 3, 1, 2)
-    if conv.bias is not None:
-        y = y + conv.bias.view(1, -1, 1, 1)
-    for layer in layers[place + 1 :]:
+    y = (chosen @ parts).view(len(taken), height, width, channels)
+    if bias is not None:
+        y += bias
+    y = y.permute(0, 3, 1, 2)
+    for layer in after:
         y = layer(y)
     return y
+
+
+def _parts(unit: nn.Module) -> tuple[Layers, Tensor, Tensor | None, Layers]:
+    """What a unit does before its convolution, the convolution's weight and bias, and what it does after it."""
+    if isinstance(unit, FusedUnit):
+        return [], unit.weight, unit.bias, [torch.relu_]
+    layers = list(unit.children())
+    conv = next(layer for layer in layers if isinstance(layer, nn.Conv2d))
+    place = layers.index(conv)
+    return layers[:place], conv.weight, conv.bias, layers[place + 1 :]

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import factorial
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 
 from ..errors import ChoiceError
-from ..model import BLOCKS, BRANCHES
+from ..model import BLOCKS, BRANCHES, InceptionV1
 from ..observation import Observation
 from ..weights import Pretrained
 from .partial import (
@@ -32,6 +33,8 @@ NAMES = tuple(BRANCHES)
 SETS = tuple(
     frozenset(name for bit, name in enumerate(NAMES) if number >> bit & 1) for number in range(2 ** len(NAMES))
 )
+
+_NOTHING_ON: WeakKeyDictionary[InceptionV1, dict[tuple[object, ...], torch.Tensor]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,24 @@ def subset_logits(pretrained: Pretrained, observation: Observation, block: str, 
     """All logits for each set of branches that are on: (16, classes), rows in the order of `SETS`.
 
     One batch through the network behind the block serves every class; keep it to ask for more of them.
+    The first row, with nothing on, is the same for every photo and runs once.
 
     Raises:
         ChoiceError, ExplanationError: if there is no such block or way to be off.
     """
     values = off_values(pretrained, block, off)
-    return _array(logits_of_sets(pretrained, block, block_output(pretrained, observation, block), values, SETS))
+    output = block_output(pretrained, observation, block)
+    nothing = _nothing_on(pretrained, block, off, values.expand_as(output))
+    return _array(torch.cat([nothing, logits_of_sets(pretrained, block, output, values, SETS[1:])]))
+
+
+def _nothing_on(pretrained: Pretrained, block: str, off: str, outputs: torch.Tensor) -> torch.Tensor:
+    """The logits (1, classes) with all four off. No photo has a part in them, so they are computed once."""
+    known = _NOTHING_ON.setdefault(pretrained.engine, {})
+    key = (block, off, *outputs.shape)
+    if key not in known:
+        known[key] = logits_after(pretrained, block, outputs)
+    return known[key]
 
 
 def votes(

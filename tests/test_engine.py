@@ -1,0 +1,143 @@
+"""The fast copy against the plain model, module by module and whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import lively
+from PIL import Image
+from torch import nn
+
+from inception import engine as engine_module
+from inception.engine import BandNorm, FusedUnit, Maxima, engine_of
+from inception.model import BLOCKS, STAGES, InceptionV1, conv_unit
+from inception.observation import observe_seen
+from inception.weights import load
+
+KINDS = {
+    "googlenet": {"variant": "googlenet"},
+    "batchnorm": {"variant": "batchnorm"},
+    "batchnorm without bias": {"variant": "batchnorm", "use_bias": False},
+    "batchnorm, preact": {"variant": "batchnorm", "preact": True},
+    "torchvision": {"variant": "torchvision"},
+}
+
+
+def model_of(kind: str, side: int = 96) -> InceptionV1:
+    model = lively(InceptionV1(classes=11, input_shape=(3, side, side), **KINDS[kind]))
+    assert isinstance(model, InceptionV1)
+    return model
+
+
+@pytest.mark.parametrize("fused", [True, False], ids=["fused", "plain PyTorch"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_stage_is_that_of_the_plain_model(kind: str, fused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "has_fused_convolution", lambda: fused)
+    model = model_of(kind)
+    engine = engine_of(model)
+    units = [module for module in engine.modules() if isinstance(module, FusedUnit)]
+    assert len(units) == (3 if "preact" in kind else 57)
+    assert all((unit.packed is not None) == fused for unit in units)
+    # Also at sizes and batches that it was not laid out for.
+    for shape in ((1, 3, 96, 96), (5, 3, 96, 96), (2, 3, 131, 77)):
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            plain, fast = model.trace(x), engine.trace(x.contiguous(memory_format=torch.channels_last))
+        assert tuple(fast.stages) == STAGES
+        for name, expected in plain.stages.items():
+            assert fast.stages[name].shape == expected.shape
+            assert (fast.stages[name] - expected).abs().max() <= 1e-4 * expected.abs().max(), name
+        assert plain.logits is not None
+        assert fast.logits is not None
+        assert (fast.logits - plain.logits).abs().max() <= 1e-4 * plain.logits.abs().max()
+
+
+@pytest.mark.parametrize("kind", ["googlenet", "batchnorm, preact"])
+def test_it_runs_from_any_stage_and_lets_gradients_through(kind: str) -> None:
+    model = model_of(kind)
+    engine = engine_of(model)
+    x = torch.randn(1, 192, 12, 12)
+    slopes = []
+    for one in (model, engine):
+        given = x.clone(memory_format=torch.channels_last).requires_grad_()
+        logits = one.trace(given, start="inception_3a").logits
+        assert logits is not None
+        (slope,) = torch.autograd.grad(logits[0, 3], given)
+        slopes.append(slope)
+    assert (slopes[0] - slopes[1]).abs().max() <= 1e-4 * slopes[0].abs().max()
+
+
+def test_the_model_stays_as_it_was_and_the_engine_as_it_was_made() -> None:
+    model = model_of("batchnorm").train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    x = torch.randn(2, 3, 96, 96)
+    with torch.inference_mode():
+        engine = engine_of(model)
+        told = engine.trace(x).logits
+    assert model.training
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    nn.init.zeros_(model.head.classifier.weight)  # type: ignore[union-attr]
+    with torch.inference_mode():
+        again = engine.trace(x).logits
+    assert told is not None
+    assert again is not None
+    assert torch.equal(told, again)
+    assert told.abs().max() > 0
+
+
+@pytest.mark.parametrize("ceil_mode", [True, False])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (3, 2, 0), (3, 2, 1), (2, 2, 0), (5, 3, 2)])
+def test_maxima_are_the_pool_to_the_last_bit(kernel: int, stride: int, padding: int, ceil_mode: bool) -> None:
+    pool = nn.MaxPool2d(kernel, stride, padding, ceil_mode=ceil_mode)
+    maxima = Maxima(pool)
+    generator = torch.Generator().manual_seed(0)
+    for height in range(max(kernel, 5), 18):
+        for width in (7, 12):
+            x = torch.randn(2, 3, height, width, generator=generator).contiguous(memory_format=torch.channels_last)
+            before = x.clone()
+            assert torch.equal(maxima(x), pool(x)), (height, width)
+            assert torch.equal(x, before), "its input belongs to somebody else"
+            assert torch.equal(maxima(x.contiguous()), pool(x))
+    x = torch.randn(1, 2, 9, 9).contiguous(memory_format=torch.channels_last).requires_grad_()
+    maxima(x).sum().backward()
+    assert x.grad is not None
+
+
+@pytest.mark.parametrize(("size", "beta", "k"), [(5, 0.75, 1.0), (4, 0.75, 2.0), (3, 0.5, 1.0)])
+def test_the_band_is_local_response_normalisation(size: int, beta: float, k: float) -> None:
+    norm = nn.LocalResponseNorm(size, alpha=0.3, beta=beta, k=k)
+    x = torch.randn(2, 13, 4, 6).contiguous(memory_format=torch.channels_last)
+    assert torch.allclose(BandNorm(norm, 13, x.device)(x), norm(x), rtol=1e-5, atol=1e-6)
+
+
+def test_a_folded_unit_is_convolution_batchnorm_and_relu_by_hand() -> None:
+    unit = lively(conv_unit(2, 3, 1, eps=1e-3))
+    x = torch.randn(1, 2, 2, 2)
+    conv, bn = unit.conv, unit.bn
+    by_hand = np.einsum("oi,nihw->nohw", conv.weight.detach().numpy()[..., 0, 0], x.numpy())
+    by_hand += conv.bias.detach().numpy()[:, None, None]
+    scale = (bn.weight / torch.sqrt(bn.running_var + 1e-3)).detach().numpy()
+    shift = (bn.bias - bn.running_mean * torch.from_numpy(scale)).detach().numpy()
+    by_hand = np.maximum(by_hand * scale[:, None, None] + shift[:, None, None], 0)
+    with torch.inference_mode():
+        assert np.allclose(FusedUnit(unit, (1, 2, 2, 2))(x).numpy(), by_hand, atol=1e-5)
+
+
+def test_real_weights_keep_all_top_fives(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(shared / "weights"))
+    pretrained = load("googlenet")
+    for path in sorted((shared / "reference").glob("*-224.png")):
+        with Image.open(path) as seen:
+            observation = observe_seen(pretrained, seen.convert("RGB"))
+        with torch.inference_mode():
+            plain = pretrained.model.trace(pretrained.preprocessing.tensor(observation.seen))
+        assert plain.logits is not None
+        assert np.abs(observation.logits - plain.logits[0].numpy()).max() < 1e-4
+        assert [guess.index for guess in observation.top(5)] == plain.logits[0].topk(5).indices.tolist()
+        for block in BLOCKS:
+            outputs = plain.stages[f"inception_{block}"][0].numpy()
+            assert np.abs(observation.block(block) - outputs).max() <= 1e-4 * max(1.0, float(np.abs(outputs).max()))
