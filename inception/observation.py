@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from types import MappingProxyType
@@ -77,24 +77,39 @@ def observe(pretrained: Pretrained, photo: Image.Image) -> Observation:
     return observe_seen(pretrained, pretrained.preprocessing.see(photo))
 
 
-@torch.inference_mode()
 def observe_seen(pretrained: Pretrained, seen: Image.Image) -> Observation:
     """Look at a picture that has been cut and resized already, as `Preprocessing.see` returns it."""
+    return observe_together(pretrained, [seen])[0]
+
+
+@torch.inference_mode()
+def observe_together(pretrained: Pretrained, seen: Sequence[Image.Image]) -> list[Observation]:
+    """Look at several such pictures in one forward pass, which takes less time than one after another.
+
+    Each observation's `seconds` is the time of the whole pass: what its visitor waited for.
+    """
+    if not seen:
+        return []
     begin = perf_counter()
-    x = pretrained.preprocessing.tensor(seen).to(pretrained.device, memory_format=torch.channels_last)
-    trace = pretrained.engine.trace(x)
+    x = torch.cat([pretrained.preprocessing.tensor(one) for one in seen])
+    trace = pretrained.engine.trace(x.to(pretrained.device, memory_format=torch.channels_last))
     if trace.logits is None:
         raise ValueError("This model was built with include_top=False, so it gives no answer; build it with a top.")
-    stages = {name: _array(out[0]) for name, out in trace.stages.items()}
-    return Observation(
-        seen=seen,
-        labels=pretrained.labels,
-        logits=_array(trace.logits[0]),
-        probabilities=_array(pretrained.probabilities(trace.logits)[0]),
-        stages=MappingProxyType(stages),
-        slices=MappingProxyType({block: pretrained.model.block(block).slices for block in BLOCKS}),
-        seconds=perf_counter() - begin,
-    )
+    probabilities = pretrained.probabilities(trace.logits)
+    slices = MappingProxyType({block: pretrained.model.block(block).slices for block in BLOCKS})
+    seconds = perf_counter() - begin
+    return [
+        Observation(
+            seen=one,
+            labels=pretrained.labels,
+            logits=_array(trace.logits[number]),
+            probabilities=_array(probabilities[number]),
+            stages=MappingProxyType({name: _array(out[number]) for name, out in trace.stages.items()}),
+            slices=slices,
+            seconds=seconds,
+        )
+        for number, one in enumerate(seen)
+    ]
 
 
 @torch.inference_mode()
@@ -103,13 +118,14 @@ def intermediates(pretrained: Pretrained, observation: Observation, block: str) 
     pooled input, each (C, H, W). Only this block is run again, on the input that it had."""
     module = pretrained.engine.block(block)
     before = STAGES[STAGES.index(f"inception_{block}") - 1]
-    given = torch.from_numpy(observation.stages[before].copy()).unsqueeze(0).to(pretrained.device)
+    given = torch.from_numpy(observation.stages[before].copy(order="K")).unsqueeze(0).to(pretrained.device)
     inside = module.trace(given)
     return {layer: _array(inside[layer][0]) for layer in INTERMEDIATES}
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:
-    array = tensor.float().cpu().numpy()
+    # A copy, so that one visitor's observation does not keep the whole batch in memory.
+    array = tensor.float().cpu().clone().numpy()
     array.flags.writeable = False
     return array
 

@@ -156,8 +156,9 @@ def class_index(pretrained: Pretrained, observation: Observation, wanted: str | 
 
 
 def _tensor(pretrained: Pretrained, array: np.ndarray) -> Tensor:
-    # Copied, because what an observation holds is read-only and shared between visitors.
-    return torch.from_numpy(array.copy()).unsqueeze(0).to(pretrained.device)
+    # Copied, because what an observation holds is read-only and shared between visitors; in the order in
+    # memory that it has, which is the one that convolutions like.
+    return torch.from_numpy(array.copy(order="K")).unsqueeze(0).to(pretrained.device)
 
 
 def dense(outputs: Tensor) -> Tensor:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
@@ -16,9 +17,10 @@ from PIL import Image
 from ..anatomy import BranchFacts, network_facts
 from ..device import Device
 from ..errors import ChoiceError
-from ..observation import Observation, observe_seen
+from ..observation import Observation, observe_together
 from ..photo import Source, open_photo
 from ..weights import NAMES, Pretrained, load
+from .together import Together
 
 CACHE_BYTES = 256 * 2**20
 Result = TypeVar("Result")
@@ -53,6 +55,7 @@ class Studio:
         self._loading: defaultdict[str, Lock] = defaultdict(Lock)
         self._observations: LRUCache[tuple[str, str], Observation] = LRUCache(CACHE_BYTES, lambda o: o.nbytes)
         self._explanations: LRUCache[Hashable, Any] = LRUCache(EXPLANATIONS_KEPT)
+        self._together: dict[str, Together[Look, Observation]] = {}
         self._lock = Lock()
 
     def pretrained(self, name: str) -> Pretrained:
@@ -68,7 +71,9 @@ class Studio:
             loading = self._loading[name]
         with loading:
             if name not in self._loaded:
-                self._loaded[name] = load(self._wanted[name], self.device.torch_device)
+                pretrained = load(self._wanted[name], self.device.torch_device)
+                self._together[name] = Together(partial(self._observe, pretrained))
+                self._loaded[name] = pretrained
             return self._loaded[name]
 
     def facts(self, name: str) -> dict[str, tuple[BranchFacts, ...]]:
@@ -88,15 +93,30 @@ class Studio:
         return Look(name, seen, hashlib.sha256(seen.tobytes()).hexdigest())
 
     def observation(self, look: Look) -> Observation:
-        """From memory where this picture was looked at lately, else by a forward pass."""
-        key = (look.model, look.digest)
+        """From memory where this picture was looked at lately, else by a forward pass, shared with others who wait."""
         with self._lock:
-            known = self._observations.get(key)
+            known = self._observations.get((look.model, look.digest))
         if known is None:
-            known = observe_seen(self.pretrained(look.model), look.seen)
-            with self._lock:
-                self._observations[key] = known
+            self.pretrained(look.model)
+            known = self._together[look.model].ask(look)
         return known
+
+    def _observe(self, pretrained: Pretrained, looks: Sequence[Look]) -> list[Observation]:
+        """One pass for all pictures of one network that are not known yet; a class often looks at the same one."""
+        told: dict[str, Observation] = {}
+        unknown: dict[str, Look] = {}
+        with self._lock:
+            for look in looks:
+                known = self._observations.get((look.model, look.digest))
+                if known is None:
+                    unknown[look.digest] = look
+                else:
+                    told[look.digest] = known
+        told.update(zip(unknown, observe_together(pretrained, [look.seen for look in unknown.values()]), strict=True))
+        with self._lock:
+            for look in unknown.values():
+                self._observations[look.model, look.digest] = told[look.digest]
+        return [told[look.digest] for look in looks]
 
     def explained(self, look: Look, asked: Hashable, explain: Callable[[Pretrained, Observation], Result]) -> Result:
         """What `explain` finds out about this look, from memory where the same was `asked` lately."""
