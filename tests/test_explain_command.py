@@ -98,6 +98,16 @@ def test_all_sixteen_sets_are_told_and_the_votes_follow_from_them(explain: Any) 
     assert told["votes"] == pytest.approx(shares, abs=1e-6)
 
 
+def test_weights_without_means_offer_zero_only(
+    embedded: Pretrained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    description = Description(embedded.model.variant.name, embedded.labels, embedded.preprocessing, embedded.provenance)
+    save(tmp_path / "own.safetensors", embedded.model.state_dict(), description)
+    model = ["--model", str(tmp_path / "own.safetensors")]
+    assert main(["explain", str(ESPRESSO), "--block", "4c", *model, "--off", "mean"]) == 2
+    assert "please choose zero" in capsys.readouterr().err
+
+
 def test_off_may_be_the_mean_where_the_weights_bring_it(
     explain: Any, embedded: Pretrained, seen: Observation, tmp_path: Path
 ) -> None:
@@ -316,7 +326,6 @@ def test_a_bad_photo_is_told_and_the_others_go_on(tmp_path: Path, capsys: pytest
         (["--class", "tea kettle"], "among them"),
         (["--class", "200"], "it has 200 classes"),
         (["--off", "half"], "zero, mean"),
-        (["--off", "mean"], "please choose zero"),
         (["--switch-off", "1x1,7x7"], "1x1, 3x3, 5x5, pool"),
         (["--channels", "512"], "the channels 0 to 511"),
         (["--cell", "7x7:0:0:0"], "1x1, 3x3, 5x5, pool"),

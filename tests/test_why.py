@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from inception.page.studio import Look, Studio
 from inception.page.why import Cell, Question, Why
 from inception.pictures import Picture
 from inception.render import mosaic_cell
+from inception.weights import Description, save
 
 
 @pytest.fixture(scope="module")
@@ -135,12 +137,12 @@ def test_what_cannot_be_explained_is_said_in_a_sentence(why: Why, look: Look) ->
     assert "There is no class number 5000" in why.tab("votes", look, Question(Picture("5b"), wanted=5000), "en")
 
 
-def test_weights_without_means_say_that_off_can_only_be_zero() -> None:
-    studio = Studio(("tiny-imagenet",), choose_device("cpu"))
-    bare = replace(load(), means={})
-    studio.pretrained = lambda _: bare  # type: ignore[method-assign]
-    why = Why(studio)
-    look = studio.look("tiny-imagenet", str(EXAMPLES / "bison.jpg"))
+def test_weights_without_means_say_that_off_can_only_be_zero(tmp_path: Path) -> None:
+    tiny = load()
+    description = Description("batchnorm", tiny.labels, tiny.preprocessing, tiny.provenance)
+    save(tmp_path / "bare.safetensors", tiny.model.state_dict(), description)
+    why = Why(Studio((str(tmp_path / "bare.safetensors"),), choose_device("cpu")))
+    look = why.studio.look("bare.safetensors", str(EXAMPLES / "bison.jpg"))
     for told in (
         why.tab("votes", look, Question(Picture("4c"), off="mean"), "en"),
         why.switched(look, Question(Picture("4c"), off="mean"), "en"),
