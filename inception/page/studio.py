@@ -72,6 +72,7 @@ class Studio:
         with loading:
             if name not in self._loaded:
                 pretrained = load(self._wanted[name], self.device.torch_device)
+                _ = pretrained.engine  # now, and not while the first visitor waits for an answer
                 self._together[name] = Together(partial(self._observe, pretrained))
                 self._loaded[name] = pretrained
             return self._loaded[name]
