@@ -548,7 +548,7 @@ def test_what_cannot_be_resumed_is_told_in_a_sentence(tmp_path: Path, meadow: Pa
     assert "There is no interrupted training" in nothing.stderr
     recipe = inception("train", "--data", meadow, "--out", uninterrupted, "--resume", "--rate", "0.1")
     assert recipe.returncode == 2
-    assert "has rate 0.05, not 0.1; please leave that option out" in recipe.stderr
+    assert "has rate 0.02, not 0.1; please leave that option out" in recipe.stderr
     others = painted(tmp_path / "others", {"sea": (0, 0, 200), "sand": (230, 210, 150)}, 5)
     other = inception("train", "--data", others, "--out", uninterrupted, "--resume")
     assert other.returncode == 2
