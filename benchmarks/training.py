@@ -1,7 +1,8 @@
 """Whether decoding and augmenting photos holds training up: `python -m benchmarks.training`.
 
-The same network takes the same steps once on photos that are decoded, cut and turned on the way,
-and once on random tensors that lie in memory.
+The same network takes the same steps once on photos that are cut and turned on the way, and once on
+random tensors that lie in memory. The warm-up is longer than an epoch: from the second one on photos
+as small as these are decoded already (`photos.DECODED_BYTES`).
 """
 
 from __future__ import annotations

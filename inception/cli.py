@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import UserError
 from .explain import command as explain_command
+from .files import make_folder, write_file
 from .training import command as training_command
 
 # torch is imported inside the commands: `--help` should not wait for it.
@@ -164,7 +165,7 @@ def _maps(options: argparse.Namespace) -> int:
 
     picture = Picture(options.block, options.view, options.scale, options.colours)
     pretrained = _pretrained(options)
-    _make(options.out)
+    make_folder(options.out)
     taken: set[str] = set()
 
     def write(photo: Path, observation: Observation) -> dict[str, Any]:
@@ -174,7 +175,7 @@ def _maps(options: argparse.Namespace) -> int:
         for branch, panel in panels.items():
             suffix = "png" if panel.image.mode == "P" else "jpg"
             file = options.out / f"{stem}-{options.block}-{branch}-{options.view}.{suffix}"
-            _write(file, encode(panel.image))
+            write_file(file, encode(panel.image))
             report["branches"][branch]["file"] = str(file)
         return report
 
@@ -194,7 +195,7 @@ def _explain(options: argparse.Namespace) -> int:
     pretrained = _pretrained(options)
     explain_command.check(options, pretrained)
     if options.out:
-        _make(options.out)
+        make_folder(options.out)
     taken: set[str] = set()
 
     def explain(photo: Path, observation: Observation) -> dict[str, Any]:
@@ -207,28 +208,10 @@ def _explain(options: argparse.Namespace) -> int:
         report["files"] = [str(file) for file in (*files, told)]
         files[told] = json.dumps({"photo": str(photo), **report}, ensure_ascii=False, indent=1).encode()
         for file, data in files.items():
-            _write(file, data)
+            write_file(file, data)
         return report
 
     return _each_photo(options, pretrained, report=explain, lines=explain_command.lines)
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            "folder", "The folder {name} cannot be made; please name another.", name=repr(str(folder))
-        ) from error
-
-
-def _write(file: Path, data: bytes) -> None:
-    try:
-        file.write_bytes(data)
-    except OSError as error:
-        raise UserError(
-            "folder", "Nothing can be written to {name}; please name another.", name=repr(str(file.parent))
-        ) from error
 
 
 def _own_stem(photo: Path, taken: set[str]) -> str:

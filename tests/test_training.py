@@ -36,7 +36,7 @@ from inception.page.studio import Studio
 from inception.training import figures
 from inception.training.command import add_options, recipe_of
 from inception.training.outcome import beginning, best_temperature, branch_means, halved
-from inception.training.photos import Augmented, Batches, readable
+from inception.training.photos import Augmented, Batches, Draw, readable
 from inception.training.recipe import Recipe, RecipeError
 from inception.training.run import Row, read_log, write_log
 from inception.training.split import split_off, training_photos
@@ -325,6 +325,29 @@ def test_mixed_photos_are_learned_from(photos: LabelledPhotos, mix: str) -> None
     assert all(np.isfinite(step.loss) for step in told)
     plain = next(trainer_for(photos).steps())
     assert told[0].loss != plain.loss
+
+
+def test_a_photo_is_decoded_once_where_there_is_room_for_it(
+    photos: LabelledPhotos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[int] = []
+    decode = LabelledPhotos.photo
+
+    def counted(self: LabelledPhotos, index: int) -> Image.Image:
+        decoded.append(index)
+        return decode(self, index)
+
+    monkeypatch.setattr(LabelledPhotos, "photo", counted)
+    size = 3 * photos.photo(0).width * photos.photo(0).height
+    plain, roomy, narrow = (Augmented(photos, SMALL, room) for room in (0, 10 * size, 2 * size))
+    draws = [Draw(index, epoch, 32) for epoch in range(3) for index in range(4)]
+    decoded.clear()
+    expected = [plain[draw][0] for draw in draws]
+    assert len(decoded) == 12
+    for data, times in ((roomy, 4), (narrow, 2 + 3 * 2)):
+        decoded.clear()
+        assert all(torch.equal(data[draw][0], photo) for draw, photo in zip(draws, expected, strict=True))
+        assert len(decoded) == times
 
 
 def test_low_precision_gives_nearly_the_same_gradient(photos: LabelledPhotos) -> None:

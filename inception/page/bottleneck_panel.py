@@ -31,7 +31,7 @@ from ..explain.size import (
 from ..model import STAGES, InceptionV1
 from ..observation import Observation, intermediates, statistics
 from ..weights import Pretrained
-from .panels import data_url, message_html, short
+from .panels import bar_html, data_url, message_html, short
 from .text import say
 
 COLUMNS = 24  # of a mosaic: a block's input has up to 832 channels
@@ -160,7 +160,7 @@ def _article(
     own_scale: bool,
     table: str = "",
 ) -> str:
-    bar = _bar(bounds[0], colours) if own_scale else ""
+    bar = bar_html(bounds[0], colours) if own_scale else ""
     image = render.mosaic(maps, bounds, colours, COLUMNS)
     numbers = statistics(maps)
     told = say(
@@ -186,7 +186,7 @@ def _legend(
     words = [say(language, f"bottleneck_legend_{scale}")]
     bar, widest = "", bounds["before"][0]
     if scale == "shared":
-        bar = _bar(widest, colours)
+        bar = bar_html(widest, colours)
         if any(np.abs(values).max() < widest.high * DARK for values in maps.values()):
             words.append(say(language, "bottleneck_legend_dark"))
     if any(bound.signed for bound in bounds["before"]):
@@ -194,14 +194,6 @@ def _legend(
     if any(statistics(values).silent for values in maps.values()):
         words.append(say(language, "legend_silent"))
     return f'<div class="il-legend">{bar}<p>{escape(" · ".join(words))}</p></div>'
-
-
-def _bar(bounds: render.Limits, colours: str) -> str:
-    url = data_url(render.colour_bar(colours, signed=bounds.signed))
-    return (
-        f'<div class="il-bar"><span>{short(bounds.low)}</span><img src="{url}" alt="">'
-        f"<span>{short(bounds.high)}</span></div>"
-    )
 
 
 def _branch_table(cost: Bottleneck, name: str, widths: tuple[int, int, int, int], language: str) -> str:

@@ -42,7 +42,7 @@ def block_html(
 def _article(panel: Panel, fact: BranchFacts, picture: Picture, language: str) -> str:
     name = branch_name(fact, language)
     alt = say(language, f"alt_{picture.view}", channels=fact.channels, branch=name, block=fact.block)
-    own_scale = "" if panel.bounds is None or picture.scale == "shared" else _bar(panel.bounds, picture.colours)
+    own_scale = "" if panel.bounds is None or picture.scale == "shared" else bar_html(panel.bounds, picture.colours)
     if picture.view == "channels":
         numbers = _numbers(panel.numbers, language)
     else:
@@ -101,7 +101,7 @@ def _legend(panels: Mapping[str, Panel], picture: Picture, language: str) -> str
     words = [say(language, f"legend_{scale}")]
     bar = ""
     if scale == "shared" and any_panel.bounds is not None:
-        bar = _bar(any_panel.bounds, picture.colours)
+        bar = bar_html(any_panel.bounds, picture.colours)
     if any(panel.signed for panel in panels.values()):
         words.append(say(language, "legend_signed"))
     if picture.view == "channels" and any(panel.numbers.silent for panel in panels.values()):
@@ -109,7 +109,8 @@ def _legend(panels: Mapping[str, Panel], picture: Picture, language: str) -> str
     return f'<div class="il-legend">{bar}<p>{escape(" · ".join(words))}</p></div>'
 
 
-def _bar(bounds: render.Limits, colours: str) -> str:
+def bar_html(bounds: render.Limits, colours: str) -> str:
+    """A colour scale between the two numbers that its ends stand for."""
     url = data_url(render.colour_bar(colours, signed=bounds.signed))
     return (
         f'<div class="il-bar"><span>{short(bounds.low)}</span><img src="{url}" alt="">'

@@ -11,6 +11,7 @@ from os import cpu_count
 from typing import NamedTuple
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import v2
@@ -23,6 +24,7 @@ from .recipe import Recipe
 # A crop is a part of the photo: what is kept must be larger than what the network takes.
 SPARE = 1.25
 PREFETCH = 8  # batches that a process makes ahead
+DECODED_BYTES = 2 * 2**30  # of decoded photos that all processes together keep: a hundred thousand of 64x64 need 1.2 GB
 
 
 @dataclass(frozen=True)
@@ -124,11 +126,13 @@ class Augmented(Dataset[tuple[Tensor, int]]):
     """Photos as (3, size, size) uint8 with their classes, cut and turned by chance.
 
     The chance depends on the seed, the epoch and the photo alone, and so neither on the number of
-    workers nor on where a training was interrupted.
+    workers nor on where a training was interrupted. Photos that are decoded stay so, up to `room`
+    bytes: from the second epoch on, decoding small ones would cost as much as cutting them.
     """
 
-    def __init__(self, photos: LabelledPhotos, recipe: Recipe) -> None:
-        self.photos, self.recipe = photos, recipe
+    def __init__(self, photos: LabelledPhotos, recipe: Recipe, room: int = DECODED_BYTES) -> None:
+        self.photos, self.recipe, self.room = photos, recipe, room
+        self.decoded: dict[int, Image.Image] = {}
         self.turns = [
             *([v2.RandomHorizontalFlip()] if recipe.flip else []),
             *([v2.ColorJitter(recipe.colour, recipe.colour, recipe.colour)] if recipe.colour else []),
@@ -144,13 +148,23 @@ class Augmented(Dataset[tuple[Tensor, int]]):
         if draw.size not in self.pipelines:
             crop = v2.RandomResizedCrop(draw.size, scale=(self.recipe.smallest_crop, 1.0))
             self.pipelines[draw.size] = v2.Compose([crop, *self.turns])
-        return self.pipelines[draw.size](self.photos.photo(draw.photo)), self.photos.targets[draw.photo]
+        return self.pipelines[draw.size](self._photo(draw.photo)), self.photos.targets[draw.photo]
+
+    def _photo(self, index: int) -> Image.Image:
+        photo = self.decoded.get(index)
+        if photo is None:
+            photo = self.photos.photo(index)
+            size = 3 * photo.width * photo.height
+            if size <= self.room:
+                self.room -= size
+                self.decoded[index] = photo
+        return photo
 
 
 def loader(photos: LabelledPhotos, recipe: Recipe, batches: Batches, workers: int) -> DataLoader[tuple[Tensor, int]]:
     """Batches of uint8 photos (N, 3, size, size) and classes (N,), made by `workers` processes beside this one."""
     return DataLoader(
-        Augmented(photos, recipe),
+        Augmented(photos, recipe, DECODED_BYTES // max(workers, 1)),
         batch_sampler=batches,
         num_workers=workers,
         prefetch_factor=PREFETCH if workers else None,

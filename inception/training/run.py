@@ -21,8 +21,8 @@ import torch
 from tqdm import tqdm
 
 from ..data import LabelledPhotos
-from ..errors import UserError
 from ..evaluation import Answers, Evaluation, answers, judged, matched_classes
+from ..files import make_folder
 from ..model import InceptionV1
 from ..weights import Description, Pretrained, Provenance, load, save
 from . import figures
@@ -90,7 +90,7 @@ def train(
         if state:
             Recipe.from_dict(state["recipe"]).check_continued_by(recipe)
         matched_classes(val.classes, photos.classes)
-        _make(out)
+        make_folder(out)
 
         learned = readable(photos, max(side for side, _ in recipe.sizes), _bar("opening photos", talk))
         most = max(HELD_OUT_AT_MOST // len(photos.classes), 1)
@@ -399,15 +399,6 @@ def _bar(about: str, talk: bool) -> Callable[[Iterable[int]], Iterable[int]]:
 def _bar_looks(talk: bool) -> dict[str, Any]:
     # `disable=None`: no bar where nobody watches a terminal.
     return {"unit": " img", "disable": None if talk else True, "smoothing": 0.05, "dynamic_ncols": True}
-
-
-def _make(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            "folder", "The folder {name} cannot be made; please name another.", name=repr(str(out))
-        ) from error
 
 
 def _workers(device: torch.device) -> int:
