@@ -20,7 +20,7 @@ from torch import Tensor
 
 from . import convert, preprocessing
 from .device import DEVICES, choose_device
-from .engine import engine_of
+from .engine import engine_of, fast_engine_of
 from .errors import WeightsError
 from .model import BLOCKS, InceptionV1
 from .preprocessing import Preprocessing
@@ -116,6 +116,11 @@ class Pretrained:
     def engine(self) -> InceptionV1:
         """The network as it runs fastest, made at its first use; `model` is the oracle that it agrees with."""
         return engine_of(self.model)
+
+    @cached_property
+    def fast_engine(self) -> InceptionV1:
+        """For many photos: right to about 0.05 in a logit where this machine is faster so, else `engine` itself."""
+        return fast_engine_of(self.model, self.engine)
 
     @property
     def device(self) -> torch.device:

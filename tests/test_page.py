@@ -28,6 +28,7 @@ from inception.model import BLOCKS, InceptionV1
 from inception.observation import Observation
 from inception.page.build import build, launch_options
 from inception.page.handlers import Handlers, top_classes
+from inception.page.memo import Memo
 from inception.page.panels import about_html, block_html, short
 from inception.page.studio import Studio
 from inception.pictures import Picture, draw
@@ -179,7 +180,7 @@ def test_a_block_that_was_seen_is_shown_again_without_a_forward_pass(
 
 def test_what_fell_out_of_memory_is_looked_at_again(handlers: Handlers) -> None:
     shown = handlers.answer(ESPRESSO, "tiny-imagenet", 5, Picture("3a"), "en")
-    handlers.studio._observations.clear()
+    handlers.studio._observations = Memo(1)
     assert handlers.block(shown.look, Picture("3a"), "en") == shown.block
 
 

@@ -14,7 +14,8 @@ from inception import load
 from inception.device import choose_device
 from inception.explain.votes import votes
 from inception.model import InceptionV1
-from inception.page.studio import Look, Studio
+from inception.page.runner import Look
+from inception.page.studio import Studio
 from inception.page.why import Cell, Question, Why
 from inception.pictures import Picture
 from inception.render import mosaic_cell

@@ -187,8 +187,8 @@ def switched(
     block: str,
     branches: Iterable[str] = (),
     channels: Iterable[int] = (),
-    *,
     off: str = "zero",
+    *,
     top: int = 5,
     moved: int = 3,
 ) -> Switched:

@@ -23,14 +23,15 @@ from ..explain.report import (
     votes_report,
 )
 from ..explain.sight import cell_square, effective_field
-from ..explain.votes import glance, switched, votes
+from ..explain.votes import glance, single_logits, subset_logits, switched, votes
 from ..model import BLOCKS, BRANCHES
 from ..observation import Observation
 from ..pictures import Picture, draw
 from ..report import anatomy_report, answer_report, maps_report
 from ..weights import NAMES, Pretrained, describe
 from .handlers import as_source
-from .studio import Look, Studio
+from .runner import Look
+from .studio import Studio
 
 Endpoint = tuple[Callable[..., Any], list[Component], list[Component]]
 
@@ -106,50 +107,59 @@ def _explanations(
 ) -> list[Endpoint]:
     """The endpoints that tell why; a class may be given by its name or number, empty for the most probable one."""
 
-    def explain(photo: str, model: str, told: Callable[[Pretrained, Observation], dict[str, Any]]) -> dict[str, Any]:
+    def explain(photo: str, model: str, told: Callable[[Look], dict[str, Any]]) -> dict[str, Any]:
         with _said_to_the_caller():
-            seen = look(photo, model)
-            return {"model": model, **told(studio.pretrained(model), studio.observation(seen))}
+            return {"model": model, **told(look(photo, model))}
+
+    def of(seen: Look) -> tuple[Pretrained, Observation]:
+        return studio.pretrained(seen.model), studio.observation(seen)
 
     def branch_votes(photo: str, model: str, block: str, class_name: str, off: str) -> dict[str, Any]:
         """What each branch of a block is worth for a class: exact Shapley values, and all sixteen logits."""
-        return explain(
-            photo, model, lambda net, seen: votes_report(model, votes(net, seen, block, class_name, off), subsets=True)
-        )
+
+        def told(seen: Look) -> dict[str, Any]:
+            logits = studio.explained(seen, subset_logits, block, off)
+            return votes_report(model, votes(*of(seen), block, class_name, off, logits), subsets=True)
+
+        return explain(photo, model, told)
 
     def network_table(photo: str, model: str, class_name: str, off: str) -> dict[str, Any]:
         """How much a class's logit falls when one branch of one block is off, for all nine blocks."""
-        return explain(photo, model, lambda net, seen: glance_report(glance(net, seen, class_name, off)))
+
+        def told(seen: Look) -> dict[str, Any]:
+            return glance_report(glance(*of(seen), class_name, off, studio.explained(seen, single_logits, off)))
+
+        return explain(photo, model, told)
 
     def switch_off(
         photo: str, model: str, block: str, branches: list[str], channels: list[int], off: str
     ) -> dict[str, Any]:
         """The answer with branches of a block off, and with single channels of its output off."""
 
-        def told(net: Pretrained, seen: Observation) -> dict[str, Any]:
+        def told(seen: Look) -> dict[str, Any]:
             whole = channels or []
             if not isinstance(whole, list) or not all(isinstance(channel, int) for channel in whole):
                 raise ChoiceError("channels", channels, ("a list of whole numbers, for instance [3, 17]",))
-            return switched_report(switched(net, seen, block, branches or (), whole, off=off))
+            return switched_report(studio.explained(seen, switched, block, tuple(branches or ()), tuple(whole), off))
 
         return explain(photo, model, told)
 
     def class_evidence(photo: str, model: str, class_name: str) -> dict[str, Any]:
         """A class's logit split exactly over branches, channels and cells of block 5b."""
-        return explain(photo, model, lambda net, seen: evidence_report(evidence(net, seen, class_name)))
+        return explain(photo, model, lambda seen: evidence_report(studio.explained(seen, evidence, class_name)))
 
     def grad_cam(photo: str, model: str, block: str, class_name: str) -> dict[str, Any]:
         """Grad-CAM of a block and of each of its branches: extremes, and where the highest cell is."""
-        return explain(photo, model, lambda net, seen: cams_report(grad_cams(net, seen, block, class_name)))
+        return explain(photo, model, lambda seen: cams_report(studio.explained(seen, grad_cams, block, class_name)))
 
     def cell(photo: str, model: str, block: str, branch: str, channel: int, row: int, column: int) -> dict[str, Any]:
         """What one cell of a channel of a branch sees of the photo, and how its value is computed."""
 
-        def told(net: Pretrained, seen: Observation) -> dict[str, Any]:
+        def told(seen: Look) -> dict[str, Any]:
             return cell_report(
-                by_hand(net, seen, block, branch, channel, row, column),
-                effective_field(net, seen, block, branch, row, column),
-                cell_square(net.model, block, branch, row, column),
+                by_hand(*of(seen), block, branch, channel, row, column),
+                studio.explained(seen, effective_field, block, branch, row, column),
+                cell_square(studio.pretrained(seen.model).model, block, branch, row, column),
             )
 
         return explain(photo, model, told)

@@ -15,7 +15,8 @@ from ..photo import Source, is_unknown_to_browsers, open_photo
 from ..pictures import Picture, draw
 from ..weights import NAMES
 from .panels import about_html, block_html, message_html, seen_html
-from .studio import Look, Studio
+from .runner import Look
+from .studio import Studio
 from .text import say, say_error
 
 CLASSES_SHOWN = 4

@@ -1,40 +1,26 @@
-"""What all visitors share: the loaded networks, the device, and recent observations."""
+"""What all visitors share: the loaded networks, who does their arithmetic, and recent results."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypeVar
-
-from cachetools import LRUCache
-from PIL import Image
+from typing import Any, TypeVar, cast
 
 from ..anatomy import BranchFacts, network_facts
 from ..device import Device
 from ..errors import ChoiceError
-from ..observation import Observation, observe_together
+from ..observation import Observation
 from ..photo import Source, open_photo
 from ..weights import NAMES, Pretrained, load
-from .together import Together
+from .memo import Memo
+from .runner import Here, Look, Runner
 
 CACHE_BYTES = 256 * 2**20
-Result = TypeVar("Result")
-
 EXPLANATIONS_KEPT = 256  # the largest, effective receptive fields, take 0.2 MB each
-
-
-@dataclass(frozen=True)
-class Look:
-    """What a visitor is looking at: all that is needed to have the observation again."""
-
-    model: str
-    seen: Image.Image = field(repr=False)
-    digest: str
+Result = TypeVar("Result")
 
 
 class Studio:
@@ -44,18 +30,19 @@ class Studio:
         models: names or checkpoint paths that may be used; the first is the default. Visitors know a
             checkpoint by its file's name and never learn its folder.
         device: where the networks run.
+        runner: who does the arithmetic, by default this process.
     """
 
-    def __init__(self, models: tuple[str, ...], device: Device) -> None:
+    def __init__(self, models: tuple[str, ...], device: Device, runner: Runner | None = None) -> None:
         self._wanted = {public_name(model): model for model in models}
         self.models = tuple(self._wanted)
         self.device = device
+        self.runner = runner or Here()
         self._loaded: dict[str, Pretrained] = {}
         self._facts: dict[str, dict[str, tuple[BranchFacts, ...]]] = {}
         self._loading: defaultdict[str, Lock] = defaultdict(Lock)
-        self._observations: LRUCache[tuple[str, str], Observation] = LRUCache(CACHE_BYTES, lambda o: o.nbytes)
-        self._explanations: LRUCache[Hashable, Any] = LRUCache(EXPLANATIONS_KEPT)
-        self._together: dict[str, Together[Look, Observation]] = {}
+        self._observations: Memo[Observation] = Memo(CACHE_BYTES, lambda observation: observation.nbytes)
+        self._explanations: Memo[Any] = Memo(EXPLANATIONS_KEPT)
         self._lock = Lock()
 
     def pretrained(self, name: str) -> Pretrained:
@@ -73,7 +60,6 @@ class Studio:
             if name not in self._loaded:
                 pretrained = load(self._wanted[name], self.device.torch_device)
                 _ = pretrained.engine  # now, and not while the first visitor waits for an answer
-                self._together[name] = Together(partial(self._observe, pretrained))
                 self._loaded[name] = pretrained
             return self._loaded[name]
 
@@ -94,41 +80,23 @@ class Studio:
         return Look(name, seen, hashlib.sha256(seen.tobytes()).hexdigest())
 
     def observation(self, look: Look) -> Observation:
-        """From memory where this picture was looked at lately, else by a forward pass, shared with others who wait."""
-        with self._lock:
-            known = self._observations.get((look.model, look.digest))
-        if known is None:
-            self.pretrained(look.model)
-            known = self._together[look.model].ask(look)
-        return known
+        """From memory where this picture was looked at lately, by whomever; else by a forward pass."""
+        pretrained = self.pretrained(look.model)
+        return self._observations.get((look.model, look.digest), lambda: self.runner.observe(pretrained, look))
 
-    def _observe(self, pretrained: Pretrained, looks: Sequence[Look]) -> list[Observation]:
-        """One pass for all pictures of one network that are not known yet; a class often looks at the same one."""
-        told: dict[str, Observation] = {}
-        unknown: dict[str, Look] = {}
-        with self._lock:
-            for look in looks:
-                known = self._observations.get((look.model, look.digest))
-                if known is None:
-                    unknown[look.digest] = look
-                else:
-                    told[look.digest] = known
-        told.update(zip(unknown, observe_together(pretrained, [look.seen for look in unknown.values()]), strict=True))
-        with self._lock:
-            for look in unknown.values():
-                self._observations[look.model, look.digest] = told[look.digest]
-        return [told[look.digest] for look in looks]
+    def explained(self, look: Look, function: Callable[..., Result], *told: Any) -> Result:
+        """`function(pretrained, observation, *told)`, from memory where the same was asked lately.
 
-    def explained(self, look: Look, asked: Hashable, explain: Callable[[Pretrained, Observation], Result]) -> Result:
-        """What `explain` finds out about this look, from memory where the same was `asked` lately."""
-        key = (look.model, look.digest, asked)
-        with self._lock:
-            known: Result | None = self._explanations.get(key)
-        if known is None:
-            known = explain(self.pretrained(look.model), self.observation(look))
-            with self._lock:
-                self._explanations[key] = known
-        return known
+        `function` is one of `inception.explain`, and what it is `told` can be hashed.
+        """
+        pretrained, observation = self.pretrained(look.model), self.observation(look)
+        return cast(
+            Result,
+            self._explanations.get(
+                (look.model, look.digest, function, *told),
+                lambda: self.runner.explain(pretrained, look, observation, function, *told),
+            ),
+        )
 
 
 def public_name(model: str) -> str:

@@ -20,7 +20,8 @@ from .cell_panel import cell_html
 from .evidence_panel import cams_html, evidence_html
 from .handlers import alert
 from .panels import branch_name, message_html
-from .studio import Look, Studio
+from .runner import Look
+from .studio import Studio
 from .text import say
 from .votes_panel import glance_html, switched_html, votes_html
 
@@ -101,18 +102,8 @@ class Why:
         if look is None:
             return ""
         try:
-            asked = ("switched", question.block, question.branches_off, question.channels_off, question.off)
             told = self.studio.explained(
-                look,
-                asked,
-                lambda pretrained, observation: switched(
-                    pretrained,
-                    observation,
-                    question.block,
-                    question.branches_off,
-                    question.channels_off,
-                    off=question.off,
-                ),
+                look, switched, question.block, question.branches_off, question.channels_off, question.off
             )
         except Exception as error:
             return alert(error, language)
@@ -144,37 +135,21 @@ class Why:
         return int(self.studio.pretrained(look.model).model.block(block).slices[cell.branch].start) + cell.channel
 
     def _votes(self, look: Look, question: Question, language: str) -> str:
-        logits = self.studio.explained(
-            look,
-            ("subsets", question.block, question.off),
-            lambda pretrained, observation: subset_logits(pretrained, observation, question.block, question.off),
-        )
+        logits = self.studio.explained(look, subset_logits, question.block, question.off)
         told = votes(*self._of(look), question.block, question.wanted, question.off, logits)
         return votes_html(told, self._names(look, question, language), language)
 
     def _network(self, look: Look, question: Question, language: str) -> str:
-        logits = self.studio.explained(
-            look,
-            ("singles", question.off),
-            lambda pretrained, observation: single_logits(pretrained, observation, question.off),
-        )
+        logits = self.studio.explained(look, single_logits, question.off)
         told = glance(*self._of(look), question.wanted, question.off, logits)
         return glance_html(told, question.block, self._names(look, question, language), language)
 
     def _evidence(self, look: Look, question: Question, language: str) -> str:
-        told = self.studio.explained(
-            look,
-            ("evidence", question.wanted),
-            lambda pretrained, observation: evidence(pretrained, observation, question.wanted),
-        )
+        told = self.studio.explained(look, evidence, question.wanted)
         return evidence_html(told, self.studio.observation(look), self._names(look, question, language), language)
 
     def _cam(self, look: Look, question: Question, language: str) -> str:
-        told = self.studio.explained(
-            look,
-            ("cams", question.block, question.wanted),
-            lambda pretrained, observation: grad_cams(pretrained, observation, question.block, question.wanted),
-        )
+        told = self.studio.explained(look, grad_cams, question.block, question.wanted)
         return cams_html(
             told,
             self.studio.observation(look),
@@ -192,11 +167,7 @@ class Why:
         pretrained, observation = self._of(look)
         told = by_hand(pretrained, observation, block, branch, cell.channel, row, column)
         square = cell_square(pretrained.model, block, branch, row, column)
-        field = self.studio.explained(
-            look,
-            ("field", block, branch, row, column),
-            lambda pretrained, observation: effective_field(pretrained, observation, block, branch, row, column),
-        )
+        field = self.studio.explained(look, effective_field, block, branch, row, column)
         return cell_html(told, field, square, observation, self._names(look, question, language), language)
 
     def _bottleneck(self, look: Look, question: Question, language: str) -> str:
