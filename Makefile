@@ -6,8 +6,10 @@ BIN := $(VENV)/bin
 # For instance: make demo ARGS="--model googlenet --device cpu"
 ARGS ?=
 SPACE ?=
+# As app.py and `python -m inception` settle it for themselves; benchmarks and tests load torch sooner.
+export GOMP_SPINCOUNT ?= 1000
 
-.PHONY: demo setup test test-oldest space space-dry-run clean
+.PHONY: demo setup test test-oldest bench space space-dry-run clean
 
 demo: setup
 	$(BIN)/python app.py $(ARGS)
@@ -25,8 +27,12 @@ test-oldest: $(VENV)/.installed-dev
 	$(PYTHON) -m venv --clear $(VENV)-oldest
 	sed 's/>=/==/; s/,<.*//' requirements.txt >$(VENV)-oldest/requirements.txt
 	$(VENV)-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
-		-r $(VENV)-oldest/requirements.txt -r requirements-dev.txt
+		-r $(VENV)-oldest/requirements.txt -r requirements-dev.txt -r requirements-ray.txt
 	$(VENV)-oldest/bin/python -m pytest $(ARGS)
+
+# Every figure in units of what people use today; nothing else should run meanwhile. One file's rows: make bench ARGS=forward
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m benchmarks $(ARGS)
 
 # make space SPACE=owner/name
 space: setup
@@ -44,7 +50,7 @@ $(VENV)/.installed: requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-ray.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -r requirements-ray.txt
 	sh scripts/install_chromium.sh $(BIN)/python
 	touch $@

@@ -2,6 +2,10 @@
 
 import sys
 
-from .cli import main
+from .cores import settle
+
+settle()
+
+from .cli import main  # noqa: E402  (may import torch)
 
 sys.exit(main())

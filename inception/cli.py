@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +16,19 @@ from .training import command as training_command
 
 # torch is imported inside the commands: `--help` should not wait for it.
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from .observation import Observation
+    from .unknown import Measurement
     from .weights import Pretrained
 
 
+REFUSALS_SHOWN = 10  # of a folder's photos; the file has all
 SUMMARY_DEFAULTS = ("batchnorm", 1000, 224)  # variant, classes, size
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns 0, 1 where a photo was refused, or 2 where nothing could be done."""
+    """Run one command. Returns 0, 1 where a photo was refused (of a folder, all), or 2 where nothing could be done."""
     options = _parser().parse_args(arguments)
     run: Callable[[argparse.Namespace], int] = options.run
     try:
@@ -61,9 +65,23 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     add_json(models)
 
-    predict = command("predict", _predict, "Print the most probable classes of photos.")
-    predict.add_argument("photos", nargs="+", metavar="PHOTO", type=Path)
+    predict = command(
+        "predict", _predict, "Print the most probable classes of photos, or write those of a folder's photos to a file."
+    )
+    predict.add_argument("photos", nargs="+", metavar="PHOTO", type=Path, help="photos, or one folder of them")
     predict.add_argument("--top", type=_positive, default=5, metavar="K", help="how many classes (default: 5)")
+    predict.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE.parquet",
+        help="where the answers for a folder go; the same command again goes on where it was interrupted",
+    )
+    predict.add_argument(
+        "--batch", type=_positive, metavar="N", help="of a folder's photos, at once (default: 16, on a GPU 64)"
+    )
+    predict.add_argument(
+        "--workers", type=_positive, metavar="N", help="threads for a folder's photos (default: one for each core)"
+    )
     add_model(predict)
     add_json(predict)
 
@@ -94,6 +112,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--split", default="val", help="which part of the data: train or val (default: val)")
     evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    evaluate.add_argument(
+        "--limit", type=_positive, metavar="N", help="look at no more than N photos, taken evenly from all of them"
+    )
+    evaluate.add_argument(
+        "--unknown",
+        type=Path,
+        metavar="DIR",
+        help="photos that are none of the classes: also find below which probability a photo is probably none of them",
+    )
+    evaluate.add_argument(
+        "--keep", action="store_true", help="with --unknown: lay that rule beside the weights, so that it is applied"
+    )
+    evaluate.add_argument("--outside", default="", metavar="WORDS", help="with --unknown: say what those photos are")
     add_json(evaluate)
 
     train = command("train", _train, "Train the network on labelled photos.")
@@ -149,13 +180,53 @@ def _models(options: argparse.Namespace) -> int:
 def _predict(options: argparse.Namespace) -> int:
     from .report import answer_report
 
+    if options.out or any(photo.is_dir() for photo in options.photos):
+        return _predict_folder(options)
     pretrained = _pretrained(options)
     return _each_photo(
         options,
         pretrained,
         report=lambda _photo, observation: answer_report(options.model, observation, options.top),
-        lines=lambda report: [f"  {100 * row['probability']:5.1f} %  {row['label']}" for row in report["top"]],
+        lines=_answer_lines,
     )
+
+
+def _answer_lines(report: dict[str, Any]) -> Iterator[str]:
+    for row in report["top"]:
+        yield f"  {100 * row['probability']:5.1f} %  {row['label']}"
+    if report["probably_none"]:
+        rule = report["rule"]
+        yield (
+            f"  probably none of the classes: the evidence is weak (a rule that doubts {rule['caught']:.0%} "
+            f"of the photos outside and {rule['doubted']:.0%} of those inside)"
+        )
+
+
+def _predict_folder(options: argparse.Namespace) -> int:
+    """Returns 0 even where photos were refused, which the file tells, and 1 only where all were."""
+    from .folder import predict_folder, the_folder
+
+    folder = the_folder(options.photos, options.out)
+    try:
+        told = predict_folder(
+            _pretrained(options), folder, options.out, top=options.top, batch=options.batch, workers=options.workers
+        )
+    except KeyboardInterrupt:
+        print("Interrupted; the same command goes on from here.", file=sys.stderr)
+        return 130
+    for name in told.unreadable:
+        print(f"skipped, cannot be read: {name}", file=sys.stderr)
+    for name, error in list(told.refused.items())[:REFUSALS_SHOWN]:
+        print(f"{name}: {error}", file=sys.stderr)
+    if len(told.refused) > REFUSALS_SHOWN:
+        print(f"and {len(told.refused) - REFUSALS_SHOWN} more; the column error has them all", file=sys.stderr)
+    counts = {"photos": told.photos, "known_before": told.known, "refused": len(told.refused)}
+    print(
+        json.dumps({"model": options.model, "file": str(options.out), **counts}, ensure_ascii=False)
+        if options.json
+        else f"{options.out}: {told.photos} photos, {told.known} of them known before, {len(told.refused)} refused"
+    )
+    return 1 if len(told.refused) == told.photos else 0
 
 
 def _maps(options: argparse.Namespace) -> int:
@@ -259,22 +330,66 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
-    from .data import labelled_photos, located
-    from .evaluation import evaluate
+    from .data import labelled_photos, located, unlabelled_photos
+    from .evaluation import answers, answers_to_unknown, judged
 
+    if options.keep and not options.unknown:
+        raise UserError("keep", "--keep keeps what --unknown DIR measures; please name that folder.")
     pretrained = _pretrained(options)
     photos = labelled_photos(located(options.data), options.split)
-    told = evaluate(pretrained, photos, lambda batches: tqdm(batches, unit="batch", leave=False, disable=None))
-    for name in told.skipped:
+    if options.limit and options.limit < len(photos):
+        photos = photos.subset([number * len(photos) // options.limit for number in range(options.limit)])
+    outside = unlabelled_photos(options.unknown) if options.unknown else None
+
+    def progress(batches: Iterable[int]) -> Iterable[int]:
+        return tqdm(batches, unit="batch", leave=False, disable=None)
+
+    heard = answers(pretrained, photos, progress)
+    told = judged(pretrained, photos, heard)
+    skipped, measured = told.skipped, None
+    if outside is not None:
+        strange, unreadable = answers_to_unknown(pretrained, outside, progress)
+        skipped += unreadable
+        measured = _measured(options, pretrained, heard.logits, strange)
+    for name in skipped:
         print(f"skipped, cannot be read: {name}", file=sys.stderr)
     if options.json:
-        print(json.dumps({"model": options.model, **asdict(told)}, ensure_ascii=False))
+        unknown = {} if measured is None else {"unknown": asdict(measured)}
+        print(json.dumps({"model": options.model, **asdict(told), **unknown}, ensure_ascii=False))
         return 0
     print(f"{told.images} photos of {len(told.per_class)} classes, {len(told.skipped)} skipped")
     print(f"top-1 {told.top1:.1%}   top-5 {told.top5:.1%}   calibration error {told.ece:.3f}")
     for name, accuracy in sorted(told.per_class.items(), key=lambda row: (-row[1], row[0])):
         print(f"{accuracy:7.1%}  {name}")
+    if measured is not None:
+        print("\n".join(_unknown_lines(measured)))
     return 0
+
+
+def _measured(options: argparse.Namespace, pretrained: Pretrained, inside: Tensor, outside: Tensor) -> Measurement:
+    """When to doubt; kept beside the weights if that was asked for."""
+    from .unknown import measure
+    from .weights import EMBEDDED, NAMES, doubt_file
+
+    try:
+        measured = measure(inside, outside, pretrained.temperature, options.outside)
+    except ValueError as error:
+        raise UserError("unknown", "This cannot be measured: {why}.", why=str(error)) from error
+    if options.keep:
+        path = EMBEDDED if options.model == NAMES[0] else Path(options.model)
+        if not path.is_file():
+            raise UserError("keep", "The weights of {name} lie in no file of yours.", name=options.model)
+        write_file(doubt_file(path), measured.doubt.to_json().encode(), whole=True)
+    return measured
+
+
+def _unknown_lines(measured: Measurement) -> Iterator[str]:
+    doubt = measured.doubt
+    yield f"\nprobably none of the classes: best probability below {doubt.threshold:.3f}, chosen on half of the photos"
+    yield f"on the others, {doubt.inside} inside and {doubt.outside} outside:"
+    yield f"{'score':12} {'AUROC':>6} {'inside doubted':>15} {'outside caught':>15}"
+    for name, score in measured.scores.items():
+        yield f"{name:12} {score.auroc:6.3f} {score.doubted:15.1%} {score.caught:15.1%}"
 
 
 def _train(options: argparse.Namespace) -> int:

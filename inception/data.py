@@ -124,6 +124,18 @@ def labelled_photos(path: Path, split: str = "val") -> LabelledPhotos:
     return _checked(_from_folders(folder), folder)
 
 
+def unlabelled_photos(path: Path) -> LabelledPhotos:
+    """All photos in a folder and in the folders within, sorted by path; they count as one class, "unknown".
+
+    Raises:
+        DataError: if there are none.
+    """
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in PHOTO_SUFFIXES and file.is_file())
+    if not files:
+        raise DataError("data_no_photos", "There are no photos in {path}.", path=repr(str(path)))
+    return LabelledPhotos(("unknown",), files, [0] * len(files))
+
+
 def _parts(path: Path) -> list[Path]:
     """The parquet files of a folder, or its folders of splits; nothing where it holds folders of classes."""
     for folder in (path, path / "data"):

@@ -123,7 +123,7 @@ class FusedUnit(nn.Module):
         self.weight = weight.to(precision).contiguous(memory_format=torch.channels_last)
         self.stride, self.padding = list(conv.stride), [conv.kernel_size[0] // 2] * 2
         self.packed: Tensor | None = None
-        if weight.device.type == "cpu" and has_fused_convolution():
+        if weight.device.type == "cpu" and has_fused_convolution(precision):
             self.packed = torch.ops.mkldnn._reorder_convolution_weight(
                 self.weight, self.padding, self.stride, [1, 1], 1, list(given)
             )
@@ -150,13 +150,16 @@ def _folded(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Tensor, Tenso
 
 
 @cache
-def has_fused_convolution() -> bool:
-    """Whether this PyTorch can convolve and rectify in one step: its compiler's own operator, which may go."""
+def has_fused_convolution(precision: torch.dtype = FULL) -> bool:
+    """Whether this PyTorch, on this processor, can convolve and rectify in one step.
+
+    It is its compiler's own operator, which may go, and bfloat16 needs instructions that many processors lack.
+    """
     try:
-        x, weight = torch.ones(1, 2, 4, 4), torch.ones(3, 2, 1, 1)
+        x, weight = torch.ones(1, 2, 4, 4, dtype=precision), torch.ones(3, 2, 1, 1, dtype=precision)
         packed = torch.ops.mkldnn._reorder_convolution_weight(weight, (0, 0), (1, 1), (1, 1), 1, [1, 2, 4, 4])
         told = torch.ops.mkldnn._convolution_pointwise(
-            x, packed, torch.full((3,), -5.0), (0, 0), (1, 1), (1, 1), 1, "relu", [], ""
+            x, packed, torch.full((3,), -5.0, dtype=precision), (0, 0), (1, 1), (1, 1), 1, "relu", [], ""
         )
     # Whatever it is that a later or a leaner PyTorch says, the plain way works.
     except Exception:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 class UserError(Exception):
@@ -18,6 +18,16 @@ class UserError(Exception):
         super().__init__(message.format(**details))
         self.kind = kind
         self.details = details
+
+    def __reduce__(self) -> tuple[Callable[..., UserError], tuple[object, ...]]:
+        # Each kind is made of other arguments: what comes out of another process is put together from its parts.
+        return _again, (type(self), self.args, self.__dict__)
+
+
+def _again(kind: type[UserError], arguments: tuple[object, ...], parts: dict[str, object]) -> UserError:
+    error = kind.__new__(kind, *arguments)
+    error.__dict__.update(parts)
+    return error
 
 
 class PhotoError(UserError):

@@ -52,7 +52,6 @@ def evaluate(
     return judged(pretrained, photos, answers(pretrained, photos, progress))
 
 
-@torch.inference_mode()
 def answers(
     pretrained: Pretrained, photos: LabelledPhotos, progress: Callable[[Iterable[int]], Iterable[int]] = iter
 ) -> Answers:
@@ -62,6 +61,28 @@ def answers(
         DataError: as `evaluate`.
     """
     classes = matched_classes(photos.classes, pretrained.labels)
+    heard, good, skipped = _heard(pretrained, photos, progress)
+    targets = torch.tensor([classes[photos.targets[index]] for index in good])
+    return Answers(heard, targets, good, skipped)
+
+
+def answers_to_unknown(
+    pretrained: Pretrained, photos: LabelledPhotos, progress: Callable[[Iterable[int]], Iterable[int]] = iter
+) -> tuple[Tensor, tuple[str, ...]]:
+    """The network's logits (N, classes) for photos that are none of its classes, and which cannot be read.
+
+    Raises:
+        DataError: if no photo can be read.
+    """
+    heard, _, skipped = _heard(pretrained, photos, progress)
+    return heard, skipped
+
+
+@torch.inference_mode()
+def _heard(
+    pretrained: Pretrained, photos: LabelledPhotos, progress: Callable[[Iterable[int]], Iterable[int]]
+) -> tuple[Tensor, tuple[int, ...], tuple[str, ...]]:
+    """The logits, which photos they are of, and the names of those that cannot be read."""
     logits: list[Tensor] = []
     good: list[int] = []
     skipped: list[str] = []
@@ -76,8 +97,7 @@ def answers(
                 logits.append(_logits(pretrained, torch.cat(inputs)))
     if not good:
         raise DataError("data_unreadable", "None of the {count} photos can be read.", count=len(photos))
-    targets = torch.tensor([classes[photos.targets[index]] for index in good])
-    return Answers(torch.cat(logits), targets, tuple(good), tuple(skipped))
+    return torch.cat(logits), tuple(good), tuple(skipped)
 
 
 def judged(pretrained: Pretrained, photos: LabelledPhotos, told: Answers) -> Evaluation:
@@ -105,10 +125,7 @@ def _input(pretrained: Pretrained, photos: LabelledPhotos, index: int) -> Tensor
 
 
 def _logits(pretrained: Pretrained, batch: Tensor) -> Tensor:
-    logits = pretrained.model.trace(batch.to(pretrained.device)).logits
-    if logits is None:
-        raise ValueError("This model was built with include_top=False, so it gives no answer; build it with a top.")
-    return logits.float().cpu()
+    return pretrained.model.logits(batch.to(pretrained.device)).float().cpu()
 
 
 def calibration_error(confidences: np.ndarray, correct: np.ndarray, bins: int = BINS) -> float:

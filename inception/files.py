@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from uuid import uuid4
 
 from .errors import UserError
 
@@ -21,15 +23,36 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def write_file(file: Path, data: bytes) -> None:
-    """Write a file.
+def write_file(file: Path, data: bytes, *, whole: bool = False) -> None:
+    """Write a file; `whole` as `replace_file` does it.
 
     Raises:
         UserError: if nothing can be written there.
     """
     try:
-        file.write_bytes(data)
+        if whole:
+            replace_file(file, data)
+        else:
+            file.write_bytes(data)
     except OSError as error:
         raise UserError(
             "folder", "Nothing can be written to {name}; please name another.", name=repr(str(file.parent))
         ) from error
+
+
+def replace_file(file: Path, data: bytes) -> None:
+    """Write a file that is whole or not there at all, whatever happens; until then the one before stays.
+
+    Raises:
+        OSError: if nothing can be written there.
+    """
+    unfinished = file.with_name(f".{file.name}.{uuid4().hex}.part")
+    try:
+        with unfinished.open("wb") as out:
+            out.write(data)
+            out.flush()
+            # Else a power cut could leave the name without what it names.
+            os.fsync(out.fileno())
+        unfinished.replace(file)
+    finally:
+        unfinished.unlink(missing_ok=True)

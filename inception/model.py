@@ -389,6 +389,19 @@ class InceptionV1(nn.Module):
             aux = {name: side(stages[AUXILIARY[name]]) for name, side in self.aux.items() if AUXILIARY[name] in stages}
         return Trace(stages, logits, aux)
 
+    def logits(self, x: Tensor) -> Tensor:
+        """Photos (N, 3, H, W) to logits (N, classes): those of `trace`, without keeping what lies before them.
+
+        Raises:
+            ValueError: if the model was built without a top.
+        """
+        if self.head is None:
+            raise ValueError("This model was built with include_top=False, so it gives no answer; build it with a top.")
+        _check_photos(x)
+        for name in STAGES:
+            x = self.get_submodule(name)(x)
+        return self.head(x)
+
     def forward(self, x: Tensor) -> Tensor:
         """Photos (N, 3, H, W) to probabilities, logits or features, as the model was built."""
         trace = self.trace(x)

@@ -43,8 +43,8 @@ class Panel:
     shown_high: float
 
 
-def draw(observation: Observation, picture: Picture) -> dict[str, Panel]:
-    """The pictures of the four branches of a block."""
+def draw(observation: Observation, picture: Picture, tile: int = render.TILE) -> dict[str, Panel]:
+    """The pictures of the four branches of a block; `tile` is as `render.mosaic` takes it."""
     maps = observation.branches(picture.block)
     # A mean map has one channel: a scale for each channel is a scale for each branch.
     scale = picture.scale if picture.view == "channels" or picture.scale == "shared" else "branch"
@@ -54,7 +54,7 @@ def draw(observation: Observation, picture: Picture) -> dict[str, Panel]:
     bounds = render.scale_limits(shown, scale)
     return {
         branch: Panel(
-            image=_image(observation, values, bounds[branch], picture),
+            image=_image(observation, values, bounds[branch], picture, tile),
             numbers=statistics(maps[branch]),
             bounds=None if scale == "channel" else bounds[branch][0],
             signed=any(bound.signed for bound in bounds[branch]),
@@ -65,9 +65,11 @@ def draw(observation: Observation, picture: Picture) -> dict[str, Panel]:
     }
 
 
-def _image(observation: Observation, values: np.ndarray, bounds: list[render.Limits], picture: Picture) -> Image.Image:
+def _image(
+    observation: Observation, values: np.ndarray, bounds: list[render.Limits], picture: Picture, tile: int
+) -> Image.Image:
     if picture.view == "channels":
-        return render.mosaic(values, bounds, picture.colours)
+        return render.mosaic(values, bounds, picture.colours, tile=tile)
     if picture.view == "mean":
         return render.heat_map(values[0], bounds[0], picture.colours)
     return render.overlay(observation.seen, values[0], bounds[0], picture.colours)

@@ -7,7 +7,7 @@ look-up table. They hold one pixel or a few for each cell, never a blurred one.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
@@ -25,9 +25,11 @@ LEVELS = 253  # palette entries for values; the rest mark what is no value
 GAP, SILENT, SILENT_MARK = 253, 254, 255
 SILENT_RGB, SILENT_MARK_RGB = (128, 132, 140), (176, 180, 188)
 
+SHADES, PALE = 64, 232  # of each of a ribbon's colours
+
 TILE = 56  # pixels of a mosaic's tile, at least: 28, 14 and 7 cells all divide it
+SMALL_TILE = 28  # for a page that enlarges it: a quarter of the pixels, half the time, two thirds of the bytes
 COLUMNS = 12
-GAP_PIXELS = 2  # between tiles
 BEFORE_THE_EDGE = 1 - 1e-9  # of a picture: its far edge belongs to the last cell
 
 
@@ -74,20 +76,24 @@ def scale_limits(maps: Mapping[str, np.ndarray], scale: str) -> dict[str, list[L
     raise ChoiceError("scale", scale, SCALES)
 
 
-def mosaic(maps: np.ndarray, bounds: list[Limits], colours: str = COLOURS[0], columns: int = COLUMNS) -> Image.Image:
+def mosaic(
+    maps: np.ndarray, bounds: list[Limits], colours: str = COLOURS[0], columns: int = COLUMNS, tile: int = TILE
+) -> Image.Image:
     """All channels (C, H, W) in reading order, `columns` in a row, each cell a square of pixels.
+
+    Cells are as large as a channel with about `tile` pixels on its longer side needs.
 
     Channels whose cells are all zero are crossed out in grey, for zero is a finding and not an
     absence. The gaps are transparent.
     """
     channels, height, width = maps.shape
-    zoom = _zoom(height, width)
+    zoom, gap = _zoom(height, width, tile), _gap(tile)
     levels = _levels(maps, bounds)
-    silent = ~maps.any(axis=(1, 2))
-    tiles = levels.repeat(zoom, axis=1).repeat(zoom, axis=2)
+    silent = ~maps.reshape(channels, -1).any(axis=1)
+    tiles = levels.repeat(zoom, axis=1).repeat(zoom, axis=2) if zoom > 1 else levels
     tiles[silent] = _crossed(height * zoom, width * zoom)
 
-    rows, gap = ceil(channels / columns), GAP_PIXELS
+    rows = ceil(channels / columns)
     grid = np.full((rows * columns, height * zoom + gap, width * zoom + gap), GAP, dtype=np.uint8)
     grid[:channels, :-gap, :-gap] = tiles
     sheet = grid.reshape(rows, columns, *grid.shape[1:]).swapaxes(1, 2).reshape(rows * grid.shape[1], -1)
@@ -95,17 +101,17 @@ def mosaic(maps: np.ndarray, bounds: list[Limits], colours: str = COLOURS[0], co
 
 
 def mosaic_cell(
-    shape: tuple[int, int, int], across: float, down: float, columns: int = COLUMNS
+    shape: tuple[int, int, int], across: float, down: float, columns: int = COLUMNS, tile: int = TILE
 ) -> tuple[int, int, int] | None:
     """Channel, row and column that a point of a `mosaic` of maps (C, H, W) shows; None in a gap.
 
     `across` and `down` are shares of the picture's width and height, 0 to 1.
     """
     channels, height, width = shape
-    zoom, rows = _zoom(height, width), ceil(channels / columns)
-    tile_height, tile_width = height * zoom + GAP_PIXELS, width * zoom + GAP_PIXELS
-    x = min(max(across, 0.0), BEFORE_THE_EDGE) * (columns * tile_width - GAP_PIXELS)
-    y = min(max(down, 0.0), BEFORE_THE_EDGE) * (rows * tile_height - GAP_PIXELS)
+    zoom, gap, rows = _zoom(height, width, tile), _gap(tile), ceil(channels / columns)
+    tile_height, tile_width = height * zoom + gap, width * zoom + gap
+    x = min(max(across, 0.0), BEFORE_THE_EDGE) * (columns * tile_width - gap)
+    y = min(max(down, 0.0), BEFORE_THE_EDGE) * (rows * tile_height - gap)
     channel = min(int(y / tile_height), rows - 1) * columns + min(int(x / tile_width), columns - 1)
     row, column = int(y % tile_height / zoom), int(x % tile_width / zoom)
     return (channel, row, column) if channel < channels and row < height and column < width else None
@@ -143,6 +149,37 @@ def colour_bar(colours: str, *, signed: bool = False) -> Image.Image:
     return _painted(np.arange(LEVELS, dtype=np.uint8)[None], colours, signed=signed)
 
 
+def sprite(maps: Sequence[np.ndarray], columns: int, size: int = SMALL_TILE, colours: str = COLOURS[0]) -> Image.Image:
+    """Maps (H, W) of any sizes as squares of `size` pixels without gaps, `columns` in a row, each on its own scale."""
+    sheet = np.zeros((ceil(len(maps) / columns) * size, columns * size), dtype=np.uint8)
+    bounds = [limits(values) for values in maps]
+    for number, (values, own) in enumerate(zip(maps, bounds, strict=True)):
+        height, width = values.shape
+        cells = _levels(values[None], [own])[0]
+        rows, across = np.arange(size) * height // size, np.arange(size) * width // size
+        top, left = number // columns * size, number % columns * size
+        sheet[top : top + size, left : left + size] = cells[rows][:, across]
+    return _painted(sheet, colours, signed=any(own.signed for own in bounds))
+
+
+def ribbon(parts: Sequence[tuple[np.ndarray, tuple[int, int, int]]]) -> Image.Image:
+    """Parts of values (C,) from zero up, at most four, in one row with a pixel for each value.
+
+    Each part has its own colour: pale for zero, full for the largest of all values.
+    """
+    highest = max(float(values.max()) for values, _ in parts)
+    row, palette = [], []
+    for number, (values, colour) in enumerate(parts):
+        share = np.clip(values / highest if highest > 0 else np.zeros_like(values), 0, 1)
+        row.append(number * SHADES + np.rint(share * (SHADES - 1)))
+        strength = np.linspace(0, 1, SHADES)[:, None]
+        palette.append(np.round(PALE + (np.array(colour) - PALE) * strength))
+    levels = np.concatenate(row).astype(np.uint8)
+    image = Image.frombytes("P", (len(levels), 1), levels.tobytes())
+    image.putpalette(np.concatenate(palette).astype(np.uint8).tobytes())
+    return image
+
+
 def encode(image: Image.Image) -> bytes:
     """PNG for palette images, which keeps every cell's value; JPEG for photos with maps on them."""
     out = io.BytesIO()
@@ -154,23 +191,34 @@ def encode(image: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def _zoom(height: int, width: int) -> int:
-    return max(1, ceil(TILE / max(height, width)))
+def _zoom(height: int, width: int, tile: int) -> int:
+    return max(1, ceil(tile / max(height, width)))
+
+
+def _gap(tile: int) -> int:
+    """Pixels between two tiles."""
+    return max(1, tile // 28)
 
 
 def _levels(maps: np.ndarray, bounds: list[Limits]) -> np.ndarray:
     low = np.array([b.low for b in bounds], dtype=np.float32)[:, None, None]
     span = np.array([b.high - b.low for b in bounds], dtype=np.float32)[:, None, None]
-    share = (maps - low) / np.where(span > 0, span, 1)
-    return np.round(share.clip(0, 1) * (LEVELS - 1)).astype(np.uint8)
+    # In place from here on: these are the largest arrays of a picture.
+    share = maps - low
+    share *= (LEVELS - 1) / np.where(span > 0, span, 1)
+    np.clip(share, 0, LEVELS - 1, out=share)
+    return np.rint(share, out=share).astype(np.uint8)
 
 
+@lru_cache(maxsize=32)
 def _crossed(height: int, width: int) -> np.ndarray:
     y, x = np.mgrid[0:height, 0:width]
     x = x * height // width
     stroke = max(1, height // 28)
     on_cross = (abs(y - x) < stroke) | (abs(height - 1 - y - x) < stroke)
-    return np.where(on_cross, SILENT_MARK, SILENT).astype(np.uint8)
+    crossed = np.where(on_cross, SILENT_MARK, SILENT).astype(np.uint8)
+    crossed.flags.writeable = False
+    return crossed
 
 
 def _painted(levels: np.ndarray, colours: str, *, signed: bool) -> Image.Image:

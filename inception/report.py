@@ -14,9 +14,14 @@ from .weights import Pretrained
 
 
 def answer_report(model: str, observation: Observation, top_k: int) -> dict[str, Any]:
-    """The most probable classes, best first."""
+    """The most probable classes, best first; and whether the photo is of none, where the network has a rule for it.
+
+    `probably_none` is None where nobody measured when this network should doubt; `rule` tells how good it is.
+    """
     return {
         "model": model,
+        "probably_none": None if observation.doubt is None else observation.doubted,
+        "rule": None if observation.doubt is None else asdict(observation.doubt),
         "top": [
             {"class": guess.index, "label": guess.label, "probability": guess.probability}
             for guess in observation.top(top_k)

@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
-from uuid import uuid4
 
 import torch
 from torch import Tensor
@@ -21,9 +20,11 @@ from torch import Tensor
 from . import convert, preprocessing
 from .device import DEVICES, choose_device
 from .engine import engine_of, fast_engine_of
-from .errors import WeightsError
+from .errors import ChoiceError, WeightsError
+from .files import replace_file
 from .model import BLOCKS, InceptionV1
 from .preprocessing import Preprocessing
+from .unknown import Doubt
 
 EMBEDDED = Path(__file__).parent.parent / "weights" / "tiny-imagenet.safetensors"
 NAMES = ("tiny-imagenet", "googlenet", "torchvision")
@@ -32,6 +33,9 @@ WEIGHTS_DIR_VARIABLE = "INCEPTION_WEIGHTS_DIR"
 CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pt")
 DESCRIPTION_KEY = "inception"  # of our safetensors metadata
 MEANS_PREFIX = "means."  # of the tensors that are no weights
+# Beside the weights and not in them: it is measured when training is over, with photos that training never had,
+# and may be measured anew without another file of weights.
+DOUBT_SUFFIX = ".unknown.json"
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,9 @@ class Description:
 UNKNOWN = Provenance("a checkpoint of your own", "unknown", "unknown", "unknown")
 
 
+PRECISIONS = ("exact", "fast")
+
+
 @dataclass(frozen=True)
 class Pretrained:
     """A network in evaluation mode with its preprocessing, its labels and its provenance.
@@ -101,6 +108,8 @@ class Pretrained:
     `labels` gives the class names in the order of the logits. `means` gives for each block, for
     instance "4c", the mean of each channel of its output over training photos (C,), or is empty
     where the weights bring none. `training` tells how the weights came about, as far as they say.
+    `doubt` says when a photo is probably of none of the classes, or is None where nobody measured that.
+    `imagenet` tells that the labels are ImageNet's, so that they can be said in another language.
     """
 
     name: str
@@ -111,6 +120,8 @@ class Pretrained:
     temperature: float = 1.0
     means: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
     training: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    doubt: Doubt | None = None
+    imagenet: bool = False
 
     @cached_property
     def engine(self) -> InceptionV1:
@@ -121,6 +132,16 @@ class Pretrained:
     def fast_engine(self) -> InceptionV1:
         """For many photos: right to about 0.05 in a logit where this machine is faster so, else `engine` itself."""
         return fast_engine_of(self.model, self.engine)
+
+    def engine_for(self, precision: str) -> InceptionV1:
+        """The engine that computes "exact" or "fast".
+
+        Raises:
+            ChoiceError: if `precision` is none of `PRECISIONS`.
+        """
+        if precision not in PRECISIONS:
+            raise ChoiceError("precision", precision, PRECISIONS)
+        return self.engine if precision == PRECISIONS[0] else self.fast_engine
 
     @property
     def device(self) -> torch.device:
@@ -151,7 +172,7 @@ def load(name: str | Path = DEFAULT_NAME, device: str | torch.device = "cpu") ->
     if isinstance(device, str) and device in DEVICES:
         device = choose_device(device).torch_device
     if name in loaders:
-        pretrained = loaders[str(name)]()
+        pretrained = replace(loaders[str(name)](), imagenet=True)
     elif Path(name).suffix.lower() in CHECKPOINT_SUFFIXES:
         pretrained = _checkpoint(Path(name))
     else:
@@ -189,7 +210,27 @@ def _checkpoint(path: Path) -> Pretrained:
     means = _taken_means(state, path.name)
     state = _our_names(state, path.name)
     description = _description(path, metadata, _guessed(state, path.name, bool(metadata)))
-    return replace(_assembled(path.stem, description, state, source=path.name), means=means)
+    assembled = _assembled(path.stem, description, state, source=path.name)
+    return replace(assembled, means=means, doubt=_doubt(doubt_file(path)))
+
+
+def doubt_file(path: Path) -> Path:
+    """Where the rule of the checkpoint at `path` lies, if there is one; `evaluate --unknown DIR --keep` writes it."""
+    return path.with_suffix(DOUBT_SUFFIX)
+
+
+def _doubt(path: Path) -> Doubt | None:
+    if not path.is_file():
+        return None
+    try:
+        return Doubt.from_json(path.read_text(encoding="utf-8"))
+    except (ValueError, TypeError) as error:
+        raise WeightsError(
+            "weights_doubt",
+            "{source} cannot be used ({why}); please measure it again with evaluate --unknown, or remove it.",
+            source=path.name,
+            why=str(error),
+        ) from error
 
 
 def _taken_means(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
@@ -343,15 +384,10 @@ def save(
     from safetensors.torch import save as serialised
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{uuid4().hex}.part")
     beside = {f"{MEANS_PREFIX}{block}": mean for block, mean in (means or {}).items()}
-    try:
-        tensors = {name: tensor.contiguous() for name, tensor in {**state, **beside}.items()}
-        # Not `save_file`: what it writes nobody but the owner may read.
-        unfinished.write_bytes(serialised(tensors, metadata={DESCRIPTION_KEY: description.to_json()}))
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    tensors = {name: tensor.contiguous() for name, tensor in {**state, **beside}.items()}
+    # Not `save_file`: what it writes nobody but the owner may read.
+    replace_file(path, serialised(tensors, metadata={DESCRIPTION_KEY: description.to_json()}))
 
 
 # ---------------------------------------------------------------- googlenet: BVLC's, from the hub

@@ -12,9 +12,9 @@ from PIL import Image
 from torch import nn
 
 from inception import engine as engine_module
-from inception.engine import BandNorm, FusedUnit, Maxima, engine_of
+from inception.engine import FULL, HALF, BandNorm, FusedUnit, Maxima, engine_of, fast_engine_of, has_fused_convolution
 from inception.model import BLOCKS, STAGES, InceptionV1, conv_unit
-from inception.observation import observe_seen
+from inception.observation import batch_of, observe_seen
 from inception.weights import load
 
 KINDS = {
@@ -35,7 +35,7 @@ def model_of(kind: str, side: int = 96) -> InceptionV1:
 @pytest.mark.parametrize("fused", [True, False], ids=["fused", "plain PyTorch"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_stage_is_that_of_the_plain_model(kind: str, fused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "has_fused_convolution", lambda: fused)
+    monkeypatch.setattr(engine_module, "has_fused_convolution", lambda *_: fused)
     model = model_of(kind)
     engine = engine_of(model)
     units = [module for module in engine.modules() if isinstance(module, FusedUnit)]
@@ -53,6 +53,48 @@ def test_every_stage_is_that_of_the_plain_model(kind: str, fused: bool, monkeypa
         assert plain.logits is not None
         assert fast.logits is not None
         assert (fast.logits - plain.logits).abs().max() <= 1e-4 * plain.logits.abs().max()
+
+
+@pytest.mark.parametrize("fused", [True, False], ids=["fused", "plain PyTorch"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_bfloat16_every_stage_is_right_to_a_few_hundredths(
+    kind: str, fused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if fused and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("this processor has no instructions for bfloat16")
+    monkeypatch.setattr(engine_module, "has_fused_convolution", lambda *_: fused)
+    model = model_of(kind)
+    engine = engine_of(model, HALF)
+    for photos in (1, 3):
+        x = torch.randn(photos, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+        with torch.inference_mode():
+            plain, fast = model.trace(x), engine.trace(x.contiguous(memory_format=torch.channels_last))
+        for name, expected in plain.stages.items():
+            error = (fast.stages[name].float() - expected).abs()
+            assert error.max() <= 0.06 * expected.abs().max(), name
+            # Eight bits: the rounding is there, or this would not be bfloat16.
+            assert error.max() > 1e-4 * expected.abs().max() or name in ("conv1", "pool1"), name
+        assert fast.logits is not None
+        assert plain.logits is not None
+        assert fast.logits.dtype == torch.float32
+        assert (fast.logits - plain.logits).abs().max() <= 0.06 * plain.logits.abs().max()
+
+
+def test_the_fused_convolution_is_used_where_the_processor_can() -> None:
+    assert has_fused_convolution(FULL)
+    assert has_fused_convolution(HALF) == torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    units = [module for module in engine_of(model_of("batchnorm"), HALF).modules() if isinstance(module, FusedUnit)]
+    assert {unit.packed is None for unit in units if unit.weight.dtype == HALF} == {not has_fused_convolution(HALF)}
+
+
+@pytest.mark.parametrize(("half", "taken"), [(0.5, "half"), (0.95, "full"), (3.0, "full")])
+def test_bfloat16_is_taken_only_where_it_is_clearly_faster(
+    half: float, taken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = model_of("batchnorm")
+    full = engine_of(model)
+    monkeypatch.setattr(engine_module, "_seconds", lambda engine, _: 1.0 if engine is full else half)
+    assert (fast_engine_of(model, full) is full) == (taken == "full")
 
 
 @pytest.mark.parametrize("kind", ["googlenet", "batchnorm, preact"])
@@ -125,6 +167,25 @@ def test_a_folded_unit_is_convolution_batchnorm_and_relu_by_hand() -> None:
     by_hand = np.maximum(by_hand * scale[:, None, None] + shift[:, None, None], 0)
     with torch.inference_mode():
         assert np.allclose(FusedUnit(unit, (1, 2, 2, 2))(x).numpy(), by_hand, atol=1e-5)
+
+
+@pytest.mark.parametrize("together", [1, 24])
+def test_real_weights_keep_all_top_fives_in_bfloat16(
+    together: int, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(shared / "weights"))
+    pretrained = load("googlenet")
+    engine = engine_of(pretrained.model, HALF)
+    pictures = [Image.open(path).convert("RGB") for path in sorted((shared / "reference").glob("*-224.png"))]
+    assert len(pictures) == 24
+    batch = batch_of(pretrained, pictures)
+    with torch.inference_mode():
+        plain = pretrained.model.trace(batch).logits
+        fast = [engine.trace(photos).logits for photos in batch.split(together)]
+    assert plain is not None
+    told = torch.cat([logits for logits in fast if logits is not None])
+    assert torch.equal(told.topk(5).indices, plain.topk(5).indices)
+    assert 1e-3 < (told - plain).abs().max() < 0.1
 
 
 def test_real_weights_keep_all_top_fives(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,9 @@ import torch.nn.functional as F
 from conftest import EXAMPLES, lively
 from PIL import Image
 
-from inception import intermediates, load, observe, open_photo
+from inception import intermediates, load, observe, open_photo, preprocessing
 from inception.model import BLOCKS, BRANCHES, InceptionV1
-from inception.observation import statistics
+from inception.observation import batch_of, observe_seen, statistics, top_together
 from inception.preprocessing import IMAGENET
 from inception.weights import UNKNOWN, Pretrained
 
@@ -34,6 +35,20 @@ def test_top_k_is_the_calibrated_softmax_of_the_logits(photo: Image.Image) -> No
     assert [guess.label for guess in top] == ["abc"[guess.index] for guess in top]
     assert [guess.logit for guess in top] == [seen.logits[guess.index] for guess in top]
     assert len(seen.top(99)) == 3
+
+
+@pytest.mark.parametrize("name", ["CAFFE", "TINY_IMAGENET"])
+def test_a_batch_is_what_its_photos_are_alone(name: str) -> None:
+    net = replace(pretrained(), preprocessing=getattr(preprocessing, name))
+    seen = [net.preprocessing.see(open_photo(EXAMPLES / file)) for file in ("espresso.jpg", "bison.jpg")]
+    batch = batch_of(net, seen)
+    assert torch.equal(batch, torch.cat([net.preprocessing.tensor(one) for one in seen]))
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+    together = top_together(net, batch, 2)
+    for one, top in zip(seen, together, strict=True):
+        alone = observe_seen(net, one).top(2)
+        assert [guess.index for guess in top] == [guess.index for guess in alone]
+        assert [guess.logit for guess in top] == pytest.approx([guess.logit for guess in alone], rel=1e-4)
 
 
 @pytest.mark.parametrize("block", BLOCKS)

@@ -47,16 +47,17 @@ def test_gaps_and_missing_tiles_are_transparent() -> None:
 
 
 @pytest.mark.parametrize(("channels", "side"), [(30, 28), (13, 14), (12, 7), (5, 4), (1, 100)])
-def test_a_click_into_a_mosaic_finds_the_cell_that_is_painted_there(channels: int, side: int) -> None:
+@pytest.mark.parametrize("tile", [render.TILE, render.SMALL_TILE])
+def test_a_click_into_a_mosaic_finds_the_cell_that_is_painted_there(channels: int, side: int, tile: int) -> None:
     rng = np.random.default_rng(side)
     for _ in range(5):
         cell = (int(rng.integers(channels)), int(rng.integers(side)), int(rng.integers(side)))
         values = np.zeros((channels, side, side), np.float32)
         values[cell] = 1
-        indices = np.asarray(render.mosaic(values, [Limits(0, 1)] * channels))
+        indices = np.asarray(render.mosaic(values, [Limits(0, 1)] * channels, tile=tile))
         for y, x in np.argwhere(indices == LEVELS - 1):
-            found = render.mosaic_cell(values.shape, (x + 0.5) / indices.shape[1], (y + 0.5) / indices.shape[0])
-            assert found == cell
+            across, down = (x + 0.5) / indices.shape[1], (y + 0.5) / indices.shape[0]
+            assert render.mosaic_cell(values.shape, across, down, tile=tile) == cell
 
 
 def test_a_click_into_a_gap_or_beyond_the_last_channel_finds_nothing() -> None:

@@ -20,10 +20,11 @@ import onnx
 import pytest
 import torch
 import torchvision
-from conftest import EXAMPLES, ROOT, caffe_onnx, lively
+from conftest import EXAMPLES, ROOT, lively
 from onnx import numpy_helper
 from safetensors.torch import save_file
 
+from benchmarks.peers import caffe_onnx
 from inception import convert, load, observe, open_photo, weights
 from inception.errors import WeightsError
 from inception.model import BLOCKS, InceptionV1

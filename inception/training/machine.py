@@ -1,19 +1,14 @@
-"""What training takes from the machine: low precision, memory that is kept, and other processes."""
+"""What training takes from the machine: low precision, and other processes."""
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import distributed
-
-# mallopt's numbers in glibc's malloc.h.
-TRIM_THRESHOLD, TOP_PAD, MMAP_MAX, ARENA_MAX = -1, -2, -4, -8
 
 
 @dataclass(frozen=True)
@@ -67,15 +62,3 @@ def low_precision(device: torch.device) -> bool:
         able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
         return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
     return False
-
-
-def keep_freed_memory() -> None:
-    """Have glibc keep what is freed: a step frees and asks again for gigabytes, and each page that the
-    kernel must hand out anew costs as much as computing on it (a tenth to a quarter of a step on a CPU)."""
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return
-    for parameter, value in ((MMAP_MAX, 0), (TRIM_THRESHOLD, 2**31 - 1), (TOP_PAD, 256 * 2**20), (ARENA_MAX, 1)):
-        mallopt(parameter, value)

@@ -20,13 +20,14 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from .. import memory
 from ..data import LabelledPhotos
 from ..evaluation import Answers, Evaluation, answers, judged, matched_classes
 from ..files import make_folder
 from ..model import InceptionV1
 from ..weights import Description, Pretrained, Provenance, load, save
 from . import figures
-from .machine import joined_world, keep_freed_memory, own_device
+from .machine import joined_world, own_device
 from .outcome import beginning, best_temperature, branch_means, halved
 from .photos import Readable, readable
 from .recipe import SCRATCH, Recipe, RecipeError
@@ -74,7 +75,7 @@ def train(
         DataError: if the photos cannot be used.
         RecipeError, CheckpointError, WeightsError: if the training cannot begin or go on.
     """
-    keep_freed_memory()
+    memory.keep_freed()
     device = own_device(device)
     with joined_world(device) as world:
         talk = world.leads and not quiet

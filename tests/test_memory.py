@@ -1,0 +1,47 @@
+"""Freed memory goes back, measured from outside as the system counts it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+# Large blocks between small ones that stay, as observations between what is kept of each.
+WORK = """
+import re, sys
+from pathlib import Path
+from inception import memory
+def resident():
+    return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
+memory.{settle}()
+large, kept = [], []
+for number in range(1500):
+    large.append(b"x" * 100_000)
+    kept.append(b"x" * 2000)
+full = resident()
+del large
+freed = resident()
+memory.give_back()
+print(full, freed, resident())
+"""
+
+
+def after(settle: str) -> list[int]:
+    told = subprocess.run(
+        [sys.executable, "-c", WORK.format(settle=settle)], capture_output=True, text=True, check=True
+    )
+    return [int(megabytes) for megabytes in told.stdout.split()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps memory so, and only there it is asked for it")
+def test_what_was_freed_goes_back_when_asked_for() -> None:
+    full, freed, given_back = after("share_freed")
+    assert freed - given_back > 40
+    assert full - given_back > 120
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps memory so, and only there it is asked for it")
+def test_training_keeps_what_it_freed() -> None:
+    full, freed, _ = after("keep_freed")
+    assert full - freed < 10
