@@ -20,7 +20,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torchvision.models import googlenet
 
 from inception.explain.evidence import grad_cams
 from inception.explain.votes import glance, votes
@@ -31,9 +30,9 @@ from inception.preprocessing import CAFFE
 from inception.weights import Pretrained, Provenance
 
 from .measure import Row, compared, machine
+from .peers import CLASSES, plain_forward
 
 PHOTO = Path(__file__).parents[1] / "examples" / "red_panda.jpg"
-CLASSES = 1000
 BOUNDS = {"votes-3a": 3.0, "votes-4c": 1.5, "glance": 6.0, "grad-cam": 2.5}
 
 
@@ -55,24 +54,12 @@ def explanations(pretrained: Pretrained, observation: Observation) -> dict[str, 
     }
 
 
-def plain_forward() -> Callable[[], object]:
-    """The unit."""
-    model = googlenet(weights=None, aux_logits=False, init_weights=False, num_classes=CLASSES).eval()
-    photo = torch.randn(1, 3, CAFFE.size, CAFFE.size, generator=torch.Generator().manual_seed(0))
-
-    @torch.inference_mode()
-    def answer() -> object:
-        return model(photo)
-
-    return answer
-
-
-def rows(rounds: int = 15) -> tuple[Row, ...]:
+def rows(rounds: int = 15) -> list[Row]:
     """Each explanation in units of the plain forward pass, with which it takes turns."""
     pretrained = untrained()
     peer = plain_forward()
     work = explanations(pretrained, observe(pretrained, open_photo(PHOTO)))
-    return tuple(compared(name, work[name], peer, bound=bound, rounds=rounds) for name, bound in BOUNDS.items())
+    return [compared(name, work[name], peer, bound=bound, rounds=rounds) for name, bound in BOUNDS.items()]
 
 
 if __name__ == "__main__":

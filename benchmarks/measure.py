@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
 import torch
 
@@ -34,13 +35,14 @@ def compared(
     bound: float,
     rounds: int = 9,
     warm_up: int = 2,
+    times: int = 1,
     before_ours: Callable[[], object] = lambda: None,
     before_peer: Callable[[], object] = lambda: None,
 ) -> Row:
     """How long `ours` takes in units of `peer`.
 
     Each round runs both, so that a slow minute of the machine hits both. What runs before them is
-    not timed.
+    not timed. `times` is how often `ours` does at once what `peer` does once: the ratio is for each.
     """
     ratios = []
     for number in range(warm_up + rounds):
@@ -49,8 +51,13 @@ def compared(
         before_peer()
         other = _seconds(peer)
         if number >= warm_up:
-            ratios.append(one / other)
-    low, _, high = statistics.quantiles(ratios, n=4)
+            ratios.append(one / times / other)
+    return row(name, ratios, bound)
+
+
+def row(name: str, ratios: Sequence[float], bound: float) -> Row:
+    """The median of some ratios and the range that half of them fell into."""
+    low, _, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
     return Row(name, statistics.median(ratios), bound, (low, high))
 
 
@@ -65,3 +72,8 @@ def machine() -> str:
     able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return f"{os.cpu_count()} cores {able.get('cpu_name', '')}{gpu}, PyTorch {torch.__version__.split('+')[0]}"
+
+
+def rows_of(file: str) -> list[Row]:
+    """All rows of one file of this folder."""
+    return list(import_module(f"benchmarks.{file}").rows())

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from inception.data import LabelledPhotos
-from inception.training.machine import keep_freed_memory
+from inception.memory import keep_freed
 from inception.training.outcome import beginning
 from inception.training.photos import PREFETCH
 from inception.training.recipe import SCRATCH, Recipe
@@ -46,7 +46,7 @@ def small_photos() -> LabelledPhotos:
 
 def throughput() -> Row:
     """Seconds a step takes with the data path, in units of a step on tensors in memory."""
-    keep_freed_memory()
+    keep_freed()
     photos = small_photos()
     recipe = Recipe(start=SCRATCH, sizes=((SIDE, 1.0),), minutes=1e6)
     model, how = beginning(recipe, photos.classes, SIDE)
@@ -74,6 +74,11 @@ def throughput() -> Row:
     )
 
 
+def rows() -> list[Row]:
+    return [throughput()]
+
+
 if __name__ == "__main__":
     print(machine())
-    print(throughput())
+    for row in rows():
+        print(row)

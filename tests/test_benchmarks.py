@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import json
+from importlib import import_module
+
+import numpy as np
+import pytest
+import torch
 from conftest import EXAMPLES
 from PIL import Image
 
-from benchmarks import explain
+from benchmarks import answer, explain, forward
+from benchmarks.__main__ import FILES, as_json
+from benchmarks.measure import Row, compared, row
+from benchmarks.peers import hooks_and_matplotlib
+from inception.engine import engine_of
 from inception.explain.evidence import GradCam
 from inception.explain.votes import Glance, Votes
 from inception.model import BLOCKS, BRANCHES
@@ -29,3 +40,55 @@ def test_each_row_of_the_explanations_does_what_its_name_says(embedded: Pretrain
     assert isinstance(maps, dict)
     assert set(maps) == {None, *BRANCHES}
     assert all(isinstance(one, GradCam) and one.block == "4c" for one in maps.values())
+
+
+def test_a_forward_pass_keeps_all_blocks_of_every_photo() -> None:
+    model = explain.untrained().model
+    told = forward.forward(engine_of(model), photos=2)()
+    assert {name for name in told.stages if name.startswith("inception_")} == {f"inception_{name}" for name in BLOCKS}
+    assert told.stages["inception_5b"].shape == (2, 1024, 7, 7)
+    with torch.inference_mode():
+        plain = model.trace(forward.noise(2)).logits
+    assert torch.allclose(told.logits, plain, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["exact", "fast"])
+def test_an_answer_is_five_classes_and_a_mosaic_of_every_channel_of_each_branch(precision: str) -> None:
+    pretrained = explain.untrained()
+    top, encoded = answer.answer(pretrained, precision)()
+    assert len(top) == 5
+    for data, count in zip(encoded, (192, 208, 48, 64), strict=True):
+        mosaic = np.asarray(Image.open(io.BytesIO(data)).convert("L"))
+        # Twelve columns, tiles of 28 pixels, a pixel between two.
+        assert mosaic.shape == (29 * -(-count // 12) - 1, 29 * 12 - 1)
+
+
+def test_the_usual_way_draws_every_channel_of_each_branch_too() -> None:
+    sheets = [Image.open(io.BytesIO(data)) for data in hooks_and_matplotlib()()]
+    assert len(sheets) == 4
+    assert [sheet.height for sheet in sheets] == [int(100 * count / 12) for count in (192, 208, 48, 64)]
+
+
+def test_a_row_is_a_ratio_of_times_taken_in_turns() -> None:
+    calls: list[str] = []
+    told = compared("x", lambda: calls.append("ours"), lambda: calls.append("peer"), bound=2, rounds=3, warm_up=1)
+    assert calls == ["ours", "peer"] * 4
+    assert told.bound == 2
+    assert row("y", [3.0, 1.0, 2.0], 2.5) == Row("y", 2.0, 2.5, (1.0, 3.0))
+    assert "within 2.5" in str(row("y", [3.0, 1.0, 2.0], 2.5))
+    assert "ABOVE 1.5" in str(row("y", [3.0, 1.0, 2.0], 1.5))
+
+
+def test_what_is_kept_of_a_run_says_on_which_machine_and_which_rows() -> None:
+    kept = json.loads(as_json("two cores", [Row("start", 1.23456, 1.3, (1.2, 1.31))]))
+    assert kept == {
+        "machine": "two cores",
+        "rows": [{"name": "start", "ratio": 1.2346, "bound": 1.3, "spread": [1.2, 1.31]}],
+    }
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_each_file_has_rows_and_says_which(file: str) -> None:
+    module = import_module(f"benchmarks.{file}")
+    assert callable(module.rows)
+    assert f"python -m benchmarks.{file}" in module.__doc__

@@ -1,0 +1,53 @@
+"""Every row, each file in a process of its own: `make bench`, or `python -m benchmarks [NAME ...]`.
+
+Prints a table and writes it to `benchmarks/results/latest.json`. Ends with 1 if a row is above its bound.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from .measure import Row, machine, rows_of
+
+FILES = ("forward", "answer", "explain", "classroom", "start", "sent", "page", "training", "serving")
+RESULTS = Path(__file__).parent / "results" / "latest.json"
+
+
+def as_json(machine: str, rows: Sequence[Row]) -> str:
+    """What is kept of a run."""
+    told = [
+        {"name": row.name, "ratio": round(row.ratio, 4), "bound": round(row.bound, 4)}
+        | {"spread": [round(end, 4) for end in row.spread]}
+        for row in rows
+    ]
+    return json.dumps({"machine": machine, "rows": told}, indent=2) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
+    parser.add_argument("files", nargs="*", metavar="NAME", help=f"of {', '.join(FILES)}")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="where the figures go (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    for unknown in set(options.files) - set(FILES):
+        parser.error(f"there is no file {unknown!r}; choose from {', '.join(FILES)}")
+    print(machine())
+    rows: list[Row] = []
+    # What one file does to its process, as to keep freed memory, is not to help or hinder the next.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as processes:
+        for file in options.files or FILES:
+            for row in processes.submit(rows_of, file).result():
+                print(row, flush=True)
+                rows.append(row)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(as_json(machine(), rows))
+    return int(any(row.ratio > row.bound for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

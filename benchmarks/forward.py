@@ -1,0 +1,79 @@
+"""The network alone: `python -m benchmarks.forward`.
+
+The unit is one forward pass of torchvision's googlenet at batch 1, eagerly, in float32. Ours keeps
+all block outputs. Weights are random, which costs what trained ones cost; that "fast" keeps every
+top-5 with the trained ones is `tests/test_engine.py`.
+
+- `forward-fp32`: in float32, the slowest of the three variants.
+- `forward-fp32-onnxruntime`: the `googlenet` variant against onnxruntime on the same weights.
+- `forward-fast`: in the fastest precision that keeps every top-5, the slowest variant.
+- `forward-batch16`: the same for a batch of 16 photos, for each photo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+from inception import convert
+from inception.engine import engine_of, fast_engine_of
+from inception.model import VARIANTS, InceptionV1
+
+from .measure import Row, compared, machine
+from .peers import CLASSES, caffe_onnx, noise, plain_forward, runtime_forward
+
+BOUNDS = {"forward-fp32": 0.7, "forward-fp32-onnxruntime": 1.1, "forward-fast": 0.4, "forward-batch16": 0.3}
+BATCH = 16
+
+
+def forward(engine: InceptionV1, photos: int = 1) -> Callable[[], object]:
+    """A forward pass that keeps all block outputs."""
+    given = noise(photos).contiguous(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def answer() -> object:
+        return engine.trace(given)
+
+    return answer
+
+
+def rows(rounds: int = 15) -> list[Row]:
+    peer = plain_forward()
+    exact, fast, many = [], [], []
+    for variant in VARIANTS:
+        torch.manual_seed(0)
+        model = InceptionV1(variant=variant, classes=CLASSES).eval()
+        full = engine_of(model)
+        half = fast_engine_of(model, full)
+        exact.append(_row("forward-fp32", forward(full), peer, rounds))
+        fast.append(_row("forward-fast", forward(half), peer, rounds))
+        many.append(_row("forward-batch16", forward(half, BATCH), peer, rounds, BATCH))
+    return [_worst(exact), against_onnxruntime(rounds), _worst(fast), _worst(many)]
+
+
+def against_onnxruntime(rounds: int) -> Row:
+    """Both with the weights of one ONNX file."""
+    with TemporaryDirectory() as folder:
+        file = caffe_onnx(Path(folder) / "googlenet.onnx")
+        model = InceptionV1(variant="googlenet", classes=CLASSES).eval()
+        weights = convert.renamed(convert.read_onnx(file), convert.caffe_names(), source=file.name)
+        convert.fill(model, weights, source=file.name)
+        name = "forward-fp32-onnxruntime"
+        return compared(name, forward(engine_of(model)), runtime_forward(file), bound=BOUNDS[name], rounds=rounds)
+
+
+def _row(name: str, ours: Callable[[], object], peer: Callable[[], object], rounds: int, photos: int = 1) -> Row:
+    return compared(name, ours, peer, bound=BOUNDS[name], rounds=rounds, times=photos)
+
+
+def _worst(rows: list[Row]) -> Row:
+    return max(rows, key=lambda row: row.ratio)
+
+
+if __name__ == "__main__":
+    print(machine())
+    for row in rows():
+        print(row)

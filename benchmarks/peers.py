@@ -1,0 +1,155 @@
+"""What people would use instead of ours: torchvision's network, onnxruntime, and hooks with matplotlib."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from inception.model import BLOCKS, BRANCHES
+
+SIDE, CLASSES = 224, 1000
+
+
+def noise(photos: int = 1) -> torch.Tensor:
+    """What photos are to a network that has not learned anything: (photos, 3, 224, 224)."""
+    return torch.randn(photos, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+
+
+def torchvisions() -> torch.nn.Module:
+    """torchvision's googlenet, in evaluation, with random weights."""
+    from torchvision.models import googlenet
+
+    return googlenet(weights=None, aux_logits=False, init_weights=False, num_classes=CLASSES).eval()
+
+
+def plain_forward() -> Callable[[], object]:
+    """One photo through torchvision's googlenet, eagerly, in float32: the unit of most rows."""
+    model, photo = torchvisions(), noise()
+
+    @torch.inference_mode()
+    def answer() -> object:
+        return model(photo)
+
+    return answer
+
+
+def runtime_forward(path: Path) -> Callable[[], object]:
+    """One photo through an ONNX file with onnxruntime's own choices; only the logits are asked for."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # Else its threads spin on for a while, and whoever is measured next has a core less.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    given = {session.get_inputs()[0].name: noise().numpy()}
+    logits = session.get_outputs()[-1].name
+    return lambda: session.run([logits], given)
+
+
+def hooks_and_matplotlib() -> Callable[[], list[bytes]]:
+    """The usual way to see what a block computed: hooks, and a grid of axes for each branch of 4a, as PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    model, photo = torchvisions(), noise()
+    kept: dict[str, torch.Tensor] = {}
+    for number, branch in enumerate(BRANCHES, start=1):
+        module = model.inception4a.get_submodule(f"branch{number}")
+        module.register_forward_hook(lambda _, __, output, branch=branch: kept.update({branch: output}))
+
+    @torch.inference_mode()
+    def answer() -> list[bytes]:
+        model(photo)
+        sheets = []
+        for maps in kept.values():
+            channels = maps[0].numpy()
+            figure, axes = pyplot.subplots(-(-len(channels) // 12), 12, squeeze=False, figsize=(12, len(channels) / 12))
+            for axis in axes.flat:
+                axis.axis("off")
+            for axis, channel in zip(axes.flat, channels, strict=False):
+                axis.imshow(channel)
+            file = io.BytesIO()
+            figure.savefig(file, format="png")
+            pyplot.close(figure)
+            sheets.append(file.getvalue())
+        return sheets
+
+    return answer
+
+
+def caffe_onnx(path: Path, *, seed: int = 0, with_shape_constant: bool = True) -> Path:
+    """A GoogLeNet with random weights, written as the ONNX model zoo names it, by code that knows nothing of ours."""
+    rng = np.random.default_rng(seed)
+    nodes: list[onnx.NodeProto] = []
+    tensors: list[onnx.TensorProto] = []
+
+    def tensor(name: str, values: np.ndarray) -> str:
+        tensors.append(numpy_helper.from_array(values.astype(np.float32), name))
+        return name
+
+    def conv(x: str, name: str, cin: int, cout: int, kernel: int, stride: int = 1) -> str:
+        scale = (2 / (cin * kernel * kernel)) ** 0.5
+        weight = tensor(f"{name}_w_0", rng.standard_normal((cout, cin, kernel, kernel)) * scale)
+        bias = tensor(f"{name}_b_0", rng.uniform(-0.1, 0.1, cout))
+        pads = [kernel // 2] * 4
+        nodes.append(
+            helper.make_node(
+                "Conv", [x, weight, bias], [f"{name}_1"], kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=pads
+            )
+        )
+        nodes.append(helper.make_node("Relu", [f"{name}_1"], [f"{name}_2"]))
+        return f"{name}_2"
+
+    def pool(x: str, name: str, stride: int, pads: list[int]) -> str:
+        nodes.append(helper.make_node("MaxPool", [x], [name], kernel_shape=[3, 3], strides=[stride] * 2, pads=pads))
+        return name
+
+    def norm(x: str, name: str) -> str:
+        nodes.append(helper.make_node("LRN", [x], [name], size=5, alpha=1e-4, beta=0.75, bias=1.0))
+        return name
+
+    shrink = [0, 0, 1, 1]  # what ceil mode comes to on the even sizes of a 224 pixel photo
+    x = conv("data_0", "conv1/7x7_s2", 3, 64, 7, 2)
+    x = norm(pool(x, "pool1", 2, shrink), "norm1")
+    x = conv(x, "conv2/3x3_reduce", 64, 64, 1)
+    x = norm(conv(x, "conv2/3x3", 64, 192, 3), "norm2")
+    x = pool(x, "pool2", 2, shrink)
+    outputs = []
+    for block, (cin, n1, (r3, n3), (r5, n5), proj) in BLOCKS.items():
+        if block in ("4a", "5a"):
+            x = pool(x, f"pool_before_{block}", 2, shrink)
+        at = f"inception_{block}"
+        branches = [
+            conv(x, f"{at}/1x1", cin, n1, 1),
+            conv(conv(x, f"{at}/3x3_reduce", cin, r3, 1), f"{at}/3x3", r3, n3, 3),
+            conv(conv(x, f"{at}/5x5_reduce", cin, r5, 1), f"{at}/5x5", r5, n5, 5),
+            conv(pool(x, f"{at}/pool", 1, [1] * 4), f"{at}/pool_proj", cin, proj, 1),
+        ]
+        x = f"{at}/output_1"
+        nodes.append(helper.make_node("Concat", branches, [x], axis=1))
+        outputs.append(x)
+    nodes.append(helper.make_node("GlobalAveragePool", [x], ["average"]))
+    nodes.append(helper.make_node("Flatten", ["average"], ["flat"]))
+    weight = tensor("loss3/classifier_w_0", rng.standard_normal((1000, 1024)) * (1 / 1024) ** 0.5)
+    bias = tensor("loss3/classifier_b_0", rng.uniform(-0.1, 0.1, 1000))
+    nodes.append(helper.make_node("Gemm", ["flat", weight, bias], ["loss3/classifier_1"], transB=1))
+    outputs.append("loss3/classifier_1")
+    if with_shape_constant:
+        tensors.append(numpy_helper.from_array(np.array([-1, 1024], dtype=np.int64), "OC2_DUMMY_1"))
+    graph = helper.make_graph(
+        nodes,
+        "googlenet",
+        [helper.make_tensor_value_info("data_0", TensorProto.FLOAT, ["N", 3, 224, 224])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+        tensors,
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 12)], ir_version=8), path)
+    return path

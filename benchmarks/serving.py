@@ -1,0 +1,262 @@
+"""Replicas behind Ray Serve: `python -m benchmarks.serving`, for docs/capacity.md. On Linux.
+
+First rows, each how long 64 photos take that are asked for by 32 threads, without a page:
+
+- `serving-overhead`: one replica with all cores, in units of the runner in this process, which has all cores too.
+- `serving-two`: two replicas with half of the cores each, in units of one replica with half of the cores. Whoever asks
+  needs cores too, so that on a machine of two this is more than a half.
+
+Then absolute figures, which hold for the machine that is named above them: photos per second (the median of the
+rounds), and the core-seconds that a click costs in the page's process and in the replicas. Those are times of work
+and not of waiting; another's work beside it raises them only by what it takes of the processors' caches.
+
+With `--plan` the machines that so many students need, from these figures and from what is given as options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+from inception.cores import cores
+from inception.device import choose_device
+from inception.page.runner import Here, Look, Runner
+from inception.page.studio import Studio
+from inception.serving.cluster import cluster, replicas
+from inception.serving.scale import Scale
+
+from .classroom import photos
+from .measure import Row, compared, machine
+from .start import served
+from .visitors import Visitor, visitors
+
+PHOTOS, THREADS = 64, 32
+BOUNDS = {"serving-overhead": 1.3, "serving-two": 0.75}
+BLOCKS = ("3b", "4a", "4c", "4e", "5b")
+TABS = ("network", "evidence", "cam", "cell")  # beside "votes", which is open at first
+STUDENTS = (100, 1000, 10_000)
+
+
+# ---------------------------------------------------------------- photos per second
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Photos per second of one runner, and the cores that it had."""
+
+    name: str
+    photos: float
+    cores: int
+
+    def __str__(self) -> str:
+        return f"| {self.name} | {self.photos:.0f} | {self.photos / self.cores:.0f} |"
+
+
+def asked(runner: Runner, studio: Studio, looks: Sequence[Look]) -> Callable[[], object]:
+    """All photos, by as many threads as a page sends at the same moment."""
+    pretrained = studio.pretrained(looks[0].model)
+
+    def work() -> object:
+        with ThreadPoolExecutor(THREADS) as pool:
+            return [seen.seconds for seen in pool.map(lambda look: runner.observe(pretrained, look), looks)]
+
+    return work
+
+
+def throughput(model: str, rounds: int) -> tuple[list[Row], list[Speed]]:
+    """The rows and what they were made of, all in one run."""
+    models, half = (model,), max(1, cores() // 2)
+    studio = Studio(models, choose_device("cpu"))
+    looks = [studio.look(studio.models[0], photo) for photo in itertools.islice(photos(), PHOTOS)]
+    with (
+        cluster(cores() + 3 * half),
+        replicas(models, Scale(cpus=cores())) as whole,
+        replicas(models, Scale(cpus=half)) as one,
+        replicas(models, Scale(2, 2, half)) as two,
+    ):
+        runners = {
+            "this process": (Here(), cores()),
+            "one replica, all cores": (whole, cores()),
+            "one replica, half of the cores": (one, half),
+            "two replicas, half of the cores each": (two, 2 * half),
+        }
+        seconds: dict[str, list[float]] = {name: [] for name in runners}
+
+        def timed(name: str) -> Callable[[], object]:
+            work = asked(runners[name][0], studio, looks)
+
+            def work_and_note() -> None:
+                begin = time.perf_counter()
+                work()
+                seconds[name].append(time.perf_counter() - begin)
+
+            return work_and_note
+
+        here, all_cores, alone, both = map(timed, runners)
+        rows = [
+            compared("serving-overhead", all_cores, here, bound=BOUNDS["serving-overhead"], rounds=rounds),
+            compared("serving-two", both, alone, bound=BOUNDS["serving-two"], rounds=rounds),
+        ]
+    speeds = [
+        Speed(name, PHOTOS / statistics.median(seconds[name][-rounds:]), given) for name, (_, given) in runners.items()
+    ]
+    return rows, speeds
+
+
+def rows(rounds: int = 9) -> list[Row]:
+    return throughput("tiny-imagenet", rounds)[0]
+
+
+# ---------------------------------------------------------------- what a click costs
+
+
+@dataclass(frozen=True)
+class Click:
+    """Core-seconds of one click in the page's process, in the replicas, and in what else Ray has running."""
+
+    name: str
+    page: float
+    replica: float
+    ray: float
+
+    def __str__(self) -> str:
+        return f"| {self.name} | {1000 * self.page:.0f} | {1000 * self.replica:.0f} | {1000 * self.ray:.0f} |"
+
+
+def clicks(model: str, visits: int) -> list[Click]:
+    """Of a photo (with the votes of its branches, which the page shows beside it), of another block, of another why."""
+    with served("--model", model, "--device", "cpu", "--runner", "ray", "--replicas", "2") as (address, page):
+        return asyncio.run(_clicks(address, page, visits))
+
+
+async def _clicks(address: str, page: int, visits: int) -> list[Click]:
+    camera = photos(seed=2)
+    (guest,) = await visitors(address, 1)
+    # Until somebody scrolls near them, the page makes no explanations.
+    await guest.settled({(guest.names["il-why"], "near")})
+    await _visit(guest, next(camera))
+    spent: dict[str, list[tuple[float, float, float]]] = {"photo": [], "block": [], "why": []}
+    for _ in range(visits):
+        before = core_seconds(page)
+        await guest.photo(next(camera))
+        after = core_seconds(page)
+        spent["photo"].append(_difference(before, after))
+        for block in BLOCKS:
+            await guest.change("il-block", block)
+        before, after = after, core_seconds(page)
+        spent["block"].append(_difference(before, after, len(BLOCKS)))
+        for tab in TABS:
+            await guest.open_tab(tab)
+        await guest.open_tab("votes")
+        spent["why"].append(_difference(after, core_seconds(page), len(TABS)))
+    await guest.__aexit__(None, None, None)
+    return [Click(name, *(sum(part) / visits for part in zip(*told, strict=True))) for name, told in spent.items()]
+
+
+async def _visit(guest: Visitor, photo: bytes) -> None:
+    await guest.photo(photo)
+    await guest.change("il-block", BLOCKS[0])
+    for tab in (*TABS, "votes"):
+        await guest.open_tab(tab)
+
+
+def _difference(before: Sequence[float], after: Sequence[float], times: int = 1) -> tuple[float, float, float]:
+    page, replica, ray = ((later - earlier) / times for earlier, later in zip(before, after, strict=True))
+    return page, replica, ray
+
+
+def core_seconds(page: int) -> tuple[float, float, float]:
+    """What a page's process, its replicas and the rest of its Ray have computed until now."""
+    parents, spent, names = {}, {}, {}
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            told = (path / "stat").read_text().rpartition(")")[2].split()
+            names[int(path.name)] = (path / "cmdline").read_text()
+        except OSError:
+            continue  # it ended meanwhile
+        parents[int(path.name)] = int(told[1])
+        spent[int(path.name)] = (int(told[11]) + int(told[12])) / os.sysconf("SC_CLK_TCK")
+    ours = {page}
+    while more := {process for process, parent in parents.items() if parent in ours} - ours:
+        ours |= more
+    serving = {process for process in ours if names.get(process, "").startswith("ray::ServeReplica")}
+    rest = ours - serving - {page}
+    return spent[page], sum(spent[process] for process in serving), sum(spent[process] for process in rest)
+
+
+# ---------------------------------------------------------------- the plan
+
+
+@dataclass(frozen=True)
+class Class:
+    """What is assumed of students and of machines. Clicks are for each minute of each student."""
+
+    photos: float
+    blocks: float
+    whys: float
+    busy: float  # share of its time that a core may compute, so that nobody waits long
+    price: float  # of a core for an hour
+
+    def __str__(self) -> str:
+        return (
+            f"Each student, each minute: {self.photos:g} photos, {self.blocks:g} blocks, {self.whys:g} explanations. "
+            f"Cores are busy for {self.busy:.0%} of the time; a core costs {self.price:g} an hour."
+        )
+
+
+def planned(clicks: Sequence[Click], school: Class, students: int) -> tuple[int, int, float]:
+    """Pages (a process, and about a core, each), replicas of a core each, and the price of an hour of all."""
+    each_minute = (school.photos, school.blocks, school.whys)
+    page, replica = (
+        sum(count * getattr(click, part) for count, click in zip(each_minute, clicks, strict=True)) / 60
+        for part in ("page", "replica")
+    )
+    pages, computing = (ceil(round(students * share / school.busy, 6)) for share in (page, replica))
+    return pages, computing, (pages + computing) * school.price
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", default="tiny-imagenet", help="a name or the path of a checkpoint")
+    parser.add_argument("--rounds", type=int, default=9, help="of the rows")
+    parser.add_argument("--visits", type=int, default=10, help="photos that are looked at to know what a click costs")
+    parser.add_argument("--plan", action="store_true", help="print what so many students need")
+    for name, value, what in (
+        ("--photos", 1, "of a student in a minute"),
+        ("--blocks", 2, "that a student chooses in a minute"),
+        ("--whys", 1, "explanations that a student opens in a minute, besides the one beside the photo"),
+        ("--busy", 0.6, "share of its time that a core may compute"),
+        ("--price", 0.04, "of a core for an hour"),
+    ):
+        parser.add_argument(name, type=float, default=value, help=f"{what} (default: {value:g})")
+    options = parser.parse_args()
+    print(machine())
+    told, speeds = throughput(options.model, options.rounds)
+    for row in told:
+        print(row)
+    print("\n| who computes | photos/s | photos/s and core |\n|---|---:|---:|")
+    for speed in speeds:
+        print(speed)
+    costs = clicks(options.model, options.visits)
+    print("\n| click | page, core-ms | replicas, core-ms | rest of Ray, core-ms |\n|---|---:|---:|---:|")
+    for click in costs:
+        print(click)
+    if options.plan:
+        school = Class(options.photos, options.blocks, options.whys, options.busy, options.price)
+        print(f"\n{school}\n\n| students | pages | replicas | cores | each hour |\n|---:|---:|---:|---:|---:|")
+        for students in STUDENTS:
+            pages, computing, price = planned(costs, school, students)
+            print(f"| {students:,} | {pages} | {computing} | {pages + computing} | {price:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
