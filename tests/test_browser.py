@@ -40,9 +40,11 @@ def test_a_block_chosen_while_the_network_looks_is_the_one_that_is_shown(visit: 
     visit.upload(HOPPER)
     visit.choose("block", "4c")
     visit.panels_of("Block 4c")
-    expect(visit.page.locator("#il-votes")).to_contain_text("Votes of block 4c")
+    visit.come_near()
+    expect(visit.page.locator("#il-votes")).to_contain_text("Votes of block 4c", timeout=20_000)
     visit.page.wait_for_timeout(1500)  # for a late answer to come, if there is one
     expect(visit.page.locator(".il-block")).to_have_attribute("aria-label", "Block 4c")
+    expect(visit.page.locator("#il-map .il-here")).to_have_attribute("data-node", "4c")
 
 
 def test_view_scale_and_colours_change_the_pictures_of_the_same_photo(visit: Visit) -> None:
@@ -111,7 +113,8 @@ def test_a_chinese_browser_gets_chinese_and_a_switch_to_english(visit: Visit) ->
     visit.choose("language", "English")
     visit.panels_of("Block 3a")
     expect(visit.page.locator("#il-header")).to_contain_text("What does each branch")
-    expect(visit.page.locator("#il-votes")).to_contain_text("Votes of block 3a")
+    visit.come_near()
+    expect(visit.page.locator("#il-votes")).to_contain_text("Votes of block 3a", timeout=20_000)
     # The rest of the page is Gradio's own footer, which follows the browser.
     text = " ".join(visit.page.locator("[id^=il-]:visible").all_inner_texts())
     assert "a cell sees" in text
@@ -173,3 +176,48 @@ def test_every_picture_says_in_words_what_it_shows(visit: Visit) -> None:
     alts = [img.get_attribute("alt") for img in visit.page.locator(".il-panel > img").all()]
     assert alts[0] == "All 64 channels of the 1×1 branch of block 3a"
     assert len(set(alts)) == 4
+
+
+def test_a_block_is_chosen_in_the_drawn_network_and_by_keyboard(visit: Visit) -> None:
+    page = visit.page
+    visit.upload(HOPPER)
+    visit.panels_of("Block 3a")
+    expect(page.locator("#il-map image").first).to_be_attached()  # the photo's own maps
+    page.locator('#il-map [data-block="4d"][data-branch="5x5"]').click()
+    visit.panels_of("Block 4d")
+    expect(page.locator("#il-block input:checked")).to_have_value("4d")
+    expect(page.locator("#il-panels")).to_have_attribute("data-branch", "5x5")
+    # The other way round: the drawing follows the selector.
+    visit.choose("block", "5b")
+    visit.panels_of("Block 5b")
+    expect(page.locator("#il-map .il-here")).to_have_attribute("data-node", "5b")
+    expect(page.locator('#il-map [aria-pressed="true"]')).to_have_attribute("data-block", "5b")
+    button = page.get_by_role("button", name=re.compile("^Block 3b"))
+    button.focus()
+    page.keyboard.press("Enter")
+    visit.panels_of("Block 3b")
+    page.keyboard.press("Tab")  # to its first branch
+    assert page.evaluate("document.activeElement.dataset.branch") == "1x1"
+    page.keyboard.press("Space")
+    expect(page.locator("#il-panels")).to_have_attribute("data-branch", "1x1")
+
+
+def test_a_click_on_a_channel_enlarges_it_with_its_numbers(visit: Visit) -> None:
+    visit.upload(HOPPER)
+    visit.panels_of("Block 3a")
+    visit.choose("block", "4c")
+    visit.panels_of("Block 4c")
+    picture = visit.page.locator('.il-panel[data-branch="5x5"] > img')
+    box = picture.bounding_box()
+    assert box is not None
+    # 64 channels in six rows of twelve: the third tile of the second row.
+    picture.click(position={"x": box["width"] * 2.5 / 12, "y": box["height"] * 1.5 / 6})
+    lens = visit.page.locator(".il-lens")
+    expect(lens).to_contain_text("Channel 14 of the 5×5 branch, block 4c")
+    expect(lens).to_contain_text("number 398 of the block's 512 channels")
+    expect(lens).to_be_in_viewport()
+    lens.get_by_role("link").click()
+    expect(visit.page.locator("#il-cell-channel input")).to_have_value("14")
+    expect(visit.page.locator("#il-cell")).to_contain_text("5×5", timeout=15_000)
+    visit.choose("block", "4d")
+    expect(lens).to_have_count(0)

@@ -19,11 +19,12 @@ BISON = EXAMPLES / "bison.jpg"
 
 @pytest.fixture
 def bison(visit: Visit) -> Visit:
-    """A visitor who has uploaded a photo and chosen block 4c."""
+    """A visitor who has uploaded a photo, chosen block 4c, and scrolled down to the explanations."""
     visit.upload(BISON)
     visit.panels_of("Block 3a")
     visit.choose("block", "4c")
     visit.panels_of("Block 4c")
+    visit.come_near()
     return visit
 
 
@@ -35,6 +36,15 @@ def click_cell(picture: Locator, across: float, down: float) -> None:
     box = picture.bounding_box()
     assert box is not None
     picture.click(position={"x": box["width"] * across, "y": box["height"] * down})
+
+
+def test_nothing_is_explained_before_somebody_comes_near(visit: Visit) -> None:
+    visit.upload(BISON)
+    visit.panels_of("Block 3a")
+    expect(visit.page.locator("#il-switched")).to_contain_text("block 3a")  # told in the same answer
+    expect(visit.page.locator("#il-votes")).to_have_text("")
+    visit.come_near()
+    expect(visit.page.locator("#il-votes")).to_contain_text("block 3a", timeout=15_000)
 
 
 def test_votes_of_the_chosen_block_add_up_on_the_page(bison: Visit) -> None:
@@ -145,6 +155,7 @@ def test_another_photo_closes_nothing_and_explains_itself(bison: Visit) -> None:
 def test_explanations_are_chinese_too_and_fit_a_phone(visit: Visit) -> None:
     visit.upload(BISON)
     visit.panels_of("模块 3a")
+    visit.come_near()
     expect(visit.page.locator("#il-votes")).to_contain_text("分支", timeout=15_000)
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
     # Latin letters stay in names of classes, branches, people and units only: no whole English sentence.

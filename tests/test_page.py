@@ -20,7 +20,8 @@ from PIL import Image
 from inception import load, observe, open_photo, weights
 from inception.anatomy import network_facts
 from inception.device import Device, choose_device
-from inception.errors import DeviceError
+from inception.engine import HALF, engine_of
+from inception.errors import ChoiceError, DeviceError
 from inception.explain.convolution import by_hand
 from inception.explain.evidence import evidence, grad_cam
 from inception.explain.votes import glance, switched, votes
@@ -31,6 +32,7 @@ from inception.page.handlers import Handlers, top_classes
 from inception.page.memo import Memo
 from inception.page.panels import about_html, block_html, short
 from inception.page.studio import Studio
+from inception.page.together import MOST
 from inception.pictures import Picture, draw
 
 ESPRESSO = str(EXAMPLES / "espresso.jpg")
@@ -278,3 +280,28 @@ def test_the_page_mounts_in_another_app(handlers: Handlers) -> None:
 
 def mountable(options: Callable[[], dict]) -> dict:
     return {name: value for name, value in options().items() if name in ("css_paths", "theme", "footer_links")}
+
+
+def test_a_fast_answer_is_explained_exactly() -> None:
+    quick = Studio(("tiny-imagenet",), choose_device("cpu"), precision="fast")
+    pretrained = quick.pretrained("tiny-imagenet")
+    exact = observe(pretrained, open_photo(ESPRESSO))
+    # Whether or not this machine is faster with it: the page is to answer in bfloat16 here.
+    pretrained.__dict__["fast_engine"] = engine_of(pretrained.model, HALF)
+    look = quick.look("tiny-imagenet", ESPRESSO)
+    error = np.abs(quick.observation(look).logits - exact.logits).max()
+    assert 1e-4 < error < 0.3
+    told = quick.explained(look, votes, "4c", None)
+    assert told == votes(pretrained, exact, "4c", None)
+    with pytest.raises(ChoiceError, match="exact, fast"):
+        observe(pretrained, open_photo(ESPRESSO), "double")
+
+
+def test_every_kind_of_question_has_places_of_its_own() -> None:
+    page = build(Studio(("tiny-imagenet",), choose_device("cpu")))
+    places = {fn.name: (fn.concurrency_id, fn.concurrency_limit) for fn in page.fns.values()}
+    assert places["on_photo"][1] == MOST, "a whole batch can be under way"
+    kinds = ["on_photo", "on_picture", "_refresh"]
+    assert len({places[name][0] for name in kinds}) == 3
+    waiting = sum(limit if isinstance(limit, int) else MOST // 2 for _, limit in map(places.get, kinds))
+    assert waiting < page.max_threads, "who asks for something light finds a thread"

@@ -18,7 +18,7 @@ from inception.page.runner import Look
 from inception.page.studio import Studio
 from inception.page.why import Cell, Question, Why
 from inception.pictures import Picture
-from inception.render import mosaic_cell
+from inception.render import SMALL_TILE, mosaic_cell
 from inception.weights import Description, save
 
 
@@ -96,7 +96,7 @@ def test_a_click_finds_the_cell_in_every_view(why: Why, look: Look) -> None:
     _, height, width = maps.shape
     across, down = 0.3, 0.8
     channels = why.picked(look, Picture("4c", "channels"), "3x3", across, down)
-    assert channels == Cell("3x3", *(mosaic_cell(maps.shape, across, down) or ()))
+    assert channels == Cell("3x3", *(mosaic_cell(maps.shape, across, down, tile=SMALL_TILE) or ()))
     for view in ("mean", "photo"):
         cell = why.picked(look, Picture("4c", view), "3x3", across, down)
         assert cell is not None
@@ -146,6 +146,6 @@ def test_weights_without_means_say_that_off_can_only_be_zero(tmp_path: Path) -> 
     look = why.studio.look("bare.safetensors", str(EXAMPLES / "bison.jpg"))
     for told in (
         why.tab("votes", look, Question(Picture("4c"), off="mean"), "en"),
-        why.switched(look, Question(Picture("4c"), off="mean"), "en"),
+        why.switched(look, Question(Picture("4c"), off="mean", branches_off=("1x1",)), "en"),
     ):
         assert "please choose zero" in told

@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from playwright.sync_api import BrowserContext, Page, Route, expect
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-    "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
-)
 
 
 class Visit:
@@ -50,3 +37,7 @@ class Visit:
 
     def panels_of(self, title: str) -> None:
         expect(self.page.locator(f'.il-block[aria-label="{title}"] .il-panel img')).to_have_count(4, timeout=30_000)
+
+    def come_near(self) -> None:
+        """Scroll down to the explanations."""
+        self.page.locator("#il-tabs").scroll_into_view_if_needed()

@@ -112,7 +112,7 @@ def _explanations(
             return {"model": model, **told(look(photo, model))}
 
     def of(seen: Look) -> tuple[Pretrained, Observation]:
-        return studio.pretrained(seen.model), studio.observation(seen)
+        return studio.pretrained(seen.model), studio.observation(seen.exact)
 
     def branch_votes(photo: str, model: str, block: str, class_name: str, off: str) -> dict[str, Any]:
         """What each branch of a block is worth for a class: exact Shapley values, and all sixteen logits."""

@@ -12,11 +12,17 @@ from ..model import BLOCKS
 from ..pictures import VIEWS, Picture
 from ..render import COLOURS, SCALES
 from .api import add_endpoints
+from .compare_section import CompareSection
 from .handlers import Handlers, alert
+from .keep_section import KeepSection
+from .lesson_section import LessonSection
+from .live_section import LiveSection
+from .network_map import FOLLOW, PICKED
+from .network_map import PICK as PICK_BLOCK
 from .panels import header_html, message_html
 from .photo_input import PhotoInput
 from .studio import Studio
-from .text import LANGUAGES, language_of, say
+from .text import LANGUAGES, say
 from .why_section import PICK, Around, WhySection
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -31,7 +37,15 @@ SYSTEM_FONTS = (
     "sans-serif",
 )
 UPLOAD_CHECK_SECONDS, UPLOAD_KEEP_SECONDS = 600, 3600
-CONCURRENCY, QUEUE_LENGTH = 4, 64
+WAITING = 16  # for each question that is under way
+
+# Gradio's example pictures are buttons without a name. They are drawn again in another language.
+NAME_EXAMPLES = """() => setTimeout(() => {
+  for (const button of document.querySelectorAll('#il-examples button.gallery-item')) {
+    const file = decodeURIComponent(button.querySelector('img')?.src.split('/').pop() ?? '');
+    button.setAttribute('aria-label', file.split('.')[0].replaceAll('_', ' '));
+  }
+}, 300)"""
 
 
 def build(studio: Studio) -> gr.Blocks:
@@ -49,6 +63,7 @@ def build(studio: Studio) -> gr.Blocks:
             header = gr.HTML(elem_id="il-header", scale=4, **words["header"])
             language = gr.Radio(value="en", elem_id="il-language", scale=1, min_width=200, **words["language"])
         notice = gr.HTML(elem_id="il-notice", **words["notice"])
+        lesson = LessonSection(studio)
         with gr.Row():
             with gr.Column():
                 photo = PhotoInput(
@@ -77,6 +92,7 @@ def build(studio: Studio) -> gr.Blocks:
                 alarm = gr.HTML(elem_id="il-alarm")
                 answer = gr.Label(elem_id="il-answer", **words["answer"])
                 seen = gr.HTML(elem_id="il-seen")
+        network = gr.HTML(handlers.network(None, studio.models[0], "3a", "en"), js_on_load=PICK_BLOCK, elem_id="il-map")
         block = gr.Radio(list(BLOCKS), value="3a", elem_id="il-block", **words["block"])
         with gr.Row():
             view = gr.Radio(value=VIEWS[0], elem_id="il-view", min_width=300, scale=5, **words["view"])
@@ -86,6 +102,9 @@ def build(studio: Studio) -> gr.Blocks:
             )
         panels = gr.HTML(message_html(say("en", "waiting")), js_on_load=PICK, elem_id="il-panels")
         why = WhySection(studio, Around(look, subject, model, block, view, scale, colours, panels, language))
+        keep = KeepSection(studio, why, photo, example_photos())
+        compare = CompareSection(studio)
+        live = LiveSection(studio, model, block, language)
         with gr.Accordion(open=False, elem_id="il-about", **words["about"]) as about:
             provenance = gr.HTML(handlers.about(studio.models[0], "en"))
 
@@ -118,6 +137,7 @@ def build(studio: Studio) -> gr.Blocks:
             changes: dict[Any, Any] = {look: shown.look, answer: shown.answer, seen: shown.seen, panels: shown.block}
             changes[subject] = "" if shown.look is None else f"{shown.look.model} {shown.look.digest}"
             changes[drawn] = (changes[subject], picture_of(data), data[language])
+            changes[network] = handlers.network(shown.look, data[model], data[block], data[language])
             if data[photo] is None:
                 # The photo may have been taken away because it was refused: what was said of it stays.
                 return changes
@@ -140,31 +160,49 @@ def build(studio: Studio) -> gr.Blocks:
             wanted = (data[subject], picture_of(data), data[language])
             if data[drawn] == wanted:
                 return {drawn: gr.skip()}
-            return {
+            before = data[drawn]
+            changes: dict[Any, Any] = {
                 drawn: wanted,
                 panels: handlers.block(data[look], picture_of(data), data[language]),
                 seen: handlers.seen(data[look], data[language]),
             }
+            if before is not None and before[2] != data[language]:
+                changes[answer] = handlers.top(data[look], data[top_k], data[language])
+            return changes
 
         def on_top_k(data: dict[Any, Any]) -> dict[str, float] | None:
-            return handlers.top(data[look], data[top_k])
+            return handlers.top(data[look], data[top_k], data[language])
 
         def on_language(data: dict[Any, Any]) -> dict[Any, Any]:
             chosen = data[language]
             return {
                 **{worded[name]: gr.update(**words) for name, words in wording(studio, chosen).items()},
                 **why.in_language(data),
+                **lesson.in_language(chosen),
+                **keep.in_language(chosen),
+                **live.in_language(chosen),
+                **compare.in_language(chosen),
                 provenance: handlers.about(data[model], chosen),
+                network: handlers.network(data[look], data[model], data[block], chosen),
                 alarm: "",
             }
 
-        def on_load(request: gr.Request) -> str:
-            return language_of(request.headers.get("accept-language", ""))
+        def on_load(request: gr.Request) -> dict[Any, Any]:
+            changes = keep.restore(request)
+            if (named := changes.get(model)) is not None:
+                changes |= {working: named, provenance: handlers.about(named, changes[language])}
+                changes[network] = handlers.network(None, named, changes.get(block, "3a"), changes[language])
+            return changes
 
         private: dict[str, Any] = {"api_visibility": "private", "trigger_mode": "always_last"}
         everything = {look, photo, model, top_k, language, *picture}
-        results = [look, subject, drawn, answer, seen, panels, alarm]
-        photo.change(on_photo, everything, [*results, photo], show_progress="minimal", **private)
+        # Answered by one request of its own; what waits in the queue takes two, and twice the server's time.
+        light = {**private, "queue": False, "show_progress": "hidden"}
+        results = [look, subject, drawn, answer, seen, network, panels, alarm]
+        at_once = studio.runner.at_once
+        photo.change(
+            on_photo, everything, [*results, photo], show_progress="minimal", concurrency_limit=at_once, **private
+        )
         # `input` and not `change`: going back to the network before is no choice of the visitor's.
         model.input(
             on_model,
@@ -176,23 +214,41 @@ def build(studio: Studio) -> gr.Blocks:
         gr.on(
             [choice.change for choice in (subject, language, block, view, scale, colours)],
             on_picture,
-            {look, subject, drawn, language, *picture},
-            [drawn, panels, seen],
-            show_progress="hidden",
-            **private,
+            {look, subject, drawn, language, top_k, *picture},
+            [drawn, panels, seen, answer],
+            **light,
         )
-        top_k.change(on_top_k, {look, top_k}, answer, show_progress="hidden", **private)
+        # The drawing and the selector below it follow each other within the browser.
+        network.pick(None, None, block, js=PICKED, **light)
+        # Also after a photo's answer, which may have been asked for with the block before.
+        gr.on([block.change, panels.change], None, block, None, js=FOLLOW, **light)
+        top_k.change(on_top_k, {look, top_k, language}, answer, **light)
         language.change(
             on_language,
             why.asked,
-            [*worded.values(), provenance, alarm, *why.worded],
-            show_progress="hidden",
-            **private,
+            [
+                *worded.values(),
+                provenance,
+                network,
+                alarm,
+                *why.worded,
+                *lesson.worded,
+                *keep.worded,
+                *live.worded,
+                *compare.worded,
+            ],
+            **light,
         )
         why.connect()
-        page.load(on_load, None, language, show_progress="hidden", api_visibility="private")
+        keep.connect(page)
+        live.connect()
+        compare.connect(look, subject, photo, block, language)
+        lesson.connect(page, why.around, photo, why)
+        gr.on([page.load, language.change], None, None, None, js=NAME_EXAMPLES, **light)
+        page.load(on_load, None, [*keep.restored, working, provenance, network], **light)
         add_endpoints(studio, photo, model, top_k, block, view, scale, colours)
-    return page.queue(default_concurrency_limit=CONCURRENCY, max_size=QUEUE_LENGTH)
+    # Each event has its own places: who asks for another block never waits behind those who ask why.
+    return page.queue(default_concurrency_limit=max(1, at_once // 2), max_size=WAITING * at_once)
 
 
 def wording(studio: Studio, language: str) -> dict[str, dict[str, Any]]:
@@ -240,6 +296,11 @@ def launch_options() -> dict[str, Any]:
         body_text_color_subdued_dark="*neutral_300",
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_300",
+        # And its blue too bright for white words on it.
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_hover_dark="*primary_800",
     )
     return {
         "css_paths": STYLES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from base64 import b64decode
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
@@ -13,8 +13,12 @@ from ..model import BLOCKS
 from ..observation import Observation
 from ..photo import Source, is_unknown_to_browsers, open_photo
 from ..pictures import Picture, draw
+from ..render import SMALL_TILE
 from ..weights import NAMES
-from .panels import about_html, block_html, message_html, seen_html
+from .channel_panel import ribbon_html
+from .class_names import class_names
+from .network_map import network_html
+from .panels import about_html, block_html, branch_name, message_html, seen_html
 from .runner import Look
 from .studio import Studio
 from .text import say, say_error
@@ -50,7 +54,7 @@ class Handlers:
             observation = self.studio.observation(look)
             return Shown(
                 look,
-                top_classes(observation, top_k),
+                self._top(look, observation, top_k, language),
                 seen_html(observation, self.studio.pretrained(model), self.studio.device.name, language),
                 self.block(look, picture, language),
             )
@@ -70,13 +74,31 @@ class Handlers:
         """Another block, view, scale or colour map: no new photo, and no forward pass if it was lately seen."""
         if look is None:
             return message_html(say(language, "waiting"))
-        panels = draw(self.studio.observation(look), picture)
+        observation = self.studio.observation(look)
+        panels = draw(observation, picture, SMALL_TILE)
         facts = self.studio.facts(look.model)[picture.block]
-        return block_html(panels, facts, BLOCKS[picture.block].in_channels, picture, language)
+        given = BLOCKS[picture.block].in_channels
+        names = {fact.branch: branch_name(fact, language) for fact in facts}
+        handed_on = ribbon_html(observation, self.studio.reading(look.model, picture.block), names, language)
+        return block_html(panels, facts, given, picture, language) + handed_on
 
-    def top(self, look: Look | None, top_k: int) -> dict[str, float] | None:
-        """More or fewer classes of the same answer."""
-        return None if look is None else top_classes(self.studio.observation(look), top_k)
+    def network(self, look: Look | None, model: str, block: str, language: str) -> str:
+        """The drawn network, with a photo's maps where there is one."""
+        try:
+            observation = None if look is None else self.studio.observation(look)
+            name = model if look is None else look.model
+            classes = class_names(self.studio.pretrained(name), language, short=True)
+            return network_html(self.studio.facts(name), observation, block, classes, language)
+        except Exception as error:
+            return alert(error, language)
+
+    def top(self, look: Look | None, top_k: int, language: str) -> dict[str, float] | None:
+        """More or fewer classes of the same answer, or the same in another language."""
+        return None if look is None else self._top(look, self.studio.observation(look), top_k, language)
+
+    def _top(self, look: Look, observation: Observation, top_k: int, language: str) -> dict[str, float]:
+        names = class_names(self.studio.pretrained(look.model), language)
+        return top_classes(replace(observation, labels=names), top_k)
 
     def seen(self, look: Look | None, language: str) -> str:
         """The square that the network saw, said in another language."""

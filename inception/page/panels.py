@@ -13,6 +13,8 @@ from ..anatomy import BranchFacts, parameter_count
 from ..observation import BranchStatistics, Observation
 from ..pictures import Panel, Picture
 from ..weights import Pretrained
+from .class_names import class_names, sort_key
+from .doubt_panel import doubt_html, limits
 from .text import say
 
 
@@ -43,10 +45,7 @@ def _article(panel: Panel, fact: BranchFacts, picture: Picture, language: str) -
     name = branch_name(fact, language)
     alt = say(language, f"alt_{picture.view}", channels=fact.channels, branch=name, block=fact.block)
     own_scale = "" if panel.bounds is None or picture.scale == "shared" else bar_html(panel.bounds, picture.colours)
-    if picture.view == "channels":
-        numbers = _numbers(panel.numbers, language)
-    else:
-        numbers = say(language, "numbers_mean", lowest=short(panel.shown_low), highest=short(panel.shown_high))
+    numbers = numbers_of(panel, picture, language)
     size = fact.receptive_field.size
     sees = say(language, "sees_all" if fact.wider_than_photo else "sees", size=size)
     cost = say(
@@ -83,7 +82,11 @@ def _window(fact: BranchFacts, language: str) -> str:
     return say(language, "window_reduced", reduced=fact.reduced_to, kernel=fact.kernel)
 
 
-def _numbers(numbers: BranchStatistics, language: str) -> str:
+def numbers_of(panel: Panel, picture: Picture, language: str) -> str:
+    """The numbers that belong to a panel's picture."""
+    if picture.view != "channels":
+        return say(language, "numbers_mean", lowest=short(panel.shown_low), highest=short(panel.shown_high))
+    numbers: BranchStatistics = panel.numbers
     return say(
         language,
         "numbers_signed" if numbers.lowest < 0 else "numbers",
@@ -97,16 +100,23 @@ def _numbers(numbers: BranchStatistics, language: str) -> str:
 
 def _legend(panels: Mapping[str, Panel], picture: Picture, language: str) -> str:
     any_panel = next(iter(panels.values()))
+    bar = ""
+    if picture.scale == "shared" and any_panel.bounds is not None:
+        bar = bar_html(any_panel.bounds, picture.colours)
+    words = " · ".join(legend_of(panels, picture, language))
+    return f'<div class="il-legend">{bar}<p>{escape(words)}</p></div>'
+
+
+def legend_of(panels: Mapping[str, Panel], picture: Picture, language: str) -> list[str]:
+    """How the colours of a block's panels are to be read."""
+    any_panel = next(iter(panels.values()))
     scale = "branch" if picture.scale == "channel" and any_panel.bounds is not None else picture.scale
     words = [say(language, f"legend_{scale}")]
-    bar = ""
-    if scale == "shared" and any_panel.bounds is not None:
-        bar = bar_html(any_panel.bounds, picture.colours)
     if any(panel.signed for panel in panels.values()):
         words.append(say(language, "legend_signed"))
     if picture.view == "channels" and any(panel.numbers.silent for panel in panels.values()):
         words.append(say(language, "legend_silent"))
-    return f'<div class="il-legend">{bar}<p>{escape(" · ".join(words))}</p></div>'
+    return words
 
 
 def bar_html(bounds: render.Limits, colours: str) -> str:
@@ -128,7 +138,8 @@ def seen_html(observation: Observation, pretrained: Pretrained, device: str, lan
     if pretrained.temperature != 1:
         facts.append(say(language, "calibrated", temperature=pretrained.temperature))
     return (
-        f'<figure class="il-seen"><img src="{data_url(observation.seen)}" alt="{escape(say(language, "seen_alt"))}">'
+        doubt_html(observation, language)
+        + f'<figure class="il-seen"><img src="{data_url(observation.seen)}" alt="{escape(say(language, "seen_alt"))}">'
         f"<figcaption><strong>{escape(say(language, 'seen'))}</strong><br>"
         f"{escape(say(language, key, size=how.size, crop=how.crop))}<br>{escape(' · '.join(facts))}"
         "</figcaption></figure>"
@@ -139,15 +150,17 @@ def about_html(pretrained: Pretrained, language: str) -> str:
     """Where the network comes from and how good it is."""
     told = pretrained.provenance
     rows = [
+        ("about_name", pretrained.name),
         ("about_source", told.source),
         ("about_training", told.training_data),
         ("about_accuracy", told.accuracy),
+        ("about_limits", limits(pretrained, language)),
         ("about_parameters", f"{parameter_count(pretrained.model):,}"),
         ("about_licence", told.licence),
         ("about_notice", told.notice),
     ]
     items = "".join(f"<dt>{escape(say(language, key))}</dt><dd>{escape(value)}</dd>" for key, value in rows if value)
-    names = escape(", ".join(sorted(pretrained.labels, key=str.lower)))
+    names = escape(", ".join(sorted(class_names(pretrained, language), key=sort_key)))
     classes = f"<details><summary>{len(pretrained.labels):,}</summary>{names}</details>"
     return f'<dl class="il-about">{items}<dt>{escape(say(language, "about_classes"))}</dt><dd>{classes}</dd></dl>'
 

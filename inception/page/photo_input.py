@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import gradio as gr
 from gradio.data_classes import ImageData
 
@@ -16,3 +19,12 @@ class PhotoInput(gr.Image):
         if payload is None:
             return None
         return payload.url if payload.url and payload.url.startswith("data:") else payload.path
+
+    def api_info(self) -> dict[str, Any]:
+        """As `gr.Image`. Gradio makes a component anew at each answer that leaves it as it is, and asks for this."""
+        return dict(_schema())
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return gr.Image(render=False).api_info()

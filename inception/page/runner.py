@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Lock
 from typing import Any, Protocol, TypeVar
 
 from PIL import Image
 
+from ..memory import give_back
 from ..observation import Observation, observe_together
-from ..weights import Pretrained
-from .together import Together
+from ..weights import PRECISIONS, Pretrained
+from .together import MOST, Together
 from .turns import HEAVY, LIGHT, Turns
 
 Result = TypeVar("Result")
+TIDY_EVERY = 64  # photos; they come and go between what stays, and after a few thousand half a gigabyte lies fallow
 
 
 @dataclass(frozen=True)
 class Look:
-    """What a visitor is looking at: all that is needed to have the observation again."""
+    """What a visitor is looking at: all that is needed to have the observation again.
+
+    `precision` is as `observe` takes it.
+    """
 
     model: str
     seen: Image.Image = field(repr=False)
     digest: str
+    precision: str = PRECISIONS[0]
+
+    @property
+    def exact(self) -> Look:
+        """The same, seen with all digits, as explanations need it to add up."""
+        return replace(self, precision=PRECISIONS[0])
 
 
 class Runner(Protocol):
-    """Both may be called from many threads at once, and block until the result is there."""
+    """Both methods may be called from many threads at once, and block until the result is there.
+
+    `at_once` says how many questions of one kind are worth having under way.
+    """
+
+    at_once: int
 
     def observe(self, pretrained: Pretrained, look: Look) -> Observation:
         """One forward pass."""
@@ -44,22 +61,34 @@ class Runner(Protocol):
 class Here:
     """In this process. Those who wait for a forward pass share one; explanations wait behind it."""
 
+    at_once = MOST
+
     def __init__(self) -> None:
         self._turns = Turns()
-        self._together: dict[str, Together[Look, Observation]] = {}
+        # Every thread that computes has helpers and working memory of its own for as long as it lives.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="network")
+        self._together: dict[tuple[str, str], Together[Look, Observation]] = {}
         self._lock = Lock()
+        self._photos = 0  # since memory was tidied
 
     def observe(self, pretrained: Pretrained, look: Look) -> Observation:
         with self._lock:
-            together = self._together.setdefault(look.model, Together(partial(self._observe, pretrained)))
+            together = self._together.setdefault(
+                (look.model, look.precision), Together(partial(self._observe, pretrained, look.precision))
+            )
         return together.ask(look)
 
-    def _observe(self, pretrained: Pretrained, looks: Sequence[Look]) -> list[Observation]:
+    def _observe(self, pretrained: Pretrained, precision: str, looks: Sequence[Look]) -> list[Observation]:
         with self._turns.turn(LIGHT):
-            return observe_together(pretrained, [look.seen for look in looks])
+            self._photos += len(looks)
+            if self._photos >= TIDY_EVERY:
+                self._photos = 0
+                give_back()
+            seen = [look.seen for look in looks]
+            return self._thread.submit(observe_together, pretrained, seen, precision).result()
 
     def explain(
         self, pretrained: Pretrained, look: Look, observation: Observation, function: Callable[..., Result], *told: Any
     ) -> Result:
         with self._turns.turn(HEAVY):
-            return function(pretrained, observation, *told)
+            return self._thread.submit(function, pretrained, observation, *told).result()

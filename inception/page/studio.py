@@ -12,13 +12,14 @@ from typing import Any, TypeVar, cast
 from ..anatomy import BranchFacts, network_facts
 from ..device import Device
 from ..errors import ChoiceError
+from ..explain.reading import Reading, reading
 from ..observation import Observation
 from ..photo import Source, open_photo
-from ..weights import NAMES, Pretrained, load
+from ..weights import NAMES, PRECISIONS, Pretrained, load
 from .memo import Memo
 from .runner import Here, Look, Runner
 
-CACHE_BYTES = 256 * 2**20
+CACHE_BYTES = 128 * 2**20  # 60 photos seen by the embedded network; GoogLeNet's take three times as much
 EXPLANATIONS_KEPT = 256  # the largest, effective receptive fields, take 0.2 MB each
 Result = TypeVar("Result")
 
@@ -31,15 +32,24 @@ class Studio:
             checkpoint by its file's name and never learn its folder.
         device: where the networks run.
         runner: who does the arithmetic, by default this process.
+        precision: how photos are answered, as `observe` takes it; explanations are always exact.
     """
 
-    def __init__(self, models: tuple[str, ...], device: Device, runner: Runner | None = None) -> None:
+    def __init__(
+        self,
+        models: tuple[str, ...],
+        device: Device,
+        runner: Runner | None = None,
+        precision: str = PRECISIONS[0],
+    ) -> None:
         self._wanted = {public_name(model): model for model in models}
         self.models = tuple(self._wanted)
         self.device = device
         self.runner = runner or Here()
+        self.precision = precision
         self._loaded: dict[str, Pretrained] = {}
         self._facts: dict[str, dict[str, tuple[BranchFacts, ...]]] = {}
+        self._readings: dict[tuple[str, str], Reading] = {}
         self._loading: defaultdict[str, Lock] = defaultdict(Lock)
         self._observations: Memo[Observation] = Memo(CACHE_BYTES, lambda observation: observation.nbytes)
         self._explanations: Memo[Any] = Memo(EXPLANATIONS_KEPT)
@@ -59,7 +69,8 @@ class Studio:
         with loading:
             if name not in self._loaded:
                 pretrained = load(self._wanted[name], self.device.torch_device)
-                _ = pretrained.engine  # now, and not while the first visitor waits for an answer
+                # Now, and not while the first visitor waits for an answer.
+                _ = pretrained.engine, pretrained.engine_for(self.precision)
                 self._loaded[name] = pretrained
             return self._loaded[name]
 
@@ -70,6 +81,12 @@ class Studio:
             self._facts[name] = network_facts(model)
         return self._facts[name]
 
+    def reading(self, name: str, block: str) -> Reading:
+        """Who reads a block of the network called `name`, and how strongly."""
+        if (name, block) not in self._readings:
+            self._readings[name, block] = reading(self.pretrained(name).model, block)
+        return self._readings[name, block]
+
     def look(self, name: str, photo: Source) -> Look:
         """Open a photo and cut out what the network called `name` sees of it.
 
@@ -77,24 +94,26 @@ class Studio:
             PhotoError, WeightsError: as `open_photo` and `pretrained`.
         """
         seen = self.pretrained(name).preprocessing.see(open_photo(photo))
-        return Look(name, seen, hashlib.sha256(seen.tobytes()).hexdigest())
+        return Look(name, seen, hashlib.sha256(seen.tobytes()).hexdigest(), self.precision)
 
     def observation(self, look: Look) -> Observation:
         """From memory where this picture was looked at lately, by whomever; else by a forward pass."""
         pretrained = self.pretrained(look.model)
-        return self._observations.get((look.model, look.digest), lambda: self.runner.observe(pretrained, look))
+        key = (look.model, look.digest, look.precision)
+        return self._observations.get(key, lambda: self.runner.observe(pretrained, look))
 
     def explained(self, look: Look, function: Callable[..., Result], *told: Any) -> Result:
         """`function(pretrained, observation, *told)`, from memory where the same was asked lately.
 
         `function` is one of `inception.explain`, and what it is `told` can be hashed.
         """
-        pretrained, observation = self.pretrained(look.model), self.observation(look)
+        exact = look.exact
+        pretrained, observation = self.pretrained(look.model), self.observation(exact)
         return cast(
             Result,
             self._explanations.get(
                 (look.model, look.digest, function, *told),
-                lambda: self.runner.explain(pretrained, look, observation, function, *told),
+                lambda: self.runner.explain(pretrained, exact, observation, function, *told),
             ),
         )
 

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from ..errors import UserError
-from . import text_bottleneck, text_sight, text_votes, text_why
+from . import (
+    text_bottleneck,
+    text_compare,
+    text_honest,
+    text_keep,
+    text_lesson,
+    text_live,
+    text_map,
+    text_sight,
+    text_votes,
+    text_why,
+)
 
 LANGUAGES = {"en": "English", "zh": "中文"}
 
 TEXT: dict[str, dict[str, str]] = {
     "en": {
         **text_bottleneck.TEXT["en"],
+        **text_compare.TEXT["en"],
+        **text_honest.TEXT["en"],
+        **text_keep.TEXT["en"],
+        **text_lesson.TEXT["en"],
+        **text_live.TEXT["en"],
+        **text_map.TEXT["en"],
         **text_votes.TEXT["en"],
         **text_sight.TEXT["en"],
         **text_why.TEXT["en"],
@@ -81,6 +98,12 @@ TEXT: dict[str, dict[str, str]] = {
     },
     "zh": {
         **text_bottleneck.TEXT["zh"],
+        **text_compare.TEXT["zh"],
+        **text_honest.TEXT["zh"],
+        **text_keep.TEXT["zh"],
+        **text_lesson.TEXT["zh"],
+        **text_live.TEXT["zh"],
+        **text_map.TEXT["zh"],
         **text_votes.TEXT["zh"],
         **text_sight.TEXT["zh"],
         **text_why.TEXT["zh"],
@@ -167,12 +190,14 @@ TEXT: dict[str, dict[str, str]] = {
         "error_weights_names": "{source} 不是所需的网络：{difference}。请选本程序支持的 InceptionV1 权重。",
         "error_weights_shape": "{source} 与这个网络不符：{name} 的形状是 {shape}，应为 {wanted}。请选同一变体的 InceptionV1 权重。",
         "error_weights_not_finite": "{source} 的 {name} 中含有非数值（NaN 或无穷大），请换一个权重文件。",
+        "error_weights_doubt": "{source} 无法使用（{why}）。请用 evaluate --unknown 重新测量，或删除它。",
         "error_weights_means": "{source} 中各分支的平均值与这个网络不符，请重新保存。",
         "error_weights_checksum": "从 Hugging Face 下载的 {file} 与公布的文件不一致（大小或校验和不对），已删除。请稍后再试；在此之前可以使用其他模型。",
         "error_weights_gone": "Hugging Face 上已没有 {files}。请把其中一个放进某个文件夹，并用 {variable} 指明该文件夹。",
         "error_weights_unreachable": "无法从 {where} 下载 {name} 的权重。请检查网络后再试，或把文件放进某个文件夹并用 {variable} 指明它。",
         "error_choice": "{what} 的值是 {value}，只能是：{allowed}。",
         "error_device_unknown": "没有名为 {wish} 的设备，可选 {devices}。",
+        "error_serving_lost": "负责计算的机器没有应答，请一分钟后再试。",
         "error_explain_means": "{name} 的权重里没有各分支在训练照片上的平均值，请改选置零。",
         "error_explain_channel": "没有通道 {channel}：模块 {block} 的通道编号是 0 到 {last}。",
         "error_explain_class_number": "没有编号为 {wanted} 的类别：这个网络的类别编号是 0 到 {last}。",

@@ -9,6 +9,8 @@ from typing import Generic, TypeVar
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
+# With more the networks gain nothing on a CPU, and those who came first wait longer.
+MOST = 16
 
 
 class Together(Generic[Asked, Answer]):
@@ -22,7 +24,7 @@ class Together(Generic[Asked, Answer]):
         most: how many are served by one run.
     """
 
-    def __init__(self, run: Callable[[Sequence[Asked]], Sequence[Answer]], most: int = 16) -> None:
+    def __init__(self, run: Callable[[Sequence[Asked]], Sequence[Answer]], most: int = MOST) -> None:
         self._run = run
         self._most = most
         self._waiting: list[tuple[Asked, Future[Answer]]] = []

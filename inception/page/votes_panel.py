@@ -147,24 +147,29 @@ def _subsets(votes: Votes, names: Mapping[str, str], language: str) -> str:
 
 
 def switched_html(switched: Switched, slices: Mapping[str, slice], names: Mapping[str, str], language: str) -> str:
-    """The answer with parts of a block off beside the answer before, or an invitation where nothing is off.
+    """The answer with parts of a block off beside the answer before; as `nothing_off_html` where nothing is off.
 
     `slices` says which channels of the block's output are whose, as `InceptionBlock.slices` does.
     """
-    title = say(language, "switch_title", block=switched.block)
-    begin = f'<section class="il-switch" aria-label="{escape(title)}">'
     if not switched.branches and not switched.channels:
-        return f"{begin}<p>{escape(say(language, 'switch_nothing', block=switched.block))}</p></section>"
+        return nothing_off_html(switched.block, language)
+    title = say(language, "switch_title", block=switched.block)
     off = say(language, f"votes_off_{switched.off}")
     rows = "".join(_change(change, language) for change in switched.top)
     return (
-        f'{begin}<div class="il-head"><h3>{escape(title)}</h3></div>'
+        f'<section class="il-switch" aria-label="{escape(title)}"><div class="il-head"><h3>{escape(title)}</h3></div>'
         f"<p>{escape(_joined([*_what_is_off(switched, slices, names, language), off], language))}</p>"
         f'<p class="il-switch-verdict" role="status"><strong>{escape(_new_answer(switched, language))}</strong></p>'
         f'<ol class="il-switch-bars" aria-label="{escape(say(language, "switch_list"))}">{rows}</ol>'
         f'<p class="il-switch-legend">{escape(say(language, "switch_legend"))}</p>'
         f"{_moved(switched, language)}</section>"
     )
+
+
+def nothing_off_html(block: str, language: str) -> str:
+    """An invitation to switch something off."""
+    title, invitation = (say(language, key, block=block) for key in ("switch_title", "switch_nothing"))
+    return f'<section class="il-switch" aria-label="{escape(title)}"><p>{escape(invitation)}</p></section>'
 
 
 def _what_is_off(switched: Switched, slices: Mapping[str, slice], names: Mapping[str, str], language: str) -> list[str]:

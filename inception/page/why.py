@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from ..explain.convolution import by_hand
-from ..explain.evidence import evidence, grad_cams
+from ..explain.evidence import Evidence, GradCam, evidence, grad_cams
 from ..explain.sight import cell_square, effective_field
-from ..explain.votes import glance, single_logits, subset_logits, switched, votes
+from ..explain.votes import Change, Glance, Switched, Votes, glance, single_logits, subset_logits, switched, votes
 from ..observation import Observation
 from ..pictures import Picture
-from ..render import mosaic_cell
+from ..render import SMALL_TILE, mosaic_cell
 from ..weights import Pretrained
 from .bottleneck_panel import bottleneck_html
 from .cell_panel import cell_html
+from .channel_panel import channel_html
+from .class_names import class_name
 from .evidence_panel import cams_html, evidence_html
 from .handlers import alert
 from .panels import branch_name, message_html
 from .runner import Look
 from .studio import Studio
 from .text import say
-from .votes_panel import glance_html, switched_html, votes_html
+from .votes_panel import glance_html, nothing_off_html, switched_html, votes_html
+
+OfClass = TypeVar("OfClass", Votes, Glance, Evidence, GradCam, Change)
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,8 @@ class Why:
         """The answer with branches and channels of the block off."""
         if look is None:
             return ""
+        if not question.branches_off and not question.channels_off:
+            return nothing_off_html(question.block, language)
         try:
             told = self.studio.explained(
                 look, switched, question.block, question.branches_off, question.channels_off, question.off
@@ -108,6 +115,7 @@ class Why:
         except Exception as error:
             return alert(error, language)
         slices = self.studio.pretrained(look.model).model.block(question.block).slices
+        told = self._renamed(look, told, language)
         return switched_html(told, slices, self._names(look, question, language), language)
 
     def picked(self, look: Look | None, picture: Picture, branch: str, across: float, down: float) -> Cell | None:
@@ -116,11 +124,27 @@ class Why:
             return None
         maps = self.studio.observation(look).branch(picture.block, branch)
         if picture.view == "channels":
-            found = mosaic_cell(maps.shape, across, down)
+            found = mosaic_cell(maps.shape, across, down, tile=SMALL_TILE)
             return None if found is None else Cell(branch, *found)
         height, width = maps.shape[1:]
         row, column = min(int(down * height), height - 1), min(int(across * width), width - 1)
         return Cell(branch, int(maps[:, row, column].argmax()), row, column)
+
+    def channel(self, look: Look, picture: Picture, cell: Cell, language: str) -> str:
+        """The channel of a cell, enlarged over the photo."""
+        try:
+            return channel_html(
+                self.studio.observation(look),
+                self.studio.reading(look.model, picture.block),
+                cell.branch,
+                cell.channel,
+                (cell.row, cell.column),
+                name=self._names(look, Question(picture), language)[cell.branch],
+                colours=picture.colours,
+                language=language,
+            )
+        except Exception as error:
+            return alert(error, language)
 
     def brightest(self, look: Look | None, block: str, branch: str) -> Cell | None:
         """Where a branch's activation is highest: a cell worth looking at, before any was chosen."""
@@ -134,25 +158,44 @@ class Why:
         """The number of a cell's channel in the block's whole output."""
         return int(self.studio.pretrained(look.model).model.block(block).slices[cell.branch].start) + cell.channel
 
+    def _named(self, look: Look, told: OfClass, language: str) -> OfClass:
+        """The same, with its class called by its name in the visitor's language."""
+        pretrained = self.studio.pretrained(look.model)
+        return replace(told, label=class_name(pretrained, told.index, language, short=True))
+
+    def _renamed(self, look: Look, told: Switched, language: str) -> Switched:
+        """The same for all the classes of an answer."""
+
+        def named(changes: tuple[Change, ...]) -> tuple[Change, ...]:
+            return tuple(self._named(look, change, language) for change in changes)
+
+        (first,) = named((told.first_before,))
+        return replace(
+            told, top=named(told.top), first_before=first, risen=named(told.risen), fallen=named(told.fallen)
+        )
+
     def _votes(self, look: Look, question: Question, language: str) -> str:
         logits = self.studio.explained(look, subset_logits, question.block, question.off)
         told = votes(*self._of(look), question.block, question.wanted, question.off, logits)
+        told = self._named(look, told, language)
         return votes_html(told, self._names(look, question, language), language)
 
     def _network(self, look: Look, question: Question, language: str) -> str:
         logits = self.studio.explained(look, single_logits, question.off)
         told = glance(*self._of(look), question.wanted, question.off, logits)
+        told = self._named(look, told, language)
         return glance_html(told, question.block, self._names(look, question, language), language)
 
     def _evidence(self, look: Look, question: Question, language: str) -> str:
-        told = self.studio.explained(look, evidence, question.wanted)
-        return evidence_html(told, self.studio.observation(look), self._names(look, question, language), language)
+        told = self._named(look, self.studio.explained(look, evidence, question.wanted), language)
+        return evidence_html(told, self.studio.observation(look.exact), self._names(look, question, language), language)
 
     def _cam(self, look: Look, question: Question, language: str) -> str:
-        told = self.studio.explained(look, grad_cams, question.block, question.wanted)
+        cams = self.studio.explained(look, grad_cams, question.block, question.wanted)
+        told = {branch: self._named(look, cam, language) for branch, cam in cams.items()}
         return cams_html(
             told,
-            self.studio.observation(look),
+            self.studio.observation(look.exact),
             question.block,
             self._names(look, question, language),
             language,
@@ -175,7 +218,7 @@ class Why:
         return bottleneck_html(*self._of(look), picture.block, language, scale=picture.scale, colours=picture.colours)
 
     def _of(self, look: Look) -> tuple[Pretrained, Observation]:
-        return self.studio.pretrained(look.model), self.studio.observation(look)
+        return self.studio.pretrained(look.model), self.studio.observation(look.exact)
 
     def _names(self, look: Look, question: Question, language: str) -> dict[str, str]:
         facts = self.studio.facts(look.model)[question.block]

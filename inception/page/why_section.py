@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -16,6 +15,7 @@ from ..explain.size import WORKED_EXAMPLE
 from ..model import BLOCKS, BRANCHES
 from ..pictures import Picture
 from .bottleneck_panel import calculator_html
+from .class_names import class_names, sort_key
 from .handlers import alert
 from .panels import message_html
 from .studio import Studio
@@ -31,19 +31,26 @@ CALCULATOR = {
     "cells": 784,
 }
 
-# A click into a map tells which branch it shows and where; the answer lies further down the page.
+# A click into a map tells which branch it shows and where; the enlarged channel appears below the maps.
 PICK = """
 element.addEventListener('click', event => {
   const image = event.target.closest('.il-panel > img');
   if (!image) return;
   const box = image.getBoundingClientRect();
+  const lens = document.getElementById('il-lens');
+  const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+  const before = lens.querySelector('img')?.src;
+  new MutationObserver((_, observer) => {
+    const shown = lens.querySelector('img');
+    if (!shown || shown.src === before) return;
+    observer.disconnect();
+    requestAnimationFrame(() => lens.scrollIntoView({block: 'nearest', behavior: calm ? 'auto' : 'smooth'}));
+  }).observe(lens, {childList: true, subtree: true});
   trigger('pick', {
     branch: image.parentElement.dataset.branch,
     across: (event.clientX - box.left) / box.width,
     down: (event.clientY - box.top) / box.height,
   });
-  const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
-  document.getElementById('il-why')?.scrollIntoView({behavior: calm ? 'auto' : 'smooth'});
 });
 """
 
@@ -52,6 +59,23 @@ element.addEventListener('click', event => {
   const cell = event.target.closest('button[data-block]');
   if (cell) trigger('jump', {block: cell.dataset.block});
 });
+"""
+
+# An explanation costs several forward passes: none is made for a visitor who has not come near it. Before
+# there is a photo the page is short and everything is near, so that is asked again when its pictures are there.
+NEAR = """
+const nearby = new IntersectionObserver(entries => {
+  if (!entries.at(-1).isIntersecting || !document.querySelector('#il-panels img')) return;
+  nearby.disconnect();
+  document.removeEventListener('load', again, true);
+  trigger('near', {});
+}, {rootMargin: '0px 0px 300px 0px'});
+const again = () => {
+  nearby.unobserve(element);
+  nearby.observe(element);
+};
+document.addEventListener('load', again, true);
+nearby.observe(element);
 """
 
 
@@ -78,6 +102,7 @@ class WhySection:
         self.studio = studio
         self.around = around
         words = self.wording(studio.models[0], "en")
+        self.lens = gr.HTML(elem_id="il-lens")
         with gr.Row(elem_id="il-switches", equal_height=True):
             self.switches = gr.CheckboxGroup(
                 value=list(BRANCHES), elem_id="il-switch", min_width=320, scale=4, **words["switches"]
@@ -85,7 +110,7 @@ class WhySection:
             self.off = gr.Radio(value=OFF[0], elem_id="il-off", min_width=260, scale=3, **words["off"])
             self.all_on = gr.Button(elem_id="il-all-on", size="md", min_width=120, scale=1, **words["all_on"])
         self.result = gr.HTML(elem_id="il-switched")
-        self.title = gr.HTML(elem_id="il-why", **words["title"])
+        self.title = gr.HTML(js_on_load=NEAR, elem_id="il-why", **words["title"])
         self.wanted = gr.Dropdown(value=ANSWER, filterable=True, elem_id="il-class", **words["wanted"])
         self.tabs, self.tab, self.shown = gr.Tabs(elem_id="il-tabs"), {}, {}
         with self.tabs:
@@ -99,7 +124,10 @@ class WhySection:
                     self.shown[name] = gr.HTML(js_on_load=script, elem_id=f"il-{name}")
                     if name == "bottleneck":
                         self._place_calculator(words)
-        self.open = gr.State(self.why.tabs[0])
+        # Set by the browser itself. A `gr.State` could not be, and needs the queue to be noticed.
+        self.open = gr.Textbox(self.why.tabs[0], visible="hidden", elem_id="il-open")
+        self.near = gr.Checkbox(False, visible="hidden", elem_id="il-near")  # to the explanations
+        self.picked = gr.Textbox(visible="hidden")  # which cell was clicked, told anew by each click
         self.channels_off = gr.State(())
         self.told: gr.State = gr.State({})  # for each place what it tells at present
 
@@ -156,11 +184,11 @@ class WhySection:
         }
 
     def _classes(self, model: str, language: str) -> list[tuple[str, int]]:
-        labels = self.studio.pretrained(model).labels
+        labels = class_names(self.studio.pretrained(model), language)
         uses = Counter(labels)
         # Two of ImageNet's classes may share a name: their number tells them apart.
         named = [(label if uses[label] == 1 else f"{label} ({index})", index) for index, label in enumerate(labels)]
-        return [(say(language, "why_class_top"), ANSWER), *sorted(named, key=lambda pair: pair[0].lower())]
+        return [(say(language, "why_class_top"), ANSWER), *sorted(named, key=lambda pair: sort_key(pair[0]))]
 
     def _worded(self) -> dict[str, Any]:
         """Which component each entry of `wording` belongs to."""
@@ -194,7 +222,7 @@ class WhySection:
         return {
             *(around.look, around.subject, around.model, around.block, around.view, around.scale, around.colours),
             *(around.language, self.wanted, self.off, self.switches, self.channels_off, self.open, self.rectified),
-            *(self.branch, self.channel, self.row, self.column, self.told),
+            *(self.near, self.branch, self.channel, self.row, self.column, self.told),
             *self.calc.values(),
         }
 
@@ -213,19 +241,32 @@ class WhySection:
         }
         changed = [
             *(around.subject, around.block, around.scale, around.colours, around.language),
-            *(self.wanted, self.off, self.switches, self.channels_off, self.open, self.rectified),
-            *address,
+            *(self.wanted, self.off, self.switches, self.channels_off, self.open, self.near, self.rectified),
+            self.picked,
         ]
-        shown = [self.told, self.switches, self.channels_off, *address, *self.shown.values(), self.result, self.flipped]
-        gr.on([component.change for component in changed], self._refresh, self.asked, shown, **latest)
+        # Not their changes: `_refresh` itself chooses a cell in each new block, and need not be told.
+        typed = [component.input for component in address]
+        shown = [
+            self.told,
+            self.switches,
+            self.channels_off,
+            *address,
+            *self.shown.values(),
+            self.result,
+            self.flipped,
+            self.lens,
+        ]
+        light = {**latest, "queue": False}
+        gr.on([component.change for component in changed] + typed, self._refresh, self.asked, shown, **latest)
         for name, tab in self.tab.items():
-            tab.select(partial(str, name), None, self.open, **latest)
+            tab.select(None, None, self.open, js=f"() => '{name}'", **light)
+        self.title.near(None, None, self.near, js="() => true", **light)
         self.all_on.click(all_on, None, [self.switches, self.channels_off], **latest)
         self.flip.click(self._on_flip, self.asked, [self.channels_off, self.flipped], **latest)
-        around.panels.pick(self._on_pick, self.asked, [self.tabs, self.open, *address], **latest)
-        self.shown["network"].jump(on_jump, None, around.block, **latest)
+        around.panels.pick(self._on_pick, self.asked, [self.tabs, self.open, self.picked, self.lens, *address], **light)
+        self.shown["network"].jump(on_jump, None, around.block, **light)
         for number in self.calc.values():
-            number.change(self._calculated, self.asked, self.worked, **latest)
+            number.change(self._calculated, self.asked, self.worked, **light)
 
     def in_language(self, data: dict[Any, Any]) -> dict[Any, Any]:
         """The section's words, after the visitor chose another language; `_refresh` tells the rest."""
@@ -261,14 +302,14 @@ class WhySection:
         if told.get("subject") != subject:
             # Another photo, network or block: everything is on again, and a cell that exists is chosen.
             told["subject"] = subject
-            changes.update({self.switches: list(BRANCHES), self.channels_off: ()})
+            changes.update({self.switches: list(BRANCHES), self.channels_off: (), self.lens: ""})
             changes.update(self._address(self.why.brightest(data[around.look], data[around.block], data[self.branch])))
         look, question = data[around.look], self._question({**data, **changes})
         for name, place in self.shown.items():
             key = (subject, language, self.why.depends(name, question))
             if told.get(name) == key:
                 continue
-            if name == data[self.open]:
+            if name == data[self.open] and data[self.near]:
                 changes[place], told[name] = self.why.tab(name, look, question, language), key
             elif told.pop(name, None):
                 changes[place] = ""
@@ -303,7 +344,14 @@ class WhySection:
             cell = None  # not sent by this page
         if cell is None:
             return {self.open: gr.skip()}
-        return {self.tabs: gr.Tabs(selected="cell"), self.open: "cell", **self._address(cell)}
+        look, language = data[self.around.look], data[self.around.language]
+        return {
+            self.lens: self.why.channel(look, picture, cell, language),
+            self.tabs: gr.Tabs(selected="cell"),
+            self.open: "cell",
+            self.picked: repr(cell),
+            **self._address(cell),
+        }
 
     def _calculated(self, data: dict[Any, Any]) -> str:
         return worked_out([data[number] for number in self.calc.values()], data[self.around.language])

@@ -1,0 +1,159 @@
+"""Two photos, or two networks on one photo, side by side on one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from ..observation import Observation, statistics
+from ..render import overlay, scale_limits
+from .class_names import class_names
+from .handlers import Handlers, alert, as_source
+from .panels import branch_name, data_url, message_html, short
+from .photo_input import PhotoInput
+from .runner import Look
+from .studio import Studio
+from .text import say
+
+SHOWN_CLASSES, MAP_SIDE = 3, 224  # pixels
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two: what it is called, and what was seen."""
+
+    title: str
+    observation: Observation
+    names: Mapping[str, str]  # of its branches
+    classes: Sequence[str]  # what they are called
+
+
+class CompareSection:
+    """Placed into the page that is being built; `connect` binds it to the page's events."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self.handlers = Handlers(studio)
+        words = self.wording("en")
+        with gr.Accordion(open=False, elem_id="il-compare", **words["compare"]) as self.whole:
+            with gr.Row():
+                self.photo = PhotoInput(
+                    sources=["upload", "clipboard"],
+                    height=220,
+                    format="png",
+                    elem_id="il-other-photo",
+                    buttons=[],
+                    **words["compare_photo"],
+                )
+                self.model = gr.Dropdown(value=studio.models[0], elem_id="il-other-model", **words["compare_model"])
+            self.shown = gr.HTML(elem_id="il-compared")
+        self.open = gr.Checkbox(False, visible="hidden")  # nothing is computed for what nobody looks at
+
+    def wording(self, language: str) -> dict[str, dict[str, Any]]:
+        """What each component says in a language."""
+        return {
+            "compare": {"label": say(language, "compare")},
+            "compare_photo": {"label": say(language, "compare_photo"), "placeholder": say(language, "photo_hint")},
+            "compare_model": {
+                "label": say(language, "compare_model"),
+                "choices": self.handlers.model_choices(language),
+            },
+        }
+
+    @property
+    def worded(self) -> list[Any]:
+        """All that another language changes at once."""
+        return [self.whole, self.photo, self.model]
+
+    def in_language(self, language: str) -> dict[Any, Any]:
+        """The section's words, after the visitor chose another language."""
+        return dict(zip(self.worded, (gr.update(**words) for words in self.wording(language).values()), strict=True))
+
+    def connect(
+        self, look: gr.State, subject: gr.State, photo: PhotoInput, block: gr.Radio, language: gr.Radio
+    ) -> None:
+        """Bind the handler: whatever changes, one tells what is to be seen."""
+        self.look, self.own_photo, self.block, self.language = look, photo, block, language
+        hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
+        self.whole.expand(None, None, self.open, js="() => true", **hidden)
+        self.whole.collapse(None, None, self.open, js="() => false", **hidden)
+        gr.on(
+            [part.change for part in (subject, block, language, self.photo, self.model, self.open)],
+            self._on_change,
+            {look, photo, block, language, self.photo, self.model, self.open},
+            self.shown,
+            trigger_mode="always_last",
+            **hidden,
+        )
+
+    def _on_change(self, data: dict[Any, Any]) -> Any:
+        if not data[self.open]:
+            return gr.skip()
+        look, photo, model = data[self.look], data[self.photo], data[self.model]
+        if look is not None and not photo and model == look.model:
+            return message_html(say(data[self.language], "compare_same"))
+        return self.compared(look, photo or data[self.own_photo], model, data[self.block], data[self.language])
+
+    def compared(self, look: Look | None, photo: str | None, model: str, block: str, language: str) -> str:
+        """What was looked at beside a photo seen by `model`."""
+        if look is None or photo is None:
+            return message_html(say(language, "compare_waiting"))
+        try:
+            other = self.studio.look(model, as_source(photo))
+            sides = [
+                self._side(say(language, title), one, block, language)
+                for title, one in (("compare_first", look), ("compare_second", other))
+            ]
+            return compared_html(sides, block, language)
+        except Exception as error:
+            return alert(error, language)
+
+    def _side(self, title: str, look: Look, block: str, language: str) -> Side:
+        facts = self.studio.facts(look.model)[block]
+        labels = {name: label for label, name in self.handlers.model_choices(language)}
+        names = {fact.branch: branch_name(fact, language) for fact in facts}
+        classes = class_names(self.studio.pretrained(look.model), language, short=True)
+        return Side(f"{title}: {labels[look.model]}", self.studio.observation(look), names, classes)
+
+
+def compared_html(sides: Sequence[Side], block: str, language: str) -> str:
+    """A row for each side with its best classes and its four mean maps, all on one scale."""
+    means = {
+        (number, branch): maps.mean(axis=0, keepdims=True)
+        for number, side in enumerate(sides)
+        for branch, maps in side.observation.branches(block).items()
+    }
+    bounds = scale_limits({f"{number} {branch}": values for (number, branch), values in means.items()}, "shared")
+    limits = next(iter(bounds.values()))[0]
+    rows = []
+    for number, side in enumerate(sides):
+        figures = []
+        for branch, maps in side.observation.branches(block).items():
+            numbers = statistics(maps)
+            told = say(
+                language,
+                "compare_numbers",
+                mean=short(numbers.mean),
+                silent=numbers.silent,
+                channels=numbers.channels,
+            )
+            alt = say(language, "compare_map", which=side.title, branch=side.names[branch], block=block)
+            picture = overlay(side.observation.seen, means[number, branch][0], limits, size=MAP_SIDE)
+            figures.append(
+                f'<figure class="il-{branch}"><img src="{data_url(picture)}" alt="{escape(alt)}">'
+                f"<figcaption><b>{escape(side.names[branch])}</b> {escape(told)}</figcaption></figure>"
+            )
+        guesses = "".join(
+            f"<li>{escape(side.classes[guess.index])} {guess.probability:.0%}</li>"
+            for guess in side.observation.top(SHOWN_CLASSES)
+        )
+        rows.append(
+            f'<section class="il-side"><div><h3>{escape(side.title)}</h3><ol>{guesses}</ol></div>'
+            f"{''.join(figures)}</section>"
+        )
+    title = say(language, "compare_title", block=block, highest=short(limits.high))
+    return f'<p class="il-compare-title">{escape(title)}</p>{"".join(rows)}'

@@ -1,0 +1,46 @@
+"""What the page says about links and files, in English and Chinese."""
+
+from __future__ import annotations
+
+TEXT: dict[str, dict[str, str]] = {
+    "en": {
+        "keep_title": "Share and keep",
+        "keep_lead": "A link brings others to what you see here. The files are made when you ask for them, and nothing of them stays on the server.",
+        "keep_link": "Link to this view",
+        "keep_in_link": "The link holds the network, the example photo, block, view, scale, colours, class and language.",
+        "keep_own": "Your own photo is not in the link and is given to nobody: who opens it chooses a photo there.",
+        "keep_no_photo": "Choose a photo to download its maps and numbers.",
+        "keep_copy": "Copy link",
+        "keep_copied": "Copied",
+        "keep_not_copied": "Please copy it by hand",
+        "keep_sheet": "This view (PNG)",
+        "keep_maps": "All maps (ZIP)",
+        "keep_csv": "Numbers (CSV)",
+        "keep_json": "Numbers (JSON)",
+        "keep_made": "{name} was made: {size}.",
+        "keep_network": "Network: {name}",
+        "keep_answer": "Answer: {label}, {probability}",
+        "keep_readme": "InceptionLens, {date}. Network: {model}. Photo: {photo}. BLOCK/BRANCH.png shows all channels of a branch of an Inception block in reading order, {columns} in a row (a channel that is crossed out is zero everywhere); BLOCK/BRANCH.npy has the same numbers (channels, height, width) as float32 for numpy.load, where it is not too large; limits.json has the values at the two ends of each picture's colours, and the statistics.",
+        "keep_photo": "the visitor's own",
+    },
+    "zh": {
+        "keep_title": "分享与保存",
+        "keep_lead": "链接能把别人带到你现在看到的画面。文件在你点击时才生成，服务器上什么也不留。",
+        "keep_link": "当前画面的链接",
+        "keep_in_link": "链接里有网络、示例照片、模块、显示方式、色标、配色、类别和语言。",
+        "keep_own": "你自己的照片不在链接里，也不会给任何人：打开链接的人需要在那里另选照片。",
+        "keep_no_photo": "选一张照片，就能下载它的特征图和数据。",
+        "keep_copy": "复制链接",
+        "keep_copied": "已复制",
+        "keep_not_copied": "请手动复制",
+        "keep_sheet": "当前画面（PNG）",
+        "keep_maps": "全部特征图（ZIP）",
+        "keep_csv": "数据表（CSV）",
+        "keep_json": "数据（JSON）",
+        "keep_made": "已生成 {name}，{size}。",
+        "keep_network": "网络：{name}",
+        "keep_answer": "答案：{label}，{probability}",
+        "keep_readme": "InceptionLens，{date}。网络：{model}。照片：{photo}。“模块/分支.png” 按阅读顺序显示该 Inception 模块一条分支的全部通道，每行 {columns} 个（打叉的通道处处为零）；“模块/分支.npy” 是同样的数值（通道、高、宽），float32，用 numpy.load 读取，太大时不附；limits.json 记录每张图颜色两端所代表的值和各项统计。",
+        "keep_photo": "访问者自己的照片",
+    },
+}
