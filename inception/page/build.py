@@ -10,6 +10,7 @@ import gradio as gr
 from ..errors import UserError
 from ..model import BLOCKS
 from ..pictures import VIEWS, Picture
+from ..preprocessing import CENTRE
 from ..render import COLOURS, SCALES
 from .api import add_endpoints
 from .compare_section import CompareSection
@@ -20,6 +21,7 @@ from .live_section import LiveSection
 from .network_map import FOLLOW, PICKED
 from .network_map import PICK as PICK_BLOCK
 from .panels import header_html, message_html
+from .part_panel import CHOSEN, MOVE
 from .photo_input import PhotoInput
 from .studio import Studio
 from .text import LANGUAGES, say
@@ -91,7 +93,9 @@ def build(studio: Studio) -> gr.Blocks:
                     )
                 alarm = gr.HTML(elem_id="il-alarm")
                 answer = gr.Label(elem_id="il-answer", **words["answer"])
-                seen = gr.HTML(elem_id="il-seen")
+                seen = gr.HTML(js_on_load=MOVE, elem_id="il-seen")
+                # Which part of the photo the network is to see; set by the browser itself.
+                part = gr.Textbox("", visible="hidden", elem_id="il-part")
         network = gr.HTML(handlers.network(None, studio.models[0], "3a", "en"), js_on_load=PICK_BLOCK, elem_id="il-map")
         block = gr.Radio(list(BLOCKS), value="3a", elem_id="il-block", **words["block"])
         with gr.Row():
@@ -102,7 +106,7 @@ def build(studio: Studio) -> gr.Blocks:
             )
         panels = gr.HTML(message_html(say("en", "waiting")), js_on_load=PICK, elem_id="il-panels")
         why = WhySection(studio, Around(look, subject, model, block, view, scale, colours, panels, language))
-        keep = KeepSection(studio, why, photo, example_photos())
+        keep = KeepSection(studio, why, photo, part, example_photos())
         compare = CompareSection(studio)
         live = LiveSection(studio, model, block, language)
         with gr.Accordion(open=False, elem_id="il-about", **words["about"]) as about:
@@ -133,11 +137,14 @@ def build(studio: Studio) -> gr.Blocks:
             if viewable is not None:
                 # Comes back here as a photo that the browser can show.
                 return {photo: viewable}
-            shown = handlers.answer(data[photo], data[model], data[top_k], picture_of(data), data[language])
+            shown = handlers.answer(data[photo], data[model], data[top_k], picture_of(data), data[language], data[part])
             changes: dict[Any, Any] = {look: shown.look, answer: shown.answer, seen: shown.seen, panels: shown.block}
             changes[subject] = "" if shown.look is None else f"{shown.look.model} {shown.look.digest}"
             changes[drawn] = (changes[subject], picture_of(data), data[language])
             changes[network] = handlers.network(shown.look, data[model], data[block], data[language])
+            if shown.look is not None and shown.look.frame == CENTRE:
+                # What was said of another photo is no more said.
+                changes[part] = ""
             if data[photo] is None:
                 # The photo may have been taken away because it was refused: what was said of it stays.
                 return changes
@@ -195,19 +202,26 @@ def build(studio: Studio) -> gr.Blocks:
             return changes
 
         private: dict[str, Any] = {"api_visibility": "private", "trigger_mode": "always_last"}
-        everything = {look, photo, model, top_k, language, *picture}
+        everything = {look, photo, part, model, top_k, language, *picture}
         # Answered by one request of its own; what waits in the queue takes two, and twice the server's time.
         light = {**private, "queue": False, "show_progress": "hidden"}
         results = [look, subject, drawn, answer, seen, network, panels, alarm]
         at_once = studio.runner.at_once
-        photo.change(
-            on_photo, everything, [*results, photo], show_progress="minimal", concurrency_limit=at_once, **private
+        gr.on(
+            [photo.change, part.change],
+            on_photo,
+            everything,
+            [*results, part, photo],
+            show_progress="minimal",
+            concurrency_limit=at_once,
+            **private,
         )
+        seen.part(None, None, part, js=CHOSEN, **light)
         # `input` and not `change`: going back to the network before is no choice of the visitor's.
         model.input(
             on_model,
             {*everything, working},
-            [*results, photo, provenance, model, working, why.wanted],
+            [*results, part, photo, provenance, model, working, why.wanted],
             show_progress="minimal",
             **private,
         )

@@ -16,6 +16,7 @@ from .handlers import Handlers, alert, as_source
 from .panels import branch_name, data_url, message_html, short
 from .photo_input import PhotoInput
 from .runner import Look
+from .snapshot import part_of
 from .studio import Studio
 from .text import say
 
@@ -96,14 +97,18 @@ class CompareSection:
         look, photo, model = data[self.look], data[self.photo], data[self.model]
         if look is not None and not photo and model == look.model:
             return message_html(say(data[self.language], "compare_same"))
-        return self.compared(look, photo or data[self.own_photo], model, data[self.block], data[self.language])
+        # The same photo is seen by both networks in the same part.
+        part = "" if photo or look is None or look.photo is None else part_of(look.frame, look.photo)
+        return self.compared(look, photo or data[self.own_photo], model, data[self.block], data[self.language], part)
 
-    def compared(self, look: Look | None, photo: str | None, model: str, block: str, language: str) -> str:
-        """What was looked at beside a photo seen by `model`."""
+    def compared(
+        self, look: Look | None, photo: str | None, model: str, block: str, language: str, part: str = ""
+    ) -> str:
+        """What was looked at beside a photo, or a part of it, seen by `model`."""
         if look is None or photo is None:
             return message_html(say(language, "compare_waiting"))
         try:
-            other = self.studio.look(model, as_source(photo))
+            other = self.studio.look(model, as_source(photo), part)
             sides = [
                 self._side(say(language, title), one, block, language)
                 for title, one in (("compare_first", look), ("compare_second", other))

@@ -21,8 +21,9 @@ from .text import LANGUAGES, language_of, say, say_error
 from .why_section import WhySection
 
 # The browser puts the link together itself: no choice of a visitor's is told to the server for it.
-LINK = f"""(model, example, block, view, scale, colours, wanted, lang) => {{
-  const told = {{model, example, block, view, scale, colours, class: wanted, lang}};
+LINK = f"""(model, example, block, view, scale, colours, wanted, lang, chosen) => {{
+  const part = example && example !== '{OWN}' ? chosen.split(' ').slice(0, -1).join(' ') : '';
+  const told = {{model, example, part, block, view, scale, colours, class: wanted, lang}};
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(told)) {{
     const left = name === 'class' ? !(Number.isInteger(value) && value >= 0) : !value || value === '{OWN}';
@@ -70,8 +71,10 @@ watch('value', () => {
 class KeepSection:
     """Placed into the page that is being built; `connect` binds it to the page's events."""
 
-    def __init__(self, studio: Studio, why: WhySection, photo: gr.Image, photos: Sequence[Path]) -> None:
-        self.studio, self.why, self.around, self.photo = studio, why, why.around, photo
+    def __init__(
+        self, studio: Studio, why: WhySection, photo: gr.Image, part: gr.Textbox, photos: Sequence[Path]
+    ) -> None:
+        self.studio, self.why, self.around, self.photo, self.part = studio, why, why.around, photo, part
         self.keep = Keep(studio, photos)
         words = self.wording("en")
         with gr.Column(elem_id="il-keep"):
@@ -125,7 +128,7 @@ class KeepSection:
         private: dict[str, Any] = {"api_visibility": "private"}
         light: dict[str, Any] = {**private, "queue": False, "show_progress": "hidden", "trigger_mode": "always_last"}
         told = [around.model, self.example, around.block, around.view, around.scale, around.colours]
-        told += [self.why.wanted, around.language]
+        told += [self.why.wanted, around.language, self.part]
         gr.on([page.load, *(component.change for component in told)], None, told, self.link, js=LINK, **light)
         words = {code: [say(code, "keep_copied"), say(code, "keep_not_copied")] for code in LANGUAGES}
         self.copy.click(None, [self.link, around.language], self.said, js=COPY % json.dumps(words), **light)
@@ -155,7 +158,7 @@ class KeepSection:
         """All that a link may change; the page itself tells the rest of another network."""
         around = self.around
         choices = [around.model, around.block, around.view, around.scale, around.colours, around.language]
-        return [*choices, self.photo, self.why.wanted, self.refused]
+        return [*choices, self.photo, self.part, self.why.wanted, self.refused]
 
     def restore(self, request: gr.Request) -> dict[Any, Any]:
         """What the address asks for; the language is the browser's if the address has none."""
@@ -185,6 +188,8 @@ class KeepSection:
             changes[self.why.wanted] = gr.update(value=wish.wanted, **listed)
         if wish.example is not None:
             changes[self.photo] = self.keep.photo(wish.example)
+            if wish.part is not None:
+                changes[self.part] = self.keep.part(wish.example, wish.part)
         return changes
 
     def _on_subject(self, data: dict[Any, Any]) -> dict[Any, Any]:

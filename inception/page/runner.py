@@ -13,7 +13,9 @@ from PIL import Image
 
 from ..memory import give_back
 from ..observation import Observation, observe_together
+from ..preprocessing import CENTRE, Frame
 from ..weights import PRECISIONS, Pretrained
+from .snapshot import Snapshot
 from .together import MOST, Together
 from .turns import HEAVY, LIGHT, Turns
 
@@ -25,13 +27,15 @@ TIDY_EVERY = 64  # photos; they come and go between what stays, and after a few 
 class Look:
     """What a visitor is looking at: all that is needed to have the observation again.
 
-    `precision` is as `observe` takes it.
+    `precision` and `frame` are as `observe` takes them; `photo` is what the page shows of all of it.
     """
 
     model: str
     seen: Image.Image = field(repr=False)
     digest: str
     precision: str = PRECISIONS[0]
+    frame: Frame = CENTRE
+    photo: Snapshot | None = field(default=None, repr=False)
 
     @property
     def exact(self) -> Look:
