@@ -8,7 +8,7 @@ import os
 from dataclasses import replace
 
 from inception.cores import settle
-from inception.memory import share_freed
+from inception.memory import settle_down, share_freed
 from inception.serving.options import add_options, chosen, scale_of
 
 # Before gradio is imported: nothing is to be asked of or told to anybody on the network.
@@ -73,6 +73,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         with chosen(options, models, scale) as studio.runner:
             page = build(studio)
+            settle_down()
             try:
                 page.launch(**launch_options())
             finally:

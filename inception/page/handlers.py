@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from base64 import b64decode
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from PIL import Image
 
@@ -146,6 +148,14 @@ def top_classes(observation: Observation, top_k: int) -> dict[str, float]:
         guess.label if labels.count(guess.label) == 1 else f"{guess.label} ({guess.index})": guess.probability
         for guess in guesses
     }
+
+
+def source_of(payload: Mapping[str, Any] | None) -> str | None:
+    """What the browser says of its photo: the path of the uploaded file, or a `data:` address."""
+    if payload is None:
+        return None
+    url = payload.get("url")
+    return url if url and url.startswith("data:") else payload.get("path")
 
 
 def as_source(photo: str) -> Source:

@@ -12,7 +12,7 @@ from .. import render
 from ..preprocessing import CENTRE, WHOLE, Frame
 
 SIDE = 144  # pixels of the longer side: as large as it is drawn
-FINGERPRINT_SIDE, FINGERPRINT_LETTERS = 32, 16
+FINGERPRINT_LETTERS = 16
 WHOLE_WORD = "whole"
 
 
@@ -28,11 +28,11 @@ class Snapshot:
 
 def snapshot_of(photo: Image.Image) -> Snapshot:
     """Of an opened photo. The fingerprint is that of its content, whatever file it came in."""
-    tiny = photo.resize((FINGERPRINT_SIDE, FINGERPRINT_SIDE), Image.Resampling.BOX)
-    told = hashlib.sha256(f"{photo.width} {photo.height} ".encode() + tiny.tobytes()).hexdigest()
-    small = photo.copy()
-    # With a gap of 2 most of a large photo is averaged away before it is resized with care.
-    small.thumbnail((SIDE, SIDE), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    scale = min(1.0, SIDE / max(photo.size))
+    size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
+    # With a gap, most of a large photo is averaged away before it is resized with care.
+    small = photo.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.5)
+    told = hashlib.sha256(f"{photo.width} {photo.height} ".encode() + small.tobytes()).hexdigest()
     return Snapshot(photo.width, photo.height, told[:FINGERPRINT_LETTERS], render.encode(small))
 
 
