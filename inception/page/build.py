@@ -236,7 +236,8 @@ def build(studio: Studio) -> gr.Blocks:
             everything,
             results,
             show_progress="minimal",
-            concurrency_limit=at_once,
+            # Half as many more are opened or drawn meanwhile.
+            concurrency_limit=at_once * 3 // 2,
             **untranslated,
             **private,
         )
