@@ -83,7 +83,7 @@ class Visitor:
         noticed: set[Event] = set()
         told = [self.names[f"il-{name}"] for name in ("subject", "block", "view", "scale", "colours", "language")]
         wanted = " ".join(str(self.values[part]) for part in told)
-        if changed & set(told) and self.holds("il-subject") and wanted != self.holds("il-drawn"):
+        if changed & set(told) and wanted != self.holds("il-drawn"):
             noticed.add((self.names["il-again"], "change"))
         scene = self.names["il-why-scene"]
         if changed & {*told, self.names["il-near"]} and self.holds("il-near") and self.values[scene] != wanted:

@@ -162,3 +162,18 @@ def test_explanations_are_chinese_too_and_fit_a_phone(visit: Visit) -> None:
     text = visit.page.locator("#il-votes").inner_text()
     assert not re.search(r"(?:[a-z]+ ){5}", text)
     assert "{" not in text
+
+
+def test_what_is_switched_before_anybody_came_near_stays_switched_and_is_on_again_for_the_next_photo(
+    visit: Visit,
+) -> None:
+    page = visit.page
+    page.set_viewport_size({"width": 1440, "height": 500})
+    for name in ("bison.jpg", "espresso.jpg"):
+        visit.upload(EXAMPLES / name)
+        expect(page.locator("#il-answer")).to_contain_text(name.removesuffix(".jpg"))
+        boxes = page.locator("#il-switch input")
+        expect(page.locator("#il-switch input:checked")).to_have_count(4)
+        boxes.nth(1).uncheck()
+        expect(page.locator("#il-switched")).to_contain_text("3×3", timeout=20_000)
+        expect(boxes.nth(1)).not_to_be_checked()

@@ -300,7 +300,7 @@ def test_a_fast_answer_is_explained_exactly() -> None:
 def test_every_kind_of_question_has_places_of_its_own() -> None:
     page = build(Studio(("tiny-imagenet",), choose_device("cpu")))
     places = {fn.name: (fn.concurrency_id, fn.concurrency_limit) for fn in page.fns.values()}
-    assert places["on_photo"][1] == MOST, "a whole batch can be under way"
+    assert places["on_photo"][1] >= 2 * MOST, "one batch can be looked at while another is opened or drawn"
     kinds = ["on_photo", "on_picture", "_refresh"]
     assert len({places[name][0] for name in kinds}) == 3
     waiting = sum(limit if isinstance(limit, int) else MOST // 2 for _, limit in map(places.get, kinds))

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
 from ..errors import UserError
 from ..model import BLOCKS
@@ -55,7 +54,7 @@ NAME_EXAMPLES = """() => setTimeout(() => {
 # before and overwritten by what came late, the time makes it another text.
 DIFFERS = """(subject, block, view, scale, colours, language, drawn, again) => {
   const wanted = [subject, block, view, scale, colours, language].join(' ');
-  return !subject || wanted === drawn ? again : `${wanted} ${performance.now()}`;
+  return wanted === drawn ? again : `${wanted} ${performance.now()}`;
 }"""
 
 
@@ -162,6 +161,7 @@ def build(studio: Studio) -> gr.Blocks:
             changes[drawn] = shown_by(changes[subject], picture_of(data), data[language])
             changes[network] = handlers.network(shown.look, data[model], data[block], data[language])
             changes |= keep.of_photo(shown.look, data[language])
+            changes |= why.invitation(shown.look, data[block], data[language])
             if shown.look is not None and shown.look.frame == CENTRE:
                 # What was said of another photo is no more said.
                 changes[part] = ""
@@ -170,9 +170,9 @@ def build(studio: Studio) -> gr.Blocks:
                 return {**changes, renew: ""}
             return {**changes, alarm: shown.alarm, renew: source if shown.look is None else ""}
 
-        def on_renew(path: str | None) -> Image.Image | None:
+        def on_renew(path: str | None, wanted: str) -> Any:
             """In place of a photo that cannot be shown: one that can, or none if it was refused."""
-            return handlers.viewable(path)
+            return handlers.viewable(path) if wanted else gr.skip()
 
         def on_model(data: dict[Any, Any]) -> dict[Any, Any]:
             try:
@@ -195,6 +195,8 @@ def build(studio: Studio) -> gr.Blocks:
                 panels: handlers.block(data[look], picture_of(data), data[language]),
                 seen: handlers.seen(data[look], data[language]),
             }
+            if why.is_whole(data) or before.split()[:-4] != wanted.split()[:-4]:
+                changes |= why.invitation(data[look], data[block], data[language])
             if before.rpartition(" ")[2] != data[language]:
                 changes[answer] = label_of(handlers.top(data[look], data[top_k], data[language]))
             return changes
@@ -228,7 +230,7 @@ def build(studio: Studio) -> gr.Blocks:
         untranslated: dict[str, Any] = {"preprocess": False, "postprocess": False}
         # Answered by one request of its own; what waits in the queue takes two, and twice the server's time.
         light = {**private, "queue": False, "show_progress": "hidden"}
-        results = [look, subject, drawn, answer, seen, network, panels, alarm, *keep.told, part, renew]
+        results = [look, subject, drawn, answer, seen, network, panels, alarm, *keep.told, part, renew, why.result]
         at_once = studio.runner.at_once
         gr.on(
             [photo_name.change, part.change],
@@ -241,7 +243,7 @@ def build(studio: Studio) -> gr.Blocks:
             **untranslated,
             **private,
         )
-        renew.change(on_renew, photo, photo, **light)
+        renew.change(on_renew, [photo, renew], photo, **light)
         seen.part(None, None, part, js=CHOSEN, **light)
         # Gradio tells of one new photo twice: of the text that names it, once.
         photo.change(None, photo, photo_name, js="photo => photo?.path ?? photo?.url ?? ''", **light)
@@ -259,8 +261,8 @@ def build(studio: Studio) -> gr.Blocks:
         gr.on([one.change for one in (*seen_by, drawn)], None, [*seen_by, drawn, again], again, js=DIFFERS, **light)
         again.change(
             on_picture,
-            {look, subject, drawn, language, top_k, *picture},
-            [drawn, panels, seen, answer],
+            {look, subject, drawn, language, top_k, why.switches, why.channels_off, *picture},
+            [drawn, panels, seen, answer, why.result],
             **untranslated,
             **light,
         )

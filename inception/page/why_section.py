@@ -18,9 +18,11 @@ from .bottleneck_panel import calculator_html
 from .class_names import class_names, sort_key
 from .handlers import alert
 from .panels import message_html
+from .runner import Look
 from .scene import followed
 from .studio import Studio
 from .text import say
+from .votes_panel import nothing_off_html
 from .why import Cell, Question, Why
 
 ANSWER = -1  # in the list of classes: whichever is the most probable
@@ -270,10 +272,19 @@ class WhySection:
         self.title.near(None, None, self.near, js="() => true", **light)
         self.all_on.click(all_on, None, [self.switches, self.channels_off], **latest)
         self.flip.click(self._on_flip, self.asked, [self.channels_off, self.flipped], **latest)
-        around.panels.pick(self._on_pick, self.asked, [self.tabs, self.open, self.picked, self.lens, *address], **light)
+        picked = [self.told, self.tabs, self.open, self.picked, self.lens, *address]
+        around.panels.pick(self._on_pick, self.asked, picked, **light)
         self.shown["network"].jump(on_jump, None, around.block, **light)
         for number in self.calc.values():
             number.change(self._calculated, self.asked, self.worked, **light)
+
+    def invitation(self, look: Look | None, block: str, language: str) -> dict[Any, Any]:
+        """For another photo or block, whose branches are all on: said at once, while `_refresh` may not be asked."""
+        return {self.result: "" if look is None else nothing_off_html(block, language)}
+
+    def is_whole(self, data: dict[Any, Any]) -> bool:
+        """Whether nothing is switched off."""
+        return len(data[self.switches]) == len(BRANCHES) and not data[self.channels_off]
 
     def in_language(self, data: dict[Any, Any]) -> dict[Any, Any]:
         """The section's words, after the visitor chose another language; `_refresh` tells the rest."""
@@ -306,12 +317,17 @@ class WhySection:
         around, told = self.around, dict(data[self.told])
         subject, language = (data[around.subject], data[around.block]), data[around.language]
         changes: dict[Any, Any] = {}
+        look, question = data[around.look], self._question(data)
         if told.get("subject") != subject:
-            # Another photo, network or block: everything is on again, and a cell that exists is chosen.
+            # Another photo, network or block. What was switched off before is on again; as this may be told late,
+            # it is not what has been switched or picked since.
             told["subject"] = subject
-            changes.update({self.switches: list(BRANCHES), self.channels_off: (), self.lens: ""})
-            changes.update(self._address(self.why.brightest(data[around.look], data[around.block], data[self.branch])))
-        look, question = data[around.look], self._question({**data, **changes})
+            if told.get("switched", ())[3:] == (question.branches_off, question.channels_off):
+                changes.update({self.switches: list(BRANCHES), self.channels_off: ()})
+            if told.get("picked") != subject:
+                changes[self.lens] = ""
+                changes.update(self._address(self.why.brightest(look, data[around.block], data[self.branch])))
+            question = self._question({**data, **changes})
         for name, place in self.shown.items():
             key = (subject, language, self.why.depends(name, question))
             if told.get(name) == key:
@@ -354,6 +370,7 @@ class WhySection:
         look, language = data[self.around.look], data[self.around.language]
         return {
             self.lens: self.why.channel(look, picture, cell, language),
+            self.told: {**data[self.told], "picked": (data[self.around.subject], picture.block)},
             self.tabs: gr.Tabs(selected="cell"),
             self.open: "cell",
             self.picked: repr(cell),
