@@ -9,7 +9,7 @@ SPACE ?=
 # As app.py and `python -m inception` settle it for themselves; benchmarks and tests load torch sooner.
 export GOMP_SPINCOUNT ?= 1000
 
-.PHONY: demo setup test test-oldest bench space space-dry-run clean
+.PHONY: demo setup test test-oldest bench docs space space-dry-run clean
 
 demo: setup
 	$(BIN)/python app.py $(ARGS)
@@ -33,6 +33,11 @@ test-oldest: $(VENV)/.installed-dev
 # Every figure in units of what people use today; nothing else should run meanwhile. One file's rows: make bench ARGS=forward
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# The site of docs/ into out/site; a warning is an error.
+docs: $(VENV)/.installed-dev
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs out/site
+	@echo "out/site/index.html"
 
 # make space SPACE=owner/name
 space: setup

@@ -11,13 +11,15 @@ AlexNet (section 1) and gives no total; "5 million" against AlexNet's 60 million
 the Inception Architecture for Computer Vision", CVPR 2016, section 1, and is 60 / 12. With 1000 classes,
 `parameter_counts` of `published_network` finds, in millions:
 
-| what is counted                               | batchnorm | googlenet | torchvision |
-|-----------------------------------------------|-----------|-----------|-------------|
-| all that was trained, auxiliary classifiers too | 14.44   | 13.38     | 13.00       |
-| all that answers                              | 8.06      | 7.00      | 6.62        |
-| of that, weights (no biases, no BatchNorm)    | 8.04      | 6.99      | 6.61        |
-| convolutions, no classifier                   | 5.99      | 5.97      | 5.60        |
-| of that, weights                              | 5.97      | 5.97      | 5.59        |
+===============================================  =========  =========  ===========
+what is counted                                  batchnorm  googlenet  torchvision
+===============================================  =========  =========  ===========
+all that was trained, auxiliary classifiers too  14.44      13.38      13.00
+all that answers                                 8.06       7.00       6.62
+of that, weights (no biases, no BatchNorm)       8.04       6.99       6.61
+convolutions, no classifier                      5.99       5.97       5.60
+of that, weights                                 5.97       5.97       5.59
+===============================================  =========  =========  ===========
 
 So the nearest are the weights of the convolutions alone: about 6 million, not 5. The paper's own table 1 is the
 third row (`TABLE_1`): weights with the classifier and without biases, in units of 1024, adding up to 7.0 million.
