@@ -19,6 +19,7 @@ LEFT_OUT = (
     ".ci/",
     ".github/",
     "requirements-dev.txt",
+    "CHANGELOG.md",
     "Makefile",
     "pyproject.toml",
 )

@@ -11,6 +11,7 @@ from ..errors import UserError
 from ..model import BLOCKS
 from ..pictures import VIEWS, Picture
 from ..render import COLOURS, SCALES
+from ..resources import resource
 from .api import add_endpoints
 from .compare_section import CompareSection
 from .handlers import Handlers, alert
@@ -25,7 +26,7 @@ from .studio import Studio
 from .text import LANGUAGES, say
 from .why_section import PICK, Around, WhySection
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = resource("examples")
 STYLES = sorted(Path(__file__).parent.glob("*.css"))
 SYSTEM_FONTS = (
     "system-ui",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,6 +12,7 @@ from PIL import Image
 
 from ..explain.votes import Votes, subset_logits, votes
 from ..photo import open_photo
+from ..resources import resource
 from ..weights import Pretrained
 from .handlers import alert
 from .lesson import STEPS, Found, Material, Posed, Scene, Step, step_number
@@ -23,7 +23,7 @@ from .studio import Studio
 from .text import say
 from .why_section import Around, WhySection
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "red_panda.jpg"
+EXAMPLE = resource("examples/red_panda.jpg")
 
 BUTTONS = ("start", "example", "check", "back", "next", "close")
 
