@@ -247,7 +247,7 @@ def build(studio: Studio) -> gr.Blocks:
         lesson.connect(page, why.around, photo, why)
         gr.on([page.load, language.change], None, None, None, js=NAME_EXAMPLES, **light)
         page.load(on_load, None, [*keep.restored, working, provenance, network], **light)
-        add_endpoints(studio, photo, model, top_k, block, view, scale, colours)
+        add_endpoints(studio, photo, model, block, view, scale, colours)
     # Each event has its own places: who asks for another block never waits behind those who ask why.
     return page.queue(default_concurrency_limit=max(1, at_once // 2), max_size=WAITING * at_once)
 
