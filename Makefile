@@ -27,7 +27,7 @@ test-oldest: $(VENV)/.installed-dev
 	$(PYTHON) -m venv --clear $(VENV)-oldest
 	sed 's/>=/==/; s/,<.*//' requirements.txt >$(VENV)-oldest/requirements.txt
 	$(VENV)-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
-		-r $(VENV)-oldest/requirements.txt -r requirements-dev.txt -r requirements-ray.txt
+		-r $(VENV)-oldest/requirements.txt -r requirements-dev.txt -r requirements-ray.txt -r requirements-mcp.txt
 	$(VENV)-oldest/bin/python -m pytest $(ARGS)
 
 # Every figure in units of what people use today; nothing else should run meanwhile. One file's rows: make bench ARGS=forward
@@ -50,7 +50,7 @@ $(VENV)/.installed: requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-ray.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -r requirements-ray.txt
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-ray.txt requirements-mcp.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -r requirements-ray.txt -r requirements-mcp.txt
 	sh scripts/install_chromium.sh $(BIN)/python
 	touch $@

@@ -7,6 +7,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 
 from .cores import settle
 from .errors import UserError
@@ -34,6 +35,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         choices=["exact", "fast"],
         help="fast answers photos in bfloat16 where that is faster here; explanations stay exact (default: exact)",
     )
+    parser.add_argument(
+        "--mcp",
+        action="store_true",
+        help="also be an MCP server, for assistants and agents, at /gradio_api/mcp/ (needs requirements-mcp.txt)",
+    )
     add_serving_options(parser)
 
 
@@ -50,6 +56,8 @@ def serve(options: argparse.Namespace) -> int:
         scale = scale_of(options)
     except ValueError as error:
         raise UserError("options", "{why}", why=str(error)) from error
+    if options.mcp and find_spec("mcp") is None:
+        raise UserError("options", "--mcp needs the package mcp; please run pip install -r requirements-mcp.txt first.")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
 
     from .device import choose_device
@@ -77,7 +85,8 @@ def serve(options: argparse.Namespace) -> int:
     with chosen(options, models, scale) as studio.runner:
         page = build(studio)
         try:
-            page.launch(**launch_options())
+            # Not asked for, GRADIO_MCP_SERVER decides, as in every Gradio app.
+            page.launch(**launch_options(), mcp_server=options.mcp or None)
         finally:
             page.close(verbose=False)  # before what it asks
     return 0
