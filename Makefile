@@ -9,7 +9,7 @@ SPACE ?=
 # As app.py and `python -m inception` settle it for themselves; benchmarks and tests load torch sooner.
 export GOMP_SPINCOUNT ?= 1000
 
-.PHONY: demo setup test test-oldest bench space space-dry-run clean
+.PHONY: demo setup test test-oldest bench space space-dry-run space-check clean
 
 demo: setup
 	$(BIN)/python app.py $(ARGS)
@@ -40,6 +40,10 @@ space: setup
 
 space-dry-run: setup
 	$(BIN)/python scripts/space.py --dry-run
+
+# In a clean environment what Spaces would do: minutes, and gigabytes that go again afterwards.
+space-check: $(VENV)/.installed-dev
+	$(BIN)/python scripts/check_space.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -14,6 +14,7 @@ from .errors import UserError
 from .memory import share_freed
 from .serving.options import add_options as add_serving_options
 from .serving.options import chosen, scale_of
+from .serving.space import on_spaces, on_zero_gpu
 
 ABOUT = (
     "InceptionLens: see what each branch of an Inception block computes. "
@@ -38,6 +39,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mcp",
         action="store_true",
+        # Spaces installs what it needs by itself.
+        default=on_spaces() and find_spec("mcp") is not None,
         help="also be an MCP server, for assistants and agents, at /gradio_api/mcp/ (needs requirements-mcp.txt)",
     )
     add_serving_options(parser)
@@ -60,12 +63,16 @@ def serve(options: argparse.Namespace) -> int:
         raise UserError("options", "--mcp needs the package mcp; please run pip install -r requirements-mcp.txt first.")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
 
+    lent = on_zero_gpu() and scale is None
+    if lent:
+        import spaces  # noqa: F401 - before torch, which it makes ready for a GPU that comes and goes
+
     from .device import choose_device
     from .page.build import build, launch_options
     from .page.studio import Studio
     from .weights import NAMES
 
-    device = choose_device(options.device)
+    device = choose_device("cpu" if lent else options.device)
     models = (options.model, *(name for name in NAMES if name != options.model))
     try:
         studio = Studio(models, device, precision=options.precision)
@@ -80,6 +87,8 @@ def serve(options: argparse.Namespace) -> int:
         studio = Studio(models, device, precision=options.precision)
     if device.notice:
         logging.warning(device.notice)
+    if lent:
+        studio.device = replace(device, name="ZeroGPU")
     if scale is not None:
         studio.device = replace(device, name=f"{'GPU' if scale.gpus else 'CPU'}, Ray")
     with chosen(options, models, scale) as studio.runner:
