@@ -9,7 +9,7 @@ SPACE ?=
 # As app.py and `python -m inception` settle it for themselves; benchmarks and tests load torch sooner.
 export GOMP_SPINCOUNT ?= 1000
 
-.PHONY: demo setup test test-oldest bench docs space space-dry-run clean
+.PHONY: demo setup test test-oldest bench docs space space-dry-run space-check clean
 
 demo: setup
 	$(BIN)/python app.py $(ARGS)
@@ -27,7 +27,7 @@ test-oldest: $(VENV)/.installed-dev
 	$(PYTHON) -m venv --clear $(VENV)-oldest
 	sed 's/>=/==/; s/,<.*//' requirements.txt >$(VENV)-oldest/requirements.txt
 	$(VENV)-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
-		-r $(VENV)-oldest/requirements.txt -r requirements-dev.txt -r requirements-ray.txt
+		-r $(VENV)-oldest/requirements.txt -r requirements-dev.txt -r requirements-ray.txt -r requirements-mcp.txt
 	$(VENV)-oldest/bin/python -m pytest $(ARGS)
 
 # Every figure in units of what people use today; nothing else should run meanwhile. One file's rows: make bench ARGS=forward
@@ -46,6 +46,10 @@ space: setup
 space-dry-run: setup
 	$(BIN)/python scripts/space.py --dry-run
 
+# In a clean environment what Spaces would do: minutes, and gigabytes that go again afterwards.
+space-check: $(VENV)/.installed-dev
+	$(BIN)/python scripts/check_space.py $(ARGS)
+
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
 
@@ -55,7 +59,7 @@ $(VENV)/.installed: requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-ray.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -r requirements-ray.txt
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-ray.txt requirements-mcp.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -r requirements-ray.txt -r requirements-mcp.txt
 	sh scripts/install_chromium.sh $(BIN)/python
 	touch $@

@@ -2,10 +2,6 @@
 
 import sys
 
-from .cores import settle
+from .cli import console
 
-settle()
-
-from .cli import main  # noqa: E402  (may import torch)
-
-sys.exit(main())
+sys.exit(console())

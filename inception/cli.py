@@ -1,4 +1,7 @@
-"""The command line: `python -m inception models | predict | maps | explain | train | evaluate | summary`."""
+"""The command line: `python -m inception models | predict | maps | explain | train | evaluate | summary | serve`.
+
+Installed as a package, it is called `inception-lens`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from . import __version__, app
+from .cores import settle
 from .errors import UserError
 from .explain import command as explain_command
 from .files import make_folder, write_file
@@ -23,8 +28,15 @@ if TYPE_CHECKING:
     from .weights import Pretrained
 
 
+COMMAND = "inception-lens"
 REFUSALS_SHOWN = 10  # of a folder's photos; the file has all
 SUMMARY_DEFAULTS = ("batchnorm", 1000, 224)  # variant, classes, size
+
+
+def console() -> int:
+    """What `python -m inception` and the installed `inception-lens` run, in a process of their own."""
+    settle()
+    return main()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m inception", description="See how InceptionV1 (GoogLeNet) works.")
+    installed = Path(sys.argv[0]).stem == COMMAND
+    parser = argparse.ArgumentParser(
+        prog=COMMAND if installed else "python -m inception", description="See how InceptionV1 (GoogLeNet) works."
+    )
+    parser.add_argument("--version", action="version", version=f"{COMMAND} {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(name: str, run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
@@ -143,6 +159,8 @@ def _parser() -> argparse.ArgumentParser:
         "--size", type=_positive, default=SUMMARY_DEFAULTS[2], help="side of the photo in pixels (default: 224)"
     )
     add_json(summary)
+
+    app.add_options(command("serve", app.serve, app.ABOUT))
     return parser
 
 

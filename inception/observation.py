@@ -19,7 +19,8 @@ from .preprocessing import CENTRE, Frame
 from .unknown import Doubt
 from .weights import Pretrained
 
-INTERMEDIATES = ("3x3_reduce", "5x5_reduce", "pool")
+REDUCED_BRANCHES = ("3x3", "5x5")
+INTERMEDIATES = (*(f"{branch}_reduce" for branch in REDUCED_BRANCHES), "pool")
 
 
 @dataclass(frozen=True)
@@ -189,6 +190,13 @@ def intermediates(pretrained: Pretrained, observation: Observation, block: str) 
     given = torch.from_numpy(observation.stages[before].copy(order="K")).unsqueeze(0).to(pretrained.device)
     inside = module.trace(given)
     return {layer: _array(inside[layer][0]) for layer in INTERMEDIATES}
+
+
+def bottleneck_maps(pretrained: Pretrained, observation: Observation, block: str) -> dict[str, np.ndarray]:
+    """What a block is given, as `before`, and that reduced for the branches `3x3` and `5x5`, each (C, H, W)."""
+    inside = intermediates(pretrained, observation, block)
+    before = observation.stages[STAGES[STAGES.index(f"inception_{block}") - 1]]
+    return {"before": before, **{branch: inside[f"{branch}_reduce"] for branch in REDUCED_BRANCHES}}
 
 
 def _array(tensor: Tensor, *, own: bool = True) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from .model import BLOCKS
 from .observation import BranchStatistics, Observation, statistics
 
 VIEWS = ("channels", "mean", "photo")
+SIDE = 448  # pixels of a map over the photo
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,41 @@ def draw(observation: Observation, picture: Picture, tile: int = render.TILE) ->
         )
         for branch, values in shown.items()
     }
+
+
+def beside(
+    observations: Sequence[Observation], block: str, size: int = SIDE
+) -> tuple[render.Limits, list[dict[str, Panel]]]:
+    """One scale for all, and on it several observations' branches as mean maps on what was seen, `size` pixels wide."""
+    means = [
+        {branch: maps.mean(axis=0, keepdims=True) for branch, maps in observation.branches(block).items()}
+        for observation in observations
+    ]
+    named = {f"{number} {branch}": values for number, row in enumerate(means) for branch, values in row.items()}
+    bounds = next(iter(render.scale_limits(named, "shared").values()))[0]
+    return bounds, [
+        {
+            branch: Panel(
+                image=render.overlay(observation.seen, row[branch][0], bounds, size=size),
+                numbers=statistics(maps),
+                bounds=bounds,
+                signed=bounds.signed,
+                shown_low=float(row[branch].min()),
+                shown_high=float(row[branch].max()),
+            )
+            for branch, maps in observation.branches(block).items()
+        }
+        for observation, row in zip(observations, means, strict=True)
+    ]
+
+
+def strip(images: Sequence[Image.Image]) -> Image.Image:
+    """Pictures of one size side by side, as one."""
+    width, height = images[0].size
+    whole = Image.new(images[0].mode, (width * len(images), height))
+    for number, image in enumerate(images):
+        whole.paste(image, (number * width, 0))
+    return whole
 
 
 def _image(

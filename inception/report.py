@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from .anatomy import BranchFacts, ModuleCost, bottleneck, module_cost
 from .model import BLOCKS
-from .observation import Observation
+from .observation import Observation, statistics
 from .pictures import Panel
 from .weights import Pretrained
 
@@ -46,6 +48,11 @@ def maps_report(model: str, block: str, panels: Mapping[str, Panel]) -> dict[str
             for branch, panel in panels.items()
         },
     }
+
+
+def numbers_report(maps: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The numbers of several maps (C, H, W), by their names."""
+    return {name: asdict(statistics(values)) for name, values in maps.items()}
 
 
 def anatomy_report(model: str, pretrained: Pretrained, facts: tuple[BranchFacts, ...]) -> dict[str, Any]:

@@ -24,9 +24,10 @@ from .errors import ChoiceError, WeightsError
 from .files import replace_file
 from .model import BLOCKS, InceptionV1
 from .preprocessing import Preprocessing
+from .resources import resource
 from .unknown import Doubt
 
-EMBEDDED = Path(__file__).parent.parent / "weights" / "tiny-imagenet.safetensors"
+EMBEDDED = resource("weights/tiny-imagenet.safetensors")
 NAMES = ("tiny-imagenet", "googlenet", "torchvision")
 DEFAULT_NAME = NAMES[0]
 WEIGHTS_DIR_VARIABLE = "INCEPTION_WEIGHTS_DIR"

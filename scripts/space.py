@@ -17,8 +17,11 @@ LEFT_OUT = (
     "benchmarks/",
     "scripts/",
     ".ci/",
+    ".dockerignore",
     ".github/",
     "requirements-dev.txt",
+    "CHANGELOG.md",
+    "Dockerfile",
     "Makefile",
     "pyproject.toml",
 )

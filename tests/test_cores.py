@@ -47,7 +47,9 @@ def test_torch_follows_unless_the_user_said_otherwise(own: dict[str, str]) -> No
     assert told.stdout.split() == ([str(cores()), SPINS] if not own else ["1", "None"])
 
 
-@pytest.mark.parametrize("start", ["import app", "import runpy; runpy.run_module('inception', run_name='inception')"])
+@pytest.mark.parametrize(
+    "start", ["import app; app.main()", "import runpy; runpy.run_module('inception', run_name='inception')"]
+)
 def test_every_start_settles_this_before_torch_is_loaded(start: str) -> None:
     code = (
         "import sys; sys.argv = ['inception', '--help']\n"

@@ -52,7 +52,11 @@ def test_the_spaces_front_matter_is_complete() -> None:
         "license",
         "tags",
         "models",
+        "preload_from_hub",
+        "suggested_hardware",
     } <= set(front)
+    assert sys.version_info[:2] >= (3, 11) <= tuple(map(int, front["python_version"].split(".")))
+    assert {name.split()[0] for name in front["preload_from_hub"]} == set(front["models"])
     low, high = re.search(r"gradio>=([\d.]+),<(\d+)", (ROOT / "requirements.txt").read_text()).groups()  # type: ignore[union-attr]
     version = tuple(map(int, front["sdk_version"].split(".")))
     assert tuple(map(int, low.split("."))) <= version < (int(high),)
@@ -79,7 +83,7 @@ def test_a_dry_run_lists_what_a_space_needs_and_no_more() -> None:
         "weights/tiny-imagenet.safetensors",
         "inception/page/style.css",
     } <= names
-    assert not [name for name in names if name.startswith(("tests/", ".ci"))]
+    assert not [name for name in names if name.startswith(("tests/", ".ci", "Dockerfile", ".dockerignore"))]
 
 
 @pytest.mark.parametrize(

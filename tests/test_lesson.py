@@ -23,8 +23,9 @@ from inception.model import BLOCKS, BRANCHES, InceptionV1
 from inception.observation import Observation, observe_seen
 from inception.page.build import build
 from inception.page.lesson import STEPS, ClassNumber, Found, Material, nearest, step_number
+from inception.page.lesson_material import upside_down
 from inception.page.lesson_panel import choice_text, head_html, sentence, verdict_html
-from inception.page.lesson_section import Progress, upside_down
+from inception.page.lesson_section import Progress
 from inception.page.runner import Look
 from inception.page.studio import Studio
 from inception.page.text import TEXT

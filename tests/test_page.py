@@ -48,17 +48,6 @@ def handlers() -> Handlers:
     return Handlers(Studio(("tiny-imagenet", "googlenet"), choose_device("cpu")))
 
 
-def test_the_endpoints_are_these_and_no_others(client: Client) -> None:
-    api = client.view_api(return_format="dict")
-    answers = {"/predict", "/maps", "/models", "/anatomy"}
-    explanations = {"/branch_votes", "/network_table", "/switch_off", "/class_evidence", "/grad_cam", "/cell"}
-    assert set(api["named_endpoints"]) == answers | explanations
-    assert not api["unnamed_endpoints"]
-    parameters = [row["parameter_name"] for row in api["named_endpoints"]["/maps"]["parameters"]]
-    assert parameters == ["photo", "model", "block", "view", "scale", "colours"]
-    assert all(p["type"] for e in api["named_endpoints"].values() for p in e["parameters"])
-
-
 @pytest.mark.parametrize(
     ("arguments", "report"),
     [

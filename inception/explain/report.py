@@ -12,9 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from ..model import InceptionV1
+from ..observation import Observation
 from .convolution import ByHand
 from .evidence import LAST_BLOCK, ChannelEvidence, Evidence, GradCam
+from .reading import Reading
 from .sight import EffectiveField, Square
+from .size import PUBLISHED_SHAPE, module_costs, network_size, parameter_counts, vgg16_size
 from .votes import NAMES, SETS, Change, Glance, Switched, Votes
 
 WHOLE = "all"  # beside the four branches: the block as a whole
@@ -167,4 +171,66 @@ def cell_report(by_hand: ByHand, field: EffectiveField, square: Square) -> dict[
             "relu": by_hand.relu,
             "result": by_hand.result,
         },
+    }
+
+
+def reading_report(model: str, reading: Reading, slices: Mapping[str, slice]) -> dict[str, Any]:
+    """Who reads a block and how strongly: `model, block, reader, shares, strengths`.
+
+    `shares` is by branch and adds up to 1; `strengths` gives by branch a number for each of its channels.
+    """
+    return {
+        "model": model,
+        "block": reading.block,
+        "reader": reading.reader,
+        "shares": dict(reading.shares),
+        "strengths": {branch: reading.strengths[part].tolist() for branch, part in slices.items()},
+    }
+
+
+def channel_report(model: str, observation: Observation, reading: Reading, branch: str, channel: int) -> dict[str, Any]:
+    """One channel of a branch: `model, block, branch, channel, number, lowest, highest, mean, zero_share, cell,
+    strength, rank, reader`.
+
+    `number` is the channel's in the block's whole output. `cell` is the highest, `{"row", "column", "value"}`.
+    `rank` is 1 for the channel that `reader` reads most strongly.
+    """
+    values = observation.branch(reading.block, branch)[channel]
+    number = observation.slices[reading.block][branch].start + channel
+    row, column = divmod(int(values.argmax()), values.shape[1])
+    strength = float(reading.strengths[number])
+    return {
+        "model": model,
+        "block": reading.block,
+        "branch": branch,
+        "channel": channel,
+        "number": number,
+        "lowest": float(values.min()),
+        "highest": float(values.max()),
+        "mean": float(values.mean()),
+        "zero_share": float((values == 0).mean()),
+        "cell": {"row": row, "column": column, "value": float(values[row, column])},
+        "strength": strength,
+        "rank": int((reading.strengths > strength).sum()) + 1,
+        "reader": reading.reader,
+    }
+
+
+def size_report(model: str, network: InceptionV1) -> dict[str, Any]:
+    """How large a network is: `model, own, at_224, vgg16, parameter_counts, blocks`.
+
+    `own` (at its own input), `at_224` and `vgg16` have the keys of `NetworkSize` and its `depth`; `parameter_counts`
+    are eight of `{"auxiliary", "classifier", "biases", "parameters"}`; `blocks` have the keys of `BlockCost` and
+    its `saving`.
+    """
+    sizes = {
+        "own": network_size(network, network.input_shape),
+        "at_224": network_size(network, PUBLISHED_SHAPE),
+        "vgg16": vgg16_size(),
+    }
+    return {
+        "model": model,
+        **{name: {**asdict(size), "depth": size.depth} for name, size in sizes.items()},
+        "parameter_counts": [asdict(count) for count in parameter_counts(network)],
+        "blocks": [{**asdict(cost), "saving": cost.saving} for cost in module_costs(network)],
     }

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 from gradio.components import Component
 from PIL import Image
 
-from ..errors import ChoiceError, UserError
+from ..errors import ChoiceError
 from ..explain.convolution import by_hand
 from ..explain.evidence import evidence, grad_cams
 from ..explain.partial import OFF
@@ -29,18 +28,19 @@ from ..observation import Observation
 from ..pictures import Picture, draw
 from ..report import anatomy_report, answer_report, maps_report
 from ..weights import NAMES, Pretrained, describe
-from .handlers import as_source
+from .api_facts import fact_endpoints
+from .api_lesson import lesson_endpoints
+from .api_pictures import picture_endpoints
+from .caller import Endpoint, described, look_at, said_to_the_caller, whole
 from .runner import Look
 from .studio import Studio
-
-Endpoint = tuple[Callable[..., Any], list[Component], list[Component]]
+from .text import LANGUAGES
 
 
 def add_endpoints(
     studio: Studio,
     photo: Component,
     model: Component,
-    top_k: Component,
     block: Component,
     view: Component,
     scale: Component,
@@ -49,52 +49,98 @@ def add_endpoints(
     """Add the endpoints to the page that is being built; the components say what each argument may be."""
 
     def look(photo: str | None, model: str) -> Look:
-        if not photo:
-            raise gr.Error("A photo is needed; please send one.", print_exception=False)
-        return studio.look(model, as_source(photo))
+        return look_at(studio, photo, model)
 
     def predict(photo: str, model: str, top_k: int) -> dict[str, Any]:
-        """The most probable classes of a photo."""
-        with _said_to_the_caller():
-            if not isinstance(top_k, int | float) or not 1 <= top_k <= 1000:
-                raise ChoiceError("top_k", top_k, ("a whole number from 1 to 1000",))
-            return answer_report(model, studio.observation(look(photo, model)), int(top_k))
+        """What is in a photo: the most probable classes with their probabilities, and whether to doubt the answer.
+
+        Args:
+            photo: the picture, of any usual kind and size; the network looks at its central square
+            model: which network looks, as the endpoint models lists them
+            top_k: how many classes, the most probable first
+
+        Returns:
+            the network's name; its classes by number, label and probability (0 to 1); probably_none, whether the
+            photo is probably of none of its classes, or null where that was never measured; and the rule for it
+        """
+        with said_to_the_caller():
+            return answer_report(model, studio.observation(look(photo, model)), whole(top_k, "top_k", 1, 1000))
 
     def maps(
         photo: str, model: str, block: str, view: str, scale: str, colours: str
     ) -> tuple[Image.Image, Image.Image, Image.Image, Image.Image, dict[str, Any]]:
-        """Pictures of the four branches (1x1, 3x3, 5x5, pool) of an Inception block, and their numbers."""
-        with _said_to_the_caller():
+        """What the four branches (1x1, 3x3, 5x5, pool) of an Inception block computed for a photo, as pictures.
+
+        Args:
+            photo: the picture, of any usual kind and size; the network looks at its central square
+            model: which network looks, as the endpoint models lists them
+            block: which of the nine Inception blocks, 3a to 5b
+            view: channels for all channels side by side, mean for their mean, photo for that mean over the photo
+            scale: shared for one scale of colours for all branches, branch for one each, channel for one per channel
+            colours: the colour map
+
+        Returns:
+            one picture for each branch, then their numbers: channels, size, lowest, highest, mean, silent channels
+        """
+        with said_to_the_caller():
             panels = draw(studio.observation(look(photo, model)), Picture(block, view, scale, colours))
             one, three, five, pool = (panel.image for panel in panels.values())
             return one, three, five, pool, maps_report(model, block, panels)
 
     def models() -> list[dict[str, Any]]:
-        """The networks that this server offers, and whether their weights are at hand."""
+        """The networks that this server offers.
+
+        Returns:
+            for each its name, where its weights come from, and whether they are at hand or fetched at first use
+        """
         return [
             describe(name) if name in NAMES else {"model": name, "source": "own", "at_hand": True}
             for name in studio.models
         ]
 
     def anatomy(model: str, block: str) -> dict[str, Any]:
-        """How an Inception block is built: channels, kernels, receptive fields, costs with and without reductions."""
-        with _said_to_the_caller():
+        """How an Inception block is built: channels, kernels, receptive fields, costs with and without reductions.
+
+        Args:
+            model: which network, as the endpoint models lists them
+            block: which of the nine Inception blocks, 3a to 5b
+
+        Returns:
+            for each branch its channels, kernel and receptive field in pixels; what its 1x1 reduction saves; and
+            what the whole block costs beside the naive one
+        """
+        with said_to_the_caller():
             if block not in BLOCKS:
                 raise ChoiceError("block", block, tuple(BLOCKS))
             return anatomy_report(model, studio.pretrained(model), studio.facts(model)[block])
 
-    data = gr.JSON(visible=False)
+    data = gr.JSON(visible=False, label="Numbers")
     pictures = [gr.Image(visible=False, format="png", label=branch) for branch in ("1x1", "3x3", "5x5", "pool")]
+    language = gr.Radio(list(LANGUAGES), visible=False, label="Language", value=next(iter(LANGUAGES)))
+    branch = gr.Radio(list(BRANCHES), visible=False, label="Branch", value=next(iter(BRANCHES)))
+    name = gr.Textbox(visible=False, label="Class: a name or number, empty for the most probable", value="")
+    # Not the page's slider, which ends at ten.
+    top_k = gr.Number(5, precision=0, visible=False, label="How many classes")
     endpoints: list[Endpoint] = [
         (predict, [photo, model, top_k], [data]),
         (maps, [photo, model, block, view, scale, colours], [*pictures, data]),
         (models, [], [data]),
         (anatomy, [model, block], [data]),
-        *_explanations(studio, look, photo, model, block, data),
+        *_explanations(studio, look, photo, model, block, branch, name, data),
+        *picture_endpoints(studio, photo, model, block, branch, view, scale, colours, name, language, data),
+        *fact_endpoints(studio, model, block, language, data),
+        *lesson_endpoints(studio, photo, model, language, data),
     ]
     for function, inputs, outputs in endpoints:
         # A hidden button is how Gradio gives components' types and upload checks to a function.
-        gr.Button(visible=False).click(function, inputs, outputs, api_name=function.__name__, api_visibility="public")
+        gr.Button(visible=False).click(
+            function,
+            inputs,
+            outputs,
+            api_name=function.__name__,
+            api_description=described(function),
+            api_visibility="public",
+        )
 
 
 def _explanations(
@@ -103,19 +149,35 @@ def _explanations(
     photo: Component,
     model: Component,
     block: Component,
+    branch: Component,
+    name: Component,
     data: Component,
 ) -> list[Endpoint]:
     """The endpoints that tell why; a class may be given by its name or number, empty for the most probable one."""
 
     def explain(photo: str, model: str, told: Callable[[Look], dict[str, Any]]) -> dict[str, Any]:
-        with _said_to_the_caller():
+        with said_to_the_caller():
             return {"model": model, **told(look(photo, model))}
 
     def of(seen: Look) -> tuple[Pretrained, Observation]:
         return studio.pretrained(seen.model), studio.observation(seen.exact)
 
     def branch_votes(photo: str, model: str, block: str, class_name: str, off: str) -> dict[str, Any]:
-        """What each branch of a block is worth for a class: exact Shapley values, and all sixteen logits."""
+        """Which branch of a block carries a photo's answer: what each of the four is worth for a class.
+
+        The worths are exact Shapley values in units of the logit; with the baseline (all four off) they add up to it.
+
+        Args:
+            photo: the picture, of any usual kind and size; the network looks at its central square
+            model: which network looks, as the endpoint models lists them
+            block: which of the nine Inception blocks, 3a to 5b
+            class_name: whose logit is explained, by its name or number; empty for the most probable class
+            off: what a branch that is off gives on: zero, or its mean over training photos
+
+        Returns:
+            the class, its logit and probability, the baseline, the vote of each branch, and the logits and
+            probabilities of all sixteen sets of branches that may be on
+        """
 
         def told(seen: Look) -> dict[str, Any]:
             logits = studio.explained(seen, subset_logits, block, off)
@@ -124,7 +186,17 @@ def _explanations(
         return explain(photo, model, told)
 
     def network_table(photo: str, model: str, class_name: str, off: str) -> dict[str, Any]:
-        """How much a class's logit falls when one branch of one block is off, for all nine blocks."""
+        """The whole network at a glance: how much a class's logit falls when one branch of one block is off.
+
+        Args:
+            photo: the picture, of any usual kind and size; the network looks at its central square
+            model: which network looks, as the endpoint models lists them
+            class_name: whose logit is explained, by its name or number; empty for the most probable class
+            off: what a branch that is off gives on: zero, or its mean over training photos
+
+        Returns:
+            the class, its logit, and for each of the nine blocks and four branches the fall; below zero it rises
+        """
 
         def told(seen: Look) -> dict[str, Any]:
             return glance_report(glance(*of(seen), class_name, off, studio.explained(seen, single_logits, off)))
@@ -134,26 +206,76 @@ def _explanations(
     def switch_off(
         photo: str, model: str, block: str, branches: list[str], channels: list[int], off: str
     ) -> dict[str, Any]:
-        """The answer with branches of a block off, and with single channels of its output off."""
+        """What the network answers with branches of a block, or single channels of its output, switched off.
+
+        Args:
+            photo: the picture, of any usual kind and size; the network looks at its central square
+            model: which network looks, as the endpoint models lists them
+            block: which of the nine Inception blocks, 3a to 5b
+            branches: those that are switched off, among 1x1, 3x3, 5x5 and pool
+            channels: the numbers of channels of the block's output that are switched off too, counted from 0
+            off: what a branch that is off gives on: zero, or its mean over training photos
+
+        Returns:
+            the most probable classes with what is off, each with its probability before and after; the class that
+            was first before; and which classes rose and fell most
+        """
 
         def told(seen: Look) -> dict[str, Any]:
-            whole = channels or []
-            if not isinstance(whole, list) or not all(isinstance(channel, int) for channel in whole):
+            numbers = channels or []
+            if not isinstance(numbers, list) or not all(isinstance(channel, int) for channel in numbers):
                 raise ChoiceError("channels", channels, ("a list of whole numbers, for instance [3, 17]",))
-            return switched_report(studio.explained(seen, switched, block, tuple(branches or ()), tuple(whole), off))
+            return switched_report(studio.explained(seen, switched, block, tuple(branches or ()), tuple(numbers), off))
 
         return explain(photo, model, told)
 
     def class_evidence(photo: str, model: str, class_name: str) -> dict[str, Any]:
-        """A class's logit split exactly over branches, channels and cells of block 5b."""
+        """Where in the photo the evidence for a class lies: its logit split over block 5b.
+
+        The split is exact: the amounts of the four branches and the rest (biases) add up to the logit.
+
+        Args:
+            photo: the picture, of any usual kind and size; the network looks at its central square
+            model: which network looks, as the endpoint models lists them
+            class_name: whose logit is explained, by its name or number; empty for the most probable class
+
+        Returns:
+            the class, its logit, the amount of each branch, their maps cell by cell, and the channels that speak
+            most for and against the class
+        """
         return explain(photo, model, lambda seen: evidence_report(studio.explained(seen, evidence, class_name)))
 
     def grad_cam(photo: str, model: str, block: str, class_name: str) -> dict[str, Any]:
-        """Grad-CAM of a block and of each of its branches: extremes, and where the highest cell is."""
+        """Grad-CAM of a class at a block, and at each of its branches, in numbers; overlays has the pictures.
+
+        Args:
+            photo: the picture, of any usual kind and size; the network looks at its central square
+            model: which network looks, as the endpoint models lists them
+            block: which of the nine Inception blocks, 3a to 5b
+            class_name: whose logit is explained, by its name or number; empty for the most probable class
+
+        Returns:
+            the class, the size of the maps, and for each branch and the whole block ("all") the lowest and highest
+            value and the row and column of the highest cell
+        """
         return explain(photo, model, lambda seen: cams_report(studio.explained(seen, grad_cams, block, class_name)))
 
     def cell(photo: str, model: str, block: str, branch: str, channel: int, row: int, column: int) -> dict[str, Any]:
-        """What one cell of a channel of a branch sees of the photo, and how its value is computed."""
+        """What one cell of a feature map sees of the photo, and its value computed by hand, product by product.
+
+        Args:
+            photo: the picture, of any usual kind and size; the network looks at its central square
+            model: which network looks, as the endpoint models lists them
+            block: which of the nine Inception blocks, 3a to 5b
+            branch: 1x1, 3x3, 5x5 or pool
+            channel: the channel within the branch, counted from 0
+            row: of the cell, counted from 0 at the top
+            column: of the cell, counted from 0 at the left
+
+        Returns:
+            the value; the square of input pixels that it can see and the smaller one that counts; and the
+            convolution with its largest products, the others' sum, bias, normalisation and ReLU
+        """
 
         def told(seen: Look) -> dict[str, Any]:
             return cell_report(
@@ -164,13 +286,12 @@ def _explanations(
 
         return explain(photo, model, told)
 
-    name = gr.Textbox(visible=False, label="class_name", value="")
-    off = gr.Radio(list(OFF), visible=False, label="off", value=OFF[0])
-    branch = gr.Radio(list(BRANCHES), visible=False, label="branch", value=next(iter(BRANCHES)))
-    branches = gr.CheckboxGroup(list(BRANCHES), visible=False, label="branches", value=[])
-    channels = gr.JSON(visible=False, label="channels", value=[])
-    whole: list[Component] = [
-        gr.Number(0, precision=0, visible=False, label=part) for part in ("channel", "row", "column")
+    off = gr.Radio(list(OFF), visible=False, label="What is given on in place of what is off", value=OFF[0])
+    branches = gr.CheckboxGroup(list(BRANCHES), visible=False, label="Branches that are off", value=[])
+    channels = gr.JSON(visible=False, label="Channels that are off: a list of numbers, counted from 0", value=[])
+    place: list[Component] = [
+        gr.Number(0, precision=0, visible=False, label=f"{part}, counted from 0")
+        for part in ("Channel", "Row", "Column")
     ]
     return [
         (branch_votes, [photo, model, block, name, off], [data]),
@@ -178,14 +299,5 @@ def _explanations(
         (switch_off, [photo, model, block, branches, channels, off], [data]),
         (class_evidence, [photo, model, name], [data]),
         (grad_cam, [photo, model, block, name], [data]),
-        (cell, [photo, model, block, branch, *whole], [data]),
+        (cell, [photo, model, block, branch, *place], [data]),
     ]
-
-
-@contextmanager
-def _said_to_the_caller() -> Iterator[None]:
-    """Turns what the caller can mend into a `gr.Error` with the sentence; anything else stays unsaid."""
-    try:
-        yield
-    except UserError as error:
-        raise gr.Error(str(error), print_exception=False) from error

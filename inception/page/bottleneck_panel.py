@@ -28,14 +28,13 @@ from ..explain.size import (
     published_size,
     vgg16_size,
 )
-from ..model import STAGES, InceptionV1
-from ..observation import Observation, intermediates, statistics
+from ..model import InceptionV1
+from ..observation import REDUCED_BRANCHES, Observation, bottleneck_maps, statistics
 from ..weights import Pretrained
 from .panels import bar_html, data_url, message_html, short
 from .text import say
 
 COLUMNS = 24  # of a mosaic: a block's input has up to 832 channels
-REDUCED_BRANCHES = ("3x3", "5x5")
 DARK = 0.2  # of the scale: maps that reach no further are hard to see on it
 CALCULATOR_KERNELS = (3, 5)
 MOST_CHANNELS, MOST_KERNEL, MOST_CELLS = 4096, 11, 224 * 224  # that the calculator takes
@@ -93,9 +92,8 @@ def bottleneck_html(
     """
     model = pretrained.model
     module = model.block(block)
-    inside = intermediates(pretrained, observation, block)
-    before = observation.stages[STAGES[STAGES.index(f"inception_{block}") - 1]]
-    maps = {"before": before, **{branch: inside[f"{branch}_reduce"] for branch in REDUCED_BRANCHES}}
+    maps = bottleneck_maps(pretrained, observation, block)
+    before = maps["before"]
     bounds = render.scale_limits(maps, scale)
     given, height, width = before.shape
 

@@ -12,6 +12,7 @@ from ..model import BLOCKS
 from ..pictures import VIEWS, Picture
 from ..preprocessing import CENTRE
 from ..render import COLOURS, SCALES
+from ..resources import resource
 from .api import add_endpoints
 from .compare_section import CompareSection
 from .handlers import Handlers, alert, source_of
@@ -27,7 +28,7 @@ from .studio import Studio
 from .text import LANGUAGES, say
 from .why_section import PICK, Around, WhySection
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = resource("examples")
 STYLES = sorted(Path(__file__).parent.glob("*.css"))
 SYSTEM_FONTS = (
     "system-ui",
@@ -294,7 +295,7 @@ def build(studio: Studio) -> gr.Blocks:
         lesson.connect(page, why.around, photo, why)
         gr.on([page.load, language.change], None, None, None, js=NAME_EXAMPLES, **light)
         page.load(on_load, None, [*keep.restored, working, provenance, network], **light)
-        add_endpoints(studio, photo, model, top_k, block, view, scale, colours)
+        add_endpoints(studio, photo, model, block, view, scale, colours)
     # Each event has its own places: who asks for another block never waits behind those who ask why.
     return page.queue(default_concurrency_limit=max(1, at_once // 2), max_size=WAITING * at_once)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import gradio as gr
 
-from ..observation import Observation, statistics
-from ..render import overlay, scale_limits
+from ..observation import Observation
+from ..pictures import beside
 from .class_names import class_names
 from .handlers import Handlers, alert, as_source
 from .panels import branch_name, data_url, message_html, short
@@ -127,29 +127,21 @@ class CompareSection:
 
 def compared_html(sides: Sequence[Side], block: str, language: str) -> str:
     """A row for each side with its best classes and its four mean maps, all on one scale."""
-    means = {
-        (number, branch): maps.mean(axis=0, keepdims=True)
-        for number, side in enumerate(sides)
-        for branch, maps in side.observation.branches(block).items()
-    }
-    bounds = scale_limits({f"{number} {branch}": values for (number, branch), values in means.items()}, "shared")
-    limits = next(iter(bounds.values()))[0]
+    bounds, panels = beside([side.observation for side in sides], block, MAP_SIDE)
     rows = []
-    for number, side in enumerate(sides):
+    for side, row in zip(sides, panels, strict=True):
         figures = []
-        for branch, maps in side.observation.branches(block).items():
-            numbers = statistics(maps)
+        for branch, panel in row.items():
             told = say(
                 language,
                 "compare_numbers",
-                mean=short(numbers.mean),
-                silent=numbers.silent,
-                channels=numbers.channels,
+                mean=short(panel.numbers.mean),
+                silent=panel.numbers.silent,
+                channels=panel.numbers.channels,
             )
             alt = say(language, "compare_map", which=side.title, branch=side.names[branch], block=block)
-            picture = overlay(side.observation.seen, means[number, branch][0], limits, size=MAP_SIDE)
             figures.append(
-                f'<figure class="il-{branch}"><img src="{data_url(picture)}" alt="{escape(alt)}">'
+                f'<figure class="il-{branch}"><img src="{data_url(panel.image)}" alt="{escape(alt)}">'
                 f"<figcaption><b>{escape(side.names[branch])}</b> {escape(told)}</figcaption></figure>"
             )
         guesses = "".join(
@@ -160,5 +152,5 @@ def compared_html(sides: Sequence[Side], block: str, language: str) -> str:
             f'<section class="il-side"><div><h3>{escape(side.title)}</h3><ol>{guesses}</ol></div>'
             f"{''.join(figures)}</section>"
         )
-    title = say(language, "compare_title", block=block, highest=short(limits.high))
+    title = say(language, "compare_title", block=block, highest=short(bounds.high))
     return f'<p class="il-compare-title">{escape(title)}</p>{"".join(rows)}'

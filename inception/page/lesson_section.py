@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
-from ..explain.votes import Votes, subset_logits, votes
 from ..photo import open_photo
+from ..resources import resource
 from ..weights import Pretrained
 from .handlers import alert
-from .lesson import STEPS, Found, Material, Posed, Scene, Step, step_number
+from .lesson import STEPS, Found, Posed, Scene, Step, step_number
+from .lesson_material import material_of
 from .lesson_panel import choice_text, head_html, invitation_html, sentence, verdict_html
 from .panels import message_html
 from .runner import Look
@@ -24,7 +23,7 @@ from .studio import Studio
 from .text import say
 from .why_section import Around, WhySection
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "red_panda.jpg"
+EXAMPLE = resource("examples/red_panda.jpg")
 
 BUTTONS = ("start", "example", "check", "back", "next", "close")
 
@@ -146,7 +145,7 @@ class LessonSection:
         step, look = STEPS[number - 1], data[around.look]
         model = data[around.model] if look is None else look.model
         try:
-            material = self._material(look, model)
+            material = material_of(self.studio, look, model)
         except Exception as error:
             return {self.verdict: alert(error, language), self.progress: gr.skip()}
         posed = None if step.needs_photo and look is None else step.pose(material)
@@ -220,22 +219,6 @@ class LessonSection:
         known = any(one.key == choice for one in posed.choices)
         return (choice, False) if known else (None, True)
 
-    def _material(self, look: Look | None, model: str) -> Material:
-        pretrained, facts = self.studio.pretrained(model), self.studio.facts(model)
-        if look is None:
-            return Material(pretrained, facts)
-        return Material(
-            pretrained,
-            facts,
-            self.studio.observation(look.exact),
-            partial(self._votes, look),
-            lambda: self.studio.observation(upside_down(look.exact)),
-        )
-
-    def _votes(self, look: Look, block: str) -> Votes:
-        logits = self.studio.explained(look, subset_logits, block, "zero")
-        return votes(self.studio.pretrained(look.model), self.studio.observation(look.exact), block, logits=logits)
-
     def _result(self, progress: Progress, number: int, look: Look | None, model: str) -> Checked | None:
         """What came of a step, unless that was about another network or photo."""
         checked = progress.checked.get(number)
@@ -249,11 +232,6 @@ class LessonSection:
 def about(step: Step, look: Look | None, model: str) -> str:
     """What a step's result holds for."""
     return f"{model} {look.digest}" if step.needs_photo and look is not None else model
-
-
-def upside_down(look: Look) -> Look:
-    """What the network would see of the same photo, turned upside down."""
-    return replace(look, seen=look.seen.transpose(Image.Transpose.ROTATE_180), digest=f"{look.digest} upside down")
 
 
 def example_photo() -> Image.Image:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from .scale import Scale
+from .space import on_zero_gpu
 
 if TYPE_CHECKING:
     from ..page.runner import Runner
@@ -55,12 +56,20 @@ def chosen(options: Namespace, models: tuple[str, ...], scale: Scale | None) -> 
         ServingError: as `cluster` and `replicas`.
     """
     if scale is None:
-        from ..page.runner import Here
-
-        yield Here()
+        yield _without_replicas(models)
         return
 
     from .cluster import cluster, replicas
 
     with cluster(scale.all_cpus, options.ray_address or ""), replicas(models, scale, options.precision) as runner:
         yield runner
+
+
+def _without_replicas(models: tuple[str, ...]) -> Runner:
+    if on_zero_gpu():
+        from .zero_gpu import OnZeroGpu
+
+        return OnZeroGpu(models)
+    from ..page.runner import Here
+
+    return Here()

@@ -166,5 +166,5 @@ def run(options: argparse.Namespace) -> int:
     for name in outcome.skipped:
         print(f"skipped, cannot be read: {name}", file=sys.stderr)
     print(f"{accuracy(outcome.val)}, calibration error {outcome.val.ece:.3f} with temperature {outcome.temperature:g}")
-    print(f"{outcome.weights}: look inside with python app.py --model {outcome.weights}")
+    print(f"{outcome.weights}: look inside with python -m inception serve --model {outcome.weights}")
     return 0

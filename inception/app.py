@@ -1,0 +1,112 @@
+"""The page, served until it is stopped: `python app.py`, or `inception-lens serve`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.util import find_spec
+
+from .cores import settle
+from .errors import UserError
+from .memory import settle_down, share_freed
+from .serving.options import add_options as add_serving_options
+from .serving.options import chosen, scale_of
+from .serving.space import on_spaces, on_zero_gpu
+
+ABOUT = (
+    "InceptionLens: see what each branch of an Inception block computes. "
+    "Host and port follow GRADIO_SERVER_NAME and GRADIO_SERVER_PORT."
+)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What `serve` understands."""
+    parser.add_argument(
+        "--model",
+        default="tiny-imagenet",
+        help="network to begin with: tiny-imagenet, googlenet, torchvision, or the path of your own checkpoint",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    parser.add_argument(
+        "--precision",
+        default="exact",
+        choices=["exact", "fast"],
+        help="fast answers photos in bfloat16 where that is faster here; explanations stay exact (default: exact)",
+    )
+    parser.add_argument(
+        "--mcp",
+        action="store_true",
+        # Spaces installs what it needs by itself.
+        default=on_spaces() and find_spec("mcp") is not None,
+        help="also be an MCP server, for assistants and agents, at /gradio_api/mcp/ (needs requirements-mcp.txt)",
+    )
+    add_serving_options(parser)
+
+
+def serve(options: argparse.Namespace) -> int:
+    """Serve the page until it is stopped. Returns the exit status.
+
+    Raises:
+        UserError: if it cannot begin as `options` have it.
+    """
+    # Before gradio is imported: nothing is to be asked of or told to anybody on the network.
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    share_freed()
+    try:
+        scale = scale_of(options)
+    except ValueError as error:
+        raise UserError("options", "{why}", why=str(error)) from error
+    if options.mcp and find_spec("mcp") is None:
+        raise UserError("options", "--mcp needs the package mcp; please run pip install -r requirements-mcp.txt first.")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+
+    lent = on_zero_gpu() and scale is None
+    if lent:
+        import spaces  # noqa: F401 - before torch, which it makes ready for a GPU that comes and goes
+
+    from .device import choose_device
+    from .page.build import build, launch_options
+    from .page.studio import Studio
+    from .weights import NAMES
+
+    device = choose_device("cpu" if lent else options.device)
+    models = (options.model, *(name for name in NAMES if name != options.model))
+    try:
+        studio = Studio(models, device, precision=options.precision)
+        # Now and not at the first photo: a wrong path should be said at once.
+        studio.pretrained(studio.models[0])
+    except UserError as error:
+        if options.model not in NAMES[1:]:
+            raise
+        # Fetched weights may be had later: until then, on with what is here.
+        logging.warning("%s The page begins with %s.", error, NAMES[0])
+        models = NAMES
+        studio = Studio(models, device, precision=options.precision)
+    if device.notice:
+        logging.warning(device.notice)
+    if lent:
+        studio.device = replace(device, name="ZeroGPU")
+    if scale is not None:
+        studio.device = replace(device, name=f"{'GPU' if scale.gpus else 'CPU'}, Ray")
+    with chosen(options, models, scale) as studio.runner:
+        page = build(studio)
+        try:
+            # Not asked for, GRADIO_MCP_SERVER decides, as in every Gradio app.
+            page.launch(**launch_options(), mcp_server=options.mcp or None)
+        finally:
+            page.close(verbose=False)  # before what it asks
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """What `python app.py` runs, in a process of its own."""
+    settle()
+    parser = argparse.ArgumentParser(description=ABOUT)
+    add_options(parser)
+    try:
+        serve(parser.parse_args(arguments))
+    except UserError as error:
+        parser.exit(2, f"{error}\n")

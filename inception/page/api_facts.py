@@ -1,0 +1,113 @@
+"""Endpoints that need no photo: a network's classes, who reads a block, what reductions save, how large it all is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from ..anatomy import bottleneck
+from ..errors import ChoiceError
+from ..explain.report import reading_report, size_report
+from ..explain.size import WORKED_EXAMPLE, break_even
+from ..model import BLOCKS
+from .bottleneck_panel import MOST_CELLS, MOST_CHANNELS, MOST_KERNEL
+from .caller import Endpoint, said_to_the_caller, whole
+from .class_names import class_names
+from .studio import Studio
+from .text import LANGUAGES
+
+
+def fact_endpoints(
+    studio: Studio, model: Component, block: Component, language: Component, data: Component
+) -> list[Endpoint]:
+    """The endpoints; the components say what each argument may be."""
+
+    def classes(model: str, language: str) -> dict[str, Any]:
+        """All classes that a network tells apart, in the order of their numbers.
+
+        Args:
+            model: which network, as the endpoint models lists them
+            language: en for its own labels, zh for Chinese names where one is sure
+
+        Returns:
+            the network's name and its classes; the first has number 0
+        """
+        with said_to_the_caller():
+            if language not in LANGUAGES:
+                raise ChoiceError("language", language, tuple(LANGUAGES))
+            return {"model": model, "classes": list(class_names(studio.pretrained(model), language))}
+
+    def reading(model: str, block: str) -> dict[str, Any]:
+        """How strongly the layers behind a block read each channel of its output, whatever the photo.
+
+        Args:
+            model: which network, as the endpoint models lists them
+            block: which of the nine Inception blocks, 3a to 5b
+
+        Returns:
+            who reads (the next block, or the classifier), each branch's share, and by branch the strength of each
+            channel: the length of all weights that multiply it
+        """
+        with said_to_the_caller():
+            if block not in BLOCKS:
+                raise ChoiceError("block", block, tuple(BLOCKS))
+            told = studio.reading(model, block)
+            return reading_report(model, told, studio.pretrained(model).model.block(block).slices)
+
+    def bottleneck_cost(
+        in_channels: int, reduced_to: int, out_channels: int, kernel: int, cells: int
+    ) -> dict[str, Any]:
+        """What a convolution costs directly, and through a 1x1 reduction before it (the bottleneck).
+
+        Args:
+            in_channels: channels of the input
+            reduced_to: channels that the 1x1 reduction leaves
+            out_channels: channels of the output
+            kernel: side of the convolution's window, for instance 5
+            cells: height times width of the output's maps
+
+        Returns:
+            weights and multiplications of both ways (biases are not counted), how many times fewer weights the
+            reduced way has, and the most channels at which a reduction still saves any
+        """
+        with said_to_the_caller():
+            given = whole(in_channels, "in_channels", 1, MOST_CHANNELS)
+            between = whole(reduced_to, "reduced_to", 1, MOST_CHANNELS)
+            made = whole(out_channels, "out_channels", 1, MOST_CHANNELS)
+            side, area = whole(kernel, "kernel", 1, MOST_KERNEL), whole(cells, "cells", 1, MOST_CELLS)
+            cost = bottleneck(given, between, made, side, cells=area, bias=False)
+            return {**asdict(cost), "saving": cost.saving, "break_even": break_even(given, made, side)}
+
+    def network_size(model: str) -> dict[str, Any]:
+        """How large a network is: parameters, multiplications, depth, and what its reductions save block by block.
+
+        Args:
+            model: which network, as the endpoint models lists them
+
+        Returns:
+            its size at its own input and at 224x224 pixels, all ways of counting its parameters, each block beside
+            the naive one without reductions, and VGG-16 for comparison
+        """
+        with said_to_the_caller():
+            return size_report(model, studio.pretrained(model).model)
+
+    given, reduced, made = WORKED_EXAMPLE
+    numbers: list[Component] = [
+        gr.Number(value, precision=0, visible=False, label=label)
+        for label, value in (
+            ("Channels before", given),
+            ("Channels after the reduction", reduced),
+            ("Channels after the convolution", made),
+            ("Side of the window", 5),
+            ("Cells of a map", 784),
+        )
+    ]
+    return [
+        (classes, [model, language], [data]),
+        (reading, [model, block], [data]),
+        (bottleneck_cost, numbers, [data]),
+        (network_size, [model], [data]),
+    ]

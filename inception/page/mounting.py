@@ -1,0 +1,49 @@
+"""The page as a part of somebody else's web application."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+
+def mount(
+    app: FastAPI,
+    path: str = "/lens",
+    *,
+    models: Sequence[str | Path] = (),
+    device: str = "auto",
+    precision: str = "exact",
+    mcp: bool = False,
+    root_path: str = "",
+) -> FastAPI:
+    """Serve the page within a FastAPI application, under `path`: `mount(app, path="/lens")`.
+
+    `models` are those that may be chosen, by name or path, the first to begin with; by default all that have
+    names. `device` and `precision` are as `choose_device` and `observe` take them. With `mcp` its endpoints are
+    the tools of an MCP server too, at `path` and then `/gradio_api/mcp/`. `root_path` is where visitors find the
+    page if that is not `path`: behind a proxy that adds to it. Returns `app`.
+
+    Raises:
+        DeviceError: if there is no such device.
+        WeightsError: if the first network cannot be had.
+    """
+    # Before gradio is imported: nothing is to be told to anybody on the network.
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+    import gradio as gr
+
+    from ..device import choose_device
+    from ..weights import NAMES
+    from .build import build, launch_options
+    from .studio import Studio
+
+    studio = Studio(tuple(map(str, models)) or NAMES, choose_device(device), precision=precision)
+    studio.pretrained(studio.models[0])  # a wrong path should be said at once
+    options = {**launch_options(), "mcp_server": mcp}
+    # Told and not left to Gradio: what it answers without the queue would name files as if the page lay at the root.
+    return gr.mount_gradio_app(app, build(studio), path, **options, root_path=root_path or path)

@@ -1,0 +1,94 @@
+"""The page within another FastAPI application, served by uvicorn."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+import uvicorn
+from conftest import EXAMPLES, ROOT
+from fastapi import FastAPI
+from gradio_client import Client, handle_file
+from playwright.sync_api import Browser, expect
+from test_app import free_port
+from visitor import Visit
+
+from inception.errors import DeviceError, WeightsError
+from inception.page import mount
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[str]:
+    """The address of somebody's application that has the page under /lens."""
+    app = FastAPI()
+
+    @app.get("/own")
+    def own() -> str:
+        return "still here"
+
+    mount(app, path="/lens", device="cpu", mcp=find_spec("mcp") is not None)
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    end = time.monotonic() + 120
+    while not server.started and time.monotonic() < end:
+        time.sleep(0.05)
+    assert server.started
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(60)
+
+
+def test_the_hosts_own_pages_stay(host: str) -> None:
+    assert urlopen(f"{host}/own", timeout=60).read() == b'"still here"'
+
+
+def test_the_api_answers_under_the_path(host: str) -> None:
+    client = Client(f"{host}/lens", verbose=False)
+    told = client.predict(handle_file(str(EXAMPLES / "bison.jpg")), "tiny-imagenet", 1, api_name="/predict")
+    assert told["top"][0]["label"] == "ox"
+
+
+def test_the_tools_are_there_under_the_path(host: str) -> None:
+    pytest.importorskip("mcp", reason="needs requirements-mcp.txt")
+    from test_mcp import session
+
+    listed = session(f"{host}/lens/gradio_api/mcp/", lambda client: client.list_tools())
+    assert "branch_votes" in {tool.name for tool in listed.tools}
+
+
+@pytest.mark.browser
+def test_a_visitor_uses_the_page_under_the_path(host: str, browser: Browser) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 1000}, locale="en-US")
+    try:
+        visit = Visit(context, f"{host}/lens")
+        visit.page.get_by_role("button", name="espresso").first.click()
+        visit.panels_of("Block 3a")
+        expect(visit.page.locator("#il-answer")).to_contain_text("espresso")
+        expect(visit.page.locator("#il-link textarea, #il-link input")).to_have_value(
+            f"{host}/lens/?model=tiny-imagenet&example=espresso&block=3a&view=channels&scale=shared&colours=magma&lang=en"
+        )
+        assert visit.foreign == []
+        assert visit.complaints == []
+    finally:
+        context.close()
+
+
+def test_what_cannot_be_mounted_is_said_at_once(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="There is no file"):
+        mount(FastAPI(), models=[tmp_path / "gone.pth"], device="cpu")
+    with pytest.raises(DeviceError, match="choose one of"):
+        mount(FastAPI(), device="abacus")
+
+
+def test_importing_it_does_no_work() -> None:
+    code = "import sys, inception.page; sys.exit(any(name in sys.modules for name in ('gradio', 'torch')))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
