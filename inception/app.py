@@ -93,6 +93,7 @@ def serve(options: argparse.Namespace) -> int:
         studio.device = replace(device, name=f"{'GPU' if scale.gpus else 'CPU'}, Ray")
     with chosen(options, models, scale) as studio.runner:
         page = build(studio)
+        settle_down()
         try:
             # Not asked for, GRADIO_MCP_SERVER decides, as in every Gradio app.
             page.launch(**launch_options(), mcp_server=options.mcp or None)
