@@ -13,6 +13,7 @@ from inception.serving.options import add_options, chosen, scale_of
 
 # Before gradio is imported: nothing is to be asked of or told to anybody on the network.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 settle()
 share_freed()
 

@@ -50,7 +50,21 @@ TOOLS = re.compile(r"/gradio_api/mcp(/.*)?")  # for assistants, where the operat
 FILE, UPLOAD, LOGIN, JOIN = "/gradio_api/file=", "/gradio_api/upload", "/login", "/gradio_api/queue/join"
 FOLDER = re.compile(r"[0-9a-f]{64}")
 
+SHARED = "https://gradio.s3-us-west-2.amazonaws.com"  # has the page's own style where Gradio shares it by a tunnel
+# A Space's page would ask Hugging Face about itself and Google for fonts; and whatever got into a page by a fault
+# of ours could send nothing away. Gradio's scripts need more than a policy could usefully grant, so none is set.
+POLICY = {
+    "connect-src": "'self' data: blob:",
+    "img-src": "'self' data: blob:",
+    "media-src": "'self' data: blob:",
+    "style-src": f"'self' 'unsafe-inline' {SHARED}",
+    "font-src": f"'self' data: {SHARED}",
+    "object-src": "'none'",
+    "base-uri": "'self'",
+    "form-action": "'self'",
+}
 HEADERS = {
+    "Content-Security-Policy": "; ".join(f"{what} {where}" for what, where in POLICY.items()),
     "X-Content-Type-Options": "nosniff",
     # The address tells what somebody looks at. It is nobody else's business.
     "Referrer-Policy": "same-origin",
