@@ -36,6 +36,7 @@ BURST, PER_SECOND, QUEUED_COST = 600, 20, 4
 SESSIONS = 4096  # for which it is remembered
 AT_ONCE = 256  # requests outside the queue that are being answered, of all visitors
 AGAIN_SECONDS = 10
+SHORTEST_SECONDS = 5  # that anybody is asked to wait: sooner, the next click would be one too many again
 
 OPEN = {
     "GET": re.compile(
@@ -109,7 +110,7 @@ class Door:
         if size > UPLOAD_BYTES:
             await visitor.refuse(413, "door_heavy", limit=MAX_BYTES // MEGABYTE)
         elif wait := self._stored.take("", size or UPLOAD_BYTES):
-            await visitor.refuse(429, "door_stored", minutes=ceil(wait / 60))
+            await visitor.refuse(429, "door_stored", minutes=max(2, ceil(wait / 60)))
         else:
             await self.app(visitor.scope, visitor.receive_upload, visitor.answer_upload)
 
@@ -129,7 +130,7 @@ class Door:
         session = told.get("session_hash") if isinstance(told, dict) else None
         # Without a session it is one question and not a page: the bounds for all are its only ones.
         if isinstance(session, str) and (wait := self._asked.take(session, QUEUED_COST if queued else 1)):
-            await visitor.refuse(429, "door_often", seconds=ceil(wait))
+            await visitor.refuse(429, "door_often", seconds=max(SHORTEST_SECONDS, ceil(wait)))
         elif queued or tools:
             await self.app(visitor.scope, visitor.receive_again, visitor.answer_queued)
         elif self._at_once >= AT_ONCE:
@@ -152,7 +153,7 @@ class _Visitor:
         self.size = int(length) if length.isascii() and length.isdecimal() else None
         self._language = language_of(headers.get("accept-language", ""))
         self.body = b""
-        self._told = self._full = False
+        self._told = self._refused = self._heavy = False
         self._received = 0
 
     async def refuse(self, status: int, key: str, **details: object) -> None:
@@ -194,10 +195,20 @@ class _Visitor:
 
     async def answer_queued(self, message: Message) -> None:
         """As `answer`. That the queue is full is said in a sentence of ours: the page has one in English only."""
-        if message["type"] == "http.response.start" and message["status"] == 503:
-            self._full = True
-            await self.refuse(429, "door_busy", seconds=AGAIN_SECONDS)
-        elif not self._full:
+        await self._answer_or(message, {503: (429, "door_busy", {"seconds": AGAIN_SECONDS})})
+
+    async def answer_upload(self, message: Message) -> None:
+        """As `answer`, with sentences of ours for what Gradio's parser says of a form."""
+        heavy = (413, "door_heavy", {"limit": MAX_BYTES // MEGABYTE})
+        await self._answer_or(message, {413: heavy, 400: heavy if self._heavy else (400, "door_malformed", {})})
+
+    async def _answer_or(self, message: Message, refusals: dict[int, tuple[int, str, dict[str, object]]]) -> None:
+        """As `answer`, unless the answer's status is one of those that are refused in another way."""
+        if message["type"] == "http.response.start" and message["status"] in refusals:
+            self._refused = True
+            status, key, details = refusals[message["status"]]
+            await self.refuse(status, key, **details)
+        elif not self._refused:
             await self.answer(message)
 
     async def receive_upload(self) -> Message:
@@ -206,16 +217,10 @@ class _Visitor:
         if message["type"] == "http.disconnect":
             raise MultiPartException("The photo was not sent to its end.")
         self._received += len(message.get("body", b""))
-        if self._received > UPLOAD_BYTES:
-            self._full = True
-            raise MultiPartException(say(self._language, "door_heavy", limit=MAX_BYTES // MEGABYTE))
+        self._heavy = self._received > UPLOAD_BYTES
+        if self._heavy:
+            raise MultiPartException("The photo is too large.")
         return message
-
-    async def answer_upload(self, message: Message) -> None:
-        """As `answer`."""
-        if self._full and message["type"] == "http.response.start":
-            message["status"] = 413
-        await self.answer(message)
 
 
 def route_of(scope: Scope) -> str:
