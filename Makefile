@@ -21,6 +21,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python scripts/audit.py
 
 # The same tests with the lowest versions that requirements.txt allows.
 test-oldest: $(VENV)/.installed-dev

@@ -54,6 +54,7 @@ def serve(options: argparse.Namespace) -> int:
     """
     # Before gradio is imported: nothing is to be asked of or told to anybody on the network.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     share_freed()
     try:
         scale = scale_of(options)

@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from ..errors import UserError
 from ..model import BLOCKS
+from ..photo import MAX_BYTES
 from ..pictures import VIEWS, Picture
 from ..preprocessing import CENTRE
 from ..render import COLOURS, SCALES
 from ..resources import resource
 from .api import add_endpoints
 from .compare_section import CompareSection
+from .door import MEGABYTE, Door
 from .handlers import Handlers, alert, source_of
 from .keep_section import KeepSection
 from .lesson_section import LessonSection
@@ -41,6 +44,21 @@ SYSTEM_FONTS = (
 )
 UPLOAD_CHECK_SECONDS, UPLOAD_KEEP_SECONDS = 600, 3600
 WAITING = 16  # for each question that is under way
+OPEN_PAGES = 500  # whose state is kept; each takes a quarter of a megabyte, and those left the longest make room
+
+# Gradio says so in English only, and only after it had a look at it.
+HEAVY = """
+const refuse = event => {
+  const files = [...(event.target.files ?? event.dataTransfer?.files ?? [])];
+  const heavy = files.find(file => file.size > LIMIT);
+  if (!heavy || !event.target.closest('#il-photo, #il-other-photo')) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  if (event.target.files) event.target.value = '';
+  trigger('heavy', {bytes: heavy.size});
+};
+for (const kind of ['change', 'drop']) document.addEventListener(kind, refuse, true);
+""".replace("LIMIT", str(MAX_BYTES))
 
 # Gradio's example pictures are buttons without a name. They are drawn again in another language.
 NAME_EXAMPLES = """() => setTimeout(() => {
@@ -101,7 +119,7 @@ def build(studio: Studio) -> gr.Blocks:
                     top_k = gr.Slider(
                         1, 10, value=5, step=1, elem_id="il-top-k", min_width=160, scale=2, **words["top_k"]
                     )
-                alarm = gr.HTML(elem_id="il-alarm")
+                alarm = gr.HTML(js_on_load=HEAVY, elem_id="il-alarm")
                 answer = gr.Label(elem_id="il-answer", **words["answer"])
                 seen = gr.HTML(js_on_load=MOVE, elem_id="il-seen")
                 # Which part of the photo the network is to see; set by the browser itself.
@@ -202,6 +220,12 @@ def build(studio: Studio) -> gr.Blocks:
                 changes[answer] = label_of(handlers.top(data[look], data[top_k], data[language]))
             return changes
 
+        def on_heavy(data: dict[Any, Any], event: gr.EventData) -> str:
+            sent = getattr(event, "bytes", 0)
+            megabytes = sent / MEGABYTE if isinstance(sent, int | float) else 0
+            told = say(data[language], "door_heavy_photo", megabytes=megabytes, limit=MAX_BYTES // MEGABYTE)
+            return message_html(told, alarm=True)
+
         def on_top_k(data: dict[Any, Any]) -> dict[str, float] | None:
             return handlers.top(data[look], data[top_k], data[language])
 
@@ -271,6 +295,7 @@ def build(studio: Studio) -> gr.Blocks:
         network.pick(None, None, block, js=PICKED, **light)
         # Also after a photo's answer, which may have been asked for with the block before.
         gr.on([block.change, panels.change], None, block, None, js=FOLLOW, **light)
+        alarm.heavy(on_heavy, {language}, alarm, **light)
         top_k.change(on_top_k, {look, top_k, language}, answer, **light)
         language.change(
             on_language,
@@ -296,8 +321,9 @@ def build(studio: Studio) -> gr.Blocks:
         gr.on([page.load, language.change], None, None, None, js=NAME_EXAMPLES, **light)
         page.load(on_load, None, [*keep.restored, working, provenance, network], **light)
         add_endpoints(studio, photo, model, block, view, scale, colours)
+    page.state_session_capacity = OPEN_PAGES  # for those who mount the page; `launch` takes it from `launch_options`
     # Each event has its own places: who asks for another block never waits behind those who ask why.
-    return page.queue(default_concurrency_limit=max(1, at_once // 2), max_size=WAITING * at_once)
+    return page.queue(default_concurrency_limit=max(1, at_once // 2), max_size=WAITING * at_once, api_open=False)
 
 
 def shown_by(subject: str, picture: Picture, language: str) -> str:
@@ -361,6 +387,12 @@ def launch_options() -> dict[str, Any]:
         "theme": theme,
         "show_error": False,
         "footer_links": ["api", "settings"],
+        "app_kwargs": {"middleware": [Middleware(Door)]},
+        "max_file_size": MAX_BYTES,
+        "state_session_capacity": OPEN_PAGES,
+        # Gradio would keep what was asked in the browser, for whoever sits there next, and count for the operator.
+        "run_history": False,
+        "enable_monitoring": False,
     }
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.data_classes import ImageData
 
+from .door import is_uploaded
 from .handlers import source_of
+from .text import say
 
 
 class PhotoInput(gr.Image):
@@ -18,11 +21,25 @@ class PhotoInput(gr.Image):
 
     def preprocess(self, payload: ImageData | None) -> str | None:
         """The path of the uploaded file, or the `data:` address that some clients send."""
-        return None if payload is None else source_of(payload.model_dump())
+        source = None if payload is None else source_of(payload.model_dump())
+        if source and not source.startswith("data:") and not is_uploaded(source):
+            raise foreign()
+        return source
+
+    async def async_move_resource_to_block_cache(self, url_or_file_path: str | Path | None) -> str | None:
+        """As `gr.Image`, which would also fetch an address, and open any file where the page is mounted in an app."""
+        if url_or_file_path is not None and not is_uploaded(str(url_or_file_path)):
+            raise foreign()
+        return await super().async_move_resource_to_block_cache(url_or_file_path)
 
     def api_info(self) -> dict[str, Any]:
         """As `gr.Image`. Gradio makes a component anew at each answer that leaves it as it is, and asks for this."""
         return dict(_schema())
+
+
+def foreign() -> gr.Error:
+    """What whoever names a file or an address is told; the page itself never does."""
+    return gr.Error(say("en", "door_foreign"), print_exception=False)
 
 
 @cache

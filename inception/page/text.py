@@ -6,6 +6,7 @@ from ..errors import UserError
 from . import (
     text_bottleneck,
     text_compare,
+    text_door,
     text_honest,
     text_keep,
     text_lesson,
@@ -23,6 +24,7 @@ TEXT: dict[str, dict[str, str]] = {
     "en": {
         **text_bottleneck.TEXT["en"],
         **text_compare.TEXT["en"],
+        **text_door.TEXT["en"],
         **text_honest.TEXT["en"],
         **text_keep.TEXT["en"],
         **text_lesson.TEXT["en"],
@@ -99,6 +101,7 @@ TEXT: dict[str, dict[str, str]] = {
     "zh": {
         **text_bottleneck.TEXT["zh"],
         **text_compare.TEXT["zh"],
+        **text_door.TEXT["zh"],
         **text_honest.TEXT["zh"],
         **text_keep.TEXT["zh"],
         **text_lesson.TEXT["zh"],
