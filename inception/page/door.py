@@ -199,7 +199,7 @@ class _Visitor:
 
     async def answer_upload(self, message: Message) -> None:
         """As `answer`, with sentences of ours for what Gradio's parser says of a form."""
-        heavy = (413, "door_heavy", {"limit": MAX_BYTES // MEGABYTE})
+        heavy: tuple[int, str, dict[str, object]] = (413, "door_heavy", {"limit": MAX_BYTES // MEGABYTE})
         await self._answer_or(message, {413: heavy, 400: heavy if self._heavy else (400, "door_malformed", {})})
 
     async def _answer_or(self, message: Message, refusals: dict[int, tuple[int, str, dict[str, object]]]) -> None:

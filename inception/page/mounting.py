@@ -34,6 +34,7 @@ def mount(
     """
     # Before gradio is imported: nothing is to be told to anybody on the network.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
     import gradio as gr
 
@@ -45,5 +46,6 @@ def mount(
     studio = Studio(tuple(map(str, models)) or NAMES, choose_device(device), precision=precision)
     studio.pretrained(studio.models[0])  # a wrong path should be said at once
     options = {**launch_options(), "mcp_server": mcp}
+    del options["state_session_capacity"]  # `build` has told the page itself
     # Told and not left to Gradio: what it answers without the queue would name files as if the page lay at the root.
     return gr.mount_gradio_app(app, build(studio), path, **options, root_path=root_path or path)
