@@ -17,8 +17,16 @@ settle()
 share_freed()
 
 
+def positive(text: str) -> float:
+    """A number above 0."""
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number above 0")
+    return number
+
+
 def main(arguments: list[str] | None = None) -> None:
-    """Serve the page until it is stopped."""
+    """Serve the page until SIGINT or SIGTERM; what was asked before is answered, and the exit status is 0."""
     parser = argparse.ArgumentParser(
         description="InceptionLens: see what each branch of an Inception block computes. "
         "Host and port follow GRADIO_SERVER_NAME and GRADIO_SERVER_PORT."
@@ -35,6 +43,13 @@ def main(arguments: list[str] | None = None) -> None:
         choices=["exact", "fast"],
         help="fast answers photos in bfloat16 where that is faster here; explanations stay exact (default: exact)",
     )
+    parser.add_argument(
+        "--keep-minutes",
+        type=positive,
+        default=60.0,
+        metavar="M",
+        help="how long a photo that was sent, and what an idle page shows of it, is kept (default: 60)",
+    )
     add_options(parser)
     options = parser.parse_args(arguments)
     try:
@@ -46,7 +61,9 @@ def main(arguments: list[str] | None = None) -> None:
     from inception.device import choose_device
     from inception.errors import UserError
     from inception.page.build import build, launch_options
+    from inception.page.ending import serve
     from inception.page.studio import Studio
+    from inception.page.uploads import own_folder, swept
     from inception.serving.errors import ServingError
     from inception.weights import NAMES
 
@@ -70,15 +87,17 @@ def main(arguments: list[str] | None = None) -> None:
         logging.warning(device.notice)
     if scale is not None:
         studio.device = replace(device, name=f"{'GPU' if scale.gpus else 'CPU'}, Ray")
+    keep = options.keep_minutes * 60
     try:
-        with chosen(options, models, scale) as studio.runner:
-            page = build(studio)
-            try:
-                page.launch(**launch_options())
-            finally:
-                page.close(verbose=False)  # before what it asks
+        # The page ends before what it asks.
+        with chosen(options, models, scale) as studio.runner, own_folder() as folder:
+            finished = serve(build(studio, keep), **launch_options(), app_kwargs={"lifespan": swept(folder, keep)})
     except ServingError as error:
         parser.exit(2, f"{error}\n")
+    if not finished:
+        # Threads that still compute, for nobody any more, would hold the process.
+        logging.shutdown()
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from .panels import header_html, message_html
 from .photo_input import PhotoInput
 from .studio import Studio
 from .text import LANGUAGES, say
+from .uploads import KEEP_SECONDS, check_seconds, gone
 from .why_section import PICK, Around, WhySection
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -36,7 +37,6 @@ SYSTEM_FONTS = (
     "Noto Sans CJK SC",
     "sans-serif",
 )
-UPLOAD_CHECK_SECONDS, UPLOAD_KEEP_SECONDS = 600, 3600
 WAITING = 16  # for each question that is under way
 
 # Gradio's example pictures are buttons without a name. They are drawn again in another language.
@@ -48,14 +48,17 @@ NAME_EXAMPLES = """() => setTimeout(() => {
 }, 300)"""
 
 
-def build(studio: Studio) -> gr.Blocks:
-    """The whole page; `launch_options` says how to launch it."""
+def build(studio: Studio, keep_seconds: float = KEEP_SECONDS) -> gr.Blocks:
+    """The whole page; `launch_options` says how to launch it.
+
+    For `keep_seconds` what a visitor sent is kept, and what was seen of it.
+    """
     handlers = Handlers(studio)
     words = wording(studio, "en")
     with gr.Blocks(
-        title=say("en", "title"), analytics_enabled=False, delete_cache=(UPLOAD_CHECK_SECONDS, UPLOAD_KEEP_SECONDS)
+        title=say("en", "title"), analytics_enabled=False, delete_cache=(check_seconds(keep_seconds), keep_seconds)
     ) as page:
-        look = gr.State(None, time_to_live=UPLOAD_KEEP_SECONDS)
+        look = gr.State(None, time_to_live=keep_seconds)
         subject = gr.State("")
         drawn: gr.State = gr.State(None)  # what the panels show: subject, picture and language
         working = gr.State(studio.models[0])  # the last network that could be had
@@ -128,6 +131,10 @@ def build(studio: Studio) -> gr.Blocks:
         def picture_of(data: dict[Any, Any]) -> Picture:
             return Picture(data[block], data[view], data[scale], data[colours])
 
+        def of_device(chosen: str) -> dict[Any, Any]:
+            """What has happened to the device since the page was opened."""
+            return {notice: handlers.device_notice(chosen)} if studio.device.out_of_memory else {}
+
         def on_photo(data: dict[Any, Any]) -> dict[Any, Any]:
             viewable = handlers.viewable(data[photo])
             if viewable is not None:
@@ -138,6 +145,7 @@ def build(studio: Studio) -> gr.Blocks:
             changes[subject] = "" if shown.look is None else f"{shown.look.model} {shown.look.digest}"
             changes[drawn] = (changes[subject], picture_of(data), data[language])
             changes[network] = handlers.network(shown.look, data[model], data[block], data[language])
+            changes |= of_device(data[language])
             if data[photo] is None:
                 # The photo may have been taken away because it was refused: what was said of it stays.
                 return changes
@@ -161,10 +169,14 @@ def build(studio: Studio) -> gr.Blocks:
             if data[drawn] == wanted:
                 return {drawn: gr.skip()}
             before = data[drawn]
+            is_gone = data[look] is None and data[subject]  # the page was left open for longer than photos are kept
             changes: dict[Any, Any] = {
                 drawn: wanted,
-                panels: handlers.block(data[look], picture_of(data), data[language]),
+                panels: alert(gone(), data[language])
+                if is_gone
+                else handlers.block(data[look], picture_of(data), data[language]),
                 seen: handlers.seen(data[look], data[language]),
+                **of_device(data[language]),
             }
             if before is not None and before[2] != data[language]:
                 changes[answer] = handlers.top(data[look], data[top_k], data[language])
@@ -189,6 +201,7 @@ def build(studio: Studio) -> gr.Blocks:
 
         def on_load(request: gr.Request) -> dict[Any, Any]:
             changes = keep.restore(request)
+            changes |= of_device(changes[language])
             if (named := changes.get(model)) is not None:
                 changes |= {working: named, provenance: handlers.about(named, changes[language])}
                 changes[network] = handlers.network(None, named, changes.get(block, "3a"), changes[language])
@@ -198,7 +211,7 @@ def build(studio: Studio) -> gr.Blocks:
         everything = {look, photo, model, top_k, language, *picture}
         # Answered by one request of its own; what waits in the queue takes two, and twice the server's time.
         light = {**private, "queue": False, "show_progress": "hidden"}
-        results = [look, subject, drawn, answer, seen, network, panels, alarm]
+        results = [look, subject, drawn, answer, seen, network, panels, alarm, notice]
         at_once = studio.runner.at_once
         photo.change(
             on_photo, everything, [*results, photo], show_progress="minimal", concurrency_limit=at_once, **private
@@ -215,7 +228,7 @@ def build(studio: Studio) -> gr.Blocks:
             [choice.change for choice in (subject, language, block, view, scale, colours)],
             on_picture,
             {look, subject, drawn, language, top_k, *picture},
-            [drawn, panels, seen, answer],
+            [drawn, panels, seen, answer, notice],
             **light,
         )
         # The drawing and the selector below it follow each other within the browser.
@@ -245,7 +258,7 @@ def build(studio: Studio) -> gr.Blocks:
         compare.connect(look, subject, photo, block, language)
         lesson.connect(page, why.around, photo, why)
         gr.on([page.load, language.change], None, None, None, js=NAME_EXAMPLES, **light)
-        page.load(on_load, None, [*keep.restored, working, provenance, network], **light)
+        page.load(on_load, None, [*keep.restored, working, provenance, network, notice], **light)
         add_endpoints(studio, photo, model, top_k, block, view, scale, colours)
     # Each event has its own places: who asks for another block never waits behind those who ask why.
     return page.queue(default_concurrency_limit=max(1, at_once // 2), max_size=WAITING * at_once)

@@ -89,6 +89,7 @@ TEXT: dict[str, dict[str, str]] = {
         "about_classes": "Classes",
         "about_notice": "Please note",
         "notice_device": "This machine has no usable {wish} device; the network runs on the CPU instead.",
+        "notice_memory": "The memory of the {wish} device is full; the network runs on the CPU from now on, which is slower.",
         "own_model": "Your own ({name}): {classes}",
         "and_more": "{shown} and {more} more",
         "model_tiny-imagenet": "Embedded · 200 classes",
@@ -166,6 +167,7 @@ TEXT: dict[str, dict[str, str]] = {
         "about_classes": "类别",
         "about_notice": "请注意",
         "notice_device": "这台机器没有可用的 {wish} 设备，网络改在 CPU 上运行。",
+        "notice_memory": "{wish} 设备的内存已满，网络从现在起改在 CPU 上运行，会慢一些。",
         "own_model": "自己的模型（{name}）：{classes}",
         "and_more": "{shown} 等，另有 {more} 类",
         "model_tiny-imagenet": "内置 · 200 类",
@@ -174,6 +176,7 @@ TEXT: dict[str, dict[str, str]] = {
         "went_wrong": "处理这张照片时出了问题。请再试一次，或换一张照片。",
         # Errors: in English they are said where they are raised.
         "error_photo_missing": "找不到可读的文件 {name}，请检查文件名。",
+        "error_photo_gone": "服务器只把照片保留一段时间，这一张已经删除。请重新选择。",
         "error_photo_heavy": "这个文件有 {megabytes:.0f} MB，照片最多 {limit} MB。请换一张小一些的。",
         "error_photo_empty": "这个文件是空的，请选一张照片。",
         "error_photo_unknown": "无法把这个文件当作图片读取，请选 {formats} 格式的照片。",
