@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
     from inception.page.build import build, launch_options
     from inception.page.ending import serve
     from inception.page.studio import Studio
-    from inception.page.uploads import own_folder, swept
+    from inception.page.uploads import SESSIONS, own_folder, swept
     from inception.serving.errors import ServingError
     from inception.weights import NAMES
 
@@ -91,7 +91,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         # The page ends before what it asks.
         with chosen(options, models, scale) as studio.runner, own_folder() as folder:
-            finished = serve(build(studio, keep), **launch_options(), app_kwargs={"lifespan": swept(folder, keep)})
+            tidy = {"state_session_capacity": SESSIONS, "app_kwargs": {"lifespan": swept(folder, keep)}}
+            finished = serve(build(studio, keep), **launch_options(), **tidy)
     except ServingError as error:
         parser.exit(2, f"{error}\n")
     if not finished:

@@ -30,7 +30,7 @@ import httpx
 from PIL import Image
 
 from inception.page.text import say_error
-from inception.page.uploads import gone
+from inception.page.uploads import gone, within
 
 from .classroom import BLOCKS, CLASS, photos, resident
 from .measure import machine
@@ -59,7 +59,7 @@ class Held:
 
     @classmethod
     def of(cls, process: int, folder: Path) -> Held:
-        return cls(resident(process), len(os.listdir(f"/proc/{process}/fd")), sum(1 for _ in folder.rglob("*")))  # noqa: PTH208
+        return cls(resident(process), len(os.listdir(f"/proc/{process}/fd")), len(list(within(folder))))  # noqa: PTH208
 
 
 @dataclass
@@ -251,13 +251,13 @@ async def stay(
     address: str, process: int, folder: Path, *, seconds: float, keep: float, visitors: int, pause: float
 ) -> Told:
     """Have visitors for so many seconds; `keep` is how long the server keeps what they send."""
-    told = Told()
+    told, nothing = Told(), len(list(within(folder)))
     # What the first visitor brings into memory, as code, is no growth.
     first = Class(address, Told(), keep, pause=0)
     async with _open_page(address) as guest:
         await first._photo(guest)
         await first._refused(guest)
-    await _empty(folder, keep, told)
+    await _empty(folder, keep, nothing)
     told.rest = Held.of(process, folder)
     begin = time.monotonic()
     lesson = Class(address, told, keep, pause)
@@ -266,16 +266,15 @@ async def stay(
         await asyncio.sleep(max(0.0, begin + seconds * (number + 1) / SAMPLES - time.monotonic()))
         told.held.append(Held.of(process, folder))
     await asyncio.gather(*seats)
-    await _empty(folder, keep, told)
+    await _empty(folder, keep, nothing)
     told.after = Held.of(process, folder)
     return told
 
 
-async def _empty(folder: Path, keep: float, told: Told) -> None:
+async def _empty(folder: Path, keep: float, nothing: int) -> None:
     """Wait until the server has deleted what was sent; for three times as long as it says at the most."""
-    await asyncio.sleep(keep)
-    end = time.monotonic() + 2 * keep + 5
-    while sum(1 for _ in folder.rglob("*")) > (told.rest.temporary or 0) and time.monotonic() < end:
+    end = time.monotonic() + 3 * keep + 5
+    while len(list(within(folder))) > nothing and time.monotonic() < end:
         await asyncio.sleep(0.2)
 
 
@@ -283,7 +282,7 @@ def soak(
     minutes: float, visitors: int = CLASS, pause: float = 1.0, keep_minutes: float | None = None
 ) -> tuple[Told, str]:
     """What came of it, and what the server wrote into its log."""
-    keep = keep_minutes or minutes / 6
+    keep = keep_minutes or min(2.0, minutes / 6)
     before = os.environ.get("GRADIO_TEMP_DIR")
     with tempfile.TemporaryDirectory() as name, tempfile.TemporaryFile("w+") as log:
         os.environ["GRADIO_TEMP_DIR"] = name

@@ -197,6 +197,7 @@ TEXT: dict[str, dict[str, str]] = {
         "error_weights_means": "{source} 中各分支的平均值与这个网络不符，请重新保存。",
         "error_weights_checksum": "从 Hugging Face 下载的 {file} 与公布的文件不一致（大小或校验和不对），已删除。请稍后再试；在此之前可以使用其他模型。",
         "error_weights_gone": "Hugging Face 上已没有 {files}。请把其中一个放进某个文件夹，并用 {variable} 指明该文件夹。",
+        "error_weights_no_room": "磁盘已满，放不下 {name} 的权重。请腾出空间后再试；在此之前可以使用其他模型。",
         "error_weights_unreachable": "无法从 {where} 下载 {name} 的权重。请检查网络后再试，或把文件放进某个文件夹并用 {variable} 指明它。",
         "error_choice": "{what} 的值是 {value}，只能是：{allowed}。",
         "error_device_unknown": "没有名为 {wish} 的设备，可选 {devices}。",

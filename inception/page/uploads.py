@@ -1,4 +1,4 @@
-"""What visitors send lies in a folder of this server's own, and is gone when its time is over."""
+"""What visitors leave behind: photos in a folder of this server's own, and sessions; gone when their time is over."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..errors import PhotoError
 
 VARIABLE = "GRADIO_TEMP_DIR"
 KEEP_SECONDS = 3600
+SESSIONS = 1000  # as many may be open; then the one that was not used for longest is forgotten
 CHECKS = 6  # in the time for which something is kept
 
 
@@ -54,21 +56,22 @@ def own_folder() -> Iterator[Path]:
 
 
 def swept(folder: Path, keep: float) -> Callable[[Any], AbstractAsyncContextManager[None]]:
-    """A lifespan of an app in which `sweep` is done now and then.
+    """A lifespan of an app of Gradio's in which, now and then, `sweep` and `forget` are done.
 
-    Gradio deletes what was sent whole. What it forgets is the half of a photo whose sender was cut off, and
-    the folder, called by the photo's checksum, that each photo lay in.
+    Gradio deletes what was sent whole. What it keeps is the half of a photo whose sender was cut off, the
+    folder, called by the photo's checksum, that each photo lay in, and a third of a megabyte of each session.
     """
 
     @asynccontextmanager
-    async def lifespan(_: Any) -> AsyncIterator[None]:
-        stays = frozenset(folder.rglob("*"))  # the examples
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        stays = frozenset(within(folder))  # the examples
 
         async def repeatedly() -> None:
             while True:
                 await asyncio.sleep(check_seconds(keep))
                 # Here and not in a thread: so no upload is between making a folder and filling it.
                 sweep(folder, keep + 2 * check_seconds(keep), stays)
+                forget(app, keep)
 
         task = asyncio.create_task(repeatedly())
         try:
@@ -82,8 +85,32 @@ def swept(folder: Path, keep: float) -> Callable[[Any], AbstractAsyncContextMana
 def sweep(folder: Path, age: float, stays: frozenset[Path] = frozenset()) -> None:
     """Delete files, and empty folders, in which nothing was changed for `age` seconds, but not what `stays`."""
     before = time.time() - age
-    # What lies within comes first.
-    for path in sorted(folder.rglob("*"), reverse=True):
+    for path in within(folder):
         with suppress(OSError):
             if path not in stays and path.lstat().st_ctime < before:
-                path.rmdir() if path.is_dir() else path.unlink()
+                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def within(folder: Path) -> Iterator[Path]:
+    """All files and folders in a folder and in those in it, what lies within first; others may delete them meanwhile."""
+    for where, folders, files in os.walk(folder, topdown=False):
+        yield from (Path(where, name) for name in (*files, *folders))
+
+
+def forget(app: Any, age: float) -> None:
+    """Forget the sessions of an app of Gradio's that were not used for `age` seconds and whose page was closed.
+
+    After twice that time, also those of pages that are still open: what they show is older than it may be.
+    """
+    holder, queue, now = app.state_holder, app.get_blocks()._queue, datetime.now()
+    for session, used in list(holder.time_last_used.items()):
+        held = holder.session_data.get(session)
+        idle = (now - used).total_seconds()
+        if held is None or idle > (age if held.is_closed else 2 * age):
+            holder.delete_state(session)
+            with holder.lock:
+                holder.session_data.pop(session, None)
+                holder.time_last_used.pop(session, None)
+            # Answers that were never fetched.
+            queue.pending_messages_per_session.pop(session, None)
+            queue.pending_event_ids_session.pop(session, None)
