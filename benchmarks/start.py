@@ -21,7 +21,7 @@ from urllib.request import urlopen
 from .measure import Row, compared, machine
 
 ROOT = Path(__file__).parents[1]
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 600
 
 
 @contextmanager

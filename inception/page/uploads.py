@@ -92,7 +92,7 @@ def sweep(folder: Path, age: float, stays: frozenset[Path] = frozenset()) -> Non
 
 
 def within(folder: Path) -> Iterator[Path]:
-    """All files and folders in a folder and in those in it, what lies within first; others may delete them meanwhile."""
+    """All files and folders in a folder and in those in it, what lies within first; some may go meanwhile."""
     for where, folders, files in os.walk(folder, topdown=False):
         yield from (Path(where, name) for name in (*files, *folders))
 
