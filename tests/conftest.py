@@ -125,8 +125,16 @@ class Hub:
             request.send_header("Content-Length", "0")
             request.end_headers()
             return
-        request.send_response(200)
-        request.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
+        digest, wanted = hashlib.sha256(data).hexdigest(), request.headers.get("Range")
+        if wanted:
+            # What was begun another time is gone on with: "bytes=1000-".
+            start, whole = int(wanted.removeprefix("bytes=").partition("-")[0]), len(data)
+            data = data[start:]
+            request.send_response(206)
+            request.send_header("Content-Range", f"bytes {start}-{whole - 1}/{whole}")
+        else:
+            request.send_response(200)
+        request.send_header("ETag", f'"{digest}"')
         request.send_header("X-Repo-Commit", "0" * 40)
         request.send_header("Content-Length", str(len(data)))
         request.end_headers()
