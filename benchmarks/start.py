@@ -47,7 +47,7 @@ def served(*arguments: str, module: str = "", log: IO[str] | None = None) -> Ite
         yield address, process.pid
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_SECONDS)
 
 
 def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
