@@ -8,7 +8,7 @@ import os
 from dataclasses import replace
 
 from inception.cores import settle
-from inception.memory import share_freed
+from inception.memory import settle_down, share_freed
 from inception.serving.options import add_options, chosen, scale_of
 
 # Before gradio is imported: nothing is to be asked of or told to anybody on the network.
@@ -91,8 +91,10 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         # The page ends before what it asks.
         with chosen(options, models, scale) as studio.runner, own_folder() as folder:
+            page = build(studio, keep)
+            settle_down()
             tidy = {"state_session_capacity": SESSIONS, "app_kwargs": {"lifespan": swept(folder, keep)}}
-            finished = serve(build(studio, keep), **launch_options(), **tidy)
+            finished = serve(page, **launch_options(), **tidy)
     except ServingError as error:
         parser.exit(2, f"{error}\n")
     if not finished:

@@ -51,9 +51,14 @@ class Visitor:
         """Send a photo and wait for its answer and the panels; what that changes is for `settled`."""
         sent = await self.client.post(f"{self.prefix}/upload", files={"files": ("photo.jpg", data)})
         (path,) = sent.raise_for_status().json()
-        own = self.names["il-photo"]
-        self.values[own] = {"path": path, "orig_name": "photo.jpg", "meta": {"_type": "gradio.FileData"}}
-        return await self._answered({(own, "change")})
+        self.values[self.names["il-photo"]] = {
+            "path": path,
+            "orig_name": "photo.jpg",
+            "meta": {"_type": "gradio.FileData"},
+        }
+        name = self.names["il-photo-name"]
+        self.values[name] = path
+        return await self._answered({(name, "change")})
 
     async def change(self, name: str, value: Any, event: str = "change") -> None:
         """Choose something and wait for all that it changes."""
@@ -68,8 +73,23 @@ class Visitor:
 
     async def settled(self, events: set[Event]) -> None:
         """Run what answers these events, and what answers the changes that this makes, until nothing does."""
-        while events:
+        while events := events | self._noticed(events):
             events = await self._answered(events)
+
+    def _noticed(self, events: set[Event]) -> set[Event]:
+        """What the page's own script makes of changes: the panels are asked for where they do not show what is
+        wanted, and the explanations where somebody has come near."""
+        changed = {part for part, event in events if event == "change"}
+        noticed: set[Event] = set()
+        told = [self.names[f"il-{name}"] for name in ("subject", "block", "view", "scale", "colours", "language")]
+        wanted = " ".join(str(self.values[part]) for part in told)
+        if changed & set(told) and self.holds("il-subject") and wanted != self.holds("il-drawn"):
+            noticed.add((self.names["il-again"], "change"))
+        scene = self.names["il-why-scene"]
+        if changed & {*told, self.names["il-near"]} and self.holds("il-near") and self.values[scene] != wanted:
+            self.values[scene] = wanted
+            noticed.add((scene, "change"))
+        return noticed
 
     async def _answered(self, events: set[Event]) -> set[Event]:
         changed: set[Event] = set()

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from .model import InceptionBlock, InceptionV1
     from .observation import Observation, intermediates, observe
     from .photo import open_photo
-    from .preprocessing import Preprocessing
+    from .preprocessing import Frame, Preprocessing
     from .weights import Pretrained, load
 
 # Fetched at first use (PEP 562), so that `python -m inception --help` need not wait for torch.
 _HOME = {
     "DeviceError": "errors",
+    "Frame": "preprocessing",
     "InceptionBlock": "model",
     "InceptionV1": "model",
     "Observation": "observation",
@@ -38,6 +39,7 @@ _HOME = {
 __version__ = "0.1.0"
 __all__ = [
     "DeviceError",
+    "Frame",
     "InceptionBlock",
     "InceptionV1",
     "Observation",

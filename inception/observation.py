@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .errors import ChoiceError
 from .model import BLOCKS, BRANCHES, STAGES
+from .preprocessing import CENTRE, Frame
 from .unknown import Doubt
 from .weights import Pretrained
 
@@ -104,8 +105,8 @@ def _in_memory_order(array: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
     return array.transpose(axes), tuple(np.argsort(axes).tolist())
 
 
-def observe(pretrained: Pretrained, photo: Image.Image, precision: str = "exact") -> Observation:
-    """Look at an RGB photo of any size.
+def observe(pretrained: Pretrained, photo: Image.Image, precision: str = "exact", frame: Frame = CENTRE) -> Observation:
+    """Look at an RGB photo of any size: at its centre square, or at what else `frame` says.
 
     `precision` is "exact" (float32), or "fast" for what is right to about 0.05 in a logit and takes two
     thirds of the time where the processor knows bfloat16. Explanations are checked against exact ones.
@@ -113,7 +114,7 @@ def observe(pretrained: Pretrained, photo: Image.Image, precision: str = "exact"
     Raises:
         ChoiceError: if there is no such precision.
     """
-    return observe_seen(pretrained, pretrained.preprocessing.see(photo), precision)
+    return observe_seen(pretrained, pretrained.preprocessing.see(photo, frame), precision)
 
 
 def observe_seen(pretrained: Pretrained, seen: Image.Image, precision: str = "exact") -> Observation:

@@ -13,6 +13,25 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
+class Frame:
+    """Which part of a photo is shown to the network: a square of it, or the whole in a square with margins.
+
+    `across` and `down` tell where the square lies, from 0 (left, top) to 1 (right, bottom) of the way that it can go.
+    """
+
+    across: float = 0.5
+    down: float = 0.5
+    whole: bool = False
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.across <= 1 and 0 <= self.down <= 1):
+            raise ValueError(f"across is {self.across} and down is {self.down}; both must be from 0 to 1.")
+
+
+CENTRE, WHOLE = Frame(), Frame(whole=True)
+
+
+@dataclass(frozen=True)
 class Preprocessing:
     """How a model wants its photos; it travels with the weights.
 
@@ -46,22 +65,48 @@ class Preprocessing:
         if len(self.mean) != 3 or len(self.std) != 3 or 0 in (*self.std, self.divisor):
             raise ValueError("mean and std need three numbers each; no std and no divisor may be zero.")
 
-    def box(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """The square of a width x height photo that the network sees: left, top, right, bottom."""
-        side = min(width, height) * self.crop / self.resize
-        left, top = (width - side) / 2, (height - side) / 2
+    def box(self, width: int, height: int, frame: Frame = CENTRE) -> tuple[float, float, float, float]:
+        """The square of a width x height photo that the network sees: left, top, right, bottom.
+
+        For the whole photo it reaches beyond: what lies outside the photo is margin.
+        """
+        if frame.whole:
+            side = float(max(width, height))
+            left, top = (width - side) / 2, (height - side) / 2
+        else:
+            side = min(width, height) * self.crop / self.resize
+            left, top = (width - side) * frame.across, (height - side) * frame.down
         return left, top, left + side, top + side
 
-    def see(self, photo: Image.Image) -> Image.Image:
+    def see(self, photo: Image.Image, frame: Frame = CENTRE) -> Image.Image:
         """The size x size picture that the network sees of an RGB photo.
 
         Cut and resized in one step, so that a photo of 1 x 10000 pixels costs no more than others.
         """
-        box = self.box(photo.width, photo.height)
-        seen = photo.resize((self.crop, self.crop), Image.Resampling.BICUBIC, box=box)
+        if frame.whole:
+            seen = self._with_margins(photo)
+        else:
+            box = self.box(photo.width, photo.height, frame)
+            seen = photo.resize((self.crop, self.crop), Image.Resampling.BICUBIC, box=box)
         if self.size != self.crop:
             seen = seen.resize((self.size, self.size), Image.Resampling.BILINEAR)
         return seen
+
+    def _with_margins(self, photo: Image.Image) -> Image.Image:
+        """The whole photo, undistorted, on a crop x crop square of `margin`."""
+        scale = self.crop / max(photo.size)
+        size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
+        square = Image.new("RGB", (self.crop, self.crop), self.margin)
+        place = ((self.crop - size[0]) // 2, (self.crop - size[1]) // 2)
+        square.paste(photo.resize(size, Image.Resampling.BICUBIC), place)
+        return square
+
+    @property
+    def margin(self) -> tuple[int, int, int]:
+        """The RGB colour that becomes zero in the network's input, to the next whole sample: it says least."""
+        mean = self.mean if self.channels == "RGB" else self.mean[::-1]
+        red, green, blue = (min(255, max(0, round(value * self.divisor))) for value in mean)
+        return red, green, blue
 
     def tensor(self, seen: Image.Image) -> Tensor:
         """The network's input, (1, 3, size, size) float32, from what `see` returned."""

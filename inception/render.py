@@ -149,17 +149,21 @@ def colour_bar(colours: str, *, signed: bool = False) -> Image.Image:
     return _painted(np.arange(LEVELS, dtype=np.uint8)[None], colours, signed=signed)
 
 
-def sprite(maps: Sequence[np.ndarray], columns: int, size: int = SMALL_TILE, colours: str = COLOURS[0]) -> Image.Image:
-    """Maps (H, W) of any sizes as squares of `size` pixels without gaps, `columns` in a row, each on its own scale."""
-    sheet = np.zeros((ceil(len(maps) / columns) * size, columns * size), dtype=np.uint8)
-    bounds = [limits(values) for values in maps]
-    for number, (values, own) in enumerate(zip(maps, bounds, strict=True)):
-        height, width = values.shape
-        cells = _levels(values[None], [own])[0]
-        rows, across = np.arange(size) * height // size, np.arange(size) * width // size
-        top, left = number // columns * size, number % columns * size
-        sheet[top : top + size, left : left + size] = cells[rows][:, across]
-    return _painted(sheet, colours, signed=any(own.signed for own in bounds))
+def sprite(rows: Sequence[np.ndarray], size: int = SMALL_TILE, colours: str = COLOURS[0]) -> Image.Image:
+    """A row of squares of `size` pixels for each stack of maps (N, H, W), without gaps, each map on its own scale.
+
+    All stacks have as many maps; their heights and widths may differ.
+    """
+    sheet = np.zeros((len(rows) * size, len(rows[0]) * size), dtype=np.uint8)
+    signed = False
+    for number, maps in enumerate(rows):
+        count, height, width = maps.shape
+        bounds = [limits(values) for values in maps]
+        signed = signed or any(own.signed for own in bounds)
+        down, across = np.arange(size) * height // size, np.arange(size) * width // size
+        cells = _levels(maps, bounds)[:, down][:, :, across]
+        sheet[number * size : (number + 1) * size] = cells.swapaxes(0, 1).reshape(size, count * size)
+    return _painted(sheet, colours, signed=signed)
 
 
 def ribbon(parts: Sequence[tuple[np.ndarray, tuple[int, int, int]]]) -> Image.Image:

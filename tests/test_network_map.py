@@ -58,7 +58,7 @@ def test_each_branch_shows_its_own_part_of_the_sprite() -> None:
     maps = [np.full((2, 2), 0.0) for _ in range(8)]
     for number, values in enumerate(maps):
         values[number % 2, number // 2 % 2] = 1 + number
-    sheet = np.asarray(sprite(maps, 4))
+    sheet = np.asarray(sprite([np.stack(maps[:4]), np.stack(maps[4:])]))
     assert sheet.shape == (2 * SMALL_TILE, 4 * SMALL_TILE)
     for number, values in enumerate(maps):
         top, left = number // 4 * SMALL_TILE, number % 4 * SMALL_TILE

@@ -142,12 +142,12 @@ def test_a_browser_that_is_gone_in_the_middle_leaves_nothing_and_bothers_nobody(
             number = next(
                 number
                 for number, handler in enumerate(guest.handlers)
-                if handler["queue"] and [guest.names["il-photo"], "change"] in map(list, handler["targets"])
+                if handler["queue"] and [guest.names["il-photo-name"], "change"] in map(list, handler["targets"])
             )
             sent = await guest.client.post(f"{guest.prefix}/upload", files={"files": ("photo.jpg", photo)})
             (path,) = sent.raise_for_status().json()
-            own = guest.names["il-photo"]
-            guest.values[own] = {"path": path, "orig_name": "photo.jpg", "meta": {"_type": "gradio.FileData"}}
+            file = {"path": path, "orig_name": "photo.jpg", "meta": {"_type": "gradio.FileData"}}
+            guest.values |= {guest.names["il-photo"]: file, guest.names["il-photo-name"]: path}
             question = {
                 "data": [guest.values.get(part) for part in guest.handlers[number]["inputs"]],
                 "fn_index": number,

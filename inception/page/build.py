@@ -6,20 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
 from ..errors import UserError
 from ..model import BLOCKS
 from ..pictures import VIEWS, Picture
+from ..preprocessing import CENTRE
 from ..render import COLOURS, SCALES
 from .api import add_endpoints
 from .compare_section import CompareSection
-from .handlers import Handlers, alert
+from .handlers import Handlers, alert, source_of
 from .keep_section import KeepSection
 from .lesson_section import LessonSection
 from .live_section import LiveSection
 from .network_map import FOLLOW, PICKED
 from .network_map import PICK as PICK_BLOCK
 from .panels import header_html, message_html
+from .part_panel import CHOSEN, MOVE
 from .photo_input import PhotoInput
 from .studio import Studio
 from .text import LANGUAGES, say
@@ -48,6 +51,14 @@ NAME_EXAMPLES = """() => setTimeout(() => {
 }, 300)"""
 
 
+# Whether the panels show what is wanted, so that only where they do not the server is asked. Where the same was asked
+# before and overwritten by what came late, the time makes it another text.
+DIFFERS = """(subject, block, view, scale, colours, language, drawn, again) => {
+  const wanted = [subject, block, view, scale, colours, language].join(' ');
+  return !subject || wanted === drawn ? again : `${wanted} ${performance.now()}`;
+}"""
+
+
 def build(studio: Studio, keep_seconds: float = KEEP_SECONDS) -> gr.Blocks:
     """The whole page; `launch_options` says how to launch it.
 
@@ -59,8 +70,9 @@ def build(studio: Studio, keep_seconds: float = KEEP_SECONDS) -> gr.Blocks:
         title=say("en", "title"), analytics_enabled=False, delete_cache=(check_seconds(keep_seconds), keep_seconds)
     ) as page:
         look = gr.State(None, time_to_live=keep_seconds)
-        subject = gr.State("")
-        drawn: gr.State = gr.State(None)  # what the panels show: subject, picture and language
+        # A short name of the look, whose change the browser sees.
+        subject = gr.Textbox("", visible="hidden", elem_id="il-subject")
+        drawn = gr.Textbox("", visible="hidden", elem_id="il-drawn")  # what the panels show, as `shown_by` tells it
         working = gr.State(studio.models[0])  # the last network that could be had
         with gr.Row(elem_id="il-top"):
             header = gr.HTML(elem_id="il-header", scale=4, **words["header"])
@@ -94,7 +106,11 @@ def build(studio: Studio, keep_seconds: float = KEEP_SECONDS) -> gr.Blocks:
                     )
                 alarm = gr.HTML(elem_id="il-alarm")
                 answer = gr.Label(elem_id="il-answer", **words["answer"])
-                seen = gr.HTML(elem_id="il-seen")
+                seen = gr.HTML(js_on_load=MOVE, elem_id="il-seen")
+                # Which part of the photo the network is to see; set by the browser itself.
+                part = gr.Textbox("", visible="hidden", elem_id="il-part")
+                renew = gr.Textbox("", visible="hidden")  # a photo that is to be another, or none
+                photo_name = gr.Textbox("", visible="hidden", elem_id="il-photo-name")
         network = gr.HTML(handlers.network(None, studio.models[0], "3a", "en"), js_on_load=PICK_BLOCK, elem_id="il-map")
         block = gr.Radio(list(BLOCKS), value="3a", elem_id="il-block", **words["block"])
         with gr.Row():
@@ -105,7 +121,7 @@ def build(studio: Studio, keep_seconds: float = KEEP_SECONDS) -> gr.Blocks:
             )
         panels = gr.HTML(message_html(say("en", "waiting")), js_on_load=PICK, elem_id="il-panels")
         why = WhySection(studio, Around(look, subject, model, block, view, scale, colours, panels, language))
-        keep = KeepSection(studio, why, photo, example_photos())
+        keep = KeepSection(studio, why, photo, part, example_photos())
         compare = CompareSection(studio)
         live = LiveSection(studio, model, block, language)
         with gr.Accordion(open=False, elem_id="il-about", **words["about"]) as about:
@@ -135,23 +151,36 @@ def build(studio: Studio, keep_seconds: float = KEEP_SECONDS) -> gr.Blocks:
             """What has happened to the device since the page was opened."""
             return {notice: handlers.device_notice(chosen)} if studio.device.out_of_memory else {}
 
+        def label_of(classes: dict[str, float] | None) -> Any:
+            """What the browser takes: these handlers speak its language, as Gradio's translation costs a wait for
+            a thread for each component, which in a class are many."""
+            label = answer.postprocess(classes)
+            return label if isinstance(label, dict) else label.model_dump()
+
         def on_photo(data: dict[Any, Any]) -> dict[Any, Any]:
-            viewable = handlers.viewable(data[photo])
-            if viewable is not None:
+            source = source_of(data[photo])
+            if handlers.viewable(source) is not None:
                 # Comes back here as a photo that the browser can show.
-                return {photo: viewable}
-            shown = handlers.answer(data[photo], data[model], data[top_k], picture_of(data), data[language])
-            changes: dict[Any, Any] = {look: shown.look, answer: shown.answer, seen: shown.seen, panels: shown.block}
+                return {renew: source}
+            shown = handlers.answer(source, data[model], data[top_k], picture_of(data), data[language], data[part])
+            changes: dict[Any, Any] = {look: shown.look, answer: label_of(shown.answer), seen: shown.seen}
+            changes[panels] = shown.block
             changes[subject] = "" if shown.look is None else f"{shown.look.model} {shown.look.digest}"
-            changes[drawn] = (changes[subject], picture_of(data), data[language])
+            changes[drawn] = shown_by(changes[subject], picture_of(data), data[language])
             changes[network] = handlers.network(shown.look, data[model], data[block], data[language])
+            changes |= keep.of_photo(shown.look, data[language])
+            if shown.look is not None and shown.look.frame == CENTRE:
+                # What was said of another photo is no more said.
+                changes[part] = ""
             changes |= of_device(data[language])
-            if data[photo] is None:
+            if source is None:
                 # The photo may have been taken away because it was refused: what was said of it stays.
-                return changes
-            if shown.look is None:
-                changes[photo] = None
-            return {**changes, alarm: shown.alarm}
+                return {**changes, renew: ""}
+            return {**changes, alarm: shown.alarm, renew: source if shown.look is None else ""}
+
+        def on_renew(path: str | None) -> Image.Image | None:
+            """In place of a photo that cannot be shown: one that can, or none if it was refused."""
+            return handlers.viewable(path)
 
         def on_model(data: dict[Any, Any]) -> dict[Any, Any]:
             try:
@@ -165,10 +194,10 @@ def build(studio: Studio, keep_seconds: float = KEEP_SECONDS) -> gr.Blocks:
 
         def on_picture(data: dict[Any, Any]) -> dict[Any, Any]:
             """Also after a photo: another block may have been chosen while the network was looking."""
-            wanted = (data[subject], picture_of(data), data[language])
-            if data[drawn] == wanted:
-                return {drawn: gr.skip()}
+            wanted = shown_by(data[subject], picture_of(data), data[language])
             before = data[drawn]
+            if before == wanted:
+                return {drawn: gr.skip()}
             is_gone = data[look] is None and data[subject]  # the page was left open for longer than photos are kept
             changes: dict[Any, Any] = {
                 drawn: wanted,
@@ -178,8 +207,8 @@ def build(studio: Studio, keep_seconds: float = KEEP_SECONDS) -> gr.Blocks:
                 seen: handlers.seen(data[look], data[language]),
                 **of_device(data[language]),
             }
-            if before is not None and before[2] != data[language]:
-                changes[answer] = handlers.top(data[look], data[top_k], data[language])
+            if before.rpartition(" ")[2] != data[language]:
+                changes[answer] = label_of(handlers.top(data[look], data[top_k], data[language]))
             return changes
 
         def on_top_k(data: dict[Any, Any]) -> dict[str, float] | None:
@@ -191,7 +220,7 @@ def build(studio: Studio, keep_seconds: float = KEEP_SECONDS) -> gr.Blocks:
                 **{worded[name]: gr.update(**words) for name, words in wording(studio, chosen).items()},
                 **why.in_language(data),
                 **lesson.in_language(chosen),
-                **keep.in_language(chosen),
+                **keep.in_language(data[look], chosen),
                 **live.in_language(chosen),
                 **compare.in_language(chosen),
                 provenance: handlers.about(data[model], chosen),
@@ -208,27 +237,44 @@ def build(studio: Studio, keep_seconds: float = KEEP_SECONDS) -> gr.Blocks:
             return changes
 
         private: dict[str, Any] = {"api_visibility": "private", "trigger_mode": "always_last"}
-        everything = {look, photo, model, top_k, language, *picture}
+        everything = {photo, part, model, top_k, language, *picture}
+        untranslated: dict[str, Any] = {"preprocess": False, "postprocess": False}
         # Answered by one request of its own; what waits in the queue takes two, and twice the server's time.
         light = {**private, "queue": False, "show_progress": "hidden"}
-        results = [look, subject, drawn, answer, seen, network, panels, alarm, notice]
+        results = [look, subject, drawn, answer, seen, network, panels, alarm, notice, *keep.told, part, renew]
         at_once = studio.runner.at_once
-        photo.change(
-            on_photo, everything, [*results, photo], show_progress="minimal", concurrency_limit=at_once, **private
+        gr.on(
+            [photo_name.change, part.change],
+            on_photo,
+            everything,
+            results,
+            show_progress="minimal",
+            # Half as many more are opened or drawn meanwhile.
+            concurrency_limit=at_once * 3 // 2,
+            **untranslated,
+            **private,
         )
+        renew.change(on_renew, photo, photo, **light)
+        seen.part(None, None, part, js=CHOSEN, **light)
+        # Gradio tells of one new photo twice: of the text that names it, once.
+        photo.change(None, photo, photo_name, js="photo => photo?.path ?? photo?.url ?? ''", **light)
         # `input` and not `change`: going back to the network before is no choice of the visitor's.
         model.input(
             on_model,
             {*everything, working},
-            [*results, photo, provenance, model, working, why.wanted],
+            [*results, provenance, model, working, why.wanted],
             show_progress="minimal",
+            **untranslated,
             **private,
         )
-        gr.on(
-            [choice.change for choice in (subject, language, block, view, scale, colours)],
+        seen_by = [subject, block, view, scale, colours, language]
+        again = gr.Textbox("", visible="hidden", elem_id="il-again")
+        gr.on([one.change for one in (*seen_by, drawn)], None, [*seen_by, drawn, again], again, js=DIFFERS, **light)
+        again.change(
             on_picture,
             {look, subject, drawn, language, top_k, *picture},
             [drawn, panels, seen, answer, notice],
+            **untranslated,
             **light,
         )
         # The drawing and the selector below it follow each other within the browser.
@@ -262,6 +308,11 @@ def build(studio: Studio, keep_seconds: float = KEEP_SECONDS) -> gr.Blocks:
         add_endpoints(studio, photo, model, top_k, block, view, scale, colours)
     # Each event has its own places: who asks for another block never waits behind those who ask why.
     return page.queue(default_concurrency_limit=max(1, at_once // 2), max_size=WAITING * at_once)
+
+
+def shown_by(subject: str, picture: Picture, language: str) -> str:
+    """What panels show, as `DIFFERS` puts it together in the browser."""
+    return " ".join((subject, picture.block, picture.view, picture.scale, picture.colours, language))
 
 
 def wording(studio: Studio, language: str) -> dict[str, dict[str, Any]]:

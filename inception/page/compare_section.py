@@ -16,6 +16,8 @@ from .handlers import Handlers, alert, as_source
 from .panels import branch_name, data_url, message_html, short
 from .photo_input import PhotoInput
 from .runner import Look
+from .scene import followed
+from .snapshot import part_of
 from .studio import Studio
 from .text import say
 
@@ -74,36 +76,39 @@ class CompareSection:
         return dict(zip(self.worded, (gr.update(**words) for words in self.wording(language).values()), strict=True))
 
     def connect(
-        self, look: gr.State, subject: gr.State, photo: PhotoInput, block: gr.Radio, language: gr.Radio
+        self, look: gr.State, subject: gr.Textbox, photo: PhotoInput, block: gr.Radio, language: gr.Radio
     ) -> None:
         """Bind the handler: whatever changes, one tells what is to be seen."""
         self.look, self.own_photo, self.block, self.language = look, photo, block, language
         hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "queue": False}
         self.whole.expand(None, None, self.open, js="() => true", **hidden)
         self.whole.collapse(None, None, self.open, js="() => false", **hidden)
+        shown = [subject, block, language, self.photo, self.model]
         gr.on(
-            [part.change for part in (subject, block, language, self.photo, self.model, self.open)],
+            [followed("il-compare-scene", shown, {"open": self.open}, "open").change],
             self._on_change,
-            {look, photo, block, language, self.photo, self.model, self.open},
+            {look, photo, block, language, self.photo, self.model},
             self.shown,
             trigger_mode="always_last",
             **hidden,
         )
 
     def _on_change(self, data: dict[Any, Any]) -> Any:
-        if not data[self.open]:
-            return gr.skip()
         look, photo, model = data[self.look], data[self.photo], data[self.model]
         if look is not None and not photo and model == look.model:
             return message_html(say(data[self.language], "compare_same"))
-        return self.compared(look, photo or data[self.own_photo], model, data[self.block], data[self.language])
+        # The same photo is seen by both networks in the same part.
+        part = "" if photo or look is None or look.photo is None else part_of(look.frame, look.photo)
+        return self.compared(look, photo or data[self.own_photo], model, data[self.block], data[self.language], part)
 
-    def compared(self, look: Look | None, photo: str | None, model: str, block: str, language: str) -> str:
-        """What was looked at beside a photo seen by `model`."""
+    def compared(
+        self, look: Look | None, photo: str | None, model: str, block: str, language: str, part: str = ""
+    ) -> str:
+        """What was looked at beside a photo, or a part of it, seen by `model`."""
         if look is None or photo is None:
             return message_html(say(language, "compare_waiting"))
         try:
-            other = self.studio.look(model, as_source(photo))
+            other = self.studio.look(model, as_source(photo), part)
             sides = [
                 self._side(say(language, title), one, block, language)
                 for title, one in (("compare_first", look), ("compare_second", other))

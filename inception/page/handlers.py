@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from base64 import b64decode
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from PIL import Image
 
@@ -19,6 +21,7 @@ from .channel_panel import ribbon_html
 from .class_names import class_names
 from .network_map import network_html
 from .panels import about_html, block_html, branch_name, message_html, seen_html
+from .part_panel import part_html
 from .runner import Look
 from .studio import Studio
 from .text import say, say_error
@@ -46,17 +49,19 @@ class Handlers:
     def __init__(self, studio: Studio) -> None:
         self.studio = studio
 
-    def answer(self, photo: str | None, model: str, top_k: int, picture: Picture, language: str) -> Shown:
-        """A photo was chosen, or another network for it."""
+    def answer(
+        self, photo: str | None, model: str, top_k: int, picture: Picture, language: str, part: str = ""
+    ) -> Shown:
+        """A photo was chosen, or another network for it, or another part of it."""
         if not photo:
             return Shown(None, None, "", message_html(say(language, "waiting")))
         try:
-            look = self.studio.look(model, as_source(photo))
+            look = self.studio.look(model, as_source(photo), part)
             observation = self.studio.observation(look)
             return Shown(
                 look,
                 self._top(look, observation, top_k, language),
-                seen_html(observation, self.studio.pretrained(model), self.studio.device.name, language),
+                self.seen(look, language),
                 self.block(look, picture, language),
             )
         except Exception as error:
@@ -107,9 +112,9 @@ class Handlers:
         """The square that the network saw, said in another language."""
         if look is None:
             return ""
-        return seen_html(
-            self.studio.observation(look), self.studio.pretrained(look.model), self.studio.device.name, language
-        )
+        observation, pretrained = self.studio.observation(look), self.studio.pretrained(look.model)
+        figure = seen_html(observation, pretrained, look.frame, self.studio.device.name, language)
+        return figure + part_html(look, pretrained.preprocessing, language)
 
     def about(self, model: str, language: str) -> str:
         """The network's provenance, or a sentence that says why it cannot be had."""
@@ -147,6 +152,14 @@ def top_classes(observation: Observation, top_k: int) -> dict[str, float]:
         guess.label if labels.count(guess.label) == 1 else f"{guess.label} ({guess.index})": guess.probability
         for guess in guesses
     }
+
+
+def source_of(payload: Mapping[str, Any] | None) -> str | None:
+    """What the browser says of its photo: the path of the uploaded file, or a `data:` address."""
+    if payload is None:
+        return None
+    url = payload.get("url")
+    return url if url and url.startswith("data:") else payload.get("path")
 
 
 def as_source(photo: str) -> Source:

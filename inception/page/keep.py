@@ -19,6 +19,7 @@ from ..sheet import BranchCaption, Caption, as_png, sheet
 from .class_names import class_name
 from .panels import branch_name, legend_of, numbers_of, short
 from .runner import Look
+from .snapshot import frame_said, snapshot_of
 from .studio import Studio
 from .text import LANGUAGES, say
 
@@ -56,6 +57,7 @@ class Wish:
     view: str | None = None
     scale: str | None = None
     colours: str | None = None
+    part: str | None = None  # of the example, in the words of `snapshot.frame_said`
     wanted: int | None = None  # a class by its number; whether the network has it, only the network knows
     language: str | None = None
 
@@ -74,7 +76,9 @@ def wish_of(address: Mapping[str, Any], models: Sequence[str], examples: Sequenc
         )
         if isinstance(address.get(name), str) and address[name] in allowed
     }
-    number, language = address.get("class"), address.get("lang")
+    number, language, part = (address.get(name) for name in ("class", "lang", "part"))
+    if isinstance(part, str) and frame_said(part) is not None:
+        chosen["part"] = part
     if isinstance(number, str) and number.isascii() and number.isdecimal() and len(number) <= CLASS_DIGITS:
         chosen["wanted"] = int(number)
     if isinstance(language, str) and language in LANGUAGES:
@@ -88,16 +92,23 @@ class Keep:
     def __init__(self, studio: Studio, photos: Sequence[Path]) -> None:
         self.studio = studio
         self.photos = {path.stem: path for path in photos}
-        self._known: dict[str, dict[str, str]] = {}
+        self._known: dict[str, str] = {}
 
     def example(self, look: Look | None) -> str:
         """Which of the example photos it is; `OWN` if none, "" without a photo."""
         if look is None:
             return ""
-        if look.model not in self._known:
-            see = self.studio.look
-            self._known[look.model] = {see(look.model, str(path)).digest: name for name, path in self.photos.items()}
-        return self._known[look.model].get(look.digest, OWN)
+        return OWN if look.photo is None else self._fingerprints().get(look.photo.fingerprint, OWN)
+
+    def part(self, example: str, words: str) -> str:
+        """Those words, said of an example photo, as the page's choice of a part says them."""
+        fingerprint = {name: fingerprint for fingerprint, name in self._fingerprints().items()}[example]
+        return f"{words} {fingerprint}"
+
+    def _fingerprints(self) -> dict[str, str]:
+        if not self._known:
+            self._known = {snapshot_of(open_photo(path)).fingerprint: name for name, path in self.photos.items()}
+        return self._known
 
     def photo(self, example: str) -> Any:
         """An example photo, opened."""

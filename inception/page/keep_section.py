@@ -16,13 +16,15 @@ from ..errors import UserError
 from ..pictures import Picture
 from .handlers import alert
 from .keep import KINDS, OWN, Keep, Wish, wish_of
+from .runner import Look
 from .studio import Studio
 from .text import LANGUAGES, language_of, say, say_error
 from .why_section import WhySection
 
 # The browser puts the link together itself: no choice of a visitor's is told to the server for it.
-LINK = f"""(model, example, block, view, scale, colours, wanted, lang) => {{
-  const told = {{model, example, block, view, scale, colours, class: wanted, lang}};
+LINK = f"""(model, example, block, view, scale, colours, wanted, lang, chosen) => {{
+  const part = example && example !== '{OWN}' ? chosen.split(' ').slice(0, -1).join(' ') : '';
+  const told = {{model, example, part, block, view, scale, colours, class: wanted, lang}};
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(told)) {{
     const left = name === 'class' ? !(Number.isInteger(value) && value >= 0) : !value || value === '{OWN}';
@@ -30,6 +32,8 @@ LINK = f"""(model, example, block, view, scale, colours, wanted, lang) => {{
   }}
   return location.origin + location.pathname + '?' + query;
 }}"""
+
+READY = f"subject => Array({len(KINDS)}).fill({{__type__: 'update', interactive: subject !== ''}})"
 
 # A page that comes without https may not use the clipboard; selected text it may copy all the same.
 COPY = """async (link, language) => {
@@ -70,8 +74,10 @@ watch('value', () => {
 class KeepSection:
     """Placed into the page that is being built; `connect` binds it to the page's events."""
 
-    def __init__(self, studio: Studio, why: WhySection, photo: gr.Image, photos: Sequence[Path]) -> None:
-        self.studio, self.why, self.around, self.photo = studio, why, why.around, photo
+    def __init__(
+        self, studio: Studio, why: WhySection, photo: gr.Image, part: gr.Textbox, photos: Sequence[Path]
+    ) -> None:
+        self.studio, self.why, self.around, self.photo, self.part = studio, why, why.around, photo, part
         self.keep = Keep(studio, photos)
         words = self.wording("en")
         with gr.Column(elem_id="il-keep"):
@@ -112,12 +118,16 @@ class KeepSection:
     @property
     def worded(self) -> list[Any]:
         """All that another language changes at once."""
-        return [*self._worded().values(), self.said]
+        return [*self._worded().values(), self.note, self.said]
 
-    def in_language(self, language: str) -> dict[Any, Any]:
+    def in_language(self, look: Look | None, language: str) -> dict[Any, Any]:
         """The section's words, after the visitor chose another language."""
         words = self.wording(language)
-        return {**{component: gr.update(**words[name]) for name, component in self._worded().items()}, self.said: ""}
+        return {
+            **{component: gr.update(**words[name]) for name, component in self._worded().items()},
+            self.note: note_html(self.keep.example(look), language),
+            self.said: "",
+        }
 
     def connect(self, page: gr.Blocks) -> None:
         """Bind the handlers."""
@@ -125,17 +135,12 @@ class KeepSection:
         private: dict[str, Any] = {"api_visibility": "private"}
         light: dict[str, Any] = {**private, "queue": False, "show_progress": "hidden", "trigger_mode": "always_last"}
         told = [around.model, self.example, around.block, around.view, around.scale, around.colours]
-        told += [self.why.wanted, around.language]
+        told += [self.why.wanted, around.language, self.part]
         gr.on([page.load, *(component.change for component in told)], None, told, self.link, js=LINK, **light)
+        # With a photo there is something to download.
+        around.subject.change(None, around.subject, list(self.buttons.values()), js=READY, **light)
         words = {code: [say(code, "keep_copied"), say(code, "keep_not_copied")] for code in LANGUAGES}
         self.copy.click(None, [self.link, around.language], self.said, js=COPY % json.dumps(words), **light)
-        gr.on(
-            [around.subject.change, around.language.change],
-            self._on_subject,
-            {around.look, around.language},
-            [self.example, self.note, *self.buttons.values()],
-            **light,
-        )
         asked = {around.look, around.block, around.view, around.scale, around.colours, around.language}
         for kind, button in self.buttons.items():
             # Through the queue: a zip is a second's work, and is to wait for its turn there.
@@ -155,7 +160,7 @@ class KeepSection:
         """All that a link may change; the page itself tells the rest of another network."""
         around = self.around
         choices = [around.model, around.block, around.view, around.scale, around.colours, around.language]
-        return [*choices, self.photo, self.why.wanted, self.refused]
+        return [*choices, self.photo, self.part, self.why.wanted, self.refused]
 
     def restore(self, request: gr.Request) -> dict[Any, Any]:
         """What the address asks for; the language is the browser's if the address has none."""
@@ -185,13 +190,19 @@ class KeepSection:
             changes[self.why.wanted] = gr.update(value=wish.wanted, **listed)
         if wish.example is not None:
             changes[self.photo] = self.keep.photo(wish.example)
+            if wish.part is not None:
+                changes[self.part] = self.keep.part(wish.example, wish.part)
         return changes
 
-    def _on_subject(self, data: dict[Any, Any]) -> dict[Any, Any]:
-        look = data[self.around.look]
+    @property
+    def told(self) -> list[Any]:
+        """All that another photo changes."""
+        return [self.example, self.note]
+
+    def of_photo(self, look: Look | None, language: str) -> dict[Any, Any]:
+        """Another photo is in the link, or is not."""
         example = self.keep.example(look)
-        ready = {button: gr.update(interactive=look is not None) for button in self.buttons.values()}
-        return {self.example: example, self.note: note_html(example, data[self.around.language]), **ready}
+        return {self.example: example, self.note: note_html(example, language)}
 
     def _on_wish(self, kind: str, data: dict[Any, Any]) -> dict[Any, Any]:
         """A file is made, now that somebody asks for it."""

@@ -19,6 +19,7 @@ from .lesson import STEPS, Found, Material, Posed, Scene, Step, step_number
 from .lesson_panel import choice_text, head_html, invitation_html, sentence, verdict_html
 from .panels import message_html
 from .runner import Look
+from .scene import followed
 from .studio import Studio
 from .text import say
 from .why_section import Around, WhySection
@@ -128,7 +129,8 @@ class LessonSection:
         asked = {self.at, self.guess, self.choice, self.progress, around.look, around.model, around.language}
         shown = [self.card, self.body, self.head, self.choice, self.verdict, self.example, self.check, self.back]
         shown += [self.next, self.progress, around.block, around.view, why.tabs, why.open]
-        changed = [self.at, self.guess, around.subject, around.model, around.language]
+        around_it = [around.subject, around.model, around.language]
+        changed = [self.at, self.guess, followed("il-lesson-scene", around_it, {"at": self.at}, "at > 0")]
         # Through the queue: a check may cost forward passes, and is to wait for its turn there.
         gr.on([component.change for component in changed], self._show, asked, shown, **latest)
         page.load(on_load, None, self.at, **light)

@@ -6,8 +6,11 @@ Widths of lines are those of the branches, in channels; every number comes from 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from html import escape
 from unicodedata import east_asian_width
+
+import numpy as np
 
 from ..anatomy import BranchFacts
 from ..model import BLOCKS, BRANCHES
@@ -75,23 +78,38 @@ def network_html(
 
     `classes` are what the network's classes are called.
     """
-    lefts, x = {}, float(END)
-    for name in BLOCKS:
-        x += POOL_GAP if name in ("4a", "5a") else GAP
-        lefts[name] = x
-        x += NODE
-    width = x + GAP + END
-    ends = [_photo(observation, language), _answer(observation, classes, width, language)]
-    pools = [_pool(lefts[name] - POOL_GAP / 2, language) for name in ("4a", "5a")]
-    nodes = [_node(name, facts[name], lefts[name], chosen=name == block, language=language) for name in BLOCKS]
+    width = _lefts()[-1] + NODE + GAP + END
+    ends = _photo(observation, language) + _answer(observation, classes, width, language)
+    nodes = _nodes(tuple(tuple(facts[name]) for name in BLOCKS), block, language)
     return (
         f'<section class="il-map" aria-label="{escape(say(language, "map_title"))}">'
         f'<div class="il-head"><h2>{escape(say(language, "map_title"))}</h2>'
         f"<p>{escape(say(language, 'map_lead' if observation is None else 'map_lead_photo'))}</p></div>"
         f'<div class="il-map-scroll"><svg viewBox="0 0 {width:g} {HEIGHT}" width="{width:g}" height="{HEIGHT}" '
         f'role="group">{_maps(observation)}<line class="il-trunk" x1="{END - 8}" y1="{_middle()}" '
-        f'x2="{width - END + 8:g}" y2="{_middle()}"/>{"".join(ends + pools + nodes)}</svg></div></section>'
+        f'x2="{width - END + 8:g}" y2="{_middle()}"/>{ends}{nodes}</svg></div></section>'
     )
+
+
+def _lefts() -> list[float]:
+    """Where the blocks begin: those behind a pool a little further on."""
+    lefts, x = [], float(END)
+    for name in BLOCKS:
+        lefts.append(x + (POOL_GAP if name in ("4a", "5a") else GAP))
+        x = lefts[-1] + NODE
+    return lefts
+
+
+# For three networks in two languages: each photo's answer draws them anew, and they are most of the drawing.
+@lru_cache(maxsize=3 * 2 * len(BLOCKS))
+def _nodes(facts: Sequence[Sequence[BranchFacts]], block: str, language: str) -> str:
+    """All that does not depend on the photo."""
+    nodes = []
+    for name, branches, left in zip(BLOCKS, facts, _lefts(), strict=True):
+        if name in ("4a", "5a"):
+            nodes.append(_pool(left - POOL_GAP / 2, language))
+        nodes.append(_node(name, branches, left, chosen=name == block, language=language))
+    return "".join(nodes)
 
 
 def _middle() -> float:
@@ -102,10 +120,16 @@ def _maps(observation: Observation | None) -> str:
     """All 36 mean maps as one picture, which each branch shows its part of."""
     if observation is None:
         return ""
-    means = [observation.branch(block, branch).mean(axis=0) for block in BLOCKS for branch in BRANCHES]
-    picture = sprite(means, len(BRANCHES))
+    picture = sprite([_means(observation, block) for block in BLOCKS])
     size = f'width="{picture.width}" height="{picture.height}"'
     return f'<defs><image id="il-maps" href="{data_url(picture)}" {size}/></defs>'
+
+
+def _means(observation: Observation, block: str) -> np.ndarray:
+    """The mean map of each branch, (4, H, W): in one sweep, as the channels of a cell lie side by side in memory."""
+    slices = observation.slices[block].values()
+    sums = np.add.reduceat(observation.block(block).transpose(1, 2, 0), [part.start for part in slices], axis=2)
+    return (sums / np.array([part.stop - part.start for part in slices], dtype=sums.dtype)).transpose(2, 0, 1)
 
 
 def _node(name: str, facts: Sequence[BranchFacts], left: float, *, chosen: bool, language: str) -> str:

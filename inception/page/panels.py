@@ -12,6 +12,7 @@ from .. import render
 from ..anatomy import BranchFacts, parameter_count
 from ..observation import BranchStatistics, Observation
 from ..pictures import Panel, Picture
+from ..preprocessing import CENTRE, Frame
 from ..weights import Pretrained
 from .class_names import class_names, sort_key
 from .doubt_panel import doubt_html, limits
@@ -128,10 +129,12 @@ def bar_html(bounds: render.Limits, colours: str) -> str:
     )
 
 
-def seen_html(observation: Observation, pretrained: Pretrained, device: str, language: str) -> str:
-    """The exact square that the network saw, and how it was computed."""
+def seen_html(observation: Observation, pretrained: Pretrained, frame: Frame, device: str, language: str) -> str:
+    """The exact square that the network saw, which part of the photo it is, and how it was computed."""
     how = pretrained.preprocessing
     key = "seen_note" if how.crop == how.size else "seen_note_small"
+    which = "whole" if frame.whole else "centre" if frame == CENTRE else "moved"
+    part = say(language, f"part_{which}_seen")
     facts = [
         say(language, "ran_on", classes=len(pretrained.labels), device=device, milliseconds=observation.seconds * 1000)
     ]
@@ -141,7 +144,7 @@ def seen_html(observation: Observation, pretrained: Pretrained, device: str, lan
         doubt_html(observation, language)
         + f'<figure class="il-seen"><img src="{data_url(observation.seen)}" alt="{escape(say(language, "seen_alt"))}">'
         f"<figcaption><strong>{escape(say(language, 'seen'))}</strong><br>"
-        f"{escape(say(language, key, size=how.size, crop=how.crop))}<br>{escape(' · '.join(facts))}"
+        f"{escape(say(language, key, part=part, size=how.size, crop=how.crop))}<br>{escape(' · '.join(facts))}"
         "</figcaption></figure>"
     )
 

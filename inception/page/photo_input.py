@@ -8,6 +8,8 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import ImageData
 
+from .handlers import source_of
+
 
 class PhotoInput(gr.Image):
     """`gr.Image` that hands the file on unopened: how photos are opened, and refused, is decided in one place."""
@@ -16,9 +18,7 @@ class PhotoInput(gr.Image):
 
     def preprocess(self, payload: ImageData | None) -> str | None:
         """The path of the uploaded file, or the `data:` address that some clients send."""
-        if payload is None:
-            return None
-        return payload.url if payload.url and payload.url.startswith("data:") else payload.path
+        return None if payload is None else source_of(payload.model_dump())
 
     def api_info(self) -> dict[str, Any]:
         """As `gr.Image`. Gradio makes a component anew at each answer that leaves it as it is, and asks for this."""

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field, replace
 from threading import Lock
 from typing import Any, Protocol, TypeVar
 
+import torch
 from PIL import Image
 
 from ..memory import give_back
 from ..observation import Observation, observe_together
+from ..preprocessing import CENTRE, Frame
 from ..weights import PRECISIONS, Pretrained
+from .snapshot import Snapshot
 from .together import MOST, Together
 from .turns import HEAVY, LIGHT, Turns
 
@@ -24,13 +27,15 @@ TIDY_EVERY = 64  # photos; they come and go between what stays, and after a few 
 class Look:
     """What a visitor is looking at: all that is needed to have the observation again.
 
-    `precision` is as `observe` takes it.
+    `precision` and `frame` are as `observe` takes them; `photo` is what the page shows of all of it.
     """
 
     model: str
     seen: Image.Image = field(repr=False)
     digest: str
     precision: str = PRECISIONS[0]
+    frame: Frame = CENTRE
+    photo: Snapshot | None = field(default=None, repr=False)
 
     @property
     def exact(self) -> Look:
@@ -60,9 +65,10 @@ class Runner(Protocol):
 class Here:
     """In this process. Those who wait for a forward pass share one; explanations wait behind it."""
 
-    at_once = MOST
+    at_once = 2 * MOST  # a batch is computed while the next is being opened, or the one before drawn
 
     def __init__(self) -> None:
+        self._threads = torch.get_num_threads()
         self._turns = Turns()
         # Every thread that computes has helpers and working memory of its own for as long as it lives.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="network")
@@ -85,10 +91,19 @@ class Here:
                 self._photos = 0
                 give_back()
             seen = [look.seen for _, look in asked]
-            return self._thread.submit(observe_together, pretrained, seen, precision).result()
+            # In company a core is left to those who open and draw: else each layer waits for the one that it lost.
+            threads = self._threads if len(asked) == 1 else max(1, self._threads - 1)
+            return self._thread.submit(_with, threads, observe_together, pretrained, seen, precision).result()
 
     def explain(
         self, pretrained: Pretrained, look: Look, observation: Observation, function: Callable[..., Result], *told: Any
     ) -> Result:
         with self._turns.turn(HEAVY):
-            return self._thread.submit(function, pretrained, observation, *told).result()
+            return self._thread.submit(_with, self._threads, function, pretrained, observation, *told).result()
+
+
+def _with(threads: int, function: Callable[..., Result], *told: Any) -> Result:
+    """`function(*told)` with so many of PyTorch's threads."""
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+    return function(*told)

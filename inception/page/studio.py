@@ -19,6 +19,7 @@ from ..photo import Source, open_photo
 from ..weights import NAMES, PRECISIONS, Pretrained, load
 from .memo import Memo
 from .runner import Here, Look, Runner
+from .snapshot import frame_of, snapshot_of
 
 CACHE_BYTES = 128 * 2**20  # 60 photos seen by the embedded network; GoogLeNet's take three times as much
 EXPLANATIONS_KEPT = 256  # the largest, effective receptive fields, take 0.2 MB each
@@ -122,14 +123,19 @@ class Studio:
             self._readings[name, block] = reading(self.pretrained(name).model, block)
         return self._readings[name, block]
 
-    def look(self, name: str, photo: Source) -> Look:
+    def look(self, name: str, photo: Source, part: str = "") -> Look:
         """Open a photo and cut out what the network called `name` sees of it.
+
+        `part` is what the page's choice of a part says, as `snapshot.frame_of` takes it.
 
         Raises:
             PhotoError, WeightsError: as `open_photo` and `pretrained`.
         """
-        seen = self.pretrained(name).preprocessing.see(open_photo(photo))
-        return Look(name, seen, hashlib.sha256(seen.tobytes()).hexdigest(), self.precision)
+        opened = open_photo(photo)
+        snapshot = snapshot_of(opened)
+        frame = frame_of(part, snapshot)
+        seen = self.pretrained(name).preprocessing.see(opened, frame)
+        return Look(name, seen, hashlib.sha256(seen.tobytes()).hexdigest(), self.precision, frame, snapshot)
 
     def observation(self, look: Look) -> Observation:
         """From memory where this picture was looked at lately, by whomever; else by a forward pass."""

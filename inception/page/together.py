@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
-# With more the networks gain nothing on a CPU, and those who came first wait longer.
-MOST = 16
+# With more the networks gain little on a CPU, and those who came first wait longer.
+MOST = 8
 
 
 class Together(Generic[Asked, Answer]):

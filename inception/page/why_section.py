@@ -18,6 +18,7 @@ from .bottleneck_panel import calculator_html
 from .class_names import class_names, sort_key
 from .handlers import alert
 from .panels import message_html
+from .scene import followed
 from .studio import Studio
 from .text import say
 from .why import Cell, Question, Why
@@ -84,7 +85,7 @@ class Around:
     """The components of the page that the section depends on."""
 
     look: gr.State
-    subject: gr.State  # a short name of the look, whose change is easily seen
+    subject: gr.Textbox  # a short name of the look, whose change is easily seen
     model: gr.Dropdown
     block: gr.Radio
     view: gr.Radio
@@ -239,9 +240,15 @@ class WhySection:
             "show_progress": "hidden",
             "trigger_mode": "always_last",
         }
+        # As long as nobody has come near and nothing is switched or enlarged, there is nothing to tell.
+        scene = followed(
+            "il-why-scene",
+            [around.subject, around.block, around.scale, around.colours, around.language],
+            {"near": self.near, "on": self.switches, "lens": self.lens},
+            f"near || on.length < {len(BRANCHES)} || lens",
+        )
         changed = [
-            *(around.subject, around.block, around.scale, around.colours, around.language),
-            *(self.wanted, self.off, self.switches, self.channels_off, self.open, self.near, self.rectified),
+            *(scene, self.wanted, self.off, self.switches, self.channels_off, self.open, self.near, self.rectified),
             self.picked,
         ]
         # Not their changes: `_refresh` itself chooses a cell in each new block, and need not be told.
