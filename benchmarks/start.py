@@ -14,18 +14,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from .measure import Row, compared, machine
 
 ROOT = Path(__file__).parents[1]
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 600
 
 
 @contextmanager
-def served(*arguments: str, module: str = "") -> Iterator[tuple[str, int]]:
-    """The page, started as a user starts it, or what `module` serves: its address and the number of its process."""
+def served(*arguments: str, module: str = "", log: IO[str] | None = None) -> Iterator[tuple[str, int]]:
+    """The page, started as a user starts it, or what `module` serves: its address and the number of its process.
+
+    What it says of errors goes into `log` if there is one.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -35,6 +39,7 @@ def served(*arguments: str, module: str = "") -> Iterator[tuple[str, int]]:
         cwd=ROOT,
         env=environment,
         stdout=subprocess.DEVNULL,
+        stderr=log,
     )
     try:
         address = f"http://127.0.0.1:{port}"
@@ -42,7 +47,7 @@ def served(*arguments: str, module: str = "") -> Iterator[tuple[str, int]]:
         yield address, process.pid
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE_SECONDS)
 
 
 def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:

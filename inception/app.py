@@ -37,6 +37,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="fast answers photos in bfloat16 where that is faster here; explanations stay exact (default: exact)",
     )
     parser.add_argument(
+        "--keep-minutes",
+        type=positive,
+        default=60.0,
+        metavar="M",
+        help="how long a photo that was sent, and what an idle page shows of it, is kept (default: 60)",
+    )
+    parser.add_argument(
         "--mcp",
         action="store_true",
         # Spaces installs what it needs by itself.
@@ -46,8 +53,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_serving_options(parser)
 
 
+def positive(text: str) -> float:
+    """A number above 0."""
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number above 0")
+    return number
+
+
 def serve(options: argparse.Namespace) -> int:
-    """Serve the page until it is stopped. Returns the exit status.
+    """Serve the page until SIGINT or SIGTERM; what was asked before is answered. Returns the exit status, 0.
 
     Raises:
         UserError: if it cannot begin as `options` have it.
@@ -70,7 +85,9 @@ def serve(options: argparse.Namespace) -> int:
 
     from .device import choose_device
     from .page.build import build, launch_options
+    from .page.ending import serve as serve_page
     from .page.studio import Studio
+    from .page.uploads import own_folder, swept
     from .weights import NAMES
 
     device = choose_device("cpu" if lent else options.device)
@@ -92,14 +109,18 @@ def serve(options: argparse.Namespace) -> int:
         studio.device = replace(device, name="ZeroGPU")
     if scale is not None:
         studio.device = replace(device, name=f"{'GPU' if scale.gpus else 'CPU'}, Ray")
-    with chosen(options, models, scale) as studio.runner:
-        page = build(studio)
+    keep = options.keep_minutes * 60
+    # The page ends before what it asks.
+    with chosen(options, models, scale) as studio.runner, own_folder() as folder:
+        page, launched = build(studio, keep), launch_options()
         settle_down()
-        try:
-            # Not asked for, GRADIO_MCP_SERVER decides, as in every Gradio app.
-            page.launch(**launch_options(), mcp_server=options.mcp or None)
-        finally:
-            page.close(verbose=False)  # before what it asks
+        launched["app_kwargs"] = {**launched["app_kwargs"], "lifespan": swept(folder, keep)}
+        # Not asked for, GRADIO_MCP_SERVER decides, as in every Gradio app.
+        finished = serve_page(page, **launched, mcp_server=options.mcp or None)
+    if not finished:
+        # Threads that still compute, for nobody any more, would hold the process.
+        logging.shutdown()
+        os._exit(0)
     return 0
 
 

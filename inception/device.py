@@ -13,17 +13,20 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 @dataclass(frozen=True)
 class Device:
-    """The chosen device; `fell_back_from` names the one that was asked for and is not there."""
+    """The chosen device; `fell_back_from` names the one that was asked for and is not there, or is full."""
 
     torch_device: torch.device
     name: str
     fell_back_from: str = ""
+    out_of_memory: bool = False
 
     @property
     def notice(self) -> str:
         """One sentence where the wish could not be met, else nothing."""
         if not self.fell_back_from:
             return ""
+        if self.out_of_memory:
+            return f"The memory of the {self.fell_back_from} device is full; the network runs on the CPU from now on."
         return f"This machine has no usable {self.fell_back_from} device; the network runs on the CPU instead."
 
 
@@ -46,6 +49,19 @@ def choose_device(wish: str = "auto") -> Device:
     if usable[wish]:
         return _named(wish)
     return Device(torch.device("cpu"), "CPU", fell_back_from=wish)
+
+
+def without_memory(device: Device) -> Device:
+    """The CPU, in place of a device whose memory is full."""
+    return Device(torch.device("cpu"), "CPU", fell_back_from=device.torch_device.type, out_of_memory=True)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device other than the CPU had no memory left."""
+    # Apple's say it in words only.
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and str(error).startswith("MPS backend out of memory")
+    )
 
 
 def _cuda_works() -> bool:

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from uuid import uuid4
 
 from .errors import UserError
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether it is for want of room on a disk that something could not be written."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def no_room(folder: Path, then: str = "make some, or name another folder") -> UserError:
+    """What is said then; what is there already has been left as it was."""
+    return UserError(
+        "no_room",
+        "There is no room left on the disk for {name}; what is there stays as it was. Please {then}.",
+        name=repr(str(folder)),
+        then=then,
+    )
 
 
 def make_folder(folder: Path) -> None:
@@ -35,12 +51,14 @@ def write_file(file: Path, data: bytes, *, whole: bool = False) -> None:
         else:
             file.write_bytes(data)
     except OSError as error:
+        if is_full(error):
+            raise no_room(file.parent) from error
         raise UserError(
             "folder", "Nothing can be written to {name}; please name another.", name=repr(str(file.parent))
         ) from error
 
 
-def replace_file(file: Path, data: bytes) -> None:
+def replace_file(file: Path, data: bytes | memoryview) -> None:
     """Write a file that is whole or not there at all, whatever happens; until then the one before stays.
 
     Raises:

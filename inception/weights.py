@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -21,7 +23,7 @@ from . import convert, preprocessing
 from .device import DEVICES, choose_device
 from .engine import engine_of, fast_engine_of
 from .errors import ChoiceError, WeightsError
-from .files import replace_file
+from .files import is_full, replace_file
 from .model import BLOCKS, InceptionV1
 from .preprocessing import Preprocessing
 from .resources import resource
@@ -32,6 +34,8 @@ NAMES = ("tiny-imagenet", "googlenet", "torchvision")
 DEFAULT_NAME = NAMES[0]
 WEIGHTS_DIR_VARIABLE = "INCEPTION_WEIGHTS_DIR"
 CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pt")
+# A cache folder to which nothing can be written: another will do.
+CACHE_UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EDQUOT)
 DESCRIPTION_KEY = "inception"  # of our safetensors metadata
 MEANS_PREFIX = "means."  # of the tensors that are no weights
 # Beside the weights and not in them: it is measured when training is over, with photos that training never had,
@@ -438,8 +442,9 @@ def _googlenet() -> Pretrained:
         with suppress(WeightsError):
             if path.is_file():
                 return replace(_checkpoint(path), name="googlenet")
-    onnx, file = _download(GOOGLENET_FILES)
-    pretrained = _from_onnx(onnx, "")
+    with TemporaryDirectory(prefix="inception-lens-") as spare:
+        onnx, file = _download(GOOGLENET_FILES, Path(spare))
+        pretrained = _from_onnx(onnx, "")
     # A cache folder that cannot be written costs a second at the next start, and nothing else.
     with suppress(OSError):
         save(
@@ -470,18 +475,21 @@ def _from_onnx(path: Path, notice: str) -> Pretrained:
     return _assembled("googlenet", _googlenet_description(notice), state, source=path.name)
 
 
-def _download(files: tuple[HubFile, ...]) -> tuple[Path, HubFile]:
-    """The first of `files` that the hub has, verified. A wrong file is deleted, not kept."""
+def _download(files: tuple[HubFile, ...], spare: Path) -> tuple[Path, HubFile]:
+    """The first of `files` that the hub has, verified. A wrong file is deleted, not kept.
+
+    It lies in the hub's cache, or in the folder `spare` where nothing can be written there.
+    """
     from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError
 
     for file in files:
         try:
-            path = _from_hub(file)
+            path = _from_hub(file, spare)
         except (RepositoryNotFoundError, RemoteEntryNotFoundError):
             continue
         # Network, disk and protocol each raise errors of their own; none leaves a file under the final name.
         except Exception as error:
-            raise _unreachable("googlenet", "Hugging Face") from error
+            raise _unreachable("googlenet", "Hugging Face", error) from error
         if path.stat().st_size == file.size and _sha256(path) == file.sha256:
             return path, file
         path.resolve().unlink(missing_ok=True)
@@ -501,7 +509,7 @@ def _download(files: tuple[HubFile, ...]) -> tuple[Path, HubFile]:
     )
 
 
-def _from_hub(file: HubFile) -> Path:
+def _from_hub(file: HubFile, spare: Path) -> Path:
     """From the hub's own cache (a Space fills it when it is built), else over the network."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -512,7 +520,13 @@ def _from_hub(file: HubFile) -> Path:
     endpoint = os.environ.get("HF_ENDPOINT")
     # Asked once: the download itself would try a hub that is out of reach for the better part of a minute.
     get_hf_file_metadata(hf_hub_url(file.repository, file.name, endpoint=endpoint), timeout=10, endpoint=endpoint)
-    return Path(hf_hub_download(file.repository, file.name, endpoint=endpoint))
+    try:
+        return Path(hf_hub_download(file.repository, file.name, endpoint=endpoint))
+    except OSError as error:
+        # What the network raises is an OSError too, but none of these.
+        if error.errno not in CACHE_UNUSABLE:
+            raise
+        return Path(hf_hub_download(file.repository, file.name, endpoint=endpoint, cache_dir=spare))
 
 
 # ---------------------------------------------------------------- torchvision's
@@ -533,7 +547,7 @@ def _torchvision() -> Pretrained:
             state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
         # urllib, the disk and the unpickler each raise errors of their own; torch.hub keeps no unfinished file.
         except Exception as error:
-            raise _unreachable("torchvision", "torchvision") from error
+            raise _unreachable("torchvision", "torchvision", error) from error
     source = Path(published.url).name
     state = convert.renamed(_without_auxiliary(state), convert.torchvision_names(), source=source)
     accuracy = published.meta["_metrics"]["ImageNet-1K"]
@@ -586,7 +600,14 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _unreachable(name: str, where: str) -> WeightsError:
+def _unreachable(name: str, where: str, why: Exception) -> WeightsError:
+    if is_full(why):
+        return WeightsError(
+            "weights_no_room",
+            "There is no room left on the disk for the weights of {name}; please make some and try again. Until then, "
+            "another model can be used.",
+            name=name,
+        )
     return WeightsError(
         "weights_unreachable",
         "The weights of {name} could not be fetched from {where}; please check the network and try again, or put the "

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
+import urllib.parse
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
 import torch
 from PIL import Image
@@ -17,7 +20,8 @@ from visitor import Visit
 
 from benchmarks.browser import chromium
 from benchmarks.peers import caffe_onnx
-from inception.weights import Pretrained, load
+from inception import weights
+from inception.weights import HubFile, Pretrained, load
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -103,6 +107,56 @@ def http_server() -> Iterator[Callable[[Answer], str]]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+class Hub:
+    """As much of the Hugging Face hub as `hf_hub_download` asks for."""
+
+    def __init__(self, files: dict[str, bytes], *, cut_at: int | None = None) -> None:
+        self.files, self.cut_at, self.asked = files, cut_at, 0
+
+    def __call__(self, request: BaseHTTPRequestHandler) -> None:
+        self.asked += 1
+        repository, _, name = urllib.parse.unquote(request.path).strip("/").partition("/resolve/main/")
+        data = self.files.get(f"{repository}/{name}")
+        if data is None:
+            request.send_response(404)
+            request.send_header("X-Error-Code", "RepoNotFound")
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+            return
+        digest, wanted = hashlib.sha256(data).hexdigest(), request.headers.get("Range")
+        if wanted:
+            # What was begun another time is gone on with: "bytes=1000-".
+            start, whole = int(wanted.removeprefix("bytes=").partition("-")[0]), len(data)
+            data = data[start:]
+            request.send_response(206)
+            request.send_header("Content-Range", f"bytes {start}-{whole - 1}/{whole}")
+        else:
+            request.send_response(200)
+        request.send_header("ETag", f'"{digest}"')
+        request.send_header("X-Repo-Commit", "0" * 40)
+        request.send_header("Content-Length", str(len(data)))
+        request.end_headers()
+        if request.command == "GET":
+            request.wfile.write(data[: self.cut_at])
+
+
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    cache = tmp_path / "hub"
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+    return cache
+
+
+@pytest.fixture
+def published(random_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """The random file takes the place of the published one: the checks run for real, on its own checksum."""
+    data = random_onnx.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    files = tuple(HubFile(file.repository, file.name, len(data), digest) for file in weights.GOOGLENET_FILES)
+    monkeypatch.setattr(weights, "GOOGLENET_FILES", files)
+    return data
 
 
 @pytest.fixture(scope="session")

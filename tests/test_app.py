@@ -58,7 +58,7 @@ def running(*command: object, **environment: str) -> Iterator[tuple[str, subproc
         yield f"http://127.0.0.1:{port}", app
     finally:
         app.terminate()
-        app.wait(timeout=20)
+        app.wait(timeout=60)
 
 
 def test_the_app_serves_a_users_own_model_on_the_port_that_gradio_is_told(tmp_path: Path) -> None:

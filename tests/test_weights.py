@@ -7,20 +7,18 @@ import json
 import socket
 import subprocess
 import sys
-import urllib.parse
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-import huggingface_hub.constants
 import numpy as np
 import onnx
 import pytest
 import torch
 import torchvision
-from conftest import EXAMPLES, ROOT, lively
+from conftest import EXAMPLES, ROOT, Hub, lively
 from onnx import numpy_helper
 from safetensors.torch import save_file
 
@@ -29,7 +27,7 @@ from inception import convert, load, observe, open_photo, weights
 from inception.errors import WeightsError
 from inception.model import BLOCKS, InceptionV1
 from inception.preprocessing import CAFFE, IMAGENET, TORCHVISION
-from inception.weights import Description, HubFile, Pretrained, Provenance
+from inception.weights import Description, Pretrained, Provenance
 
 
 def answers_alike(a: InceptionV1, b: InceptionV1, side: int = 64) -> bool:
@@ -317,48 +315,6 @@ def test_a_file_of_another_model_is_refused(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "googlenet-8.onnx").write_bytes(b"\x08\x07 damaged")
     with pytest.raises(WeightsError, match="damaged"):
         load("googlenet")
-
-
-class Hub:
-    """As much of the Hugging Face hub as `hf_hub_download` asks for."""
-
-    def __init__(self, files: dict[str, bytes], *, cut_at: int | None = None) -> None:
-        self.files, self.cut_at, self.asked = files, cut_at, 0
-
-    def __call__(self, request: BaseHTTPRequestHandler) -> None:
-        self.asked += 1
-        repository, _, name = urllib.parse.unquote(request.path).strip("/").partition("/resolve/main/")
-        data = self.files.get(f"{repository}/{name}")
-        if data is None:
-            request.send_response(404)
-            request.send_header("X-Error-Code", "RepoNotFound")
-            request.send_header("Content-Length", "0")
-            request.end_headers()
-            return
-        request.send_response(200)
-        request.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
-        request.send_header("X-Repo-Commit", "0" * 40)
-        request.send_header("Content-Length", str(len(data)))
-        request.end_headers()
-        if request.command == "GET":
-            request.wfile.write(data[: self.cut_at])
-
-
-@pytest.fixture
-def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    cache = tmp_path / "hub"
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
-    return cache
-
-
-@pytest.fixture
-def published(random_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """The random file takes the place of the published one: the checks run for real, on its own checksum."""
-    data = random_onnx.read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
-    files = tuple(HubFile(file.repository, file.name, len(data), digest) for file in weights.GOOGLENET_FILES)
-    monkeypatch.setattr(weights, "GOOGLENET_FILES", files)
-    return data
 
 
 def kept_models(folder: Path) -> list[Path]:

@@ -29,6 +29,7 @@ from .part_panel import CHOSEN, MOVE
 from .photo_input import PhotoInput
 from .studio import Studio
 from .text import LANGUAGES, say
+from .uploads import KEEP_SECONDS, SESSIONS, check_seconds, gone
 from .why_section import PICK, Around, WhySection
 
 EXAMPLES = resource("examples")
@@ -42,9 +43,7 @@ SYSTEM_FONTS = (
     "Noto Sans CJK SC",
     "sans-serif",
 )
-UPLOAD_CHECK_SECONDS, UPLOAD_KEEP_SECONDS = 600, 3600
 WAITING = 16  # for each question that is under way
-OPEN_PAGES = 500  # whose state is kept; each takes a quarter of a megabyte, and those left the longest make room
 
 # Gradio says so in English only, and only after it had a look at it.
 HEAVY = """
@@ -77,14 +76,17 @@ DIFFERS = """(subject, block, view, scale, colours, language, drawn, again) => {
 }"""
 
 
-def build(studio: Studio) -> gr.Blocks:
-    """The whole page; `launch_options` says how to launch it."""
+def build(studio: Studio, keep_seconds: float = KEEP_SECONDS) -> gr.Blocks:
+    """The whole page; `launch_options` says how to launch it.
+
+    For `keep_seconds` what a visitor sent is kept, and what was seen of it.
+    """
     handlers = Handlers(studio)
     words = wording(studio, "en")
     with gr.Blocks(
-        title=say("en", "title"), analytics_enabled=False, delete_cache=(UPLOAD_CHECK_SECONDS, UPLOAD_KEEP_SECONDS)
+        title=say("en", "title"), analytics_enabled=False, delete_cache=(check_seconds(keep_seconds), keep_seconds)
     ) as page:
-        look = gr.State(None, time_to_live=UPLOAD_KEEP_SECONDS)
+        look = gr.State(None, time_to_live=keep_seconds)
         # A short name of the look, whose change the browser sees.
         subject = gr.Textbox("", visible="hidden", elem_id="il-subject")
         drawn = gr.Textbox("", visible="hidden", elem_id="il-drawn")  # what the panels show, as `shown_by` tells it
@@ -162,6 +164,10 @@ def build(studio: Studio) -> gr.Blocks:
         def picture_of(data: dict[Any, Any]) -> Picture:
             return Picture(data[block], data[view], data[scale], data[colours])
 
+        def of_device(chosen: str) -> dict[Any, Any]:
+            """What has happened to the device since the page was opened."""
+            return {notice: handlers.device_notice(chosen)}
+
         def label_of(classes: dict[str, float] | None) -> Any:
             """What the browser takes: these handlers speak its language, as Gradio's translation costs a wait for
             a thread for each component, which in a class are many."""
@@ -184,6 +190,7 @@ def build(studio: Studio) -> gr.Blocks:
             if shown.look is not None and shown.look.frame == CENTRE:
                 # What was said of another photo is no more said.
                 changes[part] = ""
+            changes |= of_device(data[language])
             if source is None:
                 # The photo may have been taken away because it was refused: what was said of it stays.
                 return {**changes, renew: ""}
@@ -209,10 +216,14 @@ def build(studio: Studio) -> gr.Blocks:
             before = data[drawn]
             if before == wanted:
                 return {drawn: gr.skip()}
+            is_gone = data[look] is None and data[subject]  # the page was left open for longer than photos are kept
             changes: dict[Any, Any] = {
                 drawn: wanted,
-                panels: handlers.block(data[look], picture_of(data), data[language]),
+                panels: alert(gone(), data[language])
+                if is_gone
+                else handlers.block(data[look], picture_of(data), data[language]),
                 seen: handlers.seen(data[look], data[language]),
+                **of_device(data[language]),
             }
             if why.is_whole(data) or before.split()[:-4] != wanted.split()[:-4]:
                 changes |= why.invitation(data[look], data[block], data[language])
@@ -245,6 +256,7 @@ def build(studio: Studio) -> gr.Blocks:
 
         def on_load(request: gr.Request) -> dict[Any, Any]:
             changes = keep.restore(request)
+            changes |= of_device(changes[language])
             if (named := changes.get(model)) is not None:
                 changes |= {working: named, provenance: handlers.about(named, changes[language])}
                 changes[network] = handlers.network(None, named, changes.get(block, "3a"), changes[language])
@@ -255,7 +267,8 @@ def build(studio: Studio) -> gr.Blocks:
         untranslated: dict[str, Any] = {"preprocess": False, "postprocess": False}
         # Answered by one request of its own; what waits in the queue takes two, and twice the server's time.
         light = {**private, "queue": False, "show_progress": "hidden"}
-        results = [look, subject, drawn, answer, seen, network, panels, alarm, *keep.told, part, renew, why.result]
+        results = [look, subject, drawn, answer, seen, network, panels, alarm, notice]
+        results += [*keep.told, part, renew, why.result]
         at_once = studio.runner.at_once
         gr.on(
             [photo_name.change, part.change],
@@ -287,7 +300,7 @@ def build(studio: Studio) -> gr.Blocks:
         again.change(
             on_picture,
             {look, subject, drawn, language, top_k, why.switches, why.channels_off, *picture},
-            [drawn, panels, seen, answer, why.result],
+            [drawn, panels, seen, answer, notice, why.result],
             **untranslated,
             **light,
         )
@@ -319,9 +332,9 @@ def build(studio: Studio) -> gr.Blocks:
         compare.connect(look, subject, photo, block, language)
         lesson.connect(page, why.around, photo, why)
         gr.on([page.load, language.change], None, None, None, js=NAME_EXAMPLES, **light)
-        page.load(on_load, None, [*keep.restored, working, provenance, network], **light)
+        page.load(on_load, None, [*keep.restored, working, provenance, network, notice], **light)
         add_endpoints(studio, photo, model, block, view, scale, colours)
-    page.state_session_capacity = OPEN_PAGES  # for those who mount the page; `launch` takes it from `launch_options`
+    page.state_session_capacity = SESSIONS  # for those who mount the page; `launch` takes it from `launch_options`
     # Each event has its own places: who asks for another block never waits behind those who ask why.
     return page.queue(default_concurrency_limit=max(1, at_once // 2), max_size=WAITING * at_once, api_open=False)
 
@@ -389,7 +402,7 @@ def launch_options() -> dict[str, Any]:
         "footer_links": ["api", "settings"],
         "app_kwargs": {"middleware": [Middleware(Door)]},
         "max_file_size": MAX_BYTES,
-        "state_session_capacity": OPEN_PAGES,
+        "state_session_capacity": SESSIONS,
         # Gradio would keep what was asked in the browser, for whoever sits there next, and count for the operator.
         "run_history": False,
         "enable_monitoring": False,

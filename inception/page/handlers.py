@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL import Image
 
-from ..errors import UserError
+from ..errors import PhotoError, UserError
 from ..model import BLOCKS
 from ..observation import Observation
 from ..photo import Source, is_unknown_to_browsers, open_photo
@@ -25,6 +25,7 @@ from .part_panel import part_html
 from .runner import Look
 from .studio import Studio
 from .text import say, say_error
+from .uploads import gone
 
 CLASSES_SHOWN = 4
 
@@ -64,6 +65,8 @@ class Handlers:
                 self.block(look, picture, language),
             )
         except Exception as error:
+            if isinstance(error, PhotoError) and error.kind == "photo_missing":
+                error = gone()  # the page that names it was left open for longer than photos are kept
             return Shown(None, None, "", message_html(say(language, "waiting")), alert(error, language))
 
     def viewable(self, photo: str | None) -> Image.Image | None:
@@ -135,9 +138,10 @@ class Handlers:
         return say(language, "own_model", name=name, classes=classes)
 
     def device_notice(self, language: str) -> str:
-        """Where the wished-for device is missing, a sentence that says so."""
-        wish = self.studio.device.fell_back_from
-        return message_html(say(language, "notice_device", wish=wish)) if wish else ""
+        """Where the wished-for device is missing or full, a sentence that says so."""
+        device = self.studio.device
+        why = "notice_memory" if device.out_of_memory else "notice_device"
+        return message_html(say(language, why, wish=device.fell_back_from)) if device.fell_back_from else ""
 
 
 def top_classes(observation: Observation, top_k: int) -> dict[str, float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 from threading import Lock
 from typing import Any, Protocol, TypeVar
 
@@ -73,26 +72,27 @@ class Here:
         self._turns = Turns()
         # Every thread that computes has helpers and working memory of its own for as long as it lives.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="network")
-        self._together: dict[tuple[str, str], Together[Look, Observation]] = {}
+        self._together: dict[tuple[object, ...], Together[tuple[Pretrained, Look], Observation]] = {}
         self._lock = Lock()
         self._photos = 0  # since memory was tidied
 
     def observe(self, pretrained: Pretrained, look: Look) -> Observation:
         with self._lock:
-            together = self._together.setdefault(
-                (look.model, look.precision), Together(partial(self._observe, pretrained, look.precision))
-            )
-        return together.ask(look)
+            # By the device too, and the network not kept: it may have to move, and then is to leave nothing behind.
+            key = (look.model, look.precision, pretrained.device)
+            together = self._together.setdefault(key, Together(self._observe))
+        return together.ask((pretrained, look))
 
-    def _observe(self, pretrained: Pretrained, precision: str, looks: Sequence[Look]) -> list[Observation]:
+    def _observe(self, asked: Sequence[tuple[Pretrained, Look]]) -> list[Observation]:
+        pretrained, precision = asked[0][0], asked[0][1].precision
         with self._turns.turn(LIGHT):
-            self._photos += len(looks)
+            self._photos += len(asked)
             if self._photos >= TIDY_EVERY:
                 self._photos = 0
                 give_back()
-            seen = [look.seen for look in looks]
+            seen = [look.seen for _, look in asked]
             # In company a core is left to those who open and draw: else each layer waits for the one that it lost.
-            threads = self._threads if len(looks) == 1 else max(1, self._threads - 1)
+            threads = self._threads if len(asked) == 1 else max(1, self._threads - 1)
             return self._thread.submit(_with, threads, observe_together, pretrained, seen, precision).result()
 
     def explain(

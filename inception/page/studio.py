@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from threading import Lock
 from typing import Any, TypeVar, cast
 
 from ..anatomy import BranchFacts, network_facts
-from ..device import Device
+from ..device import Device, is_out_of_memory, without_memory
 from ..errors import ChoiceError
 from ..explain.reading import Reading, reading
 from ..observation import Observation
@@ -24,6 +25,8 @@ CACHE_BYTES = 128 * 2**20  # 60 photos seen by the embedded network; GoogLeNet's
 EXPLANATIONS_KEPT = 256  # the largest, effective receptive fields, take 0.2 MB each
 Result = TypeVar("Result")
 
+log = logging.getLogger(__name__)
+
 
 class Studio:
     """Thread-safe. Holds nothing of a visitor beyond recently computed observations, by content.
@@ -31,7 +34,7 @@ class Studio:
     Args:
         models: names or checkpoint paths that may be used; the first is the default. Visitors know a
             checkpoint by its file's name and never learn its folder.
-        device: where the networks run.
+        device: where the networks run; once its memory is full, on the CPU.
         runner: who does the arithmetic, by default this process.
         precision: how photos are answered, as `observe` takes it; explanations are always exact.
     """
@@ -69,11 +72,43 @@ class Studio:
             loading = self._loading[name]
         with loading:
             if name not in self._loaded:
-                pretrained = load(self._wanted[name], self.device.torch_device)
-                # Now, and not while the first visitor waits for an answer.
-                _ = pretrained.engine, pretrained.engine_for(self.precision)
-                self._loaded[name] = pretrained
+                self._loaded[name] = self._load(name)
             return self._loaded[name]
+
+    def _load(self, name: str) -> Pretrained:
+        device = self.device.torch_device
+        try:
+            pretrained = load(self._wanted[name], device)
+            # Now, and not while the first visitor waits for an answer.
+            _ = pretrained.engine, pretrained.engine_for(self.precision)
+            return pretrained
+        except RuntimeError as error:
+            if device.type == "cpu" or not is_out_of_memory(error):
+                raise
+        self._go_on_without_memory()
+        return self._load(name)
+
+    def _go_on_without_memory(self) -> None:
+        """On the CPU, for good: a device that was full once is so again, and each attempt costs an answer."""
+        with self._lock:
+            self._loaded = {name: one for name, one in self._loaded.items() if one.device.type == "cpu"}
+            if self.device.torch_device.type == "cpu":
+                return  # another visitor's question had the same bad luck
+            self.device = without_memory(self.device)
+        log.warning(self.device.notice)
+
+    def _computed(self, name: str, compute: Callable[[Pretrained], Result]) -> Result:
+        """`compute` with the network called `name`, and again on the CPU if its device has no memory for that."""
+        pretrained = self.pretrained(name)
+        try:
+            return compute(pretrained)
+        except RuntimeError as error:
+            if pretrained.device.type == "cpu" or not is_out_of_memory(error):
+                raise
+        # Not within the handler: while the error lives, so does what lies in the device's memory.
+        del pretrained
+        self._go_on_without_memory()
+        return compute(self.pretrained(name))
 
     def facts(self, name: str) -> dict[str, tuple[BranchFacts, ...]]:
         """The branches of all blocks of the network called `name`."""
@@ -104,9 +139,10 @@ class Studio:
 
     def observation(self, look: Look) -> Observation:
         """From memory where this picture was looked at lately, by whomever; else by a forward pass."""
-        pretrained = self.pretrained(look.model)
         key = (look.model, look.digest, look.precision)
-        return self._observations.get(key, lambda: self.runner.observe(pretrained, look))
+        return self._observations.get(
+            key, lambda: self._computed(look.model, lambda pretrained: self.runner.observe(pretrained, look))
+        )
 
     def explained(self, look: Look, function: Callable[..., Result], *told: Any) -> Result:
         """`function(pretrained, observation, *told)`, from memory where the same was asked lately.
@@ -114,12 +150,15 @@ class Studio:
         `function` is one of `inception.explain`, and what it is `told` can be hashed.
         """
         exact = look.exact
-        pretrained, observation = self.pretrained(look.model), self.observation(exact)
+        observation = self.observation(exact)
+
+        def explain(pretrained: Pretrained) -> Result:
+            return self.runner.explain(pretrained, exact, observation, function, *told)
+
         return cast(
             Result,
             self._explanations.get(
-                (look.model, look.digest, function, *told),
-                lambda: self.runner.explain(pretrained, exact, observation, function, *told),
+                (look.model, look.digest, function, *told), lambda: self._computed(look.model, explain)
             ),
         )
 

@@ -137,7 +137,8 @@ def run(options: argparse.Namespace) -> int:
     """Train as the options say."""
     from ..data import located
     from ..device import choose_device
-    from .run import accuracy, interrupted, train
+    from ..files import is_full, no_room
+    from .run import CHECKPOINT, accuracy, interrupted, train
     from .split import training_photos
 
     recipe = replace(interrupted(options.out), **_given(options)) if options.resume else recipe_of(options)
@@ -161,6 +162,12 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("Interrupted; the same command with --resume goes on from here.", file=sys.stderr)
         return 130
+    except OSError as error:
+        if not is_full(error):
+            raise
+        kept = (options.out / CHECKPOINT).is_file()
+        then = "make some, and go on with the same command and --resume" if kept else "make some, and begin again"
+        raise no_room(options.out, then) from error
     if outcome is None:
         return 0
     for name in outcome.skipped:

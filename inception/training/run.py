@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import platform
 import shlex
@@ -23,7 +24,7 @@ from tqdm import tqdm
 from .. import memory
 from ..data import LabelledPhotos
 from ..evaluation import Answers, Evaluation, answers, judged, matched_classes
-from ..files import make_folder
+from ..files import make_folder, replace_file
 from ..model import InceptionV1
 from ..weights import Description, Pretrained, Provenance, load, save
 from . import figures
@@ -74,6 +75,7 @@ def train(
     Raises:
         DataError: if the photos cannot be used.
         RecipeError, CheckpointError, WeightsError: if the training cannot begin or go on.
+        OSError: if nothing can be written into `out`; what was written there before stays whole.
     """
     memory.keep_freed()
     device = own_device(device)
@@ -217,10 +219,11 @@ def averaged(trainer: Trainer) -> Pretrained:
 
 def write_log(path: Path, log: list[Row]) -> None:
     """The log as CSV, one line for each `Row`."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow([field.name for field in fields(Row)])
-        writer.writerows(astuple(row) for row in log)
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([field.name for field in fields(Row)])
+    writer.writerows(astuple(row) for row in log)
+    replace_file(path, file.getvalue().encode())
 
 
 def read_log(path: Path) -> list[Row]:

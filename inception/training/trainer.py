@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -17,6 +18,7 @@ from torchvision.transforms import v2
 
 from ..data import LabelledPhotos
 from ..errors import UserError
+from ..files import replace_file
 from ..model import InceptionV1
 from ..preprocessing import Preprocessing
 from .machine import ALONE, World, low_precision
@@ -227,8 +229,12 @@ class Trainer:
     # ---------------------------------------------------------------- checkpoints
 
     def save(self, path: Path) -> None:
-        """Write all that `restore` needs; the file is whole or the one before stays."""
-        unfinished = path.with_suffix(".part")
+        """Write all that `restore` needs; the file is whole or the one before stays.
+
+        Raises:
+            OSError: if nothing can be written there.
+        """
+        file = io.BytesIO()
         torch.save(
             {
                 "recipe": self.recipe.to_dict(),
@@ -243,9 +249,9 @@ class Trainer:
                 "best": list(self.best),
                 "best_state": self.best_state,
             },
-            unfinished,
+            file,
         )
-        unfinished.replace(path)
+        replace_file(path, file.getbuffer())
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint that `read_checkpoint` returned.
