@@ -66,7 +66,7 @@ def endpoints() -> str:
         rows = [
             (
                 f"`{argument['parameter_name']}`",
-                argument["python_type"]["type"],
+                f"`{argument['python_type']['type']}`",
                 f"`{argument['parameter_default']!r}`" if argument["parameter_has_default"] else "must be given",
             )
             for argument in endpoint["parameters"]

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 from conftest import EXAMPLES, ROOT
+from PIL import Image
 from playwright.sync_api import Browser, Route, expect
 
 import inception
@@ -29,6 +30,7 @@ from inception.page.text import LANGUAGES
 from inception.photo import FORMATS_TEXT, MAX_BYTES, MAX_PIXELS
 from inception.pictures import VIEWS
 from inception.render import COLOURS, SCALES
+from scripts import record_page
 
 DOCS = ROOT / "docs"
 SECONDS = 600  # a build takes a fraction of that, but not where others use the machine
@@ -186,6 +188,25 @@ def test_the_command_lines_page_has_every_command_with_its_options(site: Path) -
         "--resume",
     ):
         assert promised in text
+
+
+def test_the_tour_moves_is_light_and_leaves_time_to_read() -> None:
+    told = re.search(r"!\[(.+?)\]\(docs/tour\.webp\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert told is not None
+    assert len(told[1]) > 80, "in words what it shows"
+    tour = DOCS / "tour.webp"
+    assert tour.stat().st_size <= 900_000
+    still = 0
+    with Image.open(tour) as film:
+        assert film.size == (record_page.WIDTH, record_page.HEIGHT + record_page.BAR)
+        for number in range(film.n_frames):
+            film.seek(number)
+            film.load()
+            still += film.info["duration"] >= record_page.LOOK
+    assert still >= len(record_page.WORDS)
+    pictures = [path.stat().st_size for path in DOCS.glob("tutorial-*.webp")]
+    assert len(pictures) == 5
+    assert sum(pictures) < 400_000
 
 
 def test_the_limits_of_photos_are_told_as_they_are() -> None:

@@ -2,7 +2,7 @@
 
 A line `<!-- not run: why -->` stands before a block that needs minutes, a network or another machine, and
 `<!-- fails: why -->` before one that shows a refusal. A word in capitals stands for the reader's own, so that its
-command is not run either. What is not run is held against `--help` and the Makefile.
+command is not run either, nor is one that starts a server. What is not run is held against `--help` and the Makefile.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ PYTHON_ELSEWHERE = {ROOT / "README.md", ROOT / "docs" / "explanations.md"}
 HERE = "http://127.0.0.1:7860"  # what the pages call the server
 MARK = re.compile(r"<!-- (not run|fails): .{10,} -->\n *\Z")
 YOURS = re.compile(r"(?<![-\w/.$])[A-Z]{3,}(?:[-_][A-Z]+)*(?![\w=])")
+SERVES = re.compile(r"\bapp\.py\b|-m inception serve\b")  # runs until it is stopped
 SECONDS = 500  # for one block of commands, on a machine that has other things to do
 
 
@@ -96,7 +97,11 @@ class Reader:
         mark = self._mark(example)
         self.printed = ""
         commands = commands_of(example.parsed)
-        ours = [command for command in commands if mark != "not run" and not YOURS.search(command)]
+        ours = [
+            command
+            for command in commands
+            if mark != "not run" and not YOURS.search(command) and not SERVES.search(command)
+        ]
         for command in commands:
             if command not in ours:
                 understood(command)
