@@ -177,7 +177,7 @@ TEXT: dict[str, dict[str, str]] = {
         "error_photo_heavy": "这个文件有 {megabytes:.0f} MB，照片最多 {limit} MB。请换一张小一些的。",
         "error_photo_empty": "这个文件是空的，请选一张照片。",
         "error_photo_unknown": "无法把这个文件当作图片读取，请选 {formats} 格式的照片。",
-        "error_photo_large": "这张图片的像素太多，最多允许 {limit} 百万像素。请换一张小一些的。",
+        "error_photo_large": "这张图片的像素太多，这种图片最多允许 {limit} 百万像素。请换一张小一些的。",
         "error_photo_damaged": "这张图片已损坏或不完整，请重新保存或发送，或换一张。",
         "error_weights_unknown": "没有名为 {name} 的权重。可选 {names}，或以 {suffixes} 结尾的路径。",
         "error_weights_embedded_missing": "缺少内置权重（weights/{file}），请重新完整下载本项目。",
