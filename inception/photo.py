@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Lock
 
@@ -14,6 +13,7 @@ from PIL import ExifTags, Image, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
 from .errors import PhotoError
+from .memory import give_back
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 FORMATS_TEXT = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF"
@@ -23,16 +23,18 @@ MAX_PIXELS = 50_000_000
 MAX_SIDE = 2048
 
 # What a decoder may fill, so that a photo never takes 300 MB: the file itself and our own steps come to it.
-DECODER_BYTES = 250_000_000
+DECODER_BYTES = 190_000_000
 # Above this, photos are decoded one after another, however many are sent at once.
-ALONE_BYTES = 64_000_000
+ALONE_BYTES = 100_000_000
 # Measured, for each pixel: beside what they hand over, these decoders keep whole pictures for themselves.
-PIXEL_BYTES = {"WEBP": 20, "AVIF": 20}
+PIXEL_BYTES = {"WEBP": 15.5, "AVIF": 15.5}
 # TIFF's decoder takes a strip or a tile at a time, which may be the whole picture, and turns it.
 TIFF_COPIES = 3
-TILE = 1024  # pixels; the side of the pieces in which we work on what a decoder hands over
+TILE = 512  # pixels; the side of the pieces in which we work on what a decoder hands over
 
 Source = str | Path | bytes
+
+_alone = Lock()
 
 
 def open_photo(source: Source) -> Image.Image:
@@ -49,10 +51,14 @@ def open_photo(source: Source) -> Image.Image:
     with warnings.catch_warnings():
         # Pillow's remarks on odd files are for programmers, and tell where it is installed.
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        image = _opened(data)
-        with _turn(image):
-            _decode(image)
-            return _upright(_rgb(image), _orientation(image))
+        if _bytes_to_decode(_opened(data), data) <= ALONE_BYTES:
+            return _decoded(_opened(data))
+        with _alone:
+            try:
+                return _decoded(_opened(data))
+            finally:
+                # What decoding left, which no name holds any more.
+                give_back()
 
 
 def is_unknown_to_browsers(source: Source) -> bool:
@@ -105,8 +111,9 @@ def _opened(data: bytes) -> Image.Image:
             "This file is not a picture that can be read; please choose one of these kinds: {formats}.",
             formats=FORMATS_TEXT,
         ) from error
-    most = min(MAX_PIXELS, int(DECODER_BYTES / _pixel_bytes(image)))
-    if image.width * image.height > most:
+    pixels = image.width * image.height
+    most = min(MAX_PIXELS, int(DECODER_BYTES * pixels / _bytes_to_decode(image, data)))
+    if pixels > most:
         raise _too_large(most)
     return image
 
@@ -120,28 +127,37 @@ def _too_large(most: int) -> PhotoError:
     )
 
 
-def _pixel_bytes(image: Image.Image) -> float:
-    """What decoding fills for each pixel, at most."""
-    kind = image.format or ""
+def _bytes_to_decode(image: Image.Image, data: bytes) -> float:
+    """What decoding fills, at most."""
     samples = 1 if image.mode in ("1", "L", "P") else 2 if image.mode.startswith("I;16") else 4
     if isinstance(image, JpegImageFile):
-        # Of one that comes in several scans, libjpeg keeps all coefficients, two bytes each.
-        parts = [(across, down) for _, across, down, _ in image.layer] or [(1, 1)] * 4
-        whole = max(1, *(across for across, _ in parts)) * max(1, *(down for _, down in parts))
         # One side that is short already keeps it from being decoded at less than its size.
         shrunk = next(scale for scale in (8, 4, 2, 1) if scale <= max(1, min(image.size) // MAX_SIDE))
-        return samples / shrunk**2 + 2 * sum(across * down for across, down in parts) / whole
-    return PIXEL_BYTES.get(kind, samples * (TIFF_COPIES if kind == "TIFF" else 1))
+        each = samples / shrunk**2 + (_coefficients(image) if _has_scans(image, data) else 0)
+    else:
+        each = PIXEL_BYTES.get(image.format or "", samples * (TIFF_COPIES if image.format == "TIFF" else 1))
+    # Two lines more: decoders hold the one before and the one that comes.
+    return each * image.width * (image.height + 2)
 
 
-_alone = Lock()
+def _has_scans(image: JpegImageFile, data: bytes) -> bool:
+    """Whether a JPEG tells its pixels in several turns, so that nothing is known before the last of them."""
+    if "progressive" in image.info:
+        return True
+    # Pillow has read on to behind the first scan's head, in which stands how many colours the scan has.
+    head = 8 + 2 * image.layers
+    begin = (image.fp.tell() if image.fp else 0) - head
+    return begin < 0 or data[begin : begin + 2] != b"\xff\xda" or data[begin + 4] != image.layers
 
 
-def _turn(image: Image.Image) -> AbstractContextManager[object]:
-    return _alone if image.width * image.height * _pixel_bytes(image) > ALONE_BYTES else nullcontext()
+def _coefficients(image: JpegImageFile) -> float:
+    """Bytes for each pixel that libjpeg keeps until then."""
+    parts = [(across, down) for _, across, down, _ in image.layer] or [(1, 1)] * 4
+    whole = max(1, *(across for across, _ in parts)) * max(1, *(down for _, down in parts))
+    return 2 * sum(across * down for across, down in parts) / whole
 
 
-def _decode(image: Image.Image) -> None:
+def _decoded(image: Image.Image) -> Image.Image:
     try:
         image.seek(0)
         # A JPEG can be decoded at a half, a quarter or an eighth of its size.
@@ -149,9 +165,11 @@ def _decode(image: Image.Image) -> None:
         image.load()
     # Pillow's decoders raise many kinds of errors on damaged data; all mean the same to a user.
     except Exception as error:
+        image.close()
         raise PhotoError(
             "photo_damaged", "This picture is damaged or cut off; please save or send it again, or choose another."
         ) from error
+    return _upright(_rgb(image), _orientation(image))
 
 
 def _orientation(image: Image.Image) -> object:
@@ -181,7 +199,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _reduced(image: Image.Image) -> Image.Image:
-    """RGB, transparency laid on white, brought to less than twice `MAX_SIDE`."""
+    """RGB, transparency laid on white, by whole numbers brought to at most `MAX_SIDE`."""
     side = _block_side(image)
     out = Image.new("RGB", _reduced_size(image, side))
     for left, top, piece in _pieces(image, side):
@@ -197,7 +215,7 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of eight bits, brought to less than twice `MAX_SIDE`: Pillow cannot shrink these modes."""
+    """Grey of eight bits, brought to at most `MAX_SIDE` the same way; Pillow itself cannot shrink these modes."""
     side = _block_side(image)
     width, height = _reduced_size(image, side)
     samples = np.empty((height, width), np.float32)
@@ -231,7 +249,7 @@ def _block_means(samples: np.ndarray, side: int) -> np.ndarray:
 
 def _block_side(image: Image.Image) -> int:
     """Of the squares whose mean becomes one pixel."""
-    return max(1, max(image.size) // MAX_SIDE)
+    return -(-max(image.size) // MAX_SIDE)
 
 
 def _reduced_size(image: Image.Image, side: int) -> tuple[int, int]:
