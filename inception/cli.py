@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import UserError
 from .explain import command as explain_command
-from .files import as_text, make_folder, one_line, write_file
+from .files import as_text, is_file, is_folder, make_folder, one_line, write_file
 from .training import command as training_command
 
 # torch is imported inside the commands: `--help` should not wait for it.
@@ -180,7 +180,7 @@ def _models(options: argparse.Namespace) -> int:
 def _predict(options: argparse.Namespace) -> int:
     from .report import answer_report
 
-    if options.out or any(photo.is_dir() for photo in options.photos):
+    if options.out or any(is_folder(photo) for photo in options.photos):
         return _predict_folder(options)
     pretrained = _pretrained(options)
     return _each_photo(
@@ -376,7 +376,7 @@ def _measured(options: argparse.Namespace, pretrained: Pretrained, inside: Tenso
         raise UserError("unknown", "This cannot be measured: {why}.", why=str(error)) from error
     if options.keep:
         path = EMBEDDED if options.model == NAMES[0] else Path(options.model)
-        if not path.is_file():
+        if not is_file(path):
             raise UserError("keep", "The weights of {name} lie in no file of yours.", name=options.model)
         write_file(doubt_file(path), measured.doubt.to_json().encode(), whole=True)
     return measured

@@ -58,6 +58,22 @@ def replace_file(file: Path, data: bytes) -> None:
         unfinished.unlink(missing_ok=True)
 
 
+def is_file(path: Path) -> bool:
+    """As `Path.is_file`, which raises where a name is longer than any file's."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """As `Path.is_dir`, in the same way."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def as_text(path: Path) -> str:
     """A path that can be printed and stored: its name may hold bytes that are no text."""
     return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")

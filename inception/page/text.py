@@ -189,6 +189,8 @@ TEXT: dict[str, dict[str, str]] = {
         "error_weights_description": "{source} 的说明无法使用（{why}）。它应是一个 JSON 对象，至少含有 “classes”（名称列表）和 “preprocessing”（见 weights/README.md）。",
         "error_weights_names": "{source} 不是所需的网络：{difference}。请选本程序支持的 InceptionV1 权重。",
         "error_weights_shape": "{source} 与这个网络不符：{name} 的形状是 {shape}，应为 {wanted}。请选同一变体的 InceptionV1 权重。",
+        "error_weights_classes": "{source} 有 {count} 个类别，最多允许 {limit} 个。请选别的权重文件。",
+        "error_weights_variance": "{source} 的 {name} 中含有负的方差，请换一个权重文件。",
         "error_weights_not_finite": "{source} 的 {name} 中含有非数值（NaN 或无穷大），请换一个权重文件。",
         "error_weights_doubt": "{source} 无法使用（{why}）。请用 evaluate --unknown 重新测量，或删除它。",
         "error_weights_means": "{source} 中各分支的平均值与这个网络不符，请重新保存。",
