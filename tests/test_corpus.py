@@ -123,10 +123,10 @@ def server() -> Iterator[tuple[str, int]]:
 def test_api_and_page_show_or_refuse_every_file_and_go_on(
     folder: Path, made: list[Case], server: tuple[str, int]
 ) -> None:
-    told, gained = asyncio.run(through_server(*server, made, folder))
+    told, most = asyncio.run(through_server(*server, made, folder))
     for way in ("API", "page"):
         assert_as_expected(made, told[way], folder)
-    assert gained < MOST_MEGABYTES
+    assert most < MOST_MEGABYTES
 
 
 @pytest.mark.parametrize("name", ["..", ".", "/", "\\"])

@@ -58,11 +58,6 @@ class Memory:
     def highest(self) -> float:
         return self._now("VmHWM") - self.rest
 
-    @property
-    def now(self) -> float:
-        """What it has gained since."""
-        return self._now("VmRSS") - self.rest
-
     def _now(self, name: str) -> float:
         return int(re.search(rf"{name}:\s+(\d+)", (self.folder / "status").read_text())[1]) / 1024  # type: ignore[index]
 
@@ -84,10 +79,12 @@ def by_library(folder: Path, made: Iterable[Case]) -> dict[str, Told]:
 
 def _in_child(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     from inception.errors import UserError
+    from inception.memory import give_back
     from inception.photo import open_photo
 
     open_photo(EXAMPLES[0])
     for name in names:
+        give_back()  # else what the one before left would be taken for rest
         memory = Memory()
         told: dict[str, Any] = {"sentence": ""}
         try:
@@ -171,23 +168,24 @@ async def by_api(visitor: Visitor, data: bytes, name: str) -> str:
 async def through_server(
     address: str, process: int, made: list[Case], folder: Path
 ) -> tuple[dict[str, dict[str, Told]], float]:
-    """Each file by API and by page, and what the server has gained at the end.
+    """Each file by API and by page, and the most that the server had at any time above its rest before them all.
 
     After each bad one a good photo must be answered, or `odd` tells.
     """
     told: dict[str, dict[str, Told]] = {"API": {}, "page": {}}
     async with Visitor(address) as visitor:
         await warmed(visitor)
-        whole = Memory(process)
+        rest = most = Memory(process).rest
         for case in made:
             data, name = (folder / case.name).read_bytes(), case.sent_as or case.name
             for way, send in (("API", by_api), ("page", by_page)):
                 memory = Memory(process)
                 sentence = await send(visitor, data, name)
                 highest = memory.highest
+                most = max(most, memory.rest + highest)
                 odd = await send(visitor, EXAMPLES[0].read_bytes(), "good.jpg") if sentence else ""
                 told[way][case.name] = Told(sentence, highest, odd=odd)
-        return told, whole.now
+        return told, most - rest
 
 
 async def warmed(visitor: Visitor) -> None:
