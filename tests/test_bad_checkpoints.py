@@ -25,6 +25,9 @@ from inception.model import InceptionV1
 from inception.preprocessing import IMAGENET
 
 MEGABYTE = 2**20
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells and sets back the highest memory")
+
 State = dict[str, torch.Tensor]
 
 

@@ -31,7 +31,10 @@ ALLOWED = {
     "photo_heavy": r"at most 40 MB",
 }
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells and sets back the highest memory")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells and sets back the highest memory"),
+    pytest.mark.timeout(900),  # for a machine that does much else
+]
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +122,6 @@ def server() -> Iterator[tuple[str, int]]:
         yield address, process
 
 
-@pytest.mark.timeout(900)
 def test_api_and_page_show_or_refuse_every_file_and_go_on(
     folder: Path, made: list[Case], server: tuple[str, int]
 ) -> None:
