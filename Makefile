@@ -6,10 +6,11 @@ BIN := $(VENV)/bin
 # For instance: make demo ARGS="--model googlenet --device cpu"
 ARGS ?=
 SPACE ?=
+SECONDS ?= 60
 # As app.py and `python -m inception` settle it for themselves; benchmarks and tests load torch sooner.
 export GOMP_SPINCOUNT ?= 1000
 
-.PHONY: demo setup test test-oldest bench docs space space-dry-run space-check clean
+.PHONY: demo setup test test-oldest bench docs fuzz corpus space space-dry-run space-check clean
 
 demo: setup
 	$(BIN)/python app.py $(ARGS)
@@ -39,6 +40,14 @@ bench: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs out/site
 	@echo "out/site/index.html"
+
+# A search for files that break the upload path; what it finds lies in out/fuzz/found. For longer: make fuzz SECONDS=600
+fuzz: $(VENV)/.installed-dev
+	PYTHONPATH=. $(BIN)/python tests/fuzz_photo.py $(SECONDS) out/fuzz
+
+# The table of bad and odd files in docs/robustness.md, measured.
+corpus: $(VENV)/.installed-dev
+	@PYTHONPATH=. $(BIN)/python tests/ways.py
 
 # make space SPACE=owner/name
 space: setup

@@ -47,18 +47,18 @@ class Visitor:
         """Send a photo and wait for its answer and for all that the page tells of it."""
         await self.settled(await self.answer(data))
 
-    async def answer(self, data: bytes) -> set[Event]:
+    async def answer(self, data: bytes, name: str = "photo.jpg") -> set[Event]:
         """Send a photo and wait for its answer and the panels; what that changes is for `settled`."""
-        sent = await self.client.post(f"{self.prefix}/upload", files={"files": ("photo.jpg", data)})
-        (path,) = sent.raise_for_status().json()
-        self.values[self.names["il-photo"]] = {
-            "path": path,
-            "orig_name": "photo.jpg",
-            "meta": {"_type": "gradio.FileData"},
-        }
-        name = self.names["il-photo-name"]
-        self.values[name] = path
-        return await self._answered({(name, "change")})
+        photo = await self.sent(data, name)
+        self.values[self.names["il-photo"]], told = photo, self.names["il-photo-name"]
+        self.values[told] = photo["path"]
+        return await self._answered({(told, "change")})
+
+    async def sent(self, data: bytes, name: str) -> dict[str, Any]:
+        """Send a file; what the page's script would call it from then on."""
+        reply = await self.client.post(f"{self.prefix}/upload", files={"files": (name, data)})
+        (path,) = reply.raise_for_status().json()
+        return {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
 
     async def change(self, name: str, value: Any, event: str = "change") -> None:
         """Choose something and wait for all that it changes."""

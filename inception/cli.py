@@ -16,7 +16,7 @@ from . import __version__, app
 from .cores import settle
 from .errors import UserError
 from .explain import command as explain_command
-from .files import make_folder, write_file
+from .files import as_text, is_file, is_folder, make_folder, one_line, write_file
 from .training import command as training_command
 
 # torch is imported inside the commands: `--help` should not wait for it.
@@ -198,7 +198,7 @@ def _models(options: argparse.Namespace) -> int:
 def _predict(options: argparse.Namespace) -> int:
     from .report import answer_report
 
-    if options.out or any(photo.is_dir() for photo in options.photos):
+    if options.out or any(is_folder(photo) for photo in options.photos):
         return _predict_folder(options)
     pretrained = _pretrained(options)
     return _each_photo(
@@ -233,9 +233,9 @@ def _predict_folder(options: argparse.Namespace) -> int:
         print("Interrupted; the same command goes on from here.", file=sys.stderr)
         return 130
     for name in told.unreadable:
-        print(f"skipped, cannot be read: {name}", file=sys.stderr)
+        print(f"skipped, cannot be read: {one_line(name)}", file=sys.stderr)
     for name, error in list(told.refused.items())[:REFUSALS_SHOWN]:
-        print(f"{name}: {error}", file=sys.stderr)
+        print(f"{one_line(name)}: {error}", file=sys.stderr)
     if len(told.refused) > REFUSALS_SHOWN:
         print(f"and {len(told.refused) - REFUSALS_SHOWN} more; the column error has them all", file=sys.stderr)
     counts = {"photos": told.photos, "known_before": told.known, "refused": len(told.refused)}
@@ -295,7 +295,7 @@ def _explain(options: argparse.Namespace) -> int:
         files = {options.out / f"{stem}-{name}.jpg": encode(image) for name, image in pictures.items()}
         told = options.out / f"{stem}-{options.block}-explain.json"
         report["files"] = [str(file) for file in (*files, told)]
-        files[told] = json.dumps({"photo": str(photo), **report}, ensure_ascii=False, indent=1).encode()
+        files[told] = json.dumps({"photo": as_text(photo), **report}, ensure_ascii=False, indent=1).encode()
         for file, data in files.items():
             write_file(file, data)
         return report
@@ -329,17 +329,16 @@ def _each_photo(
 
     refused = 0
     for photo in options.photos:
+        name = as_text(photo)
         try:
-            told = {"photo": str(photo), **report(photo, observe(pretrained, open_photo(photo)))}
+            told = {"photo": name, **report(photo, observe(pretrained, open_photo(photo)))}
         except PhotoError as error:
             refused += 1
-            print(f"{photo}: {error}", file=sys.stderr)
+            print(f"{one_line(name)}: {error}", file=sys.stderr)
             if options.json:
-                print(
-                    json.dumps({"photo": str(photo), "model": options.model, "error": str(error)}, ensure_ascii=False)
-                )
+                print(json.dumps({"photo": name, "model": options.model, "error": str(error)}, ensure_ascii=False))
             continue
-        print(json.dumps(told, ensure_ascii=False) if options.json else "\n".join([str(photo), *lines(told)]))
+        print(json.dumps(told, ensure_ascii=False) if options.json else "\n".join([one_line(name), *lines(told)]))
     return 1 if refused else 0
 
 
@@ -370,7 +369,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         skipped += unreadable
         measured = _measured(options, pretrained, heard.logits, strange)
     for name in skipped:
-        print(f"skipped, cannot be read: {name}", file=sys.stderr)
+        print(f"skipped, cannot be read: {one_line(name)}", file=sys.stderr)
     if options.json:
         unknown = {} if measured is None else {"unknown": asdict(measured)}
         print(json.dumps({"model": options.model, **asdict(told), **unknown}, ensure_ascii=False))
@@ -395,7 +394,7 @@ def _measured(options: argparse.Namespace, pretrained: Pretrained, inside: Tenso
         raise UserError("unknown", "This cannot be measured: {why}.", why=str(error)) from error
     if options.keep:
         path = EMBEDDED if options.model == NAMES[0] else Path(options.model)
-        if not path.is_file():
+        if not is_file(path):
             raise UserError("keep", "The weights of {name} lie in no file of yours.", name=options.model)
         write_file(doubt_file(path), measured.doubt.to_json().encode(), whole=True)
     return measured

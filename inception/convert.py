@@ -93,7 +93,7 @@ def fill(model: InceptionV1, state: Mapping[str, Tensor], *, source: str) -> Non
     """Load `state`, under our names, into `model`, after checking every name, shape and value.
 
     Raises:
-        WeightsError: if a tensor is missing, unknown, of another shape or holds no finite numbers.
+        WeightsError: if a tensor is missing, unknown, of another shape or holds numbers that cannot be.
     """
     own = model.state_dict()
     _compare_names(set(own), set(state), source)
@@ -112,6 +112,13 @@ def fill(model: InceptionV1, state: Mapping[str, Tensor], *, source: str) -> Non
             raise WeightsError(
                 "weights_not_finite",
                 "{source} holds values in {name} that are no numbers (NaN or infinite); please use another checkpoint.",
+                source=source,
+                name=name,
+            )
+        if name.endswith("running_var") and (tensor < 0).any():
+            raise WeightsError(
+                "weights_variance",
+                "{source} holds variances in {name} that are below zero; please use another checkpoint.",
                 source=source,
                 name=name,
             )
@@ -150,6 +157,8 @@ def read_onnx(path: Path) -> dict[str, Tensor]:
 
     try:
         graph = onnx.load(str(path), load_external_data=False).graph
+        if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in graph.initializer):
+            raise ValueError("it takes its numbers from other files of this machine")
         arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     # protobuf, onnx and numpy each raise errors of their own on a damaged file.
     except Exception as error:

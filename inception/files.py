@@ -74,3 +74,29 @@ def replace_file(file: Path, data: bytes | memoryview) -> None:
         unfinished.replace(file)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def is_file(path: Path) -> bool:
+    """As `Path.is_file`, which raises where a name is longer than any file's."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """As `Path.is_dir`, in the same way."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def as_text(path: Path) -> str:
+    """A path that can be printed and stored: its name may hold bytes that are no text."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
+
+
+def one_line(name: str) -> str:
+    """A name as it can be shown: line ends and what would steer a terminal are spelled out."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)

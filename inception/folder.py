@@ -20,6 +20,7 @@ from tqdm import tqdm
 from .cores import cores
 from .data import PHOTO_SUFFIXES
 from .errors import PhotoError, UserError
+from .files import as_text, is_folder
 from .observation import batch_of, top_together
 from .photo import open_photo
 from .results import Photo, Results, answer_row, check_name, refusal_row, settings
@@ -49,7 +50,7 @@ def the_folder(paths: Sequence[Path], out: Path | None) -> Path:
     Raises:
         UserError: if what is named is not one folder, or `out` is no parquet file.
     """
-    folder = next((path for path in paths if path.is_dir()), None)
+    folder = next((path for path in paths if is_folder(path)), None)
     if folder is None:
         raise UserError(
             "folder_none",
@@ -133,8 +134,7 @@ def photos_in(folder: Path) -> tuple[list[Photo], tuple[str, ...]]:
 
 
 def _photo(folder: Path, file: Path) -> Photo | None:
-    # A name may hold bytes that are no text; a column of a parquet file may not.
-    path = os.fsencode(file.relative_to(folder).as_posix()).decode("utf-8", "backslashreplace")
+    path = as_text(file.relative_to(folder))
     try:
         facts = file.stat()
     except OSError:

@@ -11,6 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+LEAST = 1e-9  # what is divided by; float32 would run over with less
+MAX_SIDE = 2048  # pixels; a network that looked at more would take gigabytes for each photo
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -60,9 +63,13 @@ class Preprocessing:
                 f"resize {self.resize}, crop {self.crop}, size {self.size}: "
                 "all must be positive, and the crop at most as large as the resized photo."
             )
+        if max(sides) > MAX_SIDE:
+            raise ValueError(
+                f"resize {self.resize}, crop {self.crop}, size {self.size}: at most {MAX_SIDE} is allowed."
+            )
         if self.channels not in ("RGB", "BGR"):
             raise ValueError(f"channels is {self.channels!r}; it must be 'RGB' or 'BGR'.")
-        if len(self.mean) != 3 or len(self.std) != 3 or 0 in (*self.std, self.divisor):
+        if len(self.mean) != 3 or len(self.std) != 3 or min(map(abs, (*self.std, self.divisor))) < LEAST:
             raise ValueError("mean and std need three numbers each; no std and no divisor may be zero.")
 
     def box(self, width: int, height: int, frame: Frame = CENTRE) -> tuple[float, float, float, float]:

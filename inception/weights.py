@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pickle
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -15,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.request import Request, urlopen
+from zipfile import ZipFile, is_zipfile
 
 import torch
 from torch import Tensor
@@ -23,7 +25,7 @@ from . import convert, preprocessing
 from .device import DEVICES, choose_device
 from .engine import engine_of, fast_engine_of
 from .errors import ChoiceError, WeightsError
-from .files import is_full, replace_file
+from .files import is_file, is_full, replace_file
 from .model import BLOCKS, InceptionV1
 from .preprocessing import Preprocessing
 from .resources import resource
@@ -38,6 +40,7 @@ CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pt")
 CACHE_UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EDQUOT)
 DESCRIPTION_KEY = "inception"  # of our safetensors metadata
 MEANS_PREFIX = "means."  # of the tensors that are no weights
+MAX_CLASSES = 100_000  # more than any data set of photos has
 # Beside the weights and not in them: it is measured when training is over, with photos that training never had,
 # and may be measured anew without another file of weights.
 DOUBT_SUFFIX = ".unknown.json"
@@ -82,6 +85,9 @@ class Description:
         classes = values["classes"]
         if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
             raise ValueError("classes must be a list of names")
+        if len(classes) > MAX_CLASSES:
+            raise ValueError(f"it names {len(classes)} classes, at most {MAX_CLASSES} are allowed")
+        "".join(classes).encode()  # half a character, which JSON can hold, could not be shown
         temperature = float(values.get("temperature", 1.0))
         if not 0 < temperature < float("inf"):
             raise ValueError("temperature must be a positive number")
@@ -89,7 +95,7 @@ class Description:
             raise ValueError(f"it names {len(classes)} classes, the tensors are for {len(guessed.classes)}")
         told = {name: str(value) for name, value in values.get("provenance", {}).items()}
         return cls(
-            variant=values.get("variant", guessed.variant),
+            variant=str(values.get("variant", guessed.variant)),
             classes=tuple(classes),
             preprocessing=Preprocessing.from_dict(values["preprocessing"]),
             provenance=Provenance(**{**asdict(UNKNOWN), **told}),
@@ -209,7 +215,7 @@ def _tiny_imagenet() -> Pretrained:
 
 
 def _checkpoint(path: Path) -> Pretrained:
-    if not path.is_file():
+    if not is_file(path):
         raise WeightsError("weights_missing", "There is no file {name}; please check the path.", name=repr(path.name))
     state, metadata = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else (_read_pickle(path), {})
     means = _taken_means(state, path.name)
@@ -229,12 +235,12 @@ def _doubt(path: Path) -> Doubt | None:
         return None
     try:
         return Doubt.from_json(path.read_text(encoding="utf-8"))
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError, OSError) as error:
         raise WeightsError(
             "weights_doubt",
             "{source} cannot be used ({why}); please measure it again with evaluate --unknown, or remove it.",
             source=path.name,
-            why=str(error),
+            why=_in_short(error),
         ) from error
 
 
@@ -264,7 +270,11 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        _check_unpacked(path)
+        with warnings.catch_warnings():
+            # Remarks for programmers, which tell where torch is installed.
+            warnings.filterwarnings("ignore", module=r"torch\.")
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             "weights_unsafe",
@@ -275,13 +285,37 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     # torch.load raises what its zip reader, its unpickler and its storages raise.
     except Exception as error:
         raise _unreadable(path) from error
-    if not isinstance(state, Mapping) or not all(isinstance(tensor, Tensor) for tensor in state.values()):
+    if not isinstance(state, Mapping) or not all(_is_plain(name, tensor) for name, tensor in state.items()):
         raise WeightsError(
             "weights_no_state_dict",
             "{source} holds no state dict; save it with torch.save(model.state_dict(), path).",
             source=path.name,
         )
     return dict(state)
+
+
+def _check_unpacked(path: Path) -> None:
+    """`torch.save` packs nothing. What is packed may be a thousand times as large, and is read whole.
+
+    Raises:
+        ValueError: if the file says that it holds more than it is large.
+    """
+    if is_zipfile(path):
+        with ZipFile(path) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+                raise ValueError("it is packed")
+
+
+def _is_plain(name: object, tensor: object) -> bool:
+    """Numbers in a file, as a network keeps them: neither a promise of numbers nor a part of them for the whole."""
+    return (
+        isinstance(name, str)
+        and isinstance(tensor, Tensor)
+        and tensor.layout == torch.strided
+        and tensor.device.type == "cpu"
+        and not (tensor.is_quantized or tensor.is_complex())
+        and tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()
+    )
 
 
 def _unreadable(path: Path) -> WeightsError:
@@ -311,7 +345,7 @@ def _description(path: Path, metadata: dict[str, str], guessed: Description) -> 
             return Description.from_json(beside.read_text(encoding="utf-8"), guessed)
         if DESCRIPTION_KEY in metadata:
             return Description.from_json(metadata[DESCRIPTION_KEY], guessed)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
         raise _bad_description(path.name, error) from error
     return guessed
 
@@ -322,14 +356,31 @@ def _bad_description(source: str, error: Exception) -> WeightsError:
         "The description of {source} cannot be used ({why}); it is a JSON object with at least "
         '"classes" (a list of names) and "preprocessing" (see weights/README.md).',
         source=source,
-        why=f"missing {error}" if isinstance(error, KeyError) else str(error),
+        why=_in_short(error),
     )
+
+
+def _in_short(error: Exception) -> str:
+    """Why, in part of a sentence; an error of the system would name the folder."""
+    if isinstance(error, OSError):
+        return "it cannot be read"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return f"missing {error}" if isinstance(error, KeyError) else str(error)
 
 
 def _guessed(state: Mapping[str, Tensor], source: str, has_metadata: bool) -> Description:
     """For a bare state dict: the variant from its layers, numbered classes, ImageNet's preprocessing."""
     classifier, norm = state.get("head.classifier.weight"), state.get("inception_3a.1x1.bn.weight")
     count = 0 if classifier is None or not classifier.dim() else classifier.shape[0]
+    if count > MAX_CLASSES:
+        raise WeightsError(
+            "weights_classes",
+            "{source} is for {count} classes, at most {limit} are allowed; please choose another checkpoint.",
+            source=source,
+            count=count,
+            limit=MAX_CLASSES,
+        )
     preact = False
     if "stem.conv1.bn.weight" in state:
         variant, how = "torchvision", preprocessing.TORCHVISION

@@ -169,7 +169,7 @@ def as_source(photo: str) -> Source:
     try:
         return b64decode(photo.partition(",")[2], validate=True)
     except ValueError:
-        return b""
+        return photo.encode(errors="replace")  # which is no picture, and refused as such
 
 
 def alert(error: Exception, language: str) -> str:
