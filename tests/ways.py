@@ -29,9 +29,9 @@ from benchmarks.start import served
 from benchmarks.visitors import Visitor
 from inception.files import one_line
 
+NAME_SHOWN = 40  # letters, in the table
 ROOT = Path(__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.jpg"))
-MEGABYTE = 2**20
 
 
 @dataclass(frozen=True)
@@ -218,10 +218,11 @@ def table(folder: Path) -> Iterator[str]:
     yield "|---|---|---|---:|---:|---:|"
     for case in made:
         name = one_line(case.sent_as or case.name)
+        name = f"`{name if len(name) < NAME_SHOWN else name[: NAME_SHOWN // 2] + '…'}`" if name.strip() else "(a blank)"
         one = alone[case.name]
         happens = "refused: " + one.sentence.split(";")[0].split(". Please")[0].rstrip(".") if one.sentence else "shown"
         memory = " | ".join(f"{max(0, told[case.name].memory):.0f}" for told in (alone, *served_ones.values()))
-        yield f"| `{name}` | {case.about} | {happens} | {memory} |"
+        yield f"| {name} | {case.about} | {happens} | {memory} |"
 
 
 if __name__ == "__main__":
