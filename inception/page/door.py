@@ -64,6 +64,7 @@ POLICY = {
     "base-uri": "'self'",
     "form-action": "'self'",
 }
+Refusal = tuple[int, str, dict[str, object]]  # the status, the name of the sentence, and its values
 HEADERS = {
     "Content-Security-Policy": "; ".join(f"{what} {where}" for what, where in POLICY.items()),
     "X-Content-Type-Options": "nosniff",
@@ -199,10 +200,10 @@ class _Visitor:
 
     async def answer_upload(self, message: Message) -> None:
         """As `answer`, with sentences of ours for what Gradio's parser says of a form."""
-        heavy: tuple[int, str, dict[str, object]] = (413, "door_heavy", {"limit": MAX_BYTES // MEGABYTE})
+        heavy: Refusal = (413, "door_heavy", {"limit": MAX_BYTES // MEGABYTE})
         await self._answer_or(message, {413: heavy, 400: heavy if self._heavy else (400, "door_malformed", {})})
 
-    async def _answer_or(self, message: Message, refusals: dict[int, tuple[int, str, dict[str, object]]]) -> None:
+    async def _answer_or(self, message: Message, refusals: dict[int, Refusal]) -> None:
         """As `answer`, unless the answer's status is one of those that are refused in another way."""
         if message["type"] == "http.response.start" and message["status"] in refusals:
             self._refused = True
