@@ -5,7 +5,6 @@ Nothing here is typed in: kernels, strides and paddings are read off the model's
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .copies import copied
 from .errors import ChoiceError
 from .model import BLOCKS, BRANCHES, STAGES, InceptionBlock, InceptionV1
 
@@ -82,7 +82,7 @@ def _plan(model: InceptionV1) -> InceptionV1:
 
     Hooks go on the copy: the model itself may be at work in another thread, and stays as it was.
     """
-    return copy.deepcopy(model).to("meta").eval().requires_grad_(False)
+    return copied(model).to("meta").eval().requires_grad_(False)
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -12,7 +12,6 @@ takes it only where it proves faster.
 
 from __future__ import annotations
 
-import copy
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cache, partial
@@ -22,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .copies import copied
 from .model import ConvUnit, InceptionV1
 
 FULL, HALF = torch.float32, torch.bfloat16
@@ -66,7 +66,7 @@ def _seconds(engine: InceptionV1, photo: Tensor, passes: int = 4) -> float:
 
 
 def _engine_of(model: InceptionV1, precision: torch.dtype) -> InceptionV1:
-    engine = copy.deepcopy(model).eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    engine = copied(model).eval().requires_grad_(False).to(memory_format=torch.channels_last)
     device = next(engine.parameters()).device
     for name, given in _given(engine).items():
         kept = name.removeprefix("stem.") in ALWAYS_FULL
@@ -95,7 +95,7 @@ def _made(module: nn.Module, given: Sequence[int], device: torch.device, precisi
 def _given(model: InceptionV1) -> dict[str, tuple[int, ...]]:
     """What the modules that are replaced take at the model's input shape, from a run without numbers."""
     given: dict[str, tuple[int, ...]] = {}
-    plan = copy.deepcopy(model).to("meta")
+    plan = copied(model).to("meta")
     for name, module in plan.named_modules():
         if isinstance(module, ConvUnit | nn.LocalResponseNorm | nn.MaxPool2d):
             module.register_forward_pre_hook(partial(_note, given, name))

@@ -86,7 +86,8 @@ def test_where_no_gpu_is_lent_the_cpu_answers(stand_in: dict[str, str]) -> None:
         assert ask(address, "/branch_votes", "4c", "", "zero")["label"] == "espresso"
     said = app.stderr.read() if app.stderr else ""
     assert "so the CPU computes: 'You have exceeded your GPU quota.'" in said
-    assert "Traceback" not in said
+    # The stand-in has none of what Gradio reloads a Space's code with, which it says in a thread of its own.
+    assert said.count("Traceback") == said.count("required to run hot-reloading in Spaces")
 
 
 def test_on_other_hardware_nothing_is_lent_and_the_tools_are_there(stand_in: dict[str, str]) -> None:

@@ -27,7 +27,6 @@ third row (`TABLE_1`): weights with the classifier and without biases, in units 
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -37,6 +36,7 @@ import torch
 from torch import Tensor, nn
 
 from ..anatomy import Cost, module_cost, stage_shapes
+from ..copies import copied
 from ..model import BLOCKS, InceptionV1
 
 PUBLISHED_CLASSES = 1000
@@ -191,7 +191,7 @@ def network_size(model: nn.Module, input_shape: Sequence[int]) -> NetworkSize:
 
     # A caller may be in inference mode, in which PyTorch keeps no record.
     with torch.inference_mode(False), torch.enable_grad():
-        plan = copy.deepcopy(model).to("meta").eval().requires_grad_(True)
+        plan = copied(model).to("meta").eval().requires_grad_(True)
         names = {module: name for name, module in plan.named_modules()}
 
         def record(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:

@@ -1,0 +1,45 @@
+"""Copies of networks: the same numbers, and nothing shared."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from conftest import lively
+
+from inception.copies import copied
+from inception.model import InceptionV1
+
+
+def test_a_copy_is_what_deepcopy_makes() -> None:
+    model = lively(InceptionV1(classes=3)).requires_grad_(False)
+    model.block("3a")["1x1"].conv.weight.requires_grad_(True)
+    made, expected = copied(model), copy.deepcopy(model)
+    assert made.state_dict().keys() == expected.state_dict().keys()
+    for (name, own), (_, other), (_, first) in zip(
+        made.named_parameters(), expected.named_parameters(), model.named_parameters(), strict=True
+    ):
+        assert torch.equal(own, other), name
+        assert (type(own), own.requires_grad, own.stride()) == (type(other), other.requires_grad, other.stride())
+        assert own.data_ptr() != first.data_ptr(), name
+    pairs = zip(made.buffers(), model.buffers(), strict=True)
+    assert all(torch.equal(own, first) and own.data_ptr() != first.data_ptr() for own, first in pairs)
+
+
+def test_no_tensor_is_copied_together_with_all_before_it() -> None:
+    class Listening(torch.overrides.TorchFunctionMode):
+        largest = 0
+
+        def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            for one in args:
+                if isinstance(one, dict):
+                    self.largest = max(self.largest, len(one))
+            return func(*args, **(kwargs or {}))
+
+    model = InceptionV1(classes=3)
+    with Listening() as heard:
+        copied(model)
+    assert heard.largest == 0
+    with Listening() as heard:
+        copy.deepcopy(model)
+    assert heard.largest > 100, "what this is about"
