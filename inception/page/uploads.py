@@ -59,8 +59,9 @@ def own_folder() -> Iterator[Path]:
 def swept(folder: Path, keep: float) -> Callable[[Any], AbstractAsyncContextManager[None]]:
     """A lifespan of an app of Gradio's in which, now and then, `sweep` and `forget` are done.
 
-    Gradio deletes what was sent whole. What it keeps is the half of a photo whose sender was cut off, the
-    folder, called by the photo's checksum, that each photo lay in, and a third of a megabyte of each session.
+    Gradio's own deletion ends for good when a photo comes in while it looks through its list. What it keeps
+    anyway is the half of a photo whose sender was cut off, the folder, called by the photo's checksum, that
+    each photo lay in, and a third of a megabyte of each session.
     """
 
     @asynccontextmanager
@@ -71,7 +72,7 @@ def swept(folder: Path, keep: float) -> Callable[[Any], AbstractAsyncContextMana
             while True:
                 await asyncio.sleep(check_seconds(keep))
                 # Here and not in a thread: so no upload is between making a folder and filling it.
-                sweep(folder, keep + 2 * check_seconds(keep), stays)
+                sweep(folder, keep, stays)
                 forget(app, keep)
 
         task = asyncio.create_task(repeatedly())
