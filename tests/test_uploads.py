@@ -50,10 +50,9 @@ class Served:
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
     with own_folder() as folder:
-        page = build(Studio(("tiny-imagenet",), choose_device("cpu")), KEEP)
-        _, address, _ = page.launch(
-            **launch_options(), prevent_thread_lock=True, quiet=True, app_kwargs={"lifespan": swept(folder, KEEP)}
-        )
+        page, launched = build(Studio(("tiny-imagenet",), choose_device("cpu")), KEEP), launch_options()
+        launched["app_kwargs"] = {**launched["app_kwargs"], "lifespan": swept(folder, KEEP)}
+        _, address, _ = page.launch(**launched, prevent_thread_lock=True, quiet=True)
         yield Served(address.rstrip("/"), page, folder, frozenset(within(folder)))
         page.close()
 
