@@ -112,7 +112,7 @@ def serve(options: argparse.Namespace) -> int:
     keep = options.keep_minutes * 60
     # The page ends before what it asks.
     with chosen(options, models, scale) as studio.runner, own_folder() as folder:
-        page, launched = build(studio, keep), launch_options()
+        page, launched = build(studio, keep, is_swept=True), launch_options()
         settle_down()
         launched["app_kwargs"] = {**launched["app_kwargs"], "lifespan": swept(folder, keep)}
         # Not asked for, GRADIO_MCP_SERVER decides, as in every Gradio app.

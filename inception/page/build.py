@@ -76,16 +76,16 @@ DIFFERS = """(subject, block, view, scale, colours, language, drawn, again) => {
 }"""
 
 
-def build(studio: Studio, keep_seconds: float = KEEP_SECONDS) -> gr.Blocks:
+def build(studio: Studio, keep_seconds: float = KEEP_SECONDS, *, is_swept: bool = False) -> gr.Blocks:
     """The whole page; `launch_options` says how to launch it.
 
-    For `keep_seconds` what a visitor sent is kept, and what was seen of it.
+    For `keep_seconds` what a visitor sent is kept, and what was seen of it. Then Gradio deletes it, unless the page
+    `is_swept` by whoever launches it (`uploads.swept`).
     """
     handlers = Handlers(studio)
     words = wording(studio, "en")
-    with gr.Blocks(
-        title=say("en", "title"), analytics_enabled=False, delete_cache=(check_seconds(keep_seconds), keep_seconds)
-    ) as page:
+    deletion = None if is_swept else (check_seconds(keep_seconds), keep_seconds)
+    with gr.Blocks(title=say("en", "title"), analytics_enabled=False, delete_cache=deletion) as page:
         look = gr.State(None, time_to_live=keep_seconds)
         # A short name of the look, whose change the browser sees.
         subject = gr.Textbox("", visible="hidden", elem_id="il-subject")
