@@ -302,12 +302,14 @@ def test_a_wish_is_what_there_is() -> None:
         "view": "mean",
         "scale": "branch",
         "colours": "gray",
+        "part": "0.25 1",
         "class": "7",
         "lang": "zh",
     }
     assert wish_of(address, MODELS, STEMS) == Wish(
-        "pets & co.safetensors", "espresso", "4c", "mean", "branch", "gray", 7, "zh"
+        "pets & co.safetensors", "espresso", "4c", "mean", "branch", "gray", "0.25 1", 7, "zh"
     )
+    assert wish_of({"part": "whole"}, MODELS, STEMS) == Wish(part="whole")
 
 
 @pytest.mark.parametrize(
@@ -315,7 +317,7 @@ def test_a_wish_is_what_there_is() -> None:
     [
         {},
         {"model": "/etc/passwd", "example": "../../etc/passwd", "block": "9z", "view": "<script>", "lang": "de"},
-        {"example": "bison.jpg", "class": "-1", "scale": "", "colours": "jet", "model": ""},
+        {"example": "bison.jpg", "class": "-1", "scale": "", "colours": "jet", "model": "", "part": "left"},
         {"example": "bison\x00", "class": "１２", "block": "3A"},
         {"example": "*", "class": "²"},
         {"class": "9" * 5000},
