@@ -252,7 +252,7 @@ def form(bytes_of_photo: int) -> tuple[bytes, bytes, bytes]:
     return head, b"\xff\xd8" + b"0" * (bytes_of_photo - 2), b"\r\n--edge--\r\n"
 
 
-@pytest.mark.parametrize(("language", "sentence"), [("en", "larger than the 40 MB"), ("zh", "超过了允许的 40 MB")])
+@pytest.mark.parametrize(("language", "sentence"), [("en", "at most 40 MB"), ("zh", "照片最多 40 MB")])
 @pytest.mark.parametrize("announced", [True, False])
 def test_an_upload_that_is_too_large_is_refused_and_leaves_nothing(
     page_address: str, language: str, sentence: str, announced: bool

@@ -20,6 +20,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 from corpus import Case, write
 from PIL import Image
@@ -180,7 +181,11 @@ async def through_server(
             data, name = (folder / case.name).read_bytes(), case.sent_as or case.name
             for way, send in (("API", by_api), ("page", by_page)):
                 memory = Memory(process)
-                sentence = await send(visitor, data, name)
+                try:
+                    sentence = await send(visitor, data, name)
+                except httpx.HTTPStatusError as refused:
+                    # What is too large is not even stored.
+                    sentence = refused.response.json()["error"]
                 highest = memory.highest
                 most = max(most, memory.rest + highest)
                 odd = await send(visitor, EXAMPLES[0].read_bytes(), "good.jpg") if sentence else ""
