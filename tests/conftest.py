@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import threading
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub.constants
 import pytest
@@ -52,6 +55,12 @@ def embedded() -> Pretrained:
 @pytest.fixture(scope="session")
 def photo() -> Image.Image:
     return Image.open(EXAMPLES / "espresso.jpg").convert("RGB")
+
+
+def in_a_thread(work: Coroutine[Any, Any, Any]) -> Any:
+    """What comes of a coroutine. Playwright leaves its event loop running in the tests' own thread."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 def lively(model: nn.Module, seed: int = 0) -> nn.Module:

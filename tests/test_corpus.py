@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import re
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from conftest import in_a_thread
 from corpus import Case, cases, write
 from ways import EXAMPLES, Memory, Told, by_command, by_folder, by_library, by_predict, through_server
 
@@ -125,7 +125,7 @@ def server() -> Iterator[tuple[str, int]]:
 def test_api_and_page_show_or_refuse_every_file_and_go_on(
     folder: Path, made: list[Case], server: tuple[str, int]
 ) -> None:
-    told, most = asyncio.run(through_server(*server, made, folder))
+    told, most = in_a_thread(through_server(*server, made, folder))
     for way in ("API", "page"):
         assert_as_expected(made, told[way], folder)
     assert most < MOST_MEGABYTES

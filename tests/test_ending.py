@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import EXAMPLES, lively
+from conftest import EXAMPLES, in_a_thread, lively
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
@@ -107,12 +105,6 @@ def test_more_than_can_be_finished_does_not_keep_it(tmp_path: Path) -> None:
         app.send_signal(signal.SIGTERM)
         assert app.wait(60) == 0
     assert "Some questions were not answered" in (app.stderr.read() if app.stderr else "")
-
-
-def in_a_thread(work: Coroutine[Any, Any, Any]) -> Any:
-    """Other tests may have left an event loop running in this one."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
 
 
 def test_a_closed_door_turns_away_who_asks_and_lets_those_fetch_who_asked_before() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import asyncio
 import base64
 import re
 import subprocess
@@ -15,7 +14,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from conftest import EXAMPLES, ROOT
+from conftest import EXAMPLES, ROOT, in_a_thread
 from test_api import EVERY
 from test_app import running
 
@@ -46,7 +45,7 @@ def session(server: str, talk: Callable[[Any], Awaitable[Any]]) -> Any:
             await client.initialize()
             return await talk(client)
 
-    return asyncio.run(begun())
+    return in_a_thread(begun())
 
 
 def photo() -> str:

@@ -27,6 +27,7 @@ from .network_map import PICK as PICK_BLOCK
 from .panels import header_html, message_html
 from .part_panel import CHOSEN, MOVE
 from .photo_input import PhotoInput
+from .refusal import SAID
 from .studio import Studio
 from .text import LANGUAGES, say
 from .uploads import KEEP_SECONDS, SESSIONS, check_seconds, gone
@@ -121,7 +122,7 @@ def build(studio: Studio, keep_seconds: float = KEEP_SECONDS, *, is_swept: bool 
                     top_k = gr.Slider(
                         1, 10, value=5, step=1, elem_id="il-top-k", min_width=160, scale=2, **words["top_k"]
                     )
-                alarm = gr.HTML(js_on_load=HEAVY, elem_id="il-alarm")
+                alarm = gr.HTML(js_on_load=HEAVY + SAID, elem_id="il-alarm")
                 answer = gr.Label(elem_id="il-answer", **words["answer"])
                 seen = gr.HTML(js_on_load=MOVE, elem_id="il-seen")
                 # Which part of the photo the network is to see; set by the browser itself.
