@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
 
@@ -242,9 +243,10 @@ def test_the_eight_ways_of_counting_on_torchvisions_own_network() -> None:
 def test_the_module_documents_its_counts_as_they_are(variant: str) -> None:
     from inception.explain import size
 
-    column = list(VARIANTS).index(variant) + 2
-    rows = [[cell.strip() for cell in line.split("|")] for line in (size.__doc__ or "").splitlines() if line[:1] == "|"]
-    written = [float(row[column]) for row in rows[2:]]
+    column = list(VARIANTS).index(variant) + 1
+    _, head, rows, _ = re.split(r"^=+ .*=$", size.__doc__ or "", flags=re.M)
+    assert head.split()[-len(VARIANTS) :] == list(VARIANTS)
+    written = [float(re.split(r" {2,}", row)[column]) for row in rows.strip().splitlines()]
     by_way = {
         (one.auxiliary, one.classifier, one.biases): one.parameters
         for one in parameter_counts(published_network(variant))
