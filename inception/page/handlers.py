@@ -83,12 +83,14 @@ class Handlers:
         if look is None:
             return message_html(say(language, "waiting"))
         observation = self.studio.observation(look)
-        panels = draw(observation, picture, SMALL_TILE)
         facts = self.studio.facts(look.model)[picture.block]
         given = BLOCKS[picture.block].in_channels
         names = {fact.branch: branch_name(fact, language) for fact in facts}
-        handed_on = ribbon_html(observation, self.studio.reading(look.model, picture.block), names, language)
-        return block_html(panels, facts, given, picture, language) + handed_on
+        reading = self.studio.reading(look.model, picture.block)
+        with self.studio.desk:
+            panels = draw(observation, picture, SMALL_TILE)
+            handed_on = ribbon_html(observation, reading, names, language)
+            return block_html(panels, facts, given, picture, language) + handed_on
 
     def network(self, look: Look | None, model: str, block: str, language: str) -> str:
         """The drawn network, with a photo's maps where there is one."""
@@ -96,7 +98,9 @@ class Handlers:
             observation = None if look is None else self.studio.observation(look)
             name = model if look is None else look.model
             classes = class_names(self.studio.pretrained(name), language, short=True)
-            return network_html(self.studio.facts(name), observation, block, classes, language)
+            facts = self.studio.facts(name)
+            with self.studio.desk:
+                return network_html(facts, observation, block, classes, language)
         except Exception as error:
             return alert(error, language)
 

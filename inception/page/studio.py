@@ -7,10 +7,11 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Semaphore
 from typing import Any, TypeVar, cast
 
 from ..anatomy import BranchFacts, network_facts
+from ..cores import cores
 from ..device import Device, is_out_of_memory, without_memory
 from ..errors import ChoiceError
 from ..explain.reading import Reading, reading
@@ -58,6 +59,9 @@ class Studio:
         self._observations: Memo[Observation] = Memo(CACHE_BYTES, lambda observation: observation.nbytes)
         self._explanations: Memo[Any] = Memo(EXPLANATIONS_KEPT)
         self._lock = Lock()
+        # Who opens or draws takes a place: more at once would not be faster, and the network, between two of its
+        # layers, would have to wait until each of them had been let on.
+        self.desk = Semaphore(max(1, cores() - 1))
 
     def pretrained(self, name: str) -> Pretrained:
         """The network called `name`, loaded at its first use.
@@ -131,10 +135,12 @@ class Studio:
         Raises:
             PhotoError, WeightsError: as `open_photo` and `pretrained`.
         """
-        opened = open_photo(photo)
-        snapshot = snapshot_of(opened)
-        frame = frame_of(part, snapshot)
-        seen = self.pretrained(name).preprocessing.see(opened, frame)
+        how = self.pretrained(name).preprocessing
+        with self.desk:
+            opened = open_photo(photo)
+            snapshot = snapshot_of(opened)
+            frame = frame_of(part, snapshot)
+            seen = how.see(opened, frame)
         return Look(name, seen, hashlib.sha256(seen.tobytes()).hexdigest(), self.precision, frame, snapshot)
 
     def observation(self, look: Look) -> Observation:
