@@ -7,6 +7,7 @@ look-up table. They hold one pixel or a few for each cell, never a blurred one.
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -97,7 +98,9 @@ def mosaic(
     grid = np.full((rows * columns, height * zoom + gap, width * zoom + gap), GAP, dtype=np.uint8)
     grid[:channels, :-gap, :-gap] = tiles
     sheet = grid.reshape(rows, columns, *grid.shape[1:]).swapaxes(1, 2).reshape(rows * grid.shape[1], -1)
-    return _painted(np.ascontiguousarray(sheet[:-gap, :-gap]), colours, signed=any(b.signed for b in bounds))
+    picture = _painted(np.ascontiguousarray(sheet[:-gap, :-gap]), colours, signed=any(b.signed for b in bounds))
+    picture.info["enlarged"] = zoom > 1
+    return picture
 
 
 def mosaic_cell(
@@ -188,8 +191,10 @@ def encode(image: Image.Image) -> bytes:
     """PNG for palette images, which keeps every cell's value; JPEG for photos with maps on them."""
     out = io.BytesIO()
     if image.mode == "P":
-        # Level 1: repeated cells compress well anyway, and more costs more time than it saves.
-        image.save(out, "PNG", compress_level=1)
+        # Level 1: repeated cells compress well anyway, and more costs more time than it saves. Where each cell is
+        # one pixel nothing repeats, and to look for it takes longer and finds less.
+        strategy = zlib.Z_DEFAULT_STRATEGY if image.info.get("enlarged", True) else zlib.Z_RLE
+        image.save(out, "PNG", compress_level=1, compress_type=strategy)
     else:
         image.save(out, "JPEG", quality=88)
     return out.getvalue()
