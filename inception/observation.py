@@ -223,7 +223,7 @@ class BranchStatistics:
 def statistics(maps: np.ndarray) -> BranchStatistics:
     """Of the channels (C, H, W) of one branch."""
     channels, height, width = maps.shape
-    lively = np.count_nonzero(maps.reshape(channels, -1), axis=1)
+    cells = maps.reshape(channels, -1)
     return BranchStatistics(
         channels=channels,
         height=height,
@@ -231,6 +231,6 @@ def statistics(maps: np.ndarray) -> BranchStatistics:
         lowest=float(maps.min()),
         highest=float(maps.max()),
         mean=float(maps.mean()),
-        silent=int(np.count_nonzero(lively == 0)),
-        zero_share=1 - float(lively.sum()) / maps.size,
+        silent=channels - int(np.count_nonzero(cells.any(axis=1))),
+        zero_share=1 - float(np.count_nonzero(cells)) / maps.size,
     )

@@ -47,7 +47,8 @@ class Panel:
 
 def draw(observation: Observation, picture: Picture, tile: int = render.TILE) -> dict[str, Panel]:
     """The pictures of the four branches of a block; `tile` is as `render.mosaic` takes it."""
-    maps = observation.branches(picture.block)
+    # A channel's cells side by side in memory, as everything below goes through them.
+    maps = {branch: np.ascontiguousarray(values) for branch, values in observation.branches(picture.block).items()}
     # A mean map has one channel: a scale for each channel is a scale for each branch.
     scale = picture.scale if picture.view == "channels" or picture.scale == "shared" else "branch"
     shown = (

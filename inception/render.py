@@ -212,9 +212,9 @@ def _gap(tile: int) -> int:
 def _levels(maps: np.ndarray, bounds: list[Limits]) -> np.ndarray:
     low = np.array([b.low for b in bounds], dtype=np.float32)[:, None, None]
     span = np.array([b.high - b.low for b in bounds], dtype=np.float32)[:, None, None]
+    steps = (LEVELS - 1) / np.where(span > 0, span, 1)
+    share = (maps - low) * steps if low.any() else maps * steps
     # In place from here on: these are the largest arrays of a picture.
-    share = maps - low
-    share *= (LEVELS - 1) / np.where(span > 0, span, 1)
     np.clip(share, 0, LEVELS - 1, out=share)
     return np.rint(share, out=share).astype(np.uint8)
 
