@@ -6,13 +6,15 @@
 - `answer-matplotlib`: `answer` in units of torchvision with hooks and a matplotlib grid of all channels.
 - `next-block`: another block of a photo that was looked at lately, four encoded mosaics, the slowest of the nine.
 
-The network is the `googlenet` variant with random weights: 224 pixels, the largest maps that the page shows.
+The network is the `googlenet` variant with random weights: 224 pixels, the largest maps that the page shows. The
+process keeps freed memory as the page's server does, for both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from inception.memory import share_freed
 from inception.model import BLOCKS
 from inception.observation import Observation, observe
 from inception.photo import open_photo
@@ -44,6 +46,7 @@ def answer(pretrained: Pretrained, precision: str) -> Callable[[], tuple[object,
 
 
 def rows(rounds: int = 15) -> list[Row]:
+    share_freed()
     pretrained, peer = untrained(), plain_forward()
     observation = observe(pretrained, open_photo(PHOTO))
     fast = answer(pretrained, "fast")

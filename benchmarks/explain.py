@@ -6,7 +6,8 @@ cost what trained ones do, and as many threads as PyTorch takes. The observation
 there when somebody asks why.
 
 Each row holds all that a caller waits for, from the observation's arrays to the finished dataclass: copying the
-block's output, switching off, the network behind the block, and the arithmetic on what comes out.
+block's output, switching off, the network behind the block, and the arithmetic on what comes out. The process keeps
+freed memory as the page's server does, for both.
 
 - `votes-3a`: a batch of 16 sets of branches from block 3b on, which is most of the network, then Shapley values.
 - `votes-4c`: the same 16 from block 4d on, whose maps are small.
@@ -23,6 +24,7 @@ import torch
 
 from inception.explain.evidence import grad_cams
 from inception.explain.votes import glance, votes
+from inception.memory import share_freed
 from inception.model import InceptionV1
 from inception.observation import Observation, observe
 from inception.photo import open_photo
@@ -56,6 +58,7 @@ def explanations(pretrained: Pretrained, observation: Observation) -> dict[str, 
 
 def rows(rounds: int = 15) -> list[Row]:
     """Each explanation in units of the plain forward pass, with which it takes turns."""
+    share_freed()
     pretrained = untrained()
     peer = plain_forward()
     work = explanations(pretrained, observe(pretrained, open_photo(PHOTO)))

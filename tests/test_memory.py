@@ -45,3 +45,28 @@ def test_what_was_freed_goes_back_when_asked_for() -> None:
 def test_training_keeps_what_it_freed() -> None:
     full, freed, _ = after("keep_freed")
     assert full - freed < 10
+
+
+# What an explanation frees at once and asks for again with the next.
+AGAIN = """
+import resource
+from inception import memory
+memory.{settle}()
+def work():
+    blocks = [b"x" * 20_000_000 for _ in range(4)]
+for _ in range(3):
+    work()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    work()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) * resource.getpagesize() // 10 // 1_000_000)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps memory so, and only there it is asked for it")
+@pytest.mark.parametrize("settle", ["share_freed", "keep_freed"])
+def test_what_is_freed_and_asked_for_again_and_again_is_not_handed_out_anew(settle: str) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", AGAIN.format(settle=settle)], capture_output=True, text=True, check=True
+    )
+    assert int(told.stdout) < 5, "megabytes for each repetition, of 80"
