@@ -7,7 +7,6 @@ look-up table. They hold one pixel or a few for each cell, never a blurred one.
 from __future__ import annotations
 
 import io
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from .errors import ChoiceError
+from .png import palette_png
 
 SCALES = ("shared", "branch", "channel")
 COLOURS = ("magma", "viridis", "cividis", "gray")
@@ -89,17 +89,18 @@ def mosaic(
     """
     channels, height, width = maps.shape
     zoom, gap = _zoom(height, width, tile), _gap(tile)
-    levels = _levels(maps, bounds)
-    silent = ~maps.reshape(channels, -1).any(axis=1)
-    tiles = levels.repeat(zoom, axis=1).repeat(zoom, axis=2) if zoom > 1 else levels
-    tiles[silent] = _crossed(height * zoom, width * zoom)
-
-    rows = ceil(channels / columns)
-    grid = np.full((rows * columns, height * zoom + gap, width * zoom + gap), GAP, dtype=np.uint8)
-    grid[:channels, :-gap, :-gap] = tiles
-    sheet = grid.reshape(rows, columns, *grid.shape[1:]).swapaxes(1, 2).reshape(rows * grid.shape[1], -1)
-    picture = _painted(np.ascontiguousarray(sheet[:-gap, :-gap]), colours, signed=any(b.signed for b in bounds))
-    picture.info["enlarged"] = zoom > 1
+    rows, across = ceil(channels / columns), _levels(maps, bounds).repeat(zoom, axis=2)
+    sheet = np.full((rows * (height * zoom + gap), columns * (width * zoom + gap)), GAP, dtype=np.uint8)
+    # The same pixels, by tile: a view, which leaves out the gaps.
+    tiles = sheet.reshape(rows, height * zoom + gap, columns, -1).swapaxes(1, 2)[..., :-gap, :-gap]
+    full = channels // columns
+    for line in range(zoom):
+        tiles[:full, :, line::zoom] = across[: full * columns].reshape(full, columns, *across.shape[1:])
+        tiles[full:, : channels % columns, line::zoom] = across[full * columns :]
+    silent = np.flatnonzero(~maps.reshape(channels, -1).any(axis=1))
+    tiles[silent // columns, silent % columns] = _crossed(height * zoom, width * zoom)
+    picture = _painted(sheet[:-gap, :-gap], colours, signed=any(b.signed for b in bounds))
+    picture.info["zoom"] = zoom
     return picture
 
 
@@ -124,7 +125,9 @@ def heat_map(values: np.ndarray, bounds: Limits, colours: str = COLOURS[0], size
     """One map (H, W), its longer side about `size` pixels, each cell a square."""
     zoom = max(1, size // max(values.shape))
     levels = _levels(values[None], [bounds])[0].repeat(zoom, axis=0).repeat(zoom, axis=1)
-    return _painted(levels, colours, signed=bounds.signed)
+    picture = _painted(levels, colours, signed=bounds.signed)
+    picture.info["zoom"] = zoom
+    return picture
 
 
 def overlay(
@@ -189,14 +192,15 @@ def ribbon(parts: Sequence[tuple[np.ndarray, tuple[int, int, int]]]) -> Image.Im
 
 def encode(image: Image.Image) -> bytes:
     """PNG for palette images, which keeps every cell's value; JPEG for photos with maps on them."""
-    out = io.BytesIO()
     if image.mode == "P":
-        # Level 1: repeated cells compress well anyway, and more costs more time than it saves. Where each cell is
-        # one pixel nothing repeats, and to look for it takes longer and finds less.
-        strategy = zlib.Z_DEFAULT_STRATEGY if image.info.get("enlarged", True) else zlib.Z_RLE
-        image.save(out, "PNG", compress_level=1, compress_type=strategy)
-    else:
-        image.save(out, "JPEG", quality=88)
+        return palette_png(
+            np.asarray(image),
+            image.getpalette() or (),
+            transparent=image.info.get("transparency"),
+            zoom=image.info.get("zoom", 1),
+        )
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=88)
     return out.getvalue()
 
 
@@ -232,7 +236,7 @@ def _crossed(height: int, width: int) -> np.ndarray:
 
 def _painted(levels: np.ndarray, colours: str, *, signed: bool) -> Image.Image:
     height, width = levels.shape
-    image = Image.frombytes("P", (width, height), levels.tobytes())
+    image = Image.frombuffer("P", (width, height), np.ascontiguousarray(levels), "raw", "P", 0, 1)
     table = np.concatenate([_table(SIGNED_COLOURS if signed else colours), [(0, 0, 0), SILENT_RGB, SILENT_MARK_RGB]])
     image.putpalette(table.astype(np.uint8).tobytes())
     image.info["transparency"] = GAP
