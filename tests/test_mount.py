@@ -7,10 +7,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.request import urlopen
 
+import gradio as gr
 import pytest
 import uvicorn
 from conftest import EXAMPLES, ROOT
@@ -34,6 +36,12 @@ def host() -> Iterator[str]:
         return "still here"
 
     mount(app, path="/lens", device="cpu", mcp=find_spec("mcp") is not None)
+    with served(app) as address:
+        yield address
+
+
+@contextmanager
+def served(app: FastAPI) -> Iterator[str]:
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
@@ -80,6 +88,39 @@ def test_a_visitor_uses_the_page_under_the_path(host: str, browser: Browser) -> 
         assert visit.complaints == []
     finally:
         context.close()
+
+
+def test_what_was_sent_to_the_page_goes_when_its_time_is_over_and_nothing_of_anybody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host has another Gradio app, and both keep their files in one folder."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    app = FastAPI()
+    lens = mount(app, path="/lens", models=["tiny-imagenet"], device="cpu", keep_minutes=0.05).routes[-1].app
+    theirs = gr.Interface(lambda file: file, gr.File(), gr.File(), api_name="echo")
+    gr.mount_gradio_app(app, theirs, "/theirs")
+    examples = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert examples
+    with served(app) as address:
+        photo = handle_file(str(EXAMPLES / "bison.jpg"))
+        text = tmp_path.with_suffix(".txt")
+        text.write_text("theirs")
+        Client(f"{address}/theirs", verbose=False).predict(handle_file(str(text)), api_name="/echo")
+        others = {path for path in tmp_path.rglob("*") if path.is_file()} - examples
+        assert others
+        client = Client(f"{address}/lens", verbose=False)
+        assert client.predict(photo, "tiny-imagenet", 1, api_name="/predict")["top"][0]["label"] == "ox"
+        end = time.monotonic() + 60
+        while time.monotonic() < end and (
+            {path for path in tmp_path.rglob("*") if path.is_file()} != examples | others
+            or lens.state_holder.session_data
+        ):
+            time.sleep(0.1)
+        assert {path for path in tmp_path.rglob("*") if path.is_file()} == examples | others
+        assert not lens.state_holder.session_data
+        assert not any(path.is_dir() and not any(path.iterdir()) for path in tmp_path.rglob("*")), "nor their folders"
+        # And it goes on.
+        assert client.predict(photo, "tiny-imagenet", 1, api_name="/predict")["top"][0]["label"] == "ox"
 
 
 def test_what_cannot_be_mounted_is_said_at_once(tmp_path: Path) -> None:

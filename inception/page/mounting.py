@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .uploads import KEEP_SECONDS, swept_among_others
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
@@ -19,14 +21,16 @@ def mount(
     device: str = "auto",
     precision: str = "exact",
     mcp: bool = False,
+    keep_minutes: float = KEEP_SECONDS / 60,
     root_path: str = "",
 ) -> FastAPI:
     """Serve the page within a FastAPI application, under `path`: `mount(app, path="/lens")`.
 
     `models` are those that may be chosen, by name or path, the first to begin with; by default all that have
     names. `device` and `precision` are as `choose_device` and `observe` take them. With `mcp` its endpoints are
-    the tools of an MCP server too, at `path` and then `/gradio_api/mcp/`. `root_path` is where visitors find the
-    page if that is not `path`: behind a proxy that adds to it. Returns `app`.
+    the tools of an MCP server too, at `path` and then `/gradio_api/mcp/`. What a visitor sends is deleted after
+    `keep_minutes`. `root_path` is where visitors find the page if that is not `path`: behind a proxy that adds to it.
+    Returns `app`.
 
     Raises:
         DeviceError: if there is no such device.
@@ -45,7 +49,9 @@ def mount(
 
     studio = Studio(tuple(map(str, models)) or NAMES, choose_device(device), precision=precision)
     studio.pretrained(studio.models[0])  # a wrong path should be said at once
+    keep = keep_minutes * 60
     options = {**launch_options(), "mcp_server": mcp}
+    options["app_kwargs"] = {**options["app_kwargs"], "lifespan": swept_among_others(keep)}
     del options["state_session_capacity"]  # `build` has told the page itself
     # Told and not left to Gradio: what it answers without the queue would name files as if the page lay at the root.
-    return gr.mount_gradio_app(app, build(studio), path, **options, root_path=root_path or path)
+    return gr.mount_gradio_app(app, build(studio, keep, is_swept=True), path, **options, root_path=root_path or path)

@@ -21,6 +21,8 @@ KEEP_SECONDS = 3600
 SESSIONS = 500
 CHECKS = 6  # in the time for which something is kept
 
+Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
+
 
 def gone() -> PhotoError:
     """What is said to somebody whose photo's time was over."""
@@ -56,24 +58,48 @@ def own_folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def swept(folder: Path, keep: float) -> Callable[[Any], AbstractAsyncContextManager[None]]:
+def swept(folder: Path, keep: float) -> Lifespan:
     """A lifespan of an app of Gradio's in which, now and then, `sweep` and `forget` are done.
 
     Gradio's own deletion ends for good when a photo comes in while it looks through its list. What it keeps
     anyway is the half of a photo whose sender was cut off, the folder, called by the photo's checksum, that
     each photo lay in, and a third of a megabyte of each session.
     """
+    stays = frozenset(within(folder))  # the examples
 
+    def tidy(app: Any) -> None:
+        sweep(folder, keep, stays)
+        forget(app, keep)
+
+    return _now_and_then(tidy, keep)
+
+
+def swept_among_others(keep: float) -> Lifespan:
+    """The same for an app whose folder others use too: only the files that Gradio has noted as its own go."""
+
+    def tidy(app: Any) -> None:
+        page = app.get_blocks()
+        stays = {file for block in page.blocks.values() for file in getattr(block, "keep_in_cache", ())}
+        for noted in page.temp_file_sets:
+            for file in list(noted - stays):
+                _delete_old(Path(file), time.time() - keep)
+                if not Path(file).exists():
+                    noted.discard(file)
+                    with suppress(OSError):
+                        Path(file).parent.rmdir()  # called by the photo's checksum, and its only room
+        forget(app, keep)
+
+    return _now_and_then(tidy, keep)
+
+
+def _now_and_then(tidy: Callable[[Any], None], keep: float) -> Lifespan:
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
-        stays = frozenset(within(folder))  # the examples
-
         async def repeatedly() -> None:
             while True:
                 await asyncio.sleep(check_seconds(keep))
                 # Here and not in a thread: so no upload is between making a folder and filling it.
-                sweep(folder, keep, stays)
-                forget(app, keep)
+                tidy(app)
 
         task = asyncio.create_task(repeatedly())
         try:
@@ -88,9 +114,14 @@ def sweep(folder: Path, age: float, stays: frozenset[Path] = frozenset()) -> Non
     """Delete files, and empty folders, in which nothing was changed for `age` seconds, but not what `stays`."""
     before = time.time() - age
     for path in within(folder):
-        with suppress(OSError):
-            if path not in stays and path.lstat().st_ctime < before:
-                path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+        if path not in stays:
+            _delete_old(path, before)
+
+
+def _delete_old(path: Path, before: float) -> None:
+    with suppress(OSError):
+        if path.lstat().st_ctime < before:
+            path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 def within(folder: Path) -> Iterator[Path]:

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from ..cores import SPINS, cores
 from ..weights import NAMES, PRECISIONS
+from .begun import end_all, marked
 from .errors import ServingError
 from .scale import MOST_IN_A_BATCH, Scale
 
@@ -49,15 +50,21 @@ def cluster(cpus: int, address: str = "") -> Iterator[None]:
     Raises:
         ServingError: if Ray is not installed, or the cluster is not there.
     """
-    ray = _ray()
+    ray, mark = _ray(), uuid4().hex
     before = signal.getsignal(signal.SIGTERM)
     try:
-        _join(ray, address) if address else _begin(ray, cpus)
+        if address:
+            _join(ray, address)
+        else:
+            with marked(mark):
+                _begin(ray, cpus)
         # Ray's own handler would end Ray before those who still ask it.
         _at_sigterm(_leave)
         yield
     finally:
         ray.shutdown(wait_for_processes=True)
+        # It forgets the helpers of its helpers, which else look for their parents for half a minute more.
+        end_all(mark)
         _at_sigterm(before)
 
 
