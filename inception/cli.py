@@ -42,9 +42,8 @@ def console() -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0, 1 where a photo was refused (of a folder, all), or 2 where nothing could be done."""
     options = _parser().parse_args(arguments)
-    run: Callable[[argparse.Namespace], int] = options.run
     try:
-        return run(options)
+        return _run(options)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
@@ -52,6 +51,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output (`| head`) has seen enough.
         sys.stderr.close()
         return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    """The command, and on the CPU what is left of it when the device's memory is full."""
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except RuntimeError as error:
+        from .device import choose_device, is_out_of_memory, without_memory
+
+        if not is_out_of_memory(error):
+            raise
+        if run is _train:
+            raise UserError(
+                "train_memory",
+                "The memory of the device is full; please choose a larger --accumulate, a smaller --batch or --device "
+                "cpu. With --resume the training goes on from what it saved last.",
+            ) from error
+        notice = without_memory(choose_device(options.device)).notice
+    # Not within the handler: while the error lives, so does what lies in the device's memory.
+    print(notice, file=sys.stderr)
+    options.device = "cpu"
+    return run(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -64,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def command(name: str, run: Callable[[argparse.Namespace], int], about: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=about, description=about)
-        sub.set_defaults(run=run)
+        sub.set_defaults(run=run, refused=False)
         return sub
 
     def add_model(sub: argparse.ArgumentParser) -> None:
@@ -327,19 +349,21 @@ def _each_photo(
     from .observation import observe
     from .photo import open_photo
 
-    refused = 0
-    for photo in options.photos:
+    while options.photos:
+        photo = options.photos[0]
         name = as_text(photo)
         try:
             told = {"photo": name, **report(photo, observe(pretrained, open_photo(photo)))}
         except PhotoError as error:
-            refused += 1
+            options.refused = True
             print(f"{one_line(name)}: {error}", file=sys.stderr)
             if options.json:
                 print(json.dumps({"photo": name, "model": options.model, "error": str(error)}, ensure_ascii=False))
-            continue
-        print(json.dumps(told, ensure_ascii=False) if options.json else "\n".join([one_line(name), *lines(told)]))
-    return 1 if refused else 0
+        else:
+            print(json.dumps(told, ensure_ascii=False) if options.json else "\n".join([one_line(name), *lines(told)]))
+        # Should the device be full with a later one, this one is done.
+        options.photos = options.photos[1:]
+    return 1 if options.refused else 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:

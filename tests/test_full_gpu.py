@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,13 +14,14 @@ from test_ending import in_a_thread, photos
 
 from benchmarks.visitors import Visitor
 from inception import observe, open_photo
+from inception.cli import main
 from inception.device import Device, choose_device
 from inception.explain.votes import single_logits
 from inception.page.build import build, launch_options
 from inception.page.handlers import Handlers
 from inception.page.studio import Studio
 from inception.pictures import Picture
-from inception.weights import Pretrained
+from inception.weights import Pretrained, load
 
 
 def full_gpu() -> Device:
@@ -125,3 +128,49 @@ def test_other_errors_of_a_device_are_no_reason_to_leave_it() -> None:
     with pytest.raises(RuntimeError, match="illegal memory access"):
         studio.observation(studio.look("tiny-imagenet", str(EXAMPLES / "bison.jpg")))
     assert not studio.device.out_of_memory
+
+
+@pytest.fixture
+def full_after_one(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A GPU whose memory ends with the second photo; the list tells on which devices photos were seen."""
+    seen: list[str] = []
+
+    def choose(wish: str) -> Device:
+        return choose_device("cpu") if wish == "cpu" else full_gpu()
+
+    def see(pretrained: Pretrained, photo: object) -> object:
+        seen.append(pretrained.device.type)
+        if pretrained.device.type != "cpu" and len(seen) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
+        # What a GPU would say: a meta tensor holds no numbers.
+        return observe(load("tiny-imagenet"), photo)
+
+    monkeypatch.setattr("inception.device.choose_device", choose)
+    monkeypatch.setattr("inception.observation.observe", see)
+    return seen
+
+
+def test_the_command_line_goes_on_with_the_cpu_where_the_gpu_was_full(
+    full_after_one: list[str], embedded: Pretrained, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"no photo")
+    photos = [tmp_path / "bad.jpg", *(EXAMPLES / f"{name}.jpg" for name in ("bison", "espresso", "macaw"))]
+    assert main(["predict", *map(str, photos), "--top", "1", "--json"]) == 1, "one of them was refused"
+    told = capsys.readouterr()
+    lines = [json.loads(line) for line in told.out.splitlines()]
+    assert [Path(line["photo"]) for line in lines] == photos, "none is told twice"
+    for photo, line in zip(photos[1:], lines[1:], strict=True):
+        assert line["top"][0]["label"] == observe(embedded, open_photo(photo)).top(1)[0].label
+    assert full_after_one == ["meta", "meta", "cpu", "cpu"]
+    assert told.err.count("The memory of the meta device is full; the network runs on the CPU from now on.") == 1
+
+
+def test_a_training_that_a_gpu_has_no_memory_for_says_what_to_change(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def full(_: object) -> int:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
+
+    monkeypatch.setattr("inception.training.command.run", full)
+    assert main(["train", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert "choose a larger --accumulate, a smaller --batch or --device cpu" in capsys.readouterr().err
