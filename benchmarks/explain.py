@@ -38,10 +38,10 @@ PHOTO = Path(__file__).parents[1] / "examples" / "red_panda.jpg"
 BOUNDS = {"votes-3a": 3.0, "votes-4c": 1.5, "glance": 6.0, "grad-cam": 2.5}
 
 
-def untrained() -> Pretrained:
+def untrained(device: str | torch.device = "cpu") -> Pretrained:
     """The `googlenet` variant as it is after loading, but with random weights."""
     torch.manual_seed(0)
-    model = InceptionV1(variant="googlenet", classes=CLASSES).eval().requires_grad_(False)
+    model = InceptionV1(variant="googlenet", classes=CLASSES).eval().requires_grad_(False).to(device)
     labels = tuple(f"class {number}" for number in range(CLASSES))
     return Pretrained("untrained", model, CAFFE, labels, Provenance("", "", "", ""))
 

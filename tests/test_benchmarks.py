@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ import torch
 from conftest import EXAMPLES
 from PIL import Image
 
-from benchmarks import answer, explain, forward
+from benchmarks import answer, explain, forward, gpu
 from benchmarks.__main__ import FILES, as_json
 from benchmarks.measure import Row, compared, row
 from benchmarks.peers import hooks_and_matplotlib
@@ -92,3 +93,27 @@ def test_each_file_has_rows_and_says_which(file: str) -> None:
     module = import_module(f"benchmarks.{file}")
     assert callable(module.rows)
     assert f"python -m benchmarks.{file}" in module.__doc__
+
+
+def test_a_gpus_figures_are_kept_with_their_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On the CPU here: what a figure says is the same."""
+    file = tmp_path / "results" / "gpu.json"
+    assert gpu.main(["--device", "cpu", "--batch", "2", "--rounds", "1", "--out", str(file)]) == 0
+    told = json.loads(file.read_text())
+    assert told["machine"].startswith("CPU, ")
+    assert told["machine"].endswith("batch of 2")
+    names = ["latency", "throughput-logits", "throughput-blocks", "throughput-returned"]
+    assert [(figure["name"], figure["precision"]) for figure in told["figures"]] == [
+        *((name, precision) for precision in ("exact", "fast") for name in names),
+        ("glance", "exact"),
+    ]
+    assert all(figure["value"] > 0 for figure in told["figures"])
+    assert {figure["unit"] for figure in told["figures"]} == {"ms", "photos/s"}
+    assert len(capsys.readouterr().out.splitlines()) == 10
+
+
+def test_photos_per_second_are_those_of_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "_seconds", lambda *_: [0.5, 0.5, 0.5])
+    told = {figure.name: figure for figure in gpu.figures(explain.untrained(), 3, 3)}
+    assert told["throughput-blocks"].value == pytest.approx(6)
+    assert told["latency"].value == told["glance"].value == pytest.approx(500)
