@@ -17,7 +17,6 @@ from uuid import uuid4
 
 from ..cores import SPINS, cores
 from ..weights import NAMES, PRECISIONS
-from .begun import end_all, marked
 from .errors import ServingError
 from .scale import MOST_IN_A_BATCH, Scale
 
@@ -30,8 +29,9 @@ PROJECT = Path(__file__).parents[2]
 CARRIED = ("inception", "weights")
 # Ray keeps answers in shared memory until the page has forgotten them: its memory of observations, and as much again.
 STORE_BYTES = 2**29
-# Nothing is told to anybody on the network, and a replica that waits leaves its core to the others.
-SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "GOMP_SPINCOUNT": SPINS}
+# Nothing is told to anybody on the network, and a replica that waits leaves its core to the others. And whoever still
+# asks Ray something when it has been ended, as threads of its own do, is not to begin another one.
+SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "GOMP_SPINCOUNT": SPINS, "RAY_ENABLE_AUTO_CONNECT": "0"}
 # Also when it is to report nothing, Ray asks the machine's cloud which one it is, through this if it is there.
 PROXY, NOBODY = "http_proxy", "http://127.0.0.1:9"
 QUIET = {"log_level": "WARNING", "enable_access_log": False}
@@ -50,21 +50,15 @@ def cluster(cpus: int, address: str = "") -> Iterator[None]:
     Raises:
         ServingError: if Ray is not installed, or the cluster is not there.
     """
-    ray, mark = _ray(), uuid4().hex
+    ray = _ray()
     before = signal.getsignal(signal.SIGTERM)
     try:
-        if address:
-            _join(ray, address)
-        else:
-            with marked(mark):
-                _begin(ray, cpus)
+        _join(ray, address) if address else _begin(ray, cpus)
         # Ray's own handler would end Ray before those who still ask it.
         _at_sigterm(_leave)
         yield
     finally:
         ray.shutdown(wait_for_processes=True)
-        # It forgets the helpers of its helpers, which else look for their parents for half a minute more.
-        end_all(mark)
         _at_sigterm(before)
 
 
@@ -94,7 +88,11 @@ def replicas(models: tuple[str, ...], scale: Scale, precision: str = PRECISIONS[
                 "machine, say more; please mend it and try again.",
                 why=_last_words(name) or str(error),
             ) from error
-        yield OnRay(handle, scale.at_once)
+        runner = OnRay(handle, scale.at_once)
+        try:
+            yield runner
+        finally:
+            runner.close()
     finally:
         serve.delete(name)
 
