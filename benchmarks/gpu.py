@@ -33,7 +33,7 @@ from inception.photo import open_photo
 from inception.weights import PRECISIONS, Pretrained
 
 from .explain import PHOTO, untrained
-from .measure import machine
+from .measure import machine, spread
 
 RESULTS = Path(__file__).parent / "results" / "gpu.json"
 
@@ -94,8 +94,7 @@ def _finish(pretrained: Pretrained) -> None:
 
 
 def _figure(name: str, precision: str, values: Sequence[float], unit: str) -> Figure:
-    low, _, high = statistics.quantiles(values, n=4) if len(values) > 1 else list(values) * 3
-    return Figure(name, precision, statistics.median(values), unit, (low, high))
+    return Figure(name, precision, statistics.median(values), unit, spread(values))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

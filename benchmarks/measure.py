@@ -57,8 +57,13 @@ def compared(
 
 def row(name: str, ratios: Sequence[float], bound: float) -> Row:
     """The median of some ratios and the range that half of them fell into."""
-    low, _, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else ratios * 3
-    return Row(name, statistics.median(ratios), bound, (low, high))
+    return Row(name, statistics.median(ratios), bound, spread(ratios))
+
+
+def spread(values: Sequence[float]) -> tuple[float, float]:
+    """The range that half of some values fell into."""
+    low, _, high = statistics.quantiles(values, n=4) if len(values) > 1 else list(values) * 3
+    return low, high
 
 
 def _seconds(work: Callable[[], object]) -> float:

@@ -169,7 +169,9 @@ def sprite(rows: Sequence[np.ndarray], size: int = SMALL_TILE, colours: str = CO
         down, across = np.arange(size) * height // size, np.arange(size) * width // size
         cells = _levels(maps, bounds)[:, down][:, :, across]
         sheet[number * size : (number + 1) * size] = cells.swapaxes(0, 1).reshape(size, count * size)
-    return _painted(sheet, colours, signed=signed)
+    picture = _painted(sheet, colours, signed=signed)
+    picture.info["zoom"] = 2  # from one to seven, by block: what packs two well packs all of them well
+    return picture
 
 
 def ribbon(parts: Sequence[tuple[np.ndarray, tuple[int, int, int]]]) -> Image.Image:
