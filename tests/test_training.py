@@ -265,7 +265,7 @@ def test_a_new_classifier_for_other_classes_and_the_old_one_for_the_same() -> No
 def test_small_photos_are_used_whole_and_large_ones_cut_as_usual() -> None:
     recipe = replace(SMALL, sizes=((112, 1.0),))
     small, large = (beginning(recipe, ("a", "b"), side)[1] for side in (64, 500))
-    assert (small.resize, small.crop, small.size) == (64, 64, 112)
+    assert (small.resize, small.crop, small.size) == (112, 112, 112)
     assert (large.resize, large.crop, large.size) == (128, 112, 112)
 
 

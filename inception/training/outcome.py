@@ -53,17 +53,22 @@ def beginning(recipe: Recipe, classes: tuple[str, ...], short_side: int) -> tupl
                 wanted=repr(recipe.variant),
             )
         known = started.model.state_dict()
-        if started.labels != classes:
+        if _first_names(started.labels) != _first_names(classes):
             known = {name: tensor for name, tensor in known.items() if not name.startswith("head.classifier.")}
         model.load_state_dict({**model.state_dict(), **known})
         how = started.preprocessing
     return model, _fitted(how, recipe.size, short_side)
 
 
+def _first_names(classes: tuple[str, ...]) -> list[str]:
+    """ "goldfish" for "goldfish, Carassius auratus": the embedded network's names are shorter than its data's."""
+    return [name.split(",")[0].strip() for name in classes]
+
+
 def _fitted(how: Preprocessing, size: int, short_side: int) -> Preprocessing:
-    """Small photos whole, and larger ones brought to their size before: the network never saw finer detail."""
+    """Small photos were learned from whole, so all are shown whole, but never blurred to that small size."""
     if short_side < size:
-        return replace(how, resize=short_side, crop=short_side, size=size)
+        return replace(how, resize=size, crop=size, size=size)
     return replace(how, resize=round(size * MARGIN), crop=size, size=size)
 
 
