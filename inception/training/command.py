@@ -31,6 +31,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME,NAME,...",
         help="only these of the data's classes",
     )
+    parser.add_argument(
+        "--also", metavar="DATA", help="further photos, whose labels are not used: the teacher answers them"
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for what the training leaves")
     parser.add_argument("--resume", action="store_true", help="go on with the interrupted training in --out")
     parser.add_argument(
@@ -81,6 +84,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     recipe.add_argument(
         "--colour", type=float, metavar="C", help="change brightness, contrast and saturation (default: 0)"
     )
+    recipe.add_argument(
+        "--zoom-out", type=float, metavar="SHARE", help="of the photos that are shown whole and small (default: 0)"
+    )
+    recipe.add_argument(
+        "--degrade", type=float, metavar="SHARE", help="of the photos that are reduced to a low resolution (default: 0)"
+    )
+    recipe.add_argument(
+        "--also-share", type=float, metavar="SHARE", help="of each batch: photos of --also (default: 0.1)"
+    )
+    recipe.add_argument("--teacher", metavar="WEIGHTS", help="weights whose answers are learned from too: googlenet, …")
+    recipe.add_argument(
+        "--teacher-weight", type=float, metavar="W", help="of its answers against the labels (default: 0.5)"
+    )
+    recipe.add_argument(
+        "--teacher-share", type=float, metavar="SHARE", help="of the labelled photos that it answers (default: 1)"
+    )
+    recipe.add_argument("--teacher-size", type=int, metavar="PX", help="side of the photos it sees (default: 224)")
     recipe.add_argument("--mix", help=f"mix photos: {MIX} (default: none)")
     recipe.add_argument(
         "--average", type=float, metavar="SHARE", help="that averaged weights keep at a step (default: 0.999)"
@@ -91,6 +111,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="SHARE",
         help="of the training photos, to choose the checkpoint and the temperature by (default: 0.1)",
+    )
+    recipe.add_argument(
+        "--evaluate-every", type=int, metavar="STEPS", help="look at the held-out photos (default: 0, each epoch)"
     )
     recipe.add_argument("--seed", type=int, help="for repeatable runs (default: 0)")
 
@@ -133,9 +156,18 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
     return given
 
 
+def _data_name(data: str) -> str:
+    return Path(data).name if Path(data).exists() else data
+
+
+def _data_options(options: argparse.Namespace) -> list[str]:
+    classes = ["--classes", ",".join(options.classes)] if options.classes else []
+    return [*classes, *(["--also", _data_name(options.also)] if options.also else [])]
+
+
 def run(options: argparse.Namespace) -> int:
     """Train as the options say."""
-    from ..data import located
+    from ..data import labelled_photos, located
     from ..device import choose_device
     from ..files import is_full, no_room
     from .run import CHECKPOINT, accuracy, interrupted, train
@@ -146,6 +178,7 @@ def run(options: argparse.Namespace) -> int:
     if device.notice:
         print(device.notice, file=sys.stderr)
     photos, val = training_photos(located(options.data), options.val_split, options.classes)
+    also = labelled_photos(located(options.also), "train") if options.also else None
     try:
         outcome = train(
             recipe,
@@ -153,8 +186,9 @@ def run(options: argparse.Namespace) -> int:
             val,
             options.out,
             device=device.torch_device,
-            data_name=Path(options.data).name if Path(options.data).exists() else options.data,
-            data_options=["--classes", ",".join(options.classes)] if options.classes else [],
+            data_name=_data_name(options.data),
+            data_options=_data_options(options),
+            also=also,
             resume=options.resume,
             save_every=options.save_every,
             workers=options.workers,

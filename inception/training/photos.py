@@ -19,6 +19,7 @@ from torchvision.transforms import v2
 from ..data import DataError, LabelledPhotos
 from ..errors import PhotoError
 from ..photo import open_photo
+from .augment import degraded, happens, zoomed_out
 from .recipe import Recipe
 
 # A crop is a part of the photo: what is kept must be larger than what the network takes.
@@ -88,6 +89,9 @@ def _small(source: object, keep: int) -> tuple[bytes, int] | None:
     return encoded.getvalue(), side
 
 
+UNLABELLED = -1  # the class of a photo that only the teacher answers
+
+
 class Draw(NamedTuple):
     """One photo of one batch: which, in which epoch, and how large."""
 
@@ -99,61 +103,100 @@ class Draw(NamedTuple):
 class Batches(Sampler[list[Draw]]):
     """The batches from `step` on, without an end; the same for the same seed, whenever it starts.
 
-    Of each batch this process takes every `world`th photo, from its `rank`th on.
+    Of each batch this process takes every `world`th photo, from its `rank`th on. `also` photos
+    without labels, numbered from `count` on, fill `recipe.also_share` of each batch; an epoch is a
+    pass over the labelled ones.
     """
 
     def __init__(
-        self, count: int, recipe: Recipe, size_at: Callable[[int], int], *, step: int = 0, rank: int = 0, world: int = 1
+        self,
+        count: int,
+        recipe: Recipe,
+        size_at: Callable[[int], int],
+        *,
+        also: int = 0,
+        step: int = 0,
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
-        self.count, self.recipe, self.size_at = count, recipe, size_at
+        self.count, self.also, self.recipe, self.size_at = count, also, recipe, size_at
         self.step, self.rank, self.world = step, rank, world
         self.batch = max(min(recipe.batch, count) // world, 1) * world
-        self.per_epoch = count // self.batch
+        self.unlabelled = min(max(round(self.batch * recipe.also_share), 1), self.batch - 1) if also else 0
+        self.per_epoch = count // (self.batch - self.unlabelled)
+        self._also_order: tuple[int, list[int]] = (-1, [])
 
     def __iter__(self) -> Iterator[list[Draw]]:
         step = self.step
         while True:
             epoch, place = divmod(step, self.per_epoch)
-            order = torch.randperm(self.count, generator=torch.Generator().manual_seed(_mixed(self.recipe.seed, epoch)))
-            for start in range(place * self.batch, self.per_epoch * self.batch, self.batch):
-                indices = order[start : start + self.batch][self.rank :: self.world].tolist()
+            order = self._order(self.count, epoch)
+            labelled = self.batch - self.unlabelled
+            for start in range(place * labelled, self.per_epoch * labelled, labelled):
                 size = self.size_at(step)
-                yield [Draw(index, epoch, size) for index in indices]
+                draws = [Draw(index, epoch, size) for index in order[start : start + labelled]]
+                draws += self._without_labels(step, size)
+                yield draws[self.rank :: self.world]
                 step += 1
+
+    def _without_labels(self, step: int, size: int) -> Iterator[Draw]:
+        for position in range(step * self.unlabelled, (step + 1) * self.unlabelled):
+            epoch, place = divmod(position, self.also)
+            if self._also_order[0] != epoch:
+                self._also_order = (epoch, self._order(self.also, -1 - epoch))
+            yield Draw(self.count + self._also_order[1][place], epoch, size)
+
+    def _order(self, count: int, epoch: int) -> list[int]:
+        chance = torch.Generator().manual_seed(_mixed(self.recipe.seed, epoch))
+        return torch.randperm(count, generator=chance).tolist()
 
 
 class Augmented(Dataset[tuple[Tensor, int]]):
     """Photos as (3, size, size) uint8 with their classes, cut and turned by chance.
+
+    Photos of `also` come after those of `photos` and have the class `UNLABELLED`.
 
     The chance depends on the seed, the epoch and the photo alone, and so neither on the number of
     workers nor on where a training was interrupted. Photos that are decoded stay so, up to `room`
     bytes: from the second epoch on, decoding small ones would cost as much as cutting them.
     """
 
-    def __init__(self, photos: LabelledPhotos, recipe: Recipe, room: int = DECODED_BYTES) -> None:
-        self.photos, self.recipe, self.room = photos, recipe, room
+    def __init__(
+        self, photos: LabelledPhotos, recipe: Recipe, room: int = DECODED_BYTES, also: LabelledPhotos | None = None
+    ) -> None:
+        self.photos, self.also, self.recipe, self.room = photos, also, recipe, room
         self.decoded: dict[int, Image.Image] = {}
-        self.turns = [
+        turns = [
             *([v2.RandomHorizontalFlip()] if recipe.flip else []),
             *([v2.ColorJitter(recipe.colour, recipe.colour, recipe.colour)] if recipe.colour else []),
             v2.PILToTensor(),
         ]
-        self.pipelines: dict[int, v2.Compose] = {}
+        self.turned = v2.Compose(turns)
+        self.crops: dict[int, v2.RandomResizedCrop] = {}
 
     def __len__(self) -> int:
-        return len(self.photos)
+        return len(self.photos) + (len(self.also) if self.also else 0)
 
     def __getitem__(self, draw: Draw) -> tuple[Tensor, int]:
         torch.default_generator.manual_seed(_mixed(self.recipe.seed, draw.epoch, draw.photo))
-        if draw.size not in self.pipelines:
-            crop = v2.RandomResizedCrop(draw.size, scale=(self.recipe.smallest_crop, 1.0))
-            self.pipelines[draw.size] = v2.Compose([crop, *self.turns])
-        return self.pipelines[draw.size](self._photo(draw.photo)), self.photos.targets[draw.photo]
+        photo = self._photo(draw.photo)
+        if happens(self.recipe.degrade):
+            photo = degraded(photo)
+        small = happens(self.recipe.zoom_out)
+        photo = zoomed_out(photo, draw.size) if small else self._crop(draw.size)(photo)
+        labelled = draw.photo < len(self.photos)
+        return self.turned(photo), self.photos.targets[draw.photo] if labelled else UNLABELLED
+
+    def _crop(self, size: int) -> v2.RandomResizedCrop:
+        if size not in self.crops:
+            self.crops[size] = v2.RandomResizedCrop(size, scale=(self.recipe.smallest_crop, 1.0))
+        return self.crops[size]
 
     def _photo(self, index: int) -> Image.Image:
         photo = self.decoded.get(index)
         if photo is None:
-            photo = self.photos.photo(index)
+            beyond = index - len(self.photos)
+            photo = self.also.photo(beyond) if self.also and beyond >= 0 else self.photos.photo(index)
             size = 3 * photo.width * photo.height
             if size <= self.room:
                 self.room -= size
@@ -161,10 +204,12 @@ class Augmented(Dataset[tuple[Tensor, int]]):
         return photo
 
 
-def loader(photos: LabelledPhotos, recipe: Recipe, batches: Batches, workers: int) -> DataLoader[tuple[Tensor, int]]:
+def loader(
+    photos: LabelledPhotos, recipe: Recipe, batches: Batches, workers: int, also: LabelledPhotos | None = None
+) -> DataLoader[tuple[Tensor, int]]:
     """Batches of uint8 photos (N, 3, size, size) and classes (N,), made by `workers` processes beside this one."""
     return DataLoader(
-        Augmented(photos, recipe, DECODED_BYTES // max(workers, 1)),
+        Augmented(photos, recipe, DECODED_BYTES // max(workers, 1), also),
         batch_sampler=batches,
         num_workers=workers,
         prefetch_factor=PREFETCH if workers else None,

@@ -47,6 +47,14 @@ class Recipe:
     flip: bool = True
     colour: float = 0.0  # how far brightness, contrast and saturation may go, 0 to 1
     mix: str = "none"
+    zoom_out: float = 0.0  # share of the photos that are shown whole and small, with a margin
+    degrade: float = 0.0  # share of the photos that are reduced to a low resolution first
+    also_share: float = 0.1  # of each batch: photos without labels, where there are any
+    teacher: str = ""  # weights whose answers are learned from, too
+    teacher_weight: float = 0.5  # of the teacher's answer against the label; without a label it is 1
+    teacher_share: float = 1.0  # of the labelled photos that the teacher answers
+    teacher_size: int = 224  # side of the photos that the teacher sees
+    evaluate_every: int = 0  # steps between two looks at the held-out photos; 0 for once an epoch
     average: float = 0.999  # share that the averaged weights keep at each step
     balance: bool = False  # rare classes weigh more
     held_out: float = 0.1  # share of the training photos that choose the checkpoint and the temperature
@@ -56,7 +64,7 @@ class Recipe:
         for name, value, allowed in (("variant", self.variant, tuple(VARIANTS)), ("mix", self.mix, MIXES)):
             if value not in allowed:
                 raise ChoiceError(name, value, allowed)
-        low, high = "must be at least {}", "must be at least 0 and less than {}"
+        low, high, share = "must be at least {}", "must be at least 0 and less than {}", "must be between 0 and 1"
         for name, good, rule in (
             ("epochs", self.epochs >= 1, low.format(1)),
             ("minutes", self.minutes >= 0, low.format(0)),
@@ -70,7 +78,15 @@ class Recipe:
             ("dropout", 0 <= self.dropout < 1, high.format(1)),
             ("smoothing", 0 <= self.smoothing < 1, high.format(1)),
             ("smallest_crop", 0 < self.smallest_crop <= 1, "must be more than 0 and at most 1"),
-            ("colour", 0 <= self.colour <= 1, "must be between 0 and 1"),
+            ("colour", 0 <= self.colour <= 1, share),
+            ("zoom_out", 0 <= self.zoom_out <= 1, share),
+            ("degrade", 0 <= self.degrade <= 1, share),
+            ("also_share", 0 < self.also_share < 1, "must be more than 0 and less than 1"),
+            ("teacher_weight", 0 <= self.teacher_weight <= 1, share),
+            ("teacher_share", 0 <= self.teacher_share <= 1, share),
+            ("teacher_size", self.teacher_size >= MIN_SIDE, low.format(MIN_SIDE)),
+            ("mix", not self.teacher or self.mix == "none", "must be none where a teacher answers"),
+            ("evaluate_every", self.evaluate_every >= 0, low.format(0)),
             ("average", 0 <= self.average < 1, high.format(1)),
             ("held_out", 0 < self.held_out < 1, "must be more than 0 and less than 1"),
         ):

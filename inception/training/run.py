@@ -33,6 +33,7 @@ from .outcome import beginning, best_temperature, branch_means, halved
 from .photos import Readable, readable
 from .recipe import SCRATCH, Recipe, RecipeError
 from .split import split_off
+from .teacher import Teacher
 from .trainer import Row, Step, Trainer, read_checkpoint
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -62,6 +63,7 @@ def train(
     data_name: str,
     data_options: Sequence[str] = (),
     resume: bool = False,
+    also: LabelledPhotos | None = None,
     save_every: float = 120.0,
     workers: int | None = None,
     quiet: bool = False,
@@ -71,6 +73,7 @@ def train(
     Started by `torchrun`, all processes train together and the first one writes; the others return
     nothing. A checkpoint is written every `save_every` seconds and when interrupted; `resume` goes
     on from it, by the recipe of before (see `interrupted`), whose length alone may be another now.
+    The labels of `also` are not used: the recipe's teacher answers these photos.
 
     Raises:
         DataError: if the photos cannot be used.
@@ -83,6 +86,10 @@ def train(
         talk = world.leads and not quiet
         if recipe.minutes and world.size > 1:
             raise RecipeError("recipe_minutes", "Several processes cannot agree on the time; please give --epochs.")
+        if also and not recipe.teacher:
+            raise RecipeError(
+                "recipe_also", "Photos without labels need a teacher that answers them; please name one by --teacher."
+            )
         if not resume and (out / CHECKPOINT).exists():
             raise RecipeError(
                 "recipe_out",
@@ -95,7 +102,9 @@ def train(
         matched_classes(val.classes, photos.classes)
         make_folder(out)
 
-        learned = readable(photos, max(side for side, _ in recipe.sizes), _bar("opening photos", talk))
+        largest = max(side for side, _ in recipe.sizes)
+        learned = readable(photos, largest, _bar("opening photos", talk))
+        more = readable(also, largest, _bar("opening photos without labels", talk)).photos if also else None
         most = max(HELD_OUT_AT_MOST // len(photos.classes), 1)
         ours, held = split_off(learned.photos, recipe.held_out, recipe.seed, most)
         model, preprocessing = beginning(recipe, photos.classes, learned.short_side)
@@ -104,6 +113,10 @@ def train(
             model.to(device),
             preprocessing,
             learned.photos.subset(ours),
+            also=more,
+            teacher=Teacher(load(recipe.teacher, device), photos.classes, recipe.teacher_size)
+            if recipe.teacher
+            else None,
             workers=_workers(device) if workers is None else workers,
             world=world,
         )
@@ -132,9 +145,9 @@ def interrupted(out: Path) -> Recipe:
 
 def _run(trainer: Trainer, held: LabelledPhotos, out: Path, save_every: float, talk: bool) -> None:
     leads, recipe = trainer.world.leads, trainer.recipe
-    saved, since, noted = time.monotonic(), _Since(trainer.seconds), trainer.epoch
+    saved, since, noted = time.monotonic(), _Since(trainer.seconds), trainer.looks
     # A line of the log for each epoch, but about thirty in all where epochs are short.
-    every = 1 if recipe.minutes else max(1, round(recipe.epochs / 30))
+    every = 1 if recipe.minutes or recipe.evaluate_every else max(1, round(recipe.epochs / 30))
     images = 0 if recipe.minutes else recipe.epochs * trainer.per_epoch * trainer.batches.batch
     with (
         _interruption() as asked,
@@ -144,8 +157,8 @@ def _run(trainer: Trainer, held: LabelledPhotos, out: Path, save_every: float, t
             since.add(step)
             bar.update(step.photos)
             bar.set_postfix_str(_postfix(trainer, since), refresh=False)
-            if trainer.over or (trainer.epoch > noted and trainer.epoch % every == 0):
-                noted = trainer.epoch
+            if trainer.over or (trainer.looks > noted and trainer.looks % every == 0):
+                noted = trainer.looks
                 if leads:
                     trainer.note(_row(trainer, held, since))
                     write_log(out / LOG, trainer.log)
@@ -266,20 +279,20 @@ def _finish(
     on_val = answers(kept, val, _bar("validation photos", talk))
     told = judged(kept, val, on_val)
     raw = judged(replace(kept, temperature=1.0), val, on_val)
-    start = trainer.recipe.start
     described = replace(
         described,
         temperature=temperature,
         provenance=Provenance(
-            source="trained from scratch" if start == SCRATCH else f"trained on from {Path(start).stem}",
+            source=_source(trainer.recipe),
             licence="yours; the photos' licences may say more",
-            training_data=f"{data_name}: {len(trainer.photos)} photos of {len(trainer.photos.classes)} classes",
+            training_data=_training_data(trainer, data_name),
             accuracy=accuracy(told),
         ),
         training={
             "command": command(trainer.recipe, ["--data", data_name, *data_options]),
             "recipe": trainer.recipe.to_dict(),
             "photos": len(trainer.photos),
+            "without_labels": len(trainer.also or ()),
             "held_out": len(held),
             "skipped": len(learned.skipped),
             "steps": trainer.step,
@@ -330,6 +343,16 @@ def _draw(
             for place in wrong
         ]
     ).save(out / "mistakes.png")
+
+
+def _source(recipe: Recipe) -> str:
+    start = "trained from scratch" if recipe.start == SCRATCH else f"trained on from {Path(recipe.start).stem}"
+    return f"{start}, with the answers of {Path(recipe.teacher).stem} as a teacher" if recipe.teacher else start
+
+
+def _training_data(trainer: Trainer, name: str) -> str:
+    labelled = f"{name}: {len(trainer.photos)} photos of {len(trainer.photos.classes)} classes"
+    return f"{labelled}, and {len(trainer.also)} photos without labels" if trainer.also else labelled
 
 
 def accuracy(told: Evaluation) -> str:

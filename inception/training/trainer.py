@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +22,9 @@ from ..files import replace_file
 from ..model import InceptionV1
 from ..preprocessing import Preprocessing
 from .machine import ALONE, World, low_precision
-from .photos import Batches, loader
+from .photos import UNLABELLED, Batches, loader
 from .recipe import Recipe
+from .teacher import Teacher, divergence
 
 AUXILIARY_WEIGHT = 0.3  # Szegedy et al. 2014, section 5
 MOMENTUM = 0.9
@@ -61,26 +62,52 @@ class Step:
     photos: int
 
 
+class Answers(NamedTuple):
+    """The teacher's logits (n, classes) for some of a batch's photos, whose places are in `photos` (n,)."""
+
+    photos: Tensor
+    logits: Tensor
+
+
 class Lesson(nn.Module):
     """Photos and classes in, loss and logits out: the forward pass that training differentiates."""
 
-    def __init__(self, model: InceptionV1, smoothing: float, class_weights: Tensor | None) -> None:
+    def __init__(
+        self, model: InceptionV1, smoothing: float, class_weights: Tensor | None, teacher_weight: float = 0.5
+    ) -> None:
         super().__init__()
         self.model = model
         self.smoothing = smoothing
         self.class_weights = class_weights
+        self.teacher_weight = teacher_weight
 
-    def forward(self, photos: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """`targets` are classes (N,), or a share of each class (N, classes) where photos were mixed."""
+    def forward(self, photos: Tensor, targets: Tensor, answers: Answers | None = None) -> tuple[Tensor, Tensor]:
+        """`targets` are classes (N,), or a share of each class (N, classes) where photos were mixed.
+
+        A photo of the class `UNLABELLED` must be among those that the teacher answered.
+        """
         trace = self.model.trace(photos)
         if trace.logits is None:
             raise ValueError("This model was built with include_top=False; there is nothing to train towards.")
-        losses = [self._loss(trace.logits, targets)]
-        losses += [AUXILIARY_WEIGHT * self._loss(side, targets) for side in trace.aux.values()]
+        losses = [self._loss(trace.logits, targets, answers)]
+        losses += [AUXILIARY_WEIGHT * self._loss(side, targets, answers) for side in trace.aux.values()]
         return torch.stack(losses).sum(), trace.logits
 
-    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return F.cross_entropy(logits.float(), targets, self.class_weights, label_smoothing=self.smoothing)
+    def _loss(self, logits: Tensor, targets: Tensor, answers: Answers | None) -> Tensor:
+        if answers is None:
+            return F.cross_entropy(logits.float(), targets, self.class_weights, label_smoothing=self.smoothing)
+        losses = F.cross_entropy(
+            logits.float(),
+            targets,
+            self.class_weights,
+            label_smoothing=self.smoothing,
+            reduction="none",
+            ignore_index=UNLABELLED,
+        )
+        weight = torch.where(targets[answers.photos] == UNLABELLED, 1.0, self.teacher_weight)
+        taught = divergence(logits[answers.photos].float(), answers.logits)
+        blended = torch.lerp(losses[answers.photos], taught, weight)
+        return losses.index_copy(0, answers.photos, blended).mean()
 
 
 class Trainer:
@@ -89,6 +116,8 @@ class Trainer:
     Args:
         model: on the device to train on.
         photos: those to learn from, not the held-out ones.
+        also: further photos, whose labels are not used: the teacher answers them.
+        teacher: on the same device; needed where the recipe names one.
         workers: processes that decode photos.
         world: this process's place among those that train together.
     """
@@ -100,11 +129,13 @@ class Trainer:
         preprocessing: Preprocessing,
         photos: LabelledPhotos,
         *,
+        also: LabelledPhotos | None = None,
+        teacher: Teacher | None = None,
         workers: int = 0,
         world: World = ALONE,
     ) -> None:
         self.recipe, self.model, self.preprocessing, self.photos = recipe, model, preprocessing, photos
-        self.workers, self.world = workers, world
+        self.also, self.teacher, self.workers, self.world = also, teacher, workers, world
         self.device = next(model.parameters()).device
         self.low_precision = low_precision(self.device)
         self.step, self.seconds = 0, 0.0
@@ -116,13 +147,16 @@ class Trainer:
         if recipe.freeze_stem:
             model.stem.requires_grad_(False)
         self.averaged = AveragedModel(model, multi_avg_fn=self._average, use_buffers=True)
-        lesson = Lesson(model, recipe.smoothing, _class_weights(photos).to(self.device) if recipe.balance else None)
+        class_weights = _class_weights(photos).to(self.device) if recipe.balance else None
+        lesson = Lesson(model, recipe.smoothing, class_weights, recipe.teacher_weight)
         self.lesson: nn.Module = DistributedDataParallel(lesson) if world.size > 1 else lesson
         self.optimizer = torch.optim.SGD(
             _groups(model, recipe.weight_decay), lr=recipe.rate, momentum=MOMENTUM, nesterov=True
         )
         self.mix = _mix(recipe.mix, len(photos.classes))
-        self.batches = Batches(len(photos), recipe, self.size_at, rank=world.rank, world=world.size)
+        self.batches = Batches(
+            len(photos), recipe, self.size_at, also=len(also or ()), rank=world.rank, world=world.size
+        )
 
     # ---------------------------------------------------------------- how far
 
@@ -151,12 +185,21 @@ class Trainer:
         """Whether the recipe is fulfilled."""
         return self.progress_at(self.step) >= 1
 
+    @property
+    def looks(self) -> int:
+        """How often the held-out photos should have been looked at so far."""
+        return self.step // (self.recipe.evaluate_every or self.per_epoch)
+
+    @property
+    def _count(self) -> int:
+        return len(self.photos) + len(self.also or ())
+
     # ---------------------------------------------------------------- steps
 
     def steps(self) -> Iterator[Step]:
         """Train until the recipe is fulfilled; between two steps the caller may look, log and save."""
         self.batches.step = self.step
-        batches = iter(loader(self.photos, self.recipe, self.batches, self.workers))
+        batches = iter(loader(self.photos, self.recipe, self.batches, self.workers, self.also))
         before = time.monotonic()
         while not self.over:
             done = self.learn(*next(batches))
@@ -185,20 +228,26 @@ class Trainer:
             # A step seeds its own chance: a resumed training needs to restore no generator.
             torch.manual_seed(hash((self.recipe.seed, self.step, self.world.rank * parts + part)) & 0xFFFF_FFFF)
             photos, classes = self._moved(samples[part::parts], targets[part::parts])
+            answers = self._answers(photos, classes) if self.teacher else None
+            photos = self.preprocessing.normalised(photos).contiguous(memory_format=torch.channels_last)
             mixed, shares = self.mix(photos, classes) if self.mix else (photos, classes)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.low_precision):
-                error, logits = self.lesson(mixed, shares)
+                error, logits = self.lesson(mixed, shares, answers)
             (error * (len(classes) / len(targets))).backward()
             loss += float(error.detach()) * len(classes) / len(targets)
             right += float((logits.detach().argmax(1) == classes).sum())
-        return Step(loss, right / len(targets), len(targets) * self.world.size)
+        return Step(loss, right / max(int((targets != UNLABELLED).sum()), 1), len(targets) * self.world.size)
 
     def _moved(self, samples: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        samples = samples.to(self.device, non_blocking=True).float()
-        return (
-            self.preprocessing.normalised(samples).contiguous(memory_format=torch.channels_last),
-            targets.to(self.device, non_blocking=True),
-        )
+        return samples.to(self.device, non_blocking=True).float(), targets.to(self.device, non_blocking=True)
+
+    def _answers(self, samples: Tensor, classes: Tensor) -> Answers | None:
+        """The teacher's, for all photos without a label and a random `teacher_share` of the others."""
+        assert self.teacher is not None
+        drawn = torch.rand(len(classes)) < self.recipe.teacher_share
+        chosen = (drawn.to(self.device) | (classes == UNLABELLED)).nonzero().squeeze(1)
+        # What is made in inference mode cannot take part in a gradient; a copy can.
+        return Answers(chosen, self.teacher.logits(samples[chosen]).clone()) if len(chosen) else None
 
     def _hold_still(self) -> None:
         """A frozen stem keeps its BatchNorm statistics too."""
@@ -239,7 +288,7 @@ class Trainer:
             {
                 "recipe": self.recipe.to_dict(),
                 "classes": list(self.photos.classes),
-                "photos": len(self.photos),
+                "photos": self._count,
                 "step": self.step,
                 "seconds": self.seconds,
                 "log": [asdict(row) for row in self.log],
@@ -259,14 +308,14 @@ class Trainer:
         Raises:
             CheckpointError: if it comes from other photos.
         """
-        if (tuple(state["classes"]), state["photos"]) != (self.photos.classes, len(self.photos)):
+        if (tuple(state["classes"]), state["photos"]) != (self.photos.classes, self._count):
             raise CheckpointError(
                 "checkpoint_photos",
                 "The interrupted training had {before} photos of {classes} classes, these are {now} of {others}; "
                 "please name the same photos, or begin anew with another --out.",
                 before=state["photos"],
                 classes=len(state["classes"]),
-                now=len(self.photos),
+                now=self._count,
                 others=len(self.photos.classes),
             )
         self.model.load_state_dict(state["model"])

@@ -1,0 +1,58 @@
+"""Knowledge distillation: a trained network's logits as targets (Hinton et al. 2015).
+
+The teacher sees the same augmented crop as the student: "a good teacher is patient and consistent"
+(Beyer et al. 2022). Only its answers are used, never its weights.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..evaluation import matched_classes
+
+if TYPE_CHECKING:
+    from ..weights import Pretrained
+
+# Softens both distributions: what the teacher thinks of the wrong classes counts too.
+TEMPERATURE = 2.0
+
+
+class Teacher:
+    """Answers for `classes`, computed on photos of `size` x `size` pixels.
+
+    Raises:
+        DataError: if the teacher lacks one of the classes.
+    """
+
+    def __init__(self, pretrained: Pretrained, classes: tuple[str, ...], size: int) -> None:
+        self.engine, self.preprocessing, self.size = pretrained.engine, pretrained.preprocessing, size
+        self.rows = _rows(classes, pretrained.labels)
+
+    @torch.inference_mode()
+    def logits(self, samples: Tensor) -> Tensor:
+        """RGB samples (N, 3, H, W) in 0..255, float32, to logits (N, classes)."""
+        if samples.shape[-1] != self.size:
+            samples = F.interpolate(samples, size=self.size, mode="bicubic", antialias=True).clamp_(0, 255)
+        inputs = self.preprocessing.normalised(samples).contiguous(memory_format=torch.channels_last)
+        return self.engine.logits(inputs)[:, self.rows].float()
+
+
+def divergence(student: Tensor, teacher: Tensor) -> Tensor:
+    """T^2 KL(teacher || student) of the softened distributions: two times logits (N, classes) to (N,).
+
+    The factor T^2 keeps the gradient as large as that of the cross-entropy (Hinton et al. 2015, section 2.1).
+    """
+    ours, theirs = (F.log_softmax(logits / TEMPERATURE, dim=1) for logits in (student, teacher))
+    return TEMPERATURE**2 * F.kl_div(ours, theirs, reduction="none", log_target=True).sum(dim=1)
+
+
+def _rows(classes: tuple[str, ...], labels: tuple[str, ...]) -> list[int]:
+    """For each class its number among the teacher's labels: ImageNet's Cardigan is a dog, its cardigan a garment."""
+    wanted, known = ([name.split(",")[0].strip() for name in names] for names in (classes, labels))
+    if all(known.count(name) == 1 for name in wanted):
+        return [known.index(name) for name in wanted]
+    return matched_classes(classes, labels)
