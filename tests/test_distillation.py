@@ -24,6 +24,7 @@ from inception.training.outcome import beginning
 from inception.training.photos import UNLABELLED, Augmented, Batches, readable
 from inception.training.recipe import Recipe, RecipeError
 from inception.training.run import read_log
+from inception.training.split import further_photos
 from inception.training.teacher import Teacher, divergence
 from inception.training.trainer import Answers, Lesson, Trainer, read_checkpoint
 from inception.weights import Pretrained, Provenance
@@ -178,6 +179,16 @@ def test_photos_without_labels_come_after_the_others_and_their_labels_are_not_us
     assert [data[draw][1] for draw in batch[4:]] == [UNLABELLED] * 4
 
 
+def test_photos_without_labels_are_a_folder_or_the_train_part_of_a_data_set(tmp_path: Path, sea: Path) -> None:
+    assert len(further_photos(sea)) == 10
+    assert len(further_photos(sea / "a")) == 5
+    painted(tmp_path / "train", COLOURS, 3)
+    painted(tmp_path / "val", COLOURS, 2)
+    assert len(further_photos(tmp_path)) == 6
+    with pytest.raises(DataError, match="no photos in"):
+        further_photos(tmp_path / "nowhere")
+
+
 # ---------------------------------------------------------------- whole trainings
 
 
@@ -229,6 +240,12 @@ def test_photos_without_labels_need_a_teacher_which_answers_no_mixed_photos(
     refused = inception("train", "--data", meadow, "--also", sea, "--out", tmp_path / "out")
     assert refused.returncode == 2
     assert "please name one by --teacher" in refused.stderr
+    others = inception(
+        "train", "--data", meadow, "--out", tmp_path / "out", "--teacher", "tiny-imagenet", "--teacher-size", "64"
+    )
+    assert others.returncode == 2
+    assert "does not know these classes of the data" in others.stderr
+    assert not (tmp_path / "out").exists()
     with pytest.raises(RecipeError, match="mix is mixup; it must be none where a teacher answers"):
         replace(TAUGHT, mix="mixup")
 

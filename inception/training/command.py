@@ -32,7 +32,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="only these of the data's classes",
     )
     parser.add_argument(
-        "--also", metavar="DATA", help="further photos, whose labels are not used: the teacher answers them"
+        "--also",
+        metavar="DATA",
+        help="further photos without labels, which the teacher answers: a folder, or data as for --data, whose labels "
+        "are not used",
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for what the training leaves")
     parser.add_argument("--resume", action="store_true", help="go on with the interrupted training in --out")
@@ -167,18 +170,18 @@ def _data_options(options: argparse.Namespace) -> list[str]:
 
 def run(options: argparse.Namespace) -> int:
     """Train as the options say."""
-    from ..data import labelled_photos, located
+    from ..data import located
     from ..device import choose_device
     from ..files import is_full, no_room
     from .run import CHECKPOINT, accuracy, interrupted, train
-    from .split import training_photos
+    from .split import further_photos, training_photos
 
     recipe = replace(interrupted(options.out), **_given(options)) if options.resume else recipe_of(options)
     device = choose_device(options.device)
     if device.notice:
         print(device.notice, file=sys.stderr)
     photos, val = training_photos(located(options.data), options.val_split, options.classes)
-    also = labelled_photos(located(options.also), "train") if options.also else None
+    also = further_photos(located(options.also)) if options.also else None
     try:
         outcome = train(
             recipe,

@@ -100,11 +100,14 @@ def train(
         if state:
             Recipe.from_dict(state["recipe"]).check_continued_by(recipe)
         matched_classes(val.classes, photos.classes)
+        teacher = None
+        if recipe.teacher:
+            teacher = Teacher(load(recipe.teacher, device), photos.classes, recipe.teacher_size)
         make_folder(out)
 
         largest = max(side for side, _ in recipe.sizes)
         learned = readable(photos, largest, _bar("opening photos", talk))
-        more = readable(also, largest, _bar("opening photos without labels", talk)).photos if also else None
+        more = readable(also, largest, _bar("opening further photos", talk)).photos if also else None
         most = max(HELD_OUT_AT_MOST // len(photos.classes), 1)
         ours, held = split_off(learned.photos, recipe.held_out, recipe.seed, most)
         model, preprocessing = beginning(recipe, photos.classes, learned.short_side)
@@ -114,9 +117,7 @@ def train(
             preprocessing,
             learned.photos.subset(ours),
             also=more,
-            teacher=Teacher(load(recipe.teacher, device), photos.classes, recipe.teacher_size)
-            if recipe.teacher
-            else None,
+            teacher=teacher,
             workers=_workers(device) if workers is None else workers,
             world=world,
         )

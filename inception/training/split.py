@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..data import DataError, LabelledPhotos, first_name, has_splits, labelled_photos
+from ..data import DataError, LabelledPhotos, first_name, has_splits, labelled_photos, unlabelled_photos
 
 
 def training_photos(
@@ -64,6 +64,15 @@ def _checked(photos: LabelledPhotos) -> LabelledPhotos:
             "data_class_without_photos", "The class {name} has no photos; please add some.", name=repr(empty[0])
         )
     return photos
+
+
+def further_photos(path: Path) -> LabelledPhotos:
+    """Photos to learn from without their labels: the train part of a data set, or all photos in a folder.
+
+    Raises:
+        DataError: if there are none.
+    """
+    return labelled_photos(path, "train") if path.is_file() or has_splits(path) else unlabelled_photos(path)
 
 
 def split_off(photos: LabelledPhotos, share: float, seed: int, most: int | None = None) -> tuple[list[int], list[int]]:
