@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .checks import choice
 from .copies import copied
-from .errors import ChoiceError
 from .model import BLOCKS, BRANCHES, STAGES, InceptionBlock, InceptionV1
 
 MEGABYTE = 2**20
@@ -240,8 +240,7 @@ def receptive_field(model: InceptionV1, block: str, branch: str) -> ReceptiveFie
     Through the blocks before it, the widest branch counts: a cell sees what any branch shows it.
     """
     target = model.block(block)
-    if branch not in BRANCHES:
-        raise ChoiceError("branch", branch, tuple(BRANCHES))
+    choice("branch", branch, tuple(BRANCHES))
     field = PIXEL
     for stage in STAGES[: STAGES.index(f"inception_{block}")]:
         module = model.get_submodule(stage)

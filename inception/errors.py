@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Sequence
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 1000  # cut before `repr` spells them out, whatever their length
+
+
+def quoted(value: object, limit: int = 80) -> str:
+    """`repr` of a value for an error message, cut to `limit` characters with an ellipsis."""
+    try:
+        text = _SHORT.repr(value)
+    except ValueError:
+        text = f"<{type(value).__name__}>"  # Python refuses to spell out an int of more than 4300 digits
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 class UserError(Exception):
@@ -50,6 +63,6 @@ class ChoiceError(UserError, ValueError):
             "choice",
             "{what} is {value}; it must be one of: {allowed}.",
             what=what,
-            value=repr(value),
+            value=quoted(value),
             allowed=", ".join(allowed),
         )

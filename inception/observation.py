@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .errors import ChoiceError
+from .checks import choice
 from .model import BLOCKS, BRANCHES, STAGES
 from .preprocessing import CENTRE, Frame
 from .unknown import Doubt
@@ -61,14 +61,11 @@ class Observation:
 
     def block(self, name: str) -> np.ndarray:
         """The concatenated output (C, H, W) of an Inception block, for instance "4c"."""
-        if name not in BLOCKS:
-            raise ChoiceError("block", name, tuple(BLOCKS))
-        return self.stages[f"inception_{name}"]
+        return self.stages[f"inception_{choice('block', name, tuple(BLOCKS))}"]
 
     def branch(self, block: str, branch: str) -> np.ndarray:
         """The channels (C, H, W) of one branch: a slice of the block's output."""
-        if branch not in BRANCHES:
-            raise ChoiceError("branch", branch, tuple(BRANCHES))
+        choice("branch", branch, tuple(BRANCHES))
         return self.block(block)[self.slices[block][branch]]
 
     def branches(self, block: str) -> dict[str, np.ndarray]:

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..errors import ChoiceError
+from ..checks import choice, is_whole, spelled
 from ..model import BRANCHES, STAGES
 from ..observation import Observation, intermediates
 from ..weights import Pretrained
 from .partial import ExplanationError
-from .sight import CellError
+from .sight import check_cell
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,8 @@ def convolutions(branch: str) -> tuple[str, ...]:
     Raises:
         ChoiceError: if there is no such branch.
     """
-    if branch not in BRANCHES:
-        raise ChoiceError("branch", branch, tuple(BRANCHES))
-    return tuple(layer for layer in BRANCHES[branch] if layer != "pool")
+    layers = BRANCHES[choice("branch", branch, tuple(BRANCHES))]
+    return tuple(layer for layer in layers if layer != "pool")
 
 
 def by_hand(
@@ -122,23 +121,19 @@ def by_hand(
         ExplanationError: if the layer has no such channel.
     """
     known = convolutions(branch)
-    if layer is None:
-        layer = known[-1]
-    if layer not in known:
-        raise ChoiceError("layer", layer, known)
+    layer = known[-1] if layer is None else choice("layer", layer, known)
     maps, given = _maps(pretrained, observation, block, branch, layer)
     channels, height, width = maps.shape
-    if not 0 <= channel < channels:
+    if not is_whole(channel) or not 0 <= channel < channels:
         # The same kind and values as for a block's channels, so that one translation says both.
         raise ExplanationError(
             "explain_channel",
             "There is no channel {channel}; block {block} has the channels 0 to {last}.",
-            channel=channel,
+            channel=spelled(channel),
             block=f"{block}/{layer}",
             last=channels - 1,
         )
-    if not (0 <= row < height and 0 <= column < width):
-        raise CellError(f"{block}/{layer}", row, column, height, width)
+    check_cell(f"{block}/{layer}", row, column, height, width)
 
     unit = list(pretrained.model.block(block)[layer].children())
     conv = next(module for module in unit if isinstance(module, nn.Conv2d))

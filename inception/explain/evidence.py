@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import ChoiceError
+from ..checks import choice
 from ..model import BRANCHES
 from ..observation import Observation
 from ..weights import Pretrained
@@ -162,9 +162,7 @@ def grad_cams(
 
 
 def _known(branch: str | None) -> str | None:
-    if branch is not None and branch not in BRANCHES:
-        raise ChoiceError("branch", branch, tuple(BRANCHES))
-    return branch
+    return None if branch is None else choice("branch", branch, tuple(BRANCHES))
 
 
 def _slope(pretrained: Pretrained, observation: Observation, block: str, index: int) -> tuple[Tensor, Tensor, float]:

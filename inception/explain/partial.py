@@ -12,13 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..checks import choice, is_whole, spelled
 from ..data import first_name
-from ..errors import ChoiceError, UserError
+from ..errors import UserError
 from ..model import BLOCKS, BRANCHES, STAGES, stage_after
 from ..observation import Observation
 from ..weights import Pretrained
 
 OFF = ("zero", "mean")
+CLASS_LETTERS = 200  # of a class's name; the longest of ImageNet's has 121
 
 
 class ExplanationError(UserError):
@@ -39,10 +41,8 @@ def off_values(pretrained: Pretrained, block: str, off: str) -> Tensor:
         ChoiceError: if `off` is none of `OFF`.
         ExplanationError: if the weights bring no means.
     """
-    if off not in OFF:
-        raise ChoiceError("off", off, OFF)
-    if block not in BLOCKS:
-        raise ChoiceError("block", block, tuple(BLOCKS))
+    choice("off", off, OFF)
+    choice("block", block, tuple(BLOCKS))
     channels = sum(pretrained.model.block(block).branch_channels.values())
     if off == "zero":
         return torch.zeros(1, channels, 1, 1, device=pretrained.device)
@@ -100,15 +100,13 @@ def branch_mask(pretrained: Pretrained, block: str, branches: Iterable[str], cha
     count = sum(module.branch_channels.values())
     mask = torch.zeros(count, device=pretrained.device)
     for branch in branches:
-        if branch not in BRANCHES:
-            raise ChoiceError("branch", branch, tuple(BRANCHES))
-        mask[module.slices[branch]] = 1
+        mask[module.slices[choice("branch", branch, tuple(BRANCHES))]] = 1
     for channel in channels:
-        if not 0 <= channel < count:
+        if not is_whole(channel) or not 0 <= channel < count:
             raise ExplanationError(
                 "explain_channel",
                 "There is no channel {channel}; block {block} has the channels 0 to {last}.",
-                channel=channel,
+                channel=spelled(channel),
                 block=block,
                 last=count - 1,
             )
@@ -119,39 +117,43 @@ def branch_mask(pretrained: Pretrained, block: str, branches: Iterable[str], cha
 def class_index(pretrained: Pretrained, observation: Observation, wanted: str | int | None) -> int:
     """The number of a class that is told by its name or number; the most probable one where none is told.
 
-    Of "goldfish, Carassius auratus" the first name is enough, in small or capital letters.
+    Of "goldfish, Carassius auratus" the first name is enough, in small or capital letters. A name of more than
+    `CLASS_LETTERS` letters is compared with whole labels only.
 
     Raises:
         ExplanationError: if there is no such class; the message names similar ones.
     """
     labels = pretrained.labels
-    if wanted is None or wanted == "":
+    if wanted is None or (isinstance(wanted, str) and not wanted):
         return observation.top(1)[0].index
-    if isinstance(wanted, int):
+    if is_whole(wanted):
         if 0 <= wanted < len(labels):
-            return wanted
+            return int(wanted)
         raise ExplanationError(
             "explain_class_number",
             "There is no class number {wanted}; this network's classes are numbered 0 to {last}.",
-            wanted=wanted,
+            wanted=spelled(wanted),
             last=len(labels) - 1,
         )
-    if wanted in labels:
+    if isinstance(wanted, str) and wanted in labels:
         return labels.index(wanted)
-    names = [first_name(label) for label in labels]
-    if first_name(wanted) in names:
-        return names.index(first_name(wanted))
-    if wanted.isdecimal() and int(wanted) < len(labels):
-        return int(wanted)
-    near = difflib.get_close_matches(first_name(wanted), names, n=3, cutoff=0.5)
-    holding = [name for name in names if first_name(wanted) in name]
-    similar = list(dict.fromkeys([*holding[:3], *near])) or names[:3]
+    names, similar = [first_name(label) for label in labels], list[str]()
+    # difflib's time and memory grow with what it is given.
+    if isinstance(wanted, str) and len(wanted) <= CLASS_LETTERS:
+        name = first_name(wanted)
+        if name in names:
+            return names.index(name)
+        if wanted.isdecimal() and int(wanted) < len(labels):
+            return int(wanted)
+        holding = [one for one in names if name in one]
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        similar = list(dict.fromkeys([*holding[:3], *near]))
     raise ExplanationError(
         "explain_class",
         "This network knows no class {wanted}; it has {count} classes, among them {similar}.",
-        wanted=repr(wanted),
+        wanted=spelled(wanted),
         count=len(labels),
-        similar=", ".join(similar),
+        similar=", ".join(similar or names[:3]),
     )
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ..anatomy import receptive_field
+from ..checks import is_whole, spelled
 from ..model import BRANCHES, STAGES, InceptionBlock, InceptionV1
 from ..observation import Observation
 from ..weights import Pretrained
@@ -25,17 +26,24 @@ ROUNDING = 1e-9  # of float64 sums over a picture's pixels, generously
 class CellError(ExplanationError):
     """A cell that a map does not have. `where` names the map, for instance "4c/3x3"."""
 
-    def __init__(self, where: str, row: int, column: int, height: int, width: int) -> None:
+    def __init__(self, where: str, row: object, column: object, height: int, width: int) -> None:
         super().__init__(
             "explain_cell",
             "There is no cell at row {row}, column {column}: the map of {where} has {height} rows and {width} columns, "
             "counted from 0. Please choose a cell inside it.",
             where=where,
-            row=row,
-            column=column,
+            row=spelled(row),
+            column=spelled(column),
             height=height,
             width=width,
         )
+
+
+def check_cell(where: str, row: object, column: object, height: int, width: int) -> None:
+    """Raises `CellError` unless row and column are whole numbers inside a map of `height` rows and `width` columns."""
+    for place, count in ((row, height), (column, width)):
+        if not is_whole(place) or not 0 <= place < count:
+            raise CellError(where, row, column, height, width)
 
 
 @dataclass(frozen=True)
@@ -178,8 +186,7 @@ def _square(
 ) -> Square:
     """The square of a cell in a map of `cells` rows and columns, cut off at `pixels` rows and columns."""
     seen = receptive_field(model, block, branch)
-    if not (0 <= row < cells[0] and 0 <= column < cells[1]):
-        raise CellError(f"{block}/{branch}", row, column, *cells)
+    check_cell(f"{block}/{branch}", row, column, *cells)
     top, left = seen.start + row * seen.stride, seen.start + column * seen.stride
     return Square(
         left=max(left, 0),

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import torch
 
-from ..errors import ChoiceError
+from ..checks import choice
 from ..model import BLOCKS, BRANCHES, InceptionV1
 from ..observation import Observation
 from ..weights import Pretrained
@@ -200,7 +200,8 @@ def switched(
         ChoiceError, ExplanationError: if there is no such block, branch or channel.
     """
     values = off_values(pretrained, block, off)
-    gone, lost = tuple(branch for branch in NAMES if branch in set(_known(branches))), tuple(sorted(set(channels)))
+    known = {choice("branch", branch, NAMES) for branch in branches}
+    gone, lost = tuple(branch for branch in NAMES if branch in known), tuple(channels)
     mask = branch_mask(pretrained, block, gone, lost)
     logits = logits_after(pretrained, block, torch.lerp(block_output(pretrained, observation, block), values, mask))
     now = pretrained.probabilities(logits)[0].cpu().numpy()
@@ -222,20 +223,12 @@ def switched(
         block=block,
         off=off,
         branches=gone,
-        channels=lost,
+        channels=tuple(sorted(set(lost))),
         top=tuple(change(index) for index in np.argsort(-now, kind="stable")[:top]),
         first_before=change(observation.top(1)[0].index),
         risen=tuple(change(index) for index in order[::-1][:moved] if differences[index] > 0),
         fallen=tuple(change(index) for index in order[:moved] if differences[index] < 0),
     )
-
-
-def _known(branches: Iterable[str]) -> list[str]:
-    told = list(branches)
-    for branch in told:
-        if branch not in BRANCHES:
-            raise ChoiceError("branch", branch, NAMES)
-    return told
 
 
 @dataclass(frozen=True)

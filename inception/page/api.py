@@ -9,10 +9,9 @@ import gradio as gr
 from gradio.components import Component
 from PIL import Image
 
-from ..errors import ChoiceError
 from ..explain.convolution import by_hand
 from ..explain.evidence import evidence, grad_cams
-from ..explain.partial import OFF
+from ..explain.partial import CLASS_LETTERS, OFF
 from ..explain.report import (
     cams_report,
     cell_report,
@@ -23,7 +22,7 @@ from ..explain.report import (
 )
 from ..explain.sight import cell_square, effective_field
 from ..explain.votes import glance, single_logits, subset_logits, switched, votes
-from ..model import BLOCKS, BRANCHES
+from ..model import BRANCHES
 from ..observation import Observation
 from ..pictures import Picture, draw
 from ..report import anatomy_report, answer_report, maps_report
@@ -31,10 +30,12 @@ from ..weights import NAMES, Pretrained, describe
 from .api_facts import fact_endpoints
 from .api_lesson import lesson_endpoints
 from .api_pictures import picture_endpoints
-from .caller import Endpoint, described, look_at, said_to_the_caller, whole
+from .caller import Endpoint, described, look_at
 from .runner import Look
 from .studio import Studio
 from .text import LANGUAGES
+
+MOST_CLASSES = 1000  # of an answer
 
 
 def add_endpoints(
@@ -63,8 +64,7 @@ def add_endpoints(
             the network's name; its classes by number, label and probability (0 to 1); probably_none, whether the
             photo is probably of none of its classes, or null where that was never measured; and the rule for it
         """
-        with said_to_the_caller():
-            return answer_report(model, studio.observation(look(photo, model)), whole(top_k, "top_k", 1, 1000))
+        return answer_report(model, studio.observation(look(photo, model)), top_k)
 
     def maps(
         photo: str, model: str, block: str, view: str, scale: str, colours: str
@@ -82,10 +82,9 @@ def add_endpoints(
         Returns:
             one picture for each branch, then their numbers: channels, size, lowest, highest, mean, silent channels
         """
-        with said_to_the_caller():
-            panels = draw(studio.observation(look(photo, model)), Picture(block, view, scale, colours))
-            one, three, five, pool = (panel.image for panel in panels.values())
-            return one, three, five, pool, maps_report(model, block, panels)
+        panels = draw(studio.observation(look(photo, model)), Picture(block, view, scale, colours))
+        one, three, five, pool = (panel.image for panel in panels.values())
+        return one, three, five, pool, maps_report(model, block, panels)
 
     def models() -> list[dict[str, Any]]:
         """The networks that this server offers.
@@ -109,18 +108,20 @@ def add_endpoints(
             for each branch its channels, kernel and receptive field in pixels; what its 1x1 reduction saves; and
             what the whole block costs beside the naive one
         """
-        with said_to_the_caller():
-            if block not in BLOCKS:
-                raise ChoiceError("block", block, tuple(BLOCKS))
-            return anatomy_report(model, studio.pretrained(model), studio.facts(model)[block])
+        return anatomy_report(model, studio.pretrained(model), studio.facts(model)[block])
 
     data = gr.JSON(visible=False, label="Numbers")
     pictures = [gr.Image(visible=False, format="png", label=branch) for branch in ("1x1", "3x3", "5x5", "pool")]
     language = gr.Radio(list(LANGUAGES), visible=False, label="Language", value=next(iter(LANGUAGES)))
     branch = gr.Radio(list(BRANCHES), visible=False, label="Branch", value=next(iter(BRANCHES)))
-    name = gr.Textbox(visible=False, label="Class: a name or number, empty for the most probable", value="")
+    name = gr.Textbox(
+        visible=False,
+        label="Class: a name or number, empty for the most probable",
+        value="",
+        max_length=CLASS_LETTERS,
+    )
     # Not the page's slider, which ends at ten.
-    top_k = gr.Number(5, precision=0, visible=False, label="How many classes")
+    top_k = gr.Number(5, precision=0, minimum=1, maximum=MOST_CLASSES, visible=False, label="How many classes")
     endpoints: list[Endpoint] = [
         (predict, [photo, model, top_k], [data]),
         (maps, [photo, model, block, view, scale, colours], [*pictures, data]),
@@ -156,8 +157,7 @@ def _explanations(
     """The endpoints that tell why; a class may be given by its name or number, empty for the most probable one."""
 
     def explain(photo: str, model: str, told: Callable[[Look], dict[str, Any]]) -> dict[str, Any]:
-        with said_to_the_caller():
-            return {"model": model, **told(look(photo, model))}
+        return {"model": model, **told(look(photo, model))}
 
     def of(seen: Look) -> tuple[Pretrained, Observation]:
         return studio.pretrained(seen.model), studio.observation(seen.exact)
@@ -222,10 +222,7 @@ def _explanations(
         """
 
         def told(seen: Look) -> dict[str, Any]:
-            numbers = channels or []
-            if not isinstance(numbers, list) or not all(isinstance(channel, int) for channel in numbers):
-                raise ChoiceError("channels", channels, ("a list of whole numbers, for instance [3, 17]",))
-            return switched_report(studio.explained(seen, switched, block, tuple(branches or ()), tuple(numbers), off))
+            return switched_report(studio.explained(seen, switched, block, tuple(branches), tuple(channels), off))
 
         return explain(photo, model, told)
 

@@ -9,15 +9,12 @@ import gradio as gr
 from gradio.components import Component
 
 from ..anatomy import bottleneck
-from ..errors import ChoiceError
 from ..explain.report import reading_report, size_report
 from ..explain.size import WORKED_EXAMPLE, break_even
-from ..model import BLOCKS
 from .bottleneck_panel import MOST_CELLS, MOST_CHANNELS, MOST_KERNEL
-from .caller import Endpoint, said_to_the_caller, whole
+from .caller import Endpoint
 from .class_names import class_names
 from .studio import Studio
-from .text import LANGUAGES
 
 
 def fact_endpoints(
@@ -35,10 +32,7 @@ def fact_endpoints(
         Returns:
             the network's name and its classes; the first has number 0
         """
-        with said_to_the_caller():
-            if language not in LANGUAGES:
-                raise ChoiceError("language", language, tuple(LANGUAGES))
-            return {"model": model, "classes": list(class_names(studio.pretrained(model), language))}
+        return {"model": model, "classes": list(class_names(studio.pretrained(model), language))}
 
     def reading(model: str, block: str) -> dict[str, Any]:
         """How strongly the layers behind a block read each channel of its output, whatever the photo.
@@ -51,11 +45,8 @@ def fact_endpoints(
             who reads (the next block, or the classifier), each branch's share, and by branch the strength of each
             channel: the length of all weights that multiply it
         """
-        with said_to_the_caller():
-            if block not in BLOCKS:
-                raise ChoiceError("block", block, tuple(BLOCKS))
-            told = studio.reading(model, block)
-            return reading_report(model, told, studio.pretrained(model).model.block(block).slices)
+        told = studio.reading(model, block)
+        return reading_report(model, told, studio.pretrained(model).model.block(block).slices)
 
     def bottleneck_cost(
         in_channels: int, reduced_to: int, out_channels: int, kernel: int, cells: int
@@ -73,13 +64,8 @@ def fact_endpoints(
             weights and multiplications of both ways (biases are not counted), how many times fewer weights the
             reduced way has, and the most channels at which a reduction still saves any
         """
-        with said_to_the_caller():
-            given = whole(in_channels, "in_channels", 1, MOST_CHANNELS)
-            between = whole(reduced_to, "reduced_to", 1, MOST_CHANNELS)
-            made = whole(out_channels, "out_channels", 1, MOST_CHANNELS)
-            side, area = whole(kernel, "kernel", 1, MOST_KERNEL), whole(cells, "cells", 1, MOST_CELLS)
-            cost = bottleneck(given, between, made, side, cells=area, bias=False)
-            return {**asdict(cost), "saving": cost.saving, "break_even": break_even(given, made, side)}
+        cost = bottleneck(in_channels, reduced_to, out_channels, kernel, cells=cells, bias=False)
+        return {**asdict(cost), "saving": cost.saving, "break_even": break_even(in_channels, out_channels, kernel)}
 
     def network_size(model: str) -> dict[str, Any]:
         """How large a network is: parameters, multiplications, depth, and what its reductions save block by block.
@@ -91,18 +77,17 @@ def fact_endpoints(
             its size at its own input and at 224x224 pixels, all ways of counting its parameters, each block beside
             the naive one without reductions, and VGG-16 for comparison
         """
-        with said_to_the_caller():
-            return size_report(model, studio.pretrained(model).model)
+        return size_report(model, studio.pretrained(model).model)
 
     given, reduced, made = WORKED_EXAMPLE
     numbers: list[Component] = [
-        gr.Number(value, precision=0, visible=False, label=label)
-        for label, value in (
-            ("Channels before", given),
-            ("Channels after the reduction", reduced),
-            ("Channels after the convolution", made),
-            ("Side of the window", 5),
-            ("Cells of a map", 784),
+        gr.Number(value, precision=0, minimum=1, maximum=most, visible=False, label=label)
+        for label, value, most in (
+            ("Channels before", given, MOST_CHANNELS),
+            ("Channels after the reduction", reduced, MOST_CHANNELS),
+            ("Channels after the convolution", made, MOST_CHANNELS),
+            ("Side of the window", 5, MOST_KERNEL),
+            ("Cells of a map", 784, MOST_CELLS),
         )
     ]
     return [

@@ -7,13 +7,14 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from ..errors import ChoiceError
-from .caller import Endpoint, look_at, said_to_the_caller, whole
+from .. import checks
+from .caller import Endpoint, look_at
 from .lesson import STEPS, Material, Posed, Step
 from .lesson_material import material_of
 from .lesson_panel import choice_text, sentence
 from .studio import Studio
-from .text import LANGUAGES
+
+KEY_LETTERS = 100
 
 
 def lesson_endpoints(
@@ -22,9 +23,7 @@ def lesson_endpoints(
     """The endpoints; the components say what each argument may be."""
 
     def opened(photo: str | None, step: int, model: str, language: str) -> tuple[Step, Material, Posed]:
-        if language not in LANGUAGES:
-            raise ChoiceError("language", language, tuple(LANGUAGES))
-        chosen = STEPS[whole(step, "step", 1, len(STEPS)) - 1]
+        chosen = STEPS[step - 1]
         look = look_at(studio, photo, model) if chosen.needs_photo else None
         material = material_of(studio, look, model)
         return chosen, material, chosen.pose(material)
@@ -41,20 +40,19 @@ def lesson_endpoints(
         Returns:
             the step's title, text and question, and its choices by key and text; lesson_check takes the key
         """
-        with said_to_the_caller():
-            chosen, material, posed = opened(photo, step, model, language)
-            return {
-                "step": int(step),
-                "steps": len(STEPS),
-                "needs_photo": chosen.needs_photo,
-                "title": sentence(f"lesson_{chosen.key}_title", {}, material.pretrained, language),
-                "text": sentence(f"lesson_{chosen.key}_text", posed.details, material.pretrained, language),
-                "question": sentence(f"lesson_{chosen.key}_ask", posed.details, material.pretrained, language),
-                "choices": [
-                    {"key": choice.key, "text": choice_text(choice, material.pretrained, language)}
-                    for choice in posed.choices
-                ],
-            }
+        chosen, material, posed = opened(photo, step, model, language)
+        return {
+            "step": step,
+            "steps": len(STEPS),
+            "needs_photo": chosen.needs_photo,
+            "title": sentence(f"lesson_{chosen.key}_title", {}, material.pretrained, language),
+            "text": sentence(f"lesson_{chosen.key}_text", posed.details, material.pretrained, language),
+            "question": sentence(f"lesson_{chosen.key}_ask", posed.details, material.pretrained, language),
+            "choices": [
+                {"key": choice.key, "text": choice_text(choice, material.pretrained, language)}
+                for choice in posed.choices
+            ],
+        }
 
     def lesson_check(step: int, choice: str, model: str, language: str, photo: str | None = None) -> dict[str, Any]:
         """Whether a prediction in the lesson was right, computed now and told with the numbers that say so.
@@ -69,23 +67,20 @@ def lesson_endpoints(
         Returns:
             whether the choice was right, the key of the one that is, and the sentences that tell why
         """
-        with said_to_the_caller():
-            chosen, material, posed = opened(photo, step, model, language)
-            keys = tuple(one.key for one in posed.choices)
-            if choice not in keys:
-                raise ChoiceError("choice", choice, keys)
-            found = chosen.check(material)
-            told = [f"lesson_{chosen.key}_told", *([found.why] if found.why else [])]
-            return {
-                "step": int(step),
-                "choice": choice,
-                "right": choice == found.right,
-                "answer": found.right,
-                "sentences": [sentence(key, found.details, material.pretrained, language) for key in told],
-            }
+        chosen, material, posed = opened(photo, step, model, language)
+        checks.choice("choice", choice, [one.key for one in posed.choices])
+        found = chosen.check(material)
+        told = [f"lesson_{chosen.key}_told", *([found.why] if found.why else [])]
+        return {
+            "step": step,
+            "choice": choice,
+            "right": choice == found.right,
+            "answer": found.right,
+            "sentences": [sentence(key, found.details, material.pretrained, language) for key in told],
+        }
 
-    step = gr.Number(1, precision=0, visible=False, label=f"Step, 1 to {len(STEPS)}")
-    choice = gr.Textbox(visible=False, label="Key of the choice")
+    step = gr.Number(1, precision=0, minimum=1, maximum=len(STEPS), visible=False, label=f"Step, 1 to {len(STEPS)}")
+    choice = gr.Textbox(visible=False, label="Key of the choice", max_length=KEY_LETTERS)
     own = type(photo)(visible=False, label="Photo, for the steps that need one")
     return [
         (lesson_step, [step, model, language, own], [data]),

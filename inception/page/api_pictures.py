@@ -10,18 +10,16 @@ from gradio.components import Component
 from gradio.processing_utils import save_bytes_to_cache
 from PIL import Image
 
-from ..errors import ChoiceError
+from ..checks import whole
 from ..explain.evidence import evidence, grad_cams
 from ..explain.report import channel_report
-from ..model import BRANCHES
 from ..observation import bottleneck_maps
 from ..pictures import Picture, beside, strip
 from ..render import Limits, limits, mosaic, overlay, scale_limits
 from ..report import answer_report, maps_report, numbers_report
-from .caller import Endpoint, look_at, said_to_the_caller, whole
+from .caller import Endpoint, look_at
 from .keep import KINDS, Keep
 from .studio import Studio
-from .text import LANGUAGES
 
 PHOTO_KIND = "png"  # maps are painted cell by cell: what is lossy would blur them
 CLASSES_SHOWN = 3
@@ -59,15 +57,12 @@ def picture_endpoints(
             the picture; then the channel's number in the block's output, its lowest, highest and mean value, the
             share of cells that are zero, its highest cell, and how strongly what comes next reads it
         """
-        with said_to_the_caller():
-            shown, seen = Picture(block, colours=colours), look_at(studio, photo, model)
-            if branch not in BRANCHES:
-                raise ChoiceError("branch", branch, tuple(BRANCHES))
-            observation = studio.observation(seen)
-            maps = observation.branch(block, branch)
-            number = whole(channel, "channel", 0, len(maps) - 1)
-            told = channel_report(model, observation, studio.reading(model, block), branch, number)
-            return overlay(observation.seen, maps[number], limits(maps[number]), shown.colours), told
+        shown, seen = Picture(block, colours=colours), look_at(studio, photo, model)
+        observation = studio.observation(seen)
+        maps = observation.branch(block, branch)
+        number = whole("channel", channel, 0, len(maps) - 1)
+        told = channel_report(model, observation, studio.reading(model, block), branch, number)
+        return overlay(observation.seen, maps[number], limits(maps[number]), shown.colours), told
 
     def bottleneck(
         photo: str, model: str, block: str, scale: str, colours: str
@@ -85,12 +80,11 @@ def picture_endpoints(
             all channels of the block's input, of the input reduced for the 3x3 and of that for the 5x5 branch, as
             pictures; then the numbers of each
         """
-        with said_to_the_caller():
-            shown, seen = Picture(block, scale=scale, colours=colours), look_at(studio, photo, model)
-            maps = bottleneck_maps(studio.pretrained(model), studio.observation(seen.exact), block)
-            bounds = scale_limits(maps, shown.scale)
-            before, three, five = (mosaic(values, bounds[key], shown.colours) for key, values in maps.items())
-            return before, three, five, {"model": model, "block": block, "maps": numbers_report(maps)}
+        shown, seen = Picture(block, scale=scale, colours=colours), look_at(studio, photo, model)
+        maps = bottleneck_maps(studio.pretrained(model), studio.observation(seen.exact), block)
+        bounds = scale_limits(maps, shown.scale)
+        before, three, five = (mosaic(values, bounds[key], shown.colours) for key, values in maps.items())
+        return before, three, five, {"model": model, "block": block, "maps": numbers_report(maps)}
 
     def compare(
         photo: str, model: str, other_model: str, block: str, other_photo: str | None = None
@@ -108,21 +102,19 @@ def picture_endpoints(
             for each side one picture with the mean map of its four branches (1x1, 3x3, 5x5, pool) over the photo;
             then the ends of their common scale, and each side's best classes and numbers
         """
-        with said_to_the_caller():
-            Picture(block)
-            sides = (model, photo), (other_model, other_photo or photo)
-            seen = [studio.observation(look_at(studio, picture, network)) for network, picture in sides]
-            bounds, panels = beside(seen, block)
-            told = {
-                "block": block,
-                "scale": [bounds.low, bounds.high],
-                "sides": [
-                    {**answer_report(network, one, CLASSES_SHOWN), **maps_report(network, block, row)}
-                    for (network, _), one, row in zip(sides, seen, panels, strict=True)
-                ],
-            }
-            first, second = (strip([panel.image for panel in row.values()]) for row in panels)
-            return first, second, told
+        sides = (model, photo), (other_model, other_photo or photo)
+        seen = [studio.observation(look_at(studio, picture, network)) for network, picture in sides]
+        bounds, panels = beside(seen, block)
+        told = {
+            "block": block,
+            "scale": [bounds.low, bounds.high],
+            "sides": [
+                {**answer_report(network, one, CLASSES_SHOWN), **maps_report(network, block, row)}
+                for (network, _), one, row in zip(sides, seen, panels, strict=True)
+            ],
+        }
+        first, second = (strip([panel.image for panel in row.values()]) for row in panels)
+        return first, second, told
 
     def overlays(
         photo: str, model: str, block: str, class_name: str
@@ -139,15 +131,14 @@ def picture_endpoints(
             the evidence over the photo, and Grad-CAM over the photo; then the class and the value that is the full
             colour in each; numbers are told by class_evidence and grad_cam
         """
-        with said_to_the_caller():
-            seen = look_at(studio, photo, model)
-            split = studio.explained(seen, evidence, class_name)
-            cam = studio.explained(seen, grad_cams, block, class_name)[None]
-            maps = {"evidence": split.map, "grad_cam": cam.signed}
-            reach = {key: float(abs(values).max()) for key, values in maps.items()}
-            picture = studio.observation(seen.exact).seen
-            first, second = (overlay(picture, maps[key], Limits(-reach[key], reach[key])) for key in maps)
-            return first, second, {"model": model, "block": block, "class": cam.index, "label": cam.label, **reach}
+        seen = look_at(studio, photo, model)
+        split = studio.explained(seen, evidence, class_name)
+        cam = studio.explained(seen, grad_cams, block, class_name)[None]
+        maps = {"evidence": split.map, "grad_cam": cam.signed}
+        reach = {key: float(abs(values).max()) for key, values in maps.items()}
+        picture = studio.observation(seen.exact).seen
+        first, second = (overlay(picture, maps[key], Limits(-reach[key], reach[key])) for key in maps)
+        return first, second, {"model": model, "block": block, "class": cam.index, "label": cam.label, **reach}
 
     file = gr.File(visible=False, label="The file")
     keeper = Keep(studio, ())
@@ -168,14 +159,10 @@ def picture_endpoints(
         Returns:
             the file; the server deletes its own copy after an hour or two
         """
-        with said_to_the_caller():
-            for what, value, allowed in (("kind", kind, KINDS), ("language", language, tuple(LANGUAGES))):
-                if value not in allowed:
-                    raise ChoiceError(what, value, allowed)
-            wanted = Picture(block, view, scale, colours)
-            made = keeper.make(kind, look_at(studio, photo, model), wanted, date.today().isoformat(), language)
-            # Where Gradio would copy it to anyway, and where it deletes it in time.
-            return save_bytes_to_cache(made.data, made.name, file.GRADIO_CACHE)
+        wanted = Picture(block, view, scale, colours)
+        made = keeper.make(kind, look_at(studio, photo, model), wanted, date.today().isoformat(), language)
+        # Where Gradio would copy it to anyway, and where it deletes it in time.
+        return save_bytes_to_cache(made.data, made.name, file.GRADIO_CACHE)
 
     def picture(label: str) -> Component:
         return gr.Image(visible=False, format=PHOTO_KIND, label=label)

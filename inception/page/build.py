@@ -16,6 +16,7 @@ from ..preprocessing import CENTRE
 from ..render import COLOURS, SCALES
 from ..resources import resource
 from .api import add_endpoints
+from .checked_blocks import CheckedBlocks
 from .compare_section import CompareSection
 from .door import MEGABYTE, Door
 from .handlers import Handlers, alert, source_of
@@ -28,6 +29,7 @@ from .panels import header_html, message_html
 from .part_panel import CHOSEN, MOVE
 from .photo_input import PhotoInput
 from .refusal import SAID
+from .statuses import RefusalStatus, wrong_names
 from .studio import Studio
 from .text import LANGUAGES, say
 from .uploads import KEEP_SECONDS, SESSIONS, check_seconds, gone
@@ -86,7 +88,7 @@ def build(studio: Studio, keep_seconds: float = KEEP_SECONDS, *, is_swept: bool 
     handlers = Handlers(studio)
     words = wording(studio, "en")
     deletion = None if is_swept else (check_seconds(keep_seconds), keep_seconds)
-    with gr.Blocks(title=say("en", "title"), analytics_enabled=False, delete_cache=deletion) as page:
+    with CheckedBlocks(title=say("en", "title"), analytics_enabled=False, delete_cache=deletion) as page:
         look = gr.State(None, time_to_live=keep_seconds)
         # A short name of the look, whose change the browser sees.
         subject = gr.Textbox("", visible="hidden", elem_id="il-subject")
@@ -234,7 +236,7 @@ def build(studio: Studio, keep_seconds: float = KEEP_SECONDS, *, is_swept: bool 
 
         def on_heavy(data: dict[Any, Any], event: gr.EventData) -> str:
             sent = getattr(event, "bytes", 0)
-            megabytes = sent / MEGABYTE if isinstance(sent, int | float) else 0
+            megabytes = sent / MEGABYTE if isinstance(sent, int | float) and 0 <= sent <= 2**53 else 0
             told = say(data[language], "door_heavy_photo", megabytes=megabytes, limit=MAX_BYTES // MEGABYTE)
             return message_html(told, alarm=True)
 
@@ -401,7 +403,10 @@ def launch_options() -> dict[str, Any]:
         "theme": theme,
         "show_error": False,
         "footer_links": ["api", "settings"],
-        "app_kwargs": {"middleware": [Middleware(Door)]},
+        "app_kwargs": {
+            "middleware": [Middleware(Door), Middleware(RefusalStatus)],
+            "exception_handlers": {TypeError: wrong_names},
+        },
         "max_file_size": MAX_BYTES,
         "state_session_capacity": SESSIONS,
         # Gradio would keep what was asked in the browser, for whoever sits there next, and count for the operator.

@@ -1,22 +1,22 @@
-"""What all endpoints share: a caller brings a photo, and hears in a sentence what cannot be done."""
+"""What all endpoints share: how they are described, and a caller's photo."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-import gradio as gr
 from gradio.components import Component
 from gradio.utils import get_function_description
 
-from ..errors import UserError
+from ..errors import PhotoError
 from .handlers import as_source
 from .runner import Look
 from .studio import Studio
+from .uploads import gone
 
 # A function with its inputs and outputs. Its name is the endpoint's; its docstring is what people and machines
-# read of it. Gradio takes each argument's sentence from one line, so it must fit there.
+# read of it. Gradio takes each argument's sentence from one line, so it must fit there. Its arguments are checked by
+# what their components allow (`arguments.checked`); a `UserError` that it raises is what the caller is told.
 Endpoint = tuple[Callable[..., Any], list[Component], list[Component]]
 
 
@@ -26,40 +26,17 @@ def described(function: Callable[..., Any]) -> str:
     return f"{what} Returns: {' '.join(returned)}."
 
 
-@contextmanager
-def said_to_the_caller() -> Iterator[None]:
-    """Turns what the caller can mend into a `gr.Error` with the sentence; anything else stays unsaid."""
-    try:
-        yield
-    except UserError as error:
-        raise gr.Error(str(error), print_exception=False) from error
-
-
 def look_at(studio: Studio, photo: str | None, model: str) -> Look:
     """What the network called `model` sees of a caller's photo.
 
     Raises:
-        gr.Error: if there is no photo.
-        PhotoError, WeightsError: as `Studio.look`.
+        PhotoError, WeightsError: as `Studio.look`, or if there is no photo.
     """
     if not photo:
-        raise gr.Error("A photo is needed; please send one.", print_exception=False)
-    return studio.look(model, as_source(photo))
-
-
-def whole(value: object, what: str, least: int, most: int) -> int:
-    """A whole number that a caller told; `what` is its name.
-
-    Raises:
-        UserError: if it is none, or is out of bounds.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or value not in range(least, most + 1):
-        raise UserError(
-            "number",
-            "{what} is {value}; it must be a whole number from {least} to {most}.",
-            what=what,
-            value=repr(value),
-            least=least,
-            most=most,
-        )
-    return int(value)
+        raise PhotoError("photo_needed", "A photo is needed; please send one.")
+    try:
+        return studio.look(model, as_source(photo))
+    except PhotoError as error:
+        if error.kind == "photo_missing":
+            raise gone() from error
+        raise

@@ -360,11 +360,9 @@ class WhySection:
 
     def _on_pick(self, data: dict[Any, Any], event: gr.EventData) -> dict[Any, Any]:
         """A click into a map: its cell is opened."""
-        picture = self._question(data).picture
-        try:
-            cell = self.why.picked(data[self.around.look], picture, event.branch, event.across, event.down)
-        except (UserError, AttributeError, TypeError, ValueError):
-            cell = None  # not sent by this page
+        picture, point = self._question(data).picture, point_of(event)
+        # Not sent by this page, or between two channels' maps.
+        cell = None if point is None else self.why.picked(data[self.around.look], picture, *point)
         if cell is None:
             return {self.open: gr.skip()}
         look, language = data[self.around.look], data[self.around.language]
@@ -400,4 +398,16 @@ def all_on() -> tuple[list[str], tuple[int, ...]]:
 
 def on_jump(event: gr.EventData) -> Any:
     """A cell of the table was clicked: its block is chosen."""
-    return event.block if event.block in BLOCKS else gr.skip()
+    block = getattr(event, "block", None)
+    return block if block in tuple(BLOCKS) else gr.skip()
+
+
+def point_of(event: gr.EventData) -> tuple[str, float, float] | None:
+    """Where a branch's picture was clicked: the branch, and shares of the width and height, 0 to 1."""
+    branch, across, down = (getattr(event, name, None) for name in ("branch", "across", "down"))
+    if branch not in tuple(BRANCHES) or not isinstance(across, int | float) or not isinstance(down, int | float):
+        return None
+    # At the picture's edge the browser's rounding may leave it by a little.
+    if not (-1 < across < 2 and -1 < down < 2):
+        return None
+    return branch, min(max(across, 0.0), 1.0), min(max(down, 0.0), 1.0)
