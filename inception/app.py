@@ -11,15 +11,20 @@ from importlib.util import find_spec
 
 from .cores import settle
 from .errors import UserError
+from .files import one_line
+from .interrupt import LINE, STATUS
 from .memory import settle_down, share_freed
+from .numbers import real
 from .serving.options import add_options as add_serving_options
 from .serving.options import chosen, scale_of
 from .serving.space import on_spaces, on_zero_gpu
+from .terminal import Parser
 
 ABOUT = (
     "InceptionLens: see what each branch of an Inception block computes. "
     "Host and port follow GRADIO_SERVER_NAME and GRADIO_SERVER_PORT."
 )
+positive = real(0, 525_600, above=True)  # minutes; a year at most
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -51,14 +56,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="also be an MCP server, for assistants and agents, at /gradio_api/mcp/ (needs requirements-mcp.txt)",
     )
     add_serving_options(parser)
-
-
-def positive(text: str) -> float:
-    """A number above 0."""
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is no number above 0")
-    return number
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -103,8 +100,6 @@ def serve(options: argparse.Namespace) -> int:
         logging.warning("%s The page begins with %s.", error, NAMES[0])
         models = NAMES
         studio = Studio(models, device, precision=options.precision)
-    if device.notice:
-        logging.warning(device.notice)
     if lent:
         studio.device = replace(device, name="ZeroGPU")
     if scale is not None:
@@ -127,9 +122,11 @@ def serve(options: argparse.Namespace) -> int:
 def main(arguments: Sequence[str] | None = None) -> None:
     """What `python app.py` runs, in a process of its own."""
     settle()
-    parser = argparse.ArgumentParser(description=ABOUT)
+    parser = Parser(description=ABOUT)
     add_options(parser)
     try:
         serve(parser.parse_args(arguments))
     except UserError as error:
-        parser.exit(2, f"{error}\n")
+        parser.exit(2, f"{one_line(str(error))}\n")
+    except KeyboardInterrupt:
+        parser.exit(STATUS, f"{LINE}\n")

@@ -13,44 +13,55 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, app
-from .cores import settle
 from .errors import UserError
 from .explain import command as explain_command
-from .files import as_text, is_file, is_folder, make_folder, one_line, write_file
+from .files import as_text, is_file, is_folder, make_folder, write_file
+from .interrupt import LINE, STATUS
+from .numbers import MAX_CLASSES, MAX_SIDE, MIN_SIDE, refused, whole
+from .terminal import Parser, discard, err, json_line, out
 from .training import command as training_command
+from .wording import counted
 
 # torch is imported inside the commands: `--help` should not wait for it.
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from .model import InceptionV1
     from .observation import Observation
     from .unknown import Measurement
     from .weights import Pretrained
 
 
 COMMAND = "inception-lens"
+MOST_PHOTOS_AT_ONCE = 1024
+MOST_THREADS = 256
+MOST_TO_LIMIT = 10**9
+MOST_WORDS = 200  # characters of --outside
 REFUSALS_SHOWN = 10  # of a folder's photos; the file has all
 SUMMARY_DEFAULTS = ("batchnorm", 1000, 224)  # variant, classes, size
 
 
-def console() -> int:
-    """What `python -m inception` and the installed `inception-lens` run, in a process of their own."""
-    settle()
-    return main()
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns 0, 1 where a photo was refused (of a folder, all), or 2 where nothing could be done."""
+    """Run one command.
+
+    Returns:
+        0, 1 where a photo was refused (of a folder, all), 2 where nothing could be done, or 130 after Ctrl+C.
+    """
     options = _parser().parse_args(arguments)
     try:
         return _run(options)
     except UserError as error:
-        print(error, file=sys.stderr)
+        err(str(error))
         return 2
     except BrokenPipeError:
         # The reader of our output (`| head`) has seen enough.
-        sys.stderr.close()
+        discard(sys.stdout)
         return 0
+    except KeyboardInterrupt as interrupt:
+        line = str(interrupt) or LINE
+    # Not within the handler: while the exception lives, so does the progress bar that this would be written beside.
+    err(line)
+    return STATUS
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -71,14 +82,14 @@ def _run(options: argparse.Namespace) -> int:
             ) from error
         notice = without_memory(choose_device(options.device)).notice
     # Not within the handler: while the error lives, so does what lies in the device's memory.
-    print(notice, file=sys.stderr)
+    err(notice)
     options.device = "cpu"
     return run(options)
 
 
 def _parser() -> argparse.ArgumentParser:
     installed = Path(sys.argv[0]).stem == COMMAND
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=COMMAND if installed else "python -m inception", description="See how InceptionV1 (GoogLeNet) works."
     )
     parser.add_argument("--version", action="version", version=f"{COMMAND} {__version__}")
@@ -107,7 +118,9 @@ def _parser() -> argparse.ArgumentParser:
         "predict", _predict, "Print the most probable classes of photos, or write those of a folder's photos to a file."
     )
     predict.add_argument("photos", nargs="+", metavar="PHOTO", type=Path, help="photos, or one folder of them")
-    predict.add_argument("--top", type=_positive, default=5, metavar="K", help="how many classes (default: 5)")
+    predict.add_argument(
+        "--top", type=whole(1, MAX_CLASSES), default=5, metavar="K", help="how many classes (default: 5)"
+    )
     predict.add_argument(
         "--out",
         type=Path,
@@ -115,10 +128,16 @@ def _parser() -> argparse.ArgumentParser:
         help="where the answers for a folder go; the same command again goes on where it was interrupted",
     )
     predict.add_argument(
-        "--batch", type=_positive, metavar="N", help="of a folder's photos, at once (default: 16, on a GPU 64)"
+        "--batch",
+        type=whole(1, MOST_PHOTOS_AT_ONCE),
+        metavar="N",
+        help="of a folder's photos, at once (default: 16, on a GPU 64)",
     )
     predict.add_argument(
-        "--workers", type=_positive, metavar="N", help="threads for a folder's photos (default: one for each core)"
+        "--workers",
+        type=whole(1, MOST_THREADS),
+        metavar="N",
+        help="threads for a folder's photos (default: one for each core)",
     )
     add_model(predict)
     add_json(predict)
@@ -151,7 +170,10 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", default="val", help="which part of the data: train or val (default: val)")
     evaluate.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     evaluate.add_argument(
-        "--limit", type=_positive, metavar="N", help="look at no more than N photos, taken evenly from all of them"
+        "--limit",
+        type=whole(1, MOST_TO_LIMIT),
+        metavar="N",
+        help="look at no more than N photos, taken evenly from all of them",
     )
     evaluate.add_argument(
         "--unknown",
@@ -162,7 +184,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--keep", action="store_true", help="with --unknown: lay that rule beside the weights, so that it is applied"
     )
-    evaluate.add_argument("--outside", default="", metavar="WORDS", help="with --unknown: say what those photos are")
+    evaluate.add_argument(
+        "--outside", type=_words, default="", metavar="WORDS", help="with --unknown: say what those photos are"
+    )
     add_json(evaluate)
 
     train = command("train", _train, "Train the network on labelled photos.")
@@ -175,10 +199,13 @@ def _parser() -> argparse.ArgumentParser:
         "--variant", default=SUMMARY_DEFAULTS[0], help="batchnorm, googlenet or torchvision (default: batchnorm)"
     )
     summary.add_argument(
-        "--classes", type=_positive, default=SUMMARY_DEFAULTS[1], help="how many classes (default: 1000)"
+        "--classes", type=whole(1, MAX_CLASSES), default=SUMMARY_DEFAULTS[1], help="how many classes (default: 1000)"
     )
     summary.add_argument(
-        "--size", type=_positive, default=SUMMARY_DEFAULTS[2], help="side of the photo in pixels (default: 224)"
+        "--size",
+        type=whole(MIN_SIDE, MAX_SIDE),
+        default=SUMMARY_DEFAULTS[2],
+        help="side of the photo in pixels (default: 224)",
     )
     add_json(summary)
 
@@ -186,11 +213,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return number
+def _words(text: str) -> str:
+    if len(text) > MOST_WORDS:
+        raise refused(text, f"words of at most {MOST_WORDS} characters")
+    return text
 
 
 def _models(options: argparse.Namespace) -> int:
@@ -208,12 +234,12 @@ def _models(options: argparse.Namespace) -> int:
             "temperature": pretrained.temperature,
             **vars(pretrained.provenance),
         }
-        print(json.dumps(told, ensure_ascii=False) if options.json else _aligned(told.items()))
+        out(*([json_line(told)] if options.json else (f"{name:14} {value}" for name, value in told.items())))
         return 0
     for name in NAMES:
         row = describe(name)
         state = "on this machine" if row["at_hand"] else "fetched at first use"
-        print(json.dumps(row) if options.json else f"{name:14} {state:21} {row['source']}")
+        out(json_line(row) if options.json else f"{name:14} {state:21} {row['source']}")
     return 0
 
 
@@ -243,7 +269,11 @@ def _answer_lines(report: dict[str, Any]) -> Iterator[str]:
 
 
 def _predict_folder(options: argparse.Namespace) -> int:
-    """Returns 0 even where photos were refused, which the file tells, and 1 only where all were."""
+    """Returns 0 even where photos were refused, which the file tells, and 1 only where all were.
+
+    Raises:
+        KeyboardInterrupt: with what to do next.
+    """
     from .folder import predict_folder, the_folder
 
     folder = the_folder(options.photos, options.out)
@@ -252,19 +282,19 @@ def _predict_folder(options: argparse.Namespace) -> int:
             _pretrained(options), folder, options.out, top=options.top, batch=options.batch, workers=options.workers
         )
     except KeyboardInterrupt:
-        print("Interrupted; the same command goes on from here.", file=sys.stderr)
-        return 130
+        raise KeyboardInterrupt("Interrupted; the same command goes on from here.") from None
     for name in told.unreadable:
-        print(f"skipped, cannot be read: {one_line(name)}", file=sys.stderr)
+        err(f"skipped, cannot be read: {name}")
     for name, error in list(told.refused.items())[:REFUSALS_SHOWN]:
-        print(f"{one_line(name)}: {error}", file=sys.stderr)
+        err(f"{name}: {error}")
     if len(told.refused) > REFUSALS_SHOWN:
-        print(f"and {len(told.refused) - REFUSALS_SHOWN} more; the column error has them all", file=sys.stderr)
+        err(f"and {len(told.refused) - REFUSALS_SHOWN} more; the column error has them all")
     counts = {"photos": told.photos, "known_before": told.known, "refused": len(told.refused)}
-    print(
-        json.dumps({"model": options.model, "file": str(options.out), **counts}, ensure_ascii=False)
+    file = as_text(options.out)
+    out(
+        json_line({"model": options.model, "file": file, **counts})
         if options.json
-        else f"{options.out}: {told.photos} photos, {told.known} of them known before, {len(told.refused)} refused"
+        else f"{file}: {counted(told.photos, 'photo')}, {told.known} known before, {len(told.refused)} refused"
     )
     return 1 if len(told.refused) == told.photos else 0
 
@@ -287,7 +317,7 @@ def _maps(options: argparse.Namespace) -> int:
             suffix = "png" if panel.image.mode == "P" else "jpg"
             file = options.out / f"{stem}-{options.block}-{branch}-{options.view}.{suffix}"
             write_file(file, encode(panel.image))
-            report["branches"][branch]["file"] = str(file)
+            report["branches"][branch]["file"] = as_text(file)
         return report
 
     def lines(report: dict[str, Any]) -> Iterator[str]:
@@ -316,7 +346,7 @@ def _explain(options: argparse.Namespace) -> int:
         stem = _own_stem(photo, taken)
         files = {options.out / f"{stem}-{name}.jpg": encode(image) for name, image in pictures.items()}
         told = options.out / f"{stem}-{options.block}-explain.json"
-        report["files"] = [str(file) for file in (*files, told)]
+        report["files"] = [as_text(file) for file in (*files, told)]
         files[told] = json.dumps({"photo": as_text(photo), **report}, ensure_ascii=False, indent=1).encode()
         for file, data in files.items():
             write_file(file, data)
@@ -356,28 +386,29 @@ def _each_photo(
             told = {"photo": name, **report(photo, observe(pretrained, open_photo(photo)))}
         except PhotoError as error:
             options.refused = True
-            print(f"{one_line(name)}: {error}", file=sys.stderr)
+            err(f"{name}: {error}")
             if options.json:
-                print(json.dumps({"photo": name, "model": options.model, "error": str(error)}, ensure_ascii=False))
+                out(json_line({"photo": name, "model": options.model, "error": str(error)}))
         else:
-            print(json.dumps(told, ensure_ascii=False) if options.json else "\n".join([one_line(name), *lines(told)]))
+            out(*([json_line(told)] if options.json else [name, *lines(told)]))
         # Should the device be full with a later one, this one is done.
         options.photos = options.photos[1:]
     return 1 if options.refused else 0
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from tqdm import tqdm
 
     from .data import labelled_photos, located, unlabelled_photos
     from .evaluation import answers, answers_to_unknown, judged
+    from .matching import known_photos
 
     if options.keep and not options.unknown:
         raise UserError("keep", "--keep keeps what --unknown DIR measures; please name that folder.")
     pretrained = _pretrained(options)
-    photos = labelled_photos(located(options.data), options.split)
+    photos, left_out = known_photos(pretrained, labelled_photos(located(options.data), options.split))
     if options.limit and options.limit < len(photos):
         photos = photos.subset([number * len(photos) // options.limit for number in range(options.limit)])
     outside = unlabelled_photos(options.unknown) if options.unknown else None
@@ -386,24 +417,27 @@ def _evaluate(options: argparse.Namespace) -> int:
         return tqdm(batches, unit="batch", leave=False, disable=None)
 
     heard = answers(pretrained, photos, progress)
-    told = judged(pretrained, photos, heard)
+    told = replace(judged(pretrained, photos, heard), left_out=left_out)
     skipped, measured = told.skipped, None
     if outside is not None:
         strange, unreadable = answers_to_unknown(pretrained, outside, progress)
         skipped += unreadable
         measured = _measured(options, pretrained, heard.logits, strange)
     for name in skipped:
-        print(f"skipped, cannot be read: {one_line(name)}", file=sys.stderr)
+        err(f"skipped, cannot be read: {name}")
+    if left_out.photos:
+        err(str(left_out))
     if options.json:
         unknown = {} if measured is None else {"unknown": asdict(measured)}
-        print(json.dumps({"model": options.model, **asdict(told), **unknown}, ensure_ascii=False))
+        out(json_line({"model": options.model, **asdict(told), **unknown}))
         return 0
-    print(f"{told.images} photos of {len(told.per_class)} classes, {len(told.skipped)} skipped")
-    print(f"top-1 {told.top1:.1%}   top-5 {told.top5:.1%}   calibration error {told.ece:.3f}")
+    classes = counted(len(told.per_class), "class", "classes")
+    out(f"{counted(told.images, 'photo')} of {classes}, {len(told.skipped)} skipped")
+    out(f"top-1 {told.top1:.1%}   top-5 {told.top5:.1%}   calibration error {told.ece:.3f}")
     for name, accuracy in sorted(told.per_class.items(), key=lambda row: (-row[1], row[0])):
-        print(f"{accuracy:7.1%}  {name}")
+        out(f"{accuracy:7.1%}  {name}")
     if measured is not None:
-        print("\n".join(_unknown_lines(measured)))
+        out(*_unknown_lines(measured))
     return 0
 
 
@@ -420,13 +454,14 @@ def _measured(options: argparse.Namespace, pretrained: Pretrained, inside: Tenso
         path = EMBEDDED if options.model == NAMES[0] else Path(options.model)
         if not is_file(path):
             raise UserError("keep", "The weights of {name} lie in no file of yours.", name=options.model)
-        write_file(doubt_file(path), measured.doubt.to_json().encode(), whole=True)
+        write_file(doubt_file(path), measured.doubt.to_json().encode(), durable=True)
     return measured
 
 
 def _unknown_lines(measured: Measurement) -> Iterator[str]:
     doubt = measured.doubt
-    yield f"\nprobably none of the classes: best probability below {doubt.threshold:.3f}, chosen on half of the photos"
+    yield ""
+    yield f"probably none of the classes: best probability below {doubt.threshold:.3f}, chosen on half of the photos"
     yield f"on the others, {doubt.inside} inside and {doubt.outside} outside:"
     yield f"{'score':12} {'AUROC':>6} {'inside doubted':>15} {'outside caught':>15}"
     for name, score in measured.scores.items():
@@ -440,7 +475,6 @@ def _train(options: argparse.Namespace) -> int:
 def _summary(options: argparse.Namespace) -> int:
     from .anatomy import layer_table
     from .device import choose_device
-    from .model import InceptionV1
 
     choose_device(options.device)
     if options.model and (options.variant, options.classes, options.size) != SUMMARY_DEFAULTS:
@@ -449,11 +483,7 @@ def _summary(options: argparse.Namespace) -> int:
         )
     try:
         model = (
-            _pretrained(options).model
-            if options.model
-            else InceptionV1(
-                variant=options.variant, classes=options.classes, input_shape=(3, options.size, options.size)
-            )
+            _pretrained(options).model if options.model else _planned(options.variant, options.classes, options.size)
         )
     except ValueError as error:
         raise UserError("summary", "{why}", why=str(error)) from error
@@ -465,9 +495,9 @@ def _summary(options: argparse.Namespace) -> int:
         "total_mb": table.total_mb,
     }
     if options.json:
-        for row in table.rows:
-            print(
-                json.dumps(
+        out(
+            *(
+                json_line(
                     {
                         "index": row.index,
                         "layer": row.kind,
@@ -475,30 +505,35 @@ def _summary(options: argparse.Namespace) -> int:
                         "parameters": row.parameters,
                     }
                 )
-            )
-        print(json.dumps({"layers": len(table.rows), "parameters": table.parameters, **totals}))
+                for row in table.rows
+            ),
+            json_line({"layers": len(table.rows), "parameters": table.parameters, **totals}),
+        )
         return 0
-    print(f"{'':>4} {'layer':16} {'output':>14} {'parameters':>12}")
+    out(f"{'':>4} {'layer':16} {'output':>14} {'parameters':>12}")
     for row in table.rows:
-        print(f"{row.index:>4} {row.kind:16} {'x'.join(map(str, row.output_shape)):>14} {row.parameters:>12,}")
-    print(f"\n{len(table.rows)} layers, {table.parameters:,} parameters")
+        out(f"{row.index:>4} {row.kind:16} {'x'.join(map(str, row.output_shape)):>14} {row.parameters:>12,}")
+    out("", f"{counted(len(table.rows), 'layer')}, {table.parameters:,} parameters")
     for name, megabytes in zip(("input", "forward/backward", "parameters", "together"), totals.values(), strict=True):
-        print(f"{name:17} {megabytes:8.2f} MB")
+        out(f"{name:17} {megabytes:8.2f} MB")
     return 0
+
+
+def _planned(variant: str, classes: int, size: int) -> InceptionV1:
+    """A network with shapes and no numbers: its size costs no memory."""
+    from torch import device
+
+    from .model import InceptionV1
+
+    with device("meta"):
+        return InceptionV1(variant=variant, classes=classes, input_shape=(3, size, size))
 
 
 def _pretrained(options: argparse.Namespace) -> Pretrained:
     from .device import choose_device
     from .weights import load
 
-    device = choose_device(options.device)
-    if device.notice:
-        print(device.notice, file=sys.stderr)
-    pretrained = load(options.model, device.torch_device)
+    pretrained = load(options.model, choose_device(options.device).torch_device)
     if pretrained.provenance.notice:
-        print(pretrained.provenance.notice, file=sys.stderr)
+        err(pretrained.provenance.notice)
     return pretrained
-
-
-def _aligned(rows: Any) -> str:
-    return "\n".join(f"{name:14} {value}" for name, value in rows)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from os import cpu_count
@@ -11,9 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .data import DataError, LabelledPhotos, first_name
+from .data import DataError, LabelledPhotos
 from .errors import PhotoError
+from .matching import LeftOut, known_photos, matched_classes
 from .weights import Pretrained
+from .wording import counted
 
 BINS = 15
 BATCH = 64
@@ -27,11 +30,12 @@ class Answers:
     targets: Tensor = field(repr=False)  # as the network numbers its classes
     photos: tuple[int, ...] = field(repr=False)
     skipped: tuple[str, ...] = field(repr=False)  # photos that cannot be read
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Fractions of 1. `per_class` gives each class of the data its top-1 accuracy."""
+    """Fractions of 1. `per_class` gives each class of the data that the network has its top-1 accuracy."""
 
     images: int
     top1: float
@@ -39,15 +43,16 @@ class Evaluation:
     ece: float
     per_class: dict[str, float] = field(repr=False)
     skipped: tuple[str, ...] = field(repr=False)  # photos that cannot be read
+    left_out: LeftOut = field(default_factory=LeftOut)
 
 
 def evaluate(
     pretrained: Pretrained, photos: LabelledPhotos, progress: Callable[[Iterable[int]], Iterable[int]] = iter
 ) -> Evaluation:
-    """Look at every photo once. `progress` may wrap the iteration over batches, as tqdm does.
+    """Look once at every photo of a class that the network has. `progress` may wrap the iteration over batches.
 
     Raises:
-        DataError: if the model lacks a class of the data, or no photo can be read.
+        DataError: if the network has none of the data's classes, or no photo can be read.
     """
     return judged(pretrained, photos, answers(pretrained, photos, progress))
 
@@ -55,15 +60,17 @@ def evaluate(
 def answers(
     pretrained: Pretrained, photos: LabelledPhotos, progress: Callable[[Iterable[int]], Iterable[int]] = iter
 ) -> Answers:
-    """The network's logits for every photo that can be read.
+    """The network's logits for every photo that can be read and is of a class that the network has.
 
     Raises:
         DataError: as `evaluate`.
     """
-    classes = matched_classes(photos.classes, pretrained.labels)
-    heard, good, skipped = _heard(pretrained, photos, progress)
-    targets = torch.tensor([classes[photos.targets[index]] for index in good])
-    return Answers(heard, targets, good, skipped)
+    classes = matched_classes(pretrained, photos)
+    known, left_out = known_photos(pretrained, photos)
+    heard, good, skipped = _heard(pretrained, known, progress)
+    targets = torch.tensor([classes[known.targets[index]] for index in good])
+    places = [index for index, target in enumerate(photos.targets) if classes[target] is not None]
+    return Answers(heard, targets, tuple(places[index] for index in good), skipped, left_out)
 
 
 def answers_to_unknown(
@@ -96,17 +103,21 @@ def _heard(
             if inputs:
                 logits.append(_logits(pretrained, torch.cat(inputs)))
     if not good:
-        raise DataError("data_unreadable", "None of the {count} photos can be read.", count=len(photos))
+        raise DataError(
+            "data_unreadable",
+            "Of {count} none can be read; please check the files.",
+            count=counted(len(photos), "photo"),
+        )
     return torch.cat(logits), tuple(good), tuple(skipped)
 
 
 def judged(pretrained: Pretrained, photos: LabelledPhotos, told: Answers) -> Evaluation:
     """How good these answers are, with the probabilities that `pretrained` makes of its logits."""
-    classes = matched_classes(photos.classes, pretrained.labels)
+    classes = matched_classes(pretrained, photos)
     probabilities, targets = pretrained.probabilities(told.logits).numpy(), told.targets.numpy()
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
     hits = order == targets[:, None]
-    seen = [(name, targets == index) for name, index in zip(photos.classes, classes, strict=True)]
+    seen = [(name, targets == index) for name, index in zip(_told_apart(photos), classes, strict=True)]
     return Evaluation(
         images=len(targets),
         top1=float(hits[:, 0].mean()),
@@ -114,7 +125,18 @@ def judged(pretrained: Pretrained, photos: LabelledPhotos, told: Answers) -> Eva
         ece=calibration_error(probabilities.max(axis=1), hits[:, 0]),
         per_class={name: float(hits[rows, 0].mean()) for name, rows in seen if rows.any()},
         skipped=told.skipped,
+        left_out=told.left_out,
     )
+
+
+def _told_apart(photos: LabelledPhotos) -> list[str]:
+    """The names of the data's classes; where two share one, with their ids, or else their numbers."""
+    count = Counter(photos.classes)
+    ids = photos.wnids or ("",) * len(photos.classes)
+    return [
+        name if count[name] == 1 else f"{name} ({wnid or number})"
+        for number, (name, wnid) in enumerate(zip(photos.classes, ids, strict=True))
+    ]
 
 
 def _input(pretrained: Pretrained, photos: LabelledPhotos, index: int) -> Tensor | None:
@@ -141,28 +163,3 @@ def calibration_error(confidences: np.ndarray, correct: np.ndarray, bins: int = 
         if rows.any()
     )
     return float(sum(gaps))
-
-
-def matched_classes(data: tuple[str, ...], model: tuple[str, ...]) -> list[int]:
-    """For each class of the data its number in the model, by name; of "goldfish, Carassius auratus" the first counts.
-
-    Raises:
-        DataError: if a class is unknown to the model, or two of the model's bear its name.
-    """
-    if data == model:
-        return list(range(len(model)))
-    known = [first_name(name) for name in model]
-    wanted = [first_name(name) for name in data]
-    unclear = list(_unclear(wanted, known))
-    if unclear:
-        raise DataError(
-            "data_classes",
-            "The model does not know these classes of the data, or knows two by one name: {names}. "
-            "Please evaluate a model of the same classes.",
-            names=", ".join(unclear[:5]) + (f" and {len(unclear) - 5} more" if len(unclear) > 5 else ""),
-        )
-    return [known.index(name) for name in wanted]
-
-
-def _unclear(wanted: list[str], known: list[str]) -> Iterator[str]:
-    return (name for name in wanted if known.count(name) != 1)

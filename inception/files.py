@@ -39,17 +39,14 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
-def write_file(file: Path, data: bytes, *, whole: bool = False) -> None:
-    """Write a file; `whole` as `replace_file` does it.
+def write_file(file: Path, data: bytes, *, durable: bool = False) -> None:
+    """Write a file as `replace_file` does it.
 
     Raises:
         UserError: if nothing can be written there.
     """
     try:
-        if whole:
-            replace_file(file, data)
-        else:
-            file.write_bytes(data)
+        replace_file(file, data, durable=durable)
     except OSError as error:
         if is_full(error):
             raise no_room(file.parent) from error
@@ -58,19 +55,23 @@ def write_file(file: Path, data: bytes, *, whole: bool = False) -> None:
         ) from error
 
 
-def replace_file(file: Path, data: bytes | memoryview) -> None:
-    """Write a file that is whole or not there at all, whatever happens; until then the one before stays.
+def replace_file(file: Path, data: bytes | memoryview, *, durable: bool = True) -> None:
+    """Write a file that is whole or not there at all, also after Ctrl+C; until then the one before stays.
+
+    `durable` holds after a power cut too, and waits for the disk.
 
     Raises:
         OSError: if nothing can be written there.
     """
-    unfinished = file.with_name(f".{file.name}.{uuid4().hex}.part")
+    # Not with the file's own name in it, which may be as long as a name can be.
+    unfinished = file.with_name(f".{uuid4().hex}.part")
     try:
         with unfinished.open("wb") as out:
             out.write(data)
-            out.flush()
-            # Else a power cut could leave the name without what it names.
-            os.fsync(out.fileno())
+            if durable:
+                out.flush()
+                # Else a power cut could leave the name without what it names.
+                os.fsync(out.fileno())
         unfinished.replace(file)
     finally:
         unfinished.unlink(missing_ok=True)
@@ -88,6 +89,14 @@ def is_folder(path: Path) -> bool:
     """As `Path.is_dir`, in the same way."""
     try:
         return path.is_dir()
+    except OSError:
+        return False
+
+
+def is_there(path: Path) -> bool:
+    """As `Path.exists`, in the same way."""
+    try:
+        return path.exists()
     except OSError:
         return False
 

@@ -159,7 +159,7 @@ class Results:
         """Make a part of what is pending, so that nothing of it is lost."""
         if self.pending:
             table = pa.Table.from_pylist(self.pending, schema=self.schema)
-            write_file(self.parts / f"{uuid4().hex}{SUFFIX}", _serialised(table), whole=True)
+            write_file(self.parts / f"{uuid4().hex}{SUFFIX}", _serialised(table), durable=True)
             self.tables.append(table)
             self.pending = []
 
@@ -172,7 +172,7 @@ class Results:
         whole = everything.take(pa.array(rows, pa.int64()))
         # A run that found nothing new leaves the file as it is.
         if not self.out.exists() or rows != list(range(self.finished_rows)):
-            write_file(self.out, _serialised(whole), whole=True)
+            write_file(self.out, _serialised(whole), durable=True)
         shutil.rmtree(self.parts, ignore_errors=True)
         return whole
 

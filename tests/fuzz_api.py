@@ -32,7 +32,9 @@ META = {"_type": "gradio.FileData"}
 PER_SESSION = 60  # events; whoever asks more than 20 a second for long is refused
 LONGEST_SENTENCE = 700
 # Nothing of the server may be in a sentence.
-SECRET = re.compile(r"Traceback|HTTPStatusError|site-packages|\.py\b|/tmp/|/home/|/root/|/work/|\bgradio\.\w+\.\w+|0x[0-9a-f]{6}")
+SECRET = re.compile(
+    r"Traceback|HTTPStatusError|site-packages|\.py\b|/tmp/|/home/|/root/|/work/|\bgradio\.\w+\.\w+|0x[0-9a-f]{6}"
+)
 UNFORESEEN = [TEXT[language][key] for language in TEXT for key in ("went_wrong", "fault")]
 
 TOO_LARGE = "__1e400__"  # as a number, which JSON can hold and a float cannot
@@ -43,9 +45,36 @@ for _ in range(60):
 # One of each kind of thing that no argument, or few, can take.
 ODD: list[Any] = [
     *(None, True, False, 0, -1, 1, 3, 2.5, 3.0, 10**6, -(10**18), 10**400, float("nan"), float("inf"), -float("inf")),
-    *(TOO_LARGE, "", " ", "3", "3a", "NaN", "null", "zh", "x" * 5000, "\x00\x1b[2J", "\ud800", "照片 🔎", "../../etc/passwd"),
+    *(
+        TOO_LARGE,
+        "",
+        " ",
+        "3",
+        "3a",
+        "NaN",
+        "null",
+        "zh",
+        "x" * 5000,
+        "\x00\x1b[2J",
+        "\ud800",
+        "照片 🔎",
+        "../../etc/passwd",
+    ),
     *("<img src=x onerror=alert(1)>", "{value}", "data:image/png;base64,AAAA", "http://127.0.0.1:9/photo.jpg"),
-    *([], {}, [None], [[]], [3, 17], [NET], ["1x1"], ["1x1", "1x1"], [1] * 5000, ["x" * 5000], {"a": {"b": [1, {}]}}, DEEP),
+    *(
+        [],
+        {},
+        [None],
+        [[]],
+        [3, 17],
+        [NET],
+        ["1x1"],
+        ["1x1", "1x1"],
+        [1] * 5000,
+        ["x" * 5000],
+        {"a": {"b": [1, {}]}},
+        DEEP,
+    ),
     *({"meta": META}, {"url": "data:,"}, {"url": "data:image/png;base64,!"}, {"url": 3, "meta": []}, {"path": None}),
     *({"__type__": "update", "value": 3}, {"value": 3}, {"choices": []}),
 ]
@@ -59,7 +88,9 @@ LEAVES = st.one_of(
     st.text(st.characters(exclude_categories=()), max_size=40),
     st.sampled_from([odd for odd in ODD if not isinstance(odd, list | dict)]),
 )
-KEYS = st.sampled_from(["path", "url", "meta", "value", "__type__", "size", "is_stream", "orig_name", "branch", "a", ""])
+KEYS = st.sampled_from(
+    ["path", "url", "meta", "value", "__type__", "size", "is_stream", "orig_name", "branch", "a", ""]
+)
 ANYTHING = st.one_of(
     st.sampled_from(ODD),
     st.recursive(
@@ -106,9 +137,7 @@ class Server:
         """Every public endpoint."""
         told = self.client.get("/gradio_api/info").json()["named_endpoints"]
         return [
-            Endpoint(
-                name.strip("/"), {row["parameter_name"]: self._example_of(row) for row in endpoint["parameters"]}
-            )
+            Endpoint(name.strip("/"), {row["parameter_name"]: self._example_of(row) for row in endpoint["parameters"]})
             for name, endpoint in told.items()
         ]
 
@@ -124,7 +153,10 @@ class Server:
         photos = {part["id"] for part in page["components"] if part["type"] == "image"}
         return [
             Event(
-                one["id"], one["api_name"], [self.photo if i in photos else held[i] for i in one["inputs"]], one["queue"]
+                one["id"],
+                one["api_name"],
+                [self.photo if i in photos else held[i] for i in one["inputs"]],
+                one["queue"],
             )
             for one in page["dependencies"]
             if one["backend_fn"] and one["api_visibility"] != "public"

@@ -114,7 +114,7 @@ def test_memory_that_is_missing_for_an_explanation_is_found_on_the_cpu(embedded:
     ended = exhaust(studio)
     told = studio.explained(look, single_logits, "zero")
     assert ended == ["meta"], "it was tried there"
-    assert studio.device.out_of_memory
+    assert studio.device.fell_back_from == "meta"
     assert_alike(told, embedded, photo)
 
 
@@ -127,7 +127,7 @@ def test_other_errors_of_a_device_are_no_reason_to_leave_it() -> None:
     studio.pretrained("tiny-imagenet").engine.block("4c").register_forward_pre_hook(broken)
     with pytest.raises(RuntimeError, match="illegal memory access"):
         studio.observation(studio.look("tiny-imagenet", str(EXAMPLES / "bison.jpg")))
-    assert not studio.device.out_of_memory
+    assert studio.device.fell_back_from == ""
 
 
 @pytest.fixture

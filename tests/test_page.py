@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 import pytest
+import torch
 from conftest import EXAMPLES
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -19,7 +20,7 @@ from PIL import Image
 
 from inception import load, observe, open_photo, weights
 from inception.anatomy import network_facts
-from inception.device import Device, choose_device
+from inception.device import Device, choose_device, without_memory
 from inception.engine import HALF, engine_of
 from inception.errors import ChoiceError, DeviceError
 from inception.explain.convolution import by_hand
@@ -241,14 +242,24 @@ def test_classes_that_share_a_name_are_told_apart() -> None:
     assert list(top_classes(seen, 3)) == ["crane (0)", "crane (1)", "dog"]
 
 
-def test_a_wished_for_gpu_that_is_not_there_is_told_on_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("wish", ["cuda", "mps"])
+def test_a_gpu_that_is_not_there_is_an_error_and_only_auto_falls_back(
+    wish: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    device = choose_device("cuda")
-    assert device.torch_device.type == "cpu"
-    assert "no usable cuda" in Handlers(Studio(("tiny-imagenet",), device)).device_notice("en")
-    assert Handlers(Studio(("tiny-imagenet",), Device(device.torch_device, "CPU"))).device_notice("en") == ""
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    with pytest.raises(DeviceError, match=f"no {wish} device that PyTorch can use; choose auto, .*: cpu"):
+        choose_device(wish)
+    assert choose_device("auto").torch_device.type == "cpu"
     with pytest.raises(DeviceError, match="auto, cpu, cuda, mps"):
         choose_device("gpu")
+
+
+def test_the_page_has_a_notice_only_where_a_gpu_was_full() -> None:
+    cpu = choose_device("cpu")
+    assert Handlers(Studio(("tiny-imagenet",), cpu)).device_notice("en") == ""
+    full = without_memory(Device(torch.device("meta"), "GPU"))
+    assert "The memory of the meta device is full" in Handlers(Studio(("tiny-imagenet",), full)).device_notice("en")
 
 
 def test_numbers_are_short_and_readable() -> None:

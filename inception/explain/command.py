@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..numbers import MAX_CHANNELS, refused, whole
+
 # What needs torch is imported inside the functions: `--help` should not wait for it.
 if TYPE_CHECKING:
     import numpy as np
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
 
     from ..observation import Observation
     from ..weights import Pretrained
+
+LONGEST_NAME = 1000
+LARGEST_PLACE = 9999  # of channels, rows and columns; which of them there are, the network says
+_place = whole(0, LARGEST_PLACE)
 
 Report = dict[str, Any]
 Cell = tuple[str, int, int, int]  # branch; channel, row and column from 0
@@ -25,6 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--class",
         dest="wanted",
+        type=_class,
         metavar="NAME_OR_NUMBER",
         help="the class whose logit is explained (default: the most probable one)",
     )
@@ -66,24 +73,34 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _class(text: str) -> str:
+    if len(text) > LONGEST_NAME:
+        raise refused(text, f"a class's name, of at most {LONGEST_NAME} characters, or its number")
+    return text
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(","))
 
 
 def _numbers(text: str) -> tuple[int, ...]:
     try:
-        return tuple(int(number) for number in text.split(","))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text} is not of the form 3,17,42") from error
+        numbers = tuple(map(_place, text.split(",")))
+    except argparse.ArgumentTypeError:
+        numbers = ()
+    if not 1 <= len(numbers) <= MAX_CHANNELS:
+        raise refused(text, f"of the form 3,17,42: at most {MAX_CHANNELS} numbers, each from 0 to {LARGEST_PLACE}")
+    return numbers
 
 
 def _cell(text: str) -> Cell:
     try:
         branch, channel, row, column = text.split(":")
-        return branch, int(channel), int(row), int(column)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(
-            f"{text} is not of the form BRANCH:CHANNEL:ROW:COLUMN, for instance 3x3:17:4:5"
+        return branch, _place(channel), _place(row), _place(column)
+    except (ValueError, argparse.ArgumentTypeError) as error:
+        raise refused(
+            text,
+            f"of the form BRANCH:CHANNEL:ROW:COLUMN, for instance 3x3:17:4:5, the numbers from 0 to {LARGEST_PLACE}",
         ) from error
 
 

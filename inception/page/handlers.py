@@ -142,10 +142,9 @@ class Handlers:
         return say(language, "own_model", name=name, classes=classes)
 
     def device_notice(self, language: str) -> str:
-        """Where the wished-for device is missing or full, a sentence that says so."""
-        device = self.studio.device
-        why = "notice_memory" if device.out_of_memory else "notice_device"
-        return message_html(say(language, why, wish=device.fell_back_from)) if device.fell_back_from else ""
+        """Where the device's memory was full and the CPU replaces it, a sentence that says so."""
+        full = self.studio.device.fell_back_from
+        return message_html(say(language, "notice_memory", wish=full)) if full else ""
 
 
 def top_classes(observation: Observation, top_k: int) -> dict[str, float]:

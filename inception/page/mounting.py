@@ -33,7 +33,7 @@ def mount(
     Returns `app`.
 
     Raises:
-        DeviceError: if there is no such device.
+        DeviceError: if there is no such device, or this machine does not have it.
         WeightsError: if the first network cannot be had.
     """
     # Before gradio is imported: nothing is to be told to anybody on the network.

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from ..cores import SPINS, cores
 from ..weights import NAMES, PRECISIONS
+from ..wording import counted
 from .errors import ServingError
 from .scale import MOST_IN_A_BATCH, Scale
 
@@ -194,13 +195,13 @@ def _fits(scale: Scale, there: Mapping[str, float]) -> None:
     if any(amount > there.get(kind, 0) for kind, amount in wanted.items()):
         raise ServingError(
             "cluster_small",
-            "Ray has {cpus:g} cores and {gpus:g} GPUs, but {replicas} replicas need {wanted_cpus:g} and "
-            "{wanted_gpus:g}; please ask for fewer or smaller ones, or add machines first.",
-            cpus=there.get("CPU", 0),
-            gpus=there.get("GPU", 0),
-            replicas=scale.least,
-            wanted_cpus=wanted["CPU"],
-            wanted_gpus=wanted["GPU"],
+            "Ray has {cpus} and {gpus}, which is too little for {replicas} with {wanted_cpus} and {wanted_gpus} "
+            "together; please ask for fewer or smaller ones, or add machines first.",
+            cpus=counted(there.get("CPU", 0), "core"),
+            gpus=counted(there.get("GPU", 0), "GPU"),
+            replicas=counted(scale.least, "replica"),
+            wanted_cpus=counted(wanted["CPU"], "core"),
+            wanted_gpus=counted(wanted["GPU"], "GPU"),
         )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from .scale import Scale
+from ..numbers import real
+from .scale import MOST_CPUS, MOST_GPUS, Scale
 from .space import on_zero_gpu
 
 if TYPE_CHECKING:
@@ -24,8 +25,15 @@ def add_options(parser: ArgumentParser) -> None:
     )
     ray = parser.add_argument_group("with --runner ray")
     ray.add_argument("--replicas", help="how many: 2 for two, 1-8 for as many as there is work for (default: 1)")
-    ray.add_argument("--replica-cpus", type=float, metavar="N", help="cores, and so threads, of each (default: 1)")
-    ray.add_argument("--replica-gpus", type=float, metavar="N", help="GPUs of each, for instance 0.25 (default: 0)")
+    ray.add_argument(
+        "--replica-cpus",
+        type=real(0, MOST_CPUS, above=True),
+        metavar="N",
+        help="cores, and so threads, of each (default: 1)",
+    )
+    ray.add_argument(
+        "--replica-gpus", type=real(0, MOST_GPUS), metavar="N", help="GPUs of each, for instance 0.25 (default: 0)"
+    )
     ray.add_argument(
         "--ray-address",
         metavar="ADDRESS",

@@ -6,6 +6,9 @@ import re
 from dataclasses import dataclass
 from math import ceil
 
+from ..errors import quoted
+
+MOST_REPLICAS, MOST_CPUS, MOST_GPUS = 9999, 1024, 64
 MOST_IN_A_BATCH = 16
 # What a page sends at the same time at most: Gradio answers with 40 threads, and other events want some of them.
 MOST_AT_ONCE = 32
@@ -25,10 +28,16 @@ class Scale:
     gpus: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.least <= self.most:
-            raise ValueError(f"replicas from {self.least} to {self.most}: at least one, and the larger number second.")
-        if not (0 < self.cpus < float("inf") and 0 <= self.gpus < float("inf")):
-            raise ValueError(f"{self.cpus:g} cores and {self.gpus:g} GPUs: a replica needs a part of a core at least.")
+        if not 1 <= self.least <= self.most <= MOST_REPLICAS:
+            raise ValueError(
+                f"least is {self.least} and most is {self.most}; both must be from 1 to {MOST_REPLICAS}, and least no "
+                "larger than most."
+            )
+        if not (0 < self.cpus <= MOST_CPUS and 0 <= self.gpus <= MOST_GPUS):
+            raise ValueError(
+                f"cpus is {self.cpus:g} and gpus is {self.gpus:g}; a replica needs a part of a core at least, and has "
+                f"at most {MOST_CPUS} cores and {MOST_GPUS} GPUs."
+            )
 
     @classmethod
     def of(cls, replicas: str, cpus: float = 1.0, gpus: float = 0.0) -> Scale:
@@ -38,9 +47,13 @@ class Scale:
             ValueError: if it is neither.
         """
         told = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", replicas)
-        if told is None:
-            raise ValueError(f"{replicas!r} is no number of replicas; write 2 for two, or 1-8 for one to eight.")
-        return cls(int(told[1]), int(told[2] or told[1]), cpus, gpus)
+        least, most = (int(told[1]), int(told[2] or told[1])) if told else (0, 0)
+        if not 1 <= least <= most:
+            raise ValueError(
+                f"{quoted(replicas)} is not a number of replicas from 1 to {MOST_REPLICAS}; write 2 for two, or 1-8 "
+                "for one to eight."
+            )
+        return cls(least, most, cpus, gpus)
 
     @property
     def threads(self) -> int:

@@ -112,4 +112,4 @@ def _observed(studio: Studio, looks: Sequence[Look]) -> list[Observation]:
 def _studio(models: tuple[str, ...]) -> Studio:
     from ..device import choose_device
 
-    return Studio(models, choose_device("cuda"))
+    return Studio(models, choose_device())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from math import cos, pi
+from math import cos, isfinite, pi
 from typing import Any
 
 from ..errors import ChoiceError, UserError
@@ -64,6 +64,12 @@ class Recipe:
         for name, value, allowed in (("variant", self.variant, tuple(VARIANTS)), ("mix", self.mix, MIXES)):
             if value not in allowed:
                 raise ChoiceError(name, value, allowed)
+        for name, value in asdict(self).items():
+            numbers = [share for _, share in value] if name == "sizes" else [value] if isinstance(value, float) else []
+            if not all(map(isfinite, numbers)):
+                raise RecipeError(
+                    "recipe", "{name} is {value}; it {rule}.", name=name, value=value, rule="must be a finite number"
+                )
         low, high, share = "must be at least {}", "must be at least 0 and less than {}", "must be between 0 and 1"
         for name, good, rule in (
             ("epochs", self.epochs >= 1, low.format(1)),

@@ -23,10 +23,12 @@ from tqdm import tqdm
 
 from .. import memory
 from ..data import LabelledPhotos
-from ..evaluation import Answers, Evaluation, answers, judged, matched_classes
+from ..evaluation import Answers, Evaluation, answers, judged
 from ..files import make_folder, replace_file
 from ..model import InceptionV1
+from ..terminal import err
 from ..weights import Description, Pretrained, Provenance, load, save
+from ..wording import counted
 from . import figures
 from .machine import joined_world, own_device
 from .outcome import beginning, best_temperature, branch_means, halved
@@ -99,10 +101,10 @@ def train(
         state = read_checkpoint(out / CHECKPOINT) if resume else None
         if state:
             Recipe.from_dict(state["recipe"]).check_continued_by(recipe)
-        matched_classes(val.classes, photos.classes)
+        val = val.of_classes(photos.classes)
         teacher = None
         if recipe.teacher:
-            teacher = Teacher(load(recipe.teacher, device), photos.classes, recipe.teacher_size)
+            teacher = Teacher(load(recipe.teacher, device), photos, recipe.teacher_size)
         make_folder(out)
 
         largest = max(side for side, _ in recipe.sizes)
@@ -352,14 +354,14 @@ def _source(recipe: Recipe) -> str:
 
 
 def _training_data(trainer: Trainer, name: str) -> str:
-    labelled = f"{name}: {len(trainer.photos)} photos of {len(trainer.photos.classes)} classes"
-    return f"{labelled}, and {len(trainer.also)} photos without labels" if trainer.also else labelled
+    labelled = f"{name}: {_photos_of(trainer.photos)}"
+    return f"{labelled}, and {counted(len(trainer.also), 'photo')} without labels" if trainer.also else labelled
 
 
 def accuracy(told: Evaluation) -> str:
     """How often the network was right, in words; five guesses among five classes are no feat."""
     top5 = f" and {100 * told.top5:.1f} % top-5" if len(told.per_class) > 5 else ""
-    return f"{100 * told.top1:.1f} % top-1{top5} on {told.images:,} validation photos"
+    return f"{100 * told.top1:.1f} % top-1{top5} on {told.images:,} validation photo{'' if told.images == 1 else 's'}"
 
 
 def command(recipe: Recipe, data_options: Sequence[str]) -> str:
@@ -385,23 +387,28 @@ def _cpu_name() -> str:
 def _introduce(trainer: Trainer, held: int, val: int) -> None:
     recipe = trainer.recipe
     counts = np.bincount(trainer.photos.targets, minlength=len(trainer.photos.classes))
-    length = f"{recipe.minutes:g} minutes" if recipe.minutes else f"{recipe.epochs} epochs"
+    minutes = f"{recipe.minutes:g} minute{'' if recipe.minutes == 1 else 's'}"
+    length = minutes if recipe.minutes else counted(recipe.epochs, "epoch")
     lines = [
-        f"{len(trainer.photos)} photos of {len(trainer.photos.classes)} classes to learn from, {held} held out to "
-        f"choose by, {val} to validate with at the end",
-        f"{length} at {' then '.join(str(side) for side, _ in recipe.sizes)} pixels, {trainer.batches.batch} photos a "
-        f"step, {trainer.per_epoch} steps an epoch, on {hardware(trainer.device, trainer.low_precision)}",
+        f"{_photos_of(trainer.photos)} to learn from, {held} held out to choose by, {val} to validate with at the end",
+        f"{length} at {' then '.join(str(side) for side, _ in recipe.sizes)} pixels, "
+        f"{counted(trainer.batches.batch, 'photo')} a step, {counted(trainer.per_epoch, 'step')} an epoch, on "
+        f"{hardware(trainer.device, trainer.low_precision)}",
     ]
     if counts.max() >= 2 * counts.min():
         few, many = int(counts.argmin()), int(counts.argmax())
         remedy = "they are weighted" if recipe.balance else "--balance would weight them"
         lines.append(
-            f"the classes are uneven: {trainer.photos.classes[few]} has {counts[few]} photos, "
+            f"the classes are uneven: {trainer.photos.classes[few]} has {counted(counts[few], 'photo')}, "
             f"{trainer.photos.classes[many]} has {counts[many]}; {remedy}"
         )
     if trainer.step:
         lines.append(f"going on after step {trainer.step} (epoch {trainer.epoch + 1})")
-    print("\n".join(lines), file=sys.stderr)
+    err(*lines)
+
+
+def _photos_of(photos: LabelledPhotos) -> str:
+    return f"{counted(len(photos), 'photo')} of {counted(len(photos.classes), 'class', 'classes')}"
 
 
 def _postfix(trainer: Trainer, since: _Since) -> str:

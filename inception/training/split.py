@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..data import DataError, LabelledPhotos, first_name, has_splits, labelled_photos, unlabelled_photos
+from ..wording import counted
 
 
 def training_photos(
@@ -91,10 +92,9 @@ def split_off(photos: LabelledPhotos, share: float, seed: int, most: int | None 
         if len(indices) < 2:
             raise DataError(
                 "data_single_photo",
-                "The class {name} has {count} photo(s) to train with; at least three are needed, twenty or more are "
-                "better.",
+                "The class {name} has {count} to train with; at least three are needed, twenty or more are better.",
                 name=repr(photos.classes[target]),
-                count=len(indices),
+                count=counted(len(indices), "photo"),
             )
         wanted = max(1, min(round(share * len(indices)), len(indices) - 1))
         taken += indices[: wanted if most is None else min(wanted, most)]

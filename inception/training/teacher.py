@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..evaluation import matched_classes
+from ..data import DataError, LabelledPhotos
+from ..matching import matched_classes
 
 if TYPE_CHECKING:
     from ..weights import Pretrained
@@ -22,15 +23,15 @@ TEMPERATURE = 2.0
 
 
 class Teacher:
-    """Answers for `classes`, computed on photos of `size` x `size` pixels.
+    """Logits of the photos' classes, computed at `size` x `size` pixels.
 
     Raises:
         DataError: if the teacher lacks one of the classes.
     """
 
-    def __init__(self, pretrained: Pretrained, classes: tuple[str, ...], size: int) -> None:
+    def __init__(self, pretrained: Pretrained, photos: LabelledPhotos, size: int) -> None:
         self.engine, self.preprocessing, self.size = pretrained.engine, pretrained.preprocessing, size
-        self.rows = _rows(classes, pretrained.labels)
+        self.rows = _rows(pretrained, photos)
 
     @torch.inference_mode()
     def logits(self, samples: Tensor) -> Tensor:
@@ -50,9 +51,17 @@ def divergence(student: Tensor, teacher: Tensor) -> Tensor:
     return TEMPERATURE**2 * F.kl_div(ours, theirs, reduction="none", log_target=True).sum(dim=1)
 
 
-def _rows(classes: tuple[str, ...], labels: tuple[str, ...]) -> list[int]:
-    """For each class its number among the teacher's labels: ImageNet's Cardigan is a dog, its cardigan a garment."""
-    wanted, known = ([name.split(",")[0].strip() for name in names] for names in (classes, labels))
-    if all(known.count(name) == 1 for name in wanted):
-        return [known.index(name) for name in wanted]
-    return matched_classes(classes, labels)
+def _rows(teacher: Pretrained, photos: LabelledPhotos) -> list[int]:
+    """The teacher's class number of each class of the photos."""
+    rows = matched_classes(teacher, photos)
+    missing = [name for name, row in zip(photos.classes, rows, strict=True) if row is None]
+    if missing:
+        raise DataError(
+            "teacher_classes",
+            "The teacher {teacher} does not know {count} of the classes ({some}); please choose another --teacher, or "
+            "train on other classes with --classes.",
+            teacher=teacher.name,
+            count=len(missing),
+            some=", ".join(missing[:5]),
+        )
+    return [row for row in rows if row is not None]

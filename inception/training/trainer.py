@@ -21,6 +21,7 @@ from ..errors import UserError
 from ..files import replace_file
 from ..model import InceptionV1
 from ..preprocessing import Preprocessing
+from ..wording import counted
 from .machine import ALONE, World, low_precision
 from .photos import UNLABELLED, Batches, loader
 from .recipe import Recipe
@@ -311,10 +312,10 @@ class Trainer:
         if (tuple(state["classes"]), state["photos"]) != (self.photos.classes, self._count):
             raise CheckpointError(
                 "checkpoint_photos",
-                "The interrupted training had {before} photos of {classes} classes, these are {now} of {others}; "
+                "The interrupted training had {before} of {classes}, these are {now} of {others}; "
                 "please name the same photos, or begin anew with another --out.",
-                before=state["photos"],
-                classes=len(state["classes"]),
+                before=counted(state["photos"], "photo"),
+                classes=counted(len(state["classes"]), "class", "classes"),
                 now=self._count,
                 others=len(self.photos.classes),
             )

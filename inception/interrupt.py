@@ -1,0 +1,47 @@
+"""Ctrl+C on the command line: one line on stderr, exit status 130 and no trace, whenever it comes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import suppress
+from types import FrameType
+
+STATUS = 130  # 128 + SIGINT, as shells have it
+LINE = "Interrupted."
+
+
+def install() -> None:
+    """Handle SIGINT in this process from here on. Called before anything slow is imported, in the main thread.
+
+    The first one raises KeyboardInterrupt, so that unfinished files are removed; a second one ends the process at once.
+    """
+    # Where SIGINT is ignored, as under nohup, it stays so.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGINT, _leave)
+    if _importing(frame):
+        _leave()
+    raise KeyboardInterrupt
+
+
+def _importing(frame: FrameType | None) -> bool:
+    # An exception in the middle of an import may come out as another one (ImportError of a C extension) or be
+    # swallowed, and leaves modules half made. Nothing of ours is half written while something is imported.
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _leave(*_: object) -> None:
+    with suppress(Exception):
+        sys.stdout.flush()
+    with suppress(OSError):
+        os.write(2, f"{LINE}\n".encode())
+    os._exit(STATUS)
