@@ -16,7 +16,7 @@ from test_cli import inception
 from test_training import COLOURS, SMALL, painted
 
 from inception import load
-from inception.data import DataError, labelled_photos
+from inception.data import DataError, LabelledPhotos, labelled_photos
 from inception.model import InceptionV1
 from inception.preprocessing import CAFFE
 from inception.training.augment import ASPECT, DEGRADED_SIDE, ZOOMED_OUT_AREA, degraded, zoomed_out
