@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import gradio as gr
-from gradio.components import Component
-from gradio.utils import get_function_description
 
 from ..errors import UserError
 from .handlers import as_source
 from .runner import Look
 from .studio import Studio
-
-# A function with its inputs and outputs. Its name is the endpoint's; its docstring is what people and machines
-# read of it. Gradio takes each argument's sentence from one line, so it must fit there.
-Endpoint = tuple[Callable[..., Any], list[Component], list[Component]]
-
-
-def described(function: Callable[..., Any]) -> str:
-    """What is told of an endpoint, from its docstring: what it does and what it returns, without the arguments."""
-    what, _, returned = get_function_description(function)
-    return f"{what} Returns: {' '.join(returned)}."
 
 
 @contextmanager
