@@ -72,7 +72,9 @@ def serve(options: argparse.Namespace) -> int:
         scale = scale_of(options)
     except ValueError as error:
         raise UserError("options", "{why}", why=str(error)) from error
-    if options.mcp and find_spec("mcp") is None:
+    # As in every Gradio app, the environment can ask for it too.
+    mcp = options.mcp or os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true"
+    if mcp and find_spec("mcp") is None:
         raise UserError("options", "--mcp needs the package mcp; please run pip install -r requirements-mcp.txt first.")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
 
@@ -110,8 +112,11 @@ def serve(options: argparse.Namespace) -> int:
         page, launched = build(studio, keep, is_swept=True), launch_options()
         settle_down()
         launched["app_kwargs"] = {**launched["app_kwargs"], "lifespan": swept(folder, keep)}
-        # Not asked for, GRADIO_MCP_SERVER decides, as in every Gradio app.
-        finished = serve_page(page, **launched, mcp_server=options.mcp or None)
+        if mcp:
+            from .page.tool_server import with_tools
+
+            launched = with_tools(launched, page, studio.runner.at_once)
+        finished = serve_page(page, **launched)
     if not finished:
         # Threads that still compute, for nobody any more, would hold the process.
         logging.shutdown()

@@ -68,6 +68,7 @@ def endpoints() -> str:
                 f"`{argument['parameter_name']}`",
                 f"`{argument['python_type']['type']}`",
                 f"`{argument['parameter_default']!r}`" if argument["parameter_has_default"] else "must be given",
+                argument["type"]["description"],
             )
             for argument in endpoint["parameters"]
         ]
@@ -77,7 +78,7 @@ def endpoints() -> str:
         ]
         parts += [f"## `{name}`", endpoint.get("description") or ""]
         if rows:
-            parts.append(_table(("argument", "type", "default"), rows))
+            parts.append(_table(("argument", "type", "default", "what it is"), rows))
         parts.append(f"Returns {', '.join(returned)}.")
     return "\n\n".join(parts)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.request import urlopen
@@ -71,6 +73,24 @@ def test_the_tools_are_there_under_the_path(host: str) -> None:
 
     listed = session(f"{host}/lens/gradio_api/mcp/", lambda client: client.list_tools())
     assert "branch_votes" in {tool.name for tool in listed.tools}
+
+
+def test_a_tool_asks_no_host_that_a_client_names(host: str, http_server: Callable[..., str]) -> None:
+    pytest.importorskip("mcp", reason="needs requirements-mcp.txt")
+    from test_mcp import call, photo
+
+    asked = []
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        asked.append(request.path)
+        request.send_error(404)
+
+    other = http_server(answer)
+    named = {"Host": other.removeprefix("http://")}
+    result = call(f"{host}/lens/gradio_api/mcp/", "predict", {"photo": photo()}, headers=named)
+    assert not result.isError
+    assert json.loads(result.content[0].text)["top"][0]["label"] == "espresso"
+    assert asked == []
 
 
 @pytest.mark.browser

@@ -38,7 +38,9 @@ def GPU(task=None, *, duration=None):
         return lambda task: GPU(task, duration=duration)
     told(event="decorated", name=f"{task.__module__}.{task.__name__}", duration=duration)
     def lent(*arguments):
-        told(event="lent", what=arguments[1])
+        from gradio.context import LocalContext
+        request = LocalContext.request.get(None)
+        told(event="lent", what=arguments[1], visitor=request and request.headers.get("x-ip-token"))
         if os.environ.get("REFUSE"):
             import gradio
             raise gradio.Error("You have exceeded your GPU quota.", print_exception=False)
@@ -78,6 +80,19 @@ def test_on_zero_gpu_the_forward_pass_and_the_explanations_run_where_a_gpu_is_le
     assert [row["label"] for row in answer["top"]] == [guess.label for guess in seen.top(3)]
     assert carried["votes"] == pytest.approx(dict(votes(load(), seen, "4c").votes), abs=1e-3)
     assert [row["what"] for row in told(stand_in)[2:]] == ["observe", "explain", "explain"]
+
+
+def test_on_zero_gpu_a_gpu_is_lent_to_the_assistants_visitor(stand_in: dict[str, str]) -> None:
+    pytest.importorskip("mcp", reason="Spaces installs it; needs requirements-mcp.txt")
+    from test_mcp import call, photo
+
+    with running("app.py", SPACES_ZERO_GPU="true", **stand_in) as (address, _):
+        arguments = {"photo": photo(), "block": "4c"}
+        result = call(
+            f"{address}/gradio_api/mcp/", "inception_lens_branch_votes", arguments, headers={"X-IP-Token": "theirs"}
+        )
+    assert not result.isError, result.content
+    assert {"event": "lent", "what": "explain", "visitor": "theirs"} in told(stand_in)
 
 
 def test_where_no_gpu_is_lent_the_cpu_answers(stand_in: dict[str, str]) -> None:

@@ -30,7 +30,8 @@ from ..weights import NAMES, Pretrained, describe
 from .api_facts import fact_endpoints
 from .api_lesson import lesson_endpoints
 from .api_pictures import picture_endpoints
-from .caller import Endpoint, described, look_at
+from .caller import look_at
+from .endpoint import ClassCount, Endpoint, Index, Indices
 from .runner import Look
 from .studio import Studio
 from .text import LANGUAGES
@@ -46,19 +47,19 @@ def add_endpoints(
     view: Component,
     scale: Component,
     colours: Component,
-) -> None:
+) -> tuple[Endpoint, ...]:
     """Add the endpoints to the page that is being built; the components say what each argument may be."""
 
     def look(photo: str | None, model: str) -> Look:
         return look_at(studio, photo, model)
 
-    def predict(photo: str, model: str, top_k: int) -> dict[str, Any]:
+    def predict(photo: str, model: str, top_k: ClassCount) -> dict[str, Any]:
         """What is in a photo: the most probable classes with their probabilities, and whether to doubt the answer.
 
         Args:
             photo: the picture, of any usual kind and size; the network looks at its central square
-            model: which network looks, as the endpoint models lists them
-            top_k: how many classes, the most probable first
+            model: which network looks, as `models` lists them
+            top_k: how many classes, 1 to 1000, the most probable first
 
         Returns:
             the network's name; its classes by number, label and probability (0 to 1); probably_none, whether the
@@ -73,11 +74,11 @@ def add_endpoints(
 
         Args:
             photo: the picture, of any usual kind and size; the network looks at its central square
-            model: which network looks, as the endpoint models lists them
+            model: which network looks, as `models` lists them
             block: which of the nine Inception blocks, 3a to 5b
             view: channels for all channels side by side, mean for their mean, photo for that mean over the photo
             scale: shared for one scale of colours for all branches, branch for one each, channel for one per channel
-            colours: the colour map
+            colours: the colour map of the pictures
 
         Returns:
             one picture for each branch, then their numbers: channels, size, lowest, highest, mean, silent channels
@@ -101,7 +102,7 @@ def add_endpoints(
         """How an Inception block is built: channels, kernels, receptive fields, costs with and without reductions.
 
         Args:
-            model: which network, as the endpoint models lists them
+            model: which network, as `models` lists them
             block: which of the nine Inception blocks, 3a to 5b
 
         Returns:
@@ -122,26 +123,27 @@ def add_endpoints(
     )
     # Not the page's slider, which ends at ten.
     top_k = gr.Number(5, precision=0, minimum=1, maximum=MOST_CLASSES, visible=False, label="How many classes")
-    endpoints: list[Endpoint] = [
-        (predict, [photo, model, top_k], [data]),
-        (maps, [photo, model, block, view, scale, colours], [*pictures, data]),
-        (models, [], [data]),
-        (anatomy, [model, block], [data]),
+    endpoints = (
+        Endpoint(predict, [photo, model, top_k], [data]),
+        Endpoint(maps, [photo, model, block, view, scale, colours], [*pictures, data]),
+        Endpoint(models, [], [data]),
+        Endpoint(anatomy, [model, block], [data]),
         *_explanations(studio, look, photo, model, block, branch, name, data),
         *picture_endpoints(studio, photo, model, block, branch, view, scale, colours, name, language, data),
         *fact_endpoints(studio, model, block, language, data),
         *lesson_endpoints(studio, photo, model, language, data),
-    ]
-    for function, inputs, outputs in endpoints:
+    )
+    for endpoint in endpoints:
         # A hidden button is how Gradio gives components' types and upload checks to a function.
         gr.Button(visible=False).click(
-            function,
-            inputs,
-            outputs,
-            api_name=function.__name__,
-            api_description=described(function),
+            endpoint.function,
+            list(endpoint.inputs),
+            list(endpoint.outputs),
+            api_name=endpoint.name,
+            api_description=endpoint.description,
             api_visibility="public",
         )
+    return endpoints
 
 
 def _explanations(
@@ -169,7 +171,7 @@ def _explanations(
 
         Args:
             photo: the picture, of any usual kind and size; the network looks at its central square
-            model: which network looks, as the endpoint models lists them
+            model: which network looks, as `models` lists them
             block: which of the nine Inception blocks, 3a to 5b
             class_name: whose logit is explained, by its name or number; empty for the most probable class
             off: what a branch that is off gives on: zero, or its mean over training photos
@@ -190,7 +192,7 @@ def _explanations(
 
         Args:
             photo: the picture, of any usual kind and size; the network looks at its central square
-            model: which network looks, as the endpoint models lists them
+            model: which network looks, as `models` lists them
             class_name: whose logit is explained, by its name or number; empty for the most probable class
             off: what a branch that is off gives on: zero, or its mean over training photos
 
@@ -204,16 +206,16 @@ def _explanations(
         return explain(photo, model, told)
 
     def switch_off(
-        photo: str, model: str, block: str, branches: list[str], channels: list[int], off: str
+        photo: str, model: str, block: str, branches: list[str], channels: Indices, off: str
     ) -> dict[str, Any]:
         """What the network answers with branches of a block, or single channels of its output, switched off.
 
         Args:
             photo: the picture, of any usual kind and size; the network looks at its central square
-            model: which network looks, as the endpoint models lists them
+            model: which network looks, as `models` lists them
             block: which of the nine Inception blocks, 3a to 5b
-            branches: those that are switched off, among 1x1, 3x3, 5x5 and pool
-            channels: the numbers of channels of the block's output that are switched off too, counted from 0
+            branches: the branches that are switched off
+            channels: numbers of single channels of the block's output that are switched off too, counted from 0
             off: what a branch that is off gives on: zero, or its mean over training photos
 
         Returns:
@@ -233,7 +235,7 @@ def _explanations(
 
         Args:
             photo: the picture, of any usual kind and size; the network looks at its central square
-            model: which network looks, as the endpoint models lists them
+            model: which network looks, as `models` lists them
             class_name: whose logit is explained, by its name or number; empty for the most probable class
 
         Returns:
@@ -243,11 +245,11 @@ def _explanations(
         return explain(photo, model, lambda seen: evidence_report(studio.explained(seen, evidence, class_name)))
 
     def grad_cam(photo: str, model: str, block: str, class_name: str) -> dict[str, Any]:
-        """Grad-CAM of a class at a block, and at each of its branches, in numbers; overlays has the pictures.
+        """Grad-CAM of a class at a block, and at each of its branches, in numbers; `overlays` has the pictures.
 
         Args:
             photo: the picture, of any usual kind and size; the network looks at its central square
-            model: which network looks, as the endpoint models lists them
+            model: which network looks, as `models` lists them
             block: which of the nine Inception blocks, 3a to 5b
             class_name: whose logit is explained, by its name or number; empty for the most probable class
 
@@ -257,17 +259,19 @@ def _explanations(
         """
         return explain(photo, model, lambda seen: cams_report(studio.explained(seen, grad_cams, block, class_name)))
 
-    def cell(photo: str, model: str, block: str, branch: str, channel: int, row: int, column: int) -> dict[str, Any]:
+    def cell(
+        photo: str, model: str, block: str, branch: str, channel: Index, row: Index, column: Index
+    ) -> dict[str, Any]:
         """What one cell of a feature map sees of the photo, and its value computed by hand, product by product.
 
         Args:
             photo: the picture, of any usual kind and size; the network looks at its central square
-            model: which network looks, as the endpoint models lists them
+            model: which network looks, as `models` lists them
             block: which of the nine Inception blocks, 3a to 5b
-            branch: 1x1, 3x3, 5x5 or pool
+            branch: which branch of the block
             channel: the channel within the branch, counted from 0
-            row: of the cell, counted from 0 at the top
-            column: of the cell, counted from 0 at the left
+            row: row of the cell, counted from 0 at the top
+            column: column of the cell, counted from 0 at the left
 
         Returns:
             the value; the square of input pixels that it can see and the smaller one that counts; and the
@@ -291,10 +295,10 @@ def _explanations(
         for part in ("Channel", "Row", "Column")
     ]
     return [
-        (branch_votes, [photo, model, block, name, off], [data]),
-        (network_table, [photo, model, name, off], [data]),
-        (switch_off, [photo, model, block, branches, channels, off], [data]),
-        (class_evidence, [photo, model, name], [data]),
-        (grad_cam, [photo, model, block, name], [data]),
-        (cell, [photo, model, block, branch, *place], [data]),
+        Endpoint(branch_votes, [photo, model, block, name, off], [data]),
+        Endpoint(network_table, [photo, model, name, off], [data]),
+        Endpoint(switch_off, [photo, model, block, branches, channels, off], [data]),
+        Endpoint(class_evidence, [photo, model, name], [data]),
+        Endpoint(grad_cam, [photo, model, block, name], [data]),
+        Endpoint(cell, [photo, model, block, branch, *place], [data]),
     ]

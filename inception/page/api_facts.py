@@ -12,8 +12,8 @@ from ..anatomy import bottleneck
 from ..explain.report import reading_report, size_report
 from ..explain.size import WORKED_EXAMPLE, break_even
 from .bottleneck_panel import MOST_CELLS, MOST_CHANNELS, MOST_KERNEL
-from .caller import Endpoint
 from .class_names import class_names
+from .endpoint import Endpoint
 from .studio import Studio
 
 
@@ -26,7 +26,7 @@ def fact_endpoints(
         """All classes that a network tells apart, in the order of their numbers.
 
         Args:
-            model: which network, as the endpoint models lists them
+            model: which network, as `models` lists them
             language: en for its own labels, zh for Chinese names where one is sure
 
         Returns:
@@ -38,7 +38,7 @@ def fact_endpoints(
         """How strongly the layers behind a block read each channel of its output, whatever the photo.
 
         Args:
-            model: which network, as the endpoint models lists them
+            model: which network, as `models` lists them
             block: which of the nine Inception blocks, 3a to 5b
 
         Returns:
@@ -71,7 +71,7 @@ def fact_endpoints(
         """How large a network is: parameters, multiplications, depth, and what its reductions save block by block.
 
         Args:
-            model: which network, as the endpoint models lists them
+            model: which network, as `models` lists them
 
         Returns:
             its size at its own input and at 224x224 pixels, all ways of counting its parameters, each block beside
@@ -91,8 +91,8 @@ def fact_endpoints(
         )
     ]
     return [
-        (classes, [model, language], [data]),
-        (reading, [model, block], [data]),
-        (bottleneck_cost, numbers, [data]),
-        (network_size, [model], [data]),
+        Endpoint(classes, [model, language], [data]),
+        Endpoint(reading, [model, block], [data]),
+        Endpoint(bottleneck_cost, numbers, [data]),
+        Endpoint(network_size, [model], [data]),
     ]

@@ -8,11 +8,13 @@ import gradio as gr
 from gradio.components import Component
 
 from .. import checks
-from .caller import Endpoint, look_at
+from .caller import look_at
+from .endpoint import Endpoint
 from .lesson import STEPS, Material, Posed, Step
 from .lesson_material import material_of
 from .lesson_panel import choice_text, sentence
 from .studio import Studio
+from .text import LANGUAGES
 
 KEY_LETTERS = 100
 
@@ -32,13 +34,13 @@ def lesson_endpoints(
         """One step of the lesson, in which students predict what the network computes: its text, question and choices.
 
         Args:
-            step: from 1 to 10
-            model: which network it is about, as the endpoint models lists them
-            language: en or zh
-            photo: a picture, which the steps 6, 9 and 10 need
+            step: which step, from 1 to 10
+            model: which network it is about, as `models` lists them
+            language: of the sentences, en for English or zh for Chinese
+            photo: the picture that the steps 6, 9 and 10 need
 
         Returns:
-            the step's title, text and question, and its choices by key and text; lesson_check takes the key
+            the step's title, text and question, and its choices by key and text; `lesson_check` takes the key
         """
         chosen, material, posed = opened(photo, step, model, language)
         return {
@@ -58,11 +60,11 @@ def lesson_endpoints(
         """Whether a prediction in the lesson was right, computed now and told with the numbers that say so.
 
         Args:
-            step: from 1 to 10
-            choice: the key of one of the choices that lesson_step gives
-            model: which network it is about, as the endpoint models lists them
-            language: en or zh
-            photo: a picture, the same that lesson_step was given
+            step: which step, from 1 to 10
+            choice: the key of one of the choices that `lesson_step` gives
+            model: which network it is about, as `models` lists them
+            language: of the sentences, en for English or zh for Chinese
+            photo: the picture that `lesson_step` was given
 
         Returns:
             whether the choice was right, the key of the one that is, and the sentences that tell why
@@ -82,7 +84,8 @@ def lesson_endpoints(
     step = gr.Number(1, precision=0, minimum=1, maximum=len(STEPS), visible=False, label=f"Step, 1 to {len(STEPS)}")
     choice = gr.Textbox(visible=False, label="Key of the choice", max_length=KEY_LETTERS)
     own = type(photo)(visible=False, label="Photo, for the steps that need one")
+    example = opened(None, 1, studio.models[0], next(iter(LANGUAGES)))[2].choices[0].key
     return [
-        (lesson_step, [step, model, language, own], [data]),
-        (lesson_check, [step, choice, model, language, own], [data]),
+        Endpoint(lesson_step, [step, model, language, own], [data]),
+        Endpoint(lesson_check, [step, choice, model, language, own], [data], {"choice": example}),
     ]

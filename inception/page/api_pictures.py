@@ -17,7 +17,8 @@ from ..observation import bottleneck_maps
 from ..pictures import Picture, beside, strip
 from ..render import Limits, limits, mosaic, overlay, scale_limits
 from ..report import answer_report, maps_report, numbers_report
-from .caller import Endpoint, look_at
+from .caller import look_at
+from .endpoint import Endpoint
 from .keep import KINDS, Keep
 from .studio import Studio
 
@@ -47,11 +48,11 @@ def picture_endpoints(
 
         Args:
             photo: the picture, of any usual kind and size; the network looks at its central square
-            model: which network looks, as the endpoint models lists them
+            model: which network looks, as `models` lists them
             block: which of the nine Inception blocks, 3a to 5b
-            branch: 1x1, 3x3, 5x5 or pool
+            branch: which branch of the block
             channel: the channel within the branch, counted from 0
-            colours: the colour map
+            colours: the colour map of the pictures
 
         Returns:
             the picture; then the channel's number in the block's output, its lowest, highest and mean value, the
@@ -71,10 +72,10 @@ def picture_endpoints(
 
         Args:
             photo: the picture, of any usual kind and size; the network looks at its central square
-            model: which network looks, as the endpoint models lists them
+            model: which network looks, as `models` lists them
             block: which of the nine Inception blocks, 3a to 5b
             scale: shared for one scale of colours for all pictures, branch for one each, channel for one per channel
-            colours: the colour map
+            colours: the colour map of the pictures
 
         Returns:
             all channels of the block's input, of the input reduced for the 3x3 and of that for the 5x5 branch, as
@@ -93,7 +94,7 @@ def picture_endpoints(
 
         Args:
             photo: the first picture
-            model: which network looks at it, as the endpoint models lists them
+            model: which network looks at it, as `models` lists them
             other_model: which network looks at the second one
             block: which of the nine Inception blocks, 3a to 5b
             other_photo: the second picture; without one, the first again
@@ -123,13 +124,13 @@ def picture_endpoints(
 
         Args:
             photo: the picture, of any usual kind and size; the network looks at its central square
-            model: which network looks, as the endpoint models lists them
-            block: of Grad-CAM, one of the nine Inception blocks, 3a to 5b
+            model: which network looks, as `models` lists them
+            block: which of the nine Inception blocks Grad-CAM looks at, 3a to 5b
             class_name: whose logit is explained, by its name or number; empty for the most probable class
 
         Returns:
             the evidence over the photo, and Grad-CAM over the photo; then the class and the value that is the full
-            colour in each; numbers are told by class_evidence and grad_cam
+            colour in each
         """
         seen = look_at(studio, photo, model)
         split = studio.explained(seen, evidence, class_name)
@@ -149,12 +150,12 @@ def picture_endpoints(
         Args:
             photo: the picture, of any usual kind and size; the network looks at its central square
             kind: sheet for a captioned picture, maps for a zip with all maps of the network, csv or json for numbers
-            model: which network looks, as the endpoint models lists them
-            block: of the sheet, one of the nine Inception blocks, 3a to 5b
-            view: of the sheet: channels, mean or photo
-            scale: of the sheet's colours: shared, branch or channel
-            colours: the colour map
-            language: of the sheet's caption: en or zh
+            model: which network looks, as `models` lists them
+            block: which of the nine Inception blocks the sheet shows, 3a to 5b
+            view: what the sheet shows of each branch, as `maps` takes it
+            scale: of the sheet's colours, as `maps` takes it
+            colours: the colour map of the pictures
+            language: of the sheet's caption, en for English or zh for Chinese
 
         Returns:
             the file; the server deletes its own copy after an hour or two
@@ -171,15 +172,16 @@ def picture_endpoints(
     other_photo = type(photo)(visible=False, label="The other photo; without one, the first again")
     other_model = gr.Dropdown(list(studio.models), visible=False, label="The other network", value=studio.models[0])
     kind = gr.Radio(list(KINDS), visible=False, label="Kind of file", value=KINDS[0])
+    over_photo = picture("The channel over the photo")
     maps = [picture(label) for label in ("Before the reductions", "Reduced for 3x3", "Reduced for 5x5")]
     return [
-        (channel, [photo, model, block, branch, number, colours], [picture("The channel over the photo"), data]),
-        (bottleneck, [photo, model, block, scale, colours], [*maps, data]),
-        (
+        Endpoint(channel, [photo, model, block, branch, number, colours], [over_photo, data]),
+        Endpoint(bottleneck, [photo, model, block, scale, colours], [*maps, data]),
+        Endpoint(
             compare,
             [photo, model, other_model, block, other_photo],
             [picture("The first side"), picture("The second side"), data],
         ),
-        (overlays, [photo, model, block, name], [picture("Evidence"), picture("Grad-CAM"), data]),
-        (keep, [photo, kind, model, block, view, scale, colours, language], [file]),
+        Endpoint(overlays, [photo, model, block, name], [picture("Evidence"), picture("Grad-CAM"), data]),
+        Endpoint(keep, [photo, kind, model, block, view, scale, colours, language], [file]),
     ]

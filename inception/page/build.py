@@ -16,8 +16,9 @@ from ..preprocessing import CENTRE
 from ..render import COLOURS, SCALES
 from ..resources import resource
 from .api import add_endpoints
-from .checked_blocks import CheckedBlocks
+from .api_code import ROUTES
 from .compare_section import CompareSection
+from .described_page import DescribedPage
 from .door import MEGABYTE, Door
 from .handlers import Handlers, alert, source_of
 from .keep_section import KeepSection
@@ -79,7 +80,7 @@ DIFFERS = """(subject, block, view, scale, colours, language, drawn, again) => {
 }"""
 
 
-def build(studio: Studio, keep_seconds: float = KEEP_SECONDS, *, is_swept: bool = False) -> gr.Blocks:
+def build(studio: Studio, keep_seconds: float = KEEP_SECONDS, *, is_swept: bool = False) -> DescribedPage:
     """The whole page; `launch_options` says how to launch it.
 
     For `keep_seconds` what a visitor sent is kept, and what was seen of it. Then Gradio deletes it, unless the page
@@ -88,7 +89,7 @@ def build(studio: Studio, keep_seconds: float = KEEP_SECONDS, *, is_swept: bool 
     handlers = Handlers(studio)
     words = wording(studio, "en")
     deletion = None if is_swept else (check_seconds(keep_seconds), keep_seconds)
-    with CheckedBlocks(title=say("en", "title"), analytics_enabled=False, delete_cache=deletion) as page:
+    with DescribedPage(title=say("en", "title"), analytics_enabled=False, delete_cache=deletion) as page:
         look = gr.State(None, time_to_live=keep_seconds)
         # A short name of the look, whose change the browser sees.
         subject = gr.Textbox("", visible="hidden", elem_id="il-subject")
@@ -336,10 +337,11 @@ def build(studio: Studio, keep_seconds: float = KEEP_SECONDS, *, is_swept: bool 
         lesson.connect(page, why.around, photo, why)
         gr.on([page.load, language.change], None, None, None, js=NAME_EXAMPLES, **light)
         page.load(on_load, None, [*keep.restored, working, provenance, network, notice], **light)
-        add_endpoints(studio, photo, model, block, view, scale, colours)
+        page.endpoints = add_endpoints(studio, photo, model, block, view, scale, colours)
     page.state_session_capacity = SESSIONS  # for those who mount the page; `launch` takes it from `launch_options`
     # Each event has its own places: who asks for another block never waits behind those who ask why.
-    return page.queue(default_concurrency_limit=max(1, at_once // 2), max_size=WAITING * at_once, api_open=False)
+    page.queue(default_concurrency_limit=max(1, at_once // 2), max_size=WAITING * at_once, api_open=False)
+    return page
 
 
 def shown_by(subject: str, picture: Picture, language: str) -> str:
@@ -405,10 +407,12 @@ def launch_options() -> dict[str, Any]:
         "footer_links": ["api", "settings"],
         "app_kwargs": {
             "middleware": [Middleware(Door), Middleware(RefusalStatus)],
+            "routes": list(ROUTES),
             "exception_handlers": {TypeError: wrong_names},
         },
         "max_file_size": MAX_BYTES,
         "state_session_capacity": SESSIONS,
+        "mcp_server": False,  # Gradio's; ours is `tool_server.with_tools`
         # Gradio would keep what was asked in the browser, for whoever sits there next, and count for the operator.
         "run_history": False,
         "enable_monitoring": False,

@@ -21,6 +21,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..photo import MAX_BYTES
+from .file_address import localise
 from .limits import Allowance
 from .text import language_of, say
 
@@ -124,6 +125,8 @@ class Door:
         except (ValueError, RecursionError):
             await visitor.refuse(400, "door_malformed")
             return
+        if localise(told):
+            visitor.body = json.dumps(told).encode()
         if not all(map(is_uploaded, named_files(told))):
             await visitor.refuse(422, "door_foreign")
             return

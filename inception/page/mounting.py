@@ -27,8 +27,8 @@ def mount(
     """Serve the page within a FastAPI application, under `path`: `mount(app, path="/lens")`.
 
     `models` are those that may be chosen, by name or path, the first to begin with; by default all that have
-    names. `device` and `precision` are as `choose_device` and `observe` take them. With `mcp` its endpoints are
-    the tools of an MCP server too, at `path` and then `/gradio_api/mcp/`. What a visitor sends is deleted after
+    names. `device` and `precision` are as `choose_device` and `observe` take them. With `mcp` it is an MCP server
+    for assistants too, at `path` and then `/gradio_api/mcp/`. What a visitor sends is deleted after
     `keep_minutes`. `root_path` is where visitors find the page if that is not `path`: behind a proxy that adds to it.
     Returns `app`.
 
@@ -50,8 +50,12 @@ def mount(
     studio = Studio(tuple(map(str, models)) or NAMES, choose_device(device), precision=precision)
     studio.pretrained(studio.models[0])  # a wrong path should be said at once
     keep = keep_minutes * 60
-    options = {**launch_options(), "mcp_server": mcp}
+    page, options = build(studio, keep, is_swept=True), launch_options()
     options["app_kwargs"] = {**options["app_kwargs"], "lifespan": swept_among_others(keep)}
+    if mcp:
+        from .tool_server import with_tools
+
+        options = with_tools(options, page, studio.runner.at_once)
     del options["state_session_capacity"]  # `build` has told the page itself
     # Told and not left to Gradio: what it answers without the queue would name files as if the page lay at the root.
-    return gr.mount_gradio_app(app, build(studio, keep, is_swept=True), path, **options, root_path=root_path or path)
+    return gr.mount_gradio_app(app, page, path, **options, root_path=root_path or path)

@@ -8,10 +8,15 @@ from typing import Any
 
 import gradio as gr
 from gradio.data_classes import ImageData
+from gradio_client.utils import encode_file_path
 
+from ..resources import resource
 from .door import is_uploaded
+from .file_address import MARK
 from .handlers import source_of
 from .text import say
+
+EXAMPLE = resource("examples") / "espresso.jpg"  # in the API's documentation
 
 
 class PhotoInput(gr.Image):
@@ -31,6 +36,21 @@ class PhotoInput(gr.Image):
         if url_or_file_path is not None and not is_uploaded(str(url_or_file_path)):
             raise foreign()
         return await super().async_move_resource_to_block_cache(url_or_file_path)
+
+    def example_payload(self) -> dict[str, Any]:
+        """An example photo on this server; Gradio's own is an address elsewhere, which is refused here.
+
+        `url` has no host yet: `api_info` puts there the one by which the server was asked.
+        """
+        path = self.move_resource_to_block_cache(EXAMPLE)
+        assert path is not None
+        self.keep_in_cache.add(path)
+        return {
+            "path": path,
+            "url": f"{MARK}{encode_file_path(path)}",
+            "orig_name": EXAMPLE.name,
+            "meta": {"_type": "gradio.FileData"},
+        }
 
     def api_info(self) -> dict[str, Any]:
         """As `gr.Image`. Gradio makes a component anew at each answer that leaves it as it is, and asks for this."""

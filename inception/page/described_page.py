@@ -1,0 +1,74 @@
+"""The page with its API described in full: a type, a sentence and an example for each argument.
+
+Gradio takes them from the component, which knows no more than its own kind: its examples are a photo on another server
+and values that no endpoint accepts.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from gradio_client.utils import json_schema_to_python_type
+from pydantic import TypeAdapter
+
+from .checked_blocks import CheckedBlocks
+from .endpoint import Argument, Endpoint
+
+PHOTO_SENT = (
+    'In Python handle_file("photo.jpg") sends a file; over HTTP it is {"path": ...} with what /gradio_api/upload '
+    'returned, or {"url": "data:image/jpeg;base64,..."} with the picture itself.'
+)
+PHOTO_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "path": {
+            "type": "string",
+            "description": "What /gradio_api/upload returned for a file, or the address of that file on this server.",
+        },
+        "url": {"type": "string", "description": "The picture itself, as a data: address."},
+    },
+}
+
+
+class DescribedPage(CheckedBlocks):
+    """`CheckedBlocks` with `endpoints`, whose descriptions take the place of Gradio's."""
+
+    endpoints: tuple[Endpoint, ...] = ()
+
+    def get_api_info(self, *arguments: Any, **options: Any) -> Any:
+        """As `gr.Blocks` has it, with the types and sentences of `endpoints`, and examples that they accept."""
+        info = super().get_api_info(*arguments, **options)
+        for endpoint in self.endpoints:
+            described = info["named_endpoints"].get(f"/{endpoint.name}")
+            if described is not None:
+                _describe(endpoint, described)
+        return info
+
+    @cached_property
+    def served_info(self) -> Any:
+        """`get_api_info` of the page that is being served, which changes no more; to be read only."""
+        return self.get_api_info()
+
+
+def _describe(endpoint: Endpoint, described: dict[str, Any]) -> None:
+    for argument, row in zip(endpoint.arguments, described["parameters"], strict=True):
+        schema, sentence = _schema_and_sentence(argument)
+        kind = "filepath" if argument.is_photo else json_schema_to_python_type(schema)
+        row["type"] = {**schema, "description": sentence}
+        row["python_type"] = {"type": kind, "description": sentence}
+        if row["parameter_has_default"]:
+            row["example_input"] = row["parameter_default"]
+        elif argument.name in endpoint.examples:
+            row["example_input"] = endpoint.examples[argument.name]
+    for result, row in zip(endpoint.result_types, described["returns"], strict=True):
+        if row["component"] == "Json":
+            schema = TypeAdapter(result).json_schema()
+            row["type"] = {**schema, "description": endpoint.returned}
+            row["python_type"] = {"type": json_schema_to_python_type(schema), "description": endpoint.returned}
+
+
+def _schema_and_sentence(argument: Argument) -> tuple[dict[str, Any], str]:
+    if argument.is_photo:
+        return PHOTO_SCHEMA, f"{argument.sentence} {PHOTO_SENT}"
+    return argument.schema, argument.sentence

@@ -1,0 +1,41 @@
+"""Addresses of this server's files, which its clients may send back in place of an upload."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote
+
+MARK = "/gradio_api/file="
+LONGEST = 4096  # characters; no path of a file is longer
+
+
+def local_path(source: str) -> str:
+    """The path in the address of one of this server's files (`http://host/gradio_api/file=PATH`); else `source`.
+
+    The host is ignored, for nothing is fetched: whoever opens the path first checks that it was uploaded here.
+    """
+    if len(source) <= LONGEST and source.startswith(("http://", "https://")):
+        _, mark, path = source.partition(MARK)
+        if mark:
+            return unquote(path)
+    return source
+
+
+def localise(sent: Any) -> bool:
+    """Put the path in place of each such address where a request names a file; whether there was any.
+
+    Behind this, no component sees an address, which some of Gradio's would fetch.
+
+    Args:
+        sent: a request's JSON, changed in place.
+    """
+    found, left = False, [sent]
+    while left:
+        part = left.pop()
+        if isinstance(part, dict):
+            if isinstance(path := part.get("path"), str) and (local := local_path(path)) != path:
+                part["path"], found = local, True
+            left.extend(part.values())
+        elif isinstance(part, list):
+            left.extend(part)
+    return found
