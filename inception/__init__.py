@@ -8,8 +8,9 @@ print(observe(pretrained, open_photo("photo.jpg")).top(5))
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+# As typing's, which takes as long to import as all that comes before Ctrl+C is handled (`interrupt.install`).
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .errors import DeviceError, PhotoError, UserError, WeightsError
     from .model import InceptionBlock, InceptionV1

@@ -2,7 +2,7 @@
 
 import sys
 
-from .interrupt import install
+from .interrupt import finished, install
 
 
 def console() -> int:
@@ -12,7 +12,9 @@ def console() -> int:
     from .cores import settle
 
     settle()
-    return main()
+    status = main()
+    finished(status)
+    return status
 
 
 if __name__ == "__main__":

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import suppress
-from types import FrameType
+
+TYPE_CHECKING = False  # without typing, as in __init__.py
+if TYPE_CHECKING:
+    from types import FrameType
 
 STATUS = 130  # 128 + SIGINT, as shells have it
 LINE = "Interrupted."
@@ -20,6 +22,12 @@ def install() -> None:
     # Where SIGINT is ignored, as under nohup, it stays so.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
+
+
+def finished(status: int) -> None:
+    """All is done and printed: from here on SIGINT ends the process with this status, and says nothing."""
+    if signal.getsignal(signal.SIGINT) in (_interrupt, _leave):
+        signal.signal(signal.SIGINT, lambda *_: os._exit(status))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -40,8 +48,8 @@ def _importing(frame: FrameType | None) -> bool:
 
 
 def _leave(*_: object) -> None:
-    with suppress(Exception):
-        sys.stdout.flush()
-    with suppress(OSError):
+    try:
         os.write(2, f"{LINE}\n".encode())
-    os._exit(STATUS)
+        sys.stdout.flush()
+    finally:
+        os._exit(STATUS)

@@ -126,7 +126,7 @@ def test_models_lists_the_three_and_says_which_are_here() -> None:
         (["predict", "x.jpg", "--device", "tpu"], "auto, cpu, cuda, mps"),
         (["maps", "x.jpg", "--block", "9z", "--out", "out"], "3a, 3b, 4a, 4b, 4c, 4d, 4e, 5a, 5b"),
         (["maps", "x.jpg", "--block", "3a", "--out", "LICENSE/x"], "cannot be made"),
-        (["summary", "--size", "16"], "at least 32"),
+        (["summary", "--size", "16"], "a whole number from 32 to 2048"),
         (["summary", "--model", "tiny-imagenet", "--classes", "7"], "leave out --model"),
         (["summary", "--variant", "v3"], "batchnorm, googlenet, torchvision"),
     ],
@@ -148,8 +148,23 @@ def test_help_is_there_and_need_not_wait_for_torch(command: list[str]) -> None:
     assert "usage:" in run.stdout
 
 
-def test_a_missing_gpu_falls_back_to_the_cpu_with_a_notice() -> None:
-    run = inception("predict", EXAMPLES / "espresso.jpg", "--device", "cuda", CUDA_VISIBLE_DEVICES="")
-    assert run.returncode == 0
-    assert "no usable cuda device" in run.stderr
+@pytest.mark.parametrize("command", [["predict", str(EXAMPLES / "espresso.jpg")], ["serve"], ["summary"]])
+def test_a_gpu_that_is_not_there_is_one_sentence(command: list[str]) -> None:
+    run = inception(*command, "--device", "cuda", CUDA_VISIBLE_DEVICES="")
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith("This machine has no cuda device that PyTorch can use; choose auto, or")
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_auto_falls_back_to_the_cpu() -> None:
+    run = inception("predict", EXAMPLES / "espresso.jpg", "--device", "auto", CUDA_VISIBLE_DEVICES="")
+    assert (run.returncode, run.stderr) == (0, "")
     assert "espresso" in run.stdout
+
+
+def test_an_output_that_cannot_be_written_is_one_sentence() -> None:
+    command = [sys.executable, "-m", "inception", "models"]
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert run.returncode == 2
+    assert run.stderr == "The output cannot be written (No space left on device); please write it elsewhere.\n"

@@ -246,7 +246,7 @@ def test_answers_for_a_folder_are_kept_until_there_is_room(
 
     ballast.unlink()
     assert main(command) == 0
-    assert "20 photos, 12 of them known before, 0 refused" in capsys.readouterr().out
+    assert "20 photos, 12 known before, 0 refused" in capsys.readouterr().out
     assert rows_of(out)[:12] == known
 
 

@@ -121,7 +121,7 @@ def test_a_folder_that_cannot_be_looked_into_is_told(
     assert main(["predict", str(photos), "--out", str(tmp_path / "r.parquet")]) == 0
     said = capsys.readouterr()
     assert said.err == f"skipped, cannot be read: {photos / 'b' / 'deep'}\n"
-    assert said.out.endswith(": 5 photos, 0 of them known before, 0 refused\n")
+    assert said.out.endswith(": 5 photos, 0 known before, 0 refused\n")
 
 
 def test_a_name_that_is_no_text_can_still_be_told(embedded: Pretrained, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_bad_files_are_listed_and_stop_nothing(
     }
     assert all(f"{name}: {sentence}\n" in said.err for name, sentence in refused.items())
     assert all(row["label"] is None and row["labels"] is None for row in rows_of(out) if row["error"])
-    assert said.out == f"{out}: 10 photos, 0 of them known before, 4 refused\n"
+    assert said.out == f"{out}: 10 photos, 0 known before, 4 refused\n"
 
     # A file that is as bad as before is not looked at again; one that could not even be read is.
     opened.clear()
@@ -260,7 +260,7 @@ def test_ctrl_c_keeps_all_answers_so_far(
         assert main(command) == 130
     assert "the same command goes on from here" in capsys.readouterr().err
     assert main(command) == 0
-    assert "6 photos, 4 of them known before" in capsys.readouterr().out
+    assert "6 photos, 4 known before" in capsys.readouterr().out
 
 
 def test_a_damaged_part_costs_its_photos_and_no_more(
