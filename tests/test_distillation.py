@@ -189,7 +189,7 @@ def test_photos_without_labels_are_a_folder_or_the_train_part_of_a_data_set(tmp_
     painted(tmp_path / "train", COLOURS, 3)
     painted(tmp_path / "val", COLOURS, 2)
     assert len(further_photos(tmp_path)) == 6
-    with pytest.raises(DataError, match="no photos in"):
+    with pytest.raises(DataError, match="There are no photos"):
         further_photos(tmp_path / "nowhere")
 
 
