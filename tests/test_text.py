@@ -26,16 +26,17 @@ def test_both_languages_have_the_same_sentences_with_the_same_values() -> None:
 def test_every_error_that_the_page_can_meet_is_said_in_chinese_too() -> None:
     package = ROOT / "inception"
     paths = [path for path in package.glob("*.py") if path.name not in ("cli.py",)]
-    paths += [*package.glob("explain/*.py"), *package.glob("serving/*.py"), package / "page" / "uploads.py"]
+    paths += [*package.glob("explain/*.py"), *package.glob("serving/*.py"), *package.glob("page/*.py")]
     raised: dict[str, set[str]] = {}
     for path in paths:
         for kind, message in re.findall(
-            r'\(\s*"((?:photo|weights|device|explain|serving)_\w+|choice)",\s*((?:["\'].*["\']\s*)+)', path.read_text()
+            r'\(\s*"((?:photo|weights|device|explain|serving|argument|page)_\w+|choice|number)",\s*((?:["\'].*["\']\s*)+)',
+            path.read_text(),
         ):
             wanted = fields("".join(re.findall(r'["\'](.*)["\']', message)))
             # One kind, one translation: wherever it is raised, it brings the same values.
             assert raised.setdefault(kind, wanted) == wanted
-    assert len(raised) >= 23
+    assert len(raised) >= 37
     assert {"explain_class", "explain_class_number", "explain_channel", "explain_cell", "explain_means"} <= set(raised)
     chinese = {key.removeprefix("error_"): fields(text) for key, text in TEXT["zh"].items() if key.startswith("error_")}
     assert chinese == raised

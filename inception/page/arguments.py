@@ -43,9 +43,9 @@ def checked(component: Component, what: str, value: Any, *, may_be_cleared: bool
     """
     if component.stateful:
         return None  # Gradio takes it from the session
-    if value is None and (may_be_cleared and isinstance(component, gr.Number)):
+    if value is None and may_be_cleared and isinstance(component, gr.Number):
         return None
-    if value is None and component.value in (None, "", []):
+    if value is None and component.value in (None, "", []) and not isinstance(component, gr.Dataset):
         return copy(component.value)
     match component:
         case PhotoInput():

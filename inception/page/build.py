@@ -411,6 +411,8 @@ def launch_options() -> dict[str, Any]:
             "exception_handlers": {TypeError: wrong_names},
         },
         "max_file_size": MAX_BYTES,
+        # Another language draws them again, for which Gradio asks whether they lie in the working directory or here.
+        "allowed_paths": [str(EXAMPLES)],
         "state_session_capacity": SESSIONS,
         "mcp_server": False,  # Gradio's; ours is `tool_server.with_tools`
         # Gradio would keep what was asked in the browser, for whoever sits there next, and count for the operator.
