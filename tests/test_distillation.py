@@ -248,7 +248,7 @@ def test_photos_without_labels_need_a_teacher_which_answers_no_mixed_photos(
         "train", "--data", meadow, "--out", tmp_path / "out", "--teacher", "tiny-imagenet", "--teacher-size", "64"
     )
     assert others.returncode == 2
-    assert "does not know these classes of the data" in others.stderr
+    assert "does not know 2 of the classes (grass, sky)" in others.stderr
     assert not (tmp_path / "out").exists()
     with pytest.raises(RecipeError, match="mix is mixup; it must be none where a teacher answers"):
         replace(TAUGHT, mix="mixup")

@@ -372,7 +372,10 @@ def test_what_was_not_foreseen_is_not_told(caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_without_its_package_one_sentence_says_what_to_install() -> None:
-    code = "import sys; sys.modules['mcp'] = None; sys.argv = ['app.py', '--mcp']; import app; app.main()"
+    code = (
+        "import runpy, sys; sys.modules['mcp'] = None; sys.argv = ['app.py', '--mcp']; "
+        "runpy.run_path('app.py', run_name='__main__')"
+    )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 2
     assert "pip install -r requirements-mcp.txt" in run.stderr
