@@ -82,7 +82,7 @@ def _plan(model: InceptionV1) -> InceptionV1:
 
     Hooks go on the copy: the model itself may be at work in another thread, and stays as it was.
     """
-    return copied(model).to("meta").eval().requires_grad_(False)
+    return copied(model, "meta").eval().requires_grad_(False)
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -95,7 +95,7 @@ def _made(module: nn.Module, given: Sequence[int], device: torch.device, precisi
 def _given(model: InceptionV1) -> dict[str, tuple[int, ...]]:
     """What the modules that are replaced take at the model's input shape, from a run without numbers."""
     given: dict[str, tuple[int, ...]] = {}
-    plan = copied(model).to("meta")
+    plan = copied(model, "meta")
     for name, module in plan.named_modules():
         if isinstance(module, ConvUnit | nn.LocalResponseNorm | nn.MaxPool2d):
             module.register_forward_pre_hook(partial(_note, given, name))

@@ -9,11 +9,12 @@ from pathlib import Path
 from threading import Lock
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from .errors import PhotoError
 from .memory import give_back
+from .metadata import TIFF_MARKS, UPRIGHT, without_metadata
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 FORMATS_TEXT = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF"
@@ -30,6 +31,16 @@ ALONE_BYTES = 100_000_000
 PIXEL_BYTES = {"WEBP": 15.5, "AVIF": 15.5}
 # TIFF's decoder takes a strip or a tile at a time, which may be the whole picture, and turns it.
 TIFF_COPIES = 3
+# How a picture comes upright, by its EXIF orientation.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 TILE = 512  # pixels; the side of the pieces in which we work on what a decoder hands over
 
 Source = str | Path | bytes
@@ -47,15 +58,19 @@ def open_photo(source: Source) -> Image.Image:
     Raises:
         PhotoError: if the file is missing, empty, too large, damaged or no picture.
     """
-    data = _bytes(source)
+    try:
+        bare = without_metadata(_bytes(source))
+    except ValueError as error:
+        raise _unknown() from error
+    data, orientation = bare.data, bare.orientation
     with warnings.catch_warnings():
         # Pillow's remarks on odd files are for programmers, and tell where it is installed.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         if _bytes_to_decode(_opened(data), data) <= ALONE_BYTES:
-            return _decoded(_opened(data))
+            return _decoded(_opened(data), orientation)
         with _alone:
             try:
-                return _decoded(_opened(data))
+                return _decoded(_opened(data), orientation)
             finally:
                 # What decoding left, which no name holds any more.
                 give_back()
@@ -67,7 +82,7 @@ def is_unknown_to_browsers(source: Source) -> bool:
         head = source[:4] if isinstance(source, bytes) else _head(Path(source))
     except (OSError, ValueError):
         return False
-    return head in (b"II*\0", b"MM\0*")
+    return head in TIFF_MARKS
 
 
 def _head(path: Path) -> bytes:
@@ -106,16 +121,20 @@ def _opened(data: bytes) -> Image.Image:
         raise _too_large(MAX_PIXELS) from error
     # As below: the header alone can be broken in many ways.
     except Exception as error:
-        raise PhotoError(
-            "photo_unknown",
-            "This file is not a picture that can be read; please choose one of these kinds: {formats}.",
-            formats=FORMATS_TEXT,
-        ) from error
+        raise _unknown() from error
     pixels = image.width * image.height
     most = min(MAX_PIXELS, int(DECODER_BYTES * pixels / _bytes_to_decode(image, data)))
     if pixels > most:
         raise _too_large(most)
     return image
+
+
+def _unknown() -> PhotoError:
+    return PhotoError(
+        "photo_unknown",
+        "This file is not a picture that can be read; please choose one of these kinds: {formats}.",
+        formats=FORMATS_TEXT,
+    )
 
 
 def _too_large(most: int) -> PhotoError:
@@ -157,7 +176,7 @@ def _coefficients(image: JpegImageFile) -> float:
     return 2 * sum(across * down for across, down in parts) / whole
 
 
-def _decoded(image: Image.Image) -> Image.Image:
+def _decoded(image: Image.Image, orientation: int) -> Image.Image:
     try:
         image.seek(0)
         # A JPEG can be decoded at a half, a quarter or an eighth of its size.
@@ -169,22 +188,12 @@ def _decoded(image: Image.Image) -> Image.Image:
         raise PhotoError(
             "photo_damaged", "This picture is damaged or cut off; please save or send it again, or choose another."
         ) from error
-    return _upright(_rgb(image), _orientation(image))
-
-
-def _orientation(image: Image.Image) -> object:
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation)
-    # An EXIF note that cannot be read is no reason to refuse the picture itself.
-    except Exception:
-        return None
-
-
-def _upright(image: Image.Image, orientation: object) -> Image.Image:
-    # What else the file said (where it was taken, by whom, or nonsense) goes no further than here.
-    image.info.clear()
-    image.getexif()[ExifTags.Base.Orientation] = orientation
-    return ImageOps.exif_transpose(image)
+    if image.format == "AVIF":
+        # Pillow tells AVIF's own property as if it were EXIF.
+        orientation = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
+    turn = TURNS.get(orientation)
+    small = _rgb(image)
+    return small if turn is None else small.transpose(turn)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

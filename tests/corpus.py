@@ -9,11 +9,12 @@ from __future__ import annotations
 import gzip
 import struct
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from case import Case
+from corpus_metadata import metadata
 from handmade import (
     BLACK,
     BLUE,
@@ -24,7 +25,6 @@ from handmade import (
     SCRIPT,
     SIZE,
     WHITE,
-    Colour,
     alike,
     chunk,
     count_bomb,
@@ -60,20 +60,6 @@ from handmade import (
     zip_bomb,
 )
 from PIL import Image
-
-
-@dataclass(frozen=True)
-class Case:
-    """One file. It is shown, with this size and these colours in its quarters, or refused with this kind of error."""
-
-    name: str  # of the file
-    about: str
-    make: Callable[[], bytes]
-    refused: str = ""  # kind of `PhotoError`, empty where the picture is shown
-    size: tuple[int, int] | None = SIZE
-    quarters: tuple[Colour, ...] = QUARTERS
-    sent_as: str = ""  # what a client calls it, where no file can be called so
-
 
 # ---------------------------------------------------------------- the files
 
@@ -218,7 +204,6 @@ def bombs() -> Iterator[Case]:
             f"bomb-{name}.png",
             f"400 MB of zeros in {name}",
             lambda kind=kind, before=before: with_chunk(png(), kind, before + zeros(400 * 2**20)),
-            unknown,
         )
     yield Case(
         "bomb-IDAT.png",
@@ -386,7 +371,7 @@ def odd_names() -> Iterator[Case]:
 
 def cases() -> list[Case]:
     """All of them, in a fixed order."""
-    return [*no_pictures(), *cut_off(), *bombs(), *odd_pictures(), *odd_names()]
+    return [*no_pictures(), *cut_off(), *bombs(), *metadata(), *odd_pictures(), *odd_names()]
 
 
 def write(folder: Path) -> list[Case]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["PIL", "inception.photo"]):
+with atheris.instrument_imports(include=["PIL", "inception.metadata", "inception.photo"]):
     from PIL import Image
 
     from inception.photo import MAX_SIDE, is_unknown_to_browsers, open_photo

@@ -7,7 +7,9 @@ import copy
 import torch
 from conftest import lively
 
+from inception.anatomy import network_facts
 from inception.copies import copied
+from inception.explain.size import network_size
 from inception.model import InceptionV1
 
 
@@ -43,3 +45,30 @@ def test_no_tensor_is_copied_together_with_all_before_it() -> None:
     with Listening() as heard:
         copy.deepcopy(model)
     assert heard.largest > 100, "what this is about"
+
+
+def test_a_copy_without_numbers_takes_nothing_of_the_models_device() -> None:
+    """It may be a GPU whose memory is full: facts about a network are told there too."""
+
+    class Allocating(torch.utils._python_dispatch.TorchDispatchMode):
+        elsewhere = 0
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+            made = func(*args, **(kwargs or {}))
+            if isinstance(made, torch.Tensor) and made.device.type != "meta":
+                self.elsewhere += made.data_ptr() not in known
+            return made
+
+    model = InceptionV1(classes=3)
+    known = {tensor.data_ptr() for tensor in (*model.parameters(), *model.buffers())}
+    with Allocating() as made:
+        plan = copied(model, "meta")
+    assert made.elsewhere == 0
+    assert {tensor.device.type for tensor in (*plan.parameters(), *plan.buffers())} == {"meta"}
+    assert {name: tensor.shape for name, tensor in plan.state_dict().items()} == {
+        name: tensor.shape for name, tensor in model.state_dict().items()
+    }
+    for facts in (network_facts, lambda one: network_size(one, one.input_shape)):
+        with Allocating() as made:
+            facts(model)
+        assert made.elsewhere == 0

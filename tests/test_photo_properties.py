@@ -106,7 +106,7 @@ def test_whatever_pillow_writes_comes_through(kind: str, mode: str, width: int, 
 
 
 @QUIET
-@given(st.sampled_from(("PNG", "JPEG", "WEBP", "TIFF")), st.integers(1, 8), sides, sides, seeds)
+@given(st.sampled_from(("PNG", "JPEG", "WEBP", "TIFF", "AVIF")), st.integers(1, 8), sides, sides, seeds)
 def test_every_orientation_is_turned_upright(kind: str, orientation: int, width: int, height: int, seed: int) -> None:
     # Large patches, which lossy kinds keep.
     small = np.random.default_rng(seed).integers(0, 2, (2, 3, 3), np.uint8) * 255

@@ -191,7 +191,7 @@ def network_size(model: nn.Module, input_shape: Sequence[int]) -> NetworkSize:
 
     # A caller may be in inference mode, in which PyTorch keeps no record.
     with torch.inference_mode(False), torch.enable_grad():
-        plan = copied(model).to("meta").eval().requires_grad_(True)
+        plan = copied(model, "meta").eval().requires_grad_(True)
         names = {module: name for name, module in plan.named_modules()}
 
         def record(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:

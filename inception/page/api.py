@@ -280,7 +280,7 @@ def _explanations(
 
         def told(seen: Look) -> dict[str, Any]:
             return cell_report(
-                by_hand(*of(seen), block, branch, channel, row, column),
+                studio.computed(seen, by_hand, block, branch, channel, row, column),
                 studio.explained(seen, effective_field, block, branch, row, column),
                 cell_square(studio.pretrained(seen.model).model, block, branch, row, column),
             )

@@ -82,7 +82,7 @@ def picture_endpoints(
             pictures; then the numbers of each
         """
         shown, seen = Picture(block, scale=scale, colours=colours), look_at(studio, photo, model)
-        maps = bottleneck_maps(studio.pretrained(model), studio.observation(seen.exact), block)
+        maps = studio.computed(seen, bottleneck_maps, block)
         bounds = scale_limits(maps, shown.scale)
         before, three, five = (mosaic(values, bounds[key], shown.colours) for key, values in maps.items())
         return before, three, five, {"model": model, "block": block, "maps": numbers_report(maps)}

@@ -79,7 +79,6 @@ def bottleneck_html(
     observation: Observation,
     block: str,
     language: str,
-    *,
     scale: str = render.SCALES[0],
     colours: str = render.COLOURS[0],
 ) -> str:

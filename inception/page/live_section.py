@@ -121,7 +121,7 @@ class LiveSection:
             facts = self.studio.facts(model)[block]
             names = {fact.branch: branch_name(fact, language) for fact in facts}
             classes = class_names(pretrained, language, short=True)
-            return live_html(self.studio.runner.observe(pretrained, look), block, names, classes, language)
+            return live_html(self.studio.observed_now(look), block, names, classes, language)
         except (UserError, KeyError) as error:
             return alert(error, language)
 

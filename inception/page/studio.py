@@ -101,18 +101,21 @@ class Studio:
             self.device = without_memory(self.device)
         log.warning(self.device.notice)
 
-    def _computed(self, name: str, compute: Callable[[Pretrained], Result]) -> Result:
-        """`compute` with the network called `name`, and again on the CPU if its device has no memory for that."""
+    def with_network(self, name: str, compute: Callable[..., Result], *told: Any) -> Result:
+        """`compute(pretrained, *told)` with the network called `name`; on the CPU if its device has no memory for that.
+
+        Whatever runs a network for a visitor goes through here.
+        """
         pretrained = self.pretrained(name)
         try:
-            return compute(pretrained)
+            return compute(pretrained, *told)
         except RuntimeError as error:
             if pretrained.device.type == "cpu" or not is_out_of_memory(error):
                 raise
         # Not within the handler: while the error lives, so does what lies in the device's memory.
         del pretrained
         self._go_on_without_memory()
-        return compute(self.pretrained(name))
+        return compute(self.pretrained(name), *told)
 
     def facts(self, name: str) -> dict[str, tuple[BranchFacts, ...]]:
         """The branches of all blocks of the network called `name`."""
@@ -124,7 +127,7 @@ class Studio:
     def reading(self, name: str, block: str) -> Reading:
         """Who reads a block of the network called `name`, and how strongly."""
         if (name, block) not in self._readings:
-            self._readings[name, block] = reading(self.pretrained(name).model, block)
+            self._readings[name, block] = self.with_network(name, lambda pretrained: reading(pretrained.model, block))
         return self._readings[name, block]
 
     def look(self, name: str, photo: Source, part: str = "") -> Look:
@@ -146,9 +149,18 @@ class Studio:
     def observation(self, look: Look) -> Observation:
         """From memory where this picture was looked at lately, by whomever; else by a forward pass."""
         key = (look.model, look.digest, look.precision)
-        return self._observations.get(
-            key, lambda: self._computed(look.model, lambda pretrained: self.runner.observe(pretrained, look))
-        )
+        return self._observations.get(key, lambda: self.observed_now(look))
+
+    def observed_now(self, look: Look) -> Observation:
+        """By a forward pass, and not remembered: for the camera, no two of whose frames are the same."""
+        return self.with_network(look.model, self.runner.observe, look)
+
+    def computed(self, look: Look, function: Callable[..., Result], *told: Any) -> Result:
+        """`function(pretrained, observation, *told)`, exact, in this process, and not remembered.
+
+        For what takes less time than it would to send or memory to remember.
+        """
+        return self.with_network(look.model, function, self.observation(look.exact), *told)
 
     def explained(self, look: Look, function: Callable[..., Result], *told: Any) -> Result:
         """`function(pretrained, observation, *told)`, from memory where the same was asked lately.
@@ -157,14 +169,11 @@ class Studio:
         """
         exact = look.exact
         observation = self.observation(exact)
-
-        def explain(pretrained: Pretrained) -> Result:
-            return self.runner.explain(pretrained, exact, observation, function, *told)
-
         return cast(
             Result,
             self._explanations.get(
-                (look.model, look.digest, function, *told), lambda: self._computed(look.model, explain)
+                (look.model, look.digest, function, *told),
+                lambda: self.with_network(look.model, self.runner.explain, exact, observation, function, *told),
             ),
         )
 

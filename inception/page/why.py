@@ -207,15 +207,15 @@ class Why:
         if cell is None:
             return message_html(say(language, "whole_numbers"), alarm=True)
         block, branch, row, column = question.block, cell.branch, cell.row, cell.column
+        told = self.studio.computed(look, by_hand, block, branch, cell.channel, row, column)
         pretrained, observation = self._of(look)
-        told = by_hand(pretrained, observation, block, branch, cell.channel, row, column)
         square = cell_square(pretrained.model, block, branch, row, column)
         field = self.studio.explained(look, effective_field, block, branch, row, column)
         return cell_html(told, field, square, observation, self._names(look, question, language), language)
 
     def _bottleneck(self, look: Look, question: Question, language: str) -> str:
         picture = question.picture
-        return bottleneck_html(*self._of(look), picture.block, language, scale=picture.scale, colours=picture.colours)
+        return self.studio.computed(look, bottleneck_html, picture.block, language, picture.scale, picture.colours)
 
     def _of(self, look: Look) -> tuple[Pretrained, Observation]:
         return self.studio.pretrained(look.model), self.studio.observation(look.exact)

@@ -87,7 +87,7 @@ class Replica:
         with self._turns.turn(LIGHT):
             for (model, precision), numbers in alike.items():
                 pictures = [looks[number].seen for number in numbers]
-                seen = observe_together(self._studio.pretrained(model), pictures, precision)
+                seen = self._studio.with_network(model, observe_together, pictures, precision)
                 answers.update(zip(numbers, seen, strict=True))
                 self._batches[len(numbers)] += 1
         return [answers[number] for number in range(len(looks))]
@@ -105,7 +105,7 @@ class Replica:
         self, model: str, observation: Observation, function: Callable[..., Any], told: tuple[Any, ...]
     ) -> Any:
         with self._turns.turn(HEAVY):
-            return function(self._studio.pretrained(model), observation, *told)
+            return self._studio.with_network(model, function, observation, *told)
 
     async def figures(self) -> Figures:
         """What this replica has done since it began."""

@@ -91,7 +91,7 @@ def computed(
         seen = _observed(studio, looks)
         if function is None:
             return seen
-        return function(studio.pretrained(looks[0].model), seen[0], *told)
+        return studio.with_network(looks[0].model, function, seen[0], *told)
     except UserError as error:
         return error
 
@@ -103,7 +103,8 @@ def _observed(studio: Studio, looks: Sequence[Look]) -> list[Observation]:
     for number, look in enumerate(looks):
         alike.setdefault((look.model, look.precision), []).append(number)
     for (model, precision), numbers in alike.items():
-        seen = observe_together(studio.pretrained(model), [looks[number].seen for number in numbers], precision)
+        pictures = [looks[number].seen for number in numbers]
+        seen = studio.with_network(model, observe_together, pictures, precision)
         answers.update(zip(numbers, seen, strict=True))
     return [answers[number] for number in range(len(looks))]
 

@@ -1,0 +1,160 @@
+"""What a decoder is handed: the same pixels as the whole file, which side is up, and hardly any metadata."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from corpus_metadata import MEGABYTE, commented_gif, exif, grey_with, noise, segment, with_segments
+from handmade import chunk, encoded, jpeg, png, scene, transparent_red, with_chunk
+from PIL import Image, ImageFile, ImageOps, PngImagePlugin
+
+from inception.metadata import MAX_PARTS, TIFF_KEPT, without_metadata
+from inception.photo import open_photo
+
+EXIF = exif(4000)
+MUCH: dict[str, object] = {"icc_profile": noise(300_000), "exif": EXIF, "xmp": b"<x:xmpmeta/>" * 1000}
+LATER = {"save_all": True}
+WAYS: dict[str, tuple[str, str, dict[str, object]]] = {
+    "png": ("PNG", "RGB", {"dpi": (72, 72), **MUCH}),
+    "png-grey": ("PNG", "L", MUCH),
+    "png-animated": ("PNG", "RGB", {**LATER, **MUCH}),
+    "png-animated-apart": ("PNG", "RGB", {**LATER, "default_image": True, **MUCH}),
+    "jpeg": ("JPEG", "RGB", {"comment": b"a remark", "dpi": (72, 72), **MUCH}),
+    "jpeg-progressive": ("JPEG", "RGB", {"progressive": True, **MUCH}),
+    "jpeg-cmyk": ("JPEG", "CMYK", MUCH),
+    "jpeg-rgb": ("JPEG", "RGB", {"keep_rgb": True, **MUCH}),
+    "jpeg-several": ("MPO", "RGB", {**LATER, "exif": EXIF}),
+    "webp": ("WEBP", "RGB", MUCH),
+    "webp-lossless": ("WEBP", "RGB", {"lossless": True, **MUCH}),
+    "webp-animated": ("WEBP", "RGB", {**LATER, **MUCH}),
+    "gif": ("GIF", "P", {"comment": b"a remark" * 1000}),
+    "gif-animated": ("GIF", "P", {**LATER, "comment": b"a remark", "loop": 0, "duration": 100, "disposal": 2}),
+    "tiff": ("TIFF", "RGB", {"description": "a remark", "software": "a program", **MUCH}),
+    "tiff-deflate": ("TIFF", "RGB", {"compression": "tiff_adobe_deflate", **MUCH}),
+    "tiff-lzw": ("TIFF", "RGB", {"compression": "tiff_lzw", **MUCH}),
+    "tiff-packbits": ("TIFF", "L", {"compression": "packbits", **MUCH}),
+    "tiff-jpeg": ("TIFF", "RGB", {"compression": "jpeg", **MUCH}),
+    "tiff-fax": ("TIFF", "1", {"compression": "group4", **MUCH}),
+    "tiff-palette": ("TIFF", "P", MUCH),
+    "tiff-cmyk": ("TIFF", "CMYK", MUCH),
+    "tiff-big": ("TIFF", "RGB", {"big_tiff": True, **MUCH}),
+    "tiff-pages": ("TIFF", "RGB", {**LATER, "icc_profile": MUCH["icc_profile"]}),
+    "avif": ("AVIF", "RGB", MUCH),
+    "bmp": ("BMP", "RGB", {}),
+}
+
+
+def made(way: str, *, bare: bool = False) -> bytes:
+    """The file, with its metadata or without."""
+    kind, mode, options = WAYS[way]
+    if bare:
+        options = {name: value for name, value in options.items() if name not in (*MUCH, "comment")}
+    # Pillow keeps what it was told in the images themselves, so each file has its own.
+    later = {"append_images": [Image.new(mode, (80, 60)) for _ in range(2)]} if "save_all" in options else {}
+    return encoded(scene(mode), kind, **options, **later)
+
+
+def pillow_shows(data: bytes) -> np.ndarray:
+    """The whole file as Pillow shows it, upright."""
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_without_metadata_the_same_pixels_are_shown_the_same_way_up(way: str) -> None:
+    data = made(way)
+    assert np.array_equal(np.asarray(open_photo(data)), pillow_shows(data))
+
+
+# In a file of several JPEGs, only the first is looked at.
+@pytest.mark.parametrize("way", [way for way in WAYS if not way.startswith(("tiff", "avif", "bmp", "jpeg-several"))])
+def test_a_decoder_is_handed_hardly_any_metadata(way: str) -> None:
+    # A WebP with metadata has a second header, of 18 bytes.
+    assert len(without_metadata(made(way)).data) <= len(made(way, bare=True)) + 18
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way.startswith(("tiff", "avif"))])
+def test_where_metadata_must_stay_in_its_place_no_decoder_finds_it(way: str) -> None:
+    image = Image.open(io.BytesIO(without_metadata(made(way)).data))
+    assert not {"icc_profile", "xmp"} & set(image.info)
+    # What Pillow calls an AVIF's EXIF is made of the file's own way to say which side is up.
+    assert set(image.getexif()) - {0x0112} <= TIFF_KEPT
+
+
+@pytest.mark.parametrize("prefix", [b"", b"Exif\0\0"])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_orientation_is_read_wherever_exif_may_stand(order: str, prefix: bytes) -> None:
+    mark = b"II*\0" if order == "<" else b"MM\0*"
+    note = mark + struct.pack(order + "LHHHLHHL", 8, 1, 0x0112, 3, 1, 6, 0, 0)
+    data = png()
+    for file in (
+        with_chunk(data, b"eXIf", prefix + note),
+        data[:-12] + chunk(b"eXIf", prefix + note) + data[-12:],  # behind the pixels
+        with_segments(segment(0xE1, b"Exif\0\0" + note)),
+    ):
+        assert open_photo(file).size == (60, 80)
+
+
+@pytest.mark.parametrize(
+    "note",
+    [b"", b"II", b"II*\0", b"II*\0\xff\xff\xff\xff", b"II*\0\x08\0\0\0\xff\xff", b"MM\0+\0\x08\0\0" + b"\xff" * 40],
+)
+def test_exif_that_is_cut_off_turns_nothing(note: bytes) -> None:
+    assert open_photo(with_chunk(png(), b"eXIf", note)).size == (80, 60)
+    assert open_photo(with_segments(segment(0xE1, b"Exif\0\0" + note))).size == (80, 60)
+
+
+def test_transparency_and_palette_are_kept() -> None:
+    data = with_chunk(transparent_red(), b"tEXt", b"Title\0a remark")
+    assert open_photo(data).getpixel((2, 2)) == (255, 255, 255)
+    assert open_photo(data).getpixel((2, 58))[1] > 250
+
+
+def test_a_long_comment_costs_a_gif_no_more_than_its_bytes() -> None:
+    """Pillow would put it together by copying all of it again for each 255 bytes."""
+    assert len(without_metadata(commented_gif(20 * MEGABYTE)).data) == len(commented_gif(0)) - len(b"!\xfe\0")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png()[:33] + with_chunk(png(), b"tEXt", b"")[33:45] * (MAX_PARTS + 1) + png()[33:],
+        with_segments(segment(0xFE, b"") * (MAX_PARTS + 1)),
+        b"RIFF\xff\xff\xff\x00WEBP" + b"XMP \0\0\0\0" * (MAX_PARTS + 1),
+        encoded(scene().quantize(4), "GIF")[:25] + b"!\xfe\0" * (MAX_PARTS + 1),
+        grey_with((320, 3, 10**9, 1080), data=b""),
+    ],
+    ids=["png", "jpeg", "webp", "gif", "tiff"],
+)
+def test_a_file_of_too_many_parts_is_not_walked_to_its_end(data: bytes) -> None:
+    with pytest.raises(ValueError, match="too many"):
+        without_metadata(data)
+
+
+def test_a_file_without_metadata_is_not_copied() -> None:
+    data = png()
+    assert without_metadata(data).data is data
+    plain = with_segments()
+    assert without_metadata(plain).data is plain
+
+
+@pytest.mark.parametrize("padding", [b"\xff", b"\xff" * 1000, b"\0", b"junk", b"\xff\0", b"\xff\xd0"])
+def test_a_jpeg_with_padding_is_shown(padding: bytes) -> None:
+    data = jpeg()
+    first = 4 + int.from_bytes(data[4:6], "big")
+    padded = data[:first] + padding + segment(0xE1, b"Exif\0\0" + EXIF) + data[first:]
+    assert open_photo(padded).size == (60, 80)
+
+
+def test_the_limits_of_pillow_stay_as_a_host_application_has_them() -> None:
+    """They are the whole process's: an application that mounts the page relies on them for its own files."""
+    large = with_chunk(png(), b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2 * MEGABYTE)))
+    assert open_photo(large).size == (80, 60)
+    with pytest.raises(ValueError, match="too large"):
+        Image.open(io.BytesIO(large))
+    assert PngImagePlugin.MAX_TEXT_CHUNK == ImageFile.SAFEBLOCK
