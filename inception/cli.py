@@ -6,13 +6,13 @@ Installed as a package, it is called `inception-lens`.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__, app
+from . import strict_json as json
 from .cores import settle
 from .errors import UserError
 from .explain import command as explain_command
