@@ -6,13 +6,12 @@ Installed as a package, it is called `inception-lens`.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import __version__, app
+from . import __version__, app, strict_json
 from .errors import UserError
 from .explain import command as explain_command
 from .files import as_text, is_file, is_folder, make_folder, write_file
@@ -347,7 +346,7 @@ def _explain(options: argparse.Namespace) -> int:
         files = {options.out / f"{stem}-{name}.jpg": encode(image) for name, image in pictures.items()}
         told = options.out / f"{stem}-{options.block}-explain.json"
         report["files"] = [as_text(file) for file in (*files, told)]
-        files[told] = json.dumps({"photo": as_text(photo), **report}, ensure_ascii=False, indent=1).encode()
+        files[told] = strict_json.dumps({"photo": as_text(photo), **report}, ensure_ascii=False, indent=1).encode()
         for file, data in files.items():
             write_file(file, data)
         return report

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .errors import WeightsError
+from .errors import QUOTED_CHARACTERS, WeightsError
 from .model import BLOCKS, InceptionV1
+from .plain_text import plain
 
 BATCHNORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 UNITS = ("1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool_proj")
@@ -97,6 +98,7 @@ def fill(model: InceptionV1, state: Mapping[str, Tensor], *, source: str) -> Non
     """
     own = model.state_dict()
     _compare_names(set(own), set(state), source)
+    check_finite(state, source=source)
     for name, tensor in state.items():
         if tensor.shape != own[name].shape:
             raise WeightsError(
@@ -108,13 +110,6 @@ def fill(model: InceptionV1, state: Mapping[str, Tensor], *, source: str) -> Non
                 shape=tuple(tensor.shape),
                 wanted=tuple(own[name].shape),
             )
-        if not torch.isfinite(tensor.float()).all():
-            raise WeightsError(
-                "weights_not_finite",
-                "{source} holds values in {name} that are no numbers (NaN or infinite); please use another checkpoint.",
-                source=source,
-                name=name,
-            )
         if name.endswith("running_var") and (tensor < 0).any():
             raise WeightsError(
                 "weights_variance",
@@ -124,6 +119,22 @@ def fill(model: InceptionV1, state: Mapping[str, Tensor], *, source: str) -> Non
             )
     # Batch counters take no part in the answer; old checkpoints lack them.
     model.load_state_dict({**own, **{name: tensor.to(own[name].dtype) for name, tensor in state.items()}})
+
+
+def check_finite(state: Mapping[str, Tensor], *, source: str) -> None:
+    """Refuse numbers that are NaN, infinite, or too large for float32, in which networks compute.
+
+    Raises:
+        WeightsError: that names the first such tensor.
+    """
+    for name, tensor in state.items():
+        if not torch.isfinite(tensor.float()).all():
+            raise WeightsError(
+                "weights_not_finite",
+                "{source} holds values in {name} that are no numbers (NaN or infinite); please use another checkpoint.",
+                source=source,
+                name=plain(name, QUOTED_CHARACTERS),
+            )
 
 
 def _compare_names(wanted: set[str], got: set[str], source: str) -> None:
@@ -141,7 +152,7 @@ def _compare_names(wanted: set[str], got: set[str], source: str) -> None:
 
 
 def _some(names: set[str]) -> str:
-    shown = sorted(names)[:3]
+    shown = [plain(name, QUOTED_CHARACTERS) for name in sorted(names)[:3]]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from .data import DataError, LabelledPhotos
 from .errors import PhotoError
 from .matching import LeftOut, known_photos, matched_classes
+from .overflow import check_computed
 from .weights import Pretrained
 from .wording import counted
 
@@ -147,7 +148,9 @@ def _input(pretrained: Pretrained, photos: LabelledPhotos, index: int) -> Tensor
 
 
 def _logits(pretrained: Pretrained, batch: Tensor) -> Tensor:
-    return pretrained.model.logits(batch.to(pretrained.device)).float().cpu()
+    logits = pretrained.model.logits(batch.to(pretrained.device)).float().cpu()
+    check_computed(pretrained.name, [logits])
+    return logits
 
 
 def calibration_error(confidences: np.ndarray, correct: np.ndarray, bins: int = BINS) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, fields
 from typing import Any
@@ -12,7 +11,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 import numpy as np
 
-from . import render
+from . import render, strict_json
 from .model import BLOCKS
 from .observation import BranchStatistics, Observation, statistics
 from .pictures import Picture, draw
@@ -108,7 +107,7 @@ def _class_row(guess: Any) -> dict[str, Any]:
 
 
 def _json(told: dict[str, Any]) -> bytes:
-    return json.dumps(told, ensure_ascii=False, indent=1).encode()
+    return strict_json.dumps(told, ensure_ascii=False, indent=1).encode()
 
 
 def _npy(values: np.ndarray) -> bytes:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .checks import choice
 from .model import BLOCKS, BRANCHES, STAGES
+from .overflow import check_computed
 from .preprocessing import CENTRE, Frame
 from .unknown import Doubt
 from .weights import Pretrained
@@ -135,6 +136,7 @@ def observe_together(
     trace = engine.trace(batch_of(pretrained, seen))
     if trace.logits is None:
         raise ValueError("This model was built with include_top=False, so it gives no answer; build it with a top.")
+    check_computed(pretrained.name, (*trace.stages.values(), trace.logits))
     probabilities = pretrained.probabilities(trace.logits)
     slices = MappingProxyType({block: pretrained.model.block(block).slices for block in BLOCKS})
     seconds = perf_counter() - begin
@@ -169,6 +171,7 @@ def batch_of(pretrained: Pretrained, seen: Sequence[Image.Image]) -> Tensor:
 def top_together(pretrained: Pretrained, x: Tensor, k: int = 5) -> list[tuple[Guess, ...]]:
     """The `k` most probable classes of each photo of a batch from `batch_of`; what the blocks computed is not kept."""
     logits = pretrained.engine.logits(x)
+    check_computed(pretrained.name, [logits])
     told = _array(logits), _array(pretrained.probabilities(logits))
     return [_top(pretrained.labels, *one, k) for one in zip(*told, strict=True)]
 

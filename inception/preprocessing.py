@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-LEAST = 1e-9  # what is divided by; float32 would run over with less
+from .errors import quoted
+
+# Of what is divided by; with other numbers float32 runs over in the first layers. Means go from -MOST to MOST.
+LEAST, MOST = 1e-6, 1e6
 MAX_SIDE = 2048  # pixels; a network that looked at more would take gigabytes for each photo
 
 
@@ -53,24 +55,27 @@ class Preprocessing:
     std: tuple[float, float, float]
 
     def __post_init__(self) -> None:
-        sides, numbers = (self.resize, self.crop, self.size), (self.divisor, *self.mean, *self.std)
-        if not all(isinstance(side, int) for side in sides):
-            raise ValueError(f"resize, crop and size must be whole numbers, not {sides}.")
-        if not all(isinstance(number, int | float) and isfinite(number) for number in numbers):
-            raise ValueError(f"divisor, mean and std must be finite numbers, not {numbers}.")
-        if not 0 < self.crop <= self.resize or self.size < 1:
+        for name in ("resize", "crop", "size"):
+            side = getattr(self, name)
+            if isinstance(side, bool) or not isinstance(side, int) or not 1 <= side <= MAX_SIDE:
+                raise ValueError(f"{name} is {quoted(side)}; it must be a whole number from 1 to {MAX_SIDE}.")
+        if self.crop > self.resize:
             raise ValueError(
-                f"resize {self.resize}, crop {self.crop}, size {self.size}: "
-                "all must be positive, and the crop at most as large as the resized photo."
-            )
-        if max(sides) > MAX_SIDE:
-            raise ValueError(
-                f"resize {self.resize}, crop {self.crop}, size {self.size}: at most {MAX_SIDE} is allowed."
+                f"crop is {self.crop} and resize {self.resize}; the crop must be at most as large as the resized photo."
             )
         if self.channels not in ("RGB", "BGR"):
-            raise ValueError(f"channels is {self.channels!r}; it must be 'RGB' or 'BGR'.")
-        if len(self.mean) != 3 or len(self.std) != 3 or min(map(abs, (*self.std, self.divisor))) < LEAST:
-            raise ValueError("mean and std need three numbers each; no std and no divisor may be zero.")
+            raise ValueError(f"channels is {quoted(self.channels)}; it must be 'RGB' or 'BGR'.")
+        if len(self.mean) != 3 or len(self.std) != 3:
+            raise ValueError("mean and std need three numbers each.")
+        for name, numbers, least in (
+            ("divisor", (self.divisor,), LEAST),
+            ("std", self.std, LEAST),
+            ("mean", self.mean, -MOST),
+        ):
+            for number in numbers:
+                # Not a number fails every comparison.
+                if isinstance(number, bool) or not isinstance(number, int | float) or not least <= number <= MOST:
+                    raise ValueError(f"{name} is {quoted(number)}; it must be a number from {least:g} to {MOST:g}.")
 
     def box(self, width: int, height: int, frame: Frame = CENTRE) -> tuple[float, float, float, float]:
         """The square of a width x height photo that the network sees: left, top, right, bottom.

@@ -14,6 +14,7 @@ from uuid import uuid4
 import pyarrow as pa
 from pyarrow import parquet
 
+from . import strict_json
 from .errors import UserError
 from .files import make_folder, write_file
 from .observation import Guess
@@ -129,8 +130,8 @@ class Results:
 
     def __init__(self, out: Path, how: Mapping[str, Any]) -> None:
         self.out, self.parts = out, out.with_name(out.name + PARTS_SUFFIX)
-        self.how = json.loads(json.dumps(how))
-        self.schema = SCHEMA.with_metadata({DESCRIPTION_KEY: json.dumps(self.how, ensure_ascii=False)})
+        self.how = json.loads(strict_json.dumps(how))
+        self.schema = SCHEMA.with_metadata({DESCRIPTION_KEY: strict_json.dumps(self.how, ensure_ascii=False)})
         finished = self._finished()
         self.finished_rows = len(finished)
         self.tables = [finished, *self._kept()]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from typing import Any, NoReturn, TextIO
 
+from . import strict_json
 from .errors import UserError
 from .files import one_line
 
@@ -46,7 +46,7 @@ def json_line(value: Any) -> str:
 
     Python leaves those above U+007E as they are, and some of them steer terminals too.
     """
-    text = json.dumps(value, ensure_ascii=False)
+    text = strict_json.dumps(value, ensure_ascii=False)
     return text if text.isprintable() else "".join(map(_escaped, text))
 
 

@@ -6,17 +6,22 @@ has little probability: below a threshold, the photo is doubted.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from math import floor
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from . import strict_json
+from .errors import quoted
+from .plain_text import plain
+
 MOST_DOUBTED = 0.1  # share of the photos of known classes that may be doubted
 RULE = "probability"  # the one of `SCORES` that `Doubt` goes by
+MAX_PHOTOS = 10**9  # with which a rule was measured
+MAX_WORDS = 200  # characters of what the outside photos were
 LEAST_PHOTOS = 20  # on each side; with fewer the tenth that may be doubted is a matter of luck
 
 
@@ -37,24 +42,34 @@ class Doubt:
     outside_photos: str = ""  # what they were, in words
 
     def __post_init__(self) -> None:
-        if not all(0 <= share <= 1 for share in (self.threshold, self.doubted, self.caught, self.auroc)):
-            raise ValueError("threshold, doubted, caught and auroc must be from 0 to 1")
+        for name in ("threshold", "doubted", "caught", "auroc"):
+            share = getattr(self, name)
+            # Not a number fails every comparison.
+            if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+                raise ValueError(f"{name} is {quoted(share)}; it must be a number from 0 to 1")
+        for name in ("inside", "outside"):
+            count = getattr(self, name)
+            if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_PHOTOS:
+                raise ValueError(f"{name} is {quoted(count)}; it must be a whole number from 0 to {MAX_PHOTOS}")
+        if not isinstance(self.outside_photos, str):
+            raise ValueError(f"outside_photos is {quoted(self.outside_photos)}; it must be a text")
 
     def of(self, probabilities: np.ndarray) -> bool:
         """Whether a photo with these calibrated probabilities (classes,) is doubted."""
         return bool(probabilities.max() < self.threshold)
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), ensure_ascii=False, indent=1) + "\n"
+        return strict_json.dumps(asdict(self), ensure_ascii=False, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Doubt:
-        """The inverse of `to_json`.
+        """The inverse of `to_json`; what the outside photos were is brought to one line.
 
         Raises:
-            ValueError, TypeError: if the JSON is not of this form.
+            ValueError, TypeError, RecursionError: if the JSON is not of this form.
         """
-        return cls(**json.loads(text))
+        told = cls(**strict_json.loads(text))
+        return replace(told, outside_photos=plain(told.outside_photos, MAX_WORDS))
 
 
 def _negative_entropy(logits: Tensor, temperature: float) -> Tensor:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import pickle
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,11 +21,15 @@ import torch
 from torch import Tensor
 
 from . import convert, preprocessing
+from .description import MAX_CLASSES, UNKNOWN
+from .description import Description as Description
+from .description import Provenance as Provenance
 from .device import DEVICES, choose_device
 from .engine import engine_of, fast_engine_of
-from .errors import ChoiceError, WeightsError
+from .errors import QUOTED_CHARACTERS, ChoiceError, WeightsError, quoted
 from .files import is_file, is_full, replace_file
 from .model import BLOCKS, InceptionV1
+from .plain_text import plain
 from .preprocessing import Preprocessing
 from .resources import resource
 from .unknown import Doubt
@@ -40,73 +43,12 @@ CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pt")
 CACHE_UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EDQUOT)
 DESCRIPTION_KEY = "inception"  # of our safetensors metadata
 MEANS_PREFIX = "means."  # of the tensors that are no weights
-MAX_CLASSES = 100_000  # more than any data set of photos has
+LONGEST_WHY = 200  # characters of a reason, within a sentence
+MAX_DESCRIPTION_BYTES = 32 * 2**20
+MAX_RULE_BYTES = 2**16
 # Beside the weights and not in them: it is measured when training is over, with photos that training never had,
 # and may be measured anew without another file of weights.
 DOUBT_SUFFIX = ".unknown.json"
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where weights come from and what may be expected of them, in words."""
-
-    source: str
-    licence: str
-    training_data: str
-    accuracy: str
-    notice: str = ""  # what a user should know before trusting them
-
-
-@dataclass(frozen=True)
-class Description:
-    """What must be known beside the tensors. It is the JSON beside a checkpoint, or the value of
-    `inception` in the metadata of a safetensors file."""
-
-    variant: str
-    classes: tuple[str, ...]
-    preprocessing: Preprocessing
-    provenance: Provenance
-    temperature: float = 1.0  # logits are divided by it before the softmax, to calibrate them
-    preact: bool = False
-    use_bias: bool = True
-    training: Mapping[str, Any] = field(default_factory=dict)  # how they came about: recipe, photos, time, figures
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), ensure_ascii=False, indent=1)
-
-    @classmethod
-    def from_json(cls, text: str, guessed: Description) -> Description:
-        """The inverse of `to_json`. Only `classes` and `preprocessing` must be there; the rest is as `guessed`.
-
-        Raises:
-            ValueError, TypeError, KeyError: if the JSON is not of this form.
-        """
-        values = json.loads(text)
-        classes = values["classes"]
-        if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
-            raise ValueError("classes must be a list of names")
-        if len(classes) > MAX_CLASSES:
-            raise ValueError(f"it names {len(classes)} classes, at most {MAX_CLASSES} are allowed")
-        "".join(classes).encode()  # half a character, which JSON can hold, could not be shown
-        temperature = float(values.get("temperature", 1.0))
-        if not 0 < temperature < float("inf"):
-            raise ValueError("temperature must be a positive number")
-        if guessed.classes and len(classes) != len(guessed.classes):
-            raise ValueError(f"it names {len(classes)} classes, the tensors are for {len(guessed.classes)}")
-        told = {name: str(value) for name, value in values.get("provenance", {}).items()}
-        return cls(
-            variant=str(values.get("variant", guessed.variant)),
-            classes=tuple(classes),
-            preprocessing=Preprocessing.from_dict(values["preprocessing"]),
-            provenance=Provenance(**{**asdict(UNKNOWN), **told}),
-            temperature=temperature,
-            preact=bool(values.get("preact", guessed.preact)),
-            use_bias=bool(values.get("use_bias", guessed.use_bias)),
-            training=dict(values.get("training", {})),
-        )
-
-
-UNKNOWN = Provenance("a checkpoint of your own", "unknown", "unknown", "unknown")
 
 
 PRECISIONS = ("exact", "fast")
@@ -190,7 +132,7 @@ def load(name: str | Path = DEFAULT_NAME, device: str | torch.device = "cpu") ->
         raise WeightsError(
             "weights_unknown",
             "There are no weights called {name}; choose one of {names}, or a path that ends in {suffixes}.",
-            name=repr(str(name)),
+            name=quoted(str(name)),
             names=", ".join(NAMES),
             suffixes=" or ".join(CHECKPOINT_SUFFIXES),
         )
@@ -216,13 +158,32 @@ def _tiny_imagenet() -> Pretrained:
 
 def _checkpoint(path: Path) -> Pretrained:
     if not is_file(path):
-        raise WeightsError("weights_missing", "There is no file {name}; please check the path.", name=repr(path.name))
+        raise WeightsError("weights_missing", "There is no file {name}; please check the path.", name=quoted(path.name))
+    source = _called(path)
     state, metadata = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else (_read_pickle(path), {})
-    means = _taken_means(state, path.name)
-    state = _our_names(state, path.name)
-    description = _description(path, metadata, _guessed(state, path.name, bool(metadata)))
-    assembled = _assembled(path.stem, description, state, source=path.name)
+    # Also of what is taken out below: means, and auxiliary classifiers.
+    convert.check_finite(state, source=source)
+    means = _taken_means(state, source)
+    state = _our_names(state, source)
+    description = _description(path, metadata, _guessed(state, source, bool(metadata)))
+    assembled = _assembled(plain(path.stem, QUOTED_CHARACTERS), description, state, source=source)
     return replace(assembled, means=means, doubt=_doubt(doubt_file(path)))
+
+
+def _called(path: Path) -> str:
+    """A file as sentences call it."""
+    return plain(path.name, QUOTED_CHARACTERS)
+
+
+def _text_of(path: Path, most: int) -> str:
+    """The text of a file of at most so many bytes.
+
+    Raises:
+        ValueError, OSError: if it has more, or cannot be read.
+    """
+    if path.stat().st_size > most:
+        raise ValueError(f"it has more than {most // 1024} kB")
+    return path.read_text(encoding="utf-8")
 
 
 def doubt_file(path: Path) -> Path:
@@ -234,12 +195,12 @@ def _doubt(path: Path) -> Doubt | None:
     if not path.is_file():
         return None
     try:
-        return Doubt.from_json(path.read_text(encoding="utf-8"))
+        return Doubt.from_json(_text_of(path, MAX_RULE_BYTES))
     except (ValueError, TypeError, RecursionError, OSError) as error:
         raise WeightsError(
             "weights_doubt",
             "{source} cannot be used ({why}); please measure it again with evaluate --unknown, or remove it.",
-            source=path.name,
+            source=_called(path),
             why=_in_short(error),
         ) from error
 
@@ -263,7 +224,10 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
     try:
         with safe_open(str(path), framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if not all(_is_plain(name, tensor) for name, tensor in state.items()):
+                raise ValueError("it holds complex numbers")
+            return state, dict(file.metadata() or {})
     except (SafetensorError, OSError, ValueError) as error:
         raise _unreadable(path) from error
 
@@ -280,7 +244,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
             "weights_unsafe",
             "{source} is damaged or holds more than tensors, and running code from a checkpoint is not allowed. "
             "Save it with torch.save(model.state_dict(), path), or as safetensors.",
-            source=path.name,
+            source=_called(path),
         ) from error
     # torch.load raises what its zip reader, its unpickler and its storages raise.
     except Exception as error:
@@ -289,7 +253,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         raise WeightsError(
             "weights_no_state_dict",
             "{source} holds no state dict; save it with torch.save(model.state_dict(), path).",
-            source=path.name,
+            source=_called(path),
         )
     return dict(state)
 
@@ -320,7 +284,9 @@ def _is_plain(name: object, tensor: object) -> bool:
 
 def _unreadable(path: Path) -> WeightsError:
     return WeightsError(
-        "weights_unreadable", "{source} is damaged or no checkpoint; please fetch or save it again.", source=path.name
+        "weights_unreadable",
+        "{source} is damaged or no checkpoint; please fetch or save it again.",
+        source=_called(path),
     )
 
 
@@ -342,11 +308,11 @@ def _description(path: Path, metadata: dict[str, str], guessed: Description) -> 
     beside = path.with_suffix(".json")
     try:
         if beside.is_file():
-            return Description.from_json(beside.read_text(encoding="utf-8"), guessed)
+            return Description.from_json(_text_of(beside, MAX_DESCRIPTION_BYTES), guessed)
         if DESCRIPTION_KEY in metadata:
             return Description.from_json(metadata[DESCRIPTION_KEY], guessed)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
-        raise _bad_description(path.name, error) from error
+        raise _bad_description(_called(path), error) from error
     return guessed
 
 
@@ -366,7 +332,7 @@ def _in_short(error: Exception) -> str:
         return "it cannot be read"
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
-    return f"missing {error}" if isinstance(error, KeyError) else str(error)
+    return plain(f"missing {error}" if isinstance(error, KeyError) else str(error), LONGEST_WHY).rstrip(".")
 
 
 def _guessed(state: Mapping[str, Tensor], source: str, has_metadata: bool) -> Description:
@@ -600,6 +566,7 @@ def _torchvision() -> Pretrained:
         except Exception as error:
             raise _unreachable("torchvision", "torchvision", error) from error
     source = Path(published.url).name
+    convert.check_finite(state, source=source)
     state = convert.renamed(_without_auxiliary(state), convert.torchvision_names(), source=source)
     accuracy = published.meta["_metrics"]["ImageNet-1K"]
     description = Description(

@@ -218,7 +218,7 @@ def test_every_endpoint_goes_on_with_the_cpu_where_the_gpu_is_full(
             assert np.array_equal(part, wanted)
         elif name != "keep":  # whose file lies elsewhere
             assert part == wanted
-    assert studio.device.out_of_memory == bool(ended)
+    assert bool(studio.device.fell_back_from) == bool(ended)
 
 
 def test_no_endpoint_is_left_out(served: tuple[Studio, gr.Blocks]) -> None:
@@ -239,7 +239,7 @@ def test_the_page_explains_with_the_cpu_where_the_gpu_is_full(
     ended = on_a_full_gpu(studio, monkeypatch)
     assert Why(studio).tab(explanation, look, question, "en") == expected
     assert ended
-    assert studio.device.out_of_memory
+    assert studio.device.fell_back_from == "meta"
 
 
 def test_the_camera_goes_on_with_the_cpu_where_the_gpu_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,7 +254,7 @@ def test_the_camera_goes_on_with_the_cpu_where_the_gpu_is_full(monkeypatch: pyte
     ended = exhaust(studio)
     assert shown(studio) == expected
     assert ended == ["meta"]
-    assert studio.device.out_of_memory
+    assert studio.device.fell_back_from == "meta"
 
 
 def test_a_replica_and_a_lent_gpu_go_on_with_the_cpu_too(monkeypatch: pytest.MonkeyPatch, embedded: Pretrained) -> None:

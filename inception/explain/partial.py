@@ -17,6 +17,7 @@ from ..data import first_name
 from ..errors import UserError
 from ..model import BLOCKS, BRANCHES, STAGES, stage_after
 from ..observation import Observation
+from ..overflow import check_computed
 from ..weights import Pretrained
 
 OFF = ("zero", "mean")
@@ -60,6 +61,7 @@ def logits_after(pretrained: Pretrained, block: str, outputs: Tensor) -> Tensor:
     logits = pretrained.engine.trace(dense(outputs), start=stage_after(f"inception_{block}")).logits
     if logits is None:
         raise ValueError("This model was built with include_top=False, so it gives no answer; build it with a top.")
+    check_computed(pretrained.name, [logits])
     return logits
 
 
@@ -85,6 +87,7 @@ def batched_logits(pretrained: Pretrained, changed: Mapping[str, Tensor]) -> dic
             running = pretrained.engine.get_submodule(STAGES[number + 1])(running)
     if logits is None:
         return {}
+    check_computed(pretrained.name, [logits])
     parts = torch.split(logits, [count for _, count in counts])
     return {block: part for (block, _), part in zip(counts, parts, strict=True)}
 

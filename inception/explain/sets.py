@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ..engine import FusedUnit
 from ..model import BRANCHES, HEAD, InceptionBlock, stage_after
+from ..overflow import check_computed
 from ..weights import Pretrained
 from .partial import dense
 
@@ -46,6 +47,7 @@ def logits_of_sets(
     logits = model.trace(mixed, start=stage).logits
     if logits is None:
         raise ValueError("This model was built with include_top=False, so it gives no answer; build it with a top.")
+    check_computed(pretrained.name, [logits])
     return logits
 
 

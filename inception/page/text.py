@@ -198,6 +198,8 @@ TEXT: dict[str, dict[str, str]] = {
         "error_weights_classes": "{source} 有 {count} 个类别，最多允许 {limit} 个。请选别的权重文件。",
         "error_weights_variance": "{source} 的 {name} 中含有负的方差，请换一个权重文件。",
         "error_weights_not_finite": "{source} 的 {name} 中含有非数值（NaN 或无穷大），请换一个权重文件。",
+        "error_weights_overflow": "{name} 算出的数值过大（NaN 或无穷大），请换一个网络。",
+        "error_weights_result": "算出的结果不是有限的数值（NaN 或无穷大），因此没有写出；请换一个网络。",
         "error_weights_doubt": "{source} 无法使用（{why}）。请用 evaluate --unknown 重新测量，或删除它。",
         "error_weights_means": "{source} 中各分支的平均值与这个网络不符，请重新保存。",
         "error_weights_checksum": "从 Hugging Face 下载的 {file} 与公布的文件不一致（大小或校验和不对），已删除。请稍后再试；在此之前可以使用其他模型。",

@@ -1,0 +1,38 @@
+"""JSON as its specification (RFC 8259) has it: Python also writes and reads NaN and Infinity, which no number is."""
+
+from __future__ import annotations
+
+import json
+from math import isfinite
+from typing import Any
+
+from .errors import WeightsError
+
+
+def dumps(value: Any, *, ensure_ascii: bool = True, indent: int | None = None) -> str:
+    """As `json.dumps`.
+
+    Raises:
+        WeightsError: if a number in it is NaN or infinite.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, allow_nan=False)
+    except ValueError as error:
+        raise WeightsError(
+            "weights_result",
+            "What was computed is not finite (NaN or infinite), so it is not written; please choose another network.",
+        ) from error
+
+
+def loads(text: str) -> Any:
+    """As `json.loads`; NaN, infinities and numbers that are too large for a float become None.
+
+    Raises:
+        ValueError, RecursionError: if it is no JSON.
+    """
+    return json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+
+
+def _finite(text: str) -> float | None:
+    value = float(text)
+    return value if isfinite(value) else None
