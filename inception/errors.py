@@ -3,6 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from reprlib import Repr
+
+QUOTED_CHARACTERS = 80  # of a value, in an error sentence
+
+# Bounded in depth and length: the whole `repr` of a value of megabytes is never made.
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 2 * QUOTED_CHARACTERS
+_SHORT.maxlevel = 3
+
+
+def quoted(value: object) -> str:
+    """`repr(value)` for an error sentence: one line of at most `QUOTED_CHARACTERS`, with "…" where it was cut."""
+    try:
+        # A string's two ends would be put together by `Repr`, which reads as if it were whole.
+        text = repr(value[: QUOTED_CHARACTERS + 1]) if isinstance(value, str) else _SHORT.repr(value)
+    except Exception:
+        # Python refuses to write integers of more than 4300 digits, and objects may do as they like.
+        text = f"<{type(value).__name__}>"
+    text = "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+    return text if len(text) <= QUOTED_CHARACTERS else f"{text[: QUOTED_CHARACTERS - 1]}…"
 
 
 class UserError(Exception):
@@ -50,6 +70,6 @@ class ChoiceError(UserError, ValueError):
             "choice",
             "{what} is {value}; it must be one of: {allowed}.",
             what=what,
-            value=repr(value),
+            value=quoted(value),
             allowed=", ".join(allowed),
         )
