@@ -15,8 +15,8 @@ from gradio.components import Component
 
 from ..checks import choice, is_integral, is_whole, whole
 from ..errors import UserError, quoted
-from .door import is_uploaded
 from .photo_input import PhotoInput, foreign
+from .uploaded import is_uploaded
 
 TEXT_LETTERS = 4096  # of a text whose component has no `max_length`; the longest is a photo's path
 PATH_LETTERS = 4096

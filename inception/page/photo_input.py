@@ -11,10 +11,10 @@ from gradio.data_classes import ImageData
 from gradio_client.utils import encode_file_path
 
 from ..resources import resource
-from .door import is_uploaded
 from .file_address import MARK
 from .handlers import source_of
 from .text import say
+from .uploaded import is_uploaded
 
 EXAMPLE = resource("examples") / "espresso.jpg"  # in the API's documentation
 

@@ -14,9 +14,9 @@ from mcp import types
 from PIL import Image
 
 from ..errors import ChoiceError, UserError
-from .door import is_uploaded
 from .endpoint import Argument, Endpoint
 from .file_address import local_path
+from .uploaded import is_uploaded
 
 # An assistant reads every tool's description before each question, so there are few: those that answer a question
 # about a photo or the network. The other endpoints repeat them in another form, give long lists or files, or ask
