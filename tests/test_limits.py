@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -16,12 +18,15 @@ import httpx
 import pytest
 from conftest import EXAMPLES, in_a_thread
 from gradio.utils import get_upload_folder
+from gradio_client import Client
+from gradio_client.exceptions import ValidationError
 from playwright.sync_api import Request as PlaywrightRequest
 from playwright.sync_api import expect
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 from visitor import Visit
 
 from inception.page import door
@@ -88,17 +93,22 @@ async def full(request: Request) -> Response:
 def guarded(clock: Clock, *routes: Route) -> httpx.AsyncClient:
     # As a client sees it, not as the app is meant: whatever it answers, the door has let it through.
     inner = Starlette(routes=[*routes, Route("/{rest:path}", answer, methods=["GET", "POST", "PUT", "DELETE"])])
-    transport = httpx.ASGITransport(Door(inner, clock))
+    return seen_from("127.0.0.1", Door(inner, clock))
+
+
+def seen_from(address: str, app: ASGIApp) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, client=(address, 1234))
     return httpx.AsyncClient(transport=transport, base_url="http://page")
 
 
 JOIN, LIGHT, UPLOAD = "/gradio_api/queue/join", "/gradio_api/run/predict", "/gradio_api/upload"
+FORM = {"Content-Type": "multipart/form-data; boundary=edge"}
 
 
 def test_a_class_of_thirty_at_the_same_instant_is_never_refused() -> None:
     async def lesson(client: httpx.AsyncClient, student: int) -> list[int]:
         session = {"session_hash": f"student{student}", "data": [], "fn_index": 1}
-        told = [await client.post(UPLOAD, headers={"Content-Length": "6000000"})]
+        told = [await client.post(UPLOAD, headers={"Content-Length": "6000000", **FORM})]
         # A photo, five blocks and an explanation: what follows each of them is taken together generously.
         for _ in range(1 + 5 + 1):
             told += [await client.post(JOIN, json=session) for _ in range(5)]
@@ -188,7 +198,7 @@ def test_what_is_stored_within_the_hour_has_a_bound_for_all() -> None:
         async with guarded(clock) as client:
 
             async def send() -> httpx.Response:
-                return await client.post(UPLOAD, headers={"Content-Length": str(MAX_BYTES)})
+                return await client.post(UPLOAD, headers={"Content-Length": str(MAX_BYTES), **FORM})
 
             sent = 0
             while (reply := await send()).status_code == 200:
@@ -216,13 +226,22 @@ def test_no_request_but_an_upload_may_be_larger_than_a_photo_within_it(announced
             told = await client.post(JOIN, json=heavy) if announced else await client.post(JOIN, content=parts(16))
             assert told.status_code == 413
             assert "larger than the 16 MB" in told.json()["detail"]
-            allowed = await client.post(JOIN, content=parts(15))
-            assert allowed.json()["bytes"] == 15 * door.MEGABYTE + 14, "and the app gets what was sent"
+            small = {"data": ["x" * 1000], "session_hash": "one"}
+            allowed = await client.post(JOIN, json=small)
+            assert allowed.json()["bytes"] == len(allowed.request.content), "and the app gets what was sent"
 
     in_a_thread(work())
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[" * 100_000, b"\xff\xfe"])
+def test_a_photo_within_a_request_may_take_nearly_all_of_it(page_address: str) -> None:
+    data = b64encode(os.urandom(11 * door.MEGABYTE)).decode()
+    sent = {"data": [{"url": f"data:image/jpeg;base64,{data}"}, "tiny-imagenet", 3]}
+    event = httpx.post(f"{page_address}gradio_api/call/predict", json=sent, timeout=60).json()["event_id"]
+    told = httpx.get(f"{page_address}gradio_api/call/predict/{event}", timeout=60).text
+    assert "This file is not a picture that can be read" in told
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[" * 4_000, b"\xff\xfe", b"[NaN]"])
 def test_what_is_no_json_is_refused_in_a_sentence(body: bytes) -> None:
     async def work() -> None:
         async with guarded(Clock()) as client:
@@ -231,6 +250,128 @@ def test_what_is_no_json_is_refused_in_a_sentence(body: bytes) -> None:
             assert "could not be read" in told.json()["error"]
 
     in_a_thread(work())
+
+
+# ---------------------------------------------------------------- one request that is meant to stop the server
+
+
+@pytest.mark.parametrize("part", [b"{},", b"1,", b"[", b'"a":0,', b"\0,\0"], ids=range(5))
+@pytest.mark.parametrize("path", [JOIN, LIGHT, "/gradio_api/call/predict", "/gradio_api/mcp/", "/gradio_api/cancel"])
+def test_too_many_values_are_refused_while_they_come_and_never_parsed(
+    part: bytes, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, parsed = [], []
+    monkeypatch.setattr(door, "parse", parsed.append)
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield b'{"data": ['
+        for _ in range(15 * 16):
+            taken.append(1)
+            yield part * (door.MEGABYTE // 16 // len(part))
+
+    async def work() -> None:
+        async with guarded(Clock()) as client:
+            told = await client.post(path, content=parts())
+            assert told.status_code == 413
+            assert "more than 5000 values" in told.json()["error"]
+
+    in_a_thread(work())
+    assert parsed == []
+    assert len(taken) < 10, "the rest of it is not waited for"
+
+
+def test_a_large_body_is_parsed_beside_the_event_loop(page_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[bool] = []
+    parse = door.parse
+
+    def noted(body: bytes) -> Any:
+        threads.append("AnyIO" in threading.current_thread().name)
+        return parse(body)
+
+    monkeypatch.setattr(door, "parse", noted)
+    for size in (100, 2 * door.LARGE_BYTES):
+        sent = {"data": [{"url": f"data:,{'x' * size}"}, "tiny-imagenet", 3]}
+        httpx.post(f"{page_address}gradio_api/call/predict", json=sent, timeout=60).raise_for_status()
+    assert threads == [False, True]
+
+
+def test_others_are_answered_while_a_body_comes_and_no_more_is_held_than_all_may_send_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(door, "HELD_BYTES", 3 * door.MEGABYTE)
+
+    async def work() -> None:
+        more = asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield b'{"data": ["' + b"x" * 2 * door.MEGABYTE
+            await more.wait()
+            yield b'"]}'
+
+        async with guarded(Clock()) as client:
+            first, second = (asyncio.create_task(client.post(JOIN, content=slow())) for _ in range(2))
+            done, _ = await asyncio.wait([first, second], return_when=asyncio.FIRST_COMPLETED)
+            refused = done.pop().result()
+            assert refused.status_code == 429
+            assert "try again in 10 seconds" in refused.json()["error"]
+            assert (await client.post(JOIN, json={"session_hash": "small"})).status_code == 200
+            more.set()
+            assert {reply.status_code for reply in await asyncio.gather(first, second)} == {413, 429}
+            # What was held is given back.
+            assert (await client.post(JOIN, content=slow())).status_code == 413
+
+    in_a_thread(asyncio.wait_for(work(), 60))
+
+
+# ---------------------------------------------------------------- calls without a session
+
+
+def test_calls_without_a_session_are_counted_by_their_address() -> None:
+    async def work() -> None:
+        clock = Clock()
+        inner = Starlette(routes=[Route("/{rest:path}", answer, methods=["POST"])])
+        app = Door(inner, clock)
+        call, tool, named = "/gradio_api/call/predict", "/gradio_api/mcp/", "/gradio_api/call/v2/predict"
+        async with seen_from("10.0.0.1", app) as client, seen_from("10.0.0.2", app) as other:
+            for number in range(door.CALLERS * door.BURST // door.QUEUED_COST):
+                assert (await client.post((call, tool, named)[number % 3], json={"data": []})).status_code == 200
+            for path in (call, tool, named):
+                # Where arguments have names, what is called so is no session.
+                told = {"data": []} if path == call else {"session_hash": "mine"}
+                refused = await client.post(path, json=told)
+                assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5")
+                assert "please wait 5 seconds" in refused.json()["error"] == refused.json()["detail"]
+            assert (await other.post(call, json={"data": []})).status_code == 200, "another address"
+            assert (await client.post(JOIN, json={"session_hash": "a"})).status_code == 200, "a page at the same one"
+            clock.now += 5
+            assert (await client.post(call, json={"data": []})).status_code == 200
+
+    in_a_thread(work())
+
+
+def test_gradios_own_client_reads_the_sentence_when_it_asks_too_fast(page_address: str) -> None:
+    client = Client(page_address, verbose=False)
+    spent, enough = threading.Event(), threading.Event()
+
+    async def hurry() -> None:
+        async with httpx.AsyncClient(base_url=page_address, timeout=60) as fast:
+            while not enough.is_set():
+                if 429 in await asyncio.gather(*(cancelled(fast, client.session_hash) for _ in range(50))):
+                    spent.set()
+
+    def ask() -> None:
+        for _ in range(50):  # there may just be room for one
+            client.predict("tiny-imagenet", "3a", api_name="/anatomy")
+
+    with ThreadPoolExecutor(1) as thread:
+        hurrying = thread.submit(asyncio.run, hurry())
+        try:
+            assert spent.wait(90), "no limit was reached"
+            with pytest.raises(ValidationError, match=r"faster than .* please wait 5 seconds"):
+                ask()
+        finally:
+            enough.set()
+            hurrying.result(90)
 
 
 # ---------------------------------------------------------------- uploads at the real page
@@ -263,6 +404,19 @@ def test_an_upload_that_is_too_large_is_refused_and_leaves_nothing(
     else:
         assert told.status_code == 413
         assert sentence in told.text
+    assert not [path for path in stored() - before if path.is_file()]
+
+
+def test_a_form_of_many_files_is_refused_before_they_are_stored(page_address: str) -> None:
+    before = stored()
+    head = form(2)[0]
+    headers = {"Content-Type": "multipart/form-data; boundary=edge"}
+    for cut in (0, 3):  # an edge may come in two pieces
+        body = (head + b"x\r\n") * 1000 + b"--edge--\r\n"
+        pieces = [body[start : start + 999] for start in range(cut, len(body), 999)]
+        told = httpx.post(f"{page_address}gradio_api/upload", content=iter([body[:cut], *pieces]), headers=headers)
+        assert told.status_code == 413
+        assert "more than 8 parts" in told.json()["error"]
     assert not [path for path in stored() - before if path.is_file()]
 
 

@@ -278,7 +278,7 @@ def test_a_photo_component_keeps_nothing_that_was_not_sent(secret: Path) -> None
 # What of Gradio's server this page needs. Anything else, whatever a later version adds, is not there.
 SERVED = {
     *("GET /", "GET /config", "GET /theme.css", "GET /favicon.ico", "GET /robots.txt", "GET /manifest.json"),
-    *("GET /assets/{path}", "GET /static/{path}", "GET /svelte/{path}", "GET /logout", "POST /login"),
+    *("GET /assets/{path}", "GET /static/{path}", "GET /svelte/{path}"),
     *("GET /gradio_api/info", "GET /gradio_api/openapi.json", "GET /gradio_api/startup-events"),
     *("GET /gradio_api/theme.css", "GET /gradio_api/app_id", "GET /gradio_api/upload_progress"),
     *("GET /gradio_api/queue/data", "GET /gradio_api/queue/status", "GET /gradio_api/heartbeat/{session_hash}"),
@@ -328,11 +328,122 @@ def test_a_session_gives_another_nothing_of_its_own(page_address: str) -> None:
     asked = json.loads(ask(page_address, "/gradio_api/call/predict", "POST", told)[1])["event_id"]
     for guess in ("", "x", asked[:-1], asked[::-1], "*", "%"):
         guess = quote(guess, safe="")
-        assert b"espresso" not in ask(page_address, f"/gradio_api/queue/data?session_hash={guess}")[1]
-        assert b"espresso" not in ask(page_address, f"/gradio_api/call/predict/{guess}x")[1]
+        for path in (f"queue/data?session_hash={guess}", f"call/predict/{guess}x", f"call/v2/predict/{guess}x"):
+            status, body = ask(page_address, f"/gradio_api/{path}")
+            assert status == 404
+            assert "knows no such session or call" in json.loads(body)["error"]
     # Whoever asked has a name for it that is as long as it is random, and is answered by that.
     assert re.fullmatch("[0-9a-f]{32}", asked)
     assert b"espresso" in ask(page_address, f"/gradio_api/call/predict/{asked}")[1]
+
+
+UNKNOWN = {"data": [], "session_hash": "nobody"}
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("run/nothing", UNKNOWN),
+        ("run/nothing/", UNKNOWN),
+        ("run/predict", UNKNOWN),  # it waits in the queue, and is called there only
+        ("call/nothing", UNKNOWN),
+        ("call/v2/nothing", {}),
+        ("call/v2", {}),
+        *(
+            (path, {**UNKNOWN, "fn_index": number})
+            for path in ("queue/join", "run/predict")
+            for number in (99999, -1, "55", 5.5, True, [55], 10**18, None)
+            if not (path == "run/predict" and number is None)
+        ),
+        ("queue/join", []),
+        ("run/predict", {**UNKNOWN, "fn_index": "the browser's own"}),
+    ],
+)
+@pytest.mark.parametrize(("language", "sentence"), [("en", "has no such function"), ("zh", "没有这个功能")])
+def test_what_is_no_function_of_the_page_is_refused_in_a_sentence(
+    page_address: str, path: str, told: Any, language: str, sentence: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if isinstance(told, dict) and told.get("fn_index") == "the browser's own":
+        config = httpx.get(f"{page_address}config", timeout=60).json()["dependencies"]
+        told = {**told, "fn_index": next(row["id"] for row in config if not row["backend_fn"])}
+    reply = httpx.post(f"{page_address}gradio_api/{path}", json=told, headers={"Accept-Language": language}, timeout=60)
+    assert reply.status_code == 404
+    assert sentence in reply.json()["error"] == reply.json()["detail"]
+    assert "".join(capfd.readouterr()) == "", "nothing of it is written to the log"
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("queue/join", {"data": 3, "fn_index": 55, "session_hash": "a"}),
+        ("queue/join", {"data": [], "fn_index": 55, "session_hash": {}}),
+        ("queue/join", {"data": [], "fn_index": 55}),
+        ("call/predict", {"data": {}}),
+        ("cancel", {}),
+        ("cancel", [1]),
+        ("reset", {"event_id": 7}),
+    ],
+)
+def test_what_gradio_cannot_read_is_refused_in_a_sentence_that_quotes_nothing(
+    page_address: str, path: str, told: Any
+) -> None:
+    reply = httpx.post(f"{page_address}gradio_api/{path}", json=told, timeout=60)
+    assert 400 <= reply.status_code < 500
+    assert reply.json()["error"].startswith(("What was sent could not be read", "Session hash not found"))
+    assert "input" not in reply.text
+
+
+@pytest.mark.parametrize(
+    "path", ["queue/data", "upload_progress", "upload_progress?upload_id=x", "call/x/y", "call/v2/x/y"]
+)
+def test_what_nobody_asked_for_cannot_be_fetched(
+    page_address: str, path: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    reply = httpx.get(f"{page_address}gradio_api/{path}", timeout=60)
+    assert 400 <= reply.status_code < 500
+    assert reply.json()["error"].endswith(".")
+    assert "".join(capfd.readouterr()) == ""
+
+
+def test_addresses_that_are_too_long_are_refused_and_names_of_any_length_are_no_fault(page_address: str) -> None:
+    for path in ("/assets/" + "a" * 400, "/static/" + "a/" * 400, "/assets/a%00b"):
+        assert ask(page_address, path)[0] == 404
+    for path in ("/?model=" + "a" * 5000, "/gradio_api/file=/" + "a/" * 3000, "/config?" + "&" * 5000):
+        status, body = ask(page_address, path)
+        assert status == 414
+        assert "address is too long" in json.loads(body)["error"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data; boundary=edge; charset=punycode", b"--edge--"),
+        ("multipart/form-data; charset=idna; boundary=edge", b"--edge--"),
+        ("multipart/form-data", b"--edge--"),
+        ("multipart/form-data; boundary=" + "e" * 100, b"--edge--"),
+        ("text/plain", b"--edge--"),
+        ("multipart/form-data; boundary=edge", b"nothing of the kind"),
+        (
+            "multipart/form-data; boundary=edge",
+            b'--edge\r\nContent-Disposition: form-data; name="files"\r\n\r\nx\r\n--edge--',
+        ),
+        ("multipart/form-data; boundary=edge", b"--edge\r\nContent-Disposition: form-data\r\n\r\nx\r\n--edge--"),
+        ("multipart/form-data; boundary=edge", b"--edge\r\nX: " + b"x" * 100_000 + b"\r\n\r\nx\r\n--edge--"),
+        (
+            "multipart/form-data; boundary=edge",
+            b'--edge\r\nContent-Disposition: form-data; name="files"; filename=".."\r\n\r\nx\r\n--edge--',
+        ),
+    ],
+    ids=range(10),
+)
+@pytest.mark.parametrize("query", ["", "?upload_id=one"])
+def test_a_form_that_cannot_be_read_is_refused_in_a_sentence(
+    page_address: str, kind: str, body: bytes, query: str
+) -> None:
+    headers = {"Content-Type": kind}
+    reply = httpx.post(f"{page_address}gradio_api/upload{query}", content=body, headers=headers, timeout=60)
+    assert reply.status_code == 400
+    assert "could not be read" in reply.json()["error"]
 
 
 @pytest.mark.parametrize(

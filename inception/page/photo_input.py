@@ -9,9 +9,9 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import ImageData
 
-from .door import is_uploaded
 from .handlers import source_of
 from .text import say
+from .uploaded import is_uploaded
 
 
 class PhotoInput(gr.Image):
