@@ -37,6 +37,6 @@ USER 10001:10001
 VOLUME ["/data"]
 EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "from os import environ; from urllib.request import urlopen; urlopen('http://127.0.0.1:' + environ['GRADIO_SERVER_PORT'] + '/config', timeout=8).read()"]
+    CMD ["python", "-c", "from os import environ; from urllib.request import urlopen; urlopen('http://127.0.0.1:' + environ['GRADIO_SERVER_PORT'] + '/healthz', timeout=8).read()"]
 ENTRYPOINT ["python", "app.py"]
 CMD ["--mcp"]

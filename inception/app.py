@@ -9,17 +9,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 
+from .address import HOST, LOCAL, MAX_PORT, PORT, address, port_number
 from .cores import settle
 from .errors import UserError
 from .memory import settle_down, share_freed
+from .page.logs import clean_output
 from .serving.options import add_options as add_serving_options
 from .serving.options import chosen, scale_of
 from .serving.space import on_spaces, on_zero_gpu
 
-ABOUT = (
-    "InceptionLens: see what each branch of an Inception block computes. "
-    "Host and port follow GRADIO_SERVER_NAME and GRADIO_SERVER_PORT."
-)
+ABOUT = "InceptionLens: see what each branch of an Inception block computes."
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +27,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--model",
         default="tiny-imagenet",
         help="network to begin with: tiny-imagenet, googlenet, torchvision, or the path of your own checkpoint",
+    )
+    parser.add_argument(
+        "--host",
+        help=f"address to listen at: 0.0.0.0 for the whole network (default: {HOST}, else {LOCAL}, for this machine)",
+    )
+    parser.add_argument(
+        "--port",
+        type=port_number,
+        metavar="N",
+        help=f"port to listen at, 1 to {MAX_PORT} (default: {PORT}, else the first free one from 7860 on)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     parser.add_argument(
@@ -67,9 +76,22 @@ def serve(options: argparse.Namespace) -> int:
     Raises:
         UserError: if it cannot begin as `options` have it.
     """
-    # Before gradio is imported: nothing is to be asked of or told to anybody on the network.
+    with clean_output():
+        return _serve(options)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    where = address(options.host, options.port)
+    # Before gradio is imported, which reads them then, and tries out no address of IPv6.
+    os.environ[HOST] = LOCAL if ":" in where.host else where.host
+    if where.port is not None:
+        os.environ[PORT] = str(where.port)
+    # Likewise: nothing is to be asked of or told to anybody on the network.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    # Gradio asks matplotlib at each event for its backend. Where none was named, the first time takes a second, in
+    # which nobody is answered: windows are looked for.
+    os.environ.setdefault("MPLBACKEND", "agg")
     share_freed()
     try:
         scale = scale_of(options)
@@ -78,6 +100,7 @@ def serve(options: argparse.Namespace) -> int:
     if options.mcp and find_spec("mcp") is None:
         raise UserError("options", "--mcp needs the package mcp; please run pip install -r requirements-mcp.txt first.")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every form that is refused
 
     lent = on_zero_gpu() and scale is None
     if lent:
@@ -116,7 +139,9 @@ def serve(options: argparse.Namespace) -> int:
         settle_down()
         launched["app_kwargs"] = {**launched["app_kwargs"], "lifespan": swept(folder, keep)}
         # Not asked for, GRADIO_MCP_SERVER decides, as in every Gradio app.
-        finished = serve_page(page, **launched, mcp_server=options.mcp or None)
+        finished = serve_page(
+            page, **launched, mcp_server=options.mcp or None, server_name=where.host, server_port=where.port
+        )
     if not finished:
         # Threads that still compute, for nobody any more, would hold the process.
         logging.shutdown()

@@ -91,6 +91,84 @@ def test_the_app_says_at_once_what_is_wrong_with_a_model(tmp_path: Path) -> None
         assert "Traceback" not in run.stderr
 
 
+def refused(*options: str, **environment: str) -> str:
+    """What the app says, which ends with status 2 before it has loaded anything that takes time."""
+    run = subprocess.run(
+        [sys.executable, "-X", "importtime", "app.py", *options],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    imported = [line for line in run.stderr.splitlines() if line.startswith("import time:")]
+    said = "\n".join(line for line in run.stderr.splitlines() if not line.startswith("import time:"))
+    assert run.returncode == 2
+    assert "Traceback" not in said
+    assert not [line for line in imported if line.split("|")[-1].strip() in ("torch", "gradio")]
+    return said
+
+
+@pytest.mark.parametrize("way", ["option", "environment"])
+def test_a_port_that_is_taken_is_an_error_and_no_other_is_taken_instead(way: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        said = refused("--port", port) if way == "option" else refused(GRADIO_SERVER_PORT=port)
+    assert said == f"The port {port} is taken by another program; please stop that, or name another port with --port."
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "http", "80.5", "", "７８６０", "9" * 5000])
+def test_what_is_no_port_is_refused_in_a_sentence(port: str) -> None:
+    said = refused("--port", port)
+    assert "it must be a whole number from 1 to 65535" in said
+    assert len(said.splitlines()[-1]) < 250
+    if port:  # an empty variable is none
+        said = refused(GRADIO_SERVER_PORT=port)
+        assert said.startswith("GRADIO_SERVER_PORT: the port is ")
+        assert "it must be a whole number from 1 to 65535" in said
+        assert len(said) < 250
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "no such host", "a..b", "x" * 300, "127.0.0.1:80", "é\n"])
+def test_what_is_no_host_of_this_machine_is_refused_in_a_sentence(host: str) -> None:
+    for said in (refused("--host", host), refused(GRADIO_SERVER_NAME=host)):
+        assert said.startswith("The host ")
+        assert "is no address of this machine; please name one with --host" in said
+        assert len(said) < 250
+
+
+def test_the_options_name_host_and_port_and_overrule_the_environment() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port, elsewhere = free_port(), str(taken.getsockname()[1])
+        command = ["app.py", "--device", "cpu", "--host", "127.0.0.2", "--port", str(port)]
+        environment = {**os.environ, "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": elsewhere}
+        app = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+        try:
+            wait_for(f"http://127.0.0.2:{port}/healthz", app)
+            with pytest.raises(urllib.error.URLError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5)
+        finally:
+            app.terminate()
+            assert app.wait(60) == 0
+
+
+def test_the_health_check_is_small_and_keeps_no_state(page_address: str) -> None:
+    for method in ("GET", "HEAD"):
+        asked = urllib.request.Request(f"{page_address}healthz", method=method)
+        with urllib.request.urlopen(asked, timeout=60) as told:
+            assert told.status == 200
+            assert told.read() == (b'{"status":"ok"}' if method == "GET" else b"")
+            assert told.headers["cache-control"] == "no-store"
+            assert "set-cookie" not in told.headers
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{page_address}healthz", data=b"", timeout=60)
+
+
 WATCHED = """
 import os, runpy, socket, sys
 log = open(sys.argv[1], "a", buffering=1)

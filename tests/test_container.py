@@ -178,6 +178,7 @@ def test_the_health_check_tells_a_page_from_none(container: tuple[str, subproces
     address, _ = container
     check = json.loads(value("HEALTHCHECK").partition("CMD")[2])
     check[0] = sys.executable
+    assert "/healthz" in check[-1]
     for port, expected in ((address.rpartition(":")[2], 0), (str(free_port()), 1)):
         told = {**os.environ, "GRADIO_SERVER_PORT": port}
         assert subprocess.run(check, env=told, capture_output=True, check=False).returncode == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import signal
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from conftest import EXAMPLES, in_a_thread, lively
 from fastapi import FastAPI
@@ -55,6 +57,15 @@ async def messages(guest: Visitor) -> AsyncIterator[dict[str, Any]]:
                 yield json.loads(line.removeprefix("data:"))
 
 
+async def health_while_it_stops(guest: Visitor) -> httpx.Response:
+    """What load balancers are told from then on."""
+    for _ in range(200):
+        if (health := await guest.client.get("/healthz")).status_code != 200:
+            break
+        await asyncio.sleep(0.02)
+    return health
+
+
 async def told_to_stop_half_way(address: str, app: subprocess.Popen[str], how: signal.Signals) -> dict[str, Any]:
     """The answers to questions of which only the first was answered before the signal."""
     async with Visitor(address) as guest, Visitor(address) as idle:
@@ -68,7 +79,10 @@ async def told_to_stop_half_way(address: str, app: subprocess.Popen[str], how: s
                 if message["msg"] == "process_completed":
                     answers[message["event_id"]] = message
                     if len(answers) == 1:
+                        assert (await guest.client.get("/healthz")).status_code == 200
                         app.send_signal(how)
+                        health = await health_while_it_stops(guest)
+                        assert (health.status_code, health.json()["status"]) == (503, "stopping")
         assert sorted(answers) == sorted(asked)
         return answers
 
@@ -116,6 +130,10 @@ def test_a_closed_door_turns_away_who_asks_and_lets_those_fetch_who_asked_before
     async def queue() -> None:
         inside.append(door.inside)
 
+    @app.api_route("/healthz", methods=["GET", "HEAD"])
+    async def healthz() -> str:
+        return "ok"
+
     @app.get("/heartbeat/x")
     async def heartbeat() -> None:
         inside.append(door.inside)
@@ -125,7 +143,11 @@ def test_a_closed_door_turns_away_who_asks_and_lets_those_fetch_who_asked_before
             assert getattr(client, way)("/queue").status_code == 200
         client.get("/heartbeat/x")
         assert inside == [1, 1, 0], "a page that is merely open is not waited for"
+        assert client.get("/healthz").status_code == client.head("/healthz").status_code == 200
         door.closed = True
+        for told in (client.get("/healthz"), client.head("/healthz")):
+            assert (told.status_code, told.headers["retry-after"]) == (503, "60")
+            assert told.headers["cache-control"] == "no-store"
         refused = client.post("/queue")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "60")
         assert "please try again in a minute" in refused.json()["detail"]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import gradio as gr
@@ -57,6 +58,12 @@ def served(app: FastAPI) -> Iterator[str]:
 
 def test_the_hosts_own_pages_stay(host: str) -> None:
     assert urlopen(f"{host}/own", timeout=60).read() == b'"still here"'
+
+
+def test_its_health_is_told_under_the_path(host: str) -> None:
+    assert urlopen(f"{host}/lens/healthz", timeout=60).read() == b'{"status":"ok"}'
+    with pytest.raises(HTTPError, match="404"):
+        urlopen(f"{host}/healthz", timeout=60)  # the host's own to define
 
 
 def test_the_api_answers_under_the_path(host: str) -> None:

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from threading import Event
 from typing import Any
 
@@ -14,6 +15,10 @@ import gradio as gr
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.config import HTTP_PROTOCOLS
+
+from ..errors import UserError
+from .door import HEADERS, HEALTH, route_of
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # Together below ten seconds, after which those who stop servers (Docker, Kubernetes, Spaces) kill them.
@@ -28,7 +33,10 @@ log = logging.getLogger(__name__)
 
 
 class Door:
-    """Counts the requests that somebody waits for; once closed, it turns away who asks something new."""
+    """Counts the requests that somebody waits for; once closed, it turns away who asks something new.
+
+    Load balancers, which look at `HEALTH`, then send nobody here any more.
+    """
 
     def __init__(self) -> None:
         self.inside = 0  # changed in the server's event loop only
@@ -46,8 +54,9 @@ class _Doorkeeper:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or (scope["method"] == "GET" and any(way in scope["path"] for way in LISTENING)):
             await self.app(scope, receive, send)
-        elif self.door.closed and scope["method"] == "POST":
-            refusal = JSONResponse({"detail": STOPPING}, status_code=503, headers={"Retry-After": "60"})
+        elif self.door.closed and (scope["method"] == "POST" or route_of(scope) == HEALTH):
+            headers = {**HEADERS, "Retry-After": "60", "Cache-Control": "no-store"}
+            refusal = JSONResponse({"status": "stopping", "detail": STOPPING}, status_code=503, headers=headers)
             await refusal(scope, receive, send)
         else:
             self.door.inside += 1
@@ -67,12 +76,21 @@ def serve(page: gr.Blocks, **options: Any) -> bool:
 
     Returns:
         Whether all was finished; what takes longer than `PATIENCE_SECONDS` is given up.
+
+    Raises:
+        UserError: if there is no free port of those that it may have.
     """
     door = Door()
     settings = options.pop("app_kwargs", {})
-    settings = {**settings, "middleware": [*settings.get("middleware", ()), door.middleware()]}
+    # The outermost: it answers for all that lies within.
+    settings = {**settings, "middleware": [door.middleware(), *settings.get("middleware", ())]}
+    if find_spec("httptools") is not None:
+        HTTP_PROTOCOLS["auto"] = "inception.page.protocol:BoundedProtocol"
     with _told_to_stop() as stop:
-        page.launch(**options, prevent_thread_lock=True, app_kwargs=settings)
+        try:
+            page.launch(**options, prevent_thread_lock=True, app_kwargs=settings)
+        except OSError as error:
+            raise UserError("port", "No port is free that the page may have; please name another: --port N.") from error
         try:
             # With a time limit: some systems tell a thread that waits of no signal.
             while not stop.wait(1):
