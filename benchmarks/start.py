@@ -25,10 +25,12 @@ PATIENCE_SECONDS = 600
 
 
 @contextmanager
-def served(*arguments: str, module: str = "", log: IO[str] | None = None) -> Iterator[tuple[str, int]]:
+def served(
+    *arguments: str, module: str = "", log: IO[str] | None = None, root: Path = ROOT
+) -> Iterator[tuple[str, int]]:
     """The page, started as a user starts it, or what `module` serves: its address and the number of its process.
 
-    What it says of errors goes into `log` if there is one.
+    What it says of errors goes into `log` if there is one. `root` is the checkout that is started.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -36,7 +38,7 @@ def served(*arguments: str, module: str = "", log: IO[str] | None = None) -> Ite
     environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1"}
     process = subprocess.Popen(
         [sys.executable, *(("-m", module) if module else ("app.py",)), *arguments],
-        cwd=ROOT,
+        cwd=root,
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=log,
