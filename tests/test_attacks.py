@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -117,7 +118,7 @@ def test_the_log_holds_nothing_of_what_was_sent_and_does_not_grow_with_it(server
         call(address, "anatomy", value, "3a")
         call(address, "branch_votes", None, "tiny-imagenet", "3a", value, "zero")
         httpx.post(f"{address}/gradio_api/call/v2/anatomy", json={"model": value, "block": "3a"}, timeout=60)
-        httpx.post(f"{address}/gradio_api/run/{str(value)[:1000]}", json={"data": [value]}, timeout=60)
+        httpx.post(f"{address}/gradio_api/run/{quote(str(value)[:1000], safe='')}", json={"data": [value]}, timeout=60)
     told = log.read_text()
     assert PIECE not in told
     assert not any(ord(character) < 32 and character not in "\n\t" for character in told)
