@@ -59,6 +59,8 @@ class Description:
         if len(text) > MAX_CHARACTERS:
             raise ValueError(f"it has more than {MAX_CHARACTERS // 2**20} million characters")
         values = strict_json.loads(text)
+        if not isinstance(values, dict):
+            raise TypeError(f"{quoted(values)} is no JSON object")
         classes = _classes(values["classes"])
         if guessed.classes and len(classes) != len(guessed.classes):
             raise ValueError(f"it names {len(classes)} classes, the tensors are for {len(guessed.classes)}")
@@ -67,7 +69,7 @@ class Description:
             variant=plain(str(values.get("variant", guessed.variant)), MAX_NAME),
             classes=classes,
             preprocessing=Preprocessing.from_dict(values["preprocessing"]),
-            provenance=Provenance(**{**asdict(UNKNOWN), **told}),
+            provenance=strict_json.built(Provenance, {**asdict(UNKNOWN), **told}),
             temperature=_temperature(values.get("temperature", 1.0)),
             preact=_truth(values, "preact", guessed.preact),
             use_bias=_truth(values, "use_bias", guessed.use_bias),

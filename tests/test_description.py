@@ -228,6 +228,28 @@ def test_yes_and_no_are_that(name: str, value: object) -> None:
         Description.from_json(described(**{name: value}), guessed())
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"preprocessing": 5}, "'int' object"),
+        ({"preprocessing": {}}, "resize is missing"),
+        ({"preprocessing": {**IMAGENET.to_dict(), "x" * 10**6: 1}}, "'xx"),
+        ({"provenance": {"owner\x1b": "me"}}, "'owner"),
+        ({"provenance": [1]}, "'list' object"),
+    ],
+)
+def test_fields_that_are_missing_or_unknown_are_named_in_short(
+    tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    torch.save(lively(InceptionV1(classes=2)).state_dict(), tmp_path / "pets.pth")
+    (tmp_path / "pets.json").write_text(described(**changes))
+    with pytest.raises(WeightsError, match=said) as refused:
+        load(tmp_path / "pets.pth")
+    assert len(str(refused.value)) < 420
+    assert "__init__" not in str(refused.value)
+    assert harmful(str(refused.value)) == []
+
+
 RULE = {"threshold": 0.2, "inside": 9, "outside": 8, "doubted": 0.1, "caught": 0.3, "auroc": 0.6}
 
 
