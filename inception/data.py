@@ -12,6 +12,7 @@ from typing import Any
 
 from PIL import Image
 
+from .description import class_labels
 from .errors import ChoiceError, UserError
 from .photo import open_photo
 
@@ -41,6 +42,10 @@ class LabelledPhotos:
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    def __post_init__(self) -> None:
+        # As a checkpoint has them that was trained on these photos.
+        object.__setattr__(self, "classes", class_labels(self.classes))
 
     def photo(self, index: int) -> Image.Image:
         """An upright RGB photo.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -87,8 +87,12 @@ def _classes(told: object) -> tuple[str, ...]:
         raise ValueError(f"it names {len(told)} classes, at most {MAX_CLASSES} are allowed")
     # Half a character, which JSON can hold, could not be shown.
     "".join(told).encode()
-    # A name of nothing but control characters is a number then.
-    return tuple(plain(name, MAX_NAME) or f"class {index}" for index, name in enumerate(told))
+    return class_labels(told)
+
+
+def class_labels(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of classes as they can be shown anywhere; a number where nothing of one is left."""
+    return tuple(plain(name, MAX_NAME) or f"class {index}" for index, name in enumerate(names))
 
 
 def _temperature(told: object) -> float:

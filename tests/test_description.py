@@ -15,8 +15,10 @@ from conftest import EXAMPLES, lively
 
 from inception import load, observe, open_photo
 from inception.cli import main
+from inception.data import labelled_photos
 from inception.description import MAX_NAME, MAX_TEXT
 from inception.errors import WeightsError
+from inception.evaluation import evaluate
 from inception.explain.votes import single_logits
 from inception.keep import table_csv, table_json
 from inception.model import BLOCKS, InceptionV1
@@ -132,6 +134,20 @@ def test_the_page_the_api_and_files_to_keep_have_them_so_too(loaded: Pretrained)
     for text in told:
         assert set(harmful(text)) <= {"\n", "\r", "\u200c", "\u200d", "\ufeff"}
         assert "\u202e" not in text
+
+
+def test_photos_in_a_folder_of_such_a_name_are_of_the_class_that_a_checkpoint_has(tmp_path: Path) -> None:
+    names = (f"bird{HARM.replace('/', '')}", "x" * 250, "\u202e")
+    for name in names:
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "1.jpg").write_bytes((EXAMPLES / "bison.jpg").read_bytes())
+    photos = labelled_photos(tmp_path / "photos")
+    path = tmp_path / "own.safetensors"
+    about = Description("batchnorm", photos.classes, IMAGENET, Provenance("me", "MIT", "birds", "none"))
+    save(path, lively(InceptionV1(classes=3)).state_dict(), about)
+    own = load(path)
+    assert own.labels == photos.classes
+    assert evaluate(own, photos).images == 3
 
 
 @pytest.mark.parametrize(
