@@ -13,6 +13,7 @@ from typing import Any
 
 from PIL import Image
 
+from .description import class_labels
 from .errors import ChoiceError, UserError, quoted
 from .files import is_file, is_folder, is_there, one_line
 from .numbers import MAX_CLASSES
@@ -49,6 +50,10 @@ class LabelledPhotos:
 
     def __len__(self) -> int:
         return len(self.sources)
+
+    def __post_init__(self) -> None:
+        # As a checkpoint has them that was trained on these photos.
+        object.__setattr__(self, "classes", class_labels(self.classes))
 
     def photo(self, index: int) -> Image.Image:
         """An upright RGB photo.

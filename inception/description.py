@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -59,6 +59,8 @@ class Description:
         if len(text) > MAX_CHARACTERS:
             raise ValueError(f"it has more than {MAX_CHARACTERS // 2**20} million characters")
         values = strict_json.loads(text)
+        if not isinstance(values, dict):
+            raise TypeError(f"{quoted(values)} is no JSON object")
         classes = _classes(values["classes"])
         if guessed.classes and len(classes) != len(guessed.classes):
             raise ValueError(f"it names {len(classes)} classes, the tensors are for {len(guessed.classes)}")
@@ -67,7 +69,7 @@ class Description:
             variant=plain(str(values.get("variant", guessed.variant)), MAX_NAME),
             classes=classes,
             preprocessing=Preprocessing.from_dict(values["preprocessing"]),
-            provenance=Provenance(**{**asdict(UNKNOWN), **told}),
+            provenance=strict_json.built(Provenance, {**asdict(UNKNOWN), **told}),
             temperature=_temperature(values.get("temperature", 1.0)),
             preact=_truth(values, "preact", guessed.preact),
             use_bias=_truth(values, "use_bias", guessed.use_bias),
@@ -85,8 +87,12 @@ def _classes(told: object) -> tuple[str, ...]:
         raise ValueError(f"it names {len(told)} classes, at most {MAX_CLASSES} are allowed")
     # Half a character, which JSON can hold, could not be shown.
     "".join(told).encode()
-    # A name of nothing but control characters is a number then.
-    return tuple(plain(name, MAX_NAME) or f"class {index}" for index, name in enumerate(told))
+    return class_labels(told)
+
+
+def class_labels(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of classes as they can be shown anywhere; a number where nothing of one is left."""
+    return tuple(plain(name, MAX_NAME) or f"class {index}" for index, name in enumerate(names))
 
 
 def _temperature(told: object) -> float:

@@ -19,9 +19,13 @@ from dataclasses import dataclass
 
 UPRIGHT = 1  # EXIF's number for a picture that need not be turned
 ORIENTATION = 274  # the tag's number
-TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # the last two are BigTIFF's
+# As Pillow has them: the third and fourth are wrong, and read as if they were right; the fifth is BigTIFF's.
+TIFF_MARKS = (b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0")
+# Pillow takes it for TIFF, and looks for the first directory where it cannot be.
+BIG_ENDIAN_BIGTIFF = b"MM\0+"
 SHORT = 3  # the type of its value
 
+PNG_CHUNK = re.compile(rb"\w{4}")
 PNG_KEPT = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 WEBP_DROPPED = (b"ICCP", b"EXIF", b"XMP ")
 # Everything that libtiff and Pillow need to find, unpack and colour the pixels. Orientation is returned instead.
@@ -37,9 +41,16 @@ MAX_PARTS = 200_000  # chunks, segments or blocks; a sound file has a few thousa
 GIF_BLOCK = re.compile(rb"[!,;]")
 # A JPEG's marker with a body: no padding, no restart marker, no stuffed byte.
 JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd8]")
+# Frame headers, Huffman tables, arithmetic conditioning, quantisation tables, restart intervals.
+JPEG_KEPT = frozenset((*range(0xC0, 0xC8), *range(0xC9, 0xD0), 0xDB, 0xDD))
+JPEG_END, JPEG_SCAN, JPEG_APP0, JPEG_APP1, JPEG_APP15 = 0xD9, 0xDA, 0xE0, 0xE1, 0xEF
 # In AVIF's container an item that is EXIF or XMP (its type stands behind its number, of two bytes or four), and an ICC
 # profile. They are renamed, not removed: other boxes count bytes from the file's beginning.
-AVIF_METADATA = re.compile(rb"(infe(?:\x02.{7}|\x03.{9})|colr)(?:Exif|mime|prof|rICC)", re.DOTALL)
+AVIF_METADATA = re.compile(
+    # A box's size may take eight more bytes.
+    rb"(infe(?:.{8})?(?:\x02.{7}|\x03.{9})|colr(?:.{8})?)(?:Exif|mime|prof|rICC)",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,10 @@ class Bare:
 
 
 def without_metadata(data: bytes) -> Bare:
-    """Leave the metadata out. Of a file that is cut off, what follows the cut is kept, for the decoder to refuse.
+    """Leave the metadata out. Of a file that is cut off, the part that was cut is kept, for the decoder to refuse.
+
+    No decoder must find metadata in what is returned, whatever the file: where this walk and the decoder's may part,
+    nothing more is kept.
 
     Raises:
         ValueError: if the file has more parts, tables or values than a sound one, and decoding it could take minutes.
@@ -66,6 +80,8 @@ def without_metadata(data: bytes) -> Bare:
         return _gif(data)
     if data.startswith(TIFF_MARKS):
         return _tiff(data)
+    if data.startswith(BIG_ENDIAN_BIGTIFF):
+        raise ValueError("a BigTIFF that Pillow does not read as such")
     if data[4:8] == b"ftyp":
         # AVIF turns by properties of its own, and readers must not turn by EXIF.
         return Bare(AVIF_METADATA.sub(rb"\1free", data))
@@ -105,7 +121,8 @@ def _png(data: bytes) -> Bare:
     for _ in range(MAX_PARTS):
         length, kind = struct.unpack_from(">I4s", data, at) if at + 12 <= len(data) else (0, b"")
         end = at + 12 + length
-        if end > len(data) or not kind.isalpha():
+        # Pillow goes no further than this either.
+        if end > len(data) or not PNG_CHUNK.fullmatch(kind):
             parts.keep(at, len(data))
             break
         if kind in PNG_KEPT:
@@ -128,18 +145,21 @@ def _jpeg(data: bytes) -> Bare:
         if not found:
             break
         mark, kind, body = found.start(), data[found.end() - 1], found.end() + 2
-        end = found.end() + int.from_bytes(data[found.end() : body], "big")
-        if kind < 0xC0 or kind in (0xD9, 0xDA) or not body <= end <= len(data):
+        if kind == JPEG_SCAN:
             parts.keep(mark, len(data))
             break
-        if kind == 0xE1 and data.startswith(b"Exif\0\0", body) and orientation == UPRIGHT:
-            orientation = _orientation(data, body, end)
-        # JFIF's and Adobe's segments say how colours are stored.
-        elif not (0xE0 <= kind <= 0xEF or kind == 0xFE) or data.startswith((b"JFIF\0", b"Adobe"), body):
-            parts.keep(mark, end)
+        end = found.end() + int.from_bytes(data[found.end() : body], "big")
+        says_colours = JPEG_APP0 <= kind <= JPEG_APP15 and data.startswith((b"JFIF\0", b"Adobe"), body)
+        if kind in JPEG_KEPT or says_colours:
+            parts.keep(mark, min(end, len(data)))
             tables += end - mark
             if tables > MAX_JPEG_TABLES:
                 raise ValueError("a JPEG with too many tables")
+        elif kind == JPEG_APP1 and data.startswith(b"Exif\0\0", body) and orientation == UPRIGHT:
+            orientation = _orientation(data, body, end)
+        # The end, a segment that is cut off, or one that has no room for its own length.
+        if kind == JPEG_END or not body <= end <= len(data):
+            break
         at = end
     else:
         raise ValueError("a JPEG of too many segments")
@@ -149,12 +169,13 @@ def _jpeg(data: bytes) -> Bare:
 def _webp(data: bytes) -> Bare:
     parts, orientation, dropped, at = _Parts(data), UPRIGHT, 0, 12
     size = int.from_bytes(data[4:8], "little")
+    limit = min(8 + size, len(data))  # what lies behind it no decoder looks at
     parts.keep(0, at)
     for _ in range(MAX_PARTS):
-        kind, length = struct.unpack_from("<4sI", data, at) if at + 8 <= min(8 + size, len(data)) else (b"", 0)
+        kind, length = struct.unpack_from("<4sI", data, at) if at + 8 <= limit else (b"", 0)
         end = at + 8 + length + length % 2
-        if not kind or end > len(data):
-            parts.keep(at, len(data))
+        if not kind or end > limit:
+            parts.keep(at, limit)
             break
         if kind not in WEBP_DROPPED:
             parts.keep(at, end)

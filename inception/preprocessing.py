@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from . import strict_json
 from .errors import quoted
 
 # Of what is divided by; with other numbers float32 runs over in the first layers. Means go from -MOST to MOST.
@@ -143,7 +144,11 @@ class Preprocessing:
             TypeError: if a field is missing or unknown.
             ValueError: if a value is not allowed.
         """
-        return cls(**{**values, "mean": tuple(values.get("mean", ())), "std": tuple(values.get("std", ()))})
+        told = dict(values)
+        for name in ("mean", "std"):
+            if name in told:
+                told[name] = tuple(told[name])
+        return strict_json.built(cls, told)
 
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

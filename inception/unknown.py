@@ -68,7 +68,7 @@ class Doubt:
         Raises:
             ValueError, TypeError, RecursionError: if the JSON is not of this form.
         """
-        told = cls(**strict_json.loads(text))
+        told = strict_json.built(cls, strict_json.loads(text))
         return replace(told, outside_photos=plain(told.outside_photos, MAX_WORDS))
 
 

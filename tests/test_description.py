@@ -15,8 +15,10 @@ from conftest import EXAMPLES, lively
 
 from inception import load, observe, open_photo
 from inception.cli import main
+from inception.data import labelled_photos
 from inception.description import MAX_NAME, MAX_TEXT
 from inception.errors import WeightsError
+from inception.evaluation import evaluate
 from inception.explain.votes import single_logits
 from inception.keep import table_csv, table_json
 from inception.model import BLOCKS, InceptionV1
@@ -134,6 +136,20 @@ def test_the_page_the_api_and_files_to_keep_have_them_so_too(loaded: Pretrained)
         assert "\u202e" not in text
 
 
+def test_photos_in_a_folder_of_such_a_name_are_of_the_class_that_a_checkpoint_has(tmp_path: Path) -> None:
+    names = (f"bird{HARM.replace('/', '')}", "x" * 250, "\u202e")
+    for name in names:
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "1.jpg").write_bytes((EXAMPLES / "bison.jpg").read_bytes())
+    photos = labelled_photos(tmp_path / "photos")
+    path = tmp_path / "own.safetensors"
+    about = Description("batchnorm", photos.classes, IMAGENET, Provenance("me", "MIT", "birds", "none"))
+    save(path, lively(InceptionV1(classes=3)).state_dict(), about)
+    own = load(path)
+    assert own.labels == photos.classes
+    assert evaluate(own, photos).images == 3
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
@@ -226,6 +242,28 @@ def test_means_of_the_preprocessing_are_within_bounds(number: object) -> None:
 def test_yes_and_no_are_that(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"{name} is .*; it must be true or false"):
         Description.from_json(described(**{name: value}), guessed())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"preprocessing": 5}, "'int' object"),
+        ({"preprocessing": {}}, "resize is missing"),
+        ({"preprocessing": {**IMAGENET.to_dict(), "x" * 10**6: 1}}, "'xx"),
+        ({"provenance": {"owner\x1b": "me"}}, "'owner"),
+        ({"provenance": [1]}, "'list' object"),
+    ],
+)
+def test_fields_that_are_missing_or_unknown_are_named_in_short(
+    tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    torch.save(lively(InceptionV1(classes=2)).state_dict(), tmp_path / "pets.pth")
+    (tmp_path / "pets.json").write_text(described(**changes))
+    with pytest.raises(WeightsError, match=said) as refused:
+        load(tmp_path / "pets.pth")
+    assert len(str(refused.value)) < 420
+    assert "__init__" not in str(refused.value)
+    assert harmful(str(refused.value)) == []
 
 
 RULE = {"threshold": 0.2, "inside": 9, "outside": 8, "doubted": 0.1, "caught": 0.3, "auroc": 0.6}

@@ -109,6 +109,82 @@ def test_exif_that_is_cut_off_turns_nothing(note: bytes) -> None:
     assert open_photo(with_segments(segment(0xE1, b"Exif\0\0" + note))).size == (80, 60)
 
 
+NOTE = segment(0xE1, b"Exif\0\0" + exif(200))
+
+
+def odd_webp() -> bytes:
+    """Its last chunk has an odd length, and not the byte that should follow it."""
+    data = encoded(scene(), "WEBP", exif=exif(201))
+    assert data.endswith(b"\0")
+    return data[:-1]
+
+
+def turned_header(mark: bytes) -> bytes:
+    """A TIFF with a profile that begins as no TIFF should."""
+    order = ">" if mark.startswith(b"M") else "<"
+    tags = ((256, 4, 1, 10), (257, 4, 1, 8), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 1000))
+    tags += ((278, 4, 1, 8), (279, 4, 1, 80), (34675, 7, 500, 1100))
+    head = mark + struct.pack(order + "L", 8) + struct.pack(order + "H", len(tags))
+    for tag, kind, count, value in tags:
+        wide = kind == 4 or count > 1
+        head += struct.pack(order + ("HHLL" if wide else "HHLHxx"), tag, kind, count, value)
+    return head.ljust(1000, b"\0") + bytes(80 + 20 + 500)
+
+
+SMUGGLED = {
+    "jpeg-after-its-end": with_segments(b"\xff\xd9", NOTE),
+    "jpeg-within-an-unknown-segment": with_segments(segment(0xF0, NOTE)),
+    "jpeg-within-an-extension": with_segments(segment(0xC8, NOTE)),
+    "jpeg-after-a-segment-of-no-length": with_segments(b"\xff\xfe\0\0", NOTE),
+    "jpeg-within-a-segment-that-is-cut-off": jpeg()[:2] + segment(0xF0, NOTE * 10)[:-50],
+    "png-after-an-odd-chunk": with_chunk(with_chunk(png(), b"eXIf", exif(200)), b"a_1c", b""),
+    "png-after-what-is-no-chunk": with_chunk(with_chunk(png(), b"eXIf", exif(200)), b"\0\xff\0\xff", b""),
+    "webp-without-its-last-byte": odd_webp(),
+    "webp-that-says-it-is-short": b"RIFF\x40\0\0\0" + encoded(scene(), "WEBP", exif=exif(200))[8:],
+    **{f"tiff-{mark!r}": turned_header(mark) for mark in (b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"MM\0+")},
+}
+
+
+@pytest.mark.parametrize("way", SMUGGLED)
+def test_no_file_brings_metadata_to_a_decoder(way: str) -> None:
+    """Where the walk over the parts and the decoder's own could part."""
+    found = {"exif", "mp", "icc_profile"}
+    assert found & seen_by_pillow(SMUGGLED[way]) or way not in OPENED_WITH_IT, "it is there"
+    try:
+        handed = without_metadata(SMUGGLED[way]).data
+    except ValueError:
+        return
+    assert not found & seen_by_pillow(handed)
+
+
+def seen_by_pillow(data: bytes) -> set[str]:
+    """What it has read of the file by the time that it is opened, also where the pixels cannot be decoded."""
+    try:
+        image = Image.open(io.BytesIO(data))
+    except (OSError, SyntaxError, ValueError):
+        return set()
+    return set(image.info)
+
+
+# The others Pillow does not open at all.
+OPENED_WITH_IT = [
+    *("jpeg-after-its-end", "jpeg-within-an-unknown-segment", "jpeg-within-an-extension"),
+    *("jpeg-after-a-segment-of-no-length", "png-after-an-odd-chunk"),
+    *(f"tiff-{mark!r}" for mark in (b"II*\0", b"MM\0*", b"II\0*", b"MM*\0")),
+]
+
+
+@pytest.mark.parametrize("larger", [b"", bytes(7) + b"\x40"])
+@pytest.mark.parametrize("number", [b"\x02\0\0\0\0\x01\0\0", b"\x03\0\0\0\0\0\0\x01\0\0"])
+def test_items_of_avif_are_renamed_however_their_box_is_written(number: bytes, larger: bytes) -> None:
+    head = b"\0\0\0\x1cftypavif\0\0\0\0"
+    data = head + b"\0\0\0\x01infe" + larger + number + b"Exif\0" + b"\0\0\0\x01colr" + larger + b"prof" + bytes(9)
+    handed = without_metadata(data).data
+    assert len(handed) == len(data)
+    assert b"Exif" not in handed
+    assert b"prof" not in handed
+
+
 def test_transparency_and_palette_are_kept() -> None:
     data = with_chunk(transparent_red(), b"tEXt", b"Title\0a remark")
     assert open_photo(data).getpixel((2, 2)) == (255, 255, 255)
