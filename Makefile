@@ -41,8 +41,10 @@ docs: $(VENV)/.installed-dev
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs out/site
 	@echo "out/site/index.html"
 
-# A search for files that break the upload path; what it finds lies in out/fuzz/found. For longer: make fuzz SECONDS=600
+# A search for payloads that get no answer and no sentence, and for files that break the upload path; what it finds of
+# those lies in out/fuzz/found. Each for a minute, or for longer: make fuzz SECONDS=600
 fuzz: $(VENV)/.installed-dev
+	PYTHONPATH=. $(BIN)/python tests/fuzz_api.py $(SECONDS)
 	PYTHONPATH=. $(BIN)/python tests/fuzz_photo.py $(SECONDS) out/fuzz
 
 # The table of bad and odd files in docs/robustness.md, measured.

@@ -27,7 +27,7 @@ from inception.explain.sight import cell_square, effective_field
 from inception.explain.votes import switched, votes
 from inception.model import BLOCKS
 from inception.observation import Observation
-from inception.page.arguments import checked
+from inception.page.arguments import checked, may_be_null
 from inception.page.build import build
 from inception.page.studio import Studio
 from inception.weights import Pretrained
@@ -189,6 +189,7 @@ def components() -> dict[str, Any]:
         ("whole", 3.0, 3),
         ("whole", -(10**12), -(10**12)),
         ("bounded", 10, 10),
+        ("field", None, None),
         ("radio", "zh", "zh"),
         ("open radio", None, None),
         ("class", 7, 7),
@@ -203,7 +204,8 @@ def components() -> dict[str, Any]:
     ],
 )
 def test_what_a_component_allows_is_taken(components: dict[str, Any], name: str, sent: Any, given: Any) -> None:
-    told = checked(components[name], "it", sent)
+    component = components[name]
+    told = checked(component, "it", sent, may_be_null=may_be_null(component, is_endpoint=name != "field"))
     assert (told, type(told)) == (given, type(given))
 
 
@@ -239,7 +241,7 @@ def test_anything_else_is_refused_in_a_sentence(
     components: dict[str, Any], name: str, sent: Any, sentence: str
 ) -> None:
     with pytest.raises(UserError, match=re.escape(sentence)) as refused:
-        checked(components[name], "it", sent)
+        checked(components[name], "it", sent, may_be_null=may_be_null(components[name], is_endpoint=True))
     assert len(str(refused.value)) < 300
 
 
@@ -248,8 +250,9 @@ def test_every_input_of_the_page_has_a_check_that_lets_its_first_value_pass() ->
     inputs = {block for fn in page.fns.values() if fn.fn for block in fn.inputs}
     assert len(inputs) > 40
     for block in inputs:
-        value = None if isinstance(block, gr.Dataset) or block.stateful else block.value
-        checked(block, "it", 0 if isinstance(block, gr.Dataset) else value)
+        if not block.stateful:
+            value = 0 if isinstance(block, gr.Dataset) else block.value
+            checked(block, "it", value, may_be_null=may_be_null(block, is_endpoint=True))
         if isinstance(block, gr.Number):
             assert block.precision == 0
     with gr.Blocks(), pytest.raises(TypeError, match="no check for a ColorPicker"):
@@ -315,7 +318,7 @@ FAULTS: list[tuple[str, Any, str, str, str]] = [
     ("class_evidence", [PHOTO, NET, "\ud800"], "error", "class_name is .*; it must be a text", "文字"),
     ("bottleneck_cost", [float("nan"), 32, 256, 5, 784], "error", f"in_channels is nan; {NUMBER}", "的整数"),
     ("lesson_check", [1, {"key": "5"}, NET, "en", None], "error", "choice is .*; it must be a text", ""),
-    ("lesson_check", [1, None, NET, "zh", None], "error", "", "choice 的值是 None，只能是"),
+    ("lesson_check", [1, None, NET, "zh", None], "error", "", "choice 的值是 ''，只能是"),
     ("lesson_step", [1, NET, "xx", None], "error", "language is 'xx'; it must be one of: en, zh", "只能是"),
 ]
 

@@ -321,6 +321,8 @@ def test_a_wish_is_what_there_is() -> None:
         {"example": "bison\x00", "class": "１２", "block": "3A"},
         {"example": "*", "class": "²"},
         {"class": "9" * 5000},
+        {"part": "0.5" + " " * 60_000 + "0.5"},
+        {"part": "0.5 0." + "5" * 60_000, "model": "tiny-imagenet" * 5000},
         {"class": "1e3", "block": ["3a"], "lang": None, "view": {"a": 1}, "example": 3},
         {"class": " 7", "lang": "en "},
         {"models": "tiny-imagenet", "__theme": "dark", "photo": "http://example.org/cat.jpg"},

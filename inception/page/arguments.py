@@ -7,7 +7,6 @@ choices of a `gr.Radio`. The API's endpoints and the page's own events are check
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from typing import Any
 
 import gradio as gr
@@ -25,16 +24,24 @@ MOST = 10**9  # of a number whose component has a `minimum` and no `maximum`
 CHOICES_SHOWN = 20
 
 
-def checked(component: Component, what: str, value: Any, *, may_be_cleared: bool = False) -> Any:
-    """What was sent for a component, in the form in which Gradio takes it.
+def may_be_null(component: Component, *, is_endpoint: bool) -> bool:
+    """Whether null may be sent for a component, as the page was built: where it is empty to begin with.
 
-    null stands for nothing where the component is empty to begin with, and in number fields that `may_be_cleared`.
+    On the page a visitor can also empty a number field, while an endpoint needs the number.
+    """
+    if isinstance(component, gr.Number):
+        return not is_endpoint
+    return not isinstance(component, gr.Dataset) and component.value in (None, "", [])
+
+
+def checked(component: Component, what: str, value: Any, *, may_be_null: bool = False) -> Any:
+    """What was sent for a component, in the form in which Gradio takes it.
 
     Args:
         component: of one of the types below; what it allows is read from it.
         what: how the error calls the argument.
         value: JSON, as it was parsed.
-        may_be_cleared: whether a number may be null, as in a field of the page that a visitor has emptied.
+        may_be_null: whether null stands for nothing: an empty text or list, or no photo, choice or number.
 
     Raises:
         UserError: if it is not allowed.
@@ -43,10 +50,10 @@ def checked(component: Component, what: str, value: Any, *, may_be_cleared: bool
     """
     if component.stateful:
         return None  # Gradio takes it from the session
-    if value is None and may_be_cleared and isinstance(component, gr.Number):
-        return None
-    if value is None and component.value in (None, "", []) and not isinstance(component, gr.Dataset):
-        return copy(component.value)
+    if value is None and may_be_null:
+        if isinstance(component, gr.Textbox):
+            return ""
+        return [] if isinstance(component, gr.CheckboxGroup | gr.JSON) else None
     match component:
         case PhotoInput():
             return _photo(what, value)

@@ -15,8 +15,8 @@ import gradio as gr
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from ..errors import UserError, quoted
-from .arguments import checked
+from ..errors import UserError
+from .arguments import checked, may_be_null
 from .statuses import refused
 from .text import LANGUAGES, language_of, say, say_error
 
@@ -62,7 +62,7 @@ class CheckedBlocks(gr.Blocks):  # type: ignore[misc]
         Raises:
             UserError, gr.Error: if there are too few or too many of them, or one is not allowed.
         """
-        names, is_public = names_of(block_fn), _is_public(block_fn)
+        names, is_endpoint = names_of(block_fn), _is_endpoint(block_fn)
         if len(inputs) != len(names):
             raise UserError(
                 "argument_count",
@@ -73,7 +73,7 @@ class CheckedBlocks(gr.Blocks):  # type: ignore[misc]
                 sent=len(inputs),
             )
         sent = [
-            checked(_current(block, state), name, value, may_be_cleared=not is_public)
+            checked(_current(block, state), name, value, may_be_null=may_be_null(block, is_endpoint=is_endpoint))
             for block, name, value in zip(block_fn.inputs, names, inputs, strict=True)
         ]
         return list(await super().preprocess_data(block_fn, sent, state, explicit_call))
@@ -81,12 +81,12 @@ class CheckedBlocks(gr.Blocks):  # type: ignore[misc]
 
 def names_of(block_fn: Any) -> Sequence[str]:
     """What an event's inputs are called: an endpoint's by its parameters, the page's own by their labels."""
-    if _is_public(block_fn):
+    if _is_endpoint(block_fn):
         return list(inspect.signature(block_fn.fn).parameters)
     return [getattr(block, "label", None) or block.elem_id or type(block).__name__ for block in block_fn.inputs]
 
 
-def _is_public(block_fn: Any) -> bool:
+def _is_endpoint(block_fn: Any) -> bool:
     return block_fn.api_visibility == "public"
 
 
@@ -100,15 +100,10 @@ def _check_event(fn: Any, event_data: gr.EventData | None) -> None:
         raise UserError("page_browser", "This step runs in the browser alone; please reload the page.")
     if event_data is None:
         return
-    sent = event_data._data
-    if sent is None:
-        event_data._data = {}  # so that what is missing is an AttributeError, as with any other
-    elif not isinstance(sent, dict):
-        raise UserError(
-            "page_event",
-            "event_data is {value}; it must be an object. Please reload the page and try again.",
-            value=quoted(sent),
-        )
+    if not isinstance(event_data._data, dict):
+        # The browser sends a component's value with its change events. No handler reads anything but an object, and
+        # a missing key must be an AttributeError.
+        event_data._data = {}
 
 
 def _language(fn: Any, inputs: Sequence[Any], scope: Scope) -> str:

@@ -26,6 +26,7 @@ from .text import LANGUAGES, say
 KINDS = ("sheet", "maps", "csv", "json")
 OWN = "*"  # in place of an example's name: no file is called that
 CLASS_DIGITS = 5  # of the number of a class
+ADDRESS_LETTERS = 255  # of one parameter; the longest is the name of a checkpoint's file
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,10 @@ class Wish:
 
 
 def wish_of(address: Mapping[str, Any], models: Sequence[str], examples: Sequence[str]) -> Wish:
-    """Of the query parameters of an address. What is unknown is left out, without a word."""
+    """Of the query parameters of an address. What is unknown or too long is left out, without a word."""
+    address = {
+        name: value for name, value in address.items() if isinstance(value, str) and len(value) <= ADDRESS_LETTERS
+    }
     chosen: dict[str, Any] = {
         name: address[name]
         for name, allowed in (
@@ -74,14 +78,14 @@ def wish_of(address: Mapping[str, Any], models: Sequence[str], examples: Sequenc
             ("scale", SCALES),
             ("colours", COLOURS),
         )
-        if isinstance(address.get(name), str) and address[name] in allowed
+        if address.get(name) in allowed
     }
     number, language, part = (address.get(name) for name in ("class", "lang", "part"))
-    if isinstance(part, str) and frame_said(part) is not None:
+    if part is not None and frame_said(part) is not None:
         chosen["part"] = part
-    if isinstance(number, str) and number.isascii() and number.isdecimal() and len(number) <= CLASS_DIGITS:
+    if number is not None and number.isascii() and number.isdecimal() and len(number) <= CLASS_DIGITS:
         chosen["wanted"] = int(number)
-    if isinstance(language, str) and language in LANGUAGES:
+    if language in LANGUAGES:
         chosen["language"] = language
     return Wish(**chosen)
 

@@ -219,7 +219,6 @@ TEXT: dict[str, dict[str, str]] = {
         "error_argument_unknown": "{endpoint} 没有参数 {name}，它的参数是：{names}。请不要发送其他参数。",
         "error_argument_missing": "{endpoint} 需要参数 {name}，但没有收到。请补上。",
         "error_page_browser": "这一步只在浏览器里进行，请重新加载页面。",
-        "error_page_event": "event_data 的值是 {value}，必须是一个对象。请重新加载页面后再试。",
         "error_device_unknown": "没有名为 {wish} 的设备，可选 {devices}。",
         "error_device_missing": "这台机器没有 PyTorch 可用的 {wish} 设备，请选 auto，或这台机器有的设备：{devices}。",
         "error_serving_lost": "负责计算的机器没有应答，请一分钟后再试。",
