@@ -33,6 +33,7 @@ TEXT: dict[str, dict[str, str]] = {
         "door_heavy_data": "发送的内容超过了此处允许的 {limit} MB，请把照片作为文件上传，或换一张小一些的。",
         "no_answer": "服务器没有回应这一步，请稍后再试。",
         "door_heavy_photo": "这个文件有 {megabytes:.0f} MB，照片最多 {limit} MB。请换一张小一些的。",
+        "door_parts": "发送的表单超过 {limit} 个部分，请一次只发送一张照片。",
         "door_foreign": "这里只能打开上传到本页面的照片，不能打开其他文件或网址；请上传照片。",
         "door_malformed": "无法读取发送的内容，请重新加载页面后再试。",
         "door_nothing": "这里什么也没有，请回到页面。",
