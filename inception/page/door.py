@@ -231,6 +231,7 @@ class _Visitor:
         self.body, self.held = b"", 0
         self.answered = self._again = False
         self._fault: Message | None = None
+        self._fault_body = b""
         self.edge = b""  # that divides the parts of a form
         self._upload_refused: Refused | None = None
         self._received = self._parts = 0
@@ -272,9 +273,9 @@ class _Visitor:
         elif self._fault is None:
             await self.answer(message)
         else:
-            self.body += message.get("body", b"")
+            self._fault_body += message.get("body", b"")
             if not message.get("more_body", False):
-                await self._say(self._fault, self.body)
+                await self._say(self._fault, self._fault_body)
 
     async def _say(self, start: Message, body: bytes) -> None:
         status = start["status"]
