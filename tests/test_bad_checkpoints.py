@@ -155,6 +155,8 @@ ODD_STATES: dict[str, Callable[[State], object]] = {
     "scalar-classes": lambda s: {**s, "head.classifier.weight": torch.tensor(3.0)},
     "infinite": lambda s: {**s, "stem.conv1.conv.weight": torch.full((64, 3, 7, 7), torch.inf)},
     "too-large": lambda s: {**s, "stem.conv1.conv.weight": torch.full((64, 3, 7, 7), 1e300, dtype=torch.float64)},
+    "infinite-half": lambda s: {**s, "stem.conv1.conv.weight": torch.full((64, 3, 7, 7), torch.inf).half()},
+    "no-number-in-means": lambda s: {**s, "means.4c": torch.full((512,), torch.nan)},
     "negative-variance": lambda s: {**s, "inception_3a.1x1.bn.running_var": torch.full((64,), -1.0)},
     "renamed": lambda s: {f"module.{name}": tensor for name, tensor in s.items()},
     "one-renamed": lambda s: {name.replace("4c.5x5.conv", "4c.five.conv"): tensor for name, tensor in s.items()},
@@ -259,6 +261,11 @@ NAMED = {"classes": ["cat", "dog"], "preprocessing": IMAGENET.to_dict()}
         json.dumps({**NAMED, "classes": ["cat", "\ud800"]}),
         json.dumps({**NAMED, "classes": [f"{number}" for number in range(200_000)]}),
         json.dumps({**NAMED, "temperature": "NaN"}),
+        json.dumps({**NAMED, "temperature": float("nan")}),
+        json.dumps({**NAMED, "temperature": 1e-300}),
+        json.dumps({**NAMED, "temperature": 10**400}),
+        json.dumps({**NAMED, "preprocessing": {**IMAGENET.to_dict(), "std": [float("inf"), 1, 1]}}),
+        json.dumps({**NAMED, "preprocessing": {**IMAGENET.to_dict(), "divisor": -255}}),
         json.dumps({**NAMED, "preprocessing": {**IMAGENET.to_dict(), "size": 10**9}}),
         json.dumps({**NAMED, "preprocessing": {**IMAGENET.to_dict(), "resize": 10**9, "crop": 10**9}}),
         json.dumps({**NAMED, "preprocessing": {**IMAGENET.to_dict(), "mean": ["a", "b", "c"]}}),
@@ -275,7 +282,7 @@ def test_a_description_that_cannot_be_is_refused(tmp_path: Path, state: State, t
     assert refused(tmp_path / "pets.pth").kind == "weights_description"
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "{}", "[]", '{"threshold": "x"}'])
+@pytest.mark.parametrize("text", ["[" * 100_000, "{}", "[]", '{"threshold": "x"}', '{"threshold": NaN}'])
 def test_a_rule_that_cannot_be_is_refused(tmp_path: Path, state: State, text: str) -> None:
     torch.save(state, tmp_path / "pets.pth")
     (tmp_path / "pets.json").write_text(json.dumps(NAMED))
