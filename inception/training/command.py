@@ -179,13 +179,14 @@ def run(options: argparse.Namespace) -> int:
     """
     from ..data import located
     from ..device import choose_device
-    from ..files import is_full, no_room
+    from ..files import is_full, make_folder, no_room
     from .run import CHECKPOINT, accuracy, interrupted, train
     from .split import training_photos
 
     recipe = replace(interrupted(options.out), **_given(options)) if options.resume else recipe_of(options)
     device = choose_device(options.device)
     photos, val = training_photos(located(options.data), options.val_split, options.classes)
+    make_folder(options.out)
     try:
         outcome = train(
             recipe,
