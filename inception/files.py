@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from uuid import uuid4
 
-from .errors import UserError
+from .errors import UserError, quoted
 
 
 def is_full(error: BaseException) -> bool:
@@ -20,7 +20,7 @@ def no_room(folder: Path, then: str = "make some, or name another folder") -> Us
     return UserError(
         "no_room",
         "There is no room left on the disk for {name}; what is there stays as it was. Please {then}.",
-        name=repr(str(folder)),
+        name=quoted(str(folder)),
         then=then,
     )
 
@@ -35,7 +35,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            "folder", "The folder {name} cannot be made; please name another.", name=repr(str(folder))
+            "folder", "The folder {name} cannot be made; please name another.", name=quoted(str(folder))
         ) from error
 
 
@@ -51,7 +51,7 @@ def write_file(file: Path, data: bytes, *, durable: bool = False) -> None:
         if is_full(error):
             raise no_room(file.parent) from error
         raise UserError(
-            "folder", "Nothing can be written to {name}; please name another.", name=repr(str(file.parent))
+            "folder", "Nothing can be written to {name}; please name another.", name=quoted(str(file.parent))
         ) from error
 
 

@@ -112,7 +112,10 @@ def measure(inside: Tensor, outside: Tensor, temperature: float, outside_photos:
         ValueError: if there are too few photos to tell anything.
     """
     if min(len(inside), len(outside)) < LEAST_PHOTOS:
-        raise ValueError(f"at least {LEAST_PHOTOS} photos of each kind are needed")
+        found = f"{len(inside)} inside and {len(outside)} outside"
+        raise ValueError(f"at least {LEAST_PHOTOS} photos of each kind are needed, there are {found}")
+    if not (torch.isfinite(inside).all() and torch.isfinite(outside).all()):
+        raise ValueError("the network's logits are not finite")
     told: dict[str, Separation] = {}
     thresholds: dict[str, float] = {}
     for name, score in SCORES.items():

@@ -136,13 +136,26 @@ def test_a_class_that_is_named_twice_counts_once(tmp_path: Path) -> None:
     assert sorted(chosen.targets) == [0, 1]
 
 
-def test_a_name_longer_than_any_files_is_no_place(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_name_longer_than_any_files_is_no_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert located("x" * 5000) == Path("x" * 5000)
-    for command in (["evaluate", "tiny-imagenet"], ["train", "--out", "o"]):
-        assert main([*command, "--data", "x" * 5000]) == 2
+    root = str(
+        class_folders(
+            tmp_path / "data", {"bee": ["honey_bee.jpg", "bison.jpg"], "espresso": ["espresso.jpg", "macaw.jpg"]}
+        )
+    )
+    for data, out, more, said in (
+        ("x" * 5000, "o", [], "There is no data at"),
+        (root, "x" * 5000, [], "cannot be made"),
+        (root, "x" * 5000, ["--resume"], "There is no interrupted training in"),
+    ):
+        assert main(["train", "--data", data, "--out", out, *more, "--val-split", "0.5"]) == 2
         err = capsys.readouterr().err
-        assert err.startswith("There is no data at")
-        assert len(err) < 250
+        assert said in err
+        assert len(err.splitlines()) == 1
+    assert main(["evaluate", "tiny-imagenet", "--data", "x" * 5000]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("There is no data at")
+    assert len(err) < 250
 
 
 def test_names_that_would_steer_a_terminal_are_spelled_out(tmp_path: Path) -> None:

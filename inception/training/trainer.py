@@ -18,7 +18,7 @@ from torchvision.transforms import v2
 
 from ..data import LabelledPhotos
 from ..errors import UserError
-from ..files import replace_file
+from ..files import is_file, replace_file
 from ..model import InceptionV1
 from ..preprocessing import Preprocessing
 from ..wording import counted
@@ -333,7 +333,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: if there is none, or it is damaged.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise CheckpointError(
             "checkpoint_missing",
             "There is no interrupted training in {folder}; leave out --resume to begin one.",
