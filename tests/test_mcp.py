@@ -34,6 +34,7 @@ from inception.explain.votes import votes
 mcp = pytest.importorskip("mcp", reason="needs requirements-mcp.txt")
 from mcp.client.stdio import StdioServerParameters, stdio_client  # noqa: E402
 from mcp.client.streamable_http import streamable_http_client  # noqa: E402
+from mcp.shared.exceptions import McpError  # noqa: E402
 from mcp.shared.memory import create_connected_server_and_client_session  # noqa: E402
 
 from inception.page.endpoint import Endpoint  # noqa: E402
@@ -260,14 +261,11 @@ LONG = "x" * 100_000
         ("predict", {"top_k": "many"}, "top_k is 'many'. Input should be a valid integer"),
         ("switch_off", {"channels": ["red"]}, "channels is ['red']. Input should be a valid integer"),
         ("switch_off", {"channels": [0] * 1025}, "List should have at most 1024 items"),
-        ("switch_off", {"channels": [0] * 100_000}, "at most 16384 bytes"),
         ("switch_off", {"branches": ["7x7"]}, "branches is '7x7'; it must be one of: 1x1, 3x3, 5x5, pool."),
-        ("maps", {"block": LONG}, "at most 16384 bytes"),
         ("maps", {"block": LONG[:1000]}, "it must be one of: 3a, 3b"),
         ("predict", {"zoom": 2}, "argument is 'zoom'; it must be one of: photo, model, top_k."),
         ("predict", {"photo": "data:image/png;base64,AAAA"}, "is not a picture that can be read"),
         ("predict", {"photo": "data:image/png;base64,*"}, "is not a picture that can be read"),
-        ("predict", {"photo": LONG}, "neither a data: address nor the address of a file"),
         ("predict", {"photo": "/etc/passwd"}, "neither a data: address nor the address of a file"),
         ("predict", {"photo": "http://x/gradio_api/file=/etc/passwd"}, "neither a data: address nor the address"),
         ("keep", {}, "tool is 'keep'; it must be one of: predict, maps"),
@@ -302,6 +300,24 @@ def test_no_address_is_fetched(server: str, http_server: Callable[..., str]) -> 
     for path in ("/photo.jpg", "/gradio_api/file=/photo.jpg", "/gradio_api/file=%2Fphoto.jpg"):
         assert call(server, "predict", {"photo": f"{other}{path}"}).isError
     assert asked == []
+
+
+@pytest.mark.parametrize(("tool", "arguments"), [("maps", {"block": LONG}), ("predict", {"photo": LONG})])
+def test_a_text_that_is_too_long_for_any_argument_is_refused_before_the_tool(
+    server: str, tool: str, arguments: dict[str, Any]
+) -> None:
+    sentence = pytest.RaisesExc(McpError, match="A text that was sent is too long: at most 2000 characters")
+    with pytest.RaisesGroup(sentence, flatten_subgroups=True, allow_unwrapped=True):
+        call(server, tool, {"photo": photo(), **arguments})
+
+
+def test_more_values_than_any_call_has_are_refused_before_they_are_parsed(server: str) -> None:
+    arguments = {"name": "switch_off", "arguments": {"photo": photo(), "channels": [0] * 100_000}}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": arguments}).encode()
+    with pytest.raises(HTTPError) as refused:
+        urlopen(Request(server, data=body, headers={"Content-Type": "application/json"}), timeout=60)
+    assert refused.value.code == 413
+    assert "more than 5000 values" in refused.value.read().decode()
 
 
 def test_a_browser_that_opens_the_address_is_told_what_it_is_for(server: str) -> None:

@@ -68,6 +68,7 @@ HEALTH = "/healthz"
 # time that grows with the square of a text's length.
 FORM = re.compile(r"""multipart/form-data\s*;\s*boundary=("?)(?P<edge>[\w'()+,./:=? -]{1,70})\1""", re.ASCII | re.I)
 MAX_PARTS = 8  # of a form, each a file of its own until the whole of it has come; the page sends one
+INVALID_REQUEST = -32600  # JSON-RPC 2.0, section 5.1
 PYTHON = "gradio_client/"  # how Gradio's Python client begins its name
 
 SHARED = "https://gradio.s3-us-west-2.amazonaws.com"  # has the page's own style where Gradio shares it by a tunnel
@@ -146,7 +147,7 @@ class Door:
         else:
             if page := page_of(visitor.scope):
                 check_fetched(page, visitor.scope, path)
-            is_call = path.startswith(CALLS) and not path.startswith(FILE)
+            is_call = path.startswith(CALLS) and not path.startswith(FILE) and not tools
             await self.app(visitor.scope, visitor.receive, visitor.answer_call if is_call else visitor.answer)
 
     async def _upload(self, visitor: _Visitor) -> None:
@@ -167,6 +168,8 @@ class Door:
     async def _question(self, visitor: _Visitor, path: str, tools: bool) -> None:
         body = await self._listen(visitor)
         told = parse(body) if len(body) < LARGE_BYTES else await run_sync(parse, body)
+        if tools and isinstance(told, dict) and isinstance(told.get("id"), int | str):
+            visitor.rpc_id = told["id"]
         localised = localise(told)
         queued = path == JOIN or "/call/" in path
         session = None if tools or path.startswith(NAMED) else session_of(told)
@@ -232,6 +235,7 @@ class _Visitor:
         self.answered = self._again = False
         self._fault: Message | None = None
         self._fault_body = b""
+        self.rpc_id: int | str | None = None  # of a call of an assistant's tool
         self.edge = b""  # that divides the parts of a form
         self._upload_refused: Refused | None = None
         self._received = self._parts = 0
@@ -244,10 +248,16 @@ class _Visitor:
         if self.path == JOIN and self.headers.get("user-agent", "").startswith(PYTHON):
             # Of any other status Gradio's Python client says nothing but the number.
             status = 422
+        headers = {"Retry-After": str(details["seconds"])} if "seconds" in details else {}
+        if self.rpc_id is not None:
+            # MCP clients show the message of a JSON-RPC error, and of an HTTP status nothing but the number.
+            error = {"code": INVALID_REQUEST, "message": sentence}
+            reply = {"jsonrpc": "2.0", "id": self.rpc_id, "error": error}
+            await JSONResponse(reply, 200, headers)(self.scope, self.receive, self.answer)
+            return
         name = "photo" if refused.key == "door_foreign" else "request"
         fault = {"__type__": "validate", "is_valid": False, "parameter_name": name, "message": sentence}
         told = {"detail": [fault] if status == 422 else sentence, "error": sentence}
-        headers = {"Retry-After": str(details["seconds"])} if "seconds" in details else {}
         await JSONResponse(told, status, headers)(self.scope, self.receive, self.answer)
 
     async def answer(self, message: Message) -> None:
