@@ -48,11 +48,12 @@ def test_torch_follows_unless_the_user_said_otherwise(own: dict[str, str]) -> No
 
 
 @pytest.mark.parametrize(
-    "start", ["import app; app.main()", "import runpy; runpy.run_module('inception', run_name='inception')"]
+    "start",
+    ["runpy.run_path('app.py', run_name='__main__')", "runpy.run_module('inception', run_name='__main__')"],
 )
 def test_every_start_settles_this_before_torch_is_loaded(start: str) -> None:
     code = (
-        "import sys; sys.argv = ['inception', '--help']\n"
+        "import runpy, sys; sys.argv = ['inception', '--help']\n"
         f"try:\n    {start}\nexcept SystemExit:\n    pass\n"
         "import os; print('\\n', 'torch' in sys.modules, os.environ['GOMP_SPINCOUNT'])"
     )

@@ -25,8 +25,8 @@ from gradio_client import Client, handle_file
 from PIL import Image
 from test_app import running
 
-import app
 from benchmarks.serving import Class, Click, planned
+from inception import app
 from inception.device import choose_device
 from inception.errors import ChoiceError, UserError
 from inception.explain.evidence import evidence, grad_cams

@@ -220,7 +220,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from ..data import located
     from ..device import choose_device
-    from ..files import is_full, make_folder, no_room
+    from ..files import is_full, no_room
     from .run import CHECKPOINT, accuracy, interrupted, train
     from .split import further_photos, training_photos
 
@@ -228,7 +228,6 @@ def run(options: argparse.Namespace) -> int:
     device = choose_device(options.device)
     photos, val = training_photos(located(options.data), options.val_split, options.classes)
     also = further_photos(located(options.also)) if options.also else None
-    make_folder(options.out)
     try:
         outcome = train(
             recipe,

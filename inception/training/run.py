@@ -24,7 +24,7 @@ from tqdm import tqdm
 from .. import memory
 from ..data import LabelledPhotos
 from ..evaluation import Answers, Evaluation, answers, judged
-from ..files import make_folder, replace_file
+from ..files import is_file, make_folder, replace_file
 from ..model import InceptionV1
 from ..terminal import err
 from ..weights import Description, Pretrained, Provenance, load, save
@@ -92,7 +92,7 @@ def train(
             raise RecipeError(
                 "recipe_also", "Photos without labels need a teacher that answers them; please name one by --teacher."
             )
-        if not resume and (out / CHECKPOINT).exists():
+        if not resume and is_file(out / CHECKPOINT):
             raise RecipeError(
                 "recipe_out",
                 "{folder} holds a training already; go on with it by --resume, or name another folder.",
