@@ -176,7 +176,8 @@ def _sentence(reply: bytes) -> str:
         told = json.loads(reply)
     except ValueError:
         return reply.decode(errors="replace").strip()[:80]
-    return str(told.get("error", told) if isinstance(told, dict) else told)
+    error = told.get("error", told) if isinstance(told, dict) else told
+    return str(error.get("message", error) if isinstance(error, dict) else error)
 
 
 def small_request(address: str) -> float:
@@ -188,6 +189,8 @@ def small_request(address: str) -> float:
         link.getresponse().read()
     except TimeoutError:
         pass
+    except OSError as error:
+        raise SystemExit("The server no longer answers; its log says why.") from error
     finally:
         link.close()
     return time.monotonic() - begun

@@ -247,6 +247,7 @@ class _Layout:
 
     def entries(self, data: bytes, begin: int, end: int) -> Iterator[tuple[int, int, int, bytes]]:
         """The first directory's entries, as far as they lie between `begin` and `end`."""
+        end = min(end, len(data))  # a segment may announce more than the file holds
         at = begin + self.offset.unpack_from(data, begin + self.begin)[0]
         if at + self.count.size > end:
             return

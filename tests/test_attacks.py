@@ -42,7 +42,10 @@ def test_an_attack_is_refused_in_a_sentence_and_others_are_answered(server: tupl
     (own,) = sent.raise_for_status().json()
     before = log.stat().st_size
     outcome = measured(address, attack, own)
-    assert outcome.status == 200 if attack.name in ACCEPTED | UNENDED else 400 <= outcome.status < 500, outcome
+    # A refused call of an assistant's tool is a JSON-RPC error with status 200, where its id could be read.
+    rpc = outcome.status == 200 and attack.path.startswith("/gradio_api/mcp")
+    accepted = attack.name in ACCEPTED | UNENDED
+    assert outcome.status == 200 if accepted else rpc or 400 <= outcome.status < 500, outcome
     assert attack.name in ACCEPTED | UNENDED or outcome.said.startswith(
         ("A text", "What was sent", "This", "There is nothing", "A form")
     )

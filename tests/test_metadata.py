@@ -12,6 +12,7 @@ from corpus_metadata import MEGABYTE, commented_gif, exif, grey_with, noise, seg
 from handmade import chunk, encoded, jpeg, png, scene, transparent_red, with_chunk
 from PIL import Image, ImageFile, ImageOps, PngImagePlugin
 
+from inception.errors import UserError
 from inception.metadata import MAX_PARTS, TIFF_KEPT, without_metadata
 from inception.photo import open_photo
 
@@ -107,6 +108,14 @@ def test_orientation_is_read_wherever_exif_may_stand(order: str, prefix: bytes) 
 def test_exif_that_is_cut_off_turns_nothing(note: bytes) -> None:
     assert open_photo(with_chunk(png(), b"eXIf", note)).size == (80, 60)
     assert open_photo(with_segments(segment(0xE1, b"Exif\0\0" + note))).size == (80, 60)
+
+
+def test_a_jpeg_that_ends_within_its_exif_is_refused_in_a_sentence() -> None:
+    entries = b"MM\0*\0\0\0\x08" + b"\0\xaf" + bytes(12)
+    segment_without_end = b"\xff\xe1\x3d\x22" + b"Exif\0\0" + entries
+    for length in range(len(segment_without_end)):
+        with pytest.raises(UserError):
+            open_photo(b"\xff\xd8" + segment_without_end[: length + 1])
 
 
 NOTE = segment(0xE1, b"Exif\0\0" + exif(200))
