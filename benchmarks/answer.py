@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from inception.memory import share_freed
-from inception.model import BLOCKS
-from inception.observation import Observation, observe
-from inception.photo import open_photo
-from inception.pictures import Picture, draw
-from inception.render import SMALL_TILE, encode
-from inception.weights import Pretrained
+from inception.network.blocks import BLOCKS
+from inception.prediction import Prediction, predict
+from inception.pretrained.pretrained import PretrainedModel
+from inception.render.branches import ViewOptions, render_branches
+from inception.render.maps import SMALL_TILE, encode
+from inception.runtime.memory import share_freed
+from inception.vision.photo import open_photo
 
 from .explain import PHOTO, untrained
 from .measure import Row, compared, machine
@@ -29,18 +29,18 @@ from .peers import hooks_and_matplotlib, plain_forward
 BLOCK = "4a"
 
 
-def mosaics(observation: Observation, block: str) -> list[bytes]:
+def mosaics(prediction: Prediction, block: str) -> list[bytes]:
     """What the page shows of a block."""
-    return [encode(panel.image) for panel in draw(observation, Picture(block), SMALL_TILE).values()]
+    return [encode(panel.image) for panel in render_branches(prediction, ViewOptions(block), SMALL_TILE).values()]
 
 
-def answer(pretrained: Pretrained, precision: str) -> Callable[[], tuple[object, list[bytes]]]:
+def answer(pretrained: PretrainedModel, precision: str) -> Callable[[], tuple[object, list[bytes]]]:
     """From the file's bytes to all that the page needs."""
     data = PHOTO.read_bytes()
 
     def work() -> tuple[object, list[bytes]]:
-        observation = observe(pretrained, open_photo(data), precision)
-        return observation.top(5), mosaics(observation, BLOCK)
+        prediction = predict(pretrained, open_photo(data), precision)
+        return prediction.top(5), mosaics(prediction, BLOCK)
 
     return work
 
@@ -48,7 +48,7 @@ def answer(pretrained: Pretrained, precision: str) -> Callable[[], tuple[object,
 def rows(rounds: int = 15) -> list[Row]:
     share_freed()
     pretrained, peer = untrained(), plain_forward()
-    observation = observe(pretrained, open_photo(PHOTO))
+    prediction = predict(pretrained, open_photo(PHOTO))
     fast = answer(pretrained, "fast")
     return [
         compared("answer", fast, peer, bound=0.6, rounds=rounds),
@@ -56,7 +56,7 @@ def rows(rounds: int = 15) -> list[Row]:
         compared("answer-matplotlib", fast, hooks_and_matplotlib(), bound=0.01, rounds=2, warm_up=1),
         max(
             (
-                compared("next-block", lambda block=block: mosaics(observation, block), peer, bound=0.2, rounds=rounds)
+                compared("next-block", lambda block=block: mosaics(prediction, block), peer, bound=0.2, rounds=rounds)
                 for block in BLOCKS
             ),
             key=lambda row: row.ratio,

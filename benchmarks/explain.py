@@ -22,14 +22,16 @@ from pathlib import Path
 
 import torch
 
-from inception.explain.evidence import grad_cams
-from inception.explain.votes import glance, votes
-from inception.memory import share_freed
-from inception.model import InceptionV1
-from inception.observation import Observation, observe
-from inception.photo import open_photo
-from inception.preprocessing import CAFFE
-from inception.weights import Pretrained, Provenance
+from inception.explain.ablation import ablation_table
+from inception.explain.attribution import grad_cams
+from inception.explain.shapley import branch_votes
+from inception.network.inception_v1 import InceptionV1
+from inception.prediction import Prediction, predict
+from inception.pretrained.description import Provenance
+from inception.pretrained.pretrained import PretrainedModel
+from inception.runtime.memory import share_freed
+from inception.vision.photo import open_photo
+from inception.vision.preprocessing import CAFFE
 
 from .measure import Row, compared, machine
 from .peers import CLASSES, plain_forward
@@ -38,21 +40,21 @@ PHOTO = Path(__file__).parents[1] / "examples" / "red_panda.jpg"
 BOUNDS = {"votes-3a": 3.0, "votes-4c": 1.5, "glance": 6.0, "grad-cam": 2.5}
 
 
-def untrained(device: str | torch.device = "cpu") -> Pretrained:
+def untrained(device: str | torch.device = "cpu") -> PretrainedModel:
     """The `googlenet` variant as it is after loading, but with random weights."""
     torch.manual_seed(0)
     model = InceptionV1(variant="googlenet", classes=CLASSES).eval().requires_grad_(False).to(device)
     labels = tuple(f"class {number}" for number in range(CLASSES))
-    return Pretrained("untrained", model, CAFFE, labels, Provenance("", "", "", ""))
+    return PretrainedModel("untrained", model, CAFFE, labels, Provenance("", "", "", ""))
 
 
-def explanations(pretrained: Pretrained, observation: Observation) -> dict[str, Callable[[], object]]:
+def explanations(pretrained: PretrainedModel, prediction: Prediction) -> dict[str, Callable[[], object]]:
     """The work of each row."""
     return {
-        "votes-3a": lambda: votes(pretrained, observation, "3a"),
-        "votes-4c": lambda: votes(pretrained, observation, "4c"),
-        "glance": lambda: glance(pretrained, observation),
-        "grad-cam": lambda: grad_cams(pretrained, observation, "4c"),
+        "votes-3a": lambda: branch_votes(pretrained, prediction, "3a"),
+        "votes-4c": lambda: branch_votes(pretrained, prediction, "4c"),
+        "glance": lambda: ablation_table(pretrained, prediction),
+        "grad-cam": lambda: grad_cams(pretrained, prediction, "4c"),
     }
 
 
@@ -61,7 +63,7 @@ def rows(rounds: int = 15) -> list[Row]:
     share_freed()
     pretrained = untrained()
     peer = plain_forward()
-    work = explanations(pretrained, observe(pretrained, open_photo(PHOTO)))
+    work = explanations(pretrained, predict(pretrained, open_photo(PHOTO)))
     return [compared(name, work[name], peer, bound=bound, rounds=rounds) for name, bound in BOUNDS.items()]
 
 

@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from inception import convert
-from inception.engine import engine_of, fast_engine_of
-from inception.model import VARIANTS, InceptionV1
+from inception.network.fused import fast_engine, fused_engine
+from inception.network.inception_v1 import VARIANTS, InceptionV1
+from inception.pretrained import convert
 
 from .measure import Row, compared, machine
 from .peers import CLASSES, caffe_onnx, noise, plain_forward, runtime_forward
@@ -46,8 +46,8 @@ def rows(rounds: int = 15) -> list[Row]:
     for variant in VARIANTS:
         torch.manual_seed(0)
         model = InceptionV1(variant=variant, classes=CLASSES).eval()
-        full = engine_of(model)
-        half = fast_engine_of(model, full)
+        full = fused_engine(model)
+        half = fast_engine(model, full)
         exact.append(_row("forward-fp32", forward(full), peer, rounds))
         fast.append(_row("forward-fast", forward(half), peer, rounds))
         many.append(_row("forward-batch16", forward(half, BATCH), peer, rounds, BATCH))
@@ -62,7 +62,7 @@ def against_onnxruntime(rounds: int) -> Row:
         weights = convert.renamed(convert.read_onnx(file), convert.caffe_names(), source=file.name)
         convert.fill(model, weights, source=file.name)
         name = "forward-fp32-onnxruntime"
-        return compared(name, forward(engine_of(model)), runtime_forward(file), bound=BOUNDS[name], rounds=rounds)
+        return compared(name, forward(fused_engine(model)), runtime_forward(file), bound=BOUNDS[name], rounds=rounds)
 
 
 def _row(name: str, ours: Callable[[], object], peer: Callable[[], object], rounds: int, photos: int = 1) -> Row:

@@ -26,11 +26,11 @@ from pathlib import Path
 
 import torch
 
-from inception.device import choose_device
-from inception.explain.votes import glance
-from inception.observation import observe_seen
-from inception.photo import open_photo
-from inception.weights import PRECISIONS, Pretrained
+from inception.explain.ablation import ablation_table
+from inception.prediction import predict_crop
+from inception.pretrained.pretrained import PRECISIONS, PretrainedModel
+from inception.runtime.device import choose_device
+from inception.vision.photo import open_photo
 
 from .explain import PHOTO, untrained
 from .measure import machine, spread
@@ -53,7 +53,7 @@ class Figure:
         return f"{self.name:20} {self.precision:6} {self.value:10.2f} {self.unit:9} ({low:.2f} to {high:.2f})"
 
 
-def figures(pretrained: Pretrained, batch: int, rounds: int) -> Iterator[Figure]:
+def figures(pretrained: PretrainedModel, batch: int, rounds: int) -> Iterator[Figure]:
     """All of them, for the network on its device."""
     seen = pretrained.preprocessing.see(open_photo(PHOTO))
     for precision in PRECISIONS:
@@ -65,17 +65,17 @@ def figures(pretrained: Pretrained, batch: int, rounds: int) -> Iterator[Figure]
             "throughput-blocks": lambda engine=engine, x=x: engine.trace(x),
             "throughput-returned": lambda engine=engine, x=x: [part.cpu() for part in engine.trace(x).stages.values()],
         }
-        taken = _seconds(lambda precision=precision: observe_seen(pretrained, seen, precision), pretrained, rounds)
+        taken = _seconds(lambda precision=precision: predict_crop(pretrained, seen, precision), pretrained, rounds)
         yield _figure("latency", precision, [1000 * one for one in taken], "ms")
         for name, run in work.items():
             yield _figure(name, precision, [batch / one for one in _seconds(run, pretrained, rounds)], "photos/s")
-    observation = observe_seen(pretrained, seen)
-    taken = _seconds(lambda: glance(pretrained, observation), pretrained, rounds)
+    prediction = predict_crop(pretrained, seen)
+    taken = _seconds(lambda: ablation_table(pretrained, prediction), pretrained, rounds)
     yield _figure("glance", "exact", [1000 * one for one in taken], "ms")
 
 
 @torch.inference_mode()
-def _seconds(work: Callable[[], object], pretrained: Pretrained, rounds: int) -> list[float]:
+def _seconds(work: Callable[[], object], pretrained: PretrainedModel, rounds: int) -> list[float]:
     warm_up, taken = max(1, rounds // 3), []
     for _ in range(warm_up + rounds):
         _finish(pretrained)
@@ -86,7 +86,7 @@ def _seconds(work: Callable[[], object], pretrained: Pretrained, rounds: int) ->
     return taken[warm_up:]
 
 
-def _finish(pretrained: Pretrained) -> None:
+def _finish(pretrained: PretrainedModel) -> None:
     if pretrained.device.type == "cuda":
         torch.cuda.synchronize(pretrained.device)
     elif pretrained.device.type == "mps":

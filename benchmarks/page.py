@@ -15,7 +15,7 @@ from itertools import cycle, islice
 
 from playwright.sync_api import Browser, Page, expect
 
-from inception.model import BLOCKS
+from inception.network.blocks import BLOCKS
 
 from .browser import chromium
 from .classroom import photos

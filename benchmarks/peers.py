@@ -11,7 +11,7 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from inception.model import BLOCKS, BRANCHES
+from inception.network.blocks import BLOCKS, BRANCHES
 
 SIDE, CLASSES = 224, 1000
 

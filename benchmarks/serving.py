@@ -27,12 +27,13 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-from inception.cores import cores
-from inception.device import choose_device
-from inception.page.runner import Here, Look, Runner
-from inception.page.studio import Studio
-from inception.serving.cluster import cluster, replicas
-from inception.serving.scale import Scale
+from inception.runtime.device import choose_device
+from inception.runtime.threads import available_cores
+from inception.service.backend import Backend, LocalBackend
+from inception.service.query import Query
+from inception.service.ray.cluster import cluster, replicas
+from inception.service.ray.scale import Scale
+from inception.service.service import InferenceService
 
 from .classroom import photos
 from .measure import Row, compared, machine
@@ -61,38 +62,38 @@ class Speed:
         return f"| {self.name} | {self.photos:.0f} | {self.photos / self.cores:.0f} |"
 
 
-def asked(runner: Runner, studio: Studio, looks: Sequence[Look]) -> Callable[[], object]:
+def asked(backend: Backend, service: InferenceService, queries: Sequence[Query]) -> Callable[[], object]:
     """All photos, by as many threads as a page sends at the same moment."""
-    pretrained = studio.pretrained(looks[0].model)
+    pretrained = service.pretrained(queries[0].model)
 
     def work() -> object:
         with ThreadPoolExecutor(THREADS) as pool:
-            return [seen.seconds for seen in pool.map(lambda look: runner.observe(pretrained, look), looks)]
+            return [seen.seconds for seen in pool.map(lambda query: backend.predict(pretrained, query), queries)]
 
     return work
 
 
 def throughput(model: str, rounds: int) -> tuple[list[Row], list[Speed]]:
     """The rows and what they were made of, all in one run."""
-    models, half = (model,), max(1, cores() // 2)
-    studio = Studio(models, choose_device("cpu"))
-    looks = [studio.look(studio.models[0], photo) for photo in itertools.islice(photos(), PHOTOS)]
+    models, half = (model,), max(1, available_cores() // 2)
+    service = InferenceService(models, choose_device("cpu"))
+    queries = [service.query(service.models[0], photo) for photo in itertools.islice(photos(), PHOTOS)]
     with (
-        cluster(cores() + 3 * half),
-        replicas(models, Scale(cpus=cores())) as whole,
+        cluster(available_cores() + 3 * half),
+        replicas(models, Scale(cpus=available_cores())) as whole,
         replicas(models, Scale(cpus=half)) as one,
         replicas(models, Scale(2, 2, half)) as two,
     ):
         runners = {
-            "this process": (Here(), cores()),
-            "one replica, all cores": (whole, cores()),
+            "this process": (LocalBackend(), available_cores()),
+            "one replica, all cores": (whole, available_cores()),
             "one replica, half of the cores": (one, half),
             "two replicas, half of the cores each": (two, 2 * half),
         }
         seconds: dict[str, list[float]] = {name: [] for name in runners}
 
         def timed(name: str) -> Callable[[], object]:
-            work = asked(runners[name][0], studio, looks)
+            work = asked(runners[name][0], service, queries)
 
             def work_and_note() -> None:
                 begin = time.perf_counter()

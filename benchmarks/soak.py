@@ -29,8 +29,8 @@ from pathlib import Path
 import httpx
 from PIL import Image
 
-from inception.page.text import say_error
-from inception.page.uploads import gone, within
+from inception.web.http.uploads import gone, within
+from inception.web.text import say_error
 
 from .classroom import BLOCKS, CLASS, photos, resident
 from .measure import machine

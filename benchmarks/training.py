@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from inception.data import LabelledPhotos
-from inception.memory import keep_freed
-from inception.training.outcome import beginning
-from inception.training.photos import PREFETCH
+from inception.runtime.memory import keep_freed
+from inception.training.calibration import beginning
+from inception.training.datasets import LabelledPhotos
+from inception.training.loader import PREFETCH
 from inception.training.recipe import SCRATCH, Recipe
 from inception.training.trainer import Trainer
 

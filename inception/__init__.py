@@ -1,8 +1,8 @@
 """InceptionLens: see how GoogLeNet works, branch by branch.
 
-from inception import load, observe, open_photo
+from inception import load, open_photo, predict
 pretrained = load("tiny-imagenet")
-print(observe(pretrained, open_photo("photo.jpg")).top(5))
+print(predict(pretrained, open_photo("photo.jpg")).top(5))
 """
 
 from __future__ import annotations
@@ -13,46 +13,48 @@ from importlib import import_module
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .errors import DeviceError, PhotoError, UserError, WeightsError
-    from .model import InceptionBlock, InceptionV1
-    from .observation import Observation, intermediates, observe
-    from .photo import open_photo
-    from .preprocessing import Frame, Preprocessing
-    from .weights import Pretrained, load
+    from .network.blocks import InceptionBlock
+    from .network.inception_v1 import InceptionV1
+    from .prediction import Prediction, intermediates, predict
+    from .pretrained.pretrained import PretrainedModel
+    from .pretrained.zoo import load
+    from .vision.photo import open_photo
+    from .vision.preprocessing import Crop, Preprocessing
 
 # Fetched at first use (PEP 562), so that `python -m inception --help` need not wait for torch.
 _HOME = {
+    "Crop": "vision.preprocessing",
     "DeviceError": "errors",
-    "Frame": "preprocessing",
-    "InceptionBlock": "model",
-    "InceptionV1": "model",
-    "Observation": "observation",
+    "InceptionBlock": "network.blocks",
+    "InceptionV1": "network.inception_v1",
     "PhotoError": "errors",
-    "Preprocessing": "preprocessing",
-    "Pretrained": "weights",
+    "Prediction": "prediction",
+    "Preprocessing": "vision.preprocessing",
+    "PretrainedModel": "pretrained.pretrained",
     "UserError": "errors",
     "WeightsError": "errors",
-    "intermediates": "observation",
-    "load": "weights",
-    "observe": "observation",
-    "open_photo": "photo",
+    "intermediates": "prediction",
+    "load": "pretrained.zoo",
+    "open_photo": "vision.photo",
+    "predict": "prediction",
 }
 
 __version__ = "0.1.0"
 __all__ = [
+    "Crop",
     "DeviceError",
-    "Frame",
     "InceptionBlock",
     "InceptionV1",
-    "Observation",
     "PhotoError",
+    "Prediction",
     "Preprocessing",
-    "Pretrained",
+    "PretrainedModel",
     "UserError",
     "WeightsError",
     "intermediates",
     "load",
-    "observe",
     "open_photo",
+    "predict",
 ]
 
 

@@ -2,16 +2,16 @@
 
 import sys
 
-from .interrupt import finished, install
+from .runtime.interrupt import finished, install
 
 
 def console() -> int:
     """Run the command line in a process of its own."""
     install()
-    from .cli import main
-    from .cores import settle
+    from .cli.main import main
+    from .runtime.threads import configure_threads
 
-    settle()
+    configure_threads()
     status = main()
     finished(status)
     return status

@@ -55,12 +55,12 @@ def _block(text: str) -> str:
 def endpoints() -> str:
     """The page's functions, as the server tells callers of them."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    from inception.device import choose_device
-    from inception.page.build import build
-    from inception.page.studio import Studio
-    from inception.weights import NAMES
+    from inception.pretrained.zoo import MODEL_NAMES
+    from inception.runtime.device import choose_device
+    from inception.service.service import InferenceService
+    from inception.web.blocks import build
 
-    told = build(Studio(NAMES, choose_device("cpu"))).get_api_info()
+    told = build(InferenceService(MODEL_NAMES, choose_device("cpu"))).get_api_info()
     parts: list[str] = []
     for name, endpoint in told["named_endpoints"].items():
         rows = [
@@ -85,9 +85,9 @@ def endpoints() -> str:
 
 def network() -> str:
     """The nine blocks and the whole network, counted on the one of 2014."""
-    from inception.anatomy import network_facts
-    from inception.explain.size import module_costs, published_network
-    from inception.model import BRANCHES
+    from inception.network.anatomy import network_facts
+    from inception.network.blocks import BRANCHES
+    from inception.network.cost import module_costs, published_network
 
     model = published_network()
     widths, fields = [], []
@@ -128,7 +128,7 @@ def network() -> str:
 
 def first_block() -> str:
     """Block 3a naive and as it is."""
-    from inception.explain.size import module_costs, published_network
+    from inception.network.cost import module_costs, published_network
 
     cost = module_costs(published_network())[0]
     return _table(
@@ -147,7 +147,7 @@ def first_block() -> str:
 
 def network_size() -> str:
     """GoogLeNet beside VGG-16."""
-    from inception.explain.size import published_size, vgg16_size
+    from inception.network.cost import published_size, vgg16_size
 
     size, vgg = published_size(), vgg16_size()
     return _table(
@@ -164,8 +164,8 @@ def network_size() -> str:
 
 def lesson_steps() -> str:
     """The titles of the lesson's steps, in English and Chinese."""
-    from inception.page.lesson import STEPS
-    from inception.page.text import LANGUAGES, say
+    from inception.web.lesson.steps import STEPS
+    from inception.web.text import LANGUAGES, say
 
     rows = [
         (str(number), *(say(language, f"lesson_{step.key}_title") for language in LANGUAGES))
@@ -179,9 +179,9 @@ def accuracy() -> str:
     return f"It has {load('tiny-imagenet').provenance.accuracy}."
 
 
-def doubt() -> str:
+def rejection() -> str:
     """How good the embedded network's rule is."""
-    rule = load("tiny-imagenet").doubt
+    rule = load("tiny-imagenet").rejection
     assert rule is not None
     return (
         f"Of {rule.outside:,} photos of other things it doubts {rule.caught:.0%}, rightly, and of {rule.inside:,} "
@@ -211,7 +211,7 @@ def _millions(number: int) -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "accuracy": accuracy,
     "command-line": command_line,
-    "doubt": doubt,
+    "doubt": rejection,
     "endpoints": endpoints,
     "first-block": first_block,
     "lesson-steps": lesson_steps,

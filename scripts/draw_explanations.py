@@ -17,13 +17,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from inception import Observation, Pretrained, load, observe, open_photo
-from inception.explain.convolution import ByHand, by_hand
-from inception.explain.evidence import Evidence, GradCam, evidence, grad_cams
-from inception.explain.sight import EffectiveField, Square, effective_field
-from inception.explain.votes import Glance, Votes, glance, votes
-from inception.model import BLOCKS, BRANCHES
-from inception.render import SIGNED_COLOURS, limits, overlay
+from inception import Prediction, PretrainedModel, load, open_photo, predict
+from inception.explain.ablation import AblationTable, ablation_table
+from inception.explain.attribution import Evidence, GradCam, evidence, grad_cams
+from inception.explain.convolution import ConvolutionTrace, trace_convolution
+from inception.explain.receptive_field import EffectiveField, Square, effective_field
+from inception.explain.shapley import BranchVotes, branch_votes
+from inception.network.blocks import BLOCKS, BRANCHES
+from inception.render.maps import SIGNED_COLOURS, limits, overlay
 
 ROOT = Path(__file__).parents[1]
 PHOTO = ROOT / "examples" / "red_panda.jpg"
@@ -45,14 +46,14 @@ def branch_colours() -> dict[str, str]:
     return {branch: found[branch] for branch in BRANCHES}
 
 
-def draw(pretrained: Pretrained, photo: Image.Image) -> dict[str, bytes]:
+def draw(pretrained: PretrainedModel, photo: Image.Image) -> dict[str, bytes]:
     """Every picture by its file's name, encoded."""
     colours = branch_colours()
-    seen = observe(pretrained, photo)
+    seen = predict(pretrained, photo)
     fields = [central_field(pretrained, seen, SIGHT_BLOCK, branch) for branch in BRANCHES]
     return {
-        "explain-votes.png": png(votes_picture(votes(pretrained, seen, BLOCK), colours)),
-        "explain-glance.png": png(glance_picture(glance(pretrained, seen), colours)),
+        "explain-votes.png": png(votes_picture(branch_votes(pretrained, seen, BLOCK), colours)),
+        "explain-glance.png": png(glance_picture(ablation_table(pretrained, seen), colours)),
         "explain-evidence.jpg": jpeg(evidence_picture(seen, evidence(pretrained, seen), colours)),
         "explain-grad-cam.jpg": jpeg(grad_cam_picture(seen, grad_cams(pretrained, seen, BLOCK), colours)),
         "explain-sight.jpg": jpeg(sight_picture(seen, fields, colours)),
@@ -63,7 +64,7 @@ def draw(pretrained: Pretrained, photo: Image.Image) -> dict[str, bytes]:
 # ---------------------------------------------------------------- the pictures
 
 
-def votes_picture(told: Votes, colours: Mapping[str, str]) -> Figure:
+def votes_picture(told: BranchVotes, colours: Mapping[str, str]) -> Figure:
     """The sum as steps: from the logit with all four off, vote by vote, to the logit."""
     rows = [("all four off", 0.0, told.baseline, GREY)]
     reached = told.baseline
@@ -99,7 +100,7 @@ def votes_picture(told: Votes, colours: Mapping[str, str]) -> Figure:
     return figure
 
 
-def glance_picture(told: Glance, colours: Mapping[str, str]) -> Figure:
+def glance_picture(told: AblationTable, colours: Mapping[str, str]) -> Figure:
     """The 36 falls as a table, white where switching off changes nothing."""
     falls = np.array([[told.falls[block][branch] for block in BLOCKS] for branch in BRANCHES])
     reach = limits(falls, signed=True).high or 1.0
@@ -120,7 +121,7 @@ def glance_picture(told: Glance, colours: Mapping[str, str]) -> Figure:
     return figure
 
 
-def evidence_picture(seen: Observation, told: Evidence, colours: Mapping[str, str]) -> Figure:
+def evidence_picture(seen: Prediction, told: Evidence, colours: Mapping[str, str]) -> Figure:
     """The split of the logit on the photo: each branch, then all four."""
     height, width = told.map.shape
     figure = _maps_on_photo(
@@ -135,7 +136,7 @@ def evidence_picture(seen: Observation, told: Evidence, colours: Mapping[str, st
     return figure
 
 
-def grad_cam_picture(seen: Observation, told: Mapping[str | None, GradCam], colours: Mapping[str, str]) -> Figure:
+def grad_cam_picture(seen: Prediction, told: Mapping[str | None, GradCam], colours: Mapping[str, str]) -> Figure:
     """What speaks for the class on the photo: each branch, then the block."""
     whole = told[None]
     height, width = whole.signed.shape
@@ -150,7 +151,7 @@ def grad_cam_picture(seen: Observation, told: Mapping[str | None, GradCam], colo
     return figure
 
 
-def sight_picture(seen: Observation, fields: Sequence[EffectiveField], colours: Mapping[str, str]) -> Figure:
+def sight_picture(seen: Prediction, fields: Sequence[EffectiveField], colours: Mapping[str, str]) -> Figure:
     """Each branch's exact square, how much its pixels count, and the square that holds 90 % of that."""
     figure = _figure(3.3)
     for axis, told in zip(figure.subplots(1, len(fields)), fields, strict=True):
@@ -166,7 +167,7 @@ def sight_picture(seen: Observation, fields: Sequence[EffectiveField], colours: 
     return figure
 
 
-def by_hand_picture(told: ByHand, colour: str) -> Figure:
+def by_hand_picture(told: ConvolutionTrace, colour: str) -> Figure:
     """One cell: the input channel that counts most, its kernel, their products, and the way to the result."""
     products = told.patch * told.kernel
     most = int(np.abs(products.sum(axis=(1, 2))).argmax())
@@ -194,7 +195,7 @@ def by_hand_picture(told: ByHand, colour: str) -> Figure:
     return figure
 
 
-def _way(told: ByHand, share: float) -> str:
+def _way(told: ConvolutionTrace, share: float) -> str:
     """From one input channel's products to the cell, as far as the layer has the steps."""
     others = told.sum - told.bias - share
     steps = [
@@ -212,24 +213,24 @@ def _way(told: ByHand, share: float) -> str:
 # ---------------------------------------------------------------- what is drawn
 
 
-def central_field(pretrained: Pretrained, seen: Observation, block: str, branch: str) -> EffectiveField:
+def central_field(pretrained: PretrainedModel, seen: Prediction, block: str, branch: str) -> EffectiveField:
     """Of the cell in the middle, whose square is least cut off."""
     _, height, width = seen.block(block).shape
     return effective_field(pretrained, seen, block, branch, height // 2, width // 2)
 
 
-def brightest_cell(pretrained: Pretrained, seen: Observation) -> ByHand:
+def brightest_cell(pretrained: PretrainedModel, seen: Prediction) -> ConvolutionTrace:
     """The cell with the highest value of the branch that is computed by hand, away from the border."""
     inner = seen.branch(HAND_BLOCK, HAND_BRANCH)[:, 1:-1, 1:-1]
     channel, row, column = (int(place) for place in np.unravel_index(inner.argmax(), inner.shape))
-    return by_hand(pretrained, seen, HAND_BLOCK, HAND_BRANCH, channel, row + 1, column + 1)
+    return trace_convolution(pretrained, seen, HAND_BLOCK, HAND_BRANCH, channel, row + 1, column + 1)
 
 
 # ---------------------------------------------------------------- parts of pictures
 
 
 def _maps_on_photo(
-    seen: Observation,
+    seen: Prediction,
     maps: Mapping[str, tuple[np.ndarray, str]],
     whole: tuple[np.ndarray, str],
     colours: Mapping[str, str],

@@ -18,9 +18,9 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Locator, Page, expect
 
 from benchmarks.browser import chromium
-from inception import load, observe, open_photo
-from inception.fonts import plain
-from inception.render import COLUMNS
+from inception import load, open_photo, predict
+from inception.export.fonts import plain
+from inception.render.maps import COLUMNS
 
 ROOT = Path(__file__).parents[1]
 PHOTO, BLOCK, BRANCH = "red_panda", "4c", "3x3"
@@ -132,12 +132,12 @@ def draw_pointer(frame: Image.Image, at: tuple[float, float], *, pressed: bool) 
 def served() -> Iterator[str]:
     """The page on a free port of this machine."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    from inception.device import choose_device
-    from inception.page.build import build, launch_options
-    from inception.page.studio import Studio
-    from inception.weights import NAMES
+    from inception.pretrained.zoo import MODEL_NAMES
+    from inception.runtime.device import choose_device
+    from inception.service.service import InferenceService
+    from inception.web.blocks import build, launch_options
 
-    page = build(Studio(NAMES, choose_device("cpu")))
+    page = build(InferenceService(MODEL_NAMES, choose_device("cpu")))
     _, address, _ = page.launch(**launch_options(), server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
     try:
         yield address
@@ -206,7 +206,7 @@ def record(page: Page) -> tuple[bytes, dict[str, bytes]]:
 
 def strongest_channel() -> int:
     """The channel of the branch with the highest cell, in which there is most to see."""
-    maps = observe(load("tiny-imagenet"), open_photo(ROOT / "examples" / f"{PHOTO}.jpg")).branch(BLOCK, BRANCH)
+    maps = predict(load("tiny-imagenet"), open_photo(ROOT / "examples" / f"{PHOTO}.jpg")).branch(BLOCK, BRANCH)
     return int(maps.reshape(len(maps), -1).max(axis=1).argmax())
 
 

@@ -23,8 +23,10 @@ from visitor import Visit
 
 from benchmarks.browser import chromium
 from benchmarks.peers import caffe_onnx
-from inception import weights
-from inception.weights import HubFile, Pretrained, load
+from inception.pretrained import zoo
+from inception.pretrained.hub import HubFile
+from inception.pretrained.pretrained import PretrainedModel
+from inception.pretrained.zoo import load
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -48,7 +50,7 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def embedded() -> Pretrained:
+def embedded() -> PretrainedModel:
     return load("tiny-imagenet")
 
 
@@ -163,20 +165,20 @@ def published(random_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
     """The random file takes the place of the published one: the checks run for real, on its own checksum."""
     data = random_onnx.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
-    files = tuple(HubFile(file.repository, file.name, len(data), digest) for file in weights.GOOGLENET_FILES)
-    monkeypatch.setattr(weights, "GOOGLENET_FILES", files)
+    files = tuple(HubFile(file.repository, file.name, len(data), digest) for file in zoo.GOOGLENET_FILES)
+    monkeypatch.setattr(zoo, "GOOGLENET_FILES", files)
     return data
 
 
 @pytest.fixture(scope="session")
 def page_address() -> Iterator[str]:
     """The page, served for real on a free port."""
-    from inception.device import choose_device
-    from inception.page.build import build, launch_options
-    from inception.page.studio import Studio
-    from inception.weights import NAMES
+    from inception.pretrained.zoo import MODEL_NAMES
+    from inception.runtime.device import choose_device
+    from inception.service.service import InferenceService
+    from inception.web.blocks import build, launch_options
 
-    page = build(Studio(NAMES, choose_device("cpu")))
+    page = build(InferenceService(MODEL_NAMES, choose_device("cpu")))
     _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
     yield address
     page.close()

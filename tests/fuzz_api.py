@@ -26,7 +26,7 @@ import httpx
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from inception.page.text import TEXT
+from inception.web.text import TEXT
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NET = "tiny-imagenet"
@@ -338,11 +338,11 @@ def served() -> Iterator[Server]:
     """A page with the embedded network alone: what else there is would be asked of the network."""
     # Gradio works out statistics of all events after each of them, which takes longer than most of the events.
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")
-    from inception.device import choose_device
-    from inception.page.build import build, launch_options
-    from inception.page.studio import Studio
+    from inception.runtime.device import choose_device
+    from inception.service.service import InferenceService
+    from inception.web.blocks import build, launch_options
 
-    page = build(Studio((NET,), choose_device("cpu")))
+    page = build(InferenceService((NET,), choose_device("cpu")))
     _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
     try:
         server = Server(address)

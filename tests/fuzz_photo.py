@@ -13,17 +13,17 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["PIL", "inception.metadata", "inception.photo"]):
+with atheris.instrument_imports(include=["PIL", "inception.vision.metadata", "inception.vision.photo"]):
     from PIL import Image
 
-    from inception.photo import MAX_SIDE, is_unknown_to_browsers, open_photo
+    from inception.vision.photo import MAX_SIDE, is_unknown_to_browsers, open_photo
 
 from corpus import cases
 from ways import EXAMPLES, Memory
 
 from inception.errors import UserError
-from inception.page.handlers import as_source
-from inception.preprocessing import TINY_IMAGENET
+from inception.vision.preprocessing import TINY_IMAGENET
+from inception.web.handlers import as_source
 
 MOST_MEGABYTES = 300
 SEED_BYTES = 20_000

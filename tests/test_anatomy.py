@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from inception.anatomy import (
+from inception.network.anatomy import (
     bottleneck,
     branch_label,
     conv_cost,
@@ -21,7 +21,8 @@ from inception.anatomy import (
     receptive_field,
     stage_shapes,
 )
-from inception.model import BLOCKS, BRANCHES, VARIANTS, InceptionV1
+from inception.network.blocks import BLOCKS, BRANCHES
+from inception.network.inception_v1 import VARIANTS, InceptionV1
 
 TABLE = Path(__file__).parent / "data" / "layer-table-2-classes.csv"
 

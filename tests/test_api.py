@@ -17,15 +17,15 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from inception import load, observe, open_photo
-from inception.anatomy import conv_cost, parameter_count
-from inception.explain.evidence import evidence
-from inception.explain.reading import reading
-from inception.model import BLOCKS, BRANCHES
-from inception.observation import Observation
-from inception.page.lesson import STEPS
-from inception.pictures import Picture, draw
-from inception.render import limits, mosaic, overlay, scale_limits
+from inception import load, open_photo, predict
+from inception.explain.attribution import evidence
+from inception.explain.readout import channel_readout
+from inception.network.anatomy import conv_cost, parameter_count
+from inception.network.blocks import BLOCKS, BRANCHES
+from inception.prediction import Prediction
+from inception.render.branches import ViewOptions, render_branches
+from inception.render.maps import limits, mosaic, overlay, scale_limits
+from inception.web.lesson.steps import STEPS
 
 ESPRESSO, BISON, NET = EXAMPLES / "espresso.jpg", EXAMPLES / "bison.jpg", "tiny-imagenet"
 EVERY = {
@@ -65,8 +65,8 @@ def api(client: Client) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def seen() -> Observation:
-    return observe(load(), open_photo(ESPRESSO))
+def seen() -> Prediction:
+    return predict(load(), open_photo(ESPRESSO))
 
 
 def ask(client: Client, name: str, *arguments: Any) -> Any:
@@ -109,7 +109,7 @@ def test_classes_are_the_networks_and_may_be_told_in_chinese(client: Client) -> 
 
 
 def test_reading_is_that_of_python(client: Client) -> None:
-    told, expected = ask(client, "/reading", NET, "4c"), reading(load().model, "4c")
+    told, expected = ask(client, "/reading", NET, "4c"), channel_readout(load().model, "4c")
     assert told["reader"] == "4d"
     assert told["shares"] == pytest.approx(dict(expected.shares))
     flat = [value for branch in BRANCHES for value in told["strengths"][branch]]
@@ -135,7 +135,7 @@ def test_a_networks_size_counts_its_parameters(client: Client) -> None:
     assert all(row["saving"] > 1 for row in told["blocks"])
 
 
-def test_a_channel_is_shown_with_its_numbers(client: Client, seen: Observation) -> None:
+def test_a_channel_is_shown_with_its_numbers(client: Client, seen: Prediction) -> None:
     file, told = ask(client, "/channel", ESPRESSO, NET, "4c", "5x5", 3, "viridis")
     values = seen.branch("4c", "5x5")[3]
     assert np.array_equal(pixels(file), pixels(overlay(seen.seen, values, limits(values), "viridis")))
@@ -143,11 +143,11 @@ def test_a_channel_is_shown_with_its_numbers(client: Client, seen: Observation) 
     assert told["cell"]["value"] == pytest.approx(float(values.max()), rel=1e-4)
     assert values[told["cell"]["row"], told["cell"]["column"]] == values.max()
     assert told["zero_share"] == pytest.approx(float((values == 0).mean()))
-    by_strength = np.argsort(-reading(load().model, "4c").strengths, kind="stable")
+    by_strength = np.argsort(-channel_readout(load().model, "4c").strengths, kind="stable")
     assert by_strength[told["rank"] - 1] == told["number"]
 
 
-def test_a_bottleneck_shows_the_maps_before_and_after(client: Client, seen: Observation) -> None:
+def test_a_bottleneck_shows_the_maps_before_and_after(client: Client, seen: Prediction) -> None:
     *files, told = ask(client, "/bottleneck", ESPRESSO, NET, "4c", "branch", "magma")
     before = seen.stages["inception_4b"]
     bounds = scale_limits({"before": before}, "branch")["before"]
@@ -160,9 +160,9 @@ def test_a_bottleneck_shows_the_maps_before_and_after(client: Client, seen: Obse
     }
 
 
-def test_two_photos_stand_side_by_side_on_one_scale(client: Client, seen: Observation) -> None:
+def test_two_photos_stand_side_by_side_on_one_scale(client: Client, seen: Prediction) -> None:
     first, second, told = ask(client, "/compare", ESPRESSO, NET, NET, "4c", BISON)
-    other = observe(load(), open_photo(BISON))
+    other = predict(load(), open_photo(BISON))
     assert [side["top"][0]["label"] for side in told["sides"]] == ["espresso", "ox"]
     highest = max(float(maps.mean(axis=0).max()) for one in (seen, other) for maps in one.branches("4c").values())
     assert told["scale"] == pytest.approx([0, highest], rel=1e-4)
@@ -171,7 +171,7 @@ def test_two_photos_stand_side_by_side_on_one_scale(client: Client, seen: Observ
     assert np.array_equal(pixels(alone), pixels(again)), "without another photo, the first again"
 
 
-def test_evidence_and_grad_cam_lie_over_the_photo(client: Client, seen: Observation) -> None:
+def test_evidence_and_grad_cam_lie_over_the_photo(client: Client, seen: Prediction) -> None:
     first, second, told = ask(client, "/overlays", ESPRESSO, NET, "3b", "goldfish")
     split = evidence(load(), seen, "goldfish")
     assert told["label"] == "goldfish"
@@ -181,7 +181,7 @@ def test_evidence_and_grad_cam_lie_over_the_photo(client: Client, seen: Observat
 
 
 @pytest.mark.parametrize("kind", ["sheet", "maps", "csv", "json"])
-def test_what_is_kept_is_a_file_of_its_kind(client: Client, seen: Observation, kind: str) -> None:
+def test_what_is_kept_is_a_file_of_its_kind(client: Client, seen: Prediction, kind: str) -> None:
     file = Path(ask(client, "/keep", ESPRESSO, kind, NET, "4c", "mean", "shared", "magma", "en"))
     assert file.name.startswith("tiny-imagenet-photo")
     if kind == "sheet":
@@ -233,9 +233,9 @@ def test_what_cannot_be_done_is_told_in_a_sentence(client: Client, arguments: tu
         ask(client, name, *rest)
 
 
-def test_pictures_of_the_api_are_those_of_python(client: Client, seen: Observation) -> None:
+def test_pictures_of_the_api_are_those_of_python(client: Client, seen: Prediction) -> None:
     *files, _ = ask(client, "/maps", ESPRESSO, NET, "5b", "mean", "branch", "cividis")
-    panels = draw(seen, Picture("5b", "mean", "branch", "cividis"))
+    panels = render_branches(seen, ViewOptions("5b", "mean", "branch", "cividis"))
     assert all(
         np.array_equal(pixels(file), pixels(panel.image)) for file, panel in zip(files, panels.values(), strict=True)
     )

@@ -18,9 +18,9 @@ import torch
 from conftest import EXAMPLES, ROOT, lively
 from gradio_client import Client, handle_file
 
-from inception import weights
-from inception.model import InceptionV1
-from inception.preprocessing import IMAGENET
+from inception.network.inception_v1 import InceptionV1
+from inception.pretrained import checkpoint, description
+from inception.vision.preprocessing import IMAGENET
 
 
 def free_port() -> int:
@@ -62,8 +62,8 @@ def running(*command: object, **environment: str) -> Iterator[tuple[str, subproc
 
 
 def test_the_app_serves_a_users_own_model_on_the_port_that_gradio_is_told(tmp_path: Path) -> None:
-    description = weights.Description("batchnorm", ("cat", "dog"), IMAGENET, weights.UNKNOWN)
-    weights.save(tmp_path / "pets.safetensors", lively(InceptionV1(classes=2)).state_dict(), description)
+    description = description.Description("batchnorm", ("cat", "dog"), IMAGENET, description.UNKNOWN_PROVENANCE)
+    checkpoint.save_checkpoint(tmp_path / "pets.safetensors", lively(InceptionV1(classes=2)).state_dict(), description)
     with running("app.py", "--model", tmp_path / "pets.safetensors", "--device", "cpu") as (address, _):
         told = Client(address, verbose=False).predict(
             handle_file(str(EXAMPLES / "bison.jpg")), "pets.safetensors", 5, api_name="/predict"

@@ -17,20 +17,21 @@ from conftest import EXAMPLES
 from fuzz_api import META
 from ways import Memory
 
-from inception import observe, open_photo
-from inception.device import choose_device
+from inception import open_photo, predict
 from inception.errors import ChoiceError, UserError, quoted
-from inception.explain.convolution import by_hand
-from inception.explain.evidence import grad_cams
-from inception.explain.partial import CLASS_LETTERS, class_index
-from inception.explain.sight import cell_square, effective_field
-from inception.explain.votes import switched, votes
-from inception.model import BLOCKS
-from inception.observation import Observation
-from inception.page.arguments import checked, may_be_null
-from inception.page.build import build
-from inception.page.studio import Studio
-from inception.weights import Pretrained
+from inception.explain.ablation import ablate
+from inception.explain.attribution import grad_cams
+from inception.explain.convolution import trace_convolution
+from inception.explain.masking import CLASS_LETTERS, class_index
+from inception.explain.receptive_field import cell_square, effective_field
+from inception.explain.shapley import branch_votes
+from inception.network.blocks import BLOCKS
+from inception.prediction import Prediction
+from inception.pretrained.pretrained import PretrainedModel
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
+from inception.web.api.arguments import checked, may_be_null
+from inception.web.blocks import build
 
 NET = "tiny-imagenet"
 ESPRESSO = EXAMPLES / "espresso.jpg"
@@ -38,8 +39,8 @@ HUGE = "goldfish," * 1_700_000  # 15 MB
 
 
 @pytest.fixture(scope="module")
-def seen(embedded: Pretrained) -> Observation:
-    return observe(embedded, open_photo(ESPRESSO))
+def seen(embedded: PretrainedModel) -> Prediction:
+    return predict(embedded, open_photo(ESPRESSO))
 
 
 # ---------------------------------------------------------------- quotes
@@ -83,7 +84,7 @@ def test_to_quote_much_costs_little() -> None:
 
 
 def test_a_class_name_of_15_megabytes_is_refused_without_being_compared(
-    embedded: Pretrained, seen: Observation
+    embedded: PretrainedModel, seen: Prediction
 ) -> None:
     tracemalloc.start()
     try:
@@ -96,7 +97,7 @@ def test_a_class_name_of_15_megabytes_is_refused_without_being_compared(
     assert peak < 2**20
 
 
-def test_a_long_name_that_is_a_whole_label_is_still_found(embedded: Pretrained, seen: Observation) -> None:
+def test_a_long_name_that_is_a_whole_label_is_still_found(embedded: PretrainedModel, seen: Prediction) -> None:
     longest = "x" * (CLASS_LETTERS + 1)
     named = type("Named", (), {"labels": (*embedded.labels, longest)})()
     assert class_index(named, seen, longest) == len(embedded.labels)
@@ -109,25 +110,28 @@ NO_NUMBERS = ["3", None, True, 1.5, float("nan"), float("inf"), -1, 10**30, [1],
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda net, seen, number: by_hand(net, seen, "4c", "3x3", number, 0, 0),
-        lambda net, seen, number: by_hand(net, seen, "4c", "3x3", 0, number, 0),
+        lambda net, seen, number: trace_convolution(net, seen, "4c", "3x3", number, 0, 0),
+        lambda net, seen, number: trace_convolution(net, seen, "4c", "3x3", 0, number, 0),
         lambda net, seen, number: cell_square(net.model, "4c", "3x3", 0, number),
         lambda net, seen, number: effective_field(net, seen, "4c", "3x3", number, 0),
-        lambda net, seen, number: switched(net, seen, "4c", [], [0, number]),
+        lambda net, seen, number: ablate(net, seen, "4c", [], [0, number]),
     ],
     ids=["channel", "row", "column", "field", "channels"],
 )
 def test_what_is_no_number_of_a_cell_or_channel_is_refused_in_a_sentence(
-    embedded: Pretrained, seen: Observation, ask: Callable[..., Any], wrong: Any
+    embedded: PretrainedModel, seen: Prediction, ask: Callable[..., Any], wrong: Any
 ) -> None:
     with pytest.raises(UserError, match=r"^There is no (channel|cell at row) .*(channels 0 to|rows and) ") as refused:
         ask(embedded, seen, wrong)
     assert len(str(refused.value)) < 400
 
 
-def test_numpys_integers_are_numbers_too(embedded: Pretrained, seen: Observation) -> None:
+def test_numpys_integers_are_numbers_too(embedded: PretrainedModel, seen: Prediction) -> None:
     one = np.int64(1)
-    assert by_hand(embedded, seen, "4c", "3x3", one, one, one).sum == by_hand(embedded, seen, "4c", "3x3", 1, 1, 1).sum
+    assert (
+        trace_convolution(embedded, seen, "4c", "3x3", one, one, one).sum
+        == trace_convolution(embedded, seen, "4c", "3x3", 1, 1, 1).sum
+    )
     assert class_index(embedded, seen, one) == 1
     with pytest.raises(UserError, match=r"no class number 500; "):
         class_index(embedded, seen, np.int64(500))
@@ -137,11 +141,11 @@ def test_numpys_integers_are_numbers_too(embedded: Pretrained, seen: Observation
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda net, seen, value: votes(net, seen, value),
-        lambda net, seen, value: votes(net, seen, "4c", off=value),
+        lambda net, seen, value: branch_votes(net, seen, value),
+        lambda net, seen, value: branch_votes(net, seen, "4c", off=value),
         lambda net, seen, value: grad_cams(net, seen, value),
-        lambda net, seen, value: switched(net, seen, "4c", [value]),
-        lambda net, seen, value: by_hand(net, seen, "4c", value, 0, 0, 0),
+        lambda net, seen, value: ablate(net, seen, "4c", [value]),
+        lambda net, seen, value: trace_convolution(net, seen, "4c", value, 0, 0, 0),
         lambda net, seen, value: cell_square(net.model, "4c", value, 0, 0),
         lambda net, seen, value: seen.branch("4c", value),
         lambda net, seen, value: seen.block(value),
@@ -149,7 +153,7 @@ def test_numpys_integers_are_numbers_too(embedded: Pretrained, seen: Observation
     ids=["block", "off", "cam", "branches", "layers", "square", "branch", "map"],
 )
 def test_what_is_no_choice_is_refused_in_a_sentence(
-    embedded: Pretrained, seen: Observation, ask: Callable[..., Any], wrong: Any
+    embedded: PretrainedModel, seen: Prediction, ask: Callable[..., Any], wrong: Any
 ) -> None:
     with pytest.raises(ChoiceError, match="it must be one of: ") as refused:
         ask(embedded, seen, wrong)
@@ -157,7 +161,7 @@ def test_what_is_no_choice_is_refused_in_a_sentence(
 
 
 @pytest.mark.parametrize("wrong", [True, 1.5, float("nan"), ["goldfish"], {}], ids=str)
-def test_a_class_is_a_name_or_a_number(embedded: Pretrained, seen: Observation, wrong: Any) -> None:
+def test_a_class_is_a_name_or_a_number(embedded: PretrainedModel, seen: Prediction, wrong: Any) -> None:
     with pytest.raises(UserError, match=r"This network knows no class .*; it has 200 classes, among them"):
         class_index(embedded, seen, wrong)
 
@@ -246,7 +250,7 @@ def test_anything_else_is_refused_in_a_sentence(
 
 
 def test_every_input_of_the_page_has_a_check_that_lets_its_first_value_pass() -> None:
-    page = build(Studio((NET,), choose_device("cpu")))
+    page = build(InferenceService((NET,), choose_device("cpu")))
     inputs = {block for fn in page.fns.values() if fn.fn for block in fn.inputs}
     assert len(inputs) > 40
     for block in inputs:
@@ -436,7 +440,7 @@ def test_a_fault_of_the_servers_is_logged_and_said_without_what_it_was(
     def fail(*_: object) -> None:
         raise RuntimeError("secret of /srv/app")
 
-    monkeypatch.setattr(Studio, "reading", fail)
+    monkeypatch.setattr(InferenceService, "reading", fail)
     event, sentence = call(page_address, "reading", [NET, "3a"], "zh")
     assert (event, sentence) == ("error", "服务器出了问题，已记入日志。请再试一次。")
     assert "secret of /srv/app" in caplog.text

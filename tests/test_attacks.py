@@ -18,8 +18,8 @@ import pytest
 
 from benchmarks.attacks import ATTACKS, SMALL, Attack, measured, small_request
 from benchmarks.start import served
-from inception.page.logs import BURST
-from inception.page.protocol import HEAD_BYTES
+from inception.web.http.logs import BURST
+from inception.web.http.protocol import HEAD_BYTES
 
 PIECE = b64encode(b"PIECE OF A PHOTO" * 3).decode()[:40]
 # What is stored, or is asked of the queue, as any photo would be: that it is none turns out later.

@@ -19,10 +19,11 @@ from onnx import TensorProto
 from safetensors.torch import save as safetensors_bytes
 from ways import Memory, by_command
 
-from inception import convert, load
+from inception import load
 from inception.errors import WeightsError
-from inception.model import InceptionV1
-from inception.preprocessing import IMAGENET
+from inception.network.inception_v1 import InceptionV1
+from inception.pretrained import convert
+from inception.vision.preprocessing import IMAGENET
 
 MEGABYTE = 2**20
 

@@ -17,25 +17,26 @@ from benchmarks import answer, explain, forward, gpu
 from benchmarks.__main__ import FILES, as_json
 from benchmarks.measure import Row, compared, row
 from benchmarks.peers import hooks_and_matplotlib
-from inception.engine import engine_of
-from inception.explain.evidence import GradCam
-from inception.explain.votes import Glance, Votes
-from inception.model import BLOCKS, BRANCHES
-from inception.observation import observe
-from inception.weights import Pretrained
+from inception.explain.ablation import AblationTable
+from inception.explain.attribution import GradCam
+from inception.explain.shapley import BranchVotes
+from inception.network.blocks import BLOCKS, BRANCHES
+from inception.network.fused import fused_engine
+from inception.prediction import predict
+from inception.pretrained.pretrained import PretrainedModel
 
 
-def test_each_row_of_the_explanations_does_what_its_name_says(embedded: Pretrained) -> None:
-    observation = observe(embedded, Image.open(EXAMPLES / "espresso.jpg").convert("RGB"))
-    work = explain.explanations(embedded, observation)
+def test_each_row_of_the_explanations_does_what_its_name_says(embedded: PretrainedModel) -> None:
+    prediction = predict(embedded, Image.open(EXAMPLES / "espresso.jpg").convert("RGB"))
+    work = explain.explanations(embedded, prediction)
     assert list(work) == list(explain.BOUNDS) == ["votes-3a", "votes-4c", "glance", "grad-cam"]
     done = {name: run() for name, run in work.items()}
     for block in ("3a", "4c"):
         told = done[f"votes-{block}"]
-        assert isinstance(told, Votes)
+        assert isinstance(told, BranchVotes)
         assert (told.block, len(told.subsets)) == (block, 16)
     table = done["glance"]
-    assert isinstance(table, Glance)
+    assert isinstance(table, AblationTable)
     assert {block: set(falls) for block, falls in table.falls.items()} == {block: set(BRANCHES) for block in BLOCKS}
     maps = done["grad-cam"]
     assert isinstance(maps, dict)
@@ -45,7 +46,7 @@ def test_each_row_of_the_explanations_does_what_its_name_says(embedded: Pretrain
 
 def test_a_forward_pass_keeps_all_blocks_of_every_photo() -> None:
     model = explain.untrained().model
-    told = forward.forward(engine_of(model), photos=2)()
+    told = forward.forward(fused_engine(model), photos=2)()
     assert {name for name in told.stages if name.startswith("inception_")} == {f"inception_{name}" for name in BLOCKS}
     assert told.stages["inception_5b"].shape == (2, 1024, 7, 7)
     with torch.inference_mode():

@@ -12,9 +12,9 @@ from gradio.utils import get_upload_folder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inception.page import body
-from inception.page.body import Refused, check, count_marks, parse
-from inception.page.uploaded import MAX_PATH, is_uploaded
+from inception.web.http import body
+from inception.web.http.body import Refused, check, count_marks, parse
+from inception.web.http.upload_paths import MAX_PATH, is_uploaded
 
 SUM = "0" * 64
 VALUES = st.recursive(

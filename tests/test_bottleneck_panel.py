@@ -13,26 +13,27 @@ import pytest
 from conftest import lively
 from PIL import Image
 
-from inception import Pretrained, observe
+from inception import PretrainedModel, predict
 from inception.errors import ChoiceError
-from inception.explain.size import network_size, published_size
-from inception.model import BLOCKS, InceptionV1
-from inception.observation import Observation, intermediates
-from inception.page.bottleneck_panel import COLUMNS, bottleneck_html, calculator_html
-from inception.page.panels import short
-from inception.page.text import TEXT
-from inception.preprocessing import IMAGENET
-from inception.render import mosaic, scale_limits
-from inception.weights import Provenance
+from inception.network.blocks import BLOCKS
+from inception.network.cost import network_size, published_size
+from inception.network.inception_v1 import InceptionV1
+from inception.prediction import Prediction, intermediates
+from inception.pretrained.description import Provenance
+from inception.render.maps import mosaic, scale_limits
+from inception.vision.preprocessing import IMAGENET
+from inception.web.panels.block import short
+from inception.web.panels.bottleneck import COLUMNS, bottleneck_html, calculator_html
+from inception.web.text import TEXT
 
 
 @pytest.fixture(scope="module")
-def seen(embedded: Pretrained, photo: Image.Image) -> Observation:
-    return observe(embedded, photo)
+def seen(embedded: PretrainedModel, photo: Image.Image) -> Prediction:
+    return predict(embedded, photo)
 
 
 @pytest.fixture(scope="module")
-def panel(embedded: Pretrained, seen: Observation) -> str:
+def panel(embedded: PretrainedModel, seen: Prediction) -> str:
     return bottleneck_html(embedded, seen, "3a", "en")
 
 
@@ -56,12 +57,12 @@ def tables(html: str) -> list[ElementTree.Element]:
     return list(tree(html).iter("table"))
 
 
-def made_up(variant: str, classes: int, side: int, photo: Image.Image) -> tuple[Pretrained, Observation]:
+def made_up(variant: str, classes: int, side: int, photo: Image.Image) -> tuple[PretrainedModel, Prediction]:
     model = lively(InceptionV1(variant=variant, classes=classes, input_shape=(3, side, side)))
     how = replace(IMAGENET, resize=side, crop=side, size=side)
     labels = tuple(f'<script>alert("{index}")</script>' for index in range(classes))
-    pretrained = Pretrained("<made up>", model, how, labels, Provenance("", "", "", ""))
-    return pretrained, observe(pretrained, photo)
+    pretrained = PretrainedModel("<made up>", model, how, labels, Provenance("", "", "", ""))
+    return pretrained, predict(pretrained, photo)
 
 
 def millions(number: float) -> str:
@@ -101,7 +102,7 @@ def test_torchvisions_5x5_is_counted_as_the_3x3_that_it_runs(photo: Image.Image)
 
 
 @pytest.mark.parametrize("scale", ["shared", "branch", "channel"])
-def test_the_pictures_are_the_maps_before_and_after(embedded: Pretrained, seen: Observation, scale: str) -> None:
+def test_the_pictures_are_the_maps_before_and_after(embedded: PretrainedModel, seen: Prediction, scale: str) -> None:
     inside = intermediates(embedded, seen, "4a")
     maps = {"before": seen.stages["pool3"], "3x3": inside["3x3_reduce"], "5x5": inside["5x5_reduce"]}
     limits = scale_limits(maps, scale)
@@ -124,7 +125,7 @@ def test_the_pictures_are_the_maps_before_and_after(embedded: Pretrained, seen: 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_nine_blocks_have_the_numbers_of_the_papers_table(
-    embedded: Pretrained, seen: Observation, language: str
+    embedded: PretrainedModel, seen: Prediction, language: str
 ) -> None:
     root = tree(bottleneck_html(embedded, seen, "4c", language))
     side = {"3": 16, "4": 8, "5": 4}
@@ -150,7 +151,7 @@ def test_the_nine_blocks_have_the_numbers_of_the_papers_table(
     ]
 
 
-def test_the_network_stands_beside_vgg16_and_the_published_one(embedded: Pretrained, panel: str) -> None:
+def test_the_network_stands_beside_vgg16_and_the_published_one(embedded: PretrainedModel, panel: str) -> None:
     own, beside, published, vgg = cells(tables(panel)[3])
     model = embedded.model
     parameters = sum(one.numel() for one in model.parameters())
@@ -164,7 +165,7 @@ def test_the_network_stands_beside_vgg16_and_the_published_one(embedded: Pretrai
     assert "3 + 18 + 2 = 23 layers" in words(tree(panel))
 
 
-def test_the_ways_of_counting_are_told_with_the_nearest_to_five_million(embedded: Pretrained, panel: str) -> None:
+def test_the_ways_of_counting_are_told_with_the_nearest_to_five_million(embedded: PretrainedModel, panel: str) -> None:
     table = tables(panel)[4]
     numbers = cells(table)
     assert [row[0] for row in numbers] == ["13,378,280", "6,998,552", "6,990,272", "5,973,552", "5,966,272"]
@@ -187,7 +188,7 @@ def test_what_is_the_published_network_itself_is_told_once(photo: Image.Image) -
 # ---------------------------------------------------------------- languages, choices, escapes
 
 
-def test_both_languages_show_the_same_numbers(embedded: Pretrained, seen: Observation, panel: str) -> None:
+def test_both_languages_show_the_same_numbers(embedded: PretrainedModel, seen: Prediction, panel: str) -> None:
     chinese = bottleneck_html(embedded, seen, "3a", "zh")
     assert [cells(table) for table in tables(chinese)] == [cells(table) for table in tables(panel)]
     assert "模块 3a 的瓶颈" in chinese
@@ -206,7 +207,7 @@ def test_both_languages_show_the_same_numbers(embedded: Pretrained, seen: Observ
     ],
 )
 def test_a_wrong_choice_names_those_that_exist(
-    wish: dict[str, str], said: str, embedded: Pretrained, seen: Observation
+    wish: dict[str, str], said: str, embedded: PretrainedModel, seen: Prediction
 ) -> None:
     with pytest.raises(ChoiceError, match=said):
         bottleneck_html(embedded, seen, **{"block": "3a", "language": "en", **wish})
@@ -218,7 +219,9 @@ def test_names_of_a_users_file_bring_no_html(photo: Image.Image) -> None:
     assert "<made up>" not in html
 
 
-def test_every_sentence_is_escaped(embedded: Pretrained, seen: Observation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_sentence_is_escaped(
+    embedded: PretrainedModel, seen: Prediction, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for key, text in TEXT["en"].items():
         monkeypatch.setitem(TEXT["en"], key, f"{text}<x>\"'&")
     for html in (

@@ -19,13 +19,16 @@ from playwright.sync_api import Browser, expect
 from test_browser import HOPPER
 from visitor import Visit
 
-from inception import load, observe, open_photo, weights
-from inception.device import choose_device
-from inception.model import BLOCKS, InceptionV1
-from inception.observation import statistics
-from inception.page.build import build, launch_options
-from inception.page.studio import Studio
-from inception.preprocessing import IMAGENET
+from inception import load, open_photo, predict
+from inception.network.blocks import BLOCKS
+from inception.network.inception_v1 import InceptionV1
+from inception.prediction import statistics
+from inception.pretrained import checkpoint
+from inception.pretrained.description import UNKNOWN_PROVENANCE, Description
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
+from inception.vision.preprocessing import IMAGENET
+from inception.web.blocks import build, launch_options
 
 pytestmark = pytest.mark.browser
 
@@ -49,9 +52,9 @@ def page_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A page with a second network, whose file and classes have names that an address must not stumble over."""
     path = tmp_path_factory.mktemp("weights") / OWN
     model = lively(InceptionV1(classes=len(CLASSES), input_shape=(3, 64, 64)))
-    description = weights.Description("batchnorm", CLASSES, IMAGENET, weights.UNKNOWN)
-    weights.save(path, model.state_dict(), description)
-    page = build(Studio(("tiny-imagenet", str(path), "googlenet"), choose_device("cpu")))
+    description = Description("batchnorm", CLASSES, IMAGENET, UNKNOWN_PROVENANCE)
+    checkpoint.save_checkpoint(path, model.state_dict(), description)
+    page = build(InferenceService(("tiny-imagenet", str(path), "googlenet"), choose_device("cpu")))
     _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
     yield address
     page.close()
@@ -208,7 +211,7 @@ def test_what_is_downloaded_is_what_is_shown(visit: Visit) -> None:
     visit.panels_of("Block 4c")
     expect(page.locator("#il-keep-sheet")).to_be_enabled()
     before = _files_of_the_server()
-    seen = observe(load(), open_photo(EXAMPLES / "espresso.jpg"))
+    seen = predict(load(), open_photo(EXAMPLES / "espresso.jpg"))
 
     name, data = saved(visit, "sheet")
     assert name == "tiny-imagenet-espresso-4c-channels.png"

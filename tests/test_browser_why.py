@@ -9,8 +9,9 @@ from conftest import EXAMPLES
 from playwright.sync_api import Locator, expect
 from visitor import Visit
 
-from inception import load, observe, open_photo
-from inception.explain.votes import switched, votes
+from inception import load, open_photo, predict
+from inception.explain.ablation import ablate
+from inception.explain.shapley import branch_votes
 
 pytestmark = pytest.mark.browser
 
@@ -48,14 +49,14 @@ def test_nothing_is_explained_before_somebody_comes_near(visit: Visit) -> None:
 
 
 def test_votes_of_the_chosen_block_add_up_on_the_page(bison: Visit) -> None:
-    told = votes(load(), observe(load(), open_photo(BISON)), "4c")
+    told = branch_votes(load(), predict(load(), open_photo(BISON)), "4c")
     shown = bison.page.locator("#il-votes")
     expect(shown).to_contain_text("4c", timeout=15_000)
     for vote in told.votes.values():
         expect(shown).to_contain_text(f"{abs(vote):.2f}")
     expect(shown).to_contain_text(f"{told.logit:.2f}")
     bison.choose("block", "5a")
-    later = votes(load(), observe(load(), open_photo(BISON)), "5a")
+    later = branch_votes(load(), predict(load(), open_photo(BISON)), "5a")
     expect(shown).to_contain_text(f"{abs(later.votes['3x3']):.2f}")
 
 
@@ -66,7 +67,7 @@ def test_another_class_is_found_by_typing_and_explained(bison: Visit) -> None:
 
 
 def test_branches_are_switched_off_and_one_press_puts_them_back(bison: Visit) -> None:
-    expected = switched(load(), observe(load(), open_photo(BISON)), "4c", ["1x1", "pool"])
+    expected = ablate(load(), predict(load(), open_photo(BISON)), "4c", ["1x1", "pool"])
     result = bison.page.locator("#il-switched")
     expect(result).to_contain_text("Everything in block 4c is on", timeout=15_000)
     for branch in ("1×1", "pool"):
@@ -84,7 +85,7 @@ def test_a_click_into_a_map_opens_its_cell_and_its_channel_can_be_switched_off(b
     expect(bison.page.get_by_role("tab", name="One cell")).to_have_attribute("aria-selected", "true")
     fields = [bison.page.locator(f"#il-cell-{part} input").first for part in ("channel", "row", "column")]
     expect(fields[0]).to_have_value("0")
-    side = observe(load(), open_photo(BISON)).block("4c").shape[1]
+    side = predict(load(), open_photo(BISON)).block("4c").shape[1]
     assert {field.input_value() for field in fields[1:]} <= {str(side // 2 - 1), str(side // 2)}
     expect(bison.page.locator("#il-cell img").first).to_be_visible()
     expect(bison.page.locator("#il-cell-branch").get_by_label("3×3")).to_be_checked()

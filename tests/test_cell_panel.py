@@ -14,16 +14,18 @@ import pytest
 from conftest import lively
 from PIL import Image
 
-from inception import render
-from inception.explain.convolution import ByHand, by_hand
-from inception.explain.sight import EffectiveField, Square, cell_square, effective_field
-from inception.model import BRANCHES, InceptionV1
-from inception.observation import Observation, observe
-from inception.page.cell_panel import cell_html
-from inception.page.text import say
-from inception.preprocessing import IMAGENET
-from inception.render_photo import DARK, DIMMED, LIGHT, LIGHT_DASHED, dimmed, framed, marked_map
-from inception.weights import UNKNOWN, Pretrained
+from inception.explain.convolution import ConvolutionTrace, trace_convolution
+from inception.explain.receptive_field import EffectiveField, Square, cell_square, effective_field
+from inception.network.blocks import BRANCHES
+from inception.network.inception_v1 import InceptionV1
+from inception.prediction import Prediction, predict
+from inception.pretrained.description import UNKNOWN_PROVENANCE
+from inception.pretrained.pretrained import PretrainedModel
+from inception.render import maps as render
+from inception.render.frames import DARK, DIMMED, LIGHT, LIGHT_DASHED, dimmed, framed, marked_map
+from inception.vision.preprocessing import IMAGENET
+from inception.web.panels.cell import cell_html
+from inception.web.text import say
 
 NAMES = {"1x1": "1×1", "3x3": "3×3", "5x5": "5×5 (the wide one)", "pool": "the pool"}
 NETWORKS = {
@@ -34,38 +36,38 @@ NETWORKS = {
     "no bias": {"use_bias": False},
 }
 LAYERS = [(branch, layer) for branch, layers in BRANCHES.items() for layer in layers if layer != "pool"]
-Looked = tuple[Pretrained, Observation]
+Looked = tuple[PretrainedModel, Prediction]
 
 
-def look(photo: Image.Image, **options: object) -> Looked:
+def query(photo: Image.Image, **options: object) -> Looked:
     model = lively(InceptionV1(classes=3, input_shape=(3, 96, 96), **options))  # type: ignore[arg-type]
-    net = Pretrained("test", model, replace(IMAGENET, size=96), ("a", "b", "c"), UNKNOWN)
-    return net, observe(net, photo)
+    net = PretrainedModel("test", model, replace(IMAGENET, size=96), ("a", "b", "c"), UNKNOWN_PROVENANCE)
+    return net, predict(net, photo)
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
 def looked(request: pytest.FixtureRequest, photo: Image.Image) -> Looked:
-    return look(photo, **NETWORKS[request.param])
+    return query(photo, **NETWORKS[request.param])
 
 
 @pytest.fixture(scope="module")
-def real(embedded: Pretrained, photo: Image.Image) -> Looked:
-    return embedded, observe(embedded, photo)
+def real(embedded: PretrainedModel, photo: Image.Image) -> Looked:
+    return embedded, predict(embedded, photo)
 
 
-def liveliest(seen: Observation, block: str, branch: str) -> tuple[int, int, int]:
+def liveliest(seen: Prediction, block: str, branch: str) -> tuple[int, int, int]:
     maps = seen.branch(block, branch)
     channel, row, column = np.unravel_index(maps.argmax(), maps.shape)
     return int(channel), int(row), int(column)
 
 
 def shown(
-    told: ByHand, field: EffectiveField, seen: Observation, language: str = "en", names: dict[str, str] = NAMES
+    told: ConvolutionTrace, field: EffectiveField, seen: Prediction, language: str = "en", names: dict[str, str] = NAMES
 ) -> str:
     return cell_html(told, field, field.square, seen, names, language)
 
 
-def blank_field(told: ByHand, seen: Observation) -> EffectiveField:
+def blank_field(told: ConvolutionTrace, seen: Prediction) -> EffectiveField:
     """No influence at all, for tests of the arithmetic."""
     energy = np.zeros((seen.seen.height, seen.seen.width), np.float32)
     return EffectiveField(told.block, told.branch, told.row, told.column, Square(0, 0, 10, 10), energy)
@@ -121,7 +123,7 @@ def test_what_is_shown_adds_up_from_the_products_to_the_map(looked: Looked) -> N
         for number, (branch, layer) in enumerate(LAYERS):
             places = {liveliest(seen, block, branch)[1:], (0, 0)}
             for row, column in sorted(places):
-                told = by_hand(net, seen, block, branch, number, row, column, layer)
+                told = trace_convolution(net, seen, block, branch, number, row, column, layer)
                 html = shown(told, blank_field(told, seen), seen)
                 products, further, total = table(html)
                 assert sum(row[-1] for row in products) + sum(further) == total
@@ -130,7 +132,7 @@ def test_what_is_shown_adds_up_from_the_products_to_the_map(looked: Looked) -> N
                 check_steps(steps(html), told, total)
 
 
-def check_products(products: list[list[Decimal]], told: ByHand) -> None:
+def check_products(products: list[list[Decimal]], told: ConvolutionTrace) -> None:
     """Each row is one product, and multiplying what is shown gives what is shown."""
     assert len(products) == 10
     for row, product in zip(products, told.products, strict=True):
@@ -142,7 +144,7 @@ def check_products(products: list[list[Decimal]], told: ByHand) -> None:
         assert float(value * weight) == pytest.approx(float(shown_product), abs=2 * unit(shown_product))
 
 
-def check_steps(lines: list[str], told: ByHand, total: Decimal) -> None:
+def check_steps(lines: list[str], told: ConvolutionTrace, total: Decimal) -> None:
     """BatchNorm's sum and the ReLU are right as they are shown, and end at the map's number."""
     in_map = decimal(lines[-1])
     assert in_map == decimal(f"{told.value:.{-int(in_map.as_tuple().exponent)}f}")
@@ -171,7 +173,7 @@ def check_steps(lines: list[str], told: ByHand, total: Decimal) -> None:
 def test_the_embedded_networks_liveliest_cells_come_to_their_map(real: Looked) -> None:
     net, seen = real
     for branch in BRANCHES:
-        told = by_hand(net, seen, "4a", branch, *liveliest(seen, "4a", branch))
+        told = trace_convolution(net, seen, "4a", branch, *liveliest(seen, "4a", branch))
         html = shown(told, blank_field(told, seen), seen)
         products, further, total = table(html)
         assert sum(row[-1] for row in products) + sum(further) == total
@@ -182,7 +184,7 @@ def test_the_embedded_networks_liveliest_cells_come_to_their_map(real: Looked) -
 
 def test_a_map_that_was_computed_with_fewer_digits_is_told(real: Looked) -> None:
     net, seen = real
-    told = by_hand(net, seen, "4a", "3x3", *liveliest(seen, "4a", "3x3"))
+    told = trace_convolution(net, seen, "4a", "3x3", *liveliest(seen, "4a", "3x3"))
     field = blank_field(told, seen)
     assert say("en", "cell_float32") not in shown(told, field, seen)
     assert say("en", "cell_rounded") in shown(told, field, seen)
@@ -193,7 +195,7 @@ def test_a_map_that_was_computed_with_fewer_digits_is_told(real: Looked) -> None
 
 def test_the_grids_hold_the_channels_that_weigh_most_and_add_up(real: Looked) -> None:
     net, seen = real
-    told = by_hand(net, seen, "4a", "5x5", *liveliest(seen, "4a", "5x5"))
+    told = trace_convolution(net, seen, "4a", "5x5", *liveliest(seen, "4a", "5x5"))
     html = shown(told, blank_field(told, seen), seen)
     weights = {channel: float((told.patch[channel] * told.kernel[channel]).sum()) for channel in range(len(told.patch))}
     strongest = sorted(weights, key=lambda channel: -abs(weights[channel]))[:3]
@@ -215,20 +217,20 @@ def test_the_grids_hold_the_channels_that_weigh_most_and_add_up(real: Looked) ->
 
 def test_places_beyond_the_map_are_marked_and_not_counted(real: Looked) -> None:
     net, seen = real
-    corner = by_hand(net, seen, "4a", "3x3", 0, 0, 0)
+    corner = trace_convolution(net, seen, "4a", "3x3", 0, 0, 0)
     html = shown(corner, blank_field(corner, seen), seen)
     grid = re.findall(r'<table class="il-cell-grid">.*?</table>', html)[0]
     beside = ["il-cell-beside" in cell for cell in re.findall(r"<td[^>]*>", grid)]
     assert beside == [True, True, True, True, False, False, True, False, False]
     assert say("en", "cell_border") in html
     assert f"4 places × 96 channels = {4 * 96} products" in html
-    middle = by_hand(net, seen, "4a", "3x3", 0, 3, 3)
+    middle = trace_convolution(net, seen, "4a", "3x3", 0, 3, 3)
     assert say("en", "cell_border") not in shown(middle, blank_field(middle, seen), seen)
 
 
 def test_a_1x1_kernel_is_a_list_and_no_grid(real: Looked) -> None:
     net, seen = real
-    told = by_hand(net, seen, "4a", "pool", 0, 3, 3)
+    told = trace_convolution(net, seen, "4a", "pool", 0, 3, 3)
     html = shown(told, blank_field(told, seen), seen)
     assert "il-cell-grid" not in html
     assert say("en", "cell_from_pool") in unescape(html)
@@ -238,16 +240,16 @@ def test_a_1x1_kernel_is_a_list_and_no_grid(real: Looked) -> None:
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_only_a_5x5_that_runs_3x3_needs_a_word_about_it(photo: Image.Image, real: Looked, language: str) -> None:
     sentence = say(language, "cell_other_kernel", branch="5×5", side=3)
-    for (net, seen), wide in ((look(photo, variant="torchvision"), True), (real, False)):
+    for (net, seen), wide in ((query(photo, variant="torchvision"), True), (real, False)):
         for branch in BRANCHES:
-            told = by_hand(net, seen, "4a", branch, 0, 1, 1)
+            told = trace_convolution(net, seen, "4a", branch, 0, 1, 1)
             html = shown(told, blank_field(told, seen), seen, language)
             assert (sentence in html) == (wide and branch == "5x5")
 
 
 def test_preact_layers_are_said_to_end_with_the_sum(photo: Image.Image) -> None:
-    net, seen = look(photo, preact=True)
-    told = by_hand(net, seen, "4a", "3x3", 0, 1, 1)
+    net, seen = query(photo, preact=True)
+    told = trace_convolution(net, seen, "4a", "3x3", 0, 1, 1)
     html = shown(told, blank_field(told, seen), seen)
     assert say("en", "cell_preact") in html
     assert "max(0" not in html
@@ -258,7 +260,7 @@ def test_preact_layers_are_said_to_end_with_the_sum(photo: Image.Image) -> None:
 
 def test_the_numbers_of_square_and_field_are_told(real: Looked) -> None:
     net, seen = real
-    told = by_hand(net, seen, "3a", "3x3", *liveliest(seen, "3a", "3x3"))
+    told = trace_convolution(net, seen, "3a", "3x3", *liveliest(seen, "3a", "3x3"))
     field = effective_field(net, seen, "3a", "3x3", told.row, told.column)
     square = cell_square(net.model, "3a", "3x3", told.row, told.column)
     html = plain(shown(told, field, seen))
@@ -271,14 +273,14 @@ def test_the_numbers_of_square_and_field_are_told(real: Looked) -> None:
 @pytest.mark.parametrize(("square", "ends"), [(Square(0, 5, 20, 25), True), (Square(5, 5, 25, 25), False)])
 def test_a_frame_at_the_photos_border_is_told(real: Looked, square: Square, ends: bool) -> None:
     net, seen = real
-    told = by_hand(net, seen, "3a", "3x3", 0, 1, 1)
+    told = trace_convolution(net, seen, "3a", "3x3", 0, 1, 1)
     html = cell_html(told, blank_field(told, seen), square, seen, NAMES, "en")
     assert (say("en", "cell_exact_border") in unescape(html)) == ends
 
 
 def test_the_photo_is_bright_inside_the_square_and_dark_around_it(real: Looked) -> None:
     net, seen = real
-    told = by_hand(net, seen, "3a", "3x3", 0, 1, 1)
+    told = trace_convolution(net, seen, "3a", "3x3", 0, 1, 1)
     white = replace(seen, seen=Image.new("RGB", (128, 128), "white"))
     html = cell_html(told, blank_field(told, seen), Square(32, 32, 64, 64), white, NAMES, "en")
     exact = np.asarray(picture(html, "exact").convert("L")).astype(int)
@@ -289,7 +291,7 @@ def test_the_photo_is_bright_inside_the_square_and_dark_around_it(real: Looked) 
 
 def test_the_effective_field_is_bright_where_the_gradient_is_and_framed(real: Looked) -> None:
     net, seen = real
-    told = by_hand(net, seen, "3a", "3x3", 0, 1, 1)
+    told = trace_convolution(net, seen, "3a", "3x3", 0, 1, 1)
     energy = np.zeros((128, 128), np.float32)
     energy[60:68, 60:68] = 4
     black = replace(seen, seen=Image.new("RGB", (128, 128)))
@@ -308,7 +310,7 @@ def test_the_effective_field_is_bright_where_the_gradient_is_and_framed(real: Lo
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_a_cell_that_nothing_influences_is_told_in_a_sentence(real: Looked, language: str) -> None:
     net, seen = real
-    told = by_hand(net, seen, "3a", "3x3", 0, 1, 1)
+    told = trace_convolution(net, seen, "3a", "3x3", 0, 1, 1)
     html = shown(told, blank_field(told, seen), seen, language)
     assert say(language, "cell_no_field", branch=NAMES["3x3"]) in html
     assert 'data-figure="field"' not in html
@@ -316,7 +318,7 @@ def test_a_cell_that_nothing_influences_is_told_in_a_sentence(real: Looked, lang
 
 def test_the_map_has_a_frame_around_the_cell_and_keeps_every_value(real: Looked) -> None:
     net, seen = real
-    told = by_hand(net, seen, "3a", "3x3", *liveliest(seen, "3a", "3x3"))
+    told = trace_convolution(net, seen, "3a", "3x3", *liveliest(seen, "3a", "3x3"))
     html = shown(told, blank_field(told, seen), seen)
     values = seen.branch("3a", "3x3")[told.channel]
     expected = render.heat_map(values, render.Limits(0, float(values.max())), size=320)
@@ -332,11 +334,11 @@ def test_the_map_has_a_frame_around_the_cell_and_keeps_every_value(real: Looked)
 
 def test_a_reduction_has_no_map_here_and_says_whose_pictures_these_are(real: Looked) -> None:
     net, seen = real
-    told = by_hand(net, seen, "4a", "5x5", 3, 2, 2, "5x5_reduce")
+    told = trace_convolution(net, seen, "4a", "5x5", 3, 2, 2, "5x5_reduce")
     html = shown(told, blank_field(told, seen), seen)
     assert 'data-figure="map"' not in html
     assert say("en", "cell_reduction_note") in unescape(html)
-    last = by_hand(net, seen, "4a", "5x5", 3, 2, 2)
+    last = trace_convolution(net, seen, "4a", "5x5", 3, 2, 2)
     assert say("en", "cell_reduction_note") not in unescape(shown(last, blank_field(last, seen), seen))
 
 
@@ -389,7 +391,7 @@ def test_a_marked_cell_in_a_corner_is_framed_inside_the_map() -> None:
 
 def test_names_from_outside_cannot_become_html(real: Looked) -> None:
     net, seen = real
-    told = by_hand(net, seen, "4a", "3x3", 0, 1, 1)
+    told = trace_convolution(net, seen, "4a", "3x3", 0, 1, 1)
     html = shown(told, blank_field(told, seen), seen, names=dict.fromkeys(BRANCHES, '<b title="x">'))
     assert "<b title" not in html
     assert "&lt;b title=&quot;x&quot;&gt;" in html
@@ -397,7 +399,7 @@ def test_names_from_outside_cannot_become_html(real: Looked) -> None:
 
 def test_every_picture_has_words_and_comes_small_with_the_page(real: Looked) -> None:
     net, seen = real
-    told = by_hand(net, seen, "4a", "3x3", 0, 1, 1)
+    told = trace_convolution(net, seen, "4a", "3x3", 0, 1, 1)
     html = shown(told, effective_field(net, seen, "4a", "3x3", 1, 1), seen, "zh")
     source = r'src="data:image/\w+;base64,[^"]+" width="(\d+)" height="(\d+)" alt="([^"]+)"'
     figures = re.findall(rf'<figure data-figure="(\w+)">.*?<img {source}', html)

@@ -11,29 +11,31 @@ from conftest import EXAMPLES
 from playwright.sync_api import expect
 from visitor import Visit
 
-from inception.device import choose_device
-from inception.explain.votes import switched, votes
-from inception.observation import observe
-from inception.page.class_names import chinese_names, class_name, class_names, sort_key
-from inception.page.handlers import Handlers
-from inception.page.panels import about_html
-from inception.page.studio import Studio
-from inception.page.why import Question, Why
-from inception.page.why_section import WhySection
-from inception.photo import open_photo
-from inception.pictures import Picture
-from inception.report import answer_report
-from inception.weights import Pretrained, _imagenet_labels, load
+from inception.explain.ablation import ablate
+from inception.explain.shapley import branch_votes
+from inception.export.report import answer_report
+from inception.prediction import predict
+from inception.pretrained.labels import chinese_names, class_name, class_names, sort_key
+from inception.pretrained.pretrained import PretrainedModel
+from inception.pretrained.zoo import _imagenet_labels, load
+from inception.render.branches import ViewOptions
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
+from inception.vision.photo import open_photo
+from inception.web.explanations import Question, Why
+from inception.web.handlers import Handlers
+from inception.web.panels.block import about_html
+from inception.web.sections.why import WhySection
 
 ESPRESSO = str(EXAMPLES / "espresso.jpg")
 
 
 @pytest.fixture(scope="module")
-def studio() -> Studio:
-    return Studio(("tiny-imagenet",), choose_device("cpu"))
+def service() -> InferenceService:
+    return InferenceService(("tiny-imagenet",), choose_device("cpu"))
 
 
-def test_the_list_is_in_line_with_imagenets_labels(embedded: Pretrained) -> None:
+def test_the_list_is_in_line_with_imagenets_labels(embedded: PretrainedModel) -> None:
     names = chinese_names()
     assert tuple(names) == _imagenet_labels()
     for index, label, chinese in (
@@ -53,7 +55,7 @@ def test_the_list_is_in_line_with_imagenets_labels(embedded: Pretrained) -> None
     assert len(embedded.labels) == len(set(embedded.labels))
 
 
-def test_no_two_classes_share_a_chinese_name_and_few_have_none(embedded: Pretrained) -> None:
+def test_no_two_classes_share_a_chinese_name_and_few_have_none(embedded: PretrainedModel) -> None:
     sure = [name for name in chinese_names().values() if name is not None]
     assert len(sure) == len(set(sure)) >= 980
     assert [name for name in sure if not re.search(r"[\u4e00-\u9fff]", name)] == ["iPod"]
@@ -61,7 +63,7 @@ def test_no_two_classes_share_a_chinese_name_and_few_have_none(embedded: Pretrai
     assert [label for label in embedded.labels if chinese_names()[label] is None] == []
 
 
-def test_names_in_a_language(embedded: Pretrained) -> None:
+def test_names_in_a_language(embedded: PretrainedModel) -> None:
     crane = embedded.labels.index("crane")
     assert class_name(embedded, crane, "en") == "crane"
     assert class_name(embedded, crane, "zh") == "起重机 (crane)"
@@ -72,8 +74,8 @@ def test_names_in_a_language(embedded: Pretrained) -> None:
     assert class_names(strange, "zh", short=True) == ("斑马", "eft（英文名）", "unicorn（英文名）")
 
 
-def test_a_users_own_classes_are_untouched(tmp_path: Path, embedded: Pretrained) -> None:
-    from inception.weights import EMBEDDED
+def test_a_users_own_classes_are_untouched(tmp_path: Path, embedded: PretrainedModel) -> None:
+    from inception.pretrained.zoo import EMBEDDED
 
     path = tmp_path / "tiny-imagenet.safetensors"
     path.write_bytes(EMBEDDED.read_bytes())
@@ -85,48 +87,48 @@ def test_chinese_names_are_sorted_by_their_sound() -> None:
     assert sorted(["斑马", "蚂蚁", "Ant", "鹅", "bee"], key=sort_key) == ["Ant", "bee", "斑马", "鹅", "蚂蚁"]
 
 
-def test_answer_classes_and_about_are_in_the_visitors_language(studio: Studio) -> None:
-    handlers, pretrained = Handlers(studio), studio.pretrained("tiny-imagenet")
-    shown = handlers.answer(ESPRESSO, "tiny-imagenet", 3, Picture(), "zh")
+def test_answer_classes_and_about_are_in_the_visitors_language(service: InferenceService) -> None:
+    handlers, pretrained = Handlers(service), service.pretrained("tiny-imagenet")
+    shown = handlers.answer(ESPRESSO, "tiny-imagenet", 3, ViewOptions(), "zh")
     assert shown.answer is not None
     assert next(iter(shown.answer)) == "浓缩咖啡 (espresso)"
-    english = handlers.top(shown.look, 3, "en")
+    english = handlers.top(shown.query, 3, "en")
     assert english is not None
     assert next(iter(english)) == "espresso"
     assert list(english.values()) == list(shown.answer.values())
     assert "红毛猩猩 (orangutan)" in about_html(pretrained, "zh")
     assert "红毛猩猩" not in about_html(pretrained, "en")
-    assert "浓缩咖啡" in handlers.network(shown.look, "tiny-imagenet", "3a", "zh")
+    assert "浓缩咖啡" in handlers.network(shown.query, "tiny-imagenet", "3a", "zh")
 
 
-def test_the_choice_of_a_class_offers_both_names(studio: Studio) -> None:
+def test_the_choice_of_a_class_offers_both_names(service: InferenceService) -> None:
     section = WhySection.__new__(WhySection)
-    section.studio = studio
+    section.service = service
     (_, answer), *offered = section._classes("tiny-imagenet", "zh")
     assert answer == -1
-    labels = studio.pretrained("tiny-imagenet").labels
+    labels = service.pretrained("tiny-imagenet").labels
     assert len(offered) == len(labels)
     assert dict(offered)["小熊猫 (lesser panda)"] == labels.index("lesser panda")
     assert [name for name, _ in offered] == sorted((name for name, _ in offered), key=sort_key)
 
 
-def test_explanations_speak_of_the_class_in_the_visitors_language(studio: Studio) -> None:
-    why, look = Why(studio), studio.look("tiny-imagenet", ESPRESSO)
-    question = Question(Picture("5b"), branches_off=("3x3",))
+def test_explanations_speak_of_the_class_in_the_visitors_language(service: InferenceService) -> None:
+    why, query = Why(service), service.query("tiny-imagenet", ESPRESSO)
+    question = Question(ViewOptions("5b"), branches_off=("3x3",))
     for tab in ("votes", "network", "evidence", "cam"):
-        assert "“浓缩咖啡”" in why.tab(tab, look, question, "zh"), tab
-        assert "“espresso”" in why.tab(tab, look, question, "en"), tab
-    told = why.switched(look, question, "zh")
-    exact = studio.explained(look, switched, "5b", ("3x3",), (), "zero")
+        assert "“浓缩咖啡”" in why.tab(tab, query, question, "zh"), tab
+        assert "“espresso”" in why.tab(tab, query, question, "en"), tab
+    told = why.switched(query, question, "zh")
+    exact = service.explained(query, ablate, "5b", ("3x3",), (), "zero")
     for change in (*exact.top, exact.first_before):
         assert f"{chinese_names()[change.label]}" in told
         assert f">{change.label}<" not in told
 
 
-def test_api_and_explanations_in_python_keep_english(embedded: Pretrained) -> None:
-    seen = observe(embedded, open_photo(ESPRESSO))
+def test_api_and_explanations_in_python_keep_english(embedded: PretrainedModel) -> None:
+    seen = predict(embedded, open_photo(ESPRESSO))
     assert answer_report("tiny-imagenet", seen, 1)["top"][0]["label"] == "espresso"
-    assert votes(embedded, seen, "4c").label == "espresso"
+    assert branch_votes(embedded, seen, "4c").label == "espresso"
 
 
 @pytest.mark.browser

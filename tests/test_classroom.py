@@ -11,21 +11,21 @@ import pytest
 
 from benchmarks.classroom import BLOCKS, CLASS, photos
 from benchmarks.visitors import Visitor, visitors
-from inception import observe, open_photo
-from inception.device import choose_device
-from inception.page.build import build, launch_options
-from inception.page.studio import Studio
-from inception.weights import Pretrained
+from inception import open_photo, predict
+from inception.pretrained.pretrained import PretrainedModel
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
+from inception.web.blocks import build, launch_options
 
 
 @pytest.fixture(scope="module")
-def studio() -> Studio:
-    return Studio(("tiny-imagenet",), choose_device("cpu"))
+def service() -> InferenceService:
+    return InferenceService(("tiny-imagenet",), choose_device("cpu"))
 
 
 @pytest.fixture(scope="module")
-def address(studio: Studio) -> Iterator[str]:
-    page = build(studio)
+def address(service: InferenceService) -> Iterator[str]:
+    page = build(service)
     _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
     yield address.rstrip("/")
     page.close()
@@ -42,7 +42,9 @@ async def lesson(visitor: Visitor, photo: bytes) -> list[str]:
     return [*shown, visitor.holds("il-evidence")]
 
 
-def test_a_class_of_thirty_each_gets_their_own_lesson(address: str, studio: Studio, embedded: Pretrained) -> None:
+def test_a_class_of_thirty_each_gets_their_own_lesson(
+    address: str, service: InferenceService, embedded: PretrainedModel
+) -> None:
     async def at_once(taken: list[bytes]) -> list[list[str]]:
         guests = await visitors(address, CLASS)
         lessons = await asyncio.gather(*(lesson(*pair) for pair in zip(guests, taken, strict=True)))
@@ -56,11 +58,11 @@ def test_a_class_of_thirty_each_gets_their_own_lesson(address: str, studio: Stud
         lessons = thread.submit(asyncio.run, at_once(taken)).result()
     assert len(lessons) == CLASS
     for photo, shown in zip(taken, lessons, strict=True):
-        best = observe(embedded, open_photo(photo)).top(1)[0]
+        best = predict(embedded, open_photo(photo)).top(1)[0]
         assert best.label in shown[0]
         assert len(set(shown[1:])) == len(shown) - 1, "each block looks different"
         assert all(f"Block {block}" in panels for block, panels in zip(BLOCKS, shown[2:-1], strict=True))
         assert "il-message" not in shown[-1]
     # Thirty different photos: what somebody saw was nobody else's.
     assert len({shown[1] for shown in lessons}) == CLASS
-    assert studio.runner.at_once >= 16
+    assert service.backend.at_once >= 16

@@ -14,12 +14,13 @@ from PIL import Image
 from playwright.sync_api import expect
 from visitor import Visit
 
-from inception import load, observe, open_photo
-from inception.device import choose_device
-from inception.page.compare_section import CompareSection
-from inception.page.studio import Studio
-from inception.render import limits, overlay
-from inception.weights import Description, save
+from inception import load, open_photo, predict
+from inception.pretrained.checkpoint import save_checkpoint
+from inception.pretrained.description import Description
+from inception.render.maps import limits, overlay
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
+from inception.web.sections.compare import CompareSection
 
 BISON, PANDA = str(EXAMPLES / "bison.jpg"), str(EXAMPLES / "giant_panda.jpg")
 
@@ -34,9 +35,9 @@ def compare(tmp_path_factory: pytest.TempPathFactory) -> CompareSection:
     state = dict(tiny.model.state_dict())
     state = {name: tensor / 2 if name.endswith("classifier.weight") else tensor for name, tensor in state.items()}
     labels = tuple(f"thing {number}" for number in range(200))
-    save(path, state, Description("batchnorm", labels, tiny.preprocessing, tiny.provenance))
+    save_checkpoint(path, state, Description("batchnorm", labels, tiny.preprocessing, tiny.provenance))
     with gr.Blocks():
-        return CompareSection(Studio(("tiny-imagenet", str(path)), choose_device("cpu")))
+        return CompareSection(InferenceService(("tiny-imagenet", str(path)), choose_device("cpu")))
 
 
 def pictures(html: str) -> list[np.ndarray]:
@@ -44,9 +45,9 @@ def pictures(html: str) -> list[np.ndarray]:
 
 
 def test_two_photos_stand_side_by_side_on_one_scale(compare: CompareSection) -> None:
-    look = compare.studio.look("tiny-imagenet", BISON)
-    html = compare.compared(look, PANDA, "tiny-imagenet", "4c", "en")
-    seen = [observe(load(), open_photo(photo)) for photo in (BISON, PANDA)]
+    query = compare.service.query("tiny-imagenet", BISON)
+    html = compare.compared(query, PANDA, "tiny-imagenet", "4c", "en")
+    seen = [predict(load(), open_photo(photo)) for photo in (BISON, PANDA)]
     means = [maps.mean(axis=0) for one in seen for maps in one.branches("4c").values()]
     scale = limits(np.stack(means))
     assert f"0 to {scale.high:.2f}" in html
@@ -60,9 +61,9 @@ def test_two_photos_stand_side_by_side_on_one_scale(compare: CompareSection) -> 
 
 
 def test_two_networks_look_at_one_photo(compare: CompareSection) -> None:
-    look = compare.studio.look("tiny-imagenet", BISON)
-    html = compare.compared(look, BISON, "own.safetensors", "5a", "en")
-    expected = observe(compare.studio.pretrained("own.safetensors"), open_photo(BISON)).top(1)[0]
+    query = compare.service.query("tiny-imagenet", BISON)
+    html = compare.compared(query, BISON, "own.safetensors", "5a", "en")
+    expected = predict(compare.service.pretrained("own.safetensors"), open_photo(BISON)).top(1)[0]
     assert expected.label.startswith("thing")
     assert expected.label in html
     assert "own.safetensors" in html
@@ -74,8 +75,8 @@ def test_what_cannot_be_compared_is_said(compare: CompareSection, language: str,
     assert "<p" in compare.compared(None, PANDA, "tiny-imagenet", "3a", language)
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"no photo")
-    look = compare.studio.look("tiny-imagenet", BISON)
-    html = compare.compared(look, str(bad), "tiny-imagenet", "3a", language)
+    query = compare.service.query("tiny-imagenet", BISON)
+    html = compare.compared(query, str(bad), "tiny-imagenet", "3a", language)
     assert 'role="alert"' in html
     assert str(tmp_path) not in html
 

@@ -12,20 +12,22 @@ from conftest import lively
 from PIL import Image
 
 from inception import UserError, load
-from inception.explain.convolution import ByHand, by_hand, convolutions
-from inception.model import BLOCKS, BRANCHES, STAGES, VARIANTS, InceptionV1
-from inception.observation import Observation, intermediates, observe
-from inception.preprocessing import IMAGENET
-from inception.weights import UNKNOWN, Pretrained
+from inception.explain.convolution import ConvolutionTrace, convolutions, trace_convolution
+from inception.network.blocks import BLOCKS, BRANCHES
+from inception.network.inception_v1 import STAGES, VARIANTS, InceptionV1
+from inception.prediction import Prediction, intermediates, predict
+from inception.pretrained.description import UNKNOWN_PROVENANCE
+from inception.pretrained.pretrained import PretrainedModel
+from inception.vision.preprocessing import IMAGENET
 
 LAYERS = [(branch, layer) for branch, layers in BRANCHES.items() for layer in layers if layer != "pool"]
 # 3a has 12 x 12 cells then, 4a 6 x 6 and 5a 3 x 3: there a 5x5 kernel reaches over all four borders at once.
 SIDE = 96
 
 
-def network(**options: object) -> Pretrained:
+def network(**options: object) -> PretrainedModel:
     model = lively(InceptionV1(classes=3, input_shape=(3, SIDE, SIDE), **options))  # type: ignore[arg-type]
-    return Pretrained("test", model, replace(IMAGENET, size=SIDE), ("a", "b", "c"), UNKNOWN)
+    return PretrainedModel("test", model, replace(IMAGENET, size=SIDE), ("a", "b", "c"), UNKNOWN_PROVENANCE)
 
 
 NETWORKS = {
@@ -35,19 +37,19 @@ NETWORKS = {
     "preact, no bias": {"preact": True, "use_bias": False},
 }
 
-Looked = tuple[Pretrained, Observation]
+Looked = tuple[PretrainedModel, Prediction]
 
 
 @pytest.fixture(scope="module", params=[*NETWORKS, "tiny-imagenet"])
 def looked(request: pytest.FixtureRequest, photo: Image.Image) -> Looked:
     net = load("tiny-imagenet") if request.param == "tiny-imagenet" else network(**NETWORKS[request.param])
-    return net, observe(net, photo)
+    return net, predict(net, photo)
 
 
 @pytest.fixture(scope="module")
 def plain(photo: Image.Image) -> Looked:
     net = network()
-    return net, observe(net, photo)
+    return net, predict(net, photo)
 
 
 def cells(maps: np.ndarray, seed: int) -> Iterator[tuple[int, int, int]]:
@@ -60,7 +62,7 @@ def cells(maps: np.ndarray, seed: int) -> Iterator[tuple[int, int, int]]:
     yield int(channel), int(row), int(column)
 
 
-def given_to(net: Pretrained, seen: Observation, block: str, branch: str, layer: str) -> torch.Tensor:
+def given_to(net: PretrainedModel, seen: Prediction, block: str, branch: str, layer: str) -> torch.Tensor:
     """A layer's input (1, C, H, W), by running PyTorch's layers before it."""
     x = torch.from_numpy(seen.stages[STAGES[STAGES.index(f"inception_{block}") - 1]].copy())[None]
     with torch.no_grad():
@@ -69,7 +71,7 @@ def given_to(net: Pretrained, seen: Observation, block: str, branch: str, layer:
     return x
 
 
-def total(told: ByHand) -> float:
+def total(told: ConvolutionTrace) -> float:
     return sum(product.product for product in told.products) + told.others
 
 
@@ -80,7 +82,7 @@ def test_the_arithmetic_comes_to_what_the_map_has(looked: Looked, block: str) ->
     for number, (branch, layer) in enumerate(LAYERS):
         maps = seen.branch(block, branch) if layer == BRANCHES[branch][-1] else inside[layer]
         for channel, row, column in cells(maps, number):
-            told = by_hand(net, seen, block, branch, channel, row, column, layer)
+            told = trace_convolution(net, seen, block, branch, channel, row, column, layer)
             where = (block, layer, channel, row, column)
             assert told.value == maps[channel, row, column], where
             assert np.isclose(told.result, told.value, rtol=1e-4, atol=1e-5), where
@@ -100,7 +102,7 @@ def test_each_step_is_what_pytorchs_own_layer_computes(looked: Looked, block: st
                 steps[f"into {name}"] = x[0].double().numpy()
                 x = steps[name] = module(x)
         for channel, row, column in cells(x[0].numpy(), 7):
-            told = by_hand(net, seen, block, branch, channel, row, column, layer)
+            told = trace_convolution(net, seen, block, branch, channel, row, column, layer)
 
             def step(name: str, at: tuple[int, int, int] = (channel, row, column)) -> float:
                 return float(steps[name][0][at])  # noqa: B023 - called before the next layer's turn
@@ -125,7 +127,7 @@ def test_each_step_is_what_pytorchs_own_layer_computes(looked: Looked, block: st
 
 def test_the_products_told_are_the_largest(plain: Looked) -> None:
     for row, column, inside in ((3, 3, 25), (0, 0, 9), (0, 3, 15), (5, 4, 12)):
-        told = by_hand(*plain, "4b", "5x5", 7, row, column, most=12)
+        told = trace_convolution(*plain, "4b", "5x5", 7, row, column, most=12)
         assert told.kernel_side == 5
         assert told.inside.sum() == inside
         assert told.count == inside * 24
@@ -140,7 +142,7 @@ def test_the_products_told_are_the_largest(plain: Looked) -> None:
 
 
 def test_what_lies_beside_the_map_is_no_product(plain: Looked) -> None:
-    told = by_hand(*plain, "5a", "5x5", 0, 0, 0, most=10**6)
+    told = trace_convolution(*plain, "5a", "5x5", 0, 0, 0, most=10**6)
     assert len(told.products) == told.count == 9 * 32
     assert {(product.row, product.column) for product in told.products} == {
         (r, c) for r in (2, 3, 4) for c in (2, 3, 4)
@@ -151,7 +153,7 @@ def test_what_lies_beside_the_map_is_no_product(plain: Looked) -> None:
 
 
 def test_fewer_products_leave_more_to_the_others(plain: Looked) -> None:
-    every, few, none = (by_hand(*plain, "4c", "3x3", 5, 2, 2, most=most) for most in (10**6, 3, 0))
+    every, few, none = (trace_convolution(*plain, "4c", "3x3", 5, 2, 2, most=most) for most in (10**6, 3, 0))
     assert few.products == every.products[:3]
     assert none.products == ()
     assert none.others == pytest.approx(every.sum - every.bias)
@@ -160,10 +162,10 @@ def test_fewer_products_leave_more_to_the_others(plain: Looked) -> None:
 
 def test_a_preact_map_may_be_negative_and_its_patch_may_not(photo: Image.Image) -> None:
     net = network(preact=True)
-    seen = observe(net, photo)
+    seen = predict(net, photo)
     maps = seen.branch("4c", "3x3")
     channel, row, column = (int(i) for i in np.unravel_index(maps.argmin(), maps.shape))
-    told = by_hand(net, seen, "4c", "3x3", channel, row, column)
+    told = trace_convolution(net, seen, "4c", "3x3", channel, row, column)
     assert told.preact
     assert told.value == maps.min() < 0
     assert told.result == told.sum == pytest.approx(told.value, rel=1e-4)
@@ -171,7 +173,7 @@ def test_a_preact_map_may_be_negative_and_its_patch_may_not(photo: Image.Image) 
 
 
 def test_the_last_layer_is_told_where_none_is_named(plain: Looked) -> None:
-    assert {branch: by_hand(*plain, "4a", branch, 0, 0, 0).layer for branch in BRANCHES} == {
+    assert {branch: trace_convolution(*plain, "4a", branch, 0, 0, 0).layer for branch in BRANCHES} == {
         "1x1": "1x1",
         "3x3": "3x3",
         "5x5": "5x5",
@@ -187,7 +189,7 @@ def test_the_last_layer_is_told_where_none_is_named(plain: Looked) -> None:
 
 def test_torchvisions_5x5_is_computed_with_the_kernel_that_it_has(photo: Image.Image) -> None:
     net = network(variant="torchvision")
-    told = by_hand(net, observe(net, photo), "3b", "5x5", 1, 5, 5)
+    told = trace_convolution(net, predict(net, photo), "3b", "5x5", 1, 5, 5)
     assert (told.kernel_side, told.kernel.shape, told.count) == (3, (32, 3, 3), 9 * 32)
 
 
@@ -209,14 +211,14 @@ def test_what_does_not_exist_is_refused_with_what_does(
     plain: Looked, asked: tuple[object, ...], kind: str, sentence: str
 ) -> None:
     with pytest.raises(UserError, match=sentence) as refused:
-        by_hand(*plain, *asked)  # type: ignore[arg-type]
+        trace_convolution(*plain, *asked)  # type: ignore[arg-type]
     assert refused.value.kind == kind
 
 
 def test_the_numbers_are_told_and_not_lent(plain: Looked) -> None:
     net, _ = plain
     before = {name: tensor.clone() for name, tensor in net.model.state_dict().items()}
-    told = by_hand(*plain, "4c", "3x3", 0, 0, 0)
+    told = trace_convolution(*plain, "4c", "3x3", 0, 0, 0)
     for array in (told.patch, told.kernel, told.inside):
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 1

@@ -7,16 +7,16 @@ import copy
 import torch
 from conftest import lively
 
-from inception.anatomy import network_facts
-from inception.copies import copied
-from inception.explain.size import network_size
-from inception.model import InceptionV1
+from inception.network.anatomy import network_facts
+from inception.network.copies import copy_module
+from inception.network.cost import network_size
+from inception.network.inception_v1 import InceptionV1
 
 
 def test_a_copy_is_what_deepcopy_makes() -> None:
     model = lively(InceptionV1(classes=3)).requires_grad_(False)
     model.block("3a")["1x1"].conv.weight.requires_grad_(True)
-    made, expected = copied(model), copy.deepcopy(model)
+    made, expected = copy_module(model), copy.deepcopy(model)
     assert made.state_dict().keys() == expected.state_dict().keys()
     for (name, own), (_, other), (_, first) in zip(
         made.named_parameters(), expected.named_parameters(), model.named_parameters(), strict=True
@@ -40,7 +40,7 @@ def test_no_tensor_is_copied_together_with_all_before_it() -> None:
 
     model = InceptionV1(classes=3)
     with Listening() as heard:
-        copied(model)
+        copy_module(model)
     assert heard.largest == 0
     with Listening() as heard:
         copy.deepcopy(model)
@@ -62,7 +62,7 @@ def test_a_copy_without_numbers_takes_nothing_of_the_models_device() -> None:
     model = InceptionV1(classes=3)
     known = {tensor.data_ptr() for tensor in (*model.parameters(), *model.buffers())}
     with Allocating() as made:
-        plan = copied(model, "meta")
+        plan = copy_module(model, "meta")
     assert made.elsewhere == 0
     assert {tensor.device.type for tensor in (*plan.parameters(), *plan.buffers())} == {"meta"}
     assert {name: tensor.shape for name, tensor in plan.state_dict().items()} == {

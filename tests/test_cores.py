@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from inception.cores import SPINS, cores
+from inception.runtime.threads import SPINS, available_cores
 
 ROOT = Path(__file__).parents[1]
 HERE = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -33,7 +33,7 @@ def test_a_containers_share_is_respected(files: dict[str, str], expected: int, t
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert cores(tmp_path) == expected
+    assert available_cores(tmp_path) == expected
 
 
 @pytest.mark.parametrize("own", [{}, {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "ACTIVE"}], ids=["nothing", "own"])
@@ -44,7 +44,7 @@ def test_torch_follows_unless_the_user_said_otherwise(own: dict[str, str]) -> No
     )
     environment = {name: value for name, value in os.environ.items() if "OMP_" not in name} | own
     told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert told.stdout.split() == ([str(cores()), SPINS] if not own else ["1", "None"])
+    assert told.stdout.split() == ([str(available_cores()), SPINS] if not own else ["1", "None"])
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from corpus import Case, cases, write
 from ways import EXAMPLES, Memory, Told, by_command, by_folder, by_library, by_predict, through_server
 
 from benchmarks.start import served
-from inception.data import PHOTO_SUFFIXES
 from inception.errors import PhotoError
-from inception.photo import FORMATS_TEXT, open_photo
+from inception.training.datasets import PHOTO_SUFFIXES
+from inception.vision.photo import FORMATS_TEXT, open_photo
 
 MOST_MEGABYTES = 300
 # What each refusal must name: what is allowed, or what to do.

@@ -13,11 +13,11 @@ import pytest
 from conftest import EXAMPLES
 from test_evaluation import class_folders
 
-from inception.cli import main
-from inception.data import DataError, labelled_photos, located, unlabelled_photos
-from inception.evaluation import evaluate
-from inception.numbers import MAX_CLASSES
-from inception.weights import Pretrained
+from inception.cli.main import main
+from inception.cli.numbers import MAX_CLASSES
+from inception.pretrained.pretrained import PretrainedModel
+from inception.training.datasets import DataError, labelled_photos, located, unlabelled_photos
+from inception.training.evaluation import evaluate
 
 BEE, ESPRESSO = ((EXAMPLES / f"{name}.jpg").read_bytes() for name in ("honey_bee", "espresso"))
 NAMES = {"info": {"features": {"label": {"names": ["bee", "espresso"]}}}}
@@ -33,7 +33,7 @@ def rows(*data: bytes | None) -> list[Any]:
     return [{"bytes": one, "path": "x.jpg"} for one in data]
 
 
-def test_a_row_without_a_photo_is_skipped(tmp_path: Path, embedded: Pretrained) -> None:
+def test_a_row_without_a_photo_is_skipped(tmp_path: Path, embedded: PretrainedModel) -> None:
     file = parquet(tmp_path / "val.parquet", rows(BEE, None, ESPRESSO), [0, 0, 1])
     told = evaluate(embedded, labelled_photos(file))
     assert (told.images, told.skipped) == (2, ("photo 1",))

@@ -13,22 +13,24 @@ import pytest
 import torch
 from conftest import EXAMPLES, lively
 
-from inception import load, observe, open_photo
-from inception.cli import main
-from inception.data import labelled_photos
-from inception.description import MAX_NAME, MAX_TEXT
+from inception import load, open_photo, predict
+from inception.cli.main import main
 from inception.errors import WeightsError
-from inception.evaluation import evaluate
-from inception.explain.votes import single_logits
-from inception.keep import table_csv, table_json
-from inception.model import BLOCKS, InceptionV1
-from inception.page.panels import about_html
-from inception.plain_text import plain, plain_value
-from inception.preprocessing import IMAGENET
-from inception.report import answer_report
-from inception.strict_json import dumps, loads
-from inception.unknown import Doubt
-from inception.weights import Description, Pretrained, Provenance, doubt_file, save
+from inception.explain.ablation import single_ablation_logits
+from inception.export.archive import table_csv, table_json
+from inception.export.report import answer_report
+from inception.network.blocks import BLOCKS
+from inception.network.inception_v1 import InceptionV1
+from inception.pretrained.checkpoint import rejection_file, save_checkpoint
+from inception.pretrained.description import MAX_NAME, MAX_TEXT, Description, Provenance
+from inception.pretrained.pretrained import PretrainedModel
+from inception.pretrained.rejection import RejectionRule
+from inception.runtime.plain_text import plain, plain_value
+from inception.runtime.strict_json import dumps, loads
+from inception.training.datasets import labelled_photos
+from inception.training.evaluation import evaluate
+from inception.vision.preprocessing import IMAGENET
+from inception.web.panels.block import about_html
 
 # Clear the screen, in two ways; a title; a line of one's own; from right to left in two ways; an invisible tag.
 HARM = "\x1b[2J\x9b2J\x1b]0;x\x07\nstatus 0\r\u202e\u2066\u200f\x7f\u2028\ufeff\U000e0041"
@@ -63,24 +65,24 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
         provenance=Provenance(*(f"{word}{HARM}{'x' * 100_000}" for word in ("me", "MIT", "pets", "90 %", "careful"))),
         training={f"key{HARM}": [f"value{HARM}", {"deep": f"x{HARM}"}], "top1": 0.5},
     )
-    save(path, lively(InceptionV1(classes=6)).state_dict(), described)
-    rule = Doubt(1.0, 10, 10, 0.1, 0.2, 0.5, f"photos{HARM}{'x' * 1000}")
-    doubt_file(path).write_text(rule.to_json(), encoding="utf-8")
+    save_checkpoint(path, lively(InceptionV1(classes=6)).state_dict(), described)
+    rule = RejectionRule(1.0, 10, 10, 0.1, 0.2, 0.5, f"photos{HARM}{'x' * 1000}")
+    rejection_file(path).write_text(rule.to_json(), encoding="utf-8")
     return path
 
 
 @pytest.fixture(scope="module")
-def loaded(hostile: Path) -> Pretrained:
+def loaded(hostile: Path) -> PretrainedModel:
     return load(hostile)
 
 
 # ---------------------------------------------------------------- texts
 
 
-def test_texts_come_out_of_a_checkpoint_as_they_can_be_shown(loaded: Pretrained) -> None:
+def test_texts_come_out_of_a_checkpoint_as_they_can_be_shown(loaded: PretrainedModel) -> None:
     told = [loaded.name, *loaded.labels, *vars(loaded.provenance).values(), *texts_of(dict(loaded.training))]
-    assert loaded.doubt
-    told.append(loaded.doubt.outside_photos)
+    assert loaded.rejection
+    told.append(loaded.rejection.outside_photos)
     for text in told:
         assert set(harmful(text)) <= {"\u200c", "\u200d"}, text[:80]
         assert len(text.splitlines()) == 1
@@ -91,7 +93,7 @@ def test_texts_come_out_of_a_checkpoint_as_they_can_be_shown(loaded: Pretrained)
     assert loaded.training["top1"] == 0.5
 
 
-def test_other_scripts_stay_as_they_are(loaded: Pretrained) -> None:
+def test_other_scripts_stay_as_they_are(loaded: PretrainedModel) -> None:
     assert loaded.labels[3:] == ("照片 ü – 🐝", "می\u200cخواهم", "👩\u200d🔬")
 
 
@@ -111,7 +113,7 @@ def test_commands_print_nothing_that_a_terminal_obeys(
     if not model.exists():
         # The file's own name is what the user typed; here it is about what is in it.
         model.write_bytes(hostile.read_bytes())
-        doubt_file(model).write_bytes(doubt_file(hostile).read_bytes())
+        rejection_file(model).write_bytes(rejection_file(hostile).read_bytes())
     out = ["--out", str(tmp_path)] if command[0] == "maps" else []
     assert main([*command, "--model", str(model), *out, *form]) == 0
     printed = capsys.readouterr()
@@ -122,8 +124,8 @@ def test_commands_print_nothing_that_a_terminal_obeys(
         assert json.loads(printed.out, parse_constant=pytest.fail)
 
 
-def test_the_page_the_api_and_files_to_keep_have_them_so_too(loaded: Pretrained) -> None:
-    seen = observe(loaded, open_photo(PHOTO))
+def test_the_page_the_api_and_files_to_keep_have_them_so_too(loaded: PretrainedModel) -> None:
+    seen = predict(loaded, open_photo(PHOTO))
     told = [
         json.dumps(answer_report("pets", seen, 6), ensure_ascii=False),
         about_html(loaded, "en"),
@@ -144,7 +146,7 @@ def test_photos_in_a_folder_of_such_a_name_are_of_the_class_that_a_checkpoint_ha
     photos = labelled_photos(tmp_path / "photos")
     path = tmp_path / "own.safetensors"
     about = Description("batchnorm", photos.classes, IMAGENET, Provenance("me", "MIT", "birds", "none"))
-    save(path, lively(InceptionV1(classes=3)).state_dict(), about)
+    save_checkpoint(path, lively(InceptionV1(classes=3)).state_dict(), about)
     own = load(path)
     assert own.labels == photos.classes
     assert evaluate(own, photos).images == 3
@@ -273,14 +275,14 @@ RULE = {"threshold": 0.2, "inside": 9, "outside": 8, "doubted": 0.1, "caught": 0
 @pytest.mark.parametrize("name", ["threshold", "doubted", "caught", "auroc"])
 def test_shares_of_a_rule_are_from_0_to_1(name: str, number: object) -> None:
     with pytest.raises(ValueError, match=rf"{name} is .{{1,80}}; it must be a number from 0 to 1"):
-        Doubt.from_json(written({**RULE, name: number}))
+        RejectionRule.from_json(written({**RULE, name: number}))
 
 
 @pytest.mark.parametrize("number", [-1, 1.5, "9", True, None, 10**400])
 @pytest.mark.parametrize("name", ["inside", "outside"])
 def test_counts_of_a_rule_are_whole_and_not_below_0(name: str, number: object) -> None:
     with pytest.raises(ValueError, match=rf"{name} is .{{1,80}}; it must be a whole number"):
-        Doubt.from_json(json.dumps({**RULE, name: number}))
+        RejectionRule.from_json(json.dumps({**RULE, name: number}))
 
 
 @pytest.mark.parametrize("kind", ["json", "unknown.json"])
@@ -346,7 +348,7 @@ def overflowing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     state = dict(lively(InceptionV1(classes=6)).state_dict())
     state["head.classifier.weight"] = torch.full_like(state["head.classifier.weight"], 3e38)
     labels = tuple("abcdef")
-    save(path, state, Description("batchnorm", labels, IMAGENET, Provenance("me", "MIT", "letters", "none")))
+    save_checkpoint(path, state, Description("batchnorm", labels, IMAGENET, Provenance("me", "MIT", "letters", "none")))
     return path
 
 
@@ -366,10 +368,10 @@ def test_votes_that_run_over_are_refused_in_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "large.safetensors"
     state, means = lively(InceptionV1(classes=6)).state_dict(), with_means(3e38)
     about = Description("batchnorm", labels, IMAGENET, Provenance("me", "MIT", "letters", "none"))
-    save(path, state, about, {block: means[f"means.{block}"] for block in BLOCKS})
+    save_checkpoint(path, state, about, {block: means[f"means.{block}"] for block in BLOCKS})
     large = load(path)
     with pytest.raises(WeightsError, match="too large for its numbers"):
-        single_logits(large, observe(large, open_photo(PHOTO)), "mean")
+        single_ablation_logits(large, predict(large, open_photo(PHOTO)), "mean")
 
 
 # ---------------------------------------------------------------- JSON

@@ -16,18 +16,19 @@ from test_cli import inception
 from test_training import COLOURS, SMALL, painted
 
 from inception import load
-from inception.data import DataError, LabelledPhotos, labelled_photos
-from inception.model import InceptionV1
-from inception.preprocessing import CAFFE
+from inception.network.inception_v1 import InceptionV1
+from inception.pretrained.description import Provenance
+from inception.pretrained.pretrained import PretrainedModel
 from inception.training.augment import ASPECT, DEGRADED_SIDE, ZOOMED_OUT_AREA, degraded, zoomed_out
-from inception.training.outcome import beginning
-from inception.training.photos import UNLABELLED, Augmented, Batches, readable
+from inception.training.calibration import beginning
+from inception.training.datasets import DataError, LabelledPhotos, labelled_photos
+from inception.training.loader import UNLABELLED, Augmented, Batches, readable
+from inception.training.loop import read_log
 from inception.training.recipe import Recipe, RecipeError
-from inception.training.run import read_log
 from inception.training.split import further_photos
 from inception.training.teacher import Teacher, divergence
-from inception.training.trainer import Answers, Lesson, Trainer, read_checkpoint
-from inception.weights import Pretrained, Provenance
+from inception.training.trainer import Answers, LossModule, Trainer, read_checkpoint
+from inception.vision.preprocessing import CAFFE
 
 TAUGHT = replace(
     SMALL, teacher="tiny-imagenet", teacher_share=0.5, teacher_size=32, also_share=0.25, zoom_out=0.5, degrade=0.5
@@ -44,10 +45,10 @@ def sea(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return painted(tmp_path_factory.mktemp("data") / "sea", {"a": (0, 0, 200), "b": (200, 0, 0)}, 5, side=80)
 
 
-def as_pretrained(classes: tuple[str, ...], seed: int = 0) -> Pretrained:
+def as_pretrained(classes: tuple[str, ...], seed: int = 0) -> PretrainedModel:
     torch.manual_seed(seed)
     model = lively(InceptionV1(classes=len(classes), classifier_activation=None)).eval()
-    return Pretrained("teacher", model, CAFFE, classes, Provenance("", "", "", ""))
+    return PretrainedModel("teacher", model, CAFFE, classes, Provenance("", "", "", ""))
 
 
 # ---------------------------------------------------------------- the teacher
@@ -72,7 +73,7 @@ def test_the_loss_blends_labels_and_answers_photo_by_photo() -> None:
     label = F.cross_entropy(logits[:3], targets[:3], reduction="none", label_smoothing=0.1)
     taught = divergence(logits[1:], heard)
     by_hand = (label[0] + (0.7 * label[1:] + 0.3 * taught[:2]).sum() + taught[2]) / 4
-    loss, _ = Lesson(model, 0.1, None, teacher_weight=0.3)(photos, targets, answers)
+    loss, _ = LossModule(model, 0.1, None, teacher_weight=0.3)(photos, targets, answers)
     assert loss.item() == pytest.approx(by_hand.item(), rel=1e-5)
 
 

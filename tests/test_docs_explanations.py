@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from inception.explain.command import add_options
-from inception.page.text import say
+from inception.cli.explain import add_options
+from inception.web.text import say
 from scripts import draw_explanations
 
 PAGE = ROOT / "docs" / "explanations.md"

@@ -21,15 +21,21 @@ from PIL import Image
 from playwright.sync_api import Browser, Route, expect
 
 import inception
-from inception import cli
-from inception.explain import convolution, evidence, partial, reading, report, sight, size, votes
-from inception.model import BLOCKS
-from inception.page.keep import wish_of
-from inception.page.lesson import STEPS, step_number
-from inception.page.text import LANGUAGES
-from inception.photo import FORMATS_TEXT, MAX_BYTES, MAX_PIXELS
-from inception.pictures import VIEWS
-from inception.render import COLOURS, SCALES
+from inception.cli import main as cli
+from inception.explain import attribution as evidence
+from inception.explain import convolution, report
+from inception.explain import masking as partial
+from inception.explain import readout as reading
+from inception.explain import receptive_field as sight
+from inception.explain import shapley as votes
+from inception.network import cost as size
+from inception.network.blocks import BLOCKS
+from inception.render.branches import VIEWS
+from inception.render.maps import COLOURS, SCALES
+from inception.vision.photo import FORMATS_TEXT, MAX_BYTES, MAX_PIXELS
+from inception.web.lesson.steps import STEPS, step_number
+from inception.web.links import wish_of
+from inception.web.text import LANGUAGES
 from scripts import record_page
 
 DOCS = ROOT / "docs"

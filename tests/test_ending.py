@@ -20,10 +20,12 @@ from PIL import Image
 from test_app import running
 
 from benchmarks.visitors import Visitor
-from inception import weights
-from inception.model import BLOCKS, InceptionV1
-from inception.page.ending import Door
-from inception.preprocessing import CAFFE
+from inception.network.blocks import BLOCKS
+from inception.network.inception_v1 import InceptionV1
+from inception.pretrained import checkpoint
+from inception.pretrained.description import UNKNOWN_PROVENANCE, Description
+from inception.vision.preprocessing import CAFFE
+from inception.web.http.shutdown import DrainMiddleware
 
 
 def photos(count: int) -> list[bytes]:
@@ -104,8 +106,8 @@ def test_what_was_asked_before_the_signal_is_answered_and_the_exit_status_is_0(
 
 def test_more_than_can_be_finished_does_not_keep_it(tmp_path: Path) -> None:
     """Sixty tables of thirty-six passes each are minutes of work."""
-    description = weights.Description("googlenet", ("cat", "dog"), CAFFE, weights.UNKNOWN)
-    weights.save(
+    description = Description("googlenet", ("cat", "dog"), CAFFE, UNKNOWN_PROVENANCE)
+    checkpoint.save_checkpoint(
         tmp_path / "large.safetensors", lively(InceptionV1(variant="googlenet", classes=2)).state_dict(), description
     )
 
@@ -122,7 +124,7 @@ def test_more_than_can_be_finished_does_not_keep_it(tmp_path: Path) -> None:
 
 
 def test_a_closed_door_turns_away_who_asks_and_lets_those_fetch_who_asked_before() -> None:
-    door = Door()
+    door = DrainMiddleware()
     app = FastAPI(middleware=[door.middleware()])
     inside = []
 

@@ -11,11 +11,21 @@ from conftest import lively
 from PIL import Image
 from torch import nn
 
-from inception import engine as engine_module
-from inception.engine import FULL, HALF, BandNorm, FusedUnit, Maxima, engine_of, fast_engine_of, has_fused_convolution
-from inception.model import BLOCKS, STAGES, InceptionV1, conv_unit
-from inception.observation import batch_of, observe_seen
-from inception.weights import load
+from inception.network import fused as engine_module
+from inception.network.blocks import BLOCKS, conv_unit
+from inception.network.fused import (
+    FULL,
+    HALF,
+    BandNorm,
+    FusedUnit,
+    Maxima,
+    fast_engine,
+    fused_engine,
+    has_fused_convolution,
+)
+from inception.network.inception_v1 import STAGES, InceptionV1
+from inception.prediction import batch_of, predict_crop
+from inception.pretrained.zoo import load
 
 KINDS = {
     "googlenet": {"variant": "googlenet"},
@@ -37,7 +47,7 @@ def model_of(kind: str, side: int = 96) -> InceptionV1:
 def test_every_stage_is_that_of_the_plain_model(kind: str, fused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "has_fused_convolution", lambda *_: fused)
     model = model_of(kind)
-    engine = engine_of(model)
+    engine = fused_engine(model)
     units = [module for module in engine.modules() if isinstance(module, FusedUnit)]
     assert len(units) == (3 if "preact" in kind else 57)
     assert all((unit.packed is not None) == fused for unit in units)
@@ -64,7 +74,7 @@ def test_in_bfloat16_every_stage_is_right_to_a_few_hundredths(
         pytest.skip("this processor has no instructions for bfloat16")
     monkeypatch.setattr(engine_module, "has_fused_convolution", lambda *_: fused)
     model = model_of(kind)
-    engine = engine_of(model, HALF)
+    engine = fused_engine(model, HALF)
     for photos in (1, 3):
         x = torch.randn(photos, 3, 96, 96, generator=torch.Generator().manual_seed(0))
         with torch.inference_mode():
@@ -83,7 +93,7 @@ def test_in_bfloat16_every_stage_is_right_to_a_few_hundredths(
 def test_the_fused_convolution_is_used_where_the_processor_can() -> None:
     assert has_fused_convolution(FULL)
     assert has_fused_convolution(HALF) == torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    units = [module for module in engine_of(model_of("batchnorm"), HALF).modules() if isinstance(module, FusedUnit)]
+    units = [module for module in fused_engine(model_of("batchnorm"), HALF).modules() if isinstance(module, FusedUnit)]
     assert {unit.packed is None for unit in units if unit.weight.dtype == HALF} == {not has_fused_convolution(HALF)}
 
 
@@ -92,15 +102,15 @@ def test_bfloat16_is_taken_only_where_it_is_clearly_faster(
     half: float, taken: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = model_of("batchnorm")
-    full = engine_of(model)
+    full = fused_engine(model)
     monkeypatch.setattr(engine_module, "_seconds", lambda engine, _: 1.0 if engine is full else half)
-    assert (fast_engine_of(model, full) is full) == (taken == "full")
+    assert (fast_engine(model, full) is full) == (taken == "full")
 
 
 @pytest.mark.parametrize("kind", ["googlenet", "batchnorm, preact"])
 def test_it_runs_from_any_stage_and_lets_gradients_through(kind: str) -> None:
     model = model_of(kind)
-    engine = engine_of(model)
+    engine = fused_engine(model)
     x = torch.randn(1, 192, 12, 12)
     slopes = []
     for one in (model, engine):
@@ -117,7 +127,7 @@ def test_the_model_stays_as_it_was_and_the_engine_as_it_was_made() -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     x = torch.randn(2, 3, 96, 96)
     with torch.inference_mode():
-        engine = engine_of(model)
+        engine = fused_engine(model)
         told = engine.trace(x).logits
     assert model.training
     assert all(parameter.requires_grad for parameter in model.parameters())
@@ -175,7 +185,7 @@ def test_real_weights_keep_all_top_fives_in_bfloat16(
 ) -> None:
     monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(shared / "weights"))
     pretrained = load("googlenet")
-    engine = engine_of(pretrained.model, HALF)
+    engine = fused_engine(pretrained.model, HALF)
     pictures = [Image.open(path).convert("RGB") for path in sorted((shared / "reference").glob("*-224.png"))]
     assert len(pictures) == 24
     batch = batch_of(pretrained, pictures)
@@ -193,12 +203,12 @@ def test_real_weights_keep_all_top_fives(shared: Path, monkeypatch: pytest.Monke
     pretrained = load("googlenet")
     for path in sorted((shared / "reference").glob("*-224.png")):
         with Image.open(path) as seen:
-            observation = observe_seen(pretrained, seen.convert("RGB"))
+            prediction = predict_crop(pretrained, seen.convert("RGB"))
         with torch.inference_mode():
-            plain = pretrained.model.trace(pretrained.preprocessing.tensor(observation.seen))
+            plain = pretrained.model.trace(pretrained.preprocessing.tensor(prediction.seen))
         assert plain.logits is not None
-        assert np.abs(observation.logits - plain.logits[0].numpy()).max() < 1e-4
-        assert [guess.index for guess in observation.top(5)] == plain.logits[0].topk(5).indices.tolist()
+        assert np.abs(prediction.logits - plain.logits[0].numpy()).max() < 1e-4
+        assert [guess.index for guess in prediction.top(5)] == plain.logits[0].topk(5).indices.tolist()
         for block in BLOCKS:
             outputs = plain.stages[f"inception_{block}"][0].numpy()
-            assert np.abs(observation.block(block) - outputs).max() <= 1e-4 * max(1.0, float(np.abs(outputs).max()))
+            assert np.abs(prediction.block(block) - outputs).max() <= 1e-4 * max(1.0, float(np.abs(outputs).max()))

@@ -20,11 +20,12 @@ from conftest import EXAMPLES, ROOT
 from PIL import Image
 from test_cli import inception
 
-from inception.data import DataError, first_name, labelled_photos, located
-from inception.evaluation import calibration_error, evaluate
-from inception.observation import observe
-from inception.photo import open_photo
-from inception.weights import Pretrained
+from inception.prediction import predict
+from inception.pretrained.labels import first_name
+from inception.pretrained.pretrained import PretrainedModel
+from inception.training.datasets import DataError, labelled_photos, located
+from inception.training.evaluation import calibration_error, evaluate
+from inception.vision.photo import open_photo
 
 
 def class_folders(root: Path, photos: dict[str, list[str]]) -> Path:
@@ -96,12 +97,12 @@ def test_data_that_cannot_be_used_is_told_in_a_sentence(tmp_path: Path, make, sa
     assert said in str(refused.value)
 
 
-def test_accuracy_is_what_looking_at_each_photo_gives(tmp_path: Path, embedded: Pretrained) -> None:
+def test_accuracy_is_what_looking_at_each_photo_gives(tmp_path: Path, embedded: PretrainedModel) -> None:
     root = class_folders(tmp_path, PHOTOS)
     (root / "bee" / "broken.jpg").write_bytes(b"no photo")
     told = evaluate(embedded, labelled_photos(root))
     tops = {
-        file: observe(embedded, Image.open(EXAMPLES / file).convert("RGB")).top(5)
+        file: predict(embedded, Image.open(EXAMPLES / file).convert("RGB")).top(5)
         for files in PHOTOS.values()
         for file in files
     }
@@ -143,7 +144,9 @@ def test_the_command_prints_fractions_of_one(tmp_path: Path) -> None:
     assert "There is no data" in wrong.stderr
 
 
-def test_the_model_cards_figures_hold_on_a_tenth_of_the_validation_photos(shared: Path, embedded: Pretrained) -> None:
+def test_the_model_cards_figures_hold_on_a_tenth_of_the_validation_photos(
+    shared: Path, embedded: PretrainedModel
+) -> None:
     photos = labelled_photos(shared / "data" / "tiny-imagenet")
     assert len(photos) == 10_000
     tenth = replace(photos, sources=photos.sources[::10], targets=photos.targets[::10])
@@ -157,7 +160,7 @@ def test_the_model_cards_figures_hold_on_a_tenth_of_the_validation_photos(shared
     assert told.ece < 0.06, "at most 0.03 on all of them; a tenth of the photos tells it to within as much again"
 
 
-def test_examples_of_known_classes_are_right_in_the_top_five(embedded: Pretrained) -> None:
+def test_examples_of_known_classes_are_right_in_the_top_five(embedded: PretrainedModel) -> None:
     rows = re.findall(r"^\| `(\w+\.jpg)` \|[^|]+\| ([^|]+) \|", (EXAMPLES / "SOURCES.md").read_text(), re.M)
     assert len(rows) == len(list(EXAMPLES.glob("*.jpg")))
     known = {first_name(label): index for index, label in enumerate(embedded.labels)}
@@ -165,7 +168,7 @@ def test_examples_of_known_classes_are_right_in_the_top_five(embedded: Pretraine
     assert {name for _, name in rows} - set(known) == {"none, on purpose"}
     assert len(told) >= 6
     for file, name in told.items():
-        top = observe(embedded, open_photo(EXAMPLES / file)).top(5)
+        top = predict(embedded, open_photo(EXAMPLES / file)).top(5)
         assert known[name] in [guess.index for guess in top], file
 
 

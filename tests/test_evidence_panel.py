@@ -11,30 +11,30 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inception import render
-from inception.explain.evidence import Evidence, GradCam, evidence, grad_cams
-from inception.model import BRANCHES
-from inception.observation import Observation, observe
-from inception.page.evidence_panel import adding_up, cams_html, decimals_for, evidence_html, number, settled
-from inception.page.panels import data_url
-from inception.page.text import say
-from inception.weights import Pretrained
+from inception.explain.attribution import Evidence, GradCam, evidence, grad_cams
+from inception.network.blocks import BRANCHES
+from inception.prediction import Prediction, predict
+from inception.pretrained.pretrained import PretrainedModel
+from inception.render import maps as render
+from inception.web.panels.block import data_url
+from inception.web.panels.evidence import adding_up, cams_html, decimals_for, evidence_html, number, settled
+from inception.web.text import say
 
 NAMES = {"1x1": "1×1", "3x3": "3×3", "5x5": "5×5", "pool": "the pool"}
 
 
 @pytest.fixture(scope="module")
-def looked(embedded: Pretrained, photo: Image.Image) -> Observation:
-    return observe(embedded, photo)
+def looked(embedded: PretrainedModel, photo: Image.Image) -> Prediction:
+    return predict(embedded, photo)
 
 
 @pytest.fixture(scope="module")
-def told(embedded: Pretrained, looked: Observation) -> Evidence:
+def told(embedded: PretrainedModel, looked: Prediction) -> Evidence:
     return evidence(embedded, looked)
 
 
 @pytest.fixture(scope="module")
-def cams(embedded: Pretrained, looked: Observation) -> dict[str | None, GradCam]:
+def cams(embedded: PretrainedModel, looked: Prediction) -> dict[str | None, GradCam]:
     return grad_cams(embedded, looked, "4c")
 
 
@@ -111,7 +111,7 @@ def test_decimals_follow_the_largest_number() -> None:
 # ---------------------------------------------------------------- evidence
 
 
-def test_the_sum_check_adds_up_as_it_is_shown(told: Evidence, looked: Observation) -> None:
+def test_the_sum_check_adds_up_as_it_is_shown(told: Evidence, looked: Prediction) -> None:
     terms, total, logit = sum_of(evidence_html(told, looked, NAMES, "en"))
     assert sum(terms) == total == logit
     assert float(logit) == pytest.approx(float(looked.logits[told.index]), abs=0.005)
@@ -120,7 +120,7 @@ def test_the_sum_check_adds_up_as_it_is_shown(told: Evidence, looked: Observatio
     assert [float(term) for term in terms] == pytest.approx(truth, abs=unit)
 
 
-def test_the_sum_check_adds_up_for_all_sorts_of_numbers(told: Evidence, looked: Observation) -> None:
+def test_the_sum_check_adds_up_for_all_sorts_of_numbers(told: Evidence, looked: Prediction) -> None:
     rng = np.random.default_rng(1)
     for size in (0.01, 1, 30) * 20:
         amounts, rest = (
@@ -134,20 +134,20 @@ def test_the_sum_check_adds_up_for_all_sorts_of_numbers(told: Evidence, looked: 
         assert sum(terms) == total == shown
 
 
-def test_a_split_that_misses_the_logit_shows_it(told: Evidence, looked: Observation) -> None:
+def test_a_split_that_misses_the_logit_shows_it(told: Evidence, looked: Prediction) -> None:
     terms, total, logit = sum_of(evidence_html(replace(told, logit=told.logit + 1), looked, NAMES, "en"))
     assert sum(terms) == total
     assert float(logit - total) == pytest.approx(1, abs=0.01)
 
 
-def test_the_panels_amounts_are_those_of_the_sum(told: Evidence, looked: Observation) -> None:
+def test_the_panels_amounts_are_those_of_the_sum(told: Evidence, looked: Prediction) -> None:
     html = evidence_html(told, looked, NAMES, "en")
     terms, *_ = sum_of(html)
     amounts = [decimal(shown) for shown in re.findall(r"<strong>(−?[\d.]+) in sum</strong>", html)]
     assert amounts == [sum(terms[:4]), *terms[:4]]
 
 
-def test_all_five_maps_lie_on_the_photo_in_one_signed_scale(told: Evidence, looked: Observation) -> None:
+def test_all_five_maps_lie_on_the_photo_in_one_signed_scale(told: Evidence, looked: Prediction) -> None:
     html = evidence_html(told, looked, NAMES, "en")
     maps = [sum(told.maps.values()), *told.maps.values()]
     reach = max(float(np.abs(one).max()) for one in maps)
@@ -160,9 +160,7 @@ def test_all_five_maps_lie_on_the_photo_in_one_signed_scale(told: Evidence, look
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_what_the_split_holds_for_is_said_as_the_head_has_it(
-    told: Evidence, looked: Observation, language: str
-) -> None:
+def test_what_the_split_holds_for_is_said_as_the_head_has_it(told: Evidence, looked: Prediction, language: str) -> None:
     linear = plain(evidence_html(replace(told, linear=True), looked, NAMES, language))
     piece = plain(evidence_html(replace(told, linear=False), looked, NAMES, language))
     assert "Zhou" in linear
@@ -171,7 +169,7 @@ def test_what_the_split_holds_for_is_said_as_the_head_has_it(
     assert "Zhou" not in piece
 
 
-def test_channels_are_numbered_within_their_branch(told: Evidence, looked: Observation) -> None:
+def test_channels_are_numbered_within_their_branch(told: Evidence, looked: Prediction) -> None:
     html = evidence_html(told, looked, NAMES, "en")
     for side, strongest in (("for", told.strongest_for), ("against", told.strongest_against)):
         (table,) = re.findall(rf'<table data-side="{side}">.*?</table>', html)
@@ -183,14 +181,14 @@ def test_channels_are_numbered_within_their_branch(told: Evidence, looked: Obser
             assert float(decimal(shown)) == pytest.approx(one.amount, abs=0.005)
 
 
-def test_bars_are_as_long_as_the_amounts(told: Evidence, looked: Observation) -> None:
+def test_bars_are_as_long_as_the_amounts(told: Evidence, looked: Prediction) -> None:
     html = evidence_html(told, looked, NAMES, "en")
     widths = [float(width) for width in re.findall(r"il-evidence-bar[^>]*width: ([\d.]+)%", html)]
     amounts = np.abs([one.amount for one in (*told.strongest_for, *told.strongest_against)])
     assert widths == pytest.approx(100 * amounts / amounts.max(), abs=0.06)
 
 
-def test_nothing_against_a_class_is_said_in_a_sentence(told: Evidence, looked: Observation) -> None:
+def test_nothing_against_a_class_is_said_in_a_sentence(told: Evidence, looked: Prediction) -> None:
     html = evidence_html(replace(told, strongest_against=()), looked, NAMES, "en")
     assert html.count("<table") == 1
     assert say("en", "evidence_none") in html
@@ -200,7 +198,7 @@ def test_nothing_against_a_class_is_said_in_a_sentence(told: Evidence, looked: O
 
 
 @pytest.mark.parametrize("rectified", [False, True])
-def test_grad_cams_share_one_scale(cams: dict[str | None, GradCam], looked: Observation, rectified: bool) -> None:
+def test_grad_cams_share_one_scale(cams: dict[str | None, GradCam], looked: Prediction, rectified: bool) -> None:
     html = cams_html(cams, looked, "4c", NAMES, "en", rectified=rectified)
     maps = [np.maximum(cam.signed, 0) if rectified else cam.signed for cam in cams.values()]
     reach = max(float(np.abs(one).max()) for one in maps)
@@ -215,7 +213,7 @@ def test_grad_cams_share_one_scale(cams: dict[str | None, GradCam], looked: Obse
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_grad_cam_is_called_an_approximation_and_signed_and_rectified_are_told_apart(
-    cams: dict[str | None, GradCam], looked: Observation, language: str
+    cams: dict[str | None, GradCam], looked: Prediction, language: str
 ) -> None:
     signed, rectified = (plain(cams_html(cams, looked, "4c", NAMES, language, rectified=one)) for one in (False, True))
     for words in (signed, rectified):
@@ -227,7 +225,7 @@ def test_grad_cam_is_called_an_approximation_and_signed_and_rectified_are_told_a
 
 
 def test_a_class_that_nothing_speaks_for_is_no_reason_to_fail(
-    cams: dict[str | None, GradCam], looked: Observation
+    cams: dict[str | None, GradCam], looked: Prediction
 ) -> None:
     against = {branch: replace(cam, signed=-np.abs(cam.signed)) for branch, cam in cams.items()}
     assert "highest 0.00" in cams_html(against, looked, "4c", NAMES, "en", rectified=True)
@@ -237,7 +235,7 @@ def test_a_class_that_nothing_speaks_for_is_no_reason_to_fail(
 
 
 def test_names_from_outside_cannot_become_html(
-    told: Evidence, cams: dict[str | None, GradCam], looked: Observation
+    told: Evidence, cams: dict[str | None, GradCam], looked: Prediction
 ) -> None:
     bad = '<b onclick="x">'
     names = dict.fromkeys(BRANCHES, bad)
@@ -250,7 +248,7 @@ def test_names_from_outside_cannot_become_html(
 
 
 def test_every_picture_has_words_and_comes_with_the_page(
-    told: Evidence, cams: dict[str | None, GradCam], looked: Observation
+    told: Evidence, cams: dict[str | None, GradCam], looked: Prediction
 ) -> None:
     html = evidence_html(told, looked, NAMES, "zh") + cams_html(cams, looked, "4c", NAMES, "zh")
     shown = re.findall(r'<img src="(data:image/\w+;base64,[^"]+)" width="(\d+)" height="\d+" alt="([^"]+)"', html)

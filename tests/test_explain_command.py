@@ -19,18 +19,20 @@ import torch
 from conftest import EXAMPLES, ROOT, lively
 from PIL import Image
 
-from inception import Pretrained, observe, open_photo
-from inception.cli import main
-from inception.explain.convolution import by_hand
-from inception.explain.evidence import evidence, grad_cams
+from inception import PretrainedModel, open_photo, predict
+from inception.cli.main import main
+from inception.explain.ablation import ablate, ablation_table
+from inception.explain.attribution import evidence, grad_cams
+from inception.explain.convolution import trace_convolution
+from inception.explain.receptive_field import cell_square, effective_field
 from inception.explain.report import cams_report, cell_report, evidence_report, glance_report, switched_report
-from inception.explain.sight import cell_square, effective_field
-from inception.explain.votes import glance, switched
-from inception.model import BLOCKS, InceptionV1
-from inception.observation import Observation
-from inception.preprocessing import IMAGENET
-from inception.render import Limits, encode, overlay
-from inception.weights import Description, Provenance, save
+from inception.network.blocks import BLOCKS
+from inception.network.inception_v1 import InceptionV1
+from inception.prediction import Prediction
+from inception.pretrained.checkpoint import save_checkpoint
+from inception.pretrained.description import Description, Provenance
+from inception.render.maps import Limits, encode, overlay
+from inception.vision.preprocessing import IMAGENET
 
 ESPRESSO = EXAMPLES / "espresso.jpg"
 NAMES = ["1x1", "3x3", "5x5", "pool"]
@@ -38,8 +40,8 @@ ALL = frozenset(NAMES)
 
 
 @pytest.fixture(scope="module")
-def seen(embedded: Pretrained) -> Observation:
-    return observe(embedded, open_photo(ESPRESSO))
+def seen(embedded: PretrainedModel) -> Prediction:
+    return predict(embedded, open_photo(ESPRESSO))
 
 
 @pytest.fixture
@@ -59,7 +61,7 @@ def explain(capsys: pytest.CaptureFixture[str]) -> Any:
 # ---------------------------------------------------------------- votes
 
 
-def test_the_votes_and_the_baseline_add_up_to_the_logit(explain: Any, seen: Observation) -> None:
+def test_the_votes_and_the_baseline_add_up_to_the_logit(explain: Any, seen: Prediction) -> None:
     told = explain("--class", "espresso")
     assert list(told) == [
         "photo", "model", "block", "class", "label", "off", "logit", "probability", "baseline", "votes"
@@ -73,7 +75,7 @@ def test_the_votes_and_the_baseline_add_up_to_the_logit(explain: Any, seen: Obse
 
 
 def test_a_class_is_named_by_its_name_or_number_and_is_the_most_probable_one_by_default(
-    explain: Any, seen: Observation
+    explain: Any, seen: Prediction
 ) -> None:
     best = seen.top(1)[0]
     assert explain()["class"] == best.index
@@ -99,24 +101,24 @@ def test_all_sixteen_sets_are_told_and_the_votes_follow_from_them(explain: Any) 
 
 
 def test_weights_without_means_offer_zero_only(
-    embedded: Pretrained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    embedded: PretrainedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     description = Description(embedded.model.variant.name, embedded.labels, embedded.preprocessing, embedded.provenance)
-    save(tmp_path / "own.safetensors", embedded.model.state_dict(), description)
+    save_checkpoint(tmp_path / "own.safetensors", embedded.model.state_dict(), description)
     model = ["--model", str(tmp_path / "own.safetensors")]
     assert main(["explain", str(ESPRESSO), "--block", "4c", *model, "--off", "mean"]) == 2
     assert "please choose zero" in capsys.readouterr().err
 
 
 def test_off_may_be_the_mean_where_the_weights_bring_it(
-    explain: Any, embedded: Pretrained, seen: Observation, tmp_path: Path
+    explain: Any, embedded: PretrainedModel, seen: Prediction, tmp_path: Path
 ) -> None:
     means = {block: torch.from_numpy(seen.block(block).mean(axis=(1, 2)) + 0.1) for block in BLOCKS}
     model = embedded.model
     description = Description(
         model.variant.name, embedded.labels, embedded.preprocessing, embedded.provenance, embedded.temperature
     )
-    save(tmp_path / "own.safetensors", model.state_dict(), description, means)
+    save_checkpoint(tmp_path / "own.safetensors", model.state_dict(), description, means)
     told = explain(
         "--model", tmp_path / "own.safetensors", "--off", "mean", "--subsets", "--table", "--switch-off", "5x5"
     )
@@ -143,7 +145,7 @@ def test_the_table_has_every_branch_of_every_block(explain: Any) -> None:
     assert falls["4c"] == pytest.approx(expected, abs=1e-3)
 
 
-def test_the_evidence_adds_up_over_branches_and_cells(explain: Any, seen: Observation) -> None:
+def test_the_evidence_adds_up_over_branches_and_cells(explain: Any, seen: Prediction) -> None:
     told = explain("--evidence", "--class", "pretzel")
     split = told["evidence"]
     assert (split["block"], split["label"]) == ("5b", "pretzel")
@@ -156,7 +158,7 @@ def test_the_evidence_adds_up_over_branches_and_cells(explain: Any, seen: Observ
     assert min(amounts) > 0 > max(row["amount"] for row in split["strongest_against"])
 
 
-def test_the_cam_tells_where_it_is_highest(explain: Any, embedded: Pretrained, seen: Observation) -> None:
+def test_the_cam_tells_where_it_is_highest(explain: Any, embedded: PretrainedModel, seen: Prediction) -> None:
     told = explain("--cam", block="4e")["cam"]
     assert (told["block"], told["height"], told["width"]) == ("4e", *seen.block("4e").shape[1:])
     assert set(told["maps"]) == {"all", *NAMES}
@@ -189,7 +191,7 @@ def test_all_channels_of_a_branch_off_are_the_branch_off(explain: Any) -> None:
         assert one["probability"] == pytest.approx(other["probability"], abs=1e-5)
 
 
-def test_a_cell_is_told_with_what_it_sees_and_how_it_is_computed(explain: Any, seen: Observation) -> None:
+def test_a_cell_is_told_with_what_it_sees_and_how_it_is_computed(explain: Any, seen: Prediction) -> None:
     told = explain("--cell", "3x3:7:6:5", block="3a")["cell"]
     # Behind a 3x3 cell of 3a lie 43 pixels (27 before the window, 2 more strides of 8); at row 0 the first of
     # the 27 is pixel -13: conv1 begins at -3, pool1 2 further, conv2 4, pool2 4.
@@ -215,11 +217,11 @@ def test_a_cell_is_told_with_what_it_sees_and_how_it_is_computed(explain: Any, s
 def test_every_report_is_plain_data_for_other_networks_too(variant: str, preact: bool) -> None:
     model = lively(InceptionV1(variant=variant, preact=preact, classes=3, input_shape=(3, 64, 64)))
     how = replace(IMAGENET, resize=64, crop=64, size=64)
-    pretrained = Pretrained("made up", model, how, ("a", "b", "c"), Provenance("", "", "", ""))
-    observation = observe(pretrained, open_photo(ESPRESSO))
+    pretrained = PretrainedModel("made up", model, how, ("a", "b", "c"), Provenance("", "", "", ""))
+    prediction = predict(pretrained, open_photo(ESPRESSO))
     cell = cell_report(
-        by_hand(pretrained, observation, "4a", "5x5", 1, 0, 3),
-        effective_field(pretrained, observation, "4a", "5x5", 0, 3),
+        trace_convolution(pretrained, prediction, "4a", "5x5", 1, 0, 3),
+        effective_field(pretrained, prediction, "4a", "5x5", 0, 3),
         cell_square(model, "4a", "5x5", 0, 3),
     )
     assert cell["by_hand"]["preact"] is preact
@@ -227,10 +229,10 @@ def test_every_report_is_plain_data_for_other_networks_too(variant: str, preact:
     assert (cell["by_hand"]["relu"] is None) is preact
     reports = (
         cell,
-        glance_report(glance(pretrained, observation)),
-        evidence_report(evidence(pretrained, observation)),
-        cams_report(grad_cams(pretrained, observation, "4a")),
-        switched_report(switched(pretrained, observation, "4a", ["pool"], [3])),
+        glance_report(ablation_table(pretrained, prediction)),
+        evidence_report(evidence(pretrained, prediction)),
+        cams_report(grad_cams(pretrained, prediction, "4a")),
+        switched_report(ablate(pretrained, prediction, "4a", ["pool"], [3])),
     )
     assert [json.loads(json.dumps(report, allow_nan=False)) for report in reports] == list(reports)
 
@@ -239,7 +241,7 @@ def test_every_report_is_plain_data_for_other_networks_too(variant: str, preact:
 
 
 def test_out_leaves_the_pictures_and_the_json(
-    explain: Any, embedded: Pretrained, seen: Observation, tmp_path: Path
+    explain: Any, embedded: PretrainedModel, seen: Prediction, tmp_path: Path
 ) -> None:
     told = explain("--out", tmp_path / "new" / "folder")
     stem = tmp_path / "new" / "folder" / "espresso"

@@ -21,7 +21,7 @@ from test_training import COLOURS, SMALL, painted
 from test_weights import answers_alike
 
 from inception import load
-from inception.cli import main
+from inception.cli.main import main
 from inception.errors import WeightsError
 from inception.training.trainer import read_checkpoint
 

@@ -13,7 +13,7 @@ from conftest import EXAMPLES
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError, ValidationError
 
-from inception.page.file_address import LONGEST, local_path, localise
+from inception.web.api.file_address import LONGEST, local_path, localise
 
 PHOTO, NET = EXAMPLES / "espresso.jpg", "tiny-imagenet"
 

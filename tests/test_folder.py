@@ -22,11 +22,13 @@ from conftest import EXAMPLES, ROOT
 from PIL import Image
 from pyarrow import parquet
 
-from inception import folder, observe, open_photo, results
-from inception.cli import main
+from inception import open_photo, predict
+from inception.cli.main import main
 from inception.errors import UserError
-from inception.folder import photos_in, predict_folder
-from inception.weights import Pretrained
+from inception.export import folder
+from inception.export import parquet as results
+from inception.export.folder import photos_in, predict_folder
+from inception.pretrained.pretrained import PretrainedModel
 
 NAMES = ("b/2.jpg", "a.png", "b/1.JPG", "b-c/x.jpeg", "b/deep/er/3.webp", "ü ñ.jpg")
 
@@ -76,14 +78,14 @@ def assert_same(rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> Non
 
 @pytest.mark.parametrize(("batch", "workers"), [(None, None), (1, 2), (4, 1), (64, 3)])
 def test_every_photo_gets_the_answer_that_it_gets_alone(
-    embedded: Pretrained, photos: Path, tmp_path: Path, batch: int | None, workers: int | None
+    embedded: PretrainedModel, photos: Path, tmp_path: Path, batch: int | None, workers: int | None
 ) -> None:
     told = predict_folder(embedded, photos, tmp_path / "r.parquet", top=3, batch=batch, workers=workers)
     rows = rows_of(tmp_path / "r.parquet")
     assert (told.photos, told.known, told.refused) == (len(NAMES), 0, {})
     assert [row["path"] for row in rows] == sorted(NAMES)
     for row in rows:
-        alone = observe(embedded, open_photo(photos / row["path"])).top(3)
+        alone = predict(embedded, open_photo(photos / row["path"])).top(3)
         assert row["indices"] == [guess.index for guess in alone]
         assert row["labels"] == [guess.label for guess in alone]
         assert row["probabilities"] == pytest.approx([guess.probability for guess in alone], abs=1e-5)
@@ -124,7 +126,7 @@ def test_a_folder_that_cannot_be_looked_into_is_told(
     assert said.out.endswith(": 5 photos, 0 known before, 0 refused\n")
 
 
-def test_a_name_that_is_no_text_can_still_be_told(embedded: Pretrained, tmp_path: Path) -> None:
+def test_a_name_that_is_no_text_can_still_be_told(embedded: PretrainedModel, tmp_path: Path) -> None:
     make_photo(tmp_path / "photos" / "x.jpg", 0)
     os.rename(os.fsencode(tmp_path / "photos" / "x.jpg"), os.fsencode(tmp_path / "photos") + b"/caf\xe9.jpg")  # noqa: PTH104
     for known in (0, 1):
@@ -172,7 +174,7 @@ def test_bad_files_are_listed_and_stop_nothing(
 
 
 def test_a_photo_that_could_not_be_read_is_tried_again(
-    embedded: Pretrained, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    embedded: PretrainedModel, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def forbidden(file: Path) -> Image.Image:
         return open_photo(file if file.name != "a.png" else file / "not to be read")
@@ -215,7 +217,7 @@ cli.main(sys.argv[1:])
 """
 
 
-def test_a_killed_run_goes_on_where_it_was(embedded: Pretrained, tmp_path: Path, opened: list[str]) -> None:
+def test_a_killed_run_goes_on_where_it_was(embedded: PretrainedModel, tmp_path: Path, opened: list[str]) -> None:
     photos, out = tmp_path / "photos", tmp_path / "r.parquet"
     for number in range(20):
         make_photo(photos / f"{number:02}.jpg", number)
@@ -264,7 +266,7 @@ def test_ctrl_c_keeps_all_answers_so_far(
 
 
 def test_a_damaged_part_costs_its_photos_and_no_more(
-    embedded: Pretrained, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    embedded: PretrainedModel, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "r.parquet"
     monkeypatch.setattr(results, "PART", 2)
@@ -277,7 +279,7 @@ def test_a_damaged_part_costs_its_photos_and_no_more(
 
 
 def test_only_what_is_new_or_changed_is_looked_at_again(
-    embedded: Pretrained, photos: Path, tmp_path: Path, opened: list[str]
+    embedded: PretrainedModel, photos: Path, tmp_path: Path, opened: list[str]
 ) -> None:
     out = tmp_path / "r.parquet"
     predict_folder(embedded, photos, out)
@@ -297,7 +299,7 @@ def test_only_what_is_new_or_changed_is_looked_at_again(
     assert sorted(opened) == ["0.jpg", "2.jpg", "a.png"]
     now = {row["path"]: row for row in rows_of(out)}
     assert list(now) == ["a.png", "b-c/x.jpeg", "b/0.jpg", "b/2.jpg", "b/deep/er/3.webp", "ü ñ.jpg"]
-    alone = observe(embedded, open_photo(photos / "a.png")).top(1)[0]
+    alone = predict(embedded, open_photo(photos / "a.png")).top(1)[0]
     assert now["a.png"]["probability"] == pytest.approx(alone.probability, abs=1e-5)
     untouched = ("b-c/x.jpeg", "b/deep/er/3.webp", "ü ñ.jpg")
     assert [now[path] for path in untouched] == [row for row in rows if row["path"] in untouched]
@@ -306,7 +308,7 @@ def test_only_what_is_new_or_changed_is_looked_at_again(
 # ---------------------------------------------------------------- never mixed, never half
 
 
-def other_weights(embedded: Pretrained) -> Pretrained:
+def other_weights(embedded: PretrainedModel) -> PretrainedModel:
     """What training on would leave under the same name."""
     state = {name: tensor.clone() for name, tensor in embedded.model.state_dict().items()}
     state["head.classifier.bias"][0] += 1
@@ -327,10 +329,10 @@ def other_weights(embedded: Pretrained) -> Pretrained:
     ids=["top", "model", "temperature", "weights"],
 )
 def test_other_options_are_never_mixed_in(
-    embedded: Pretrained,
+    embedded: PretrainedModel,
     photos: Path,
     tmp_path: Path,
-    how: Callable[[Pretrained], Pretrained],
+    how: Callable[[PretrainedModel], PretrainedModel],
     top: int,
     said: str,
     is_finished: bool,
@@ -350,7 +352,9 @@ def test_other_options_are_never_mixed_in(
     assert predict_folder(embedded, photos, out).known == len(NAMES)
 
 
-def interrupted_before_the_end(embedded: Pretrained, photos: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def interrupted_before_the_end(
+    embedded: PretrainedModel, photos: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(results.Results, "finish", interrupt)
         with pytest.raises(KeyboardInterrupt):
@@ -363,7 +367,7 @@ def interrupt(*_: object) -> None:
 
 @pytest.mark.parametrize("what", ["text", "other columns", "folder"])
 def test_a_file_of_another_kind_is_never_overwritten(
-    embedded: Pretrained, photos: Path, tmp_path: Path, what: str
+    embedded: PretrainedModel, photos: Path, tmp_path: Path, what: str
 ) -> None:
     out = tmp_path / "r.parquet"
     if what == "text":
@@ -380,7 +384,7 @@ def test_a_file_of_another_kind_is_never_overwritten(
 
 
 def test_the_file_is_whole_or_as_before(
-    embedded: Pretrained, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    embedded: PretrainedModel, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "r.parquet"
     predict_folder(embedded, photos, out)
@@ -403,7 +407,7 @@ def test_the_file_is_whole_or_as_before(
 
 
 def test_the_metadata_tells_where_the_answers_come_from_and_not_where_the_folder_is(
-    embedded: Pretrained, photos: Path, tmp_path: Path
+    embedded: PretrainedModel, photos: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(photos, tmp_path / "elsewhere")
     predict_folder(embedded, photos, tmp_path / "one.parquet", batch=4)
@@ -428,7 +432,7 @@ def test_no_more_is_begun_than_is_waited_for() -> None:
             assert len(begun) <= number + 6
 
 
-def test_the_network_has_its_cores_back_afterwards(embedded: Pretrained, photos: Path, tmp_path: Path) -> None:
+def test_the_network_has_its_cores_back_afterwards(embedded: PretrainedModel, photos: Path, tmp_path: Path) -> None:
     counts: list[int] = []
 
     def count() -> None:

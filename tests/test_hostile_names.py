@@ -15,13 +15,13 @@ from conftest import EXAMPLES, lively
 from playwright.sync_api import Browser, Page, expect
 from visitor import Visit
 
-from inception import weights
-from inception.device import choose_device
-from inception.model import InceptionV1
-from inception.page.build import build, launch_options
-from inception.page.studio import Studio
-from inception.page.why import Why
-from inception.preprocessing import IMAGENET
+from inception.network.inception_v1 import InceptionV1
+from inception.pretrained import checkpoint, description
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
+from inception.vision.preprocessing import IMAGENET
+from inception.web.blocks import build, launch_options
+from inception.web.explanations import Why
 
 IMAGE = "<img src=x onerror=ran=1>"
 LABELS = (
@@ -41,9 +41,9 @@ LABELS = (
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page with a network whose file, classes and provenance all mean harm."""
     path = tmp_path_factory.mktemp("hostile") / f"{IMAGE}.safetensors"
-    described = weights.Description("batchnorm", LABELS, IMAGENET, weights.Provenance(*[IMAGE] * 5))
-    weights.save(path, lively(InceptionV1(classes=len(LABELS))).state_dict(), described)
-    page = build(Studio((str(path),), choose_device("cpu")))
+    described = description.Description("batchnorm", LABELS, IMAGENET, description.Provenance(*[IMAGE] * 5))
+    checkpoint.save_checkpoint(path, lively(InceptionV1(classes=len(LABELS))).state_dict(), described)
+    page = build(InferenceService((str(path),), choose_device("cpu")))
     _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
     yield address
     page.close()
@@ -74,7 +74,7 @@ def test_hostile_classes_are_shown_and_do_not_run(guest: Visit) -> None:
     settled(page, "#il-map", f"of {len(LABELS)} classes")  # beside the first of them, cut short
     guest.come_near()
     tabs = page.locator("#il-tabs").get_by_role("tab")
-    for number, tab in enumerate(Why(Studio((), choose_device("cpu"))).tabs):
+    for number, tab in enumerate(Why(InferenceService((), choose_device("cpu"))).tabs):
         tabs.nth(number).click()
         expect(page.locator(f"#il-{tab} > *").first).to_be_attached(timeout=60_000)
     page.locator("#il-switch input").nth(1).click()

@@ -81,7 +81,7 @@ def test_a_dry_run_lists_what_a_space_needs_and_no_more() -> None:
         "requirements.txt",
         "README.md",
         "weights/tiny-imagenet.safetensors",
-        "inception/page/style.css",
+        "inception/web/static/style.css",
     } <= names
     assert not [name for name in names if name.startswith(("tests/", ".ci", "Dockerfile", ".dockerignore"))]
 
@@ -89,12 +89,12 @@ def test_a_dry_run_lists_what_a_space_needs_and_no_more() -> None:
 @pytest.mark.parametrize(
     ("layer", "must_not_know"),
     [
-        ("inception/model.py", ("weights", "observation", "render", "page", "gradio")),
-        ("inception/render.py", ("model", "weights", "observation", "page", "gradio")),
-        ("inception/weights.py", ("observation", "render", "page", "gradio")),
-        ("inception/observation.py", ("render", "page", "gradio")),
-        ("inception/pictures.py", ("page", "gradio")),
-        ("inception/report.py", ("page", "gradio")),
+        ("inception/network/inception_v1.py", ("weights", "observation", "render", "page", "gradio")),
+        ("inception/render/maps.py", ("model", "weights", "observation", "page", "gradio")),
+        ("inception/pretrained/zoo.py", ("observation", "render", "page", "gradio")),
+        ("inception/prediction.py", ("render", "page", "gradio")),
+        ("inception/render/branches.py", ("page", "gradio")),
+        ("inception/export/report.py", ("page", "gradio")),
     ],
 )
 def test_imports_go_one_way(layer: str, must_not_know: tuple[str, ...]) -> None:

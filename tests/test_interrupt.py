@@ -23,8 +23,8 @@ import pytest
 from conftest import EXAMPLES, ROOT
 from PIL import Image
 
-from inception.files import write_file
-from inception.weights import GOOGLENET_FILES
+from inception.pretrained.zoo import GOOGLENET_FILES
+from inception.runtime.files import write_file
 
 PATIENCE_SECONDS = 200
 BISON = EXAMPLES / "bison.jpg"

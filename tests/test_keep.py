@@ -17,36 +17,40 @@ import pytest
 from conftest import EXAMPLES, ROOT
 from PIL import Image, ImageFont
 
-from inception import fonts, keep, load, observe, open_photo, render
-from inception.anatomy import network_facts
-from inception.device import choose_device
-from inception.model import BLOCKS, BRANCHES, InceptionV1
-from inception.observation import Observation, statistics
-from inception.page.keep import KINDS, OWN, Keep, Made, Wish, wish_of
-from inception.page.studio import Studio
-from inception.pictures import VIEWS, Picture, draw
-from inception.sheet import as_png, broken, sheet
+from inception import load, open_photo, predict
+from inception.export import archive as keep
+from inception.export import fonts
+from inception.export.figure import as_png, broken, sheet
+from inception.network.anatomy import network_facts
+from inception.network.blocks import BLOCKS, BRANCHES
+from inception.network.inception_v1 import InceptionV1
+from inception.prediction import Prediction, statistics
+from inception.render import maps as render
+from inception.render.branches import VIEWS, ViewOptions, render_branches
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
+from inception.web.links import KINDS, OWN, Keep, Made, Wish, wish_of
 
 DAY = "2026-02-03"
 ABOUT = {"model": "tiny-imagenet", "photo": "espresso", "date": DAY}
 
 
 @pytest.fixture(scope="module")
-def seen() -> Observation:
-    return observe(load(), open_photo(EXAMPLES / "espresso.jpg"))
+def seen() -> Prediction:
+    return predict(load(), open_photo(EXAMPLES / "espresso.jpg"))
 
 
 @pytest.fixture(scope="module")
 def kept() -> Keep:
-    return Keep(Studio(("tiny-imagenet",), choose_device("cpu")), sorted(EXAMPLES.glob("*.jpg")))
+    return Keep(InferenceService(("tiny-imagenet",), choose_device("cpu")), sorted(EXAMPLES.glob("*.jpg")))
 
 
 # ---------------------------------------------------------------- the zip
 
 
 @pytest.mark.parametrize("scale", render.SCALES)
-def test_the_zip_has_every_map_as_it_is_drawn_and_its_numbers(seen: Observation, scale: str) -> None:
-    picture = Picture("3a", "mean", scale, "viridis")  # whatever the view: the zip has the channels
+def test_the_zip_has_every_map_as_it_is_drawn_and_its_numbers(seen: Prediction, scale: str) -> None:
+    picture = ViewOptions("3a", "mean", scale, "viridis")  # whatever the view: the zip has the channels
     with ZipFile(io.BytesIO(keep.maps_zip(seen, ABOUT, "Read me.\n", picture))) as file:
         names = {f"{block}/{branch}" for block in BLOCKS for branch in BRANCHES}
         assert len(names) == 36
@@ -61,7 +65,7 @@ def test_the_zip_has_every_map_as_it_is_drawn_and_its_numbers(seen: Observation,
             "colours": "viridis",
         }
         for block in BLOCKS:
-            panels = draw(seen, Picture(block, "channels", scale, "viridis"))
+            panels = render_branches(seen, ViewOptions(block, "channels", scale, "viridis"))
             for branch, values in seen.branches(block).items():
                 drawn, row = panels[branch].image, told["blocks"][block][branch]
                 with Image.open(file.open(row["picture"])) as image:
@@ -74,16 +78,16 @@ def test_the_zip_has_every_map_as_it_is_drawn_and_its_numbers(seen: Observation,
                 assert row["silent"] == statistics(values).silent
 
 
-def test_the_same_photo_gives_the_same_bytes(seen: Observation) -> None:
-    one, other = (keep.maps_zip(seen, ABOUT, "Read me.", Picture()) for _ in range(2))
+def test_the_same_photo_gives_the_same_bytes(seen: Prediction) -> None:
+    one, other = (keep.maps_zip(seen, ABOUT, "Read me.", ViewOptions()) for _ in range(2))
     assert one == other
     assert keep.table_csv(seen) == keep.table_csv(seen)
     assert keep.table_json(seen, ABOUT) == keep.table_json(seen, ABOUT)
 
 
-def test_numbers_that_are_too_many_are_left_out(seen: Observation, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_that_are_too_many_are_left_out(seen: Prediction, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keep, "RAW_BYTES", 1000)
-    with ZipFile(io.BytesIO(keep.maps_zip(seen, ABOUT, "", Picture()))) as file:
+    with ZipFile(io.BytesIO(keep.maps_zip(seen, ABOUT, "", ViewOptions()))) as file:
         assert not [name for name in file.namelist() if name.endswith(".npy")]
         assert json.loads(file.read("limits.json"))["blocks"]["3a"]["1x1"]["numbers"] is None
 
@@ -101,7 +105,7 @@ def rows_of(data: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
 
 
-def test_the_csv_has_every_class_and_every_branch(seen: Observation) -> None:
+def test_the_csv_has_every_class_and_every_branch(seen: Prediction) -> None:
     rows = rows_of(keep.table_csv(seen))
     classes = [row for row in rows if row["kind"] == "class"]
     branches = [row for row in rows if row["kind"] == "branch"]
@@ -117,7 +121,7 @@ def test_the_csv_has_every_class_and_every_branch(seen: Observation) -> None:
         assert row["label"] == row["probability"] == ""
 
 
-def test_the_json_says_the_same(seen: Observation) -> None:
+def test_the_json_says_the_same(seen: Prediction) -> None:
     told = json.loads(keep.table_json(seen, ABOUT))
     assert {name: told[name] for name in ABOUT} == ABOUT
     assert told["probably_none"] is seen.doubted
@@ -132,7 +136,7 @@ def test_the_json_says_the_same(seen: Observation) -> None:
 @pytest.mark.parametrize(
     "name", ["=1+1", "+cmd|' /C calc'!A0", "-2", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", '=1,"2\n']
 )
-def test_no_name_of_a_class_becomes_a_formula(seen: Observation, name: str) -> None:
+def test_no_name_of_a_class_becomes_a_formula(seen: Prediction, name: str) -> None:
     named = replace(seen, labels=(name, *seen.labels[1:]))
     cell = next(row["label"] for row in rows_of(keep.table_csv(named)) if row["class"] == "0")
     assert cell == f"'{name}"
@@ -150,13 +154,13 @@ def test_other_names_stay_as_they_are(name: str) -> None:
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize(("language", "scale"), [("en", "shared"), ("zh", "branch")])
 def test_a_sheet_shows_the_panels_as_they_are_and_its_words(kept: Keep, view: str, language: str, scale: str) -> None:
-    look = kept.studio.look("tiny-imagenet", str(EXAMPLES / "espresso.jpg"))
-    picture = Picture("4c", view, scale)
-    made = kept.make("sheet", look, picture, DAY, language)
+    query = kept.service.query("tiny-imagenet", str(EXAMPLES / "espresso.jpg"))
+    picture = ViewOptions("4c", view, scale)
+    made = kept.make("sheet", query, picture, DAY, language)
     assert (made.name, made.kind) == (f"tiny-imagenet-espresso-4c-{view}.png", "image/png")
     image = Image.open(io.BytesIO(made.data))
     pixels = np.asarray(image)
-    panels = draw(kept.studio.observation(look), picture)
+    panels = render_branches(kept.service.prediction(query), picture)
     width = sum(panel.image.width for panel in panels.values())
     assert width < image.width < width * 1.3
     highest = max(panel.image.height for panel in panels.values())
@@ -186,43 +190,43 @@ def _lies_in(page: np.ndarray, part: np.ndarray) -> bool:
     return False
 
 
-def caption_of(kept: Keep, picture: Picture, language: str, model: str = "tiny-imagenet") -> Any:
-    look = kept.studio.look(model, str(EXAMPLES / "espresso.jpg"))
-    observation = kept.studio.observation(look)
-    return kept.caption(look, observation, picture, draw(observation, picture), DAY, language)
+def caption_of(kept: Keep, picture: ViewOptions, language: str, model: str = "tiny-imagenet") -> Any:
+    query = kept.service.query(model, str(EXAMPLES / "espresso.jpg"))
+    prediction = kept.service.prediction(query)
+    return kept.caption(query, prediction, picture, render_branches(prediction, picture), DAY, language)
 
 
 def test_the_caption_says_model_block_branches_scale_and_date(kept: Keep) -> None:
-    caption = caption_of(kept, Picture("4c"), "en")
+    caption = caption_of(kept, ViewOptions("4c"), "en")
     assert caption.title == "Block 4c · all channels"
     assert "tiny-imagenet" in caption.lines[0]
     assert "espresso" in caption.lines[0]
     assert DAY in caption.lines[0]
     assert "One scale for all four branches" in caption.lines[-1]
-    panels = draw(
-        kept.studio.observation(kept.studio.look("tiny-imagenet", str(EXAMPLES / "espresso.jpg"))), Picture("4c")
+    panels = render_branches(
+        kept.service.prediction(kept.service.query("tiny-imagenet", str(EXAMPLES / "espresso.jpg"))), ViewOptions("4c")
     )
     bounds = panels["1x1"].bounds
     assert bounds is not None
     assert caption.ends == (f"{bounds.low:.2f}", f"{bounds.high:.2f}")
     assert [one.heading.split(" ")[0] for one in caption.branches.values()] == ["1×1", "3×3", "5×5", "pool"]
     assert all(f"mean {panels[branch].numbers.mean:.2f}" in one.numbers for branch, one in caption.branches.items())
-    own = caption_of(kept, Picture("4c", scale="branch"), "en")
+    own = caption_of(kept, ViewOptions("4c", scale="branch"), "en")
     assert own.ends is None
     assert len({one.ends for one in own.branches.values()}) == 4
-    each = caption_of(kept, Picture("4c", scale="channel"), "en")
+    each = caption_of(kept, ViewOptions("4c", scale="channel"), "en")
     assert each.ends is None
     assert {one.ends for one in each.branches.values()} == {None}
-    assert "模块 4c" in caption_of(kept, Picture("4c"), "zh").title
+    assert "模块 4c" in caption_of(kept, ViewOptions("4c"), "zh").title
 
 
 def test_a_sheet_is_in_english_where_no_font_knows_chinese(kept: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
-    look = kept.studio.look("tiny-imagenet", str(EXAMPLES / "espresso.jpg"))
-    english = kept.make("sheet", look, Picture("5a", "mean"), DAY, "en").data
+    query = kept.service.query("tiny-imagenet", str(EXAMPLES / "espresso.jpg"))
+    english = kept.make("sheet", query, ViewOptions("5a", "mean"), DAY, "en").data
     monkeypatch.setattr(fonts, "_chinese", lambda: None)
     assert fonts.face_for("Block ×·×") == fonts.plain()
     assert fonts.face_for("模块") is None
-    assert kept.make("sheet", look, Picture("5a", "mean"), DAY, "zh").data == english
+    assert kept.make("sheet", query, ViewOptions("5a", "mean"), DAY, "zh").data == english
 
 
 def test_a_chinese_font_is_found_by_the_name_of_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,8 +256,11 @@ def test_long_sentences_are_broken_where_they_may_be() -> None:
     assert broken("", font, 100) == []
 
 
-def test_a_sheet_is_the_same_each_time(seen: Observation, kept: Keep) -> None:
-    panels, caption = draw(seen, Picture("5b", "mean")), caption_of(kept, Picture("5b", "mean"), "en")
+def test_a_sheet_is_the_same_each_time(seen: Prediction, kept: Keep) -> None:
+    panels, caption = (
+        render_branches(seen, ViewOptions("5b", "mean")),
+        caption_of(kept, ViewOptions("5b", "mean"), "en"),
+    )
     one, other = (as_png(sheet(seen.seen, panels, caption, "magma")) for _ in range(2))
     assert one == other
 
@@ -262,17 +269,17 @@ def test_a_sheet_is_the_same_each_time(seen: Observation, kept: Keep) -> None:
 
 
 def test_example_photos_are_known_by_what_they_show(kept: Keep, tmp_path: Path) -> None:
-    look = kept.studio.look
+    query = kept.service.query
     assert kept.example(None) == ""
-    assert kept.example(look("tiny-imagenet", str(EXAMPLES / "bison.jpg"))) == "bison"
+    assert kept.example(query("tiny-imagenet", str(EXAMPLES / "bison.jpg"))) == "bison"
     renamed = tmp_path / "espresso.jpg"
     renamed.write_bytes((EXAMPLES / "bison.jpg").read_bytes())
-    assert kept.example(look("tiny-imagenet", str(renamed))) == "bison"
+    assert kept.example(query("tiny-imagenet", str(renamed))) == "bison"
     Image.new("RGB", (300, 300), "teal").save(tmp_path / "bison.png")
-    own = look("tiny-imagenet", str(tmp_path / "bison.png"))
+    own = query("tiny-imagenet", str(tmp_path / "bison.png"))
     assert kept.example(own) == OWN
     assert OWN not in kept.photos
-    made = {kind: kept.make(kind, own, Picture(), DAY, "en") for kind in KINDS}
+    made = {kind: kept.make(kind, own, ViewOptions(), DAY, "en") for kind in KINDS}
     assert [one.name for one in made.values()] == [
         "tiny-imagenet-photo-3a-channels.png",
         "tiny-imagenet-photo-maps.zip",

@@ -14,24 +14,26 @@ from conftest import EXAMPLES, lively
 from torch import nn
 from torchvision.models import googlenet, vgg16
 
-from inception import load, observe, open_photo
-from inception.anatomy import network_facts
-from inception.device import choose_device
-from inception.explain.size import published_network
-from inception.explain.votes import votes
-from inception.model import BLOCKS, BRANCHES, InceptionV1
-from inception.observation import Observation, observe_seen
-from inception.page.build import build
-from inception.page.lesson import STEPS, ClassNumber, Found, Material, nearest, step_number
-from inception.page.lesson_material import upside_down
-from inception.page.lesson_panel import choice_text, head_html, sentence, verdict_html
-from inception.page.lesson_section import Progress
-from inception.page.runner import Look
-from inception.page.studio import Studio
-from inception.page.text import TEXT
-from inception.page.why import Why
-from inception.preprocessing import Preprocessing
-from inception.weights import UNKNOWN, Pretrained
+from inception import load, open_photo, predict
+from inception.explain.shapley import branch_votes
+from inception.network.anatomy import network_facts
+from inception.network.blocks import BLOCKS, BRANCHES
+from inception.network.cost import published_network
+from inception.network.inception_v1 import InceptionV1
+from inception.prediction import Prediction, predict_crop
+from inception.pretrained.description import UNKNOWN_PROVENANCE
+from inception.pretrained.pretrained import PretrainedModel
+from inception.runtime.device import choose_device
+from inception.service.query import Query
+from inception.service.service import InferenceService
+from inception.vision.preprocessing import Preprocessing
+from inception.web.blocks import build
+from inception.web.explanations import Why
+from inception.web.lesson.material import upside_down
+from inception.web.lesson.steps import STEPS, ClassNumber, Found, Material, nearest, step_number
+from inception.web.panels.lesson import choice_text, head_html, sentence, verdict_html
+from inception.web.sections.lesson import Progress
+from inception.web.text import TEXT
 
 # The paper's table 1, typed in once more: channels in, 1x1, 3x3 reduction and 3x3, 5x5 reduction and 5x5, pool.
 TABLE = {
@@ -49,15 +51,15 @@ NUMBERS = {step.key: number for number, step in enumerate(STEPS, 1)}
 
 
 @pytest.fixture(scope="module", params=["red_panda.jpg", "giant_panda.jpg"])
-def seen(request: pytest.FixtureRequest) -> Observation:
-    return observe(load(), open_photo(EXAMPLES / request.param))
+def seen(request: pytest.FixtureRequest) -> Prediction:
+    return predict(load(), open_photo(EXAMPLES / request.param))
 
 
 def seeing(size: int) -> Preprocessing:
     return replace(load().preprocessing, size=size)
 
 
-def material(pretrained: Pretrained, seen: Observation | None = None) -> Material:
+def material(pretrained: PretrainedModel, seen: Prediction | None = None) -> Material:
     facts = network_facts(pretrained.model)
     if seen is None:
         return Material(pretrained, facts)
@@ -66,16 +68,16 @@ def material(pretrained: Pretrained, seen: Observation | None = None) -> Materia
         pretrained,
         facts,
         seen,
-        lambda block: votes(pretrained, seen, block),
-        lambda: observe_seen(pretrained, turned),
+        lambda block: branch_votes(pretrained, seen, block),
+        lambda: predict_crop(pretrained, turned),
     )
 
 
-def random_network(variant: str, classes: int = 7) -> Pretrained:
+def random_network(variant: str, classes: int = 7) -> PretrainedModel:
     model = lively(InceptionV1(variant=variant, classes=classes, classifier_activation=None))
     assert isinstance(model, InceptionV1)
     labels = tuple(f"thing {number}" for number in range(classes))
-    return Pretrained(variant, model, seeing(224), labels, UNKNOWN)
+    return PretrainedModel(variant, model, seeing(224), labels, UNKNOWN_PROVENANCE)
 
 
 def check(key: str, given: Material) -> Found:
@@ -93,9 +95,9 @@ def weights_of(row: tuple[int, ...], wide: int = 5) -> tuple[int, int]:
     return reduced, given * one + 9 * given * three + wide**2 * given * five
 
 
-def test_the_lesson_has_ten_steps_on_blocks_and_explanations_that_there_are(embedded: Pretrained) -> None:
+def test_the_lesson_has_ten_steps_on_blocks_and_explanations_that_there_are(embedded: PretrainedModel) -> None:
     assert len(STEPS) == len({step.key for step in STEPS}) == 10
-    tabs = Why(Studio(("tiny-imagenet",), choose_device("cpu"))).tabs
+    tabs = Why(InferenceService(("tiny-imagenet",), choose_device("cpu"))).tabs
     for step in STEPS:
         for scene in (step.before, step.after):
             assert scene.block in BLOCKS
@@ -104,7 +106,7 @@ def test_the_lesson_has_ten_steps_on_blocks_and_explanations_that_there_are(embe
     assert [step.key for step in STEPS if step.needs_photo] == ["depth", "votes", "wrong"]
 
 
-def test_what_a_cell_sees_by_hand(embedded: Pretrained) -> None:
+def test_what_a_cell_sees_by_hand(embedded: PretrainedModel) -> None:
     # Kernel and stride of each layer from the photo to the input of block 3a.
     size, stride = 1, 1
     for kernel, step in ((7, 2), (3, 2), (1, 1), (3, 1), (3, 2)):
@@ -116,7 +118,7 @@ def test_what_a_cell_sees_by_hand(embedded: Pretrained) -> None:
     assert check("sizes", material(random_network("torchvision"))).right == str(size + 2 * stride)
 
 
-def test_what_the_naive_block_costs_by_the_papers_table(embedded: Pretrained) -> None:
+def test_what_the_naive_block_costs_by_the_papers_table(embedded: PretrainedModel) -> None:
     reduced, naive = weights_of(TABLE["3a"])
     found = check("naive", material(embedded))
     assert (
@@ -132,7 +134,7 @@ def test_what_the_naive_block_costs_by_the_papers_table(embedded: Pretrained) ->
     )
 
 
-def test_how_many_channels_the_reductions_leave(embedded: Pretrained) -> None:
+def test_how_many_channels_the_reductions_leave(embedded: PretrainedModel) -> None:
     given, _, reduce3, _, reduce5, five, _ = TABLE["4c"]
     found = check("reduction", material(embedded))
     assert found.right == str(reduce5)
@@ -160,7 +162,7 @@ def test_which_block_multiplies_more_counted_by_hooks(variant: str) -> None:
     assert found.details["late_work"] == f"{counted['5b'] / 1e6:,.1f}"
 
 
-def test_how_wide_nine_naive_blocks_become(embedded: Pretrained) -> None:
+def test_how_wide_nine_naive_blocks_become(embedded: PretrainedModel) -> None:
     channels = TABLE["3a"][0]
     for _, one, _, three, _, five, _ in TABLE.values():
         channels += one + three + five
@@ -169,7 +171,7 @@ def test_how_wide_nine_naive_blocks_become(embedded: Pretrained) -> None:
     assert found.details["places"] == "0–383, 384–767, 768–895, 896–1023"
 
 
-def test_which_block_is_more_silent(embedded: Pretrained, seen: Observation) -> None:
+def test_which_block_is_more_silent(embedded: PretrainedModel, seen: Prediction) -> None:
     early, late = (float(np.mean(seen.block(block) == 0)) for block in ("3a", "5b"))
     found = check("depth", material(embedded, seen))
     assert found.right == ("same" if abs(early - late) < 0.05 else "5b" if late > early else "3a")
@@ -180,13 +182,13 @@ def test_which_block_is_more_silent(embedded: Pretrained, seen: Observation) -> 
 def test_a_network_without_zeros_is_the_same_early_and_late() -> None:
     model = lively(InceptionV1(preact=True, classes=7, classifier_activation=None, input_shape=(3, 64, 64)))
     assert isinstance(model, InceptionV1)
-    network = Pretrained("own", model, seeing(64), tuple("abcdefg"), UNKNOWN)
-    seen = observe(network, open_photo(EXAMPLES / "bison.jpg"))
+    network = PretrainedModel("own", model, seeing(64), tuple("abcdefg"), UNKNOWN_PROVENANCE)
+    seen = predict(network, open_photo(EXAMPLES / "bison.jpg"))
     found = check("depth", material(network, seen))
     assert (found.right, found.why) == ("same", "")
 
 
-def test_what_the_auxiliary_classifiers_hold_and_that_they_have_no_say(embedded: Pretrained) -> None:
+def test_what_the_auxiliary_classifiers_hold_and_that_they_have_no_say(embedded: PretrainedModel) -> None:
     # 1x1 to 128 channels, 4x4 cells, 1024 hidden units, 1000 classes; with biases.
     by_hand = sum(given * 128 + 128 + 2048 * 1024 + 1024 + 1024 * 1000 + 1000 for given in (512, 528))
     found = check("auxiliary", material(embedded))
@@ -201,13 +203,15 @@ def test_what_the_auxiliary_classifiers_hold_and_that_they_have_no_say(embedded:
     assert aux == by_hand + 2 * 128
     trained = InceptionV1(variant="googlenet", classes=3, aux_classifiers=True, input_shape=(3, 64, 64))
     assert (
-        check("auxiliary", material(Pretrained("own", trained, seeing(64), tuple("abc"), UNKNOWN))).details["here"]
+        check(
+            "auxiliary", material(PretrainedModel("own", trained, seeing(64), tuple("abc"), UNKNOWN_PROVENANCE))
+        ).details["here"]
         != "0"
     )
     assert trained.eval().trace(torch.zeros(1, 3, 64, 64)).aux == {}
 
 
-def test_vgg16_as_torchvision_builds_it(embedded: Pretrained) -> None:
+def test_vgg16_as_torchvision_builds_it(embedded: PretrainedModel) -> None:
     with torch.device("meta"):
         theirs = vgg16()
     parameters = sum(parameter.numel() for parameter in theirs.parameters())
@@ -225,8 +229,8 @@ def test_vgg16_as_torchvision_builds_it(embedded: Pretrained) -> None:
     assert found.details["times"] == f"{work / 1e6 / own:.1f}"
 
 
-def test_which_branch_has_the_largest_vote(embedded: Pretrained, seen: Observation) -> None:
-    told = votes(embedded, seen, "4c")
+def test_which_branch_has_the_largest_vote(embedded: PretrainedModel, seen: Prediction) -> None:
+    told = branch_votes(embedded, seen, "4c")
     found = check("votes", material(embedded, seen))
     assert told.votes[found.right] == max(told.votes.values())
     terms = [float(str(found.details[f"vote{number}"]).replace("\u2212", "-")) for number in range(1, 5)]
@@ -235,8 +239,8 @@ def test_which_branch_has_the_largest_vote(embedded: Pretrained, seen: Observati
     assert found.why == ("lesson_votes_bright" if brightest == found.right else "lesson_votes_dark")
 
 
-def test_what_becomes_of_the_answer_upside_down(embedded: Pretrained, seen: Observation) -> None:
-    turned = observe_seen(embedded, seen.seen.rotate(180))
+def test_what_becomes_of_the_answer_upside_down(embedded: PretrainedModel, seen: Prediction) -> None:
+    turned = predict_crop(embedded, seen.seen.rotate(180))
     before, after = seen.top(1)[0], turned.top(1)[0]
     found = check("wrong", material(embedded, seen))
     assert (found.right == "other") is (before.index != after.index)
@@ -246,7 +250,7 @@ def test_what_becomes_of_the_answer_upside_down(embedded: Pretrained, seen: Obse
 
 @pytest.mark.parametrize(("index", "left", "right"), [(0, 0.9, "same"), (0, 0.75, "unsure"), (1, 0.1, "other")])
 def test_the_three_outcomes_upside_down(
-    embedded: Pretrained, seen: Observation, index: int, left: float, right: str
+    embedded: PretrainedModel, seen: Prediction, index: int, left: float, right: str
 ) -> None:
     def answer(first: int, probability: float) -> Any:
         probabilities = np.zeros(len(embedded.labels))
@@ -255,11 +259,11 @@ def test_the_three_outcomes_upside_down(
             top=lambda _k: [SimpleNamespace(index=first, probability=0.9)], probabilities=probabilities
         )
 
-    given = replace(material(embedded, seen), observation=answer(0, 0.9), turned=lambda: answer(index, left))
+    given = replace(material(embedded, seen), prediction=answer(0, 0.9), turned=lambda: answer(index, left))
     assert check("wrong", given).right == right
 
 
-def test_a_step_about_a_photo_cannot_be_checked_without_one(embedded: Pretrained) -> None:
+def test_a_step_about_a_photo_cannot_be_checked_without_one(embedded: PretrainedModel) -> None:
     for step in STEPS:
         if step.needs_photo:
             with pytest.raises(ValueError, match="needs a photo"):
@@ -270,10 +274,10 @@ def test_a_step_about_a_photo_cannot_be_checked_without_one(embedded: Pretrained
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("variant", ["embedded", "torchvision"])
-def test_every_step_is_said_in_whole_sentences(language: str, variant: str, seen: Observation) -> None:
+def test_every_step_is_said_in_whole_sentences(language: str, variant: str, seen: Prediction) -> None:
     network = load() if variant == "embedded" else random_network(variant)
     if variant != "embedded":
-        seen = observe(network, open_photo(EXAMPLES / "bison.jpg"))
+        seen = predict(network, open_photo(EXAMPLES / "bison.jpg"))
     given = material(network, seen)
     for number, step in enumerate(STEPS, 1):
         posed, found = step.pose(given), step.check(given)
@@ -295,7 +299,7 @@ def test_every_step_is_said_in_whole_sentences(language: str, variant: str, seen
         assert TEXT[language]["lesson_right"] in right
 
 
-def test_without_a_photo_the_step_asks_for_one(embedded: Pretrained) -> None:
+def test_without_a_photo_the_step_asks_for_one(embedded: PretrainedModel) -> None:
     html = head_html(9, None, STEPS[8].before, [True, False, *[None] * 8], embedded, "en")
     assert "Choose one on this page" in html
     assert "1 of 2 right" in html
@@ -316,9 +320,9 @@ def test_the_nearest_is_meant_as_a_factor() -> None:
 
 
 def test_upside_down_is_another_look_at_the_same_pixels(photo: Any) -> None:
-    look = Look("tiny-imagenet", photo, "abc")
-    turned = upside_down(look)
-    assert turned.digest != look.digest
+    query = Query("tiny-imagenet", photo, "abc")
+    turned = upside_down(query)
+    assert turned.digest != query.digest
     assert np.array_equal(np.asarray(turned.seen), np.asarray(photo)[::-1, ::-1])
 
 
@@ -326,14 +330,14 @@ class Page:
     """The lesson on a page that nobody looks at: what its handler is told and tells."""
 
     def __init__(self) -> None:
-        from inception.page.lesson_section import LessonSection
+        from inception.web.sections.lesson import LessonSection
 
         made: list[LessonSection] = []
         first = LessonSection.__init__
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(LessonSection, "__init__", lambda it, studio: (made.append(it), first(it, studio))[1])
-            self.studio = Studio(("tiny-imagenet",), choose_device("cpu"))
-            build(self.studio)
+            patch.setattr(LessonSection, "__init__", lambda it, service: (made.append(it), first(it, service))[1])
+            self.service = InferenceService(("tiny-imagenet",), choose_device("cpu"))
+            build(self.service)
         self.lesson = made[0]
         around, lesson = self.lesson.around, self.lesson
         self.data: dict[Any, Any] = {
@@ -341,14 +345,14 @@ class Page:
             lesson.guess: "",
             lesson.choice: None,
             lesson.progress: Progress(),
-            around.look: None,
+            around.query: None,
             around.model: "tiny-imagenet",
             around.language: "en",
         }
 
     def tell(self, **changes: Any) -> dict[Any, Any]:
         lesson, around = self.lesson, self.lesson.around
-        where = {"at": lesson.at, "guess": lesson.guess, "look": around.look, "language": around.language}
+        where = {"at": lesson.at, "guess": lesson.guess, "look": around.query, "language": around.language}
         self.data.update({where[name]: value for name, value in changes.items()})
         told = lesson._show(self.data)
         self.data[lesson.progress] = told[lesson.progress]
@@ -361,7 +365,7 @@ def test_a_result_stays_and_goes_with_the_photo_that_it_is_about() -> None:
     told = page.tell(at="9")
     assert told[lesson.example]["visible"] is True
     assert told[around.block] == "4c"
-    told = page.tell(look=page.studio.look("tiny-imagenet", EXAMPLES / "red_panda.jpg"))
+    told = page.tell(query=page.service.query("tiny-imagenet", EXAMPLES / "red_panda.jpg"))
     assert told[lesson.verdict] == ""
     assert around.block not in told, "the page is driven once for each step"
     told = page.tell(guess="9 1 pool")
@@ -372,7 +376,7 @@ def test_a_result_stays_and_goes_with_the_photo_that_it_is_about() -> None:
     assert "Not quite" in told[lesson.verdict]
     assert told[lesson.choice]["value"] == "pool"
     assert "不完全对" in page.tell(language="zh")[lesson.verdict]
-    told = page.tell(look=page.studio.look("tiny-imagenet", EXAMPLES / "espresso.jpg"))
+    told = page.tell(query=page.service.query("tiny-imagenet", EXAMPLES / "espresso.jpg"))
     assert told[lesson.verdict] == ""
     assert told[lesson.choice]["interactive"] is True
 
@@ -392,5 +396,5 @@ def test_a_check_without_a_prediction_or_with_a_foreign_one_reveals_nothing() ->
 def test_what_cannot_be_computed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     page = Page()
     page.tell(at="1")
-    monkeypatch.setattr(page.studio, "facts", lambda _name: 1 / 0)
+    monkeypatch.setattr(page.service, "facts", lambda _name: 1 / 0)
     assert "alert" in page.tell(guess="1 1 59")[page.lesson.verdict]

@@ -29,10 +29,10 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 from visitor import Visit
 
-from inception.page import door
-from inception.page.door import Door
-from inception.page.limits import Allowance
-from inception.photo import MAX_BYTES
+from inception.vision.photo import MAX_BYTES
+from inception.web.http import guard as door
+from inception.web.http.guard import RequestGuard
+from inception.web.http.rate_limit import TokenBucket
 
 
 class Clock:
@@ -49,7 +49,7 @@ class Clock:
 
 def test_an_allowance_can_be_spent_at_once_and_comes_back_with_time() -> None:
     clock = Clock()
-    allowance = Allowance(10, 2, 8, clock)
+    allowance = TokenBucket(10, 2, 8, clock)
     assert [allowance.take("a", 4), allowance.take("a", 4)] == [0, 0]
     assert allowance.take("a", 4) == pytest.approx(1.0)  # 2 are left, and 2 come in a second
     clock.now += 0.5
@@ -62,7 +62,7 @@ def test_an_allowance_can_be_spent_at_once_and_comes_back_with_time() -> None:
 
 def test_whoever_waits_as_long_as_told_is_served() -> None:
     clock = Clock()
-    allowance = Allowance(10, 0.7, 8, clock)
+    allowance = TokenBucket(10, 0.7, 8, clock)
     allowance.take("a", 9.5)
     clock.now += allowance.take("a", 3.3) + 1e-6
     assert allowance.take("a", 3.3) == 0
@@ -70,7 +70,7 @@ def test_whoever_waits_as_long_as_told_is_served() -> None:
 
 def test_nobody_pays_for_another_and_only_so_many_are_remembered() -> None:
     clock = Clock()
-    allowance = Allowance(1, 0.1, 3, clock)
+    allowance = TokenBucket(1, 0.1, 3, clock)
     assert [allowance.take(name, 1) for name in "abc"] == [0, 0, 0]
     assert allowance.take("a", 1) == pytest.approx(10)
     assert [allowance.take(name, 1) for name in "de"] == [0, 0]
@@ -93,7 +93,7 @@ async def full(request: Request) -> Response:
 def guarded(clock: Clock, *routes: Route) -> httpx.AsyncClient:
     # As a client sees it, not as the app is meant: whatever it answers, the door has let it through.
     inner = Starlette(routes=[*routes, Route("/{rest:path}", answer, methods=["GET", "POST", "PUT", "DELETE"])])
-    return seen_from("127.0.0.1", Door(inner, clock))
+    return seen_from("127.0.0.1", RequestGuard(inner, clock))
 
 
 def seen_from(address: str, app: ASGIApp) -> httpx.AsyncClient:
@@ -330,7 +330,7 @@ def test_calls_without_a_session_are_counted_by_their_address() -> None:
     async def work() -> None:
         clock = Clock()
         inner = Starlette(routes=[Route("/{rest:path}", answer, methods=["POST"])])
-        app = Door(inner, clock)
+        app = RequestGuard(inner, clock)
         call, tool, named = "/gradio_api/call/predict", "/gradio_api/mcp/", "/gradio_api/call/v2/predict"
         async with seen_from("10.0.0.1", app) as client, seen_from("10.0.0.2", app) as other:
             for number in range(door.CALLERS * door.BURST // door.QUEUED_COST):

@@ -13,12 +13,12 @@ from PIL import Image
 from playwright.sync_api import expect
 from visitor import Visit
 
-from inception import observe, open_photo
-from inception.device import choose_device
-from inception.page.build import build
-from inception.page.live_section import LiveSection
-from inception.page.studio import Studio
-from inception.weights import Pretrained
+from inception import open_photo, predict
+from inception.pretrained.pretrained import PretrainedModel
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
+from inception.web.blocks import build
+from inception.web.sections.live import LiveSection
 
 
 def frame_of(photo: Image.Image) -> str:
@@ -32,13 +32,15 @@ def live() -> LiveSection:
     import gradio as gr
 
     with gr.Blocks():
-        return LiveSection(Studio(("tiny-imagenet",), choose_device("cpu")), gr.Dropdown(), gr.Radio(), gr.Radio())
+        return LiveSection(
+            InferenceService(("tiny-imagenet",), choose_device("cpu")), gr.Dropdown(), gr.Radio(), gr.Radio()
+        )
 
 
-def test_a_frame_is_answered_with_its_classes_and_the_four_maps(live: LiveSection, embedded: Pretrained) -> None:
+def test_a_frame_is_answered_with_its_classes_and_the_four_maps(live: LiveSection, embedded: PretrainedModel) -> None:
     frame = frame_of(Image.open(EXAMPLES / "espresso.jpg").convert("RGB"))
     html = live.frame(frame, "tiny-imagenet", "4c", "en")
-    expected = observe(embedded, open_photo(base64.b64decode(frame.partition(",")[2])))
+    expected = predict(embedded, open_photo(base64.b64decode(frame.partition(",")[2])))
     for guess in expected.top(3):
         assert f"<b>{guess.label}</b> {guess.probability:.0%}" in html
     pictures = [Image.open(io.BytesIO(base64.b64decode(data))) for data in re.findall(r"base64,([^\"]+)", html)]
@@ -50,7 +52,7 @@ def test_a_frame_is_answered_with_its_classes_and_the_four_maps(live: LiveSectio
 
 def test_frames_are_not_kept(live: LiveSection) -> None:
     live.frame(frame_of(Image.new("RGB", (64, 64), "red")), "tiny-imagenet", "3a", "en")
-    assert live.studio._observations._kept.currsize == 0
+    assert live.service._predictions._kept.currsize == 0
 
 
 @pytest.mark.parametrize("photo", ["", "/etc/passwd", 7, None, "data:image/jpeg;base64,xx", "data:,"])
@@ -62,7 +64,7 @@ def test_what_is_no_frame_is_refused_in_a_sentence(live: LiveSection, photo: obj
 
 
 def test_no_endpoint_lets_others_send_frames() -> None:
-    page = build(Studio(("tiny-imagenet",), choose_device("cpu")))
+    page = build(InferenceService(("tiny-imagenet",), choose_device("cpu")))
     frames = [fn for fn in page.fns.values() if fn.name == "_on_frame"]
     assert [fn.api_visibility for fn in frames] == ["private"]
     assert [fn.queue for fn in frames] == [False]

@@ -14,7 +14,7 @@ from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inception.page.logs import BURST, MAX_LINE, MAX_WRITE, PER_SECOND, CleanStream, cleaned
+from inception.web.http.logs import BURST, MAX_LINE, MAX_WRITE, PER_SECOND, CleanStream, cleaned
 
 PHOTO = "data:image/jpeg;base64," + b64encode(b"PIECE OF A PHOTO" * 1000).decode()
 PIECE = b64encode(b"PIECE OF A PHOTO" * 3).decode()[:40]

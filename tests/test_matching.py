@@ -12,23 +12,24 @@ from test_evaluation import class_folders
 from torchvision.datasets import imagenette
 from torchvision.models import GoogLeNet_Weights
 
-from inception.cli import main
-from inception.data import DataError, LabelledPhotos, first_name, labelled_photos
-from inception.evaluation import evaluate
-from inception.matching import class_wnids, known_photos, matched_classes
-from inception.weights import Pretrained
+from inception.cli.main import main
+from inception.pretrained.labels import first_name
+from inception.pretrained.pretrained import PretrainedModel
+from inception.training.datasets import DataError, LabelledPhotos, labelled_photos
+from inception.training.evaluation import evaluate
+from inception.training.matching import class_wnids, known_photos, matched_classes
 
 IMAGENET = tuple(GoogLeNet_Weights.IMAGENET1K_V1.meta["categories"])
 CRANE_BIRD, CRANE_MACHINE, CARDIGAN = "n02012849", "n03126707", "n02963159"
 
 
 @pytest.fixture(scope="module")
-def googlenet(embedded: Pretrained) -> Pretrained:
+def googlenet(embedded: PretrainedModel) -> PretrainedModel:
     """As GoogLeNet's, as far as its classes go."""
     return replace(embedded, name="googlenet", labels=IMAGENET)
 
 
-def own(embedded: Pretrained, *labels: str) -> Pretrained:
+def own(embedded: PretrainedModel, *labels: str) -> PretrainedModel:
     return replace(embedded, name="own", labels=labels, imagenet=False)
 
 
@@ -37,7 +38,7 @@ def data(*classes: str, wnids: tuple[str, ...] = ()) -> LabelledPhotos:
 
 
 def test_the_ids_of_imagenets_classes_are_those_that_torchvision_and_tiny_imagenet_publish(
-    googlenet: Pretrained, embedded: Pretrained, shared: Path
+    googlenet: PretrainedModel, embedded: PretrainedModel, shared: Path
 ) -> None:
     wnids = class_wnids(googlenet)
     assert len(wnids) == len(set(wnids)) == 1000
@@ -51,7 +52,7 @@ def test_the_ids_of_imagenets_classes_are_those_that_torchvision_and_tiny_imagen
         assert first_name(IMAGENET[wnids.index(row["wnid"])]) == first_name(row["name"])
 
 
-def test_by_name_where_there_are_no_ids(embedded: Pretrained) -> None:
+def test_by_name_where_there_are_no_ids(embedded: PretrainedModel) -> None:
     network = own(embedded, "bee", "cat", "goldfish")
     assert matched_classes(network, data("Goldfish, Carassius auratus", "bee", "unicorn")) == (2, 0, None)
     assert matched_classes(own(embedded, "crane", "crane"), data("crane", "crane")) == (0, 1), "the very same classes"
@@ -59,7 +60,7 @@ def test_by_name_where_there_are_no_ids(embedded: Pretrained) -> None:
     assert matched_classes(own(embedded, "bee", "bee", "cat"), data("bee", "cat")) == (None, 2)
 
 
-def test_by_id_where_both_have_one(embedded: Pretrained, googlenet: Pretrained) -> None:
+def test_by_id_where_both_have_one(embedded: PretrainedModel, googlenet: PretrainedModel) -> None:
     folders = data(CRANE_BIRD, CRANE_MACHINE, CARDIGAN, wnids=(CRANE_BIRD, CRANE_MACHINE, CARDIGAN))
     assert matched_classes(googlenet, folders) == (134, 517, 474)
     tiny = matched_classes(embedded, folders)
@@ -74,14 +75,14 @@ def test_by_id_where_both_have_one(embedded: Pretrained, googlenet: Pretrained) 
 
 @pytest.mark.parametrize("name", ["crane", "Crane", "maillot", "cardigan", "Cardigan, Cardigan Welsh corgi"])
 def test_a_name_that_two_of_imagenets_classes_share_is_matched_with_none(
-    name: str, embedded: Pretrained, googlenet: Pretrained
+    name: str, embedded: PretrainedModel, googlenet: PretrainedModel
 ) -> None:
     for network in (embedded, googlenet):
         bee = network.labels.index("bee")
         assert matched_classes(network, data("bee", name)) == (bee, None)
 
 
-def test_a_class_of_another_id_is_another_class(embedded: Pretrained) -> None:
+def test_a_class_of_another_id_is_another_class(embedded: PretrainedModel) -> None:
     """WordNet has other bees than ImageNet's."""
     assert matched_classes(embedded, data("bee", "banana", wnids=("n99999999", ""))) == (
         None,
@@ -92,7 +93,7 @@ def test_a_class_of_another_id_is_another_class(embedded: Pretrained) -> None:
 PHOTOS = {"bee": ["honey_bee.jpg"], "unicorn": ["bison.jpg", "macaw.jpg"], "espresso": ["espresso.jpg", "macaw.jpg"]}
 
 
-def test_evaluation_leaves_out_what_the_network_does_not_know(tmp_path: Path, embedded: Pretrained) -> None:
+def test_evaluation_leaves_out_what_the_network_does_not_know(tmp_path: Path, embedded: PretrainedModel) -> None:
     root = class_folders(tmp_path / "all", PHOTOS)
     told = evaluate(embedded, labelled_photos(root))
     known = class_folders(tmp_path / "known", {name: PHOTOS[name] for name in ("bee", "espresso")})
@@ -126,7 +127,7 @@ def test_it_is_an_error_where_nothing_matches(tmp_path: Path, capsys: pytest.Cap
     assert len(err.splitlines()) == 1
 
 
-def test_folders_named_as_imagenets_are_matched_by_id(tmp_path: Path, embedded: Pretrained) -> None:
+def test_folders_named_as_imagenets_are_matched_by_id(tmp_path: Path, embedded: PretrainedModel) -> None:
     ids = {"n02206856": ["honey_bee.jpg"], "n07920052": ["espresso.jpg"], CRANE_BIRD: ["macaw.jpg"]}
     root = class_folders(tmp_path, ids)
     photos, left_out = known_photos(embedded, labelled_photos(root))
@@ -138,7 +139,7 @@ def test_folders_named_as_imagenets_are_matched_by_id(tmp_path: Path, embedded: 
     assert (named.classes, named.wnids) == ((CRANE_BIRD, "bee", "n07920052"), tuple(sorted(ids)))
 
 
-def test_classes_of_one_name_keep_an_accuracy_each(tmp_path: Path, embedded: Pretrained) -> None:
+def test_classes_of_one_name_keep_an_accuracy_each(tmp_path: Path, embedded: PretrainedModel) -> None:
     root = class_folders(tmp_path, {"n02206856": ["honey_bee.jpg"], "n07920052": ["espresso.jpg"]})
     rows = [{"wnid": wnid, "name": "thing"} for wnid in ("n02206856", "n07920052")]
     (root / "classes.json").write_text(json.dumps(rows))
@@ -176,6 +177,6 @@ def test_real_data_sets_of_other_classes(
     assert told["top1"] >= at_least, "matched with wrong classes, it would be right by chance only"
 
 
-def test_data_without_any_known_class_is_refused_by_its_names(embedded: Pretrained) -> None:
+def test_data_without_any_known_class_is_refused_by_its_names(embedded: PretrainedModel) -> None:
     with pytest.raises(DataError, match="a, b, c, d, e, …"):
         known_photos(embedded, data(*"abcdefg"))

@@ -28,8 +28,8 @@ from PIL import Image
 from test_api import EVERY
 from test_app import running
 
-from inception import load, observe, open_photo
-from inception.explain.votes import votes
+from inception import load, open_photo, predict
+from inception.explain.shapley import branch_votes
 
 mcp = pytest.importorskip("mcp", reason="needs requirements-mcp.txt")
 from mcp.client.stdio import StdioServerParameters, stdio_client  # noqa: E402
@@ -37,9 +37,9 @@ from mcp.client.streamable_http import streamable_http_client  # noqa: E402
 from mcp.shared.exceptions import McpError  # noqa: E402
 from mcp.shared.memory import create_connected_server_and_client_session  # noqa: E402
 
-from inception.page.endpoint import Endpoint  # noqa: E402
-from inception.page.tool_server import ToolServer  # noqa: E402
-from inception.page.tools import NAMES  # noqa: E402
+from inception.web.api.endpoint import Endpoint  # noqa: E402
+from inception.web.mcp.server import ToolServer  # noqa: E402
+from inception.web.mcp.tools import NAMES  # noqa: E402
 
 PHOTO, NET = EXAMPLES / "espresso.jpg", "tiny-imagenet"
 PATIENCE = timedelta(seconds=120)
@@ -159,7 +159,7 @@ def test_every_tool_answers_in_json_and_pictures_as_the_api_does(
 
 def test_a_client_asks_which_branch_carries_a_photo(server: str) -> None:
     carried = json.loads(call(server, "branch_votes", {"photo": photo(), "block": "4c"}).content[0].text)
-    expected = votes(load(), observe(load(), open_photo(PHOTO)), "4c")
+    expected = branch_votes(load(), predict(load(), open_photo(PHOTO)), "4c")
     assert carried["label"] == "espresso"
     assert carried["votes"] == pytest.approx(dict(expected.votes), abs=1e-3)
     assert max(carried["votes"], key=carried["votes"].get) == "1x1"

@@ -7,11 +7,11 @@ from threading import Event
 
 import pytest
 
-from inception.page.memo import Memo
+from inception.service.cache import SingleFlightCache
 
 
 def test_a_value_is_made_once_and_then_kept() -> None:
-    memo: Memo[int] = Memo(10)
+    memo: SingleFlightCache[int] = SingleFlightCache(10)
     made: list[str] = []
 
     def make() -> int:
@@ -23,7 +23,7 @@ def test_a_value_is_made_once_and_then_kept() -> None:
 
 
 def test_the_least_recently_used_makes_room_by_size() -> None:
-    memo: Memo[str] = Memo(10, len)
+    memo: SingleFlightCache[str] = SingleFlightCache(10, len)
     made: list[str] = []
 
     def word(text: str) -> str:
@@ -42,7 +42,7 @@ def test_the_least_recently_used_makes_room_by_size() -> None:
 
 
 def test_who_asks_while_it_is_being_made_waits_for_it() -> None:
-    memo: Memo[int] = Memo(10)
+    memo: SingleFlightCache[int] = SingleFlightCache(10)
     begun, go, made = Event(), Event(), []
 
     def make() -> int:
@@ -63,7 +63,7 @@ def test_who_asks_while_it_is_being_made_waits_for_it() -> None:
 
 
 def test_a_failure_is_told_to_all_who_waited_and_not_kept() -> None:
-    memo: Memo[int] = Memo(10)
+    memo: SingleFlightCache[int] = SingleFlightCache(10)
     begun, go = Event(), Event()
 
     def fail() -> int:

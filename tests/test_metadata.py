@@ -13,8 +13,8 @@ from handmade import chunk, encoded, jpeg, png, scene, transparent_red, with_chu
 from PIL import Image, ImageFile, ImageOps, PngImagePlugin
 
 from inception.errors import UserError
-from inception.metadata import MAX_PARTS, TIFF_KEPT, without_metadata
-from inception.photo import open_photo
+from inception.vision.metadata import MAX_PARTS, TIFF_KEPT, without_metadata
+from inception.vision.photo import open_photo
 
 EXIF = exif(4000)
 MUCH: dict[str, object] = {"icc_profile": noise(300_000), "exif": EXIF, "xmp": b"<x:xmpmeta/>" * 1000}

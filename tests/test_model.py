@@ -18,9 +18,10 @@ from conftest import lively
 from PIL import Image
 from torch import Tensor, nn
 
-from inception import convert
-from inception.model import BLOCKS, BRANCHES, STAGES, VARIANTS, InceptionBlock, InceptionV1
-from inception.preprocessing import CAFFE
+from inception.network.blocks import BLOCKS, BRANCHES, InceptionBlock
+from inception.network.inception_v1 import STAGES, VARIANTS, InceptionV1
+from inception.pretrained import convert
+from inception.vision.preprocessing import CAFFE
 
 
 def assert_close(ours: Tensor, theirs: Tensor | np.ndarray, what: str) -> None:

@@ -26,7 +26,7 @@ from test_app import free_port
 from visitor import Visit
 
 from inception.errors import DeviceError, WeightsError
-from inception.page import mount
+from inception.web import mount
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inception.anatomy import network_facts
-from inception.explain.reading import reading
-from inception.model import BLOCKS, BRANCHES
-from inception.observation import observe
-from inception.page.channel_panel import channel_html, ribbon_html
-from inception.page.network_map import _broken, network_html
-from inception.render import SHADES, SMALL_TILE, ribbon, sprite
-from inception.weights import Pretrained
+from inception.explain.readout import channel_readout
+from inception.network.anatomy import network_facts
+from inception.network.blocks import BLOCKS, BRANCHES
+from inception.prediction import predict
+from inception.pretrained.pretrained import PretrainedModel
+from inception.render.maps import SHADES, SMALL_TILE, ribbon, sprite
+from inception.web.panels.channel import channel_html, ribbon_html
+from inception.web.panels.network_map import _broken, network_html
 
 NAMES = {"1x1": "1×1", "3x3": "3×3", "5x5": "5×5", "pool": "pool"}
 
@@ -29,9 +29,9 @@ def drawing(html: str) -> ElementTree.Element:
 @pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("with_photo", [False, True])
 def test_every_block_and_branch_is_a_named_button(
-    embedded: Pretrained, photo: Image.Image, with_photo: bool, language: str
+    embedded: PretrainedModel, photo: Image.Image, with_photo: bool, language: str
 ) -> None:
-    seen = observe(embedded, photo) if with_photo else None
+    seen = predict(embedded, photo) if with_photo else None
     root = drawing(network_html(network_facts(embedded.model), seen, "4c", embedded.labels, language))
     buttons = [node for node in root.iter() if node.get("role") == "button"]
     assert len(buttons) == 9 + 36
@@ -42,7 +42,7 @@ def test_every_block_and_branch_is_a_named_button(
     assert ("data:image" in ElementTree.tostring(root, "unicode")) == with_photo
 
 
-def test_lines_are_as_thick_as_branches_are_wide(embedded: Pretrained) -> None:
+def test_lines_are_as_thick_as_branches_are_wide(embedded: PretrainedModel) -> None:
     root = drawing(network_html(network_facts(embedded.model), None, "3a", embedded.labels, "en"))
     for block, widths in BLOCKS.items():
         ways = [node for node in root.iter() if node.get("data-branch") and node.get("data-block") == block]
@@ -92,8 +92,8 @@ def words(html: str) -> str:
     return re.sub(r"\s+", " ", parser.words)
 
 
-def test_an_enlarged_channel_tells_its_numbers(embedded: Pretrained, photo: Image.Image) -> None:
-    seen, read = observe(embedded, photo), reading(embedded.model, "4c")
+def test_an_enlarged_channel_tells_its_numbers(embedded: PretrainedModel, photo: Image.Image) -> None:
+    seen, read = predict(embedded, photo), channel_readout(embedded.model, "4c")
     values = seen.branch("4c", "3x3")[17]
     html = channel_html(seen, read, "3x3", 17, (2, 5), name="3×3", colours="magma", language="en")
     told = words(html)
@@ -107,9 +107,9 @@ def test_an_enlarged_channel_tells_its_numbers(embedded: Pretrained, photo: Imag
     assert "left:62.500%;top:25.000%;width:12.500%;height:12.500%" in html
 
 
-def test_the_ribbon_says_who_reads_how_much(embedded: Pretrained, photo: Image.Image) -> None:
-    read = reading(embedded.model, "5b")
-    told = words(ribbon_html(observe(embedded, photo), read, NAMES, "en"))
+def test_the_ribbon_says_who_reads_how_much(embedded: PretrainedModel, photo: Image.Image) -> None:
+    read = channel_readout(embedded.model, "5b")
+    told = words(ribbon_html(predict(embedded, photo), read, NAMES, "en"))
     assert "what the classifier receives" in told
     for branch in BRANCHES:
         assert f"{read.shares[branch]:.0%} read {NAMES[branch]}" in told

@@ -9,11 +9,14 @@ from collections.abc import Sequence
 import pytest
 from conftest import ROOT
 
-from inception import model, numbers, preprocessing, weights
-from inception.cli import main
-from inception.numbers import real, whole
+from inception.cli import numbers
+from inception.cli.main import main
+from inception.cli.numbers import real, whole
+from inception.network import blocks, inception_v1
+from inception.pretrained import description
+from inception.runtime.wording import counted
 from inception.training.recipe import Recipe, RecipeError
-from inception.wording import counted
+from inception.vision import preprocessing
 
 TRAIN = ["train", "--data", "d", "--out", "o"]
 EXPLAIN = ["explain", "x.jpg", "--block", "4c"]
@@ -101,10 +104,10 @@ def test_what_is_allowed_is_taken() -> None:
 
 
 def test_the_bounds_are_those_that_hold_elsewhere() -> None:
-    assert numbers.MIN_SIDE == model.MIN_SIDE
+    assert numbers.MIN_SIDE == inception_v1.MIN_SIDE
     assert numbers.MAX_SIDE == preprocessing.MAX_SIDE
-    assert numbers.MAX_CLASSES == weights.MAX_CLASSES
-    assert max(sum((w.n1x1, w.n3x3[1], w.n5x5[1], w.pool_proj)) for w in model.BLOCKS.values()) == numbers.MAX_CHANNELS
+    assert numbers.MAX_CLASSES == description.MAX_CLASSES
+    assert max(sum((w.n1x1, w.n3x3[1], w.n5x5[1], w.pool_proj)) for w in blocks.BLOCKS.values()) == numbers.MAX_CHANNELS
 
 
 @pytest.mark.parametrize("name", ["rate", "minutes", "weight_decay", "colour", "held_out", "smallest_crop"])

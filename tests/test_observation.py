@@ -13,20 +13,23 @@ import torch.nn.functional as F
 from conftest import EXAMPLES, lively
 from PIL import Image
 
-from inception import intermediates, load, observe, open_photo, preprocessing
-from inception.model import BLOCKS, BRANCHES, InceptionV1
-from inception.observation import batch_of, observe_seen, statistics, top_together
-from inception.preprocessing import IMAGENET
-from inception.weights import UNKNOWN, Pretrained
+from inception import intermediates, load, open_photo, predict
+from inception.network.blocks import BLOCKS, BRANCHES
+from inception.network.inception_v1 import InceptionV1
+from inception.prediction import batch_of, predict_crop, statistics, top_classes_batch
+from inception.pretrained.description import UNKNOWN_PROVENANCE
+from inception.pretrained.pretrained import PretrainedModel
+from inception.vision import preprocessing
+from inception.vision.preprocessing import IMAGENET
 
 
-def pretrained(**options: object) -> Pretrained:
+def pretrained(**options: object) -> PretrainedModel:
     model = lively(InceptionV1(classes=3, **options))  # type: ignore[arg-type]
-    return Pretrained("test", model, IMAGENET, ("a", "b", "c"), UNKNOWN, temperature=0.5)
+    return PretrainedModel("test", model, IMAGENET, ("a", "b", "c"), UNKNOWN_PROVENANCE, temperature=0.5)
 
 
 def test_top_k_is_the_calibrated_softmax_of_the_logits(photo: Image.Image) -> None:
-    seen = observe(pretrained(), photo)
+    seen = predict(pretrained(), photo)
     raised = np.exp(seen.logits / 0.5 - (seen.logits / 0.5).max())
     expected = raised / raised.sum()
     top = seen.top(2)
@@ -44,9 +47,9 @@ def test_a_batch_is_what_its_photos_are_alone(name: str) -> None:
     batch = batch_of(net, seen)
     assert torch.equal(batch, torch.cat([net.preprocessing.tensor(one) for one in seen]))
     assert batch.is_contiguous(memory_format=torch.channels_last)
-    together = top_together(net, batch, 2)
+    together = top_classes_batch(net, batch, 2)
     for one, top in zip(seen, together, strict=True):
-        alone = observe_seen(net, one).top(2)
+        alone = predict_crop(net, one).top(2)
         assert [guess.index for guess in top] == [guess.index for guess in alone]
         assert [guess.logit for guess in top] == pytest.approx([guess.logit for guess in alone], rel=1e-4)
 
@@ -54,7 +57,7 @@ def test_a_batch_is_what_its_photos_are_alone(name: str) -> None:
 @pytest.mark.parametrize("block", BLOCKS)
 def test_a_branch_is_what_its_own_layers_compute(photo: Image.Image, block: str) -> None:
     net = pretrained()
-    seen = observe(net, photo)
+    seen = predict(net, photo)
     before = list(seen.stages)[list(seen.stages).index(f"inception_{block}") - 1]
     x = torch.from_numpy(seen.stages[before].copy())[None]
     for branch, layers in BRANCHES.items():
@@ -68,7 +71,7 @@ def test_a_branch_is_what_its_own_layers_compute(photo: Image.Image, block: str)
 
 def test_intermediates_are_the_reductions_and_the_pooled_input(photo: Image.Image) -> None:
     net = pretrained()
-    seen = observe(net, photo)
+    seen = predict(net, photo)
     inside = intermediates(net, seen, "4a")
     assert {name: maps.shape for name, maps in inside.items()} == {
         "3x3_reduce": (96, 14, 14),
@@ -82,13 +85,13 @@ def test_intermediates_are_the_reductions_and_the_pooled_input(photo: Image.Imag
 def test_the_model_is_left_as_it_was_found(photo: Image.Image) -> None:
     net = pretrained()
     before = {name: tensor.clone() for name, tensor in net.model.state_dict().items()}
-    intermediates(net, observe(net, photo), "5b")
+    intermediates(net, predict(net, photo), "5b")
     assert all(torch.equal(before[name], tensor) for name, tensor in net.model.state_dict().items())
     assert not any(module._forward_hooks or module.training for module in net.model.modules())
 
 
 def test_what_was_seen_cannot_be_written_over(photo: Image.Image) -> None:
-    seen = observe(pretrained(), photo)
+    seen = predict(pretrained(), photo)
     with pytest.raises(ValueError, match="read-only"):
         seen.branch("3a", "1x1")[0, 0, 0] = 1
     with pytest.raises(TypeError):
@@ -96,7 +99,7 @@ def test_what_was_seen_cannot_be_written_over(photo: Image.Image) -> None:
 
 
 def test_an_unknown_block_or_branch_is_refused_with_those_that_exist(photo: Image.Image) -> None:
-    seen = observe(pretrained(), photo)
+    seen = predict(pretrained(), photo)
     with pytest.raises(ValueError, match="3a, 3b, 4a, 4b, 4c, 4d, 4e, 5a, 5b"):
         seen.block("4f")
     with pytest.raises(ValueError, match="1x1, 3x3, 5x5, pool"):
@@ -113,7 +116,7 @@ def test_statistics_by_hand() -> None:
     assert told.zero_share == pytest.approx(7 / 12)
 
 
-def test_the_embedded_model_knows_its_example_photos(embedded: Pretrained) -> None:
+def test_the_embedded_model_knows_its_example_photos(embedded: PretrainedModel) -> None:
     known = {
         "bison": "bison",
         "espresso": "espresso",
@@ -123,7 +126,7 @@ def test_the_embedded_model_knows_its_example_photos(embedded: Pretrained) -> No
         "stone_bridge": "viaduct",
     }
     for name, label in known.items():
-        top = observe(embedded, open_photo(EXAMPLES / f"{name}.jpg")).top(5)
+        top = predict(embedded, open_photo(EXAMPLES / f"{name}.jpg")).top(5)
         assert label in [guess.label for guess in top], name
     assert not {"macaw", "giant panda"} & set(embedded.labels), "two are of no class of it, on purpose"
 
@@ -132,11 +135,11 @@ def test_googlenet_answers_real_photos(shared: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(shared / "weights"))
     net = load("googlenet")
     references = json.loads((shared / "reference" / "bvlc-top5.json").read_text())["images"]
-    right = [observe(net, open_photo(shared / row["image"])).top(1)[0].index == row["true_class"] for row in references]
+    right = [predict(net, open_photo(shared / row["image"])).top(1)[0].index == row["true_class"] for row in references]
     assert sum(right) >= 17
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU on this machine")
 def test_a_gpu_answers_as_the_cpu(photo: Image.Image) -> None:
-    on_cpu, on_gpu = observe(load("tiny-imagenet", "cpu"), photo), observe(load("tiny-imagenet", "cuda"), photo)
+    on_cpu, on_gpu = predict(load("tiny-imagenet", "cpu"), photo), predict(load("tiny-imagenet", "cuda"), photo)
     assert np.abs(on_cpu.logits - on_gpu.logits).max() <= 1e-3 * np.abs(on_cpu.logits).max()

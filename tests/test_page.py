@@ -18,23 +18,26 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from inception import load, observe, open_photo, weights
-from inception.anatomy import network_facts
-from inception.device import Device, choose_device, without_memory
-from inception.engine import HALF, engine_of
+from inception import load, open_photo, predict
 from inception.errors import ChoiceError, DeviceError
-from inception.explain.convolution import by_hand
-from inception.explain.evidence import evidence, grad_cam
-from inception.explain.votes import glance, switched, votes
-from inception.model import BLOCKS, InceptionV1
-from inception.observation import Observation
-from inception.page.build import build, launch_options
-from inception.page.handlers import Handlers, top_classes
-from inception.page.memo import Memo
-from inception.page.panels import about_html, block_html, short
-from inception.page.studio import Studio
-from inception.page.together import MOST
-from inception.pictures import Picture, draw
+from inception.explain.ablation import ablate, ablation_table
+from inception.explain.attribution import evidence, grad_cam
+from inception.explain.convolution import trace_convolution
+from inception.explain.shapley import branch_votes
+from inception.network.anatomy import network_facts
+from inception.network.blocks import BLOCKS
+from inception.network.fused import HALF, fused_engine
+from inception.network.inception_v1 import InceptionV1
+from inception.prediction import Prediction
+from inception.pretrained import checkpoint, description
+from inception.render.branches import ViewOptions, render_branches
+from inception.runtime.device import Device, choose_device, without_memory
+from inception.service.batching import MAX_BATCH
+from inception.service.cache import SingleFlightCache
+from inception.service.service import InferenceService
+from inception.web.blocks import build, launch_options
+from inception.web.handlers import Handlers, top_classes
+from inception.web.panels.block import about_html, block_html, short
 
 ESPRESSO = str(EXAMPLES / "espresso.jpg")
 
@@ -46,21 +49,24 @@ def client(page_address: str) -> Client:
 
 @pytest.fixture(scope="module")
 def handlers() -> Handlers:
-    return Handlers(Studio(("tiny-imagenet", "googlenet"), choose_device("cpu")))
+    return Handlers(InferenceService(("tiny-imagenet", "googlenet"), choose_device("cpu")))
 
 
 @pytest.mark.parametrize(
     ("arguments", "report"),
     [
-        (("/branch_votes", "4c", "goldfish", "zero"), lambda net, seen: votes(net, seen, "4c", "goldfish").votes),
-        (("/network_table", "", "zero"), lambda net, seen: glance(net, seen).falls),
+        (
+            ("/branch_votes", "4c", "goldfish", "zero"),
+            lambda net, seen: branch_votes(net, seen, "4c", "goldfish").votes,
+        ),
+        (("/network_table", "", "zero"), lambda net, seen: ablation_table(net, seen).falls),
         (("/class_evidence", "espresso"), lambda net, seen: evidence(net, seen, "espresso").amounts),
         (
             ("/switch_off", "4c", ["3x3"], [0, 5], "zero"),
-            lambda net, seen: [change.label for change in switched(net, seen, "4c", ["3x3"], [0, 5]).top],
+            lambda net, seen: [change.label for change in ablate(net, seen, "4c", ["3x3"], [0, 5]).top],
         ),
         (("/grad_cam", "3b", ""), lambda net, seen: float(grad_cam(net, seen, "3b").signed.max())),
-        (("/cell", "3a", "5x5", 3, 4, 5), lambda net, seen: by_hand(net, seen, "3a", "5x5", 3, 4, 5).value),
+        (("/cell", "3a", "5x5", 3, 4, 5), lambda net, seen: trace_convolution(net, seen, "3a", "5x5", 3, 4, 5).value),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
@@ -78,7 +84,7 @@ def test_explanations_through_the_api_are_those_of_python(
         "/grad_cam": lambda: told["maps"]["all"]["highest"],
         "/cell": lambda: told["value"],
     }[name]()
-    expected = report(load(), observe(load(), open_photo(ESPRESSO)))
+    expected = report(load(), predict(load(), open_photo(ESPRESSO)))
     if isinstance(expected, dict) and isinstance(next(iter(expected.values())), dict):
         assert shown == {block: pytest.approx(dict(row), abs=1e-3) for block, row in expected.items()}
     elif isinstance(expected, list):
@@ -110,7 +116,7 @@ def test_what_cannot_be_explained_is_told_to_the_caller_in_a_sentence(
 
 def test_predict_answers_as_python_does(client: Client) -> None:
     told = client.predict(handle_file(ESPRESSO), "tiny-imagenet", 3, api_name="/predict")
-    expected = observe(load(), open_photo(ESPRESSO)).top(3)
+    expected = predict(load(), open_photo(ESPRESSO)).top(3)
     assert told["model"] == "tiny-imagenet"
     assert [row["label"] for row in told["top"]] == [guess.label for guess in expected]
     assert told["top"][0]["probability"] == pytest.approx(expected[0].probability, rel=1e-4)
@@ -120,7 +126,7 @@ def test_maps_gives_four_pictures_and_their_numbers(client: Client) -> None:
     *files, told = client.predict(
         handle_file(ESPRESSO), "tiny-imagenet", "4c", "channels", "shared", "viridis", api_name="/maps"
     )
-    panels = draw(observe(load(), open_photo(ESPRESSO)), Picture("4c", colours="viridis"))
+    panels = render_branches(predict(load(), open_photo(ESPRESSO)), ViewOptions("4c", colours="viridis"))
     for file, panel in zip(files, panels.values(), strict=True):
         assert np.array_equal(np.asarray(Image.open(file)), np.asarray(panel.image))
     assert told["branches"]["3x3"]["channels"] == 256
@@ -156,7 +162,7 @@ def test_a_choice_that_does_not_exist_is_refused(client: Client) -> None:
 def test_a_block_that_was_seen_is_shown_again_without_a_forward_pass(
     handlers: Handlers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown = handlers.answer(ESPRESSO, "tiny-imagenet", 5, Picture("3a"), "en")
+    shown = handlers.answer(ESPRESSO, "tiny-imagenet", 5, ViewOptions("3a"), "en")
     assert shown.answer is not None
     assert next(iter(shown.answer)) == "espresso"
 
@@ -165,15 +171,15 @@ def test_a_block_that_was_seen_is_shown_again_without_a_forward_pass(
 
     monkeypatch.setattr(InceptionV1, "trace", forward)
     for block in BLOCKS:
-        html = handlers.block(shown.look, Picture(block), "en")
+        html = handlers.block(shown.query, ViewOptions(block), "en")
         assert html.count("<article") == 4
         assert f"Block {block}" in html
 
 
 def test_what_fell_out_of_memory_is_looked_at_again(handlers: Handlers) -> None:
-    shown = handlers.answer(ESPRESSO, "tiny-imagenet", 5, Picture("3a"), "en")
-    handlers.studio._observations = Memo(1)
-    assert handlers.block(shown.look, Picture("3a"), "en") == shown.block
+    shown = handlers.answer(ESPRESSO, "tiny-imagenet", 5, ViewOptions("3a"), "en")
+    handlers.service._predictions = SingleFlightCache(1)
+    assert handlers.block(shown.query, ViewOptions("3a"), "en") == shown.block
 
 
 @pytest.mark.parametrize(("language", "sentence"), [("en", "not a picture"), ("zh", "无法把这个文件当作图片读取")])
@@ -181,8 +187,8 @@ def test_a_bad_photo_leaves_no_answer_but_a_sentence(
     handlers: Handlers, tmp_path: Path, language: str, sentence: str
 ) -> None:
     (tmp_path / "bad.png").write_bytes(b"hello")
-    shown = handlers.answer(str(tmp_path / "bad.png"), "tiny-imagenet", 5, Picture(), language)
-    assert (shown.look, shown.answer, shown.seen) == (None, None, "")
+    shown = handlers.answer(str(tmp_path / "bad.png"), "tiny-imagenet", 5, ViewOptions(), language)
+    assert (shown.query, shown.answer, shown.seen) == (None, None, "")
     assert "<img" not in shown.block
     assert sentence in shown.alarm
     assert 'role="alert"' in shown.alarm
@@ -195,8 +201,8 @@ def test_what_was_not_foreseen_is_logged_and_not_shown(
     def fail(*_: object) -> None:
         raise RuntimeError("secret of /srv/app")
 
-    monkeypatch.setattr(Studio, "look", fail)
-    shown = handlers.answer(ESPRESSO, "tiny-imagenet", 5, Picture(), "en")
+    monkeypatch.setattr(InferenceService, "look", fail)
+    shown = handlers.answer(ESPRESSO, "tiny-imagenet", 5, ViewOptions(), "en")
     assert "Something went wrong" in shown.alarm
     assert "secret" not in shown.alarm
     assert "secret" in caplog.text
@@ -205,14 +211,14 @@ def test_what_was_not_foreseen_is_logged_and_not_shown(
 def test_torchvisions_third_branch_is_called_what_it_runs(handlers: Handlers) -> None:
     net = InceptionV1(variant="torchvision", classes=3)
     pretrained = load()
-    panels = draw(observe(pretrained, open_photo(ESPRESSO)), Picture("4c"))
-    html = block_html(panels, network_facts(net)["4c"], 512, Picture("4c"), "en")
+    panels = render_branches(predict(pretrained, open_photo(ESPRESSO)), ViewOptions("4c"))
+    html = block_html(panels, network_facts(net)["4c"], 512, ViewOptions("4c"), "en")
     assert "5×5 (runs 3×3)" in html
-    assert "（实为 3×3）" in block_html(panels, network_facts(net)["4c"], 512, Picture("4c"), "zh")
+    assert "（实为 3×3）" in block_html(panels, network_facts(net)["4c"], 512, ViewOptions("4c"), "zh")
 
 
 def test_the_page_tells_the_parameters_of_the_model_at_hand(handlers: Handlers) -> None:
-    expected = sum(parameter.numel() for parameter in handlers.studio.pretrained("tiny-imagenet").model.parameters())
+    expected = sum(parameter.numel() for parameter in handlers.service.pretrained("tiny-imagenet").model.parameters())
     assert f"{expected:,}" in handlers.about("tiny-imagenet", "en")
 
 
@@ -222,23 +228,25 @@ def test_names_of_a_users_classes_and_files_cannot_become_html(handlers: Handler
 
 
 def test_visitors_never_learn_where_a_users_checkpoint_lies(tmp_path: Path) -> None:
-    weights.save(tmp_path / "secret" / "pets.safetensors", load().model.state_dict(), description_of_tiny())
-    studio = Studio((str(tmp_path / "secret" / "pets.safetensors"), "tiny-imagenet"), choose_device("cpu"))
-    assert studio.models == ("pets.safetensors", "tiny-imagenet")
-    assert studio.pretrained("pets.safetensors").labels == load().labels
+    checkpoint.save_checkpoint(
+        tmp_path / "secret" / "pets.safetensors", load().model.state_dict(), description_of_tiny()
+    )
+    service = InferenceService((str(tmp_path / "secret" / "pets.safetensors"), "tiny-imagenet"), choose_device("cpu"))
+    assert service.models == ("pets.safetensors", "tiny-imagenet")
+    assert service.pretrained("pets.safetensors").labels == load().labels
     shown = "Your own (pets.safetensors): goldfish, European fire salamander, bullfrog, tailed frog and 196 more"
-    assert Handlers(studio).model_choices("en")[0] == (shown, "pets.safetensors")
-    assert "secret" not in str(build(studio).get_config_file())
+    assert Handlers(service).model_choices("en")[0] == (shown, "pets.safetensors")
+    assert "secret" not in str(build(service).get_config_file())
 
 
-def description_of_tiny() -> weights.Description:
+def description_of_tiny() -> description.Description:
     tiny = load()
-    return weights.Description("batchnorm", tiny.labels, tiny.preprocessing, tiny.provenance)
+    return description.Description("batchnorm", tiny.labels, tiny.preprocessing, tiny.provenance)
 
 
 def test_classes_that_share_a_name_are_told_apart() -> None:
     probabilities = np.array([0.5, 0.3, 0.2], np.float32)
-    seen = Observation(Image.new("RGB", (1, 1)), ("crane", "crane", "dog"), probabilities, probabilities, {}, {}, 0.0)
+    seen = Prediction(Image.new("RGB", (1, 1)), ("crane", "crane", "dog"), probabilities, probabilities, {}, {}, 0.0)
     assert list(top_classes(seen, 3)) == ["crane (0)", "crane (1)", "dog"]
 
 
@@ -257,9 +265,11 @@ def test_a_gpu_that_is_not_there_is_an_error_and_only_auto_falls_back(
 
 def test_the_page_has_a_notice_only_where_a_gpu_was_full() -> None:
     cpu = choose_device("cpu")
-    assert Handlers(Studio(("tiny-imagenet",), cpu)).device_notice("en") == ""
+    assert Handlers(InferenceService(("tiny-imagenet",), cpu)).device_notice("en") == ""
     full = without_memory(Device(torch.device("meta"), "GPU"))
-    assert "The memory of the meta device is full" in Handlers(Studio(("tiny-imagenet",), full)).device_notice("en")
+    assert "The memory of the meta device is full" in Handlers(
+        InferenceService(("tiny-imagenet",), full)
+    ).device_notice("en")
 
 
 def test_numbers_are_short_and_readable() -> None:
@@ -274,7 +284,7 @@ def test_numbers_are_short_and_readable() -> None:
 
 
 def test_the_page_mounts_in_another_app(handlers: Handlers) -> None:
-    app = gr.mount_gradio_app(FastAPI(), build(handlers.studio), path="/lens", **mountable(launch_options))
+    app = gr.mount_gradio_app(FastAPI(), build(handlers.service), path="/lens", **mountable(launch_options))
     assert "InceptionLens" in TestClient(app).get("/lens/").text
 
 
@@ -283,25 +293,25 @@ def mountable(options: Callable[[], dict]) -> dict:
 
 
 def test_a_fast_answer_is_explained_exactly() -> None:
-    quick = Studio(("tiny-imagenet",), choose_device("cpu"), precision="fast")
+    quick = InferenceService(("tiny-imagenet",), choose_device("cpu"), precision="fast")
     pretrained = quick.pretrained("tiny-imagenet")
-    exact = observe(pretrained, open_photo(ESPRESSO))
+    exact = predict(pretrained, open_photo(ESPRESSO))
     # Whether or not this machine is faster with it: the page is to answer in bfloat16 here.
-    pretrained.__dict__["fast_engine"] = engine_of(pretrained.model, HALF)
-    look = quick.look("tiny-imagenet", ESPRESSO)
-    error = np.abs(quick.observation(look).logits - exact.logits).max()
+    pretrained.__dict__["fast_engine"] = fused_engine(pretrained.model, HALF)
+    query = quick.query("tiny-imagenet", ESPRESSO)
+    error = np.abs(quick.prediction(query).logits - exact.logits).max()
     assert 1e-4 < error < 0.3
-    told = quick.explained(look, votes, "4c", None)
-    assert told == votes(pretrained, exact, "4c", None)
+    told = quick.explained(query, branch_votes, "4c", None)
+    assert told == branch_votes(pretrained, exact, "4c", None)
     with pytest.raises(ChoiceError, match="exact, fast"):
-        observe(pretrained, open_photo(ESPRESSO), "double")
+        predict(pretrained, open_photo(ESPRESSO), "double")
 
 
 def test_every_kind_of_question_has_places_of_its_own() -> None:
-    page = build(Studio(("tiny-imagenet",), choose_device("cpu")))
+    page = build(InferenceService(("tiny-imagenet",), choose_device("cpu")))
     places = {fn.name: (fn.concurrency_id, fn.concurrency_limit) for fn in page.fns.values()}
-    assert places["on_photo"][1] >= 2 * MOST, "one batch can be looked at while another is opened or drawn"
+    assert places["on_photo"][1] >= 2 * MAX_BATCH, "one batch can be looked at while another is opened or drawn"
     kinds = ["on_photo", "on_picture", "_refresh"]
     assert len({places[name][0] for name in kinds}) == 3
-    waiting = sum(limit if isinstance(limit, int) else MOST // 2 for _, limit in map(places.get, kinds))
+    waiting = sum(limit if isinstance(limit, int) else MAX_BATCH // 2 for _, limit in map(places.get, kinds))
     assert waiting < page.max_threads, "who asks for something light finds a thread"

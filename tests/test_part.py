@@ -14,15 +14,23 @@ from PIL import Image
 from playwright.sync_api import expect
 from visitor import Visit
 
-from inception.device import choose_device
-from inception.observation import observe
-from inception.page.compare_section import CompareSection
-from inception.page.part_panel import part_html
-from inception.page.snapshot import SIDE, frame_of, frame_said, part_of, snapshot_of
-from inception.page.studio import Studio
-from inception.photo import open_photo
-from inception.preprocessing import CAFFE, CENTRE, TINY_IMAGENET, TORCHVISION, WHOLE, Frame, Preprocessing
-from inception.weights import Pretrained
+from inception.prediction import predict
+from inception.pretrained.pretrained import PretrainedModel
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
+from inception.service.snapshot import SIDE, frame_of, frame_said, part_of, snapshot_of
+from inception.vision.photo import open_photo
+from inception.vision.preprocessing import (
+    CAFFE,
+    CENTRE_CROP,
+    TINY_IMAGENET,
+    TORCHVISION,
+    WHOLE_PHOTO,
+    Crop,
+    Preprocessing,
+)
+from inception.web.panels.part import part_html
+from inception.web.sections.compare import CompareSection
 
 BISON = EXAMPLES / "bison.jpg"
 
@@ -37,28 +45,28 @@ def stripes(width: int, height: int) -> Image.Image:
 @pytest.mark.parametrize(
     ("frame", "box"),
     [
-        (CENTRE, (50, 0, 150, 100)),
-        (Frame(0, 0.5), (0, 0, 100, 100)),
-        (Frame(1, 0), (100, 0, 200, 100)),
-        (Frame(0.25, 1), (25, 0, 125, 100)),
-        (WHOLE, (0, -50, 200, 150)),
+        (CENTRE_CROP, (50, 0, 150, 100)),
+        (Crop(0, 0.5), (0, 0, 100, 100)),
+        (Crop(1, 0), (100, 0, 200, 100)),
+        (Crop(0.25, 1), (25, 0, 125, 100)),
+        (WHOLE_PHOTO, (0, -50, 200, 150)),
     ],
 )
-def test_the_square_lies_where_the_frame_says(frame: Frame, box: tuple[float, ...]) -> None:
+def test_the_square_lies_where_the_frame_says(frame: Crop, box: tuple[float, ...]) -> None:
     assert TINY_IMAGENET.box(200, 100, frame) == box
-    assert TINY_IMAGENET.box(100, 200, Frame(frame.down, frame.across, frame.whole)) == tuple(
+    assert TINY_IMAGENET.box(100, 200, Crop(frame.down, frame.across, frame.whole)) == tuple(
         box[number] for number in (1, 0, 3, 2)
     )
 
 
 def test_a_square_that_is_smaller_than_the_photo_moves_both_ways() -> None:
-    assert CAFFE.box(256, 256, Frame(0, 1)) == (0, 32, 224, 256)
+    assert CAFFE.box(256, 256, Crop(0, 1)) == (0, 32, 224, 256)
 
 
 @pytest.mark.parametrize("wrong", [{"across": -0.1}, {"down": 1.1}, {"across": float("nan")}])
 def test_a_frame_beyond_the_photo_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="from 0 to 1"):
-        Frame(**wrong)
+        Crop(**wrong)
 
 
 @pytest.mark.parametrize("how", [CAFFE, TORCHVISION, TINY_IMAGENET])
@@ -66,7 +74,7 @@ def test_a_frame_beyond_the_photo_is_refused(wrong: dict[str, float]) -> None:
 def test_the_whole_photo_is_there_undistorted_and_its_margins_say_nothing(
     how: Preprocessing, size: tuple[int, int]
 ) -> None:
-    seen = how.see(stripes(*size), WHOLE)
+    seen = how.see(stripes(*size), WHOLE_PHOTO)
     assert seen.size == (how.size, how.size)
     x = how.tensor(seen)[0]
     middle = how.size // 2
@@ -79,37 +87,37 @@ def test_the_whole_photo_is_there_undistorted_and_its_margins_say_nothing(
 
 
 def test_the_whole_of_a_photo_three_pixels_wide_is_a_line() -> None:
-    seen = np.asarray(CAFFE.see(stripes(3, 3000), WHOLE))
+    seen = np.asarray(CAFFE.see(stripes(3, 3000), WHOLE_PHOTO))
     assert seen.shape == (224, 224, 3)
     assert (seen == CAFFE.margin).all(axis=2).sum() == 224 * 223
 
 
-def test_python_sees_the_part_that_it_asks_for(embedded: Pretrained) -> None:
+def test_python_sees_the_part_that_it_asks_for(embedded: PretrainedModel) -> None:
     photo = open_photo(BISON)
-    left = observe(embedded, photo, frame=Frame(0, 0.5))
+    left = predict(embedded, photo, frame=Crop(0, 0.5))
     side = min(photo.size)
-    by_hand = observe(embedded, photo.crop((0, 0, side, photo.height)))
+    by_hand = predict(embedded, photo.crop((0, 0, side, photo.height)))
     # Bicubic resizing of a part looks a pixel or two beyond its edge, where a file that was cut has none.
     assert np.allclose(left.logits, by_hand.logits, atol=0.02)
-    assert not np.allclose(left.logits, observe(embedded, photo).logits, atol=0.1)
+    assert not np.allclose(left.logits, predict(embedded, photo).logits, atol=0.1)
 
 
-@pytest.mark.parametrize("frame", [Frame(0.25, 0.5), Frame(0, 1), WHOLE])
-def test_what_is_said_of_a_photo_holds_for_no_other(frame: Frame) -> None:
+@pytest.mark.parametrize("frame", [Crop(0.25, 0.5), Crop(0, 1), WHOLE_PHOTO])
+def test_what_is_said_of_a_photo_holds_for_no_other(frame: Crop) -> None:
     bison, other = (snapshot_of(open_photo(EXAMPLES / name)) for name in ("bison.jpg", "espresso.jpg"))
     words = part_of(frame, bison)
     assert frame_of(words, bison) == frame
-    assert frame_of(words, other) == CENTRE
+    assert frame_of(words, other) == CENTRE_CROP
 
 
 @pytest.mark.parametrize("words", ["", "whole", "x y F", "0.5 F", "nan 0 F", "1 2 3 F", "inf 0 F", "0,1 0 F"])
 def test_words_that_make_no_sense_mean_the_centre(words: str) -> None:
     snapshot = snapshot_of(open_photo(BISON))
-    assert frame_of(words.replace("F", snapshot.fingerprint), snapshot) == CENTRE
+    assert frame_of(words.replace("F", snapshot.fingerprint), snapshot) == CENTRE_CROP
 
 
 def test_words_beyond_the_photo_mean_its_edge() -> None:
-    assert frame_said("-3 7") == Frame(0, 1)
+    assert frame_said("-3 7") == Crop(0, 1)
 
 
 def test_a_photo_is_known_by_its_content_and_shown_small() -> None:
@@ -125,31 +133,31 @@ def test_a_photo_is_known_by_its_content_and_shown_small() -> None:
 
 
 def test_only_ways_that_the_square_can_go_have_a_slider() -> None:
-    studio = Studio(("tiny-imagenet",), choose_device("cpu"))
-    how = studio.pretrained("tiny-imagenet").preprocessing
+    service = InferenceService(("tiny-imagenet",), choose_device("cpu"))
+    how = service.pretrained("tiny-imagenet").preprocessing
     names = {}
     for size in ((300, 200), (200, 300), (200, 200)):
         file = io.BytesIO()
         stripes(*size).save(file, "PNG")
-        html = part_html(studio.look("tiny-imagenet", file.getvalue()), how, "en")
+        html = part_html(service.query("tiny-imagenet", file.getvalue()), how, "en")
         names[size] = [name for name in ("across", "down", "whole") if f'name="{name}"' in html]
     assert names == {(300, 200): ["across", "whole"], (200, 300): ["down", "whole"], (200, 200): ["whole"]}
 
 
 def test_two_networks_compare_the_same_part_of_a_photo(monkeypatch: pytest.MonkeyPatch) -> None:
-    studio = Studio(("tiny-imagenet",), choose_device("cpu"))
+    service = InferenceService(("tiny-imagenet",), choose_device("cpu"))
     snapshot = snapshot_of(open_photo(BISON))
-    look = studio.look("tiny-imagenet", str(BISON), part_of(WHOLE, snapshot))
+    query = service.query("tiny-imagenet", str(BISON), part_of(WHOLE_PHOTO, snapshot))
     asked = []
-    monkeypatch.setattr(studio, "look", lambda name, photo, part="": asked.append(part) or look)
+    monkeypatch.setattr(service, "look", lambda name, photo, part="": asked.append(part) or query)
     with gr.Blocks():
-        section = CompareSection(studio)
+        section = CompareSection(service)
         parts = [gr.State(), gr.Textbox(), gr.Image(), gr.Radio(), gr.Radio()]
         section.connect(*parts)
-    own = {section.look: look, section.own_photo: str(BISON), section.block: "3a", section.language: "en"}
+    own = {section.query: query, section.own_photo: str(BISON), section.block: "3a", section.language: "en"}
     section._on_change({**own, section.photo: None, section.model: "another"})
     section._on_change({**own, section.photo: str(EXAMPLES / "espresso.jpg"), section.model: "tiny-imagenet"})
-    assert asked == [part_of(WHOLE, snapshot), ""]
+    assert asked == [part_of(WHOLE_PHOTO, snapshot), ""]
 
 
 @pytest.mark.browser

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from inception.errors import PhotoError
-from inception.photo import MAX_BYTES, MAX_SIDE, is_unknown_to_browsers, open_photo
+from inception.vision.photo import MAX_BYTES, MAX_SIDE, is_unknown_to_browsers, open_photo
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
 from inception.errors import PhotoError, UserError
-from inception.photo import FORMATS, MAX_SIDE, open_photo
+from inception.vision.photo import FORMATS, MAX_SIDE, open_photo
 
 QUIET = settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck), derandomize=True)
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV", "I", "I;16", "I;16B", "F")

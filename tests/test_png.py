@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from inception import render
-from inception.png import palette_png
-from inception.render import Limits
+from inception.render import maps as render
+from inception.render.maps import Limits
+from inception.render.png import palette_png
 
 PALETTE = tuple(np.random.default_rng(0).integers(0, 256, 3 * 256).tolist())
 

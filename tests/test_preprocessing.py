@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from inception.preprocessing import CAFFE, IMAGENET, TINY_IMAGENET, TORCHVISION, Preprocessing
+from inception.vision.preprocessing import CAFFE, IMAGENET, TINY_IMAGENET, TORCHVISION, Preprocessing
 
 
 def test_caffe_takes_blue_green_red_minus_its_mean() -> None:

@@ -7,8 +7,9 @@ import pytest
 import torch
 from conftest import lively
 
-from inception.explain.reading import reading
-from inception.model import BLOCKS, InceptionV1
+from inception.explain.readout import channel_readout
+from inception.network.blocks import BLOCKS
+from inception.network.inception_v1 import InceptionV1
 
 
 def model_of(**options: object) -> InceptionV1:
@@ -19,7 +20,7 @@ def model_of(**options: object) -> InceptionV1:
 
 def test_strengths_are_the_lengths_of_the_weights_that_take_a_channel() -> None:
     model = model_of(variant="googlenet")
-    told = reading(model, "4c")
+    told = channel_readout(model, "4c")
     assert (told.reader, len(told.strengths)) == ("4d", 512)
     for channel in (0, 127, 128, 400, 511):
         squares = 0.0
@@ -35,7 +36,7 @@ def test_strengths_are_the_lengths_of_the_weights_that_take_a_channel() -> None:
 @pytest.mark.parametrize("options", [{"variant": "batchnorm"}, {"variant": "batchnorm", "preact": True}], ids=str)
 def test_batchnorm_counts_as_the_network_applies_it(options: dict[str, object]) -> None:
     model = model_of(**options)
-    told = reading(model, "3b")
+    told = channel_readout(model, "3b")
     block = model.inception_4a
     # The entries as linear maps: how far each output moves when one channel of the input is raised by one.
     x = torch.zeros(1, 480, 1, 1)
@@ -53,10 +54,10 @@ def test_batchnorm_counts_as_the_network_applies_it(options: dict[str, object]) 
 
 def test_the_last_block_is_read_by_the_classifier() -> None:
     model = model_of(variant="torchvision")
-    told = reading(model, "5b")
+    told = channel_readout(model, "5b")
     assert told.reader == "classifier"
     weight = next(layer for layer in model.head.modules() if isinstance(layer, torch.nn.Linear)).weight
     assert np.allclose(told.strengths, np.linalg.norm(weight.detach().numpy(), axis=0), rtol=1e-5)
-    assert [reading(model, block).reader for block in list(BLOCKS)[:-1]] == list(BLOCKS)[1:]
+    assert [channel_readout(model, block).reader for block in list(BLOCKS)[:-1]] == list(BLOCKS)[1:]
     with pytest.raises(ValueError, match="include_top"):
-        reading(InceptionV1(variant="torchvision", include_top=False, input_shape=(3, 64, 64)), "5b")
+        channel_readout(InceptionV1(variant="torchvision", include_top=False, input_shape=(3, 64, 64)), "5b")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inception import render
-from inception.render import GAP, LEVELS, SILENT, SILENT_MARK, Limits
+from inception.render import maps as render
+from inception.render.maps import GAP, LEVELS, SILENT, SILENT_MARK, Limits
 
 
 def maps(channels: int = 5, side: int = 7, seed: int = 0) -> np.ndarray:

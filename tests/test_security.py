@@ -35,12 +35,12 @@ from playwright.sync_api import Browser
 from test_app import running
 from visitor import Visit
 
-from inception import weights
-from inception.device import choose_device
-from inception.page.build import build
-from inception.page.door import HEADERS, POLICY
-from inception.page.photo_input import PhotoInput
-from inception.page.studio import Studio
+from inception.pretrained import checkpoint, description, zoo
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
+from inception.web.blocks import build
+from inception.web.http.guard import HEADERS, POLICY
+from inception.web.photo_input import PhotoInput
 
 SECRET = "c0ffee-what-no-visitor-may-read"
 META = {"_type": "gradio.FileData"}
@@ -254,7 +254,7 @@ def test_a_page_mounted_without_the_door_opens_no_other_file_either(
 ) -> None:
     address, asked = trap
     path = {"secret": str(secret), "http": f"{address}/photo.jpg"}.get(mounted, mounted)
-    page = build(Studio(("tiny-imagenet",), choose_device("cpu")))
+    page = build(InferenceService(("tiny-imagenet",), choose_device("cpu")))
     with TestClient(gr.mount_gradio_app(FastAPI(), page, path="/lens", show_error=False)) as client:
         told = {"data": [{"path": path, "meta": META}, "tiny-imagenet", 3]}
         event = client.post("/lens/gradio_api/call/predict", json=told).json()["event_id"]
@@ -451,9 +451,9 @@ def test_a_form_that_cannot_be_read_is_refused_in_a_sentence(
     "model", ["path", "../mine.safetensors", "mine.safetensors", "/etc/passwd", "googlenet/..", ""]
 )
 def test_visitors_choose_among_the_networks_that_are_offered(page_address: str, tmp_path: Path, model: str) -> None:
-    tiny = weights.load()
-    told = weights.Description("batchnorm", tiny.labels, tiny.preprocessing, tiny.provenance)
-    weights.save(tmp_path / "mine.safetensors", tiny.model.state_dict(), told)
+    tiny = zoo.load()
+    told = description.Description("batchnorm", tiny.labels, tiny.preprocessing, tiny.provenance)
+    checkpoint.save_checkpoint(tmp_path / "mine.safetensors", tiny.model.state_dict(), told)
     name = str(tmp_path / "mine.safetensors") if model == "path" else model
     client = Client(page_address, verbose=False)
     photo = handle_file(str(EXAMPLES / "bison.jpg"))

@@ -26,19 +26,21 @@ from PIL import Image
 from test_app import running
 
 from benchmarks.serving import Class, Click, planned
-from inception import app
-from inception.device import choose_device
+from inception.cli import serve as app
 from inception.errors import ChoiceError, UserError
-from inception.explain.evidence import evidence, grad_cams
-from inception.explain.partial import ExplanationError
-from inception.explain.sight import effective_field
-from inception.explain.votes import single_logits, subset_logits, switched
-from inception.observation import Observation
-from inception.page.build import build, launch_options
-from inception.page.runner import Here, Look
-from inception.page.studio import Studio
-from inception.serving.errors import ServingError
-from inception.serving.scale import MOST_AT_ONCE, MOST_IN_A_BATCH, Scale
+from inception.explain.ablation import ablate, single_ablation_logits
+from inception.explain.attribution import evidence, grad_cams
+from inception.explain.masking import ExplanationError
+from inception.explain.receptive_field import effective_field
+from inception.explain.shapley import subset_logits
+from inception.prediction import Prediction
+from inception.runtime.device import choose_device
+from inception.service.backend import LocalBackend
+from inception.service.query import Query
+from inception.service.ray.errors import ServingError
+from inception.service.ray.scale import MOST_AT_ONCE, MOST_IN_A_BATCH, Scale
+from inception.service.service import InferenceService
+from inception.web.blocks import build, launch_options
 
 NAME = "tiny-imagenet"
 PHOTOS = sorted(EXAMPLES.glob("*.jpg"))
@@ -114,7 +116,7 @@ def test_the_page_of_one_process_knows_nothing_of_ray() -> None:
 
 
 def test_without_ray_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from inception.serving.cluster import cluster
+    from inception.service.ray.cluster import cluster
 
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ServingError, match=r"requirements-ray\.txt"), cluster(1):
@@ -144,22 +146,22 @@ def no_event_loop() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def two() -> Iterator[Any]:
     """Two replicas with a core each, in a Ray of their own on this machine."""
-    from inception.serving.cluster import cluster, replicas
+    from inception.service.ray.cluster import cluster, replicas
 
     # A third core for what other tests put beside them.
-    with cluster(3), replicas((NAME,), Scale(2, 2)) as runner:
-        yield runner
+    with cluster(3), replicas((NAME,), Scale(2, 2)) as backend:
+        yield backend
 
 
 @pytest.fixture(scope="module")
-def here() -> Studio:
-    return Studio((NAME,), choose_device("cpu"), Here())
+def here() -> InferenceService:
+    return InferenceService((NAME,), choose_device("cpu"), LocalBackend())
 
 
 @pytest.fixture
-def there(two: Any) -> Studio:
+def there(two: Any) -> InferenceService:
     """A studio that has seen nothing yet."""
-    return Studio((NAME,), choose_device("cpu"), two)
+    return InferenceService((NAME,), choose_device("cpu"), two)
 
 
 def photo(number: int) -> bytes:
@@ -171,21 +173,21 @@ def photo(number: int) -> bytes:
     return file.getvalue()
 
 
-def looks_at(studio: Studio, numbers: range) -> list[Look]:
-    return [studio.look(NAME, photo(number)) for number in numbers]
+def looks_at(service: InferenceService, numbers: range) -> list[Query]:
+    return [service.query(NAME, photo(number)) for number in numbers]
 
 
-def at_once(ask: Callable[[Look], Observation], looks: list[Look], threads: int) -> list[Observation]:
+def at_once(ask: Callable[[Query], Prediction], queries: list[Query], threads: int) -> list[Prediction]:
     """What each is told when all who ask begin at the same moment."""
     barrier = threading.Barrier(threads)
 
-    def begin(number: int) -> Observation:
+    def begin(number: int) -> Prediction:
         if number < threads:
             barrier.wait(30)
-        return ask(looks[number])
+        return ask(queries[number])
 
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(begin, range(len(looks))))
+        return list(pool.map(begin, range(len(queries))))
 
 
 def assert_alike(one: Any, other: Any, share: float = 1e-5) -> None:
@@ -211,7 +213,7 @@ def assert_alike(one: Any, other: Any, share: float = 1e-5) -> None:
         assert one == other
 
 
-def assert_seen_alike(seen: Observation, wanted: Observation, share: float = 1e-5) -> None:
+def assert_seen_alike(seen: Prediction, wanted: Prediction, share: float = 1e-5) -> None:
     assert seen.top(3)[0].label == wanted.top(3)[0].label
     assert_alike((seen.logits, seen.probabilities), (wanted.logits, wanted.probabilities), share)
     assert_alike(dict(seen.stages), dict(wanted.stages), share)
@@ -226,11 +228,11 @@ def assert_seen_alike(seen: Observation, wanted: Observation, share: float = 1e-
     [("exact", 1e-5), ("fast", 2e-2)],
 )
 def test_a_replica_sees_what_this_process_sees(
-    two: Any, there: Studio, here: Studio, precision: str, share: float
+    two: Any, there: InferenceService, here: InferenceService, precision: str, share: float
 ) -> None:
-    for look in looks_at(Studio((NAME,), choose_device("cpu"), precision=precision), range(2)):
-        assert look.precision == precision
-        seen, wanted = there.observation(look), here.observation(look)
+    for query in looks_at(InferenceService((NAME,), choose_device("cpu"), precision=precision), range(2)):
+        assert query.precision == precision
+        seen, wanted = there.prediction(query), here.prediction(query)
         assert_seen_alike(seen, wanted, share)
         assert seen.labels == wanted.labels
         assert seen.seen.tobytes() == wanted.seen.tobytes()
@@ -250,8 +252,8 @@ def test_a_replica_sees_what_this_process_sees(
     [
         (subset_logits, ("4c", "zero")),
         (subset_logits, ("3a", "mean")),
-        (single_logits, ("zero",)),
-        (switched, ("4c", ("1x1", "pool"), (3, 17), "zero")),
+        (single_ablation_logits, ("zero",)),
+        (ablate, ("4c", ("1x1", "pool"), (3, 17), "zero")),
         (evidence, (None,)),
         (evidence, ("espresso",)),
         (grad_cams, ("4c", None)),
@@ -259,10 +261,10 @@ def test_a_replica_sees_what_this_process_sees(
     ],
 )
 def test_a_replica_explains_as_this_process_does(
-    there: Studio, here: Studio, function: Callable[..., Any], told: tuple[Any, ...]
+    there: InferenceService, here: InferenceService, function: Callable[..., Any], told: tuple[Any, ...]
 ) -> None:
-    (look,) = looks_at(there, range(1))
-    assert_alike(there.explained(look, function, *told), here.explained(look, function, *told))
+    (query,) = looks_at(there, range(1))
+    assert_alike(there.explained(query, function, *told), here.explained(query, function, *told))
 
 
 @needs_ray
@@ -270,27 +272,31 @@ def test_a_replica_explains_as_this_process_does(
     ("kind", "function", "told"),
     [
         (ChoiceError, subset_logits, ("9z", "zero")),
-        (ExplanationError, switched, ("4c", (), (100_000,), "zero")),
+        (ExplanationError, ablate, ("4c", (), (100_000,), "zero")),
         (ExplanationError, evidence, ("no such thing",)),
     ],
 )
 def test_what_a_visitor_can_mend_comes_through_as_itself(
-    there: Studio, here: Studio, kind: type[UserError], function: Callable[..., Any], told: tuple[Any, ...]
+    there: InferenceService,
+    here: InferenceService,
+    kind: type[UserError],
+    function: Callable[..., Any],
+    told: tuple[Any, ...],
 ) -> None:
-    (look,) = looks_at(there, range(1))
+    (query,) = looks_at(there, range(1))
     errors = []
-    for studio in (there, here):
+    for service in (there, here):
         with pytest.raises(kind) as raised:
-            studio.explained(look, function, *told)
+            service.explained(query, function, *told)
         errors.append((type(raised.value), str(raised.value), raised.value.kind, raised.value.details))
     assert errors[0] == errors[1]
 
 
 @needs_ray
-def test_photos_that_come_at_the_same_moment_share_passes_in_both_replicas(two: Any, there: Studio) -> None:
-    looks = looks_at(there, range(64))
+def test_photos_that_come_at_the_same_moment_share_passes_in_both_replicas(two: Any, there: InferenceService) -> None:
+    queries = looks_at(there, range(64))
     before = {figures.pid: figures for figures in two.figures()}
-    seen = at_once(there.observation, looks, 32)
+    seen = at_once(there.prediction, queries, 32)
     after = {figures.pid: figures for figures in two.figures()}
     assert all(figures.threads == 1 for figures in after.values())
     assert set(before) == set(after)
@@ -309,12 +315,12 @@ def test_photos_that_come_at_the_same_moment_share_passes_in_both_replicas(two: 
     assert min(answered) >= 8, "both have work"
     assert passes <= 32, "photos share passes"
     for number in (0, 31, 63):
-        assert_seen_alike(seen[number], Here().observe(there.pretrained(NAME), looks[number]))
+        assert_seen_alike(seen[number], LocalBackend().predict(there.pretrained(NAME), queries[number]))
 
 
 @needs_ray
-def test_who_asks_why_is_told_of_the_photo_that_the_replica_remembers(two: Any, there: Studio) -> None:
-    (look,) = looks_at(there, range(1))
+def test_who_asks_why_is_told_of_the_photo_that_the_replica_remembers(two: Any, there: InferenceService) -> None:
+    (query,) = looks_at(there, range(1))
 
     def recalled() -> int:
         return sum(figures.recalled for figures in two.figures())
@@ -322,21 +328,21 @@ def test_who_asks_why_is_told_of_the_photo_that_the_replica_remembers(two: Any, 
     before = recalled()
     # By two replicas, of which each has seen it after it was asked once.
     for block in ("3a", "3b", "4a", "4b", "4c", "4d"):
-        there.explained(look, subset_logits, block, "zero")
+        there.explained(query, subset_logits, block, "zero")
     assert recalled() - before >= 4
 
 
 @needs_ray
 @pytest.mark.timeout(240)
 def test_nothing_is_lost_when_one_of_two_replicas_is_killed(
-    two: Any, there: Studio, here: Studio, caplog: pytest.LogCaptureFixture
+    two: Any, there: InferenceService, here: InferenceService, caplog: pytest.LogCaptureFixture
 ) -> None:
-    looks = looks_at(there, range(96))
+    queries = looks_at(there, range(96))
     victim = max(two.figures(), key=lambda figures: figures.pid).pid
     answered = threading.Semaphore(0)
 
-    def ask(look: Look) -> Observation:
-        seen = there.observation(look)
+    def ask(query: Query) -> Prediction:
+        seen = there.prediction(query)
         answered.release()
         return seen
 
@@ -347,15 +353,15 @@ def test_nothing_is_lost_when_one_of_two_replicas_is_killed(
 
     killer = threading.Thread(target=kill)
     killer.start()
-    seen = at_once(ask, looks, 32)
+    seen = at_once(ask, queries, 32)
     killer.join()
     assert "A replica was lost" in caplog.text, "it was killed while it was asked"
-    for look, told in zip(looks, seen, strict=True):
-        assert told.seen.tobytes() == look.seen.tobytes()
+    for query, told in zip(queries, seen, strict=True):
+        assert told.seen.tobytes() == query.seen.tobytes()
     for number in range(0, 96, 12):
-        assert_seen_alike(seen[number], here.observation(looks[number]))
-    (look,) = looks_at(there, range(1))
-    assert there.explained(look, subset_logits, "4c", "zero").shape == (16, 200)
+        assert_seen_alike(seen[number], here.prediction(queries[number]))
+    (query,) = looks_at(there, range(1))
+    assert there.explained(query, subset_logits, "4c", "zero").shape == (16, 200)
     # And there will be two again.
     end = time.monotonic() + 90
     pids: set[int] = set()
@@ -367,7 +373,7 @@ def test_nothing_is_lost_when_one_of_two_replicas_is_killed(
 
 
 @needs_ray
-def test_the_page_answers_and_explains_with_replicas(two: Any, there: Studio, here: Studio) -> None:
+def test_the_page_answers_and_explains_with_replicas(two: Any, there: InferenceService, here: InferenceService) -> None:
     before = sum(figures.explanations for figures in two.figures())
     page = build(there)
     _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
@@ -375,7 +381,7 @@ def test_the_page_answers_and_explains_with_replicas(two: Any, there: Studio, he
         client = Client(address, verbose=False)
         file = EXAMPLES / "bison.jpg"
         told = client.predict(handle_file(str(file)), NAME, 3, api_name="/predict")
-        wanted = here.observation(here.look(NAME, str(file)))
+        wanted = here.prediction(here.query(NAME, str(file)))
         assert [row["label"] for row in told["top"]] == [guess.label for guess in wanted.top(3)]
         votes = client.predict(handle_file(str(file)), NAME, "4c", "", "zero", api_name="/branch_votes")
         assert votes["logit"] == pytest.approx(float(wanted.logits.max()), abs=1e-4)
@@ -388,7 +394,7 @@ def test_the_page_answers_and_explains_with_replicas(two: Any, there: Studio, he
 
 @needs_ray
 def test_more_than_the_machines_have_is_refused_at_once(two: Any) -> None:
-    from inception.serving.cluster import replicas
+    from inception.service.ray.cluster import replicas
 
     for scale in (Scale(4, 8), Scale(1, 1, 1, 64)):
         with pytest.raises(ServingError, match="please ask for fewer"), replicas((NAME,), scale):
@@ -399,7 +405,7 @@ def test_more_than_the_machines_have_is_refused_at_once(two: Any) -> None:
 def test_replicas_that_cannot_begin_say_why_and_are_gone(two: Any, tmp_path: Path) -> None:
     from ray import serve
 
-    from inception.serving.cluster import replicas
+    from inception.service.ray.cluster import replicas
 
     gone = str(tmp_path / "gone.pth")
     with pytest.raises(ServingError, match=r"There is no file 'gone\.pth'"), replicas((gone,), Scale(1, 1, 0.5)):
@@ -410,7 +416,7 @@ def test_replicas_that_cannot_begin_say_why_and_are_gone(two: Any, tmp_path: Pat
 @needs_ray
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "nowhere", "ray://127.0.0.1:10001"])
 def test_a_cluster_that_is_not_there_is_missed_at_once(address: str) -> None:
-    from inception.serving.cluster import _answers
+    from inception.service.ray.cluster import _answers
 
     begin = time.monotonic()
     with pytest.raises((OSError, ValueError)):

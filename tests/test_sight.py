@@ -14,11 +14,13 @@ from test_anatomy import smooth_copy
 from torch import Tensor, nn
 
 from inception import UserError
-from inception.explain.sight import EffectiveField, Square, cell_square, effective_field, map_size
-from inception.model import BLOCKS, BRANCHES, STAGES, VARIANTS, InceptionBlock, InceptionV1
-from inception.observation import observe
-from inception.preprocessing import CAFFE, IMAGENET, TORCHVISION
-from inception.weights import UNKNOWN, Pretrained
+from inception.explain.receptive_field import EffectiveField, Square, cell_square, effective_field, map_size
+from inception.network.blocks import BLOCKS, BRANCHES, InceptionBlock
+from inception.network.inception_v1 import STAGES, VARIANTS, InceptionV1
+from inception.prediction import predict
+from inception.pretrained.description import UNKNOWN_PROVENANCE
+from inception.pretrained.pretrained import PretrainedModel
+from inception.vision.preprocessing import CAFFE, IMAGENET, TORCHVISION
 
 # ---------------------------------------------------------------- the square
 
@@ -146,15 +148,17 @@ SIDE = 128
 PREPROCESSING = {"batchnorm": IMAGENET, "googlenet": CAFFE, "torchvision": TORCHVISION}
 
 
-def network(variant: str = "batchnorm", **options: object) -> Pretrained:
+def network(variant: str = "batchnorm", **options: object) -> PretrainedModel:
     model = lively(InceptionV1(variant=variant, classes=3, input_shape=(3, SIDE, SIDE), **options))  # type: ignore[arg-type]
-    return Pretrained("test", model, replace(PREPROCESSING[variant], size=SIDE), ("a", "b", "c"), UNKNOWN)
+    return PretrainedModel(
+        "test", model, replace(PREPROCESSING[variant], size=SIDE), ("a", "b", "c"), UNKNOWN_PROVENANCE
+    )
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_energy_is_that_of_the_gradient_through_the_whole_pass(variant: str, photo: Image.Image) -> None:
     net = network(variant)
-    seen = observe(net, photo)
+    seen = predict(net, photo)
     x = net.preprocessing.tensor(seen.seen).requires_grad_()
     stages = net.model.trace(x).stages
     cells = (("3a", "pool", 9, 4), ("3b", "3x3", 0, 15), ("4b", "5x5", 3, 5), ("5b", "1x1", 3, 0))
@@ -172,7 +176,7 @@ def test_the_energy_is_that_of_the_gradient_through_the_whole_pass(variant: str,
 def test_the_gradient_is_the_slope_of_the_map_along_a_pixel(photo: Image.Image) -> None:
     """Central differences: no derivative of PyTorch's has a part in this."""
     net = network("googlenet")
-    seen = observe(net, photo)
+    seen = predict(net, photo)
     told = effective_field(net, seen, "3a", "3x3", 7, 8)
     row, column = (int(i) for i in np.unravel_index(told.energy.argmax(), told.energy.shape))
     model, x, step = net.model.double(), net.preprocessing.tensor(seen.seen).double(), 1e-5
@@ -191,7 +195,7 @@ def test_the_gradient_is_the_slope_of_the_map_along_a_pixel(photo: Image.Image) 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_no_energy_lies_outside_the_square(variant: str, photo: Image.Image) -> None:
     net = network(variant)
-    seen = observe(net, photo)
+    seen = predict(net, photo)
     for block, row, column in (("3a", 8, 7), ("3a", 0, 15), ("3b", 15, 3), ("4a", 0, 0), ("4b", 7, 7), ("5a", 2, 1)):
         for branch in BRANCHES:
             told = effective_field(net, seen, block, branch, row, column)
@@ -204,10 +208,10 @@ def test_no_energy_lies_outside_the_square(variant: str, photo: Image.Image) -> 
 
 
 def test_a_trained_network_looks_mostly_at_the_middle_of_what_it_could_see(
-    embedded: Pretrained, photo: Image.Image
+    embedded: PretrainedModel, photo: Image.Image
 ) -> None:
     """Luo et al. 2016: the effective field takes up a fraction of the theoretical one."""
-    seen = observe(embedded, photo)
+    seen = predict(embedded, photo)
     told = effective_field(embedded, seen, "3b", "5x5", 8, 8)
     core = told.core(0.9)
     assert told.share_in(core) >= 0.9
@@ -217,7 +221,7 @@ def test_a_trained_network_looks_mostly_at_the_middle_of_what_it_could_see(
 
 def test_an_effective_field_leaves_the_model_as_it_was(photo: Image.Image) -> None:
     net = network()
-    seen = observe(net, photo)
+    seen = predict(net, photo)
     before = {name: tensor.clone() for name, tensor in net.model.state_dict().items()}
     flags = [parameter.requires_grad for parameter in net.model.parameters()]
     told = effective_field(net, seen, "4a", "3x3", 2, 2)
@@ -230,9 +234,9 @@ def test_an_effective_field_leaves_the_model_as_it_was(photo: Image.Image) -> No
 
 
 def test_an_effective_field_is_had_where_gradients_are_switched_off_too(
-    embedded: Pretrained, photo: Image.Image
+    embedded: PretrainedModel, photo: Image.Image
 ) -> None:
-    seen = observe(embedded, photo)
+    seen = predict(embedded, photo)
     expected = effective_field(embedded, seen, "3a", "3x3", 5, 5).energy
     for off in (torch.no_grad(), torch.inference_mode()):
         with off:
@@ -242,7 +246,7 @@ def test_an_effective_field_is_had_where_gradients_are_switched_off_too(
 def test_a_cell_in_which_nothing_is_active_has_no_energy(photo: Image.Image) -> None:
     net = network("googlenet")
     net.model.block("3a")["1x1"].conv.bias.data.fill_(-1e6)
-    told = effective_field(net, observe(net, photo), "3a", "1x1", 3, 3)
+    told = effective_field(net, predict(net, photo), "3a", "1x1", 3, 3)
     assert not told.energy.any()
     assert told.share_in(told.square) == 0
     assert told.core().width == told.core().height == 0
@@ -250,7 +254,7 @@ def test_a_cell_in_which_nothing_is_active_has_no_energy(photo: Image.Image) -> 
 
 def test_an_effective_field_refuses_what_does_not_exist(photo: Image.Image) -> None:
     net = network()
-    seen = observe(net, photo)
+    seen = predict(net, photo)
     with pytest.raises(UserError, match="map of 4c/5x5 has 8 rows and 8 columns"):
         effective_field(net, seen, "4c", "5x5", 8, 0)
     with pytest.raises(ValueError, match="3a, 3b, 4a"):

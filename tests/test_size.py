@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision import models
 
-from inception.anatomy import bottleneck
-from inception.explain.size import (
+from inception.network.anatomy import bottleneck
+from inception.network.blocks import BLOCKS
+from inception.network.cost import (
     ALEXNET_CLAIM,
     FIVE_MILLION,
     TABLE_1,
@@ -30,7 +31,7 @@ from inception.explain.size import (
     published_size,
     vgg16_size,
 )
-from inception.model import BLOCKS, VARIANTS, InceptionV1
+from inception.network.inception_v1 import VARIANTS, InceptionV1
 
 
 @cache
@@ -241,7 +242,7 @@ def test_the_eight_ways_of_counting_on_torchvisions_own_network() -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_module_documents_its_counts_as_they_are(variant: str) -> None:
-    from inception.explain import size
+    from inception.network import cost as size
 
     column = list(VARIANTS).index(variant) + 1
     _, head, rows, _ = re.split(r"^=+ .*=$", size.__doc__ or "", flags=re.M)

@@ -14,9 +14,9 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from test_app import running
 
-from inception import load, observe, open_photo
-from inception.explain.votes import votes
-from inception.serving.zero_gpu import SECONDS
+from inception import load, open_photo, predict
+from inception.explain.shapley import branch_votes
+from inception.service.zero_gpu import SECONDS
 
 NET, PHOTO = "tiny-imagenet", EXAMPLES / "espresso.jpg"
 SPACE = {"SYSTEM": "spaces", "SPACE_ID": "somebody/inception-lens", "GRADIO_SERVER_NAME": "127.0.0.1"}
@@ -71,14 +71,14 @@ def test_on_zero_gpu_the_forward_pass_and_the_explanations_run_where_a_gpu_is_le
     with running("app.py", SPACES_ZERO_GPU="true", **stand_in) as (address, _):
         first, second = told(stand_in)
         assert first == {"event": "imported", "before": True}, "torch must not be loaded before it"
-        assert second == {"event": "decorated", "name": "inception.serving.zero_gpu.computed", "duration": SECONDS}
+        assert second == {"event": "decorated", "name": "inception.service.zero_gpu.computed", "duration": SECONDS}
         answer = ask(address, "/predict", 3)
         carried = ask(address, "/branch_votes", "4c", "", "zero")
         with pytest.raises(AppError, match="knows no class"):
             ask(address, "/class_evidence", "no such thing")
-    seen = observe(load(), open_photo(PHOTO))
+    seen = predict(load(), open_photo(PHOTO))
     assert [row["label"] for row in answer["top"]] == [guess.label for guess in seen.top(3)]
-    assert carried["votes"] == pytest.approx(dict(votes(load(), seen, "4c").votes), abs=1e-3)
+    assert carried["votes"] == pytest.approx(dict(branch_votes(load(), seen, "4c").votes), abs=1e-3)
     assert [row["what"] for row in told(stand_in)[2:]] == ["observe", "explain", "explain"]
 
 

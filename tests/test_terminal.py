@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from conftest import EXAMPLES
 
-from inception.cli import main
-from inception.terminal import json_line
+from inception.cli.main import main
+from inception.runtime.terminal import json_line
 
 # Clear the screen, in two ways; a title; a line of one's own; from right to left; and half a character.
 HARM = "\x1b[2J\x9b2J\x1b]0;x\x07\nstatus 0\r\u202e\x7f\u2028"

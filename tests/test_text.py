@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 
 from inception.errors import PhotoError
-from inception.page.text import TEXT, language_of, say_error
+from inception.web.text import TEXT, language_of, say_error
 
 
 def fields(template: str) -> set[str]:

@@ -11,11 +11,11 @@ import pytest
 import torch
 from conftest import EXAMPLES
 
-from inception import observe, open_photo
-from inception.device import choose_device
-from inception.model import InceptionV1
-from inception.page.studio import Studio
-from inception.page.together import Together
+from inception import open_photo, predict
+from inception.network.inception_v1 import InceptionV1
+from inception.runtime.device import choose_device
+from inception.service.batching import Batcher
+from inception.service.service import InferenceService
 
 
 class Slow:
@@ -34,9 +34,7 @@ class Slow:
         return [2 * number for number in numbers]
 
 
-def waiting_behind_the_first(
-    slow: Slow, together: Together[int, int], numbers: range, pool: ThreadPoolExecutor
-) -> list:
+def waiting_behind_the_first(slow: Slow, together: Batcher[int, int], numbers: range, pool: ThreadPoolExecutor) -> list:
     first = pool.submit(together.ask, 100)
     assert slow.begun.wait(10)
     rest = [pool.submit(together.ask, number) for number in numbers]
@@ -48,7 +46,7 @@ def waiting_behind_the_first(
 
 def test_the_first_runs_alone_and_all_who_wait_run_together() -> None:
     slow = Slow()
-    together = Together(slow, most=16)
+    together = Batcher(slow, most=16)
     with ThreadPoolExecutor(40) as pool:
         told = waiting_behind_the_first(slow, together, range(12), pool)
         assert [future.result(10) for future in told] == [200, *(2 * number for number in range(12))]
@@ -57,7 +55,7 @@ def test_the_first_runs_alone_and_all_who_wait_run_together() -> None:
 
 def test_a_run_serves_no_more_than_it_may_and_in_the_order_of_asking() -> None:
     slow = Slow()
-    together = Together(slow, most=4)
+    together = Batcher(slow, most=4)
     with ThreadPoolExecutor(40) as pool:
         told = waiting_behind_the_first(slow, together, range(10), pool)
         assert [future.result(10) for future in told] == [200, *(2 * number for number in range(10))]
@@ -67,7 +65,7 @@ def test_a_run_serves_no_more_than_it_may_and_in_the_order_of_asking() -> None:
 
 def test_what_fails_fails_for_its_batch_and_not_for_the_next() -> None:
     slow = Slow()
-    together = Together(slow, most=3)
+    together = Batcher(slow, most=3)
     with ThreadPoolExecutor(40) as pool:
         told = waiting_behind_the_first(slow, together, range(12, 15), pool)
         assert told[0].result(10) == 200
@@ -78,10 +76,10 @@ def test_what_fails_fails_for_its_batch_and_not_for_the_next() -> None:
 
 
 def test_thirty_visitors_get_what_each_would_get_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    studio = Studio(("tiny-imagenet",), choose_device("cpu"))
-    pretrained = studio.pretrained("tiny-imagenet")
+    service = InferenceService(("tiny-imagenet",), choose_device("cpu"))
+    pretrained = service.pretrained("tiny-imagenet")
     photos = sorted(EXAMPLES.glob("*.jpg"))
-    looks = [studio.look("tiny-imagenet", str(photos[number % len(photos)])) for number in range(30)]
+    queries = [service.query("tiny-imagenet", str(photos[number % len(photos)])) for number in range(30)]
     runs: list[int] = []
     trace = InceptionV1.trace
 
@@ -89,20 +87,20 @@ def test_thirty_visitors_get_what_each_would_get_alone(monkeypatch: pytest.Monke
         runs.append(len(x))
         return trace(self, x, start=start)
 
-    barrier = threading.Barrier(len(looks))
+    barrier = threading.Barrier(len(queries))
 
     def visit(number: int) -> object:
         barrier.wait()
-        return studio.observation(looks[number])
+        return service.prediction(queries[number])
 
     _ = pretrained.engine
     monkeypatch.setattr(InceptionV1, "trace", counted)
-    with ThreadPoolExecutor(len(looks)) as pool:
-        told = list(pool.map(visit, range(len(looks))))
+    with ThreadPoolExecutor(len(queries)) as pool:
+        told = list(pool.map(visit, range(len(queries))))
     assert sum(runs) == len(photos), "each picture once, however many look at it"
     monkeypatch.undo()
     for number, seen in enumerate(told):
-        alone = observe(pretrained, open_photo(photos[number % len(photos)]))
+        alone = predict(pretrained, open_photo(photos[number % len(photos)]))
         assert np.abs(seen.logits - alone.logits).max() < 1e-4  # type: ignore[attr-defined]
         assert np.abs(seen.block("4c") - alone.block("4c")).max() < 1e-4  # type: ignore[attr-defined]
         assert not seen.block("4c").flags.writeable  # type: ignore[attr-defined]

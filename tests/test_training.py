@@ -25,22 +25,23 @@ from safetensors.torch import load_file
 from test_cli import inception
 
 from inception import load
-from inception.data import DataError, LabelledPhotos, labelled_photos
-from inception.device import choose_device
+from inception.cli.train import add_options, recipe_of
 from inception.errors import ChoiceError
-from inception.evaluation import evaluate
-from inception.model import BLOCKS, InceptionV1
-from inception.observation import observe
-from inception.page.handlers import Handlers
-from inception.page.studio import Studio
-from inception.training import figures
-from inception.training.command import add_options, recipe_of
-from inception.training.outcome import beginning, best_temperature, branch_means, halved
-from inception.training.photos import Augmented, Batches, Draw, readable
+from inception.network.blocks import BLOCKS
+from inception.network.inception_v1 import InceptionV1
+from inception.prediction import predict
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
+from inception.training import plots as figures
+from inception.training.calibration import beginning, best_temperature, branch_means, halved
+from inception.training.datasets import DataError, LabelledPhotos, labelled_photos
+from inception.training.evaluation import evaluate
+from inception.training.loader import Augmented, Batches, Draw, readable
+from inception.training.loop import Row, read_log, write_log
 from inception.training.recipe import Recipe, RecipeError
-from inception.training.run import Row, read_log, write_log
 from inception.training.split import split_off, training_photos
-from inception.training.trainer import Lesson, Trainer
+from inception.training.trainer import LossModule, Trainer
+from inception.web.handlers import Handlers
 
 SMALL = Recipe(start="scratch", sizes=((32, 1.0),), batch=8, epochs=2, rate=0.02, smoothing=0.0)
 
@@ -284,7 +285,7 @@ def test_auxiliary_losses_count_three_tenths_each() -> None:
         weight * F.cross_entropy(logits, y)
         for weight, logits in ((1, trace.logits), (0.3, trace.aux["aux1"]), (0.3, trace.aux["aux2"]))
     )
-    assert Lesson(model, 0.0, None)(x, y)[0].item() == pytest.approx(by_hand.item(), rel=1e-5)
+    assert LossModule(model, 0.0, None)(x, y)[0].item() == pytest.approx(by_hand.item(), rel=1e-5)
 
 
 def test_rare_classes_weigh_more_when_balanced(tmp_path: Path) -> None:
@@ -433,7 +434,7 @@ def test_the_temperature_undoes_what_was_too_sure() -> None:
 def test_branch_means_are_those_of_looking_at_each_photo(embedded) -> None:
     files = sorted(EXAMPLES.glob("*.jpg"))[:3]
     photos = LabelledPhotos(("a", "b"), files, [0, 1, 0])
-    seen = [observe(embedded, photos.photo(index)) for index in range(3)]
+    seen = [predict(embedded, photos.photo(index)) for index in range(3)]
     for most, looked_at in ((5000, (0, 1, 2)), (2, (0, 2))):
         means = branch_means(embedded, photos, batch=2, most=most)
         for block in BLOCKS:
@@ -504,10 +505,10 @@ def test_the_log_tells_each_epoch_and_the_pictures_open(trained) -> None:
 
 def test_the_page_offers_the_trained_network_by_its_classes(trained) -> None:
     out, _ = trained
-    studio = Studio((str(out / "model.safetensors"), "tiny-imagenet"), choose_device("cpu"))
-    (label, name), _ = Handlers(studio).model_choices("en")
+    service = InferenceService((str(out / "model.safetensors"), "tiny-imagenet"), choose_device("cpu"))
+    (label, name), _ = Handlers(service).model_choices("en")
     assert (label, name) == ("Your own (model.safetensors): grass, sky", "model.safetensors")
-    assert "grass, sky" in Handlers(studio).about(name, "zh")
+    assert "grass, sky" in Handlers(service).about(name, "zh")
 
 
 def test_the_log_is_read_as_it_was_written(tmp_path: Path) -> None:

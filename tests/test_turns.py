@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from conftest import EXAMPLES
 
-from inception.device import choose_device
-from inception.explain.votes import single_logits
-from inception.page.runner import Here
-from inception.page.studio import Studio
-from inception.page.turns import HEAVY, LIGHT, PATIENCE, Turns
+from inception.explain.ablation import single_ablation_logits
+from inception.runtime.device import choose_device
+from inception.service.backend import LocalBackend
+from inception.service.priority import HEAVY, LIGHT, PATIENCE, PriorityLock
+from inception.service.service import InferenceService
 
 
 def order_of(*weights: int) -> list[int]:
     """In which order waiting pieces of work are done that came as they are numbered."""
-    turns, done, go = Turns(), [], Event()
+    turns, done, go = PriorityLock(), [], Event()
 
     def work(number: int, weight: int) -> None:
         with turns.turn(weight):
@@ -53,7 +53,7 @@ def test_nobody_is_overtaken_for_ever() -> None:
 
 
 def test_a_turn_ends_also_when_the_work_fails() -> None:
-    turns = Turns()
+    turns = PriorityLock()
     with pytest.raises(ValueError, match="no"), turns.turn():
         raise ValueError("no")
     with turns.turn():
@@ -61,10 +61,10 @@ def test_a_turn_ends_also_when_the_work_fails() -> None:
 
 
 def test_a_photo_is_answered_before_a_table_that_was_asked_for_earlier() -> None:
-    here = Here()
-    studio = Studio(("tiny-imagenet",), choose_device("cpu"), here)
-    first, second = (studio.look("tiny-imagenet", str(EXAMPLES / name)) for name in ("bison.jpg", "espresso.jpg"))
-    studio.observation(first)
+    here = LocalBackend()
+    service = InferenceService(("tiny-imagenet",), choose_device("cpu"), here)
+    first, second = (service.query("tiny-imagenet", str(EXAMPLES / name)) for name in ("bison.jpg", "espresso.jpg"))
+    service.prediction(first)
     order: list[str] = []
     begun, go = Event(), Event()
 
@@ -76,11 +76,11 @@ def test_a_photo_is_answered_before_a_table_that_was_asked_for_earlier() -> None
     with ThreadPoolExecutor(3) as pool:
         pool.submit(hold)
         assert begun.wait(10)
-        table = pool.submit(studio.explained, first, single_logits, "zero")
+        table = pool.submit(service.explained, first, single_ablation_logits, "zero")
         table.add_done_callback(lambda _: order.append("table"))
         while here._turns.waiting < 1:
             time.sleep(0.001)
-        answer = pool.submit(studio.observation, second)
+        answer = pool.submit(service.prediction, second)
         answer.add_done_callback(lambda _: order.append("answer"))
         while here._turns.waiting < 2:
             time.sleep(0.001)
@@ -88,5 +88,5 @@ def test_a_photo_is_answered_before_a_table_that_was_asked_for_earlier() -> None
         told = table.result(30)
         assert answer.result(30).top(1)[0].label
     assert order == ["answer", "table"]
-    alone = single_logits(studio.pretrained("tiny-imagenet"), studio.observation(first), "zero")
+    alone = single_ablation_logits(service.pretrained("tiny-imagenet"), service.prediction(first), "zero")
     assert all(np.array_equal(told[block], alone[block]) for block in alone)

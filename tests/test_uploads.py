@@ -16,11 +16,11 @@ from conftest import EXAMPLES
 from test_ending import in_a_thread, photos
 
 from benchmarks.visitors import Visitor
-from inception.device import choose_device
-from inception.page.build import build, launch_options
-from inception.page.studio import Studio
-from inception.page.text import say_error
-from inception.page.uploads import gone, own_folder, sweep, swept, within
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
+from inception.web.blocks import build, launch_options
+from inception.web.http.uploads import cleanup_lifespan, gone, sweep, temporary_upload_folder, within
+from inception.web.text import say_error
 
 KEEP = 3.0
 
@@ -49,9 +49,9 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
-    with own_folder() as folder:
-        page, launched = build(Studio(("tiny-imagenet",), choose_device("cpu")), KEEP), launch_options()
-        launched["app_kwargs"] = {**launched["app_kwargs"], "lifespan": swept(folder, KEEP)}
+    with temporary_upload_folder() as folder:
+        page, launched = build(InferenceService(("tiny-imagenet",), choose_device("cpu")), KEEP), launch_options()
+        launched["app_kwargs"] = {**launched["app_kwargs"], "lifespan": cleanup_lifespan(folder, KEEP)}
         _, address, _ = page.launch(**launched, prevent_thread_lock=True, quiet=True)
         yield Served(address.rstrip("/"), page, folder, frozenset(within(folder)))
         page.close()
@@ -120,14 +120,14 @@ def test_the_folder_lies_where_the_operator_says_and_is_gone_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "not" / "there" / "yet"))
-    with own_folder() as folder:
+    with temporary_upload_folder() as folder:
         assert os.environ["GRADIO_TEMP_DIR"] == str(folder)
         assert folder.parent == tmp_path / "not" / "there" / "yet"
         (folder / "photo.jpg").touch()
     assert list(folder.parent.iterdir()) == []
     assert os.environ["GRADIO_TEMP_DIR"] == str(folder.parent)
     monkeypatch.delenv("GRADIO_TEMP_DIR")
-    with own_folder() as folder:
+    with temporary_upload_folder() as folder:
         assert folder.is_dir()
     assert "GRADIO_TEMP_DIR" not in os.environ
 

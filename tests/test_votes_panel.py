@@ -15,13 +15,14 @@ from conftest import ROOT
 from gradio.themes.utils.colors import slate
 from PIL import Image
 
-from inception import observe
-from inception.explain.votes import Change, Glance, Switched, Votes, glance, switched, votes
-from inception.model import BLOCKS, BRANCHES
-from inception.observation import Observation
-from inception.page.text_votes import TEXT
-from inception.page.votes_panel import HEAT, glance_html, switched_html, votes_html
-from inception.weights import Pretrained
+from inception import predict
+from inception.explain.ablation import AblationResult, AblationTable, ClassChange, ablate, ablation_table
+from inception.explain.shapley import BranchVotes, branch_votes
+from inception.network.blocks import BLOCKS, BRANCHES
+from inception.prediction import Prediction
+from inception.pretrained.pretrained import PretrainedModel
+from inception.web.panels.votes import HEAT, glance_html, switched_html, votes_html
+from inception.web.text.votes import TEXT
 
 NAMES = {"1x1": "1×1", "3x3": "3×3", "5x5": "5×5 (runs 3×3)", "pool": "pool"}
 SLICES = {"1x1": slice(0, 10), "3x3": slice(10, 30), "5x5": slice(30, 34), "pool": slice(34, 40)}
@@ -58,12 +59,12 @@ def words(html: str) -> str:
 
 def additive(
     baseline: float, worth: Mapping[str, float], *, logit: float | None = None, label: str = "red fox"
-) -> Votes:
+) -> BranchVotes:
     """Votes of a game in which every branch adds the same whoever else is on."""
     sets = chain.from_iterable(combinations(BRANCHES, size) for size in range(5))
     subsets = {frozenset(on): baseline + sum(worth[branch] for branch in on) for on in sets}
     total = subsets[frozenset(BRANCHES)]
-    return Votes(
+    return BranchVotes(
         block="4c",
         index=7,
         label=label,
@@ -84,12 +85,14 @@ def of(one: float, three: float, five: float, pool: float) -> dict[str, float]:
 LABELS = ("red fox", "cat", "dog")
 
 
-def change(label: str, now: float, before: float) -> Change:
-    return Change(LABELS.index(label) if label in LABELS else len(LABELS), label, now, before, 0.0, 0.0)
+def change(label: str, now: float, before: float) -> ClassChange:
+    return ClassChange(LABELS.index(label) if label in LABELS else len(LABELS), label, now, before, 0.0, 0.0)
 
 
-def switched_off(branches: tuple[str, ...] = ("3x3",), channels: tuple[int, ...] = (), **others: object) -> Switched:
-    usual = Switched(
+def switched_off(
+    branches: tuple[str, ...] = ("3x3",), channels: tuple[int, ...] = (), **others: object
+) -> AblationResult:
+    usual = AblationResult(
         block="4c",
         off="zero",
         branches=branches,
@@ -102,9 +105,9 @@ def switched_off(branches: tuple[str, ...] = ("3x3",), channels: tuple[int, ...]
     return replace(usual, **others)  # type: ignore[arg-type]
 
 
-def network(falls: Mapping[tuple[str, str], float], label: str = "red fox") -> Glance:
+def network(falls: Mapping[tuple[str, str], float], label: str = "red fox") -> AblationTable:
     """A network in which only `falls` differ from zero."""
-    return Glance(
+    return AblationTable(
         index=7,
         label=label,
         off="zero",
@@ -114,8 +117,8 @@ def network(falls: Mapping[tuple[str, str], float], label: str = "red fox") -> G
 
 
 @pytest.fixture(scope="module")
-def seen(embedded: Pretrained, photo: Image.Image) -> Observation:
-    return observe(embedded, photo)
+def seen(embedded: PretrainedModel, photo: Image.Image) -> Prediction:
+    return predict(embedded, photo)
 
 
 def shown_sum(html: str) -> tuple[list[str], str, str, str]:
@@ -136,9 +139,9 @@ def in_last_digits(number: str) -> int:
 
 @pytest.mark.parametrize("block", ["3a", "4c", "5b"])
 def test_the_sum_of_a_real_photo_adds_up_as_it_is_shown_or_says_that_it_does_not(
-    embedded: Pretrained, seen: Observation, block: str
+    embedded: PretrainedModel, seen: Prediction, block: str
 ) -> None:
-    told = votes(embedded, seen, block)
+    told = branch_votes(embedded, seen, block)
     html = votes_html(told, NAMES, "en")
     terms, equals, total, logit = shown_sum(html)
     assert len(terms) == 5
@@ -297,8 +300,8 @@ def test_changes_too_small_to_be_shown_are_not_called_a_rise_or_fall() -> None:
     assert "Fell most" not in words(html)
 
 
-def test_a_real_switch_tells_what_the_network_answers(embedded: Pretrained, seen: Observation) -> None:
-    told = switched(embedded, seen, "4c", ["1x1"], [130])
+def test_a_real_switch_tells_what_the_network_answers(embedded: PretrainedModel, seen: Prediction) -> None:
+    told = ablate(embedded, seen, "4c", ["1x1"], [130])
     html = words(switched_html(told, embedded.model.block("4c").slices, NAMES, "en"))
     assert "Off: the 1×1 branch; channel 2 of the 3×3 branch." in html
     assert f"“{told.top[0].label}”" in html
@@ -309,8 +312,8 @@ def test_a_real_switch_tells_what_the_network_answers(embedded: Pretrained, seen
 # The network at a glance
 
 
-def test_every_branch_of_every_block_is_a_button_with_its_number(embedded: Pretrained, seen: Observation) -> None:
-    told = glance(embedded, seen)
+def test_every_branch_of_every_block_is_a_button_with_its_number(embedded: PretrainedModel, seen: Prediction) -> None:
+    told = ablation_table(embedded, seen)
     html = glance_html(told, "4c", NAMES, "en")
     buttons = re.findall(r'<button type="button"[^>]*data-block="(\w+)" data-branch="(\w+)"[^>]*>(.*?)</button>', html)
     assert [(block, branch) for block, branch, _ in buttons] == [(b, n) for b in BLOCKS for n in BRANCHES]

@@ -23,11 +23,14 @@ from onnx import numpy_helper
 from safetensors.torch import save_file
 
 from benchmarks.peers import caffe_onnx
-from inception import convert, load, observe, open_photo, weights
+from inception import load, open_photo, predict
 from inception.errors import WeightsError
-from inception.model import BLOCKS, InceptionV1
-from inception.preprocessing import CAFFE, IMAGENET, TORCHVISION
-from inception.weights import Description, Pretrained, Provenance
+from inception.network.blocks import BLOCKS
+from inception.network.inception_v1 import InceptionV1
+from inception.pretrained import checkpoint, convert
+from inception.pretrained.description import Description, Provenance
+from inception.pretrained.pretrained import PretrainedModel
+from inception.vision.preprocessing import CAFFE, IMAGENET, TORCHVISION
 
 
 def answers_alike(a: InceptionV1, b: InceptionV1, side: int = 64) -> bool:
@@ -39,7 +42,7 @@ def answers_alike(a: InceptionV1, b: InceptionV1, side: int = 64) -> bool:
 # ---------------------------------------------------------------- embedded
 
 
-def test_the_embedded_weights_come_with_all_that_belongs_to_them(embedded: Pretrained) -> None:
+def test_the_embedded_weights_come_with_all_that_belongs_to_them(embedded: PretrainedModel) -> None:
     assert not embedded.model.training
     assert len(embedded.labels) == len(set(embedded.labels)) == 200
     assert embedded.model.variant.name == "batchnorm"
@@ -65,7 +68,7 @@ def test_the_embedded_weights_need_no_network() -> None:
     assert run.stdout.strip() == "tiny-imagenet"
 
 
-def test_a_loaded_model_cannot_be_changed_by_accident(embedded: Pretrained) -> None:
+def test_a_loaded_model_cannot_be_changed_by_accident(embedded: PretrainedModel) -> None:
     with pytest.raises(AttributeError):
         embedded.temperature = 2.0  # type: ignore[misc]
     assert not any(parameter.requires_grad for parameter in embedded.model.parameters())
@@ -87,7 +90,9 @@ def description(**changes: object) -> Description:
 @pytest.mark.parametrize("options", [{}, {"preact": True}, {"use_bias": False}])
 def test_a_saved_checkpoint_loads_as_it_was(tmp_path: Path, options: dict) -> None:
     model = lively(InceptionV1(classes=2, **options))
-    weights.save(tmp_path / "pets.safetensors", model.state_dict(), description(temperature=1.5, **options))
+    checkpoint.save_checkpoint(
+        tmp_path / "pets.safetensors", model.state_dict(), description(temperature=1.5, **options)
+    )
     loaded = load(str(tmp_path / "pets.safetensors"))
     assert (loaded.labels, loaded.temperature, loaded.preprocessing) == (("cat", "dog"), 1.5, IMAGENET)
     assert answers_alike(loaded.model, model)
@@ -154,12 +159,12 @@ def test_a_checkpoint_of_the_design_documents_code_loads(tmp_path: Path, suffix:
     assert "numbered" in loaded.provenance.notice
 
 
-def test_the_shared_starting_weights_load_by_their_own_names(shared: Path, embedded: Pretrained) -> None:
+def test_the_shared_starting_weights_load_by_their_own_names(shared: Path, embedded: PretrainedModel) -> None:
     loaded = load(str(shared / "weights" / "batchnorm-tiny-imagenet.safetensors"))
     # Trained on the same classes and photos, so it answers much as the embedded weights do.
     known = replace(loaded, preprocessing=embedded.preprocessing, labels=embedded.labels)
     for file, label in (("espresso", "espresso"), ("red_panda", "lesser panda"), ("stone_bridge", "viaduct")):
-        assert observe(known, open_photo(EXAMPLES / f"{file}.jpg")).top(1)[0].label == label
+        assert predict(known, open_photo(EXAMPLES / f"{file}.jpg")).top(1)[0].label == label
 
 
 def test_a_checkpoint_finetuned_with_torchvision_loads(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from pyarrow import parquet
 
 from benchmarks.start import served
 from benchmarks.visitors import Visitor
-from inception.files import one_line
+from inception.runtime.files import one_line
 
 NAME_SHOWN = 40  # letters, in the table
 ROOT = Path(__file__).parents[1]
@@ -80,12 +80,12 @@ def by_library(folder: Path, made: Iterable[Case]) -> dict[str, Told]:
 
 def _in_child(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     from inception.errors import UserError
-    from inception.memory import give_back
-    from inception.photo import open_photo
+    from inception.runtime.memory import trim_heap
+    from inception.vision.photo import open_photo
 
     open_photo(EXAMPLES[0])
     for name in names:
-        give_back()  # else what the one before left would be taken for rest
+        trim_heap()  # else what the one before left would be taken for rest
         memory = Memory()
         told: dict[str, Any] = {"sentence": ""}
         try:

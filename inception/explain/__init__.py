@@ -1,1 +1,4 @@
-"""Why this answer? Explanations that are exact or say what they approximate."""
+"""Explanations of a prediction: branch votes, ablations, heat maps, receptive fields, readouts, a convolution by hand.
+
+Each is a pure function of a model and a prediction that returns a frozen dataclass with its own check.
+"""

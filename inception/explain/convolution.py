@@ -9,11 +9,12 @@ import torch
 from torch import nn
 
 from ..checks import choice, is_whole, spelled
-from ..model import BRANCHES, STAGES
-from ..observation import Observation, intermediates
-from ..weights import Pretrained
-from .partial import ExplanationError
-from .sight import check_cell
+from ..network.blocks import BRANCHES
+from ..network.inception_v1 import STAGES
+from ..prediction import Prediction, intermediates
+from ..pretrained.pretrained import PretrainedModel
+from .masking import ExplanationError
+from .receptive_field import check_cell
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Affine:
 
 
 @dataclass(frozen=True)
-class ByHand:
+class ConvolutionTrace:
     """How one cell of one channel of a layer comes about. All arithmetic is float64; arrays are read-only.
 
     `patch` (C_in, k, k) is what the convolution takes, zero where the kernel reaches beyond the
@@ -99,9 +100,9 @@ def convolutions(branch: str) -> tuple[str, ...]:
     return tuple(layer for layer in layers if layer != "pool")
 
 
-def by_hand(
-    pretrained: Pretrained,
-    observation: Observation,
+def trace_convolution(
+    pretrained: PretrainedModel,
+    prediction: Prediction,
     block: str,
     branch: str,
     channel: int,
@@ -109,7 +110,7 @@ def by_hand(
     column: int,
     layer: str | None = None,
     most: int = 10,
-) -> ByHand:
+) -> ConvolutionTrace:
     """Compute one cell of one channel again from the layer's input, step by step.
 
     `layer` is one of `convolutions(branch)`, by default the last one, whose map is the branch's.
@@ -122,7 +123,7 @@ def by_hand(
     """
     known = convolutions(branch)
     layer = known[-1] if layer is None else choice("layer", layer, known)
-    maps, given = _maps(pretrained, observation, block, branch, layer)
+    maps, given = _maps(pretrained, prediction, block, branch, layer)
     channels, height, width = maps.shape
     if not is_whole(channel) or not 0 <= channel < channels:
         # The same kind and values as for a block's channels, so that one translation says both.
@@ -155,7 +156,7 @@ def by_hand(
     largest = _largest(products, inside, most)
     for array in (patch, kernel, inside):
         array.flags.writeable = False
-    return ByHand(
+    return ConvolutionTrace(
         block=block,
         branch=branch,
         layer=layer,
@@ -180,15 +181,15 @@ def by_hand(
 
 
 def _maps(
-    pretrained: Pretrained, observation: Observation, block: str, branch: str, layer: str
+    pretrained: PretrainedModel, prediction: Prediction, block: str, branch: str, layer: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """A layer's map as it was observed, and its input in float64, both (C, H, W)."""
-    maps = observation.branch(block, branch)
-    before = observation.stages[STAGES[STAGES.index(f"inception_{block}") - 1]]
+    maps = prediction.branch(block, branch)
+    before = prediction.stages[STAGES[STAGES.index(f"inception_{block}") - 1]]
     layers = BRANCHES[branch]
     if len(layers) == 1:
         return maps, before.astype(np.float64)
-    inside = intermediates(pretrained, observation, block)
+    inside = intermediates(pretrained, prediction, block)
     if layer == layers[0]:
         return inside[layer], before.astype(np.float64)
     return maps, inside[layers[0]].astype(np.float64)

@@ -12,20 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from ..model import InceptionV1
-from ..observation import Observation
-from .convolution import ByHand
-from .evidence import LAST_BLOCK, ChannelEvidence, Evidence, GradCam
-from .reading import Reading
-from .sight import EffectiveField, Square
-from .size import PUBLISHED_SHAPE, module_costs, network_size, parameter_counts, vgg16_size
-from .votes import NAMES, SETS, Change, Glance, Switched, Votes
+from ..network.cost import PUBLISHED_SHAPE, module_costs, network_size, parameter_counts, vgg16_size
+from ..network.inception_v1 import InceptionV1
+from ..prediction import Prediction
+from .ablation import AblationResult, AblationTable, ClassChange
+from .attribution import LAST_BLOCK, ChannelEvidence, Evidence, GradCam
+from .convolution import ConvolutionTrace
+from .readout import ChannelReadout
+from .receptive_field import EffectiveField, Square
+from .shapley import BRANCH_NAMES, BRANCH_SUBSETS, BranchVotes
 
 WHOLE = "all"  # beside the four branches: the block as a whole
 CORE = 0.9  # of the energy, by which the effective field is told
 
 
-def votes_report(model: str, votes: Votes, *, subsets: bool = False) -> dict[str, Any]:
+def votes_report(model: str, votes: BranchVotes, *, subsets: bool = False) -> dict[str, Any]:
     """How the four branches share a logit: `model, block, class, label, off, logit, probability, baseline, votes`.
 
     `votes` is by branch; `baseline` (all four off) and the four add up to `logit`. With `subsets` that key holds
@@ -45,16 +46,16 @@ def votes_report(model: str, votes: Votes, *, subsets: bool = False) -> dict[str
     if subsets:
         report["subsets"] = [
             {
-                "on": [name for name in NAMES if name in on],
+                "on": [name for name in BRANCH_NAMES if name in on],
                 "logit": votes.subsets[on],
                 "probability": votes.probabilities[on],
             }
-            for on in SETS
+            for on in BRANCH_SUBSETS
         ]
     return report
 
 
-def glance_report(glance: Glance) -> dict[str, Any]:
+def glance_report(glance: AblationTable) -> dict[str, Any]:
     """The whole network: `class, label, off, logit, falls`.
 
     `falls` is by block and branch: how much the logit falls when that branch alone is off.
@@ -116,7 +117,7 @@ def _extremes(values: np.ndarray) -> dict[str, Any]:
     return {"lowest": float(values.min()), "highest": float(values.max()), "row": row, "column": column}
 
 
-def switched_report(switched: Switched) -> dict[str, Any]:
+def switched_report(switched: AblationResult) -> dict[str, Any]:
     """The answer with parts off: `block, off, branches, channels, first_before, top, risen, fallen`.
 
     `first_before` was the most probable class. It and the rows of the last three are `{"class", "label",
@@ -134,12 +135,12 @@ def switched_report(switched: Switched) -> dict[str, Any]:
     }
 
 
-def _changes(changes: Sequence[Change]) -> list[dict[str, Any]]:
+def _changes(changes: Sequence[ClassChange]) -> list[dict[str, Any]]:
     rows = [asdict(change) for change in changes]
     return [{"class": row.pop("index"), **row} for row in rows]
 
 
-def cell_report(by_hand: ByHand, field: EffectiveField, square: Square) -> dict[str, Any]:
+def cell_report(by_hand: ConvolutionTrace, field: EffectiveField, square: Square) -> dict[str, Any]:
     """One cell: `block, branch, layer, channel, row, column, value, square, effective, by_hand`.
 
     `square` is what the cell can see, in pixels of the network's input: `{"left", "top", "right", "bottom"}`, the
@@ -174,7 +175,7 @@ def cell_report(by_hand: ByHand, field: EffectiveField, square: Square) -> dict[
     }
 
 
-def reading_report(model: str, reading: Reading, slices: Mapping[str, slice]) -> dict[str, Any]:
+def reading_report(model: str, reading: ChannelReadout, slices: Mapping[str, slice]) -> dict[str, Any]:
     """Who reads a block and how strongly: `model, block, reader, shares, strengths`.
 
     `shares` is by branch and adds up to 1; `strengths` gives by branch a number for each of its channels.
@@ -188,15 +189,17 @@ def reading_report(model: str, reading: Reading, slices: Mapping[str, slice]) ->
     }
 
 
-def channel_report(model: str, observation: Observation, reading: Reading, branch: str, channel: int) -> dict[str, Any]:
+def channel_report(
+    model: str, prediction: Prediction, reading: ChannelReadout, branch: str, channel: int
+) -> dict[str, Any]:
     """One channel of a branch: `model, block, branch, channel, number, lowest, highest, mean, zero_share, cell,
     strength, rank, reader`.
 
     `number` is the channel's in the block's whole output. `cell` is the highest, `{"row", "column", "value"}`.
     `rank` is 1 for the channel that `reader` reads most strongly.
     """
-    values = observation.branch(reading.block, branch)[channel]
-    number = observation.slices[reading.block][branch].start + channel
+    values = prediction.branch(reading.block, branch)[channel]
+    number = prediction.slices[reading.block][branch].start + channel
     row, column = divmod(int(values.argmax()), values.shape[1])
     strength = float(reading.strengths[number])
     return {

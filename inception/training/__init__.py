@@ -1,1 +1,1 @@
-"""Training InceptionV1 on labelled photos: `python -m inception train`."""
+"""Training, calibration and evaluation on folders or tables of photos."""

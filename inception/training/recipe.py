@@ -8,7 +8,7 @@ from math import cos, isfinite, pi
 from typing import Any
 
 from ..errors import ChoiceError, UserError
-from ..model import MIN_SIDE, VARIANTS
+from ..network.inception_v1 import MIN_SIDE, VARIANTS
 
 MIXES = ("none", "mixup", "cutmix", "both")
 SCRATCH = "scratch"

@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..data import DataError, LabelledPhotos, first_name, has_splits, labelled_photos, unlabelled_photos
-from ..wording import counted
+from ..pretrained.labels import first_name
+from ..runtime.wording import counted
+from .datasets import DataError, LabelledPhotos, has_splits, labelled_photos, unlabelled_photos
 
 
 def training_photos(

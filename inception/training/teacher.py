@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..data import DataError, LabelledPhotos
-from ..matching import matched_classes
+from .datasets import DataError, LabelledPhotos
+from .matching import matched_classes
 
 if TYPE_CHECKING:
-    from ..weights import Pretrained
+    from ..pretrained.pretrained import PretrainedModel
 
 # Softens both distributions: what the teacher thinks of the wrong classes counts too.
 TEMPERATURE = 2.0
@@ -29,7 +29,7 @@ class Teacher:
         DataError: if the teacher lacks one of the classes.
     """
 
-    def __init__(self, pretrained: Pretrained, photos: LabelledPhotos, size: int) -> None:
+    def __init__(self, pretrained: PretrainedModel, photos: LabelledPhotos, size: int) -> None:
         self.engine, self.preprocessing, self.size = pretrained.engine, pretrained.preprocessing, size
         self.rows = _rows(pretrained, photos)
 
@@ -51,7 +51,7 @@ def divergence(student: Tensor, teacher: Tensor) -> Tensor:
     return TEMPERATURE**2 * F.kl_div(ours, theirs, reduction="none", log_target=True).sum(dim=1)
 
 
-def _rows(teacher: Pretrained, photos: LabelledPhotos) -> list[int]:
+def _rows(teacher: PretrainedModel, photos: LabelledPhotos) -> list[int]:
     """The teacher's class number of each class of the photos."""
     rows = matched_classes(teacher, photos)
     missing = [name for name, row in zip(photos.classes, rows, strict=True) if row is None]

@@ -16,14 +16,14 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 from torchvision.transforms import v2
 
-from ..data import LabelledPhotos
 from ..errors import UserError
-from ..files import is_file, replace_file
-from ..model import InceptionV1
-from ..preprocessing import Preprocessing
-from ..wording import counted
-from .machine import ALONE, World, low_precision
-from .photos import UNLABELLED, Batches, loader
+from ..network.inception_v1 import InceptionV1
+from ..runtime.files import is_file, replace_file
+from ..runtime.wording import counted
+from ..vision.preprocessing import Preprocessing
+from .datasets import LabelledPhotos
+from .distributed import ALONE, World, low_precision
+from .loader import UNLABELLED, Batches, loader
 from .recipe import Recipe
 from .teacher import Teacher, divergence
 
@@ -70,7 +70,7 @@ class Answers(NamedTuple):
     logits: Tensor
 
 
-class Lesson(nn.Module):
+class LossModule(nn.Module):
     """Photos and classes in, loss and logits out: the forward pass that training differentiates."""
 
     def __init__(
@@ -149,7 +149,7 @@ class Trainer:
             model.stem.requires_grad_(False)
         self.averaged = AveragedModel(model, multi_avg_fn=self._average, use_buffers=True)
         class_weights = _class_weights(photos).to(self.device) if recipe.balance else None
-        lesson = Lesson(model, recipe.smoothing, class_weights, recipe.teacher_weight)
+        lesson = LossModule(model, recipe.smoothing, class_weights, recipe.teacher_weight)
         self.lesson: nn.Module = DistributedDataParallel(lesson) if world.size > 1 else lesson
         self.optimizer = torch.optim.SGD(
             _groups(model, recipe.weight_decay), lr=recipe.rate, momentum=MOMENTUM, nesterov=True
@@ -187,7 +187,7 @@ class Trainer:
         return self.progress_at(self.step) >= 1
 
     @property
-    def looks(self) -> int:
+    def queries(self) -> int:
         """How often the held-out photos should have been looked at so far."""
         return self.step // (self.recipe.evaluate_every or self.per_epoch)
 

@@ -1,0 +1,175 @@
+"""Where in the photo the evidence for a class lies.
+
+`evidence` splits the logit exactly over the channels and cells of block 5b (class activation
+mapping, Zhou et al. 2016, where the head is linear). `grad_cam` (Selvaraju et al. 2017) works for
+any block and branch and is a first-order approximation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..checks import choice
+from ..network.blocks import BRANCHES
+from ..prediction import Prediction
+from ..pretrained.pretrained import PretrainedModel
+from .masking import block_output, class_index, logits_from
+
+LAST_BLOCK = "5b"
+
+
+@dataclass(frozen=True)
+class ChannelEvidence:
+    """What one channel of block 5b says for (or, where negative, against) a class."""
+
+    channel: int  # of the concatenated output
+    branch: str
+    amount: float  # summed over its cells, in units of the logit
+    highest: float  # activation
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The logit of a class as a sum over the branches, channels and cells of block 5b, and a rest.
+
+    `maps` gives each branch's share of the logit at each cell (H, W); their sums are `amounts`.
+    `rest` is what no cell has a part in: the biases. `linear` says whether the split holds for
+    every photo, as with a linear head, or for this photo alone: a head with a ReLU is linear only
+    as long as the same of its units are active.
+    """
+
+    index: int
+    label: str
+    linear: bool
+    logit: float
+    rest: float
+    amounts: Mapping[str, float]
+    maps: Mapping[str, np.ndarray] = field(repr=False)
+    strongest_for: tuple[ChannelEvidence, ...] = field(repr=False)
+    strongest_against: tuple[ChannelEvidence, ...] = field(repr=False)
+
+    @property
+    def total(self) -> float:
+        """What the check adds up: the four branches and the rest."""
+        return self.rest + sum(self.amounts.values())
+
+    @property
+    def map(self) -> np.ndarray:
+        """All four branches together, (H, W)."""
+        return np.sum(list(self.maps.values()), axis=0)
+
+
+def evidence(
+    pretrained: PretrainedModel, prediction: Prediction, wanted: str | int | None = None, most: int = 10
+) -> Evidence:
+    """The exact split of a class's logit at block 5b: each activation times the logit's slope along it.
+
+    Where the head is linear the slope is the class's weight over the number of cells. Where it has
+    a hidden layer, the slope is that of the piece of it that this photo lies on, and the rest holds
+    the biases of both layers.
+
+    Raises:
+        ExplanationError: if there is no such class.
+    """
+    index = class_index(pretrained, prediction, wanted)
+    output, slope, logit = _slope(pretrained, prediction, LAST_BLOCK, index)
+    shares = (output * slope)[0].double().cpu().numpy()
+    slices = pretrained.model.block(LAST_BLOCK).slices
+    maps = {branch: shares[where].sum(axis=0) for branch, where in slices.items()}
+    amounts = shares.sum(axis=(1, 2))
+    branch_of = {channel: branch for branch, where in slices.items() for channel in range(where.start, where.stop)}
+
+    def told(channel: int) -> ChannelEvidence:
+        highest = float(prediction.block(LAST_BLOCK)[channel].max())
+        return ChannelEvidence(int(channel), branch_of[int(channel)], float(amounts[channel]), highest)
+
+    order = np.argsort(amounts, kind="stable")
+    return Evidence(
+        index=index,
+        label=pretrained.labels[index],
+        linear=_is_linear(pretrained),
+        logit=float(prediction.logits[index]),
+        rest=float(logit - shares.sum()),
+        amounts={branch: float(one.sum()) for branch, one in maps.items()},
+        maps=maps,
+        strongest_for=tuple(told(channel) for channel in order[::-1][:most] if amounts[channel] > 0),
+        strongest_against=tuple(told(channel) for channel in order[:most] if amounts[channel] < 0),
+    )
+
+
+def _is_linear(pretrained: PretrainedModel) -> bool:
+    head = pretrained.model.head
+    return head is not None and not any(isinstance(module, nn.ReLU) for module in head.modules())
+
+
+@dataclass(frozen=True)
+class GradCam:
+    """A Grad-CAM map (H, W) of one class at a block's output, or at one of its branches.
+
+    Signed: each channel times the mean of the logit's slope along it, summed. `rectified` keeps
+    what speaks for the class, as in the paper.
+    """
+
+    block: str
+    branch: str | None  # None: all four
+    index: int
+    label: str
+    signed: np.ndarray = field(repr=False)
+
+    @property
+    def rectified(self) -> np.ndarray:
+        return np.maximum(self.signed, 0)
+
+
+def grad_cam(
+    pretrained: PretrainedModel,
+    prediction: Prediction,
+    block: str,
+    wanted: str | int | None = None,
+    branch: str | None = None,
+) -> GradCam:
+    """Grad-CAM at a block, or of one branch alone: its channels with their own weights.
+
+    Raises:
+        ChoiceError, ExplanationError: if there is no such block, branch or class.
+    """
+    return grad_cams(pretrained, prediction, block, wanted)[_known(branch)]
+
+
+def grad_cams(
+    pretrained: PretrainedModel, prediction: Prediction, block: str, wanted: str | int | None = None
+) -> dict[str | None, GradCam]:
+    """The maps of all four branches and, under None, of the whole block, from one backward pass.
+
+    Raises:
+        ChoiceError, ExplanationError: if there is no such block or class.
+    """
+    index = class_index(pretrained, prediction, wanted)
+    output, slope, _ = _slope(pretrained, prediction, block, index)
+    weights = slope.mean(dim=(2, 3), keepdim=True)
+    weighted = (output * weights)[0].float().cpu().numpy()
+    slices: dict[str | None, slice] = {None: slice(None)}
+    slices.update(pretrained.model.block(block).slices)
+    return {
+        branch: GradCam(block, branch, index, pretrained.labels[index], weighted[where].sum(axis=0))
+        for branch, where in slices.items()
+    }
+
+
+def _known(branch: str | None) -> str | None:
+    return None if branch is None else choice("branch", branch, tuple(BRANCHES))
+
+
+def _slope(pretrained: PretrainedModel, prediction: Prediction, block: str, index: int) -> tuple[Tensor, Tensor, float]:
+    """The block's output (1, C, H, W), the gradient of the class's logit along it, and that logit."""
+    output = block_output(pretrained, prediction, block).requires_grad_()
+    # The gradient is asked for the output alone: nothing is left on the model's parameters.
+    with torch.enable_grad():
+        logit = logits_from(pretrained, block, output)[0, index]
+        (slope,) = torch.autograd.grad(logit, output)
+    return output.detach(), slope, float(logit.detach())

@@ -1,0 +1,221 @@
+"""What a cell of a map sees of the photo: the exact square, and how much of it counts.
+
+The square is arithmetic on kernels, strides and paddings (Dumoulin and Visin 2016). The effective
+receptive field is the energy of the gradient, which is far from even across the square (Luo et al.,
+"Understanding the Effective Receptive Field in Deep Convolutional Neural Networks", NIPS 2016).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..checks import is_whole, spelled
+from ..network.anatomy import receptive_field
+from ..network.blocks import BRANCHES, InceptionBlock
+from ..network.inception_v1 import STAGES, InceptionV1
+from ..prediction import Prediction
+from ..pretrained.pretrained import PretrainedModel
+from .masking import ExplanationError
+
+ROUNDING = 1e-9  # of float64 sums over a picture's pixels, generously
+
+
+class CellError(ExplanationError):
+    """A cell that a map does not have. `where` names the map, for instance "4c/3x3"."""
+
+    def __init__(self, where: str, row: object, column: object, height: int, width: int) -> None:
+        super().__init__(
+            "explain_cell",
+            "There is no cell at row {row}, column {column}: the map of {where} has {height} rows and {width} columns, "
+            "counted from 0. Please choose a cell inside it.",
+            where=where,
+            row=spelled(row),
+            column=spelled(column),
+            height=height,
+            width=width,
+        )
+
+
+def check_cell(where: str, row: object, column: object, height: int, width: int) -> None:
+    """Raises `CellError` unless row and column are whole numbers inside a map of `height` rows and `width` columns."""
+    for place, count in ((row, height), (column, width)):
+        if not is_whole(place) or not 0 <= place < count:
+            raise CellError(where, row, column, height, width)
+
+
+@dataclass(frozen=True)
+class Square:
+    """Pixels of the network's input: columns `left` to `right` and rows `top` to `bottom`, without the last.
+
+    At the input's border it is cut off, and then no longer a square.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+
+@dataclass(frozen=True)
+class EffectiveField:
+    """How much each pixel of the network's input counts for one cell of one branch, for this photo.
+
+    `energy` (H, W), float32 and read-only, is the squared gradient summed over the colours: of the
+    sum of the branch's channels at this cell, along the normalised input. It is zero outside
+    `square`, and zero everywhere if the ReLU holds all the branch's channels at zero in this cell.
+    """
+
+    block: str
+    branch: str
+    row: int
+    column: int
+    square: Square
+    energy: np.ndarray = field(repr=False)
+
+    def share_in(self, square: Square) -> float:
+        """The share of the energy inside a square, 0 to 1; 0 where there is no energy at all."""
+        total = self.energy.sum(dtype=np.float64)
+        inside = self.energy[square.top : square.bottom, square.left : square.right].sum(dtype=np.float64)
+        return min(float(inside / total), 1.0) if total > 0 else 0.0
+
+    def core(self, share: float = 0.9) -> Square:
+        """The smallest square around the energy's centre of mass that holds `share` of the energy.
+
+        Near the border it moves inwards, so that it stays a whole square. Its width beside that of
+        `square` tells how far the cell really looks. Without any energy it is empty (width 0).
+
+        Raises:
+            ValueError: if `share` is not above 0 and at most 1.
+        """
+        if not 0 < share <= 1:
+            raise ValueError(f"share is {share!r}; it must be above 0 and at most 1, for instance 0.9.")
+        height, width = self.energy.shape
+        # Sums over all squares from the top left corner: then any square's energy is four numbers.
+        sums = np.zeros((height + 1, width + 1))
+        sums[1:, 1:] = self.energy.cumsum(axis=0, dtype=np.float64).cumsum(axis=1)
+        total = sums[-1, -1]
+        if total == 0:
+            return Square(self.square.left, self.square.top, self.square.left, self.square.top)
+        x, y = _centre(self.energy.sum(axis=0, dtype=np.float64)), _centre(self.energy.sum(axis=1, dtype=np.float64))
+        wanted = share * total * (1 - ROUNDING)
+        for side in range(1, max(height, width)):
+            (left, right), (top, bottom) = _span(x, side, width), _span(y, side, height)
+            inside = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+            if inside >= wanted:
+                return Square(left, top, right, bottom)
+        return Square(0, 0, width, height)
+
+
+def cell_square(model: InceptionV1, block: str, branch: str, row: int, column: int) -> Square:
+    """The exact part of the network's input that a cell of a branch can see, at `model.input_shape`.
+
+    Along the branch all kernels, strides and paddings count, and before its block those of the
+    widest way (`anatomy.receptive_field`). What lies beyond the input's border is cut off.
+
+    Raises:
+        ChoiceError: if there is no such block or branch.
+        CellError: if the map has no such cell.
+    """
+    return _square(model, block, branch, row, column, map_size(model, block), model.input_shape[1:])
+
+
+def map_size(model: InceptionV1, block: str) -> tuple[int, int]:
+    """Rows and columns of a block's maps at `model.input_shape`.
+
+    Told by arithmetic, at every click: `anatomy.stage_shapes`, which runs a copy, takes a hundred times as long.
+
+    Raises:
+        ChoiceError: if there is no such block.
+    """
+    model.block(block)
+    _, height, width = model.input_shape
+    for stage in STAGES[: STAGES.index(f"inception_{block}")]:
+        module = model.get_submodule(stage)
+        if not isinstance(module, InceptionBlock):  # whose layers keep the size
+            for layer in module.modules():
+                if isinstance(layer, nn.Conv2d | nn.MaxPool2d):
+                    height, width = (_cells(layer, axis, side) for axis, side in enumerate((height, width)))
+    return height, width
+
+
+def effective_field(
+    pretrained: PretrainedModel, prediction: Prediction, block: str, branch: str, row: int, column: int
+) -> EffectiveField:
+    """The effective receptive field of one cell of one branch, from one forward and one backward pass.
+
+    It is the field for this photo and no average over photos: max pools and ReLUs pass on only what
+    won or was positive here. All channels of the branch weigh the same.
+
+    Raises:
+        ChoiceError: if there is no such block or branch.
+        CellError: if the map has no such cell.
+    """
+    model = pretrained.model
+    _, height, width = prediction.block(block).shape
+    square = _square(
+        model, block, branch, row, column, (height, width), (prediction.seen.height, prediction.seen.width)
+    )
+    # Turns gradients on even where the caller switched them off, by no_grad or by inference_mode.
+    with torch.inference_mode(False):
+        x = pretrained.preprocessing.tensor(prediction.seen).to(pretrained.device).requires_grad_()
+        y = x
+        for stage in STAGES[: STAGES.index(f"inception_{block}")]:
+            y = model.get_submodule(stage)(y)
+        for layer in BRANCHES[branch]:
+            y = model.block(block)[layer](y)
+        # Asked for the input alone: nothing is left on the model's parameters.
+        (gradient,) = torch.autograd.grad(y[0, :, row, column].sum(), x)
+    energy = gradient[0].square().sum(dim=0).float().cpu().numpy()
+    energy.flags.writeable = False
+    return EffectiveField(block, branch, row, column, square, energy)
+
+
+def _square(
+    model: InceptionV1, block: str, branch: str, row: int, column: int, cells: tuple[int, int], pixels: tuple[int, int]
+) -> Square:
+    """The square of a cell in a map of `cells` rows and columns, cut off at `pixels` rows and columns."""
+    seen = receptive_field(model, block, branch)
+    check_cell(f"{block}/{branch}", row, column, *cells)
+    top, left = seen.start + row * seen.stride, seen.start + column * seen.stride
+    return Square(
+        left=max(left, 0),
+        top=max(top, 0),
+        right=min(left + seen.size, pixels[1]),
+        bottom=min(top + seen.size, pixels[0]),
+    )
+
+
+def _cells(layer: nn.Conv2d | nn.MaxPool2d, axis: int, side: int) -> int:
+    """How many cells a layer makes of `side` cells along one axis, by PyTorch's rule for ceil mode too."""
+    kernel, stride, padding = (
+        int(value[axis] if isinstance(value, tuple) else value)
+        for value in (layer.kernel_size, layer.stride, layer.padding)
+    )
+    if not getattr(layer, "ceil_mode", False):
+        return (side + 2 * padding - kernel) // stride + 1
+    cells = -((kernel - side - 2 * padding) // stride) + 1
+    # A last window that would begin beyond the map is not there.
+    return cells - ((cells - 1) * stride >= side + padding)
+
+
+def _centre(weights: np.ndarray) -> float:
+    """The centre of mass of pixels in a row; pixel i lies between i and i + 1."""
+    return float(np.average(np.arange(len(weights)) + 0.5, weights=weights))
+
+
+def _span(centre: float, side: int, length: int) -> tuple[int, int]:
+    """`side` pixels around a centre, moved into 0..`length`. A larger side's span holds a smaller one's."""
+    first = min(max(int(np.floor(centre - side / 2 + 0.5)), 0), max(length - side, 0))
+    return first, min(first + side, length)

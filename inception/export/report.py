@@ -1,0 +1,77 @@
+"""What is told of a photo as plain data: the same on the command line and through the API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from ..network.anatomy import BranchFacts, ModuleCost, bottleneck, module_cost
+from ..network.blocks import BLOCKS
+from ..prediction import Prediction, statistics
+from ..pretrained.pretrained import PretrainedModel
+from ..render.branches import Panel
+
+
+def answer_report(model: str, prediction: Prediction, top_k: int) -> dict[str, Any]:
+    """The most probable classes, best first; and whether the photo is of none, where the network has a rule for it.
+
+    `probably_none` is None where nobody measured when this network should doubt; `rule` tells how good it is.
+    """
+    return {
+        "model": model,
+        "probably_none": None if prediction.rejection is None else prediction.doubted,
+        "rule": None if prediction.rejection is None else asdict(prediction.rejection),
+        "top": [
+            {"class": guess.index, "label": guess.label, "probability": guess.probability}
+            for guess in prediction.top(top_k)
+        ],
+    }
+
+
+def maps_report(model: str, block: str, panels: Mapping[str, Panel]) -> dict[str, Any]:
+    """The numbers beside the pictures of a block's branches.
+
+    `scale` gives the values at the ends of a picture's colours, or None where each channel has
+    its own.
+    """
+    return {
+        "model": model,
+        "block": block,
+        "branches": {
+            branch: {
+                **asdict(panel.numbers),
+                "scale": None if panel.bounds is None else [panel.bounds.low, panel.bounds.high],
+            }
+            for branch, panel in panels.items()
+        },
+    }
+
+
+def numbers_report(maps: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """The numbers of several maps (C, H, W), by their names."""
+    return {name: asdict(statistics(values)) for name, values in maps.items()}
+
+
+def anatomy_report(model: str, pretrained: PretrainedModel, facts: tuple[BranchFacts, ...]) -> dict[str, Any]:
+    """How a block is built: its branches, and what the reductions save against the naive module."""
+    block, cells = facts[0].block, facts[0].height * facts[0].width
+    widths, biased = BLOCKS[block], "1x1.conv.bias" in pretrained.model.block(block).state_dict()
+    bottlenecks = {
+        fact.branch: bottleneck(
+            widths.in_channels, fact.reduced_to, fact.channels, fact.kernel, cells=cells, bias=biased
+        )
+        for fact in facts
+        if fact.reduced_to is not None
+    }
+    cost: ModuleCost = module_cost(pretrained.model.block(block), cells)
+    return {
+        "model": model,
+        "block": block,
+        "in_channels": widths.in_channels,
+        "branches": {fact.branch: asdict(fact) for fact in facts},
+        "bottlenecks": {branch: {**asdict(cost), "saving": cost.saving} for branch, cost in bottlenecks.items()},
+        "module": {**asdict(cost), "saving": cost.saving},
+    }

@@ -1,0 +1,167 @@
+"""InceptionV1 (GoogLeNet) in one file.
+
+Szegedy et al., "Going Deeper with Convolutions", CVPR 2015: `BLOCKS` is its table 1.
+Three trainings of this network are in the world and differ in small things; `VARIANTS`
+holds those differences, so there is one model and not three.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class BlockWidths(NamedTuple):
+    """One row of the paper's table 1: the channels of an Inception block."""
+
+    in_channels: int
+    n1x1: int
+    n3x3: Sequence[int]  # reduction, convolution
+    n5x5: Sequence[int]  # reduction, convolution
+    pool_proj: int
+
+
+BLOCKS: dict[str, BlockWidths] = {
+    #                   in   1x1       3x3        5x5   pool
+    "3a": BlockWidths(192, 64, (96, 128), (16, 32), 32),
+    "3b": BlockWidths(256, 128, (128, 192), (32, 96), 64),
+    "4a": BlockWidths(480, 192, (96, 208), (16, 48), 64),
+    "4b": BlockWidths(512, 160, (112, 224), (24, 64), 64),
+    "4c": BlockWidths(512, 128, (128, 256), (24, 64), 64),
+    "4d": BlockWidths(512, 112, (144, 288), (32, 64), 64),
+    "4e": BlockWidths(528, 256, (160, 320), (32, 128), 128),
+    "5a": BlockWidths(832, 256, (160, 320), (32, 128), 128),
+    "5b": BlockWidths(832, 384, (192, 384), (48, 128), 128),
+}
+
+# The four branches in the order in which a block concatenates them, and the layers of each.
+BRANCHES: dict[str, tuple[str, ...]] = {
+    "1x1": ("1x1",),
+    "3x3": ("3x3_reduce", "3x3"),
+    "5x5": ("5x5_reduce", "5x5"),
+    "pool": ("pool", "pool_proj"),
+}
+
+
+class ConvUnit(nn.Sequential):
+    """A convolution with its BatchNorm, if any, and its ReLU: (N, C_in, H, W) to (N, C_out, H', W')."""
+
+
+def conv_unit(
+    in_channels: int,
+    out_channels: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    bias: bool = True,
+    eps: float | None = None,
+    preact: bool = False,
+) -> ConvUnit:
+    """A convolution that keeps the map's size (at stride 1), its BatchNorm if any, and a ReLU.
+
+    `preact` puts BatchNorm and ReLU before the convolution (He et al. 2016), so that the unit's
+    output may be negative.
+    """
+    conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=bias)
+    norm = [] if eps is None else [("bn", nn.BatchNorm2d(in_channels if preact else out_channels, eps))]
+    # Not in place: a trace keeps every output, and an in-place ReLU would overwrite it.
+    relu = ("relu", nn.ReLU())
+    layers = [*norm, relu, ("conv", conv)] if preact else [("conv", conv), *norm, relu]
+    return ConvUnit(OrderedDict(layers))
+
+
+class InceptionBlock(nn.ModuleDict):
+    """One Inception module with dimension reduction (paper, figure 2b).
+
+    `InceptionBlock(192, 64, [96, 128], [16, 32], 32)` is block 3a. Its layers carry the paper's
+    names, its output is the concatenation of the four branches: `slices` says where each lies.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        n1x1: int,
+        n3x3: Sequence[int],
+        n5x5: Sequence[int],
+        pool_proj: int,
+        *,
+        preact: bool = False,
+        use_bias: bool = True,
+        eps: float | None = 1e-5,
+        wide_kernel: int = 5,
+    ) -> None:
+        def unit(cin: int, cout: int, kernel: int) -> ConvUnit:
+            return conv_unit(cin, cout, kernel, bias=use_bias, eps=eps, preact=preact)
+
+        if len(n3x3) != 2 or len(n5x5) != 2:
+            raise ValueError(
+                f"n3x3 is {n3x3!r} and n5x5 is {n5x5!r}; each must be two numbers: the channels after the reduction "
+                "and after the convolution, for instance [96, 128]."
+            )
+        super().__init__(
+            {
+                "1x1": unit(in_channels, n1x1, 1),
+                "3x3_reduce": unit(in_channels, n3x3[0], 1),
+                "3x3": unit(n3x3[0], n3x3[1], 3),
+                "5x5_reduce": unit(in_channels, n5x5[0], 1),
+                "5x5": unit(n5x5[0], n5x5[1], wide_kernel),
+                "pool": nn.MaxPool2d(3, stride=1, padding=1),
+                "pool_proj": unit(in_channels, pool_proj, 1),
+            }
+        )
+        self.widths = BlockWidths(in_channels, n1x1, tuple(n3x3), tuple(n5x5), pool_proj)
+
+    @property
+    def branch_channels(self) -> dict[str, int]:
+        """Channels that each branch adds to the output, in order of concatenation."""
+        widths = self.widths
+        return dict(zip(BRANCHES, (widths.n1x1, widths.n3x3[1], widths.n5x5[1], widths.pool_proj), strict=True))
+
+    @property
+    def slices(self) -> dict[str, slice]:
+        """Where each branch's channels lie in the block's output."""
+        slices, start = {}, 0
+        for branch, channels in self.branch_channels.items():
+            slices[branch] = slice(start, start + channels)
+            start += channels
+        return slices
+
+    def trace(self, x: Tensor) -> dict[str, Tensor]:
+        """Every layer's output by the paper's name: (N, C_in, H, W) to seven of (N, C, H, W)."""
+        out: dict[str, Tensor] = {}
+        for layers in BRANCHES.values():
+            y = x
+            for layer in layers:
+                y = out[layer] = self[layer](y)
+        return out
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.trace(x)
+        return torch.cat([out[layers[-1]] for layers in BRANCHES.values()], dim=1)
+
+
+class AuxiliaryClassifier(nn.Module):
+    """The paper's side classifier (section 5), which only counts in training.
+
+    (N, C, H, W) to logits (N, classes). At 224 pixels the map is 14x14 and the paper's 5x5
+    average pool with stride 3 gives 4x4; other sizes are brought to 4x4 directly.
+    """
+
+    def __init__(self, in_channels: int, classes: int, *, bias: bool, eps: float | None) -> None:
+        super().__init__()
+        self.conv = conv_unit(in_channels, 128, 1, bias=bias, eps=eps)
+        self.hidden = nn.Linear(128 * 4 * 4, 1024)
+        self.relu = nn.ReLU()
+        self.dropout = nn.Dropout(0.7)
+        self.classifier = nn.Linear(1024, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        paper_size = all(14 <= side <= 16 for side in x.shape[-2:])
+        x = F.avg_pool2d(x, 5, 3) if paper_size else F.adaptive_avg_pool2d(x, 4)
+        x = self.conv(x).flatten(1)
+        return self.classifier(self.dropout(self.relu(self.hidden(x))))

@@ -1,0 +1,351 @@
+"""InceptionV1 (GoogLeNet) in one file.
+
+Szegedy et al., "Going Deeper with Convolutions", CVPR 2015: `BLOCKS` is its table 1.
+Three trainings of this network are in the world and differ in small things; `VARIANTS`
+holds those differences, so there is one model and not three.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import index
+from typing import SupportsIndex
+
+from torch import Tensor, nn
+
+from inception.network.blocks import BLOCKS, AuxiliaryClassifier, ConvUnit, InceptionBlock, conv_unit
+
+from ..errors import ChoiceError
+
+# The network from the photo to the last feature map, in order.
+STAGES = (
+    "stem",
+    "inception_3a",
+    "inception_3b",
+    "pool3",
+    "inception_4a",
+    "inception_4b",
+    "inception_4c",
+    "inception_4d",
+    "inception_4e",
+    "pool4",
+    "inception_5a",
+    "inception_5b",
+)
+
+HEAD = "head"  # what comes after the last stage
+
+AUXILIARY = {"aux1": "inception_4a", "aux2": "inception_4d"}
+
+MIN_SIDE = 32  # below this the last pool would have nothing left to look at
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What tells one training of InceptionV1 from another. `None` for an eps: no BatchNorm."""
+
+    name: str
+    conv_bias: bool
+    stem_eps: float | None
+    block_eps: float | None
+    local_response_norm: bool
+    pool_padding: int
+    pool_ceil: bool
+    pool4_kernel: int
+    wide_kernel: int  # of the branch that the paper calls 5x5
+    dropout: float
+    hidden: int | None  # width of a hidden layer before the classifier
+
+
+VARIANTS: dict[str, Variant] = {
+    variant.name: variant
+    for variant in (
+        Variant(
+            name="batchnorm",
+            conv_bias=True,
+            stem_eps=None,
+            block_eps=1e-5,
+            local_response_norm=False,
+            pool_padding=1,
+            pool_ceil=False,
+            pool4_kernel=3,
+            wide_kernel=5,
+            dropout=0.4,
+            hidden=1024,
+        ),
+        # The paper's own, as released with Caffe ("bvlc_googlenet").
+        Variant(
+            name="googlenet",
+            conv_bias=True,
+            stem_eps=None,
+            block_eps=None,
+            local_response_norm=True,
+            pool_padding=0,
+            pool_ceil=True,
+            pool4_kernel=3,
+            wide_kernel=5,
+            dropout=0.4,
+            hidden=None,
+        ),
+        # torchvision.models.googlenet. Its "5x5" runs 3x3: a defect of the TensorFlow code that
+        # it was ported from, kept because the weights depend on it (pytorch/vision issue 906).
+        Variant(
+            name="torchvision",
+            conv_bias=False,
+            stem_eps=1e-3,
+            block_eps=1e-3,
+            local_response_norm=False,
+            pool_padding=0,
+            pool_ceil=True,
+            pool4_kernel=2,
+            wide_kernel=3,
+            dropout=0.2,
+            hidden=None,
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What one forward pass computed.
+
+    `stages` maps the names of `STAGES` to their outputs (N, C, H, W), from the stage where the
+    pass began; `logits` is (N, classes), or None without a top; `aux` holds the auxiliary
+    classifiers' logits, in training only.
+    """
+
+    stages: dict[str, Tensor]
+    logits: Tensor | None
+    aux: dict[str, Tensor]
+
+    @property
+    def features(self) -> Tensor:
+        """The last feature map, (N, 1024, H, W); there is none in a pass that began at the head."""
+        return self.stages[STAGES[-1]]
+
+
+class InceptionV1(nn.Module):
+    """InceptionV1; the arguments follow the conventions of the Keras applications.
+
+    Args:
+        include_top: end in the classifier; without it the model returns the last feature map
+            (N, 1024, H, W), or a vector (N, 1024) where `pooling` says how.
+        preact: BatchNorm and ReLU before each convolution of a block (`batchnorm` variant only).
+        use_bias: whether convolutions have a bias (`batchnorm` variant only).
+        input_shape: (3, height, width), each side at least 32: the size for which shapes,
+            receptive fields and costs are told. The network itself takes any size from 32x32 on.
+        classes: how many classes the classifier tells apart.
+        pooling: "avg", "max" or None; what to do with the last feature map where there is no top.
+            With a top it has no say, as in Keras: the head does the pooling.
+        classifier_activation: "softmax" for probabilities, None for logits.
+        aux_classifiers: add the paper's two auxiliary classifiers; they run in training only. Their
+            logits are in `trace(x).aux`: the paper adds their losses with weight 0.3 (section 5).
+        variant: a key of `VARIANTS`.
+
+    Raises:
+        ValueError: if an argument is not one of those allowed; the message says which are.
+    """
+
+    def __init__(
+        self,
+        include_top: bool = True,
+        preact: bool = False,
+        use_bias: bool = True,
+        input_shape: Sequence[int] = (3, 224, 224),
+        classes: int = 1000,
+        pooling: str | None = None,
+        *,
+        classifier_activation: str | None = "softmax",
+        aux_classifiers: bool = False,
+        variant: str = "batchnorm",
+    ) -> None:
+        super().__init__()
+        _require("variant", variant, tuple(VARIANTS))
+        _require("pooling", pooling, ("avg", "max", None))
+        _require("classifier_activation", classifier_activation, ("softmax", None))
+        if variant != "batchnorm" and (preact or not use_bias):
+            raise ValueError(
+                f"preact and use_bias can be changed for variant='batchnorm' only; {variant!r} is fixed by its "
+                "published weights. Leave preact=False and use_bias=True, or choose variant='batchnorm'."
+            )
+        if (_whole(classes) or 0) < 1:
+            raise ValueError(f"classes is {classes!r}; it must be a whole number of at least 1.")
+        if aux_classifiers and not include_top:
+            raise ValueError("aux_classifiers=True needs include_top=True: they help to train the classifier.")
+
+        spec = VARIANTS[variant]
+        bias = spec.conv_bias and use_bias
+
+        def block(name: str) -> InceptionBlock:
+            return InceptionBlock(
+                *BLOCKS[name], preact=preact, use_bias=bias, eps=spec.block_eps, wide_kernel=spec.wide_kernel
+            )
+
+        self.variant = spec
+        self.input_shape = _checked_shape(input_shape)
+        self.classes = int(classes)
+        self.pooling = pooling
+
+        self.stem = _stem(spec, bias)
+        self.inception_3a = block("3a")
+        self.inception_3b = block("3b")
+        self.pool3 = _pool(spec)
+        self.inception_4a = block("4a")
+        self.inception_4b = block("4b")
+        self.inception_4c = block("4c")
+        self.inception_4d = block("4d")
+        self.inception_4e = block("4e")
+        self.pool4 = _pool(spec, spec.pool4_kernel)
+        self.inception_5a = block("5a")
+        self.inception_5b = block("5b")
+        self.head = _head(spec, classes) if include_top else None
+        self.softmax = nn.Softmax(dim=1) if include_top and classifier_activation else None
+        self.aux = nn.ModuleDict()
+        if aux_classifiers:
+            for name, stage in AUXILIARY.items():
+                channels = sum(self.block(stage[-2:]).branch_channels.values())
+                self.aux[name] = AuxiliaryClassifier(channels, classes, bias=bias, eps=spec.block_eps)
+        self.apply(_initialise)
+
+    def block(self, name: str) -> InceptionBlock:
+        """The Inception block called `name`, one of `BLOCKS`.
+
+        Raises:
+            ValueError: if there is no such block.
+        """
+        _require("block", name, tuple(BLOCKS))
+        return self.get_submodule(f"inception_{name}")  # type: ignore[return-value]
+
+    def trace(self, x: Tensor, start: str = "stem") -> Trace:
+        """Run from stage `start` on and keep every stage's output.
+
+        `x` is what that stage takes: photos (N, 3, H, W) for the stem, else the output of the
+        stage before it. After the last stage comes "head", which leaves no map of its own. No
+        hooks: a branch's activation is a slice of its block's output.
+        """
+        _require("start", start, (*STAGES, HEAD))
+        if start == "stem":
+            _check_photos(x)
+        stages: dict[str, Tensor] = {}
+        for name in stages_from(start):
+            x = stages[name] = self.get_submodule(name)(x)
+        logits = None if self.head is None else self.head(x)
+        aux = {}
+        if self.training:
+            aux = {name: side(stages[AUXILIARY[name]]) for name, side in self.aux.items() if AUXILIARY[name] in stages}
+        return Trace(stages, logits, aux)
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Photos (N, 3, H, W) to logits (N, classes): those of `trace`, without keeping what lies before them.
+
+        Raises:
+            ValueError: if the model was built without a top.
+        """
+        if self.head is None:
+            raise ValueError("This model was built with include_top=False, so it gives no answer; build it with a top.")
+        _check_photos(x)
+        for name in STAGES:
+            x = self.get_submodule(name)(x)
+        return self.head(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Photos (N, 3, H, W) to probabilities, logits or features, as the model was built."""
+        trace = self.trace(x)
+        if trace.logits is not None:
+            return trace.logits if self.softmax is None else self.softmax(trace.logits)
+        if self.pooling == "avg":
+            return trace.features.mean(dim=(2, 3))
+        if self.pooling == "max":
+            return trace.features.amax(dim=(2, 3))
+        return trace.features
+
+
+def stages_from(start: str) -> tuple[str, ...]:
+    """The names of `STAGES` from `start` on; none from "head" on."""
+    return STAGES[STAGES.index(start) :] if start != HEAD else ()
+
+
+def stage_after(name: str) -> str:
+    """What takes the output of stage `name`: another of `STAGES`, or "head"."""
+    return (*STAGES, HEAD)[STAGES.index(name) + 1]
+
+
+def _stem(spec: Variant, bias: bool) -> nn.Sequential:
+    def unit(cin: int, cout: int, kernel: int, stride: int = 1) -> ConvUnit:
+        return conv_unit(cin, cout, kernel, stride=stride, bias=bias, eps=spec.stem_eps)
+
+    layers: list[tuple[str, nn.Module]] = [
+        ("conv1", unit(3, 64, 7, stride=2)),
+        ("pool1", _pool(spec)),
+        ("norm1", _local_response_norm()),
+        ("conv2_reduce", unit(64, 64, 1)),
+        ("conv2", unit(64, 192, 3)),
+        ("norm2", _local_response_norm()),
+        ("pool2", _pool(spec)),
+    ]
+    return nn.Sequential(OrderedDict(row for row in layers if spec.local_response_norm or "norm" not in row[0]))
+
+
+def _head(spec: Variant, classes: int) -> nn.Sequential:
+    hidden: list[tuple[str, nn.Module]] = []
+    if spec.hidden is not None:
+        hidden = [("hidden", nn.Linear(1024, spec.hidden)), ("relu", nn.ReLU())]
+    layers: list[tuple[str, nn.Module]] = [
+        ("avgpool", nn.AdaptiveAvgPool2d(1)),
+        ("dropout", nn.Dropout(spec.dropout)),
+        ("flatten", nn.Flatten()),
+        *hidden,
+        ("classifier", nn.Linear(spec.hidden or 1024, classes)),
+    ]
+    return nn.Sequential(OrderedDict(layers))
+
+
+def _pool(spec: Variant, kernel: int = 3) -> nn.MaxPool2d:
+    return nn.MaxPool2d(kernel, stride=2, padding=spec.pool_padding, ceil_mode=spec.pool_ceil)
+
+
+def _local_response_norm() -> nn.LocalResponseNorm:
+    return nn.LocalResponseNorm(size=5, alpha=1e-4, beta=0.75, k=1.0)
+
+
+def _initialise(module: nn.Module) -> None:
+    # He et al. 2015: keeps activations of order one through 22 layers of ReLU without BatchNorm.
+    # PyTorch's default lets them fade, and the answer would hardly depend on the photo.
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.01)
+        nn.init.zeros_(module.bias)
+
+
+def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
+    if value not in allowed:
+        raise ChoiceError(name, value, [str(choice) for choice in allowed])
+
+
+def _whole(value: object) -> int | None:
+    """A whole number of Python's or NumPy's; nothing for anything else."""
+    return index(value) if isinstance(value, SupportsIndex) and not isinstance(value, bool) else None
+
+
+def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+    sides = [_whole(side) or 0 for side in shape] if isinstance(shape, Sequence) else []
+    if len(sides) != 3 or sides[0] != 3 or min(sides[1:]) < MIN_SIDE:
+        raise ValueError(
+            f"input_shape is {shape!r}; it must be (3, height, width): three colour channels first, "
+            f"each side at least {MIN_SIDE} pixels, for instance (3, 224, 224)."
+        )
+    return sides[0], sides[1], sides[2]
+
+
+def _check_photos(x: Tensor) -> None:
+    if x.dim() != 4 or x.shape[1] != 3 or min(x.shape[2:]) < MIN_SIDE:
+        raise ValueError(
+            f"The network got a tensor of shape {tuple(x.shape)}; it takes photos as (N, 3, height, width), "
+            f"each side at least {MIN_SIDE} pixels."
+        )

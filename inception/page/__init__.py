@@ -1,5 +1,0 @@
-"""The Gradio page. It wires components to functions and says things in two languages; it computes nothing."""
-
-from .mounting import mount
-
-__all__ = ["mount"]

@@ -1,0 +1,222 @@
+"""`load(name)`: a trained network together with all that belongs to it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.request import Request, urlopen
+
+import torch
+
+from inception.pretrained.checkpoint import (
+    CHECKPOINT_SUFFIXES,
+    assemble,
+    load_checkpoint,
+    read_pickle,
+    save_checkpoint,
+    without_auxiliary,
+)
+from inception.pretrained.hub import HubFile, _sha256, cache_dir, download, in_weights_dir, unreachable_error
+from inception.pretrained.pretrained import PretrainedModel
+
+from ..errors import WeightsError, quoted
+from ..runtime.device import DEVICES, choose_device
+from ..runtime.resources import resource
+from ..vision import preprocessing
+from . import convert
+from .description import Description as Description
+from .description import Provenance as Provenance
+
+EMBEDDED = resource("weights/tiny-imagenet.safetensors")
+MODEL_NAMES = ("tiny-imagenet", "googlenet", "torchvision")
+DEFAULT_MODEL = MODEL_NAMES[0]
+
+
+def load(name: str | Path = DEFAULT_MODEL, device: str | torch.device = "cpu") -> PretrainedModel:
+    """Load a trained network by name, or a checkpoint of your own by its path.
+
+    `tiny-imagenet` is embedded; `googlenet` (BVLC's, from the Hugging Face hub) and `torchvision`
+    know ImageNet's 1000 classes and are fetched once. A path ends in .safetensors, .pth or .pt.
+    `device` is a PyTorch device, or "auto" for a GPU where there is one.
+    The folder that INCEPTION_WEIGHTS_DIR names is looked into before any download.
+
+    Raises:
+        WeightsError: if the weights cannot be had or do not fit; the message says what to do.
+    """
+    loaders = {"tiny-imagenet": _tiny_imagenet, "googlenet": _googlenet, "torchvision": _torchvision}
+    if isinstance(device, str) and device in DEVICES:
+        device = choose_device(device).torch_device
+    if name in loaders:
+        pretrained = replace(loaders[str(name)](), imagenet=True)
+    elif Path(name).suffix.lower() in CHECKPOINT_SUFFIXES:
+        pretrained = load_checkpoint(Path(name))
+    else:
+        raise WeightsError(
+            "weights_unknown",
+            "There are no weights called {name}; choose one of {names}, or a path that ends in {suffixes}.",
+            name=quoted(str(name)),
+            names=", ".join(MODEL_NAMES),
+            suffixes=" or ".join(CHECKPOINT_SUFFIXES),
+        )
+    pretrained.model.to(device)
+    return pretrained
+
+
+# ---------------------------------------------------------------- the embedded weights
+
+
+def _tiny_imagenet() -> PretrainedModel:
+    if not EMBEDDED.is_file():
+        raise WeightsError(
+            "weights_embedded_missing",
+            "The embedded weights are missing (weights/{file}); please fetch this project again, whole.",
+            file=EMBEDDED.name,
+        )
+    return replace(load_checkpoint(EMBEDDED), name="tiny-imagenet")
+
+
+GOOGLENET_FILES = (
+    HubFile(
+        "onnxmodelzoo/googlenet-8",
+        "googlenet-8.onnx",
+        28_020_232,
+        "3d343d459199fbcc8cd43d45264180e3e1ef91d4908f3541b5b308995206362c",
+    ),
+    HubFile(
+        "onnxmodelzoo/googlenet-6",
+        "googlenet-6.onnx",
+        28_020_232,
+        "bd979d99d10d9acf84c5a67252bcae4992bf4e1afdab046cb0ea370e6f01ee38",
+    ),
+)
+GOOGLENET_FILE_NAMES = (*(file.name for file in GOOGLENET_FILES), "googlenet-bvlc.onnx")
+
+
+def _googlenet() -> PretrainedModel:
+    unfit: WeightsError | None = None
+    for local in in_weights_dir(GOOGLENET_FILE_NAMES):
+        published = {file.sha256 for file in GOOGLENET_FILES}
+        notice = "" if _sha256(local) in published else f"{local.name} is not byte-identical to the published file."
+        try:
+            return _from_onnx(local, notice)
+        except WeightsError as error:
+            unfit = unfit or error
+    if unfit is not None:
+        raise unfit
+    cached = [cache_dir() / f"googlenet-{file.sha256[:12]}.safetensors" for file in GOOGLENET_FILES]
+    for path in cached:
+        # A cached file that went bad is fetched anew; it is never shown to the user as an error.
+        with suppress(WeightsError):
+            if path.is_file():
+                return replace(load_checkpoint(path), name="googlenet")
+    with TemporaryDirectory(prefix="inception-lens-") as spare:
+        onnx, file = download(GOOGLENET_FILES, Path(spare))
+        pretrained = _from_onnx(onnx, "")
+    # A cache folder that cannot be written costs a second at the next start, and nothing else.
+    with suppress(OSError):
+        save_checkpoint(
+            cached[GOOGLENET_FILES.index(file)],
+            pretrained.model.state_dict(),
+            _googlenet_description(pretrained.provenance.notice),
+        )
+    return pretrained
+
+
+def _googlenet_description(notice: str) -> Description:
+    return Description(
+        variant="googlenet",
+        classes=_imagenet_labels(),
+        preprocessing=preprocessing.CAFFE,
+        provenance=Provenance(
+            source="BVLC GoogLeNet from the Caffe and ONNX model zoos (Szegedy et al. 2014)",
+            licence="released for unrestricted use",
+            training_data="ImageNet (ILSVRC 2012), 1000 classes",
+            accuracy="68.7 % top-1 and 88.9 % top-5 on ImageNet's validation photos (published)",
+            notice=notice,
+        ),
+    )
+
+
+def _from_onnx(path: Path, notice: str) -> PretrainedModel:
+    state = convert.renamed(convert.read_onnx(path), convert.caffe_names(), source=path.name)
+    return assemble("googlenet", _googlenet_description(notice), state, source=path.name)
+
+
+# ---------------------------------------------------------------- torchvision's
+
+
+def _torchvision() -> PretrainedModel:
+    from torchvision.models import GoogLeNet_Weights
+
+    published = GoogLeNet_Weights.IMAGENET1K_V1
+    local = in_weights_dir((Path(published.url).name,))
+    if local:
+        state = read_pickle(local[0])
+    else:
+        try:
+            if not (Path(torch.hub.get_dir()) / "checkpoints" / Path(published.url).name).is_file():
+                # torch.hub waits for ever on a network that swallows what is sent to it.
+                urlopen(Request(published.url, method="HEAD"), timeout=10).close()
+            state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        # urllib, the disk and the unpickler each raise errors of their own; torch.hub keeps no unfinished file.
+        except Exception as error:
+            raise unreachable_error("torchvision", "torchvision", error) from error
+    source = Path(published.url).name
+    convert.check_finite(state, source=source)
+    state = convert.renamed(without_auxiliary(state), convert.torchvision_names(), source=source)
+    accuracy = published.meta["_metrics"]["ImageNet-1K"]
+    description = Description(
+        variant="torchvision",
+        classes=_imagenet_labels(),
+        preprocessing=preprocessing.TORCHVISION,
+        provenance=Provenance(
+            source="torchvision's googlenet, ported from TensorFlow; its third branch runs 3x3 "
+            "(pytorch/vision issue 906)",
+            licence="BSD-3-Clause (torchvision)",
+            training_data="ImageNet (ILSVRC 2012), 1000 classes",
+            accuracy=f"{accuracy['acc@1']:.1f} % top-1 and {accuracy['acc@5']:.1f} % top-5 on ImageNet's "
+            "validation photos (torchvision)",
+        ),
+    )
+    return assemble("torchvision", description, state, source=source)
+
+
+# ---------------------------------------------------------------- shared by the two
+
+
+def _imagenet_labels() -> tuple[str, ...]:
+    from torchvision.models import GoogLeNet_Weights
+
+    return tuple(GoogLeNet_Weights.IMAGENET1K_V1.meta["categories"])
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Whether the weights called `name` lie on this machine, and where they would come from."""
+    where = {
+        "tiny-imagenet": ("embedded", EMBEDDED.is_file()),
+        "googlenet": (GOOGLENET_FILES[0].repository, _googlenet_at_hand()),
+        "torchvision": ("torchvision", _torchvision_at_hand()),
+    }
+    source, at_hand = where[name]
+    return {"model": name, "source": source, "at_hand": at_hand}
+
+
+def _googlenet_at_hand() -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = any(
+        (cache_dir() / f"googlenet-{file.sha256[:12]}.safetensors").is_file()
+        or isinstance(try_to_load_from_cache(file.repository, file.name), str)
+        for file in GOOGLENET_FILES
+    )
+    return cached or bool(in_weights_dir(GOOGLENET_FILE_NAMES))
+
+
+def _torchvision_at_hand() -> bool:
+    from torchvision.models import GoogLeNet_Weights
+
+    name = Path(GoogLeNet_Weights.IMAGENET1K_V1.url).name
+    return (Path(torch.hub.get_dir()) / "checkpoints" / name).is_file() or bool(in_weights_dir((name,)))

@@ -1,0 +1,257 @@
+"""Arrays in, pictures out. Nothing here knows a model or a page.
+
+Pictures of maps are palette images: one byte a pixel, coloured by matplotlib's colour maps as a
+look-up table. They hold one pixel or a few for each cell, never a blurred one.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil
+
+import numpy as np
+from PIL import Image
+
+from ..errors import ChoiceError
+from .png import palette_png
+
+SCALES = ("shared", "branch", "channel")
+COLOURS = ("magma", "viridis", "cividis", "gray")
+SIGNED_COLOURS = "RdBu_r"  # where values fall on both sides of zero, zero is the white middle
+
+LEVELS = 253  # palette entries for values; the rest mark what is no value
+GAP, SILENT, SILENT_MARK = 253, 254, 255
+SILENT_RGB, SILENT_MARK_RGB = (128, 132, 140), (176, 180, 188)
+
+SHADES, PALE = 64, 232  # of each of a ribbon's colours
+
+TILE = 56  # pixels of a mosaic's tile, at least: 28, 14 and 7 cells all divide it
+SMALL_TILE = 28  # for a page that enlarges it: a quarter of the pixels, half the time, two thirds of the bytes
+COLUMNS = 12
+BEFORE_THE_EDGE = 1 - 1e-9  # of a picture: its far edge belongs to the last cell
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The values that the two ends of the colour scale stand for."""
+
+    low: float
+    high: float
+
+    @property
+    def signed(self) -> bool:
+        return self.low < 0
+
+
+def limits(values: np.ndarray, *, signed: bool | None = None) -> Limits:
+    """From zero to the largest value; where values are negative too, as far below zero as above.
+
+    `signed` decides it from outside, so that pictures side by side give zero the same colour.
+    """
+    low, high = float(values.min()), float(values.max())
+    reach = max(abs(low), abs(high))
+    return Limits(-reach, reach) if (low < 0 if signed is None else signed) else Limits(0.0, high)
+
+
+def scale_limits(maps: Mapping[str, np.ndarray], scale: str) -> dict[str, list[Limits]]:
+    """Limits for each channel of each branch's maps (C, H, W).
+
+    "shared": one scale for all branches; "branch": one for each; "channel": one for each channel.
+    If any value is negative, all scales have zero in their middle.
+
+    Raises:
+        ChoiceError: if `scale` is none of `SCALES`.
+    """
+    signed = any(values.min() < 0 for values in maps.values())
+    if scale == "shared":
+        ends = np.array([end for values in maps.values() for end in (values.min(), values.max())])
+        widest = limits(ends, signed=signed)
+        return {branch: [widest] * len(values) for branch, values in maps.items()}
+    if scale == "branch":
+        return {branch: [limits(values, signed=signed)] * len(values) for branch, values in maps.items()}
+    if scale == "channel":
+        return {branch: [limits(channel, signed=signed) for channel in values] for branch, values in maps.items()}
+    raise ChoiceError("scale", scale, SCALES)
+
+
+def mosaic(
+    maps: np.ndarray, bounds: list[Limits], colours: str = COLOURS[0], columns: int = COLUMNS, tile: int = TILE
+) -> Image.Image:
+    """All channels (C, H, W) in reading order, `columns` in a row, each cell a square of pixels.
+
+    Cells are as large as a channel with about `tile` pixels on its longer side needs.
+
+    Channels whose cells are all zero are crossed out in grey, for zero is a finding and not an
+    absence. The gaps are transparent.
+    """
+    channels, height, width = maps.shape
+    zoom, gap = _zoom(height, width, tile), _gap(tile)
+    rows, across = ceil(channels / columns), _levels(maps, bounds).repeat(zoom, axis=2)
+    sheet = np.full((rows * (height * zoom + gap), columns * (width * zoom + gap)), GAP, dtype=np.uint8)
+    # The same pixels, by tile: a view, which leaves out the gaps.
+    tiles = sheet.reshape(rows, height * zoom + gap, columns, -1).swapaxes(1, 2)[..., :-gap, :-gap]
+    full = channels // columns
+    for line in range(zoom):
+        tiles[:full, :, line::zoom] = across[: full * columns].reshape(full, columns, *across.shape[1:])
+        tiles[full:, : channels % columns, line::zoom] = across[full * columns :]
+    silent = np.flatnonzero(~maps.reshape(channels, -1).any(axis=1))
+    tiles[silent // columns, silent % columns] = _crossed(height * zoom, width * zoom)
+    picture = _painted(sheet[:-gap, :-gap], colours, signed=any(b.signed for b in bounds))
+    picture.info["zoom"] = zoom
+    return picture
+
+
+def mosaic_cell(
+    shape: tuple[int, int, int], across: float, down: float, columns: int = COLUMNS, tile: int = TILE
+) -> tuple[int, int, int] | None:
+    """Channel, row and column that a point of a `mosaic` of maps (C, H, W) shows; None in a gap.
+
+    `across` and `down` are shares of the picture's width and height, 0 to 1.
+    """
+    channels, height, width = shape
+    zoom, gap, rows = _zoom(height, width, tile), _gap(tile), ceil(channels / columns)
+    tile_height, tile_width = height * zoom + gap, width * zoom + gap
+    x = min(max(across, 0.0), BEFORE_THE_EDGE) * (columns * tile_width - gap)
+    y = min(max(down, 0.0), BEFORE_THE_EDGE) * (rows * tile_height - gap)
+    channel = min(int(y / tile_height), rows - 1) * columns + min(int(x / tile_width), columns - 1)
+    row, column = int(y % tile_height / zoom), int(x % tile_width / zoom)
+    return (channel, row, column) if channel < channels and row < height and column < width else None
+
+
+def heat_map(values: np.ndarray, bounds: Limits, colours: str = COLOURS[0], size: int = 448) -> Image.Image:
+    """One map (H, W), its longer side about `size` pixels, each cell a square."""
+    zoom = max(1, size // max(values.shape))
+    levels = _levels(values[None], [bounds])[0].repeat(zoom, axis=0).repeat(zoom, axis=1)
+    picture = _painted(levels, colours, signed=bounds.signed)
+    picture.info["zoom"] = zoom
+    return picture
+
+
+def overlay(
+    seen: Image.Image, values: np.ndarray, bounds: Limits, colours: str = COLOURS[0], size: int = 448
+) -> Image.Image:
+    """One map (H, W) laid on exactly the picture that the network saw, which shows through in grey.
+
+    Where the map is low the photo stands out, where it is high the colour does. Between the
+    centres of cells the map is interpolated.
+    """
+    base = seen.convert("L").resize((size, size), Image.Resampling.BICUBIC)
+    grey = np.asarray(base, dtype=np.float32)[..., None]
+    smooth = Image.fromarray(values.astype(np.float32)).resize((size, size), Image.Resampling.BILINEAR)
+    levels = _levels(np.asarray(smooth)[None], [bounds])[0]
+    colour = _table(SIGNED_COLOURS if bounds.signed else colours)[levels].astype(np.float32)
+    strength = levels.astype(np.float32)[..., None] / (LEVELS - 1)
+    if bounds.signed:
+        strength = np.abs(strength * 2 - 1)
+    opacity = 0.15 + 0.7 * strength
+    return Image.fromarray(np.round(grey * (1 - opacity) + colour * opacity).astype(np.uint8))
+
+
+def colour_bar(colours: str, *, signed: bool = False) -> Image.Image:
+    """The scale itself, low to high from left to right, one pixel high."""
+    return _painted(np.arange(LEVELS, dtype=np.uint8)[None], colours, signed=signed)
+
+
+def sprite(rows: Sequence[np.ndarray], size: int = SMALL_TILE, colours: str = COLOURS[0]) -> Image.Image:
+    """A row of squares of `size` pixels for each stack of maps (N, H, W), without gaps, each map on its own scale.
+
+    All stacks have as many maps; their heights and widths may differ.
+    """
+    sheet = np.zeros((len(rows) * size, len(rows[0]) * size), dtype=np.uint8)
+    signed = False
+    for number, maps in enumerate(rows):
+        count, height, width = maps.shape
+        bounds = [limits(values) for values in maps]
+        signed = signed or any(own.signed for own in bounds)
+        down, across = np.arange(size) * height // size, np.arange(size) * width // size
+        cells = _levels(maps, bounds)[:, down][:, :, across]
+        sheet[number * size : (number + 1) * size] = cells.swapaxes(0, 1).reshape(size, count * size)
+    picture = _painted(sheet, colours, signed=signed)
+    picture.info["zoom"] = 2  # from one to seven, by block: what packs two well packs all of them well
+    return picture
+
+
+def ribbon(parts: Sequence[tuple[np.ndarray, tuple[int, int, int]]]) -> Image.Image:
+    """Parts of values (C,) from zero up, at most four, in one row with a pixel for each value.
+
+    Each part has its own colour: pale for zero, full for the largest of all values.
+    """
+    highest = max(float(values.max()) for values, _ in parts)
+    row, palette = [], []
+    for number, (values, colour) in enumerate(parts):
+        share = np.clip(values / highest if highest > 0 else np.zeros_like(values), 0, 1)
+        row.append(number * SHADES + np.rint(share * (SHADES - 1)))
+        strength = np.linspace(0, 1, SHADES)[:, None]
+        palette.append(np.round(PALE + (np.array(colour) - PALE) * strength))
+    levels = np.concatenate(row).astype(np.uint8)
+    image = Image.frombytes("P", (len(levels), 1), levels.tobytes())
+    image.putpalette(np.concatenate(palette).astype(np.uint8).tobytes())
+    return image
+
+
+def encode(image: Image.Image) -> bytes:
+    """PNG for palette images, which keeps every cell's value; JPEG for photos with maps on them."""
+    if image.mode == "P":
+        return palette_png(
+            np.asarray(image),
+            image.getpalette() or (),
+            transparent=image.info.get("transparency"),
+            zoom=image.info.get("zoom", 1),
+        )
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=88)
+    return out.getvalue()
+
+
+def _zoom(height: int, width: int, tile: int) -> int:
+    return max(1, ceil(tile / max(height, width)))
+
+
+def _gap(tile: int) -> int:
+    """Pixels between two tiles."""
+    return max(1, tile // 28)
+
+
+def _levels(maps: np.ndarray, bounds: list[Limits]) -> np.ndarray:
+    low = np.array([b.low for b in bounds], dtype=np.float32)[:, None, None]
+    span = np.array([b.high - b.low for b in bounds], dtype=np.float32)[:, None, None]
+    steps = (LEVELS - 1) / np.where(span > 0, span, 1)
+    share = (maps - low) * steps if low.any() else maps * steps
+    # In place from here on: these are the largest arrays of a picture.
+    np.clip(share, 0, LEVELS - 1, out=share)
+    return np.rint(share, out=share).astype(np.uint8)
+
+
+@lru_cache(maxsize=32)
+def _crossed(height: int, width: int) -> np.ndarray:
+    y, x = np.mgrid[0:height, 0:width]
+    x = x * height // width
+    stroke = max(1, height // 28)
+    on_cross = (abs(y - x) < stroke) | (abs(height - 1 - y - x) < stroke)
+    crossed = np.where(on_cross, SILENT_MARK, SILENT).astype(np.uint8)
+    crossed.flags.writeable = False
+    return crossed
+
+
+def _painted(levels: np.ndarray, colours: str, *, signed: bool) -> Image.Image:
+    height, width = levels.shape
+    image = Image.frombuffer("P", (width, height), np.ascontiguousarray(levels), "raw", "P", 0, 1)
+    table = np.concatenate([_table(SIGNED_COLOURS if signed else colours), [(0, 0, 0), SILENT_RGB, SILENT_MARK_RGB]])
+    image.putpalette(table.astype(np.uint8).tobytes())
+    image.info["transparency"] = GAP
+    return image
+
+
+@lru_cache(maxsize=8)
+def _table(colours: str) -> np.ndarray:
+    """A matplotlib colour map as (LEVELS, 3) bytes."""
+    from matplotlib import colormaps
+
+    if colours not in (*COLOURS, SIGNED_COLOURS):
+        raise ChoiceError("colours", colours, COLOURS)
+    table = np.round(colormaps[colours](np.linspace(0, 1, LEVELS))[:, :3] * 255).astype(np.uint8)
+    table.flags.writeable = False
+    return table

@@ -1,0 +1,86 @@
+"""The host and port of the server: from the command line or the environment, and whether they can be had."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import socket
+from dataclasses import dataclass
+
+from ..errors import UserError, quoted
+
+HOST, PORT = "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"
+LOCAL = "127.0.0.1"
+MAX_PORT = 65535
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where to listen; without a port, on the first free one from 7860 to 7959."""
+
+    host: str
+    port: int | None
+
+
+def port_number(text: str) -> int:
+    """A port, as `argparse` takes it.
+
+    Raises:
+        argparse.ArgumentTypeError: if it is none.
+    """
+    if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= MAX_PORT):
+        raise argparse.ArgumentTypeError(f"the port is {quoted(text)}; it must be a whole number from 1 to {MAX_PORT}")
+    return int(text)
+
+
+def address(host: str | None, port: int | None) -> Address:
+    """The address from the options, else from GRADIO_SERVER_NAME and GRADIO_SERVER_PORT, once it is known to be free.
+
+    Raises:
+        UserError: if it is none, is taken, or may not be had.
+    """
+    if port is None and (text := os.environ.get(PORT)):
+        try:
+            port = port_number(text)
+        except argparse.ArgumentTypeError as error:
+            raise UserError("port", "{variable}: {why}.", variable=PORT, why=str(error)) from None
+    wanted = Address(host or os.environ.get(HOST) or LOCAL, port)
+    _check(wanted)
+    return wanted
+
+
+def _check(wanted: Address) -> None:
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(
+            wanted.host.strip("[]"), wanted.port or 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            # As servers do, for whom a port is free again at once after its last server has ended.
+            if os.name == "posix":
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+    except (OSError, UnicodeError) as error:
+        raise _refusal(wanted, error) from error
+
+
+def _refusal(wanted: Address, error: Exception) -> UserError:
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
+        return UserError(
+            "port_taken",
+            "The port {port} is taken by another program; please stop that, or name another port with --port.",
+            port=wanted.port,
+        )
+    if number == errno.EACCES:
+        return UserError(
+            "port_forbidden",
+            "This user may not listen on port {port}; please name one from 1024 on with --port.",
+            port=wanted.port,
+        )
+    return UserError(
+        "host",
+        "The host {host} is no address of this machine; please name one with --host: 127.0.0.1 for this machine alone, "
+        "0.0.0.0 for its network.",
+        host=quoted(wanted.host),
+    )

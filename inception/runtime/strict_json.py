@@ -1,0 +1,60 @@
+"""JSON as its specification (RFC 8259) has it: Python also writes and reads NaN and Infinity, which no number is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import MISSING, fields
+from math import isfinite
+from typing import Any, TypeVar
+
+from ..errors import WeightsError, quoted
+
+Kind = TypeVar("Kind")
+
+
+def dumps(value: Any, *, ensure_ascii: bool = True, indent: int | None = None) -> str:
+    """As `json.dumps`.
+
+    Raises:
+        WeightsError: if a number in it is NaN or infinite.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, allow_nan=False)
+    except ValueError as error:
+        raise WeightsError(
+            "weights_result",
+            "What was computed is not finite (NaN or infinite), so it is not written; please choose another network.",
+        ) from error
+
+
+def loads(text: str) -> Any:
+    """As `json.loads`; NaN, infinities and numbers that are too large for a float become None.
+
+    Raises:
+        ValueError, RecursionError: if it is no JSON.
+    """
+    return json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+
+
+def built(kind: type[Kind], values: object) -> Kind:
+    """A dataclass from the object that JSON holds of it.
+
+    Raises:
+        TypeError: if it is no object, or a field is missing or unknown.
+        ValueError: as the dataclass itself.
+    """
+    if not isinstance(values, dict):
+        raise TypeError(f"{quoted(values)} is no JSON object")
+    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise TypeError(f"{quoted(name)} is not known; there are {', '.join(known)}")
+    for name, field in known.items():
+        if name not in values and field.default is MISSING and field.default_factory is MISSING:
+            raise TypeError(f"{name} is missing")
+    return kind(**values)
+
+
+def _finite(text: str) -> float | None:
+    value = float(text)
+    return value if isfinite(value) else None

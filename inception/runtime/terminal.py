@@ -1,0 +1,72 @@
+"""What commands print: names from files, folders and data sets never reach the terminal raw."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any, NoReturn, TextIO
+
+from ..errors import UserError
+from . import strict_json
+from .files import one_line
+
+LONGEST_ERROR = 500  # characters of what argparse says: it quotes arguments whole
+
+
+def out(*lines: str) -> None:
+    """Print lines on stdout; within each, control characters are spelled out.
+
+    Raises:
+        BrokenPipeError: if the reader is gone (`| head`).
+        UserError: if stdout cannot be written for another reason, such as a full disk.
+    """
+    try:
+        # Flushed, so that a reader at the other end of a pipe has each answer as soon as it is there.
+        print(*map(one_line, lines), sep="\n", flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        discard(sys.stdout)
+        raise UserError(
+            "output", "The output cannot be written ({why}); please write it elsewhere.", why=error.strerror
+        ) from error
+
+
+def err(*lines: str) -> None:
+    """The same on stderr, where what cannot be written is dropped."""
+    try:
+        print(*map(one_line, lines), sep="\n", file=sys.stderr, flush=True)
+    except OSError:
+        discard(sys.stderr)
+
+
+def json_line(value: Any) -> str:
+    """A value as JSON in one line; control characters are escaped, other letters are not.
+
+    Python leaves those above U+007E as they are, and some of them steer terminals too.
+    """
+    text = strict_json.dumps(value, ensure_ascii=False)
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(letter: str) -> str:
+    if letter.isprintable():
+        return letter
+    units = letter.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
+
+
+class Parser(argparse.ArgumentParser):
+    """Its errors are one line each, whatever the arguments that they quote hold."""
+
+    def error(self, message: str) -> NoReturn:
+        line = one_line(message)
+        super().error(line if len(line) <= LONGEST_ERROR else f"{line[:LONGEST_ERROR]}…")
+
+
+def discard(stream: TextIO) -> None:
+    """Send the rest of a stream nowhere, so that Python does not try to write it once more at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

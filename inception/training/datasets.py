@@ -1,0 +1,359 @@
+"""Labelled photos: folders of classes, or parquet files as public image data sets have them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from inception.pretrained.labels import first_name
+
+from ..cli.numbers import MAX_CLASSES
+from ..errors import ChoiceError, UserError, quoted
+from ..pretrained.description import class_labels
+from ..runtime.files import is_file, is_folder, is_there, one_line
+from ..runtime.wording import counted
+from ..vision.photo import open_photo
+
+SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test",)}
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
+# Of a data set on the hub: its parquet files, and names for its classes.
+NAMES_FILE = "classes.json"
+HUB_FILES = ["*.parquet", "data/*.parquet", NAMES_FILE]
+NAMES_FILE_BYTES = 32 * 2**20  # at most
+LONGEST_NAME = 1000  # characters of a class's name
+WNID = re.compile(r"n\d{8}")  # the id of a noun in WordNet, by which ImageNet knows its classes
+
+
+class DataError(UserError):
+    """A data set that cannot be used."""
+
+
+@dataclass(frozen=True)
+class LabelledPhotos:
+    """Photos with the number of their class; a photo is opened when it is asked for.
+
+    `sources` holds paths or encoded bytes, `targets` indexes `classes`. `wnids` has the WordNet id of each class,
+    "" where it has none; it is empty where no class has one.
+    """
+
+    classes: tuple[str, ...]
+    sources: Sequence[Path | bytes] = field(repr=False)
+    targets: Sequence[int] = field(repr=False)
+    names: Sequence[str] = field(default=(), repr=False)  # what to call the photos, where the sources do not tell
+    wnids: tuple[str, ...] = field(default=(), repr=False)
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __post_init__(self) -> None:
+        # As a checkpoint has them that was trained on these photos.
+        object.__setattr__(self, "classes", class_labels(self.classes))
+
+    def photo(self, index: int) -> Image.Image:
+        """An upright RGB photo.
+
+        Raises:
+            PhotoError: if this one cannot be read.
+        """
+        return open_photo(self.sources[index])
+
+    def name(self, index: int) -> str:
+        """What to call a photo when it is told that it cannot be read."""
+        if self.names:
+            return self.names[index]
+        source = self.sources[index]
+        return f"photo {index}" if isinstance(source, bytes) else str(source)
+
+    def of_classes(self, wanted: Sequence[str]) -> LabelledPhotos:
+        """The photos of some classes only, which are numbered anew in this order.
+
+        Raises:
+            DataError: if there is no such class.
+        """
+        known = {first_name(name): target for target, name in enumerate(self.classes)}
+        for name in wanted:
+            if first_name(name) not in known:
+                raise DataError(
+                    "data_no_class",
+                    "The data has no class {name}; it has {some}.",
+                    name=quoted(name),
+                    some=", ".join(self.classes[:5]) + (", …" if len(self.classes) > 5 else ""),
+                )
+        numbers = {known[first]: number for number, first in enumerate(dict.fromkeys(map(first_name, wanted)))}
+        chosen = self.subset([index for index, target in enumerate(self.targets) if target in numbers])
+        return replace(
+            chosen,
+            classes=tuple(self.classes[target] for target in numbers),
+            targets=[numbers[target] for target in chosen.targets],
+            wnids=tuple(self.wnids[target] for target in numbers) if self.wnids else (),
+        )
+
+    def subset(self, indices: Sequence[int]) -> LabelledPhotos:
+        """Some of the photos, of the same classes."""
+        return replace(
+            self,
+            sources=[self.sources[index] for index in indices],
+            targets=[self.targets[index] for index in indices],
+            names=[self.name(index) for index in indices],
+        )
+
+
+def labelled_photos(path: Path, split: str = "val") -> LabelledPhotos:
+    """The photos of one split ("train", "val" or "test") of a data set.
+
+    `path` is a folder of class folders, a folder with `train/` and `val/` of that kind, a parquet
+    file, or a folder of parquet files whose names begin with the split (`valid-…`, `train-…`).
+    Parquet rows have `image: {bytes, path}` and `label`; class names come from the file's metadata.
+    Where these, or the names of the class folders, are WordNet ids, they are kept as `wnids`, and a
+    `classes.json` in the folder can say what the classes are called. Control characters in names are
+    spelled out.
+
+    Raises:
+        DataError: if there is no such split, or no photos of at least two classes in it.
+        ChoiceError: if `split` is none of `SPLITS`.
+    """
+    if is_file(path) and path.suffix == ".parquet":
+        return _checked(_from_parquet([path]), path)
+    if not is_folder(path):
+        raise DataError(
+            "data_missing",
+            "There is no data at {path}; name a folder with one folder for each class, or parquet files.",
+            path=quoted(str(path)),
+        )
+    if split not in SPLITS:
+        raise ChoiceError("split", split, tuple(SPLITS))
+    try:
+        parts = _parts(path)
+        if parts and parts[0].suffix == ".parquet":
+            return _checked(_from_parquet(_of_split(parts, split, path)), path)
+        folder = _of_split(parts, split, path)[0] if parts else path
+        return _checked(_from_folders(folder, path / NAMES_FILE), folder)
+    except OSError as error:
+        raise DataError(
+            "data_folder",
+            "The folder {path} cannot be read ({why}); please check who may.",
+            path=quoted(str(path)),
+            why=error.strerror,
+        ) from error
+
+
+def unlabelled_photos(path: Path) -> LabelledPhotos:
+    """All photos in a folder and in the folders within, sorted by path; they count as one class, "unknown".
+
+    Raises:
+        DataError: if there are none.
+    """
+    files = _photos_in(path) if is_folder(path) else []
+    if not files:
+        raise DataError(
+            "data_no_photos",
+            "There are no photos ({kinds}) in {path}; please name another folder.",
+            kinds=" ".join(PHOTO_SUFFIXES),
+            path=quoted(str(path)),
+        )
+    return LabelledPhotos(("unknown",), files, [0] * len(files))
+
+
+def _photos_in(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in PHOTO_SUFFIXES and _is_readable(file))
+
+
+def _is_readable(file: Path) -> bool:
+    """Whether it is worth trying. A folder has no photo, and reading a pipe could take for ever."""
+    try:
+        return stat.S_ISREG(file.stat().st_mode)
+    except OSError:
+        return True  # then it is said that this one cannot be read
+
+
+def _parts(path: Path) -> list[Path]:
+    """The parquet files of a folder, or its folders of splits; nothing where it holds folders of classes."""
+    for folder in (path, path / "data"):
+        if files := sorted(folder.glob("*.parquet")):
+            return files
+    folders = sorted(folder for folder in path.iterdir() if folder.is_dir())
+    # One class may well be called "val": only folders of splits and nothing else are taken for splits.
+    return folders if all(_split_of(folder.name) for folder in folders) else []
+
+
+def has_splits(path: Path) -> bool:
+    """Whether a folder says which of its photos are for training and which for validation."""
+    return is_folder(path) and any(_split_of(part.name) for part in _parts(path))
+
+
+def located(data: str) -> Path:
+    """The folder or file that `data` names; a data set of the Hugging Face hub (owner/name) is fetched first.
+
+    Raises:
+        DataError: if there is neither.
+    """
+    path = Path(data)
+    if is_there(path) or not re.fullmatch(r"[\w.-]+/[\w.-]+", data) or data.startswith("."):
+        return path
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        endpoint = os.environ.get("HF_ENDPOINT")  # read at each call, so that a mirror can be named at run time
+        return Path(snapshot_download(data, repo_type="dataset", allow_patterns=HUB_FILES, endpoint=endpoint))
+    except RepositoryNotFoundError as error:
+        raise DataError(
+            "data_hub_missing",
+            "There is no folder {name} here and no such data set on the Hugging Face hub; please check the name.",
+            name=quoted(data),
+        ) from error
+    # Network and disk each raise errors of their own.
+    except Exception as error:
+        raise DataError(
+            "data_hub",
+            "There is no folder {name} here, and the data set of that name could not be fetched from the Hugging Face "
+            "hub; please check the name and the network.",
+            name=quoted(data),
+        ) from error
+
+
+def _split_of(name: str) -> str | None:
+    """ "val" for `val`, `valid-00000-of-00001.parquet` or `validation`, as data sets on the hub are named."""
+    first = re.split(r"[-_.]", name.lower())[0]
+    return next((split for split, names in SPLITS.items() if first in names), None)
+
+
+def _of_split(found: list[Path], split: str, path: Path) -> list[Path]:
+    splits = {_split_of(file.name) for file in found}
+    if splits == {None}:
+        return found
+    if split not in splits:
+        raise DataError(
+            "data_split",
+            "{path} has no part {split}; it has {others}. Please name one of them with --split.",
+            path=quoted(str(path)),
+            split=quoted(split),
+            others=", ".join(sorted(name for name in splits if name)),
+        )
+    return [file for file in found if _split_of(file.name) == split]
+
+
+def _from_folders(path: Path, names_file: Path) -> LabelledPhotos:
+    folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+    sources: list[Path] = []
+    targets: list[int] = []
+    for target, folder in enumerate(folders):
+        photos = _photos_in(folder)
+        if not photos:
+            raise DataError(
+                "data_empty_class",
+                "The class {name} has no photos ({kinds}); please add some or remove its folder.",
+                name=quoted(folder.name),
+                kinds=" ".join(PHOTO_SUFFIXES),
+            )
+        sources += photos
+        targets += [target] * len(photos)
+    classes, wnids = _called([folder.name for folder in folders], names_file)
+    return LabelledPhotos(classes, sources, targets, wnids=wnids)
+
+
+def _from_parquet(files: list[Path]) -> LabelledPhotos:
+    import pyarrow.parquet as parquet
+    from pyarrow import ArrowException
+
+    sources: list[bytes] = []
+    targets: list[int] = []
+    metadata: dict[bytes, bytes] = {}
+    try:
+        for file in files:
+            table = parquet.read_table(file, columns=["image", "label"])
+            metadata = table.schema.metadata or metadata
+            sources += [data or b"" for data in table.column("image").combine_chunks().field("bytes").to_pylist()]
+            targets += table.column("label").to_pylist()
+        if not all(isinstance(data, bytes) for data in sources) or not all(isinstance(label, int) for label in targets):
+            raise TypeError("bytes and whole numbers are needed")
+    # pyarrow says with a KeyError that a column is missing, with a ValueError that a file is none of its own.
+    except (ArrowException, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
+        raise DataError(
+            "data_parquet",
+            "{file} cannot be read as photos; parquet files need the columns image {{bytes, path}} and label, a whole "
+            "number for each photo.",
+            file=quoted(file.name),
+        ) from error
+    low, high = min(targets, default=0), max(targets, default=-1)
+    names = _names_in(metadata, files[-1].name) or [f"class {number}" for number in range(min(high + 1, MAX_CLASSES))]
+    if targets and not 0 <= low <= high < len(names):
+        raise DataError(
+            "data_label",
+            "The labels go from {low} to {high}, but there are names for {count}; please check the data.",
+            low=low,
+            high=high,
+            count=counted(len(names), "class", "classes"),
+        )
+    classes, wnids = _called(names, files[0].with_name(NAMES_FILE))
+    return LabelledPhotos(classes, sources, targets, wnids=wnids)
+
+
+def _names_in(metadata: Mapping[bytes, bytes], file: str) -> list[str]:
+    """The names of the classes as the Hugging Face libraries write them into a parquet file, or none."""
+    try:
+        told: Any = json.loads(metadata.get(b"huggingface", b"{}"))
+        names = told.get("info", {}).get("features", {}).get("label", {}).get("names") or []
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise TypeError("names are a list of strings")
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(
+            "data_metadata",
+            "The metadata of {file} (huggingface) does not tell the names of the classes; please write it again.",
+            file=quoted(file),
+        ) from error
+    return names
+
+
+def _called(names: Sequence[str], names_file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The classes' names for people, and their WordNet ids, from what the data calls them."""
+    readable = _readable_names(names_file) if is_file(names_file) else {}
+    classes = tuple(one_line(readable.get(name, name)) for name in names)
+    if len(classes) > MAX_CLASSES or max(map(len, classes), default=0) > LONGEST_NAME:
+        raise DataError(
+            "data_names",
+            "The data names too many classes, or one by too long a name; at most {most} are allowed, and {longest} "
+            "characters.",
+            most=MAX_CLASSES,
+            longest=LONGEST_NAME,
+        )
+    wnids = tuple(name if WNID.fullmatch(name) else "" for name in names)
+    return classes, wnids if any(wnids) else ()
+
+
+def _readable_names(file: Path) -> dict[str, str]:
+    """From WordNet ids to names."""
+    try:
+        if file.stat().st_size > NAMES_FILE_BYTES:
+            raise ValueError("it is too large")
+        readable = {row["wnid"]: row["name"] for row in json.loads(file.read_text(encoding="utf-8"))}
+        if not all(isinstance(text, str) for pair in readable.items() for text in pair):
+            raise TypeError("both are strings")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(
+            "data_class_names",
+            "{file} cannot be read; it is a list of objects with wnid and name, of at most {limit} MB. Please mend or "
+            "remove it.",
+            file=file.name,
+            limit=NAMES_FILE_BYTES // 2**20,
+        ) from error
+    return readable
+
+
+def _checked(photos: LabelledPhotos, path: Path) -> LabelledPhotos:
+    if len(photos.classes) < 2 or not len(photos):
+        raise DataError(
+            "data_one_class",
+            "{path} holds photos of {count}; at least two classes are needed, each in a folder of its own.",
+            path=quoted(str(path)),
+            count=counted(len(photos.classes) if len(photos) else 0, "class", "classes"),
+        )
+    return photos

@@ -1,0 +1,1 @@
+"""Named API endpoints: typed arguments, their checks, documentation and code snippets."""

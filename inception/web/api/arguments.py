@@ -1,0 +1,186 @@
+"""Checks of what is sent for a component: its type, length, choices, range and finiteness, before any work is done.
+
+The components declare what is allowed: `max_length` of a `gr.Textbox`, `minimum` and `maximum` of a `gr.Number`, the
+choices of a `gr.Radio`. The API's endpoints and the page's own events are checked by the same rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+from gradio.components import Component
+
+from ...checks import choice, is_integral, is_whole, whole
+from ...errors import UserError, quoted
+from ..http.upload_paths import is_uploaded
+from ..photo_input import PhotoInput, foreign
+
+TEXT_LETTERS = 4096  # of a text whose component has no `max_length`; the longest is a photo's path
+PATH_LETTERS = 4096
+WHOLE_NUMBERS = 1024  # in a list; as many channels has the largest block
+MOST = 10**9  # of a number whose component has a `minimum` and no `maximum`
+CHOICES_SHOWN = 20
+
+
+def may_be_null(component: Component, *, is_endpoint: bool) -> bool:
+    """Whether null may be sent for a component, as the page was built: where it is empty to begin with.
+
+    On the page a visitor can also empty a number field, while an endpoint needs the number.
+    """
+    if isinstance(component, gr.Number):
+        return not is_endpoint
+    return not isinstance(component, gr.Dataset) and component.value in (None, "", [])
+
+
+def checked(component: Component, what: str, value: Any, *, may_be_null: bool = False) -> Any:
+    """What was sent for a component, in the form in which Gradio takes it.
+
+    Args:
+        component: of one of the types below; what it allows is read from it.
+        what: how the error calls the argument.
+        value: JSON, as it was parsed.
+        may_be_null: whether null stands for nothing: an empty text or list, or no photo, choice or number.
+
+    Raises:
+        UserError: if it is not allowed.
+        gr.Error: if it is a photo that was not sent to this server.
+        TypeError: for a component of another type.
+    """
+    if component.stateful:
+        return None  # Gradio takes it from the session
+    if value is None and may_be_null:
+        if isinstance(component, gr.Textbox):
+            return ""
+        return [] if isinstance(component, gr.CheckboxGroup | gr.JSON) else None
+    match component:
+        case PhotoInput():
+            return _photo(what, value)
+        case gr.Number() | gr.Slider():
+            return _number(what, value, component.minimum, component.maximum)
+        case gr.Dataset():
+            return whole(what, value, 0, len(component.raw_samples) - 1)
+        case gr.CheckboxGroup():
+            return _several(what, value, [allowed for _, allowed in component.choices])
+        case gr.Radio() | gr.Dropdown():
+            return _one(what, value, [allowed for _, allowed in component.choices])
+        case gr.Checkbox():
+            return _flag(what, value)
+        case gr.JSON():
+            return _whole_numbers(what, value)
+        case gr.Textbox():
+            return _text(what, value, component.max_length or TEXT_LETTERS)
+        case _:
+            raise TypeError(f"There is no check for a {type(component).__name__}.")
+
+
+def _number(what: str, value: Any, least: float | None, most: float | None) -> int:
+    if least is not None:
+        return whole(what, value, int(least), MOST if most is None else int(most))
+    # Its bounds depend on the other arguments.
+    if not is_integral(value):
+        raise UserError(
+            "argument_whole", "{what} is {value}; it must be a whole number.", what=what, value=quoted(value)
+        )
+    return int(value)
+
+
+def _one(what: str, value: Any, allowed: Sequence[Any]) -> Any:
+    if all(isinstance(one, str) for one in allowed):
+        return choice(what, value, allowed)
+    # The numbers of classes.
+    if not is_whole(value) or value not in allowed:
+        raise UserError(
+            "choice",
+            "{what} is {value}; it must be one of: {allowed}.",
+            what=what,
+            value=quoted(value),
+            allowed=_listed(allowed),
+        )
+    return value
+
+
+def _several(what: str, value: Any, allowed: Sequence[str]) -> list[str]:
+    if not isinstance(value, list) or len(value) > len(allowed) or any(one not in allowed for one in value):
+        raise UserError(
+            "argument_several",
+            "{what} is {value}; it must be a list with any of: {allowed}, each at most once.",
+            what=what,
+            value=quoted(value),
+            allowed=_listed(allowed),
+        )
+    return value
+
+
+def _listed(allowed: Sequence[Any]) -> str:
+    return ", ".join([*map(str, allowed[:CHOICES_SHOWN]), *(["…"] if len(allowed) > CHOICES_SHOWN else [])])
+
+
+def _flag(what: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise UserError("argument_flag", "{what} is {value}; it must be true or false.", what=what, value=quoted(value))
+    return value
+
+
+def _whole_numbers(what: str, value: Any) -> list[int]:
+    if not isinstance(value, list) or len(value) > WHOLE_NUMBERS or not all(map(is_whole, value)):
+        raise UserError(
+            "argument_numbers",
+            "{what} is {value}; it must be a list of whole numbers, at most {most}, for instance [3, 17].",
+            what=what,
+            value=quoted(value),
+            most=WHOLE_NUMBERS,
+        )
+    return value
+
+
+def _text(what: str, value: Any, limit: int) -> str:
+    if is_whole(value):
+        value = str(value)  # a class by its number
+    if isinstance(value, str) and len(value) > limit:
+        raise UserError(
+            "argument_long",
+            "{what} has {letters} characters; at most {limit} are allowed. Please send a shorter text.",
+            what=what,
+            letters=len(value),
+            limit=limit,
+        )
+    if not isinstance(value, str) or not _is_unicode(value):
+        raise UserError(
+            "argument_text",
+            "{what} is {value}; it must be a text of at most {limit} characters.",
+            what=what,
+            value=quoted(value),
+            limit=limit,
+        )
+    return value
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text can be sent on: JSON can hold halves of characters, which UTF-8 cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _photo(what: str, value: Any) -> dict[str, Any]:
+    """A file that was uploaded to this server, or a `data:` address, in Gradio's form."""
+    path, url = (value.get("path"), value.get("url")) if isinstance(value, dict) else (None, None)
+    form = {"meta": {"_type": "gradio.FileData"}}
+    if isinstance(url, str) and url.startswith("data:"):
+        return {**form, "url": url}
+    if not isinstance(path, str) or len(path) > PATH_LETTERS:
+        raise UserError(
+            "argument_photo",
+            "{what} is {value}; it must be {form}. Please send the photo to {upload}, whose answer is the path.",
+            what=what,
+            value=quoted(value),
+            form='{"path": "…", "meta": {"_type": "gradio.FileData"}}',
+            upload="/gradio_api/upload",
+        )
+    if not is_uploaded(path):
+        raise foreign()
+    return {**form, "path": path}

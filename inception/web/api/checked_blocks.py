@@ -1,0 +1,122 @@
+"""Gradio's `Blocks`, with one sentence for whatever goes wrong: in the page's events, its API and its MCP tools.
+
+Gradio answers a payload that a component cannot take with {"error": null} and a traceback in the log. Here payloads
+are checked before anything else sees them, and sentences come in the caller's language.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from ...errors import UserError
+from ..http.statuses import refused
+from ..text import LANGUAGES, language_of, say, say_error
+from .arguments import checked, may_be_null
+
+log = logging.getLogger(__name__)
+
+
+class CheckedBlocks(gr.Blocks):  # type: ignore[misc]
+    """Checks every payload (`arguments.checked`), and turns every exception into a `gr.Error` with a sentence."""
+
+    async def process_api(
+        self,
+        block_fn: Any,
+        inputs: list[Any],
+        state: Any = None,
+        request: Any = None,
+        event_data: gr.EventData | None = None,
+        **options: Any,
+    ) -> Any:
+        """As `gr.Blocks`, but raises `gr.Error` only."""
+        fn = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+        scope = _scope_of(request)
+        language = _language(fn, inputs, scope)
+        try:
+            _check_event(fn, event_data)
+            return await super().process_api(fn, inputs, state, request, event_data=event_data, **options)
+        except UserError as error:
+            sentence = say_error(language, error)
+            refused(scope, sentence)
+        except gr.Error as error:
+            sentence = error.message
+            refused(scope, sentence)
+        except Exception:
+            log.exception("unforeseen error in %s", fn.name)
+            sentence = say(language, "fault")
+        # Not within the handler, so that no traceback goes along.
+        raise gr.Error(sentence, print_exception=False)
+
+    async def preprocess_data(
+        self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False
+    ) -> list[Any]:
+        """As `gr.Blocks`, with every input checked first.
+
+        Raises:
+            UserError, gr.Error: if there are too few or too many of them, or one is not allowed.
+        """
+        names, is_endpoint = names_of(block_fn), _is_endpoint(block_fn)
+        if len(inputs) != len(names):
+            raise UserError(
+                "argument_count",
+                "{name} takes {wanted} arguments ({names}), and {sent} were sent; please send each of them once.",
+                name=block_fn.name,
+                wanted=len(names),
+                names=", ".join(names) or "–",
+                sent=len(inputs),
+            )
+        sent = [
+            checked(_current(block, state), name, value, may_be_null=may_be_null(block, is_endpoint=is_endpoint))
+            for block, name, value in zip(block_fn.inputs, names, inputs, strict=True)
+        ]
+        return list(await super().preprocess_data(block_fn, sent, state, explicit_call))
+
+
+def names_of(block_fn: Any) -> Sequence[str]:
+    """What an event's inputs are called: an endpoint's by its parameters, the page's own by their labels."""
+    if _is_endpoint(block_fn):
+        return list(inspect.signature(block_fn.fn).parameters)
+    return [getattr(block, "label", None) or block.elem_id or type(block).__name__ for block in block_fn.inputs]
+
+
+def _is_endpoint(block_fn: Any) -> bool:
+    return block_fn.api_visibility == "public"
+
+
+def _current(block: Any, state: Any) -> Any:
+    """The session's own component, where an event has changed its choices."""
+    return state[block._id] if state is not None and not block.stateful and block._id in state else block
+
+
+def _check_event(fn: Any, event_data: gr.EventData | None) -> None:
+    if fn.fn is None:
+        raise UserError("page_browser", "This step runs in the browser alone; please reload the page.")
+    if event_data is None:
+        return
+    if not isinstance(event_data._data, dict):
+        # The browser sends a component's value with its change events. No handler reads anything but an object, and
+        # a missing key must be an AttributeError.
+        event_data._data = {}
+
+
+def _language(fn: Any, inputs: Sequence[Any], scope: Scope) -> str:
+    """What the page's or the endpoint's language argument says, else the browser's wish."""
+    for block, value in zip(fn.inputs, inputs, strict=False):
+        is_language = isinstance(block, gr.Radio) and [code for _, code in block.choices] == list(LANGUAGES)
+        if is_language and isinstance(value, str) and value in LANGUAGES:
+            return value
+    headers = Headers(scope=scope) if "headers" in scope else Headers()
+    return language_of(headers.get("accept-language", ""))
+
+
+def _scope_of(request: Any) -> Scope:
+    """The ASGI scope of Gradio's request (or the first of several), or of Starlette's; empty where there is none."""
+    one = request[0] if isinstance(request, list) else request
+    return getattr(getattr(one, "request", None) or one, "scope", None) or {}

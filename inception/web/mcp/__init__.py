@@ -1,0 +1,1 @@
+"""Model Context Protocol: the tools that assistants call, on the official package."""

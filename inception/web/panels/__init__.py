@@ -1,0 +1,1 @@
+"""Parts of the page as HTML: one module a panel."""

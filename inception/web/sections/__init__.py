@@ -1,0 +1,1 @@
+"""Parts of the page with events of their own: one module a section."""
