@@ -135,7 +135,7 @@ class Click:
 
 def clicks(model: str, visits: int) -> list[Click]:
     """Of a photo (with the votes of its branches, which the page shows beside it), of another block, of another why."""
-    with served("--model", model, "--device", "cpu", "--runner", "ray", "--replicas", "2") as (address, page):
+    with served("--model", model, "--device", "cpu", "--backend", "ray", "--replicas", "2") as (address, page):
         return asyncio.run(_clicks(address, page, visits))
 
 

@@ -28,7 +28,7 @@ from inception.render.maps import SIGNED_COLOURS, limits, overlay
 
 ROOT = Path(__file__).parents[1]
 PHOTO = ROOT / "examples" / "red_panda.jpg"
-STYLE = ROOT / "inception" / "page" / "style.css"
+STYLE = ROOT / "inception" / "web" / "static" / "style.css"
 
 BLOCK = "4c"  # of the votes and of Grad-CAM
 SIGHT_BLOCK = "3b"  # from 4a on, a cell may see more than the small photo

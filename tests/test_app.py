@@ -19,7 +19,8 @@ from conftest import EXAMPLES, ROOT, lively
 from gradio_client import Client, handle_file
 
 from inception.network.inception_v1 import InceptionV1
-from inception.pretrained import checkpoint, description
+from inception.pretrained import checkpoint
+from inception.pretrained.description import UNKNOWN_PROVENANCE, Description
 from inception.vision.preprocessing import IMAGENET
 
 
@@ -62,7 +63,7 @@ def running(*command: object, **environment: str) -> Iterator[tuple[str, subproc
 
 
 def test_the_app_serves_a_users_own_model_on_the_port_that_gradio_is_told(tmp_path: Path) -> None:
-    description = description.Description("batchnorm", ("cat", "dog"), IMAGENET, description.UNKNOWN_PROVENANCE)
+    description = Description("batchnorm", ("cat", "dog"), IMAGENET, UNKNOWN_PROVENANCE)
     checkpoint.save_checkpoint(tmp_path / "pets.safetensors", lively(InceptionV1(classes=2)).state_dict(), description)
     with running("app.py", "--model", tmp_path / "pets.safetensors", "--device", "cpu") as (address, _):
         told = Client(address, verbose=False).predict(

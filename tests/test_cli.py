@@ -140,7 +140,7 @@ def test_a_wrong_choice_is_one_sentence(arguments: list[str], said: str) -> None
 
 @pytest.mark.parametrize("command", [[], ["models"], ["predict"], ["maps"], ["summary"]])
 def test_help_is_there_and_need_not_wait_for_torch(command: list[str]) -> None:
-    code = f"import sys; sys.argv = ['inception', *{command!r}, '--help']\nfrom inception.cli import main\n" + (
+    code = f"import sys; sys.argv = ['inception', *{command!r}, '--help']\nfrom inception.cli.main import main\n" + (
         "try: main()\nexcept SystemExit: assert 'torch' not in sys.modules"
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

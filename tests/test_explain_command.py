@@ -369,7 +369,7 @@ def test_what_is_not_of_the_right_form_is_refused(
 
 
 def test_help_is_there_and_need_not_wait_for_torch() -> None:
-    code = "import sys\nfrom inception.cli import main\n" + (
+    code = "import sys\nfrom inception.cli.main import main\n" + (
         "try: main(['explain', '--help'])\nexcept SystemExit: assert 'torch' not in sys.modules"
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

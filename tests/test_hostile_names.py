@@ -16,7 +16,8 @@ from playwright.sync_api import Browser, Page, expect
 from visitor import Visit
 
 from inception.network.inception_v1 import InceptionV1
-from inception.pretrained import checkpoint, description
+from inception.pretrained import checkpoint
+from inception.pretrained.description import Description, Provenance
 from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
 from inception.vision.preprocessing import IMAGENET
@@ -41,7 +42,7 @@ LABELS = (
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The page with a network whose file, classes and provenance all mean harm."""
     path = tmp_path_factory.mktemp("hostile") / f"{IMAGE}.safetensors"
-    described = description.Description("batchnorm", LABELS, IMAGENET, description.Provenance(*[IMAGE] * 5))
+    described = Description("batchnorm", LABELS, IMAGENET, Provenance(*[IMAGE] * 5))
     checkpoint.save_checkpoint(path, lively(InceptionV1(classes=len(LABELS))).state_dict(), described)
     page = build(InferenceService((str(path),), choose_device("cpu")))
     _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)

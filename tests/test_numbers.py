@@ -20,7 +20,7 @@ from inception.vision import preprocessing
 
 TRAIN = ["train", "--data", "d", "--out", "o"]
 EXPLAIN = ["explain", "x.jpg", "--block", "4c"]
-RAY = ["serve", "--runner", "ray"]
+RAY = ["serve", "--backend", "ray"]
 HUGE = "1" + 5000 * "0"  # more digits than Python reads
 WHOLE = ["x", "", "1.5", "nan", "-1", "1e3", "0x10", HUGE, str(10**12)]
 REAL = ["x", "", "nan", "inf", "-inf", "-1", "1e400", HUGE]
@@ -121,7 +121,7 @@ def test_a_recipe_has_finite_numbers(name: str, value: float) -> None:
 
 PEAK = """
 import resource, sys
-from inception.cli import main
+from inception.cli.main import main
 for words in (["--classes", "2"], ["--classes", "100000", "--size", "2048"]):
     assert main(["summary", *words]) == 0
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)

@@ -29,7 +29,8 @@ from inception.network.blocks import BLOCKS
 from inception.network.fused import HALF, fused_engine
 from inception.network.inception_v1 import InceptionV1
 from inception.prediction import Prediction
-from inception.pretrained import checkpoint, description
+from inception.pretrained import checkpoint
+from inception.pretrained.description import Description
 from inception.render.branches import ViewOptions, render_branches
 from inception.runtime.device import Device, choose_device, without_memory
 from inception.service.batching import MAX_BATCH
@@ -239,9 +240,9 @@ def test_visitors_never_learn_where_a_users_checkpoint_lies(tmp_path: Path) -> N
     assert "secret" not in str(build(service).get_config_file())
 
 
-def description_of_tiny() -> description.Description:
+def description_of_tiny() -> Description:
     tiny = load()
-    return description.Description("batchnorm", tiny.labels, tiny.preprocessing, tiny.provenance)
+    return Description("batchnorm", tiny.labels, tiny.preprocessing, tiny.provenance)
 
 
 def test_classes_that_share_a_name_are_told_apart() -> None:

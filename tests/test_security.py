@@ -35,7 +35,8 @@ from playwright.sync_api import Browser
 from test_app import running
 from visitor import Visit
 
-from inception.pretrained import checkpoint, description, zoo
+from inception.pretrained import checkpoint, zoo
+from inception.pretrained.description import Description
 from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
 from inception.web.blocks import build
@@ -452,7 +453,7 @@ def test_a_form_that_cannot_be_read_is_refused_in_a_sentence(
 )
 def test_visitors_choose_among_the_networks_that_are_offered(page_address: str, tmp_path: Path, model: str) -> None:
     tiny = zoo.load()
-    told = description.Description("batchnorm", tiny.labels, tiny.preprocessing, tiny.provenance)
+    told = Description("batchnorm", tiny.labels, tiny.preprocessing, tiny.provenance)
     checkpoint.save_checkpoint(tmp_path / "mine.safetensors", tiny.model.state_dict(), told)
     name = str(tmp_path / "mine.safetensors") if model == "path" else model
     client = Client(page_address, verbose=False)

@@ -80,17 +80,17 @@ def test_a_replica_has_as_many_threads_as_whole_cores_and_computes_where_it_has_
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--replicas", "2"], "need --runner ray"),
-        (["--replica-gpus", "1"], "need --runner ray"),
-        (["--ray-address", "auto"], "need --runner ray"),
-        (["--runner", "ray", "--replicas", "many"], "'many' is not a number of replicas from 1 to 9999"),
-        (["--runner", "ray", "--replicas", "0"], "'0' is not a number of replicas from 1 to 9999"),
-        (["--runner", "ray", "--replicas", "3-2"], "'3-2' is not a number of replicas from 1 to 9999"),
-        (["--runner", "ray", "--replica-cpus", "0"], "'0' is not allowed; it must be a number above 0"),
-        (["--runner", "ray", "--replica-cpus", "some"], "'some' is not allowed; it must be a number above 0"),
-        (["--runner", "ray", "--replica-gpus", "inf"], "at least 0 and at most 64"),
+        (["--replicas", "2"], "need --backend ray"),
+        (["--replica-gpus", "1"], "need --backend ray"),
+        (["--ray-address", "auto"], "need --backend ray"),
+        (["--backend", "ray", "--replicas", "many"], "'many' is not a number of replicas from 1 to 9999"),
+        (["--backend", "ray", "--replicas", "0"], "'0' is not a number of replicas from 1 to 9999"),
+        (["--backend", "ray", "--replicas", "3-2"], "'3-2' is not a number of replicas from 1 to 9999"),
+        (["--backend", "ray", "--replica-cpus", "0"], "'0' is not allowed; it must be a number above 0"),
+        (["--backend", "ray", "--replica-cpus", "some"], "'some' is not allowed; it must be a number above 0"),
+        (["--backend", "ray", "--replica-gpus", "inf"], "at least 0 and at most 64"),
         (["--keep-minutes", "nan"], "'nan' is not allowed; it must be a number above 0 and at most 525600"),
-        (["--runner", "spark"], "invalid choice"),
+        (["--backend", "spark"], "invalid choice"),
     ],
 )
 def test_wrong_options_are_said_before_anything_begins(
@@ -432,7 +432,7 @@ def test_a_page_joins_a_cluster_and_leaves_it_as_it_was(two: Any) -> None:
 
     address = ray.get_runtime_context().gcs_address
     before = set(serve.status().applications)
-    options = ("--runner", "ray", "--replica-cpus", 0.5, "--ray-address", address)
+    options = ("--backend", "ray", "--replica-cpus", 0.5, "--ray-address", address)
     with running("app.py", *options) as (page, process):
         assert len(serve.status().applications) == 2
         told = Client(page, verbose=False).predict(
@@ -448,7 +448,7 @@ def test_a_page_joins_a_cluster_and_leaves_it_as_it_was(two: Any) -> None:
 @needs_ray
 @pytest.mark.timeout(240)
 def test_a_page_that_began_ray_leaves_nothing_of_it(tmp_path: Path) -> None:
-    options = ("--runner", "ray", "--replicas", "1-2", "--replica-cpus", 0.5)
+    options = ("--backend", "ray", "--replicas", "1-2", "--replica-cpus", 0.5)
     with running("app.py", *options, IL_TEST=str(tmp_path)) as (page, process):
         begun = [pid for pid in processes(str(tmp_path)) if pid != process.pid]
         assert len(begun) >= 5

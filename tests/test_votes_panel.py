@@ -26,7 +26,7 @@ from inception.web.text.votes import TEXT
 
 NAMES = {"1x1": "1×1", "3x3": "3×3", "5x5": "5×5 (runs 3×3)", "pool": "pool"}
 SLICES = {"1x1": slice(0, 10), "3x3": slice(10, 30), "5x5": slice(30, 34), "pool": slice(34, 40)}
-CSS = (ROOT / "inception" / "page" / "votes.css").read_text()
+CSS = (ROOT / "inception" / "web" / "static" / "votes.css").read_text()
 VOID = {"img", "br", "meta", "hr"}
 
 

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """`--runner` and what belongs to it."""
+    """`--backend` and what belongs to it."""
     parser.add_argument(
-        "--runner",
+        "--backend",
         default="local",
         choices=["local", "ray"],
         help="who computes: this process, or replicas behind Ray Serve (docs/capacity.md; default: local)",
     )
-    ray = parser.add_argument_group("with --runner ray")
+    ray = parser.add_argument_group("with --backend ray")
     ray.add_argument("--replicas", help="how many: 2 for two, 1-8 for as many as there is work for (default: 1)")
     ray.add_argument(
         "--replica-cpus",
@@ -50,7 +50,7 @@ def scale_of(options: Namespace) -> Scale | None:
     told = (options.replicas, options.replica_cpus, options.replica_gpus, options.ray_address)
     if options.backend == "local":
         if any(value is not None for value in told):
-            raise ValueError("--replicas and what belongs to it need --runner ray.")
+            raise ValueError("--replicas and what belongs to it need --backend ray.")
         return None
     cpus = 1.0 if options.replica_cpus is None else options.replica_cpus
     return Scale.of(options.replicas or "1", cpus, options.replica_gpus or 0.0)

@@ -465,7 +465,8 @@ def _measured(
 def _unknown_lines(measured: RejectionMeasurement) -> Iterator[str]:
     rejection = measured.rejection
     yield ""
-    yield f"probably none of the classes: best probability below {rejection.threshold:.3f}, chosen on half of the photos"
+    below = f"best probability below {rejection.threshold:.3f}"
+    yield f"probably none of the classes: {below}, chosen on half of the photos"
     yield f"on the others, {rejection.inside} inside and {rejection.outside} outside:"
     yield f"{'score':12} {'AUROC':>6} {'inside doubted':>15} {'outside caught':>15}"
     for name, score in measured.scores.items():

@@ -1,1 +1,1 @@
-"""Photos: any image file as an RGB picture of bounded size, without metadata, and preprocessing to a network's input."""
+"""Photos: any image file as an RGB picture of bounded size, without metadata, and preprocessing."""

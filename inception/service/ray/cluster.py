@@ -108,7 +108,7 @@ def _ray() -> Any:
     except ImportError as error:
         raise ServingError(
             "cluster_no_ray",
-            "Ray Serve is not installed; please run pip install -r requirements-ray.txt, or choose --runner local.",
+            "Ray Serve is not installed; please run pip install -r requirements-ray.txt, or choose --backend local.",
         ) from error
     # As warnings it tells of every replica that is too busy to say at once how busy it is.
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
