@@ -18,8 +18,7 @@ from ways import EXAMPLES, Memory, Told, by_command, by_folder, by_library, by_p
 
 from benchmarks.start import served
 from inception.errors import PhotoError
-from inception.training.datasets import PHOTO_SUFFIXES
-from inception.vision.photo import FORMATS_TEXT, open_photo
+from inception.vision.photo import FORMATS_TEXT, PHOTO_SUFFIXES, open_photo
 
 MOST_MEGABYTES = 300
 # What each refusal must name: what is allowed, or what to do.

@@ -25,8 +25,8 @@ from playwright.sync_api import Browser, expect
 from test_app import free_port
 from visitor import Visit
 
+from inception import mount
 from inception.errors import DeviceError, WeightsError
-from inception.web import mount
 
 
 @pytest.fixture(scope="module")

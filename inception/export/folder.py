@@ -22,8 +22,7 @@ from ..prediction import batch_of, top_classes_batch
 from ..pretrained.pretrained import PretrainedModel
 from ..runtime.files import as_text, is_folder
 from ..runtime.threads import available_cores
-from ..training.datasets import PHOTO_SUFFIXES
-from ..vision.photo import open_photo
+from ..vision.photo import PHOTO_SUFFIXES, open_photo
 from .parquet import Photo, Results, answer_row, check_name, refusal_row, settings
 
 # Measured on two cores: 16 and 32 are alike at 128 pixels; at 224, 32 are slower by a fifth. For a GPU it is estimated:

@@ -13,17 +13,14 @@ from typing import Any
 
 from PIL import Image
 
-from inception.pretrained.labels import first_name
-
-from ..cli.numbers import MAX_CLASSES
 from ..errors import ChoiceError, UserError, quoted
-from ..pretrained.description import class_labels
+from ..pretrained.description import MAX_CLASSES, class_labels
+from ..pretrained.labels import first_name
 from ..runtime.files import is_file, is_folder, is_there, one_line
 from ..runtime.wording import counted
-from ..vision.photo import open_photo
+from ..vision.photo import PHOTO_SUFFIXES, open_photo
 
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test",)}
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 # Of a data set on the hub: its parquet files, and names for its classes.
 NAMES_FILE = "classes.json"
 HUB_FILES = ["*.parquet", "data/*.parquet", NAMES_FILE]

@@ -21,6 +21,7 @@ FORMATS_TEXT = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF"
 MAX_BYTES = 40 * 2**20
 MAX_PIXELS = 50_000_000
 # No network here looks at more than a few hundred pixels; keeping more only costs memory.
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 MAX_SIDE = 2048
 
 # What a decoder may fill, so that a photo never takes 300 MB: the file itself and our own steps come to it.

@@ -13,13 +13,13 @@ from ..export.archive import maps_zip, table_csv, table_json
 from ..export.figure import BranchCaption, Caption, as_png, sheet
 from ..network.blocks import BLOCKS
 from ..prediction import Prediction
-from ..pretrained.labels import class_name
 from ..render.branches import VIEWS, ViewOptions, render_branches
 from ..render.maps import COLOURS, COLUMNS, SCALES
 from ..service.query import Query
 from ..service.service import InferenceService
 from ..service.snapshot import frame_said, snapshot_of
 from ..vision.photo import open_photo
+from .class_names import class_name
 from .panels.block import branch_name, legend_of, numbers_of, short
 from .text import LANGUAGES, say
 

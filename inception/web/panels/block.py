@@ -10,11 +10,12 @@ from PIL import Image
 
 from ...network.anatomy import BranchFacts, parameter_count
 from ...prediction import BranchStatistics, Prediction
-from ...pretrained.labels import class_names, sort_key
+from ...pretrained.labels import sort_key
 from ...pretrained.pretrained import PretrainedModel
 from ...render import maps as render
 from ...render.branches import Panel, ViewOptions
 from ...vision.preprocessing import CENTRE_CROP, Crop
+from ..class_names import class_names
 from ..text import say
 from .rejection import doubt_html, limits
 

@@ -10,9 +10,9 @@ import gradio as gr
 
 from ...errors import UserError
 from ...prediction import Prediction
-from ...pretrained.labels import class_names
 from ...render.maps import overlay, scale_limits
 from ...service.service import InferenceService
+from ..class_names import class_names
 from ..handlers import alert, as_source
 from ..panels.block import branch_name, data_url, message_html, short
 from ..text import say
