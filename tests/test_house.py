@@ -96,8 +96,9 @@ def test_imports_go_one_way() -> None:
 def test_every_layer_of_the_map_is_a_room() -> None:
     table = CONTRIBUTING.split("## The map")[1].split("\n## ")[0]
     rooms = set(re.findall(r"^\| `inception/([a-z_/]+?)/?(?:\.py)?` \|", table, re.M))
-    names = {path.stem for path in (ROOT / "inception").iterdir() if path.name[0] not in "_."}
-    assert rooms == names - {"py", "resources"}
+    modules = (ROOT / "inception").glob("[a-z]*.py")
+    packages = (path.parent for path in (ROOT / "inception").glob("*/__init__.py"))
+    assert rooms == {path.stem for path in (*modules, *packages)}
 
 
 def test_the_public_names_are_those_that_dir_lists_and_each_can_be_imported() -> None:
