@@ -25,6 +25,7 @@ from conftest import EXAMPLES, ROOT, in_a_thread
 from gradio_client import Client, handle_file
 from jsonschema import Draft202012Validator
 from PIL import Image
+from playwright.sync_api import Browser, expect
 from test_api import EVERY
 from test_app import running
 
@@ -101,6 +102,20 @@ def call(
     server: str, tool: str, arguments: dict[str, Any], headers: Mapping[str, str] | None = None, **options: Any
 ) -> Any:
     return session(server, lambda client: client.call_tool(tool, arguments, **options), headers)
+
+
+@pytest.mark.browser
+def test_the_api_page_counts_the_tools_that_there_are(browser: Browser, address: str) -> None:
+    page = browser.new_context().new_page()
+    page.goto(address)
+    page.get_by_role("button", name="Use via API").click()
+    counts = page.locator(".counts")
+    expect(counts).to_contain_text(f"{len(NAMES)} MCP Tools", timeout=30_000)
+    expect(page.locator(".tool-item")).to_have_count(len(NAMES))
+    for language, shown in (("Python", f"{len(EVERY)} API endpoints"), ("MCP", f"{len(NAMES)} MCP Tools")):
+        page.locator(".snippet", has_text=language).click()
+        expect(counts).to_contain_text(shown)
+    page.context.close()
 
 
 def test_few_endpoints_are_tools_and_say_what_they_take(server: str) -> None:

@@ -38,6 +38,7 @@ from .why_section import PICK, Around, WhySection
 
 EXAMPLES = resource("examples")
 STYLES = sorted(Path(__file__).parent.glob("*.css"))
+API_PAGE = (Path(__file__).parent / "api_page.js").read_text("utf-8")
 SYSTEM_FONTS = (
     "system-ui",
     "-apple-system",
@@ -125,7 +126,7 @@ def build(studio: Studio, keep_seconds: float = KEEP_SECONDS, *, is_swept: bool 
                     top_k = gr.Slider(
                         1, 10, value=5, step=1, elem_id="il-top-k", min_width=160, scale=2, **words["top_k"]
                     )
-                alarm = gr.HTML(js_on_load=HEAVY + SAID, elem_id="il-alarm")
+                alarm = gr.HTML(js_on_load=HEAVY + SAID + API_PAGE, elem_id="il-alarm")
                 answer = gr.Label(elem_id="il-answer", **words["answer"])
                 seen = gr.HTML(js_on_load=MOVE, elem_id="il-seen")
                 # Which part of the photo the network is to see; set by the browser itself.
