@@ -17,7 +17,7 @@ from .explain import command as explain_command
 from .files import as_text, is_file, is_folder, make_folder, write_file
 from .interrupt import LINE, STATUS
 from .numbers import MAX_CLASSES, MAX_SIDE, MIN_SIDE, refused, whole
-from .terminal import Parser, discard, err, json_line, out
+from .terminal import Parser, discard, err, json_line, out, short_path
 from .training import command as training_command
 from .wording import counted
 
@@ -283,9 +283,9 @@ def _predict_folder(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Interrupted; the same command goes on from here.") from None
     for name in told.unreadable:
-        err(f"skipped, cannot be read: {name}")
+        err(f"skipped, cannot be read: {short_path(name)}")
     for name, error in list(told.refused.items())[:REFUSALS_SHOWN]:
-        err(f"{name}: {error}")
+        err(f"{short_path(name)}: {error}")
     if len(told.refused) > REFUSALS_SHOWN:
         err(f"and {len(told.refused) - REFUSALS_SHOWN} more; the column error has them all")
     counts = {"photos": told.photos, "known_before": told.known, "refused": len(told.refused)}
@@ -385,7 +385,7 @@ def _each_photo(
             told = {"photo": name, **report(photo, observe(pretrained, open_photo(photo)))}
         except PhotoError as error:
             options.refused = True
-            err(f"{name}: {error}")
+            err(f"{short_path(name)}: {error}")
             if options.json:
                 out(json_line({"photo": name, "model": options.model, "error": str(error)}))
         else:
@@ -423,7 +423,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         skipped += unreadable
         measured = _measured(options, pretrained, heard.logits, strange)
     for name in skipped:
-        err(f"skipped, cannot be read: {name}")
+        err(f"skipped, cannot be read: {short_path(name)}")
     if left_out.photos:
         err(str(left_out))
     if options.json:

@@ -14,10 +14,11 @@ from typing import Any
 from PIL import Image
 
 from .description import class_labels
-from .errors import ChoiceError, UserError, quoted
+from .errors import QUOTED_CHARACTERS, ChoiceError, UserError, quoted
 from .files import is_file, is_folder, is_there, one_line
 from .numbers import MAX_CLASSES
 from .photo import open_photo
+from .plain_text import plain
 from .wording import counted
 
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test",)}
@@ -83,7 +84,8 @@ class LabelledPhotos:
                     "data_no_class",
                     "The data has no class {name}; it has {some}.",
                     name=quoted(name),
-                    some=", ".join(self.classes[:5]) + (", …" if len(self.classes) > 5 else ""),
+                    some=", ".join(plain(name, QUOTED_CHARACTERS) for name in self.classes[:5])
+                    + (", …" if len(self.classes) > 5 else ""),
                 )
         numbers = {known[first]: number for number, first in enumerate(dict.fromkeys(map(first_name, wanted)))}
         chosen = self.subset([index for index, target in enumerate(self.targets) if target in numbers])

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from .cores import cores
 from .data import PHOTO_SUFFIXES
-from .errors import PhotoError, UserError
+from .errors import PhotoError, UserError, quoted
 from .files import as_text, is_folder
 from .observation import batch_of, top_together
 from .photo import open_photo
@@ -56,13 +56,13 @@ def the_folder(paths: Sequence[Path], out: Path | None) -> Path:
             "folder_none",
             "--out is for the answers for a folder of photos, and {name} is no folder; please name one, or leave out "
             "--out.",
-            name=repr(str(paths[0])),
+            name=quoted(str(paths[0])),
         )
     if out is None:
         raise UserError(
             "folder_out",
             "{name} is a folder; please say with --out FILE.parquet where the answers for its photos shall go.",
-            name=repr(str(folder)),
+            name=quoted(str(folder)),
         )
     if len(paths) > 1:
         raise UserError("folder_one", "--out takes the answers for one folder; please name one folder and no more.")
@@ -127,7 +127,7 @@ def photos_in(folder: Path) -> tuple[list[Photo], tuple[str, ...]]:
             "folder_empty",
             "There are no photos ({kinds}) in {name}; please name another folder.",
             kinds=" ".join(PHOTO_SUFFIXES),
-            name=repr(str(folder)),
+            name=quoted(str(folder)),
         )
     photos.sort(key=lambda photo: photo.path)
     return photos, tuple(sorted(str(error.filename) for error in unreadable))

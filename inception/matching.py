@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 
 from .data import WNID, DataError, LabelledPhotos, first_name
+from .errors import QUOTED_CHARACTERS
+from .plain_text import plain
 from .weights import DEFAULT_NAME, Pretrained
 from .wording import counted
 
@@ -51,7 +53,8 @@ def known_photos(pretrained: Pretrained, photos: LabelledPhotos) -> tuple[Labell
             "The network {name} has none of the data's classes ({names}); please evaluate a network of the same "
             "classes.",
             name=pretrained.name,
-            names=", ".join(left_out.names[:NAMES_SHOWN]) + (", …" if left_out.classes > NAMES_SHOWN else ""),
+            names=", ".join(plain(name, QUOTED_CHARACTERS) for name in left_out.names[:NAMES_SHOWN])
+            + (", …" if left_out.classes > NAMES_SHOWN else ""),
         )
     return (photos if not left_out.photos else photos.subset(known)), left_out
 

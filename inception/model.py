@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .errors import ChoiceError
+from .errors import ChoiceError, quoted
 
 
 class BlockWidths(NamedTuple):
@@ -192,8 +192,8 @@ class InceptionBlock(nn.ModuleDict):
 
         if len(n3x3) != 2 or len(n5x5) != 2:
             raise ValueError(
-                f"n3x3 is {n3x3!r} and n5x5 is {n5x5!r}; each must be two numbers: the channels after the reduction "
-                "and after the convolution, for instance [96, 128]."
+                f"n3x3 is {quoted(n3x3)} and n5x5 is {quoted(n5x5)}; each must be two numbers: the channels after the "
+                "reduction and after the convolution, for instance [96, 128]."
             )
         super().__init__(
             {
@@ -319,11 +319,11 @@ class InceptionV1(nn.Module):
         _require("classifier_activation", classifier_activation, ("softmax", None))
         if variant != "batchnorm" and (preact or not use_bias):
             raise ValueError(
-                f"preact and use_bias can be changed for variant='batchnorm' only; {variant!r} is fixed by its "
+                f"preact and use_bias can be changed for variant='batchnorm' only; {quoted(variant)} is fixed by its "
                 "published weights. Leave preact=False and use_bias=True, or choose variant='batchnorm'."
             )
         if (_whole(classes) or 0) < 1:
-            raise ValueError(f"classes is {classes!r}; it must be a whole number of at least 1.")
+            raise ValueError(f"classes is {quoted(classes)}; it must be a whole number of at least 1.")
         if aux_classifiers and not include_top:
             raise ValueError("aux_classifiers=True needs include_top=True: they help to train the classifier.")
 
@@ -488,7 +488,7 @@ def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     sides = [_whole(side) or 0 for side in shape] if isinstance(shape, Sequence) else []
     if len(sides) != 3 or sides[0] != 3 or min(sides[1:]) < MIN_SIDE:
         raise ValueError(
-            f"input_shape is {shape!r}; it must be (3, height, width): three colour channels first, "
+            f"input_shape is {quoted(shape)}; it must be (3, height, width): three colour channels first, "
             f"each side at least {MIN_SIDE} pixels, for instance (3, 224, 224)."
         )
     return sides[0], sides[1], sides[2]

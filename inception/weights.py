@@ -24,7 +24,7 @@ from . import convert, preprocessing
 from .description import MAX_CLASSES, UNKNOWN
 from .description import Description as Description
 from .description import Provenance as Provenance
-from .device import DEVICES, choose_device
+from .device import DEVICES, choose_device, unknown_device
 from .engine import engine_of, fast_engine_of
 from .errors import QUOTED_CHARACTERS, ChoiceError, WeightsError, quoted
 from .files import is_file, is_full, replace_file
@@ -120,10 +120,15 @@ def load(name: str | Path = DEFAULT_NAME, device: str | torch.device = "cpu") ->
 
     Raises:
         WeightsError: if the weights cannot be had or do not fit; the message says what to do.
+        DeviceError: if there is no such device.
     """
     loaders = {"tiny-imagenet": _tiny_imagenet, "googlenet": _googlenet, "torchvision": _torchvision}
     if isinstance(device, str) and device in DEVICES:
         device = choose_device(device).torch_device
+    try:
+        device = torch.device(device)
+    except RuntimeError as error:
+        raise unknown_device(device) from error
     if name in loaders:
         pretrained = replace(loaders[str(name)](), imagenet=True)
     elif Path(name).suffix.lower() in CHECKPOINT_SUFFIXES:

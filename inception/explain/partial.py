@@ -14,10 +14,11 @@ from torch import Tensor
 
 from ..checks import choice, is_whole, spelled
 from ..data import first_name
-from ..errors import UserError
+from ..errors import QUOTED_CHARACTERS, UserError
 from ..model import BLOCKS, BRANCHES, STAGES, stage_after
 from ..observation import Observation
 from ..overflow import check_computed
+from ..plain_text import plain
 from ..weights import Pretrained
 
 OFF = ("zero", "mean")
@@ -156,7 +157,7 @@ def class_index(pretrained: Pretrained, observation: Observation, wanted: str | 
         "This network knows no class {wanted}; it has {count} classes, among them {similar}.",
         wanted=spelled(wanted),
         count=len(labels),
-        similar=", ".join(similar or names[:3]),
+        similar=", ".join(plain(name, QUOTED_CHARACTERS) for name in similar or names[:3]),
     )
 
 

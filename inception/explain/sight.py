@@ -15,6 +15,7 @@ from torch import nn
 
 from ..anatomy import receptive_field
 from ..checks import is_whole, spelled
+from ..errors import quoted
 from ..model import BRANCHES, STAGES, InceptionBlock, InceptionV1
 from ..observation import Observation
 from ..weights import Pretrained
@@ -99,7 +100,7 @@ class EffectiveField:
             ValueError: if `share` is not above 0 and at most 1.
         """
         if not 0 < share <= 1:
-            raise ValueError(f"share is {share!r}; it must be above 0 and at most 1, for instance 0.9.")
+            raise ValueError(f"share is {quoted(share)}; it must be above 0 and at most 1, for instance 0.9.")
         height, width = self.energy.shape
         # Sums over all squares from the top left corner: then any square's energy is four numbers.
         sums = np.zeros((height + 1, width + 1))

@@ -37,6 +37,7 @@ from torch import Tensor, nn
 
 from ..anatomy import Cost, module_cost, stage_shapes
 from ..copies import copied
+from ..errors import quoted
 from ..model import BLOCKS, InceptionV1
 
 PUBLISHED_CLASSES = 1000
@@ -182,7 +183,7 @@ def network_size(model: nn.Module, input_shape: Sequence[int]) -> NetworkSize:
         ValueError: if `input_shape` is not three numbers, or too small for an `InceptionV1`.
     """
     if len(input_shape) != 3:
-        raise ValueError(f"input_shape is {tuple(input_shape)!r}; it must be (3, height, width).")
+        raise ValueError(f"input_shape is {quoted(tuple(input_shape))}; it must be (3, height, width).")
     channels, height, width = (int(side) for side in input_shape)
     steps: dict[object, str] = {}  # node of PyTorch's record: name of the layer with weights that made it
     pools: dict[object, str] = {}

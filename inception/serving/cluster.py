@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ..cores import SPINS, cores
+from ..errors import quoted
 from ..weights import NAMES, PRECISIONS
 from ..wording import counted
 from .errors import ServingError
@@ -176,7 +177,7 @@ def _join(ray: Any, address: str) -> None:
             "cluster_missing",
             "There is no Ray cluster at {address} ({why}); please start one with: ray start --head, or leave "
             "--ray-address out.",
-            address=address,
+            address=quoted(address),
             why=str(error).splitlines()[0],
         ) from error
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data import LabelledPhotos
+from ..errors import quoted
 from ..model import BLOCKS, InceptionV1
 from ..preprocessing import IMAGENET, Preprocessing
 from ..weights import Pretrained, load
@@ -48,9 +49,9 @@ def beginning(recipe: Recipe, classes: tuple[str, ...], short_side: int) -> tupl
             raise RecipeError(
                 "recipe_variant",
                 "The weights {start} are of the variant {theirs}, not {wanted}; name that variant, or --from scratch.",
-                start=repr(recipe.start),
-                theirs=repr(started.model.variant.name),
-                wanted=repr(recipe.variant),
+                start=quoted(recipe.start),
+                theirs=quoted(started.model.variant.name),
+                wanted=quoted(recipe.variant),
             )
         known = started.model.state_dict()
         if _first_names(started.labels) != _first_names(classes):

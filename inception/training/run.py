@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from .. import memory
 from ..data import LabelledPhotos
+from ..errors import quoted
 from ..evaluation import Answers, Evaluation, answers, judged
 from ..files import is_file, make_folder, replace_file
 from ..model import InceptionV1
@@ -96,7 +97,7 @@ def train(
             raise RecipeError(
                 "recipe_out",
                 "{folder} holds a training already; go on with it by --resume, or name another folder.",
-                folder=repr(str(out)),
+                folder=quoted(str(out)),
             )
         state = read_checkpoint(out / CHECKPOINT) if resume else None
         if state:
