@@ -42,7 +42,7 @@ def test_the_marks_of_a_body_bound_its_values_in_every_encoding(told: Any, encod
 def test_what_is_no_json_is_refused(sent: bytes) -> None:
     with pytest.raises(Refused) as refused:
         parse(sent)
-    assert (refused.value.status, refused.value.key) == (400, "door_malformed")
+    assert (refused.value.status, refused.value.key) == (400, "guard_malformed")
 
 
 def deep(levels: int) -> Any:
@@ -58,21 +58,21 @@ LONG = "x" * (body.MAX_TEXT + 1)
 @pytest.mark.parametrize(
     ("told", "key"),
     [
-        (deep(body.MAX_DEPTH + 1), "door_deep"),
-        ({"data": [LONG]}, "door_long"),
-        ({"data": [{LONG: 1}]}, "door_long"),
-        ({"session_hash": LONG}, "door_long"),
-        ({"data": ["x" * body.MAX_TEXT] * 11}, "door_long"),
-        ({"data": [10**19]}, "door_number"),
-        ({"data": [-(10**400)]}, "door_number"),
-        ({"data": [float("inf")]}, "door_number"),
-        ({"data": ["\ud800"]}, "door_malformed"),
-        ({"data": ["data:image/jpeg;base64,AAAA"]}, "door_photo"),
-        ({"data": [{"url": "data:image/jpeg;base64," + "A" * 5000}]}, "door_photo"),
-        ({"data": [{"path": f"{get_upload_folder()}/{SUM}/a.jpg"}] * (body.MAX_FILES + 1)}, "door_files"),
-        ({"data": [{"path": "/etc/passwd"}]}, "door_foreign"),
-        ({"data": [{"path": {"path": None}}]}, "door_foreign"),
-        ({"data": [{"path": 7}]}, "door_foreign"),
+        (deep(body.MAX_DEPTH + 1), "guard_depth"),
+        ({"data": [LONG]}, "guard_text_length"),
+        ({"data": [{LONG: 1}]}, "guard_text_length"),
+        ({"session_hash": LONG}, "guard_text_length"),
+        ({"data": ["x" * body.MAX_TEXT] * 11}, "guard_text_length"),
+        ({"data": [10**19]}, "guard_number"),
+        ({"data": [-(10**400)]}, "guard_number"),
+        ({"data": [float("inf")]}, "guard_number"),
+        ({"data": ["\ud800"]}, "guard_malformed"),
+        ({"data": ["data:image/jpeg;base64,AAAA"]}, "guard_photo_position"),
+        ({"data": [{"url": "data:image/jpeg;base64," + "A" * 5000}]}, "guard_photo_position"),
+        ({"data": [{"path": f"{get_upload_folder()}/{SUM}/a.jpg"}] * (body.MAX_FILES + 1)}, "guard_file_count"),
+        ({"data": [{"path": "/etc/passwd"}]}, "guard_foreign_file"),
+        ({"data": [{"path": {"path": None}}]}, "guard_foreign_file"),
+        ({"data": [{"path": 7}]}, "guard_foreign_file"),
     ],
 )
 def test_what_is_out_of_bounds_is_refused(told: Any, key: str) -> None:
@@ -92,9 +92,9 @@ def test_a_photo_may_be_of_any_length_where_one_is_taken_and_nothing_else_may() 
     photo = {"url": "data:image/jpeg;base64," + "A" * 1_000_000}
     check({"data": [photo]}, 1_000_100, {(id(photo), "url")})
     for told in ({"url": "A" * 1_000_000}, {"url": "data:," + "é" * 1_000_000}, {"URL": photo["url"]}):
-        with pytest.raises(Refused, match=r"door_long|door_photo"):
+        with pytest.raises(Refused, match=r"guard_text_length|guard_photo_position"):
             check({"data": [told]}, 1_000_100, {(id(told), "url")})
-    with pytest.raises(Refused, match="door_malformed"):
+    with pytest.raises(Refused, match="guard_malformed"):
         check({"data": [photo]}, 1_000_100 + body.MAX_REST, {(id(photo), "url")})
 
 
@@ -160,6 +160,6 @@ def test_an_uploaded_file_is_known_also_by_a_link_to_the_upload_folder(
 def test_no_more_files_are_looked_at_than_may_be_named(asked: list[str]) -> None:
     own = {"path": f"{get_upload_folder()}/{SUM}/a.jpg"}
     asked.clear()
-    with pytest.raises(Refused, match="door_files"):
+    with pytest.raises(Refused, match="guard_file_count"):
         check({"data": [own] * 100}, 20_000)
     assert asked == []

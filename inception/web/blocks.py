@@ -240,7 +240,7 @@ def build(service: InferenceService, keep_seconds: float = KEEP_SECONDS, *, is_s
         def on_heavy(data: dict[Any, Any], event: gr.EventData) -> str:
             sent = getattr(event, "bytes", 0)
             megabytes = sent / MEGABYTE if isinstance(sent, int | float) and 0 <= sent <= 2**53 else 0
-            told = say(data[language], "door_heavy_photo", megabytes=megabytes, limit=MAX_BYTES // MEGABYTE)
+            told = say(data[language], "guard_photo_size", megabytes=megabytes, limit=MAX_BYTES // MEGABYTE)
             return message_html(told, alarm=True)
 
         def on_top_k(data: dict[Any, Any]) -> dict[str, float] | None:

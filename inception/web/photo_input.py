@@ -59,7 +59,7 @@ class PhotoInput(gr.Image):
 
 def foreign() -> gr.Error:
     """What whoever names a file or an address is told; the page itself never does."""
-    return gr.Error(say("en", "door_foreign"), print_exception=False)
+    return gr.Error(say("en", "guard_foreign_file"), print_exception=False)
 
 
 @cache

@@ -59,7 +59,7 @@ def _no_number(name: str) -> None:
 
 def malformed() -> Refused:
     """The refusal of what nothing can be made of."""
-    return Refused(400, "door_malformed")
+    return Refused(400, "guard_malformed")
 
 
 def check(told: Any, size: int, photos: Collection[Place] = frozenset()) -> None:
@@ -82,31 +82,31 @@ def check(told: Any, size: int, photos: Collection[Place] = frozenset()) -> None
             texts += _checked(value)
         elif isinstance(value, int):
             if abs(value) >= MAX_INTEGER:
-                raise Refused(422, "door_number")
+                raise Refused(422, "guard_number")
         elif isinstance(value, float):
             if not isfinite(value):
-                raise Refused(422, "door_number")
+                raise Refused(422, "guard_number")
         elif isinstance(value, dict):
             texts += sum(map(_checked, value))
             if value.get("path") is not None:
                 files.append(value["path"])
     if texts > MAX_TEXTS:
-        raise Refused(413, "door_long", limit=MAX_TEXTS)
+        raise Refused(413, "guard_text_length", limit=MAX_TEXTS)
     if len(files) > MAX_FILES:
-        raise Refused(422, "door_files", limit=MAX_FILES)
+        raise Refused(422, "guard_file_count", limit=MAX_FILES)
     if rest > MAX_REST:
         raise malformed()
     if not all(isinstance(file, str) and is_uploaded(file) for file in files):
-        raise Refused(422, "door_foreign")
+        raise Refused(422, "guard_foreign_file")
 
 
 def _checked(text: str) -> int:
     """The length of a text that is not too long, can be written as UTF-8 and is no photo."""
     if len(text) > MAX_TEXT:
         photo = text.startswith("data:")
-        raise Refused(422, "door_photo") if photo else Refused(413, "door_long", limit=MAX_TEXT)
+        raise Refused(422, "guard_photo_position") if photo else Refused(413, "guard_text_length", limit=MAX_TEXT)
     if text.startswith("data:"):
-        raise Refused(422, "door_photo")
+        raise Refused(422, "guard_photo_position")
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -122,6 +122,6 @@ def _walk(told: Any) -> Iterator[tuple[Place, Any]]:
         yield place, value
         if isinstance(value, dict | list):
             if depth >= MAX_DEPTH:
-                raise Refused(413, "door_deep", limit=MAX_DEPTH)
+                raise Refused(413, "guard_depth", limit=MAX_DEPTH)
             inner = value.items() if isinstance(value, dict) else enumerate(value)
             left.extend(((id(value), key), part, depth + 1) for key, part in inner)

@@ -90,7 +90,7 @@ HEADERS = {
     # The address tells what somebody looks at. It is nobody else's business.
     "Referrer-Policy": "same-origin",
 }
-HEAVY = Refused(413, "door_heavy", limit=MAX_BYTES // MEGABYTE)
+HEAVY = Refused(413, "guard_upload_size", limit=MAX_BYTES // MEGABYTE)
 
 log = logging.getLogger(__name__)
 
@@ -131,15 +131,15 @@ class RequestGuard:
     async def _pass(self, visitor: _Visitor) -> None:
         path, method = visitor.path, visitor.scope["method"]
         if len(path) > MAX_ADDRESS or len(visitor.scope["query_string"]) > MAX_QUERY:
-            raise Refused(414, "door_address")
+            raise Refused(414, "guard_url_length")
         if path == HEALTH and method in ("GET", "HEAD"):
             await healthy(visitor.scope, visitor.receive, visitor.answer)
             return
         tools = TOOLS.fullmatch(path) is not None
         if not tools and (method not in OPEN or not OPEN[method].fullmatch(path)):
-            raise Refused(404, "door_nothing")
+            raise Refused(404, "guard_not_found")
         if path.startswith(FILE) and not is_uploaded(path.removeprefix(FILE)):
-            raise Refused(403, "door_foreign")
+            raise Refused(403, "guard_foreign_file")
         if path == UPLOAD:
             await self._upload(visitor)
         elif method == "POST":
@@ -157,9 +157,9 @@ class RequestGuard:
             raise malformed()
         visitor.edge = b"--" + form["edge"].encode()
         if size > UPLOAD_BYTES:
-            raise Refused(413, "door_heavy", limit=MAX_BYTES // MEGABYTE)
+            raise Refused(413, "guard_upload_size", limit=MAX_BYTES // MEGABYTE)
         if wait := self._stored.take("", size or UPLOAD_BYTES):
-            raise Refused(429, "door_stored", minutes=max(2, ceil(wait / 60)))
+            raise Refused(429, "guard_storage", minutes=max(2, ceil(wait / 60)))
         try:
             await self.app(visitor.scope, visitor.receive_upload, visitor.answer_upload)
         except (AttributeError, TypeError):
@@ -183,7 +183,7 @@ class RequestGuard:
         elif queued:
             await self.app(visitor.scope, visitor.receive_again, visitor.answer_call)
         elif self._at_once >= AT_ONCE:
-            raise Refused(429, "door_busy", seconds=AGAIN_SECONDS)
+            raise Refused(429, "guard_busy", seconds=AGAIN_SECONDS)
         else:
             self._at_once += 1
             try:
@@ -194,7 +194,7 @@ class RequestGuard:
     async def _listen(self, visitor: _Visitor) -> bytes:
         """The whole body, counted while it comes: one that is refused is not kept, and never parsed."""
         if (visitor.size or 0) > DATA_BYTES:
-            raise Refused(413, "door_heavy_data", limit=DATA_BYTES // MEGABYTE)
+            raise Refused(413, "guard_body_size", limit=DATA_BYTES // MEGABYTE)
         parts, marks, more = [], 0, True
         while more:
             message = await visitor.receive()
@@ -204,11 +204,11 @@ class RequestGuard:
             visitor.held += len(part)
             self._held += len(part)
             if visitor.held > DATA_BYTES:
-                raise Refused(413, "door_heavy_data", limit=DATA_BYTES // MEGABYTE)
+                raise Refused(413, "guard_body_size", limit=DATA_BYTES // MEGABYTE)
             if marks > MAX_MARKS:
-                raise Refused(413, "door_values", limit=MAX_MARKS)
+                raise Refused(413, "guard_value_count", limit=MAX_MARKS)
             if visitor.held > LARGE_BYTES and self._held > HELD_BYTES:
-                raise Refused(429, "door_busy", seconds=AGAIN_SECONDS)
+                raise Refused(429, "guard_busy", seconds=AGAIN_SECONDS)
         visitor.body = b"".join(parts)
         return visitor.body
 
@@ -216,7 +216,7 @@ class RequestGuard:
         """Take what a request costs from what its session may ask for, or from what its address may without one."""
         wait = self._asked.take(session, cost) if session else self._called.take(visitor.address, cost)
         if wait:
-            raise Refused(429, "door_often", seconds=max(SHORTEST_SECONDS, ceil(wait)))
+            raise Refused(429, "guard_rate", seconds=max(SHORTEST_SECONDS, ceil(wait)))
 
 
 class _Visitor:
@@ -255,7 +255,7 @@ class _Visitor:
             reply = {"jsonrpc": "2.0", "id": self.rpc_id, "error": error}
             await JSONResponse(reply, 200, headers)(self.scope, self.receive, self.answer)
             return
-        name = "photo" if refused.key == "door_foreign" else "request"
+        name = "photo" if refused.key == "guard_foreign_file" else "request"
         fault = {"__type__": "validate", "is_valid": False, "parameter_name": name, "message": sentence}
         told = {"detail": [fault] if status == 422 else sentence, "error": sentence}
         await JSONResponse(told, status, headers)(self.scope, self.receive, self.answer)
@@ -290,14 +290,14 @@ class _Visitor:
     async def _say(self, start: Message, body: bytes) -> None:
         status = start["status"]
         if status == 404:
-            await self.refuse(Refused(404, "door_function"))
+            await self.refuse(Refused(404, "guard_unknown_function"))
         elif status == 503:
-            await self.refuse(Refused(429, "door_busy", seconds=AGAIN_SECONDS))
+            await self.refuse(Refused(429, "guard_busy", seconds=AGAIN_SECONDS))
         elif _has_sentence(body):
             await self.answer(start)
             await self.answer({"type": "http.response.body", "body": body})
         else:
-            await self.refuse(Refused(status, "door_malformed" if status < 500 else "no_answer"))
+            await self.refuse(Refused(status, "guard_malformed" if status < 500 else "no_answer"))
 
     async def answer_upload(self, message: Message) -> None:
         """As `answer`, with sentences of ours for what Gradio's parser says of a form."""
@@ -320,7 +320,7 @@ class _Visitor:
         if self._received > UPLOAD_BYTES:
             self._upload_refused = HEAVY
         elif self._parts > MAX_PARTS + 1:  # the last one ends the form
-            self._upload_refused = Refused(413, "door_parts", limit=MAX_PARTS)
+            self._upload_refused = Refused(413, "guard_part_count", limit=MAX_PARTS)
         if self._upload_refused:
             raise MultiPartException("refused")
         return message

@@ -42,7 +42,7 @@ def photos_of(page: gr.Blocks, path: str, told: Any) -> frozenset[Place]:
     else:
         function = next((one for one in page.fns.values() if one.api_name == found["name"]), None)
     if function is None:
-        raise Refused(404, "door_function")
+        raise Refused(404, "guard_unknown_function")
     return frozenset(_photos(function, found["way"], named))
 
 
@@ -64,7 +64,7 @@ def check_fetched(page: gr.Blocks, scope: Scope, path: str) -> None:
     else:
         known = QueryParams(scope["query_string"]).get("session_hash") in queue.pending_messages_per_session
     if not known:
-        raise Refused(404, "door_question")
+        raise Refused(404, "guard_unknown_event")
 
 
 def _numbered(page: gr.Blocks, number: object) -> Any:

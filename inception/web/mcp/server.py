@@ -120,7 +120,7 @@ class ToolServer:
             if name not in available:
                 raise ChoiceError("tool", name, tuple(available))
             if self._places.statistics().tasks_waiting >= self._at_once:
-                raise UserError("busy", say("en", "door_busy", seconds=AGAIN_SECONDS))
+                raise UserError("busy", say("en", "guard_busy", seconds=AGAIN_SECONDS))
             sent, asked = request.params.arguments or {}, self._server.request_context.request
             content = await run_sync(partial(_answered, available[name], sent, asked), limiter=self._places)
             return types.ServerResult(types.CallToolResult(content=content))
