@@ -33,9 +33,9 @@ PAUSE_SECONDS = 0.02  # between two small requests
 MEGABYTE = 2**20
 SMALL_REQUEST = "/gradio_api/app_id"
 JSON = "Content-Type: application/json"
-FORM = "Content-Type: multipart/form-data; boundary=limit"
+FORM = "Content-Type: multipart/form-data; boundary=part"
 MCP = (JSON, "Accept: application/json, text/event-stream")
-FILE = b'--limit\r\nContent-Disposition: form-data; name="files"; filename="photo.jpg"\r\n\r\n'
+FILE = b'--part\r\nContent-Disposition: form-data; name="files"; filename="photo.jpg"\r\n\r\n'
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,9 @@ TINY = '"tiny-imagenet"'
 ATTACKS = (
     Attack("a path of 1 MB", PREDICT, lambda _: call(json.dumps({"path": "/" + "a/" * 500_000}), TINY, "3")),
     Attack("a path of 15 MB", PREDICT, lambda _: fill(b'{"data":[{"path":"/', b"a/", b'"}]}')),
-    Attack("one's own path 120,000 times", PREDICT, lambda uploaded: call(*[json.dumps({"path": uploaded})] * 120_000)),
+    Attack(
+        "an uploaded path 120,000 times", PREDICT, lambda uploaded: call(*[json.dumps({"path": uploaded})] * 120_000)
+    ),
     Attack("empty objects", PREDICT, lambda _: fill(b'{"data":[{}', b",{}", b"]}")),
     Attack("numbers", JOIN, lambda _: fill(b'{"session_hash":"a","fn_index":1,"data":[1', b",1", b"]}")),
     Attack("keys", PREDICT, lambda _: b"{%s}" % b",".join(b'"%07d":1' % number for number in range(1_200_000))),
@@ -114,20 +116,20 @@ ATTACKS = (
     Attack(
         "a form of 1000 files",
         UPLOAD,
-        lambda _: (FILE + b"x\r\n") * 1000 + b"--limit--\r\n",
+        lambda _: (FILE + b"x\r\n") * 1000 + b"--part--\r\n",
         (FORM,),
     ),
     Attack("a form of line ends", UPLOAD, lambda _: fill(FILE, b"\r\n", b"", 39 * MEGABYTE), (FORM,)),
     Attack(
         "a form of boundaries",
         UPLOAD,
-        lambda _: fill(FILE, b"\r\n--limix", b"", 39 * MEGABYTE),
+        lambda _: fill(FILE, b"\r\n--parx", b"", 39 * MEGABYTE),
         (FORM,),
     ),
     Attack(
         "a form in Punycode",
         UPLOAD,
-        lambda _: fill(b'--limit\r\nContent-Disposition: form-data; name="a"\r\n\r\n-', b"a", b"\r\n--limit--\r\n"),
+        lambda _: fill(b'--part\r\nContent-Disposition: form-data; name="a"\r\n\r\n-', b"a", b"\r\n--part--\r\n"),
         (f"{FORM}; charset=punycode",),
     ),
     Attack(

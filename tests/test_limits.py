@@ -103,7 +103,7 @@ def client_at(address: str, app: ASGIApp) -> httpx.AsyncClient:
 
 
 JOIN, LIGHT, UPLOAD = "/gradio_api/queue/join", "/gradio_api/run/predict", "/gradio_api/upload"
-FORM = {"Content-Type": "multipart/form-data; boundary=limit"}
+FORM = {"Content-Type": "multipart/form-data; boundary=part"}
 
 
 def test_a_class_of_thirty_at_the_same_instant_is_never_refused() -> None:
@@ -380,8 +380,8 @@ def stored_paths() -> set[Path]:
 
 
 def form(photo_bytes: int) -> tuple[bytes, bytes, bytes]:
-    head = b'--limit\r\nContent-Disposition: form-data; name="files"; filename="large-test.jpg"\r\n\r\n'
-    return head, b"\xff\xd8" + b"0" * (photo_bytes - 2), b"\r\n--limit--\r\n"
+    head = b'--part\r\nContent-Disposition: form-data; name="files"; filename="large-test.jpg"\r\n\r\n'
+    return head, b"\xff\xd8" + b"0" * (photo_bytes - 2), b"\r\n--part--\r\n"
 
 
 @pytest.mark.parametrize(("language", "sentence"), [("en", "at most 40 MB"), ("zh", "照片最多 40 MB")])
@@ -392,7 +392,7 @@ def test_an_upload_that_is_too_large_is_refused_and_leaves_nothing(
     before = stored_paths()
     parts = form(MAX_BYTES + 2 * MEGABYTE)
     body: Any = b"".join(parts) if announced else iter(parts)
-    headers = {"Content-Type": "multipart/form-data; boundary=limit", "Accept-Language": language}
+    headers = {"Content-Type": "multipart/form-data; boundary=part", "Accept-Language": language}
     try:
         response = httpx.post(f"{page_address}gradio_api/upload", content=body, headers=headers, timeout=120)
     except httpx.WriteError:
@@ -407,9 +407,9 @@ def test_an_upload_that_is_too_large_is_refused_and_leaves_nothing(
 def test_a_form_with_too_many_files_leaves_none(page_address: str) -> None:
     before = stored_paths()
     head = form(2)[0]
-    headers = {"Content-Type": "multipart/form-data; boundary=limit"}
+    headers = {"Content-Type": "multipart/form-data; boundary=part"}
     for cut in (0, 3):  # so that boundaries arrive in two chunks
-        body = (head + b"x\r\n") * 1000 + b"--limit--\r\n"
+        body = (head + b"x\r\n") * 1000 + b"--part--\r\n"
         chunks = [body[start : start + 999] for start in range(cut, len(body), 999)]
         response = httpx.post(f"{page_address}gradio_api/upload", content=iter([body[:cut], *chunks]), headers=headers)
         assert response.status_code == 413
@@ -426,7 +426,7 @@ def test_an_aborted_upload_leaves_nothing(page_address: str) -> None:
         yield photo
         raise ConnectionAbortedError
 
-    headers = {"Content-Type": "multipart/form-data; boundary=limit"}
+    headers = {"Content-Type": "multipart/form-data; boundary=part"}
     with pytest.raises(ConnectionAbortedError):
         httpx.post(f"{page_address}gradio_api/upload", content=aborted(), headers=headers, timeout=60)
     end = time.monotonic() + 30
@@ -438,7 +438,7 @@ def test_an_aborted_upload_leaves_nothing(page_address: str) -> None:
 def test_a_photo_of_the_largest_size_is_stored(page_address: str) -> None:
     before = stored_paths()
     head, photo, tail = form(MAX_BYTES)
-    headers = {"Content-Type": "multipart/form-data; boundary=limit"}
+    headers = {"Content-Type": "multipart/form-data; boundary=part"}
     response = httpx.post(f"{page_address}gradio_api/upload", content=head + photo + tail, headers=headers, timeout=120)
     (path,) = response.raise_for_status().json()
     assert Path(path) in stored_paths() - before
