@@ -270,5 +270,5 @@ def test_a_training_whose_disk_becomes_full_goes_on_from_its_last_checkpoint(
     subprocess.run(["mount", "-o", "remount,size=400m", str(small)], check=True)
     again = inception(*command, "--resume")
     assert again.returncode == 0, again.stderr
-    assert f"going on after step {steps} " in again.stderr
+    assert f"resuming after step {steps} " in again.stderr
     assert load(out / "model.safetensors").labels == ("grass", "sky")

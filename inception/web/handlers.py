@@ -13,13 +13,13 @@ from PIL import Image
 from ..errors import PhotoError, UserError
 from ..network.blocks import BLOCKS
 from ..prediction import Prediction
-from ..pretrained.labels import class_names
 from ..pretrained.zoo import MODEL_NAMES
 from ..render.branches import ViewOptions, render_branches
 from ..render.maps import SMALL_TILE
 from ..service.query import Query
 from ..service.service import InferenceService
 from ..vision.photo import Source, is_unknown_to_browsers, open_photo
+from .class_names import class_names
 from .http.uploads import gone
 from .panels.block import about_html, block_html, branch_name, message_html, seen_html
 from .panels.channel import ribbon_html
