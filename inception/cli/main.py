@@ -402,14 +402,14 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
-    from ..training.datasets import labelled_photos, located, unlabelled_photos
-    from ..training.evaluation import answers, answers_to_unknown, judged
+    from ..training.datasets import labelled_photos, locate_data, unlabelled_photos
+    from ..training.evaluation import evaluate_logits, labelled_logits, unlabelled_logits
     from ..training.matching import known_photos
 
     if options.keep and not options.unknown:
         raise UserError("keep", "--keep keeps what --unknown DIR measures; please name that folder.")
     pretrained = _pretrained(options)
-    photos, left_out = known_photos(pretrained, labelled_photos(located(options.data), options.split))
+    photos, left_out = known_photos(pretrained, labelled_photos(locate_data(options.data), options.split))
     if options.limit and options.limit < len(photos):
         photos = photos.subset([number * len(photos) // options.limit for number in range(options.limit)])
     outside = unlabelled_photos(options.unknown) if options.unknown else None
@@ -417,11 +417,11 @@ def _evaluate(options: argparse.Namespace) -> int:
     def progress(batches: Iterable[int]) -> Iterable[int]:
         return tqdm(batches, unit="batch", leave=False, disable=None)
 
-    heard = answers(pretrained, photos, progress)
-    told = replace(judged(pretrained, photos, heard), left_out=left_out)
+    heard = labelled_logits(pretrained, photos, progress)
+    told = replace(evaluate_logits(pretrained, photos, heard), left_out=left_out)
     skipped, measured = told.skipped, None
     if outside is not None:
-        strange, unreadable = answers_to_unknown(pretrained, outside, progress)
+        strange, unreadable = unlabelled_logits(pretrained, outside, progress)
         skipped += unreadable
         measured = _measured(options, pretrained, heard.logits, strange)
     for name in skipped:

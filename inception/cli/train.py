@@ -220,14 +220,15 @@ def run(options: argparse.Namespace) -> int:
     """
     from ..runtime.device import choose_device
     from ..runtime.files import is_full, no_room
-    from ..training.datasets import located
-    from ..training.loop import CHECKPOINT, accuracy, interrupted, train
+    from ..training.datasets import locate_data
+    from ..training.loop import CHECKPOINT, interrupted_recipe, train
+    from ..training.result import accuracy_text
     from ..training.split import further_photos, training_photos
 
-    recipe = replace(interrupted(options.out), **_given(options)) if options.resume else recipe_of(options)
+    recipe = replace(interrupted_recipe(options.out), **_given(options)) if options.resume else recipe_of(options)
     device = choose_device(options.device)
-    photos, val = training_photos(located(options.data), options.val_split, options.classes)
-    also = further_photos(located(options.also)) if options.also else None
+    photos, val = training_photos(locate_data(options.data), options.val_split, options.classes)
+    also = further_photos(locate_data(options.also)) if options.also else None
     try:
         outcome = train(
             recipe,
@@ -255,7 +256,8 @@ def run(options: argparse.Namespace) -> int:
         return 0
     for name in outcome.skipped:
         err(f"skipped, cannot be read: {short_path(name)}")
-    out(f"{accuracy(outcome.val)}, calibration error {outcome.val.ece:.3f} with temperature {outcome.temperature:g}")
+    accuracy = accuracy_text(outcome.val)
+    out(f"{accuracy}, calibration error {outcome.val.ece:.3f} with temperature {outcome.temperature:g}")
     weights = as_text(outcome.weights)
     out(f"{weights}: look inside with python -m inception serve --model {weights}")
     return 0

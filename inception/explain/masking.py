@@ -16,7 +16,7 @@ from ..checks import choice, is_whole, spelled
 from ..errors import QUOTED_CHARACTERS, UserError
 from ..network.blocks import BLOCKS, BRANCHES
 from ..network.inception_v1 import STAGES, stage_after
-from ..network.overflow import check_computed
+from ..network.overflow import check_overflow
 from ..prediction import Prediction
 from ..pretrained.labels import first_name
 from ..pretrained.pretrained import PretrainedModel
@@ -60,10 +60,9 @@ def ablation_values(pretrained: PretrainedModel, block: str, off: str) -> Tensor
 
 def logits_from(pretrained: PretrainedModel, block: str, outputs: Tensor) -> Tensor:
     """The logits (N, classes) that outputs (N, C, H, W) of a block lead to."""
-    logits = pretrained.engine.trace(contiguous_like_input(outputs), start=stage_after(f"inception_{block}")).logits
-    if logits is None:
-        raise ValueError("This model was built with include_top=False, so it gives no answer; build it with a top.")
-    check_computed(pretrained.name, [logits])
+    trace = pretrained.engine.trace(contiguous_like_input(outputs), start=stage_after(f"inception_{block}"))
+    logits = trace.required_logits
+    check_overflow(pretrained.name, [logits])
     return logits
 
 
@@ -89,7 +88,7 @@ def batched_logits(pretrained: PretrainedModel, changed: Mapping[str, Tensor]) -
             running = pretrained.engine.get_submodule(STAGES[number + 1])(running)
     if logits is None:
         return {}
-    check_computed(pretrained.name, [logits])
+    check_overflow(pretrained.name, [logits])
     parts = torch.split(logits, [count for _, count in counts])
     return {block: part for (block, _), part in zip(counts, parts, strict=True)}
 

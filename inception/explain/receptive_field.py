@@ -166,11 +166,11 @@ def effective_field(
     model = pretrained.model
     _, height, width = prediction.block(block).shape
     square = _square(
-        model, block, branch, row, column, (height, width), (prediction.seen.height, prediction.seen.width)
+        model, block, branch, row, column, (height, width), (prediction.image.height, prediction.image.width)
     )
     # Turns gradients on even where the caller switched them off, by no_grad or by inference_mode.
     with torch.inference_mode(False):
-        x = pretrained.preprocessing.tensor(prediction.seen).to(pretrained.device).requires_grad_()
+        x = pretrained.preprocessing.to_tensor(prediction.image).to(pretrained.device).requires_grad_()
         y = x
         for stage in STAGES[: STAGES.index(f"inception_{block}")]:
             y = model.get_submodule(stage)(y)

@@ -18,7 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..errors import PhotoError, UserError, quoted
-from ..prediction import batch_of, top_classes_batch
+from ..prediction import input_batch, top_classes_batch
 from ..pretrained.pretrained import PretrainedModel
 from ..runtime.files import as_text, is_folder
 from ..runtime.threads import available_cores
@@ -191,11 +191,11 @@ class _Work:
         rows: dict[Photo, dict[str, Any]] = {}
         for photo in photos:
             try:
-                seen[photo] = self.pretrained.preprocessing.see(open_photo(photo.file))
+                seen[photo] = self.pretrained.preprocessing.apply(open_photo(photo.file))
             except PhotoError as error:
                 rows[photo] = refusal_row(photo, error)
         if seen:
-            x = batch_of(self.pretrained, list(seen.values()))
+            x = input_batch(self.pretrained, list(seen.values()))
             with self.turn:
                 answers = top_classes_batch(self.pretrained, x, self.top)
             rows |= {photo: answer_row(photo, answer) for photo, answer in zip(seen, answers, strict=True)}

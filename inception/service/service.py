@@ -149,7 +149,7 @@ class InferenceService:
             opened = open_photo(photo)
             snapshot = snapshot_of(opened)
             frame = frame_of(part, snapshot)
-            seen = how.see(opened, frame)
+            seen = how.apply(opened, frame)
         return Query(name, seen, hashlib.sha256(seen.tobytes()).hexdigest(), self.precision, frame, snapshot)
 
     def prediction(self, query: Query) -> Prediction:

@@ -14,7 +14,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from ..errors import PhotoError, quoted
 from ..runtime.memory import trim_heap
-from .metadata import TIFF_MARKS, UPRIGHT, without_metadata
+from .metadata import TIFF_MARKS, UPRIGHT, strip_metadata
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 FORMATS_TEXT = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF"
@@ -60,7 +60,7 @@ def open_photo(source: Source) -> Image.Image:
         PhotoError: if the file is missing, empty, too large, damaged or no picture.
     """
     try:
-        bare = without_metadata(_bytes(source))
+        bare = strip_metadata(_bytes(source))
     except ValueError as error:
         raise _unknown() from error
     data, orientation = bare.data, bare.orientation

@@ -1,4 +1,4 @@
-"""Class names in the visitor's language; the API and all files keep the English label."""
+"""Class names on the page: in Chinese where a reliable name is known. The API and all files use the English labels."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from .text import say
 
 
 def class_name(pretrained: PretrainedModel, index: int, language: str, *, short: bool = False) -> str:
-    """The class's name in a language: "斑马 (zebra)", or `short`, within a sentence, "斑马".
+    """Return a class name in a language: "斑马 (zebra)", or, if `short`, "斑马".
 
-    The English label stays, and is marked as that, where no Chinese name is sure. The classes of a user's
-    own checkpoint are called what the checkpoint calls them, whatever the language.
+    A class without a reliable Chinese name keeps its English label, marked as such. Classes of a user's checkpoint
+    keep their labels in every language.
     """
     label = pretrained.labels[index]
     if language != "zh" or not pretrained.imagenet:
@@ -19,10 +19,16 @@ def class_name(pretrained: PretrainedModel, index: int, language: str, *, short:
     name = chinese_names().get(label)
     if name is None:
         return say(language, "class_english", label=label)
-    # The English name is what the API, the files and most books say; some names (iPod) are the same in both.
+    # The English label follows, as the API and files use it; some names (iPod) are the same in both.
     return name if short or name == label else f"{name} ({label})"
 
 
 def class_names(pretrained: PretrainedModel, language: str, *, short: bool = False) -> tuple[str, ...]:
-    """The names of all classes, as `class_name` says them, in the order of the logits."""
+    """Return the names of all classes in the order of the logits, as `class_name` gives them."""
     return tuple(class_name(pretrained, index, language, short=short) for index in range(len(pretrained.labels)))
+
+
+def sort_key(name: str) -> bytes:
+    """Return a sort key: alphabetical, and by pronunciation for Chinese names."""
+    # GB 18030 orders the common characters by pinyin, after the letters.
+    return name.lower().encode("gb18030", errors="replace")

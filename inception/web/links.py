@@ -148,7 +148,7 @@ class Keep:
         if face_for(caption.text) is None:
             # This machine cannot write Chinese: better English than a row of empty boxes.
             caption = self.caption(query, prediction, picture, panels, date, "en")
-        return as_png(sheet(prediction.seen, panels, caption, picture.colours))
+        return as_png(sheet(prediction.image, panels, caption, picture.colours))
 
     def caption(
         self,
@@ -168,7 +168,7 @@ class Keep:
         ends = {branch: (short(b.low), short(b.high)) if b else None for branch, b in bounds.items()}
         shared = picture.scale == "shared"
         lines = [" · ".join((say(language, "keep_network", name=query.model), answer, date, say(language, "title")))]
-        if prediction.doubted:
+        if prediction.rejected:
             sure = f"{prediction.probabilities.max():.1%}"
             lines.append(say(language, "doubt", classes=len(prediction.labels), probability=sure))
         return Caption(

@@ -259,7 +259,7 @@ def test_out_leaves_the_pictures_and_the_json(
     expected = {names[branch]: (cam.signed, reach) for branch, cam in cams.items()}
     expected[f"{stem}-evidence.jpg"] = (split.map, abs(split.map).max())
     for file, (values, end) in expected.items():
-        drawn = Image.open(io.BytesIO(encode(overlay(seen.seen, values, Limits(-end, end)))))
+        drawn = Image.open(io.BytesIO(encode(overlay(seen.image, values, Limits(-end, end)))))
         written = Image.open(file)
         assert written.size == (448, 448)
         assert np.abs(np.asarray(written, dtype=int) - np.asarray(drawn, dtype=int)).mean() < 0.5

@@ -272,5 +272,5 @@ def test_training_resumes_from_its_last_checkpoint_after_a_full_disk(tmp_path: P
     subprocess.run(["mount", "-o", "remount,size=400m", str(small)], check=True)
     again = inception(*command, "--resume")
     assert again.returncode == 0, again.stderr
-    assert f"going on after step {steps} " in again.stderr
+    assert f"resuming after step {steps} " in again.stderr
     assert load(out / "model.safetensors").labels == ("grass", "sky")

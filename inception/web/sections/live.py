@@ -151,7 +151,7 @@ def live_html(
     told = {branch: escape(say(language, "live_map", branch=names[branch], block=block)) for branch in means}
     figures = "".join(
         f'<figure class="il-{branch}"><img alt="{told[branch]}" '
-        f'src="{data_url(overlay(prediction.seen, values[0], bounds[branch][0], size=MAP_SIDE))}">'
+        f'src="{data_url(overlay(prediction.image, values[0], bounds[branch][0], size=MAP_SIDE))}">'
         f"<figcaption>{escape(names[branch])}</figcaption></figure>"
         for branch, values in means.items()
     )

@@ -235,7 +235,7 @@ def test_a_replica_sees_what_this_process_sees(
         seen, wanted = there.prediction(query), here.prediction(query)
         assert_seen_alike(seen, wanted, share)
         assert seen.labels == wanted.labels
-        assert seen.seen.tobytes() == wanted.seen.tobytes()
+        assert seen.image.tobytes() == wanted.image.tobytes()
         assert {block: dict(slices) for block, slices in seen.slices.items()} == {
             block: dict(slices) for block, slices in wanted.slices.items()
         }

@@ -53,14 +53,14 @@ def stripes(width: int, height: int) -> Image.Image:
     ],
 )
 def test_the_square_lies_where_the_frame_says(frame: Crop, box: tuple[float, ...]) -> None:
-    assert TINY_IMAGENET.box(200, 100, frame) == box
-    assert TINY_IMAGENET.box(100, 200, Crop(frame.down, frame.across, frame.whole)) == tuple(
+    assert TINY_IMAGENET.crop_box(200, 100, frame) == box
+    assert TINY_IMAGENET.crop_box(100, 200, Crop(frame.down, frame.across, frame.whole)) == tuple(
         box[number] for number in (1, 0, 3, 2)
     )
 
 
 def test_a_square_that_is_smaller_than_the_photo_moves_both_ways() -> None:
-    assert CAFFE.box(256, 256, Crop(0, 1)) == (0, 32, 224, 256)
+    assert CAFFE.crop_box(256, 256, Crop(0, 1)) == (0, 32, 224, 256)
 
 
 @pytest.mark.parametrize("wrong", [{"across": -0.1}, {"down": 1.1}, {"across": float("nan")}])
@@ -74,9 +74,9 @@ def test_a_frame_beyond_the_photo_is_refused(wrong: dict[str, float]) -> None:
 def test_the_whole_photo_is_there_undistorted_and_its_margins_say_nothing(
     how: Preprocessing, size: tuple[int, int]
 ) -> None:
-    seen = how.see(stripes(*size), WHOLE_PHOTO)
+    seen = how.apply(stripes(*size), WHOLE_PHOTO)
     assert seen.size == (how.size, how.size)
-    x = how.tensor(seen)[0]
+    x = how.to_tensor(seen)[0]
     middle = how.size // 2
     margin = x[:, 2, middle] if size[0] > size[1] else x[:, middle, 2]
     step = 0.5 / (how.divisor * min(how.std))  # what rounding to whole samples may leave
@@ -87,14 +87,14 @@ def test_the_whole_photo_is_there_undistorted_and_its_margins_say_nothing(
 
 
 def test_the_whole_of_a_photo_three_pixels_wide_is_a_line() -> None:
-    seen = np.asarray(CAFFE.see(stripes(3, 3000), WHOLE_PHOTO))
+    seen = np.asarray(CAFFE.apply(stripes(3, 3000), WHOLE_PHOTO))
     assert seen.shape == (224, 224, 3)
-    assert (seen == CAFFE.margin).all(axis=2).sum() == 224 * 223
+    assert (seen == CAFFE.margin_colour).all(axis=2).sum() == 224 * 223
 
 
 def test_python_sees_the_part_that_it_asks_for(embedded: PretrainedModel) -> None:
     photo = open_photo(BISON)
-    left = predict(embedded, photo, frame=Crop(0, 0.5))
+    left = predict(embedded, photo, crop=Crop(0, 0.5))
     side = min(photo.size)
     by_hand = predict(embedded, photo.crop((0, 0, side, photo.height)))
     # Bicubic resizing of a part looks a pixel or two beyond its edge, where a file that was cut has none.
