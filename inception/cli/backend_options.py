@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ..service.ray.scale import MOST_CPUS, MOST_GPUS, Scale
+from ..service.ray.scale import MAX_CPUS, MAX_GPUS, Scale
 from ..service.spaces import on_zero_gpu
 from .numbers import real
 
@@ -27,12 +27,12 @@ def add_options(parser: ArgumentParser) -> None:
     ray.add_argument("--replicas", help="how many: 2 for two, 1-8 for as many as there is work for (default: 1)")
     ray.add_argument(
         "--replica-cpus",
-        type=real(0, MOST_CPUS, above=True),
+        type=real(0, MAX_CPUS, above=True),
         metavar="N",
         help="cores, and so threads, of each (default: 1)",
     )
     ray.add_argument(
-        "--replica-gpus", type=real(0, MOST_GPUS), metavar="N", help="GPUs of each, for instance 0.25 (default: 0)"
+        "--replica-gpus", type=real(0, MAX_GPUS), metavar="N", help="GPUs of each, for instance 0.25 (default: 0)"
     )
     ray.add_argument(
         "--ray-address",

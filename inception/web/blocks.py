@@ -199,7 +199,7 @@ def build(
             changes[network] = handlers.network(shown.query, data[model], data[block], data[language])
             changes |= keep.of_photo(shown.query, data[language])
             changes |= why.invitation(shown.query, data[block], data[language])
-            if shown.query is not None and shown.query.frame == CENTRE_CROP:
+            if shown.query is not None and shown.query.crop == CENTRE_CROP:
                 # What was said of another photo is no more said.
                 changes[part] = ""
             changes |= of_device(data[language])

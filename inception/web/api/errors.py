@@ -13,7 +13,7 @@ def look_at(service: InferenceService, photo: str | None, model: str) -> Query:
     """What the network called `model` sees of a caller's photo.
 
     Raises:
-        PhotoError, WeightsError: as `Studio.look`, or if there is no photo.
+        PhotoError, WeightsError: as `InferenceService.query`, or if there is no photo.
     """
     if not photo:
         raise PhotoError("photo_needed", "A photo is needed; please send one.")

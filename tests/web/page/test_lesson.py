@@ -324,7 +324,7 @@ def test_upside_down_is_another_look_at_the_same_pixels(photo: Any) -> None:
     query = Query("tiny-imagenet", photo, "abc")
     turned = upside_down(query)
     assert turned.digest != query.digest
-    assert np.array_equal(np.asarray(turned.seen), np.asarray(photo)[::-1, ::-1])
+    assert np.array_equal(np.asarray(turned.image), np.asarray(photo)[::-1, ::-1])
 
 
 class Page:
