@@ -86,7 +86,10 @@ def explain(
             "--class",
             parser=_class,
             metavar="NAME_OR_NUMBER",
-            help=with_default("The class whose logit is explained.", "the most probable one"),
+            help=with_default(
+                f"The class whose logit is explained, in at most {MAX_NAME_CHARACTERS} characters.",
+                "the most probable one",
+            ),
         ),
     ] = None,
     ablation: Annotated[

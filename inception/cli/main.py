@@ -58,6 +58,13 @@ class Command(TyperCommand):
 class LazyGroup(TyperGroup):
     """Group that replaces the chosen command's placeholder by the command itself."""
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        params = super().get_params(ctx)
+        for flag in params:
+            # Typer validates None by pydantic, whose import would double the time that help takes.
+            flag.default = flag.default or False
+        return list(params)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, placeholder, rest = super().resolve_command(ctx, args)
         return name, load_command(name) if name else placeholder, rest
