@@ -44,12 +44,12 @@ docs: $(VENV)/.installed-dev
 # A search for payloads that get no answer and no sentence, and for files that break the upload path; what it finds of
 # those lies in out/fuzz/found. Each for a minute, or for longer: make fuzz SECONDS=600
 fuzz: $(VENV)/.installed-dev
-	PYTHONPATH=. $(BIN)/python tests/fuzz_api.py $(SECONDS)
-	PYTHONPATH=. $(BIN)/python tests/fuzz_photo.py $(SECONDS) out/fuzz
+	PYTHONPATH=.:tests $(BIN)/python -m support.fuzz_api $(SECONDS)
+	PYTHONPATH=.:tests $(BIN)/python -m support.fuzz_photo $(SECONDS) out/fuzz
 
 # The table of bad and odd files in docs/robustness.md, measured.
 corpus: $(VENV)/.installed-dev
-	@PYTHONPATH=. $(BIN)/python tests/ways.py
+	@PYTHONPATH=.:tests $(BIN)/python -m support.entry_points
 
 # make space SPACE=owner/name
 space: setup

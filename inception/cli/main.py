@@ -16,7 +16,7 @@ from ..errors import UserError
 from ..runtime import strict_json
 from ..runtime.files import as_text, is_file, is_folder, make_folder, write_file
 from ..runtime.interrupt import LINE, STATUS
-from ..runtime.terminal import Parser, discard, err, json_line, out
+from ..runtime.terminal import Parser, discard, err, json_line, out, short_path
 from ..runtime.wording import counted
 from . import explain as explain_command
 from . import serve as app
@@ -285,9 +285,9 @@ def _predict_folder(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Interrupted; the same command goes on from here.") from None
     for name in told.unreadable:
-        err(f"skipped, cannot be read: {name}")
+        err(f"skipped, cannot be read: {short_path(name)}")
     for name, error in list(told.refused.items())[:REFUSALS_SHOWN]:
-        err(f"{name}: {error}")
+        err(f"{short_path(name)}: {error}")
     if len(told.refused) > REFUSALS_SHOWN:
         err(f"and {len(told.refused) - REFUSALS_SHOWN} more; the column error has them all")
     counts = {"photos": told.photos, "known_before": told.known, "refused": len(told.refused)}
@@ -387,7 +387,7 @@ def _each_photo(
             told = {"photo": name, **report(photo, predict(pretrained, open_photo(photo)))}
         except PhotoError as error:
             options.refused = True
-            err(f"{name}: {error}")
+            err(f"{short_path(name)}: {error}")
             if options.json:
                 out(json_line({"photo": name, "model": options.model, "error": str(error)}))
         else:
@@ -425,7 +425,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         skipped += unreadable
         measured = _measured(options, pretrained, heard.logits, strange)
     for name in skipped:
-        err(f"skipped, cannot be read: {name}")
+        err(f"skipped, cannot be read: {short_path(name)}")
     if left_out.photos:
         err(str(left_out))
     if options.json:

@@ -132,7 +132,7 @@ def _serve(options: argparse.Namespace) -> int:
     keep = options.keep_minutes * 60
     # The page ends before what it asks.
     with chosen(options, models, scale) as service.backend, temporary_upload_folder() as folder:
-        page, launched = build(service, keep, is_swept=True), launch_options()
+        page, launched = build(service, keep, gradio_cleanup=False), launch_options()
         freeze_garbage_collector()
         launched["app_kwargs"] = {**launched["app_kwargs"], "lifespan": cleanup_lifespan(folder, keep)}
         if mcp:

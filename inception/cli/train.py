@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.files import as_text, is_file, is_there
-from ..runtime.terminal import err, out
+from ..runtime.terminal import err, out, short_path
 from .numbers import MAX_SIDE, MIN_SIDE, real, refused, whole
 
 # What needs torch is imported inside the functions: `--help` should not wait for it.
@@ -254,7 +254,7 @@ def run(options: argparse.Namespace) -> int:
     if outcome is None:
         return 0
     for name in outcome.skipped:
-        err(f"skipped, cannot be read: {name}")
+        err(f"skipped, cannot be read: {short_path(name)}")
     out(f"{accuracy(outcome.val)}, calibration error {outcome.val.ece:.3f} with temperature {outcome.temperature:g}")
     weights = as_text(outcome.weights)
     out(f"{weights}: look inside with python -m inception serve --model {weights}")

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from ..errors import PhotoError, UserError
+from ..errors import PhotoError, UserError, quoted
 from ..prediction import batch_of, top_classes_batch
 from ..pretrained.pretrained import PretrainedModel
 from ..runtime.files import as_text, is_folder
@@ -55,13 +55,13 @@ def the_folder(paths: Sequence[Path], out: Path | None) -> Path:
             "folder_none",
             "--out is for the answers for a folder of photos, and {name} is no folder; please name one, or leave out "
             "--out.",
-            name=repr(str(paths[0])),
+            name=quoted(str(paths[0])),
         )
     if out is None:
         raise UserError(
             "folder_out",
             "{name} is a folder; please say with --out FILE.parquet where the answers for its photos shall go.",
-            name=repr(str(folder)),
+            name=quoted(str(folder)),
         )
     if len(paths) > 1:
         raise UserError("folder_one", "--out takes the answers for one folder; please name one folder and no more.")
@@ -128,7 +128,7 @@ def photos_in(folder: Path) -> tuple[list[Photo], tuple[str, ...]]:
             "folder_empty",
             "There are no photos ({kinds}) in {name}; please name another folder.",
             kinds=" ".join(PHOTO_SUFFIXES),
-            name=repr(str(folder)),
+            name=quoted(str(folder)),
         )
     photos.sort(key=lambda photo: photo.path)
     return photos, tuple(sorted(str(error.filename) for error in unreadable))

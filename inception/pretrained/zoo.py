@@ -23,7 +23,7 @@ from inception.pretrained.hub import HubFile, _sha256, cache_dir, download, in_w
 from inception.pretrained.pretrained import PretrainedModel
 
 from ..errors import WeightsError, quoted
-from ..runtime.device import DEVICES, choose_device
+from ..runtime.device import DEVICES, choose_device, unknown_device
 from ..runtime.resources import resource
 from ..vision import preprocessing
 from . import convert
@@ -45,10 +45,15 @@ def load(name: str | Path = DEFAULT_MODEL, device: str | torch.device = "cpu") -
 
     Raises:
         WeightsError: if the weights cannot be had or do not fit; the message says what to do.
+        DeviceError: if there is no such device.
     """
     loaders = {"tiny-imagenet": _tiny_imagenet, "googlenet": _googlenet, "torchvision": _torchvision}
     if isinstance(device, str) and device in DEVICES:
         device = choose_device(device).torch_device
+    try:
+        device = torch.device(device)
+    except RuntimeError as error:
+        raise unknown_device(device) from error
     if name in loaders:
         pretrained = replace(loaders[str(name)](), imagenet=True)
     elif Path(name).suffix.lower() in CHECKPOINT_SUFFIXES:

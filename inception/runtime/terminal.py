@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from typing import Any, NoReturn, TextIO
 
-from ..errors import UserError
+from ..errors import QUOTED_CHARACTERS, UserError, quoted
 from . import strict_json
 from .files import one_line
 
-LONGEST_ERROR = 500  # characters of what argparse says: it quotes arguments whole
+LONGEST_ERROR = 500  # characters of what argparse says, which may quote many arguments
 
 
 def out(*lines: str) -> None:
@@ -41,6 +42,11 @@ def err(*lines: str) -> None:
         discard(sys.stderr)
 
 
+def short_path(path: str) -> str:
+    """A path for a message: its last `QUOTED_CHARACTERS`, which hold the file's name, with "…" where it was cut."""
+    return path if len(path) <= QUOTED_CHARACTERS else f"…{path[1 - QUOTED_CHARACTERS :]}"
+
+
 def json_line(value: Any) -> str:
     """A value as JSON in one line; control characters are escaped, other letters are not.
 
@@ -58,9 +64,21 @@ def _escaped(letter: str) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """Its errors are one line each, whatever the arguments that they quote hold."""
+    """Its errors are one line each, and quote at most `QUOTED_CHARACTERS` of an argument."""
+
+    given: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse has it; `error` needs to know the arguments that its message quotes."""
+        self.given = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
+        values = {part for argument in self.given for part in (argument, *argument.partition("=")[::2])}
+        for value in sorted(values, key=len, reverse=True):
+            if len(value) > QUOTED_CHARACTERS:
+                # argparse writes some as Python does, and others as they are.
+                message = message.replace(repr(value), quoted(value)).replace(value, quoted(value))
         line = one_line(message)
         super().error(line if len(line) <= LONGEST_ERROR else f"{line[:LONGEST_ERROR]}…")
 

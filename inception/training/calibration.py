@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..errors import quoted
 from ..network.blocks import BLOCKS
 from ..network.inception_v1 import InceptionV1
 from ..pretrained.pretrained import PretrainedModel
@@ -50,9 +51,9 @@ def beginning(recipe: Recipe, classes: tuple[str, ...], short_side: int) -> tupl
             raise RecipeError(
                 "recipe_variant",
                 "The weights {start} are of the variant {theirs}, not {wanted}; name that variant, or --from scratch.",
-                start=repr(recipe.start),
-                theirs=repr(started.model.variant.name),
-                wanted=repr(recipe.variant),
+                start=quoted(recipe.start),
+                theirs=quoted(started.model.variant.name),
+                wanted=quoted(recipe.variant),
             )
         known = started.model.state_dict()
         if _first_names(started.labels) != _first_names(classes):

@@ -13,10 +13,11 @@ from typing import Any
 
 from PIL import Image
 
-from ..errors import ChoiceError, UserError, quoted
+from ..errors import QUOTED_CHARACTERS, ChoiceError, UserError, quoted
 from ..pretrained.description import MAX_CLASSES, class_labels
 from ..pretrained.labels import first_name
 from ..runtime.files import is_file, is_folder, is_there, one_line
+from ..runtime.plain_text import plain
 from ..runtime.wording import counted
 from ..vision.photo import PHOTO_SUFFIXES, open_photo
 
@@ -82,7 +83,8 @@ class LabelledPhotos:
                     "data_no_class",
                     "The data has no class {name}; it has {some}.",
                     name=quoted(name),
-                    some=", ".join(self.classes[:5]) + (", …" if len(self.classes) > 5 else ""),
+                    some=", ".join(plain(name, QUOTED_CHARACTERS) for name in self.classes[:5])
+                    + (", …" if len(self.classes) > 5 else ""),
                 )
         numbers = {known[first]: number for number, first in enumerate(dict.fromkeys(map(first_name, wanted)))}
         chosen = self.subset([index for index, target in enumerate(self.targets) if target in numbers])

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ..errors import quoted
 from ..network.inception_v1 import InceptionV1
 from ..pretrained.checkpoint import save_checkpoint
 from ..pretrained.description import Description, Provenance
@@ -99,7 +100,7 @@ def train(
             raise RecipeError(
                 "recipe_out",
                 "{folder} holds a training already; go on with it by --resume, or name another folder.",
-                folder=repr(str(out)),
+                folder=quoted(str(out)),
             )
         state = read_checkpoint(out / CHECKPOINT) if resume else None
         if state:

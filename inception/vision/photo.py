@@ -12,7 +12,7 @@ import numpy as np
 from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from ..errors import PhotoError
+from ..errors import PhotoError, quoted
 from ..runtime.memory import trim_heap
 from .metadata import TIFF_MARKS, UPRIGHT, without_metadata
 
@@ -101,7 +101,7 @@ def _bytes(source: Source) -> bytes:
             data = path.read_bytes() if size <= MAX_BYTES else b""
         except (OSError, ValueError) as error:
             raise PhotoError(
-                "photo_missing", "There is no readable file {name}; please check its name.", name=repr(path.name)
+                "photo_missing", "There is no readable file {name}; please check its name.", name=quoted(path.name)
             ) from error
     if size > MAX_BYTES:
         raise PhotoError(
