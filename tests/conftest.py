@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +27,70 @@ from support.paths import EXAMPLES, SHARED
 from support.visitor import Visit
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+TESTS = Path(__file__).parent
+# Files and folders with a marker of their own; `make test-fast` leaves all of these out.
+MARKED = {
+    "browser": ("browser/",),
+    "ray": ("service/ray/",),
+    "training": ("training/test_teacher.py", "training/test_trainer.py"),
+    # They start processes or servers, or search for minutes.
+    "slow": (
+        "cli/",
+        "docs/",
+        "pretrained/test_bad_checkpoints.py",
+        "pretrained/test_rejection.py",
+        "project/test_audit.py",
+        "project/test_benchmarks.py",
+        "project/test_container.py",
+        "project/test_package.py",
+        "runtime/test_faults.py",
+        "runtime/test_interrupt.py",
+        "runtime/test_memory.py",
+        "runtime/test_terminal.py",
+        "service/test_full_gpu.py",
+        "service/test_zero_gpu.py",
+        "vision/test_corpus.py",
+        "vision/test_photo_fuzz.py",
+        "web/api/",
+        "web/http/",
+        "web/mcp/",
+        "web/test_",
+    ),
+    # They measure memory or compare times, or need both cores.
+    "alone": (
+        "pretrained/test_bad_checkpoints.py",
+        "runtime/test_memory.py",
+        "service/ray/",
+        "training/test_trainer.py",
+        "vision/test_corpus.py",
+        "vision/test_photo_fuzz.py",
+        "web/http/test_attacks.py",
+        "web/test_classroom.py",
+        "web/test_soak.py",
+    ),
+}
+# Fixtures that mark a test: a Chromium; real ImageNet weights, which take seconds to load.
+MARKING_FIXTURES = {"browser": "browser", "shared": "slow", "random_onnx": "slow", "page_address": "slow"}
+
+# What the workers of one run keep in temporary files does not mix.
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    tempfile.tempdir = os.environ["TMPDIR"] = tempfile.mkdtemp(prefix=f"{worker}-")
+
+
+def pytest_sessionfinish() -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        place = item.path.relative_to(TESTS).as_posix()
+        markers = {marker for marker, places in MARKED.items() if place.startswith(places)}
+        markers |= {MARKING_FIXTURES[name] for name in getattr(item, "fixturenames", ()) if name in MARKING_FIXTURES}
+        for marker in sorted(markers):
+            item.add_marker(marker)
 
 
 @pytest.fixture(autouse=True)
