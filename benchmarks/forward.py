@@ -59,8 +59,8 @@ def against_onnxruntime(rounds: int) -> Row:
     with TemporaryDirectory() as folder:
         file = caffe_onnx(Path(folder) / "googlenet.onnx")
         model = InceptionV1(variant="googlenet", classes=CLASSES).eval()
-        weights = convert.renamed(convert.read_onnx(file), convert.caffe_names(), source=file.name)
-        convert.fill(model, weights, source=file.name)
+        weights = convert.rename_tensors(convert.read_onnx(file), convert.caffe_names(), source=file.name)
+        convert.load_state(model, weights, source=file.name)
         name = "forward-fp32-onnxruntime"
         return compared(name, forward(fused_engine(model)), runtime_forward(file), bound=BOUNDS[name], rounds=rounds)
 

@@ -15,7 +15,7 @@ from PIL import Image
 from inception import intermediates, load, open_photo, predict
 from inception.network.blocks import BLOCKS, BRANCHES
 from inception.network.inception_v1 import InceptionV1
-from inception.prediction import batch_of, predict_crop, statistics, top_classes_batch
+from inception.prediction import input_batch, predict_crop, statistics, top_classes_batch
 from inception.pretrained.description import UNKNOWN_PROVENANCE
 from inception.pretrained.pretrained import PretrainedModel
 from inception.vision import preprocessing
@@ -44,9 +44,9 @@ def test_top_k_is_the_calibrated_softmax_of_the_logits(photo: Image.Image) -> No
 @pytest.mark.parametrize("name", ["CAFFE", "TINY_IMAGENET"])
 def test_a_batch_is_what_its_photos_are_alone(name: str) -> None:
     net = replace(pretrained(), preprocessing=getattr(preprocessing, name))
-    seen = [net.preprocessing.see(open_photo(EXAMPLES / file)) for file in ("espresso.jpg", "bison.jpg")]
-    batch = batch_of(net, seen)
-    assert torch.equal(batch, torch.cat([net.preprocessing.tensor(one) for one in seen]))
+    seen = [net.preprocessing.apply(open_photo(EXAMPLES / file)) for file in ("espresso.jpg", "bison.jpg")]
+    batch = input_batch(net, seen)
+    assert torch.equal(batch, torch.cat([net.preprocessing.to_tensor(one) for one in seen]))
     assert batch.is_contiguous(memory_format=torch.channels_last)
     together = top_classes_batch(net, batch, 2)
     for one, top in zip(seen, together, strict=True):

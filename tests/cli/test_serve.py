@@ -44,7 +44,7 @@ def test_the_app_starts_on_what_it_has_when_weights_cannot_be_fetched(tmp_path: 
 
 def test_the_app_says_at_once_what_is_wrong_with_a_model(tmp_path: Path) -> None:
     torch.save({"weight": torch.ones(1)}, tmp_path / "other.pth")
-    for model, said in ((tmp_path / "other.pth", "is not the network it should be"), ("vgg", "choose one of")):
+    for model, said in ((tmp_path / "other.pth", "has the wrong tensors"), ("vgg", "choose one of")):
         run = subprocess.run(
             [sys.executable, "app.py", "--model", str(model)], cwd=ROOT, capture_output=True, text=True, check=False
         )

@@ -89,7 +89,7 @@ def test_all_sixteen_logits_are_those_of_a_network_whose_branches_are_cut_off(
     told = branch_votes(pretrained, prediction, block, 281)
     assert len(told.subsets) == 16
     whole = onnx.load(random_onnx)
-    x = CAFFE.tensor(prediction.seen).numpy()
+    x = CAFFE.to_tensor(prediction.image).numpy()
     for on, logit in told.subsets.items():
         cut = onnx.ModelProto()
         cut.CopyFrom(whole)
@@ -112,7 +112,7 @@ def test_the_votes_and_the_rest_add_up_to_the_logit(variant: str, block: str, ma
     assert told.baseline + sum(told.votes.values()) == pytest.approx(told.logit, abs=1e-4)
     assert told.error < 1e-4
     cut = without(made_up[variant].model, block, {"3x3", "pool"})
-    logits = cut.trace(made_up[variant].preprocessing.tensor(seen[variant].seen)).logits
+    logits = cut.trace(made_up[variant].preprocessing.to_tensor(seen[variant].image)).logits
     on = frozenset({"1x1", "5x5"})
     assert told.subsets[on] == pytest.approx(float(logits[0, 3]), abs=1e-4)
     assert told.probabilities[on] == pytest.approx(float(logits.softmax(1)[0, 3]), abs=1e-5)
@@ -197,7 +197,7 @@ def test_off_may_mean_the_mean_over_training_photos(made_up, seen) -> None:
 def test_the_answer_without_branches_is_that_of_a_network_without_them(made_up, seen) -> None:
     told = ablate(made_up["torchvision"], seen["torchvision"], "4b", ["pool", "1x1"], top=7)
     cut = without(made_up["torchvision"].model, "4b", {"pool", "1x1"})
-    expected = cut.trace(made_up["torchvision"].preprocessing.tensor(seen["torchvision"].seen)).logits[0]
+    expected = cut.trace(made_up["torchvision"].preprocessing.to_tensor(seen["torchvision"].image)).logits[0]
     assert told.branches == ("1x1", "pool")
     assert [change.logit for change in told.top] == pytest.approx(sorted(expected.tolist(), reverse=True), abs=1e-4)
     before = seen["torchvision"].probabilities
@@ -279,7 +279,7 @@ def test_a_hidden_layers_evidence_holds_for_this_photo_with_the_biases_as_rest(m
 
 def their_cam(pretrained: PretrainedModel, layer: nn.Module, prediction: Prediction, index: int) -> np.ndarray:
     with GradCAM(model=pretrained.model, target_layers=[layer]) as cam:
-        x = pretrained.preprocessing.tensor(prediction.seen).requires_grad_()
+        x = pretrained.preprocessing.to_tensor(prediction.image).requires_grad_()
         return cam(input_tensor=x, targets=[ClassifierOutputTarget(index)])[0]
 
 

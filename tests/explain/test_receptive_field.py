@@ -158,7 +158,7 @@ def network(variant: str = "batchnorm", **options: object) -> PretrainedModel:
 def test_the_energy_is_that_of_the_gradient_through_the_whole_pass(variant: str, photo: Image.Image) -> None:
     net = network(variant)
     seen = predict(net, photo)
-    x = net.preprocessing.tensor(seen.seen).requires_grad_()
+    x = net.preprocessing.to_tensor(seen.image).requires_grad_()
     stages = net.model.trace(x).stages
     cells = (("3a", "pool", 9, 4), ("3b", "3x3", 0, 15), ("4b", "5x5", 3, 5), ("5b", "1x1", 3, 0))
     for block, branch, row, column in cells:
@@ -178,7 +178,7 @@ def test_the_gradient_is_the_slope_of_the_map_along_a_pixel(photo: Image.Image) 
     seen = predict(net, photo)
     told = effective_field(net, seen, "3a", "3x3", 7, 8)
     row, column = (int(i) for i in np.unravel_index(told.energy.argmax(), told.energy.shape))
-    model, x, step = net.model.double(), net.preprocessing.tensor(seen.seen).double(), 1e-5
+    model, x, step = net.model.double(), net.preprocessing.to_tensor(seen.image).double(), 1e-5
     where = model.block("3a").slices["3x3"]
 
     def answer(colour: int, change: float) -> float:

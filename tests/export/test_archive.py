@@ -124,7 +124,7 @@ def test_the_csv_has_every_class_and_every_branch(seen: Prediction) -> None:
 def test_the_json_says_the_same(seen: Prediction) -> None:
     told = json.loads(keep.table_json(seen, ABOUT))
     assert {name: told[name] for name in ABOUT} == ABOUT
-    assert told["probably_none"] is seen.doubted
+    assert told["probably_none"] is seen.rejected
     assert [row["class"] for row in told["classes"]] == [guess.index for guess in seen.top(200)]
     assert {row["label"] for row in told["classes"]} == set(seen.labels)
     assert told["blocks"] == {
@@ -261,7 +261,7 @@ def test_a_sheet_is_the_same_each_time(seen: Prediction, kept: Keep) -> None:
         render_branches(seen, ViewOptions("5b", "mean")),
         caption_of(kept, ViewOptions("5b", "mean"), "en"),
     )
-    one, other = (as_png(sheet(seen.seen, panels, caption, "magma")) for _ in range(2))
+    one, other = (as_png(sheet(seen.image, panels, caption, "magma")) for _ in range(2))
     assert one == other
 
 

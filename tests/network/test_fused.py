@@ -11,19 +11,19 @@ from PIL import Image
 from torch import nn
 
 from inception.network import fused as engine_module
-from inception.network.blocks import BLOCKS, conv_unit
+from inception.network.blocks import BLOCKS, ConvUnit
 from inception.network.fused import (
     FULL,
     HALF,
-    BandNorm,
+    ConvolutionalLRN,
+    ElementwiseMaxPool,
     FusedUnit,
-    Maxima,
     fast_engine,
     fused_engine,
     has_fused_convolution,
 )
 from inception.network.inception_v1 import STAGES, InceptionV1
-from inception.prediction import batch_of, predict_crop
+from inception.prediction import input_batch, predict_crop
 from inception.pretrained.zoo import load
 from support.networks import lively
 
@@ -145,7 +145,7 @@ def test_the_model_stays_as_it_was_and_the_engine_as_it_was_made() -> None:
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (3, 2, 0), (3, 2, 1), (2, 2, 0), (5, 3, 2)])
 def test_maxima_are_the_pool_to_the_last_bit(kernel: int, stride: int, padding: int, ceil_mode: bool) -> None:
     pool = nn.MaxPool2d(kernel, stride, padding, ceil_mode=ceil_mode)
-    maxima = Maxima(pool)
+    maxima = ElementwiseMaxPool(pool)
     generator = torch.Generator().manual_seed(0)
     for height in range(max(kernel, 5), 18):
         for width in (7, 12):
@@ -163,11 +163,11 @@ def test_maxima_are_the_pool_to_the_last_bit(kernel: int, stride: int, padding: 
 def test_the_band_is_local_response_normalisation(size: int, beta: float, k: float) -> None:
     norm = nn.LocalResponseNorm(size, alpha=0.3, beta=beta, k=k)
     x = torch.randn(2, 13, 4, 6).contiguous(memory_format=torch.channels_last)
-    assert torch.allclose(BandNorm(norm, 13, x.device)(x), norm(x), rtol=1e-5, atol=1e-6)
+    assert torch.allclose(ConvolutionalLRN(norm, 13, x.device)(x), norm(x), rtol=1e-5, atol=1e-6)
 
 
 def test_a_folded_unit_is_convolution_batchnorm_and_relu_by_hand() -> None:
-    unit = lively(conv_unit(2, 3, 1, eps=1e-3))
+    unit = lively(ConvUnit(2, 3, 1, eps=1e-3))
     x = torch.randn(1, 2, 2, 2)
     conv, bn = unit.conv, unit.bn
     by_hand = np.einsum("oi,nihw->nohw", conv.weight.detach().numpy()[..., 0, 0], x.numpy())
@@ -188,7 +188,7 @@ def test_real_weights_keep_all_top_fives_in_bfloat16(
     engine = fused_engine(pretrained.model, HALF)
     pictures = [Image.open(path).convert("RGB") for path in sorted((shared / "reference").glob("*-224.png"))]
     assert len(pictures) == 24
-    batch = batch_of(pretrained, pictures)
+    batch = input_batch(pretrained, pictures)
     with torch.inference_mode():
         plain = pretrained.model.trace(batch).logits
         fast = [engine.trace(photos).logits for photos in batch.split(together)]
@@ -205,7 +205,7 @@ def test_real_weights_keep_all_top_fives(shared: Path, monkeypatch: pytest.Monke
         with Image.open(path) as seen:
             prediction = predict_crop(pretrained, seen.convert("RGB"))
         with torch.inference_mode():
-            plain = pretrained.model.trace(pretrained.preprocessing.tensor(prediction.seen))
+            plain = pretrained.model.trace(pretrained.preprocessing.to_tensor(prediction.image))
         assert plain.logits is not None
         assert np.abs(prediction.logits - plain.logits[0].numpy()).max() < 1e-4
         assert [guess.index for guess in prediction.top(5)] == plain.logits[0].topk(5).indices.tolist()

@@ -47,7 +47,9 @@ def test_torchvision_variant_agrees_with_torchvision(size: int) -> None:
         warnings.simplefilter("ignore")
         theirs = lively(torchvision.models.googlenet(weights=None, aux_logits=False, init_weights=False))
     ours = InceptionV1(variant="torchvision", input_shape=(3, size, size)).eval()
-    convert.fill(ours, convert.renamed(theirs.state_dict(), convert.torchvision_names(), source="test"), source="test")
+    convert.load_state(
+        ours, convert.rename_tensors(theirs.state_dict(), convert.torchvision_names(), source="test"), source="test"
+    )
     photos = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
 
     seen: dict[str, Tensor] = {}
@@ -66,7 +68,9 @@ def test_torchvision_variant_agrees_with_torchvision(size: int) -> None:
 
 def googlenet_from(path: Path) -> InceptionV1:
     model = InceptionV1(variant="googlenet").eval()
-    convert.fill(model, convert.renamed(convert.read_onnx(path), convert.caffe_names(), source="test"), source="test")
+    convert.load_state(
+        model, convert.rename_tensors(convert.read_onnx(path), convert.caffe_names(), source="test"), source="test"
+    )
     return model
 
 
@@ -93,7 +97,7 @@ def test_googlenet_variant_agrees_with_onnxruntime_on_random_weights(random_onnx
     model, (session, names) = googlenet_from(random_onnx), session_with_all_blocks(random_onnx)
     rng = np.random.default_rng(3)
     photos = [Image.fromarray(rng.integers(0, 256, (224, 224, 3), dtype=np.uint8)) for _ in range(2)]
-    x = torch.cat([CAFFE.tensor(photo) for photo in photos])
+    x = torch.cat([CAFFE.to_tensor(photo) for photo in photos])
     assert_agrees_with_onnxruntime(model, session, names, x)
     with torch.no_grad():
         logits = model.trace(x).logits
@@ -106,7 +110,7 @@ def test_googlenet_variant_agrees_with_onnxruntime_on_the_real_weights(shared: P
     references = json.loads((shared / "reference" / "bvlc-top5.json").read_text())["images"]
     assert len(references) == 24
     for reference in references:
-        x = CAFFE.tensor(Image.open(shared / reference["crop"]))
+        x = CAFFE.to_tensor(Image.open(shared / reference["crop"]))
         assert_agrees_with_onnxruntime(model, session, names, x)
         with torch.no_grad():
             probabilities, top = model(x)[0].topk(5)

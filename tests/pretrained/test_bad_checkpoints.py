@@ -314,7 +314,7 @@ def test_onnx_that_points_to_another_file_is_refused(tmp_path: Path, monkeypatch
         outside.external_data.add(key=key, value=value)
     graph = onnx.helper.make_graph([], "outside", [], [], [outside])
     (tmp_path / "googlenet-8.onnx").write_bytes(onnx.helper.make_model(graph).SerializeToString())
-    with pytest.raises(WeightsError, match="damaged or no ONNX file"):
+    with pytest.raises(WeightsError, match="damaged or not an ONNX file"):
         convert.read_onnx(tmp_path / "googlenet-8.onnx")
 
 
@@ -326,9 +326,9 @@ def test_at_the_command_line_it_is_one_sentence(tmp_path: Path) -> None:
     bare({"x": Call(Path.touch, tmp_path / "was-run")}, tmp_path / "evil.pth")
     (tmp_path / "empty.pt").touch()
     for name, said in (
-        ("header.safetensors", "is damaged or no checkpoint; please fetch or save it again."),
+        ("header.safetensors", "is damaged or not a checkpoint; please fetch or save it again."),
         ("evil.pth", "running code from a checkpoint is not allowed"),
-        ("empty.pt", "is damaged or no checkpoint"),
+        ("empty.pt", "is damaged or not a checkpoint"),
         ("x" * 300 + ".pth", "There is no file"),
     ):
         told, _ = by_command("models", "--model", tmp_path / name)

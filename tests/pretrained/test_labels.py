@@ -13,13 +13,14 @@ from inception.explain.ablation import ablate
 from inception.explain.shapley import branch_votes
 from inception.export.report import answer_report
 from inception.prediction import predict
-from inception.pretrained.labels import chinese_names, class_name, class_names, sort_key
+from inception.pretrained.labels import chinese_names
 from inception.pretrained.pretrained import PretrainedModel
 from inception.pretrained.zoo import _imagenet_labels, load
 from inception.render.branches import ViewOptions
 from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
 from inception.vision.photo import open_photo
+from inception.web.class_names import class_name, class_names, sort_key
 from inception.web.explanations import Question, Why
 from inception.web.handlers import Handlers
 from inception.web.panels.block import about_html

@@ -18,13 +18,13 @@ from inception.export.report import answer_report
 from inception.prediction import predict
 from inception.pretrained.checkpoint import rejection_file
 from inception.pretrained.pretrained import PretrainedModel
-from inception.pretrained.rejection import LEAST_PHOTOS, SCORES, RejectionRule, auroc, measure_rejection
+from inception.pretrained.rejection import MIN_PHOTOS, SCORES, RejectionRule, auroc, measure_rejection
 from inception.pretrained.zoo import EMBEDDED, load
 from inception.render.branches import ViewOptions
 from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
 from inception.training.datasets import DataError, labelled_photos, unlabelled_photos
-from inception.training.evaluation import answers
+from inception.training.evaluation import labelled_logits
 from inception.vision.photo import open_photo
 from inception.web.handlers import Handlers
 from inception.web.panels.block import about_html
@@ -39,9 +39,9 @@ MACAW = str(EXAMPLES / "macaw.jpg")  # none of the 200 classes, on purpose
 
 
 def test_a_photo_is_doubted_below_the_threshold_and_not_at_it() -> None:
-    assert RULE.of(np.array([0.2, 0.24, 0.1], np.float32))
-    assert not RULE.of(np.array([0.25, 0.1], np.float32))
-    assert not replace(RULE, threshold=0.0).of(np.array([0.1]))
+    assert RULE.rejects(np.array([0.2, 0.24, 0.1], np.float32))
+    assert not RULE.rejects(np.array([0.25, 0.1], np.float32))
+    assert not replace(RULE, threshold=0.0).rejects(np.array([0.1]))
 
 
 def test_auroc_counts_pairs() -> None:
@@ -83,7 +83,7 @@ def test_the_threshold_is_chosen_on_one_half_and_measured_on_the_other() -> None
 
 
 def test_too_few_photos_are_refused() -> None:
-    logits = torch.zeros(LEAST_PHOTOS, 3)
+    logits = torch.zeros(MIN_PHOTOS, 3)
     measure_rejection(logits, logits, 1.0)
     with pytest.raises(ValueError, match="at least"):
         measure_rejection(logits, logits[1:], 1.0)
@@ -101,7 +101,7 @@ def test_the_embedded_network_carries_its_measurement(embedded: PretrainedModel)
 def test_a_network_without_a_rule_never_doubts(embedded: PretrainedModel) -> None:
     seen = predict(replace(embedded, rejection=None), open_photo(MACAW))
     assert seen.rejection is None
-    assert not seen.doubted
+    assert not seen.rejected
     assert doubt_html(seen, "en") == ""
     report = answer_report("mine", seen, 1)
     assert (report["probably_none"], report["rule"]) == (None, None)
@@ -189,10 +189,10 @@ def test_evaluate_measures_the_rule_and_keeps_it_if_asked(tmp_path: Path) -> Non
     shutil.copy(EMBEDDED, weights)
     for kind, file in (("bee", "honey_bee.jpg"), ("espresso", "espresso.jpg")):
         (tmp_path / "data" / kind).mkdir(parents=True)
-        for number in range(LEAST_PHOTOS):
+        for number in range(MIN_PHOTOS):
             shutil.copy(EXAMPLES / file, tmp_path / "data" / kind / f"{number}.jpg")
     (tmp_path / "strange" / "deep").mkdir(parents=True)
-    for number in range(LEAST_PHOTOS):
+    for number in range(MIN_PHOTOS):
         shutil.copy(MACAW, tmp_path / "strange" / "deep" / f"{number}.jpg")
     command = ("evaluate", weights, "--data", tmp_path / "data", "--unknown", tmp_path / "strange")
     told = json.loads(inception(*command, "--json", "--limit", 30).stdout)
@@ -220,9 +220,9 @@ def test_the_kept_share_of_doubted_photos_holds_on_other_validation_photos(
     assert embedded.rejection is not None
     photos = labelled_photos(shared / "data" / "tiny-imagenet")
     # The command below looked at every second or third one, beginning with the first: these lie between them.
-    told = answers(embedded, photos.subset(range(1, len(photos), 10)))
+    told = labelled_logits(embedded, photos.subset(range(1, len(photos), 10)))
     probabilities = embedded.probabilities(told.logits).numpy()
-    doubted = np.mean([embedded.rejection.of(row) for row in probabilities])
+    doubted = np.mean([embedded.rejection.rejects(row) for row in probabilities])
     # A thousand photos tell a tenth to within three times 0.95 %.
     assert doubted == pytest.approx(embedded.rejection.doubted, abs=0.03)
 

@@ -303,7 +303,7 @@ def test_only_integer_tensors_are_ignored(tmp_path: Path) -> None:
     model.graph.initializer.append(numpy_helper.from_array(np.ones(3, np.float32), "surprise"))
     onnx.save(model, path)
     with pytest.raises(WeightsError, match="unknown surprise"):
-        convert.renamed(convert.read_onnx(path), convert.caffe_names(), source="googlenet-8.onnx")
+        convert.rename_tensors(convert.read_onnx(path), convert.caffe_names(), source="googlenet-8.onnx")
 
 
 def test_a_file_of_another_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

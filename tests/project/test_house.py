@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
 from PIL import Image
 
+import inception
 from support.paths import EXAMPLES, ROOT
 
+BIN = Path(sys.executable).parent
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -32,10 +36,6 @@ def test_every_file_that_the_readme_names_is_there() -> None:
     links = re.findall(r"\]\((?!http)([^)#]+)", README)
     assert len(links) >= 5
     assert [link for link in links if not (ROOT / link).exists()] == []
-    table = README.split("## Where things are")[1].split("Imports go one way")[0]
-    named = [name for row in re.findall(r"^\| (`.*?) \|", table, re.M) for name in re.findall(r"`([^`]+)`", row)]
-    homes = [ROOT, ROOT / "inception"]
-    assert [name for name in named if not any((home / name).exists() for home in homes)] == []
 
 
 def test_the_spaces_front_matter_is_complete() -> None:
@@ -87,19 +87,31 @@ def test_a_dry_run_lists_what_a_space_needs_and_no_more() -> None:
     assert not [name for name in names if name.startswith(("tests/", ".ci", "Dockerfile", ".dockerignore"))]
 
 
-@pytest.mark.parametrize(
-    ("layer", "must_not_know"),
-    [
-        ("inception/network/inception_v1.py", ("weights", "observation", "render", "page", "gradio")),
-        ("inception/render/maps.py", ("model", "weights", "observation", "page", "gradio")),
-        ("inception/pretrained/zoo.py", ("observation", "render", "page", "gradio")),
-        ("inception/prediction.py", ("render", "page", "gradio")),
-        ("inception/render/branches.py", ("page", "gradio")),
-        ("inception/export/report.py", ("page", "gradio")),
-    ],
-)
-def test_imports_go_one_way(layer: str, must_not_know: tuple[str, ...]) -> None:
-    imported = re.findall(r"^\s*(?:from|import) ([\w.]+)", (ROOT / layer).read_text(), re.M)
-    imported += re.findall(r"^from \. import (.+)$", (ROOT / layer).read_text(), re.M)
-    last = {name.strip().split(".")[-1] for names in imported for name in names.split(",")}
-    assert not last & set(must_not_know)
+def test_imports_go_one_way() -> None:
+    """The contracts are in pyproject.toml."""
+    run = subprocess.run([BIN / "lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "Contracts: 2 kept, 0 broken." in run.stdout, run.stdout + run.stderr
+
+
+def test_every_layer_of_the_map_is_a_room() -> None:
+    table = CONTRIBUTING.split("## The map")[1].split("\n## ")[0]
+    rooms = set(re.findall(r"^\| `inception/([a-z_/]+?)/?(?:\.py)?` \|", table, re.M))
+    modules = (ROOT / "inception").glob("[a-z]*.py")
+    packages = (path.parent for path in (ROOT / "inception").glob("*/__init__.py"))
+    assert rooms == {path.stem for path in (*modules, *packages)}
+
+
+def test_the_public_names_are_those_that_dir_lists_and_each_can_be_imported() -> None:
+    assert set(inception.__all__) <= set(dir(inception))
+    assert all(callable(getattr(inception, name)) for name in inception.__all__)
+    names = "load predict open_photo InceptionV1 InceptionBlock branch_votes ablate evidence render_branches mount"
+    assert set(names.split()) <= set(inception.__all__)
+    assert (ROOT / "inception" / "py.typed").is_file()
+
+
+def test_importing_the_package_imports_none_of_its_dependencies() -> None:
+    code = "import sys, inception; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"torch", "gradio", "numpy", "PIL", "matplotlib"} & {
+        name.partition(".")[0] for name in run.stdout.split()
+    }

@@ -34,11 +34,11 @@ class Slow:
         return [2 * number for number in numbers]
 
 
-def waiting_behind_the_first(slow: Slow, together: Batcher[int, int], numbers: range, pool: ThreadPoolExecutor) -> list:
-    first = pool.submit(together.ask, 100)
+def waiting_behind_the_first(slow: Slow, batcher: Batcher[int, int], numbers: range, pool: ThreadPoolExecutor) -> list:
+    first = pool.submit(batcher.submit, 100)
     assert slow.begun.wait(10)
-    rest = [pool.submit(together.ask, number) for number in numbers]
-    while len(together._waiting) < len(numbers):
+    rest = [pool.submit(batcher.submit, number) for number in numbers]
+    while batcher.waiting < len(numbers):
         threading.Event().wait(0.001)
     slow.go.set()
     return [first, *rest]
@@ -46,18 +46,18 @@ def waiting_behind_the_first(slow: Slow, together: Batcher[int, int], numbers: r
 
 def test_the_first_runs_alone_and_all_who_wait_run_together() -> None:
     slow = Slow()
-    together = Batcher(slow, most=16)
+    batcher = Batcher(slow, max_batch=16)
     with ThreadPoolExecutor(40) as pool:
-        told = waiting_behind_the_first(slow, together, range(12), pool)
+        told = waiting_behind_the_first(slow, batcher, range(12), pool)
         assert [future.result(10) for future in told] == [200, *(2 * number for number in range(12))]
     assert [len(batch) for batch in slow.batches] == [1, 12]
 
 
 def test_a_run_serves_no_more_than_it_may_and_in_the_order_of_asking() -> None:
     slow = Slow()
-    together = Batcher(slow, most=4)
+    batcher = Batcher(slow, max_batch=4)
     with ThreadPoolExecutor(40) as pool:
-        told = waiting_behind_the_first(slow, together, range(10), pool)
+        told = waiting_behind_the_first(slow, batcher, range(10), pool)
         assert [future.result(10) for future in told] == [200, *(2 * number for number in range(10))]
     assert [len(batch) for batch in slow.batches] == [1, 4, 4, 2]
     assert sorted(slow.batches[1]) < sorted(slow.batches[3])
@@ -65,14 +65,14 @@ def test_a_run_serves_no_more_than_it_may_and_in_the_order_of_asking() -> None:
 
 def test_what_fails_fails_for_its_batch_and_not_for_the_next() -> None:
     slow = Slow()
-    together = Batcher(slow, most=3)
+    batcher = Batcher(slow, max_batch=3)
     with ThreadPoolExecutor(40) as pool:
-        told = waiting_behind_the_first(slow, together, range(12, 15), pool)
+        told = waiting_behind_the_first(slow, batcher, range(12, 15), pool)
         assert told[0].result(10) == 200
         for future in told[1:]:
             with pytest.raises(ValueError, match="thirteen"):
                 future.result(10)
-    assert together.ask(1) == 2
+    assert batcher.submit(1) == 2
 
 
 def test_thirty_visitors_get_what_each_would_get_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import inspect
 import json
 from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,10 +20,14 @@ from benchmarks.visitors import Visitor
 from inception import open_photo, predict
 from inception.cli.main import main
 from inception.explain.ablation import single_ablation_logits
+from inception.prediction import Prediction
 from inception.pretrained.pretrained import PretrainedModel
 from inception.pretrained.zoo import load
 from inception.render.branches import ViewOptions
 from inception.runtime.device import Device, choose_device
+from inception.service import zero_gpu
+from inception.service.backend import LocalBackend
+from inception.service.query import Query
 from inception.service.service import InferenceService
 from inception.web.blocks import build, launch_options
 from inception.web.explanations import Cell, Question, Why
@@ -36,6 +41,13 @@ from support.photos import photos
 def full_gpu() -> Device:
     """A device that is not the CPU and that every machine has; it holds shapes and no numbers."""
     return Device(torch.device("meta"), "GPU")
+
+
+class PredictsOnCpu(LocalBackend):
+    """Predictions succeed whatever the device, as if there had been memory when the photo came."""
+
+    def predict(self, pretrained: PretrainedModel, query: Query) -> Prediction:
+        return super().predict(load(query.model), query)
 
 
 def exhaust(service: InferenceService, name: str = "tiny-imagenet") -> list[str]:
@@ -137,14 +149,10 @@ def test_a_class_whose_gpu_is_full_loses_no_answer(embedded: PretrainedModel) ->
 
 
 def test_memory_that_is_missing_for_an_explanation_is_found_on_the_cpu(embedded: PretrainedModel) -> None:
-    service = InferenceService(("tiny-imagenet",), choose_device("cpu"))
+    service = InferenceService(("tiny-imagenet",), full_gpu(), PredictsOnCpu())
     photo = str(EXAMPLES / "bison.jpg")
-    query = service.query("tiny-imagenet", photo)
-    service.prediction(query)  # while there was memory
-    service._loaded.clear()
-    service.device = full_gpu()
     ended = exhaust(service)
-    told = service.explained(query, single_ablation_logits, "zero")
+    told = service.explained(service.query("tiny-imagenet", photo), single_ablation_logits, "zero")
     assert ended == ["meta"], "it was tried there"
     assert service.device.fell_back_from == "meta"
     assert_alike(told, embedded, photo)
@@ -186,20 +194,9 @@ def served() -> tuple[InferenceService, gr.Blocks]:
     return service, build(service)
 
 
-def on_the_cpu(service: InferenceService) -> None:
-    """All forgotten but the photo's observation, which was computed while there was memory."""
-    service._loaded.clear()
-    service._facts.clear()
-    service._readings.clear()
-    service._explanations._kept.clear()
-    service.device = choose_device("cpu")
-
-
-def on_a_full_gpu(service: InferenceService, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The same, and no memory is left; returns what could not be computed there."""
-    on_the_cpu(service)
-    service.device = full_gpu()
-    return exhaust_everywhere(service, monkeypatch)
+def on_a_full_gpu() -> InferenceService:
+    """A service that predicts, and finds no memory for anything else once `exhaust_everywhere` is called."""
+    return InferenceService(("tiny-imagenet",), full_gpu(), PredictsOnCpu())
 
 
 def asked(page: gr.Blocks, name: str) -> list[object]:
@@ -215,10 +212,10 @@ def asked(page: gr.Blocks, name: str) -> list[object]:
 def test_every_endpoint_goes_on_with_the_cpu_where_the_gpu_is_full(
     name: str, monkeypatch: pytest.MonkeyPatch, served: tuple[InferenceService, gr.Blocks]
 ) -> None:
-    service, page = served
-    on_the_cpu(service)
-    expected = asked(page, name)
-    ended = on_a_full_gpu(service, monkeypatch)
+    expected = asked(served[1], name)
+    service = on_a_full_gpu()
+    page = build(service)
+    ended = exhaust_everywhere(service, monkeypatch)
     for part, wanted in zip(asked(page, name), expected, strict=True):
         if isinstance(wanted, np.ndarray):
             assert np.array_equal(part, wanted)
@@ -236,13 +233,12 @@ def test_no_endpoint_is_left_out(served: tuple[InferenceService, gr.Blocks]) -> 
 def test_the_page_explains_with_the_cpu_where_the_gpu_is_full(
     explanation: str, monkeypatch: pytest.MonkeyPatch, served: tuple[InferenceService, gr.Blocks]
 ) -> None:
-    service, _ = served
-    on_the_cpu(service)
     question = Question(ViewOptions("4c", "mean", "shared", "viridis"), cell=Cell("3x3", 1, 2, 3))
-    query = service.query("tiny-imagenet", str(EXAMPLES / "bison.jpg"))
-    expected = Why(service).tab(explanation, query, question, "en")
+    query = served[0].query("tiny-imagenet", str(EXAMPLES / "bison.jpg"))
+    expected = Why(served[0]).tab(explanation, query, question, "en")
     assert "alert" not in expected
-    ended = on_a_full_gpu(service, monkeypatch)
+    service = on_a_full_gpu()
+    ended = exhaust_everywhere(service, monkeypatch)
     assert Why(service).tab(explanation, query, question, "en") == expected
     assert ended
     assert service.device.fell_back_from == "meta"
@@ -263,31 +259,44 @@ def test_the_camera_goes_on_with_the_cpu_where_the_gpu_is_full(monkeypatch: pyte
     assert service.device.fell_back_from == "meta"
 
 
-def test_a_replica_and_a_lent_gpu_go_on_with_the_cpu_too(
-    monkeypatch: pytest.MonkeyPatch, embedded: PretrainedModel
-) -> None:
-    from inception.service import zero_gpu
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install -r requirements-ray.txt")
+def test_a_replica_goes_on_with_the_cpu_too(monkeypatch: pytest.MonkeyPatch, embedded: PretrainedModel) -> None:
     from inception.service.ray.replica import Replica
     from inception.service.ray.scale import Scale
 
+    ended: list[str] = []
+
+    def no_more(module: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+        ended.append(given[0].device.type)
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
+
+    def load_there(name: str, device: torch.device) -> PretrainedModel:
+        pretrained = load(name, device)
+        if device.type != "cpu":
+            pretrained.engine.block("4c").register_forward_pre_hook(no_more)
+        return pretrained
+
+    monkeypatch.setattr("inception.service.ray.replica.choose_device", lambda wish: full_gpu())
+    monkeypatch.setattr("inception.service.service.load", load_there)
     photo = str(EXAMPLES / "bison.jpg")
-    replica = Replica(("tiny-imagenet",), Scale(cpus=torch.get_num_threads()), "exact")
-    replica._service.device = full_gpu()
-    replica._service._loaded.clear()
-    ended = exhaust(replica._service)
-    (seen,) = replica._pass([replica._service.query("tiny-imagenet", photo)])
-    assert_alike(replica._explained("tiny-imagenet", seen, single_ablation_logits, ("zero",)), embedded, photo)
+    query = InferenceService(("tiny-imagenet",), choose_device("cpu")).query("tiny-imagenet", photo)
+    replica = Replica(("tiny-imagenet",), Scale(cpus=torch.get_num_threads(), gpus=1), "exact")
+    (seen,) = replica.predict_batch([query])
+    logits = replica.explain_prediction("tiny-imagenet", seen, single_ablation_logits, ("zero",))
+    assert_alike(logits, embedded, photo)
     assert ended == ["meta"]
 
+
+def test_a_lent_gpu_goes_on_with_the_cpu_too(monkeypatch: pytest.MonkeyPatch, embedded: PretrainedModel) -> None:
+    photo = str(EXAMPLES / "bison.jpg")
     service = InferenceService(("tiny-imagenet",), full_gpu())
     ended = exhaust(service)
-    monkeypatch.setattr(zero_gpu, "_studio", lambda models: service)
+    monkeypatch.setattr(zero_gpu, "service_on_gpu", lambda models: service)
     queries = (service.query("tiny-imagenet", photo),)
-    (seen,) = zero_gpu.computed(service.models, "observe", queries)
+    (seen,) = zero_gpu.compute_on_gpu(service.models, queries)
     np.testing.assert_allclose(seen.logits, predict(embedded, open_photo(photo)).logits, atol=1e-3)
-    assert_alike(
-        zero_gpu.computed(service.models, "explain", queries, single_ablation_logits, ("zero",)), embedded, photo
-    )
+    logits = zero_gpu.compute_on_gpu(service.models, queries, single_ablation_logits, ("zero",))
+    assert_alike(logits, embedded, photo)
     assert ended == ["meta"]
 
 
@@ -319,7 +328,7 @@ def full_after_one(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return predict(load("tiny-imagenet"), photo)
 
     monkeypatch.setattr("inception.runtime.device.choose_device", choose)
-    monkeypatch.setattr("inception.prediction.observe", see)
+    monkeypatch.setattr("inception.prediction.predict", see)
     return seen
 
 
@@ -341,9 +350,13 @@ def test_the_command_line_goes_on_with_the_cpu_where_the_gpu_was_full(
 def test_a_training_that_a_gpu_has_no_memory_for_says_what_to_change(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def full(_: object) -> int:
+    def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
 
-    monkeypatch.setattr("inception.cli.main.train.run", full)
-    assert main(["train", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    monkeypatch.setattr("inception.training.loop.train", full)
+    for name in ("bison", "espresso"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(5):
+            (tmp_path / "data" / name / f"{number}.jpg").symlink_to(EXAMPLES / f"{name}.jpg")
+    assert main(["train", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]) == 2
     assert "choose a larger --accumulate, a smaller --batch or --device cpu" in capsys.readouterr().err

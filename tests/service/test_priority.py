@@ -12,21 +12,21 @@ import pytest
 from inception.explain.ablation import single_ablation_logits
 from inception.runtime.device import choose_device
 from inception.service.backend import LocalBackend
-from inception.service.priority import HEAVY, LIGHT, PATIENCE, PriorityLock
+from inception.service.priority import HEAVY, LIGHT, MAX_OVERTAKEN, PriorityLock
 from inception.service.service import InferenceService
 from support.paths import EXAMPLES
 
 
 def order_of(*weights: int) -> list[int]:
     """In which order waiting pieces of work are done that came as they are numbered."""
-    turns, done, go = PriorityLock(), [], Event()
+    lock, done, go = PriorityLock(), [], Event()
 
     def work(number: int, weight: int) -> None:
-        with turns.turn(weight):
+        with lock.acquire(weight):
             done.append(number)
 
     def hold() -> None:
-        with turns.turn():
+        with lock.acquire():
             assert go.wait(10)
 
     with ThreadPoolExecutor(len(weights) + 1) as pool:
@@ -34,12 +34,12 @@ def order_of(*weights: int) -> list[int]:
         futures = []
         for number, weight in enumerate(weights):
             futures.append(pool.submit(work, number, weight))
-            while turns.waiting < number + 1:
+            while lock.waiting < number + 1:
                 time.sleep(0.001)
         go.set()
         for future in futures:
             future.result(10)
-    assert turns.waiting == 0
+    assert lock.waiting == 0
     return done
 
 
@@ -48,41 +48,40 @@ def test_light_work_overtakes_heavy_work_and_equals_keep_their_order() -> None:
 
 
 def test_nobody_is_overtaken_for_ever() -> None:
-    lights = [LIGHT] * (PATIENCE + 3)
-    assert order_of(HEAVY, *lights) == [*range(1, PATIENCE + 1), 0, *range(PATIENCE + 1, PATIENCE + 4)]
+    lights = [LIGHT] * (MAX_OVERTAKEN + 3)
+    assert order_of(HEAVY, *lights) == [*range(1, MAX_OVERTAKEN + 1), 0, *range(MAX_OVERTAKEN + 1, MAX_OVERTAKEN + 4)]
 
 
 def test_a_turn_ends_also_when_the_work_fails() -> None:
-    turns = PriorityLock()
-    with pytest.raises(ValueError, match="no"), turns.turn():
+    lock = PriorityLock()
+    with pytest.raises(ValueError, match="no"), lock.acquire():
         raise ValueError("no")
-    with turns.turn():
+    with lock.acquire():
         pass
 
 
 def test_a_photo_is_answered_before_a_table_that_was_asked_for_earlier() -> None:
-    here = LocalBackend()
-    service = InferenceService(("tiny-imagenet",), choose_device("cpu"), here)
+    backend = LocalBackend()
+    service = InferenceService(("tiny-imagenet",), choose_device("cpu"), backend)
     first, second = (service.query("tiny-imagenet", str(EXAMPLES / name)) for name in ("bison.jpg", "espresso.jpg"))
     service.prediction(first)
     order: list[str] = []
     begun, go = Event(), Event()
 
-    def hold() -> None:
-        with here._turns.turn():
-            begun.set()
-            assert go.wait(10)
+    def hold(*_: object) -> None:
+        begun.set()
+        assert go.wait(10)
 
     with ThreadPoolExecutor(3) as pool:
-        pool.submit(hold)
+        pool.submit(backend.explain, service.pretrained("tiny-imagenet"), first, service.prediction(first), hold)
         assert begun.wait(10)
         table = pool.submit(service.explained, first, single_ablation_logits, "zero")
         table.add_done_callback(lambda _: order.append("table"))
-        while here._turns.waiting < 1:
+        while backend.waiting < 1:
             time.sleep(0.001)
         answer = pool.submit(service.prediction, second)
         answer.add_done_callback(lambda _: order.append("answer"))
-        while here._turns.waiting < 2:
+        while backend.waiting < 2:
             time.sleep(0.001)
         go.set()
         told = table.result(30)

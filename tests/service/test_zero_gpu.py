@@ -71,7 +71,11 @@ def test_on_zero_gpu_the_forward_pass_and_the_explanations_run_where_a_gpu_is_le
     with running("app.py", SPACES_ZERO_GPU="true", **stand_in) as (address, _):
         first, second = told(stand_in)
         assert first == {"event": "imported", "before": True}, "torch must not be loaded before it"
-        assert second == {"event": "decorated", "name": "inception.service.zero_gpu.computed", "duration": SECONDS}
+        assert second == {
+            "event": "decorated",
+            "name": "inception.service.zero_gpu.compute_on_gpu",
+            "duration": SECONDS,
+        }
         answer = ask(address, "/predict", 3)
         carried = ask(address, "/branch_votes", "4c", "", "zero")
         with pytest.raises(AppError, match="knows no class"):

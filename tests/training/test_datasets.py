@@ -14,7 +14,7 @@ import pytest
 from inception.cli.main import main
 from inception.cli.numbers import MAX_CLASSES
 from inception.pretrained.pretrained import PretrainedModel
-from inception.training.datasets import DataError, labelled_photos, located, unlabelled_photos
+from inception.training.datasets import DataError, labelled_photos, locate_data, unlabelled_photos
 from inception.training.evaluation import evaluate
 from support.paths import EXAMPLES
 from support.photo_folders import class_folders
@@ -97,7 +97,7 @@ def test_a_file_of_names_may_lie_beside_folders_and_their_splits(tmp_path: Path)
     assert photos.classes == ("bee", "n00000002", "other")
     assert photos.wnids == ("n00000001", "n00000002", "")
     assert photos.subset([2, 0]).wnids == photos.wnids
-    assert photos.of_classes(["other", "bee"]).wnids == ("", "n00000001")
+    assert photos.select_classes(["other", "bee"]).wnids == ("", "n00000001")
     assert labelled_photos(class_folders(tmp_path / "plain", {"a": ["macaw.jpg"], "b": ["bison.jpg"]})).wnids == ()
 
 
@@ -131,13 +131,13 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytes
 
 def test_a_class_that_is_named_twice_counts_once(tmp_path: Path) -> None:
     photos = labelled_photos(class_folders(tmp_path, {"bee": ["honey_bee.jpg"], "espresso": ["espresso.jpg"]}))
-    chosen = photos.of_classes(["espresso", "Espresso", "bee"])
+    chosen = photos.select_classes(["espresso", "Espresso", "bee"])
     assert chosen.classes == ("espresso", "bee")
     assert sorted(chosen.targets) == [0, 1]
 
 
 def test_a_name_longer_than_any_files_is_no_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert located("x" * 5000) == Path("x" * 5000)
+    assert locate_data("x" * 5000) == Path("x" * 5000)
     root = str(
         class_folders(
             tmp_path / "data", {"bee": ["honey_bee.jpg", "bison.jpg"], "espresso": ["espresso.jpg", "macaw.jpg"]}

@@ -21,7 +21,7 @@ from PIL import Image
 from inception.prediction import predict
 from inception.pretrained.labels import first_name
 from inception.pretrained.pretrained import PretrainedModel
-from inception.training.datasets import DataError, labelled_photos, located
+from inception.training.datasets import DataError, labelled_photos, locate_data
 from inception.training.evaluation import calibration_error, evaluate
 from inception.vision.photo import open_photo
 from support.command import inception
@@ -201,16 +201,16 @@ def test_a_data_set_of_the_hub_is_fetched_by_its_name(tmp_path: Path, http_serve
     }
     address = http_server(hub_of({**files, "README.md": b"never asked for", "pictures/1.zip": b"nor this"}))
     monkeypatch.setenv("HF_ENDPOINT", address)
-    folder = located("me/photos")
+    folder = locate_data("me/photos")
     assert labelled_photos(folder, "val").classes == ("bee", "espresso")
     assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == [
         "train-0.parquet",
         "validation-0.parquet",
     ]
     with pytest.raises(DataError, match="no such data set on the Hugging Face hub"):
-        located("me/nothing")
+        locate_data("me/nothing")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(DataError, match="could not be fetched"):
-        located("you/photos")
-    assert located(str(tmp_path)) == tmp_path
-    assert located("no/such/folder") == Path("no/such/folder")
+        locate_data("you/photos")
+    assert locate_data(str(tmp_path)) == tmp_path
+    assert locate_data("no/such/folder") == Path("no/such/folder")

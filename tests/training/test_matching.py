@@ -16,7 +16,7 @@ from inception.pretrained.labels import first_name
 from inception.pretrained.pretrained import PretrainedModel
 from inception.training.datasets import DataError, LabelledPhotos, labelled_photos
 from inception.training.evaluation import evaluate
-from inception.training.matching import class_wnids, known_photos, matched_classes
+from inception.training.matching import class_wnids, known_photos, match_classes
 from support.photo_folders import class_folders
 
 IMAGENET = tuple(GoogLeNet_Weights.IMAGENET1K_V1.meta["categories"])
@@ -54,23 +54,23 @@ def test_the_ids_of_imagenets_classes_are_those_that_torchvision_and_tiny_imagen
 
 def test_by_name_where_there_are_no_ids(embedded: PretrainedModel) -> None:
     network = own(embedded, "bee", "cat", "goldfish")
-    assert matched_classes(network, data("Goldfish, Carassius auratus", "bee", "unicorn")) == (2, 0, None)
-    assert matched_classes(own(embedded, "crane", "crane"), data("crane", "crane")) == (0, 1), "the very same classes"
-    assert matched_classes(network, data("bee", "Bee", "cat")) == (None, None, 1), "either could be the network's"
-    assert matched_classes(own(embedded, "bee", "bee", "cat"), data("bee", "cat")) == (None, 2)
+    assert match_classes(network, data("Goldfish, Carassius auratus", "bee", "unicorn")) == (2, 0, None)
+    assert match_classes(own(embedded, "crane", "crane"), data("crane", "crane")) == (0, 1), "the very same classes"
+    assert match_classes(network, data("bee", "Bee", "cat")) == (None, None, 1), "either could be the network's"
+    assert match_classes(own(embedded, "bee", "bee", "cat"), data("bee", "cat")) == (None, 2)
 
 
 def test_by_id_where_both_have_one(embedded: PretrainedModel, googlenet: PretrainedModel) -> None:
     folders = data(CRANE_BIRD, CRANE_MACHINE, CARDIGAN, wnids=(CRANE_BIRD, CRANE_MACHINE, CARDIGAN))
-    assert matched_classes(googlenet, folders) == (134, 517, 474)
-    tiny = matched_classes(embedded, folders)
+    assert match_classes(googlenet, folders) == (134, 517, 474)
+    tiny = match_classes(embedded, folders)
     assert tiny[0] is None, "the embedded network knows the machine only"
     assert [embedded.labels[index] for index in tiny[1:]] == ["crane", "cardigan"]
     named = replace(folders, classes=("crane", "crane", "cardigan"))
-    assert matched_classes(googlenet, named) == (134, 517, 474)
+    assert match_classes(googlenet, named) == (134, 517, 474)
     by_folder = own(embedded, CRANE_MACHINE, CRANE_BIRD)
-    assert matched_classes(by_folder, folders) == (1, 0, None), "a network trained on such folders"
-    assert matched_classes(own(embedded, "crane", "bee"), named) == (None, None, None)
+    assert match_classes(by_folder, folders) == (1, 0, None), "a network trained on such folders"
+    assert match_classes(own(embedded, "crane", "bee"), named) == (None, None, None)
 
 
 @pytest.mark.parametrize("name", ["crane", "Crane", "maillot", "cardigan", "Cardigan, Cardigan Welsh corgi"])
@@ -79,12 +79,12 @@ def test_a_name_that_two_of_imagenets_classes_share_is_matched_with_none(
 ) -> None:
     for network in (embedded, googlenet):
         bee = network.labels.index("bee")
-        assert matched_classes(network, data("bee", name)) == (bee, None)
+        assert match_classes(network, data("bee", name)) == (bee, None)
 
 
 def test_a_class_of_another_id_is_another_class(embedded: PretrainedModel) -> None:
     """WordNet has other bees than ImageNet's."""
-    assert matched_classes(embedded, data("bee", "banana", wnids=("n99999999", ""))) == (
+    assert match_classes(embedded, data("bee", "banana", wnids=("n99999999", ""))) == (
         None,
         embedded.labels.index("banana"),
     )
@@ -132,7 +132,7 @@ def test_folders_named_as_imagenets_are_matched_by_id(tmp_path: Path, embedded: 
     root = class_folders(tmp_path, ids)
     photos, left_out = known_photos(embedded, labelled_photos(root))
     assert left_out.names == (CRANE_BIRD,)
-    labels = [embedded.labels[index] for index in matched_classes(embedded, photos) if index is not None]
+    labels = [embedded.labels[index] for index in match_classes(embedded, photos) if index is not None]
     assert labels == ["bee", "espresso"]
     (root / "classes.json").write_text(json.dumps([{"wnid": "n02206856", "name": "bee"}]))
     named = labelled_photos(root)

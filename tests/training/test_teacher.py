@@ -17,14 +17,13 @@ from inception.network.inception_v1 import InceptionV1
 from inception.pretrained.description import Provenance
 from inception.pretrained.pretrained import PretrainedModel
 from inception.training.augment import ASPECT, DEGRADED_SIDE, ZOOMED_OUT_AREA, degraded, zoomed_out
-from inception.training.calibration import beginning
 from inception.training.datasets import DataError, LabelledPhotos, labelled_photos
-from inception.training.loader import UNLABELLED, Augmented, Batches, readable
-from inception.training.loop import read_log
+from inception.training.initial_model import initial_model
+from inception.training.loader import UNLABELLED, AugmentedPhotos, BatchSampler, readable_photos
 from inception.training.recipe import Recipe, RecipeError
 from inception.training.split import further_photos
 from inception.training.teacher import Teacher, divergence
-from inception.training.trainer import Answers, LossModule, Trainer, read_checkpoint
+from inception.training.trainer import LossModule, TeacherLogits, Trainer, read_checkpoint
 from inception.vision.preprocessing import CAFFE
 from support.command import inception
 from support.networks import lively
@@ -68,7 +67,7 @@ def test_the_loss_blends_labels_and_answers_photo_by_photo() -> None:
     model = lively(InceptionV1(classes=4, classifier_activation=None)).eval()
     photos, heard = torch.randn(4, 3, 64, 64), torch.randn(3, 4)
     # The first is labelled only, the second and third labelled and answered, the last answered only.
-    targets, answers = torch.tensor([2, 0, 1, UNLABELLED]), Answers(torch.tensor([1, 2, 3]), heard)
+    targets, answers = torch.tensor([2, 0, 1, UNLABELLED]), TeacherLogits(torch.tensor([1, 2, 3]), heard)
     logits = model.trace(photos).logits
     label = F.cross_entropy(logits[:3], targets[:3], reduction="none", label_smoothing=0.1)
     taught = divergence(logits[1:], heard)
@@ -81,13 +80,13 @@ def test_the_teacher_sees_the_photo_its_own_way_and_answers_for_our_classes() ->
     told = as_pretrained(("cat", "fish", "horse", "dog, hound"))
     samples = torch.randint(0, 256, (2, 3, 64, 64)).float()
     got = Teacher(told, _photos_of("dog", "horse", "cat"), 64).logits(samples)
-    inputs = torch.cat([told.preprocessing.tensor(Image.fromarray(photo)) for photo in _pixels(samples)])
+    inputs = torch.cat([told.preprocessing.to_tensor(Image.fromarray(photo)) for photo in _pixels(samples)])
     assert torch.allclose(got, told.model.logits(inputs)[:, [3, 2, 0]], atol=1e-3)
     # Another size is the same photo resized, here without any change because it has one colour.
     plain = torch.full((1, 3, 64, 64), 90.0)
     small, large = (Teacher(told, _photos_of("dog"), side).logits(plain) for side in (32, 64))
     assert torch.allclose(
-        small, told.model.logits(told.preprocessing.normalised(plain[..., :32, :32]))[:, [3]], atol=1e-3
+        small, told.model.logits(told.preprocessing.normalise(plain[..., :32, :32]))[:, [3]], atol=1e-3
     )
     assert not torch.allclose(small, large, atol=1e-3)
     with pytest.raises(DataError, match="bird"):
@@ -145,12 +144,12 @@ def test_a_degraded_photo_has_a_short_side_within_the_range_and_small_ones_stay(
 
 @pytest.mark.parametrize("change", ["zoom_out", "degrade"])
 def test_a_share_of_the_photos_is_changed(sea: Path, change: str) -> None:
-    photos = readable(labelled_photos(sea), 64).photos
-    draws = [draw for batch in islice(Batches(10, SMALL, lambda step: 64), 10) for draw in batch]
+    photos = readable_photos(labelled_photos(sea), 64).photos
+    draws = [draw for batch in islice(BatchSampler(10, SMALL, lambda step: 64), 10) for draw in batch]
     # Degrading leaves the noise of these photos smoother; zooming out leaves a smooth margin.
     rough = {}
     for share in (0.0, 0.4, 1.0):
-        data = Augmented(photos, replace(SMALL, smallest_crop=1.0, **{change: share}))
+        data = AugmentedPhotos(photos, replace(SMALL, smallest_crop=1.0, **{change: share}))
         rough[share] = np.array([data[draw][0].float().diff(dim=2).abs().mean().item() for draw in draws])
     some, each = ((rough[share] != rough[0.0]).mean() for share in (0.4, 1.0))
     assert each > 0.5  # a photo of 80 pixels need not become smaller
@@ -162,7 +161,7 @@ def test_a_share_of_the_photos_is_changed(sea: Path, change: str) -> None:
 
 def test_photos_without_labels_fill_their_share_of_each_batch_in_turn() -> None:
     recipe = replace(SMALL, batch=8, also_share=0.25)
-    batches = Batches(12, recipe, lambda step: 32, also=5)
+    batches = BatchSampler(12, recipe, lambda step: 32, also=5)
     drawn = list(islice(batches, 10))
     assert batches.per_epoch == 2
     assert all([draw.photo >= 12 for draw in batch] == [False] * 6 + [True] * 2 for batch in drawn)
@@ -170,15 +169,15 @@ def test_photos_without_labels_fill_their_share_of_each_batch_in_turn() -> None:
     others = [draw for batch in drawn for draw in batch[6:]]
     assert [sorted(draw.photo for draw in others[at : at + 5]) for at in (0, 5)] == [list(range(12, 17))] * 2
     assert [draw.epoch for draw in others[:10]] == [0] * 5 + [1] * 5
-    assert list(islice(Batches(12, recipe, lambda step: 32, also=5, step=7), 3)) == drawn[7:]
-    shares = [list(islice(Batches(12, recipe, lambda step: 32, also=5, rank=r, world=2), 10)) for r in (0, 1)]
+    assert list(islice(BatchSampler(12, recipe, lambda step: 32, also=5, step=7), 3)) == drawn[7:]
+    shares = [list(islice(BatchSampler(12, recipe, lambda step: 32, also=5, rank=r, world=2), 10)) for r in (0, 1)]
     assert [sorted(one + other) for one, other in zip(*shares, strict=True)] == [sorted(batch) for batch in drawn]
 
 
 def test_photos_without_labels_come_after_the_others_and_their_labels_are_not_used(meadow: Path, sea: Path) -> None:
-    ours, also = (readable(labelled_photos(folder), 32).photos for folder in (meadow, sea))
-    data = Augmented(ours, replace(SMALL, smallest_crop=1.0), also=also)
-    batch = next(iter(Batches(len(ours), replace(SMALL, also_share=0.5), lambda step: 32, also=len(also))))
+    ours, also = (readable_photos(labelled_photos(folder), 32).photos for folder in (meadow, sea))
+    data = AugmentedPhotos(ours, replace(SMALL, smallest_crop=1.0), also=also)
+    batch = next(iter(BatchSampler(len(ours), replace(SMALL, also_share=0.5), lambda step: 32, also=len(also))))
     blue = [float(data[draw][0][1].float().mean()) < 60 for draw in batch]
     assert blue == [draw.photo >= len(ours) for draw in batch]
     assert [data[draw][1] for draw in batch[4:]] == [UNLABELLED] * 4
@@ -198,8 +197,8 @@ def test_photos_without_labels_are_a_folder_or_the_train_part_of_a_data_set(tmp_
 
 
 def _trainer(meadow: Path, sea: Path, recipe: Recipe = TAUGHT) -> Trainer:
-    ours, also = (readable(labelled_photos(folder), 32).photos for folder in (meadow, sea))
-    model, how = beginning(recipe, ours.classes, 40)
+    ours, also = (readable_photos(labelled_photos(folder), 32).photos for folder in (meadow, sea))
+    model, how = initial_model(recipe, ours.classes, 40)
     teacher = Teacher(as_pretrained(("sky", "grass", "sea")), ours, recipe.teacher_size)
     return Trainer(recipe, model, how, ours, also=also, teacher=teacher)
 
@@ -228,12 +227,13 @@ def test_the_command_trains_with_a_teacher_and_the_card_tells(tmp_path: Path, me
     words = ["train", "--data", meadow, "--workers", "1", *replace(SMALL, epochs=2, evaluate_every=1).as_options()]
     first = inception(*words, "--out", tmp_path / "first")
     assert first.returncode == 0, first.stderr
-    assert len(read_log(tmp_path / "first" / "log.csv")) == 4  # 16 photos in batches of 8, twice
+    log = (tmp_path / "first" / "log.csv").read_text().splitlines()
+    assert len(log) == 1 + 4  # a header; 16 photos in batches of 8, twice
     weights = tmp_path / "first" / "model.safetensors"
     taught = inception(*words, "--out", tmp_path / "taught", "--also", sea, "--teacher", weights, "--teacher-size", 40)
     assert taught.returncode == 0, taught.stderr
     model = load(tmp_path / "taught" / "model.safetensors")
-    assert model.provenance.source == "trained from scratch, with the answers of model as a teacher"
+    assert model.provenance.source == "trained from scratch, with model as a teacher"
     assert model.provenance.training_data.endswith("of 2 classes, and 10 photos without labels")
     assert model.training["command"].startswith(f"python -m inception train --data meadow --also {sea.name} --out OUT")
     assert f"--teacher {weights}" in model.training["command"]
@@ -251,14 +251,14 @@ def test_photos_without_labels_need_a_teacher_which_answers_no_mixed_photos(
     assert others.returncode == 2
     assert "does not know 2 of the classes (grass, sky)" in others.stderr
     assert not (tmp_path / "out").exists()
-    with pytest.raises(RecipeError, match="mix is mixup; it must be none where a teacher answers"):
+    with pytest.raises(RecipeError, match="mix is mixup; it must be none with a teacher"):
         replace(TAUGHT, mix="mixup")
 
 
 def test_the_classifier_is_kept_where_the_data_only_say_more_of_each_class() -> None:
     started = load("tiny-imagenet")
     longer = tuple(f"{label}, and another name" for label in started.labels)
-    model, _ = beginning(replace(SMALL, start="tiny-imagenet"), longer, 64)
+    model, _ = initial_model(replace(SMALL, start="tiny-imagenet"), longer, 64)
     assert torch.equal(
         model.state_dict()["head.classifier.weight"], started.model.state_dict()["head.classifier.weight"]
     )

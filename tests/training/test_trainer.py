@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import os
@@ -14,6 +13,7 @@ import time
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
@@ -23,7 +23,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from inception import load
-from inception.cli.train import add_options, recipe_of
+from inception.cli.main import load_command
+from inception.cli.train import recipe_of
 from inception.errors import ChoiceError
 from inception.network.blocks import BLOCKS
 from inception.network.inception_v1 import InceptionV1
@@ -31,13 +32,14 @@ from inception.prediction import predict
 from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
 from inception.training import plots as figures
-from inception.training.calibration import beginning, best_temperature, branch_means, halved
+from inception.training.calibration import best_temperature, branch_means, half_precision
 from inception.training.datasets import DataError, LabelledPhotos, labelled_photos
 from inception.training.evaluation import evaluate
-from inception.training.loader import Augmented, Batches, Draw, readable
-from inception.training.loop import Row, read_log, write_log
+from inception.training.initial_model import initial_model
+from inception.training.loader import AugmentedPhotos, BatchSampler, Sample, readable_photos
+from inception.training.log import LogRow, write_log
 from inception.training.recipe import Recipe, RecipeError
-from inception.training.split import split_off, training_photos
+from inception.training.split import split_photos, training_photos
 from inception.training.trainer import LossModule, Trainer
 from inception.web.handlers import Handlers
 from support.command import inception
@@ -53,11 +55,11 @@ def meadow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def photos(meadow: Path) -> LabelledPhotos:
-    return readable(labelled_photos(meadow), 32).photos
+    return readable_photos(labelled_photos(meadow), 32).photos
 
 
 def trainer_for(photos: LabelledPhotos, recipe: Recipe = SMALL, **more) -> Trainer:
-    model, how = beginning(recipe, photos.classes, 40)
+    model, how = initial_model(recipe, photos.classes, 40)
     return Trainer(recipe, model, how, photos, **more)
 
 
@@ -98,26 +100,23 @@ def test_a_recipe_survives_json_and_the_command_line() -> None:
         start="scratch", sizes=((64, 2.0), (96, 1.0)), minutes=7.5, flip=False, aux=True, mix="both", colour=0.2, seed=3
     )
     assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
-    parser = argparse.ArgumentParser()
-    add_options(parser)
-    options = parser.parse_args(["--data", "d", "--out", "o", *recipe.as_options()])
-    assert recipe_of(options) == recipe
-    assert recipe_of(parser.parse_args(["--data", "d", "--out", "o"])) == Recipe()
+    assert recipe_from(*recipe.as_options()) == recipe
+    assert recipe_from() == Recipe()
+
+
+def recipe_from(*words: str) -> Recipe:
+    """The recipe that these options of the command describe."""
+    with load_command("train").make_context("train", ["--data", "d", "--out", "o", *words]) as context:
+        return recipe_of(context.params)
 
 
 def test_the_variant_and_the_starting_weights_follow_from_each_other(tmp_path: Path) -> None:
-    parser = argparse.ArgumentParser()
-    add_options(parser)
-
-    def recipe(*words: str) -> Recipe:
-        return recipe_of(parser.parse_args(["--data", "d", "--out", "o", *words]))
-
-    assert recipe("--variant", "googlenet").start == "scratch"
+    assert recipe_from("--variant", "googlenet").start == "scratch"
     model = InceptionV1(variant="googlenet", classes=3)
     torch.save(model.state_dict(), tmp_path / "own.pth")
-    assert recipe("--from", str(tmp_path / "own.pth")).variant == "googlenet"
+    assert recipe_from("--from", str(tmp_path / "own.pth")).variant == "googlenet"
     with pytest.raises(RecipeError, match="of the variant 'batchnorm', not 'googlenet'"):
-        beginning(recipe("--variant", "googlenet", "--from", "tiny-imagenet"), ("a", "b"), 64)
+        initial_model(recipe_from("--variant", "googlenet", "--from", "tiny-imagenet"), ("a", "b"), 64)
 
 
 # ---------------------------------------------------------------- photos
@@ -125,7 +124,7 @@ def test_the_variant_and_the_starting_weights_follow_from_each_other(tmp_path: P
 
 def test_every_epoch_draws_each_photo_once_in_another_order() -> None:
     recipe = replace(SMALL, batch=5)
-    drawn = list(islice(Batches(20, recipe, lambda step: 32), 8))
+    drawn = list(islice(BatchSampler(20, recipe, lambda step: 32), 8))
     epochs = [[draw.photo for batch in drawn[at : at + 4] for draw in batch] for at in (0, 4)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(20))] * 2
     assert epochs[0] != epochs[1]
@@ -134,15 +133,15 @@ def test_every_epoch_draws_each_photo_once_in_another_order() -> None:
 
 def test_batches_are_the_same_wherever_they_start_and_shared_out_without_overlap() -> None:
     recipe = replace(SMALL, batch=6)
-    whole = list(islice(Batches(20, recipe, lambda step: 32 + step), 7))
-    assert list(islice(Batches(20, recipe, lambda step: 32 + step, step=4), 3)) == whole[4:]
-    shares = [list(islice(Batches(20, recipe, lambda step: 32 + step, rank=rank, world=2), 7)) for rank in (0, 1)]
+    whole = list(islice(BatchSampler(20, recipe, lambda step: 32 + step), 7))
+    assert list(islice(BatchSampler(20, recipe, lambda step: 32 + step, step=4), 3)) == whole[4:]
+    shares = [list(islice(BatchSampler(20, recipe, lambda step: 32 + step, rank=rank, world=2), 7)) for rank in (0, 1)]
     assert [sorted(one + other) for one, other in zip(*shares, strict=True)] == [sorted(batch) for batch in whole]
 
 
 def test_a_photo_is_cut_and_turned_the_same_in_whichever_process_and_order(photos: LabelledPhotos) -> None:
-    data = Augmented(photos, replace(SMALL, colour=0.3))
-    drawn = next(iter(Batches(len(photos), SMALL, lambda step: 48)))
+    data = AugmentedPhotos(photos, replace(SMALL, colour=0.3))
+    drawn = next(iter(BatchSampler(len(photos), SMALL, lambda step: 48)))
     forwards, backwards = [data[draw][0] for draw in drawn], [data[draw][0] for draw in reversed(drawn)]
     assert all(torch.equal(one, other) for one, other in zip(forwards, reversed(backwards), strict=True))
     assert forwards[0].shape == (3, 48, 48)
@@ -160,7 +159,7 @@ def test_large_photos_are_shrunk_once_and_broken_ones_told(tmp_path: Path) -> No
     painted(tmp_path, COLOURS, 2)
     Image.open(EXAMPLES / "bison.jpg").save(tmp_path / "sky" / "large.jpg")
     (tmp_path / "sky" / "broken.jpg").write_bytes(b"no photo")
-    told = readable(labelled_photos(tmp_path), 32)
+    told = readable_photos(labelled_photos(tmp_path), 32)
     assert [Path(name).name for name in told.skipped] == ["broken.jpg"]
     assert [Path(told.photos.name(index)).name for index in range(5)] == [
         "000.png",
@@ -176,11 +175,11 @@ def test_large_photos_are_shrunk_once_and_broken_ones_told(tmp_path: Path) -> No
 def test_a_share_of_each_class_is_held_out() -> None:
     targets = [0] * 30 + [1] * 10 + [2] * 2
     photos = LabelledPhotos(("a", "b", "c"), [b""] * 42, targets)
-    learned, held = split_off(photos, 0.2, seed=1, most=4)
+    learned, held = split_photos(photos, 0.2, seed=1, maximum=4)
     assert sorted(learned + held) == list(range(42))
     assert np.bincount([targets[index] for index in held]).tolist() == [4, 2, 1]
-    assert (learned, held) == split_off(photos, 0.2, seed=1, most=4)
-    assert held != split_off(photos, 0.2, seed=2, most=4)[1]
+    assert (learned, held) == split_photos(photos, 0.2, seed=1, maximum=4)
+    assert held != split_photos(photos, 0.2, seed=2, maximum=4)[1]
 
 
 def test_a_folder_without_parts_is_split_and_one_with_parts_is_not(tmp_path: Path, meadow: Path) -> None:
@@ -230,7 +229,7 @@ def test_a_class_of_broken_photos_is_told_before_training(tmp_path: Path) -> Non
     for file in (tmp_path / "sky").iterdir():
         file.write_bytes(b"no photo")
     with pytest.raises(DataError, match="'sky' no photo can be read"):
-        readable(labelled_photos(tmp_path), 32)
+        readable_photos(labelled_photos(tmp_path), 32)
 
 
 # ---------------------------------------------------------------- the network before the first step
@@ -240,7 +239,7 @@ def test_a_new_classifier_for_other_classes_and_the_old_one_for_the_same() -> No
     started = load("tiny-imagenet")
     recipe = replace(SMALL, start="tiny-imagenet")
     for labels, same in ((started.labels, True), (("cat", "dog"), False)):
-        model, _ = beginning(recipe, labels, 64)
+        model, _ = initial_model(recipe, labels, 64)
         state, before = model.state_dict(), started.model.state_dict()
         shared = [name for name in state if not name.startswith("head.classifier")]
         assert all(torch.equal(state[name], before[name]) for name in shared)
@@ -251,7 +250,7 @@ def test_a_new_classifier_for_other_classes_and_the_old_one_for_the_same() -> No
 
 def test_small_photos_are_used_whole_and_large_ones_cut_as_usual() -> None:
     recipe = replace(SMALL, sizes=((112, 1.0),))
-    small, large = (beginning(recipe, ("a", "b"), side)[1] for side in (64, 500))
+    small, large = (initial_model(recipe, ("a", "b"), side)[1] for side in (64, 500))
     assert (small.resize, small.crop, small.size) == (112, 112, 112)
     assert (large.resize, large.crop, large.size) == (128, 112, 112)
 
@@ -278,10 +277,10 @@ def test_rare_classes_weigh_more_when_balanced(tmp_path: Path) -> None:
     painted(tmp_path, COLOURS, 9)
     for file in sorted((tmp_path / "sky").iterdir())[3:]:
         file.unlink()
-    photos = readable(labelled_photos(tmp_path), 32).photos
+    photos = readable_photos(labelled_photos(tmp_path), 32).photos
     trainer = trainer_for(photos, replace(SMALL, balance=True))
     # 12 photos, 2 classes: 12 / (2 * 9) and 12 / (2 * 3).
-    assert trainer.lesson.class_weights.tolist() == pytest.approx([2 / 3, 2])
+    assert trainer.loss_module.class_weights.tolist() == pytest.approx([2 / 3, 2])
 
 
 def test_averaged_weights_follow_by_the_rule(photos: LabelledPhotos) -> None:
@@ -326,8 +325,8 @@ def test_a_photo_is_decoded_once_where_there_is_room_for_it(
 
     monkeypatch.setattr(LabelledPhotos, "photo", counted)
     size = 3 * photos.photo(0).width * photos.photo(0).height
-    plain, roomy, narrow = (Augmented(photos, SMALL, room) for room in (0, 10 * size, 2 * size))
-    draws = [Draw(index, epoch, 32) for epoch in range(3) for index in range(4)]
+    plain, roomy, narrow = (AugmentedPhotos(photos, SMALL, room) for room in (0, 10 * size, 2 * size))
+    draws = [Sample(index, epoch, 32) for epoch in range(3) for index in range(4)]
     decoded.clear()
     expected = [plain[draw][0] for draw in draws]
     assert len(decoded) == 12
@@ -339,13 +338,15 @@ def test_a_photo_is_decoded_once_where_there_is_room_for_it(
 
 def test_low_precision_gives_nearly_the_same_gradient(photos: LabelledPhotos) -> None:
     recipe = replace(SMALL, start="tiny-imagenet", sizes=((64, 1.0),))
-    drawn = [Augmented(photos, recipe)[draw] for draw in next(iter(Batches(len(photos), recipe, lambda step: 64)))]
+    drawn = [
+        AugmentedPhotos(photos, recipe)[draw] for draw in next(iter(BatchSampler(len(photos), recipe, lambda step: 64)))
+    ]
     gradients = []
     for low in (False, True):
         trainer = trainer_for(photos, recipe)
         trainer.low_precision = low
-        trainer._hold_still = lambda trainer=trainer: trainer.model.eval()
-        trainer.differentiate(torch.stack([photo for photo, _ in drawn]), torch.tensor([target for _, target in drawn]))
+        trainer.set_train_mode = lambda trainer=trainer: trainer.model.eval()
+        trainer.backward(torch.stack([photo for photo, _ in drawn]), torch.tensor([target for _, target in drawn]))
         gradients.append(trainer.model.inception_4c["3x3"].conv.weight.grad.flatten())
     assert not torch.equal(*gradients)
     assert torch.cosine_similarity(*gradients, dim=0) > 0.99
@@ -357,23 +358,23 @@ TOGETHER = """
 import sys, torch
 from pathlib import Path
 from dataclasses import replace
-from inception.data import labelled_photos
-from inception.training.machine import joined_world
-from inception.training.outcome import beginning
-from inception.training.photos import Augmented, Batches, readable
+from inception.training.datasets import labelled_photos
+from inception.training.distributed import process_group
+from inception.training.initial_model import initial_model
+from inception.training.loader import AugmentedPhotos, BatchSampler, readable_photos
 from inception.training.recipe import Recipe
 from inception.training.trainer import Trainer
 
-photos = readable(labelled_photos(Path(sys.argv[1])), 32).photos
+photos = readable_photos(labelled_photos(Path(sys.argv[1])), 32).photos
 recipe = Recipe(start="scratch", sizes=((32, 1.0),), batch=8, dropout=0.0, accumulate=int(sys.argv[3]))
-with joined_world(torch.device("cpu")) as world:
-    model, how = beginning(recipe, photos.classes, 40)
+with process_group(torch.device("cpu")) as world:
+    model, how = initial_model(recipe, photos.classes, 40)
     trainer = Trainer(recipe, model, how, photos, world=world)
     trainer.low_precision = False
-    trainer._hold_still = lambda: model.eval()
+    trainer.set_train_mode = lambda: model.eval()
     batch = next(iter(trainer.batches))
-    made = [Augmented(photos, recipe)[draw] for draw in batch]
-    trainer.differentiate(torch.stack([photo for photo, _ in made]), torch.tensor([target for _, target in made]))
+    made = [AugmentedPhotos(photos, recipe)[draw] for draw in batch]
+    trainer.backward(torch.stack([photo for photo, _ in made]), torch.tensor([target for _, target in made]))
     gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
     torch.save(gradients, f"{sys.argv[2]}-{world.rank}-of-{world.size}.pt")
 """
@@ -422,7 +423,7 @@ def test_branch_means_are_those_of_looking_at_each_photo(embedded) -> None:
     photos = LabelledPhotos(("a", "b"), files, [0, 1, 0])
     seen = [predict(embedded, photos.photo(index)) for index in range(3)]
     for most, looked_at in ((5000, (0, 1, 2)), (2, (0, 2))):
-        means = branch_means(embedded, photos, batch=2, most=most)
+        means = branch_means(embedded, photos, batch=2, maximum=most)
         for block in BLOCKS:
             by_hand = np.mean([seen[index].block(block).mean(axis=(1, 2)) for index in looked_at], axis=0)
             assert np.allclose(means[block].numpy(), by_hand, atol=1e-4)
@@ -430,7 +431,7 @@ def test_branch_means_are_those_of_looking_at_each_photo(embedded) -> None:
 
 def test_only_matrices_are_halved_and_side_classifiers_left_out() -> None:
     state = InceptionV1(classes=2, aux_classifiers=True).state_dict()
-    kept = halved(state)
+    kept = half_precision(state)
     assert not [name for name in kept if name.startswith("aux.")]
     assert kept["head.classifier.weight"].dtype == torch.float16
     assert kept["inception_3a.1x1.bn.running_var"].dtype == torch.float32
@@ -497,8 +498,17 @@ def test_the_page_offers_the_trained_network_by_its_classes(trained) -> None:
     assert "grass, sky" in Handlers(service).about(name, "zh")
 
 
-def test_the_log_is_read_as_it_was_written(tmp_path: Path) -> None:
-    rows = [Row(1, 10, 0.5, 32, 0.05, 100.0, 1.5, 0.25, 1.25, 0.5, 0.75), Row(2, 20, 1.0, 64, 0.0, 90.0, 1, 0, 1, 0, 1)]
+def read_log(path: Path) -> list[LogRow]:
+    types = get_type_hints(LogRow)
+    with path.open(newline="", encoding="utf-8") as file:
+        return [LogRow(**{name: types[name](value) for name, value in row.items()}) for row in csv.DictReader(file)]
+
+
+def test_the_log_holds_every_number_exactly(tmp_path: Path) -> None:
+    rows = [
+        LogRow(1, 10, 0.5, 32, 0.05, 100.0, 1.5, 0.25, 1.25, 0.5, 0.75),
+        LogRow(2, 20, 1.0, 64, 0.0, 90.0, 1, 0, 1, 0, 1),
+    ]
     write_log(tmp_path / "log.csv", rows)
     assert read_log(tmp_path / "log.csv") == rows
 
@@ -544,7 +554,7 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     resumed = subprocess.run(
         _training(meadow, out, *RECIPE, "--resume"), cwd=ROOT, capture_output=True, text=True, timeout=200, check=True
     )
-    assert "going on after step" in resumed.stderr
+    assert "resuming after step" in resumed.stderr
     whole, parts = (load_file(folder / "model.safetensors") for folder in (uninterrupted, out))
     assert whole.keys() == parts.keys()
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
@@ -584,13 +594,13 @@ def test_a_training_that_is_over_can_be_made_longer(tmp_path: Path, meadow: Path
 
 def test_confusions_are_counted() -> None:
     right, chosen = np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, 0, 2])
-    assert figures.counted(right, chosen, 3).tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 1]]
+    assert figures.confusion_counts(right, chosen, 3).tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 1]]
 
 
 def test_pictures_are_drawn_for_two_classes_and_for_two_hundred_and_without_mistakes() -> None:
     rng = np.random.default_rng(0)
     for count in (2, 200):
-        matrix = figures.counted(rng.integers(0, count, 500), rng.integers(0, count, 500), count)
+        matrix = figures.confusion_counts(rng.integers(0, count, 500), rng.integers(0, count, 500), count)
         assert figures.confusion(matrix, [f"class {i}" for i in range(count)]).mode == "RGB"
     shown = figures.reliability({"as it is": (rng.random(100), rng.random(100) < 0.5)})
     assert len(np.unique(np.asarray(shown).reshape(-1, 3), axis=0)) > 10

@@ -15,8 +15,7 @@ import pytest
 
 from benchmarks.start import served
 from inception.errors import PhotoError
-from inception.training.datasets import PHOTO_SUFFIXES
-from inception.vision.photo import FORMATS_TEXT, open_photo
+from inception.vision.photo import FORMATS_TEXT, PHOTO_SUFFIXES, open_photo
 from support.corpus.cases import Case, cases, write
 from support.entry_points import EXAMPLES, Told, by_command, by_folder, by_library, by_predict, through_server
 from support.event_loop import in_a_thread

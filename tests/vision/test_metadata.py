@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageFile, ImageOps, PngImagePlugin
 
 from inception.errors import UserError
-from inception.vision.metadata import MAX_PARTS, TIFF_KEPT, without_metadata
+from inception.vision.metadata import MAX_PARTS, TIFF_KEPT, strip_metadata
 from inception.vision.photo import open_photo
 from support.corpus.files import chunk, encoded, jpeg, png, scene, transparent_red, with_chunk
 from support.corpus.metadata import MEGABYTE, commented_gif, exif, grey_with, noise, segment, with_segments
@@ -76,12 +76,12 @@ def test_without_metadata_the_same_pixels_are_shown_the_same_way_up(way: str) ->
 @pytest.mark.parametrize("way", [way for way in WAYS if not way.startswith(("tiff", "avif", "bmp", "jpeg-several"))])
 def test_a_decoder_is_handed_hardly_any_metadata(way: str) -> None:
     # A WebP with metadata has a second header, of 18 bytes.
-    assert len(without_metadata(made(way)).data) <= len(made(way, bare=True)) + 18
+    assert len(strip_metadata(made(way)).data) <= len(made(way, bare=True)) + 18
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way.startswith(("tiff", "avif"))])
 def test_where_metadata_must_stay_in_its_place_no_decoder_finds_it(way: str) -> None:
-    image = Image.open(io.BytesIO(without_metadata(made(way)).data))
+    image = Image.open(io.BytesIO(strip_metadata(made(way)).data))
     assert not {"icc_profile", "xmp"} & set(image.info)
     # What Pillow calls an AVIF's EXIF is made of the file's own way to say which side is up.
     assert set(image.getexif()) - {0x0112} <= TIFF_KEPT
@@ -160,7 +160,7 @@ def test_no_file_brings_metadata_to_a_decoder(way: str) -> None:
     found = {"exif", "mp", "icc_profile"}
     assert found & seen_by_pillow(SMUGGLED[way]) or way not in OPENED_WITH_IT, "it is there"
     try:
-        handed = without_metadata(SMUGGLED[way]).data
+        handed = strip_metadata(SMUGGLED[way]).data
     except ValueError:
         return
     assert not found & seen_by_pillow(handed)
@@ -188,7 +188,7 @@ OPENED_WITH_IT = [
 def test_items_of_avif_are_renamed_however_their_box_is_written(number: bytes, larger: bytes) -> None:
     head = b"\0\0\0\x1cftypavif\0\0\0\0"
     data = head + b"\0\0\0\x01infe" + larger + number + b"Exif\0" + b"\0\0\0\x01colr" + larger + b"prof" + bytes(9)
-    handed = without_metadata(data).data
+    handed = strip_metadata(data).data
     assert len(handed) == len(data)
     assert b"Exif" not in handed
     assert b"prof" not in handed
@@ -202,7 +202,7 @@ def test_transparency_and_palette_are_kept() -> None:
 
 def test_a_long_comment_costs_a_gif_no_more_than_its_bytes() -> None:
     """Pillow would put it together by copying all of it again for each 255 bytes."""
-    assert len(without_metadata(commented_gif(20 * MEGABYTE)).data) == len(commented_gif(0)) - len(b"!\xfe\0")
+    assert len(strip_metadata(commented_gif(20 * MEGABYTE)).data) == len(commented_gif(0)) - len(b"!\xfe\0")
 
 
 @pytest.mark.parametrize(
@@ -218,14 +218,14 @@ def test_a_long_comment_costs_a_gif_no_more_than_its_bytes() -> None:
 )
 def test_a_file_of_too_many_parts_is_not_walked_to_its_end(data: bytes) -> None:
     with pytest.raises(ValueError, match="too many"):
-        without_metadata(data)
+        strip_metadata(data)
 
 
 def test_a_file_without_metadata_is_not_copied() -> None:
     data = png()
-    assert without_metadata(data).data is data
+    assert strip_metadata(data).data is data
     plain = with_segments()
-    assert without_metadata(plain).data is plain
+    assert strip_metadata(plain).data is plain
 
 
 @pytest.mark.parametrize("padding", [b"\xff", b"\xff" * 1000, b"\0", b"junk", b"\xff\0", b"\xff\xd0"])

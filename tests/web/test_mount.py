@@ -22,8 +22,8 @@ from fastapi import FastAPI
 from gradio_client import Client, handle_file
 from playwright.sync_api import Browser, expect
 
+from inception import mount
 from inception.errors import DeviceError, WeightsError
-from inception.web import mount
 from support.paths import EXAMPLES, ROOT
 from support.server import free_port
 from support.visitor import Visit
@@ -31,7 +31,7 @@ from support.visitor import Visit
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[str]:
-    """The address of somebody's application that has the page under /lens."""
+    """The address of another application that has the page under /lens."""
     app = FastAPI()
 
     @app.get("/own")
@@ -58,11 +58,11 @@ def served(app: FastAPI) -> Iterator[str]:
     thread.join(60)
 
 
-def test_the_hosts_own_pages_stay(host: str) -> None:
+def test_the_host_keeps_its_own_routes(host: str) -> None:
     assert urlopen(f"{host}/own", timeout=60).read() == b'"still here"'
 
 
-def test_its_health_is_told_under_the_path(host: str) -> None:
+def test_the_health_check_is_under_the_path(host: str) -> None:
     assert urlopen(f"{host}/lens/healthz", timeout=60).read() == b'{"status":"ok"}'
     with pytest.raises(HTTPError, match="404"):
         urlopen(f"{host}/healthz", timeout=60)  # the host's own to define
@@ -70,11 +70,11 @@ def test_its_health_is_told_under_the_path(host: str) -> None:
 
 def test_the_api_answers_under_the_path(host: str) -> None:
     client = Client(f"{host}/lens", verbose=False)
-    told = client.predict(handle_file(str(EXAMPLES / "bison.jpg")), "tiny-imagenet", 1, api_name="/predict")
-    assert told["top"][0]["label"] == "ox"
+    result = client.predict(handle_file(str(EXAMPLES / "bison.jpg")), "tiny-imagenet", 1, api_name="/predict")
+    assert result["top"][0]["label"] == "ox"
 
 
-def test_the_tools_are_there_under_the_path(host: str) -> None:
+def test_the_mcp_server_is_under_the_path(host: str) -> None:
     pytest.importorskip("mcp", reason="needs requirements-mcp.txt")
     from support.mcp_client import session
 
@@ -82,22 +82,22 @@ def test_the_tools_are_there_under_the_path(host: str) -> None:
     assert "branch_votes" in {tool.name for tool in listed.tools}
 
 
-def test_a_tool_asks_no_host_that_a_client_names(host: str, http_server: Callable[..., str]) -> None:
+def test_a_tool_contacts_no_host_that_a_client_names(host: str, http_server: Callable[..., str]) -> None:
     pytest.importorskip("mcp", reason="needs requirements-mcp.txt")
     from support.mcp_client import call, photo
 
-    asked = []
+    requested = []
 
     def answer(request: BaseHTTPRequestHandler) -> None:
-        asked.append(request.path)
+        requested.append(request.path)
         request.send_error(404)
 
     other = http_server(answer)
-    named = {"Host": other.removeprefix("http://")}
-    result = call(f"{host}/lens/gradio_api/mcp/", "predict", {"photo": photo()}, headers=named)
+    headers = {"Host": other.removeprefix("http://")}
+    result = call(f"{host}/lens/gradio_api/mcp/", "predict", {"photo": photo()}, headers=headers)
     assert not result.isError
     assert json.loads(result.content[0].text)["top"][0]["label"] == "espresso"
-    assert asked == []
+    assert requested == []
 
 
 @pytest.mark.browser
@@ -117,22 +117,22 @@ def test_a_visitor_uses_the_page_under_the_path(host: str, browser: Browser) -> 
         context.close()
 
 
-def test_what_was_sent_to_the_page_goes_when_its_time_is_over_and_nothing_of_anybody_else(
+def test_uploads_to_the_page_are_deleted_and_files_of_other_apps_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The host has another Gradio app, and both keep their files in one folder."""
+    # The host has another Gradio app, and both store their files in one folder.
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     app = FastAPI()
     lens = mount(app, path="/lens", models=["tiny-imagenet"], device="cpu", keep_minutes=0.05).routes[-1].app
-    theirs = gr.Interface(lambda file: file, gr.File(), gr.File(), api_name="echo")
-    gr.mount_gradio_app(app, theirs, "/theirs")
+    other_app = gr.Interface(lambda file: file, gr.File(), gr.File(), api_name="echo")
+    gr.mount_gradio_app(app, other_app, "/other")
     examples = {path for path in tmp_path.rglob("*") if path.is_file()}
     assert examples
     with served(app) as address:
         photo = handle_file(str(EXAMPLES / "bison.jpg"))
         text = tmp_path.with_suffix(".txt")
-        text.write_text("theirs")
-        Client(f"{address}/theirs", verbose=False).predict(handle_file(str(text)), api_name="/echo")
+        text.write_text("text")
+        Client(f"{address}/other", verbose=False).predict(handle_file(str(text)), api_name="/echo")
         others = {path for path in tmp_path.rglob("*") if path.is_file()} - examples
         assert others
         client = Client(f"{address}/lens", verbose=False)
@@ -145,18 +145,20 @@ def test_what_was_sent_to_the_page_goes_when_its_time_is_over_and_nothing_of_any
             time.sleep(0.1)
         assert {path for path in tmp_path.rglob("*") if path.is_file()} == examples | others
         assert not lens.state_holder.session_data
-        assert not any(path.is_dir() and not any(path.iterdir()) for path in tmp_path.rglob("*")), "nor their folders"
-        # And it goes on.
+        assert not any(path.is_dir() and not any(path.iterdir()) for path in tmp_path.rglob("*")), (
+            "empty folders are deleted"
+        )
+        # The page still works.
         assert client.predict(photo, "tiny-imagenet", 1, api_name="/predict")["top"][0]["label"] == "ox"
 
 
-def test_what_cannot_be_mounted_is_said_at_once(tmp_path: Path) -> None:
+def test_a_wrong_model_or_device_is_an_error_at_once(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="There is no file"):
         mount(FastAPI(), models=[tmp_path / "gone.pth"], device="cpu")
     with pytest.raises(DeviceError, match="choose one of"):
         mount(FastAPI(), device="abacus")
 
 
-def test_importing_it_does_no_work() -> None:
-    code = "import sys, inception.page; sys.exit(any(name in sys.modules for name in ('gradio', 'torch')))"
+def test_importing_the_package_loads_neither_gradio_nor_torch() -> None:
+    code = "import sys, inception.web; sys.exit(any(name in sys.modules for name in ('gradio', 'torch')))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -11,8 +11,8 @@ from gradio.components import Component
 from ...explain.report import reading_report, size_report
 from ...network.anatomy import bottleneck
 from ...network.cost import WORKED_EXAMPLE, break_even
-from ...pretrained.labels import class_names
 from ...service.service import InferenceService
+from ..class_names import class_names
 from ..panels.bottleneck import MOST_CELLS, MOST_CHANNELS, MOST_KERNEL
 from .endpoint import Endpoint
 
@@ -45,7 +45,7 @@ def fact_endpoints(
             who reads (the next block, or the classifier), each branch's share, and by branch the strength of each
             channel: the length of all weights that multiply it
         """
-        told = service.reading(model, block)
+        told = service.readout(model, block)
         return reading_report(model, told, service.pretrained(model).model.block(block).slices)
 
     def bottleneck_cost(

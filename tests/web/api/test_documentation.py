@@ -160,6 +160,45 @@ def test_the_code_that_the_page_shows_runs(visit: Visit) -> None:
     assert page.locator(".desc").filter(has_text="Which network looks, as `models` lists them.").count() > 0
 
 
+@pytest.mark.browser
+def test_the_page_shows_our_sentences_alone(visit: Visit, info: dict[str, Any]) -> None:
+    page = visit.page
+    page.get_by_role("button", name="Use via API").click()
+    for language in ("JavaScript", "Python", "cURL"):
+        page.locator(".snippet", has_text=language).click()
+        endpoints = page.locator(".endpoint-container")
+        expect(endpoints).to_have_count(len(EVERY))
+        expect(page.locator(".counts")).to_contain_text(f"{len(EVERY)} API endpoints")
+        for endpoint in endpoints.all():
+            name = endpoint.locator("h3 .post").inner_text().strip()
+            parameters, returns = info[name]["parameters"], info[name]["returns"]
+            sentences = [row["python_type"]["description"] for row in parameters]
+            results = [row["type"].get("description") or f"{row['label']}." for row in returns]
+            expect(endpoint.locator("p.desc")).to_have_text([*sentences, *results])
+
+
+@pytest.mark.browser
+def test_the_copied_documentation_has_our_sentences_alone(visit: Visit) -> None:
+    page = visit.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Use via API").click()
+    page.locator(".snippet", has_text="Python").click()
+    page.get_by_role("button", name="Copy Page").click()
+    expect(page.get_by_text("Copied Python Docs!")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert "- Which network looks, as `models` lists them." in copied
+    assert not re.search("value that (is provided|appears)", copied)
+
+
+@pytest.mark.browser
+def test_without_an_mcp_server_there_is_no_mcp_tool(visit: Visit) -> None:
+    visit.page.get_by_role("button", name="Use via API").click()
+    visit.page.locator(".snippet", has_text="MCP").click()
+    expect(visit.page.locator(".counts")).to_contain_text("0 MCP Tools")
+    visit.page.locator(".snippet", has_text="Python").click()
+    expect(visit.page.locator(".counts")).to_contain_text(f"{len(EVERY)} API endpoints")
+
+
 def shown_code(page: Page, name: str) -> str:
     block = page.locator("code", has_text=re.compile(rf'api_name="/{name}"')).first
     return block.locator("pre").inner_text().replace("\xa0", " ")

@@ -116,7 +116,7 @@ def test_a_networks_size_counts_its_parameters(client: Client) -> None:
 def test_a_channel_is_shown_with_its_numbers(client: Client, seen: Prediction) -> None:
     file, told = ask(client, "/channel", ESPRESSO, NET, "4c", "5x5", 3, "viridis")
     values = seen.branch("4c", "5x5")[3]
-    assert np.array_equal(pixels(file), pixels(overlay(seen.seen, values, limits(values), "viridis")))
+    assert np.array_equal(pixels(file), pixels(overlay(seen.image, values, limits(values), "viridis")))
     assert told["number"] == 128 + 256 + 3
     assert told["cell"]["value"] == pytest.approx(float(values.max()), rel=1e-4)
     assert values[told["cell"]["row"], told["cell"]["column"]] == values.max()

@@ -1,4 +1,4 @@
-"""The log of a server: short lines, nothing that steers a terminal, nothing of a photo, and not more and more of it."""
+"""A server's log: short lines, no control characters, nothing of a photo, and a bounded rate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inception.web.http.logs import BURST, MAX_LINE, MAX_WRITE, PER_SECOND, CleanStream, cleaned
+from inception.web.http.logs import BURST, MAX_LINE, MAX_WRITE, PER_SECOND, CleanStream, clean
 from support.paths import ROOT
 
 PHOTO = "data:image/jpeg;base64," + b64encode(b"PIECE OF A PHOTO" * 1000).decode()
@@ -22,18 +22,18 @@ PIECE = b64encode(b"PIECE OF A PHOTO" * 3).decode()[:40]
 
 @given(st.text(st.characters(exclude_characters="\n\t")).map(lambda text: text[:MAX_LINE]))
 def test_a_line_stays_as_it_is_but_for_control_characters(text: str) -> None:
-    told = cleaned(text)
-    assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in told)
+    cleaned = clean(text)
+    assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in cleaned)
     if text.isprintable() and "data:" not in text.lower() and len(text) < 200:
-        assert told == text
+        assert cleaned == text
 
 
 @pytest.mark.parametrize("length", [MAX_LINE, MAX_LINE + 1, 100_000, 10_000_000])
 def test_long_lines_and_long_records_are_cut(length: int) -> None:
     text = "ab " * (length // 3)
-    assert len(cleaned(text)) <= MAX_LINE + 3
-    assert all(len(line) <= MAX_LINE + 3 for line in cleaned(f"{text}\nnext\n").splitlines())
-    assert len(cleaned("short\n" * length)) <= MAX_WRITE + 2
+    assert len(clean(text)) <= MAX_LINE + 3
+    assert all(len(line) <= MAX_LINE + 3 for line in clean(f"{text}\nnext\n").splitlines())
+    assert len(clean("short\n" * length)) <= MAX_WRITE + 2
 
 
 @pytest.mark.parametrize(
@@ -44,16 +44,16 @@ def test_long_lines_and_long_records_are_cut(length: int) -> None:
         f"input_value='{PHOTO[:50]}...{PHOTO[-50:]}', input_type=str",
         f"('{PHOTO}', 3)",
         PHOTO.upper(),
-        PHOTO[30:],  # cut at its beginning
+        PHOTO[30:],  # without its beginning
     ],
 )
-def test_nothing_of_a_photo_stays(text: str) -> None:
-    assert PIECE[4:24].lower() not in cleaned(text).lower()
-    assert len(cleaned(text)) < 100
+def test_photo_data_is_removed(text: str) -> None:
+    assert PIECE[4:24].lower() not in clean(text).lower()
+    assert len(clean(text)) < 100
 
 
-def test_other_text_beside_a_photo_stays() -> None:
-    assert cleaned(f"Value: {PHOTO!r} is not in the list of choices: ['3a', '3b']") == (
+def test_text_beside_photo_data_stays() -> None:
+    assert clean(f"Value: {PHOTO!r} is not in the list of choices: ['3a', '3b']") == (
         "Value: 'data:…' is not in the list of choices: ['3a', '3b']"
     )
 
@@ -62,13 +62,13 @@ def test_a_traceback_keeps_its_lines() -> None:
     try:
         raise ValueError(f"no such block: {'9' * 1_000_000}")
     except ValueError:
-        told = cleaned(traceback.format_exc())
-    assert told.startswith("Traceback (most recent call last):\n")
-    assert "in test_a_traceback_keeps_its_lines" in told
-    assert len(told) < 2000
+        cleaned = clean(traceback.format_exc())
+    assert cleaned.startswith("Traceback (most recent call last):\n")
+    assert "in test_a_traceback_keeps_its_lines" in cleaned
+    assert len(cleaned) < 2000
 
 
-def test_a_log_holds_no_more_than_its_allowance_and_says_what_was_left_out() -> None:
+def test_a_log_stays_within_its_rate_limit_and_says_how_much_was_dropped() -> None:
     now = [0.0]
     file = io.StringIO()
     stream = CleanStream(file, lambda: now[0])
@@ -85,10 +85,10 @@ def test_a_log_holds_no_more_than_its_allowance_and_says_what_was_left_out() -> 
     )
 
 
-def test_prints_tracebacks_warnings_and_records_all_pass() -> None:
+def test_prints_tracebacks_warnings_and_records_are_all_cleaned() -> None:
     code = (
         "import logging, sys, traceback, warnings\n"
-        "from inception.page.logs import clean_output\n"
+        "from inception.web.http.logs import clean_output\n"
         f"value = {PHOTO[:3000]!r}\n"
         "with clean_output():\n"
         "    logging.basicConfig()\n"
@@ -109,7 +109,7 @@ def test_prints_tracebacks_warnings_and_records_all_pass() -> None:
     assert PIECE not in run.stderr
 
 
-def test_a_handler_that_was_made_before_goes_on_when_the_output_is_as_before() -> None:
+def test_a_logging_handler_works_with_the_stream() -> None:
     file = io.StringIO()
     logger, handler = logging.Logger("alone"), logging.StreamHandler(CleanStream(file))
     logger.addHandler(handler)

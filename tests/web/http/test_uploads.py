@@ -1,4 +1,4 @@
-"""What visitors send is gone when its time is over, and nothing of theirs stays behind; a page left open says so."""
+"""Clean-up: photos and sessions are deleted when their time is over, and a page that is still open says so."""
 
 from __future__ import annotations
 
@@ -17,7 +17,13 @@ from benchmarks.visitors import Visitor
 from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
 from inception.web.blocks import build, launch_options
-from inception.web.http.uploads import cleanup_lifespan, gone, sweep, temporary_upload_folder, within
+from inception.web.http.uploads import (
+    cleanup_lifespan,
+    delete_old_files,
+    expired_photo_error,
+    paths_within,
+    temporary_upload_folder,
+)
 from inception.web.text import say_error
 from support.event_loop import in_a_thread
 from support.paths import EXAMPLES
@@ -26,16 +32,16 @@ from support.photos import photos
 KEEP = 3.0
 
 
-def wait_until(it_is: Callable[[], object]) -> None:
+def wait_until(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + 120
-    while not it_is():
-        assert time.monotonic() < deadline, "it did not happen"
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.1)
 
 
 @dataclass(frozen=True)
 class Served:
-    """A page that keeps photos for three seconds; `examples` lie in its folder from the beginning."""
+    """A page that keeps photos for three seconds; `examples` are the paths in its folder at the start."""
 
     address: str
     page: gr.Blocks
@@ -43,43 +49,43 @@ class Served:
     examples: frozenset[Path]
 
     @property
-    def left(self) -> frozenset[Path]:
-        """What visitors have brought into the folder."""
-        return frozenset(within(self.folder)) - self.examples
+    def uploads(self) -> frozenset[Path]:
+        """The paths that visitors have added to the folder."""
+        return frozenset(paths_within(self.folder)) - self.examples
 
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
     with temporary_upload_folder() as folder:
-        page, launched = build(InferenceService(("tiny-imagenet",), choose_device("cpu")), KEEP), launch_options()
-        launched["app_kwargs"] = {**launched["app_kwargs"], "lifespan": cleanup_lifespan(folder, KEEP)}
-        _, address, _ = page.launch(**launched, prevent_thread_lock=True, quiet=True)
-        yield Served(address.rstrip("/"), page, folder, frozenset(within(folder)))
+        page, options = build(InferenceService(("tiny-imagenet",), choose_device("cpu")), KEEP), launch_options()
+        options["app_kwargs"] = {**options["app_kwargs"], "lifespan": cleanup_lifespan(folder, KEEP)}
+        _, address, _ = page.launch(**options, prevent_thread_lock=True, quiet=True)
+        yield Served(address.rstrip("/"), page, folder, frozenset(paths_within(folder)))
         page.close()
 
 
-def test_a_photo_goes_when_its_time_is_over_and_a_page_left_open_says_so(served: Served) -> None:
+def test_a_photo_is_deleted_after_its_time_and_an_open_page_says_so(served: Served) -> None:
     first, second = photos(2)
 
     async def visit() -> None:
         async with Visitor(served.address) as guest:
             await guest.photo(first)
             assert "ox" in str(guest.holds("il-answer"))
-            sent = Path(guest.holds("il-photo")["path"])
-            await asyncio.to_thread(wait_until, lambda: not sent.parent.exists())
-            assert served.left == frozenset(), "the folder that it lay in has gone too"
+            photo = Path(guest.holds("il-photo")["path"])
+            await asyncio.to_thread(wait_until, lambda: not photo.parent.exists())
+            assert served.uploads == frozenset(), "its folder is deleted too"
             assert all(path.exists() for path in served.examples)
 
-            # Nothing that is clicked now is an error; each answer says what has happened and what to do.
+            # Every click is answered with a sentence that says what happened and what to do.
             await guest.change("il-block", "4c")
-            assert say_error("en", gone()) in guest.holds("il-panels")
+            assert say_error("en", expired_photo_error()) in guest.holds("il-panels")
             await guest.change("il-top-k", 3)
             await guest.open_tab("votes")
             await guest.change("il-language", "zh")
-            assert say_error("zh", gone()) in guest.holds("il-panels")
+            assert say_error("zh", expired_photo_error()) in guest.holds("il-panels")
             await guest.change("il-model", "tiny-imagenet", "input")
-            assert say_error("zh", gone()) in guest.holds("il-alarm")
-            assert guest.holds("il-photo") is None, "a picture without its answer would be a riddle"
+            assert say_error("zh", expired_photo_error()) in guest.holds("il-alarm")
+            assert guest.holds("il-photo") is None, "no picture without its answer"
 
             await guest.photo(second)
             assert guest.holds("il-alarm") == ""
@@ -88,36 +94,35 @@ def test_a_photo_goes_when_its_time_is_over_and_a_page_left_open_says_so(served:
     in_a_thread(visit())
 
 
-def test_half_a_photo_goes_too(served: Served) -> None:
-    """The sender is cut off in the middle."""
+def test_a_partial_upload_is_deleted(served: Served) -> None:
     host, port = served.address.removeprefix("http://").split(":")
-    whole = (EXAMPLES / "bison.jpg").read_bytes()
+    photo = (EXAMPLES / "bison.jpg").read_bytes()
     head = (
         b"POST /gradio_api/upload HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n"
         b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
         b'--b\r\nContent-Disposition: form-data; name="files"; filename="photo.jpg"\r\n\r\n'
-    ) % (len(whole) + 200)
+    ) % (len(photo) + 200)
     with socket.create_connection((host, int(port))) as connection:
-        connection.sendall(head + whole[: len(whole) // 2])
-        wait_until(lambda: served.left)
-    wait_until(lambda: not served.left)
+        connection.sendall(head + photo[: len(photo) // 2])
+        wait_until(lambda: served.uploads)
+    wait_until(lambda: not served.uploads)
 
 
-def test_what_is_new_or_stays_is_not_swept(tmp_path: Path) -> None:
+def test_new_files_and_files_to_keep_are_not_deleted(tmp_path: Path) -> None:
     for name in ("example/bison.jpg", "old/photo.jpg", "old/deep/empty/x"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "link.jpg").symlink_to(tmp_path / "example" / "bison.jpg")
-    stays = frozenset((tmp_path / "example").rglob("*")) | {tmp_path / "example"}
-    sweep(tmp_path, 60, stays)
+    keep = frozenset((tmp_path / "example").rglob("*")) | {tmp_path / "example"}
+    delete_old_files(tmp_path, 60, keep)
     assert len(list(tmp_path.rglob("*"))) == 8
     wait_until(lambda: time.time() - (tmp_path / "link.jpg").lstat().st_ctime > 0.05)
-    for _ in range(3):  # a folder is as new as the last change within it
-        sweep(tmp_path, -1, stays)
-    assert frozenset(tmp_path.rglob("*")) == stays
+    for _ in range(3):  # deleting a file makes its folder new
+        delete_old_files(tmp_path, -1, keep)
+    assert frozenset(tmp_path.rglob("*")) == keep
 
 
-def test_the_folder_lies_where_the_operator_says_and_is_gone_afterwards(
+def test_the_upload_folder_is_created_where_configured_and_deleted_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "not" / "there" / "yet"))
@@ -133,46 +138,46 @@ def test_the_folder_lies_where_the_operator_says_and_is_gone_afterwards(
     assert "GRADIO_TEMP_DIR" not in os.environ
 
 
-def test_a_browser_that_is_gone_in_the_middle_leaves_nothing_and_bothers_nobody(served: Served) -> None:
+def test_a_client_that_disconnects_leaves_nothing_and_disturbs_no_other(served: Served) -> None:
     address, page = served.address, served.page
 
-    async def vanish(photo: bytes) -> None:
-        """Send a photo, ask for its answer, listen until it is begun, and hang up."""
+    async def disconnect(photo: bytes) -> None:
+        """Upload a photo, request its prediction, and disconnect once that has started."""
         async with Visitor(address) as guest:
             number = next(
                 number
                 for number, handler in enumerate(guest.handlers)
                 if handler["queue"] and [guest.names["il-photo-name"], "change"] in map(list, handler["targets"])
             )
-            sent = await guest.client.post(f"{guest.prefix}/upload", files={"files": ("photo.jpg", photo)})
-            (path,) = sent.raise_for_status().json()
+            response = await guest.client.post(f"{guest.prefix}/upload", files={"files": ("photo.jpg", photo)})
+            (path,) = response.raise_for_status().json()
             file = {"path": path, "orig_name": "photo.jpg", "meta": {"_type": "gradio.FileData"}}
             guest.values |= {guest.names["il-photo"]: file, guest.names["il-photo-name"]: path}
-            question = {
+            body = {
                 "data": [guest.values.get(part) for part in guest.handlers[number]["inputs"]],
                 "fn_index": number,
                 "session_hash": guest.session,
             }
-            (await guest.client.post(f"{guest.prefix}/queue/join", json=question)).raise_for_status()
+            (await guest.client.post(f"{guest.prefix}/queue/join", json=body)).raise_for_status()
             stream = guest.client.stream("GET", f"{guest.prefix}/queue/data", params={"session_hash": guest.session})
             async with stream as lines:
                 async for line in lines.aiter_lines():
                     if "process_starts" in line:
                         return
 
-    async def scene() -> None:
-        *taken, last = photos(9)
-        await asyncio.gather(*map(vanish, taken))
+    async def visits() -> None:
+        *first, last = photos(9)
+        await asyncio.gather(*map(disconnect, first))
         async with Visitor(address) as guest:
             await guest.photo(last)
             assert "ox" in str(guest.holds("il-answer"))
 
-    in_a_thread(scene())
+    in_a_thread(visits())
     queue = page._queue
     wait_until(lambda: not len(queue) and queue.get_active_worker_count() == 0)
     wait_until(lambda: not queue.event_ids_to_events)
     waiting = [messages.qsize() for messages in dict(queue.pending_messages_per_session).values()]
-    assert sum(waiting) == 0, "no answer lies about for somebody who will not fetch it"
-    # Nor what their sessions were.
+    assert sum(waiting) == 0, "no result waits for a client that has gone"
+    # And no session.
     wait_until(lambda: not page.app.state_holder.session_data)
-    wait_until(lambda: not served.left)
+    wait_until(lambda: not served.uploads)

@@ -23,6 +23,7 @@ import pytest
 from gradio_client import Client, handle_file
 from jsonschema import Draft202012Validator
 from PIL import Image
+from playwright.sync_api import Browser, expect
 
 from inception import load, open_photo, predict
 from inception.explain.shapley import branch_votes
@@ -75,6 +76,20 @@ def address(folder: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def server(address: str) -> str:
     return f"{address}/gradio_api/mcp/"
+
+
+@pytest.mark.browser
+def test_the_api_page_counts_the_tools_that_there_are(browser: Browser, address: str) -> None:
+    page = browser.new_context().new_page()
+    page.goto(address)
+    page.get_by_role("button", name="Use via API").click()
+    counts = page.locator(".counts")
+    expect(counts).to_contain_text(f"{len(NAMES)} MCP Tools", timeout=30_000)
+    expect(page.locator(".tool-item")).to_have_count(len(NAMES))
+    for language, shown in (("Python", f"{len(EVERY)} API endpoints"), ("MCP", f"{len(NAMES)} MCP Tools")):
+        page.locator(".snippet", has_text=language).click()
+        expect(counts).to_contain_text(shown)
+    page.context.close()
 
 
 def test_few_endpoints_are_tools_and_say_what_they_take(server: str) -> None:

@@ -54,7 +54,7 @@ def test_two_photos_stand_side_by_side_on_one_scale(compare: CompareSection) -> 
     shown = pictures(html)
     assert len(shown) == 8
     for number, (picture, mean) in enumerate(zip(shown, means, strict=True)):
-        expected = np.asarray(overlay(seen[number // 4].seen, mean, scale, size=224)).astype(int)
+        expected = np.asarray(overlay(seen[number // 4].image, mean, scale, size=224)).astype(int)
         assert np.abs(picture.astype(int) - expected).mean() < 3, "but for JPEG the same"
     for one in seen:
         assert one.top(1)[0].label in html

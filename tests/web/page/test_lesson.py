@@ -64,7 +64,7 @@ def material(pretrained: PretrainedModel, seen: Prediction | None = None) -> Mat
     facts = network_facts(pretrained.model)
     if seen is None:
         return Material(pretrained, facts)
-    turned = seen.seen.rotate(180)
+    turned = seen.image.rotate(180)
     return Material(
         pretrained,
         facts,
@@ -241,7 +241,7 @@ def test_which_branch_has_the_largest_vote(embedded: PretrainedModel, seen: Pred
 
 
 def test_what_becomes_of_the_answer_upside_down(embedded: PretrainedModel, seen: Prediction) -> None:
-    turned = predict_crop(embedded, seen.seen.rotate(180))
+    turned = predict_crop(embedded, seen.image.rotate(180))
     before, after = seen.top(1)[0], turned.top(1)[0]
     found = check("wrong", material(embedded, seen))
     assert (found.right == "other") is (before.index != after.index)
@@ -324,7 +324,7 @@ def test_upside_down_is_another_look_at_the_same_pixels(photo: Any) -> None:
     query = Query("tiny-imagenet", photo, "abc")
     turned = upside_down(query)
     assert turned.digest != query.digest
-    assert np.array_equal(np.asarray(turned.seen), np.asarray(photo)[::-1, ::-1])
+    assert np.array_equal(np.asarray(turned.image), np.asarray(photo)[::-1, ::-1])
 
 
 class Page:

@@ -50,9 +50,12 @@ def test_a_frame_is_answered_with_its_classes_and_the_four_maps(live: LiveSectio
     assert f"0 to {max(means):.2f}" in html
 
 
-def test_frames_are_not_kept(live: LiveSection) -> None:
-    live.frame(frame_of(Image.new("RGB", (64, 64), "red")), "tiny-imagenet", "3a", "en")
-    assert live.service._predictions._kept.currsize == 0
+def test_frames_are_not_cached(live: LiveSection, monkeypatch: pytest.MonkeyPatch) -> None:
+    predict_once, passes = live.service.backend.predict, []
+    monkeypatch.setattr(live.service.backend, "predict", lambda *one: passes.append(1) or predict_once(*one))
+    for _ in range(2):
+        live.frame(frame_of(Image.new("RGB", (64, 64), "red")), "tiny-imagenet", "3a", "en")
+    assert len(passes) == 2
 
 
 @pytest.mark.parametrize("photo", ["", "/etc/passwd", 7, None, "data:image/jpeg;base64,xx", "data:,"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import gradio as gr
@@ -16,7 +17,7 @@ from inception.prediction import predict
 from inception.pretrained.pretrained import PretrainedModel
 from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
-from inception.service.snapshot import SIDE, frame_of, frame_said, part_of, snapshot_of
+from inception.service.snapshot import SIDE, snapshot_of
 from inception.vision.photo import open_photo
 from inception.vision.preprocessing import (
     CAFFE,
@@ -27,6 +28,7 @@ from inception.vision.preprocessing import (
     Crop,
     Preprocessing,
 )
+from inception.web.crop_words import crop_of_photo, parse_crop
 from inception.web.panels.part import part_html
 from inception.web.sections.compare import CompareSection
 from support.paths import EXAMPLES
@@ -53,14 +55,14 @@ def stripes(width: int, height: int) -> Image.Image:
     ],
 )
 def test_the_square_lies_where_the_frame_says(frame: Crop, box: tuple[float, ...]) -> None:
-    assert TINY_IMAGENET.box(200, 100, frame) == box
-    assert TINY_IMAGENET.box(100, 200, Crop(frame.down, frame.across, frame.whole)) == tuple(
+    assert TINY_IMAGENET.crop_box(200, 100, frame) == box
+    assert TINY_IMAGENET.crop_box(100, 200, Crop(frame.down, frame.across, frame.whole)) == tuple(
         box[number] for number in (1, 0, 3, 2)
     )
 
 
 def test_a_square_that_is_smaller_than_the_photo_moves_both_ways() -> None:
-    assert CAFFE.box(256, 256, Crop(0, 1)) == (0, 32, 224, 256)
+    assert CAFFE.crop_box(256, 256, Crop(0, 1)) == (0, 32, 224, 256)
 
 
 @pytest.mark.parametrize("wrong", [{"across": -0.1}, {"down": 1.1}, {"across": float("nan")}])
@@ -74,9 +76,9 @@ def test_a_frame_beyond_the_photo_is_refused(wrong: dict[str, float]) -> None:
 def test_the_whole_photo_is_there_undistorted_and_its_margins_say_nothing(
     how: Preprocessing, size: tuple[int, int]
 ) -> None:
-    seen = how.see(stripes(*size), WHOLE_PHOTO)
+    seen = how.apply(stripes(*size), WHOLE_PHOTO)
     assert seen.size == (how.size, how.size)
-    x = how.tensor(seen)[0]
+    x = how.to_tensor(seen)[0]
     middle = how.size // 2
     margin = x[:, 2, middle] if size[0] > size[1] else x[:, middle, 2]
     step = 0.5 / (how.divisor * min(how.std))  # what rounding to whole samples may leave
@@ -87,14 +89,14 @@ def test_the_whole_photo_is_there_undistorted_and_its_margins_say_nothing(
 
 
 def test_the_whole_of_a_photo_three_pixels_wide_is_a_line() -> None:
-    seen = np.asarray(CAFFE.see(stripes(3, 3000), WHOLE_PHOTO))
+    seen = np.asarray(CAFFE.apply(stripes(3, 3000), WHOLE_PHOTO))
     assert seen.shape == (224, 224, 3)
-    assert (seen == CAFFE.margin).all(axis=2).sum() == 224 * 223
+    assert (seen == CAFFE.margin_colour).all(axis=2).sum() == 224 * 223
 
 
 def test_python_sees_the_part_that_it_asks_for(embedded: PretrainedModel) -> None:
     photo = open_photo(BISON)
-    left = predict(embedded, photo, frame=Crop(0, 0.5))
+    left = predict(embedded, photo, crop=Crop(0, 0.5))
     side = min(photo.size)
     by_hand = predict(embedded, photo.crop((0, 0, side, photo.height)))
     # Bicubic resizing of a part looks a pixel or two beyond its edge, where a file that was cut has none.
@@ -102,22 +104,23 @@ def test_python_sees_the_part_that_it_asks_for(embedded: PretrainedModel) -> Non
     assert not np.allclose(left.logits, predict(embedded, photo).logits, atol=0.1)
 
 
-@pytest.mark.parametrize("frame", [Crop(0.25, 0.5), Crop(0, 1), WHOLE_PHOTO])
-def test_what_is_said_of_a_photo_holds_for_no_other(frame: Crop) -> None:
+@pytest.mark.parametrize(
+    ("words", "crop"), [("0.25 0.5", Crop(0.25, 0.5)), ("0 1", Crop(0, 1)), ("whole", WHOLE_PHOTO)]
+)
+def test_the_crop_of_one_photo_is_not_used_for_another(words: str, crop: Crop) -> None:
     bison, other = (snapshot_of(open_photo(EXAMPLES / name)) for name in ("bison.jpg", "espresso.jpg"))
-    words = part_of(frame, bison)
-    assert frame_of(words, bison) == frame
-    assert frame_of(words, other) == CENTRE_CROP
+    assert crop_of_photo(f"{words} {bison.fingerprint}", bison) == crop
+    assert crop_of_photo(f"{words} {bison.fingerprint}", other) == CENTRE_CROP
 
 
 @pytest.mark.parametrize("words", ["", "whole", "x y F", "0.5 F", "nan 0 F", "1 2 3 F", "inf 0 F", "0,1 0 F"])
 def test_words_that_make_no_sense_mean_the_centre(words: str) -> None:
     snapshot = snapshot_of(open_photo(BISON))
-    assert frame_of(words.replace("F", snapshot.fingerprint), snapshot) == CENTRE_CROP
+    assert crop_of_photo(words.replace("F", snapshot.fingerprint), snapshot) == CENTRE_CROP
 
 
 def test_words_beyond_the_photo_mean_its_edge() -> None:
-    assert frame_said("-3 7") == Crop(0, 1)
+    assert parse_crop("-3 7") == Crop(0, 1)
 
 
 def test_a_photo_is_known_by_its_content_and_shown_small() -> None:
@@ -144,20 +147,24 @@ def test_only_ways_that_the_square_can_go_have_a_slider() -> None:
     assert names == {(300, 200): ["across", "whole"], (200, 300): ["down", "whole"], (200, 200): ["whole"]}
 
 
-def test_two_networks_compare_the_same_part_of_a_photo(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_photo_is_compared_in_one_crop_and_another_photo_in_its_centre() -> None:
     service = InferenceService(("tiny-imagenet",), choose_device("cpu"))
-    snapshot = snapshot_of(open_photo(BISON))
-    query = service.query("tiny-imagenet", str(BISON), part_of(WHOLE_PHOTO, snapshot))
-    asked = []
-    monkeypatch.setattr(service, "look", lambda name, photo, part="": asked.append(part) or query)
+    query = service.query("tiny-imagenet", BISON, WHOLE_PHOTO)
     with gr.Blocks():
         section = CompareSection(service)
-        parts = [gr.State(), gr.Textbox(), gr.Image(), gr.Radio(), gr.Radio()]
-        section.connect(*parts)
-    own = {section.query: query, section.own_photo: str(BISON), section.block: "3a", section.language: "en"}
-    section._on_change({**own, section.photo: None, section.model: "another"})
-    section._on_change({**own, section.photo: str(EXAMPLES / "espresso.jpg"), section.model: "tiny-imagenet"})
-    assert asked == [part_of(WHOLE_PHOTO, snapshot), ""]
+
+    def sides(photo: Path) -> list[str]:
+        return section.compared(query, str(photo), "tiny-imagenet", "3a", "en").split('<section class="il-side">')[1:]
+
+    def shares(photo: Path, crop: Crop = CENTRE_CROP) -> list[str]:
+        return [f"{guess.probability:.0%}" for guess in predict(embedded, open_photo(photo), frame=crop).top(3)]
+
+    embedded, espresso = service.pretrained("tiny-imagenet"), EXAMPLES / "espresso.jpg"
+    assert shares(BISON) != shares(BISON, WHOLE_PHOTO)
+    assert shares(espresso) != shares(espresso, WHOLE_PHOTO)
+    percent = re.compile(r"(\d+%)</li>")
+    assert [percent.findall(side) for side in sides(BISON)] == [shares(BISON, WHOLE_PHOTO)] * 2
+    assert percent.findall(sides(espresso)[1]) == shares(espresso)
 
 
 @pytest.mark.browser

@@ -69,7 +69,7 @@ def shown(
 
 def blank_field(told: ConvolutionTrace, seen: Prediction) -> EffectiveField:
     """No influence at all, for tests of the arithmetic."""
-    energy = np.zeros((seen.seen.height, seen.seen.width), np.float32)
+    energy = np.zeros((seen.image.height, seen.image.width), np.float32)
     return EffectiveField(told.block, told.branch, told.row, told.column, Square(0, 0, 10, 10), energy)
 
 
@@ -281,7 +281,7 @@ def test_a_frame_at_the_photos_border_is_told(real: Looked, square: Square, ends
 def test_the_photo_is_bright_inside_the_square_and_dark_around_it(real: Looked) -> None:
     net, seen = real
     told = trace_convolution(net, seen, "3a", "3x3", 0, 1, 1)
-    white = replace(seen, seen=Image.new("RGB", (128, 128), "white"))
+    white = replace(seen, image=Image.new("RGB", (128, 128), "white"))
     html = cell_html(told, blank_field(told, seen), Square(32, 32, 64, 64), white, NAMES, "en")
     exact = np.asarray(picture(html, "exact").convert("L")).astype(int)
     assert exact.shape == (320, 320)
@@ -294,7 +294,7 @@ def test_the_effective_field_is_bright_where_the_gradient_is_and_framed(real: Lo
     told = trace_convolution(net, seen, "3a", "3x3", 0, 1, 1)
     energy = np.zeros((128, 128), np.float32)
     energy[60:68, 60:68] = 4
-    black = replace(seen, seen=Image.new("RGB", (128, 128)))
+    black = replace(seen, image=Image.new("RGB", (128, 128)))
     field = EffectiveField("3a", "3x3", 1, 1, Square(32, 32, 96, 96), energy)
     html = shown(told, field, black)
     heat = np.asarray(picture(html, "field")).astype(int)

@@ -152,7 +152,7 @@ def test_all_five_maps_lie_on_the_photo_in_one_signed_scale(told: Evidence, look
     maps = [sum(told.maps.values()), *told.maps.values()]
     reach = max(float(np.abs(one).max()) for one in maps)
     bounds = render.Limits(-reach, reach)
-    assert pictures(html) == [data_url(render.overlay(looked.seen, one, bounds, size=320)) for one in maps]
+    assert pictures(html) == [data_url(render.overlay(looked.image, one, bounds, size=320)) for one in maps]
     assert re.findall(r'<article [^>]*data-branch="(\w+)"', html) == ["all", *BRANCHES]
     ends = [decimal(end) for end in re.findall(r"<span>(−?[\d.]+)</span>", html)]
     assert ends[0] == -ends[1]
@@ -203,7 +203,7 @@ def test_grad_cams_share_one_scale(cams: dict[str | None, GradCam], looked: Pred
     maps = [np.maximum(cam.signed, 0) if rectified else cam.signed for cam in cams.values()]
     reach = max(float(np.abs(one).max()) for one in maps)
     bounds = render.Limits(0.0 if rectified else -reach, reach)
-    assert pictures(html) == [data_url(render.overlay(looked.seen, one, bounds, size=320)) for one in maps]
+    assert pictures(html) == [data_url(render.overlay(looked.image, one, bounds, size=320)) for one in maps]
     told = re.findall(r"lowest (−?[\d.]+) · highest (−?[\d.]+) · mean (−?[\d.]+)", html)
     for shown, one in zip(told, maps, strict=True):
         assert [float(decimal(part)) for part in shown] == pytest.approx(
