@@ -29,15 +29,18 @@ from support.visitor import Visit
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 TESTS = Path(__file__).parent
-# Files and folders with a marker of their own; `make test-fast` leaves all of these out.
+# Folders, files and tests (the beginnings of their ids) with a marker; `make test-fast` leaves all of these out.
 MARKED = {
     "browser": ("browser/",),
     "ray": ("service/ray/",),
     "training": ("training/test_teacher.py", "training/test_trainer.py"),
-    # They start processes or servers, or search for minutes.
+    # They start processes or servers, or compute for seconds.
     "slow": (
         "cli/",
         "docs/",
+        "explain/test_explanations.py::test_grad_cam_is",
+        "explain/test_receptive_field.py::test_a_cell_",
+        "network/test_anatomy.py::test_receptive_field_is",
         "pretrained/test_bad_checkpoints.py",
         "pretrained/test_rejection.py",
         "project/test_audit.py",
@@ -74,8 +77,8 @@ def pytest_sessionfinish() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        place = item.path.relative_to(TESTS).as_posix()
-        markers = {marker for marker, places in MARKED.items() if place.startswith(places)}
+        name = f"{item.path.relative_to(TESTS).as_posix()}::{item.name}"
+        markers = {marker for marker, names in MARKED.items() if name.startswith(names)}
         markers |= {MARKING_FIXTURES[name] for name in getattr(item, "fixturenames", ()) if name in MARKING_FIXTURES}
         for marker in sorted(markers):
             item.add_marker(marker)
