@@ -2,7 +2,7 @@
 
 The unit is one forward pass of torchvision's googlenet at batch 1, eagerly, in float32. Ours keeps
 all block outputs. Weights are random, which costs what trained ones cost; that "fast" keeps every
-top-5 with the trained ones is `tests/test_engine.py`.
+top-5 with the trained ones is `tests/network/test_fused.py`.
 
 - `forward-fp32`: in float32, the slowest of the three variants.
 - `forward-fp32-onnxruntime`: the `googlenet` variant against onnxruntime on the same weights.

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from ..checks import choice, is_whole, spelled
-from ..errors import UserError
+from ..errors import QUOTED_CHARACTERS, UserError
 from ..network.blocks import BLOCKS, BRANCHES
 from ..network.inception_v1 import STAGES, stage_after
 from ..network.overflow import check_overflow
 from ..prediction import Prediction
 from ..pretrained.labels import first_name
 from ..pretrained.pretrained import PretrainedModel
+from ..runtime.plain_text import plain
 
 ABLATIONS = ("zero", "mean")
 CLASS_LETTERS = 200  # of a class's name; the longest of ImageNet's has 121
@@ -158,7 +159,7 @@ def class_index(pretrained: PretrainedModel, prediction: Prediction, wanted: str
         "This network knows no class {wanted}; it has {count} classes, among them {similar}.",
         wanted=spelled(wanted),
         count=len(labels),
-        similar=", ".join(similar or names[:3]),
+        similar=", ".join(plain(name, QUOTED_CHARACTERS) for name in similar or names[:3]),
     )
 
 

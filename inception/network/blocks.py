@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import quoted
+
 
 class BlockWidths(NamedTuple):
     """Channels of an Inception block: one row of the paper's table 1."""
@@ -109,8 +111,8 @@ class InceptionBlock(nn.ModuleDict):
     ) -> None:
         if len(n3x3) != 2 or len(n5x5) != 2:
             raise ValueError(
-                f"n3x3 is {n3x3!r} and n5x5 is {n5x5!r}; each must be two numbers: the channels after the reduction "
-                "and after the convolution, for instance [96, 128]."
+                f"n3x3 is {quoted(n3x3)} and n5x5 is {quoted(n5x5)}; each must be two numbers: the channels after the "
+                "reduction and after the convolution, for instance [96, 128]."
             )
 
         def unit(cin: int, cout: int, kernel: int) -> ConvUnit:

@@ -13,7 +13,7 @@ from typing import SupportsIndex
 
 from torch import Tensor, nn
 
-from ..errors import ChoiceError
+from ..errors import ChoiceError, quoted
 from .blocks import BLOCKS, AuxiliaryClassifier, ConvUnit, InceptionBlock
 
 # The feature extractor, from the photo to the last feature map.
@@ -177,11 +177,11 @@ class InceptionV1(nn.Module):
         _require("classifier_activation", classifier_activation, ("softmax", None))
         if variant != "batchnorm" and (preact or not use_bias):
             raise ValueError(
-                f"preact and use_bias can be changed for variant='batchnorm' only; {variant!r} is fixed by its "
+                f"preact and use_bias can be changed for variant='batchnorm' only; {quoted(variant)} is fixed by its "
                 "published weights. Leave preact=False and use_bias=True, or choose variant='batchnorm'."
             )
         if (_as_int(classes) or 0) < 1:
-            raise ValueError(f"classes is {classes!r}; it must be a whole number of at least 1.")
+            raise ValueError(f"classes is {quoted(classes)}; it must be a whole number of at least 1.")
         if aux_classifiers and not include_top:
             raise ValueError("aux_classifiers=True needs include_top=True, as they help to train the classifier.")
 
@@ -366,7 +366,7 @@ def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     sides = [_as_int(side) or 0 for side in shape] if isinstance(shape, Sequence) else []
     if len(sides) != 3 or sides[0] != 3 or min(sides[1:]) < MIN_SIDE:
         raise ValueError(
-            f"input_shape is {shape!r}; it must be (3, height, width): three colour channels first, "
+            f"input_shape is {quoted(shape)}; it must be (3, height, width): three colour channels first, "
             f"each side at least {MIN_SIDE} pixels, for instance (3, 224, 224)."
         )
     return sides[0], sides[1], sides[2]

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 import torch
 
 from ..errors import WeightsError, quoted
-from ..runtime.device import DEVICES, choose_device
+from ..runtime.device import DEVICES, choose_device, unknown_device
 from ..runtime.resources import resource
 from ..vision import preprocessing
 from . import convert
@@ -47,6 +47,10 @@ def load(name: str | Path = DEFAULT_MODEL, device: str | torch.device = "cpu") -
     loaders = {"tiny-imagenet": _tiny_imagenet, "googlenet": _googlenet, "torchvision": _torchvision}
     if isinstance(device, str) and device in DEVICES:
         device = choose_device(device).torch_device
+    try:
+        device = torch.device(device)
+    except RuntimeError as error:
+        raise unknown_device(device) from error
     if name in loaders:
         pretrained = replace(loaders[str(name)](), imagenet=True)
     elif Path(name).suffix.lower() in CHECKPOINT_SUFFIXES:

@@ -13,15 +13,15 @@ from typing import Any
 
 from PIL import Image
 
-from ..errors import ChoiceError, UserError, quoted
+from ..errors import QUOTED_CHARACTERS, ChoiceError, UserError, quoted
 from ..pretrained.description import MAX_CLASSES, class_labels
 from ..pretrained.labels import first_name
 from ..runtime.files import is_file, is_folder, is_there, one_line
+from ..runtime.plain_text import plain
 from ..runtime.wording import counted
-from ..vision.photo import open_photo
+from ..vision.photo import PHOTO_SUFFIXES, open_photo
 
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test",)}
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 NAMES_FILE = "classes.json"
 HUB_FILES = ["*.parquet", "data/*.parquet", NAMES_FILE]  # to fetch of a data set on the hub
 MAX_NAMES_FILE_BYTES = 32 * 2**20
@@ -86,7 +86,8 @@ class LabelledPhotos:
                     "data_no_class",
                     "The data has no class {name}; it has {some}.",
                     name=quoted(name),
-                    some=", ".join(self.classes[:5]) + (", …" if len(self.classes) > 5 else ""),
+                    some=", ".join(plain(name, QUOTED_CHARACTERS) for name in self.classes[:5])
+                    + (", …" if len(self.classes) > 5 else ""),
                 )
         new_targets = {known[first]: number for number, first in enumerate(dict.fromkeys(map(first_name, wanted)))}
         selected = self.subset([index for index, target in enumerate(self.targets) if target in new_targets])

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from ..errors import quoted
 from ..network.inception_v1 import InceptionV1
 from ..pretrained.labels import first_name
 from ..pretrained.zoo import load
@@ -43,9 +44,9 @@ def initial_model(recipe: Recipe, classes: tuple[str, ...], short_side: int) -> 
             raise RecipeError(
                 "recipe_variant",
                 "The weights {start} are of the variant {theirs}, not {wanted}; name that variant, or --from scratch.",
-                start=repr(recipe.start),
-                theirs=repr(initial.model.variant.name),
-                wanted=repr(recipe.variant),
+                start=quoted(recipe.start),
+                theirs=quoted(initial.model.variant.name),
+                wanted=quoted(recipe.variant),
             )
         state = initial.model.state_dict()
         # By first names, because the embedded network's labels are shorter than its data's.

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import v2
 
-from ..errors import PhotoError
+from ..errors import PhotoError, quoted
 from ..vision.photo import Source, open_photo
 from .augment import degraded, happens, zoomed_out
 from .datasets import DataError, LabelledPhotos
@@ -67,7 +67,7 @@ def readable_photos(
         raise DataError(
             "data_class_unreadable",
             "Of the class {name} no photo can be read; please add some, or remove the class.",
-            name=repr(photos.classes[empty[0]]),
+            name=quoted(photos.classes[empty[0]]),
         )
     readable = replace(photos, sources=sources, targets=targets, names=tuple(photos.name(index) for index in kept))
     return ReadablePhotos(readable, sorted(sides)[len(sides) // 2], tuple(skipped))

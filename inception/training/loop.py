@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from ..errors import quoted
 from ..pretrained.zoo import load
 from ..runtime import memory
 from ..runtime.files import is_file, make_folder
@@ -78,7 +79,7 @@ def train(
             raise RecipeError(
                 "recipe_out",
                 "{folder} holds a training already; go on with it by --resume, or name another folder.",
-                folder=repr(str(out)),
+                folder=quoted(str(out)),
             )
         state = read_checkpoint(out / CHECKPOINT) if resume else None
         if state:

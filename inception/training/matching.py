@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from ..errors import QUOTED_CHARACTERS
 from ..pretrained.labels import first_name
 from ..pretrained.pretrained import PretrainedModel
 from ..pretrained.zoo import DEFAULT_MODEL
+from ..runtime.plain_text import plain
 from ..runtime.wording import counted
 from .datasets import WNID, DataError, LabelledPhotos
 
@@ -53,7 +55,8 @@ def known_photos(pretrained: PretrainedModel, photos: LabelledPhotos) -> tuple[L
             "The network {name} has none of the data's classes ({names}); please evaluate a network of the same "
             "classes.",
             name=pretrained.name,
-            names=", ".join(left_out.names[:NAMES_SHOWN]) + (", …" if left_out.classes > NAMES_SHOWN else ""),
+            names=", ".join(plain(name, QUOTED_CHARACTERS) for name in left_out.names[:NAMES_SHOWN])
+            + (", …" if left_out.classes > NAMES_SHOWN else ""),
         )
     return (photos if not left_out.photos else photos.subset(known)), left_out
 

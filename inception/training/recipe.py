@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from math import cos, isfinite, pi
 from typing import Any
 
-from ..errors import ChoiceError, UserError
+from ..errors import ChoiceError, UserError, quoted
 from ..network.inception_v1 import MIN_SIDE, VARIANTS
 
 MIXES = ("none", "mixup", "cutmix", "both")
@@ -71,7 +71,11 @@ class Recipe:
             numbers = [share for _, share in value] if name == "sizes" else [value] if isinstance(value, float) else []
             if not all(map(isfinite, numbers)):
                 raise RecipeError(
-                    "recipe", "{name} is {value}; it {rule}.", name=name, value=value, rule="must be a finite number"
+                    "recipe",
+                    "{name} is {value}; it {rule}.",
+                    name=name,
+                    value=quoted(value),
+                    rule="must be a finite number",
                 )
         low, high, share = "must be at least {}", "must be at least 0 and less than {}", "must be between 0 and 1"
         for name, good, rule in (
@@ -101,7 +105,7 @@ class Recipe:
         ):
             if not good:
                 raise RecipeError(
-                    "recipe", "{name} is {value}; it {rule}.", name=name, value=getattr(self, name), rule=rule
+                    "recipe", "{name} is {value}; it {rule}.", name=name, value=quoted(getattr(self, name)), rule=rule
                 )
 
     @property
@@ -139,8 +143,8 @@ class Recipe:
                     "The interrupted training has {name} {before}, not {now}; please leave that option out, "
                     "or begin anew with another --out.",
                     name=field.name,
-                    before=before,
-                    now=now,
+                    before=quoted(before),
+                    now=quoted(now),
                 )
 
     def to_dict(self) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..errors import quoted
 from ..pretrained.labels import first_name
+from ..runtime.files import is_file
 from ..runtime.wording import counted
 from .datasets import DataError, LabelledPhotos, has_splits, labelled_photos, unlabelled_photos
 
@@ -33,7 +35,7 @@ def training_photos(
             "data_val_classes",
             "The class {name} has photos in only one of the training and the validation part; please give it some in "
             "both, or take it out.",
-            name=repr(missing[0]),
+            name=quoted(missing[0]),
         )
     return _checked(photos), val.select_classes(photos.classes)
 
@@ -52,16 +54,18 @@ def _checked(photos: LabelledPhotos) -> LabelledPhotos:
         raise DataError(
             "data_names_collide",
             "Two classes are called {name} (case and what follows a comma do not count); please rename one.",
-            name=repr(duplicates[0]),
+            name=quoted(duplicates[0]),
         )
     if len(photos.classes) < 2:
         raise DataError(
-            "data_too_few_classes", "There is one class only, {name}; at least two are needed.", name=photos.classes[0]
+            "data_too_few_classes",
+            "There is one class only, {name}; at least two are needed.",
+            name=quoted(photos.classes[0]),
         )
     empty = sorted(set(photos.classes) - _present(photos))
     if empty:
         raise DataError(
-            "data_class_without_photos", "The class {name} has no photos; please add some.", name=repr(empty[0])
+            "data_class_without_photos", "The class {name} has no photos; please add some.", name=quoted(empty[0])
         )
     return photos
 
@@ -72,7 +76,7 @@ def further_photos(path: Path) -> LabelledPhotos:
     Raises:
         DataError: if there are none.
     """
-    return labelled_photos(path, "train") if path.is_file() or has_splits(path) else unlabelled_photos(path)
+    return labelled_photos(path, "train") if is_file(path) or has_splits(path) else unlabelled_photos(path)
 
 
 def split_photos(
@@ -96,7 +100,7 @@ def split_photos(
             raise DataError(
                 "data_single_photo",
                 "The class {name} has {count} to train with; at least three are needed, twenty or more are better.",
-                name=repr(photos.classes[target]),
+                name=quoted(photos.classes[target]),
                 count=counted(len(indices), "photo"),
             )
         count = max(1, min(round(share * len(indices)), len(indices) - 1))

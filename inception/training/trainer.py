@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 from torchvision.transforms import v2
 
-from ..errors import UserError
+from ..errors import UserError, quoted
 from ..network.inception_v1 import InceptionV1
 from ..runtime.files import is_file, replace_file
 from ..runtime.wording import counted
@@ -320,7 +320,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             "checkpoint_missing",
             "There is no interrupted training in {folder}; leave out --resume to begin one.",
-            folder=repr(str(path.parent)),
+            folder=quoted(str(path.parent)),
         )
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
@@ -329,7 +329,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             "checkpoint_damaged",
             "{name} is damaged; please remove it and begin anew.",
-            name=repr(str(path)),
+            name=quoted(str(path)),
         ) from error
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from ..errors import PhotoError
+from ..errors import PhotoError, quoted
 from ..runtime.memory import trim_heap
 from .metadata import TIFF_MARKS, UPRIGHT, strip_metadata
 
@@ -20,6 +20,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 FORMATS_TEXT = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF"
 MAX_BYTES = 40 * 2**20
 MAX_PIXELS = 50_000_000
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 MAX_SIDE = 2048  # of the result; networks take a few hundred pixels
 
 # Bound of the memory that a decoder may use. With the file and our own steps a photo stays below 300 MB.
@@ -97,7 +98,7 @@ def _bytes(source: Source) -> bytes:
             data = path.read_bytes() if size <= MAX_BYTES else b""
         except (OSError, ValueError) as error:
             raise PhotoError(
-                "photo_missing", "There is no readable file {name}; please check its name.", name=repr(path.name)
+                "photo_missing", "There is no readable file {name}; please check its name.", name=quoted(path.name)
             ) from error
     if size > MAX_BYTES:
         raise PhotoError(

@@ -278,7 +278,7 @@ def _explanations(
 
         def told(seen: Query) -> dict[str, Any]:
             return cell_report(
-                service.computed(seen, trace_convolution, block, branch, channel, row, column),
+                service.explained_uncached(seen, trace_convolution, block, branch, channel, row, column),
                 service.explained(seen, effective_field, block, branch, row, column),
                 cell_square(service.pretrained(seen.model).model, block, branch, row, column),
             )

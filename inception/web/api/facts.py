@@ -45,7 +45,7 @@ def fact_endpoints(
             who reads (the next block, or the classifier), each branch's share, and by branch the strength of each
             channel: the length of all weights that multiply it
         """
-        told = service.reading(model, block)
+        told = service.readout(model, block)
         return reading_report(model, told, service.pretrained(model).model.block(block).slices)
 
     def bottleneck_cost(

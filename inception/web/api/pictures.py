@@ -62,7 +62,7 @@ def picture_endpoints(
         prediction = service.prediction(seen)
         maps = prediction.branch(block, branch)
         number = whole("channel", channel, 0, len(maps) - 1)
-        told = channel_report(model, prediction, service.reading(model, block), branch, number)
+        told = channel_report(model, prediction, service.readout(model, block), branch, number)
         return overlay(prediction.image, maps[number], limits(maps[number]), shown.colours), told
 
     def bottleneck(
@@ -82,7 +82,7 @@ def picture_endpoints(
             pictures; then the numbers of each
         """
         shown, seen = ViewOptions(block, scale=scale, colours=colours), look_at(service, photo, model)
-        maps = service.computed(seen, bottleneck_maps, block)
+        maps = service.explained_uncached(seen, bottleneck_maps, block)
         bounds = scale_limits(maps, shown.scale)
         before, three, five = (mosaic(values, bounds[key], shown.colours) for key, values in maps.items())
         return before, three, five, {"model": model, "block": block, "maps": numbers_report(maps)}

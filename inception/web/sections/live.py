@@ -121,7 +121,7 @@ class LiveSection:
             facts = self.service.facts(model)[block]
             names = {fact.branch: branch_name(fact, language) for fact in facts}
             classes = class_names(pretrained, language, short=True)
-            return live_html(self.service.observed_now(query), block, names, classes, language)
+            return live_html(self.service.prediction_uncached(query), block, names, classes, language)
         except (UserError, KeyError) as error:
             return alert(error, language)
 
