@@ -419,11 +419,11 @@ def launch_options() -> dict[str, Any]:
             "exception_handlers": {TypeError: argument_name_error},
         },
         "max_file_size": MAX_BYTES,
-        # Gradio serves files of the working directory and of these folders; a change of language loads the examples.
+        # Outside the working directory, Gradio renders the examples in another language only from these folders.
         "allowed_paths": [str(EXAMPLES)],
         "state_session_capacity": MAX_SESSIONS,
         "mcp_server": False,  # Gradio's; ours is `mcp.server.with_tools`
-        # Gradio would store inputs in the browser, for its next user to see, and publish usage statistics.
+        # Gradio would store inputs in the browser, for its next user to see, and count usage for the operator.
         "run_history": False,
         "enable_monitoring": False,
     }
