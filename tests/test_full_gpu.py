@@ -352,6 +352,6 @@ def test_a_training_that_a_gpu_has_no_memory_for_says_what_to_change(
     def full(_: object) -> int:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
 
-    monkeypatch.setattr("inception.cli.main.train.run", full)
+    monkeypatch.setattr("inception.cli.train.run", full)
     assert main(["train", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     assert "choose a larger --accumulate, a smaller --batch or --device cpu" in capsys.readouterr().err
