@@ -1,0 +1,39 @@
+"""Ablation: the answer with branches and channels of a block switched off."""
+
+from typing import TYPE_CHECKING, Annotated
+
+from ..registry import BRANCH_NAMES, MAX_CHANNELS, Ablation, Argument, Block, Subject, explanation
+
+if TYPE_CHECKING:
+    from ..ablation import AblationResult
+
+Branches = Annotated[
+    list[str],
+    Argument(
+        "Branches that are off", "the branches that are switched off", choices=BRANCH_NAMES, option="switch-off"
+    ),
+]
+Channels = Annotated[
+    list[int],
+    Argument(
+        "Channels that are off: a list of numbers, counted from 0",
+        "numbers of single channels of the block's output that are switched off too, counted from 0",
+        minimum=0,
+        max_length=MAX_CHANNELS,
+    ),
+]
+
+
+@explanation(key="switched", position=5)
+def switch_off(
+    subject: Subject, *, block: Block = "3a", branches: Branches = (), channels: Channels = (), off: Ablation = "zero"
+) -> "AblationResult":
+    """What the network answers with branches of a block, or single channels of its output, switched off.
+
+    Returns:
+        the most probable classes with what is off, each with its probability before and after; the class that
+        was first before; and which classes rose and fell most
+    """
+    from ..ablation import ablate
+
+    return subject.cached(ablate, block, tuple(branches), tuple(channels), off)
