@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from base64 import b64encode
+from typing import Any
 
+import gradio as gr
 import pytest
 from conftest import EXAMPLES, ROOT
 
@@ -14,6 +17,10 @@ from inception.explain.catalogue import EXPLANATIONS
 from inception.explain.registry import ABLATIONS, BLOCK_NAMES, BRANCH_NAMES, MAX_CHANNELS, PhotoSubject
 from inception.network.blocks import BLOCKS, BRANCHES
 from inception.prediction import Prediction
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
+from inception.web.api.endpoint import Endpoint
+from inception.web.api.endpoints import add_endpoints
 
 ESPRESSO = EXAMPLES / "espresso.jpg"
 DECLARED = {
@@ -45,7 +52,9 @@ def test_names_that_are_repeated_to_spare_an_import_are_those_of_the_network() -
 
 
 def test_the_declarations_are_read_without_torch() -> None:
-    code = "import sys, inception.explain.catalogue; assert not {'torch', 'numpy', 'gradio', 'typer'} & set(sys.modules)"
+    code = (
+        "import sys, inception.explain.catalogue; assert not {'torch', 'numpy', 'gradio', 'typer'} & set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
@@ -58,3 +67,54 @@ def test_every_default_passes_its_own_check_and_gives_plain_data(
     told = one(PhotoSubject(embedded, seen), **arguments).to_dict()
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     assert told == one(PhotoSubject(embedded, seen)).to_dict()
+
+
+# ---------------------------------------------------------------- what follows from the declarations
+
+
+@pytest.fixture(scope="module")
+def endpoints() -> dict[str, Endpoint]:
+    with gr.Blocks():
+        return {one.name: one for one in add_endpoints(InferenceService(("tiny-imagenet",), choose_device("cpu")))}
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_the_endpoint_takes_a_photo_a_network_and_what_is_declared(name: str, endpoints: dict[str, Endpoint]) -> None:
+    declared, endpoint = EXPLANATIONS[name], endpoints[name]
+    photo, model, *others = endpoint.arguments
+    assert (photo.name, photo.required, model.name) == ("photo", True, "model")
+    assert tuple(others) == declared.arguments
+    assert endpoint.description.startswith(declared.summary)
+
+
+def test_the_tools_take_what_is_declared(endpoints: dict[str, Endpoint]) -> None:
+    tools = pytest.importorskip("inception.web.mcp.tools", reason="needs requirements-mcp.txt").tools
+    listed = tools(list(endpoints.values()))
+    assert {name for name in DECLARED if name in listed} == {one.name for one in EXPLANATIONS.values() if one.is_tool}
+    for name in set(listed) & set(DECLARED):
+        rows = listed[name].definition.inputSchema["properties"]
+        expected = {argument.name: argument for argument in EXPLANATIONS[name].arguments}
+        assert list(rows) == ["photo", "model", *expected]
+        for key, argument in expected.items():
+            told = {"description": argument.sentence, "default": argument.default}
+            assert rows[key] == {**argument.schema, **told}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("branch_votes", {"block": "4c", "class_name": "pretzel"}),
+        ("network_table", {"class_name": "pretzel"}),
+        ("switch_off", {"block": "4c", "branches": ["5x5"], "channels": [3]}),
+        ("class_evidence", {"class_name": "pretzel"}),
+        ("grad_cam", {"block": "4c", "class_name": "pretzel"}),
+        ("cell", {"block": "4c", "branch": "pool", "channel": 1, "row": 2, "column": 3}),
+    ],
+)
+def test_the_library_and_the_endpoint_give_the_same_json(
+    name: str, arguments: dict[str, Any], endpoints: dict[str, Endpoint], embedded: PretrainedModel, seen: Prediction
+) -> None:
+    photo = f"data:image/jpeg;base64,{b64encode(ESPRESSO.read_bytes()).decode()}"
+    every = {one.name: one.default for one in EXPLANATIONS[name].arguments} | arguments
+    told = endpoints[name].function(photo, "tiny-imagenet", *every.values())
+    assert told == {"model": "tiny-imagenet", **EXPLANATIONS[name](PhotoSubject(embedded, seen), **arguments).to_dict()}

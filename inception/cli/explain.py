@@ -129,37 +129,39 @@ def explained(
         ChoiceError, ExplanationError: if what is asked about does not exist.
     """
     from ..explain.ablation import ablate, ablation_table
-    from ..explain.attribution import evidence, grad_cams
+    from ..explain.attribution import GradCams, evidence, grad_cams
+    from ..explain.catalogue.cell import CellExplanation
     from ..explain.convolution import trace_convolution
     from ..explain.receptive_field import cell_square, effective_field
-    from ..explain.report import cams_report, cell_report, evidence_report, glance_report, switched_report, votes_report
     from ..explain.shapley import branch_votes
 
     block, wanted, off = options.block, options.wanted, options.off
     shares = branch_votes(pretrained, prediction, block, wanted, off)
-    report = votes_report(options.model, shares, subsets=options.subsets)
+    report = {"model": options.model, **shares.to_dict()}
+    if not options.subsets:
+        del report["subsets"]
     maps: list[dict[str, np.ndarray]] = []
     if options.table:
-        report["table"] = glance_report(ablation_table(pretrained, prediction, wanted, off))
+        report["table"] = ablation_table(pretrained, prediction, wanted, off).to_dict()
     if options.evidence or options.out:
         split = evidence(pretrained, prediction, wanted)
-        report["evidence"] = evidence_report(split)
+        report["evidence"] = split.to_dict()
         maps.append({"evidence": split.map})
     if options.cam or options.out:
         cams = grad_cams(pretrained, prediction, block, wanted)
-        report["cam"] = cams_report(cams)
+        report["cam"] = GradCams(cams).to_dict()
         maps.append({f"{block}-{branch}-cam" if branch else f"{block}-cam": cam.signed for branch, cam in cams.items()})
     if options.switch_off or options.channels:
-        report["switched"] = switched_report(
-            ablate(pretrained, prediction, block, options.switch_off, options.channels, off=off)
-        )
+        report["switched"] = ablate(
+            pretrained, prediction, block, options.switch_off, options.channels, off=off
+        ).to_dict()
     if options.cell:
         branch, channel, row, column = options.cell
-        report["cell"] = cell_report(
+        report["cell"] = CellExplanation(
             trace_convolution(pretrained, prediction, block, branch, channel, row, column),
-            effective_field(pretrained, prediction, block, branch, row, column),
             cell_square(pretrained.model, block, branch, row, column),
-        )
+            effective_field(pretrained, prediction, block, branch, row, column),
+        ).to_dict()
     pictures: dict[str, Image.Image] = {}
     if options.out:
         for together in maps:

@@ -37,7 +37,7 @@ class Argument:
         max_length: characters of a text, or items of a list of numbers.
         option: name on the command line, if it is not `name`.
         name, type, default: of the parameter; `declared` reads them from the signature. `type` is `str`, `int`,
-            `list[str]` or `list[int]`.
+            `Sequence[str]` or `Sequence[int]`.
         required: whether a caller must send it.
     """
 
@@ -61,7 +61,7 @@ class Argument:
     @property
     def is_list(self) -> bool:
         """Whether it takes several values."""
-        return get_origin(self.type) is list
+        return get_origin(self.type) is Sequence
 
     @property
     def schema(self) -> dict[str, Any]:

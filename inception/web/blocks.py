@@ -339,7 +339,7 @@ def build(service: InferenceService, keep_seconds: float = KEEP_SECONDS, *, is_s
         lesson.connect(page, why.around, photo, why)
         gr.on([page.load, language.change], None, None, None, js=NAME_EXAMPLES, **light)
         page.load(on_load, None, [*keep.restored, working, provenance, network, notice], **light)
-        page.endpoints = add_endpoints(service, photo, model, block, view, scale, colours)
+        page.endpoints = add_endpoints(service)
     page.state_session_capacity = SESSIONS  # for those who mount the page; `launch` takes it from `launch_options`
     # Each event has its own places: who asks for another block never waits behind those who ask why.
     page.queue(default_concurrency_limit=max(1, at_once // 2), max_size=WAITING * at_once, api_open=False)

@@ -1,5 +1,6 @@
 """Ablation: the answer with branches and channels of a block switched off."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from ..registry import BRANCH_NAMES, MAX_CHANNELS, Ablation, Argument, Block, Subject, explanation
@@ -8,13 +9,11 @@ if TYPE_CHECKING:
     from ..ablation import AblationResult
 
 Branches = Annotated[
-    list[str],
-    Argument(
-        "Branches that are off", "the branches that are switched off", choices=BRANCH_NAMES, option="switch-off"
-    ),
+    Sequence[str],
+    Argument("Branches that are off", "the branches that are switched off", choices=BRANCH_NAMES, option="switch-off"),
 ]
 Channels = Annotated[
-    list[int],
+    Sequence[int],
     Argument(
         "Channels that are off: a list of numbers, counted from 0",
         "numbers of single channels of the block's output that are switched off too, counted from 0",
