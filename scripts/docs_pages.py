@@ -16,6 +16,7 @@ from typing import Any
 from sphinx.application import Sphinx
 
 from inception import load
+from inception.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -37,7 +38,7 @@ def command_line() -> str:
     """What each command prints when it is asked for `--help`."""
     overview = _help("-m", "inception")
     parts = ["## `python app.py`", _block(_help("app.py")), "## `python -m inception`", _block(overview)]
-    for command in re.findall(r"^    (\w+)", overview.partition("COMMAND\n")[2], re.M):
+    for command in COMMANDS:
         parts += [f"### `{command}`", _block(_help("-m", "inception", command))]
     return "\n\n".join(parts)
 

@@ -6,12 +6,24 @@ import json
 import os
 import subprocess
 import sys
+from ast import literal_eval
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import EXAMPLES, ROOT
 from PIL import Image
+
+from inception import __version__
+from inception.cli import options, train
+from inception.cli.main import COMMANDS
+from inception.network.blocks import BLOCKS
+from inception.network.inception_v1 import VARIANTS
+from inception.pretrained.zoo import MODEL_NAMES
+from inception.render.branches import VIEWS
+from inception.render.maps import COLOURS, SCALES
+from inception.runtime.device import DEVICES
+from inception.training.recipe import MIXES, SCRATCH
 
 
 def inception(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -138,14 +150,151 @@ def test_a_wrong_choice_is_one_sentence(arguments: list[str], said: str) -> None
     assert "Traceback" not in run.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["models"], ["predict"], ["maps"], ["summary"]])
-def test_help_is_there_and_need_not_wait_for_torch(command: list[str]) -> None:
-    code = f"import sys; sys.argv = ['inception', *{command!r}, '--help']\nfrom inception.cli.main import main\n" + (
-        "try: main()\nexcept SystemExit: assert 'torch' not in sys.modules"
+HELP = """
+import atexit, sys
+from inception.__main__ import console
+atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+sys.exit(console())
+"""
+# Each takes as long to import as all that help needs, or longer.
+HEAVY = {"torch", "gradio", "matplotlib", "onnx", "pyarrow", "numpy", "PIL", "pydantic", "rich", "asyncio"}
+
+
+def loaded(code: str, *arguments: str, **environment: str) -> tuple[str, set[str]]:
+    """The output of a process and the modules that it had imported at its end."""
+    run = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
-    assert "usage:" in run.stdout
+    return run.stdout, set(run.stderr.split())
+
+
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help_imports_neither_large_libraries_nor_other_commands(command: str | None) -> None:
+    words = [command] if command else []
+    text, modules = loaded(HELP, *words, "--help")
+    assert text.startswith(f"Usage: python -m inception {command or ''}")
+    assert COMMANDS[command].split()[-1] in text if command else all(name in text for name in COMMANDS)
+    assert modules & HEAVY == set()
+    others = {f"inception.cli.{name}" for name in COMMANDS if name != command}
+    assert modules & others == set()
+
+
+def test_help_of_the_page_alone_imports_no_large_library_either() -> None:
+    code = "import atexit, runpy, sys\natexit.register(lambda: print(*sys.modules, file=sys.stderr))\n" + (
+        "runpy.run_path('app.py', run_name='__main__')"
+    )
+    text, modules = loaded(code, "--help")
+    assert text.startswith("Usage: python app.py [OPTIONS]")
+    assert "--keep-minutes" in text
+    assert modules & HEAVY == set()
+
+
+def test_the_values_that_a_shell_completes_are_those_that_exist() -> None:
+    assert options.MODELS == MODEL_NAMES
+    assert options.DEVICES == DEVICES
+    assert tuple(BLOCKS) == options.BLOCKS
+    assert tuple(VARIANTS) == options.VARIANTS
+    assert tuple(VIEWS) == options.VIEWS
+    assert tuple(SCALES) == options.SCALES
+    assert tuple(COLOURS) == options.COLOURS
+    assert (train.MIXES, train.SCRATCH) == (MIXES, SCRATCH)
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Path:
+    """`inception-lens` as an installation makes it; it leaves the names of its modules in `modules`."""
+    script = tmp_path / "bin" / "inception-lens"
+    script.parent.mkdir()
+    modules = tmp_path / "modules"
+    script.write_text(
+        f"#!{sys.executable}\nimport atexit, pathlib, sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        f"atexit.register(lambda: pathlib.Path({str(modules)!r}).write_text(repr([*sys.modules])))\n"
+        "from inception.__main__ import console; sys.exit(console())\n"
+    )
+    script.chmod(0o755)
+    return script
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("ex", {"explain"}),
+        ("", set(COMMANDS)),
+        ("predict --wo", {"--workers"}),
+        ("explain --block 4", {"4a", "4b", "4c", "4d", "4e"}),
+        ("maps --colours ", set(COLOURS)),
+        ("serve --backend ", {"local", "ray"}),
+        ("evaluate goog", {"googlenet"}),
+    ],
+)
+def test_a_shell_completes_commands_options_and_values(
+    words: str, completed: set[str], command: Path, tmp_path: Path
+) -> None:
+    line = f"inception-lens {words}"
+    surroundings = {
+        **os.environ,
+        "_INCEPTION_LENS_COMPLETE": "complete_bash",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(line.split(" ")) - 1),
+    }
+    run = subprocess.run([command], env=surroundings, capture_output=True, text=True, check=True)
+    assert set(run.stdout.split()) == completed
+    assert set(literal_eval((tmp_path / "modules").read_text())) & {"torch", "gradio"} == set()
+
+
+def test_completion_is_installed_for_the_shell_that_asks(command: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    surroundings = {**os.environ, "HOME": str(home), "PATH": f"{command.parent}:{os.environ['PATH']}"}
+    line = "inception-lens --install-completion; exit $?"
+    run = subprocess.run(["bash", "-c", line], env=surroundings, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "bash completion installed" in run.stdout
+    # What a new interactive shell then does.
+    asked = "source ~/.bashrc; complete -p inception-lens"
+    run = subprocess.run(["bash", "-c", asked], env=surroundings, capture_output=True, text=True, check=True)
+    assert run.stdout.rstrip().endswith("inception-lens")
+
+
+def test_the_version_is_printed() -> None:
+    run = inception("--version")
+    assert (run.returncode, run.stdout, run.stderr) == (0, f"inception-lens {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "Missing command. It must be one of: models, predict,"),
+        (["predit"], "No such command 'predit'. Did you mean 'predict'?"),
+        (["maps"], "Missing argument 'PHOTO'."),
+        (["maps", "x.jpg", "--out", "o"], "Missing option '--block'."),
+        (["predict", "x.jpg", "--tob", "1"], "No such option: --tob"),
+        (["predict", "x.jpg", "--top"], "Option '--top' requires an argument."),
+        (["models", "too", "many"], "Got unexpected extra argument(s) (too many)."),
+        (
+            ["train", "--data", "d", "--out", "o", "--sizes", "64", "--image-size", "64"],
+            "please leave out one of them.",
+        ),
+        (["serve", "--replicas", "2"], "need --backend ray."),
+    ],
+)
+def test_what_cannot_be_parsed_is_one_line(arguments: list[str], line: str) -> None:
+    run = inception(*arguments)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert line in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = f"{sys.executable} -m inception summary | head -1; exit ${{PIPESTATUS[0]}}"
+    run = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert len(run.stdout.splitlines()) == 1
 
 
 @pytest.mark.parametrize("command", [["predict", str(EXAMPLES / "espresso.jpg")], ["serve"], ["summary"]])

@@ -318,7 +318,7 @@ def full_after_one(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return predict(load("tiny-imagenet"), photo)
 
     monkeypatch.setattr("inception.runtime.device.choose_device", choose)
-    monkeypatch.setattr("inception.prediction.observe", see)
+    monkeypatch.setattr("inception.prediction.predict", see)
     return seen
 
 
@@ -340,9 +340,13 @@ def test_the_command_line_goes_on_with_the_cpu_where_the_gpu_was_full(
 def test_a_training_that_a_gpu_has_no_memory_for_says_what_to_change(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def full(_: object) -> int:
+    def full(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
 
-    monkeypatch.setattr("inception.cli.main.train.run", full)
-    assert main(["train", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    monkeypatch.setattr("inception.training.loop.train", full)
+    for name in ("bison", "espresso"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(5):
+            (tmp_path / "data" / name / f"{number}.jpg").symlink_to(EXAMPLES / f"{name}.jpg")
+    assert main(["train", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]) == 2
     assert "choose a larger --accumulate, a smaller --batch or --device cpu" in capsys.readouterr().err

@@ -99,10 +99,12 @@ def test_the_command_offers_what_the_module_offers(installed: Path, tmp_path: Pa
         [sys.executable, "-m", "inception", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     command = run(installed / "inception-lens", "--help", folder=tmp_path)
-    offered = re.findall(r"^    (\w+) ", command.stdout, re.M)
-    assert offered == re.findall(r"^    (\w+) ", module.stdout, re.M)
+    offered, of_module = (
+        re.findall(r"^  (\w+) ", text.partition("Commands:\n")[2], re.M) for text in (command.stdout, module.stdout)
+    )
+    assert offered == of_module
     assert {"predict", "explain", "train", "serve"} <= set(offered)
-    assert command.stdout.startswith("usage: inception-lens ")
+    assert command.stdout.startswith("Usage: inception-lens ")
     assert run(installed / "inception-lens", "--version", folder=tmp_path).stdout.split() == [
         "inception-lens",
         __version__,

@@ -13,6 +13,7 @@ import pytest
 from conftest import EXAMPLES, ROOT
 
 from inception import PretrainedModel, open_photo, predict
+from inception.cli.main import load_command, main
 from inception.explain.catalogue import EXPLANATIONS
 from inception.explain.registry import ABLATIONS, BLOCK_NAMES, BRANCH_NAMES, MAX_CHANNELS, PhotoSubject
 from inception.network.blocks import BLOCKS, BRANCHES
@@ -98,6 +99,32 @@ def test_the_tools_take_what_is_declared(endpoints: dict[str, Endpoint]) -> None
         for key, argument in expected.items():
             told = {"description": argument.sentence, "default": argument.default}
             assert rows[key] == {**argument.schema, **told}
+
+
+def test_the_command_line_has_an_option_for_each_explanation_or_for_its_own_arguments() -> None:
+    options = {name.removeprefix("--") for one in load_command("explain").params for name in one.opts}
+    shared = {argument.name for argument in EXPLANATIONS["branch_votes"].arguments}
+    for one in EXPLANATIONS.values():
+        own = [argument for argument in one.arguments if argument.name not in shared]
+        lists = {argument.option or argument.name for argument in own if argument.is_list}
+        assert one.name == "branch_votes" or (lists or {one.option}) <= options
+        assert {argument.option or argument.name for argument in one.arguments if argument.name in shared} <= options
+
+
+def test_the_command_line_gives_the_same_json(
+    embedded: PretrainedModel, seen: Prediction, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = ["--table", "--evidence", "--cam", "--switch-off", "5x5", "--channels", "3", "--cell", "pool:1:2:3"]
+    asked = ["--class", "pretzel", "--block", "4c", "--subsets", *wanted]
+    assert main(["explain", str(ESPRESSO), "--json", *asked]) == 0
+    told = json.loads(capsys.readouterr().out)
+    subject, given = PhotoSubject(embedded, seen), {"block": "4c", "class_name": "pretzel", "off": "zero"}
+    given |= {"branches": ["5x5"], "channels": [3], "branch": "pool", "channel": 1, "row": 2, "column": 3}
+    expected: dict[str, Any] = {"photo": str(ESPRESSO), "model": "tiny-imagenet"}
+    for one in EXPLANATIONS.values():
+        part = one(subject, **{argument.name: given[argument.name] for argument in one.arguments}).to_dict()
+        expected |= part if one.name == "branch_votes" else {one.key: part}
+    assert told == expected
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_a_replica_has_as_many_threads_as_whole_cores_and_computes_where_it_has_
         (["--backend", "ray", "--replica-cpus", "some"], "'some' is not allowed; it must be a number above 0"),
         (["--backend", "ray", "--replica-gpus", "inf"], "at least 0 and at most 64"),
         (["--keep-minutes", "nan"], "'nan' is not allowed; it must be a number above 0 and at most 525600"),
-        (["--backend", "spark"], "invalid choice"),
+        (["--backend", "spark"], "'spark' is not allowed; it must be one of: local, ray"),
     ],
 )
 def test_wrong_options_are_said_before_anything_begins(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 import os
@@ -25,7 +24,8 @@ from safetensors.torch import load_file
 from test_cli import inception
 
 from inception import load
-from inception.cli.train import add_options, recipe_of
+from inception.cli.main import load_command
+from inception.cli.train import recipe_of
 from inception.errors import ChoiceError
 from inception.network.blocks import BLOCKS
 from inception.network.inception_v1 import InceptionV1
@@ -112,26 +112,23 @@ def test_a_recipe_survives_json_and_the_command_line() -> None:
         start="scratch", sizes=((64, 2.0), (96, 1.0)), minutes=7.5, flip=False, aux=True, mix="both", colour=0.2, seed=3
     )
     assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
-    parser = argparse.ArgumentParser()
-    add_options(parser)
-    options = parser.parse_args(["--data", "d", "--out", "o", *recipe.as_options()])
-    assert recipe_of(options) == recipe
-    assert recipe_of(parser.parse_args(["--data", "d", "--out", "o"])) == Recipe()
+    assert recipe_from(*recipe.as_options()) == recipe
+    assert recipe_from() == Recipe()
+
+
+def recipe_from(*words: str) -> Recipe:
+    """The recipe that these options of the command describe."""
+    with load_command("train").make_context("train", ["--data", "d", "--out", "o", *words]) as context:
+        return recipe_of(context.params)
 
 
 def test_the_variant_and_the_starting_weights_follow_from_each_other(tmp_path: Path) -> None:
-    parser = argparse.ArgumentParser()
-    add_options(parser)
-
-    def recipe(*words: str) -> Recipe:
-        return recipe_of(parser.parse_args(["--data", "d", "--out", "o", *words]))
-
-    assert recipe("--variant", "googlenet").start == "scratch"
+    assert recipe_from("--variant", "googlenet").start == "scratch"
     model = InceptionV1(variant="googlenet", classes=3)
     torch.save(model.state_dict(), tmp_path / "own.pth")
-    assert recipe("--from", str(tmp_path / "own.pth")).variant == "googlenet"
+    assert recipe_from("--from", str(tmp_path / "own.pth")).variant == "googlenet"
     with pytest.raises(RecipeError, match="of the variant 'batchnorm', not 'googlenet'"):
-        beginning(recipe("--variant", "googlenet", "--from", "tiny-imagenet"), ("a", "b"), 64)
+        beginning(recipe_from("--variant", "googlenet", "--from", "tiny-imagenet"), ("a", "b"), 64)
 
 
 # ---------------------------------------------------------------- photos

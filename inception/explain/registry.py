@@ -36,6 +36,8 @@ class Argument:
         maximum: of a whole number. Without it the function itself checks the range, which depends on other arguments.
         max_length: characters of a text, or items of a list of numbers.
         option: name on the command line, if it is not `name`.
+        example: a value for an error; `default` if there is none.
+        metavar: how the command line's help calls one text of a list.
         name, type, default: of the parameter; `declared` reads them from the signature. `type` is `str`, `int`,
             `Sequence[str]` or `Sequence[int]`.
         required: whether a caller must send it.
@@ -48,6 +50,8 @@ class Argument:
     maximum: int | None = None
     max_length: int | None = None
     option: str | None = None
+    example: Any = None
+    metavar: str = "NAME"
     name: str = ""
     type: Any = str
     default: Any = None
@@ -175,7 +179,7 @@ CLASS_LETTERS = 200  # of a class's name; the longest of ImageNet's has 121
 MAX_CHANNELS = 1024  # of a block's output
 
 BLOCK = Argument("Inception block", "which of the nine Inception blocks, 3a to 5b", choices=BLOCK_NAMES)
-BRANCH = Argument("Branch", "which branch of the block", choices=BRANCH_NAMES)
+BRANCH = Argument("Branch", "which branch of the block", choices=BRANCH_NAMES, example="3x3")
 CLASS_NAME = Argument(
     "Class: a name or number, empty for the most probable",
     "whose logit is explained, by its name or number; empty for the most probable class",
@@ -187,9 +191,9 @@ ABLATION = Argument(
     "what a branch that is off gives on: zero, or its mean over training photos",
     choices=ABLATIONS,
 )
-CHANNEL = Argument("Channel, counted from 0", "the channel within the branch, counted from 0", minimum=0)
-ROW = Argument("Row, counted from 0", "row of the cell, counted from 0 at the top", minimum=0)
-COLUMN = Argument("Column, counted from 0", "column of the cell, counted from 0 at the left", minimum=0)
+CHANNEL = Argument("Channel, counted from 0", "the channel within the branch, counted from 0", minimum=0, example=17)
+ROW = Argument("Row, counted from 0", "row of the cell, counted from 0 at the top", minimum=0, example=4)
+COLUMN = Argument("Column, counted from 0", "column of the cell, counted from 0 at the left", minimum=0, example=5)
 
 Block = Annotated[str, BLOCK]
 Branch = Annotated[str, BRANCH]
@@ -249,6 +253,9 @@ class Explanation:
         key: of its result in the command line's JSON.
         position: order among the explanations, in lists and in the command line's answer.
         is_tool: whether assistants get it as an MCP tool.
+        has_maps: whether the result has `signed_maps()`, maps (H, W) to lay over the photo, by the end of their files'
+            names.
+        checker: raises for arguments that the network cannot take, before there is a photo.
     """
 
     function: Callable[..., Result]
@@ -257,6 +264,8 @@ class Explanation:
     key: str
     position: int
     is_tool: bool
+    has_maps: bool
+    checker: Callable[..., object] | None
 
     @property
     def name(self) -> str:
@@ -271,9 +280,24 @@ class Explanation:
     def __call__(self, subject: Subject, **arguments: Any) -> Result:
         return self.function(subject, **arguments)
 
+    def check(self, pretrained: PretrainedModel, **arguments: Any) -> None:
+        """Refuse what is seen to be wrong without a photo.
+
+        Raises:
+            UserError: if the network has no such block, branch, channel, cell or ablation.
+        """
+        if self.checker is not None:
+            self.checker(pretrained, **arguments)
+
 
 def explanation(
-    *, option: str | None = None, key: str | None = None, position: int = 100, is_tool: bool = True
+    *,
+    option: str | None = None,
+    key: str | None = None,
+    position: int = 100,
+    is_tool: bool = True,
+    has_maps: bool = False,
+    check: Callable[..., object] | None = None,
 ) -> Callable[[Callable[..., Result]], Explanation]:
     """Declare a function as an explanation; the arguments are those of `Explanation`, `option` is its name by default.
 
@@ -282,7 +306,9 @@ def explanation(
 
     def declare(function: Callable[..., Result]) -> Explanation:
         name = option or function.__name__.replace("_", "-")
-        return Explanation(function, declared(function), name, key or function.__name__, position, is_tool)
+        return Explanation(
+            function, declared(function), name, key or function.__name__, position, is_tool, has_maps, check
+        )
 
     return declare
 

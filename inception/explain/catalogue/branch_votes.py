@@ -5,10 +5,17 @@ from typing import TYPE_CHECKING
 from ..registry import Ablation, Block, ClassName, Subject, explanation
 
 if TYPE_CHECKING:
+    from ...pretrained.pretrained import PretrainedModel
     from ..shapley import BranchVotes
 
 
-@explanation(option="votes", key="votes", position=1)
+def _check(pretrained: "PretrainedModel", *, block: str, off: str, **_: str) -> None:
+    from ..masking import ablation_values
+
+    ablation_values(pretrained, block, off)
+
+
+@explanation(option="votes", key="votes", position=1, check=_check)
 def branch_votes(
     subject: Subject, *, block: Block = "3a", class_name: ClassName = "", off: Ablation = "zero"
 ) -> "BranchVotes":

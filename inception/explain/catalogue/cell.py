@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from ..registry import CHANNEL, COLUMN, ROW, Block, Branch, Subject, explanation
 
 if TYPE_CHECKING:
+    from ...pretrained.pretrained import PretrainedModel
     from ..convolution import ConvolutionTrace
     from ..receptive_field import EffectiveField, Square
 
@@ -56,7 +57,13 @@ class CellExplanation:
         }
 
 
-@explanation(position=6)
+def _check(pretrained: "PretrainedModel", *, block: str, branch: str, row: int, column: int, **_: int) -> None:
+    from ..receptive_field import cell_square
+
+    cell_square(pretrained.model, block, branch, row, column)
+
+
+@explanation(position=6, check=_check)
 def cell(
     subject: Subject,
     *,

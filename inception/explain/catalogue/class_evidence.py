@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from ..attribution import Evidence
 
 
-@explanation(option="evidence", key="evidence", position=3)
+@explanation(option="evidence", key="evidence", position=3, has_maps=True)
 def class_evidence(subject: Subject, *, class_name: ClassName = "") -> "Evidence":
     """Where in the photo the evidence for a class lies: its logit split over block 5b.
 

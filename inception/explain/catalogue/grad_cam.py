@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from ..attribution import GradCams
 
 
-@explanation(option="cam", key="cam", position=4, is_tool=False)  # assistants get the pictures: the tool `overlays`
+# No tool: assistants get the pictures, from `overlays`.
+@explanation(option="cam", key="cam", position=4, is_tool=False, has_maps=True)
 def grad_cam(subject: Subject, *, block: Block = "3a", class_name: ClassName = "") -> "GradCams":
     """Grad-CAM of a class at a block, and at each of its branches, in numbers; `overlays` has the pictures.
 

@@ -6,11 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 from ..registry import BRANCH_NAMES, MAX_CHANNELS, Ablation, Argument, Block, Subject, explanation
 
 if TYPE_CHECKING:
+    from ...pretrained.pretrained import PretrainedModel
     from ..ablation import AblationResult
 
 Branches = Annotated[
     Sequence[str],
-    Argument("Branches that are off", "the branches that are switched off", choices=BRANCH_NAMES, option="switch-off"),
+    Argument(
+        "Branches that are off",
+        "the branches that are switched off",
+        choices=BRANCH_NAMES,
+        option="switch-off",
+        metavar="BRANCH",
+    ),
 ]
 Channels = Annotated[
     Sequence[int],
@@ -23,7 +30,16 @@ Channels = Annotated[
 ]
 
 
-@explanation(key="switched", position=5)
+def _check(
+    pretrained: "PretrainedModel", *, block: str, branches: Sequence[str], channels: Sequence[int], off: str
+) -> None:
+    from ..masking import ablation_values, branch_mask
+
+    ablation_values(pretrained, block, off)
+    branch_mask(pretrained, block, branches, channels)
+
+
+@explanation(key="switched", position=5, check=_check)
 def switch_off(
     subject: Subject, *, block: Block = "3a", branches: Branches = (), channels: Channels = (), off: Ablation = "zero"
 ) -> "AblationResult":
