@@ -90,7 +90,8 @@ def _parameters(one: Explanation) -> list[Parameter]:
     if all(argument.is_list for argument in own):
         return [_parameter(argument.name, Any, _list_option(argument), None) for argument in own]
     metavar = ":".join(argument.name.upper() for argument in own)
-    option = typer.Option(f"--{one.option}", parser=_values_parser(own), metavar=metavar, help=one.summary)
+    bounds = f" Numbers from 0 to {MAX_INDEX}." if any(argument.type is int for argument in own) else ""
+    option = typer.Option(f"--{one.option}", parser=_values_parser(own), metavar=metavar, help=one.summary + bounds)
     return [_parameter(one.name, Any, option, None)]
 
 
