@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import UserError
-from ..service.ray.scale import MOST_CPUS, MOST_GPUS, Scale
+from ..service.ray.scale import MAX_CPUS, MAX_GPUS, Scale
 from ..service.spaces import on_zero_gpu
 from .numbers import real_option, with_default
 from .options import choice_option
@@ -39,7 +39,7 @@ ReplicaCpus = Annotated[
     real_option(
         "--replica-cpus",
         0,
-        MOST_CPUS,
+        MAX_CPUS,
         "Cores, and so threads, of each replica",
         above=True,
         rich_help_panel=PANEL,
@@ -51,7 +51,7 @@ ReplicaGpus = Annotated[
     real_option(
         "--replica-gpus",
         0,
-        MOST_GPUS,
+        MAX_GPUS,
         "GPUs of each replica, for instance 0.25",
         rich_help_panel=PANEL,
         default="0",

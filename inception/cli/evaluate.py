@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import UserError
+from ..errors import UserError, quoted
 from ..runtime.files import is_file, write_file
-from ..runtime.terminal import err, json_line, out
+from ..runtime.terminal import err, json_line, out, short_path
 from ..runtime.wording import counted
 from .device import load_pretrained, with_cpu_fallback
 from .numbers import refused, whole_option
@@ -108,26 +108,26 @@ def evaluate(
 def _evaluate(request: Request, device: str) -> int:
     from dataclasses import asdict, replace
 
-    from ..training.datasets import labelled_photos, located, unlabelled_photos
-    from ..training.evaluation import answers, answers_to_unknown, judged
+    from ..training.datasets import labelled_photos, locate_data, unlabelled_photos
+    from ..training.evaluation import evaluate_logits, labelled_logits, unlabelled_logits
     from ..training.matching import known_photos
 
     if request.keep and not request.unknown:
         raise UserError("keep", "--keep keeps what --unknown DIR measures; please name that folder.")
     pretrained = load_pretrained(request.model, device)
-    photos, left_out = known_photos(pretrained, labelled_photos(located(request.data), request.split))
+    photos, left_out = known_photos(pretrained, labelled_photos(locate_data(request.data), request.split))
     if request.limit and request.limit < len(photos):
         photos = photos.subset([number * len(photos) // request.limit for number in range(request.limit)])
     outside = unlabelled_photos(request.unknown) if request.unknown else None
-    inside = answers(pretrained, photos, progress)
-    result = replace(judged(pretrained, photos, inside), left_out=left_out)
+    inside = labelled_logits(pretrained, photos, progress)
+    result = replace(evaluate_logits(pretrained, photos, inside), left_out=left_out)
     skipped, measurement = result.skipped, None
     if outside is not None:
-        outside_logits, unreadable = answers_to_unknown(pretrained, outside, progress)
+        outside_logits, unreadable = unlabelled_logits(pretrained, outside, progress)
         skipped += unreadable
         measurement = _measure_rejection(request, pretrained, inside.logits, outside_logits)
     for name in skipped:
-        err(f"skipped, cannot be read: {name}")
+        err(f"skipped, cannot be read: {short_path(name)}")
     if left_out.photos:
         err(str(left_out))
     if request.json:
@@ -165,7 +165,7 @@ def _measure_rejection(
     if request.keep:
         path = EMBEDDED if request.model == MODEL_NAMES[0] else Path(request.model)
         if not is_file(path):
-            raise UserError("keep", "The weights of {name} lie in no file of yours.", name=request.model)
+            raise UserError("keep", "The weights of {name} lie in no file of yours.", name=quoted(request.model))
         write_file(rejection_file(path), measurement.rejection.to_json().encode(), durable=True)
     return measurement
 

@@ -238,4 +238,4 @@ def _overlays(prediction: Prediction, maps: dict[str, np.ndarray]) -> dict[str, 
     from ..render.maps import Limits, overlay
 
     reach = max(float(abs(values).max()) for values in maps.values())
-    return {name: overlay(prediction.seen, values, Limits(-reach, reach)) for name, values in maps.items()}
+    return {name: overlay(prediction.image, values, Limits(-reach, reach)) for name, values in maps.items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.files import as_text
-from ..runtime.terminal import err, json_line, out
+from ..runtime.terminal import err, json_line, out, short_path
 from .device import load_pretrained, with_cpu_fallback
 from .tables import in_terminal, show
 
@@ -59,7 +59,7 @@ def each_photo(
                 result = {"photo": name, **report(photo, predict(pretrained, open_photo(photo)))}
             except PhotoError as error:
                 refused = True
-                err(f"{name}: {error}")
+                err(f"{short_path(name)}: {error}")
                 if json:
                     out(json_line({"photo": name, "model": model, "error": str(error)}))
             else:

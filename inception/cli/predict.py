@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..runtime.files import as_text, is_folder
-from ..runtime.terminal import err, json_line, out
+from ..runtime.terminal import err, json_line, out, short_path
 from ..runtime.wording import counted
 from .device import load_pretrained, with_cpu_fallback
 from .numbers import MAX_CLASSES, whole_option
@@ -115,9 +115,9 @@ def _predict_folder(
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Interrupted; the same command goes on from here.") from None
     for name in result.unreadable:
-        err(f"skipped, cannot be read: {name}")
+        err(f"skipped, cannot be read: {short_path(name)}")
     for name, error in list(result.refused.items())[:MAX_REFUSALS_SHOWN]:
-        err(f"{name}: {error}")
+        err(f"{short_path(name)}: {error}")
     refused = len(result.refused)
     if refused > MAX_REFUSALS_SHOWN:
         err(f"and {refused - MAX_REFUSALS_SHOWN} more; the column error has them all")

@@ -181,7 +181,7 @@ def _serve(request: Request) -> int:
         running_backend(models, request.scale, request.ray_address, request.precision) as service.backend,
         temporary_upload_folder() as folder,
     ):
-        page, launched = build(service, request.keep_seconds, is_swept=True), launch_options()
+        page, launched = build(service, request.keep_seconds, gradio_cleanup=False), launch_options()
         freeze_garbage_collector()
         launched["app_kwargs"] = {**launched["app_kwargs"], "lifespan": cleanup_lifespan(folder, request.keep_seconds)}
         if request.mcp:

@@ -11,7 +11,7 @@ import typer
 
 from ..errors import UserError
 from ..runtime.files import as_text, is_file, is_there
-from ..runtime.terminal import err, out
+from ..runtime.terminal import err, out, short_path
 from .numbers import MAX_SIDE, MIN_SIDE, real, real_option, refused, whole, whole_option
 from .options import MODELS, VARIANTS, OneDevice, listed, path_option, text_option
 
@@ -321,15 +321,16 @@ def _train(
 ) -> int:
     from ..runtime.device import choose_device
     from ..runtime.files import is_full, no_room
-    from ..training.datasets import located
-    from ..training.loop import CHECKPOINT, accuracy, interrupted
+    from ..training.datasets import locate_data
+    from ..training.loop import CHECKPOINT, interrupted_recipe
     from ..training.loop import train as run_training
+    from ..training.result import accuracy_text
     from ..training.split import further_photos, training_photos
 
-    recipe = replace(interrupted(folder), **_given(options)) if resume else recipe_of(options)
+    recipe = replace(interrupted_recipe(folder), **_given(options)) if resume else recipe_of(options)
     torch_device = choose_device(device).torch_device
-    photos, val = training_photos(located(located_at), val_split, classes)
-    further = further_photos(located(also_at)) if also_at else None
+    photos, val = training_photos(locate_data(located_at), val_split, classes)
+    further = further_photos(locate_data(also_at)) if also_at else None
     data_options = ["--classes", ",".join(classes)] if classes else []
     if also_at:
         data_options += ["--also", _data_name(also_at)]
@@ -359,8 +360,9 @@ def _train(
     if outcome is None:
         return 0
     for name in outcome.skipped:
-        err(f"skipped, cannot be read: {name}")
-    out(f"{accuracy(outcome.val)}, calibration error {outcome.val.ece:.3f} with temperature {outcome.temperature:g}")
+        err(f"skipped, cannot be read: {short_path(name)}")
+    accuracy = accuracy_text(outcome.val)
+    out(f"{accuracy}, calibration error {outcome.val.ece:.3f} with temperature {outcome.temperature:g}")
     weights = as_text(outcome.weights)
     out(f"{weights}: look inside with python -m inception serve --model {weights}")
     return 0

@@ -81,7 +81,7 @@ def render_side_by_side(
     return bounds, [
         {
             branch: Panel(
-                image=render.overlay(prediction.seen, row[branch][0], bounds, size=size),
+                image=render.overlay(prediction.image, row[branch][0], bounds, size=size),
                 numbers=statistics(maps),
                 bounds=bounds,
                 signed=bounds.signed,
@@ -110,4 +110,4 @@ def _image(
         return render.mosaic(values, bounds, picture.colours, tile=tile)
     if picture.view == "mean":
         return render.heat_map(values[0], bounds[0], picture.colours)
-    return render.overlay(prediction.seen, values[0], bounds[0], picture.colours)
+    return render.overlay(prediction.image, values[0], bounds[0], picture.colours)

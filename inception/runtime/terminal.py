@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-from ..errors import UserError
+from ..errors import QUOTED_CHARACTERS, UserError
 from . import strict_json
 from .files import one_line
 
@@ -45,6 +45,11 @@ def err(*lines: str) -> None:
         print(*map(one_line, lines), sep="\n", file=sys.stderr, flush=True)
     except OSError:
         discard(sys.stderr)
+
+
+def short_path(path: str) -> str:
+    """A path for a message: its last `QUOTED_CHARACTERS`, which hold the file's name, with "…" where it was cut."""
+    return path if len(path) <= QUOTED_CHARACTERS else f"…{path[1 - QUOTED_CHARACTERS :]}"
 
 
 def json_line(value: Any) -> str:

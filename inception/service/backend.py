@@ -1,4 +1,4 @@
-"""Who does the arithmetic for the page: this process, or replicas elsewhere (`inception.serving`)."""
+"""Back ends: where forward passes and explanations are computed."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
-from inception.service.query import Query
-
 from ..prediction import Prediction, predict_batch
 from ..pretrained.pretrained import PretrainedModel
 from ..runtime.memory import trim_heap
 from .batching import MAX_BATCH, Batcher
 from .priority import HEAVY, LIGHT, PriorityLock
+from .query import Query
 
 Result = TypeVar("Result")
-TIDY_EVERY = 64  # photos; they come and go between what stays, and after a few thousand half a gigabyte lies fallow
+# Photos between two calls of `trim_heap`: what each leaves free between kept arrays is half a gigabyte after thousands.
+PHOTOS_PER_TRIM = 64
 
 
 class Backend(Protocol):
-    """Both methods may be called from many threads at once, and block until the result is there.
+    """Computes for `InferenceService`. Both methods block, and may be called from many threads at once.
 
-    `at_once` says how many questions of one kind are worth having under way.
+    `at_once` is the number of calls of one kind that are worth having in progress.
     """
 
     at_once: int
 
     def predict(self, pretrained: PretrainedModel, query: Query) -> Prediction:
-        """One forward pass."""
+        """Return the prediction of one forward pass."""
         ...
 
     def explain(
@@ -39,44 +39,53 @@ class Backend(Protocol):
         query: Query,
         prediction: Prediction,
         function: Callable[..., Result],
-        *told: Any,
+        *arguments: Any,
     ) -> Result:
-        """`function(pretrained, observation, *told)`: a function of a module, and arguments that can be sent."""
+        """Return `function(pretrained, prediction, *arguments)`.
+
+        `function` is defined at the top of a module and `arguments` can be pickled: they may go to another process.
+        """
         ...
 
 
 class LocalBackend:
-    """In this process. Those who wait for a forward pass share one; explanations wait behind it."""
+    """Computes in this process. Concurrent predictions share a forward pass; explanations wait behind them."""
 
-    at_once = 2 * MAX_BATCH  # a batch is computed while the next is being opened, or the one before drawn
+    at_once = 2 * MAX_BATCH  # one batch is computed while the next is prepared, or the last one rendered
 
     def __init__(self) -> None:
         self._threads = torch.get_num_threads()
-        self._turns = PriorityLock()
-        # Every thread that computes has helpers and working memory of its own for as long as it lives.
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="network")
-        self._together: dict[tuple[object, ...], Batcher[tuple[PretrainedModel, Query], Prediction]] = {}
-        self._lock = Lock()
-        self._photos = 0  # since memory was tidied
+        self._lock = PriorityLock()
+        # One thread for all arithmetic: PyTorch gives every calling thread helpers and memory pools of its own.
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="network")
+        self._batchers: dict[tuple[object, ...], Batcher[tuple[PretrainedModel, Query], Prediction]] = {}
+        self._batchers_lock = Lock()
+        self._photos = 0  # since the last `trim_heap`
+
+    @property
+    def waiting(self) -> int:
+        """Number of batches and explanations that wait for the processor."""
+        return self._lock.waiting
 
     def predict(self, pretrained: PretrainedModel, query: Query) -> Prediction:
-        with self._lock:
-            # By the device too, and the network not kept: it may have to move, and then is to leave nothing behind.
-            key = (query.model, query.precision, pretrained.device)
-            together = self._together.setdefault(key, Batcher(self._predict))
-        return together.ask((pretrained, query))
+        # The device belongs to the key and the network does not: after a fallback to the CPU, the batcher that
+        # remains from the GPU must not keep the old network alive.
+        key = (query.model, query.precision, pretrained.device)
+        with self._batchers_lock:
+            batcher = self._batchers.setdefault(key, Batcher(self._predict))
+        return batcher.submit((pretrained, query))
 
-    def _predict(self, asked: Sequence[tuple[PretrainedModel, Query]]) -> list[Prediction]:
-        pretrained, precision = asked[0][0], asked[0][1].precision
-        with self._turns.turn(LIGHT):
-            self._photos += len(asked)
-            if self._photos >= TIDY_EVERY:
+    def _predict(self, batch: Sequence[tuple[PretrainedModel, Query]]) -> list[Prediction]:
+        pretrained, precision = batch[0][0], batch[0][1].precision
+        with self._lock.acquire(LIGHT):
+            self._photos += len(batch)
+            if self._photos >= PHOTOS_PER_TRIM:
                 self._photos = 0
                 trim_heap()
-            seen = [query.seen for _, query in asked]
-            # In company a core is left to those who open and draw: else each layer waits for the one that it lost.
-            threads = self._threads if len(asked) == 1 else max(1, self._threads - 1)
-            return self._thread.submit(_with, threads, predict_batch, pretrained, seen, precision).result()
+            images = [query.image for _, query in batch]
+            # Under load one core is left for decoding and rendering; otherwise each layer waits for its slowest thread.
+            threads = self._threads if len(batch) == 1 else max(1, self._threads - 1)
+            return self._executor.submit(_with_threads, threads, predict_batch, pretrained, images, precision).result()
 
     def explain(
         self,
@@ -84,14 +93,16 @@ class LocalBackend:
         query: Query,
         prediction: Prediction,
         function: Callable[..., Result],
-        *told: Any,
+        *arguments: Any,
     ) -> Result:
-        with self._turns.turn(HEAVY):
-            return self._thread.submit(_with, self._threads, function, pretrained, prediction, *told).result()
+        with self._lock.acquire(HEAVY):
+            return self._executor.submit(
+                _with_threads, self._threads, function, pretrained, prediction, *arguments
+            ).result()
 
 
-def _with(threads: int, function: Callable[..., Result], *told: Any) -> Result:
-    """`function(*told)` with so many of PyTorch's threads."""
+def _with_threads(threads: int, function: Callable[..., Result], *arguments: Any) -> Result:
+    """Return `function(*arguments)`, computed with this number of PyTorch threads."""
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
-    return function(*told)
+    return function(*arguments)

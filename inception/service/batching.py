@@ -1,4 +1,4 @@
-"""What several visitors ask for at the same moment, done as one piece of work."""
+"""Dynamic batching without a waiting time: calls that arrive during a run share the next one."""
 
 from __future__ import annotations
 
@@ -7,48 +7,58 @@ from concurrent.futures import Future
 from threading import Lock
 from typing import Generic, TypeVar
 
-Asked = TypeVar("Asked")
-Answer = TypeVar("Answer")
-# With more the networks gain little on a CPU, and those who came first wait longer.
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+# Larger batches hardly raise a CPU's throughput, and delay the first of their photos.
 MAX_BATCH = 8
 
 
-class Batcher(Generic[Asked, Answer]):
-    """Batches calls from many threads, without a thread of its own and without waiting for company.
+class Batcher(Generic[Item, Result]):
+    """Merge calls from many threads into batches, without a thread of its own.
 
-    The first to ask runs alone. Whoever asks meanwhile waits, and all who wait are served by one run
-    of at most `most` as soon as the one before is over: the busier it is, the larger the batches.
+    The first call runs at once, alone. Calls that arrive meanwhile wait, and the next run takes all of them, up to
+    `max_batch`: the higher the load, the larger the batches.
 
     Args:
-        run: answers a list of what was asked, in order. If it fails, all whom it would have served fail.
-        most: how many are served by one run.
+        run: computes the results of a batch, in order. If it raises, all calls of that batch raise.
+        max_batch: largest number of items in one run.
     """
 
-    def __init__(self, run: Callable[[Sequence[Asked]], Sequence[Answer]], most: int = MAX_BATCH) -> None:
+    def __init__(self, run: Callable[[Sequence[Item]], Sequence[Result]], max_batch: int = MAX_BATCH) -> None:
         self._run = run
-        self._most = most
-        self._waiting: list[tuple[Asked, Future[Answer]]] = []
+        self._max_batch = max_batch
+        self._queue: list[tuple[Item, Future[Result]]] = []
         self._lock, self._running = Lock(), Lock()
 
-    def ask(self, asked: Asked) -> Answer:
-        """The answer to one question; blocks until it is there."""
-        mine: Future[Answer] = Future()
+    @property
+    def waiting(self) -> int:
+        """Number of items that are in no run yet."""
         with self._lock:
-            self._waiting.append((asked, mine))
-        while not mine.done():
-            # Whoever comes in here first serves all who wait, in the order in which they came.
-            with self._running:
-                if not mine.done():
-                    self._serve()
-        return mine.result()
+            return len(self._queue)
 
-    def _serve(self) -> None:
+    def submit(self, item: Item) -> Result:
+        """Return the result of one item; blocks until it is there.
+
+        Raises:
+            Whatever `run` raised for the batch.
+        """
+        own: Future[Result] = Future()
         with self._lock:
-            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            self._queue.append((item, own))
+        while not own.done():
+            # One of the waiting threads runs the next batch, which may be without its own item.
+            with self._running:
+                if not own.done():
+                    self._run_next()
+        return own.result()
+
+    def _run_next(self) -> None:
+        with self._lock:
+            batch, self._queue = self._queue[: self._max_batch], self._queue[self._max_batch :]
         try:
-            answers = self._run([asked for asked, _ in batch])
-            for (_, future), answer in zip(batch, answers, strict=True):
-                future.set_result(answer)
+            results = self._run([item for item, _ in batch])
+            for (_, future), result in zip(batch, results, strict=True):
+                future.set_result(result)
         except BaseException as error:
             for _, future in batch:
                 if not future.done():

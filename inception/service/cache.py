@@ -1,4 +1,4 @@
-"""What was worked out lately, kept for whoever asks next; what is being worked out is worked out once."""
+"""Thread-safe LRU cache; concurrent misses compute once."""
 
 from __future__ import annotations
 
@@ -13,43 +13,46 @@ Value = TypeVar("Value")
 
 
 class SingleFlightCache(Generic[Value]):
-    """Thread-safe. The least recently used makes room.
+    """A `cachetools.LRUCache` behind a lock, with one computation at a time for each key.
+
+    Not `cachetools.cached(condition=...)`: there, after an error or a value too large to keep, the waiting threads
+    compute again, one after another.
 
     Args:
-        most: how much is kept, in the unit of `size`.
-        size: what one value costs; by default values are counted.
+        maxsize: upper bound of the sum of `size` over all values.
+        size: cost of one value; 1 by default.
     """
 
-    def __init__(self, most: int, size: Callable[[Value], int] | None = None) -> None:
-        self._kept: LRUCache[Hashable, Value] = LRUCache(most, size)
-        self._begun: dict[Hashable, Future[Value]] = {}
+    def __init__(self, maxsize: int, size: Callable[[Value], int] | None = None) -> None:
+        self._values: LRUCache[Hashable, Value] = LRUCache(maxsize, size)
+        self._pending: dict[Hashable, Future[Value]] = {}
         self._lock = Lock()
 
-    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """The value of `key`, from memory or by `make`.
+    def get(self, key: Hashable, compute: Callable[[], Value]) -> Value:
+        """Return the cached value of `key`, or compute it.
 
-        Whoever asks while another is at it waits for that one; if it fails, both fail and nothing is kept.
+        Calls with a key that is being computed wait for that result. An error reaches all of them and is not cached;
+        a value larger than `maxsize` is returned and not kept.
         """
         with self._lock:
-            if key in self._kept:
-                return self._kept[key]
-            begun = self._begun.get(key)
-            if begun is None:
-                mine: Future[Value] = Future()
-                self._begun[key] = mine
-        if begun is not None:
-            return begun.result()
+            if key in self._values:
+                return self._values[key]
+            pending = self._pending.get(key)
+            if pending is None:
+                own: Future[Value] = Future()
+                self._pending[key] = own
+        if pending is not None:
+            return pending.result()
         try:
-            value = make()
+            value = compute()
         except BaseException as error:
             with self._lock:
-                del self._begun[key]
-            mine.set_exception(error)
+                del self._pending[key]
+            own.set_exception(error)
             raise
         with self._lock:
-            del self._begun[key]
-            # What alone is larger than all that may be kept is answered, but not kept.
-            if self._kept.getsizeof(value) <= self._kept.maxsize:
-                self._kept[key] = value
-        mine.set_result(value)
+            del self._pending[key]
+            if self._values.getsizeof(value) <= self._values.maxsize:
+                self._values[key] = value
+        own.set_result(value)
         return value

@@ -1,4 +1,4 @@
-"""Who does the arithmetic for the page: this process, or replicas elsewhere (`inception.serving`)."""
+"""What is wanted of one photo: the network, the crop that it sees, and the precision."""
 
 from __future__ import annotations
 
@@ -12,20 +12,37 @@ from .snapshot import Snapshot
 
 
 @dataclass(frozen=True)
-class Query:
-    """What a visitor is looking at: all that is needed to have the observation again.
+class PreparedPhoto:
+    """A photo, opened once for any number of queries: upright RGB pixels of any size, and a small copy."""
 
-    `precision` and `frame` are as `observe` takes them; `photo` is what the page shows of all of it.
+    image: Image.Image = field(repr=False)
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True)
+class Query:
+    """All that is needed to compute a prediction again, in this process or another.
+
+    The block, the class and what is ablated belong to single explanations, each of which declares its own typed
+    arguments: `InferenceService.explained` takes them behind the query.
+
+    Attributes:
+        model: public name of the network, one of `InferenceService.models`.
+        image: the network's input as a picture, size x size RGB, as `Preprocessing` makes it.
+        digest: SHA-256 of the pixels of `image`, in hexadecimal; photos with equal crops share their results.
+        precision: "exact" or "fast", as `predict` takes it.
+        crop: the part of the photo that `image` shows.
+        photo: a small copy of the whole photo, or None where the caller needs none.
     """
 
     model: str
-    seen: Image.Image = field(repr=False)
+    image: Image.Image = field(repr=False)
     digest: str
     precision: str = PRECISIONS[0]
-    frame: Crop = CENTRE_CROP
+    crop: Crop = CENTRE_CROP
     photo: Snapshot | None = field(default=None, repr=False)
 
     @property
     def exact(self) -> Query:
-        """The same, seen with all digits, as explanations need it to add up."""
+        """The same query in float32, without which explanations would not add up."""
         return replace(self, precision=PRECISIONS[0])

@@ -1,11 +1,11 @@
-"""What all visitors share: the loaded networks, who does their arithmetic, and recent results."""
+"""The state that all callers share: loaded networks, the back end, recent predictions and explanations."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock, Semaphore
 from typing import Any, TypeVar, cast
@@ -13,18 +13,19 @@ from typing import Any, TypeVar, cast
 from ..errors import ChoiceError
 from ..explain.readout import ChannelReadout, channel_readout
 from ..network.anatomy import BranchFacts, network_facts
-from ..prediction import Prediction
+from ..prediction import Prediction, predict_batch
 from ..pretrained.pretrained import PRECISIONS, PretrainedModel
 from ..pretrained.zoo import MODEL_NAMES, load
 from ..runtime.device import Device, is_out_of_memory, without_memory
 from ..runtime.threads import available_cores
 from ..vision.photo import Source, open_photo
+from ..vision.preprocessing import CENTRE_CROP, Crop
 from .backend import Backend, LocalBackend
 from .cache import SingleFlightCache
-from .query import Query
-from .snapshot import frame_of, snapshot_of
+from .query import PreparedPhoto, Query
+from .snapshot import snapshot_of
 
-CACHE_BYTES = 128 * 2**20  # 60 photos seen by the embedded network; GoogLeNet's take three times as much
+CACHE_BYTES = 128 * 2**20  # 60 predictions of the embedded network; GoogLeNet's take three times as much
 EXPLANATIONS_KEPT = 256  # the largest, effective receptive fields, take 0.2 MB each
 Result = TypeVar("Result")
 
@@ -32,14 +33,14 @@ log = logging.getLogger(__name__)
 
 
 class InferenceService:
-    """Thread-safe. Holds nothing of a visitor beyond recently computed observations, by content.
+    """Predictions and explanations for many callers. Thread-safe; results are kept by content, not by caller.
 
     Args:
-        models: names or checkpoint paths that may be used; the first is the default. Visitors know a
-            checkpoint by its file's name and never learn its folder.
-        device: where the networks run; once its memory is full, on the CPU.
-        runner: who does the arithmetic, by default this process.
-        precision: how photos are answered, as `observe` takes it; explanations are always exact.
+        models: names of networks or paths of checkpoints; the first is the default. Callers know a checkpoint by its
+            file name and never learn its folder.
+        device: where the networks run; the CPU replaces it for good once its memory is full.
+        backend: where predictions and explanations are computed, by default this process.
+        precision: of predictions, as `predict` takes it; explanations are always exact.
     """
 
     def __init__(
@@ -49,141 +50,160 @@ class InferenceService:
         backend: Backend | None = None,
         precision: str = PRECISIONS[0],
     ) -> None:
-        self._wanted = {public_name(model): model for model in models}
-        self.models = tuple(self._wanted)
+        self._sources = {public_name(model): model for model in models}
+        self.models = tuple(self._sources)
         self.device = device
         self.backend = backend or LocalBackend()
         self.precision = precision
-        self._loaded: dict[str, PretrainedModel] = {}
+        self._networks: SingleFlightCache[PretrainedModel] = SingleFlightCache(len(self.models))
         self._facts: dict[str, dict[str, tuple[BranchFacts, ...]]] = {}
-        self._readings: dict[tuple[str, str], ChannelReadout] = {}
-        self._loading: defaultdict[str, Lock] = defaultdict(Lock)
+        self._readouts: dict[tuple[str, str], ChannelReadout] = {}
         self._predictions: SingleFlightCache[Prediction] = SingleFlightCache(
             CACHE_BYTES, lambda prediction: prediction.nbytes
         )
         self._explanations: SingleFlightCache[Any] = SingleFlightCache(EXPLANATIONS_KEPT)
         self._lock = Lock()
-        # Who opens or draws takes a place: more at once would not be faster, and the network, between two of its
-        # layers, would have to wait until each of them had been let on.
-        self.desk = Semaphore(max(1, available_cores() - 1))
+        # Decoding and rendering leave one core to the network: more threads would not be faster, and would delay it
+        # at every layer.
+        self.io_slots = Semaphore(max(1, available_cores() - 1))
+
+    # ---------------------------------------------------------------- networks
 
     def pretrained(self, name: str) -> PretrainedModel:
-        """The network called `name`, loaded at its first use.
+        """Return the network called `name`, loaded at its first use.
 
         Raises:
-            WeightsError: if it cannot be had; the next call tries again.
+            WeightsError: if it cannot be loaded; the next call tries again.
             ChoiceError: if it is none of `models`.
         """
         if name not in self.models:
             raise ChoiceError("model", name, self.models)
-        with self._lock:
-            loading = self._loading[name]
-        with loading:
-            if name not in self._loaded:
-                self._loaded[name] = self._load(name)
-            return self._loaded[name]
+        return self._networks.get(name, lambda: self._load(name))
 
     def _load(self, name: str) -> PretrainedModel:
         device = self.device.torch_device
         try:
-            pretrained = load(self._wanted[name], device)
-            # Now, and not while the first visitor waits for an answer.
+            pretrained = load(self._sources[name], device)
+            # Build the engines now rather than while the first caller waits for an answer.
             _ = pretrained.engine, pretrained.engine_for(self.precision)
             return pretrained
         except RuntimeError as error:
             if device.type == "cpu" or not is_out_of_memory(error):
                 raise
-        self._go_on_without_memory()
+        # Retry outside `except`: the traceback keeps GPU tensors alive.
+        self._fall_back_to_cpu()
         return self._load(name)
 
-    def _go_on_without_memory(self) -> None:
-        """On the CPU, for good: a device that was full once is so again, and each attempt costs an answer."""
-        with self._lock:
-            self._loaded = {name: one for name, one in self._loaded.items() if one.device.type == "cpu"}
-            if self.device.torch_device.type == "cpu":
-                return  # another visitor's question had the same bad luck
-            self.device = without_memory(self.device)
-        log.warning(self.device.notice)
+    def compute(self, name: str, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Return `function(pretrained, *arguments)` for the network called `name`.
 
-    def with_network(self, name: str, compute: Callable[..., Result], *told: Any) -> Result:
-        """`compute(pretrained, *told)` with the network called `name`; on the CPU if its device has no memory for that.
-
-        Whatever runs a network for a visitor goes through here.
+        If the device runs out of memory, the call is repeated on the CPU, which replaces the device from then on.
+        Everything that runs a network goes through here.
         """
         pretrained = self.pretrained(name)
         try:
-            return compute(pretrained, *told)
+            return function(pretrained, *arguments)
         except RuntimeError as error:
             if pretrained.device.type == "cpu" or not is_out_of_memory(error):
                 raise
-        # Not within the handler: while the error lives, so does what lies in the device's memory.
+        # Retry outside `except`: the traceback keeps GPU tensors alive.
         del pretrained
-        self._go_on_without_memory()
-        return compute(self.pretrained(name), *told)
+        self._fall_back_to_cpu()
+        return function(self.pretrained(name), *arguments)
+
+    def _fall_back_to_cpu(self) -> None:
+        # For good: a device that was full once will be full again, and each attempt costs a caller time.
+        with self._lock:
+            if self.device.torch_device.type == "cpu":
+                return  # another thread was first
+            self.device = without_memory(self.device)
+            self._networks = SingleFlightCache(len(self.models))
+        log.warning(self.device.notice)
 
     def facts(self, name: str) -> dict[str, tuple[BranchFacts, ...]]:
-        """The branches of all blocks of the network called `name`."""
+        """Return the branches of each block of the network called `name`."""
         model = self.pretrained(name).model
         if name not in self._facts:
             self._facts[name] = network_facts(model)
         return self._facts[name]
 
-    def reading(self, name: str, block: str) -> ChannelReadout:
-        """Who reads a block of the network called `name`, and how strongly."""
-        if (name, block) not in self._readings:
-            self._readings[name, block] = self.with_network(
+    def readout(self, name: str, block: str) -> ChannelReadout:
+        """Return how strongly the next layer reads each channel of a block of the network called `name`."""
+        if (name, block) not in self._readouts:
+            self._readouts[name, block] = self.compute(
                 name, lambda pretrained: channel_readout(pretrained.model, block)
             )
-        return self._readings[name, block]
+        return self._readouts[name, block]
 
-    def query(self, name: str, photo: Source, part: str = "") -> Query:
-        """Open a photo and cut out what the network called `name` sees of it.
+    # ---------------------------------------------------------------- photos
 
-        `part` is what the page's choice of a part says, as `snapshot.frame_of` takes it.
+    def prepare(self, photo: Source) -> PreparedPhoto:
+        """Open a photo, for queries to one or several networks.
 
         Raises:
-            PhotoError, WeightsError: as `open_photo` and `pretrained`.
+            PhotoError: as `open_photo`.
         """
-        how = self.pretrained(name).preprocessing
-        with self.desk:
-            opened = open_photo(photo)
-            snapshot = snapshot_of(opened)
-            frame = frame_of(part, snapshot)
-            seen = how.see(opened, frame)
-        return Query(name, seen, hashlib.sha256(seen.tobytes()).hexdigest(), self.precision, frame, snapshot)
+        with self.io_slots:
+            image = open_photo(photo)
+            return PreparedPhoto(image, snapshot_of(image))
+
+    def query(self, name: str, photo: Source | PreparedPhoto, crop: Crop = CENTRE_CROP) -> Query:
+        """Return the query for a crop of a photo to the network called `name`.
+
+        Raises:
+            PhotoError, WeightsError, ChoiceError: as `prepare` and `pretrained`.
+        """
+        preprocessing = self.pretrained(name).preprocessing
+        prepared = photo if isinstance(photo, PreparedPhoto) else self.prepare(photo)
+        with self.io_slots:
+            image = preprocessing.apply(prepared.image, crop)
+        digest = hashlib.sha256(image.tobytes()).hexdigest()
+        return Query(name, image, digest, self.precision, crop, prepared.snapshot)
+
+    # ---------------------------------------------------------------- predictions and explanations
 
     def prediction(self, query: Query) -> Prediction:
-        """From memory where this picture was looked at lately, by whomever; else by a forward pass."""
-        key = (query.model, query.digest, query.precision)
-        return self._predictions.get(key, lambda: self.observed_now(query))
+        """Return the prediction of one forward pass, from the cache if any caller asked for the same crop lately."""
+        return self._predictions.get(
+            (query.model, query.digest, query.precision), lambda: self.prediction_uncached(query)
+        )
 
-    def observed_now(self, query: Query) -> Prediction:
-        """By a forward pass, and not remembered: for the camera, no two of whose frames are the same."""
-        return self.with_network(query.model, self.backend.predict, query)
+    def prediction_uncached(self, query: Query) -> Prediction:
+        """Return the prediction of a new forward pass, for camera frames, which never repeat."""
+        return self.compute(query.model, self.backend.predict, query)
 
-    def computed(self, query: Query, function: Callable[..., Result], *told: Any) -> Result:
-        """`function(pretrained, observation, *told)`, exact, in this process, and not remembered.
+    def predict_batch(self, queries: Sequence[Query]) -> list[Prediction]:
+        """Compute predictions here, past cache and back end: one forward pass for each network and precision."""
+        groups: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        for number, query in enumerate(queries):
+            groups[query.model, query.precision].append(number)
+        results: dict[int, Prediction] = {}
+        for (model, precision), numbers in groups.items():
+            images = [queries[number].image for number in numbers]
+            results.update(zip(numbers, self.compute(model, predict_batch, images, precision), strict=True))
+        return [results[number] for number in range(len(queries))]
 
-        For what takes less time than it would to send or memory to remember.
-        """
-        return self.with_network(query.model, function, self.prediction(query.exact), *told)
+    def explained(self, query: Query, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Return `function(pretrained, prediction, *arguments)` for the exact prediction, from the cache or back end.
 
-    def explained(self, query: Query, function: Callable[..., Result], *told: Any) -> Result:
-        """`function(pretrained, observation, *told)`, from memory where the same was asked lately.
-
-        `function` is one of `inception.explain`, and what it is `told` can be hashed.
+        `function` is one of `inception.explain`; its `arguments` are typed as it declares them (block, target class,
+        what is ablated, ...), hashable, and can be pickled.
         """
         exact = query.exact
         prediction = self.prediction(exact)
         return cast(
             Result,
             self._explanations.get(
-                (query.model, query.digest, function, *told),
-                lambda: self.with_network(query.model, self.backend.explain, exact, prediction, function, *told),
+                (query.model, query.digest, function, *arguments),
+                lambda: self.compute(query.model, self.backend.explain, exact, prediction, function, *arguments),
             ),
         )
 
+    def explained_uncached(self, query: Query, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Return the same without cache and back end, for what is computed faster than it is sent."""
+        return self.compute(query.model, function, self.prediction(query.exact), *arguments)
+
 
 def public_name(model: str) -> str:
-    """What visitors call a network: its name, or the name of the checkpoint's file."""
+    """Return the name by which callers know a network: its own, or that of the checkpoint's file."""
     return model if model in MODEL_NAMES else Path(model).name

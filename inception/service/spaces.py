@@ -1,4 +1,4 @@
-"""Whether this runs on Hugging Face Spaces, and on what hardware there."""
+"""Detection of Hugging Face Spaces and of its ZeroGPU hardware."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from importlib.util import find_spec
 
 
 def on_spaces() -> bool:
-    """Whether this is a Space."""
+    """Return whether this process runs in a Space."""
     return os.environ.get("SYSTEM") == "spaces"
 
 
 def on_zero_gpu() -> bool:
-    """Whether this is a Space on ZeroGPU, where a GPU is lent for single calls."""
+    """Return whether this is a Space on ZeroGPU, which lends a GPU for single calls."""
     return os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true") and find_spec("spaces") is not None

@@ -1,8 +1,8 @@
-"""ZeroGPU of Hugging Face Spaces: a GPU that is lent for the length of one call, in a process beside the page.
+"""Back end on ZeroGPU of Hugging Face Spaces, which lends a GPU for the length of one call, in another process.
 
-The page keeps its networks on the CPU. What is to be computed is sent to a function that `spaces.GPU` has
-decorated, which loads the networks there at its first call. Where no GPU is to be had, a visitor's share is used
-up for instance, this process computes, as it would without ZeroGPU.
+This process keeps its networks on the CPU. Calls go to a function decorated by `spaces.GPU`, which loads the networks
+in the GPU's process at its first call. Without a GPU, for instance when the visitor's quota is used up, this process
+computes.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ from functools import cache
 from typing import Any, TypeVar, cast
 
 from ..errors import UserError
-from ..prediction import Prediction, predict_batch
+from ..prediction import Prediction
 from ..pretrained.pretrained import PretrainedModel
+from ..runtime.device import choose_device
 from .backend import LocalBackend
 from .batching import MAX_BATCH, Batcher
 from .query import Query
 from .service import InferenceService
 
 Result = TypeVar("Result")
-SECONDS = 15  # of a GPU that one call may take: who asks for less waits less
+SECONDS = 15  # of GPU time reserved for one call; shorter reservations wait less
 
 log = logging.getLogger(__name__)
 
 
 class ZeroGpuBackend:
-    """A `Runner` for the networks called `models`, which are names, or paths of checkpoints.
+    """A `Backend` for the networks called `models`: names, or paths of checkpoints.
 
-    To be made before the page is launched: Spaces then looks for a function that wants a GPU.
+    Create it before the page is launched, when Spaces looks for decorated functions.
     """
 
     at_once = MAX_BATCH
@@ -38,18 +39,18 @@ class ZeroGpuBackend:
         import spaces
 
         self._models = tuple(models)
-        self._lent: Callable[..., Any] = spaces.GPU(duration=SECONDS)(computed)
-        self._here = LocalBackend()
-        self._together: Batcher[Query, Prediction] = Batcher(self._predict)
+        self._on_gpu: Callable[..., Any] = spaces.GPU(duration=SECONDS)(compute_on_gpu)
+        self._local = LocalBackend()
+        self._batcher: Batcher[Query, Prediction] = Batcher(self._predict)
 
     def predict(self, pretrained: PretrainedModel, query: Query) -> Prediction:
         try:
-            return self._together.ask(query)
+            return self._batcher.submit(query)
         except NoGpuError:
-            return self._here.predict(pretrained, query)
+            return self._local.predict(pretrained, query)
 
     def _predict(self, queries: Sequence[Query]) -> list[Prediction]:
-        return cast(list[Prediction], self._asked("observe", tuple(queries)))
+        return cast(list[Prediction], self._call(tuple(queries)))
 
     def explain(
         self,
@@ -57,66 +58,56 @@ class ZeroGpuBackend:
         query: Query,
         prediction: Prediction,
         function: Callable[..., Result],
-        *told: Any,
+        *arguments: Any,
     ) -> Result:
         try:
-            return cast(Result, self._asked("explain", (query,), function, told))
+            return cast(Result, self._call((query,), function, arguments))
         except NoGpuError:
-            return self._here.explain(pretrained, query, prediction, function, *told)
+            return self._local.explain(pretrained, query, prediction, function, *arguments)
 
-    def _asked(self, *question: Any) -> Any:
-        from gradio.exceptions import Error
-
+    def _call(self, *arguments: Any) -> Any:
         try:
-            answer = self._lent(self._models, *question)
-        except Error as error:
+            result = self._on_gpu(self._models, *arguments)
+        except Exception as error:
+            if not _is_refusal(error):
+                raise
             log.warning("ZeroGPU lends no GPU, so the CPU computes: %s", error)
             raise NoGpuError from error
-        if isinstance(answer, UserError):
-            raise answer
-        return answer
+        if isinstance(result, UserError):
+            raise result
+        return result
 
 
 class NoGpuError(Exception):
-    """ZeroGPU said no."""
+    """ZeroGPU lent no GPU."""
 
 
-def computed(
+def _is_refusal(error: Exception) -> bool:
+    # `spaces` refuses with `gradio.exceptions.Error`; compared by name, as this package does not import Gradio.
+    return any((kind.__module__, kind.__name__) == ("gradio.exceptions", "Error") for kind in type(error).__mro__)
+
+
+def compute_on_gpu(
     models: tuple[str, ...],
-    what: str,
     queries: tuple[Query, ...],
     function: Callable[..., Any] | None = None,
-    told: tuple[Any, ...] = (),
+    arguments: tuple[Any, ...] = (),
 ) -> Any:
-    """Where the GPU is: the observations of `looks`, or what `function` says of the first one.
+    """Return the predictions of `queries`, or an explanation of the first one; runs in the process that has the GPU.
 
-    A `UserError` is returned: raised, it would come out of that process as no more than its name.
+    A `UserError` is returned and not raised: of a raised one only the name would leave that process.
     """
-    service = _service(models)
+    service = service_on_gpu(models)
     try:
-        seen = _observed(service, queries)
+        predictions = service.predict_batch(queries)
         if function is None:
-            return seen
-        return service.with_network(queries[0].model, function, seen[0], *told)
+            return predictions
+        return service.compute(queries[0].model, function, predictions[0], *arguments)
     except UserError as error:
         return error
 
 
-def _observed(service: InferenceService, queries: Sequence[Query]) -> list[Prediction]:
-    """In one forward pass for each network and precision."""
-    answers: dict[int, Prediction] = {}
-    alike: dict[tuple[str, str], list[int]] = {}
-    for number, query in enumerate(queries):
-        alike.setdefault((query.model, query.precision), []).append(number)
-    for (model, precision), numbers in alike.items():
-        pictures = [queries[number].seen for number in numbers]
-        seen = service.with_network(model, predict_batch, pictures, precision)
-        answers.update(zip(numbers, seen, strict=True))
-    return [answers[number] for number in range(len(queries))]
-
-
 @cache
-def _service(models: tuple[str, ...]) -> InferenceService:
-    from ..runtime.device import choose_device
-
+def service_on_gpu(models: tuple[str, ...]) -> InferenceService:
+    """Return the service of the process that has the GPU."""
     return InferenceService(models, choose_device())

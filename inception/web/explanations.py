@@ -21,12 +21,12 @@ from ..explain.convolution import trace_convolution
 from ..explain.receptive_field import cell_square, effective_field
 from ..explain.shapley import BranchVotes, branch_votes, subset_logits
 from ..prediction import Prediction
-from ..pretrained.labels import class_name
 from ..pretrained.pretrained import PretrainedModel
 from ..render.branches import ViewOptions
 from ..render.maps import SMALL_TILE, mosaic_cell
 from ..service.query import Query
 from ..service.service import InferenceService
+from .class_names import class_name
 from .handlers import alert
 from .panels.block import branch_name, message_html
 from .panels.bottleneck import bottleneck_html
@@ -71,7 +71,7 @@ class Question:
 
 
 class Why:
-    """Bound to a studio; holds nothing else. What goes wrong comes back as a sentence in place of the HTML."""
+    """Bound to a service; holds nothing else. What goes wrong comes back as a sentence in place of the HTML."""
 
     def __init__(self, service: InferenceService) -> None:
         self.service = service
@@ -143,7 +143,7 @@ class Why:
         try:
             return channel_html(
                 self.service.prediction(query),
-                self.service.reading(query.model, picture.block),
+                self.service.readout(query.model, picture.block),
                 cell.branch,
                 cell.channel,
                 (cell.row, cell.column),
@@ -217,7 +217,7 @@ class Why:
         if cell is None:
             return message_html(say(language, "whole_numbers"), alarm=True)
         block, branch, row, column = question.block, cell.branch, cell.row, cell.column
-        told = self.service.computed(query, trace_convolution, block, branch, cell.channel, row, column)
+        told = self.service.explained_uncached(query, trace_convolution, block, branch, cell.channel, row, column)
         pretrained, prediction = self._of(query)
         square = cell_square(pretrained.model, block, branch, row, column)
         field = self.service.explained(query, effective_field, block, branch, row, column)
@@ -225,7 +225,9 @@ class Why:
 
     def _bottleneck(self, query: Query, question: Question, language: str) -> str:
         picture = question.picture
-        return self.service.computed(query, bottleneck_html, picture.block, language, picture.scale, picture.colours)
+        return self.service.explained_uncached(
+            query, bottleneck_html, picture.block, language, picture.scale, picture.colours
+        )
 
     def _of(self, query: Query) -> tuple[PretrainedModel, Prediction]:
         return self.service.pretrained(query.model), self.service.prediction(query.exact)

@@ -13,14 +13,15 @@ from PIL import Image
 from ..errors import PhotoError, UserError
 from ..network.blocks import BLOCKS
 from ..prediction import Prediction
-from ..pretrained.labels import class_names
 from ..pretrained.zoo import MODEL_NAMES
 from ..render.branches import ViewOptions, render_branches
 from ..render.maps import SMALL_TILE
 from ..service.query import Query
 from ..service.service import InferenceService
 from ..vision.photo import Source, is_unknown_to_browsers, open_photo
-from .http.uploads import gone
+from .class_names import class_names
+from .crop_words import crop_of_photo
+from .http.uploads import expired_photo_error
 from .panels.block import about_html, block_html, branch_name, message_html, seen_html
 from .panels.channel import ribbon_html
 from .panels.network_map import network_html
@@ -44,7 +45,7 @@ class Shown:
 
 
 class Handlers:
-    """Bound to a studio; holds nothing else."""
+    """Bound to a service; holds nothing else."""
 
     def __init__(self, service: InferenceService) -> None:
         self.service = service
@@ -56,7 +57,8 @@ class Handlers:
         if not photo:
             return Shown(None, None, "", message_html(say(language, "waiting")))
         try:
-            query = self.service.query(model, as_source(photo), part)
+            prepared = self.service.prepare(as_source(photo))
+            query = self.service.query(model, prepared, crop_of_photo(part, prepared.snapshot))
             prediction = self.service.prediction(query)
             return Shown(
                 query,
@@ -66,7 +68,7 @@ class Handlers:
             )
         except Exception as error:
             if isinstance(error, PhotoError) and error.kind == "photo_missing":
-                error = gone()  # the page that names it was left open for longer than photos are kept
+                error = expired_photo_error()  # the page that names it was left open for longer than photos are kept
             return Shown(None, None, "", message_html(say(language, "waiting")), alert(error, language))
 
     def viewable(self, photo: str | None) -> Image.Image | None:
@@ -86,8 +88,8 @@ class Handlers:
         facts = self.service.facts(query.model)[picture.block]
         given = BLOCKS[picture.block].in_channels
         names = {fact.branch: branch_name(fact, language) for fact in facts}
-        reading = self.service.reading(query.model, picture.block)
-        with self.service.desk:
+        reading = self.service.readout(query.model, picture.block)
+        with self.service.io_slots:
             panels = render_branches(prediction, picture, SMALL_TILE)
             handed_on = ribbon_html(prediction, reading, names, language)
             return block_html(panels, facts, given, picture, language) + handed_on
@@ -99,7 +101,7 @@ class Handlers:
             name = model if query is None else query.model
             classes = class_names(self.service.pretrained(name), language, short=True)
             facts = self.service.facts(name)
-            with self.service.desk:
+            with self.service.io_slots:
                 return network_html(facts, prediction, block, classes, language)
         except Exception as error:
             return alert(error, language)
@@ -117,7 +119,7 @@ class Handlers:
         if query is None:
             return ""
         prediction, pretrained = self.service.prediction(query), self.service.pretrained(query.model)
-        figure = seen_html(prediction, pretrained, query.frame, self.service.device.name, language)
+        figure = seen_html(prediction, pretrained, query.crop, self.service.device.name, language)
         return figure + part_html(query, pretrained.preprocessing, language)
 
     def about(self, model: str, language: str) -> str:

@@ -13,13 +13,14 @@ from ..export.archive import maps_zip, table_csv, table_json
 from ..export.figure import BranchCaption, Caption, as_png, sheet
 from ..network.blocks import BLOCKS
 from ..prediction import Prediction
-from ..pretrained.labels import class_name
 from ..render.branches import VIEWS, ViewOptions, render_branches
 from ..render.maps import COLOURS, COLUMNS, SCALES
 from ..service.query import Query
 from ..service.service import InferenceService
-from ..service.snapshot import frame_said, snapshot_of
+from ..service.snapshot import snapshot_of
 from ..vision.photo import open_photo
+from .class_names import class_name
+from .crop_words import parse_crop
 from .panels.block import branch_name, legend_of, numbers_of, short
 from .text import LANGUAGES, say
 
@@ -58,7 +59,7 @@ class Wish:
     view: str | None = None
     scale: str | None = None
     colours: str | None = None
-    part: str | None = None  # of the example, in the words of `snapshot.frame_said`
+    part: str | None = None  # of the example, as `parse_crop` takes it
     wanted: int | None = None  # a class by its number; whether the network has it, only the network knows
     language: str | None = None
 
@@ -81,7 +82,7 @@ def wish_of(address: Mapping[str, Any], models: Sequence[str], examples: Sequenc
         if address.get(name) in allowed
     }
     number, language, part = (address.get(name) for name in ("class", "lang", "part"))
-    if part is not None and frame_said(part) is not None:
+    if part is not None and parse_crop(part) is not None:
         chosen["part"] = part
     if number is not None and number.isascii() and number.isdecimal() and len(number) <= CLASS_DIGITS:
         chosen["wanted"] = int(number)
@@ -91,7 +92,7 @@ def wish_of(address: Mapping[str, Any], models: Sequence[str], examples: Sequenc
 
 
 class Keep:
-    """Bound to a studio and the example photos, which it knows by their content: also one that was uploaded."""
+    """Bound to a service and the example photos, which are recognised by their content, even when uploaded."""
 
     def __init__(self, service: InferenceService, photos: Sequence[Path]) -> None:
         self.service = service
@@ -148,7 +149,7 @@ class Keep:
         if face_for(caption.text) is None:
             # This machine cannot write Chinese: better English than a row of empty boxes.
             caption = self.caption(query, prediction, picture, panels, date, "en")
-        return as_png(sheet(prediction.seen, panels, caption, picture.colours))
+        return as_png(sheet(prediction.image, panels, caption, picture.colours))
 
     def caption(
         self,
@@ -168,7 +169,7 @@ class Keep:
         ends = {branch: (short(b.low), short(b.high)) if b else None for branch, b in bounds.items()}
         shared = picture.scale == "shared"
         lines = [" · ".join((say(language, "keep_network", name=query.model), answer, date, say(language, "title")))]
-        if prediction.doubted:
+        if prediction.rejected:
             sure = f"{prediction.probabilities.max():.1%}"
             lines.append(say(language, "doubt", classes=len(prediction.labels), probability=sure))
         return Caption(

@@ -1,1 +1,1 @@
-"""Back end on a Ray cluster: replicas, each with models of its own, and their scaling."""
+"""Back end on a Ray cluster: replicas, each with networks of its own, and their scaling."""

@@ -1,4 +1,4 @@
-"""The page's end: asks a deployment, and asks again where a replica was lost on the way."""
+"""Client of the replicas: calls a deployment, and repeats calls that were lost with a replica."""
 
 from __future__ import annotations
 
@@ -20,45 +20,45 @@ from .replica import Figures
 
 Result = TypeVar("Result")
 
-# Ray sends a question on where a replica is known to be dead, but not one that was under way in a replica
-# that dies. Every question here can be asked twice.
+# Ray itself repeats a call to a replica known to be dead, but not one in progress in a replica that dies. All calls
+# here are safe to repeat.
 LOST = (RayActorError, ObjectLostError, WorkerCrashedError, NodeDiedError, ReplicaUnavailableError)
-# A question that is lost so many times may itself be what the replicas die of.
+# A call that is lost this often may be what kills the replicas.
 ATTEMPTS = 4
-PAUSE_SECONDS = 0.5  # before a question is asked again
-# Longer than a new replica takes to begin, and than Ray takes to find that one hangs.
-PATIENCE_SECONDS = 180.0
+PAUSE_SECONDS = 0.5  # before a repetition
+# Longer than a replica takes to start, and than Ray takes to notice one that hangs.
+TIMEOUT_SECONDS = 180.0
 
 log = logging.getLogger(__name__)
 
 
 class RayBackend:
-    """A `Runner` for which the replicas of a Ray Serve deployment compute.
+    """A `Backend` whose calls go to the replicas of a Ray Serve deployment.
 
-    What they answer lies in Ray's shared memory, for as long as the page keeps it.
+    The arrays of a result stay in Ray's shared memory until the result is garbage.
 
     Args:
         handle: of a deployment of `Replica`.
-        at_once: how many questions of one kind are worth having under way.
+        at_once: number of calls of one kind worth having in progress.
 
-    Raises (of all methods):
-        UserError: what the replica raised.
+    Raises (all methods):
+        UserError: as the replica raised it.
         ServingError: if no replica answers.
     """
 
     def __init__(self, handle: DeploymentHandle, at_once: int) -> None:
         self.at_once = at_once
         self._handle = handle
-        # Made once: the first makes what both send through, which must not happen in two threads at the same time.
+        # Created once: the first method handle creates the router of both, which is not thread-safe.
         self._predict, self._explain = handle.predict, handle.explain
 
     def close(self) -> None:
-        """Ask nothing any more; before Ray ends. Else threads of Ray's go on telling it how much there is to do."""
+        """Stop sending calls, before Ray is shut down; otherwise Ray's threads keep reporting metrics to it."""
         for handle in (self._handle, self._predict, self._explain):
             handle.shutdown()
 
     def predict(self, pretrained: PretrainedModel, query: Query) -> Prediction:
-        return cast(Prediction, _asked(self._predict, query))
+        return cast(Prediction, _call(self._predict, query))
 
     def explain(
         self,
@@ -66,27 +66,27 @@ class RayBackend:
         query: Query,
         prediction: Prediction,
         function: Callable[..., Result],
-        *told: Any,
+        *arguments: Any,
     ) -> Result:
-        # The look and not the observation, which is forty times as large and may be known there.
-        return cast(Result, _asked(self._explain, query, function, told))
+        # The query and not the prediction, which is forty times as large and may be in the replica's cache.
+        return cast(Result, _call(self._explain, query, function, arguments))
 
     def figures(self) -> tuple[Figures, ...]:
-        """What each replica has done."""
-        return tuple(self._handle.broadcast("figures").results(timeout_s=PATIENCE_SECONDS))
+        """Return the counts of each replica."""
+        return tuple(self._handle.broadcast("figures").results(timeout_s=TIMEOUT_SECONDS))
 
 
-def _asked(method: DeploymentHandle, *told: Any) -> Any:
+def _call(method: DeploymentHandle, *arguments: Any) -> Any:
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return method.remote(*told).result(timeout_s=PATIENCE_SECONDS)
+            return method.remote(*arguments).result(timeout_s=TIMEOUT_SECONDS)
         except RayTaskError as error:
-            # Ray's own class is around it. What no visitor can mend keeps the replica's traceback.
+            # Ray wraps the replica's error. A `UserError` is passed on as it is; others keep the replica's traceback.
             if isinstance(error.cause, UserError):
                 raise error.cause from None
             raise
         except LOST as error:
-            log.warning("A replica was lost while it was asked (attempt %d): %s", attempt, type(error).__name__)
+            log.warning("A replica was lost during a call (attempt %d): %s", attempt, type(error).__name__)
             time.sleep(PAUSE_SECONDS)
         except (DeploymentUnavailableError, TimeoutError) as error:
             log.warning("No replica answers: %s", error)

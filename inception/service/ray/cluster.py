@@ -1,4 +1,4 @@
-"""Ray itself: begun on this machine or joined, replicas put there, and what was begun ended again."""
+"""Start or join a Ray cluster, deploy replicas on it, and remove what was started."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from ...errors import quoted
 from ...pretrained.pretrained import PRECISIONS
 from ...pretrained.zoo import MODEL_NAMES
 from ...runtime.threads import SPINS, available_cores
 from ...runtime.wording import counted
 from .errors import ServingError
-from .scale import MOST_IN_A_BATCH, Scale
+from .scale import MAX_REPLICA_BATCH, Scale
 
 if TYPE_CHECKING:
     from .backend import RayBackend
 
 NAME = "inception-lens"
 PROJECT = Path(__file__).parents[3]
-# What replicas on other machines need of this project.
-CARRIED = ("inception", "weights")
-# Ray keeps answers in shared memory until the page has forgotten them: its memory of observations, and as much again.
+# The parts of this project that replicas on other machines need.
+UPLOADED = ("inception", "weights")
+# Ray keeps results in shared memory until this process drops them: room for the prediction cache, and for the calls.
 STORE_BYTES = 2**29
-# Nothing is told to anybody on the network, and a replica that waits leaves its core to the others. And whoever still
-# asks Ray something when it has been ended, as threads of its own do, is not to begin another one.
+# No usage statistics leave the machine; idle replicas leave their cores to the others; and threads that call Ray after
+# its shutdown, as some of its own do, must not start it again.
 SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "GOMP_SPINCOUNT": SPINS, "RAY_ENABLE_AUTO_CONNECT": "0"}
-# Also when it is to report nothing, Ray asks the machine's cloud which one it is, through this if it is there.
-PROXY, NOBODY = "http_proxy", "http://127.0.0.1:9"
+# Even without usage statistics Ray queries the cloud's metadata server over HTTP; a proxy that refuses stops it.
+PROXY, REFUSING_PROXY = "http_proxy", "http://127.0.0.1:9"
 QUIET = {"log_level": "WARNING", "enable_access_log": False}
 
 log = logging.getLogger(__name__)
@@ -43,52 +44,51 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def cluster(cpus: int, address: str = "") -> Iterator[None]:
-    """Ray, for as long as the block lasts.
+    """Connect to Ray for the length of the `with` block.
 
-    Without an address it is begun on this machine, for replicas that take `cpus` cores together, and nothing
-    of it is left afterwards. With the address of a cluster that runs ("auto", or HOST:PORT as `ray start`
-    prints it) that one is joined, and left as it was.
+    Without an address, start Ray on this machine for replicas with `cpus` cores in total, and stop it at the end. With
+    the address of a running cluster ("auto", or HOST:PORT as `ray start` prints it), join it, and leave it as it was.
 
     Raises:
-        ServingError: if Ray is not installed, or the cluster is not there.
+        ServingError: if Ray is not installed, or no cluster answers at the address.
     """
-    ray = _ray()
+    ray = _import_ray()
     before = signal.getsignal(signal.SIGTERM)
     try:
-        _join(ray, address) if address else _begin(ray, cpus)
-        # Ray's own handler would end Ray before those who still ask it.
-        _at_sigterm(_leave)
+        _join(ray, address) if address else _start(ray, cpus)
+        # Ray's own handler would stop Ray while calls are in progress.
+        _handle_sigterm(_exit)
         yield
     finally:
         ray.shutdown(wait_for_processes=True)
-        _at_sigterm(before)
+        _handle_sigterm(before)
 
 
 @contextmanager
 def replicas(models: tuple[str, ...], scale: Scale, precision: str = PRECISIONS[0]) -> Iterator[RayBackend]:
-    """Replicas in the `cluster` that serve `models`, as a `Runner`, for as long as the block lasts.
+    """Deploy replicas of `models` on the `cluster` for the length of the `with` block, and return their `Backend`.
 
     Raises:
-        ServingError: if the cluster is too small for the least number of them, or they cannot begin.
+        ServingError: if the cluster is too small for `scale.minimum` replicas, or they cannot start.
     """
     import ray
     from ray import serve
 
     from .backend import RayBackend
 
-    _fits(scale, ray.cluster_resources())
-    name = f"{NAME}-{uuid4().hex[:8]}"  # other pages may have theirs in the same cluster
-    serve.start(proxy_location="Disabled", logging_config=QUIET)  # no HTTP: only pages ask
+    _check_room(scale, ray.cluster_resources())
+    name = f"{NAME}-{uuid4().hex[:8]}"  # unique: other servers may share the cluster
+    serve.start(proxy_location="Disabled", logging_config=QUIET)  # no HTTP: calls come through handles
     try:
-        application = _application(tuple(map(_as_elsewhere, models)), scale, precision)
+        application = _application(tuple(map(_absolute, models)), scale, precision)
         try:
             handle = serve.run(application, name=name, route_prefix=None, logging_config=QUIET)
         except RuntimeError as error:
             raise ServingError(
                 "cluster_no_replicas",
-                "The replicas could not begin: {why} Ray's logs, in /tmp/ray/session_latest/logs/serve on their "
-                "machine, say more; please mend it and try again.",
-                why=_last_words(name) or str(error),
+                "The replicas could not start: {why} Ray's logs, in /tmp/ray/session_latest/logs/serve on their "
+                "machine, say more; please fix the cause and try again.",
+                why=_failure(name) or str(error),
             ) from error
         backend = RayBackend(handle, scale.at_once)
         try:
@@ -99,52 +99,52 @@ def replicas(models: tuple[str, ...], scale: Scale, precision: str = PRECISIONS[
         serve.delete(name)
 
 
-def _ray() -> Any:
+def _import_ray() -> Any:
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
         import ray
-        from ray import serve  # noqa: F401 - an installation without it is none
+        from ray import serve  # noqa: F401 - Ray can be installed without Serve
     except ImportError as error:
         raise ServingError(
             "cluster_no_ray",
             "Ray Serve is not installed; please run pip install -r requirements-ray.txt, or choose --backend local.",
         ) from error
-    # As warnings it tells of every replica that is too busy to say at once how busy it is.
+    # Its warnings are about busy replicas whose queue length is not known at once.
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     return ray
 
 
-def _at_sigterm(handler: Any) -> None:
+def _handle_sigterm(handler: Any) -> None:
     if current_thread() is main_thread():
         signal.signal(signal.SIGTERM, handler)
 
 
-def _leave(number: int, _: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what follows is to be finished
+def _exit(number: int, _: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal must not interrupt the shutdown
     sys.exit(128 + number)
 
 
-def _begin(ray: Any, cpus: int) -> None:
+def _start(ray: Any, cpus: int) -> None:
     if cpus > available_cores():
         log.warning("Replicas of %d cores share the %d of this machine.", cpus, available_cores())
     paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    for_replicas = {"PYTHONPATH": os.pathsep.join(paths), PROXY: os.environ.get(PROXY, "")}
-    with _environment(PROXY, NOBODY):
+    environment = {"PYTHONPATH": os.pathsep.join(paths), PROXY: os.environ.get(PROXY, "")}
+    with _environment(PROXY, REFUSING_PROXY):
         ray.init(
             address="local",
             num_cpus=cpus,
             object_store_memory=STORE_BYTES,
             include_dashboard=False,
             log_to_driver=False,
-            logging_level=logging.ERROR,  # as a warning it says that nobody gets in without the token of this user
-            runtime_env={"env_vars": for_replicas},
+            logging_level=logging.ERROR,  # its warning says that access needs this user's token
+            runtime_env={"env_vars": environment},
         )
 
 
 @contextmanager
 def _environment(name: str, value: str) -> Iterator[None]:
-    """A variable of the environment for as long as the block lasts: what begins in it inherits it."""
+    """Set an environment variable for the `with` block, and for the processes started in it."""
     before = os.environ.get(name)
     os.environ[name] = value
     try:
@@ -157,18 +157,18 @@ def _environment(name: str, value: str) -> Iterator[None]:
 
 
 def _join(ray: Any, address: str) -> None:
-    beside = sorted(path.name for path in PROJECT.iterdir())
+    names = sorted(path.name for path in PROJECT.iterdir())
     try:
         if address != "auto":
-            _answers(address)
+            check_address(address)
         ray.init(
             address=address,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            # Goes to each machine once: they need Python's packages, not this project.
+            # Uploaded to each machine once: only the dependencies must be installed there.
             runtime_env={
                 "working_dir": str(PROJECT),
-                "excludes": [f"/{name}" for name in beside if name not in CARRIED] + ["__pycache__"],
+                "excludes": [f"/{name}" for name in names if name not in UPLOADED] + ["__pycache__"],
                 "env_vars": SETTINGS,
             },
         )
@@ -177,32 +177,37 @@ def _join(ray: Any, address: str) -> None:
             "cluster_missing",
             "There is no Ray cluster at {address} ({why}); please start one with: ray start --head, or leave "
             "--ray-address out.",
-            address=address,
+            address=quoted(address),
             why=str(error).splitlines()[0],
         ) from error
 
 
-def _answers(address: str) -> None:
-    """Whether anybody listens there: Ray itself would try for ten minutes."""
+def check_address(address: str) -> None:
+    """Check that something listens at HOST:PORT; Ray itself would retry for ten minutes.
+
+    Raises:
+        ValueError: if `address` has another form.
+        OSError: if nothing listens there.
+    """
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         raise ValueError("it is neither auto nor HOST:PORT")
     socket.create_connection((host, int(port)), timeout=10).close()
 
 
-def _fits(scale: Scale, there: Mapping[str, float]) -> None:
-    """Whether the least number of replicas finds room. Ray would wait for more machines, without an end."""
-    wanted = {"CPU": scale.least * scale.cpus, "GPU": scale.least * scale.gpus}
-    if any(amount > there.get(kind, 0) for kind, amount in wanted.items()):
+def _check_room(scale: Scale, available: Mapping[str, float]) -> None:
+    # Ray would wait for more machines, without a limit.
+    required = {"CPU": scale.minimum * scale.cpus, "GPU": scale.minimum * scale.gpus}
+    if any(amount > available.get(kind, 0) for kind, amount in required.items()):
         raise ServingError(
             "cluster_small",
-            "Ray has {cpus} and {gpus}, which is too little for {replicas} with {wanted_cpus} and {wanted_gpus} "
+            "Ray has {cpus} and {gpus}, which is too little for {replicas} with {required_cpus} and {required_gpus} "
             "together; please ask for fewer or smaller ones, or add machines first.",
-            cpus=counted(there.get("CPU", 0), "core"),
-            gpus=counted(there.get("GPU", 0), "GPU"),
-            replicas=counted(scale.least, "replica"),
-            wanted_cpus=counted(wanted["CPU"], "core"),
-            wanted_gpus=counted(wanted["GPU"], "GPU"),
+            cpus=counted(available.get("CPU", 0), "core"),
+            gpus=counted(available.get("GPU", 0), "GPU"),
+            replicas=counted(scale.minimum, "replica"),
+            required_cpus=counted(required["CPU"], "core"),
+            required_gpus=counted(required["GPU"], "GPU"),
         )
 
 
@@ -211,16 +216,16 @@ def _application(models: tuple[str, ...], scale: Scale, precision: str) -> Any:
 
     from .replica import Replica
 
-    number: dict[str, Any] = {"num_replicas": scale.least}
-    if scale.most > scale.least:
-        number = {
+    replicas: dict[str, Any] = {"num_replicas": scale.minimum}
+    if scale.maximum > scale.minimum:
+        replicas = {
             "autoscaling_config": {
-                "min_replicas": scale.least,
-                "initial_replicas": scale.least,
-                "max_replicas": scale.most,
-                # Half a batch under way: what comes finds a pass that is soon over, and batches are worth while.
-                "target_ongoing_requests": MOST_IN_A_BATCH / 2,
-                # A class begins within a minute.
+                "min_replicas": scale.minimum,
+                "initial_replicas": scale.minimum,
+                "max_replicas": scale.maximum,
+                # Half a batch in progress: a new call finds a pass that ends soon, and batches are still large.
+                "target_ongoing_requests": MAX_REPLICA_BATCH / 2,
+                # A class of students arrives within a minute.
                 "metrics_interval_s": 2,
                 "look_back_period_s": 10,
                 "upscale_delay_s": 5,
@@ -231,24 +236,24 @@ def _application(models: tuple[str, ...], scale: Scale, precision: str) -> Any:
         Replica,
         name=Replica.__name__,
         ray_actor_options={"num_cpus": scale.cpus, "num_gpus": scale.gpus},
-        # A batch that runs and one that waits for it; who comes then goes to another replica.
-        max_ongoing_requests=2 * MOST_IN_A_BATCH,
+        # One batch that runs and one that waits for it; further calls go to another replica.
+        max_ongoing_requests=2 * MAX_REPLICA_BATCH,
         health_check_period_s=5,
-        max_constructor_retry_count=3,  # then it is said why they do not begin
-        **number,
+        max_constructor_retry_count=3,  # then `serve.run` raises
+        **replicas,
     )
     return deployment.bind(models, scale, precision)
 
 
-def _last_words(name: str) -> str:
-    """What a replica said as it failed: the sentence at the end of its traceback."""
+def _failure(name: str) -> str:
+    """The message at the end of a failed replica's traceback."""
     from ray import serve
 
-    told = [one.message for one in serve.status().applications[name].deployments.values()]
-    last = "\n".join(told).strip().rpartition("\n")[2]
+    messages = [deployment.message for deployment in serve.status().applications[name].deployments.values()]
+    last = "\n".join(messages).strip().rpartition("\n")[2]
     return re.sub(r"^[\w.]+Error: ", "", last)
 
 
-def _as_elsewhere(model: str) -> str:
-    """A path as other processes know it, wherever they run."""
+def _absolute(model: str) -> str:
+    """A model's name, or its checkpoint's absolute path: replicas run in another folder."""
     return model if model in MODEL_NAMES else str(Path(model).resolve())

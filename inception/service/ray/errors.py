@@ -1,4 +1,4 @@
-"""What can go wrong with replicas, in a sentence."""
+"""Errors of replicas."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from ...errors import UserError
 
 
 class ServingError(UserError):
-    """Replicas that cannot be had or do not answer."""
+    """Replicas that cannot start or do not answer."""

@@ -1,10 +1,10 @@
-"""What runs in a replica: the networks, forward passes for several visitors at once, and explanations."""
+"""A replica: networks in a process of their own, with batched forward passes, and explanations behind them."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,45 +14,47 @@ import torch
 from cachetools import LRUCache
 from ray import serve
 
-from ...prediction import Prediction, predict_batch
+from ...prediction import Prediction
 from ...runtime.device import choose_device
 from ..priority import HEAVY, LIGHT, PriorityLock
 from ..query import Query
 from ..service import CACHE_BYTES, InferenceService
-from .scale import MOST_IN_A_BATCH, Scale
+from .scale import MAX_REPLICA_BATCH, Scale
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What one replica has done."""
+    """Counts of one replica since its start."""
 
     pid: int
     threads: int
-    batches: dict[int, int]  # how many there were of each size
+    batches: dict[int, int]  # number of forward passes by batch size
     explanations: int
-    recalled: int  # explanations whose photo needed no second forward pass
+    recalled: int  # explanations whose prediction was still in the replica's cache
 
 
 class Replica:
-    """Ray Serve makes one in each replica's process and calls its methods in one event loop.
+    """Ray Serve creates one in each replica's process, and calls its methods in one event loop.
 
     Args:
-        models: names, or paths of checkpoints that lie where the replica runs.
-        scale: what this replica is given.
-        precision: the one that photos will be answered with.
+        models: names, or paths of checkpoints on the replica's machine.
+        scale: resources of this replica.
+        precision: of predictions.
 
     Raises:
-        WeightsError: if the first of `models` cannot be had.
+        WeightsError: if the first of `models` cannot be loaded.
     """
 
     def __init__(self, models: tuple[str, ...], scale: Scale, precision: str) -> None:
         torch.set_num_threads(scale.threads)
         self._service = InferenceService(models, choose_device(scale.device), precision=precision)
-        self._service.pretrained(self._service.models[0])  # who is ready can answer
-        # What was seen lately, for those who ask why.
-        self._recent: LRUCache[tuple[str, ...], Prediction] = LRUCache(CACHE_BYTES, lambda seen: seen.nbytes)
-        # A thread for each kind of work; whose turn it is, `Turns` says.
-        self._turns = PriorityLock()
+        self._service.pretrained(self._service.models[0])  # a replica that is ready can answer
+        # Recent predictions: an explanation of one of them needs no second forward pass.
+        self._recent: LRUCache[tuple[str, ...], Prediction] = LRUCache(
+            CACHE_BYTES, lambda prediction: prediction.nbytes
+        )
+        # One thread for each weight; the lock decides which of them computes.
+        self._lock = PriorityLock()
         self._light, self._heavy = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._idle = asyncio.Event()
         self._idle.set()
@@ -60,64 +62,58 @@ class Replica:
         self._explanations = self._recalled = 0
 
     async def predict(self, query: Query) -> Prediction:
-        """One forward pass, shared with all who wait for one."""
-        # Alone, and not in the batch: weights that cannot be had are no error of the others, nor have them wait.
+        """Return the prediction of a forward pass that waiting queries share."""
+        # Outside the batch: a network that cannot be loaded must neither fail nor delay the others.
         await asyncio.to_thread(self._service.pretrained, query.model)
-        # Ray closes a batch when its time is up, also while the one before still runs: whoever came then
-        # would be a batch of its own. Here they gather until the way is free, as in `Together`.
+        # Ray closes a batch after its waiting time even while another runs, which would make small batches. Waiting
+        # here lets them grow, as in `Batcher`.
         await self._idle.wait()
-        prediction: Prediction = await self._together(query)
+        prediction: Prediction = await self._batched(query)
         self._recent[_key(query)] = prediction
         return prediction
 
-    @serve.batch(max_batch_size=MOST_IN_A_BATCH, batch_wait_timeout_s=0)  # type: ignore[untyped-decorator]
-    async def _together(self, queries: list[Query]) -> list[Prediction]:
+    @serve.batch(max_batch_size=MAX_REPLICA_BATCH, batch_wait_timeout_s=0)  # type: ignore[untyped-decorator]
+    async def _batched(self, queries: list[Query]) -> list[Prediction]:
         self._idle.clear()
         try:
-            return await _in(self._light, self._pass, queries)
+            return await _run_in(self._light, self.predict_batch, queries)
         finally:
             self._idle.set()
 
-    def _pass(self, queries: Sequence[Query]) -> list[Prediction]:
-        """One forward pass for each network and precision that is asked for, mostly one."""
-        alike: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
-        for number, query in enumerate(queries):
-            alike[query.model, query.precision].append(number)
-        answers: dict[int, Prediction] = {}
-        with self._turns.turn(LIGHT):
-            for (model, precision), numbers in alike.items():
-                pictures = [queries[number].seen for number in numbers]
-                seen = self._service.with_network(model, predict_batch, pictures, precision)
-                answers.update(zip(numbers, seen, strict=True))
-                self._batches[len(numbers)] += 1
-        return [answers[number] for number in range(len(queries))]
+    def predict_batch(self, queries: Sequence[Query]) -> list[Prediction]:
+        """Return the predictions of one batch: a forward pass for each network and precision, mostly one."""
+        with self._lock.acquire(LIGHT):
+            predictions = self._service.predict_batch(queries)
+            self._batches.update(Counter((query.model, query.precision) for query in queries).values())
+            return predictions
 
-    async def explain(self, query: Query, function: Callable[..., Any], told: tuple[Any, ...]) -> Any:
-        """`function(pretrained, observation, *told)`, which waits behind forward passes."""
+    async def explain(self, query: Query, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        """Return `function(pretrained, prediction, *arguments)`; waits behind forward passes."""
         prediction = self._recent.get(_key(query))
         self._explanations += 1
         self._recalled += prediction is not None
         if prediction is None:
             prediction = await self.predict(query)
-        return await _in(self._heavy, self._explained, query.model, prediction, function, told)
+        return await _run_in(self._heavy, self.explain_prediction, query.model, prediction, function, arguments)
 
-    def _explained(
-        self, model: str, prediction: Prediction, function: Callable[..., Any], told: tuple[Any, ...]
+    def explain_prediction(
+        self, model: str, prediction: Prediction, function: Callable[..., Any], arguments: tuple[Any, ...]
     ) -> Any:
-        with self._turns.turn(HEAVY):
-            return self._service.with_network(model, function, prediction, *told)
+        """Return the explanation of a prediction that is there already."""
+        with self._lock.acquire(HEAVY):
+            return self._service.compute(model, function, prediction, *arguments)
 
     async def figures(self) -> Figures:
-        """What this replica has done since it began."""
+        """Return the counts of this replica."""
         return Figures(os.getpid(), torch.get_num_threads(), dict(self._batches), self._explanations, self._recalled)
 
     async def check_health(self) -> None:
-        """Ray replaces a replica for which this fails: a GPU that has failed once computes no more in its process."""
+        """Raise if the device fails; Ray then replaces the replica. A GPU does not recover within its process."""
         torch.ones(1, device=self._service.device.torch_device).sum().item()
 
 
-async def _in(thread: ThreadPoolExecutor, work: Callable[..., Any], *told: Any) -> Any:
-    return await asyncio.get_running_loop().run_in_executor(thread, work, *told)
+async def _run_in(executor: ThreadPoolExecutor, function: Callable[..., Any], *arguments: Any) -> Any:
+    return await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
 
 
 def _key(query: Query) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""How many replicas there are, and what each is given."""
+"""Number and size of replicas."""
 
 from __future__ import annotations
 
@@ -8,69 +8,69 @@ from math import ceil
 
 from ...errors import quoted
 
-MOST_REPLICAS, MOST_CPUS, MOST_GPUS = 9999, 1024, 64
-MOST_IN_A_BATCH = 16
-# What a page sends at the same time at most: Gradio answers with 40 threads, and other events want some of them.
-MOST_AT_ONCE = 32
+MAX_REPLICAS, MAX_CPUS, MAX_GPUS = 9999, 1024, 64
+MAX_REPLICA_BATCH = 16
+# The page's own limit: Gradio answers with 40 threads, and other events need some of them.
+MAX_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
 class Scale:
-    """`least` to `most` replicas, as many as there is work for, each with so many cores and GPUs, or parts of them.
+    """`minimum` to `maximum` replicas, by load, each with `cpus` cores and `gpus` GPUs, which may be fractions.
 
     Raises:
-        ValueError: if there can be no such replicas.
+        ValueError: if a number is out of range.
     """
 
-    least: int = 1
-    most: int = 1
+    minimum: int = 1
+    maximum: int = 1
     cpus: float = 1.0
     gpus: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.least <= self.most <= MOST_REPLICAS:
+        if not 1 <= self.minimum <= self.maximum <= MAX_REPLICAS:
             raise ValueError(
-                f"least is {self.least} and most is {self.most}; both must be from 1 to {MOST_REPLICAS}, and least no "
-                "larger than most."
+                f"minimum is {self.minimum} and maximum is {self.maximum}; both must be from 1 to {MAX_REPLICAS}, and "
+                "minimum no larger than maximum."
             )
-        if not (0 < self.cpus <= MOST_CPUS and 0 <= self.gpus <= MOST_GPUS):
+        if not (0 < self.cpus <= MAX_CPUS and 0 <= self.gpus <= MAX_GPUS):
             raise ValueError(
                 f"cpus is {self.cpus:g} and gpus is {self.gpus:g}; a replica needs a part of a core at least, and has "
-                f"at most {MOST_CPUS} cores and {MOST_GPUS} GPUs."
+                f"at most {MAX_CPUS} cores and {MAX_GPUS} GPUs."
             )
 
     @classmethod
     def of(cls, replicas: str, cpus: float = 1.0, gpus: float = 0.0) -> Scale:
-        """From "2", always two, or "1-8", as many as are needed.
+        """Parse a fixed number ("2") or a range ("1-8") of replicas.
 
         Raises:
             ValueError: if it is neither.
         """
-        told = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", replicas)
-        least, most = (int(told[1]), int(told[2] or told[1])) if told else (0, 0)
-        if not 1 <= least <= most:
+        match = re.fullmatch(r"(\d{1,4})(?:-(\d{1,4}))?", replicas)
+        minimum, maximum = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        if not 1 <= minimum <= maximum:
             raise ValueError(
-                f"{quoted(replicas)} is not a number of replicas from 1 to {MOST_REPLICAS}; write 2 for two, or 1-8 "
+                f"{quoted(replicas)} is not a number of replicas from 1 to {MAX_REPLICAS}; write 2 for two, or 1-8 "
                 "for one to eight."
             )
-        return cls(least, most, cpus, gpus)
+        return cls(minimum, maximum, cpus, gpus)
 
     @property
     def threads(self) -> int:
-        """Of one replica's arithmetic."""
+        """Number of PyTorch threads of a replica."""
         return max(1, int(self.cpus))
 
     @property
     def device(self) -> str:
-        """Of one replica, as `choose_device` takes it."""
+        """Device of a replica, as `choose_device` takes it."""
         return "cuda" if self.gpus else "cpu"
 
     @property
     def all_cpus(self) -> int:
-        """Cores that all replicas take together when there are as many as may be."""
-        return ceil(self.most * self.cpus)
+        """Number of cores of the largest number of replicas."""
+        return ceil(self.maximum * self.cpus)
 
     @property
     def at_once(self) -> int:
-        """How many questions of one kind are worth having under way: a batch for each replica."""
-        return min(MOST_IN_A_BATCH * self.most, MOST_AT_ONCE)
+        """Number of calls of one kind worth having in progress: a batch for each replica."""
+        return min(MAX_REPLICA_BATCH * self.maximum, MAX_AT_ONCE)

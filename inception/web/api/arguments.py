@@ -16,7 +16,7 @@ from ...checks import choice, is_whole, whole
 from ...errors import UserError, quoted
 from ...explain.registry import MAX_CHANNELS, Argument, listed
 from ..http.upload_paths import is_uploaded
-from ..photo_input import PhotoInput, foreign
+from ..photo_input import PhotoInput, foreign_file_error
 
 PATH_LETTERS = 4096
 MOST = 10**9  # of a number whose component has a `minimum` and no `maximum`
@@ -114,5 +114,5 @@ def _photo(what: str, value: Any) -> dict[str, Any]:
             upload="/gradio_api/upload",
         )
     if not is_uploaded(path):
-        raise foreign()
+        raise foreign_file_error()
     return {**form, "path": path}

@@ -36,7 +36,7 @@ class ServedSubject:
         return self.service.prediction(self.query.exact)
 
     def compute(self, function: Callable[..., Value], *arguments: Any) -> Value:
-        return self.service.computed(self.query, function, *arguments)
+        return self.service.explained_uncached(self.query, function, *arguments)
 
     def cached(self, function: Callable[..., Value], *arguments: Any) -> Value:
         return self.service.explained(self.query, function, *arguments)

@@ -11,8 +11,8 @@ from ...explain.registry import Argument
 from ...export.report import size_report
 from ...network.anatomy import bottleneck
 from ...network.cost import WORKED_EXAMPLE, break_even
-from ...pretrained.labels import class_names
 from ...service.service import InferenceService
+from ..class_names import class_names
 from ..panels.bottleneck import MOST_CELLS, MOST_CHANNELS, MOST_KERNEL
 from .endpoint import Endpoint
 from .inputs import BLOCK, language, model_of
@@ -49,7 +49,7 @@ def fact_endpoints(service: InferenceService, data: Component) -> list[Endpoint]
             channel: the length of all weights that multiply it
         """
         slices = service.pretrained(model).model.block(block).slices
-        return {"model": model, **service.reading(model, block).to_dict(slices)}
+        return {"model": model, **service.readout(model, block).to_dict(slices)}
 
     def bottleneck_cost(
         in_channels: int, reduced_to: int, out_channels: int, kernel: int, cells: int

@@ -14,7 +14,7 @@ from ...render.maps import COLOURS, SCALES
 from ...service.query import Query
 from ...service.service import InferenceService
 from ..handlers import as_source
-from ..http.uploads import gone
+from ..http.uploads import expired_photo_error
 from ..text import LANGUAGES
 from .endpoint import Photo
 
@@ -66,5 +66,5 @@ def query_of(service: InferenceService, photo: str | None, model: str) -> Query:
         return service.query(model, as_source(photo))
     except PhotoError as error:
         if error.kind == "photo_missing":
-            raise gone() from error
+            raise expired_photo_error() from error
         raise

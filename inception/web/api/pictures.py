@@ -63,8 +63,8 @@ def picture_endpoints(service: InferenceService, data: Component) -> list[Endpoi
         prediction = service.prediction(seen)
         maps = prediction.branch(block, branch)
         number = whole("channel", channel, 0, len(maps) - 1)
-        summary = channel_summary(prediction, service.reading(model, block), branch, number)
-        picture = overlay(prediction.seen, maps[number], limits(maps[number]), shown.colours)
+        summary = channel_summary(prediction, service.readout(model, block), branch, number)
+        picture = overlay(prediction.image, maps[number], limits(maps[number]), shown.colours)
         return picture, {"model": model, **summary.to_dict()}
 
     def bottleneck(
@@ -77,7 +77,7 @@ def picture_endpoints(service: InferenceService, data: Component) -> list[Endpoi
             pictures; then the numbers of each
         """
         shown, seen = ViewOptions(block, scale=scale, colours=colours), query_of(service, photo, model)
-        maps = service.computed(seen, bottleneck_maps, block)
+        maps = service.explained_uncached(seen, bottleneck_maps, block)
         bounds = scale_limits(maps, shown.scale)
         before, three, five = (mosaic(values, bounds[key], shown.colours) for key, values in maps.items())
         return before, three, five, {"model": model, "block": block, "maps": numbers_report(maps)}
@@ -119,7 +119,7 @@ def picture_endpoints(service: InferenceService, data: Component) -> list[Endpoi
         cam = service.explained(seen, grad_cams, block, class_name)[None]
         maps = {"evidence": split.map, "grad_cam": cam.signed}
         reach = {key: float(abs(values).max()) for key, values in maps.items()}
-        picture = service.prediction(seen.exact).seen
+        picture = service.prediction(seen.exact).image
         first, second = (overlay(picture, maps[key], Limits(-reach[key], reach[key])) for key in maps)
         return first, second, {"model": model, "block": block, "class": cam.index, "label": cam.label, **reach}
 

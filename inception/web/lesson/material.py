@@ -1,4 +1,4 @@
-"""What the lesson's steps may look at, from the studio."""
+"""The data of the lesson's steps, from the service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def material_of(service: InferenceService, query: Query | None, model: str) -> M
     """Of a photo, or of the network called `model` alone where there is none yet.
 
     Raises:
-        WeightsError, ChoiceError: as `Studio.pretrained`.
+        WeightsError, ChoiceError: as `InferenceService.pretrained`.
     """
     pretrained, facts = service.pretrained(model), service.facts(model)
     if query is None:
@@ -37,4 +37,4 @@ def material_of(service: InferenceService, query: Query | None, model: str) -> M
 
 def upside_down(query: Query) -> Query:
     """What the network would see of the same photo, turned upside down."""
-    return replace(query, seen=query.seen.transpose(Image.Transpose.ROTATE_180), digest=f"{query.digest} upside down")
+    return replace(query, image=query.image.transpose(Image.Transpose.ROTATE_180), digest=f"{query.digest} upside down")

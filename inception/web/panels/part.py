@@ -6,8 +6,8 @@ from base64 import b64encode
 from html import escape
 
 from ...service.query import Query
-from ...service.snapshot import WHOLE_WORD
 from ...vision.preprocessing import Preprocessing
+from ..crop_words import WHOLE_WORD
 from ..text import say
 
 SMALLEST_WAY = 0.01  # of the photo's side; a square that can go no further cannot be moved that way
@@ -59,7 +59,7 @@ watch('value', () => setTimeout(() => {
 }, 50));
 """
 )
-# What was chosen, in the words that `snapshot.frame_of` reads.
+# What was chosen, in the words that `crop_of_photo` reads.
 CHOSEN = f"""() => {{
   const part = document.querySelector('#il-seen .il-part');
   if (!part) return '';
@@ -71,10 +71,10 @@ CHOSEN = f"""() => {{
 
 def part_html(query: Query, how: Preprocessing, language: str) -> str:
     """The whole photo with the square on it, a slider for each way that it can go, and a box for all of it."""
-    photo, frame = query.photo, query.frame
+    photo, frame = query.photo, query.crop
     if photo is None:
         return ""
-    left, top, right, bottom = how.box(photo.width, photo.height)
+    left, top, right, bottom = how.crop_box(photo.width, photo.height)
     wide, high = (right - left) / photo.width, (bottom - top) / photo.height
     x, y = frame.across * (1 - wide), frame.down * (1 - high)
     square = f"left:{x:.2%};top:{y:.2%};width:{wide:.2%};height:{high:.2%}"

@@ -10,11 +10,11 @@ from typing import Any
 import gradio as gr
 
 from ...prediction import Prediction
-from ...pretrained.labels import class_names
 from ...render.branches import render_side_by_side
 from ...service.query import Query
 from ...service.service import InferenceService
-from ...service.snapshot import part_of
+from ...vision.preprocessing import CENTRE_CROP
+from ..class_names import class_names
 from ..handlers import Handlers, alert, as_source
 from ..panels.block import branch_name, data_url, message_html, short
 from ..photo_input import PhotoInput
@@ -97,18 +97,15 @@ class CompareSection:
         query, photo, model = data[self.query], data[self.photo], data[self.model]
         if query is not None and not photo and model == query.model:
             return message_html(say(data[self.language], "compare_same"))
-        # The same photo is seen by both networks in the same part.
-        part = "" if photo or query is None or query.photo is None else part_of(query.frame, query.photo)
-        return self.compared(query, photo or data[self.own_photo], model, data[self.block], data[self.language], part)
+        return self.compared(query, photo or data[self.own_photo], model, data[self.block], data[self.language])
 
-    def compared(
-        self, query: Query | None, photo: str | None, model: str, block: str, language: str, part: str = ""
-    ) -> str:
-        """What was looked at beside a photo, or a part of it, seen by `model`."""
+    def compared(self, query: Query | None, photo: str | None, model: str, block: str, language: str) -> str:
+        """The HTML of `query` beside `photo` as `model` sees it: the same photo in the same crop."""
         if query is None or photo is None:
             return message_html(say(language, "compare_waiting"))
         try:
-            other = self.service.query(model, as_source(photo), part)
+            prepared = self.service.prepare(as_source(photo))
+            other = self.service.query(model, prepared, query.crop if prepared.snapshot == query.photo else CENTRE_CROP)
             sides = [
                 self._side(say(language, title), one, block, language)
                 for title, one in (("compare_first", query), ("compare_second", other))
