@@ -345,7 +345,7 @@ def build(
         lesson.connect(page, why.around, photo, why)
         gr.on([page.load, language.change], None, None, None, js=NAME_EXAMPLES, **light)
         page.load(on_load, None, [*keep.restored, working, provenance, network, notice], **light)
-        page.endpoints = add_endpoints(service, photo, model, block, view, scale, colours)
+        page.endpoints = add_endpoints(service)
     page.state_session_capacity = MAX_SESSIONS  # for a mounted page; `launch` sets it from `launch_options`
     # A limit for each event: choosing another block never waits behind explanations.
     page.queue(default_concurrency_limit=max(1, at_once // 2), max_size=QUEUE_SIZE * at_once, api_open=False)
