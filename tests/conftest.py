@@ -33,13 +33,14 @@ TESTS = Path(__file__).parent
 MARKED = {
     "browser": ("browser/",),
     "ray": ("service/ray/",),
-    "training": ("training/test_teacher.py", "training/test_trainer.py"),
+    "training": ("training/",),
     # They start processes or servers, or compute for seconds.
     "slow": (
         "cli/",
         "docs/",
         "explain/test_explanations.py::test_grad_cam_is",
         "explain/test_receptive_field.py::test_a_cell_",
+        "export/test_folder.py",
         "network/test_anatomy.py::test_receptive_field_is",
         "pretrained/test_bad_checkpoints.py",
         "pretrained/test_rejection.py",
@@ -47,6 +48,7 @@ MARKED = {
         "project/test_benchmarks.py",
         "project/test_container.py",
         "project/test_package.py",
+        "project/test_quoting.py",
         "runtime/test_faults.py",
         "runtime/test_interrupt.py",
         "runtime/test_memory.py",
@@ -58,6 +60,7 @@ MARKED = {
         "web/api/",
         "web/http/",
         "web/mcp/",
+        "web/page/test_",
         "web/test_",
     ),
 }
