@@ -21,7 +21,7 @@ from playwright.sync_api import Browser, Route, expect
 
 import inception
 from inception.cli import main as cli
-from inception.explain import ablation, convolution, report
+from inception.explain import ablation, convolution
 from inception.explain import attribution as evidence
 from inception.explain import masking as partial
 from inception.explain import readout as reading
@@ -43,7 +43,7 @@ SECONDS = 600  # a build takes a fraction of that, but not where others use the 
 
 pytestmark = pytest.mark.timeout(900)
 CHOICES = {"block": BLOCKS, "view": VIEWS, "scale": SCALES, "colours": COLOURS, "lang": LANGUAGES}
-EXPLAIN = (ablation, convolution, evidence, partial, reading, report, sight, size, votes)
+EXPLAIN = (ablation, convolution, evidence, partial, reading, sight, size, votes)
 
 
 @pytest.fixture(scope="module")
