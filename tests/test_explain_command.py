@@ -365,4 +365,3 @@ def test_what_is_not_of_the_right_form_is_refused(
     assert out == ""
     assert len(err.splitlines()) == 1
     assert form in err
-
