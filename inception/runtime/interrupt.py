@@ -1,4 +1,4 @@
-"""Ctrl+C on the command line: one line on stderr, exit status 130 and no trace, whenever it comes."""
+"""SIGINT (Ctrl+C) on the command line: one line on stderr, exit status 130, and no traceback at any moment."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ LINE = "Interrupted."
 
 
 def install() -> None:
-    """Handle SIGINT in this process from here on. Called before anything slow is imported, in the main thread.
+    """Handle SIGINT in this process. Call it in the main thread, before anything slow is imported.
 
     The first one raises KeyboardInterrupt, so that unfinished files are removed; a second one ends the process at once.
     """
-    # Where SIGINT is ignored, as under nohup, it stays so.
+    # Where SIGINT is ignored, as under nohup, keep ignoring it.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
 
 
 def finished(status: int) -> None:
-    """All is done and printed: from here on SIGINT ends the process with this status, and says nothing."""
+    """Let SIGINT end the process silently with `status`, once everything is done and printed."""
     if signal.getsignal(signal.SIGINT) in (_interrupt, _leave):
         signal.signal(signal.SIGINT, lambda *_: os._exit(status))
 
@@ -38,8 +38,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def _importing(frame: FrameType | None) -> bool:
-    # An exception in the middle of an import may come out as another one (ImportError of a C extension) or be
-    # swallowed, and leaves modules half made. Nothing of ours is half written while something is imported.
+    # An exception during an import may surface as another one (ImportError of a C extension) or be swallowed, and
+    # leaves modules half initialised. No file of ours is half written while something is imported.
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True

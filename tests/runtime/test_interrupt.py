@@ -170,7 +170,7 @@ def test_in_a_terminal_while_a_network_is_evaluated(tmp_path: Path) -> None:
         assert run.stdout.read() == ""
     os.close(master)
     assert "Traceback" not in shown
-    last = re.split(r"[\r\n]+", re.sub(r"\x1b\[\w*", "", shown).rstrip())[-1]
+    last = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-?]*[@-~]", "", shown).rstrip())[-1]
     assert last.strip().removeprefix("^C") == "Interrupted."
 
 

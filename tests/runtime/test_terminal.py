@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
+import re
+import subprocess
+import sys
+import termios
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -138,6 +144,61 @@ def test_names_of_files_that_are_not_there(arguments: list[str], printed: Any) -
     status, out, err = printed(*(word.replace("NAME", HARM) for word in arguments))
     assert status in (1, 2)
     assert (out, len(err.splitlines())) == ("", 1)
+
+
+def shown_in_terminal(*arguments: object) -> str:
+    """What a terminal of 100 columns gets from a command."""
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (40, 100))
+    command = [sys.executable, "-m", "inception", *map(str, arguments)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=slave, stderr=subprocess.DEVNULL, env=TERMINAL) as run:
+        os.close(slave)
+        shown = b""
+        # At the other end, Linux says by an error that it is closed.
+        with contextlib.suppress(OSError):
+            while more := os.read(master, 65536):
+                shown += more
+    os.close(master)
+    assert run.returncode in (0, 1)
+    return shown.decode()
+
+
+TERMINAL = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"}
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@pytest.mark.parametrize("command", ["models", "summary", "predict", "maps", "evaluate"])
+def test_a_terminal_is_shown_tables_and_no_harm(command: str, folder: Path, tmp_path: Path) -> None:
+    photo = next(photo for photo in photos(folder) if photo.name.startswith("0"))
+    arguments = {
+        "predict": [photo, "--top", 2],
+        "maps": [photo, "--block", "5b", "--out", tmp_path / "out"],
+        "evaluate": ["tiny-imagenet", "--data", folder],
+    }.get(command, [])
+    words = {
+        "models": ["tiny-imagenet", "on this machine"],
+        "summary": ["Conv2d", "9,472", "197 layers"],
+        "predict": [r"bee\x1b[2J", "espresso" if "espresso" in str(photo) else "bee"],
+        "maps": ["5x5", "channels", "highest"],
+        "evaluate": ["top-1", "orange"],
+    }[command]
+    (folder / "orange").mkdir()
+    (folder / "orange" / "1.jpg").write_bytes((EXAMPLES / "macaw.jpg").read_bytes())
+    shown = shown_in_terminal(command, *arguments)
+    text = COLOURS.sub("", shown).replace("\r\n", "\n")
+    assert steering(text) == []
+    assert "status 0" not in text.splitlines()
+    assert "───" in text, "the rule below a table's head"
+    assert [word for word in words if word not in text.replace("\n", "")] == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [["models"], ["models", "--model", "tiny-imagenet"], ["summary", "--classes", "2"]]
+)
+def test_json_is_the_same_in_a_terminal_and_in_a_pipe(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "inception", *arguments, "--json"]
+    piped = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert shown_in_terminal(*arguments, "--json").replace("\r\n", "\n") == piped
 
 
 def test_json_keeps_what_people_read() -> None:
