@@ -52,12 +52,12 @@ def too_many(root: Path) -> Path:
         (lambda root: parquet(root / "val.parquet", [BEE, ESPRESSO], [0, 1]), "the columns image {bytes, path}"),
         (lambda root: parquet(root / "val.parquet", rows(BEE, ESPRESSO), [0, -1]), "The labels go from -1 to 0"),
         (too_many, "The labels go from 0 to 1000000000000, but there are names for 100000 classes"),
-        (lambda root: parquet(root / "v.parquet", rows(BEE), [0], "{"), "does not tell the names of the classes"),
-        (lambda root: parquet(root / "v.parquet", rows(BEE), [0], "[]"), "does not tell the names of the classes"),
-        (lambda root: parquet(root / "v.parquet", rows(BEE), [0], "[" * 10**5), "does not tell the names"),
+        (lambda root: parquet(root / "v.parquet", rows(BEE), [0], "{"), "has no valid class names"),
+        (lambda root: parquet(root / "v.parquet", rows(BEE), [0], "[]"), "has no valid class names"),
+        (lambda root: parquet(root / "v.parquet", rows(BEE), [0], "[" * 10**5), "has no valid class names"),
         (
             lambda root: parquet(root / "v.parquet", rows(BEE), [0], json.dumps(NAMES).replace('"bee"', "7")),
-            "does not tell the names of the classes",
+            "has no valid class names",
         ),
         (
             lambda root: parquet(root / "v.parquet", rows(BEE), [0], json.dumps(NAMES).replace("bee", "b" * 1001)),
