@@ -19,7 +19,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from benchmarks.browser import chromium
 from inception import load, open_photo, predict
-from inception.export.fonts import plain
+from inception.export.fonts import default_face
 from inception.render.maps import COLUMNS
 
 ROOT = Path(__file__).parents[1]
@@ -103,8 +103,8 @@ def with_words(view: Image.Image, step: int) -> Image.Image:
     pen, middle = ImageDraw.Draw(frame), HEIGHT + BAR // 2
     pen.line((0, HEIGHT, WIDTH, HEIGHT), fill=LINE, width=2)
     pen.ellipse((22, middle - 16, 54, middle + 16), fill=ACCENT)
-    pen.text((38, middle), str(step), fill="white", font=plain().at(18), anchor="mm")
-    pen.text((70, middle), WORDS[step - 1], fill=INK, font=plain().at(21), anchor="lm")
+    pen.text((38, middle), str(step), fill="white", font=default_face().at(18), anchor="mm")
+    pen.text((70, middle), WORDS[step - 1], fill=INK, font=default_face().at(21), anchor="lm")
     for number in range(1, len(WORDS) + 1):
         x = WIDTH - 24 - 20 * (len(WORDS) - number)
         pen.ellipse((x - 5, middle - 5, x + 5, middle + 5), fill=ACCENT if number <= step else LINE)

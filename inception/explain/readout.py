@@ -1,9 +1,10 @@
-"""Which channels of a block's output the layers behind it read, and how strongly."""
+"""Readout: how strongly the weights of the next layer read each channel of a block."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,19 +12,20 @@ from torch import Tensor, nn
 
 from ..network.blocks import BLOCKS, BRANCHES, ConvUnit, InceptionBlock
 from ..network.inception_v1 import InceptionV1
+from ..prediction import Prediction
 
-# The layers of a block that take its input, one in each branch.
+# The first convolution of each branch, which takes the block's input.
 ENTRIES = tuple("pool_proj" if branch == "pool" else layers[0] for branch, layers in BRANCHES.items())
 CLASSIFIER = "classifier"
 
 
 @dataclass(frozen=True)
 class ChannelReadout:
-    """What the weights behind a block make of its channels, whatever the photo.
+    """How strongly the next layer's weights read the channels of a block, independent of the photo.
 
-    `reader` is the next block, or "classifier". `strengths` (C,) is for each channel of the concatenated
-    output the length (L2 norm) of all weights that multiply it, BatchNorm's factor included; `shares`
-    is what part of the summed squares belongs to each branch.
+    `reader` is the next block, or "classifier". `strengths` (C,) is, for each channel of the concatenated output, the
+    L2 norm of all weights that multiply it, including BatchNorm's scale; `shares` is each branch's share of the summed
+    squares.
     """
 
     block: str
@@ -31,13 +33,83 @@ class ChannelReadout:
     strengths: np.ndarray
     shares: Mapping[str, float]
 
+    def to_dict(self, slices: Mapping[str, slice]) -> dict[str, Any]:
+        """`block, reader, shares, strengths`.
+
+        `shares` is by branch and adds up to 1; `strengths` gives by branch (`slices` of the output) a number for each
+        of its channels.
+        """
+        return {
+            "block": self.block,
+            "reader": self.reader,
+            "shares": dict(self.shares),
+            "strengths": {branch: self.strengths[part].tolist() for branch, part in slices.items()},
+        }
+
+
+@dataclass(frozen=True)
+class HighestCell:
+    """The cell of a map with the highest value."""
+
+    row: int
+    column: int
+    value: float
+
+
+@dataclass(frozen=True)
+class ChannelSummary:
+    """One channel of a branch, for one photo.
+
+    `number` is the channel's in the block's whole output. `strength` is how strongly `reader` reads it, `rank` is 1
+    for the channel that it reads most strongly.
+    """
+
+    block: str
+    branch: str
+    channel: int
+    number: int
+    lowest: float
+    highest: float
+    mean: float
+    zero_share: float
+    cell: HighestCell
+    strength: float
+    rank: int
+    reader: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name; `cell` is `{"row", "column", "value"}`."""
+        return asdict(self)
+
+
+def channel_summary(prediction: Prediction, readout: ChannelReadout, branch: str, channel: int) -> ChannelSummary:
+    """Summarise a channel, counted from 0 within its branch."""
+    values = prediction.branch(readout.block, branch)[channel]
+    number = prediction.slices[readout.block][branch].start + channel
+    row, column = divmod(int(values.argmax()), values.shape[1])
+    strength = float(readout.strengths[number])
+    return ChannelSummary(
+        block=readout.block,
+        branch=branch,
+        channel=channel,
+        number=number,
+        lowest=float(values.min()),
+        highest=float(values.max()),
+        mean=float(values.mean()),
+        zero_share=float((values == 0).mean()),
+        cell=HighestCell(row, column, float(values[row, column])),
+        strength=strength,
+        rank=int((readout.strengths > strength).sum()) + 1,
+        reader=readout.reader,
+    )
+
 
 def channel_readout(model: InceptionV1, block: str) -> ChannelReadout:
-    """How strongly each channel of a block is read by what comes next.
+    """Return how strongly the next layer reads each channel of a block.
 
     Raises:
         ChoiceError: if there is no such block.
-        ValueError: if the block is the last one and the model was built without a classifier.
+        ValueError: if the block is the last one and the model has no classifier.
     """
     own, names = model.block(block), list(BLOCKS)
     if block == names[-1]:
@@ -60,7 +132,7 @@ def _of_block(block: InceptionBlock) -> Tensor:
 
 
 def _squares(unit: nn.Module) -> Tensor:
-    """Of a unit's weights, summed for each input channel, with the factors of its BatchNorm before or behind them."""
+    """Return the summed squared weights (C_in,) of each input channel, scaled by the BatchNorm before or behind."""
     assert isinstance(unit, ConvUnit)
     squares = unit.conv.weight.square().sum(dim=(2, 3))  # (C_out, C_in)
     norm = unit.norm

@@ -1,1 +1,1 @@
-"""Results as files: archives of maps, figures, folders of photos, Parquet tables, the report of a prediction."""
+"""Results as files: archives of maps, CSV and JSON tables, figures, Parquet tables of folders, plain-data reports."""

@@ -1,4 +1,4 @@
-"""Files that somebody takes away: all maps as a zip, all numbers as CSV and JSON. The same bytes for the same photo."""
+"""All maps of a prediction as a zip, all its numbers as CSV and JSON; equal predictions give equal bytes."""
 
 from __future__ import annotations
 
@@ -13,57 +13,62 @@ import numpy as np
 
 from ..network.blocks import BLOCKS
 from ..prediction import BranchStatistics, Prediction, statistics
-from ..render import maps as render
 from ..render.branches import ViewOptions, render_branches
+from ..render.maps import encode, scale_limits
 from ..runtime import strict_json
 from .report import answer_report
 
-# All blocks of GoogLeNet are 5 MB of numbers, and half of them zeros: worth having, for the pictures have 253
-# levels. A network of one's own, for larger photos, may have more than anybody wants to wait for.
+# GoogLeNet's maps are 5 MB, half of them zeros, and more precise than the pictures with their 253 levels. A user's
+# network for larger photos may have too many to wait for.
 RAW_BYTES = 20 * 2**20
-ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip can say; the caption has the real one
+ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest date of the zip format: file dates would make the bytes differ
 STATISTICS = tuple(field.name for field in fields(BranchStatistics))
 COLUMNS = ("kind", "class", "label", "logit", "probability", "block", "branch", *STATISTICS)
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # what a spreadsheet computes
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # beginnings of a spreadsheet's formulas
 
 
-def maps_zip(prediction: Prediction, about: dict[str, Any], readme: str, picture: ViewOptions) -> bytes:
-    """Every channel of every branch of every block: `4c/3x3.png`, and the numbers themselves in `4c/3x3.npy`.
+def maps_zip(prediction: Prediction, about: dict[str, Any], readme: str, options: ViewOptions) -> bytes:
+    """Return a zip of all channels of every branch and block: pictures (`4c/3x3.png`) and values (`4c/3x3.npy`).
 
-    Scale and colours are those of `picture`. `limits.json` has `about` and, for each picture, the values at
-    the ends of its colours: one pair, or one for each channel. The numbers are left out above `RAW_BYTES`.
+    Args:
+        prediction: whose maps are stored.
+        about: JSON object at the beginning of `limits.json`, which also has the statistics of each branch and the
+            values at the ends of its colours: one pair, or one for each channel.
+        readme: text of `README.txt`.
+        options: scale and colours of the pictures; block and view are ignored.
+
+    Above `RAW_BYTES` the values are left out.
     """
     maps = {block: prediction.branches(block) for block in BLOCKS}
     raw = sum(values.nbytes for branches in maps.values() for values in branches.values()) <= RAW_BYTES
-    told: dict[str, Any] = {**about, "scale": picture.scale, "colours": picture.colours, "blocks": {}}
+    limits: dict[str, Any] = {**about, "scale": options.scale, "colours": options.colours, "blocks": {}}
     out = io.BytesIO()
     with ZipFile(out, "w") as file:
         _add(file, "README.txt", readme.encode())
         for block, branches in maps.items():
-            panels = render_branches(prediction, ViewOptions(block, "channels", picture.scale, picture.colours))
-            bounds = render.scale_limits(branches, picture.scale)
-            told["blocks"][block] = {}
+            panels = render_branches(prediction, ViewOptions(block, "channels", options.scale, options.colours))
+            bounds = scale_limits(branches, options.scale)
+            limits["blocks"][block] = {}
             for branch, values in branches.items():
                 name = f"{block}/{branch}"
-                _add(file, f"{name}.png", render.encode(panels[branch].image), packed=True)
+                _add(file, f"{name}.png", encode(panels[branch].image), packed=True)
                 if raw:
                     _add(file, f"{name}.npy", _npy(values))
                 ends = [[bound.low, bound.high] for bound in bounds[branch]]
-                told["blocks"][block][branch] = {
+                limits["blocks"][block][branch] = {
                     "picture": f"{name}.png",
                     "numbers": f"{name}.npy" if raw else None,
-                    "limits": ends if picture.scale == "channel" else ends[0],
+                    "limits": ends if options.scale == "channel" else ends[0],
                     **asdict(panels[branch].numbers),
                 }
-        _add(file, "limits.json", _json(told))
+        _add(file, "limits.json", _json(limits))
     return out.getvalue()
 
 
 def table_csv(prediction: Prediction) -> bytes:
-    """One table: a row of kind "class" for each class, most probable first, and one of kind "branch" for each branch.
+    """Return one table: a row of kind "class" for each class, most probable first, and one of kind "branch" for each.
 
-    What does not belong to a row's kind is empty. It begins with a byte-order mark, without which Excel
-    takes names that are not English for those of another alphabet.
+    Columns of the other kind are empty. UTF-8 with a byte-order mark, without which Excel guesses another encoding.
     """
     out = io.StringIO(newline="")
     writer = csv.DictWriter(out, COLUMNS, restval="")
@@ -73,7 +78,7 @@ def table_csv(prediction: Prediction) -> bytes:
 
 
 def table_json(prediction: Prediction, about: dict[str, Any]) -> bytes:
-    """The same as `table_csv` as one object, after `about`, which has the `model`."""
+    """Return the numbers of `table_csv` as one JSON object that begins with `about`, which holds the `model`."""
     answer = answer_report(about["model"], prediction, 0)
     return _json(
         {
@@ -89,15 +94,15 @@ def table_json(prediction: Prediction, about: dict[str, Any]) -> bytes:
     )
 
 
-def harmless(name: str) -> str:
-    """A name that no spreadsheet takes for a formula: one that looks like one gets an apostrophe before it."""
+def escape_formula(name: str) -> str:
+    """Return a name with an apostrophe before it if a spreadsheet would take it for a formula (CSV injection)."""
     return f"'{name}" if name.lstrip(" ").startswith(FORMULA) else name
 
 
 def _rows(prediction: Prediction) -> Iterator[dict[str, Any]]:
     for guess in prediction.top(len(prediction.labels)):
         row = _class_row(guess)
-        yield {"kind": "class", **row, "label": harmless(row["label"])}
+        yield {"kind": "class", **row, "label": escape_formula(row["label"])}
     for block in BLOCKS:
         for branch, values in prediction.branches(block).items():
             yield {"kind": "branch", "block": block, "branch": branch, **asdict(statistics(values))}
@@ -107,8 +112,8 @@ def _class_row(guess: Any) -> dict[str, Any]:
     return {"class": guess.index, "label": guess.label, "logit": guess.logit, "probability": guess.probability}
 
 
-def _json(told: dict[str, Any]) -> bytes:
-    return strict_json.dumps(told, ensure_ascii=False, indent=1).encode()
+def _json(value: dict[str, Any]) -> bytes:
+    return strict_json.dumps(value, ensure_ascii=False, indent=1).encode()
 
 
 def _npy(values: np.ndarray) -> bytes:
@@ -118,8 +123,11 @@ def _npy(values: np.ndarray) -> bytes:
 
 
 def _add(file: ZipFile, name: str, data: bytes, *, packed: bool = False) -> None:
-    """A file of the zip; one that is `packed` already is taken as it is."""
+    """Add a file to the zip; a `packed` one is stored without compression."""
     info = ZipInfo(name, ZIP_DATE)
-    info.create_system, info.external_attr = 3, 0o644 << 16  # else they would tell the machine that made it
+    info.create_system, info.external_attr = (
+        3,
+        0o644 << 16,
+    )  # Unix, mode 644, on every system
     info.compress_type = ZIP_STORED if packed else ZIP_DEFLATED
     file.writestr(info, data)

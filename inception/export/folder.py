@@ -1,4 +1,4 @@
-"""A folder of photos: every one is looked at, as fast as the machine can, and nothing twice."""
+"""Predictions for a folder of photos, in parallel, resumable, written as a Parquet table."""
 
 from __future__ import annotations
 
@@ -25,46 +25,46 @@ from ..runtime.threads import available_cores
 from ..vision.photo import PHOTO_SUFFIXES, open_photo
 from .parquet import Photo, Results, answer_row, check_name, refusal_row, settings
 
-# Measured on two cores: 16 and 32 are alike at 128 pixels; at 224, 32 are slower by a fifth. For a GPU it is estimated:
-# there launching the kernels costs about as much for a few photos as for many.
+# Measured on two cores: at 128 pixels 16 and 32 are equal, at 224 pixels 32 are slower by a fifth. Estimated for a GPU,
+# where launching the kernels costs about the same for a few photos as for many.
 CPU_BATCH, GPU_BATCH = 16, 64
 
-Given = TypeVar("Given")
-Made = TypeVar("Made")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a folder's photos."""
+    """Counts and errors of one run over a folder."""
 
     photos: int
-    known: int  # answered by an earlier run, and not changed since
-    refused: dict[str, str] = field(repr=False)  # path to the sentence why
-    unreadable: tuple[str, ...] = field(repr=False)  # folders that could not be looked into
+    known: int  # predicted by an earlier run, and not changed since
+    refused: dict[str, str] = field(repr=False)  # error messages by path
+    unreadable: tuple[str, ...] = field(repr=False)  # folders that could not be listed
 
 
 def the_folder(paths: Sequence[Path], out: Path | None) -> Path:
-    """The one folder that the answers in `out` are to be about.
+    """Return the one folder among the command's paths.
 
     Raises:
-        UserError: if what is named is not one folder, or `out` is no parquet file.
+        UserError: if there is not exactly one path, a folder, or `out` is no Parquet file.
     """
     folder = next((path for path in paths if is_folder(path)), None)
     if folder is None:
         raise UserError(
             "folder_none",
-            "--out is for the answers for a folder of photos, and {name} is no folder; please name one, or leave out "
+            "--out is for the results for a folder of photos, and {name} is no folder; please name one, or leave out "
             "--out.",
             name=quoted(str(paths[0])),
         )
     if out is None:
         raise UserError(
             "folder_out",
-            "{name} is a folder; please say with --out FILE.parquet where the answers for its photos shall go.",
+            "{name} is a folder; please name the file for the results with --out FILE.parquet.",
             name=quoted(str(folder)),
         )
     if len(paths) > 1:
-        raise UserError("folder_one", "--out takes the answers for one folder; please name one folder and no more.")
+        raise UserError("folder_one", "--out takes the results for one folder; please name one folder and no more.")
     check_name(out)
     return folder
 
@@ -78,16 +78,15 @@ def predict_folder(
     batch: int | None = None,
     workers: int | None = None,
 ) -> Outcome:
-    """Look at all photos of a folder and of those in it, and write one row for each into parquet file `out`.
+    """Predict all photos of a folder and its subfolders, and write one row for each to the Parquet file `out`.
 
-    Rows are kept in parts beside `out` on the way, so a run that was interrupted, by whatever, goes
-    on where it was; so does a finished one to whose folder photos came, or in which some were
-    changed. A photo that is refused has its reason in its row.
+    Rows are written in parts beside `out`, so that an interrupted run can be resumed. A run on finished results
+    predicts new and changed photos only. The row of a refused photo holds the error message.
 
     Args:
-        top: how many classes a row tells.
-        batch: photos that the network looks at together; it changes nothing but the speed.
-        workers: threads that open photos and look at them, by default one for each core.
+        top: number of classes in a row.
+        batch: photos in one forward pass; affects only the speed.
+        workers: threads that decode and predict, by default one for each core.
 
     Raises:
         UserError: if there are no photos, nothing can be written, or `out` holds something else.
@@ -98,7 +97,7 @@ def predict_folder(
     missing = results.missing(photos)
     if missing:
         results.begin()
-        _query(
+        _predict(
             pretrained, missing, results, len(photos), top, batch or _batch(pretrained), workers or available_cores()
         )
     table = results.finish(photos).select(["path", "error"])
@@ -106,22 +105,22 @@ def predict_folder(
     return Outcome(len(photos), len(photos) - len(missing), refused, unreadable)
 
 
-# ---------------------------------------------------------------- which photos
+# ---------------------------------------------------------------- finding photos
 
 
 def photos_in(folder: Path) -> tuple[list[Photo], tuple[str, ...]]:
-    """The photos of a folder and of those in it, by their paths, and the folders that cannot be looked into.
+    """Return the photos of a folder and its subfolders, sorted by path, and the folders that cannot be listed.
 
-    Hidden files and folders are left alone, and links to folders are not followed.
+    Hidden files and folders are skipped, and links to folders are not followed.
 
     Raises:
         UserError: if there are none.
     """
     unreadable: list[OSError] = []
     photos: list[Photo] = []
-    for where, folders, names in os.walk(folder, onerror=unreadable.append):
+    for parent, folders, names in os.walk(folder, onerror=unreadable.append):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        files = (Path(where, name) for name in names if not name.startswith("."))
+        files = (Path(parent, name) for name in names if not name.startswith("."))
         photos += (photo for file in files if file.suffix.lower() in PHOTO_SUFFIXES and (photo := _photo(folder, file)))
     if not photos:
         raise UserError(
@@ -140,14 +139,14 @@ def _photo(folder: Path, file: Path) -> Photo | None:
         facts = file.stat()
     except OSError:
         return Photo(path, file, None, None)
-    # Reading a pipe could take for ever.
+    # Only regular files: reading a pipe could block for ever.
     return Photo(path, file, facts.st_size, facts.st_mtime_ns) if stat.S_ISREG(facts.st_mode) else None
 
 
-# ---------------------------------------------------------------- looking at them
+# ---------------------------------------------------------------- predicting
 
 
-def _query(
+def _predict(
     pretrained: PretrainedModel,
     photos: Sequence[Photo],
     results: Results,
@@ -158,47 +157,46 @@ def _query(
 ) -> None:
     work = _Work(pretrained, top)
     groups = (photos[start : start + batch] for start in range(0, len(photos), batch))
-    queries: dict[str, Any] = {"unit": " photos", "smoothing": 0.05, "dynamic_ncols": True, "leave": False}
+    bar_options: dict[str, Any] = {"unit": " photos", "smoothing": 0.05, "dynamic_ncols": True, "leave": False}
     with (
         _threads(workers) as pool,
-        # `disable=None`: no bar where nobody watches a terminal.
-        tqdm(total=total, initial=total - len(photos), disable=None, **queries) as bar,
+        # `disable=None`: no bar unless stderr is a terminal.
+        tqdm(total=total, initial=total - len(photos), disable=None, **bar_options) as bar,
     ):
         try:
-            for rows in _in_order(pool, work, groups, 2 * workers):
+            for rows in map_in_order(pool, work, groups, 2 * workers):
                 results.add(rows)
                 bar.update(len(rows))
         finally:
-            results.keep()
+            results.flush()
 
 
 class _Work:
-    """From some photos to their rows, all in one thread.
+    """From photos to rows, in the calling thread.
 
-    Each thread takes its photos from the file to the answer. On two cores that is a fifth to a third
-    faster than decoding ahead of a network that has all cores at once, also where others use the
-    machine: no core waits for another at the end of every layer.
+    Each worker decodes and predicts its own photos with one PyTorch thread. On two cores that is a fifth to a third
+    faster than decoding ahead of a network that uses all cores, as no core waits for another after each layer.
     """
 
     def __init__(self, pretrained: PretrainedModel, top: int) -> None:
-        _ = pretrained.engine  # made before the threads ask for it
+        _ = pretrained.engine  # built before the threads need it
         self.pretrained, self.top = pretrained, top
-        # A GPU works on one batch after another anyway, and its memory should not have to hold several.
-        self.turn: AbstractContextManager[Any] = nullcontext() if pretrained.device.type == "cpu" else Lock()
+        # A GPU computes one batch after another anyway, and its memory need not hold several.
+        self.lock: AbstractContextManager[Any] = nullcontext() if pretrained.device.type == "cpu" else Lock()
 
     def __call__(self, photos: Sequence[Photo]) -> list[dict[str, Any]]:
-        seen: dict[Photo, Image.Image] = {}
+        images: dict[Photo, Image.Image] = {}
         rows: dict[Photo, dict[str, Any]] = {}
         for photo in photos:
             try:
-                seen[photo] = self.pretrained.preprocessing.apply(open_photo(photo.file))
+                images[photo] = self.pretrained.preprocessing.apply(open_photo(photo.file))
             except PhotoError as error:
                 rows[photo] = refusal_row(photo, error)
-        if seen:
-            x = input_batch(self.pretrained, list(seen.values()))
-            with self.turn:
-                answers = top_classes_batch(self.pretrained, x, self.top)
-            rows |= {photo: answer_row(photo, answer) for photo, answer in zip(seen, answers, strict=True)}
+        if images:
+            x = input_batch(self.pretrained, list(images.values()))
+            with self.lock:
+                scores = top_classes_batch(self.pretrained, x, self.top)
+            rows |= {photo: answer_row(photo, top) for photo, top in zip(images, scores, strict=True)}
         return [rows[photo] for photo in photos]
 
 
@@ -210,21 +208,24 @@ def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-        # Else threads that are begun later would be content with one core.
+        # New threads inherit the number, and would stay at one core.
         torch.set_num_threads(before)
 
 
-def _in_order(
-    pool: ThreadPoolExecutor, work: Callable[[Given], Made], given: Iterable[Given], ahead: int
-) -> Iterator[Made]:
-    """What `work` makes of each, in order; no more than `ahead` are begun before they are asked for."""
-    begun: deque[Future[Made]] = deque()
-    for one in given:
-        if len(begun) >= ahead:
-            yield begun.popleft().result()
-        begun.append(pool.submit(work, one))
-    while begun:
-        yield begun.popleft().result()
+def map_in_order(
+    pool: ThreadPoolExecutor, work: Callable[[Item], Result], items: Iterable[Item], ahead: int
+) -> Iterator[Result]:
+    """Yield `work(item)` for each item in order, with at most `ahead` of them in progress.
+
+    `Executor.map` would submit all at once, and hold all results.
+    """
+    pending: deque[Future[Result]] = deque()
+    for item in items:
+        if len(pending) >= ahead:
+            yield pending.popleft().result()
+        pending.append(pool.submit(work, item))
+    while pending:
+        yield pending.popleft().result()
 
 
 def _batch(pretrained: PretrainedModel) -> int:

@@ -1,4 +1,7 @@
-"""Fonts that pictures with words are drawn with: matplotlib's own, or one on this machine that knows Chinese."""
+"""Fonts for text in pictures: matplotlib's DejaVu Sans, or a Chinese font of this machine.
+
+Searched by hand because `matplotlib.font_manager` takes seconds to build its list, and leaves a cache file behind.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from pathlib import Path
 
 from PIL import ImageFont
 
-# Beginnings of file names, the first that is found is taken: Linux, macOS, Windows.
+# Beginnings of file names in order of preference: Linux, macOS, Windows.
 CHINESE = (
     *(
         "NotoSansCJK-Regular",
@@ -29,69 +32,69 @@ SUFFIXES = (".ttf", ".ttc", ".otf")
 
 @dataclass(frozen=True)
 class Face:
-    """One face of a font file, which may hold several."""
+    """One face of a font file, which may hold several; `index` counts from 0."""
 
     path: str
     index: int = 0
 
     def at(self, size: int) -> ImageFont.FreeTypeFont:
-        """In a size, in pixels."""
+        """Return the font at a size in pixels."""
         return ImageFont.truetype(self.path, size, index=self.index)
 
 
 def face_for(text: str) -> Face | None:
-    """A face that has every letter of `text`; None where this machine has none."""
-    return next((face for face in _faces() if _knows(face, text)), None)
+    """Return a face with glyphs for all of `text`, or None if this machine has none."""
+    return next((face for face in _faces() if _covers(face, text)), None)
 
 
-def plain() -> Face:
-    """The face that is always there: it comes with matplotlib, which comes with this project."""
+def default_face() -> Face:
+    """Return DejaVu Sans, which comes with matplotlib."""
     import matplotlib
 
     return Face(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"))
 
 
 def _faces() -> Iterator[Face]:
-    yield plain()
-    chinese = _chinese()
+    yield default_face()
+    chinese = chinese_face(font_folders())
     if chinese is not None:
         yield chinese
 
 
-def _knows(face: Face, text: str) -> bool:
-    known = _letters(face.path)
-    return all(ord(letter) in known for letter in text if not letter.isspace())
+def _covers(face: Face, text: str) -> bool:
+    characters = _characters(face.path)
+    return all(ord(letter) in characters for letter in text if not letter.isspace())
 
 
 @lru_cache(maxsize=4)
-def _letters(path: str) -> frozenset[int]:
-    # The faces of one file differ in how they draw a character, hardly in which they have.
+def _characters(path: str) -> frozenset[int]:
+    # The faces of one file have nearly the same characters.
     from matplotlib.ft2font import FT2Font
 
     return frozenset(FT2Font(path).get_charmap())
 
 
-@lru_cache(maxsize=1)
-def _chinese() -> Face | None:
-    # By the names of files: matplotlib's own list takes seconds to make, and leaves a file behind.
-    found: dict[str, Path] = {}
-    for folder in _folders():
+@lru_cache(maxsize=4)
+def chinese_face(folders: tuple[Path, ...]) -> Face | None:
+    """Return a face for simplified Chinese from the preferred font in these folders; None if there is none."""
+    paths: dict[str, Path] = {}
+    for folder in folders:
         for path in sorted(folder.rglob("*")):
             name = next((name for name in CHINESE if path.name.startswith(name)), None)
             if name is not None and path.suffix.lower() in SUFFIXES:
-                found.setdefault(name, path)
+                paths.setdefault(name, path)
     for name in CHINESE:
-        if name not in found:
+        if name not in paths:
             continue
         try:
-            return _simplified(str(found[name]))
+            return _simplified(str(paths[name]))
         except (OSError, RuntimeError):
             continue  # not a font after all
     return None
 
 
 def _simplified(path: str) -> Face:
-    """The face for simplified Chinese where a file has faces for several countries."""
+    """Return the face for simplified Chinese of a file with faces for several regions, else the first."""
     for index in range(16 if path.lower().endswith(".ttc") else 1):
         try:
             family = ImageFont.truetype(path, 16, index=index).getname()[0] or ""
@@ -103,7 +106,8 @@ def _simplified(path: str) -> Face:
     return Face(path)
 
 
-def _folders() -> list[Path]:
+def font_folders() -> tuple[Path, ...]:
+    """Return the folders in which this operating system keeps fonts, as far as they exist."""
     home = Path.home()
     if sys.platform == "win32":
         folders = [Path(os.environ.get("WINDIR", r"C:\Windows")) / "Fonts"]
@@ -116,4 +120,4 @@ def _folders() -> list[Path]:
             home / ".local/share/fonts",
             home / ".fonts",
         ]
-    return [folder for folder in folders if folder.is_dir()]
+    return tuple(folder for folder in folders if folder.is_dir())

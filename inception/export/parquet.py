@@ -1,4 +1,4 @@
-"""The answers for many photos: rows of a parquet file, kept in finished parts beside it until it is whole."""
+"""The Parquet table of a folder's predictions, written in parts beside it until it is complete."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from ..runtime.plain_text import plain
 
 SUFFIX = ".parquet"
 PARTS_SUFFIX = ".parts"
-PART = 512  # photos in a part: what a power cut costs at most, and a few seconds on a laptop
+PART = 512  # photos of a part: the most that a power cut can lose, and a few seconds' work on a laptop
 
 SCHEMA = pa.schema(
     [
-        ("path", pa.string()),  # from the folder on, with forward slashes
+        ("path", pa.string()),  # relative to the folder, with forward slashes
         ("label", pa.string()),
         ("index", pa.int32()),
         ("probability", pa.float32()),
@@ -40,27 +40,27 @@ SCHEMA = pa.schema(
         ("modified", pa.timestamp("ns", tz="UTC")),
     ]
 )
-# By these it is known whether a photo is still the one that was looked at.
+# Path, size and modification time: a photo with the same facts is not predicted again.
 Facts = tuple[str, int | None, int | None]
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo of a folder; its size in bytes and its time of change in nanoseconds are None if they cannot be had."""
+    """A photo of a folder; size (bytes) and modification time (ns since 1970) are None if they cannot be read."""
 
-    path: str  # as the row tells it
+    path: str  # as in the table
     file: Path
     bytes: int | None
     modified: int | None
 
     @property
     def facts(self) -> Facts:
-        """What its row is found by."""
+        """The key of its row."""
         return self.path, self.bytes, self.modified
 
 
 def answer_row(photo: Photo, top: Sequence[ClassScore]) -> dict[str, Any]:
-    """The row of a photo with its most probable classes, best first."""
+    """Return the row of a photo with its most probable classes, best first."""
     return {
         **_about(photo),
         "label": top[0].label,
@@ -73,7 +73,7 @@ def answer_row(photo: Photo, top: Sequence[ClassScore]) -> dict[str, Any]:
 
 
 def refusal_row(photo: Photo, error: UserError) -> dict[str, Any]:
-    """The row of a photo that was refused; one that could not even be read is to be tried again another time."""
+    """Return the row of a refused photo; an unreadable one has no size and time, so that the next run retries it."""
     unread = {"bytes": None, "modified": None} if error.kind == "photo_missing" else {}
     return {**_about(photo), "error": str(error), **unread}
 
@@ -83,7 +83,7 @@ def _about(photo: Photo) -> dict[str, Any]:
 
 
 def settings(pretrained: PretrainedModel, top: int) -> dict[str, Any]:
-    """What the answers depend on, and where the weights come from; it goes into the file's metadata."""
+    """Return what the rows depend on, and the provenance of the weights, for the file's metadata."""
     return {
         "model": pretrained.name,
         "weights": _fingerprint(pretrained),
@@ -96,16 +96,16 @@ def settings(pretrained: PretrainedModel, top: int) -> dict[str, Any]:
 
 
 def _fingerprint(pretrained: PretrainedModel) -> str:
-    """Of the tensors and the names of the classes: a checkpoint that was trained on keeps its name."""
-    told = hashlib.sha256(json.dumps(pretrained.labels).encode())
+    # Of tensors and labels: a checkpoint may keep its name when it is trained further.
+    digest = hashlib.sha256(json.dumps(pretrained.labels).encode())
     for name, tensor in sorted(pretrained.model.state_dict().items()):
-        told.update(name.encode())
-        told.update(tensor.cpu().contiguous().numpy().tobytes())
-    return told.hexdigest()
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def check_name(out: Path) -> None:
-    """That a file's name says what it will hold.
+    """Check the name of a results file.
 
     Raises:
         UserError: if it does not end in .parquet.
@@ -113,39 +113,39 @@ def check_name(out: Path) -> None:
     if out.suffix.lower() != SUFFIX:
         raise UserError(
             "results_suffix",
-            "The answers for a folder go into a parquet file; please let --out end in {suffix}, not as {name} does.",
+            "The results for a folder are a Parquet file; please let --out end in {suffix}, not as {name} does.",
             suffix=SUFFIX,
             name=quoted(out.name),
         )
 
 
 class Results:
-    """The rows for file `out`: those that are there from before, and those that are added.
+    """The rows of file `out`: those of earlier runs, and new ones.
 
     Args:
         out: the file; an interrupted run has left parts in a folder beside it.
-        how: the `settings` that all rows come from.
+        settings: of all rows, as `settings` returns them.
 
     Raises:
-        UserError: if what is there comes from other settings, or from something else altogether.
+        UserError: if the existing files have other settings, or are no results at all.
     """
 
-    def __init__(self, out: Path, how: Mapping[str, Any]) -> None:
+    def __init__(self, out: Path, settings: Mapping[str, Any]) -> None:
         self.out, self.parts = out, out.with_name(out.name + PARTS_SUFFIX)
-        self.how = json.loads(strict_json.dumps(how))
-        self.schema = SCHEMA.with_metadata({DESCRIPTION_KEY: strict_json.dumps(self.how, ensure_ascii=False)})
+        self.settings = json.loads(strict_json.dumps(settings))
+        self.schema = SCHEMA.with_metadata({DESCRIPTION_KEY: strict_json.dumps(self.settings, ensure_ascii=False)})
         finished = self._finished()
         self.finished_rows = len(finished)
         self.tables = [finished, *self._kept()]
         self.pending: list[dict[str, Any]] = []
 
     def missing(self, photos: Iterable[Photo]) -> list[Photo]:
-        """Those photos that have no row, or have been changed since they got it."""
+        """Return the photos without a row, or changed since it was written."""
         places = _places(pa.concat_tables(self.tables))
         return [photo for photo in photos if photo.bytes is None or photo.facts not in places]
 
     def begin(self) -> None:
-        """Make the folder for the parts.
+        """Create the folder for the parts.
 
         Raises:
             UserError: if nothing can be written there.
@@ -153,13 +153,13 @@ class Results:
         make_folder(self.parts)
 
     def add(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Take new rows; now and then they become a part."""
+        """Add rows; every `PART` of them are written as a part."""
         self.pending += rows
         if len(self.pending) >= PART:
-            self.keep()
+            self.flush()
 
-    def keep(self) -> None:
-        """Make a part of what is pending, so that nothing of it is lost."""
+    def flush(self) -> None:
+        """Write the pending rows as a part."""
         if self.pending:
             table = pa.Table.from_pylist(self.pending, schema=self.schema)
             write_file(self.parts / f"{uuid4().hex}{SUFFIX}", _serialised(table), durable=True)
@@ -167,13 +167,13 @@ class Results:
             self.pending = []
 
     def finish(self, photos: Sequence[Photo]) -> pa.Table:
-        """One row for each of the photos, in their order, written as one file; the parts go away."""
-        self.keep()
+        """Write one row for each photo, in their order, as one file; remove the parts, and return the table."""
+        self.flush()
         everything = pa.concat_tables(self.tables)
         places = _places(everything)
         rows = [places.get(photo.facts, places.get((photo.path, None, None))) for photo in photos]
         whole = everything.take(pa.array(rows, pa.int64()))
-        # A run that found nothing new leaves the file as it is.
+        # Without new rows the file stays untouched.
         if not self.out.exists() or rows != list(range(self.finished_rows)):
             write_file(self.out, _serialised(whole), durable=True)
         shutil.rmtree(self.parts, ignore_errors=True)
@@ -193,27 +193,27 @@ class Results:
             try:
                 tables.append(self._read(part))
             except (pa.ArrowException, OSError):
-                # Its photos are looked at again.
+                # A damaged part: its photos are predicted again.
                 continue
         return tables
 
     def _read(self, file: Path) -> pa.Table:
         with parquet.ParquetFile(file) as opened:
             table = opened.read()
-        told = (table.schema.metadata or {}).get(DESCRIPTION_KEY.encode())
-        if told is None or not table.schema.equals(SCHEMA):
+        metadata = (table.schema.metadata or {}).get(DESCRIPTION_KEY.encode())
+        if metadata is None or not table.schema.equals(SCHEMA):
             raise self._foreign(file)
-        before = json.loads(told)
-        other = [name for name in self.how if name != "provenance" and before.get(name) != self.how[name]]
+        before = json.loads(metadata)
+        other = [name for name in self.settings if name != "provenance" and before.get(name) != self.settings[name]]
         if other:
-            # Of another model all the rest follows.
+            # Another model explains all other differences.
             other = [name for name in other if name in ("model", "top")] or other
             raise UserError(
                 "results_other",
-                "The answers that are there for {name} were given otherwise ({differences}); please give the same "
-                "options again, or name another --out, or remove {remove}.",
+                "The existing results for {name} have other settings ({differences}); please give the same options "
+                "again, or name another --out, or remove {remove}.",
                 name=quoted(self.out.name),
-                differences=", ".join(_difference(name, before.get(name), self.how[name]) for name in other),
+                differences=", ".join(_difference(name, before.get(name), self.settings[name]) for name in other),
                 remove=" and ".join(quoted(path.name) for path in (self.out, self.parts) if path.exists()),
             )
         return table.replace_schema_metadata(self.schema.metadata)
@@ -221,7 +221,7 @@ class Results:
     def _foreign(self, file: Path) -> UserError:
         return UserError(
             "results_foreign",
-            "{name} is there already and holds no answers of this command; please name another --out, or remove it.",
+            "{name} exists and holds no results of this command; please name another --out, or remove it.",
             name=quoted(str(file)),
         )
 
@@ -234,7 +234,7 @@ def _difference(name: str, before: object, now: object) -> str:
 
 
 def _places(table: pa.Table) -> dict[Facts, int]:
-    """Where the row of a photo is; the last one, where there are several."""
+    """Return the row number of each photo; of several rows the last."""
     columns = (table["path"], table["bytes"], table["modified"].cast(pa.int64()))
     rows = zip(*(column.to_pylist() for column in columns), strict=True)
     return {facts: place for place, facts in enumerate(rows)}

@@ -1,1 +1,1 @@
-"""Pictures of what branches computed: feature maps as colour images, PNG encoding, crop frames."""
+"""Feature maps as pictures: colour maps, PNG encoding, frames around cells and receptive fields."""

@@ -1,4 +1,4 @@
-"""An observation as pictures: which maps of which block, on which scale, and the numbers beside them."""
+"""The four branches of a block as pictures, with the numbers beside them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 from ..errors import ChoiceError
 from ..network.blocks import BLOCKS
 from ..prediction import BranchStatistics, Prediction, statistics
-from . import maps as render
+from .maps import COLOURS, SCALES, TILE, Limits, heat_map, mosaic, overlay, scale_limits
 
 VIEWS = ("channels", "mean", "photo")
 SIDE = 448  # pixels of a map over the photo
@@ -19,15 +19,25 @@ SIDE = 448  # pixels of a map over the photo
 
 @dataclass(frozen=True)
 class ViewOptions:
-    """How a visitor wants to see a block."""
+    """How a block is shown.
+
+    Args:
+        block: name of the block, for instance "4c".
+        view: "channels" for all channels as tiles, "mean" for their mean, "photo" for the mean over the photo.
+        scale: "shared" for one colour scale for all branches, "branch" for one each, "channel" for one each channel.
+        colours: name of matplotlib's colour map, one of `COLOURS`; values below zero are always shown in RdBu_r.
+
+    Raises:
+        ChoiceError: if a value is not allowed.
+    """
 
     block: str = "3a"
     view: str = VIEWS[0]
-    scale: str = render.SCALES[0]
-    colours: str = render.COLOURS[0]
+    scale: str = SCALES[0]
+    colours: str = COLOURS[0]
 
     def __post_init__(self) -> None:
-        choices = {"block": tuple(BLOCKS), "view": VIEWS, "scale": render.SCALES, "colours": render.COLOURS}
+        choices = {"block": tuple(BLOCKS), "view": VIEWS, "scale": SCALES, "colours": COLOURS}
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 raise ChoiceError(name, getattr(self, name), allowed)
@@ -35,29 +45,42 @@ class ViewOptions:
 
 @dataclass(frozen=True)
 class Panel:
-    """One branch as it is shown: its picture, and the numbers that belong to it."""
+    """The picture of one branch, the statistics of its maps, and the range of its colours."""
 
     image: Image.Image
     numbers: BranchStatistics
-    bounds: render.Limits | None  # None: each channel has its own
+    bounds: Limits | None  # ends of the colour scale; None if each channel has its own
     signed: bool  # whether zero is the middle of the colours
-    shown_low: float  # of the values in the picture
+    shown_low: float  # lowest value in the picture
     shown_high: float
 
 
-def render_branches(prediction: Prediction, picture: ViewOptions, tile: int = render.TILE) -> dict[str, Panel]:
-    """The pictures of the four branches of a block; `tile` is as `render.mosaic` takes it."""
-    # A channel's cells side by side in memory, as everything below goes through them.
-    maps = {branch: np.ascontiguousarray(values) for branch, values in prediction.branches(picture.block).items()}
-    # A mean map has one channel: a scale for each channel is a scale for each branch.
-    scale = picture.scale if picture.view == "channels" or picture.scale == "shared" else "branch"
+def render_branches(prediction: Prediction, options: ViewOptions | str = "3a", tile: int = TILE) -> dict[str, Panel]:
+    """Render the branches of a block: `render_branches(prediction, "4c")["3x3"].image.save("3x3.png")`.
+
+    Args:
+        prediction: as `predict` returns it.
+        options: block, view, scale and colours; the name of a block stands for its default view.
+        tile: pixels of a channel's tile, as `mosaic` takes it.
+
+    Returns:
+        A panel for each of the branches "1x1", "3x3", "5x5" and "pool", in this order.
+
+    Raises:
+        ChoiceError: if there is no such block.
+    """
+    options = ViewOptions(options) if isinstance(options, str) else options
+    # Each channel contiguous in memory, for the passes below.
+    maps = {branch: np.ascontiguousarray(values) for branch, values in prediction.branches(options.block).items()}
+    # A mean map has one channel, so that a scale for each channel is a scale for each branch.
+    scale = options.scale if options.view == "channels" or options.scale == "shared" else "branch"
     shown = (
-        maps if picture.view == "channels" else {branch: m.mean(axis=0, keepdims=True) for branch, m in maps.items()}
+        maps if options.view == "channels" else {branch: m.mean(axis=0, keepdims=True) for branch, m in maps.items()}
     )
-    bounds = render.scale_limits(shown, scale)
+    bounds = scale_limits(shown, scale)
     return {
         branch: Panel(
-            image=_image(prediction, values, bounds[branch], picture, tile),
+            image=_image(prediction, values, bounds[branch], options, tile),
             numbers=statistics(maps[branch]),
             bounds=None if scale == "channel" else bounds[branch][0],
             signed=any(bound.signed for bound in bounds[branch]),
@@ -70,18 +93,22 @@ def render_branches(prediction: Prediction, picture: ViewOptions, tile: int = re
 
 def render_side_by_side(
     predictions: Sequence[Prediction], block: str, size: int = SIDE
-) -> tuple[render.Limits, list[dict[str, Panel]]]:
-    """One scale for all, and on it several observations' branches as mean maps on what was seen, `size` pixels wide."""
+) -> tuple[Limits, list[dict[str, Panel]]]:
+    """Render the branches of several predictions as mean maps over their photos, all on one colour scale.
+
+    Returns:
+        The scale, and for each prediction a panel for each branch, `size` pixels wide.
+    """
     means = [
         {branch: maps.mean(axis=0, keepdims=True) for branch, maps in prediction.branches(block).items()}
         for prediction in predictions
     ]
     named = {f"{number} {branch}": values for number, row in enumerate(means) for branch, values in row.items()}
-    bounds = next(iter(render.scale_limits(named, "shared").values()))[0]
+    bounds = next(iter(scale_limits(named, "shared").values()))[0]
     return bounds, [
         {
             branch: Panel(
-                image=render.overlay(prediction.image, row[branch][0], bounds, size=size),
+                image=overlay(prediction.image, row[branch][0], bounds, size=size),
                 numbers=statistics(maps),
                 bounds=bounds,
                 signed=bounds.signed,
@@ -95,19 +122,19 @@ def render_side_by_side(
 
 
 def concatenate_images(images: Sequence[Image.Image]) -> Image.Image:
-    """Pictures of one size side by side, as one."""
+    """Return images of one size and mode side by side, as one image."""
     width, height = images[0].size
-    whole = Image.new(images[0].mode, (width * len(images), height))
+    row = Image.new(images[0].mode, (width * len(images), height))
     for number, image in enumerate(images):
-        whole.paste(image, (number * width, 0))
-    return whole
+        row.paste(image, (number * width, 0))
+    return row
 
 
 def _image(
-    prediction: Prediction, values: np.ndarray, bounds: list[render.Limits], picture: ViewOptions, tile: int
+    prediction: Prediction, values: np.ndarray, bounds: list[Limits], options: ViewOptions, tile: int
 ) -> Image.Image:
-    if picture.view == "channels":
-        return render.mosaic(values, bounds, picture.colours, tile=tile)
-    if picture.view == "mean":
-        return render.heat_map(values[0], bounds[0], picture.colours)
-    return render.overlay(prediction.image, values[0], bounds[0], picture.colours)
+    if options.view == "channels":
+        return mosaic(values, bounds, options.colours, tile=tile)
+    if options.view == "mean":
+        return heat_map(values[0], bounds[0], options.colours)
+    return overlay(prediction.image, values[0], bounds[0], options.colours)

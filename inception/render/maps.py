@@ -1,7 +1,7 @@
-"""Arrays in, pictures out. Nothing here knows a model or a page.
+"""Feature maps (NumPy arrays) as pictures (Pillow images).
 
-Pictures of maps are palette images: one byte a pixel, coloured by matplotlib's colour maps as a
-look-up table. They hold one pixel or a few for each cell, never a blurred one.
+Most are palette images: one byte a pixel, with matplotlib's colour maps as look-up tables. A cell is a square of
+pixels, and cells are not interpolated, except in `overlay`.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from .png import palette_png
 
 SCALES = ("shared", "branch", "channel")
 COLOURS = ("magma", "viridis", "cividis", "gray")
-SIGNED_COLOURS = "RdBu_r"  # where values fall on both sides of zero, zero is the white middle
+SIGNED_COLOURS = "RdBu_r"  # for maps with negative values: zero is the white middle
 
-LEVELS = 253  # palette entries for values; the rest mark what is no value
+LEVELS = 253  # palette entries for values; the other three mark gaps and silent channels
 GAP, SILENT, SILENT_MARK = 253, 254, 255
 SILENT_RGB, SILENT_MARK_RGB = (128, 132, 140), (176, 180, 188)
 
-SHADES, PALE = 64, 232  # of each of a ribbon's colours
+SHADES, PALE = 64, 232  # of a ribbon: palette entries for each colour, and the grey level of zero
 
-TILE = 56  # pixels of a mosaic's tile, at least: 28, 14 and 7 cells all divide it
-SMALL_TILE = 28  # for a page that enlarges it: a quarter of the pixels, half the time, two thirds of the bytes
+TILE = 56  # smallest side of a mosaic's tile in pixels: divisible by 28, 14 and 7 cells
+SMALL_TILE = 28  # for a page that scales it up: a quarter of the pixels, half the time, two thirds of the bytes
 COLUMNS = 12
-BEFORE_THE_EDGE = 1 - 1e-9  # of a picture: its far edge belongs to the last cell
+LAST_POINT = 1 - 1e-9  # share of a picture's side: its far edge belongs to the last cell
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The values that the two ends of the colour scale stand for."""
+    """The values at the two ends of a colour scale."""
 
     low: float
     high: float
@@ -47,20 +47,20 @@ class Limits:
 
 
 def limits(values: np.ndarray, *, signed: bool | None = None) -> Limits:
-    """From zero to the largest value; where values are negative too, as far below zero as above.
+    """Return limits from zero to the largest value or, if any value is negative, symmetric around zero.
 
-    `signed` decides it from outside, so that pictures side by side give zero the same colour.
+    `signed` overrides that choice, so that zero has the same colour in pictures side by side.
     """
     low, high = float(values.min()), float(values.max())
-    reach = max(abs(low), abs(high))
-    return Limits(-reach, reach) if (low < 0 if signed is None else signed) else Limits(0.0, high)
+    largest = max(abs(low), abs(high))
+    return Limits(-largest, largest) if (low < 0 if signed is None else signed) else Limits(0.0, high)
 
 
 def scale_limits(maps: Mapping[str, np.ndarray], scale: str) -> dict[str, list[Limits]]:
-    """Limits for each channel of each branch's maps (C, H, W).
+    """Return limits for each channel of each branch's maps (C, H, W).
 
     "shared": one scale for all branches; "branch": one for each; "channel": one for each channel.
-    If any value is negative, all scales have zero in their middle.
+    If any value is negative, all scales are symmetric around zero.
 
     Raises:
         ChoiceError: if `scale` is none of `SCALES`.
@@ -80,18 +80,16 @@ def scale_limits(maps: Mapping[str, np.ndarray], scale: str) -> dict[str, list[L
 def mosaic(
     maps: np.ndarray, bounds: list[Limits], colours: str = COLOURS[0], columns: int = COLUMNS, tile: int = TILE
 ) -> Image.Image:
-    """All channels (C, H, W) in reading order, `columns` in a row, each cell a square of pixels.
+    """Draw all channels (C, H, W) as tiles in reading order, `columns` in a row, with transparent gaps.
 
-    Cells are as large as a channel with about `tile` pixels on its longer side needs.
-
-    Channels whose cells are all zero are crossed out in grey, for zero is a finding and not an
-    absence. The gaps are transparent.
+    A cell is the smallest square of whole pixels that makes the longer side of a tile at least `tile` pixels. A
+    channel that is zero in all cells is crossed out in grey, to tell it from a faint one.
     """
     channels, height, width = maps.shape
     zoom, gap = _zoom(height, width, tile), _gap(tile)
     rows, across = ceil(channels / columns), _levels(maps, bounds).repeat(zoom, axis=2)
     sheet = np.full((rows * (height * zoom + gap), columns * (width * zoom + gap)), GAP, dtype=np.uint8)
-    # The same pixels, by tile: a view, which leaves out the gaps.
+    # A view of the same pixels by tile, without the gaps.
     tiles = sheet.reshape(rows, height * zoom + gap, columns, -1).swapaxes(1, 2)[..., :-gap, :-gap]
     full = channels // columns
     for line in range(zoom):
@@ -107,22 +105,22 @@ def mosaic(
 def mosaic_cell(
     shape: tuple[int, int, int], across: float, down: float, columns: int = COLUMNS, tile: int = TILE
 ) -> tuple[int, int, int] | None:
-    """Channel, row and column that a point of a `mosaic` of maps (C, H, W) shows; None in a gap.
+    """Return channel, row and column at a point of a `mosaic` of maps (C, H, W); None in a gap.
 
     `across` and `down` are shares of the picture's width and height, 0 to 1.
     """
     channels, height, width = shape
     zoom, gap, rows = _zoom(height, width, tile), _gap(tile), ceil(channels / columns)
     tile_height, tile_width = height * zoom + gap, width * zoom + gap
-    x = min(max(across, 0.0), BEFORE_THE_EDGE) * (columns * tile_width - gap)
-    y = min(max(down, 0.0), BEFORE_THE_EDGE) * (rows * tile_height - gap)
+    x = min(max(across, 0.0), LAST_POINT) * (columns * tile_width - gap)
+    y = min(max(down, 0.0), LAST_POINT) * (rows * tile_height - gap)
     channel = min(int(y / tile_height), rows - 1) * columns + min(int(x / tile_width), columns - 1)
     row, column = int(y % tile_height / zoom), int(x % tile_width / zoom)
     return (channel, row, column) if channel < channels and row < height and column < width else None
 
 
 def heat_map(values: np.ndarray, bounds: Limits, colours: str = COLOURS[0], size: int = 448) -> Image.Image:
-    """One map (H, W), its longer side about `size` pixels, each cell a square."""
+    """Draw one map (H, W) with square cells, the longer side at most `size` pixels or one pixel a cell."""
     zoom = max(1, size // max(values.shape))
     levels = _levels(values[None], [bounds])[0].repeat(zoom, axis=0).repeat(zoom, axis=1)
     picture = _painted(levels, colours, signed=bounds.signed)
@@ -131,14 +129,14 @@ def heat_map(values: np.ndarray, bounds: Limits, colours: str = COLOURS[0], size
 
 
 def overlay(
-    seen: Image.Image, values: np.ndarray, bounds: Limits, colours: str = COLOURS[0], size: int = 448
+    image: Image.Image, values: np.ndarray, bounds: Limits, colours: str = COLOURS[0], size: int = 448
 ) -> Image.Image:
-    """One map (H, W) laid on exactly the picture that the network saw, which shows through in grey.
+    """Draw one map (H, W) over the network's input in grey, as an RGB picture of size x size pixels.
 
-    Where the map is low the photo stands out, where it is high the colour does. Between the
-    centres of cells the map is interpolated.
+    The opacity of the colours grows with the magnitude of the value, from 15 to 85 %. The map is interpolated between
+    the centres of cells.
     """
-    base = seen.convert("L").resize((size, size), Image.Resampling.BICUBIC)
+    base = image.convert("L").resize((size, size), Image.Resampling.BICUBIC)
     grey = np.asarray(base, dtype=np.float32)[..., None]
     smooth = Image.fromarray(values.astype(np.float32)).resize((size, size), Image.Resampling.BILINEAR)
     levels = _levels(np.asarray(smooth)[None], [bounds])[0]
@@ -151,14 +149,14 @@ def overlay(
 
 
 def colour_bar(colours: str, *, signed: bool = False) -> Image.Image:
-    """The scale itself, low to high from left to right, one pixel high."""
+    """Draw the colour scale, low to high from left to right, one pixel high."""
     return _painted(np.arange(LEVELS, dtype=np.uint8)[None], colours, signed=signed)
 
 
 def sprite(rows: Sequence[np.ndarray], size: int = SMALL_TILE, colours: str = COLOURS[0]) -> Image.Image:
-    """A row of squares of `size` pixels for each stack of maps (N, H, W), without gaps, each map on its own scale.
+    """Draw a row of squares of `size` pixels for each stack of maps (N, H, W), without gaps, each map on its own scale.
 
-    All stacks have as many maps; their heights and widths may differ.
+    All stacks have the same number of maps; their heights and widths may differ.
     """
     sheet = np.zeros((len(rows) * size, len(rows[0]) * size), dtype=np.uint8)
     signed = False
@@ -170,14 +168,14 @@ def sprite(rows: Sequence[np.ndarray], size: int = SMALL_TILE, colours: str = CO
         cells = _levels(maps, bounds)[:, down][:, :, across]
         sheet[number * size : (number + 1) * size] = cells.swapaxes(0, 1).reshape(size, count * size)
     picture = _painted(sheet, colours, signed=signed)
-    picture.info["zoom"] = 2  # from one to seven, by block: what packs two well packs all of them well
+    picture.info["zoom"] = 2  # cells are 1 to 7 pixels wide, by block; filtering for 2 compresses all well
     return picture
 
 
 def ribbon(parts: Sequence[tuple[np.ndarray, tuple[int, int, int]]]) -> Image.Image:
-    """Parts of values (C,) from zero up, at most four, in one row with a pixel for each value.
+    """Draw at most four parts of non-negative values (C,) in one row, a pixel for each value.
 
-    Each part has its own colour: pale for zero, full for the largest of all values.
+    Each part has its own RGB colour: pale for zero, full for the largest of all values.
     """
     highest = max(float(values.max()) for values, _ in parts)
     row, palette = [], []
@@ -193,7 +191,7 @@ def ribbon(parts: Sequence[tuple[np.ndarray, tuple[int, int, int]]]) -> Image.Im
 
 
 def encode(image: Image.Image) -> bytes:
-    """PNG for palette images, which keeps every cell's value; JPEG for photos with maps on them."""
+    """Return the bytes of a PNG for palette images, without loss, and of a JPEG for photos and overlays."""
     if image.mode == "P":
         return palette_png(
             np.asarray(image),
@@ -211,7 +209,7 @@ def _zoom(height: int, width: int, tile: int) -> int:
 
 
 def _gap(tile: int) -> int:
-    """Pixels between two tiles."""
+    """Return the number of pixels between two tiles."""
     return max(1, tile // 28)
 
 
@@ -220,7 +218,7 @@ def _levels(maps: np.ndarray, bounds: list[Limits]) -> np.ndarray:
     span = np.array([b.high - b.low for b in bounds], dtype=np.float32)[:, None, None]
     steps = (LEVELS - 1) / np.where(span > 0, span, 1)
     share = (maps - low) * steps if low.any() else maps * steps
-    # In place from here on: these are the largest arrays of a picture.
+    # In place from here on: these arrays are the largest of a picture.
     np.clip(share, 0, LEVELS - 1, out=share)
     return np.rint(share, out=share).astype(np.uint8)
 
@@ -247,7 +245,7 @@ def _painted(levels: np.ndarray, colours: str, *, signed: bool) -> Image.Image:
 
 @lru_cache(maxsize=8)
 def _table(colours: str) -> np.ndarray:
-    """A matplotlib colour map as (LEVELS, 3) bytes."""
+    """Return a matplotlib colour map as (LEVELS, 3) bytes."""
     from matplotlib import colormaps
 
     if colours not in (*COLOURS, SIGNED_COLOURS):

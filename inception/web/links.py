@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..export.archive import maps_zip, table_csv, table_json
-from ..export.figure import BranchCaption, Caption, as_png, sheet
+from ..export.figure import BranchCaption, Caption, draw_figure, encode_png
 from ..network.blocks import BLOCKS
 from ..prediction import Prediction
 from ..render.branches import VIEWS, ViewOptions, render_branches
@@ -149,7 +149,7 @@ class Keep:
         if face_for(caption.text) is None:
             # This machine cannot write Chinese: better English than a row of empty boxes.
             caption = self.caption(query, prediction, picture, panels, date, "en")
-        return as_png(sheet(prediction.image, panels, caption, picture.colours))
+        return encode_png(draw_figure(prediction.image, panels, caption, picture.colours))
 
     def caption(
         self,

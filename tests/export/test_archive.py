@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from PIL import Image, ImageFont
 from inception import load, open_photo, predict
 from inception.export import archive as keep
 from inception.export import fonts
-from inception.export.figure import as_png, broken, sheet
+from inception.export.figure import draw_figure, encode_png, wrap_text
 from inception.network.anatomy import network_facts
 from inception.network.blocks import BLOCKS, BRANCHES
 from inception.network.inception_v1 import InceptionV1
@@ -145,7 +146,7 @@ def test_no_name_of_a_class_becomes_a_formula(seen: Prediction, name: str) -> No
 
 @pytest.mark.parametrize("name", ["cat", "斑马", "a=b", "Sutton Hoo helmet, 7th c.", ""])
 def test_other_names_stay_as_they_are(name: str) -> None:
-    assert keep.harmless(name) == name
+    assert keep.escape_formula(name) == name
 
 
 # ---------------------------------------------------------------- the sheet
@@ -223,37 +224,34 @@ def test_the_caption_says_model_block_branches_scale_and_date(kept: Keep) -> Non
 def test_a_sheet_is_in_english_where_no_font_knows_chinese(kept: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
     query = kept.service.query("tiny-imagenet", str(EXAMPLES / "espresso.jpg"))
     english = kept.make("sheet", query, ViewOptions("5a", "mean"), DAY, "en").data
-    monkeypatch.setattr(fonts, "_chinese", lambda: None)
-    assert fonts.face_for("Block ×·×") == fonts.plain()
+    monkeypatch.setattr(fonts, "font_folders", lambda: ())
+    assert fonts.face_for("Block ×·×") == fonts.default_face()
     assert fonts.face_for("模块") is None
     assert kept.make("sheet", query, ViewOptions("5a", "mean"), DAY, "zh").data == english
 
 
-def test_a_chinese_font_is_found_by_the_name_of_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "fonts").mkdir()
-    (tmp_path / "fonts" / "simhei.ttf").write_bytes(b"not a font")
-    (tmp_path / "fonts" / "wqy-microhei.ttc").write_bytes(Path(fonts.plain().path).read_bytes())
-    monkeypatch.setattr(fonts, "_folders", lambda: [tmp_path / "fonts"])
-    fonts._chinese.cache_clear()
-    try:
-        assert fonts._chinese() == fonts.Face(str(tmp_path / "fonts" / "wqy-microhei.ttc"))
-        (tmp_path / "fonts" / "wqy-microhei.ttc").unlink()
-        fonts._chinese.cache_clear()
-        assert fonts._chinese() is None
-    finally:
-        fonts._chinese.cache_clear()
+def test_a_chinese_font_is_found_by_the_name_of_its_file(tmp_path: Path) -> None:
+    with_font, without = tmp_path / "one", tmp_path / "other"
+    for folder in (with_font, without):
+        folder.mkdir()
+        (folder / "simhei.ttf").write_bytes(b"not a font")
+    font = with_font / "wqy-microhei.ttc"
+    font.write_bytes(Path(fonts.default_face().path).read_bytes())
+    assert fonts.chinese_face((with_font,)) == fonts.Face(str(font))
+    assert fonts.chinese_face((without, with_font)) == fonts.Face(str(font))
+    assert fonts.chinese_face((without,)) is None
 
 
 def test_long_sentences_are_broken_where_they_may_be() -> None:
-    font = ImageFont.truetype(fonts.plain().path, 20)
-    lines = broken("one two three four five six seven", font, 120)
+    font = ImageFont.truetype(fonts.default_face().path, 20)
+    lines = wrap_text("one two three four five six seven", font, 120)
     assert len(lines) > 2
     assert " ".join(lines) == "one two three four five six seven"
     assert all(font.getlength(line) <= 120 for line in lines)
-    chinese = broken("每条分支各有色标，分支之间的明暗不能比较。", font, 100)
+    chinese = wrap_text("每条分支各有色标，分支之间的明暗不能比较。", font, 100)
     assert len(chinese) > 2
     assert not [line for line in chinese if line[0] in "，。"]
-    assert broken("", font, 100) == []
+    assert wrap_text("", font, 100) == []
 
 
 def test_a_sheet_is_the_same_each_time(seen: Prediction, kept: Keep) -> None:
@@ -261,7 +259,7 @@ def test_a_sheet_is_the_same_each_time(seen: Prediction, kept: Keep) -> None:
         render_branches(seen, ViewOptions("5b", "mean")),
         caption_of(kept, ViewOptions("5b", "mean"), "en"),
     )
-    one, other = (as_png(sheet(seen.image, panels, caption, "magma")) for _ in range(2))
+    one, other = (encode_png(draw_figure(seen.image, panels, caption, "magma")) for _ in range(2))
     assert one == other
 
 
@@ -339,7 +337,11 @@ def test_what_is_unknown_is_left_out(address: Mapping[str, Any]) -> None:
     assert wish_of(address, MODELS, STEMS) == Wish()
 
 
-@pytest.mark.parametrize("layer", ["fonts.py", "sheet.py", "keep.py"])
-def test_files_are_made_without_the_page(layer: str) -> None:
-    imported = re.findall(r"^\s*(?:from|import) ([\w.]+)", (ROOT / "inception" / layer).read_text(), re.M)
-    assert not [name for name in imported if "page" in name or "gradio" in name]
+@pytest.mark.parametrize("module", ["archive", "figure", "folder", "fonts", "parquet", "report"])
+def test_files_are_made_without_the_page(module: str) -> None:
+    code = (
+        f"import sys, inception.export.{module}\n"
+        "print(*(name for name in sys.modules if name.startswith(('gradio', 'inception.web'))))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []

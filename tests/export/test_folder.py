@@ -190,9 +190,10 @@ def test_only_bad_files_are_told_by_the_exit_status_and_by_no_more_than_ten_sent
 
 KILLED = """
 import sys, threading
-from inception import cli, folder, results
+from inception.cli import main as cli
+from inception.export import folder, parquet
 
-results.PART = 4
+parquet.PART = 4
 open_photo = folder.open_photo
 
 def stuck_at_one(file):
@@ -366,7 +367,7 @@ def test_a_file_of_another_kind_is_never_overwritten(
         predict_folder(embedded, photos, out)
         parquet.write_table(parquet.read_table(out).drop_columns(["error"]), out)
     before = out.read_bytes() if out.is_file() else b""
-    with pytest.raises(UserError, match="holds no answers of this command"):
+    with pytest.raises(UserError, match="holds no results of this command"):
         predict_folder(embedded, photos, out)
     assert (out.read_bytes() if out.is_file() else b"") == before
 
@@ -414,7 +415,7 @@ def test_the_metadata_tells_where_the_answers_come_from_and_not_where_the_folder
 def test_no_more_is_begun_than_is_waited_for() -> None:
     begun: list[int] = []
     with ThreadPoolExecutor(4) as pool:
-        made = folder._in_order(pool, lambda number: begun.append(number) or -number, iter(range(50)), 6)
+        made = folder.map_in_order(pool, lambda number: begun.append(number) or -number, iter(range(50)), 6)
         for number, one in enumerate(made):
             assert one == -number
             assert len(begun) <= number + 6

@@ -11,7 +11,7 @@ import pytest
 WORK = """
 import re, sys
 from pathlib import Path
-from inception import memory
+from inception.runtime import memory
 def resident():
     return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
 memory.{settle}()
@@ -22,7 +22,7 @@ for number in range(1500):
 full = resident()
 del large
 freed = resident()
-memory.give_back()
+memory.trim_heap()
 print(full, freed, resident())
 """
 
@@ -50,7 +50,7 @@ def test_training_keeps_what_it_freed() -> None:
 # What an explanation frees at once and asks for again with the next.
 AGAIN = """
 import resource
-from inception import memory
+from inception.runtime import memory
 memory.{settle}()
 def work():
     blocks = [b"x" * 20_000_000 for _ in range(4)]

@@ -39,7 +39,7 @@ def test_a_containers_share_is_respected(files: dict[str, str], expected: int, t
 @pytest.mark.parametrize("own", [{}, {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "ACTIVE"}], ids=["nothing", "own"])
 def test_torch_follows_unless_the_user_said_otherwise(own: dict[str, str]) -> None:
     code = (
-        "from inception.cores import settle; settle(); import os, torch; "
+        "from inception.runtime.threads import configure_threads; configure_threads(); import os, torch; "
         "print(torch.get_num_threads(), os.environ.get('GOMP_SPINCOUNT'))"
     )
     environment = {name: value for name, value in os.environ.items() if "OMP_" not in name} | own

@@ -61,7 +61,7 @@ def too_many(root: Path) -> Path:
         ),
         (
             lambda root: parquet(root / "v.parquet", rows(BEE), [0], json.dumps(NAMES).replace("bee", "b" * 1001)),
-            "too long a name; at most 100000 are allowed, and 1000 characters",
+            "too long; at most 100000 classes and 1000 characters are allowed",
         ),
         (lambda root: Path("/dev/null/x"), "There is no data at"),
         (lambda root: root / ("x" * 300), "There is no data at"),

@@ -19,8 +19,9 @@ from inception.errors import ChoiceError, UserError, quoted
 from inception.explain.ablation import ablate
 from inception.explain.attribution import grad_cams
 from inception.explain.convolution import trace_convolution
-from inception.explain.masking import CLASS_LETTERS, class_index
+from inception.explain.masking import class_index
 from inception.explain.receptive_field import cell_square, effective_field
+from inception.explain.registry import CLASS_LETTERS
 from inception.explain.shapley import branch_votes
 from inception.network.blocks import BLOCKS
 from inception.prediction import Prediction
@@ -142,7 +143,7 @@ def test_numpys_integers_are_numbers_too(embedded: PretrainedModel, seen: Predic
     "ask",
     [
         lambda net, seen, value: branch_votes(net, seen, value),
-        lambda net, seen, value: branch_votes(net, seen, "4c", off=value),
+        lambda net, seen, value: branch_votes(net, seen, "4c", ablation=value),
         lambda net, seen, value: grad_cams(net, seen, value),
         lambda net, seen, value: ablate(net, seen, "4c", [value]),
         lambda net, seen, value: trace_convolution(net, seen, "4c", value, 0, 0, 0),
