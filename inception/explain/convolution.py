@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ..checks import choice, is_whole, spelled
-from ..network.blocks import BRANCHES
+from ..network.blocks import BRANCHES, ConvUnit
 from ..network.inception_v1 import STAGES
 from ..prediction import Prediction, intermediates
 from ..pretrained.pretrained import PretrainedModel
@@ -132,10 +132,10 @@ def trace_convolution(
         )
     check_cell(f"{block}/{layer}", row, column, height, width)
 
-    unit = list(pretrained.model.block(block)[layer].children())
-    conv = next(module for module in unit if isinstance(module, nn.Conv2d))
-    norm = next((module for module in unit if isinstance(module, nn.BatchNorm2d)), None)
-    preact = unit[0] is not conv
+    unit = pretrained.model.block(block)[layer]
+    assert isinstance(unit, ConvUnit)
+    conv, norm = unit.conv, unit.norm
+    preact = next(unit.children()) is not conv
     scales, shifts = (np.ones(1), np.zeros(1)) if norm is None else _affine(norm)
     if preact:
         inputs = np.maximum(inputs * scales[:, None, None] + shifts[:, None, None], 0)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..network.blocks import BLOCKS, BRANCHES, InceptionBlock
+from ..network.blocks import BLOCKS, BRANCHES, ConvUnit, InceptionBlock
 from ..network.inception_v1 import InceptionV1
 from ..prediction import Prediction
 
@@ -133,13 +133,13 @@ def _of_block(block: InceptionBlock) -> Tensor:
 
 def _squares(unit: nn.Module) -> Tensor:
     """Return the summed squared weights (C_in,) of each input channel, scaled by the BatchNorm before or behind."""
-    layers = [layer for layer in unit.children() if isinstance(layer, nn.Conv2d | nn.BatchNorm2d)]
-    conv = next(layer for layer in layers if isinstance(layer, nn.Conv2d))
-    squares = conv.weight.square().sum(dim=(2, 3))  # (C_out, C_in)
-    for number, norm in enumerate(layers):
-        if isinstance(norm, nn.BatchNorm2d) and norm.running_var is not None:
-            factors = norm.weight.square() / (norm.running_var + norm.eps)
-            squares = squares * (factors[None] if number == 0 else factors[:, None])
+    assert isinstance(unit, ConvUnit)
+    squares = unit.conv.weight.square().sum(dim=(2, 3))  # (C_out, C_in)
+    norm = unit.norm
+    if norm is not None and norm.running_var is not None:
+        factors = norm.weight.square() / (norm.running_var + norm.eps)
+        before = next(unit.children()) is norm
+        squares = squares * (factors[None] if before else factors[:, None])
     return squares.sum(dim=0)
 
 

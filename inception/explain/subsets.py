@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..network.blocks import BRANCHES, InceptionBlock
+from ..network.blocks import BRANCHES, ConvUnit, InceptionBlock
 from ..network.fused import FusedUnit
 from ..network.inception_v1 import HEAD, stage_after
 from ..network.overflow import check_overflow
@@ -90,7 +90,7 @@ def _parts(unit: nn.Module) -> tuple[Layers, Tensor, Tensor | None, Layers]:
     """Return a unit's layers before its convolution, the convolution's weight and bias, and the layers after it."""
     if isinstance(unit, FusedUnit):
         return [], unit.weight, unit.bias, [torch.relu_]
-    layers = list(unit.children())
-    conv = next(layer for layer in layers if isinstance(layer, nn.Conv2d))
-    place = layers.index(conv)
-    return layers[:place], conv.weight, conv.bias, layers[place + 1 :]
+    assert isinstance(unit, ConvUnit)
+    layers, conv = list(unit.children()), unit.conv
+    position = layers.index(conv)
+    return layers[:position], conv.weight, conv.bias, layers[position + 1 :]

@@ -139,7 +139,7 @@ def labelled_photos(path: Path, split: str = "val") -> LabelledPhotos:
     except OSError as error:
         raise DataError(
             "data_folder",
-            "The folder {path} cannot be read ({why}); please check who may.",
+            "The folder {path} cannot be read ({why}); please check its permissions.",
             path=quoted(str(path)),
             why=error.strerror,
         ) from error
@@ -309,7 +309,7 @@ def _class_names(metadata: Mapping[bytes, bytes], file: str) -> list[str]:
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             "data_metadata",
-            "The metadata of {file} (huggingface) does not tell the names of the classes; please write it again.",
+            "The metadata of {file} (huggingface) has no valid class names; please write it again.",
             file=quoted(file),
         ) from error
     return names
@@ -322,8 +322,8 @@ def _names_and_wnids(names: Sequence[str], names_file: Path) -> tuple[tuple[str,
     if len(classes) > MAX_CLASSES or max(map(len, classes), default=0) > MAX_NAME:
         raise DataError(
             "data_names",
-            "The data names too many classes, or one by too long a name; at most {most} are allowed, and {longest} "
-            "characters.",
+            "The data has too many classes, or a class name that is too long; at most {most} classes and {longest} "
+            "characters are allowed.",
             most=MAX_CLASSES,
             longest=MAX_NAME,
         )
@@ -342,8 +342,8 @@ def _readable_names(file: Path) -> dict[str, str]:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(
             "data_class_names",
-            "{file} cannot be read; it is a list of objects with wnid and name, of at most {limit} MB. Please mend or "
-            "remove it.",
+            "{file} cannot be read; it is a list of objects with wnid and name, of at most {limit} MB. Please correct "
+            "or remove it.",
             file=file.name,
             limit=MAX_NAMES_FILE_BYTES // 2**20,
         ) from error

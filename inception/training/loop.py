@@ -72,13 +72,11 @@ def train(
         if recipe.minutes and world.size > 1:
             raise RecipeError("recipe_minutes", "Several processes cannot agree on the time; please give --epochs.")
         if also and not recipe.teacher:
-            raise RecipeError(
-                "recipe_also", "Photos without labels need a teacher that answers them; please name one by --teacher."
-            )
+            raise RecipeError("recipe_also", "Photos without labels need a teacher; please name one by --teacher.")
         if not resume and is_file(out / CHECKPOINT):
             raise RecipeError(
                 "recipe_out",
-                "{folder} holds a training already; go on with it by --resume, or name another folder.",
+                "{folder} already holds a training; resume it by --resume, or name another folder.",
                 folder=quoted(str(out)),
             )
         state = read_checkpoint(out / CHECKPOINT) if resume else None

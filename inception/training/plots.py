@@ -62,9 +62,9 @@ def confusion(counts: np.ndarray, names: Sequence[str]) -> Image.Image:
     figure = Figure(figsize=(side + 1.2, side), layout="constrained")
     axis = figure.subplots()
     image = axis.imshow(shares, cmap="magma", vmin=0, vmax=1, interpolation="nearest")
-    figure.colorbar(image, ax=axis, label="share of the photos of the row's class", shrink=0.8)
-    axis.set_xlabel("the network's answer")
-    axis.set_ylabel("the right answer")
+    figure.colorbar(image, ax=axis, label="share of the photos of the true class", shrink=0.8)
+    axis.set_xlabel("predicted class")
+    axis.set_ylabel("true class")
     if few:
         short = [name.split(",")[0] for name in names]
         axis.set_xticks(range(len(names)), short, rotation=90)
@@ -84,7 +84,7 @@ def reliability(kinds: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Image.Ima
     """
     figure = Figure(figsize=(5.6, 5.2), layout="constrained")
     axis = figure.subplots()
-    axis.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="means what it says")
+    axis.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="perfect calibration")
     for (label, (confidences, correct)), colour in zip(kinds.items(), (BLUE, RED), strict=False):
         # Fewer bins for few photos, because the accuracy of a nearly empty bin is noise.
         bins = min(BINS, max(3, len(correct) // 25))
@@ -95,8 +95,8 @@ def reliability(kinds: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Image.Ima
         axis.scatter(x, y, [12 + 250 * row.mean() for row in rows], color=colour, zorder=3)
     axis.set_xlim(0, 1.02)
     axis.set_ylim(0, 1.02)
-    axis.set_xlabel("probability that the network gives its answer")
-    axis.set_ylabel("share of these answers that are right")
+    axis.set_xlabel("confidence: probability of the predicted class")
+    axis.set_ylabel("accuracy: share of right predictions")
     axis.grid(alpha=0.3)
     axis.legend(frameon=False, loc="upper left")
     return _rendered(figure)
