@@ -10,7 +10,7 @@ SECONDS ?= 60
 # As app.py and `python -m inception` settle it for themselves; benchmarks and tests load torch sooner.
 export GOMP_SPINCOUNT ?= 1000
 
-.PHONY: demo setup test test-oldest bench docs fuzz corpus space space-dry-run space-check clean
+.PHONY: demo setup test test-fast coverage test-oldest bench docs fuzz corpus space space-dry-run space-check clean
 
 demo: setup
 	$(BIN)/python app.py $(ARGS)
@@ -21,8 +21,27 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+ifeq ($(strip $(ARGS)),)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -m alone
+else
 	$(BIN)/python -m pytest $(ARGS)
+endif
 	$(BIN)/python scripts/audit.py
+	@cat out/coverage/table.txt 2>/dev/null || echo "The lines that the tests reach: make coverage"
+
+# No browser, no Ray, no training, no server: less than three minutes.
+test-fast: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not (browser or ray or training or slow)" $(ARGS)
+
+# The lines of each package that the tests reach, in the processes that they start too.
+coverage: $(VENV)/.installed-dev
+	rm -rf out/coverage
+	mkdir -p out/coverage
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage json --quiet -o out/coverage/coverage.json
+	$(BIN)/python scripts/coverage_table.py <out/coverage/coverage.json | tee out/coverage/table.txt
 
 # The same tests with the lowest versions that requirements.txt allows.
 test-oldest: $(VENV)/.installed-dev
@@ -44,12 +63,12 @@ docs: $(VENV)/.installed-dev
 # A search for payloads that get no answer and no sentence, and for files that break the upload path; what it finds of
 # those lies in out/fuzz/found. Each for a minute, or for longer: make fuzz SECONDS=600
 fuzz: $(VENV)/.installed-dev
-	PYTHONPATH=. $(BIN)/python tests/fuzz_api.py $(SECONDS)
-	PYTHONPATH=. $(BIN)/python tests/fuzz_photo.py $(SECONDS) out/fuzz
+	PYTHONPATH=.:tests $(BIN)/python -m support.fuzz_api $(SECONDS)
+	PYTHONPATH=.:tests $(BIN)/python -m support.fuzz_photo $(SECONDS) out/fuzz
 
 # The table of bad and odd files in docs/robustness.md, measured.
 corpus: $(VENV)/.installed-dev
-	@PYTHONPATH=. $(BIN)/python tests/ways.py
+	@PYTHONPATH=.:tests $(BIN)/python -m support.entry_points
 
 # make space SPACE=owner/name
 space: setup

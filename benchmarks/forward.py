@@ -2,7 +2,7 @@
 
 The unit is one forward pass of torchvision's googlenet at batch 1, eagerly, in float32. Ours keeps
 all block outputs. Weights are random, which costs what trained ones cost; that "fast" keeps every
-top-5 with the trained ones is `tests/test_engine.py`.
+top-5 with the trained ones is `tests/network/test_fused.py`.
 
 - `forward-fp32`: in float32, the slowest of the three variants.
 - `forward-fp32-onnxruntime`: the `googlenet` variant against onnxruntime on the same weights.
@@ -59,8 +59,8 @@ def against_onnxruntime(rounds: int) -> Row:
     with TemporaryDirectory() as folder:
         file = caffe_onnx(Path(folder) / "googlenet.onnx")
         model = InceptionV1(variant="googlenet", classes=CLASSES).eval()
-        weights = convert.renamed(convert.read_onnx(file), convert.caffe_names(), source=file.name)
-        convert.fill(model, weights, source=file.name)
+        weights = convert.rename_tensors(convert.read_onnx(file), convert.caffe_names(), source=file.name)
+        convert.load_state(model, weights, source=file.name)
         name = "forward-fp32-onnxruntime"
         return compared(name, forward(fused_engine(model)), runtime_forward(file), bound=BOUNDS[name], rounds=rounds)
 

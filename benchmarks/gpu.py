@@ -55,7 +55,7 @@ class Figure:
 
 def figures(pretrained: PretrainedModel, batch: int, rounds: int) -> Iterator[Figure]:
     """All of them, for the network on its device."""
-    seen = pretrained.preprocessing.see(open_photo(PHOTO))
+    seen = pretrained.preprocessing.apply(open_photo(PHOTO))
     for precision in PRECISIONS:
         engine = pretrained.engine_for(precision)
         x = torch.randn(batch, *pretrained.model.input_shape, device=pretrained.device)

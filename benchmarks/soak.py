@@ -29,7 +29,7 @@ from pathlib import Path
 import httpx
 from PIL import Image
 
-from inception.web.http.uploads import gone, within
+from inception.web.http.uploads import expired_photo_error, paths_within
 from inception.web.text import say_error
 
 from .classroom import BLOCKS, CLASS, photos, resident
@@ -42,7 +42,7 @@ STAY = 50  # requests of a visitor, after whom another comes
 TABS = ("votes", "network", "evidence", "cam", "cell", "bottleneck")
 WORK = {"photo": 5, "block": 8, "view": 2, "language": 2, "explanation": 4}  # how often, in proportion
 LANGUAGES = {"en": "Block", "zh": "模块"}
-GONE = tuple(say_error(language, gone()) for language in LANGUAGES)
+GONE = tuple(say_error(language, expired_photo_error()) for language in LANGUAGES)
 SAMPLES = 60
 # A few megabytes come and go with what is under way.
 MEMORY_GROWTH, FILES_GROWTH = 1.05, 1.1
@@ -59,7 +59,7 @@ class Held:
 
     @classmethod
     def of(cls, process: int, folder: Path) -> Held:
-        return cls(resident(process), len(os.listdir(f"/proc/{process}/fd")), len(list(within(folder))))  # noqa: PTH208
+        return cls(resident(process), len(os.listdir(f"/proc/{process}/fd")), len(list(paths_within(folder))))  # noqa: PTH208
 
 
 @dataclass
@@ -251,7 +251,7 @@ async def stay(
     address: str, process: int, folder: Path, *, seconds: float, keep: float, visitors: int, pause: float
 ) -> Told:
     """Have visitors for so many seconds; `keep` is how long the server keeps what they send."""
-    told, nothing = Told(), len(list(within(folder)))
+    told, nothing = Told(), len(list(paths_within(folder)))
     # What the first visitor brings into memory, as code, is no growth.
     first = Class(address, Told(), keep, pause=0)
     async with _open_page(address) as guest:
@@ -274,7 +274,7 @@ async def stay(
 async def _empty(folder: Path, keep: float, nothing: int) -> None:
     """Wait until the server has deleted what was sent; for three times as long as it says at the most."""
     end = time.monotonic() + 3 * keep + 5
-    while len(list(within(folder))) > nothing and time.monotonic() < end:
+    while len(list(paths_within(folder))) > nothing and time.monotonic() < end:
         await asyncio.sleep(0.2)
 
 

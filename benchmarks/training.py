@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 
 from inception.runtime.memory import keep_freed
-from inception.training.calibration import beginning
 from inception.training.datasets import LabelledPhotos
+from inception.training.initial_model import initial_model
 from inception.training.loader import PREFETCH
 from inception.training.recipe import SCRATCH, Recipe
 from inception.training.trainer import Trainer
@@ -49,19 +49,19 @@ def throughput() -> Row:
     keep_freed()
     photos = small_photos()
     recipe = Recipe(start=SCRATCH, sizes=((SIDE, 1.0),), minutes=1e6)
-    model, how = beginning(recipe, photos.classes, SIDE)
+    model, how = initial_model(recipe, photos.classes, SIDE)
     steps = Trainer(recipe, model, how, photos, workers=1)
     running = steps.steps()
     samples = torch.randint(0, 256, (recipe.batch, 3, SIDE, SIDE), dtype=torch.uint8)
     targets = torch.randint(0, CLASSES, (recipe.batch,))
-    rest = Trainer(recipe, beginning(recipe, photos.classes, SIDE)[0], how, photos)
+    rest = Trainer(recipe, initial_model(recipe, photos.classes, SIDE)[0], how, photos)
 
     def from_files(count: int = STEPS) -> None:
         list(islice(running, count))
 
     def from_memory(count: int = STEPS) -> None:
         for _ in range(count):
-            rest.learn(samples, targets)
+            rest.train_step(samples, targets)
 
     # Batches made while the peer ran would flatter us, and batches still being made then would slow it down.
     return compared(

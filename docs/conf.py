@@ -1,4 +1,4 @@
-"""How Sphinx makes the site of this folder: `make docs`. A built page asks nobody but its own server for anything."""
+"""Sphinx configuration of the documentation site (`make docs`). Built pages load nothing from other servers."""
 
 import sys
 from pathlib import Path
@@ -14,8 +14,8 @@ release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "scripts.docs_pages"]
 exclude_patterns = ["conf.py"]
 
-myst_heading_anchors = 4  # links to headings as on GitHub
-default_role = "literal"  # `so` are names written in docstrings
+myst_heading_anchors = 4  # anchors of headings as on GitHub
+default_role = "literal"  # `name` in docstrings is code
 
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"

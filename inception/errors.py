@@ -1,4 +1,4 @@
-"""Errors that a user may see: one sentence, and a kind by which a page can say it in another language."""
+"""Errors shown to users: one English sentence, and a `kind` by which the page translates it."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from reprlib import Repr
 
 QUOTED_CHARACTERS = 80  # of a value, in an error sentence
 
-# Bounded in depth and length: the whole `repr` of a value of megabytes is never made.
+# Bounded in depth and length, so that the whole `repr` of a large value is never built.
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 2 * QUOTED_CHARACTERS
 _SHORT.maxlevel = 3
 
 
 def quoted(value: object) -> str:
-    """`repr(value)` for an error sentence: one line of at most `QUOTED_CHARACTERS`, with "…" where it was cut."""
+    """Return `repr(value)` as one line of at most `QUOTED_CHARACTERS` characters, with "…" where it was cut."""
     try:
-        # A string's two ends would be put together by `Repr`, which reads as if it were whole.
+        # `Repr` would join a long string's two ends, which reads as if it were the whole.
         text = repr(value[: QUOTED_CHARACTERS + 1]) if isinstance(value, str) else _SHORT.repr(value)
     except Exception:
-        # Python refuses to write integers of more than 4300 digits, and objects may do as they like.
+        # Python refuses to write integers of more than 4300 digits, and a `__repr__` may raise anything.
         text = f"<{type(value).__name__}>"
     text = "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
     return text if len(text) <= QUOTED_CHARACTERS else f"{text[: QUOTED_CHARACTERS - 1]}…"
 
 
 class UserError(Exception):
-    """Something that the user can mend. `str()` is the English sentence.
+    """An error that the user can correct. `str()` is the English sentence.
 
     Args:
-        kind: stable name of what happened, for instance "photo_too_large".
+        kind: stable identifier, for instance "photo_too_large".
         message: English template that says what happened, what is allowed and what to do next.
-        details: values for the template; a translation of `kind` takes the same names.
+        details: values for the template; a translation of `kind` uses the same names.
     """
 
     def __init__(self, kind: str, message: str, **details: object) -> None:
@@ -40,22 +40,22 @@ class UserError(Exception):
         self.details = details
 
     def __reduce__(self) -> tuple[Callable[..., UserError], tuple[object, ...]]:
-        # Each kind is made of other arguments: what comes out of another process is put together from its parts.
-        return _again, (type(self), self.args, self.__dict__)
+        # Subclasses have other constructor arguments, so unpickling restores the attributes instead of calling it.
+        return _restore, (type(self), self.args, self.__dict__)
 
 
-def _again(kind: type[UserError], arguments: tuple[object, ...], parts: dict[str, object]) -> UserError:
-    error = kind.__new__(kind, *arguments)
-    error.__dict__.update(parts)
+def _restore(error_type: type[UserError], arguments: tuple[object, ...], attributes: dict[str, object]) -> UserError:
+    error = error_type.__new__(error_type, *arguments)
+    error.__dict__.update(attributes)
     return error
 
 
 class PhotoError(UserError):
-    """A photo that cannot be shown."""
+    """A photo that cannot be opened."""
 
 
 class WeightsError(UserError):
-    """Weights that cannot be had or do not fit."""
+    """Weights that are unavailable, damaged or of another network."""
 
 
 class DeviceError(UserError):

@@ -1,4 +1,4 @@
-"""One look at one photo: the answer, and what every branch of every block computed on the way."""
+"""Prediction for a photo: class scores, and the activations of every branch of every block."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from .checks import choice
 from .network.blocks import BLOCKS, BRANCHES
 from .network.inception_v1 import STAGES
-from .network.overflow import check_computed
+from .network.overflow import check_overflow
 from .pretrained.pretrained import PretrainedModel
 from .pretrained.rejection import RejectionRule
 from .vision.preprocessing import CENTRE_CROP, Crop
@@ -27,7 +27,7 @@ INTERMEDIATES = (*(f"{branch}_reduce" for branch in REDUCED_BRANCHES), "pool")
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class of the answer."""
+    """Score of one class."""
 
     index: int
     label: str
@@ -37,48 +37,63 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one forward pass showed. All arrays are float32 and read-only.
+    """Result of one forward pass for one photo. All arrays are float32 and read-only.
 
-    `seen` is the square picture that the network saw, `logits` and `probabilities` are
-    (classes,), `stages` holds the output (C, H, W) of each of the network's stages.
+    Attributes:
+        image: the network's input as an RGB image, cropped and resized.
+        labels: class names in the order of the logits.
+        logits: (classes,).
+        probabilities: calibrated, (classes,).
+        stages: output (C, H, W) of each of the network's stages.
+        slices: for each block, the channels of each branch.
+        seconds: time from the image to the probabilities.
+        rejection: the network's rejection rule, if it has one.
     """
 
-    seen: Image.Image = field(repr=False)
+    image: Image.Image = field(repr=False)
     labels: tuple[str, ...] = field(repr=False)
     logits: np.ndarray = field(repr=False)
     probabilities: np.ndarray = field(repr=False)
     stages: Mapping[str, np.ndarray] = field(repr=False)
     slices: Mapping[str, Mapping[str, slice]] = field(repr=False)
-    seconds: float  # from the picture to the last number
-    rejection: RejectionRule | None = field(default=None, repr=False)  # the network's rule, where it has one
+    seconds: float
+    rejection: RejectionRule | None = field(default=None, repr=False)
 
     def top(self, k: int = 5) -> tuple[ClassScore, ...]:
-        """The `k` most probable classes, best first; fewer where there are fewer classes."""
+        """Return the `k` most probable classes, most probable first; all classes if there are fewer."""
         return _top(self.labels, self.logits, self.probabilities, k)
 
     @property
-    def doubted(self) -> bool:
-        """Whether the photo is probably of none of the classes; never where the network has no measured rule."""
-        return self.rejection is not None and self.rejection.of(self.probabilities)
+    def rejected(self) -> bool:
+        """Whether the photo probably shows none of the classes; False if the network has no rejection rule."""
+        return self.rejection is not None and self.rejection.rejects(self.probabilities)
 
     def block(self, name: str) -> np.ndarray:
-        """The concatenated output (C, H, W) of an Inception block, for instance "4c"."""
+        """Return the output (C, H, W) of an Inception block, for instance "4c".
+
+        Raises:
+            ChoiceError: if there is no such block.
+        """
         return self.stages[f"inception_{choice('block', name, tuple(BLOCKS))}"]
 
     def branch(self, block: str, branch: str) -> np.ndarray:
-        """The channels (C, H, W) of one branch: a slice of the block's output."""
+        """Return the output (C, H, W) of one branch: a slice of its block's output.
+
+        Raises:
+            ChoiceError: if there is no such block or branch.
+        """
         choice("branch", branch, tuple(BRANCHES))
         return self.block(block)[self.slices[block][branch]]
 
     def branches(self, block: str) -> dict[str, np.ndarray]:
-        """All four branches of a block."""
+        """Return the outputs (C, H, W) of all four branches of a block."""
         return {branch: self.branch(block, branch) for branch in BRANCHES}
 
     @property
     def nbytes(self) -> int:
-        """Memory that keeping this observation costs."""
+        """Memory in bytes of the arrays and the image."""
         arrays = (self.logits, self.probabilities, *self.stages.values())
-        return sum(array.nbytes for array in arrays) + 3 * self.seen.width * self.seen.height
+        return sum(array.nbytes for array in arrays) + 3 * self.image.width * self.image.height
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -96,87 +111,83 @@ class Prediction:
 
 
 def _in_memory_order(array: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
-    """An array with its axes as they lie in memory, and the axes that turn it back.
+    """Return an array with its axes in memory order, and the permutation that restores them.
 
-    So it is sent without being copied, and comes out lying as it lay: who goes on computing with it
-    rounds in the same places.
+    It is then pickled without a copy and keeps its memory layout, so that later computations round as before.
     """
     axes = np.argsort([-stride for stride in array.strides], kind="stable")
     return array.transpose(axes), tuple(np.argsort(axes).tolist())
 
 
 def predict(
-    pretrained: PretrainedModel, photo: Image.Image, precision: str = "exact", frame: Crop = CENTRE_CROP
+    pretrained: PretrainedModel, photo: Image.Image, precision: str = "exact", crop: Crop = CENTRE_CROP
 ) -> Prediction:
-    """Look at an RGB photo of any size: at its centre square, or at what else `frame` says.
+    """Classify an RGB photo of any size, by default its centre square.
 
-    `precision` is "exact" (float32), or "fast" for what is right to about 0.05 in a logit and takes two
-    thirds of the time where the processor knows bfloat16. Explanations are checked against exact ones.
+    `precision` is "exact" (float32), or "fast" for logits accurate to about 0.05 in two thirds of the time on
+    processors with bfloat16. Explanations expect exact predictions.
 
     Raises:
         ChoiceError: if there is no such precision.
+        WeightsError: if activations overflow.
     """
-    return predict_crop(pretrained, pretrained.preprocessing.see(photo, frame), precision)
+    return predict_crop(pretrained, pretrained.preprocessing.apply(photo, crop), precision)
 
 
-def predict_crop(pretrained: PretrainedModel, seen: Image.Image, precision: str = "exact") -> Prediction:
-    """Look at a picture that has been cut and resized already, as `Preprocessing.see` returns it."""
-    return predict_batch(pretrained, [seen], precision)[0]
+def predict_crop(pretrained: PretrainedModel, image: Image.Image, precision: str = "exact") -> Prediction:
+    """Classify an image that `Preprocessing.apply` has cropped and resized."""
+    return predict_batch(pretrained, [image], precision)[0]
 
 
 @torch.inference_mode()
 def predict_batch(
-    pretrained: PretrainedModel, seen: Sequence[Image.Image], precision: str = "exact"
+    pretrained: PretrainedModel, images: Sequence[Image.Image], precision: str = "exact"
 ) -> list[Prediction]:
-    """Look at several such pictures in one forward pass, which takes less time than one after another.
-
-    Each observation's `seconds` is the time of the whole pass: what its visitor waited for.
-    """
-    if not seen:
+    """Classify images from `Preprocessing.apply` in one forward pass; `seconds` of each is that of the whole pass."""
+    if not images:
         return []
-    engine = pretrained.engine_for(precision)  # made before the clock starts
+    engine = pretrained.engine_for(precision)  # created before the clock starts
     begin = perf_counter()
-    trace = engine.trace(batch_of(pretrained, seen))
-    if trace.logits is None:
-        raise ValueError("This model was built with include_top=False, so it gives no answer; build it with a top.")
-    check_computed(pretrained.name, (*trace.stages.values(), trace.logits))
-    probabilities = pretrained.probabilities(trace.logits)
+    trace = engine.trace(input_batch(pretrained, images))
+    logits = trace.required_logits
+    check_overflow(pretrained.name, (*trace.stages.values(), logits))
+    probabilities = pretrained.probabilities(logits)
     slices = MappingProxyType({block: pretrained.model.block(block).slices for block in BLOCKS})
     seconds = perf_counter() - begin
-    own = len(seen) > 1
+    copy = len(images) > 1
     return [
         Prediction(
-            seen=one,
+            image=image,
             labels=pretrained.labels,
-            logits=_array(trace.logits[number], own=own),
-            probabilities=_array(probabilities[number], own=own),
-            stages=MappingProxyType({name: _array(out[number], own=own) for name, out in trace.stages.items()}),
+            logits=_array(logits[number], copy=copy),
+            probabilities=_array(probabilities[number], copy=copy),
+            stages=MappingProxyType({name: _array(out[number], copy=copy) for name, out in trace.stages.items()}),
             slices=slices,
             seconds=seconds,
             rejection=pretrained.rejection,
         )
-        for number, one in enumerate(seen)
+        for number, image in enumerate(images)
     ]
 
 
 @torch.inference_mode()
-def batch_of(pretrained: PretrainedModel, seen: Sequence[Image.Image]) -> Tensor:
-    """What the network takes of several such pictures, (N, 3, size, size) float32, on its device."""
-    # A picture's bytes lie in the order that the convolutions like best: channels last.
-    samples = torch.from_numpy(np.stack([np.asarray(one.convert("RGB")) for one in seen])).permute(0, 3, 1, 2)
+def input_batch(pretrained: PretrainedModel, images: Sequence[Image.Image]) -> Tensor:
+    """Return images from `Preprocessing.apply` as the network's input (N, 3, size, size), float32, on its device."""
+    # Pillow stores channels last, which is the layout that the convolutions prefer.
+    samples = torch.from_numpy(np.stack([np.asarray(image.convert("RGB")) for image in images])).permute(0, 3, 1, 2)
     if pretrained.device.type == "cuda":
-        # Bytes are a quarter of the floats that they become there, and from pinned memory nobody waits for them.
+        # Copied as bytes, a quarter of the size of floats, and asynchronously thanks to pinned memory.
         samples = samples.pin_memory()
-    return pretrained.preprocessing.normalised(samples.to(pretrained.device, non_blocking=True).float())
+    return pretrained.preprocessing.normalise(samples.to(pretrained.device, non_blocking=True).float())
 
 
 @torch.inference_mode()
 def top_classes_batch(pretrained: PretrainedModel, x: Tensor, k: int = 5) -> list[tuple[ClassScore, ...]]:
-    """The `k` most probable classes of each photo of a batch from `batch_of`; what the blocks computed is not kept."""
+    """Return the `k` most probable classes of each photo of a batch from `input_batch`, without keeping activations."""
     logits = pretrained.engine.logits(x)
-    check_computed(pretrained.name, [logits])
-    told = _array(logits), _array(pretrained.probabilities(logits))
-    return [_top(pretrained.labels, *one, k) for one in zip(*told, strict=True)]
+    check_overflow(pretrained.name, [logits])
+    rows = zip(_array(logits), _array(pretrained.probabilities(logits)), strict=True)
+    return [_top(pretrained.labels, row_logits, row_probabilities, k) for row_logits, row_probabilities in rows]
 
 
 def _top(labels: Sequence[str], logits: np.ndarray, probabilities: np.ndarray, k: int) -> tuple[ClassScore, ...]:
@@ -186,32 +197,37 @@ def _top(labels: Sequence[str], logits: np.ndarray, probabilities: np.ndarray, k
 
 @torch.inference_mode()
 def intermediates(pretrained: PretrainedModel, prediction: Prediction, block: str) -> dict[str, np.ndarray]:
-    """What lies inside a block before its last convolutions: `3x3_reduce`, `5x5_reduce` and the
-    pooled input, each (C, H, W). Only this block is run again, on the input that it had."""
+    """Return the outputs (C, H, W) of a block's `3x3_reduce`, `5x5_reduce` and `pool` layers.
+
+    Recomputes this block only, from the block's input in `prediction`.
+    """
     module = pretrained.engine.block(block)
-    before = STAGES[STAGES.index(f"inception_{block}") - 1]
-    given = torch.from_numpy(prediction.stages[before].copy(order="K")).unsqueeze(0).to(pretrained.device)
-    inside = module.trace(given)
-    return {layer: _array(inside[layer][0]) for layer in INTERMEDIATES}
+    block_input = _block_input(prediction, block)
+    outputs = module.trace(torch.from_numpy(block_input.copy(order="K")).unsqueeze(0).to(pretrained.device))
+    return {layer: _array(outputs[layer][0]) for layer in INTERMEDIATES}
 
 
 def bottleneck_maps(pretrained: PretrainedModel, prediction: Prediction, block: str) -> dict[str, np.ndarray]:
-    """What a block is given, as `before`, and that reduced for the branches `3x3` and `5x5`, each (C, H, W)."""
-    inside = intermediates(pretrained, prediction, block)
-    before = prediction.stages[STAGES[STAGES.index(f"inception_{block}") - 1]]
-    return {"before": before, **{branch: inside[f"{branch}_reduce"] for branch in REDUCED_BRANCHES}}
+    """Return a block's input as `before`, and its reductions for the branches `3x3` and `5x5`, each (C, H, W)."""
+    outputs = intermediates(pretrained, prediction, block)
+    reduced = {branch: outputs[f"{branch}_reduce"] for branch in REDUCED_BRANCHES}
+    return {"before": _block_input(prediction, block), **reduced}
 
 
-def _array(tensor: Tensor, *, own: bool = True) -> np.ndarray:
-    """A read-only array, with memory of its `own` where the tensor is only one photo's part of a batch."""
-    array = tensor.to("cpu", torch.float32, copy=own).numpy()
+def _block_input(prediction: Prediction, block: str) -> np.ndarray:
+    return prediction.stages[STAGES[STAGES.index(f"inception_{block}") - 1]]
+
+
+def _array(tensor: Tensor, *, copy: bool = True) -> np.ndarray:
+    """Return a read-only array; `copy` keeps one photo's result from holding the memory of its whole batch."""
+    array = tensor.to("cpu", torch.float32, copy=copy).numpy()
     array.flags.writeable = False
     return array
 
 
 @dataclass(frozen=True)
 class BranchStatistics:
-    """The numbers that stand beside a branch's picture."""
+    """Summary statistics of a branch's output."""
 
     channels: int
     height: int
@@ -219,12 +235,12 @@ class BranchStatistics:
     lowest: float
     highest: float
     mean: float
-    silent: int  # channels whose cells are all zero for this photo
-    zero_share: float  # share of all cells that are zero
+    silent: int  # channels that are zero everywhere
+    zero_share: float  # fraction of cells that are zero
 
 
 def statistics(maps: np.ndarray) -> BranchStatistics:
-    """Of the channels (C, H, W) of one branch."""
+    """Compute the statistics of a branch's output (C, H, W)."""
     channels, height, width = maps.shape
     cells = maps.reshape(channels, -1)
     return BranchStatistics(

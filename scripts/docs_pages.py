@@ -1,6 +1,6 @@
-"""Parts of the site that the code itself writes (an extension of Sphinx, in docs/conf.py): nothing in them is typed in.
+"""Sphinx extension for docs/conf.py: parts of the site that are computed from the code.
 
-Where a page of docs/ says `<!-- computed: network -->`, the function `network` of this file writes what stands there.
+`<!-- computed: network -->` in a page of docs/ is replaced by the result of the function `network` of this file.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 from sphinx.application import Sphinx
 
 from inception import load
+from inception.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -37,7 +38,7 @@ def command_line() -> str:
     """What each command prints when it is asked for `--help`."""
     overview = _help("-m", "inception")
     parts = ["## `python app.py`", _block(_help("app.py")), "## `python -m inception`", _block(overview)]
-    for command in re.findall(r"^    (\w+)", overview.partition("COMMAND\n")[2], re.M):
+    for command in COMMANDS:
         parts += [f"### `{command}`", _block(_help("-m", "inception", command))]
     return "\n\n".join(parts)
 
@@ -67,7 +68,7 @@ def endpoints() -> str:
             (
                 f"`{argument['parameter_name']}`",
                 f"`{argument['python_type']['type']}`",
-                f"`{argument['parameter_default']!r}`" if argument["parameter_has_default"] else "must be given",
+                f"`{argument['parameter_default']!r}`" if argument["parameter_has_default"] else "required",
                 argument["type"]["description"],
             )
             for argument in endpoint["parameters"]
@@ -78,7 +79,7 @@ def endpoints() -> str:
         ]
         parts += [f"## `{name}`", endpoint.get("description") or ""]
         if rows:
-            parts.append(_table(("argument", "type", "default", "what it is"), rows))
+            parts.append(_table(("argument", "type", "default", "description"), rows))
         parts.append(f"Returns {', '.join(returned)}.")
     return "\n\n".join(parts)
 
@@ -110,16 +111,16 @@ def network() -> str:
     return "\n\n".join(
         (
             "## Channels of the branches",
-            "*Through 96* says that a 1×1 convolution first brings the block's input down to 96 channels.",
-            _table(("block", "cells", *BRANCHES, "together"), widths),
+            "*Through 96*: a 1×1 convolution first reduces the block's input to 96 channels.",
+            _table(("block", "cells", *BRANCHES, "total"), widths),
             "## What a cell sees",
-            "The side in pixels of the square that can reach one cell, and how many pixels lie between neighbouring "
-            "cells. *(all)*: the square is wider than the photo.",
-            _table(("block", *BRANCHES, "pixels from cell to cell"), fields),
+            "The side in pixels of a cell's receptive field, and the distance in pixels between neighbouring cells. "
+            "*(all)*: the receptive field is wider than the photo.",
+            _table(("block", *BRANCHES, "distance between cells"), fields),
             "## What the 1×1 in front saves",
-            "Weights of each block without any reduction (the paper's *naive* module, on the input that the block "
-            "has) and with them, and the multiplications with them in millions.",
-            _table(("block", "naive", "as it is", "times fewer", "million multiplications"), costs),
+            "The weights of each block without reductions (the paper's *naive* module, on the same input) and with "
+            "reductions, and the number of multiplications with reductions, in millions.",
+            _table(("block", "naive", "with reductions", "times fewer", "million multiplications"), costs),
             "## The whole network",
             network_size(),
         )
@@ -132,7 +133,7 @@ def first_block() -> str:
 
     cost = module_costs(published_network())[0]
     return _table(
-        (f"block {cost.block}", "naive", "as it is"),
+        (f"block {cost.block}", "naive", "with reductions"),
         (
             ("weights", f"{cost.naive.weights:,}", f"{cost.reduced.weights:,}"),
             (
@@ -140,7 +141,7 @@ def first_block() -> str:
                 _millions(cost.naive.multiplications),
                 _millions(cost.reduced.multiplications),
             ),
-            ("channels that it hands on", str(cost.naive_channels), str(cost.reduced_channels)),
+            ("output channels", str(cost.naive_channels), str(cost.reduced_channels)),
         ),
     )
 
@@ -154,10 +155,10 @@ def network_size() -> str:
         ("", "GoogLeNet", "VGG-16"),
         (
             ("parameters", f"{size.parameters:,}", f"{vgg.parameters:,}"),
-            ("of them in linear layers", f"{size.classifier_parameters:,}", f"{vgg.classifier_parameters:,}"),
+            ("of these in linear layers", f"{size.classifier_parameters:,}", f"{vgg.classifier_parameters:,}"),
             ("million multiplications for one photo", _millions(size.multiplications), _millions(vgg.multiplications)),
-            ("layers with weights, one behind another", str(size.depth), str(vgg.depth)),
-            ("layers with weights in all", str(size.weighted_layers), str(vgg.weighted_layers)),
+            ("layers with weights in sequence (depth)", str(size.depth), str(vgg.depth)),
+            ("layers with weights in total", str(size.weighted_layers), str(vgg.weighted_layers)),
         ),
     )
 
@@ -184,8 +185,8 @@ def rejection() -> str:
     rule = load("tiny-imagenet").rejection
     assert rule is not None
     return (
-        f"Of {rule.outside:,} photos of other things it doubts {rule.caught:.0%}, rightly, and of {rule.inside:,} "
-        f"photos of its own classes {rule.doubted:.0%}, wrongly."
+        f"It doubts {rule.caught:.0%} of {rule.outside:,} photos of other things, correctly, and {rule.doubted:.0%} of "
+        f"{rule.inside:,} photos of its own classes, wrongly."
     )
 
 

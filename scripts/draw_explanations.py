@@ -157,7 +157,7 @@ def sight_picture(seen: Prediction, fields: Sequence[EffectiveField], colours: M
     for axis, told in zip(figure.subplots(1, len(fields)), fields, strict=True):
         # Energy falls so steeply that without the root only a few pixels would be seen.
         shown = np.sqrt(told.energy)
-        axis.imshow(overlay(seen.seen, shown, limits(shown), size=PHOTO_PIXELS), extent=_extent(seen.seen))
+        axis.imshow(overlay(seen.image, shown, limits(shown), size=PHOTO_PIXELS), extent=_extent(seen.image))
         core = told.core()
         _outline(axis, told.square, "white", "-", 3.5)
         _outline(axis, told.square, colours[told.branch], "-", 2.0)
@@ -243,13 +243,13 @@ def _maps_on_photo(
     """
     figure = _figure(2.9 if whole[1] else 2.6)
     axes = figure.subplots(1, len(maps) + 2)
-    axes[0].imshow(seen.seen.resize((PHOTO_PIXELS, PHOTO_PIXELS), Image.Resampling.BICUBIC))
+    axes[0].imshow(seen.image.resize((PHOTO_PIXELS, PHOTO_PIXELS), Image.Resampling.BICUBIC))
     _head(axes[0], "what it saw", "", PALE, ink=INK)
     shared = limits(np.stack([values for values, _ in maps.values()]), signed=signed)
     shown = [(branch, values, word, shared, colours[branch]) for branch, (values, word) in maps.items()]
     shown.append(("all four", *whole, limits(whole[0], signed=signed), INK))
     for axis, (name, values, word, bounds, colour) in zip(axes[1:], shown, strict=True):
-        axis.imshow(overlay(seen.seen, values, bounds, size=PHOTO_PIXELS))
+        axis.imshow(overlay(seen.image, values, bounds, size=PHOTO_PIXELS))
         _head(axis, name, word, colour)
     return figure
 

@@ -1,25 +1,20 @@
-"""What several test files need: networks with lively weights, a GoogLeNet in ONNX, a hub on this machine."""
+"""Fixtures that several test files share."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import os
+import shutil
+import tempfile
 import threading
-import urllib.parse
-from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import huggingface_hub.constants
 import pytest
-import torch
 from PIL import Image
 from playwright.sync_api import Browser
-from torch import nn
-from visitor import Visit
 
 from benchmarks.browser import chromium
 from benchmarks.peers import caffe_onnx
@@ -27,12 +22,75 @@ from inception.pretrained import zoo
 from inception.pretrained.hub import HubFile
 from inception.pretrained.pretrained import PretrainedModel
 from inception.pretrained.zoo import load
-
-ROOT = Path(__file__).parents[1]
-SHARED = ROOT.parent / "shared"
-EXAMPLES = ROOT / "examples"
+from support.hub import Answer
+from support.paths import EXAMPLES, SHARED
+from support.visitor import Visit
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+TESTS = Path(__file__).parent
+# Files and folders with a marker of their own; `make test-fast` leaves all of these out.
+MARKED = {
+    "browser": ("browser/",),
+    "ray": ("service/ray/",),
+    "training": ("training/test_teacher.py", "training/test_trainer.py"),
+    # They start processes or servers, or search for minutes.
+    "slow": (
+        "cli/",
+        "docs/",
+        "pretrained/test_bad_checkpoints.py",
+        "pretrained/test_rejection.py",
+        "project/test_audit.py",
+        "project/test_benchmarks.py",
+        "project/test_container.py",
+        "project/test_package.py",
+        "runtime/test_faults.py",
+        "runtime/test_interrupt.py",
+        "runtime/test_memory.py",
+        "runtime/test_terminal.py",
+        "service/test_full_gpu.py",
+        "service/test_zero_gpu.py",
+        "vision/test_corpus.py",
+        "vision/test_photo_fuzz.py",
+        "web/api/",
+        "web/http/",
+        "web/mcp/",
+        "web/test_",
+    ),
+    # They measure memory or compare times, or need both cores.
+    "alone": (
+        "pretrained/test_bad_checkpoints.py",
+        "runtime/test_memory.py",
+        "service/ray/",
+        "training/test_trainer.py",
+        "vision/test_corpus.py",
+        "vision/test_photo_fuzz.py",
+        "web/http/test_attacks.py",
+        "web/test_classroom.py",
+        "web/test_soak.py",
+    ),
+}
+# Fixtures that mark a test: a Chromium; real ImageNet weights, which take seconds to load.
+MARKING_FIXTURES = {"browser": "browser", "shared": "slow", "random_onnx": "slow", "page_address": "slow"}
+
+# What the workers of one run keep in temporary files does not mix.
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    tempfile.tempdir = os.environ["TMPDIR"] = tempfile.mkdtemp(prefix=f"{worker}-")
+
+
+def pytest_sessionfinish() -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        place = item.path.relative_to(TESTS).as_posix()
+        markers = {marker for marker, places in MARKED.items() if place.startswith(places)}
+        markers |= {MARKING_FIXTURES[name] for name in getattr(item, "fixturenames", ()) if name in MARKING_FIXTURES}
+        for marker in sorted(markers):
+            item.add_marker(marker)
 
 
 @pytest.fixture(autouse=True)
@@ -59,39 +117,9 @@ def photo() -> Image.Image:
     return Image.open(EXAMPLES / "espresso.jpg").convert("RGB")
 
 
-def in_a_thread(work: Coroutine[Any, Any, Any]) -> Any:
-    """What comes of a coroutine. Playwright leaves its event loop running in the tests' own thread."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
-
-
-def lively(model: nn.Module, seed: int = 0) -> nn.Module:
-    """Weights and BatchNorm statistics with which activations stay of order one and depend on the photo."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def draw(tensor: torch.Tensor, low: float, high: float) -> None:
-        tensor.data.copy_(torch.rand(tensor.shape, generator=generator) * (high - low) + low)
-
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            fan_in = module.weight[0].numel()
-            module.weight.data.copy_(torch.randn(module.weight.shape, generator=generator) * (2 / fan_in) ** 0.5)
-            if module.bias is not None:
-                draw(module.bias, -0.1, 0.1)
-        elif isinstance(module, nn.BatchNorm2d):
-            draw(module.weight, 0.8, 1.2)
-            draw(module.bias, -0.2, 0.2)
-            draw(module.running_mean, -0.2, 0.2)
-            draw(module.running_var, 0.7, 1.3)
-    return model.eval()
-
-
 @pytest.fixture(scope="session")
 def random_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return caffe_onnx(tmp_path_factory.mktemp("onnx") / "googlenet-8.onnx")
-
-
-Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 @pytest.fixture
@@ -118,39 +146,6 @@ def http_server() -> Iterator[Callable[[Answer], str]]:
     for server in servers:
         server.shutdown()
         server.server_close()
-
-
-class Hub:
-    """As much of the Hugging Face hub as `hf_hub_download` asks for."""
-
-    def __init__(self, files: dict[str, bytes], *, cut_at: int | None = None) -> None:
-        self.files, self.cut_at, self.asked = files, cut_at, 0
-
-    def __call__(self, request: BaseHTTPRequestHandler) -> None:
-        self.asked += 1
-        repository, _, name = urllib.parse.unquote(request.path).strip("/").partition("/resolve/main/")
-        data = self.files.get(f"{repository}/{name}")
-        if data is None:
-            request.send_response(404)
-            request.send_header("X-Error-Code", "RepoNotFound")
-            request.send_header("Content-Length", "0")
-            request.end_headers()
-            return
-        digest, wanted = hashlib.sha256(data).hexdigest(), request.headers.get("Range")
-        if wanted:
-            # What was begun another time is gone on with: "bytes=1000-".
-            start, whole = int(wanted.removeprefix("bytes=").partition("-")[0]), len(data)
-            data = data[start:]
-            request.send_response(206)
-            request.send_header("Content-Range", f"bytes {start}-{whole - 1}/{whole}")
-        else:
-            request.send_response(200)
-        request.send_header("ETag", f'"{digest}"')
-        request.send_header("X-Repo-Commit", "0" * 40)
-        request.send_header("Content-Length", str(len(data)))
-        request.end_headers()
-        if request.command == "GET":
-            request.wfile.write(data[: self.cut_at])
 
 
 @pytest.fixture

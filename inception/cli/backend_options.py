@@ -1,64 +1,101 @@
-"""The switch on the command line: this process computes, or replicas behind Ray Serve."""
+"""Options of `serve` that choose the back end: this process, or replicas behind Ray Serve."""
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from ..errors import UserError
 from ..service.ray.scale import MAX_CPUS, MAX_GPUS, Scale
 from ..service.spaces import on_zero_gpu
-from .numbers import real
+from .numbers import real_option, with_default
+from .options import choice_option
 
 if TYPE_CHECKING:
     from ..service.backend import Backend
 
-
-def add_options(parser: ArgumentParser) -> None:
-    """`--backend` and what belongs to it."""
-    parser.add_argument(
-        "--backend",
-        default="local",
-        choices=["local", "ray"],
-        help="who computes: this process, or replicas behind Ray Serve (docs/capacity.md; default: local)",
-    )
-    ray = parser.add_argument_group("with --backend ray")
-    ray.add_argument("--replicas", help="how many: 2 for two, 1-8 for as many as there is work for (default: 1)")
-    ray.add_argument(
+PANEL = "With --backend ray"
+Name = Annotated[
+    str,
+    choice_option(
+        "--backend", ("local", "ray"), "What computes: this process, or replicas behind Ray Serve (docs/capacity.md)."
+    ),
+]
+Replicas = Annotated[
+    str | None,
+    typer.Option(
+        "--replicas",
+        parser=str,
+        metavar="N[-N]",
+        help=with_default("How many replicas: 2 for two, 1-8 for as many as the load needs.", "1"),
+        rich_help_panel=PANEL,
+    ),
+]
+ReplicaCpus = Annotated[
+    float | None,
+    real_option(
         "--replica-cpus",
-        type=real(0, MAX_CPUS, above=True),
-        metavar="N",
-        help="cores, and so threads, of each (default: 1)",
-    )
-    ray.add_argument(
-        "--replica-gpus", type=real(0, MAX_GPUS), metavar="N", help="GPUs of each, for instance 0.25 (default: 0)"
-    )
-    ray.add_argument(
+        0,
+        MAX_CPUS,
+        "Cores, and so threads, of each replica",
+        above=True,
+        rich_help_panel=PANEL,
+        default="1",
+    ),
+]
+ReplicaGpus = Annotated[
+    float | None,
+    real_option(
+        "--replica-gpus",
+        0,
+        MAX_GPUS,
+        "GPUs of each replica, for instance 0.25",
+        rich_help_panel=PANEL,
+        default="0",
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
         "--ray-address",
+        parser=str,
         metavar="ADDRESS",
-        help="of a cluster that runs: auto, or HOST:PORT (default: begin Ray on this machine, and end it at the end)",
-    )
+        help=with_default(
+            "A running cluster: auto, or HOST:PORT.", "start Ray on this machine, and stop it at the end"
+        ),
+        rich_help_panel=PANEL,
+    ),
+]
 
 
-def scale_of(options: Namespace) -> Scale | None:
-    """The replicas that are wanted; nothing if this process is to compute.
+def scale_of(
+    name: str, replicas: str | None, cpus: float | None, gpus: float | None, address: str | None
+) -> Scale | None:
+    """Return the replicas, or None if this process is to compute.
 
     Raises:
-        ValueError: if they cannot be, or are wanted without Ray.
+        UserError: if there can be no such replicas, or they are asked for without Ray.
     """
-    told = (options.replicas, options.replica_cpus, options.replica_gpus, options.ray_address)
-    if options.backend == "local":
-        if any(value is not None for value in told):
-            raise ValueError("--replicas and what belongs to it need --backend ray.")
+    if name == "local":
+        if any(value is not None for value in (replicas, cpus, gpus, address)):
+            raise UserError(
+                "options", "--replicas, --replica-cpus, --replica-gpus and --ray-address need --backend ray."
+            )
         return None
-    cpus = 1.0 if options.replica_cpus is None else options.replica_cpus
-    return Scale.of(options.replicas or "1", cpus, options.replica_gpus or 0.0)
+    try:
+        return Scale.of(replicas or "1", 1.0 if cpus is None else cpus, gpus or 0.0)
+    except ValueError as error:
+        raise UserError("options", "{why}", why=str(error)) from error
 
 
 @contextmanager
-def chosen(options: Namespace, models: tuple[str, ...], scale: Scale | None) -> Iterator[Backend]:
-    """Who computes for the page, for as long as the block lasts.
+def running_backend(
+    models: tuple[str, ...], scale: Scale | None, address: str | None, precision: str
+) -> Iterator[Backend]:
+    """Run a back end for as long as the block lasts.
 
     Raises:
         ServingError: as `cluster` and `replicas`.
@@ -69,7 +106,7 @@ def chosen(options: Namespace, models: tuple[str, ...], scale: Scale | None) -> 
 
     from ..service.ray.cluster import cluster, replicas
 
-    with cluster(scale.all_cpus, options.ray_address or ""), replicas(models, scale, options.precision) as backend:
+    with cluster(scale.all_cpus, address or ""), replicas(models, scale, precision) as backend:
         yield backend
 
 

@@ -1,15 +1,20 @@
-"""`python -m inception explain`: its options, the report of one photo, and how it reads."""
+"""`explain`: its options, the report of one photo, and the report as text."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from .numbers import MAX_CHANNELS, refused, whole
+import typer
 
-# What needs torch is imported inside the functions: `--help` should not wait for it.
+from ..runtime.files import as_text, make_folder, write_file
+from .numbers import MAX_CHANNELS, refused, whole, with_default
+from .options import Block, Json, Model, OneDevice, Photos, path_option, text_option
+from .photos import Report, Stems, each_photo
+
+# What needs torch is imported inside the functions: `--help` must not import it.
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
@@ -17,65 +22,33 @@ if TYPE_CHECKING:
     from ..prediction import Prediction
     from ..pretrained.pretrained import PretrainedModel
 
-LONGEST_NAME = 1000
-LARGEST_PLACE = 9999  # of channels, rows and columns; which of them there are, the network says
-_place = whole(0, LARGEST_PLACE)
+MAX_NAME_CHARACTERS = 1000
+MAX_INDEX = 9999  # of channels, rows and columns; the network knows which of them exist
+_index = whole(0, MAX_INDEX)
 
-Report = dict[str, Any]
 Cell = tuple[str, int, int, int]  # branch; channel, row and column from 0
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add what may be explained, but not the network or the form of the answer."""
-    parser.add_argument("--block", required=True, help="3a 3b 4a 4b 4c 4d 4e 5a or 5b")
-    parser.add_argument(
-        "--class",
-        dest="wanted",
-        type=_class,
-        metavar="NAME_OR_NUMBER",
-        help="the class whose logit is explained (default: the most probable one)",
-    )
-    parser.add_argument(
-        "--off",
-        default="zero",
-        help="what a branch holds that is switched off: zero, or mean, its mean over training photos where the "
-        "weights bring it (default: zero)",
-    )
-    parser.add_argument("--subsets", action="store_true", help="the answer for all sixteen sets of branches")
-    parser.add_argument("--table", action="store_true", help="each branch of each of the nine blocks off alone")
-    parser.add_argument("--evidence", action="store_true", help="the exact split of the logit at block 5b")
-    parser.add_argument("--cam", action="store_true", help="Grad-CAM of the block and its branches")
-    parser.add_argument(
-        "--switch-off",
-        type=_names,
-        default=(),
-        metavar="BRANCH[,BRANCH]",
-        help="the answer with these of 1x1, 3x3, 5x5 and pool off",
-    )
-    parser.add_argument(
-        "--channels",
-        type=_numbers,
-        default=(),
-        metavar="N[,N]",
-        help="the answer with these channels of the block's whole output off, counted from 0",
-    )
-    parser.add_argument(
-        "--cell",
-        type=_cell,
-        metavar="BRANCH:CHANNEL:ROW:COLUMN",
-        help="what one cell sees and how it is computed, all counted from 0, the channel within its branch",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="folder for the pictures of --evidence and --cam, which it turns on, and for the JSON; made if need be",
-    )
+@dataclass(frozen=True)
+class Request:
+    """What to explain of each photo."""
+
+    block: str
+    target: str | None  # name or number of the class; None for the most probable one
+    ablation: str
+    subsets: bool
+    table: bool
+    evidence: bool
+    cam: bool
+    switch_off: tuple[str, ...]
+    channels: tuple[int, ...]
+    cell: Cell | None
+    out: Path | None
 
 
 def _class(text: str) -> str:
-    if len(text) > LONGEST_NAME:
-        raise refused(text, f"a class's name, of at most {LONGEST_NAME} characters, or its number")
+    if len(text) > MAX_NAME_CHARACTERS:
+        raise refused(text, f"a class's name, of at most {MAX_NAME_CHARACTERS} characters, or its number")
     return text
 
 
@@ -83,50 +56,154 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(","))
 
 
-def _numbers(text: str) -> tuple[int, ...]:
+def _channels(text: str) -> tuple[int, ...]:
     try:
-        numbers = tuple(map(_place, text.split(",")))
-    except argparse.ArgumentTypeError:
+        numbers = tuple(map(_index, text.split(",")))
+    except typer.BadParameter:
         numbers = ()
     if not 1 <= len(numbers) <= MAX_CHANNELS:
-        raise refused(text, f"of the form 3,17,42: at most {MAX_CHANNELS} numbers, each from 0 to {LARGEST_PLACE}")
+        raise refused(text, f"of the form 3,17,42: at most {MAX_CHANNELS} numbers, each from 0 to {MAX_INDEX}")
     return numbers
 
 
 def _cell(text: str) -> Cell:
     try:
         branch, channel, row, column = text.split(":")
-        return branch, _place(channel), _place(row), _place(column)
-    except (ValueError, argparse.ArgumentTypeError) as error:
+        return branch, _index(channel), _index(row), _index(column)
+    except (ValueError, typer.BadParameter) as error:
         raise refused(
             text,
-            f"of the form BRANCH:CHANNEL:ROW:COLUMN, for instance 3x3:17:4:5, the numbers from 0 to {LARGEST_PLACE}",
+            f"of the form BRANCH:CHANNEL:ROW:COLUMN, for instance 3x3:17:4:5, the numbers from 0 to {MAX_INDEX}",
         ) from error
 
 
-def check(options: argparse.Namespace, pretrained: PretrainedModel) -> None:
-    """Refuse what can be seen to be wrong before the first photo is opened.
+def explain(
+    photos: Photos,
+    block: Block,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            parser=_class,
+            metavar="NAME_OR_NUMBER",
+            help=with_default(
+                f"The class whose logit is explained, in at most {MAX_NAME_CHARACTERS} characters.",
+                "the most probable one",
+            ),
+        ),
+    ] = None,
+    ablation: Annotated[
+        str,
+        text_option(
+            "--off",
+            "Output of a branch that is off: zero, or mean, its mean over training photos, where the weights have it.",
+            values=("zero", "mean"),
+            metavar="ABLATION",
+        ),
+    ] = "zero",
+    subsets: Annotated[bool, typer.Option("--subsets", help="The answer for all sixteen sets of branches.")] = False,
+    table: Annotated[bool, typer.Option("--table", help="Each branch of each of the nine blocks off alone.")] = False,
+    evidence: Annotated[bool, typer.Option("--evidence", help="The exact split of the logit at block 5b.")] = False,
+    cam: Annotated[bool, typer.Option("--cam", help="Grad-CAM of the block and its branches.")] = False,
+    switch_off: Annotated[
+        Any,
+        typer.Option(
+            "--switch-off",
+            parser=_names,
+            metavar="BRANCH[,BRANCH]",
+            help="The answer with these of 1x1, 3x3, 5x5 and pool off.",
+        ),
+    ] = None,
+    channels: Annotated[
+        Any,
+        typer.Option(
+            "--channels",
+            parser=_channels,
+            metavar="N[,N]",
+            help="The answer with these channels of the block's whole output off, counted from 0: at most "
+            f"{MAX_CHANNELS}.",
+        ),
+    ] = None,
+    cell: Annotated[
+        Any,
+        typer.Option(
+            "--cell",
+            parser=_cell,
+            metavar="BRANCH:CHANNEL:ROW:COLUMN",
+            help="The receptive field of one cell and its arithmetic, all counted from 0, the channel within its "
+            f"branch: at most {MAX_INDEX}.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        path_option(
+            "--out",
+            "DIR",
+            "Folder for the pictures of --evidence and --cam, which it turns on, and for the JSON; made if need be.",
+        ),
+    ] = None,
+    model: Model = "tiny-imagenet",
+    device: OneDevice = "auto",
+    json: Json = False,
+) -> int:
+    """Explain the answer for each photo: what each branch of a block adds to a class's logit."""
+    request = Request(
+        block, target, ablation, subsets, table, evidence, cam, switch_off or (), channels or (), cell, out
+    )
+    stems = Stems()
+
+    def prepare(pretrained: PretrainedModel) -> Callable[[Path, Prediction], Report]:
+        _check(request, pretrained)
+        if out is not None:
+            make_folder(out)
+
+        def report(photo: Path, prediction: Prediction) -> Report:
+            result, pictures = _explained(request, model, pretrained, prediction)
+            if out is not None:
+                _write(result, pictures, photo, f"{out / stems.take(photo)}", block)
+            return result
+
+        return report
+
+    return each_photo(photos, model, device, prepare, json=json, lines=lines)
+
+
+def _check(request: Request, pretrained: PretrainedModel) -> None:
+    """Refuse what is seen to be wrong before the first photo is opened.
 
     Raises:
-        ChoiceError, ExplanationError: if there is no such block, branch, channel or cell, or way to be off.
+        ChoiceError, ExplanationError: if there is no such block, ablation, branch, channel or cell.
     """
     from ..explain.masking import ablation_values, branch_mask
     from ..explain.receptive_field import cell_square
 
-    ablation_values(pretrained, options.block, options.off)
-    branch_mask(pretrained, options.block, options.switch_off, options.channels)
-    if options.cell:
-        branch, _, row, column = options.cell
-        cell_square(pretrained.model, options.block, branch, row, column)
+    ablation_values(pretrained, request.block, request.ablation)
+    branch_mask(pretrained, request.block, request.switch_off, request.channels)
+    if request.cell:
+        branch, _, row, column = request.cell
+        cell_square(pretrained.model, request.block, branch, row, column)
 
 
-def explained(
-    options: argparse.Namespace, pretrained: PretrainedModel, prediction: Prediction
+def _write(report: Report, pictures: dict[str, Image.Image], photo: Path, stem: str, block: str) -> None:
+    """Write the pictures and the report, which then names all files."""
+    from ..render.maps import encode
+    from ..runtime import strict_json
+
+    files = {Path(f"{stem}-{name}.jpg"): encode(image) for name, image in pictures.items()}
+    json_file = Path(f"{stem}-{block}-explain.json")
+    report["files"] = [as_text(file) for file in (*files, json_file)]
+    files[json_file] = strict_json.dumps({"photo": as_text(photo), **report}, ensure_ascii=False, indent=1).encode()
+    for file, data in files.items():
+        write_file(file, data)
+
+
+def _explained(
+    request: Request, model: str, pretrained: PretrainedModel, prediction: Prediction
 ) -> tuple[Report, dict[str, Image.Image]]:
-    """All that the options ask about one photo, and with --out its pictures, by the end of their files' names.
+    """Return the report of one photo, and with --out its pictures, by the last part of their files' names.
 
     Raises:
-        ChoiceError, ExplanationError: if what is asked about does not exist.
+        ChoiceError, ExplanationError: if the class does not exist.
     """
     from ..explain.ablation import ablate, ablation_table
     from ..explain.attribution import evidence, grad_cams
@@ -135,62 +212,62 @@ def explained(
     from ..explain.report import cams_report, cell_report, evidence_report, glance_report, switched_report, votes_report
     from ..explain.shapley import branch_votes
 
-    block, wanted, off = options.block, options.wanted, options.off
-    shares = branch_votes(pretrained, prediction, block, wanted, off)
-    report = votes_report(options.model, shares, subsets=options.subsets)
+    block, target, ablation = request.block, request.target, request.ablation
+    shares = branch_votes(pretrained, prediction, block, target, ablation)
+    report = votes_report(model, shares, subsets=request.subsets)
     maps: list[dict[str, np.ndarray]] = []
-    if options.table:
-        report["table"] = glance_report(ablation_table(pretrained, prediction, wanted, off))
-    if options.evidence or options.out:
-        split = evidence(pretrained, prediction, wanted)
+    if request.table:
+        report["table"] = glance_report(ablation_table(pretrained, prediction, target, ablation))
+    if request.evidence or request.out:
+        split = evidence(pretrained, prediction, target)
         report["evidence"] = evidence_report(split)
         maps.append({"evidence": split.map})
-    if options.cam or options.out:
-        cams = grad_cams(pretrained, prediction, block, wanted)
+    if request.cam or request.out:
+        cams = grad_cams(pretrained, prediction, block, target)
         report["cam"] = cams_report(cams)
         maps.append({f"{block}-{branch}-cam" if branch else f"{block}-cam": cam.signed for branch, cam in cams.items()})
-    if options.switch_off or options.channels:
+    if request.switch_off or request.channels:
         report["switched"] = switched_report(
-            ablate(pretrained, prediction, block, options.switch_off, options.channels, off=off)
+            ablate(pretrained, prediction, block, request.switch_off, request.channels, off=ablation)
         )
-    if options.cell:
-        branch, channel, row, column = options.cell
+    if request.cell:
+        branch, channel, row, column = request.cell
         report["cell"] = cell_report(
             trace_convolution(pretrained, prediction, block, branch, channel, row, column),
             effective_field(pretrained, prediction, block, branch, row, column),
             cell_square(pretrained.model, block, branch, row, column),
         )
     pictures: dict[str, Image.Image] = {}
-    if options.out:
-        for together in maps:
-            pictures.update(_overlays(prediction, together))
+    if request.out:
+        for group in maps:
+            pictures.update(_overlays(prediction, group))
     return report, pictures
 
 
 def _overlays(prediction: Prediction, maps: dict[str, np.ndarray]) -> dict[str, Image.Image]:
-    """Signed maps (H, W) on the photo, all on one scale, so that equal colours are equal values."""
+    """Return signed maps (H, W) over the photo, all on one scale, so that equal colours are equal values."""
     from ..render.maps import Limits, overlay
 
     reach = max(float(abs(values).max()) for values in maps.values())
-    return {name: overlay(prediction.seen, values, Limits(-reach, reach)) for name, values in maps.items()}
+    return {name: overlay(prediction.image, values, Limits(-reach, reach)) for name, values in maps.items()}
 
 
 def lines(report: Report) -> Iterator[str]:
-    """The report in short lines."""
+    """Yield the report as text."""
     yield f"  {report['label']} (class {report['class']}): {report['probability']:.1%}, logit {report['logit']:z.2f}"
     yield f"  what the branches of block {report['block']} add to it (off: {report['off']}):"
     yield f"    none on {report['baseline']:z8.2f}"
     for branch, vote in report["votes"].items():
         yield f"    {branch:7} {vote:+z8.2f}"
     yield f"  {_addition(report['baseline'], report['votes'].values())}, the logit is {report['logit']:z.2f}"
-    for part, told in PARTS.items():
+    for part, part_lines in PARTS.items():
         if part in report:
-            yield from told(report[part])
+            yield from part_lines(report[part])
     yield from (f"  {file}" for file in report.get("files", ()))
 
 
 def _addition(first: float, others: Iterable[float]) -> str:
-    """For instance "0.31 + 22.39 - 0.50 = 22.20"."""
+    """Return a sum as text, such as "0.31 + 22.39 - 0.50 = 22.20"."""
     terms = tuple(others)
     signed = "".join(f" {'-' if term < 0 else '+'} {abs(term):.2f}" for term in terms)
     return f"{first:z.2f}{signed} = {first + sum(terms):z.2f}"
@@ -218,8 +295,10 @@ def _evidence_lines(split: Report) -> Iterator[str]:
     total = _addition(split["rest"], split["amounts"].values())
     yield f"  {total}, the logit is {split['logit']:z.2f}"
     for side in ("for", "against"):
-        told = [f"{row['channel']} ({row['branch']}) {row['amount']:+z.2f}" for row in split[f"strongest_{side}"][:3]]
-        yield f"    channels most {side} it: {', '.join(told) or 'none'}"
+        channels = [
+            f"{row['channel']} ({row['branch']}) {row['amount']:+z.2f}" for row in split[f"strongest_{side}"][:3]
+        ]
+        yield f"    channels most {side} it: {', '.join(channels) or 'none'}"
 
 
 def _cam_lines(cams: Report) -> Iterator[str]:
@@ -232,8 +311,8 @@ def _cam_lines(cams: Report) -> Iterator[str]:
 
 
 def _switched_lines(switched: Report) -> Iterator[str]:
-    gone = [*switched["branches"], *(f"channel {channel}" for channel in switched["channels"])]
-    yield f"  the answer with {', '.join(gone)} off:"
+    off = [*switched["branches"], *(f"channel {channel}" for channel in switched["channels"])]
+    yield f"  the answer with {', '.join(off)} off:"
     for row in switched["top"]:
         yield f"    {row['probability']:6.1%} (was {row['probability_before']:.1%})  {row['label']}"
 

@@ -1,109 +1,156 @@
-"""The page, served until it is stopped: `python app.py`, or `inception-lens serve`."""
+"""`serve`, and `python app.py`: the page, until it is stopped."""
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
+import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from ..errors import UserError
 from ..runtime.address import HOST, LOCAL, MAX_PORT, PORT, address, port_number
-from ..runtime.files import one_line
-from ..runtime.interrupt import LINE, STATUS
 from ..runtime.memory import freeze_garbage_collector, share_freed
-from ..runtime.terminal import Parser
 from ..runtime.threads import configure_threads
 from ..service.spaces import on_spaces, on_zero_gpu
-from ..web.http.logs import clean_output
-from .backend_options import add_options as add_serving_options
-from .backend_options import chosen, scale_of
-from .numbers import real
+from .backend_options import Name, RayAddress, ReplicaCpus, ReplicaGpus, Replicas, running_backend, scale_of
+from .main import load_command, run
+from .numbers import real_option, with_default
+from .options import MODELS, OneDevice, choice_option, text_option
 
-ABOUT = "InceptionLens: see what each branch of an Inception block computes."
-positive = real(0, 525_600, above=True)  # minutes; a year at most
+# What needs torch or Gradio is imported inside the functions: `--help` must not import it.
+if TYPE_CHECKING:
+    from ..service.ray.scale import Scale
 
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """What `serve` understands."""
-    parser.add_argument(
-        "--model",
-        default="tiny-imagenet",
-        help="network to begin with: tiny-imagenet, googlenet, torchvision, or the path of your own checkpoint",
-    )
-    parser.add_argument(
-        "--host",
-        help=f"address to listen at: 0.0.0.0 for the whole network (default: {HOST}, else {LOCAL}, for this machine)",
-    )
-    parser.add_argument(
-        "--port",
-        type=port_number,
-        metavar="N",
-        help=f"port to listen at, 1 to {MAX_PORT} (default: {PORT}, else the first free one from 7860 on)",
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
-    parser.add_argument(
-        "--precision",
-        default="exact",
-        choices=["exact", "fast"],
-        help="fast answers photos in bfloat16 where that is faster here; explanations stay exact (default: exact)",
-    )
-    parser.add_argument(
-        "--keep-minutes",
-        type=positive,
-        default=60.0,
-        metavar="M",
-        help="how long a photo that was sent, and what an idle page shows of it, is kept (default: 60)",
-    )
-    parser.add_argument(
-        "--mcp",
-        action="store_true",
-        # Spaces installs what it needs by itself.
-        default=on_spaces() and find_spec("mcp") is not None,
-        help="also be an MCP server, for assistants and agents, at /gradio_api/mcp/ (needs requirements-mcp.txt)",
-    )
-    add_serving_options(parser)
+YEAR_MINUTES = 525_600
 
 
-def serve(options: argparse.Namespace) -> int:
-    """Serve the page until SIGINT or SIGTERM; what was asked before is answered. Returns the exit status, 0.
+@dataclass(frozen=True)
+class Request:
+    """How to serve the page."""
+
+    model: str
+    host: str | None
+    port: int | None
+    device: str
+    precision: str
+    keep_seconds: float
+    mcp: bool
+    scale: Scale | None
+    ray_address: str | None
+
+
+def _port(text: str) -> int:
+    try:
+        return port_number(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}.") from error
+
+
+def serve(
+    model: Annotated[
+        str,
+        text_option(
+            "--model",
+            f"Network to start with: {', '.join(MODELS)}, or the path of your own checkpoint.",
+            values=MODELS,
+            metavar="MODEL",
+        ),
+    ] = MODELS[0],
+    host: Annotated[
+        str | None,
+        text_option(
+            "--host",
+            "Address to listen on: 0.0.0.0 for the whole network.",
+            metavar="HOST",
+            default=f"{HOST}, else {LOCAL}, for this machine",
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port",
+            parser=_port,
+            metavar="N",
+            help=with_default(
+                f"Port to listen on: from 1 to {MAX_PORT}.", f"{PORT}, else the first free one from 7860 on"
+            ),
+        ),
+    ] = None,
+    device: OneDevice = "auto",
+    precision: Annotated[
+        str,
+        choice_option(
+            "--precision",
+            ("exact", "fast"),
+            "fast answers photos in bfloat16 where that is faster here; explanations stay exact.",
+        ),
+    ] = "exact",
+    keep_minutes: Annotated[
+        float,
+        real_option(
+            "--keep-minutes",
+            0,
+            YEAR_MINUTES,
+            "How long an uploaded photo, and what an idle page shows of it, is kept",
+            above=True,
+            metavar="M",
+        ),
+    ] = 60,
+    mcp: Annotated[
+        bool,
+        typer.Option(
+            "--mcp",
+            help="Also be an MCP server, for assistants and agents, at /gradio_api/mcp/ (needs requirements-mcp.txt).",
+        ),
+    ] = False,
+    backend: Name = "local",
+    replicas: Replicas = None,
+    replica_cpus: ReplicaCpus = None,
+    replica_gpus: ReplicaGpus = None,
+    ray_address: RayAddress = None,
+) -> int:
+    """Serve the page until SIGINT or SIGTERM; pending requests are answered first.
 
     Raises:
-        UserError: if it cannot begin as `options` have it.
+        UserError: if it cannot be served with these options.
     """
+    from ..web.http.logs import clean_output
+
+    scale = scale_of(backend, replicas, replica_cpus, replica_gpus, ray_address)
+    # Every Gradio app takes the environment variable; a Space installs `mcp` by itself.
+    wants_mcp = mcp or os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true"
+    has_mcp = find_spec("mcp") is not None
+    if wants_mcp and not has_mcp:
+        raise UserError("options", "--mcp needs the package mcp; please run pip install -r requirements-mcp.txt first.")
+    with_mcp = wants_mcp or (on_spaces() and has_mcp)
     with clean_output():
-        return _serve(options)
+        return _serve(Request(model, host, port, device, precision, keep_minutes * 60, with_mcp, scale, ray_address))
 
 
-def _serve(options: argparse.Namespace) -> int:
-    where = address(options.host, options.port)
-    # Before gradio is imported, which reads them then, and tries out no address of IPv6.
-    os.environ[HOST] = LOCAL if ":" in where.host else where.host
-    if where.port is not None:
-        os.environ[PORT] = str(where.port)
-    # Likewise: nothing is to be asked of or told to anybody on the network.
+def _serve(request: Request) -> int:
+    listen_on = address(request.host, request.port)
+    # Set before Gradio is imported, which reads these variables then, and probes no IPv6 address.
+    os.environ[HOST] = LOCAL if ":" in listen_on.host else listen_on.host
+    if listen_on.port is not None:
+        os.environ[PORT] = str(listen_on.port)
+    # The same: neither Gradio nor the hub's client sends telemetry.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    # Gradio asks matplotlib at each event for its backend. Where none was named, the first time takes a second, in
-    # which nobody is answered: windows are looked for.
+    # Gradio asks matplotlib for its backend at each event. Without a name, the first time blocks all answers for a
+    # second, while matplotlib looks for a display.
     os.environ.setdefault("MPLBACKEND", "agg")
     share_freed()
-    try:
-        scale = scale_of(options)
-    except ValueError as error:
-        raise UserError("options", "{why}", why=str(error)) from error
-    # As in every Gradio app, the environment can ask for it too.
-    mcp = options.mcp or os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true"
-    if mcp and find_spec("mcp") is None:
-        raise UserError("options", "--mcp needs the package mcp; please run pip install -r requirements-mcp.txt first.")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
-    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of every form that is refused
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns about every refused form
 
-    lent = on_zero_gpu() and scale is None
-    if lent:
-        import spaces  # noqa: F401 - before torch, which it makes ready for a GPU that comes and goes
+    zero_gpu = on_zero_gpu() and request.scale is None
+    if zero_gpu:
+        import spaces  # noqa: F401 - before torch, which it prepares for a GPU that comes and goes
 
     from ..pretrained.zoo import MODEL_NAMES
     from ..runtime.device import choose_device
@@ -112,49 +159,44 @@ def _serve(options: argparse.Namespace) -> int:
     from ..web.http.shutdown import serve as serve_page
     from ..web.http.uploads import cleanup_lifespan, temporary_upload_folder
 
-    device = choose_device("cpu" if lent else options.device)
-    models = (options.model, *(name for name in MODEL_NAMES if name != options.model))
+    device = choose_device("cpu" if zero_gpu else request.device)
+    models = (request.model, *(name for name in MODEL_NAMES if name != request.model))
     try:
-        service = InferenceService(models, device, precision=options.precision)
-        # Now and not at the first photo: a wrong path should be said at once.
+        service = InferenceService(models, device, precision=request.precision)
+        # Load now and not at the first photo: a wrong path is reported at once.
         service.pretrained(service.models[0])
     except UserError as error:
-        if options.model not in MODEL_NAMES[1:]:
+        if request.model not in MODEL_NAMES[1:]:
             raise
-        # Fetched weights may be had later: until then, on with what is here.
+        # Downloads may work later; until then the embedded network serves.
         logging.warning("%s The page begins with %s.", error, MODEL_NAMES[0])
         models = MODEL_NAMES
-        service = InferenceService(models, device, precision=options.precision)
-    if lent:
+        service = InferenceService(models, device, precision=request.precision)
+    if zero_gpu:
         service.device = replace(device, name="ZeroGPU")
-    if scale is not None:
-        service.device = replace(device, name=f"{'GPU' if scale.gpus else 'CPU'}, Ray")
-    keep = options.keep_minutes * 60
-    # The page ends before what it asks.
-    with chosen(options, models, scale) as service.backend, temporary_upload_folder() as folder:
-        page, launched = build(service, keep, is_swept=True), launch_options()
+    if request.scale is not None:
+        service.device = replace(device, name=f"{'GPU' if request.scale.gpus else 'CPU'}, Ray")
+    # The page stops before its back end does.
+    with (
+        running_backend(models, request.scale, request.ray_address, request.precision) as service.backend,
+        temporary_upload_folder() as folder,
+    ):
+        page, launched = build(service, request.keep_seconds, gradio_cleanup=False), launch_options()
         freeze_garbage_collector()
-        launched["app_kwargs"] = {**launched["app_kwargs"], "lifespan": cleanup_lifespan(folder, keep)}
-        if mcp:
+        launched["app_kwargs"] = {**launched["app_kwargs"], "lifespan": cleanup_lifespan(folder, request.keep_seconds)}
+        if request.mcp:
             from ..web.mcp.server import with_tools
 
             launched = with_tools(launched, page, service.backend.at_once)
-        finished = serve_page(page, **launched, server_name=where.host, server_port=where.port)
+        finished = serve_page(page, **launched, server_name=listen_on.host, server_port=listen_on.port)
     if not finished:
-        # Threads that still compute, for nobody any more, would hold the process.
+        # Threads that still compute, for nobody, would keep the process alive.
         logging.shutdown()
         os._exit(0)
     return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """What `python app.py` runs, in a process of its own."""
+    """Run `serve` as `python app.py`, in a process of its own."""
     configure_threads()
-    parser = Parser(description=ABOUT)
-    add_options(parser)
-    try:
-        serve(parser.parse_args(arguments))
-    except UserError as error:
-        parser.exit(2, f"{one_line(str(error))}\n")
-    except KeyboardInterrupt:
-        parser.exit(STATUS, f"{LINE}\n")
+    sys.exit(run(load_command("serve"), "python app.py", arguments))

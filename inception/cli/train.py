@@ -1,187 +1,284 @@
-"""The options of `python -m inception train`."""
+"""`train`: the options of a training, and the recipe that they describe."""
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
+from ..errors import UserError
 from ..runtime.files import as_text, is_file, is_there
-from ..runtime.terminal import err, out
-from .numbers import MAX_SIDE, MIN_SIDE, real, refused, whole
+from ..runtime.terminal import err, out, short_path
+from .numbers import MAX_SIDE, MIN_SIDE, real, real_option, refused, whole, whole_option
+from .options import MODELS, VARIANTS, OneDevice, listed, path_option, text_option
 
-# What needs torch is imported inside the functions: `--help` should not wait for it.
+# What needs torch is imported inside the functions: `--help` must not import it.
 if TYPE_CHECKING:
     from ..training.recipe import Recipe
 
-MIX = "none, mixup, cutmix or both"
-A_YEAR = 525_600  # minutes
-MOST_EPOCHS = 1_000_000
-MOST_IN_A_BATCH = 100_000
-MOST_WORKERS = 256
-LARGEST_SEED = 2**63 - 1  # that PyTorch takes
-MOST_SIZES, MOST_PARTS = 16, 1_000_000
+SCRATCH = "scratch"
+MIXES = ("none", "mixup", "cutmix", "both")
+YEAR_MINUTES = 525_600
+MAX_EPOCHS = 1_000_000
+MAX_BATCH = 100_000
+MAX_WORKERS = 256
+MAX_SEED = 2**63 - 1  # of PyTorch
+MAX_SIZES, MAX_PARTS = 16, 1_000_000
 
-_share = real(0, 1, below=True)
-_side, _part = whole(MIN_SIDE, MAX_SIDE), real(0, MOST_PARTS, above=True)
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add all options; those of the recipe have no value unless they are given."""
-    parser.add_argument(
-        "--data",
-        required=True,
-        metavar="DATA",
-        help="a folder with train/ and val/ of one folder for each class, one such folder, parquet files, or the name "
-        "of a data set on the Hugging Face hub (owner/name)",
-    )
-    parser.add_argument(
-        "--classes",
-        type=lambda text: [name.strip() for name in text.split(",")],
-        default=[],
-        metavar="NAME,NAME,...",
-        help="only these of the data's classes",
-    )
-    parser.add_argument(
-        "--also",
-        metavar="DATA",
-        help="further photos without labels, which the teacher answers: a folder, or data as for --data, whose labels "
-        "are not used",
-    )
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for what the training leaves")
-    parser.add_argument("--resume", action="store_true", help="go on with the interrupted training in --out")
-    parser.add_argument(
-        "--val-split",
-        type=real(0, 1, above=True, below=True),
-        default=0.2,
-        metavar="SHARE",
-        help="where the data has no val part: the share that is kept to validate with (default: 0.2)",
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
-    parser.add_argument("--workers", type=whole(0, MOST_WORKERS), metavar="N", help="processes that decode photos")
-    parser.add_argument(
-        "--save-every",
-        type=real(0, A_YEAR * 60),
-        default=120,
-        metavar="SECONDS",
-        help="between checkpoints (default: 120)",
-    )
-
-    recipe = parser.add_argument_group("recipe", argument_default=argparse.SUPPRESS)
-    recipe.add_argument("--variant", help="batchnorm, googlenet or torchvision (default: that of --from, or batchnorm)")
-    recipe.add_argument(
-        "--from",
-        dest="start",
-        metavar="WEIGHTS",
-        help="weights to go on from: a name that `models` lists, a checkpoint, or scratch (default: tiny-imagenet; "
-        "scratch for the other variants)",
-    )
-    recipe.add_argument("--freeze-stem", action="store_true", help="leave the layers before block 3a as they are")
-    recipe.add_argument("--aux", action="store_true", help="train with the paper's two auxiliary classifiers")
-    recipe.add_argument("--dropout", type=_share, metavar="SHARE", help="before the classifier (default: 0.2)")
-    recipe.add_argument(
-        "--epochs", type=whole(1, MOST_EPOCHS), metavar="N", help="how often each photo is seen (default: 30)"
-    )
-    recipe.add_argument("--minutes", type=real(0, A_YEAR, above=True), metavar="M", help="train for this long instead")
-    size = recipe.add_mutually_exclusive_group()
-    size.add_argument(
-        "--image-size", type=whole(MIN_SIDE, MAX_SIDE), metavar="PX", help="side of the photos (default: 128)"
-    )
-    size.add_argument(
-        "--sizes",
-        type=_sizes,
-        metavar="PX:SHARE,...",
-        help="progressive sizes with their shares of the training, for instance 64:2,96:1,128:1",
-    )
-    recipe.add_argument(
-        "--batch",
-        type=whole(1, MOST_IN_A_BATCH),
-        metavar="N",
-        help="photos in a step, over all processes (default: 128)",
-    )
-    recipe.add_argument(
-        "--accumulate",
-        type=whole(1, MOST_IN_A_BATCH),
-        metavar="N",
-        help="compute a batch in so many parts (default: 1)",
-    )
-    recipe.add_argument("--rate", type=real(0, 100, above=True), help="highest learning rate (default: 0.05)")
-    recipe.add_argument("--warm-up", type=_share, metavar="SHARE", help="of the training (default: 0.05)")
-    recipe.add_argument("--weight-decay", type=real(0, 1), metavar="D", help="(default: 0.0001)")
-    recipe.add_argument("--smoothing", type=_share, metavar="S", help="of the labels (default: 0.1)")
-    recipe.add_argument(
-        "--smallest-crop",
-        type=real(0, 1, above=True),
-        metavar="SHARE",
-        help="of a photo's area; 1 for no crops (default: 0.35)",
-    )
-    recipe.add_argument("--no-flip", dest="flip", action="store_false", help="never mirror photos")
-    recipe.add_argument(
-        "--colour", type=real(0, 1), metavar="C", help="change brightness, contrast and saturation (default: 0)"
-    )
-    recipe.add_argument(
-        "--zoom-out", type=real(0, 1), metavar="SHARE", help="of the photos that are shown whole and small (default: 0)"
-    )
-    recipe.add_argument(
-        "--degrade",
-        type=real(0, 1),
-        metavar="SHARE",
-        help="of the photos that are reduced to a low resolution (default: 0)",
-    )
-    recipe.add_argument(
-        "--also-share", type=real(0, 1), metavar="SHARE", help="of each batch: photos of --also (default: 0.1)"
-    )
-    recipe.add_argument("--teacher", metavar="WEIGHTS", help="weights whose answers are learned from too: googlenet, …")
-    recipe.add_argument(
-        "--teacher-weight", type=real(0, 1), metavar="W", help="of its answers against the labels (default: 0.5)"
-    )
-    recipe.add_argument(
-        "--teacher-share", type=real(0, 1), metavar="SHARE", help="of the labelled photos that it answers (default: 1)"
-    )
-    recipe.add_argument("--teacher-size", type=_side, metavar="PX", help="side of the photos it sees (default: 224)")
-    recipe.add_argument("--mix", help=f"mix photos: {MIX} (default: none)")
-    recipe.add_argument(
-        "--average", type=_share, metavar="SHARE", help="that averaged weights keep at a step (default: 0.999)"
-    )
-    recipe.add_argument("--balance", action="store_true", help="rare classes weigh more")
-    recipe.add_argument(
-        "--held-out",
-        type=real(0, 1, above=True, below=True),
-        metavar="SHARE",
-        help="of the training photos, to choose the checkpoint and the temperature by (default: 0.1)",
-    )
-    recipe.add_argument(
-        "--evaluate-every",
-        type=whole(0, 10**9),
-        metavar="STEPS",
-        help="look at the held-out photos (default: 0, each epoch)",
-    )
-    recipe.add_argument("--seed", type=whole(0, LARGEST_SEED), help="for repeatable runs (default: 0)")
+_side, _part = whole(MIN_SIDE, MAX_SIDE), real(0, MAX_PARTS, above=True)
 
 
 def _sizes(text: str) -> tuple[tuple[int, float], ...]:
     parts = text.split(",")
     try:
-        if len(parts) > MOST_SIZES:
-            raise argparse.ArgumentTypeError
+        if len(parts) > MAX_SIZES:
+            raise typer.BadParameter("")
         return tuple((_side(side), _part(share or "1")) for side, _, share in (part.partition(":") for part in parts))
-    except argparse.ArgumentTypeError as error:
+    except typer.BadParameter as error:
         raise refused(
             text,
-            f"of the form 64:2,96:1,128:1: at most {MOST_SIZES} sides in pixels from {MIN_SIDE} to {MAX_SIDE}, each "
-            f"with its share of the training, above 0 and at most {MOST_PARTS}",
+            f"of the form 64:2,96:1,128:1: at most {MAX_SIZES} sides in pixels from {MIN_SIDE} to {MAX_SIDE}, each "
+            f"with its share of the training, above 0 and at most {MAX_PARTS}",
         ) from error
 
 
-def recipe_of(options: argparse.Namespace) -> Recipe:
-    """The recipe that the options describe.
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+# Options of the recipe are None unless they are given: a resumed training takes the others from its checkpoint.
+def _whole(name: str, minimum: int, maximum: int, help: str, default: str, **more: Any) -> Any:
+    return whole_option(name, minimum, maximum, help, rich_help_panel="Recipe", default=default, **more)
+
+
+def _real(name: str, minimum: float, maximum: float, help: str, default: str, **more: Any) -> Any:
+    more = {"metavar": "SHARE", **more}
+    return real_option(name, minimum, maximum, help, rich_help_panel="Recipe", default=default, **more)
+
+
+def _text(name: str, help: str, default: str, **more: Any) -> Any:
+    return text_option(name, help, rich_help_panel="Recipe", default=default, **more)
+
+
+def _flag(name: str, help: str) -> Any:
+    return typer.Option(name, help=help, rich_help_panel="Recipe", show_default=False)
+
+
+def train(
+    context: typer.Context,
+    data: Annotated[
+        str,
+        text_option(
+            "--data",
+            "A folder with train/ and val/ of one folder for each class, one such folder, Parquet files, or the name "
+            "of a data set on the Hugging Face hub (owner/name).",
+            metavar="DATA",
+        ),
+    ],
+    folder: Annotated[Path, path_option("--out", "DIR", "Folder for what the training writes.")],
+    classes: Annotated[
+        Any,
+        typer.Option("--classes", parser=_names, metavar="NAME,NAME,...", help="Use only these of the data's classes."),
+    ] = None,
+    also: Annotated[
+        str | None,
+        text_option(
+            "--also",
+            "Further photos without labels, which the teacher labels: a folder, or data as for --data, whose labels "
+            "are ignored.",
+            metavar="DATA",
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the interrupted training in --out.")] = False,
+    val_split: Annotated[
+        float,
+        real_option(
+            "--val-split",
+            0,
+            1,
+            "Share of data without a val part that is kept for validation",
+            above=True,
+            below=True,
+            metavar="SHARE",
+        ),
+    ] = 0.2,
+    device: OneDevice = "auto",
+    workers: Annotated[int | None, whole_option("--workers", 0, MAX_WORKERS, "Processes that decode photos")] = None,
+    save_every: Annotated[
+        float,
+        real_option("--save-every", 0, YEAR_MINUTES * 60, "Time between checkpoints in seconds", metavar="SECONDS"),
+    ] = 120,
+    variant: Annotated[
+        str | None,
+        _text("--variant", f"{listed(VARIANTS)}.", "that of --from, or batchnorm", values=VARIANTS, metavar="VARIANT"),
+    ] = None,
+    start: Annotated[
+        str | None,
+        _text(
+            "--from",
+            "Weights to start from: a name that `models` lists, a checkpoint, or scratch.",
+            "tiny-imagenet; scratch for the other variants",
+            values=(*MODELS, SCRATCH),
+            metavar="WEIGHTS",
+        ),
+    ] = None,
+    freeze_stem: Annotated[bool | None, _flag("--freeze-stem", "Do not train the layers before block 3a.")] = None,
+    aux: Annotated[bool | None, _flag("--aux", "Train with the paper's two auxiliary classifiers.")] = None,
+    dropout: Annotated[
+        float | None, _real("--dropout", 0, 1, "Dropout before the classifier", "0.2", below=True)
+    ] = None,
+    epochs: Annotated[int | None, _whole("--epochs", 1, MAX_EPOCHS, "Epochs", "30")] = None,
+    minutes: Annotated[
+        float | None,
+        _real(
+            "--minutes",
+            0,
+            YEAR_MINUTES,
+            "Train for this many minutes instead",
+            "the epochs decide",
+            above=True,
+            metavar="M",
+        ),
+    ] = None,
+    image_size: Annotated[
+        int | None, _whole("--image-size", MIN_SIDE, MAX_SIDE, "Side of the photos in pixels", "128", metavar="PX")
+    ] = None,
+    sizes: Annotated[
+        Any,
+        typer.Option(
+            "--sizes",
+            parser=_sizes,
+            metavar="PX:SHARE,...",
+            help="Progressive sizes with their shares of the training, for instance 64:2,96:1,128:1; instead of "
+            f"--image-size. At most {MAX_SIZES} sides: from {MIN_SIDE} to {MAX_SIDE}.",
+            rich_help_panel="Recipe",
+        ),
+    ] = None,
+    batch: Annotated[int | None, _whole("--batch", 1, MAX_BATCH, "Photos in a step, over all processes", "128")] = None,
+    accumulate: Annotated[
+        int | None, _whole("--accumulate", 1, MAX_BATCH, "Parts in which a batch is computed", "1")
+    ] = None,
+    rate: Annotated[
+        float | None, _real("--rate", 0, 100, "Highest learning rate", "0.05", above=True, metavar="RATE")
+    ] = None,
+    warm_up: Annotated[
+        float | None, _real("--warm-up", 0, 1, "Share of the training in which the rate rises", "0.05", below=True)
+    ] = None,
+    weight_decay: Annotated[float | None, _real("--weight-decay", 0, 1, "Weight decay", "0.0001", metavar="D")] = None,
+    smoothing: Annotated[
+        float | None, _real("--smoothing", 0, 1, "Label smoothing", "0.1", below=True, metavar="S")
+    ] = None,
+    smallest_crop: Annotated[
+        float | None,
+        _real("--smallest-crop", 0, 1, "Smallest crop's share of a photo's area; 1 for no crops", "0.35", above=True),
+    ] = None,
+    flip: Annotated[
+        bool | None, _flag("--flip/--no-flip", "Mirror photos at random, or never.  [default: flip]")
+    ] = None,
+    colour: Annotated[
+        float | None,
+        _real("--colour", 0, 1, "Jitter of brightness, contrast and saturation", "0", metavar="C"),
+    ] = None,
+    zoom_out: Annotated[
+        float | None, _real("--zoom-out", 0, 1, "Share of the photos that are shown whole and small", "0")
+    ] = None,
+    degrade: Annotated[
+        float | None, _real("--degrade", 0, 1, "Share of the photos that are reduced to a low resolution", "0")
+    ] = None,
+    also_share: Annotated[
+        float | None, _real("--also-share", 0, 1, "Share of each batch that comes from --also", "0.1")
+    ] = None,
+    teacher: Annotated[
+        str | None,
+        _text(
+            "--teacher",
+            "Weights whose answers are learned from too: googlenet, …",
+            "",
+            values=MODELS,
+            metavar="WEIGHTS",
+        ),
+    ] = None,
+    teacher_weight: Annotated[
+        float | None,
+        _real("--teacher-weight", 0, 1, "Weight of the teacher's answers against the labels", "0.5", metavar="W"),
+    ] = None,
+    teacher_share: Annotated[
+        float | None, _real("--teacher-share", 0, 1, "Share of the labelled photos that the teacher answers", "1")
+    ] = None,
+    teacher_size: Annotated[
+        int | None,
+        _whole("--teacher-size", MIN_SIDE, MAX_SIDE, "Side in pixels of the teacher's photos", "224", metavar="PX"),
+    ] = None,
+    mix: Annotated[
+        str | None, _text("--mix", f"Mix photos: {listed(MIXES)}.", "none", values=MIXES, metavar="MIX")
+    ] = None,
+    average: Annotated[
+        float | None, _real("--average", 0, 1, "Share that averaged weights keep at a step", "0.999", below=True)
+    ] = None,
+    balance: Annotated[bool | None, _flag("--balance", "Weigh rare classes more.")] = None,
+    held_out: Annotated[
+        float | None,
+        _real(
+            "--held-out",
+            0,
+            1,
+            "Share of the training photos that choose the checkpoint and the temperature",
+            "0.1",
+            above=True,
+            below=True,
+        ),
+    ] = None,
+    evaluate_every: Annotated[
+        int | None,
+        _whole(
+            "--evaluate-every", 0, 10**9, "Steps between two evaluations on the held-out photos", "0, once an epoch"
+        ),
+    ] = None,
+    seed: Annotated[int | None, _whole("--seed", 0, MAX_SEED, "Seed of all random numbers", "0")] = None,
+) -> int:
+    """Train the network on labelled photos.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl+C, with what to do next.
+    """
+    if image_size is not None and sizes is not None:
+        raise UserError("options", "--image-size and --sizes exclude each other; please leave out one of them.")
+    try:
+        return _train(
+            context.params,
+            folder,
+            located_at=data,
+            also_at=also,
+            classes=classes or [],
+            val_split=val_split,
+            device=device,
+            resume=resume,
+            save_every=save_every,
+            workers=workers,
+        )
+    except RuntimeError as error:
+        from ..runtime.device import is_out_of_memory
+
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(
+            "train_memory",
+            "The memory of the device is full; please choose a larger --accumulate, a smaller --batch or --device "
+            "cpu. With --resume the training goes on from what it saved last.",
+        ) from error
+
+
+def recipe_of(options: Mapping[str, Any]) -> Recipe:
+    """Return the recipe that the command's options describe.
 
     The starting weights follow from the variant where only that is given, and the variant from the
     starting weights.
     """
     from ..pretrained.zoo import DEFAULT_MODEL, load
-    from ..training.recipe import SCRATCH, Recipe
+    from ..training.recipe import Recipe
 
     given = _given(options)
     start, variant = given.get("start"), given.get("variant")
@@ -192,12 +289,14 @@ def recipe_of(options: argparse.Namespace) -> Recipe:
     return Recipe(**given)
 
 
-def _given(options: argparse.Namespace) -> dict[str, Any]:
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of the recipe that were given."""
     from ..training.recipe import Recipe
 
-    given = {field.name: getattr(options, field.name) for field in fields(Recipe) if hasattr(options, field.name)}
-    if hasattr(options, "image_size"):
-        given["sizes"] = ((options.image_size, 1.0),)
+    values = {field.name: options.get(field.name) for field in fields(Recipe)}
+    given = {name: value for name, value in values.items() if value is not None}
+    if options.get("image_size") is not None:
+        given["sizes"] = ((options["image_size"], 1.0),)
     if "epochs" in given:
         given.setdefault("minutes", 0.0)
     return given
@@ -207,55 +306,63 @@ def _data_name(data: str) -> str:
     return Path(data).name if is_there(Path(data)) else data
 
 
-def _data_options(options: argparse.Namespace) -> list[str]:
-    classes = ["--classes", ",".join(options.classes)] if options.classes else []
-    return [*classes, *(["--also", _data_name(options.also)] if options.also else [])]
-
-
-def run(options: argparse.Namespace) -> int:
-    """Train as the options say.
-
-    Raises:
-        KeyboardInterrupt: after Ctrl+C, with what to do next.
-    """
+def _train(
+    options: Mapping[str, Any],
+    folder: Path,
+    *,
+    located_at: str,
+    also_at: str | None,
+    classes: list[str],
+    val_split: float,
+    device: str,
+    resume: bool,
+    save_every: float,
+    workers: int | None,
+) -> int:
     from ..runtime.device import choose_device
     from ..runtime.files import is_full, no_room
-    from ..training.datasets import located
-    from ..training.loop import CHECKPOINT, accuracy, interrupted, train
+    from ..training.datasets import locate_data
+    from ..training.loop import CHECKPOINT, interrupted_recipe
+    from ..training.loop import train as run_training
+    from ..training.result import accuracy_text
     from ..training.split import further_photos, training_photos
 
-    recipe = replace(interrupted(options.out), **_given(options)) if options.resume else recipe_of(options)
-    device = choose_device(options.device)
-    photos, val = training_photos(located(options.data), options.val_split, options.classes)
-    also = further_photos(located(options.also)) if options.also else None
+    recipe = replace(interrupted_recipe(folder), **_given(options)) if resume else recipe_of(options)
+    torch_device = choose_device(device).torch_device
+    photos, val = training_photos(locate_data(located_at), val_split, classes)
+    further = further_photos(locate_data(also_at)) if also_at else None
+    data_options = ["--classes", ",".join(classes)] if classes else []
+    if also_at:
+        data_options += ["--also", _data_name(also_at)]
     try:
-        outcome = train(
+        outcome = run_training(
             recipe,
             photos,
             val,
-            options.out,
-            device=device.torch_device,
-            data_name=_data_name(options.data),
-            data_options=_data_options(options),
-            also=also,
-            resume=options.resume,
-            save_every=options.save_every,
-            workers=options.workers,
+            folder,
+            device=torch_device,
+            data_name=_data_name(located_at),
+            data_options=data_options,
+            also=further,
+            resume=resume,
+            save_every=save_every,
+            workers=workers,
         )
     except KeyboardInterrupt:
-        then = "; the same command with --resume goes on from here" if is_file(options.out / CHECKPOINT) else ""
+        then = "; the same command with --resume goes on from here" if is_file(folder / CHECKPOINT) else ""
         raise KeyboardInterrupt(f"Interrupted{then}.") from None
     except OSError as error:
         if not is_full(error):
             raise
-        kept = is_file(options.out / CHECKPOINT)
+        kept = is_file(folder / CHECKPOINT)
         then = "make some, and go on with the same command and --resume" if kept else "make some, and begin again"
-        raise no_room(options.out, then) from error
+        raise no_room(folder, then) from error
     if outcome is None:
         return 0
     for name in outcome.skipped:
-        err(f"skipped, cannot be read: {name}")
-    out(f"{accuracy(outcome.val)}, calibration error {outcome.val.ece:.3f} with temperature {outcome.temperature:g}")
+        err(f"skipped, cannot be read: {short_path(name)}")
+    accuracy = accuracy_text(outcome.val)
+    out(f"{accuracy}, calibration error {outcome.val.ece:.3f} with temperature {outcome.temperature:g}")
     weights = as_text(outcome.weights)
     out(f"{weights}: look inside with python -m inception serve --model {weights}")
     return 0

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from ..checks import choice, is_whole, spelled
-from ..errors import UserError
+from ..errors import QUOTED_CHARACTERS, UserError
 from ..network.blocks import BLOCKS, BRANCHES
 from ..network.inception_v1 import STAGES, stage_after
-from ..network.overflow import check_computed
+from ..network.overflow import check_overflow
 from ..prediction import Prediction
 from ..pretrained.labels import first_name
 from ..pretrained.pretrained import PretrainedModel
+from ..runtime.plain_text import plain
 
 ABLATIONS = ("zero", "mean")
 CLASS_LETTERS = 200  # of a class's name; the longest of ImageNet's has 121
@@ -59,10 +60,9 @@ def ablation_values(pretrained: PretrainedModel, block: str, off: str) -> Tensor
 
 def logits_from(pretrained: PretrainedModel, block: str, outputs: Tensor) -> Tensor:
     """The logits (N, classes) that outputs (N, C, H, W) of a block lead to."""
-    logits = pretrained.engine.trace(contiguous_like_input(outputs), start=stage_after(f"inception_{block}")).logits
-    if logits is None:
-        raise ValueError("This model was built with include_top=False, so it gives no answer; build it with a top.")
-    check_computed(pretrained.name, [logits])
+    trace = pretrained.engine.trace(contiguous_like_input(outputs), start=stage_after(f"inception_{block}"))
+    logits = trace.required_logits
+    check_overflow(pretrained.name, [logits])
     return logits
 
 
@@ -88,7 +88,7 @@ def batched_logits(pretrained: PretrainedModel, changed: Mapping[str, Tensor]) -
             running = pretrained.engine.get_submodule(STAGES[number + 1])(running)
     if logits is None:
         return {}
-    check_computed(pretrained.name, [logits])
+    check_overflow(pretrained.name, [logits])
     parts = torch.split(logits, [count for _, count in counts])
     return {block: part for (block, _), part in zip(counts, parts, strict=True)}
 
@@ -159,7 +159,7 @@ def class_index(pretrained: PretrainedModel, prediction: Prediction, wanted: str
         "This network knows no class {wanted}; it has {count} classes, among them {similar}.",
         wanted=spelled(wanted),
         count=len(labels),
-        similar=", ".join(similar or names[:3]),
+        similar=", ".join(plain(name, QUOTED_CHARACTERS) for name in similar or names[:3]),
     )
 
 

@@ -73,7 +73,5 @@ def _squares(unit: nn.Module) -> Tensor:
 
 @torch.no_grad()
 def _of_classifier(model: InceptionV1) -> Tensor:
-    if model.head is None:
-        raise ValueError("This model was built with include_top=False: nothing reads block 5b; build it with a top.")
-    linear = next(layer for layer in model.head.modules() if isinstance(layer, nn.Linear))
+    linear = next(layer for layer in model.required_head.modules() if isinstance(layer, nn.Linear))
     return linear.weight.square().sum(dim=0)

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from ..checks import is_whole, spelled
+from ..errors import quoted
 from ..network.anatomy import receptive_field
 from ..network.blocks import BRANCHES, InceptionBlock
 from ..network.inception_v1 import STAGES, InceptionV1
@@ -100,7 +101,7 @@ class EffectiveField:
             ValueError: if `share` is not above 0 and at most 1.
         """
         if not 0 < share <= 1:
-            raise ValueError(f"share is {share!r}; it must be above 0 and at most 1, for instance 0.9.")
+            raise ValueError(f"share is {quoted(share)}; it must be above 0 and at most 1, for instance 0.9.")
         height, width = self.energy.shape
         # Sums over all squares from the top left corner: then any square's energy is four numbers.
         sums = np.zeros((height + 1, width + 1))
@@ -165,11 +166,11 @@ def effective_field(
     model = pretrained.model
     _, height, width = prediction.block(block).shape
     square = _square(
-        model, block, branch, row, column, (height, width), (prediction.seen.height, prediction.seen.width)
+        model, block, branch, row, column, (height, width), (prediction.image.height, prediction.image.width)
     )
     # Turns gradients on even where the caller switched them off, by no_grad or by inference_mode.
     with torch.inference_mode(False):
-        x = pretrained.preprocessing.tensor(prediction.seen).to(pretrained.device).requires_grad_()
+        x = pretrained.preprocessing.to_tensor(prediction.image).to(pretrained.device).requires_grad_()
         y = x
         for stage in STAGES[: STAGES.index(f"inception_{block}")]:
             y = model.get_submodule(stage)(y)

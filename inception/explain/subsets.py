@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..network.blocks import BRANCHES, InceptionBlock
 from ..network.fused import FusedUnit
 from ..network.inception_v1 import HEAD, stage_after
-from ..network.overflow import check_computed
+from ..network.overflow import check_overflow
 from ..pretrained.pretrained import PretrainedModel
 from .masking import contiguous_like_input
 
@@ -45,10 +45,8 @@ def logits_of_sets(
     else:
         mixed = _through_block(model.get_submodule(stage), pair, slices, taken)
         stage = stage_after(stage)
-    logits = model.trace(mixed, start=stage).logits
-    if logits is None:
-        raise ValueError("This model was built with include_top=False, so it gives no answer; build it with a top.")
-    check_computed(pretrained.name, [logits])
+    logits = model.trace(mixed, start=stage).required_logits
+    check_overflow(pretrained.name, [logits])
     return logits
 
 

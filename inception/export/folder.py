@@ -17,13 +17,12 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from ..errors import PhotoError, UserError
-from ..prediction import batch_of, top_classes_batch
+from ..errors import PhotoError, UserError, quoted
+from ..prediction import input_batch, top_classes_batch
 from ..pretrained.pretrained import PretrainedModel
 from ..runtime.files import as_text, is_folder
 from ..runtime.threads import available_cores
-from ..training.datasets import PHOTO_SUFFIXES
-from ..vision.photo import open_photo
+from ..vision.photo import PHOTO_SUFFIXES, open_photo
 from .parquet import Photo, Results, answer_row, check_name, refusal_row, settings
 
 # Measured on two cores: at 128 pixels 16 and 32 are equal, at 224 pixels 32 are slower by a fifth. Estimated for a GPU,
@@ -56,13 +55,13 @@ def the_folder(paths: Sequence[Path], out: Path | None) -> Path:
             "folder_none",
             "--out is for the results for a folder of photos, and {name} is no folder; please name one, or leave out "
             "--out.",
-            name=repr(str(paths[0])),
+            name=quoted(str(paths[0])),
         )
     if out is None:
         raise UserError(
             "folder_out",
             "{name} is a folder; please name the file for the results with --out FILE.parquet.",
-            name=repr(str(folder)),
+            name=quoted(str(folder)),
         )
     if len(paths) > 1:
         raise UserError("folder_one", "--out takes the results for one folder; please name one folder and no more.")
@@ -128,7 +127,7 @@ def photos_in(folder: Path) -> tuple[list[Photo], tuple[str, ...]]:
             "folder_empty",
             "There are no photos ({kinds}) in {name}; please name another folder.",
             kinds=" ".join(PHOTO_SUFFIXES),
-            name=repr(str(folder)),
+            name=quoted(str(folder)),
         )
     photos.sort(key=lambda photo: photo.path)
     return photos, tuple(sorted(str(error.filename) for error in unreadable))
@@ -190,11 +189,11 @@ class _Work:
         rows: dict[Photo, dict[str, Any]] = {}
         for photo in photos:
             try:
-                images[photo] = self.pretrained.preprocessing.see(open_photo(photo.file))
+                images[photo] = self.pretrained.preprocessing.apply(open_photo(photo.file))
             except PhotoError as error:
                 rows[photo] = refusal_row(photo, error)
         if images:
-            x = batch_of(self.pretrained, list(images.values()))
+            x = input_batch(self.pretrained, list(images.values()))
             with self.lock:
                 scores = top_classes_batch(self.pretrained, x, self.top)
             rows |= {photo: answer_row(photo, top) for photo, top in zip(images, scores, strict=True)}

@@ -14,12 +14,13 @@ from uuid import uuid4
 import pyarrow as pa
 from pyarrow import parquet
 
-from ..errors import UserError
+from ..errors import QUOTED_CHARACTERS, UserError, quoted
 from ..prediction import ClassScore
 from ..pretrained.checkpoint import DESCRIPTION_KEY
 from ..pretrained.pretrained import PretrainedModel
 from ..runtime import strict_json
 from ..runtime.files import make_folder, write_file
+from ..runtime.plain_text import plain
 
 SUFFIX = ".parquet"
 PARTS_SUFFIX = ".parts"
@@ -114,7 +115,7 @@ def check_name(out: Path) -> None:
             "results_suffix",
             "The results for a folder are a Parquet file; please let --out end in {suffix}, not as {name} does.",
             suffix=SUFFIX,
-            name=repr(out.name),
+            name=quoted(out.name),
         )
 
 
@@ -211,9 +212,9 @@ class Results:
                 "results_other",
                 "The existing results for {name} have other settings ({differences}); please give the same options "
                 "again, or name another --out, or remove {remove}.",
-                name=repr(self.out.name),
+                name=quoted(self.out.name),
                 differences=", ".join(_difference(name, before.get(name), self.settings[name]) for name in other),
-                remove=" and ".join(repr(path.name) for path in (self.out, self.parts) if path.exists()),
+                remove=" and ".join(quoted(path.name) for path in (self.out, self.parts) if path.exists()),
             )
         return table.replace_schema_metadata(self.schema.metadata)
 
@@ -221,14 +222,15 @@ class Results:
         return UserError(
             "results_foreign",
             "{name} exists and holds no results of this command; please name another --out, or remove it.",
-            name=repr(str(file)),
+            name=quoted(str(file)),
         )
 
 
 def _difference(name: str, before: object, now: object) -> str:
     if name == "weights":
         before, now = str(before)[:8], str(now)[:8]
-    return f"{name} was {before}, is {now}"
+    was, is_now = plain(str(before), QUOTED_CHARACTERS), plain(str(now), QUOTED_CHARACTERS)
+    return f"{name} was {was}, is {is_now}"
 
 
 def _places(table: pa.Table) -> dict[Facts, int]:

@@ -22,7 +22,7 @@ def answer_report(model: str, prediction: Prediction, top_k: int) -> dict[str, A
     """
     return {
         "model": model,
-        "probably_none": None if prediction.rejection is None else prediction.doubted,
+        "probably_none": None if prediction.rejection is None else prediction.rejected,
         "rule": None if prediction.rejection is None else asdict(prediction.rejection),
         "top": [
             {"class": guess.index, "label": guess.label, "probability": guess.probability}

@@ -1,8 +1,6 @@
-"""InceptionV1 (GoogLeNet) in one file.
+"""Building blocks of InceptionV1: convolution units, Inception blocks and auxiliary classifiers.
 
 Szegedy et al., "Going Deeper with Convolutions", CVPR 2015: `BLOCKS` is its table 1.
-Three trainings of this network are in the world and differ in small things; `VARIANTS`
-holds those differences, so there is one model and not three.
 """
 
 from __future__ import annotations
@@ -15,9 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..errors import quoted
+
 
 class BlockWidths(NamedTuple):
-    """One row of the paper's table 1: the channels of an Inception block."""
+    """Channels of an Inception block: one row of the paper's table 1."""
 
     in_channels: int
     n1x1: int
@@ -39,7 +39,7 @@ BLOCKS: dict[str, BlockWidths] = {
     "5b": BlockWidths(832, 384, (192, 384), (48, 128), 128),
 }
 
-# The four branches in the order in which a block concatenates them, and the layers of each.
+# The four branches in order of concatenation, each with its layers.
 BRANCHES: dict[str, tuple[str, ...]] = {
     "1x1": ("1x1",),
     "3x3": ("3x3_reduce", "3x3"),
@@ -49,37 +49,51 @@ BRANCHES: dict[str, tuple[str, ...]] = {
 
 
 class ConvUnit(nn.Sequential):
-    """A convolution with its BatchNorm, if any, and its ReLU: (N, C_in, H, W) to (N, C_out, H', W')."""
+    """Convolution, optional BatchNorm and ReLU: (N, C_in, H, W) to (N, C_out, H, W) at stride 1.
 
-
-def conv_unit(
-    in_channels: int,
-    out_channels: int,
-    kernel: int,
-    *,
-    stride: int = 1,
-    bias: bool = True,
-    eps: float | None = None,
-    preact: bool = False,
-) -> ConvUnit:
-    """A convolution that keeps the map's size (at stride 1), its BatchNorm if any, and a ReLU.
-
-    `preact` puts BatchNorm and ReLU before the convolution (He et al. 2016), so that the unit's
-    output may be negative.
+    Args:
+        eps: of the BatchNorm; None for no BatchNorm.
+        preact: put BatchNorm and ReLU before the convolution (He et al. 2016); outputs may then be negative.
     """
-    conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=bias)
-    norm = [] if eps is None else [("bn", nn.BatchNorm2d(in_channels if preact else out_channels, eps))]
-    # Not in place: a trace keeps every output, and an in-place ReLU would overwrite it.
-    relu = ("relu", nn.ReLU())
-    layers = [*norm, relu, ("conv", conv)] if preact else [("conv", conv), *norm, relu]
-    return ConvUnit(OrderedDict(layers))
+
+    conv: nn.Conv2d
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        bias: bool = True,
+        eps: float | None = None,
+        preact: bool = False,
+    ) -> None:
+        conv = nn.Conv2d(in_channels, out_channels, kernel, stride, padding=kernel // 2, bias=bias)
+        norm = [] if eps is None else [("bn", nn.BatchNorm2d(in_channels if preact else out_channels, eps))]
+        # Not in place: a trace keeps every output, and an in-place ReLU would overwrite it.
+        relu = ("relu", nn.ReLU())
+        super().__init__(OrderedDict([*norm, relu, ("conv", conv)] if preact else [("conv", conv), *norm, relu]))
+
+    @property
+    def norm(self) -> nn.BatchNorm2d | None:
+        """The BatchNorm, if there is one."""
+        return self._modules.get("bn")  # type: ignore[return-value]
 
 
 class InceptionBlock(nn.ModuleDict):
-    """One Inception module with dimension reduction (paper, figure 2b).
+    """Inception module with dimension reduction (paper, figure 2b): (N, C_in, H, W) to (N, C_out, H, W).
 
-    `InceptionBlock(192, 64, [96, 128], [16, 32], 32)` is block 3a. Its layers carry the paper's
-    names, its output is the concatenation of the four branches: `slices` says where each lies.
+    `InceptionBlock(192, 64, [96, 128], [16, 32], 32)` is block 3a. Layers have the paper's names.
+    The output is the concatenation of the four branches; `slices` gives each branch's channels.
+
+    Args:
+        n3x3: channels after the 1x1 reduction and after the 3x3 convolution; `n5x5` likewise.
+        eps: of the BatchNorms; None for no BatchNorm.
+        wide_kernel: kernel of the "5x5" convolution; torchvision's is 3.
+
+    Raises:
+        ValueError: if `n3x3` or `n5x5` does not hold two numbers.
     """
 
     def __init__(
@@ -95,14 +109,15 @@ class InceptionBlock(nn.ModuleDict):
         eps: float | None = 1e-5,
         wide_kernel: int = 5,
     ) -> None:
-        def unit(cin: int, cout: int, kernel: int) -> ConvUnit:
-            return conv_unit(cin, cout, kernel, bias=use_bias, eps=eps, preact=preact)
-
         if len(n3x3) != 2 or len(n5x5) != 2:
             raise ValueError(
-                f"n3x3 is {n3x3!r} and n5x5 is {n5x5!r}; each must be two numbers: the channels after the reduction "
-                "and after the convolution, for instance [96, 128]."
+                f"n3x3 is {quoted(n3x3)} and n5x5 is {quoted(n5x5)}; each must be two numbers: the channels after the "
+                "reduction and after the convolution, for instance [96, 128]."
             )
+
+        def unit(cin: int, cout: int, kernel: int) -> ConvUnit:
+            return ConvUnit(cin, cout, kernel, bias=use_bias, eps=eps, preact=preact)
+
         super().__init__(
             {
                 "1x1": unit(in_channels, n1x1, 1),
@@ -116,15 +131,19 @@ class InceptionBlock(nn.ModuleDict):
         )
         self.widths = BlockWidths(in_channels, n1x1, tuple(n3x3), tuple(n5x5), pool_proj)
 
+    def convolution(self, layer: str) -> nn.Conv2d:
+        """The convolution of a layer, for instance "3x3_reduce"."""
+        return self[layer].conv  # type: ignore[return-value]
+
     @property
     def branch_channels(self) -> dict[str, int]:
-        """Channels that each branch adds to the output, in order of concatenation."""
+        """Output channels of each branch, in order of concatenation."""
         widths = self.widths
         return dict(zip(BRANCHES, (widths.n1x1, widths.n3x3[1], widths.n5x5[1], widths.pool_proj), strict=True))
 
     @property
     def slices(self) -> dict[str, slice]:
-        """Where each branch's channels lie in the block's output."""
+        """Each branch's channels within the block's output."""
         slices, start = {}, 0
         for branch, channels in self.branch_channels.items():
             slices[branch] = slice(start, start + channels)
@@ -132,29 +151,29 @@ class InceptionBlock(nn.ModuleDict):
         return slices
 
     def trace(self, x: Tensor) -> dict[str, Tensor]:
-        """Every layer's output by the paper's name: (N, C_in, H, W) to seven of (N, C, H, W)."""
-        out: dict[str, Tensor] = {}
+        """Return the outputs (N, C, H, W) of the seven layers by name, from the block's input (N, C_in, H, W)."""
+        outputs: dict[str, Tensor] = {}
         for layers in BRANCHES.values():
             y = x
             for layer in layers:
-                y = out[layer] = self[layer](y)
-        return out
+                y = outputs[layer] = self[layer](y)
+        return outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        out = self.trace(x)
-        return torch.cat([out[layers[-1]] for layers in BRANCHES.values()], dim=1)
+        outputs = self.trace(x)
+        return torch.cat([outputs[layers[-1]] for layers in BRANCHES.values()], dim=1)
 
 
 class AuxiliaryClassifier(nn.Module):
-    """The paper's side classifier (section 5), which only counts in training.
+    """Auxiliary classifier (paper, section 5), used in training only: (N, C, H, W) to logits (N, classes).
 
-    (N, C, H, W) to logits (N, classes). At 224 pixels the map is 14x14 and the paper's 5x5
-    average pool with stride 3 gives 4x4; other sizes are brought to 4x4 directly.
+    At 224 pixels the map is 14x14 and the paper's 5x5 average pool with stride 3 gives 4x4; maps of other sizes
+    are pooled to 4x4 directly.
     """
 
     def __init__(self, in_channels: int, classes: int, *, bias: bool, eps: float | None) -> None:
         super().__init__()
-        self.conv = conv_unit(in_channels, 128, 1, bias=bias, eps=eps)
+        self.conv = ConvUnit(in_channels, 128, 1, bias=bias, eps=eps)
         self.hidden = nn.Linear(128 * 4 * 4, 1024)
         self.relu = nn.ReLU()
         self.dropout = nn.Dropout(0.7)

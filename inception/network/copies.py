@@ -1,4 +1,4 @@
-"""Copies of networks."""
+"""Deep copies of modules."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def copy_module(module: Module, device: str | None = None) -> Module:
-    """As `copy.deepcopy`, on another device if one is named, whose tensors are copied one by one beforehand.
+    """Return a deep copy of `module`, on `device` if one is given.
 
-    A copy on "meta" has shapes and no numbers, and takes no memory of the module's device, which may be full.
+    A copy on "meta" has shapes but no values, and allocates nothing on the module's device, which may be full.
 
-    For each tensor `deepcopy` hands on all that it has copied so far. ZeroGPU looks through everything that any
-    function of torch is given, so that making an engine there took minutes.
+    Tensors are copied before `deepcopy` runs: `deepcopy` passes its whole memo to each tensor's `__deepcopy__`, and
+    ZeroGPU inspects every argument of every torch function, so copying a network took minutes there.
     """
-    known: dict[int, object] = {}
+    memo: dict[int, object] = {}
     for parameter in module.parameters():
-        own = parameter.detach().to(device or parameter.device, copy=True)
-        known[id(parameter)] = nn.Parameter(own, requires_grad=parameter.requires_grad)
+        copied = parameter.detach().to(device or parameter.device, copy=True)
+        memo[id(parameter)] = nn.Parameter(copied, requires_grad=parameter.requires_grad)
     for buffer in module.buffers():
-        known[id(buffer)] = buffer.detach().to(device or buffer.device, copy=True)
-    return copy.deepcopy(module, known)
+        memo[id(buffer)] = buffer.detach().to(device or buffer.device, copy=True)
+    return copy.deepcopy(module, memo)

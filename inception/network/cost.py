@@ -35,6 +35,7 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
+from ..errors import quoted
 from .anatomy import Cost, module_cost, stage_shapes
 from .blocks import BLOCKS
 from .copies import copy_module
@@ -183,7 +184,7 @@ def network_size(model: nn.Module, input_shape: Sequence[int]) -> NetworkSize:
         ValueError: if `input_shape` is not three numbers, or too small for an `InceptionV1`.
     """
     if len(input_shape) != 3:
-        raise ValueError(f"input_shape is {tuple(input_shape)!r}; it must be (3, height, width).")
+        raise ValueError(f"input_shape is {quoted(tuple(input_shape))}; it must be (3, height, width).")
     channels, height, width = (int(side) for side in input_shape)
     steps: dict[object, str] = {}  # node of PyTorch's record: name of the layer with weights that made it
     pools: dict[object, str] = {}

@@ -1,8 +1,6 @@
-"""InceptionV1 (GoogLeNet) in one file.
+"""InceptionV1 (GoogLeNet), Szegedy et al., "Going Deeper with Convolutions", CVPR 2015.
 
-Szegedy et al., "Going Deeper with Convolutions", CVPR 2015: `BLOCKS` is its table 1.
-Three trainings of this network are in the world and differ in small things; `VARIANTS`
-holds those differences, so there is one model and not three.
+Published weights of this network differ in small ways; `VARIANTS` lists the differences.
 """
 
 from __future__ import annotations
@@ -15,11 +13,10 @@ from typing import SupportsIndex
 
 from torch import Tensor, nn
 
-from inception.network.blocks import BLOCKS, AuxiliaryClassifier, ConvUnit, InceptionBlock, conv_unit
+from ..errors import ChoiceError, quoted
+from .blocks import BLOCKS, AuxiliaryClassifier, ConvUnit, InceptionBlock
 
-from ..errors import ChoiceError
-
-# The network from the photo to the last feature map, in order.
+# The feature extractor, from the photo to the last feature map.
 STAGES = (
     "stem",
     "inception_3a",
@@ -35,28 +32,28 @@ STAGES = (
     "inception_5b",
 )
 
-HEAD = "head"  # what comes after the last stage
+HEAD = "head"  # follows the last stage
 
-AUXILIARY = {"aux1": "inception_4a", "aux2": "inception_4d"}
+AUXILIARY = {"aux1": "inception_4a", "aux2": "inception_4d"}  # and the stage whose output each classifies
 
-MIN_SIDE = 32  # below this the last pool would have nothing left to look at
+MIN_SIDE = 32  # pixels; the network's stride: a smaller photo would leave the last block no cell
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What tells one training of InceptionV1 from another. `None` for an eps: no BatchNorm."""
+    """Hyperparameters in which published weights of InceptionV1 differ."""
 
     name: str
     conv_bias: bool
-    stem_eps: float | None
+    stem_eps: float | None  # of the BatchNorms; None for no BatchNorm
     block_eps: float | None
     local_response_norm: bool
     pool_padding: int
     pool_ceil: bool
     pool4_kernel: int
-    wide_kernel: int  # of the branch that the paper calls 5x5
+    wide_kernel: int  # of the "5x5" branch
     dropout: float
-    hidden: int | None  # width of a hidden layer before the classifier
+    hidden: int | None  # units of a hidden layer before the classifier
 
 
 VARIANTS: dict[str, Variant] = {
@@ -75,7 +72,7 @@ VARIANTS: dict[str, Variant] = {
             dropout=0.4,
             hidden=1024,
         ),
-        # The paper's own, as released with Caffe ("bvlc_googlenet").
+        # The paper's network, as released with Caffe ("bvlc_googlenet").
         Variant(
             name="googlenet",
             conv_bias=True,
@@ -89,8 +86,8 @@ VARIANTS: dict[str, Variant] = {
             dropout=0.4,
             hidden=None,
         ),
-        # torchvision.models.googlenet. Its "5x5" runs 3x3: a defect of the TensorFlow code that
-        # it was ported from, kept because the weights depend on it (pytorch/vision issue 906).
+        # torchvision.models.googlenet. Its "5x5" branch is 3x3: an error in the TensorFlow code that it was
+        # ported from, kept because the weights depend on it (pytorch/vision issue 906).
         Variant(
             name="torchvision",
             conv_bias=False,
@@ -110,11 +107,12 @@ VARIANTS: dict[str, Variant] = {
 
 @dataclass(frozen=True)
 class Trace:
-    """What one forward pass computed.
+    """Activations of one forward pass.
 
-    `stages` maps the names of `STAGES` to their outputs (N, C, H, W), from the stage where the
-    pass began; `logits` is (N, classes), or None without a top; `aux` holds the auxiliary
-    classifiers' logits, in training only.
+    Attributes:
+        stages: output (N, C, H, W) of each of `STAGES`, from the stage where the pass started.
+        logits: (N, classes); None without a top.
+        aux: logits of the auxiliary classifiers, in training mode only.
     """
 
     stages: dict[str, Tensor]
@@ -123,30 +121,41 @@ class Trace:
 
     @property
     def features(self) -> Tensor:
-        """The last feature map, (N, 1024, H, W); there is none in a pass that began at the head."""
+        """The last feature map (N, 1024, H, W)."""
         return self.stages[STAGES[-1]]
+
+    @property
+    def required_logits(self) -> Tensor:
+        """`logits`.
+
+        Raises:
+            ValueError: if the model was built without a top.
+        """
+        if self.logits is None:
+            raise _no_top()
+        return self.logits
 
 
 class InceptionV1(nn.Module):
-    """InceptionV1; the arguments follow the conventions of the Keras applications.
+    """InceptionV1, with the constructor arguments of Keras applications.
 
     Args:
-        include_top: end in the classifier; without it the model returns the last feature map
-            (N, 1024, H, W), or a vector (N, 1024) where `pooling` says how.
+        include_top: end in the classifier; otherwise `forward` returns the last feature map (N, 1024, H, W),
+            or a vector (N, 1024) if `pooling` is given.
         preact: BatchNorm and ReLU before each convolution of a block (`batchnorm` variant only).
         use_bias: whether convolutions have a bias (`batchnorm` variant only).
-        input_shape: (3, height, width), each side at least 32: the size for which shapes,
-            receptive fields and costs are told. The network itself takes any size from 32x32 on.
-        classes: how many classes the classifier tells apart.
-        pooling: "avg", "max" or None; what to do with the last feature map where there is no top.
-            With a top it has no say, as in Keras: the head does the pooling.
+        input_shape: (3, height, width), each side at least 32, for which shapes, receptive fields and costs
+            are computed. The network itself takes photos of any size from 32x32.
+        classes: number of classes.
+        pooling: "avg", "max" or None: global pooling of the last feature map without a top; ignored with one,
+            as in Keras.
         classifier_activation: "softmax" for probabilities, None for logits.
-        aux_classifiers: add the paper's two auxiliary classifiers; they run in training only. Their
-            logits are in `trace(x).aux`: the paper adds their losses with weight 0.3 (section 5).
+        aux_classifiers: add the paper's two auxiliary classifiers, which run in training only. Their logits are
+            in `trace(x).aux`; the paper adds their losses with weight 0.3 (section 5).
         variant: a key of `VARIANTS`.
 
     Raises:
-        ValueError: if an argument is not one of those allowed; the message says which are.
+        ValueError: if an argument is not allowed; the message says what is.
     """
 
     def __init__(
@@ -168,13 +177,13 @@ class InceptionV1(nn.Module):
         _require("classifier_activation", classifier_activation, ("softmax", None))
         if variant != "batchnorm" and (preact or not use_bias):
             raise ValueError(
-                f"preact and use_bias can be changed for variant='batchnorm' only; {variant!r} is fixed by its "
+                f"preact and use_bias can be changed for variant='batchnorm' only; {quoted(variant)} is fixed by its "
                 "published weights. Leave preact=False and use_bias=True, or choose variant='batchnorm'."
             )
-        if (_whole(classes) or 0) < 1:
-            raise ValueError(f"classes is {classes!r}; it must be a whole number of at least 1.")
+        if (_as_int(classes) or 0) < 1:
+            raise ValueError(f"classes is {quoted(classes)}; it must be a whole number of at least 1.")
         if aux_classifiers and not include_top:
-            raise ValueError("aux_classifiers=True needs include_top=True: they help to train the classifier.")
+            raise ValueError("aux_classifiers=True needs include_top=True, as they help to train the classifier.")
 
         spec = VARIANTS[variant]
         bias = spec.conv_bias and use_bias
@@ -211,7 +220,7 @@ class InceptionV1(nn.Module):
         self.apply(_initialise)
 
     def block(self, name: str) -> InceptionBlock:
-        """The Inception block called `name`, one of `BLOCKS`.
+        """Return the Inception block `name`, a key of `BLOCKS`.
 
         Raises:
             ValueError: if there is no such block.
@@ -219,12 +228,25 @@ class InceptionV1(nn.Module):
         _require("block", name, tuple(BLOCKS))
         return self.get_submodule(f"inception_{name}")  # type: ignore[return-value]
 
-    def trace(self, x: Tensor, start: str = "stem") -> Trace:
-        """Run from stage `start` on and keep every stage's output.
+    @property
+    def required_head(self) -> nn.Sequential:
+        """`head`.
 
-        `x` is what that stage takes: photos (N, 3, H, W) for the stem, else the output of the
-        stage before it. After the last stage comes "head", which leaves no map of its own. No
-        hooks: a branch's activation is a slice of its block's output.
+        Raises:
+            ValueError: if the model was built without a top.
+        """
+        if self.head is None:
+            raise _no_top()
+        return self.head
+
+    def trace(self, x: Tensor, start: str = "stem") -> Trace:
+        """Run from stage `start` (one of `STAGES`, or "head") and keep every stage's output.
+
+        `x` is that stage's input: photos (N, 3, H, W) for the stem, else the previous stage's output. A branch's
+        activation is a slice of its block's output, so no hooks are needed.
+
+        Raises:
+            ValueError: if there is no such stage, or photos are not (N, 3, H, W) with sides of at least 32.
         """
         _require("start", start, (*STAGES, HEAD))
         if start == "stem":
@@ -235,24 +257,27 @@ class InceptionV1(nn.Module):
         logits = None if self.head is None else self.head(x)
         aux = {}
         if self.training:
-            aux = {name: side(stages[AUXILIARY[name]]) for name, side in self.aux.items() if AUXILIARY[name] in stages}
+            aux = {
+                name: classifier(stages[AUXILIARY[name]])
+                for name, classifier in self.aux.items()
+                if AUXILIARY[name] in stages
+            }
         return Trace(stages, logits, aux)
 
     def logits(self, x: Tensor) -> Tensor:
-        """Photos (N, 3, H, W) to logits (N, classes): those of `trace`, without keeping what lies before them.
+        """Compute logits (N, classes) of photos (N, 3, H, W), like `trace` but without keeping the stages.
 
         Raises:
-            ValueError: if the model was built without a top.
+            ValueError: if the model was built without a top, or `x` has another shape.
         """
-        if self.head is None:
-            raise ValueError("This model was built with include_top=False, so it gives no answer; build it with a top.")
+        head = self.required_head
         _check_photos(x)
         for name in STAGES:
             x = self.get_submodule(name)(x)
-        return self.head(x)
+        return head(x)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Photos (N, 3, H, W) to probabilities, logits or features, as the model was built."""
+        """Map photos (N, 3, H, W) to probabilities, logits or features, as the constructor's arguments say."""
         trace = self.trace(x)
         if trace.logits is not None:
             return trace.logits if self.softmax is None else self.softmax(trace.logits)
@@ -264,18 +289,18 @@ class InceptionV1(nn.Module):
 
 
 def stages_from(start: str) -> tuple[str, ...]:
-    """The names of `STAGES` from `start` on; none from "head" on."""
+    """Return the names of `STAGES` from `start` on; none for "head"."""
     return STAGES[STAGES.index(start) :] if start != HEAD else ()
 
 
 def stage_after(name: str) -> str:
-    """What takes the output of stage `name`: another of `STAGES`, or "head"."""
+    """Return the name of the stage that follows `name`: one of `STAGES`, or "head"."""
     return (*STAGES, HEAD)[STAGES.index(name) + 1]
 
 
 def _stem(spec: Variant, bias: bool) -> nn.Sequential:
     def unit(cin: int, cout: int, kernel: int, stride: int = 1) -> ConvUnit:
-        return conv_unit(cin, cout, kernel, stride=stride, bias=bias, eps=spec.stem_eps)
+        return ConvUnit(cin, cout, kernel, stride=stride, bias=bias, eps=spec.stem_eps)
 
     layers: list[tuple[str, nn.Module]] = [
         ("conv1", unit(3, 64, 7, stride=2)),
@@ -312,8 +337,8 @@ def _local_response_norm() -> nn.LocalResponseNorm:
 
 
 def _initialise(module: nn.Module) -> None:
-    # He et al. 2015: keeps activations of order one through 22 layers of ReLU without BatchNorm.
-    # PyTorch's default lets them fade, and the answer would hardly depend on the photo.
+    # He et al. 2015: keeps activations of order one through 22 layers of ReLU without BatchNorm. With PyTorch's
+    # default they vanish, and the logits would hardly depend on the photo.
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         if module.bias is not None:
@@ -328,16 +353,20 @@ def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
         raise ChoiceError(name, value, [str(choice) for choice in allowed])
 
 
-def _whole(value: object) -> int | None:
-    """A whole number of Python's or NumPy's; nothing for anything else."""
+def _no_top() -> ValueError:
+    return ValueError("This model was built with include_top=False and has no logits; build it with include_top=True.")
+
+
+def _as_int(value: object) -> int | None:
+    """Return a Python or NumPy integer as an int, and None for anything else."""
     return index(value) if isinstance(value, SupportsIndex) and not isinstance(value, bool) else None
 
 
 def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
-    sides = [_whole(side) or 0 for side in shape] if isinstance(shape, Sequence) else []
+    sides = [_as_int(side) or 0 for side in shape] if isinstance(shape, Sequence) else []
     if len(sides) != 3 or sides[0] != 3 or min(sides[1:]) < MIN_SIDE:
         raise ValueError(
-            f"input_shape is {shape!r}; it must be (3, height, width): three colour channels first, "
+            f"input_shape is {quoted(shape)}; it must be (3, height, width): three colour channels first, "
             f"each side at least {MIN_SIDE} pixels, for instance (3, 224, 224)."
         )
     return sides[0], sides[1], sides[2]
@@ -346,6 +375,6 @@ def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
 def _check_photos(x: Tensor) -> None:
     if x.dim() != 4 or x.shape[1] != 3 or min(x.shape[2:]) < MIN_SIDE:
         raise ValueError(
-            f"The network got a tensor of shape {tuple(x.shape)}; it takes photos as (N, 3, height, width), "
-            f"each side at least {MIN_SIDE} pixels."
+            f"The input has shape {tuple(x.shape)}; it must be (N, 3, height, width) with sides of at least "
+            f"{MIN_SIDE} pixels."
         )

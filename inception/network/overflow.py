@@ -1,4 +1,4 @@
-"""Networks whose numbers run over: each is finite, and what is computed with them is not."""
+"""Detection of overflow: finite weights whose activations are not finite."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor
 from ..errors import WeightsError
 
 
-def check_computed(name: str, computed: Iterable[Tensor]) -> None:
-    """Refuse what a network called `name` computed if a number in it is NaN or infinite.
+def check_overflow(name: str, activations: Iterable[Tensor]) -> None:
+    """Check that all activations of the network `name` are finite.
 
     Raises:
-        WeightsError: if so.
+        WeightsError: if one is NaN or infinite.
     """
-    # A sum is finite only if all its terms are, and takes a tenth of the time of looking at each by itself.
-    sums = torch.stack([tensor.sum(dtype=torch.float32) for tensor in computed])
+    # A sum is finite only if all its terms are, and takes a tenth of the time of checking each term.
+    sums = torch.stack([tensor.sum(dtype=torch.float32) for tensor in activations])
     if not torch.isfinite(sums).all():
         raise WeightsError(
             "weights_overflow",
-            "What {name} computes is too large for its numbers (NaN or infinite); please choose another network.",
+            "The activations of {name} overflow (NaN or infinite); please choose another network.",
             name=name,
         )

@@ -1,4 +1,4 @@
-"""`load(name)`: a trained network together with all that belongs to it."""
+"""Reading and writing of checkpoints: safetensors and PyTorch files with their descriptions."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from zipfile import ZipFile, is_zipfile
 import torch
 from torch import Tensor
 
-from inception.pretrained.pretrained import PretrainedModel
-
 from ..errors import QUOTED_CHARACTERS, WeightsError, quoted
 from ..network.blocks import BLOCKS
 from ..network.inception_v1 import InceptionV1
@@ -21,31 +19,31 @@ from ..runtime.files import is_file, replace_file
 from ..runtime.plain_text import plain
 from ..vision import preprocessing
 from . import convert
-from .description import MAX_CLASSES, UNKNOWN_PROVENANCE
-from .description import Description as Description
-from .description import Provenance as Provenance
+from .description import MAX_CLASSES, UNKNOWN_PROVENANCE, Description
+from .pretrained import PretrainedModel
 from .rejection import RejectionRule
 
 CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pt")
-DESCRIPTION_KEY = "inception"  # of our safetensors metadata
-MEANS_PREFIX = "means."  # of the tensors that are no weights
-MAX_REASON = 200  # characters of a reason, within a sentence
+DESCRIPTION_KEY = "inception"  # in the metadata of safetensors files
+MEANS_PREFIX = "means."  # of the names of branch means, which are stored among the weights
+MAX_REASON = 200  # characters of the cause in an error sentence
 MAX_DESCRIPTION_BYTES = 32 * 2**20
 MAX_RULE_BYTES = 2**16
-# Beside the weights and not in them: it is measured when training is over, with photos that training never had,
-# and may be measured anew without another file of weights.
+# The rule is a file of its own, so that it can be measured again, on other photos, without rewriting the weights.
 REJECTION_SUFFIX = ".unknown.json"
 
 
-# ---------------------------------------------------------------- a user's own checkpoint
-
-
 def load_checkpoint(path: Path) -> PretrainedModel:
+    """Load a checkpoint with its description, branch means and rejection rule; `name` is the file's stem.
+
+    Raises:
+        WeightsError: if a file is missing, unreadable, unsafe or of another network.
+    """
     if not is_file(path):
         raise WeightsError("weights_missing", "There is no file {name}; please check the path.", name=quoted(path.name))
     source = _shown_name(path)
     state, metadata = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else (read_pickle(path), {})
-    # Also of what is taken out below: means, and auxiliary classifiers.
+    # Before branch means and auxiliary classifiers are removed, so that they are checked too.
     convert.check_finite(state, source=source)
     means = _pop_means(state, source)
     state = _canonical_names(state, source)
@@ -55,23 +53,23 @@ def load_checkpoint(path: Path) -> PretrainedModel:
 
 
 def _shown_name(path: Path) -> str:
-    """A file as sentences call it."""
+    """Return a file's name for error sentences."""
     return plain(path.name, QUOTED_CHARACTERS)
 
 
-def _read_text(path: Path, most: int) -> str:
-    """The text of a file of at most so many bytes.
+def _read_text(path: Path, max_bytes: int) -> str:
+    """Read a file of bounded size.
 
     Raises:
-        ValueError, OSError: if it has more, or cannot be read.
+        ValueError, OSError: if it is larger, or cannot be read.
     """
-    if path.stat().st_size > most:
-        raise ValueError(f"it has more than {most // 1024} kB")
+    if path.stat().st_size > max_bytes:
+        raise ValueError(f"it has more than {max_bytes // 1024} kB")
     return path.read_text(encoding="utf-8")
 
 
 def rejection_file(path: Path) -> Path:
-    """Where the rule of the checkpoint at `path` lies, if there is one; `evaluate --unknown DIR --keep` writes it."""
+    """Return the path of a checkpoint's rejection rule, which `evaluate --unknown DIR --keep` writes."""
     return path.with_suffix(REJECTION_SUFFIX)
 
 
@@ -85,16 +83,16 @@ def _rejection(path: Path) -> RejectionRule | None:
             "weights_doubt",
             "{source} cannot be used ({why}); please measure it again with evaluate --unknown, or remove it.",
             source=_shown_name(path),
-            why=_in_short(error),
+            why=_reason(error),
         ) from error
 
 
 def _pop_means(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
-    """Take the branch means, which are no weights, out of `state`: none, or one for each block."""
+    """Remove the branch means from `state` and return them by block, or an empty dict if there are none."""
     named = {name.removeprefix(MEANS_PREFIX): name for name in state if name.startswith(MEANS_PREFIX)}
     means = {block: state.pop(name).float() for block, name in named.items()}
-    wanted = {block: (sum((w.n1x1, w.n3x3[1], w.n5x5[1], w.pool_proj)),) for block, w in BLOCKS.items()}
-    if means and {block: tuple(mean.shape) for block, mean in means.items()} != wanted:
+    shapes = {block: (sum((w.n1x1, w.n3x3[1], w.n5x5[1], w.pool_proj)),) for block, w in BLOCKS.items()}
+    if means and {block: tuple(mean.shape) for block, mean in means.items()} != shapes:
         raise WeightsError(
             "weights_means",
             "The means of the branches in {source} do not fit this network; please save it again.",
@@ -117,10 +115,15 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def read_pickle(path: Path) -> dict[str, Tensor]:
+    """Read a state dict that `torch.save` wrote, without running code from it.
+
+    Raises:
+        WeightsError: if it is damaged or holds anything but dense CPU tensors.
+    """
     try:
-        _check_unpacked(path)
+        _check_uncompressed(path)
         with warnings.catch_warnings():
-            # Remarks for programmers, which tell where torch is installed.
+            # These warnings are for programmers, and contain the path of the torch installation.
             warnings.filterwarnings("ignore", module=r"torch\.")
             state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -130,7 +133,7 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
             "Save it with torch.save(model.state_dict(), path), or as safetensors.",
             source=_shown_name(path),
         ) from error
-    # torch.load raises what its zip reader, its unpickler and its storages raise.
+    # torch.load lets the errors of its zip reader, its unpickler and its storages through.
     except Exception as error:
         raise _unreadable(path) from error
     if not isinstance(state, Mapping) or not all(_is_dense_cpu_tensor(name, tensor) for name, tensor in state.items()):
@@ -142,20 +145,20 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     return dict(state)
 
 
-def _check_unpacked(path: Path) -> None:
-    """`torch.save` packs nothing. What is packed may be a thousand times as large, and is read whole.
+def _check_uncompressed(path: Path) -> None:
+    """Refuse compressed archives, which may expand a thousandfold; `torch.save` does not compress.
 
     Raises:
-        ValueError: if the file says that it holds more than it is large.
+        ValueError: if the entries are larger than the file.
     """
     if is_zipfile(path):
         with ZipFile(path) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
-                raise ValueError("it is packed")
+                raise ValueError("it is compressed")
 
 
 def _is_dense_cpu_tensor(name: object, tensor: object) -> bool:
-    """Numbers in a file, as a network keeps them: neither a promise of numbers nor a part of them for the whole."""
+    """Return whether this is a named tensor whose storage holds all its elements: not sparse, meta or expanded."""
     return (
         isinstance(name, str)
         and isinstance(tensor, Tensor)
@@ -169,35 +172,36 @@ def _is_dense_cpu_tensor(name: object, tensor: object) -> bool:
 def _unreadable(path: Path) -> WeightsError:
     return WeightsError(
         "weights_unreadable",
-        "{source} is damaged or no checkpoint; please fetch or save it again.",
+        "{source} is damaged or not a checkpoint; please fetch or save it again.",
         source=_shown_name(path),
     )
 
 
 def _canonical_names(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
-    """Recognise the design document's and torchvision's names by one layer that only they have."""
+    """Rename the tensors of the design document's and torchvision's networks, recognised by a layer of each."""
     if "conv3.0.conv1.0.weight" in state:
-        return convert.renamed(state, convert.design_names(), source=source, may_lack_biases=True)
+        return convert.rename_tensors(state, convert.design_names(), source=source, optional_biases=True)
     if "inception3a.branch1.conv.weight" in state:
-        return convert.renamed(without_auxiliary(state), convert.torchvision_names(), source=source)
+        return convert.rename_tensors(without_auxiliary(state), convert.torchvision_names(), source=source)
     return {name: tensor for name, tensor in state.items() if not name.startswith("aux.")}
 
 
 def without_auxiliary(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return torchvision's state dict without its auxiliary classifiers."""
     return {name: tensor for name, tensor in state.items() if not name.startswith(("aux1.", "aux2."))}
 
 
-def _description(path: Path, metadata: dict[str, str], guessed: Description) -> Description:
-    """What stands beside the checkpoint or in it; of what is not said, the tensors tell."""
-    beside = path.with_suffix(".json")
+def _description(path: Path, metadata: dict[str, str], inferred: Description) -> Description:
+    """Read the description beside the checkpoint or in its metadata; missing fields are those of `inferred`."""
+    json_file = path.with_suffix(".json")
     try:
-        if beside.is_file():
-            return Description.from_json(_read_text(beside, MAX_DESCRIPTION_BYTES), guessed)
+        if json_file.is_file():
+            return Description.from_json(_read_text(json_file, MAX_DESCRIPTION_BYTES), inferred)
         if DESCRIPTION_KEY in metadata:
-            return Description.from_json(metadata[DESCRIPTION_KEY], guessed)
+            return Description.from_json(metadata[DESCRIPTION_KEY], inferred)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OSError) as error:
         raise _bad_description(_shown_name(path), error) from error
-    return guessed
+    return inferred
 
 
 def _bad_description(source: str, error: Exception) -> WeightsError:
@@ -206,12 +210,12 @@ def _bad_description(source: str, error: Exception) -> WeightsError:
         "The description of {source} cannot be used ({why}); it is a JSON object with at least "
         '"classes" (a list of names) and "preprocessing" (see weights/README.md).',
         source=source,
-        why=_in_short(error),
+        why=_reason(error),
     )
 
 
-def _in_short(error: Exception) -> str:
-    """Why, in part of a sentence; an error of the system would name the folder."""
+def _reason(error: Exception) -> str:
+    """Return the cause as part of a sentence, without the paths that an OSError's text contains."""
     if isinstance(error, OSError):
         return "it cannot be read"
     if isinstance(error, RecursionError):
@@ -220,7 +224,7 @@ def _in_short(error: Exception) -> str:
 
 
 def _inferred_description(state: Mapping[str, Tensor], source: str, has_metadata: bool) -> Description:
-    """For a bare state dict: the variant from its layers, numbered classes, ImageNet's preprocessing."""
+    """Describe a bare state dict: its layers give the variant; classes are numbered, preprocessing is the usual one."""
     classifier, norm = state.get("head.classifier.weight"), state.get("inception_3a.1x1.bn.weight")
     count = 0 if classifier is None or not classifier.dim() else classifier.shape[0]
     if count > MAX_CLASSES:
@@ -233,22 +237,22 @@ def _inferred_description(state: Mapping[str, Tensor], source: str, has_metadata
         )
     preact = False
     if "stem.conv1.bn.weight" in state:
-        variant, how = "torchvision", preprocessing.TORCHVISION
+        variant, usual = "torchvision", preprocessing.TORCHVISION
     elif norm is not None:
-        variant, how = "batchnorm", preprocessing.IMAGENET
-        # BatchNorm before the convolution is as wide as the block's input.
+        variant, usual = "batchnorm", preprocessing.IMAGENET
+        # BatchNorm before the convolution has the channels of the block's input.
         preact = norm.shape == (BLOCKS["3a"].in_channels,)
     else:
-        variant, how = "googlenet", preprocessing.CAFFE
-    nothing = "The metadata is not of a form that this program reads, and nothing" if has_metadata else "Nothing"
+        variant, usual = "googlenet", preprocessing.CAFFE
+    unknown_metadata = "; its metadata has another form" if has_metadata else ""
     notice = (
-        f"{nothing} beside {source} says which classes it knows and how it wants its photos: the classes are "
-        f"numbered, and the usual preprocessing at {how.size} pixels is assumed."
+        f"{source} has no description of its classes and its preprocessing{unknown_metadata}: the classes are "
+        f"numbered, and the usual preprocessing at {usual.size} pixels is assumed."
     )
     return Description(
         variant=variant,
         classes=tuple(f"class {index}" for index in range(count)),
-        preprocessing=how,
+        preprocessing=usual,
         provenance=replace(UNKNOWN_PROVENANCE, notice=notice),
         preact=preact,
         use_bias="inception_3a.1x1.conv.bias" in state or variant != "batchnorm",
@@ -256,6 +260,11 @@ def _inferred_description(state: Mapping[str, Tensor], source: str, has_metadata
 
 
 def assemble(name: str, description: Description, state: Mapping[str, Tensor], *, source: str) -> PretrainedModel:
+    """Build the network that `description` describes and load `state` into it.
+
+    Raises:
+        WeightsError: if the description is not allowed, or the tensors do not fit.
+    """
     side = description.preprocessing.size
     try:
         model = InceptionV1(
@@ -267,7 +276,7 @@ def assemble(name: str, description: Description, state: Mapping[str, Tensor], *
         )
     except ValueError as error:
         raise _bad_description(source, error) from error
-    convert.fill(model, state, source=source)
+    convert.load_state(model, state, source=source)
     model.eval().requires_grad_(False)
     return PretrainedModel(
         name=name,
@@ -283,14 +292,14 @@ def assemble(name: str, description: Description, state: Mapping[str, Tensor], *
 def save_checkpoint(
     path: Path, state: Mapping[str, Tensor], description: Description, means: Mapping[str, Tensor] | None = None
 ) -> None:
-    """Write a safetensors file that `load(path)` understands; it is whole or not there at all.
+    """Write a safetensors file for `load(path)` atomically.
 
-    `means` holds for each block the mean of each of its channels over training photos (C,).
+    `means` holds for each block the mean of each output channel over training photos (C,).
     """
-    from safetensors.torch import save as serialised
+    from safetensors.torch import save
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = {f"{MEANS_PREFIX}{block}": mean for block, mean in (means or {}).items()}
-    tensors = {name: tensor.contiguous() for name, tensor in {**state, **beside}.items()}
-    # Not `save_file`: what it writes nobody but the owner may read.
-    replace_file(path, serialised(tensors, metadata={DESCRIPTION_KEY: description.to_json()}))
+    named_means = {f"{MEANS_PREFIX}{block}": mean for block, mean in (means or {}).items()}
+    tensors = {name: tensor.contiguous() for name, tensor in {**state, **named_means}.items()}
+    # Not `save_file`, whose files only the owner may read.
+    replace_file(path, save(tensors, metadata={DESCRIPTION_KEY: description.to_json()}))

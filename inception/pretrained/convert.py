@@ -1,4 +1,4 @@
-"""Other people's tensor names to ours, by explicit maps that are checked name by name, shape by shape."""
+"""Conversion of other implementations' tensor names, with every name, shape and value checked."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ..runtime.plain_text import plain
 BATCHNORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 UNITS = ("1x1", "3x3_reduce", "3x3", "5x5_reduce", "5x5", "pool_proj")
 
-Names = dict[str, str]  # theirs to ours
+Names = dict[str, str]  # from their tensor names to ours
 
 
 def caffe_names() -> Names:
-    """Initialisers of the ONNX model zoo's GoogLeNet, named as in BVLC's prototxt."""
+    """Map the initialisers of the ONNX model zoo's GoogLeNet, which are named as in BVLC's prototxt."""
     layers = {"conv1/7x7_s2": "stem.conv1", "conv2/3x3_reduce": "stem.conv2_reduce", "conv2/3x3": "stem.conv2"}
     layers |= {f"inception_{block}/{unit}": f"inception_{block}.{unit}" for block in BLOCKS for unit in UNITS}
     names = {}
@@ -34,7 +34,7 @@ def caffe_names() -> Names:
 
 
 def torchvision_names() -> Names:
-    """State dict of `torchvision.models.googlenet`, without its auxiliary classifiers."""
+    """Map the state dict of `torchvision.models.googlenet`, without its auxiliary classifiers."""
     branches = dict(
         zip(UNITS, ("branch1", "branch2.0", "branch2.1", "branch3.0", "branch3.1", "branch4.1"), strict=True)
     )
@@ -52,7 +52,7 @@ def torchvision_names() -> Names:
 
 
 def design_names() -> Names:
-    """State dict of the design document's own code: `conv1.0.weight`, `conv3.0.conv2.3.bias`, `fc.3.weight`."""
+    """Map the state dict of the design document's code: `conv1.0.weight`, `conv3.0.conv2.3.bias`, `fc.3.weight`."""
     convolutions = dict(zip(UNITS, ("conv1.0", "conv2.0", "conv2.3", "conv3.0", "conv3.3", "conv4.1"), strict=True))
     norms = dict(zip(UNITS, ("conv1.1", "conv2.1", "conv2.4", "conv3.1", "conv3.4", "conv4.2"), strict=True))
     names: Names = {}
@@ -73,35 +73,35 @@ def design_names() -> Names:
     return names
 
 
-def renamed(
-    state: Mapping[str, Tensor], names: Names, *, source: str, may_lack_biases: bool = False
+def rename_tensors(
+    state: Mapping[str, Tensor], names: Names, *, source: str, optional_biases: bool = False
 ) -> dict[str, Tensor]:
-    """`state` under our names.
+    """Return `state` with its tensors renamed by `names`; `source` is the file's name for messages.
 
-    `may_lack_biases`: all biases of convolutions may be absent together, as with `use_bias=False`.
+    With `optional_biases` the biases of all convolutions may be missing, as with `use_bias=False`.
 
     Raises:
         WeightsError: if a name is missing or unknown.
     """
-    wanted = set(names)
+    expected = set(names)
     biases = {theirs for theirs, ours in names.items() if ours.endswith(".conv.bias")}
-    if may_lack_biases and not biases & set(state):
-        wanted -= biases
-    _compare_names(wanted, set(state), source)
+    if optional_biases and not biases & set(state):
+        expected -= biases
+    _compare_names(expected, set(state), source)
     return {ours: state[theirs] for theirs, ours in names.items() if theirs in state}
 
 
-def fill(model: InceptionV1, state: Mapping[str, Tensor], *, source: str) -> None:
-    """Load `state`, under our names, into `model`, after checking every name, shape and value.
+def load_state(model: InceptionV1, state: Mapping[str, Tensor], *, source: str) -> None:
+    """Load `state` into `model` after checking every name, shape and value.
 
     Raises:
-        WeightsError: if a tensor is missing, unknown, of another shape or holds numbers that cannot be.
+        WeightsError: if a tensor is missing, unknown, of another shape, not finite, or a negative variance.
     """
-    own = model.state_dict()
-    _compare_names(set(own), set(state), source)
+    expected = model.state_dict()
+    _compare_names(set(expected), set(state), source)
     check_finite(state, source=source)
     for name, tensor in state.items():
-        if tensor.shape != own[name].shape:
+        if tensor.shape != expected[name].shape:
             raise WeightsError(
                 "weights_shape",
                 "{source} does not fit this network: {name} has shape {shape}, it should have {wanted}. "
@@ -109,7 +109,7 @@ def fill(model: InceptionV1, state: Mapping[str, Tensor], *, source: str) -> Non
                 source=source,
                 name=name,
                 shape=tuple(tensor.shape),
-                wanted=tuple(own[name].shape),
+                wanted=tuple(expected[name].shape),
             )
         if name.endswith("running_var") and (tensor < 0).any():
             raise WeightsError(
@@ -118,15 +118,15 @@ def fill(model: InceptionV1, state: Mapping[str, Tensor], *, source: str) -> Non
                 source=source,
                 name=name,
             )
-    # Batch counters take no part in the answer; old checkpoints lack them.
-    model.load_state_dict({**own, **{name: tensor.to(own[name].dtype) for name, tensor in state.items()}})
+    # Old checkpoints lack batch counters, which inference does not use, so these keep their initial values.
+    model.load_state_dict({**expected, **{name: tensor.to(expected[name].dtype) for name, tensor in state.items()}})
 
 
 def check_finite(state: Mapping[str, Tensor], *, source: str) -> None:
-    """Refuse numbers that are NaN, infinite, or too large for float32, in which networks compute.
+    """Check that all values are finite in float32.
 
     Raises:
-        WeightsError: that names the first such tensor.
+        WeightsError: if a value is not; it names the first such tensor.
     """
     for name, tensor in state.items():
         if not torch.isfinite(tensor.float()).all():
@@ -138,31 +138,33 @@ def check_finite(state: Mapping[str, Tensor], *, source: str) -> None:
             )
 
 
-def _compare_names(wanted: set[str], got: set[str], source: str) -> None:
-    missing = {name for name in wanted - got if not name.endswith("num_batches_tracked")}
-    unknown = got - wanted
+def _compare_names(expected: set[str], actual: set[str], source: str) -> None:
+    missing = {name for name in expected - actual if not name.endswith("num_batches_tracked")}
+    unknown = actual - expected
     if missing or unknown:
-        parts = [f"{kind} {_some(names)}" for kind, names in (("missing", missing), ("unknown", unknown)) if names]
+        parts = [
+            f"{kind} {_first_three(names)}" for kind, names in (("missing", missing), ("unknown", unknown)) if names
+        ]
         raise WeightsError(
             "weights_names",
-            "{source} is not the network it should be: {difference}. Please choose weights of InceptionV1 "
-            "in one of the variants that this program knows.",
+            "{source} has the wrong tensors: {difference}. Please choose weights of InceptionV1 in one of "
+            "its variants.",
             source=source,
             difference="; ".join(parts),
         )
 
 
-def _some(names: set[str]) -> str:
+def _first_three(names: set[str]) -> str:
     shown = [plain(name, QUOTED_CHARACTERS) for name in sorted(names)[:3]]
     more = len(names) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")
 
 
 def read_onnx(path: Path) -> dict[str, Tensor]:
-    """The float tensors of an ONNX file by name. Integer ones are shapes, no weights, and left out.
+    """Read the initialisers of an ONNX file by name, without integer ones, which are shapes.
 
     Raises:
-        WeightsError: if the file is no readable ONNX model.
+        WeightsError: if the file is not a readable ONNX model.
     """
     import onnx
     from onnx import numpy_helper
@@ -170,12 +172,12 @@ def read_onnx(path: Path) -> dict[str, Tensor]:
     try:
         graph = onnx.load(str(path), load_external_data=False).graph
         if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in graph.initializer):
-            raise ValueError("it takes its numbers from other files of this machine")
+            raise ValueError("it refers to tensors in other files")
         arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    # protobuf, onnx and numpy each raise errors of their own on a damaged file.
+    # protobuf, onnx and numpy raise many types of errors for a damaged file.
     except Exception as error:
         raise WeightsError(
-            "weights_unreadable", "{source} is damaged or no ONNX file; please fetch it again.", source=path.name
+            "weights_unreadable", "{source} is damaged or not an ONNX file; please fetch it again.", source=path.name
         ) from error
     return {
         name: torch.from_numpy(array.copy())

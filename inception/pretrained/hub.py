@@ -1,4 +1,4 @@
-"""`load(name)`: a trained network together with all that belongs to it."""
+"""Published weights: verified downloads from the Hugging Face hub, the operator's folder and the cache."""
 
 from __future__ import annotations
 
@@ -11,20 +11,15 @@ from pathlib import Path
 
 from ..errors import WeightsError
 from ..runtime.files import is_full
-from .description import Description as Description
-from .description import Provenance as Provenance
 
 WEIGHTS_DIR_VARIABLE = "INCEPTION_WEIGHTS_DIR"
-# A cache folder to which nothing can be written: another will do.
+# Errors of a cache folder that cannot be written; another folder is used then.
 CACHE_UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EDQUOT)
-
-
-# ---------------------------------------------------------------- googlenet: BVLC's, from the hub
 
 
 @dataclass(frozen=True)
 class HubFile:
-    """A published file and how to tell that it is the right one."""
+    """A published file and its checksum."""
 
     repository: str
     name: str
@@ -32,22 +27,26 @@ class HubFile:
     sha256: str
 
 
-def download(files: tuple[HubFile, ...], spare: Path) -> tuple[Path, HubFile]:
-    """The first of `files` that the hub has, verified. A wrong file is deleted, not kept.
+def download(files: tuple[HubFile, ...], fallback_dir: Path) -> tuple[Path, HubFile]:
+    """Download the first of `files` that the hub has, verify it, and return its path.
 
-    It lies in the hub's cache, or in the folder `spare` where nothing can be written there.
+    The file goes into the hub's cache, or into `fallback_dir` if the cache cannot be written. A file with a wrong
+    size or checksum is deleted.
+
+    Raises:
+        WeightsError: if the hub is unreachable, has none of the files, or sends a wrong one.
     """
     from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError
 
     for file in files:
         try:
-            path = _from_hub(file, spare)
+            path = _from_hub(file, fallback_dir)
         except (RepositoryNotFoundError, RemoteEntryNotFoundError):
             continue
-        # Network, disk and protocol each raise errors of their own; none leaves a file under the final name.
+        # Network, disk and protocol raise many types of errors; none leaves a file under the final name.
         except Exception as error:
             raise unreachable_error("googlenet", "Hugging Face", error) from error
-        if path.stat().st_size == file.size and _sha256(path) == file.sha256:
+        if path.stat().st_size == file.size and sha256_of(path) == file.sha256:
             return path, file
         path.resolve().unlink(missing_ok=True)
         path.unlink(missing_ok=True)
@@ -66,8 +65,8 @@ def download(files: tuple[HubFile, ...], spare: Path) -> tuple[Path, HubFile]:
     )
 
 
-def _from_hub(file: HubFile, spare: Path) -> Path:
-    """From the hub's own cache (a Space fills it when it is built), else over the network."""
+def _from_hub(file: HubFile, fallback_dir: Path) -> Path:
+    """Return a file from the hub's cache (which a Space fills when it is built), or download it."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -75,43 +74,50 @@ def _from_hub(file: HubFile, spare: Path) -> Path:
         return Path(hf_hub_download(file.repository, file.name, local_files_only=True))
     # Read at each call and not at import, so that a mirror can be named at run time.
     endpoint = os.environ.get("HF_ENDPOINT")
-    # Asked once: the download itself would try a hub that is out of reach for the better part of a minute.
+    # With a short timeout, because the download would retry an unreachable hub for most of a minute.
     get_hf_file_metadata(hf_hub_url(file.repository, file.name, endpoint=endpoint), timeout=10, endpoint=endpoint)
     try:
         return Path(hf_hub_download(file.repository, file.name, endpoint=endpoint))
     except OSError as error:
-        # What the network raises is an OSError too, but none of these.
+        # Network errors are OSErrors too, but have none of these numbers.
         if error.errno not in CACHE_UNUSABLE:
             raise
-        return Path(hf_hub_download(file.repository, file.name, endpoint=endpoint, cache_dir=spare))
+        return Path(hf_hub_download(file.repository, file.name, endpoint=endpoint, cache_dir=fallback_dir))
 
 
-def in_weights_dir(names: tuple[str, ...]) -> list[Path]:
-    """Those of the files called `names` that lie in the folder that the operator named."""
+def files_in_weights_dir(names: tuple[str, ...]) -> list[Path]:
+    """Return the existing files called `names` in the folder that INCEPTION_WEIGHTS_DIR names.
+
+    Raises:
+        WeightsError: if it names a folder that does not exist.
+    """
     folder = os.environ.get(WEIGHTS_DIR_VARIABLE)
     if not folder:
         return []
     if not Path(folder).is_dir():
         raise WeightsError(
             "weights_folder",
-            "{variable} names a folder that is not there; please correct it, or leave it unset.",
+            "{variable} names a folder that does not exist; please correct it, or leave it unset.",
             variable=WEIGHTS_DIR_VARIABLE,
         )
     return [path for name in names if (path := Path(folder) / name).is_file()]
 
 
 def cache_dir() -> Path:
+    """Return the folder for converted weights."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "inception-lens"
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 checksum of a file in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def unreachable_error(name: str, where: str, why: Exception) -> WeightsError:
-    if is_full(why):
+def unreachable_error(name: str, where: str, cause: Exception) -> WeightsError:
+    """Return the error for weights `name` that could not be fetched from `where`, or stored on a full disk."""
+    if is_full(cause):
         return WeightsError(
             "weights_no_room",
             "There is no room left on the disk for the weights of {name}; please make some and try again. Until then, "

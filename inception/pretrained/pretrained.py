@@ -1,4 +1,4 @@
-"""`load(name)`: a trained network together with all that belongs to it."""
+"""A network with its weights, preprocessing, labels, calibration and provenance."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from ..errors import ChoiceError
 from ..network.fused import fast_engine, fused_engine
 from ..network.inception_v1 import InceptionV1
 from ..vision.preprocessing import Preprocessing
-from .description import Description as Description
-from .description import Provenance as Provenance
+from .description import Provenance
 from .rejection import RejectionRule
 
 PRECISIONS = ("exact", "fast")
@@ -23,13 +22,19 @@ PRECISIONS = ("exact", "fast")
 
 @dataclass(frozen=True)
 class PretrainedModel:
-    """A network in evaluation mode with its preprocessing, its labels and its provenance.
+    """A trained network in evaluation mode.
 
-    `labels` gives the class names in the order of the logits. `means` gives for each block, for
-    instance "4c", the mean of each channel of its output over training photos (C,), or is empty
-    where the weights bring none. `training` tells how the weights came about, as far as they say.
-    `doubt` says when a photo is probably of none of the classes, or is None where nobody measured that.
-    `imagenet` tells that the labels are ImageNet's, so that they can be said in another language.
+    Attributes:
+        name: of the weights.
+        model: the plain network.
+        preprocessing: from photos to the network's input.
+        labels: class names in the order of the logits.
+        provenance: origin and accuracy of the weights.
+        temperature: divides the logits before the softmax (calibration).
+        means: for each block, the mean of each output channel over training photos (C,); may be empty.
+        training: recipe, photos, time and evaluation, as far as they are known.
+        rejection: rule for photos of none of the classes; None if it has not been measured.
+        imagenet: whether the labels are ImageNet's, for which translations exist.
     """
 
     name: str
@@ -45,19 +50,19 @@ class PretrainedModel:
 
     @cached_property
     def engine(self) -> InceptionV1:
-        """The network as it runs fastest, made at its first use; `model` is the oracle that it agrees with."""
+        """The fused copy of `model` for inference, created at first use."""
         return fused_engine(self.model)
 
     @cached_property
     def fast_engine(self) -> InceptionV1:
-        """For many photos: right to about 0.05 in a logit where this machine is faster so, else `engine` itself."""
+        """The bfloat16 engine where it is faster, with logits accurate to about 0.05; else `engine`."""
         return fast_engine(self.model, self.engine)
 
     def engine_for(self, precision: str) -> InceptionV1:
-        """The engine that computes "exact" or "fast".
+        """Return the engine for precision "exact" or "fast".
 
         Raises:
-            ChoiceError: if `precision` is none of `PRECISIONS`.
+            ChoiceError: if `precision` is not one of `PRECISIONS`.
         """
         if precision not in PRECISIONS:
             raise ChoiceError("precision", precision, PRECISIONS)
@@ -69,9 +74,9 @@ class PretrainedModel:
 
     @property
     def input_size(self) -> int:
-        """Side of the square photo that the network sees, in pixels."""
+        """Side of the network's square input in pixels."""
         return self.preprocessing.size
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Calibrated probabilities, (N, classes) to (N, classes)."""
+        """Compute calibrated probabilities (N, classes) from logits (N, classes)."""
         return torch.softmax(logits / self.temperature, dim=1)

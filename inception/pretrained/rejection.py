@@ -1,7 +1,6 @@
-"""When a network should say "probably none of my classes": the rule, and how good it was measured to be.
+"""Rejection of photos that show none of the classes (out-of-distribution detection), and its measurement.
 
-A network answers with one of its classes whatever it is shown. Its evidence is weak where even its best class
-has little probability: below a threshold, the photo is doubted.
+A photo is rejected if its largest calibrated probability is below a threshold (Hendrycks and Gimpel 2017).
 """
 
 from __future__ import annotations
@@ -18,33 +17,35 @@ from ..errors import quoted
 from ..runtime import strict_json
 from ..runtime.plain_text import plain
 
-MAX_FALSE_REJECTIONS = 0.1  # share of the photos of known classes that may be doubted
-RULE = "probability"  # the one of `SCORES` that `Doubt` goes by
-MAX_PHOTOS = 10**9  # with which a rule was measured
-MAX_WORDS = 200  # characters of what the outside photos were
-LEAST_PHOTOS = 20  # on each side; with fewer the tenth that may be doubted is a matter of luck
+MAX_FALSE_REJECTIONS = 0.1  # fraction of the photos of known classes that may be rejected
+RULE = "probability"  # the one of `SCORES` that `RejectionRule` applies
+MAX_PHOTOS = 10**9
+MAX_DESCRIPTION = 200  # characters
+MIN_PHOTOS = 20  # of each kind; with fewer the threshold would be noise
 
 
 @dataclass(frozen=True)
 class RejectionRule:
-    """The rule of one network with its measurement. Shares are fractions of 1.
+    """Rejection threshold of one network, with its measurement on photos that were not used to choose it.
 
-    A photo is doubted where its largest calibrated probability is below `threshold`. What follows was
-    measured on photos that had no part in choosing it: `inside` of the network's classes, `outside` of none.
+    Field names are those of the JSON file.
+
+    Raises:
+        ValueError: if a value is not allowed.
     """
 
-    threshold: float
-    inside: int
-    outside: int
-    doubted: float  # share of the inside photos that are doubted, wrongly
-    caught: float  # share of the outside photos that are doubted, rightly
-    auroc: float  # how often an inside photo has a larger probability than an outside one; 0.5 is chance
-    outside_photos: str = ""  # what they were, in words
+    threshold: float  # of the largest calibrated probability
+    inside: int  # number of photos of the network's classes
+    outside: int  # number of photos of none of its classes
+    doubted: float  # fraction of the inside photos that are rejected (false positive rate)
+    caught: float  # fraction of the outside photos that are rejected (true positive rate)
+    auroc: float  # probability that an inside photo scores higher than an outside one; 0.5 is chance
+    outside_photos: str = ""  # description of the outside photos
 
     def __post_init__(self) -> None:
         for name in ("threshold", "doubted", "caught", "auroc"):
             share = getattr(self, name)
-            # Not a number fails every comparison.
+            # NaN fails every comparison.
             if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
                 raise ValueError(f"{name} is {quoted(share)}; it must be a number from 0 to 1")
         for name in ("inside", "outside"):
@@ -54,8 +55,8 @@ class RejectionRule:
         if not isinstance(self.outside_photos, str):
             raise ValueError(f"outside_photos is {quoted(self.outside_photos)}; it must be a text")
 
-    def of(self, probabilities: np.ndarray) -> bool:
-        """Whether a photo with these calibrated probabilities (classes,) is doubted."""
+    def rejects(self, probabilities: np.ndarray) -> bool:
+        """Return whether a photo with these calibrated probabilities (classes,) is rejected."""
         return bool(probabilities.max() < self.threshold)
 
     def to_json(self) -> str:
@@ -63,13 +64,13 @@ class RejectionRule:
 
     @classmethod
     def from_json(cls, text: str) -> RejectionRule:
-        """The inverse of `to_json`; what the outside photos were is brought to one line.
+        """Inverse of `to_json`; `outside_photos` is reduced to one line.
 
         Raises:
             ValueError, TypeError, RecursionError: if the JSON is not of this form.
         """
-        told = strict_json.built(cls, strict_json.loads(text))
-        return replace(told, outside_photos=plain(told.outside_photos, MAX_WORDS))
+        rule = strict_json.built(cls, strict_json.loads(text))
+        return replace(rule, outside_photos=plain(rule.outside_photos, MAX_DESCRIPTION))
 
 
 def _negative_entropy(logits: Tensor, temperature: float) -> Tensor:
@@ -77,7 +78,7 @@ def _negative_entropy(logits: Tensor, temperature: float) -> Tensor:
     return (logs.exp() * logs).sum(dim=1)
 
 
-# From logits (N, classes) and the temperature to how strong the evidence is (N,): the larger, the surer.
+# Confidence scores (N,) of logits (N, classes) at a temperature; larger for photos of known classes.
 SCORES: Mapping[str, Callable[[Tensor, float], Tensor]] = {
     "probability": lambda logits, temperature: torch.softmax(logits / temperature, dim=1).amax(dim=1),
     "logit": lambda logits, _: logits.amax(dim=1),
@@ -88,7 +89,7 @@ SCORES: Mapping[str, Callable[[Tensor, float], Tensor]] = {
 
 @dataclass(frozen=True)
 class Separation:
-    """How well one score tells inside from outside, its threshold chosen on other photos."""
+    """Detection performance of one score, with its threshold chosen on other photos."""
 
     auroc: float
     doubted: float
@@ -97,7 +98,7 @@ class Separation:
 
 @dataclass(frozen=True)
 class RejectionMeasurement:
-    """The rule, and what each of `SCORES` would have given in its place."""
+    """The rule, and for comparison the performance of each of `SCORES`."""
 
     rejection: RejectionRule
     scores: Mapping[str, Separation] = field(repr=False)
@@ -108,29 +109,29 @@ def measure_rejection(
 ) -> RejectionMeasurement:
     """Choose the threshold on every other photo, and measure it on the rest.
 
-    `inside` (N, classes) and `outside` (M, classes) are logits, each in an order that puts alike photos side by side.
+    `inside` (N, classes) and `outside` (M, classes) are logits, ordered so that similar photos are adjacent.
 
     Raises:
-        ValueError: if there are too few photos to tell anything.
+        ValueError: if there are too few photos, or logits are not finite.
     """
-    if min(len(inside), len(outside)) < LEAST_PHOTOS:
-        found = f"{len(inside)} inside and {len(outside)} outside"
-        raise ValueError(f"at least {LEAST_PHOTOS} photos of each kind are needed, there are {found}")
+    if min(len(inside), len(outside)) < MIN_PHOTOS:
+        counts = f"{len(inside)} inside and {len(outside)} outside"
+        raise ValueError(f"at least {MIN_PHOTOS} photos of each kind are needed, there are {counts}")
     if not (torch.isfinite(inside).all() and torch.isfinite(outside).all()):
         raise ValueError("the network's logits are not finite")
-    told: dict[str, Separation] = {}
+    scores: dict[str, Separation] = {}
     thresholds: dict[str, float] = {}
     for name, score in SCORES.items():
         known, unknown = score(inside, temperature).numpy(), score(outside, temperature).numpy()
-        # Rounded down, so that no more are doubted than may be; three digits are all that the photos can tell.
+        # Rounded down to three digits, so that no more photos are rejected than allowed.
         thresholds[name] = floor(float(np.quantile(known[::2], MAX_FALSE_REJECTIONS)) * 1000) / 1000
         known, unknown = known[1::2], unknown[1::2]
-        told[name] = Separation(
+        scores[name] = Separation(
             auroc=auroc(known, unknown),
             doubted=float((known < thresholds[name]).mean()),
             caught=float((unknown < thresholds[name]).mean()),
         )
-    rule = told[RULE]
+    rule = scores[RULE]
     rejection = RejectionRule(
         threshold=thresholds[RULE],
         inside=len(inside) // 2,
@@ -140,11 +141,11 @@ def measure_rejection(
         auroc=rule.auroc,
         outside_photos=outside_photos,
     )
-    return RejectionMeasurement(rejection, told)
+    return RejectionMeasurement(rejection, scores)
 
 
 def auroc(inside: np.ndarray, outside: np.ndarray) -> float:
-    """How often one of the scores `inside` (N,) is larger than one `outside` (M,); a tie is half of it."""
-    below = np.searchsorted(np.sort(outside), inside, side="left")
-    upto = np.searchsorted(np.sort(outside), inside, side="right")
-    return float((below + upto).mean() / 2 / len(outside))
+    """Return the probability that an `inside` score (N,) is larger than an `outside` one (M,); ties count half."""
+    smaller = np.searchsorted(np.sort(outside), inside, side="left")
+    smaller_or_equal = np.searchsorted(np.sort(outside), inside, side="right")
+    return float((smaller + smaller_or_equal).mean() / 2 / len(outside))

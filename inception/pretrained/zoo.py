@@ -1,4 +1,4 @@
-"""`load(name)`: a trained network together with all that belongs to it."""
+"""`load`: trained networks by name, or checkpoints by path."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from urllib.request import Request, urlopen
 
 import torch
 
-from inception.pretrained.checkpoint import (
+from ..errors import WeightsError, quoted
+from ..runtime.device import DEVICES, choose_device, unknown_device
+from ..runtime.resources import resource
+from ..vision import preprocessing
+from . import convert
+from .checkpoint import (
     CHECKPOINT_SUFFIXES,
     assemble,
     load_checkpoint,
@@ -19,16 +24,9 @@ from inception.pretrained.checkpoint import (
     save_checkpoint,
     without_auxiliary,
 )
-from inception.pretrained.hub import HubFile, _sha256, cache_dir, download, in_weights_dir, unreachable_error
-from inception.pretrained.pretrained import PretrainedModel
-
-from ..errors import WeightsError, quoted
-from ..runtime.device import DEVICES, choose_device
-from ..runtime.resources import resource
-from ..vision import preprocessing
-from . import convert
-from .description import Description as Description
-from .description import Provenance as Provenance
+from .description import Description, Provenance
+from .hub import HubFile, cache_dir, download, files_in_weights_dir, sha256_of, unreachable_error
+from .pretrained import PretrainedModel
 
 EMBEDDED = resource("weights/tiny-imagenet.safetensors")
 MODEL_NAMES = ("tiny-imagenet", "googlenet", "torchvision")
@@ -36,19 +34,23 @@ DEFAULT_MODEL = MODEL_NAMES[0]
 
 
 def load(name: str | Path = DEFAULT_MODEL, device: str | torch.device = "cpu") -> PretrainedModel:
-    """Load a trained network by name, or a checkpoint of your own by its path.
+    """Load a trained network by name, or a checkpoint by path.
 
-    `tiny-imagenet` is embedded; `googlenet` (BVLC's, from the Hugging Face hub) and `torchvision`
-    know ImageNet's 1000 classes and are fetched once. A path ends in .safetensors, .pth or .pt.
-    `device` is a PyTorch device, or "auto" for a GPU where there is one.
-    The folder that INCEPTION_WEIGHTS_DIR names is looked into before any download.
+    "tiny-imagenet" is embedded; "googlenet" (BVLC's, from the Hugging Face hub) and "torchvision" have ImageNet's 1000
+    classes and are downloaded once. The folder in the variable INCEPTION_WEIGHTS_DIR is searched first. A path ends in
+    .safetensors, .pth or .pt. `device` is a PyTorch device, or "auto" for a GPU if there is one.
 
     Raises:
-        WeightsError: if the weights cannot be had or do not fit; the message says what to do.
+        WeightsError: if the weights are unavailable, damaged or of another network; the message says what to do.
+        DeviceError: if there is no such device.
     """
     loaders = {"tiny-imagenet": _tiny_imagenet, "googlenet": _googlenet, "torchvision": _torchvision}
     if isinstance(device, str) and device in DEVICES:
         device = choose_device(device).torch_device
+    try:
+        device = torch.device(device)
+    except RuntimeError as error:
+        raise unknown_device(device) from error
     if name in loaders:
         pretrained = replace(loaders[str(name)](), imagenet=True)
     elif Path(name).suffix.lower() in CHECKPOINT_SUFFIXES:
@@ -65,9 +67,6 @@ def load(name: str | Path = DEFAULT_MODEL, device: str | torch.device = "cpu") -
     return pretrained
 
 
-# ---------------------------------------------------------------- the embedded weights
-
-
 def _tiny_imagenet() -> PretrainedModel:
     if not EMBEDDED.is_file():
         raise WeightsError(
@@ -76,6 +75,9 @@ def _tiny_imagenet() -> PretrainedModel:
             file=EMBEDDED.name,
         )
     return replace(load_checkpoint(EMBEDDED), name="tiny-imagenet")
+
+
+# ---------------------------------------------------------------- googlenet: BVLC's, from the hub
 
 
 GOOGLENET_FILES = (
@@ -96,33 +98,37 @@ GOOGLENET_FILE_NAMES = (*(file.name for file in GOOGLENET_FILES), "googlenet-bvl
 
 
 def _googlenet() -> PretrainedModel:
-    unfit: WeightsError | None = None
-    for local in in_weights_dir(GOOGLENET_FILE_NAMES):
+    local_error: WeightsError | None = None
+    for local in files_in_weights_dir(GOOGLENET_FILE_NAMES):
         published = {file.sha256 for file in GOOGLENET_FILES}
-        notice = "" if _sha256(local) in published else f"{local.name} is not byte-identical to the published file."
+        notice = "" if sha256_of(local) in published else f"{local.name} is not byte-identical to the published file."
         try:
             return _from_onnx(local, notice)
         except WeightsError as error:
-            unfit = unfit or error
-    if unfit is not None:
-        raise unfit
-    cached = [cache_dir() / f"googlenet-{file.sha256[:12]}.safetensors" for file in GOOGLENET_FILES]
-    for path in cached:
-        # A cached file that went bad is fetched anew; it is never shown to the user as an error.
+            local_error = local_error or error
+    if local_error is not None:
+        raise local_error
+    for file in GOOGLENET_FILES:
+        # A damaged file in the cache is not the user's error; it is downloaded again.
         with suppress(WeightsError):
-            if path.is_file():
-                return replace(load_checkpoint(path), name="googlenet")
-    with TemporaryDirectory(prefix="inception-lens-") as spare:
-        onnx, file = download(GOOGLENET_FILES, Path(spare))
+            if _converted(file).is_file():
+                return replace(load_checkpoint(_converted(file)), name="googlenet")
+    with TemporaryDirectory(prefix="inception-lens-") as fallback_dir:
+        onnx, file = download(GOOGLENET_FILES, Path(fallback_dir))
         pretrained = _from_onnx(onnx, "")
-    # A cache folder that cannot be written costs a second at the next start, and nothing else.
+    # Without a writable cache folder, the next start converts the file again, which takes a second.
     with suppress(OSError):
         save_checkpoint(
-            cached[GOOGLENET_FILES.index(file)],
+            _converted(file),
             pretrained.model.state_dict(),
             _googlenet_description(pretrained.provenance.notice),
         )
     return pretrained
+
+
+def _converted(file: HubFile) -> Path:
+    """Return the path in the cache of a hub file's weights as safetensors."""
+    return cache_dir() / f"googlenet-{file.sha256[:12]}.safetensors"
 
 
 def _googlenet_description(notice: str) -> Description:
@@ -141,7 +147,7 @@ def _googlenet_description(notice: str) -> Description:
 
 
 def _from_onnx(path: Path, notice: str) -> PretrainedModel:
-    state = convert.renamed(convert.read_onnx(path), convert.caffe_names(), source=path.name)
+    state = convert.rename_tensors(convert.read_onnx(path), convert.caffe_names(), source=path.name)
     return assemble("googlenet", _googlenet_description(notice), state, source=path.name)
 
 
@@ -152,21 +158,21 @@ def _torchvision() -> PretrainedModel:
     from torchvision.models import GoogLeNet_Weights
 
     published = GoogLeNet_Weights.IMAGENET1K_V1
-    local = in_weights_dir((Path(published.url).name,))
+    local = files_in_weights_dir((Path(published.url).name,))
     if local:
         state = read_pickle(local[0])
     else:
         try:
-            if not (Path(torch.hub.get_dir()) / "checkpoints" / Path(published.url).name).is_file():
-                # torch.hub waits for ever on a network that swallows what is sent to it.
+            if not _in_torch_hub(Path(published.url).name):
+                # A probe with a timeout, because torch.hub waits for ever on a network that drops its packets.
                 urlopen(Request(published.url, method="HEAD"), timeout=10).close()
             state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
-        # urllib, the disk and the unpickler each raise errors of their own; torch.hub keeps no unfinished file.
+        # urllib, the disk and the unpickler raise many types of errors; torch.hub leaves no incomplete file.
         except Exception as error:
             raise unreachable_error("torchvision", "torchvision", error) from error
     source = Path(published.url).name
     convert.check_finite(state, source=source)
-    state = convert.renamed(without_auxiliary(state), convert.torchvision_names(), source=source)
+    state = convert.rename_tensors(without_auxiliary(state), convert.torchvision_names(), source=source)
     accuracy = published.meta["_metrics"]["ImageNet-1K"]
     description = Description(
         variant="torchvision",
@@ -184,7 +190,11 @@ def _torchvision() -> PretrainedModel:
     return assemble("torchvision", description, state, source=source)
 
 
-# ---------------------------------------------------------------- shared by the two
+def _in_torch_hub(name: str) -> bool:
+    return (Path(torch.hub.get_dir()) / "checkpoints" / name).is_file()
+
+
+# ---------------------------------------------------------------- both
 
 
 def _imagenet_labels() -> tuple[str, ...]:
@@ -194,29 +204,28 @@ def _imagenet_labels() -> tuple[str, ...]:
 
 
 def describe(name: str) -> dict[str, Any]:
-    """Whether the weights called `name` lie on this machine, and where they would come from."""
-    where = {
+    """Return the source of the weights `name`, and whether they are on this machine."""
+    sources = {
         "tiny-imagenet": ("embedded", EMBEDDED.is_file()),
-        "googlenet": (GOOGLENET_FILES[0].repository, _googlenet_at_hand()),
-        "torchvision": ("torchvision", _torchvision_at_hand()),
+        "googlenet": (GOOGLENET_FILES[0].repository, _has_googlenet()),
+        "torchvision": ("torchvision", _has_torchvision()),
     }
-    source, at_hand = where[name]
-    return {"model": name, "source": source, "at_hand": at_hand}
+    source, available = sources[name]
+    return {"model": name, "source": source, "at_hand": available}
 
 
-def _googlenet_at_hand() -> bool:
+def _has_googlenet() -> bool:
     from huggingface_hub import try_to_load_from_cache
 
     cached = any(
-        (cache_dir() / f"googlenet-{file.sha256[:12]}.safetensors").is_file()
-        or isinstance(try_to_load_from_cache(file.repository, file.name), str)
+        _converted(file).is_file() or isinstance(try_to_load_from_cache(file.repository, file.name), str)
         for file in GOOGLENET_FILES
     )
-    return cached or bool(in_weights_dir(GOOGLENET_FILE_NAMES))
+    return cached or bool(files_in_weights_dir(GOOGLENET_FILE_NAMES))
 
 
-def _torchvision_at_hand() -> bool:
+def _has_torchvision() -> bool:
     from torchvision.models import GoogLeNet_Weights
 
     name = Path(GoogLeNet_Weights.IMAGENET1K_V1.url).name
-    return (Path(torch.hub.get_dir()) / "checkpoints" / name).is_file() or bool(in_weights_dir((name,)))
+    return _in_torch_hub(name) or bool(files_in_weights_dir((name,)))

@@ -108,7 +108,7 @@ def render_side_by_side(
     return bounds, [
         {
             branch: Panel(
-                image=overlay(prediction.seen, row[branch][0], bounds, size=size),
+                image=overlay(prediction.image, row[branch][0], bounds, size=size),
                 numbers=statistics(maps),
                 bounds=bounds,
                 signed=bounds.signed,
@@ -137,4 +137,4 @@ def _image(
         return mosaic(values, bounds, options.colours, tile=tile)
     if options.view == "mean":
         return heat_map(values[0], bounds[0], options.colours)
-    return overlay(prediction.seen, values[0], bounds[0], options.colours)
+    return overlay(prediction.image, values[0], bounds[0], options.colours)

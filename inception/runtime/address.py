@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import errno
 import os
 import socket
@@ -24,13 +23,13 @@ class Address:
 
 
 def port_number(text: str) -> int:
-    """A port, as `argparse` takes it.
+    """Return a port from its text.
 
     Raises:
-        argparse.ArgumentTypeError: if it is none.
+        ValueError: if it is none.
     """
     if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= MAX_PORT):
-        raise argparse.ArgumentTypeError(f"the port is {quoted(text)}; it must be a whole number from 1 to {MAX_PORT}")
+        raise ValueError(f"the port is {quoted(text)}; it must be a whole number from 1 to {MAX_PORT}")
     return int(text)
 
 
@@ -43,7 +42,7 @@ def address(host: str | None, port: int | None) -> Address:
     if port is None and (text := os.environ.get(PORT)):
         try:
             port = port_number(text)
-        except argparse.ArgumentTypeError as error:
+        except ValueError as error:
             raise UserError("port", "{variable}: {why}.", variable=PORT, why=str(error)) from None
     wanted = Address(host or os.environ.get(HOST) or LOCAL, port)
     _check(wanted)

@@ -34,12 +34,7 @@ def choose_device(wish: str = "auto") -> Device:
         DeviceError: if `wish` is none of `DEVICES`, or a GPU that this machine does not have or cannot use.
     """
     if wish not in DEVICES:
-        raise DeviceError(
-            "device_unknown",
-            "There is no device called {wish}; choose one of {devices}.",
-            wish=quoted(wish),
-            devices=", ".join(DEVICES),
-        )
+        raise unknown_device(wish)
     usable = {"cuda": _cuda_works(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if wish == "auto":
         return _named(next(name for name, there in usable.items() if there))
@@ -52,6 +47,16 @@ def choose_device(wish: str = "auto") -> Device:
             devices=", ".join(name for name, there in usable.items() if there),
         )
     return _named(wish)
+
+
+def unknown_device(wish: object) -> DeviceError:
+    """The error where a device's name is wrong."""
+    return DeviceError(
+        "device_unknown",
+        "There is no device called {wish}; choose one of {devices}.",
+        wish=quoted(wish),
+        devices=", ".join(DEVICES),
+    )
 
 
 def without_memory(device: Device) -> Device:

@@ -1,29 +1,35 @@
-"""What commands print: names from files, folders and data sets never reach the terminal raw."""
+"""Printing of commands; names from files, folders and data sets never reach the terminal raw."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from typing import Any, NoReturn, TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
 
-from ..errors import UserError
+from ..errors import QUOTED_CHARACTERS, UserError
 from . import strict_json
 from .files import one_line
-
-LONGEST_ERROR = 500  # characters of what argparse says: it quotes arguments whole
 
 
 def out(*lines: str) -> None:
     """Print lines on stdout; within each, control characters are spelled out.
 
     Raises:
-        BrokenPipeError: if the reader is gone (`| head`).
+        BrokenPipeError: if the reader has closed the pipe (`| head`).
         UserError: if stdout cannot be written for another reason, such as a full disk.
     """
-    try:
-        # Flushed, so that a reader at the other end of a pipe has each answer as soon as it is there.
+    with writing():
+        # Flushed, so that the reader of a pipe has each answer at once.
         print(*map(one_line, lines), sep="\n", flush=True)
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Turn errors of writing stdout into those that `out` documents."""
+    try:
+        yield
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -34,17 +40,22 @@ def out(*lines: str) -> None:
 
 
 def err(*lines: str) -> None:
-    """The same on stderr, where what cannot be written is dropped."""
+    """Print lines on stderr in the same way; what cannot be written is dropped."""
     try:
         print(*map(one_line, lines), sep="\n", file=sys.stderr, flush=True)
     except OSError:
         discard(sys.stderr)
 
 
-def json_line(value: Any) -> str:
-    """A value as JSON in one line; control characters are escaped, other letters are not.
+def short_path(path: str) -> str:
+    """A path for a message: its last `QUOTED_CHARACTERS`, which hold the file's name, with "…" where it was cut."""
+    return path if len(path) <= QUOTED_CHARACTERS else f"…{path[1 - QUOTED_CHARACTERS :]}"
 
-    Python leaves those above U+007E as they are, and some of them steer terminals too.
+
+def json_line(value: Any) -> str:
+    """Return a value as JSON in one line; control characters are escaped, other letters are not.
+
+    Python leaves those above U+007E as they are, and some of them control terminals too.
     """
     text = strict_json.dumps(value, ensure_ascii=False)
     return text if text.isprintable() else "".join(map(_escaped, text))
@@ -57,16 +68,8 @@ def _escaped(letter: str) -> str:
     return "".join(f"\\u{units[start : start + 4]}" for start in range(0, len(units), 4))
 
 
-class Parser(argparse.ArgumentParser):
-    """Its errors are one line each, whatever the arguments that they quote hold."""
-
-    def error(self, message: str) -> NoReturn:
-        line = one_line(message)
-        super().error(line if len(line) <= LONGEST_ERROR else f"{line[:LONGEST_ERROR]}…")
-
-
 def discard(stream: TextIO) -> None:
-    """Send the rest of a stream nowhere, so that Python does not try to write it once more at its end."""
+    """Redirect a stream to the null device, so that Python does not write the rest of it at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -156,7 +156,7 @@ class InferenceService:
         preprocessing = self.pretrained(name).preprocessing
         prepared = photo if isinstance(photo, PreparedPhoto) else self.prepare(photo)
         with self.io_slots:
-            image = preprocessing.see(prepared.image, crop)
+            image = preprocessing.apply(prepared.image, crop)
         digest = hashlib.sha256(image.tobytes()).hexdigest()
         return Query(name, image, digest, self.precision, crop, prepared.snapshot)
 

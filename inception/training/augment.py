@@ -1,4 +1,4 @@
-"""Random changes to a training photo before it becomes a tensor; all randomness is PyTorch's default generator."""
+"""Random augmentation of PIL images, from PyTorch's default generator."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from math import log
 import torch
 from PIL import Image
 
-# Share of the square that a photo covers when it is zoomed out, and how far its aspect ratio is stretched.
+# Range of the fraction of the square that a zoomed-out photo covers, and of the change of its aspect ratio.
 ZOOMED_OUT_AREA = (0.15, 1.0)
 ASPECT = (3 / 4, 4 / 3)
-# Short side in pixels to which a photo is reduced: about what Tiny ImageNet's photos have.
+# Range of the short side of degraded photos in pixels: about that of Tiny ImageNet's photos.
 DEGRADED_SIDE = (48, 96)
 
 
 def happens(probability: float) -> bool:
-    """True with this probability; draws nothing if it is 0, so that other draws stay the same."""
+    """Return True with this probability. Draws no random number if it is 0, so that later draws are unchanged."""
     return probability > 0 and float(torch.rand(())) < probability
 
 
 def degraded(photo: Image.Image) -> Image.Image:
-    """The photo reduced to a random short side in `DEGRADED_SIDE`; a smaller photo is returned unchanged."""
+    """Return the photo reduced to a random short side in `DEGRADED_SIDE`, or unchanged if it is smaller."""
     low, high = DEGRADED_SIDE
     side = int(torch.randint(low, high + 1, ()))
     if min(photo.size) <= side:
@@ -31,10 +31,10 @@ def degraded(photo: Image.Image) -> Image.Image:
 
 
 def zoomed_out(photo: Image.Image, side: int) -> Image.Image:
-    """The whole photo, smaller, at a random place of a square of `side` pixels.
+    """Return the whole photo, shrunk, at a random position in a square of `side` pixels.
 
-    The area is drawn log-uniformly from `ZOOMED_OUT_AREA` and reduced where a wide photo would not
-    fit otherwise. The margin is the photo's mean colour or the photo itself, stretched and blurred.
+    Its area is drawn log-uniformly from `ZOOMED_OUT_AREA` and reduced if the photo would not fit. The background is the
+    photo's mean colour, or the photo itself, stretched and blurred.
     """
     area, stretch = _log_uniform(*ZOOMED_OUT_AREA), _log_uniform(*ASPECT)
     ratio = stretch * photo.width / photo.height

@@ -1,4 +1,4 @@
-"""Labelled photos: folders of classes, or parquet files as public image data sets have them."""
+"""Data sets of labelled photos: folders of classes, or Parquet files in the layout of the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -13,23 +13,20 @@ from typing import Any
 
 from PIL import Image
 
-from inception.pretrained.labels import first_name
-
-from ..cli.numbers import MAX_CLASSES
-from ..errors import ChoiceError, UserError, quoted
-from ..pretrained.description import class_labels
+from ..errors import QUOTED_CHARACTERS, ChoiceError, UserError, quoted
+from ..pretrained.description import MAX_CLASSES, class_labels
+from ..pretrained.labels import first_name
 from ..runtime.files import is_file, is_folder, is_there, one_line
+from ..runtime.plain_text import plain
 from ..runtime.wording import counted
-from ..vision.photo import open_photo
+from ..vision.photo import PHOTO_SUFFIXES, open_photo
 
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test",)}
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
-# Of a data set on the hub: its parquet files, and names for its classes.
 NAMES_FILE = "classes.json"
-HUB_FILES = ["*.parquet", "data/*.parquet", NAMES_FILE]
-NAMES_FILE_BYTES = 32 * 2**20  # at most
-LONGEST_NAME = 1000  # characters of a class's name
-WNID = re.compile(r"n\d{8}")  # the id of a noun in WordNet, by which ImageNet knows its classes
+HUB_FILES = ["*.parquet", "data/*.parquet", NAMES_FILE]  # to fetch of a data set on the hub
+MAX_NAMES_FILE_BYTES = 32 * 2**20
+MAX_NAME = 1000  # characters of a class name
+WNID = re.compile(r"n\d{8}")  # WordNet id of a noun, ImageNet's class identifier
 
 
 class DataError(UserError):
@@ -38,45 +35,49 @@ class DataError(UserError):
 
 @dataclass(frozen=True)
 class LabelledPhotos:
-    """Photos with the number of their class; a photo is opened when it is asked for.
+    """Photos and their classes; photos are opened lazily.
 
-    `sources` holds paths or encoded bytes, `targets` indexes `classes`. `wnids` has the WordNet id of each class,
-    "" where it has none; it is empty where no class has one.
+    Attributes:
+        classes: class names.
+        sources: paths or encoded bytes.
+        targets: index of each photo's class.
+        names: of the photos; by default their paths or indices.
+        wnids: WordNet id of each class, "" for a class without one; empty if no class has one.
     """
 
     classes: tuple[str, ...]
     sources: Sequence[Path | bytes] = field(repr=False)
     targets: Sequence[int] = field(repr=False)
-    names: Sequence[str] = field(default=(), repr=False)  # what to call the photos, where the sources do not tell
+    names: Sequence[str] = field(default=(), repr=False)
     wnids: tuple[str, ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.sources)
 
     def __post_init__(self) -> None:
-        # As a checkpoint has them that was trained on these photos.
+        # The same names that a checkpoint trained on these photos has.
         object.__setattr__(self, "classes", class_labels(self.classes))
 
     def photo(self, index: int) -> Image.Image:
-        """An upright RGB photo.
+        """Open a photo as an upright RGB image.
 
         Raises:
-            PhotoError: if this one cannot be read.
+            PhotoError: if it cannot be read.
         """
         return open_photo(self.sources[index])
 
     def name(self, index: int) -> str:
-        """What to call a photo when it is told that it cannot be read."""
+        """Return a photo's name for messages."""
         if self.names:
             return self.names[index]
         source = self.sources[index]
         return f"photo {index}" if isinstance(source, bytes) else str(source)
 
-    def of_classes(self, wanted: Sequence[str]) -> LabelledPhotos:
-        """The photos of some classes only, which are numbered anew in this order.
+    def select_classes(self, wanted: Sequence[str]) -> LabelledPhotos:
+        """Return the photos of some classes, renumbered in the order of `wanted`.
 
         Raises:
-            DataError: if there is no such class.
+            DataError: if a class does not exist.
         """
         known = {first_name(name): target for target, name in enumerate(self.classes)}
         for name in wanted:
@@ -85,19 +86,20 @@ class LabelledPhotos:
                     "data_no_class",
                     "The data has no class {name}; it has {some}.",
                     name=quoted(name),
-                    some=", ".join(self.classes[:5]) + (", …" if len(self.classes) > 5 else ""),
+                    some=", ".join(plain(name, QUOTED_CHARACTERS) for name in self.classes[:5])
+                    + (", …" if len(self.classes) > 5 else ""),
                 )
-        numbers = {known[first]: number for number, first in enumerate(dict.fromkeys(map(first_name, wanted)))}
-        chosen = self.subset([index for index, target in enumerate(self.targets) if target in numbers])
+        new_targets = {known[first]: number for number, first in enumerate(dict.fromkeys(map(first_name, wanted)))}
+        selected = self.subset([index for index, target in enumerate(self.targets) if target in new_targets])
         return replace(
-            chosen,
-            classes=tuple(self.classes[target] for target in numbers),
-            targets=[numbers[target] for target in chosen.targets],
-            wnids=tuple(self.wnids[target] for target in numbers) if self.wnids else (),
+            selected,
+            classes=tuple(self.classes[target] for target in new_targets),
+            targets=[new_targets[target] for target in selected.targets],
+            wnids=tuple(self.wnids[target] for target in new_targets) if self.wnids else (),
         )
 
     def subset(self, indices: Sequence[int]) -> LabelledPhotos:
-        """Some of the photos, of the same classes."""
+        """Return the photos with these indices; the classes stay."""
         return replace(
             self,
             sources=[self.sources[index] for index in indices],
@@ -107,21 +109,19 @@ class LabelledPhotos:
 
 
 def labelled_photos(path: Path, split: str = "val") -> LabelledPhotos:
-    """The photos of one split ("train", "val" or "test") of a data set.
+    """Read one split ("train", "val" or "test") of a data set.
 
-    `path` is a folder of class folders, a folder with `train/` and `val/` of that kind, a parquet
-    file, or a folder of parquet files whose names begin with the split (`valid-…`, `train-…`).
-    Parquet rows have `image: {bytes, path}` and `label`; class names come from the file's metadata.
-    Where these, or the names of the class folders, are WordNet ids, they are kept as `wnids`, and a
-    `classes.json` in the folder can say what the classes are called. Control characters in names are
-    spelled out.
+    `path` is a folder of class folders, a folder with `train/` and `val/` of that kind, a Parquet file, or a folder of
+    Parquet files whose names start with the split (`valid-…`, `train-…`). Parquet rows have `image: {bytes, path}` and
+    `label`; class names are in the file's metadata. Class names that are WordNet ids are kept as `wnids`, and a
+    `classes.json` in the folder may give their readable names. Control characters in names are escaped.
 
     Raises:
-        DataError: if there is no such split, or no photos of at least two classes in it.
-        ChoiceError: if `split` is none of `SPLITS`.
+        DataError: if there is no such split, or it has fewer than two classes with photos.
+        ChoiceError: if `split` is not one of `SPLITS`.
     """
     if is_file(path) and path.suffix == ".parquet":
-        return _checked(_from_parquet([path]), path)
+        return _with_two_classes(_from_parquet([path]), path)
     if not is_folder(path):
         raise DataError(
             "data_missing",
@@ -133,9 +133,9 @@ def labelled_photos(path: Path, split: str = "val") -> LabelledPhotos:
     try:
         parts = _parts(path)
         if parts and parts[0].suffix == ".parquet":
-            return _checked(_from_parquet(_of_split(parts, split, path)), path)
-        folder = _of_split(parts, split, path)[0] if parts else path
-        return _checked(_from_folders(folder, path / NAMES_FILE), folder)
+            return _with_two_classes(_from_parquet(_parts_of_split(parts, split, path)), path)
+        folder = _parts_of_split(parts, split, path)[0] if parts else path
+        return _with_two_classes(_from_folders(folder, path / NAMES_FILE), folder)
     except OSError as error:
         raise DataError(
             "data_folder",
@@ -146,7 +146,7 @@ def labelled_photos(path: Path, split: str = "val") -> LabelledPhotos:
 
 
 def unlabelled_photos(path: Path) -> LabelledPhotos:
-    """All photos in a folder and in the folders within, sorted by path; they count as one class, "unknown".
+    """Return all photos in a folder and its subfolders, sorted by path, with the single class "unknown".
 
     Raises:
         DataError: if there are none.
@@ -163,37 +163,37 @@ def unlabelled_photos(path: Path) -> LabelledPhotos:
 
 
 def _photos_in(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in PHOTO_SUFFIXES and _is_readable(file))
+    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in PHOTO_SUFFIXES and _is_regular(file))
 
 
-def _is_readable(file: Path) -> bool:
-    """Whether it is worth trying. A folder has no photo, and reading a pipe could take for ever."""
+def _is_regular(file: Path) -> bool:
+    """Return whether a file may be opened: not a folder, and not a pipe, which could block for ever."""
     try:
         return stat.S_ISREG(file.stat().st_mode)
     except OSError:
-        return True  # then it is said that this one cannot be read
+        return True  # opening it reports the error
 
 
 def _parts(path: Path) -> list[Path]:
-    """The parquet files of a folder, or its folders of splits; nothing where it holds folders of classes."""
+    """Return the Parquet files of a folder, or its split folders, or nothing if it holds class folders."""
     for folder in (path, path / "data"):
         if files := sorted(folder.glob("*.parquet")):
             return files
     folders = sorted(folder for folder in path.iterdir() if folder.is_dir())
-    # One class may well be called "val": only folders of splits and nothing else are taken for splits.
+    # A class may be called "val", so these are splits only if all folders are.
     return folders if all(_split_of(folder.name) for folder in folders) else []
 
 
 def has_splits(path: Path) -> bool:
-    """Whether a folder says which of its photos are for training and which for validation."""
+    """Return whether a folder is divided into training and validation photos."""
     return is_folder(path) and any(_split_of(part.name) for part in _parts(path))
 
 
-def located(data: str) -> Path:
-    """The folder or file that `data` names; a data set of the Hugging Face hub (owner/name) is fetched first.
+def locate_data(data: str) -> Path:
+    """Return the path that `data` names, after downloading it if it is a data set on the Hugging Face hub (owner/name).
 
     Raises:
-        DataError: if there is neither.
+        DataError: if there is no such data set, or it cannot be fetched.
     """
     path = Path(data)
     if is_there(path) or not re.fullmatch(r"[\w.-]+/[\w.-]+", data) or data.startswith("."):
@@ -210,7 +210,7 @@ def located(data: str) -> Path:
             "There is no folder {name} here and no such data set on the Hugging Face hub; please check the name.",
             name=quoted(data),
         ) from error
-    # Network and disk each raise errors of their own.
+    # Network and disk raise many types of errors.
     except Exception as error:
         raise DataError(
             "data_hub",
@@ -221,15 +221,15 @@ def located(data: str) -> Path:
 
 
 def _split_of(name: str) -> str | None:
-    """ "val" for `val`, `valid-00000-of-00001.parquet` or `validation`, as data sets on the hub are named."""
+    """Return the split in a file's or folder's name, for instance "val" in `valid-00000-of-00001.parquet`."""
     first = re.split(r"[-_.]", name.lower())[0]
     return next((split for split, names in SPLITS.items() if first in names), None)
 
 
-def _of_split(found: list[Path], split: str, path: Path) -> list[Path]:
-    splits = {_split_of(file.name) for file in found}
+def _parts_of_split(parts: list[Path], split: str, path: Path) -> list[Path]:
+    splits = {_split_of(part.name) for part in parts}
     if splits == {None}:
-        return found
+        return parts
     if split not in splits:
         raise DataError(
             "data_split",
@@ -238,7 +238,7 @@ def _of_split(found: list[Path], split: str, path: Path) -> list[Path]:
             split=quoted(split),
             others=", ".join(sorted(name for name in splits if name)),
         )
-    return [file for file in found if _split_of(file.name) == split]
+    return [part for part in parts if _split_of(part.name) == split]
 
 
 def _from_folders(path: Path, names_file: Path) -> LabelledPhotos:
@@ -256,7 +256,7 @@ def _from_folders(path: Path, names_file: Path) -> LabelledPhotos:
             )
         sources += photos
         targets += [target] * len(photos)
-    classes, wnids = _called([folder.name for folder in folders], names_file)
+    classes, wnids = _names_and_wnids([folder.name for folder in folders], names_file)
     return LabelledPhotos(classes, sources, targets, wnids=wnids)
 
 
@@ -275,7 +275,7 @@ def _from_parquet(files: list[Path]) -> LabelledPhotos:
             targets += table.column("label").to_pylist()
         if not all(isinstance(data, bytes) for data in sources) or not all(isinstance(label, int) for label in targets):
             raise TypeError("bytes and whole numbers are needed")
-    # pyarrow says with a KeyError that a column is missing, with a ValueError that a file is none of its own.
+    # pyarrow raises KeyError for a missing column and ValueError for a file that is not Parquet.
     except (ArrowException, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise DataError(
             "data_parquet",
@@ -284,7 +284,9 @@ def _from_parquet(files: list[Path]) -> LabelledPhotos:
             file=quoted(file.name),
         ) from error
     low, high = min(targets, default=0), max(targets, default=-1)
-    names = _names_in(metadata, files[-1].name) or [f"class {number}" for number in range(min(high + 1, MAX_CLASSES))]
+    names = _class_names(metadata, files[-1].name) or [
+        f"class {number}" for number in range(min(high + 1, MAX_CLASSES))
+    ]
     if targets and not 0 <= low <= high < len(names):
         raise DataError(
             "data_label",
@@ -293,15 +295,15 @@ def _from_parquet(files: list[Path]) -> LabelledPhotos:
             high=high,
             count=counted(len(names), "class", "classes"),
         )
-    classes, wnids = _called(names, files[0].with_name(NAMES_FILE))
+    classes, wnids = _names_and_wnids(names, files[0].with_name(NAMES_FILE))
     return LabelledPhotos(classes, sources, targets, wnids=wnids)
 
 
-def _names_in(metadata: Mapping[bytes, bytes], file: str) -> list[str]:
-    """The names of the classes as the Hugging Face libraries write them into a parquet file, or none."""
+def _class_names(metadata: Mapping[bytes, bytes], file: str) -> list[str]:
+    """Return the class names in the metadata that Hugging Face `datasets` writes into Parquet files, or none."""
     try:
-        told: Any = json.loads(metadata.get(b"huggingface", b"{}"))
-        names = told.get("info", {}).get("features", {}).get("label", {}).get("names") or []
+        info: Any = json.loads(metadata.get(b"huggingface", b"{}"))
+        names = info.get("info", {}).get("features", {}).get("label", {}).get("names") or []
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise TypeError("names are a list of strings")
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -313,26 +315,26 @@ def _names_in(metadata: Mapping[bytes, bytes], file: str) -> list[str]:
     return names
 
 
-def _called(names: Sequence[str], names_file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The classes' names for people, and their WordNet ids, from what the data calls them."""
+def _names_and_wnids(names: Sequence[str], names_file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the readable names and the WordNet ids of classes that the data calls `names`."""
     readable = _readable_names(names_file) if is_file(names_file) else {}
     classes = tuple(one_line(readable.get(name, name)) for name in names)
-    if len(classes) > MAX_CLASSES or max(map(len, classes), default=0) > LONGEST_NAME:
+    if len(classes) > MAX_CLASSES or max(map(len, classes), default=0) > MAX_NAME:
         raise DataError(
             "data_names",
             "The data names too many classes, or one by too long a name; at most {most} are allowed, and {longest} "
             "characters.",
             most=MAX_CLASSES,
-            longest=LONGEST_NAME,
+            longest=MAX_NAME,
         )
     wnids = tuple(name if WNID.fullmatch(name) else "" for name in names)
     return classes, wnids if any(wnids) else ()
 
 
 def _readable_names(file: Path) -> dict[str, str]:
-    """From WordNet ids to names."""
+    """Read a mapping from WordNet ids to names."""
     try:
-        if file.stat().st_size > NAMES_FILE_BYTES:
+        if file.stat().st_size > MAX_NAMES_FILE_BYTES:
             raise ValueError("it is too large")
         readable = {row["wnid"]: row["name"] for row in json.loads(file.read_text(encoding="utf-8"))}
         if not all(isinstance(text, str) for pair in readable.items() for text in pair):
@@ -343,12 +345,12 @@ def _readable_names(file: Path) -> dict[str, str]:
             "{file} cannot be read; it is a list of objects with wnid and name, of at most {limit} MB. Please mend or "
             "remove it.",
             file=file.name,
-            limit=NAMES_FILE_BYTES // 2**20,
+            limit=MAX_NAMES_FILE_BYTES // 2**20,
         ) from error
     return readable
 
 
-def _checked(photos: LabelledPhotos, path: Path) -> LabelledPhotos:
+def _with_two_classes(photos: LabelledPhotos, path: Path) -> LabelledPhotos:
     if len(photos.classes) < 2 or not len(photos):
         raise DataError(
             "data_one_class",

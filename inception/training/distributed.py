@@ -1,4 +1,4 @@
-"""What training takes from the machine: low precision, and other processes."""
+"""Distributed training (`torchrun`) and support for bfloat16."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from torch import distributed
 
 @dataclass(frozen=True)
 class World:
-    """This process's place among those that train together."""
+    """Rank of this process and number of training processes."""
 
     rank: int = 0
     size: int = 1
 
     @property
-    def leads(self) -> bool:
-        """Whether this process is the one that talks and writes."""
+    def is_main(self) -> bool:
+        """Whether this process writes files and messages."""
         return self.rank == 0
 
-    def wait(self) -> None:
-        """Until all processes are here."""
+    def barrier(self) -> None:
+        """Wait until all processes have reached this call."""
         if self.size > 1:
             distributed.barrier()
 
 
-ALONE = World()
+SINGLE_PROCESS = World()
 
 
 @contextmanager
-def joined_world(device: torch.device) -> Iterator[World]:
-    """Join the processes that `torchrun` started, if it did; leave them at the end."""
+def process_group(device: torch.device) -> Iterator[World]:
+    """Join the process group if `torchrun` started this process, and leave it on exit."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield World()
+        yield SINGLE_PROCESS
         return
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
@@ -45,20 +45,20 @@ def joined_world(device: torch.device) -> Iterator[World]:
         distributed.destroy_process_group()
 
 
-def own_device(device: torch.device) -> torch.device:
-    """Of several GPUs the one that `torchrun` meant for this process."""
+def local_device(device: torch.device) -> torch.device:
+    """Return the GPU that `torchrun` assigned to this process; `device` itself without `torchrun` or GPUs."""
     if device.type != "cuda" or "LOCAL_RANK" not in os.environ:
         return device
-    own = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    torch.cuda.set_device(own)
-    return own
+    local = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+    torch.cuda.set_device(local)
+    return local
 
 
 def low_precision(device: torch.device) -> bool:
-    """Whether bfloat16 is native here: emulated, it would be slower than float32."""
+    """Return whether the device computes bfloat16 natively; emulated, it would be slower than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
-        able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+        capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return False

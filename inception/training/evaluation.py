@@ -1,4 +1,4 @@
-"""How good a model is on labelled photos: accuracy, and whether its probabilities mean what they say."""
+"""Evaluation on labelled photos: accuracy and calibration."""
 
 from __future__ import annotations
 
@@ -13,125 +13,133 @@ import torch
 from torch import Tensor
 
 from ..errors import PhotoError
-from ..network.overflow import check_computed
+from ..network.overflow import check_overflow
 from ..pretrained.pretrained import PretrainedModel
 from ..runtime.wording import counted
 from .datasets import DataError, LabelledPhotos
-from .matching import LeftOut, known_photos, matched_classes
+from .matching import LeftOut, known_photos, match_classes
 
 BINS = 15
 BATCH = 64
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What a network said of labelled photos: logits (N, classes), right classes (N,), and which photos these are."""
+class LabelledLogits:
+    """A network's logits for labelled photos.
+
+    Attributes:
+        logits: (N, classes).
+        targets: the photos' classes (N,), in the network's numbering.
+        photos: the photos' indices in the data.
+        skipped: names of photos that cannot be read.
+        left_out: photos of classes that the network does not have.
+    """
 
     logits: Tensor = field(repr=False)
-    targets: Tensor = field(repr=False)  # as the network numbers its classes
+    targets: Tensor = field(repr=False)
     photos: tuple[int, ...] = field(repr=False)
-    skipped: tuple[str, ...] = field(repr=False)  # photos that cannot be read
+    skipped: tuple[str, ...] = field(repr=False)
     left_out: LeftOut = field(default_factory=LeftOut)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Fractions of 1. `per_class` gives each class of the data that the network has its top-1 accuracy."""
+    """Accuracy and calibration on `images` photos, as fractions of 1."""
 
     images: int
     top1: float
     top5: float
-    ece: float
-    per_class: dict[str, float] = field(repr=False)
-    skipped: tuple[str, ...] = field(repr=False)  # photos that cannot be read
+    ece: float  # expected calibration error
+    per_class: dict[str, float] = field(repr=False)  # top-1 accuracy of each class of the data that the network has
+    skipped: tuple[str, ...] = field(repr=False)  # names of photos that cannot be read
     left_out: LeftOut = field(default_factory=LeftOut)
 
 
 def evaluate(
     pretrained: PretrainedModel, photos: LabelledPhotos, progress: Callable[[Iterable[int]], Iterable[int]] = iter
 ) -> Evaluation:
-    """Look once at every photo of a class that the network has. `progress` may wrap the iteration over batches.
+    """Evaluate on every photo of a class that the network has. `progress` may wrap the iteration over batches.
 
     Raises:
         DataError: if the network has none of the data's classes, or no photo can be read.
     """
-    return judged(pretrained, photos, answers(pretrained, photos, progress))
+    return evaluate_logits(pretrained, photos, labelled_logits(pretrained, photos, progress))
 
 
-def answers(
+def labelled_logits(
     pretrained: PretrainedModel, photos: LabelledPhotos, progress: Callable[[Iterable[int]], Iterable[int]] = iter
-) -> Answers:
-    """The network's logits for every photo that can be read and is of a class that the network has.
+) -> LabelledLogits:
+    """Compute the logits of every readable photo of a class that the network has.
 
     Raises:
         DataError: as `evaluate`.
     """
-    classes = matched_classes(pretrained, photos)
+    classes = match_classes(pretrained, photos)
     known, left_out = known_photos(pretrained, photos)
-    heard, good, skipped = _heard(pretrained, known, progress)
-    targets = torch.tensor([classes[known.targets[index]] for index in good])
-    places = [index for index, target in enumerate(photos.targets) if classes[target] is not None]
-    return Answers(heard, targets, tuple(places[index] for index in good), skipped, left_out)
+    logits, readable, skipped = _logits_of_readable(pretrained, known, progress)
+    targets = torch.tensor([classes[known.targets[index]] for index in readable])
+    indices = [index for index, target in enumerate(photos.targets) if classes[target] is not None]
+    return LabelledLogits(logits, targets, tuple(indices[index] for index in readable), skipped, left_out)
 
 
-def answers_to_unknown(
+def unlabelled_logits(
     pretrained: PretrainedModel, photos: LabelledPhotos, progress: Callable[[Iterable[int]], Iterable[int]] = iter
 ) -> tuple[Tensor, tuple[str, ...]]:
-    """The network's logits (N, classes) for photos that are none of its classes, and which cannot be read.
+    """Compute the logits (N, classes) of all readable photos, and list the names of the others.
 
     Raises:
         DataError: if no photo can be read.
     """
-    heard, _, skipped = _heard(pretrained, photos, progress)
-    return heard, skipped
+    logits, _, skipped = _logits_of_readable(pretrained, photos, progress)
+    return logits, skipped
 
 
 @torch.inference_mode()
-def _heard(
+def _logits_of_readable(
     pretrained: PretrainedModel, photos: LabelledPhotos, progress: Callable[[Iterable[int]], Iterable[int]]
 ) -> tuple[Tensor, tuple[int, ...], tuple[str, ...]]:
-    """The logits, which photos they are of, and the names of those that cannot be read."""
+    """Return the logits (N, classes), their photos' indices, and the names of photos that cannot be read."""
     logits: list[Tensor] = []
-    good: list[int] = []
+    readable: list[int] = []
     skipped: list[str] = []
     with ThreadPoolExecutor(cpu_count()) as pool:
         for start in progress(range(0, len(photos), BATCH)):
             batch = range(start, min(start + BATCH, len(photos)))
-            read = list(pool.map(lambda index: _input(pretrained, photos, index), batch))
-            good += [index for tensor, index in zip(read, batch, strict=True) if tensor is not None]
-            skipped += [photos.name(index) for tensor, index in zip(read, batch, strict=True) if tensor is None]
-            inputs = [tensor for tensor in read if tensor is not None]
+            tensors = list(pool.map(lambda index: _input(pretrained, photos, index), batch))
+            readable += [index for tensor, index in zip(tensors, batch, strict=True) if tensor is not None]
+            skipped += [photos.name(index) for tensor, index in zip(tensors, batch, strict=True) if tensor is None]
+            inputs = [tensor for tensor in tensors if tensor is not None]
             if inputs:
                 logits.append(_logits(pretrained, torch.cat(inputs)))
-    if not good:
+    if not readable:
         raise DataError(
             "data_unreadable",
             "Of {count} none can be read; please check the files.",
             count=counted(len(photos), "photo"),
         )
-    return torch.cat(logits), tuple(good), tuple(skipped)
+    return torch.cat(logits), tuple(readable), tuple(skipped)
 
 
-def judged(pretrained: PretrainedModel, photos: LabelledPhotos, told: Answers) -> Evaluation:
-    """How good these answers are, with the probabilities that `pretrained` makes of its logits."""
-    classes = matched_classes(pretrained, photos)
-    probabilities, targets = pretrained.probabilities(told.logits).numpy(), told.targets.numpy()
+def evaluate_logits(pretrained: PretrainedModel, photos: LabelledPhotos, answers: LabelledLogits) -> Evaluation:
+    """Evaluate logits that `labelled_logits` computed, with the calibration of `pretrained`."""
+    classes = match_classes(pretrained, photos)
+    probabilities, targets = pretrained.probabilities(answers.logits).numpy(), answers.targets.numpy()
     order = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
     hits = order == targets[:, None]
-    seen = [(name, targets == index) for name, index in zip(_told_apart(photos), classes, strict=True)]
+    class_rows = [(name, targets == index) for name, index in zip(_distinct_names(photos), classes, strict=True)]
     return Evaluation(
         images=len(targets),
         top1=float(hits[:, 0].mean()),
         top5=float(hits.any(axis=1).mean()),
         ece=calibration_error(probabilities.max(axis=1), hits[:, 0]),
-        per_class={name: float(hits[rows, 0].mean()) for name, rows in seen if rows.any()},
-        skipped=told.skipped,
-        left_out=told.left_out,
+        per_class={name: float(hits[rows, 0].mean()) for name, rows in class_rows if rows.any()},
+        skipped=answers.skipped,
+        left_out=answers.left_out,
     )
 
 
-def _told_apart(photos: LabelledPhotos) -> list[str]:
-    """The names of the data's classes; where two share one, with their ids, or else their numbers."""
+def _distinct_names(photos: LabelledPhotos) -> list[str]:
+    """Return the data's class names; names that occur twice have their WordNet id or number appended."""
     count = Counter(photos.classes)
     ids = photos.wnids or ("",) * len(photos.classes)
     return [
@@ -142,27 +150,27 @@ def _told_apart(photos: LabelledPhotos) -> list[str]:
 
 def _input(pretrained: PretrainedModel, photos: LabelledPhotos, index: int) -> Tensor | None:
     try:
-        return pretrained.preprocessing.tensor(pretrained.preprocessing.see(photos.photo(index)))
+        return pretrained.preprocessing.to_tensor(pretrained.preprocessing.apply(photos.photo(index)))
     except PhotoError:
         return None
 
 
 def _logits(pretrained: PretrainedModel, batch: Tensor) -> Tensor:
     logits = pretrained.model.logits(batch.to(pretrained.device)).float().cpu()
-    check_computed(pretrained.name, [logits])
+    check_overflow(pretrained.name, [logits])
     return logits
 
 
 def calibration_error(confidences: np.ndarray, correct: np.ndarray, bins: int = BINS) -> float:
-    """Expected calibration error over bins of equal width (Guo et al. 2017).
+    """Compute the expected calibration error over bins of equal width (Guo et al. 2017).
 
-    `confidences` are the probabilities of the chosen classes, `correct` says which choices were
-    right, both (N,). Each bin counts by its share of the photos.
+    `confidences` (N,) are the probabilities of the predicted classes, `correct` (N,) whether the predictions are
+    right. Bins are weighted by their number of photos.
     """
-    places = np.minimum((confidences * bins).astype(int), bins - 1)
+    bin_indices = np.minimum((confidences * bins).astype(int), bins - 1)
     gaps = (
         rows.mean() * abs(confidences[rows].mean() - correct[rows].mean())
-        for rows in (places == index for index in range(bins))
+        for rows in (bin_indices == index for index in range(bins))
         if rows.any()
     )
     return float(sum(gaps))

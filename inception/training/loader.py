@@ -1,4 +1,4 @@
-"""Labelled photos on their way to the network: checked, held out, drawn, cut and turned."""
+"""Loading of training photos: verification, sampling, decoding and augmentation."""
 
 from __future__ import annotations
 
@@ -16,96 +16,95 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import v2
 
-from ..errors import PhotoError
-from ..vision.photo import open_photo
+from ..errors import PhotoError, quoted
+from ..vision.photo import Source, open_photo
 from .augment import degraded, happens, zoomed_out
 from .datasets import DataError, LabelledPhotos
 from .recipe import Recipe
 
-# A crop is a part of the photo: what is kept must be larger than what the network takes.
-SPARE = 1.25
-PREFETCH = 8  # batches that a process makes ahead
-DECODED_BYTES = 2 * 2**30  # of decoded photos that all processes together keep: a hundred thousand of 64x64 need 1.2 GB
+STORED_SIDE = 1.25  # short side of stored photos in network input sizes: more than 1, because crops take a part
+CHUNK = 1024  # photos between two updates of a progress bar
+PREFETCH = 8  # batches that each process prepares ahead
+DECODED_BYTES = 2 * 2**30  # cache of decoded photos over all processes; a hundred thousand of 64x64 need 1.2 GB
 
 
 @dataclass(frozen=True)
-class Readable:
-    """Photos of which each is known to open, encoded and no larger than training needs."""
+class ReadablePhotos:
+    """Encoded photos that can all be opened and are no larger than training needs."""
 
     photos: LabelledPhotos
-    short_side: int  # the median, as the files have it
-    skipped: tuple[str, ...]
+    short_side: int  # median of the original files in pixels
+    skipped: tuple[str, ...]  # names of photos that cannot be read
 
 
-def readable(photos: LabelledPhotos, size: int, progress: Callable[[Iterable[int]], Iterable[int]] = iter) -> Readable:
-    """Open every photo once: leave out those that cannot be read, shrink those that are larger than needed.
+def readable_photos(
+    photos: LabelledPhotos, size: int, progress: Callable[[Iterable[int]], Iterable[int]] = iter
+) -> ReadablePhotos:
+    """Open every photo once, skip those that cannot be read, and shrink those larger than input `size` needs.
 
     Raises:
-        DataError: if a class keeps no photo at all.
+        DataError: if no photo of a class can be read.
     """
-    keep = round(size * SPARE)
+    maximum = round(size * STORED_SIDE)
     kept: list[int] = []
     sources: list[bytes] = []
     sides: list[int] = []
     skipped: list[str] = []
-    chunk = 1024
     with ThreadPoolExecutor(cpu_count()) as pool:
-        for start in progress(range(0, len(photos), chunk)):
-            indices = range(start, min(start + chunk, len(photos)))
-            for index, made in zip(
-                indices, pool.map(lambda index: _small(photos.sources[index], keep), indices), strict=True
-            ):
-                if made is None:
+        for start in progress(range(0, len(photos), CHUNK)):
+            indices = range(start, min(start + CHUNK, len(photos)))
+            results = pool.map(lambda index: _shrunk(photos.sources[index], maximum), indices)
+            for index, result in zip(indices, results, strict=True):
+                if result is None:
                     skipped.append(photos.name(index))
                 else:
                     kept.append(index)
-                    sources.append(made[0])
-                    sides.append(made[1])
+                    sources.append(result[0])
+                    sides.append(result[1])
     targets = [photos.targets[index] for index in kept]
     empty = sorted(set(range(len(photos.classes))) - set(targets))
     if empty:
         raise DataError(
             "data_class_unreadable",
             "Of the class {name} no photo can be read; please add some, or remove the class.",
-            name=repr(photos.classes[empty[0]]),
+            name=quoted(photos.classes[empty[0]]),
         )
-    left = replace(photos, sources=sources, targets=targets, names=tuple(photos.name(index) for index in kept))
-    return Readable(left, sorted(sides)[len(sides) // 2], tuple(skipped))
+    readable = replace(photos, sources=sources, targets=targets, names=tuple(photos.name(index) for index in kept))
+    return ReadablePhotos(readable, sorted(sides)[len(sides) // 2], tuple(skipped))
 
 
-def _small(source: object, keep: int) -> tuple[bytes, int] | None:
-    """An encoded photo whose short side is at most `keep`, and the short side that it had."""
+def _shrunk(source: Source, maximum: int) -> tuple[bytes, int] | None:
+    """Return an encoded photo with a short side of at most `maximum`, and its original one; None if unreadable."""
     try:
-        photo = open_photo(source)  # type: ignore[arg-type]
+        photo = open_photo(source)
     except PhotoError:
         return None
     side = min(photo.size)
-    if isinstance(source, bytes) and side <= keep:
+    if isinstance(source, bytes) and side <= maximum:
         return source, side
-    if side > keep:
-        photo.thumbnail((photo.width * keep // side + 1, photo.height * keep // side + 1))
+    if side > maximum:
+        photo.thumbnail((photo.width * maximum // side + 1, photo.height * maximum // side + 1))
     encoded = io.BytesIO()
     photo.save(encoded, "JPEG", quality=95, subsampling=0)
     return encoded.getvalue(), side
 
 
-UNLABELLED = -1  # the class of a photo that only the teacher answers
+UNLABELLED = -1  # class of photos without a label
 
 
-class Draw(NamedTuple):
-    """One photo of one batch: which, in which epoch, and how large."""
+class Sample(NamedTuple):
+    """A photo's index, the epoch, and the side in pixels to which it is augmented."""
 
     photo: int
     epoch: int
     size: int
 
 
-class Batches(Sampler[list[Draw]]):
-    """The batches from `step` on, without an end; the same for the same seed, whenever it starts.
+class BatchSampler(Sampler[list[Sample]]):
+    """Endless batches from `step` on, determined by the seed and the step alone.
 
-    Of each batch this process takes every `world`th photo, from its `rank`th on. `also` photos
-    without labels, numbered from `count` on, fill `recipe.also_share` of each batch; an epoch is a
-    pass over the labelled ones.
+    This process takes every `world`th photo of each batch, starting at its `rank`th. `also` unlabelled photos, with
+    indices from `count` on, fill `recipe.also_share` of each batch; an epoch is a pass over the `count` labelled ones.
     """
 
     def __init__(
@@ -126,66 +125,70 @@ class Batches(Sampler[list[Draw]]):
         self.per_epoch = count // (self.batch - self.unlabelled)
         self._also_order: tuple[int, list[int]] = (-1, [])
 
-    def __iter__(self) -> Iterator[list[Draw]]:
+    def __iter__(self) -> Iterator[list[Sample]]:
         step = self.step
         while True:
-            epoch, place = divmod(step, self.per_epoch)
+            epoch, step_in_epoch = divmod(step, self.per_epoch)
             order = self._order(self.count, epoch)
             labelled = self.batch - self.unlabelled
-            for start in range(place * labelled, self.per_epoch * labelled, labelled):
+            for start in range(step_in_epoch * labelled, self.per_epoch * labelled, labelled):
                 size = self.size_at(step)
-                draws = [Draw(index, epoch, size) for index in order[start : start + labelled]]
-                draws += self._without_labels(step, size)
-                yield draws[self.rank :: self.world]
+                samples = [Sample(index, epoch, size) for index in order[start : start + labelled]]
+                samples += self._unlabelled_samples(step, size)
+                yield samples[self.rank :: self.world]
                 step += 1
 
-    def _without_labels(self, step: int, size: int) -> Iterator[Draw]:
+    def _unlabelled_samples(self, step: int, size: int) -> Iterator[Sample]:
         for position in range(step * self.unlabelled, (step + 1) * self.unlabelled):
-            epoch, place = divmod(position, self.also)
+            epoch, index = divmod(position, self.also)
             if self._also_order[0] != epoch:
                 self._also_order = (epoch, self._order(self.also, -1 - epoch))
-            yield Draw(self.count + self._also_order[1][place], epoch, size)
+            yield Sample(self.count + self._also_order[1][index], epoch, size)
 
     def _order(self, count: int, epoch: int) -> list[int]:
-        chance = torch.Generator().manual_seed(_mixed(self.recipe.seed, epoch))
-        return torch.randperm(count, generator=chance).tolist()
+        generator = torch.Generator().manual_seed(_combined_seed(self.recipe.seed, epoch))
+        return torch.randperm(count, generator=generator).tolist()
 
 
-class Augmented(Dataset[tuple[Tensor, int]]):
-    """Photos as (3, size, size) uint8 with their classes, cut and turned by chance.
+class AugmentedPhotos(Dataset[tuple[Tensor, int]]):
+    """Randomly augmented photos, (3, size, size) uint8, with their classes.
 
-    Photos of `also` come after those of `photos` and have the class `UNLABELLED`.
+    Photos of `also` follow those of `photos` and have the class `UNLABELLED`.
 
-    The chance depends on the seed, the epoch and the photo alone, and so neither on the number of
-    workers nor on where a training was interrupted. Photos that are decoded stay so, up to `room`
-    bytes: from the second epoch on, decoding small ones would cost as much as cutting them.
+    The augmentation depends on the seed, the epoch and the photo alone, so neither the number of workers nor an
+    interruption changes it. Decoded photos are cached up to `cache_bytes`, because decoding small ones takes as long
+    as augmenting them.
     """
 
     def __init__(
-        self, photos: LabelledPhotos, recipe: Recipe, room: int = DECODED_BYTES, also: LabelledPhotos | None = None
+        self,
+        photos: LabelledPhotos,
+        recipe: Recipe,
+        cache_bytes: int = DECODED_BYTES,
+        also: LabelledPhotos | None = None,
     ) -> None:
-        self.photos, self.also, self.recipe, self.room = photos, also, recipe, room
+        self.photos, self.also, self.recipe, self.cache_bytes = photos, also, recipe, cache_bytes
         self.decoded: dict[int, Image.Image] = {}
-        turns = [
+        transforms = [
             *([v2.RandomHorizontalFlip()] if recipe.flip else []),
             *([v2.ColorJitter(recipe.colour, recipe.colour, recipe.colour)] if recipe.colour else []),
             v2.PILToTensor(),
         ]
-        self.turned = v2.Compose(turns)
+        self.transform = v2.Compose(transforms)
         self.crops: dict[int, v2.RandomResizedCrop] = {}
 
     def __len__(self) -> int:
         return len(self.photos) + (len(self.also) if self.also else 0)
 
-    def __getitem__(self, draw: Draw) -> tuple[Tensor, int]:
-        torch.default_generator.manual_seed(_mixed(self.recipe.seed, draw.epoch, draw.photo))
-        photo = self._photo(draw.photo)
+    def __getitem__(self, sample: Sample) -> tuple[Tensor, int]:
+        torch.default_generator.manual_seed(_combined_seed(self.recipe.seed, sample.epoch, sample.photo))
+        photo = self._photo(sample.photo)
         if happens(self.recipe.degrade):
             photo = degraded(photo)
-        small = happens(self.recipe.zoom_out)
-        photo = zoomed_out(photo, draw.size) if small else self._crop(draw.size)(photo)
-        labelled = draw.photo < len(self.photos)
-        return self.turned(photo), self.photos.targets[draw.photo] if labelled else UNLABELLED
+        shrink = happens(self.recipe.zoom_out)
+        photo = zoomed_out(photo, sample.size) if shrink else self._crop(sample.size)(photo)
+        labelled = sample.photo < len(self.photos)
+        return self.transform(photo), self.photos.targets[sample.photo] if labelled else UNLABELLED
 
     def _crop(self, size: int) -> v2.RandomResizedCrop:
         if size not in self.crops:
@@ -195,35 +198,35 @@ class Augmented(Dataset[tuple[Tensor, int]]):
     def _photo(self, index: int) -> Image.Image:
         photo = self.decoded.get(index)
         if photo is None:
-            beyond = index - len(self.photos)
-            photo = self.also.photo(beyond) if self.also and beyond >= 0 else self.photos.photo(index)
+            also_index = index - len(self.photos)
+            photo = self.also.photo(also_index) if self.also and also_index >= 0 else self.photos.photo(index)
             size = 3 * photo.width * photo.height
-            if size <= self.room:
-                self.room -= size
+            if size <= self.cache_bytes:
+                self.cache_bytes -= size
                 self.decoded[index] = photo
         return photo
 
 
-def loader(
-    photos: LabelledPhotos, recipe: Recipe, batches: Batches, workers: int, also: LabelledPhotos | None = None
+def data_loader(
+    photos: LabelledPhotos, recipe: Recipe, batches: BatchSampler, workers: int, also: LabelledPhotos | None = None
 ) -> DataLoader[tuple[Tensor, int]]:
-    """Batches of uint8 photos (N, 3, size, size) and classes (N,), made by `workers` processes beside this one."""
+    """Load batches of uint8 photos (N, 3, size, size) and classes (N,) in `workers` processes."""
     return DataLoader(
-        Augmented(photos, recipe, DECODED_BYTES // max(workers, 1), also),
+        AugmentedPhotos(photos, recipe, DECODED_BYTES // max(workers, 1), also),
         batch_sampler=batches,
         num_workers=workers,
         prefetch_factor=PREFETCH if workers else None,
         persistent_workers=bool(workers),
-        worker_init_fn=_deaf_to_interruption,
+        worker_init_fn=_init_worker,
     )
 
 
-def _deaf_to_interruption(_: int) -> None:
-    # Ctrl-C reaches every process of a terminal; the one that trains decides when to stop.
+def _init_worker(_: int) -> None:
+    # Ctrl-C reaches every process of a terminal; only the training process handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
 
 
-def _mixed(*numbers: int) -> int:
-    # Python's hash of numbers is the same in every process, and spreads neighbours.
+def _combined_seed(*numbers: int) -> int:
+    # Python's hash of integers is the same in every process, and separates consecutive numbers.
     return hash(numbers) & 0x7FFF_FFFF_FFFF_FFFF

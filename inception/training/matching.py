@@ -1,4 +1,4 @@
-"""Which of a network's classes are the classes of a data set: by WordNet id where both have one, else by name."""
+"""Matching of a data set's classes to a network's: by WordNet id if both have one, else by name."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from ..errors import QUOTED_CHARACTERS
 from ..pretrained.labels import first_name
 from ..pretrained.pretrained import PretrainedModel
 from ..pretrained.zoo import DEFAULT_MODEL
+from ..runtime.plain_text import plain
 from ..runtime.wording import counted
 from .datasets import WNID, DataError, LabelledPhotos
 
 # ImageNet's 1000 WordNet ids in the order of its class numbers; those of Tiny ImageNet's 200 classes are marked.
 FILE = Path(__file__).with_name("imagenet_wnids.txt")
-# Names that two of ImageNet's classes share: a bird and a machine, a dog and a garment, two kinds of bathing suit.
+# Names of two ImageNet classes each: a bird and a machine, a dog and a garment, two kinds of bathing suit.
 SHARED_NAMES = frozenset({"crane", "cardigan", "maillot"})
 NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Photos that cannot be judged, because the network has no class for theirs, or no single one of that name."""
+    """Photos that cannot be evaluated, because no class of the network, or more than one, matches theirs."""
 
     photos: int = 0
     classes: int = 0
-    names: tuple[str, ...] = field(default=(), repr=False)  # of these classes
+    names: tuple[str, ...] = field(default=(), repr=False)  # of the classes
 
     def __str__(self) -> str:
         more = self.classes - NAMES_SHOWN
@@ -38,14 +40,14 @@ class LeftOut:
 
 
 def known_photos(pretrained: PretrainedModel, photos: LabelledPhotos) -> tuple[LabelledPhotos, LeftOut]:
-    """The photos that the network has classes for, and what that leaves out.
+    """Return the photos of classes that the network has, and a summary of the others.
 
     Raises:
         DataError: if there are none.
     """
-    found = matched_classes(pretrained, photos)
-    known = [index for index, target in enumerate(photos.targets) if found[target] is not None]
-    unknown = sorted({target for target in photos.targets if found[target] is None})
+    matches = match_classes(pretrained, photos)
+    known = [index for index, target in enumerate(photos.targets) if matches[target] is not None]
+    unknown = sorted({target for target in photos.targets if matches[target] is None})
     left_out = LeftOut(len(photos) - len(known), len(unknown), tuple(photos.classes[target] for target in unknown))
     if not known:
         raise DataError(
@@ -53,32 +55,34 @@ def known_photos(pretrained: PretrainedModel, photos: LabelledPhotos) -> tuple[L
             "The network {name} has none of the data's classes ({names}); please evaluate a network of the same "
             "classes.",
             name=pretrained.name,
-            names=", ".join(left_out.names[:NAMES_SHOWN]) + (", …" if left_out.classes > NAMES_SHOWN else ""),
+            names=", ".join(plain(name, QUOTED_CHARACTERS) for name in left_out.names[:NAMES_SHOWN])
+            + (", …" if left_out.classes > NAMES_SHOWN else ""),
         )
     return (photos if not left_out.photos else photos.subset(known)), left_out
 
 
-def matched_classes(pretrained: PretrainedModel, photos: LabelledPhotos) -> tuple[int | None, ...]:
-    """For each class of the data its number in the network, or None.
+def match_classes(pretrained: PretrainedModel, photos: LabelledPhotos) -> tuple[int | None, ...]:
+    """Return the network's class index for each class of the data, or None.
 
-    By WordNet id where both sides have one. Otherwise by name, of "goldfish, Carassius auratus" by the first one in
-    small letters, but only where that says which class is meant: no other class of the network or of the data has it,
-    nor another one of ImageNet where the network's classes are some of ImageNet's.
+    Classes match by WordNet id if both have one. Otherwise they match by their first name in lower case ("goldfish"
+    of "Goldfish, Carassius auratus"), if it is unique among the network's classes, among the data's, and, for a
+    network of ImageNet classes, among ImageNet's.
     """
     labels, wnids = pretrained.labels, class_wnids(pretrained)
     if photos.classes == labels and not (photos.wnids and any(wnids)):
         return tuple(range(len(labels)))
     by_wnid = {wnid: index for index, wnid in enumerate(wnids) if wnid}
     names, wanted = [first_name(label) for label in labels], [first_name(name) for name in photos.classes]
-    by_name, once, asked = {name: index for index, name in enumerate(names)}, Counter(names), Counter(wanted)
+    by_name = {name: index for index, name in enumerate(names)}
+    count, wanted_count = Counter(names), Counter(wanted)
 
     def match(name: str, wnid: str) -> int | None:
         if wnid in by_wnid:
             return by_wnid[wnid]
         index = by_name.get(name)
-        if index is None or once[name] > 1 or asked[name] > 1:
+        if index is None or count[name] > 1 or wanted_count[name] > 1:
             return None
-        # With an id on both sides they are different classes of one name.
+        # Two different ids with one name are different classes.
         return None if wnids[index] and (wnid or name in SHARED_NAMES) else index
 
     ids = photos.wnids or ("",) * len(wanted)
@@ -86,7 +90,7 @@ def matched_classes(pretrained: PretrainedModel, photos: LabelledPhotos) -> tupl
 
 
 def class_wnids(pretrained: PretrainedModel) -> tuple[str, ...]:
-    """The WordNet id of each of the network's classes, "" where it is not known."""
+    """Return the WordNet id of each of the network's classes, "" where it is unknown."""
     if pretrained.imagenet:
         imagenet, tiny = _imagenet_wnids()
         return tiny if pretrained.name == DEFAULT_MODEL else imagenet
@@ -95,6 +99,6 @@ def class_wnids(pretrained: PretrainedModel) -> tuple[str, ...]:
 
 @cache
 def _imagenet_wnids() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Those of ImageNet's 1000 classes, and those of Tiny ImageNet's 200."""
+    """Return the WordNet ids of ImageNet's 1000 classes and of Tiny ImageNet's 200."""
     rows = [line.split() for line in FILE.read_text(encoding="ascii").splitlines()]
     return tuple(row[0] for row in rows), tuple(row[0] for row in rows if len(row) > 1)

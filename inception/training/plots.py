@@ -1,4 +1,4 @@
-"""Pictures of a training: numbers in, PIL images out."""
+"""Plots of a training run and its evaluation, as PIL images."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from PIL import Image
 BINS = 15
 # Paul Tol's bright scheme, distinct for colour-blind eyes.
 BLUE, RED, GREY = "#4477AA", "#EE6677", "#888888"
-MOST_NAMES = 40  # beyond this, names along a matrix cannot be read
+MAX_NAMES = 40  # class names along a confusion matrix; more would not be legible
 
 
 def curves(log: Sequence[Mapping[str, Any]], *, top5: bool = True) -> Image.Image:
-    """Loss, accuracy and learning rate over the steps; `log` holds rows with the fields of the CSV log."""
+    """Plot loss, accuracy and learning rate over the steps; `log` has the columns of the CSV log."""
     figure = Figure(figsize=(11, 3.6), layout="constrained")
     axes = figure.subplots(1, 3)
     steps = [row["step"] for row in log]
-    shown: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
+    panels: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
         ("loss", (("loss", "training, augmented", BLUE), ("held_out_loss", "held out", RED))),
         (
             "accuracy",
@@ -35,7 +35,7 @@ def curves(log: Sequence[Mapping[str, Any]], *, top5: bool = True) -> Image.Imag
         ),
         ("learning rate", (("rate", "learning rate", BLUE),)),
     )
-    for axis, (title, lines) in zip(axes, shown, strict=True):
+    for axis, (title, lines) in zip(axes, panels, strict=True):
         for name, label, colour in lines:
             axis.plot(steps, [row[name] for row in log], color=colour, label=label, marker="o", markersize=3)
         for before, after in pairwise(log):
@@ -46,23 +46,23 @@ def curves(log: Sequence[Mapping[str, Any]], *, top5: bool = True) -> Image.Imag
         axis.grid(alpha=0.3)
         if len(lines) > 1:
             axis.legend(frameon=False, fontsize=8)
-    return _drawn(figure)
+    return _rendered(figure)
 
 
-def counted(right: np.ndarray, chosen: np.ndarray, classes: int) -> np.ndarray:
-    """How often each class (row) was taken for each class (column), (classes, classes)."""
-    return np.bincount(right * classes + chosen, minlength=classes * classes).reshape(classes, classes)
+def confusion_counts(targets: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Count the photos of each class (row) that were classified as each class (column): (classes, classes)."""
+    return np.bincount(targets * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
 def confusion(counts: np.ndarray, names: Sequence[str]) -> Image.Image:
-    """The matrix as shares of each row; numbers where they can be read."""
+    """Plot a confusion matrix as fractions of each row, with counts in the cells for up to 12 classes."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    few = len(names) <= MOST_NAMES
+    few = len(names) <= MAX_NAMES
     side = min(3.0 + 0.35 * len(names), 12.0) if few else 9.0
     figure = Figure(figsize=(side + 1.2, side), layout="constrained")
     axis = figure.subplots()
-    picture = axis.imshow(shares, cmap="magma", vmin=0, vmax=1, interpolation="nearest")
-    figure.colorbar(picture, ax=axis, label="share of the photos of the row's class", shrink=0.8)
+    image = axis.imshow(shares, cmap="magma", vmin=0, vmax=1, interpolation="nearest")
+    figure.colorbar(image, ax=axis, label="share of the photos of the row's class", shrink=0.8)
     axis.set_xlabel("the network's answer")
     axis.set_ylabel("the right answer")
     if few:
@@ -73,23 +73,23 @@ def confusion(counts: np.ndarray, names: Sequence[str]) -> Image.Image:
         for row, column in np.ndindex(*counts.shape):
             colour = "black" if shares[row, column] > 0.6 else "white"
             axis.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour)
-    return _drawn(figure)
+    return _rendered(figure)
 
 
 def reliability(kinds: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Image.Image:
-    """How often answers of a given confidence are right; a network that means what it says lies on the diagonal.
+    """Plot a reliability diagram: accuracy against confidence. A calibrated network lies on the diagonal.
 
-    `kinds` gives for each label the confidences (N,) and which answers were right (N,). The area of
-    a point tells how many answers it stands for.
+    `kinds` gives for each label the confidences (N,) and whether the predictions were right (N,). The area of a point
+    is proportional to its number of predictions.
     """
     figure = Figure(figsize=(5.6, 5.2), layout="constrained")
     axis = figure.subplots()
     axis.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1, label="means what it says")
     for (label, (confidences, correct)), colour in zip(kinds.items(), (BLUE, RED), strict=False):
-        # Points for which hardly a photo speaks would tell of chance only.
+        # Fewer bins for few photos, because the accuracy of a nearly empty bin is noise.
         bins = min(BINS, max(3, len(correct) // 25))
-        places = np.minimum((confidences * bins).astype(int), bins - 1)
-        rows = [places == place for place in range(bins) if (places == place).any()]
+        indices = np.minimum((confidences * bins).astype(int), bins - 1)
+        rows = [indices == index for index in range(bins) if (indices == index).any()]
         x, y = [confidences[row].mean() for row in rows], [correct[row].mean() for row in rows]
         axis.plot(x, y, color=colour, label=label)
         axis.scatter(x, y, [12 + 250 * row.mean() for row in rows], color=colour, zorder=3)
@@ -99,29 +99,29 @@ def reliability(kinds: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Image.Ima
     axis.set_ylabel("share of these answers that are right")
     axis.grid(alpha=0.3)
     axis.legend(frameon=False, loc="upper left")
-    return _drawn(figure)
+    return _rendered(figure)
 
 
-def mistakes(shown: Sequence[tuple[Image.Image, str, str]], columns: int = 6) -> Image.Image:
-    """Photos with what the network said and what is right, the most confident mistake first."""
-    rows = max(1, -(-len(shown) // columns))
+def mistakes(examples: Sequence[tuple[Image.Image, str, str]], columns: int = 6) -> Image.Image:
+    """Plot photos, each with its predicted and its true class."""
+    rows = max(1, -(-len(examples) // columns))
     figure = Figure(figsize=(2.1 * columns, 2.5 * rows), layout="constrained")
     for axis in figure.subplots(rows, columns, squeeze=False).flat:
         axis.axis("off")
-    if not shown:
+    if not examples:
         figure.suptitle("No mistakes on the validation photos")
-    for axis, (photo, said, right) in zip(figure.axes, shown, strict=False):
+    for axis, (photo, predicted, target) in zip(figure.axes, examples, strict=False):
         axis.imshow(photo)
-        axis.set_title(f"{_short(said)}\n{_short(right)}", fontsize=8)
-    return _drawn(figure)
+        axis.set_title(f"{_shortened(predicted)}\n{_shortened(target)}", fontsize=8)
+    return _rendered(figure)
 
 
-def _short(text: str, most: int = 28) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
+def _shortened(text: str, maximum: int = 28) -> str:
+    return text if len(text) <= maximum else text[: maximum - 1] + "…"
 
 
-def _drawn(figure: Figure) -> Image.Image:
-    # A canvas of its own: pyplot would keep every figure in a global.
+def _rendered(figure: Figure) -> Image.Image:
+    # Without pyplot, which keeps every figure in a global.
     file = io.BytesIO()
     FigureCanvasAgg(figure).print_png(file)
     return Image.open(file).convert("RGB")

@@ -1,4 +1,4 @@
-"""What decides how a network is trained, in one record that travels with its weights."""
+"""The training recipe: all hyperparameters, stored with the weights that it produced."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from math import cos, isfinite, pi
 from typing import Any
 
-from ..errors import ChoiceError, UserError
+from ..errors import ChoiceError, UserError, quoted
 from ..network.inception_v1 import MIN_SIDE, VARIANTS
 
 MIXES = ("none", "mixup", "cutmix", "both")
@@ -15,49 +15,52 @@ SCRATCH = "scratch"
 
 
 class RecipeError(UserError):
-    """A recipe by which nothing can be trained."""
+    """A recipe with a value that is not allowed, or that does not fit the data or the checkpoint."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything but the photos that the trained weights depend on.
+    """Hyperparameters of a training run.
 
-    The length is `epochs`, or `minutes` on the clock where that is not 0. `sizes` lists sides of
-    the photos in pixels with the share of the training that each gets, smallest first as a rule:
-    small photos are cheap, and what they teach carries over. The last one is what the network is
-    made for. `rate` is the highest learning rate, for SGD with Nesterov momentum 0.9; it rises from
-    nothing over the first `warm_up` of the training and falls along a half cosine after it.
+    Training lasts for `epochs`, or for `minutes` of wall-clock time if that is not 0. `sizes` lists sides of the
+    photos in pixels, each with its share of the training, usually smallest first: small photos are cheap, and what is
+    learned from them transfers. The network's input size is the last one. `rate` is the peak learning rate of SGD with
+    Nesterov momentum 0.9: it rises linearly over the first `warm_up` of the training and decays along a half cosine.
+
+    Raises:
+        RecipeError: if a value is not allowed.
+        ChoiceError: if `variant` or `mix` is unknown.
     """
 
     variant: str = "batchnorm"
-    start: str = "tiny-imagenet"  # weights to go on from, or "scratch"
+    start: str = "tiny-imagenet"  # initial weights, or "scratch"
     freeze_stem: bool = False
     aux: bool = False
     dropout: float = 0.2
     epochs: int = 30
     minutes: float = 0.0
     sizes: tuple[tuple[int, float], ...] = ((128, 1.0),)
-    batch: int = 128  # photos that count in one step, over all processes and parts
-    accumulate: int = 1  # parts in which a process computes its share of a batch
+    batch: int = 128  # photos in one step, over all processes and accumulated parts
+    accumulate: int = 1  # parts into which a process divides its share of a batch
     rate: float = 0.05
     warm_up: float = 0.05
     weight_decay: float = 1e-4
     smoothing: float = 0.1
-    smallest_crop: float = 0.35  # of the photo's area
+    smallest_crop: float = 0.35  # fraction of the photo's area
     flip: bool = True
-    colour: float = 0.0  # how far brightness, contrast and saturation may go, 0 to 1
+    colour: float = 0.0  # jitter of brightness, contrast and saturation, 0 to 1
     mix: str = "none"
-    zoom_out: float = 0.0  # share of the photos that are shown whole and small, with a margin
-    degrade: float = 0.0  # share of the photos that are reduced to a low resolution first
-    also_share: float = 0.1  # of each batch: photos without labels, where there are any
-    teacher: str = ""  # weights whose answers are learned from, too
-    teacher_weight: float = 0.5  # of the teacher's answer against the label; without a label it is 1
-    teacher_share: float = 1.0  # of the labelled photos that the teacher answers
-    teacher_size: int = 224  # side of the photos that the teacher sees
-    evaluate_every: int = 0  # steps between two looks at the held-out photos; 0 for once an epoch
-    average: float = 0.999  # share that the averaged weights keep at each step
-    balance: bool = False  # rare classes weigh more
-    held_out: float = 0.1  # share of the training photos that choose the checkpoint and the temperature
+    zoom_out: float = 0.0  # fraction of photos that are shrunk and padded instead of cropped
+    degrade: float = 0.0  # fraction of photos that are first reduced to a low resolution
+    also_share: float = 0.1  # fraction of unlabelled photos in each batch, if there are any
+    teacher: str = ""  # weights of the teacher for distillation
+    teacher_weight: float = 0.5  # of the distillation loss against the label's; 1 for unlabelled photos
+    teacher_share: float = 1.0  # fraction of labelled photos that the teacher is run on
+    teacher_size: int = 224  # side of the teacher's input in pixels
+    evaluate_every: int = 0  # steps between evaluations on the held-out photos; 0 for once an epoch
+    average: float = 0.999  # decay of the moving average of the weights
+    balance: bool = False  # weight rare classes higher
+    held_out: float = 0.1  # fraction of training photos held out to choose the checkpoint and the temperature
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -68,7 +71,11 @@ class Recipe:
             numbers = [share for _, share in value] if name == "sizes" else [value] if isinstance(value, float) else []
             if not all(map(isfinite, numbers)):
                 raise RecipeError(
-                    "recipe", "{name} is {value}; it {rule}.", name=name, value=value, rule="must be a finite number"
+                    "recipe",
+                    "{name} is {value}; it {rule}.",
+                    name=name,
+                    value=quoted(value),
+                    rule="must be a finite number",
                 )
         low, high, share = "must be at least {}", "must be at least 0 and less than {}", "must be between 0 and 1"
         for name, good, rule in (
@@ -91,42 +98,42 @@ class Recipe:
             ("teacher_weight", 0 <= self.teacher_weight <= 1, share),
             ("teacher_share", 0 <= self.teacher_share <= 1, share),
             ("teacher_size", self.teacher_size >= MIN_SIDE, low.format(MIN_SIDE)),
-            ("mix", not self.teacher or self.mix == "none", "must be none where a teacher answers"),
+            ("mix", not self.teacher or self.mix == "none", "must be none with a teacher"),
             ("evaluate_every", self.evaluate_every >= 0, low.format(0)),
             ("average", 0 <= self.average < 1, high.format(1)),
             ("held_out", 0 < self.held_out < 1, "must be more than 0 and less than 1"),
         ):
             if not good:
                 raise RecipeError(
-                    "recipe", "{name} is {value}; it {rule}.", name=name, value=getattr(self, name), rule=rule
+                    "recipe", "{name} is {value}; it {rule}.", name=name, value=quoted(getattr(self, name)), rule=rule
                 )
 
     @property
     def size(self) -> int:
-        """Side in pixels of the photos that the network is made for."""
+        """The network's input size in pixels."""
         return self.sizes[-1][0]
 
     def size_at(self, progress: float) -> int:
-        """Side of the photos when `progress` (0 to 1) of the training is over."""
-        whole = sum(share for _, share in self.sizes)
-        passed = 0.0
+        """Return the side of the photos in pixels at `progress` (0 to 1) of the training."""
+        total = sum(share for _, share in self.sizes)
+        end = 0.0
         for side, share in self.sizes:
-            passed += share / whole
-            if progress < passed:
+            end += share / total
+            if progress < end:
                 return side
         return self.size
 
     def rate_at(self, progress: float) -> float:
-        """Learning rate when `progress` (0 to 1) of the training is over."""
+        """Return the learning rate at `progress` (0 to 1) of the training."""
         if progress < self.warm_up:
             return self.rate * progress / self.warm_up
         return self.rate * 0.5 * (1 + cos(pi * min((progress - self.warm_up) / (1 - self.warm_up), 1.0)))
 
     def check_continued_by(self, other: Recipe) -> None:
-        """An interrupted training goes on as it began; it may only become longer or shorter.
+        """Check that a training with this recipe can be resumed with `other`, which may differ in length only.
 
         Raises:
-            RecipeError: if `other` differs in anything else.
+            RecipeError: if it cannot.
         """
         for field in fields(self):
             before, now = getattr(self, field.name), getattr(other, field.name)
@@ -136,8 +143,8 @@ class Recipe:
                     "The interrupted training has {name} {before}, not {now}; please leave that option out, "
                     "or begin anew with another --out.",
                     name=field.name,
-                    before=before,
-                    now=now,
+                    before=quoted(before),
+                    now=quoted(now),
                 )
 
     def to_dict(self) -> dict[str, Any]:
@@ -145,12 +152,12 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Recipe:
-        """The inverse of `to_dict`, also after a way through JSON."""
+        """Inverse of `to_dict`; also takes JSON's lists for tuples."""
         sizes = tuple((int(side), float(share)) for side, share in values["sizes"])
         return cls(**{**values, "sizes": sizes})
 
     def as_options(self) -> list[str]:
-        """The options of `python -m inception train` that differ from its defaults."""
+        """Return the options of `python -m inception train` that give this recipe, without defaults."""
         return [
             word
             for field in fields(self)

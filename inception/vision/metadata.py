@@ -61,7 +61,7 @@ class Bare:
     orientation: int = UPRIGHT
 
 
-def without_metadata(data: bytes) -> Bare:
+def strip_metadata(data: bytes) -> Bare:
     """Leave the metadata out. Of a file that is cut off, the part that was cut is kept, for the decoder to refuse.
 
     No decoder must find metadata in what is returned, whatever the file: where this walk and the decoder's may part,

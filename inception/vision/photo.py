@@ -12,15 +12,16 @@ import numpy as np
 from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from ..errors import PhotoError
+from ..errors import PhotoError, quoted
 from ..runtime.memory import trim_heap
-from .metadata import TIFF_MARKS, UPRIGHT, without_metadata
+from .metadata import TIFF_MARKS, UPRIGHT, strip_metadata
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 FORMATS_TEXT = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF"
 MAX_BYTES = 40 * 2**20
 MAX_PIXELS = 50_000_000
 # No network here looks at more than a few hundred pixels; keeping more only costs memory.
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
 MAX_SIDE = 2048
 
 # What a decoder may fill, so that a photo never takes 300 MB: the file itself and our own steps come to it.
@@ -59,7 +60,7 @@ def open_photo(source: Source) -> Image.Image:
         PhotoError: if the file is missing, empty, too large, damaged or no picture.
     """
     try:
-        bare = without_metadata(_bytes(source))
+        bare = strip_metadata(_bytes(source))
     except ValueError as error:
         raise _unknown() from error
     data, orientation = bare.data, bare.orientation
@@ -100,7 +101,7 @@ def _bytes(source: Source) -> bytes:
             data = path.read_bytes() if size <= MAX_BYTES else b""
         except (OSError, ValueError) as error:
             raise PhotoError(
-                "photo_missing", "There is no readable file {name}; please check its name.", name=repr(path.name)
+                "photo_missing", "There is no readable file {name}; please check its name.", name=quoted(path.name)
             ) from error
     if size > MAX_BYTES:
         raise PhotoError(

@@ -1,4 +1,4 @@
-"""From a photo to what the network takes, and exactly what it saw on the way."""
+"""Preprocessing: crop, resize and normalise a photo."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from torch import Tensor
 from ..errors import quoted
 from ..runtime import strict_json
 
-# Of what is divided by; with other numbers float32 runs over in the first layers. Means go from -MOST to MOST.
-LEAST, MOST = 1e-6, 1e6
-MAX_SIDE = 2048  # pixels; a network that looked at more would take gigabytes for each photo
+# Bounds of `divisor` and `std`; `mean` may be from -MAX_VALUE to MAX_VALUE. Beyond them float32 overflows.
+MIN_VALUE, MAX_VALUE = 1e-6, 1e6
+MAX_SIDE = 2048  # pixels; larger inputs would need gigabytes for each photo
 
 
 @dataclass(frozen=True)
 class Crop:
-    """Which part of a photo is shown to the network: a square of it, or the whole in a square with margins.
+    """The part of a photo that the network takes: a square of it, or the `whole` photo padded to a square.
 
-    `across` and `down` tell where the square lies, from 0 (left, top) to 1 (right, bottom) of the way that it can go.
+    `across` and `down` place the square, from 0 (left, top) to 1 (right, bottom) of the available space.
+
+    Raises:
+        ValueError: if `across` or `down` is not from 0 to 1.
     """
 
     across: float = 0.5
@@ -39,12 +42,14 @@ CENTRE_CROP, WHOLE_PHOTO = Crop(), Crop(whole=True)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a model wants its photos; it travels with the weights.
+    """A model's preprocessing, stored with its weights.
 
-    The photo's short side is brought to `resize` pixels and the centre `crop` x `crop` cut out;
-    where `size` differs, that square is then resized to `size` x `size` (the embedded model
-    learned on photos of 64 pixels shown larger). Sample values in 0..255 become
-    (value / divisor - mean) / std, in the order that `channels` says.
+    The photo's short side is scaled to `resize` pixels and its centre `crop` x `crop` cut out. If `size` differs,
+    that square is resized to `size` x `size` (the embedded model was trained on enlarged photos of 64 pixels).
+    Sample values in 0..255 become (value / divisor - mean) / std, with channels in the order `channels`.
+
+    Raises:
+        ValueError: if a value is not allowed.
     """
 
     resize: int
@@ -68,66 +73,70 @@ class Preprocessing:
             raise ValueError(f"channels is {quoted(self.channels)}; it must be 'RGB' or 'BGR'.")
         if len(self.mean) != 3 or len(self.std) != 3:
             raise ValueError("mean and std need three numbers each.")
-        for name, numbers, least in (
-            ("divisor", (self.divisor,), LEAST),
-            ("std", self.std, LEAST),
-            ("mean", self.mean, -MOST),
+        for name, numbers, minimum in (
+            ("divisor", (self.divisor,), MIN_VALUE),
+            ("std", self.std, MIN_VALUE),
+            ("mean", self.mean, -MAX_VALUE),
         ):
             for number in numbers:
-                # Not a number fails every comparison.
-                if isinstance(number, bool) or not isinstance(number, int | float) or not least <= number <= MOST:
-                    raise ValueError(f"{name} is {quoted(number)}; it must be a number from {least:g} to {MOST:g}.")
+                # NaN fails every comparison.
+                if (
+                    isinstance(number, bool)
+                    or not isinstance(number, int | float)
+                    or not minimum <= number <= MAX_VALUE
+                ):
+                    raise ValueError(
+                        f"{name} is {quoted(number)}; it must be a number from {minimum:g} to {MAX_VALUE:g}."
+                    )
 
-    def box(self, width: int, height: int, frame: Crop = CENTRE_CROP) -> tuple[float, float, float, float]:
-        """The square of a width x height photo that the network sees: left, top, right, bottom.
+    def crop_box(self, width: int, height: int, crop: Crop = CENTRE_CROP) -> tuple[float, float, float, float]:
+        """Return the crop's (left, top, right, bottom) in the pixels of a width x height photo.
 
-        For the whole photo it reaches beyond: what lies outside the photo is margin.
+        For the whole photo the box extends beyond it, into the padding.
         """
-        if frame.whole:
+        if crop.whole:
             side = float(max(width, height))
             left, top = (width - side) / 2, (height - side) / 2
         else:
             side = min(width, height) * self.crop / self.resize
-            left, top = (width - side) * frame.across, (height - side) * frame.down
+            left, top = (width - side) * crop.across, (height - side) * crop.down
         return left, top, left + side, top + side
 
-    def see(self, photo: Image.Image, frame: Crop = CENTRE_CROP) -> Image.Image:
-        """The size x size picture that the network sees of an RGB photo.
-
-        Cut and resized in one step, so that a photo of 1 x 10000 pixels costs no more than others.
-        """
-        if frame.whole:
-            seen = self._with_margins(photo)
+    def apply(self, photo: Image.Image, crop: Crop = CENTRE_CROP) -> Image.Image:
+        """Crop and resize an RGB photo to size x size."""
+        if crop.whole:
+            image = self._padded(photo)
         else:
-            box = self.box(photo.width, photo.height, frame)
-            seen = photo.resize((self.crop, self.crop), Image.Resampling.BICUBIC, box=box)
+            # Cropped and resized in one step, so that a photo of 1 x 10000 pixels costs no more than others.
+            box = self.crop_box(photo.width, photo.height, crop)
+            image = photo.resize((self.crop, self.crop), Image.Resampling.BICUBIC, box=box)
         if self.size != self.crop:
-            seen = seen.resize((self.size, self.size), Image.Resampling.BILINEAR)
-        return seen
+            image = image.resize((self.size, self.size), Image.Resampling.BILINEAR)
+        return image
 
-    def _with_margins(self, photo: Image.Image) -> Image.Image:
-        """The whole photo, undistorted, on a crop x crop square of `margin`."""
+    def _padded(self, photo: Image.Image) -> Image.Image:
+        """Return the whole photo, undistorted, centred on a crop x crop square of `margin_colour`."""
         scale = self.crop / max(photo.size)
         size = (max(1, round(photo.width * scale)), max(1, round(photo.height * scale)))
-        square = Image.new("RGB", (self.crop, self.crop), self.margin)
-        place = ((self.crop - size[0]) // 2, (self.crop - size[1]) // 2)
-        square.paste(photo.resize(size, Image.Resampling.BICUBIC), place)
+        square = Image.new("RGB", (self.crop, self.crop), self.margin_colour)
+        corner = ((self.crop - size[0]) // 2, (self.crop - size[1]) // 2)
+        square.paste(photo.resize(size, Image.Resampling.BICUBIC), corner)
         return square
 
     @property
-    def margin(self) -> tuple[int, int, int]:
-        """The RGB colour that becomes zero in the network's input, to the next whole sample: it says least."""
+    def margin_colour(self) -> tuple[int, int, int]:
+        """The RGB colour that is closest to zero after normalisation."""
         mean = self.mean if self.channels == "RGB" else self.mean[::-1]
         red, green, blue = (min(255, max(0, round(value * self.divisor))) for value in mean)
         return red, green, blue
 
-    def tensor(self, seen: Image.Image) -> Tensor:
-        """The network's input, (1, 3, size, size) float32, from what `see` returned."""
-        samples = torch.from_numpy(np.array(seen.convert("RGB"), dtype=np.float32)).permute(2, 0, 1)
-        return self.normalised(samples.unsqueeze(0))
+    def to_tensor(self, image: Image.Image) -> Tensor:
+        """Convert an image from `apply` to the network's input, (1, 3, size, size) float32."""
+        samples = torch.from_numpy(np.array(image.convert("RGB"), dtype=np.float32)).permute(2, 0, 1)
+        return self.normalise(samples.unsqueeze(0))
 
-    def normalised(self, samples: Tensor) -> Tensor:
-        """The network's input from RGB samples (N, 3, height, width) in 0..255, float32."""
+    def normalise(self, samples: Tensor) -> Tensor:
+        """Normalise RGB samples (N, 3, H, W) in 0..255, float32."""
         if self.channels == "BGR":
             samples = samples.flip(1)
         mean, std = (samples.new_tensor(values).view(1, 3, 1, 1) for values in (self.mean, self.std))
@@ -138,24 +147,25 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Preprocessing:
-        """The inverse of `to_dict`.
+        """Inverse of `to_dict`.
 
         Raises:
             TypeError: if a field is missing or unknown.
             ValueError: if a value is not allowed.
         """
-        told = dict(values)
+        arguments = dict(values)
         for name in ("mean", "std"):
-            if name in told:
-                told[name] = tuple(told[name])
-        return strict_json.built(cls, told)
+            if name in arguments:
+                arguments[name] = tuple(arguments[name])
+        return strict_json.built(cls, arguments)
 
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 CAFFE = Preprocessing(256, 224, 224, "BGR", 1.0, (104.0, 117.0, 123.0), (1.0, 1.0, 1.0))
-# ImageNet's normalisation followed by torchvision's `transform_input` comes to this.
+# ImageNet's normalisation followed by torchvision's `transform_input`.
 TORCHVISION = Preprocessing(256, 224, 224, "RGB", 255.0, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 IMAGENET = Preprocessing(256, 224, 224, "RGB", 255.0, IMAGENET_MEAN, IMAGENET_STD)
+# Of the embedded weights, whose file has its own copy.
 TINY_IMAGENET = Preprocessing(64, 64, 128, "RGB", 255.0, IMAGENET_MEAN, IMAGENET_STD)

@@ -1,5 +1,1 @@
-"""The Gradio page. It wires components to functions and says things in two languages; it computes nothing."""
-
-from .mount import mount
-
-__all__ = ["mount"]
+"""The Gradio application: page, HTTP layer, API and MCP server over one `InferenceService`."""

@@ -20,9 +20,10 @@ from .api.documentation import DescribedPage
 from .api.endpoints import add_endpoints
 from .api.snippets import ROUTES
 from .handlers import Handlers, alert, source_of
-from .http.guard import MEGABYTE, RequestGuard
-from .http.statuses import RefusalStatus, wrong_names
-from .http.uploads import KEEP_SECONDS, SESSIONS, check_seconds, gone
+from .http.guard import RequestGuard
+from .http.statuses import ErrorStatusMiddleware, argument_name_error
+from .http.upload_form import MEGABYTE
+from .http.uploads import KEEP_SECONDS, MAX_SESSIONS, cleanup_interval, expired_photo_error
 from .panels.block import header_html, message_html
 from .panels.network_map import FOLLOW, PICKED
 from .panels.network_map import PICK as PICK_BLOCK
@@ -38,6 +39,7 @@ from .text import LANGUAGES, say
 
 EXAMPLES = resource("examples")
 STYLES = sorted((Path(__file__).parent / "static").glob("*.css"))
+API_PAGE = (Path(__file__).parent / "static" / "api_page.js").read_text("utf-8")
 SYSTEM_FONTS = (
     "system-ui",
     "-apple-system",
@@ -47,7 +49,7 @@ SYSTEM_FONTS = (
     "Noto Sans CJK SC",
     "sans-serif",
 )
-WAITING = 16  # for each question that is under way
+QUEUE_SIZE = 16  # events that may wait, for each that is computed at once
 
 # Gradio says so in English only, and only after it had a look at it.
 HEAVY = """
@@ -80,15 +82,19 @@ DIFFERS = """(subject, block, view, scale, colours, language, drawn, again) => {
 }"""
 
 
-def build(service: InferenceService, keep_seconds: float = KEEP_SECONDS, *, is_swept: bool = False) -> DescribedPage:
-    """The whole page; `launch_options` says how to launch it.
+def build(
+    service: InferenceService, keep_seconds: float = KEEP_SECONDS, *, gradio_cleanup: bool = True
+) -> DescribedPage:
+    """Build the whole page, to be launched with `launch_options`.
 
-    For `keep_seconds` what a visitor sent is kept, and what was seen of it. Then Gradio deletes it, unless the page
-    `is_swept` by whoever launches it (`uploads.swept`).
+    Args:
+        service: computes what the page shows.
+        keep_seconds: for which an uploaded photo and its results are kept.
+        gradio_cleanup: whether Gradio deletes them then; False if the app's lifespan does (`uploads.cleanup_lifespan`).
     """
     handlers = Handlers(service)
     words = wording(service, "en")
-    deletion = None if is_swept else (check_seconds(keep_seconds), keep_seconds)
+    deletion = (cleanup_interval(keep_seconds), keep_seconds) if gradio_cleanup else None
     with DescribedPage(title=say("en", "title"), analytics_enabled=False, delete_cache=deletion) as page:
         query = gr.State(None, time_to_live=keep_seconds)
         # A short name of the look, whose change the browser sees.
@@ -125,7 +131,7 @@ def build(service: InferenceService, keep_seconds: float = KEEP_SECONDS, *, is_s
                     top_k = gr.Slider(
                         1, 10, value=5, step=1, elem_id="il-top-k", min_width=160, scale=2, **words["top_k"]
                     )
-                alarm = gr.HTML(js_on_load=HEAVY + SAID, elem_id="il-alarm")
+                alarm = gr.HTML(js_on_load=HEAVY + SAID + API_PAGE, elem_id="il-alarm")
                 answer = gr.Label(elem_id="il-answer", **words["answer"])
                 seen = gr.HTML(js_on_load=MOVE, elem_id="il-seen")
                 # Which part of the photo the network is to see; set by the browser itself.
@@ -225,7 +231,7 @@ def build(service: InferenceService, keep_seconds: float = KEEP_SECONDS, *, is_s
             is_gone = data[query] is None and data[subject]  # the page was left open for longer than photos are kept
             changes: dict[Any, Any] = {
                 drawn: wanted,
-                panels: alert(gone(), data[language])
+                panels: alert(expired_photo_error(), data[language])
                 if is_gone
                 else handlers.block(data[query], picture_of(data), data[language]),
                 seen: handlers.seen(data[query], data[language]),
@@ -240,7 +246,7 @@ def build(service: InferenceService, keep_seconds: float = KEEP_SECONDS, *, is_s
         def on_heavy(data: dict[Any, Any], event: gr.EventData) -> str:
             sent = getattr(event, "bytes", 0)
             megabytes = sent / MEGABYTE if isinstance(sent, int | float) and 0 <= sent <= 2**53 else 0
-            told = say(data[language], "door_heavy_photo", megabytes=megabytes, limit=MAX_BYTES // MEGABYTE)
+            told = say(data[language], "guard_photo_size", megabytes=megabytes, limit=MAX_BYTES // MEGABYTE)
             return message_html(told, alarm=True)
 
         def on_top_k(data: dict[Any, Any]) -> dict[str, float] | None:
@@ -340,9 +346,9 @@ def build(service: InferenceService, keep_seconds: float = KEEP_SECONDS, *, is_s
         gr.on([page.load, language.change], None, None, None, js=NAME_EXAMPLES, **light)
         page.load(on_load, None, [*keep.restored, working, provenance, network, notice], **light)
         page.endpoints = add_endpoints(service, photo, model, block, view, scale, colours)
-    page.state_session_capacity = SESSIONS  # for those who mount the page; `launch` takes it from `launch_options`
-    # Each event has its own places: who asks for another block never waits behind those who ask why.
-    page.queue(default_concurrency_limit=max(1, at_once // 2), max_size=WAITING * at_once, api_open=False)
+    page.state_session_capacity = MAX_SESSIONS  # for a mounted page; `launch` sets it from `launch_options`
+    # A limit for each event: choosing another block never waits behind explanations.
+    page.queue(default_concurrency_limit=max(1, at_once // 2), max_size=QUEUE_SIZE * at_once, api_open=False)
     return page
 
 
@@ -383,7 +389,7 @@ def wording(service: InferenceService, language: str) -> dict[str, dict[str, Any
 
 
 def launch_options() -> dict[str, Any]:
-    """Arguments of `launch` (or of `gr.mount_gradio_app`) that belong to this page."""
+    """Return the arguments of `launch`, or of `gr.mount_gradio_app`, that belong to this page."""
     theme = gr.themes.Default(
         primary_hue="blue",
         secondary_hue="blue",
@@ -408,21 +414,21 @@ def launch_options() -> dict[str, Any]:
         "show_error": False,
         "footer_links": ["api", "settings"],
         "app_kwargs": {
-            "middleware": [Middleware(RequestGuard), Middleware(RefusalStatus)],
+            "middleware": [Middleware(RequestGuard), Middleware(ErrorStatusMiddleware)],
             "routes": list(ROUTES),
-            "exception_handlers": {TypeError: wrong_names},
+            "exception_handlers": {TypeError: argument_name_error},
         },
         "max_file_size": MAX_BYTES,
-        # Another language draws them again, for which Gradio asks whether they lie in the working directory or here.
+        # Gradio serves files of the working directory and of these folders; a change of language loads the examples.
         "allowed_paths": [str(EXAMPLES)],
-        "state_session_capacity": SESSIONS,
-        "mcp_server": False,  # Gradio's; ours is `tool_server.with_tools`
-        # Gradio would keep what was asked in the browser, for whoever sits there next, and count for the operator.
+        "state_session_capacity": MAX_SESSIONS,
+        "mcp_server": False,  # Gradio's; ours is `mcp.server.with_tools`
+        # Gradio would store inputs in the browser, for its next user to see, and publish usage statistics.
         "run_history": False,
         "enable_monitoring": False,
     }
 
 
 def example_photos() -> list[Path]:
-    """The photos that come with the project, in order of their names."""
+    """Return the paths of the example photos, sorted by name."""
     return sorted(EXAMPLES.glob("*.jpg"))

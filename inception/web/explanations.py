@@ -21,12 +21,12 @@ from ..explain.convolution import trace_convolution
 from ..explain.receptive_field import cell_square, effective_field
 from ..explain.shapley import BranchVotes, branch_votes, subset_logits
 from ..prediction import Prediction
-from ..pretrained.labels import class_name
 from ..pretrained.pretrained import PretrainedModel
 from ..render.branches import ViewOptions
 from ..render.maps import SMALL_TILE, mosaic_cell
 from ..service.query import Query
 from ..service.service import InferenceService
+from .class_names import class_name
 from .handlers import alert
 from .panels.block import branch_name, message_html
 from .panels.bottleneck import bottleneck_html

@@ -13,15 +13,15 @@ from PIL import Image
 from ..errors import PhotoError, UserError
 from ..network.blocks import BLOCKS
 from ..prediction import Prediction
-from ..pretrained.labels import class_names
 from ..pretrained.zoo import MODEL_NAMES
 from ..render.branches import ViewOptions, render_branches
 from ..render.maps import SMALL_TILE
 from ..service.query import Query
 from ..service.service import InferenceService
 from ..vision.photo import Source, is_unknown_to_browsers, open_photo
+from .class_names import class_names
 from .crop_words import crop_of_photo
-from .http.uploads import gone
+from .http.uploads import expired_photo_error
 from .panels.block import about_html, block_html, branch_name, message_html, seen_html
 from .panels.channel import ribbon_html
 from .panels.network_map import network_html
@@ -68,7 +68,7 @@ class Handlers:
             )
         except Exception as error:
             if isinstance(error, PhotoError) and error.kind == "photo_missing":
-                error = gone()  # the page that names it was left open for longer than photos are kept
+                error = expired_photo_error()  # the page that names it was left open for longer than photos are kept
             return Shown(None, None, "", message_html(say(language, "waiting")), alert(error, language))
 
     def viewable(self, photo: str | None) -> Image.Image | None:

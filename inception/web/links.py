@@ -13,13 +13,13 @@ from ..export.archive import maps_zip, table_csv, table_json
 from ..export.figure import BranchCaption, Caption, draw_figure, encode_png
 from ..network.blocks import BLOCKS
 from ..prediction import Prediction
-from ..pretrained.labels import class_name
 from ..render.branches import VIEWS, ViewOptions, render_branches
 from ..render.maps import COLOURS, COLUMNS, SCALES
 from ..service.query import Query
 from ..service.service import InferenceService
 from ..service.snapshot import snapshot_of
 from ..vision.photo import open_photo
+from .class_names import class_name
 from .crop_words import parse_crop
 from .panels.block import branch_name, legend_of, numbers_of, short
 from .text import LANGUAGES, say
@@ -149,7 +149,7 @@ class Keep:
         if face_for(caption.text) is None:
             # This machine cannot write Chinese: better English than a row of empty boxes.
             caption = self.caption(query, prediction, picture, panels, date, "en")
-        return encode_png(draw_figure(prediction.seen, panels, caption, picture.colours))
+        return encode_png(draw_figure(prediction.image, panels, caption, picture.colours))
 
     def caption(
         self,
@@ -169,7 +169,7 @@ class Keep:
         ends = {branch: (short(b.low), short(b.high)) if b else None for branch, b in bounds.items()}
         shared = picture.scale == "shared"
         lines = [" · ".join((say(language, "keep_network", name=query.model), answer, date, say(language, "title")))]
-        if prediction.doubted:
+        if prediction.rejected:
             sure = f"{prediction.probabilities.max():.1%}"
             lines.append(say(language, "doubt", classes=len(prediction.labels), probability=sure))
         return Caption(

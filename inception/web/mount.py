@@ -1,4 +1,4 @@
-"""The page as a part of somebody else's web application."""
+"""The page as part of another FastAPI application."""
 
 from __future__ import annotations
 
@@ -24,19 +24,27 @@ def mount(
     keep_minutes: float = KEEP_SECONDS / 60,
     root_path: str = "",
 ) -> FastAPI:
-    """Serve the page within a FastAPI application, under `path`: `mount(app, path="/lens")`.
+    """Serve the page within a FastAPI application: `mount(app, path="/lens")`.
 
-    `models` are those that may be chosen, by name or path, the first to begin with; by default all that have
-    names. `device` and `precision` are as `choose_device` and `observe` take them. With `mcp` it is an MCP server
-    for assistants too, at `path` and then `/gradio_api/mcp/`. What a visitor sends is deleted after
-    `keep_minutes`. `root_path` is where visitors find the page if that is not `path`: behind a proxy that adds to it.
-    Returns `app`.
+    Args:
+        app: the application.
+        path: of the page within it.
+        models: networks that visitors may choose, by name or path, the first one being the default; all named ones
+            if empty.
+        device: as `choose_device` takes it.
+        precision: as `predict` takes it.
+        mcp: whether the page is also an MCP server, at `path` followed by `/gradio_api/mcp/`.
+        keep_minutes: after which an uploaded photo is deleted.
+        root_path: the page's path as visitors see it, if a proxy makes it differ from `path`.
+
+    Returns:
+        `app`.
 
     Raises:
-        DeviceError: if there is no such device, or this machine does not have it.
-        WeightsError: if the first network cannot be had.
+        DeviceError: if the device is unknown, or this machine does not have it.
+        WeightsError: if the first network cannot be loaded.
     """
-    # Before gradio is imported: nothing is to be told to anybody on the network.
+    # Before gradio is imported, which reads them then: no telemetry.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
@@ -48,14 +56,14 @@ def mount(
     from .blocks import build, launch_options
 
     service = InferenceService(tuple(map(str, models)) or MODEL_NAMES, choose_device(device), precision=precision)
-    service.pretrained(service.models[0])  # a wrong path should be said at once
+    service.pretrained(service.models[0])  # a wrong path is an error now, not at the first photo
     keep = keep_minutes * 60
-    page, options = build(service, keep, is_swept=True), launch_options()
+    page, options = build(service, keep, gradio_cleanup=False), launch_options()
     options["app_kwargs"] = {**options["app_kwargs"], "lifespan": shared_cleanup_lifespan(keep)}
     if mcp:
         from .mcp.server import with_tools
 
         options = with_tools(options, page, service.backend.at_once)
-    del options["state_session_capacity"]  # `build` has told the page itself
-    # Told and not left to Gradio: what it answers without the queue would name files as if the page lay at the root.
+    del options["state_session_capacity"]  # of `launch` only; `build` has set it on the page
+    # Explicit, because Gradio would omit the path from the addresses of files in responses outside the queue.
     return gr.mount_gradio_app(app, page, path, **options, root_path=root_path or path)

@@ -1,4 +1,4 @@
-"""The page's photo component, in a file of its own: Gradio writes a `.pyi` beside every subclass."""
+"""Photo component of the page, in a file of its own because Gradio writes a `.pyi` beside every subclass."""
 
 from __future__ import annotations
 
@@ -16,31 +16,41 @@ from .handlers import source_of
 from .http.upload_paths import is_uploaded
 from .text import say
 
-EXAMPLE = resource("examples") / "espresso.jpg"  # in the API's documentation
+EXAMPLE = resource("examples") / "espresso.jpg"  # for the API's documentation
 
 
 class PhotoInput(gr.Image):
-    """`gr.Image` that hands the file on unopened: how photos are opened, and refused, is decided in one place."""
+    """`gr.Image` that passes the file on unopened: `vision.photo` alone decodes photos, and refuses bad ones."""
 
     is_template = True
 
     def preprocess(self, payload: ImageData | None) -> str | None:
-        """The path of the uploaded file, or the `data:` address that some clients send."""
+        """Return the path of the uploaded file, or the `data:` address that some clients send in its place.
+
+        Raises:
+            gr.Error: if the file is not an uploaded one.
+        """
         source = None if payload is None else source_of(payload.model_dump())
         if source and not source.startswith("data:") and not is_uploaded(source):
-            raise foreign()
+            raise foreign_file_error()
         return source
 
     async def async_move_resource_to_block_cache(self, url_or_file_path: str | Path | None) -> str | None:
-        """As `gr.Image`, which would also fetch an address, and open any file where the page is mounted in an app."""
+        """As `gr.Image`, but for uploaded files only.
+
+        `gr.Image` also fetches URLs and, if the page is mounted in an app without the guard, opens any file.
+
+        Raises:
+            gr.Error: if the file is not an uploaded one.
+        """
         if url_or_file_path is not None and not is_uploaded(str(url_or_file_path)):
-            raise foreign()
+            raise foreign_file_error()
         return await super().async_move_resource_to_block_cache(url_or_file_path)
 
     def example_payload(self) -> dict[str, Any]:
-        """An example photo on this server; Gradio's own is an address elsewhere, which is refused here.
+        """Return an example photo on this server; Gradio's is a URL of another server, which is refused here.
 
-        `url` has no host yet: `api_info` puts there the one by which the server was asked.
+        `url` has no host yet: `api_info` adds that of the request.
         """
         path = self.move_resource_to_block_cache(EXAMPLE)
         assert path is not None
@@ -53,13 +63,13 @@ class PhotoInput(gr.Image):
         }
 
     def api_info(self) -> dict[str, Any]:
-        """As `gr.Image`. Gradio makes a component anew at each answer that leaves it as it is, and asks for this."""
+        """As `gr.Image`, from a cache: Gradio asks for it whenever an event leaves the component unchanged."""
         return dict(_schema())
 
 
-def foreign() -> gr.Error:
-    """What whoever names a file or an address is told; the page itself never does."""
-    return gr.Error(say("en", "door_foreign"), print_exception=False)
+def foreign_file_error() -> gr.Error:
+    """Return the error for a file or URL that was not uploaded; in English, as the page itself never sends one."""
+    return gr.Error(say("en", "guard_foreign_file"), print_exception=False)
 
 
 @cache

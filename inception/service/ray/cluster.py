@@ -15,6 +15,7 @@ from threading import current_thread, main_thread
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from ...errors import quoted
 from ...pretrained.pretrained import PRECISIONS
 from ...pretrained.zoo import MODEL_NAMES
 from ...runtime.threads import SPINS, available_cores
@@ -176,7 +177,7 @@ def _join(ray: Any, address: str) -> None:
             "cluster_missing",
             "There is no Ray cluster at {address} ({why}); please start one with: ray start --head, or leave "
             "--ray-address out.",
-            address=address,
+            address=quoted(address),
             why=str(error).splitlines()[0],
         ) from error
 

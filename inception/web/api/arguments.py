@@ -15,7 +15,7 @@ from gradio.components import Component
 from ...checks import choice, is_integral, is_whole, whole
 from ...errors import UserError, quoted
 from ..http.upload_paths import is_uploaded
-from ..photo_input import PhotoInput, foreign
+from ..photo_input import PhotoInput, foreign_file_error
 
 TEXT_LETTERS = 4096  # of a text whose component has no `max_length`; the longest is a photo's path
 PATH_LETTERS = 4096
@@ -182,5 +182,5 @@ def _photo(what: str, value: Any) -> dict[str, Any]:
             upload="/gradio_api/upload",
         )
     if not is_uploaded(path):
-        raise foreign()
+        raise foreign_file_error()
     return {**form, "path": path}

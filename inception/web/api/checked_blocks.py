@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.types import Scope
 
 from ...errors import UserError
-from ..http.statuses import refused
+from ..http.statuses import mark_caller_error
 from ..text import LANGUAGES, language_of, say, say_error
 from .arguments import checked, may_be_null
 
@@ -44,10 +44,10 @@ class CheckedBlocks(gr.Blocks):  # type: ignore[misc]
             return await super().process_api(fn, inputs, state, request, event_data=event_data, **options)
         except UserError as error:
             sentence = say_error(language, error)
-            refused(scope, sentence)
+            mark_caller_error(scope, sentence)
         except gr.Error as error:
             sentence = error.message
-            refused(scope, sentence)
+            mark_caller_error(scope, sentence)
         except Exception:
             log.exception("unforeseen error in %s", fn.name)
             sentence = say(language, "fault")

@@ -6,7 +6,7 @@ from ...errors import PhotoError
 from ...service.query import Query
 from ...service.service import InferenceService
 from ..handlers import as_source
-from ..http.uploads import gone
+from ..http.uploads import expired_photo_error
 
 
 def look_at(service: InferenceService, photo: str | None, model: str) -> Query:
@@ -21,5 +21,5 @@ def look_at(service: InferenceService, photo: str | None, model: str) -> Query:
         return service.query(model, as_source(photo))
     except PhotoError as error:
         if error.kind == "photo_missing":
-            raise gone() from error
+            raise expired_photo_error() from error
         raise

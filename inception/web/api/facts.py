@@ -11,8 +11,8 @@ from gradio.components import Component
 from ...explain.report import reading_report, size_report
 from ...network.anatomy import bottleneck
 from ...network.cost import WORKED_EXAMPLE, break_even
-from ...pretrained.labels import class_names
 from ...service.service import InferenceService
+from ..class_names import class_names
 from ..panels.bottleneck import MOST_CELLS, MOST_CHANNELS, MOST_KERNEL
 from .endpoint import Endpoint
 

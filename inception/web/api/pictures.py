@@ -63,7 +63,7 @@ def picture_endpoints(
         maps = prediction.branch(block, branch)
         number = whole("channel", channel, 0, len(maps) - 1)
         told = channel_report(model, prediction, service.readout(model, block), branch, number)
-        return overlay(prediction.seen, maps[number], limits(maps[number]), shown.colours), told
+        return overlay(prediction.image, maps[number], limits(maps[number]), shown.colours), told
 
     def bottleneck(
         photo: str, model: str, block: str, scale: str, colours: str
@@ -137,7 +137,7 @@ def picture_endpoints(
         cam = service.explained(seen, grad_cams, block, class_name)[None]
         maps = {"evidence": split.map, "grad_cam": cam.signed}
         reach = {key: float(abs(values).max()) for key, values in maps.items()}
-        picture = service.prediction(seen.exact).seen
+        picture = service.prediction(seen.exact).image
         first, second = (overlay(picture, maps[key], Limits(-reach[key], reach[key])) for key in maps)
         return first, second, {"model": model, "block": block, "class": cam.index, "label": cam.label, **reach}
 

@@ -1,6 +1,7 @@
-"""What the JSON of a request may hold: bounded before it is parsed, and again before anything else reads it.
+"""Limits on the JSON body of a request, checked before it is parsed and again before anything else reads it.
 
-What the page sends itself has at most 45 marks, 600 bytes, 4 levels, texts of 132 characters and one file.
+The page itself sends at most 45 structural characters, 600 bytes, 4 levels, strings of 132 characters and one file.
+No library serves: schema validators such as pydantic see a body only after it has been parsed as a whole.
 """
 
 from __future__ import annotations
@@ -10,118 +11,112 @@ from collections.abc import Collection, Iterator
 from math import isfinite
 from typing import Any
 
+from .errors import RequestRefusedError, malformed
 from .upload_paths import is_uploaded
 
-# Each value but the first follows one of these, so that their number bounds that of the values, and counting
-# them takes a thousandth of the time that parsing does. Inside texts they count too. In UTF-16 and UTF-32,
-# which `json` reads as well, their bytes are the same with zeros between.
-MARKS = b"[{,:"
-MAX_MARKS = 5000  # the longest list that anything takes is of 1024 channels
+# Every value but the first follows one of these bytes, so their count bounds the number of values, and counting takes
+# a thousandth of the time of parsing. Those inside strings count too. In UTF-16 and UTF-32, which `json` also reads,
+# they are the same bytes with zeros between.
+STRUCTURAL = b"[{,:"
+MAX_VALUES = 5000  # the longest list that any function takes has 1024 channels
 MAX_DEPTH = 16
-MAX_TEXT = 2000  # characters; an address of an uploaded photo with a long name in Chinese has about 1000
-MAX_TEXTS = 20_000  # characters of all of them, with the keys
-MAX_FILES = 4  # nothing takes more than two photos
-MAX_REST = 200_000  # bytes of a body that are no photo: blanks, digits, escapes
+MAX_TEXT = 2000  # characters of one string; the address of an upload with a long Chinese name has about 1000
+MAX_TOTAL_TEXT = 20_000  # characters of all strings and keys
+MAX_FILES = 4  # no function takes more than two photos
+MAX_OTHER_BYTES = 200_000  # of the body without its photos: whitespace, digits, escapes
 MAX_INTEGER = 2**63
 
-# Where a value lies: the identity of the list or object that holds it, and its index or key there.
-Place = tuple[int, int | str]
+# Position of a value: `id()` of the list or dictionary that holds it, and its index or key there.
+Position = tuple[int, int | str]
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a fault of this program
-    """A request that is refused: the status, the name of the sentence in `text_door`, and its values."""
-
-    def __init__(self, status: int, key: str, **details: object) -> None:
-        super().__init__(status, key)
-        self.status, self.key, self.details = status, key, details
-
-
-def count_marks(part: bytes) -> int:
-    """How many of `MARKS` a part of a body has."""
-    return sum(map(part.count, (MARKS[position : position + 1] for position in range(len(MARKS)))))
+def count_structural(chunk: bytes) -> int:
+    """Count the bytes of `STRUCTURAL` in a part of a body."""
+    return sum(chunk.count(byte) for byte in STRUCTURAL)
 
 
 def parse(body: bytes) -> Any:
-    """The value that a body's JSON stands for; `count_marks` of it must have been bounded before.
+    """Parse a body whose `count_structural` is known to be within `MAX_VALUES`.
 
     Raises:
-        Refused: if it is not JSON.
+        RequestRefusedError: if it is not JSON.
     """
     try:
-        return json.loads(body, parse_constant=_no_number)
+        return json.loads(body, parse_constant=_reject_constant)
     except (ValueError, RecursionError):
         raise malformed() from None
 
 
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+def _reject_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
-def malformed() -> Refused:
-    """The refusal of what nothing can be made of."""
-    return Refused(400, "door_malformed")
-
-
-def check(told: Any, size: int, photos: Collection[Place] = frozenset()) -> None:
-    """Refuse what is deeper, longer or more than anything here takes, and every file but those that were uploaded.
+def check(document: Any, size: int, photos: Collection[Position] = frozenset()) -> None:
+    """Check depth, lengths, numbers and file paths of a parsed body.
 
     Args:
-        told: the parsed body.
+        document: the parsed body.
         size: of the body, in bytes.
-        photos: where a `data:` address, of any length, may stand.
+        photos: positions at which a `data:` address of any length is allowed.
 
     Raises:
-        Refused: if something is out of bounds. No file is touched before all else is within them.
+        RequestRefusedError: if a limit is exceeded, or a file is named that was not uploaded. The file system is
+            consulted last, when everything else is within its limits.
     """
-    texts, files, rest = 0, [], size
-    for place, value in _walk(told):
+    text_length, files, other_bytes = 0, [], size
+    for position, value in _walk(document):
         if isinstance(value, str):
-            if place in photos and value.startswith("data:") and value.isascii():
-                rest -= len(value)
+            if position in photos and value.startswith("data:") and value.isascii():
+                other_bytes -= len(value)
                 continue
-            texts += _checked(value)
+            text_length += _checked_length(value)
         elif isinstance(value, int):
             if abs(value) >= MAX_INTEGER:
-                raise Refused(422, "door_number")
+                raise RequestRefusedError(422, "guard_number")
         elif isinstance(value, float):
             if not isfinite(value):
-                raise Refused(422, "door_number")
+                raise RequestRefusedError(422, "guard_number")
         elif isinstance(value, dict):
-            texts += sum(map(_checked, value))
+            text_length += sum(map(_checked_length, value))
             if value.get("path") is not None:
                 files.append(value["path"])
-    if texts > MAX_TEXTS:
-        raise Refused(413, "door_long", limit=MAX_TEXTS)
+    if text_length > MAX_TOTAL_TEXT:
+        raise RequestRefusedError(413, "guard_text_length", limit=MAX_TOTAL_TEXT)
     if len(files) > MAX_FILES:
-        raise Refused(422, "door_files", limit=MAX_FILES)
-    if rest > MAX_REST:
+        raise RequestRefusedError(422, "guard_file_count", limit=MAX_FILES)
+    if other_bytes > MAX_OTHER_BYTES:
         raise malformed()
     if not all(isinstance(file, str) and is_uploaded(file) for file in files):
-        raise Refused(422, "door_foreign")
+        raise RequestRefusedError(422, "guard_foreign_file")
 
 
-def _checked(text: str) -> int:
-    """The length of a text that is not too long, can be written as UTF-8 and is no photo."""
+def _checked_length(text: str) -> int:
+    """Return the length of a string that is short enough, encodable as UTF-8 and not a `data:` address."""
     if len(text) > MAX_TEXT:
-        photo = text.startswith("data:")
-        raise Refused(422, "door_photo") if photo else Refused(413, "door_long", limit=MAX_TEXT)
+        if text.startswith("data:"):
+            raise RequestRefusedError(422, "guard_photo_position")
+        raise RequestRefusedError(413, "guard_text_length", limit=MAX_TEXT)
     if text.startswith("data:"):
-        raise Refused(422, "door_photo")
+        raise RequestRefusedError(422, "guard_photo_position")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise malformed() from None  # half of a pair that stands for one character
+        raise malformed() from None  # a lone surrogate
     return len(text)
 
 
-def _walk(told: Any) -> Iterator[tuple[Place, Any]]:
-    """Every value with its place, however deep, up to the depth that is allowed."""
-    left: list[tuple[Place, Any, int]] = [((0, 0), told, 0)]
-    while left:
-        place, value, depth = left.pop()
-        yield place, value
+def _walk(document: Any) -> Iterator[tuple[Position, Any]]:
+    """Yield every value with its position, without recursion.
+
+    Raises:
+        RequestRefusedError: if values are nested deeper than `MAX_DEPTH`.
+    """
+    stack: list[tuple[Position, Any, int]] = [((0, 0), document, 0)]
+    while stack:
+        position, value, depth = stack.pop()
+        yield position, value
         if isinstance(value, dict | list):
             if depth >= MAX_DEPTH:
-                raise Refused(413, "door_deep", limit=MAX_DEPTH)
-            inner = value.items() if isinstance(value, dict) else enumerate(value)
-            left.extend(((id(value), key), part, depth + 1) for key, part in inner)
+                raise RequestRefusedError(413, "guard_depth", limit=MAX_DEPTH)
+            children = value.items() if isinstance(value, dict) else enumerate(value)
+            stack.extend(((id(value), key), child, depth + 1) for key, child in children)

@@ -1,7 +1,7 @@
-"""What a server writes to its log: bounded, without control characters, and nothing of a visitor's photo.
+"""Log filter: bounded length and rate, no control characters, nothing of a visitor's photo.
 
-Gradio and uvicorn write much of it past `logging`, such as tracebacks whose last line holds what a visitor sent. So
-standard output and standard error themselves are cleaned, which all of them write to.
+Gradio and uvicorn write to standard output and standard error past `logging`, for instance tracebacks whose last line
+quotes a request. A `logging.Filter` would miss those, so the two streams themselves are wrapped.
 """
 
 from __future__ import annotations
@@ -16,59 +16,64 @@ from typing import Any, TextIO
 
 from .rate_limit import TokenBucket
 
-MAX_READ = 100_000  # characters of what is written by one call of `write`; the rest is left out
+# Characters:
+MAX_READ = 100_000  # of one `write` call that are looked at; the rest is dropped
 MAX_LINE = 500
-MAX_WRITE = 20_000  # such as a record with its traceback
-# Characters of all: about twenty long tracebacks at once, and 17 MB a day.
-BURST, PER_SECOND = 200_000, 200
+MAX_WRITE = 20_000  # of one `write` call that are written, such as a record with its traceback
+BURST, PER_SECOND = 200_000, 200  # of all calls: about twenty long tracebacks at once, and 17 MB a day
 
-# To the end of a quotation or the next blank: what is cut in the middle of an address has dots there.
-DATA = re.compile(r"\bdata:[^\s'\"]+", re.IGNORECASE)
+# Up to a quote or whitespace: an address that was abbreviated in the middle has dots there.
+DATA_URL = re.compile(r"\bdata:[^\s'\"]+", re.IGNORECASE)
 BASE64 = re.compile(r"[A-Za-z0-9+/=_-]{200,}")
-ESCAPES = {ord(character): repr(character)[1:-1] for character in map(chr, [*range(32), *range(127, 160)])}
-ESCAPES = {number: text for number, text in ESCAPES.items() if chr(number) not in "\n\t"}
+CONTROL_CHARACTERS = {*range(32), *range(127, 160)} - {ord("\n"), ord("\t")}
+ESCAPES = {number: repr(chr(number))[1:-1] for number in CONTROL_CHARACTERS}
 
 
-def cleaned(text: str) -> str:
-    """A text for the log: long lines cut, control characters spelled out, `data:` addresses left out."""
-    told = BASE64.sub("…", DATA.sub("data:…", text[:MAX_READ]))
-    told = "\n".join(_shortened(line.translate(ESCAPES)) for line in told.split("\n"))
-    return told if len(told) <= MAX_WRITE and len(text) <= MAX_READ else f"{told[:MAX_WRITE]}…\n"
+def clean(text: str) -> str:
+    """Return a text for the log: long lines cut, control characters escaped, `data:` addresses removed."""
+    cleaned = BASE64.sub("…", DATA_URL.sub("data:…", text[:MAX_READ]))
+    cleaned = "\n".join(_shorten(line.translate(ESCAPES)) for line in cleaned.split("\n"))
+    return cleaned if len(cleaned) <= MAX_WRITE and len(text) <= MAX_READ else f"{cleaned[:MAX_WRITE]}…\n"
 
 
-def _shortened(line: str) -> str:
+def _shorten(line: str) -> str:
     return line if len(line) <= MAX_LINE else f"{line[:MAX_LINE]}…"
 
 
 class CleanStream:
-    """A text stream that writes to another what `cleaned` leaves of it, and no more than its allowance."""
+    """Text stream that passes cleaned text on to another stream, within a rate limit.
+
+    Args:
+        stream: the stream that is written to.
+        clock: monotonic time in seconds.
+    """
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = monotonic) -> None:
         self._stream = stream
-        self._left = TokenBucket(BURST, PER_SECOND, clock=clock)
-        self._omitted = 0  # calls of `write`
+        self._rate = TokenBucket(BURST, PER_SECOND, clock=clock)
+        self._dropped = 0  # `write` calls since the last one that was passed on
         self._lock = RLock()
 
     def write(self, text: str) -> int:
-        """As of any stream; returns the length of `text`, whatever became of it."""
-        told = cleaned(text)
+        """Write what `clean` leaves of a text; return the length of `text`, as the caller expects."""
+        cleaned = clean(text)
         with self._lock:
-            if self._left.take("", len(told)):
-                self._omitted += 1
+            if self._rate.take("", len(cleaned)):
+                self._dropped += 1
                 return len(text)
-            if self._omitted:
-                told = f"({self._omitted} pieces of the log left out: too much was written.)\n{told}"
-                self._omitted = 0
-            self._stream.write(told)
+            if self._dropped:
+                cleaned = f"({self._dropped} pieces of the log left out: too much was written.)\n{cleaned}"
+                self._dropped = 0
+            self._stream.write(cleaned)
         return len(text)
 
     def writelines(self, lines: Any) -> None:
-        """As of any stream."""
+        """Write each line."""
         for line in lines:
             self.write(line)
 
     def isatty(self) -> bool:
-        """Never: what would colour a terminal is spelled out."""
+        """Return False: colour codes would be escaped."""
         return False
 
     def __getattr__(self, name: str) -> Any:
@@ -77,10 +82,10 @@ class CleanStream:
 
 @contextmanager
 def clean_output() -> Iterator[None]:
-    """Clean standard output and standard error for as long as the block lasts."""
-    before = sys.stdout, sys.stderr
+    """Clean standard output and standard error within the block."""
+    original = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = CleanStream(sys.stdout), CleanStream(sys.stderr)
     try:
         yield
     finally:
-        sys.stdout, sys.stderr = before
+        sys.stdout, sys.stderr = original

@@ -1,38 +1,95 @@
-"""How much one visitor, and all of them together, may ask for."""
+"""Rate limits: a token bucket, and the buckets for requests and uploads."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable
+from math import ceil
 
 from cachetools import TTLCache
 
+from .errors import RequestRefusedError
+
+# Tokens of a session. An hour with the camera on, or clicking as fast as one can, stays far below.
+BURST, PER_SECOND = 600, 20
+# Tokens of a queued request, which costs the server as much as several that are answered at once.
+QUEUED_COST = 4
+# Requests without a session are limited by client address. Behind a proxy all visitors have the same address, hence
+# the higher limit: as many as two cores answer.
+ADDRESS_FACTOR = 10
+MAX_KEYS = 4096  # sessions, and addresses, of which the remaining tokens are remembered
+STORED_BYTES = 4 * 2**30  # of uploads of all visitors within the hour for which they are kept
+STORED_SECONDS = 3600
+MIN_RETRY_SECONDS = 5  # a visitor who waits less would be refused again at the next click
+
 
 class TokenBucket:
-    """One bucket for each key, full at first, which fills again as time goes by.
+    """Token buckets by key, each full at first.
 
-    Buckets that are full again are forgotten, and where there are too many, those that were not used the longest.
+    Full buckets are forgotten; above `max_keys`, so are those charged least recently. Written here because
+    rate-limiting packages (slowapi, limits) count requests, and these cost different numbers of tokens.
 
     Args:
-        most: what a full bucket holds.
-        per_second: how fast one fills.
-        keys: for how many keys it remembers what is left.
-        clock: seconds from wherever; another in tests.
+        capacity: tokens in a full bucket.
+        per_second: tokens added to a bucket each second.
+        max_keys: number of buckets that are remembered.
+        clock: monotonic time in seconds.
     """
 
     def __init__(
-        self, most: float, per_second: float, keys: int = 1, clock: Callable[[], float] = time.monotonic
+        self, capacity: float, per_second: float, max_keys: int = 1, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._most, self._per_second, self._clock = most, per_second, clock
-        # What is left of a bucket, and when that was so. After `most / per_second` it is full, used or not.
-        self._left: TTLCache[Hashable, tuple[float, float]] = TTLCache(keys, most / per_second, timer=clock)
+        self._capacity, self._per_second, self._clock = capacity, per_second, clock
+        # Tokens and the time at which they were counted. A bucket is full after `capacity / per_second` at the latest.
+        self._buckets: TTLCache[Hashable, tuple[float, float]] = TTLCache(max_keys, capacity / per_second, timer=clock)
+
+    def __len__(self) -> int:
+        """Return the number of buckets that are remembered."""
+        return len(self._buckets)
 
     def take(self, key: Hashable, cost: float) -> float:
-        """Take `cost` out of the bucket of `key`: 0, or the seconds after which it will be there, and nothing taken."""
+        """Take `cost` tokens from a bucket.
+
+        Returns:
+            0.0, or the seconds until the bucket will hold `cost` tokens; none are taken then.
+        """
         now = self._clock()
-        left, when = self._left.get(key, (self._most, now))
-        left = min(self._most, left + (now - when) * self._per_second)
-        if cost <= left:
-            self._left[key] = (left - cost, now)
+        tokens, counted_at = self._buckets.get(key, (self._capacity, now))
+        tokens = min(self._capacity, tokens + (now - counted_at) * self._per_second)
+        if cost <= tokens:
+            self._buckets[key] = (tokens - cost, now)
             return 0.0
-        return (cost - left) / self._per_second
+        return (cost - tokens) / self._per_second
+
+
+class RateLimits:
+    """Rate limits of a server: requests by session or client address, and uploaded bytes of all visitors.
+
+    Args:
+        clock: monotonic time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._sessions = TokenBucket(BURST, PER_SECOND, MAX_KEYS, clock)
+        self._addresses = TokenBucket(ADDRESS_FACTOR * BURST, ADDRESS_FACTOR * PER_SECOND, MAX_KEYS, clock)
+        self._uploads = TokenBucket(STORED_BYTES, STORED_BYTES / STORED_SECONDS, 1, clock)
+
+    def charge_request(self, session: str | None, address: str, *, is_queued: bool) -> None:
+        """Charge a request to its session, or to the client's address if it has none.
+
+        Raises:
+            RequestRefusedError: if there are not enough tokens.
+        """
+        cost = QUEUED_COST if is_queued else 1
+        wait = self._sessions.take(session, cost) if session else self._addresses.take(address, cost)
+        if wait:
+            raise RequestRefusedError(429, "guard_rate", seconds=max(MIN_RETRY_SECONDS, ceil(wait)))
+
+    def charge_upload(self, size: int) -> None:
+        """Charge an upload of `size` bytes.
+
+        Raises:
+            RequestRefusedError: if there is no room for it.
+        """
+        if wait := self._uploads.take("", size):
+            raise RequestRefusedError(429, "guard_storage", minutes=max(2, ceil(wait / 60)))

@@ -1,4 +1,8 @@
-"""How a server ends: what it has accepted is finished, nothing new is begun, and it is over within ten seconds."""
+"""Graceful shutdown: accepted requests are answered, new ones refused, and the server ends within ten seconds.
+
+uvicorn's own graceful shutdown closes the listening socket at once and knows nothing of Gradio's queue, whose results
+are fetched by further requests.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from threading import Event
 from typing import Any
@@ -18,124 +23,138 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import HTTP_PROTOCOLS
 
 from ...errors import UserError
-from .guard import HEADERS, HEALTH, route_of
+from .routes import HEALTH, path_within_app
+from .security_headers import HEADERS
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# Together below ten seconds, after which those who stop servers (Docker, Kubernetes, Spaces) kill them.
-PATIENCE_SECONDS, CLOSING_SECONDS = 7.0, 1
-# Between the end of one request and the next of the same question: an answer is fetched by a request of its own.
+# Together below the ten seconds after which Docker, Kubernetes and Spaces kill a server.
+DRAIN_SECONDS, CLOSE_SECONDS = 7.0, 1
+# Without requests, before the server counts as drained: a result is fetched by a request of its own.
 QUIET_SECONDS = 0.5
 STOPPING = "This server is about to stop and begins nothing new; please try again in a minute."
-# What an open page, or a client, holds open for hours without having asked anything.
-LISTENING = ("/heartbeat/", "/mcp/")
+# Connections that an open page, or an MCP client, holds for hours without waiting for a result.
+LONG_LIVED_PATHS = ("/heartbeat/", "/mcp/")
 
 log = logging.getLogger(__name__)
 
 
-class DrainMiddleware:
-    """Counts the requests that somebody waits for; once closed, it turns away who asks something new.
+@dataclass
+class DrainState:
+    """State that `DrainMiddleware` shares with the code that stops the server.
 
-    Load balancers, which look at `HEALTH`, then send nobody here any more.
+    Attributes:
+        in_flight: requests that are being answered; changed in the server's event loop only.
+        is_draining: whether new requests are refused.
     """
 
-    def __init__(self) -> None:
-        self.inside = 0  # changed in the server's event loop only
-        self.closed = False
-
-    def middleware(self) -> Middleware:
-        """What an app lets all its requests through."""
-        return Middleware(_Doorkeeper, door=self)
+    in_flight: int = 0
+    is_draining: bool = False
 
 
-class _Doorkeeper:
-    def __init__(self, app: ASGIApp, door: DrainMiddleware) -> None:
-        self.app, self.door = app, door
+class DrainMiddleware:
+    """ASGI middleware: count requests in flight; while draining, refuse new ones with status 503.
+
+    GET requests still pass, as they fetch results of earlier ones, but not the health check: by that, load balancers
+    learn to send visitors elsewhere.
+    """
+
+    def __init__(self, app: ASGIApp, state: DrainState) -> None:
+        self.app, self.state = app, state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or (scope["method"] == "GET" and any(way in scope["path"] for way in LISTENING)):
+        if scope["type"] != "http" or (
+            scope["method"] == "GET" and any(path in scope["path"] for path in LONG_LIVED_PATHS)
+        ):
             await self.app(scope, receive, send)
-        elif self.door.closed and (scope["method"] == "POST" or route_of(scope) == HEALTH):
+        elif self.state.is_draining and (scope["method"] == "POST" or path_within_app(scope) == HEALTH):
             headers = {**HEADERS, "Retry-After": "60", "Cache-Control": "no-store"}
             refusal = JSONResponse({"status": "stopping", "detail": STOPPING}, status_code=503, headers=headers)
             await refusal(scope, receive, send)
         else:
-            self.door.inside += 1
+            self.state.in_flight += 1
             try:
                 await self.app(scope, receive, send)
             finally:
-                self.door.inside -= 1
+                self.state.in_flight -= 1
 
 
 def serve(page: gr.Blocks, **options: Any) -> bool:
-    """Launch the page and serve it until SIGINT or SIGTERM, then finish what was asked before.
+    """Launch the page and serve it until SIGINT or SIGTERM, then answer the requests that were accepted before.
 
-    A second signal ends the process as it would have without this.
+    A second signal has its usual effect, without waiting.
 
     Args:
         options: of `page.launch`.
 
     Returns:
-        Whether all was finished; what takes longer than `PATIENCE_SECONDS` is given up.
+        Whether all requests were answered within `DRAIN_SECONDS`; the others are abandoned.
 
     Raises:
-        UserError: if there is no free port of those that it may have.
+        UserError: if none of the allowed ports is free.
     """
-    door = DrainMiddleware()
-    settings = options.pop("app_kwargs", {})
-    # The outermost: it answers for all that lies within.
-    settings = {**settings, "middleware": [door.middleware(), *settings.get("middleware", ())]}
-    if find_spec("httptools") is not None:
-        HTTP_PROTOCOLS["auto"] = "inception.web.protocol:BoundedProtocol"
-    with _told_to_stop() as stop:
+    state = DrainState()
+    app_options = options.pop("app_kwargs", {})
+    # Outermost, so that it counts whatever the other middleware answers.
+    middleware = [Middleware(DrainMiddleware, state=state), *app_options.get("middleware", ())]
+    _bound_request_heads()
+    with _stop_event() as stop:
         try:
-            page.launch(**options, prevent_thread_lock=True, app_kwargs=settings)
+            page.launch(**options, prevent_thread_lock=True, app_kwargs={**app_options, "middleware": middleware})
         except OSError as error:
             raise UserError("port", "No port is free that the page may have; please name another: --port N.") from error
         try:
-            # With a time limit: some systems tell a thread that waits of no signal.
+            # With a timeout: on some systems a signal does not interrupt a waiting thread.
             while not stop.wait(1):
                 pass
-            door.closed = True
-            finished = _finished(page, door)
+            state.is_draining = True
+            is_drained = _drain(page, state)
         finally:
-            # Pages that are open have nothing to wait for; without a limit they would be waited for.
-            page.server.config.timeout_graceful_shutdown = CLOSING_SECONDS
+            # Without a timeout, uvicorn would wait for every open page to be closed.
+            page.server.config.timeout_graceful_shutdown = CLOSE_SECONDS
             page.close(verbose=False)
-    if not finished:
+    if not is_drained:
         log.warning("Some questions were not answered: they would have taken longer than a server may take to stop.")
-    return finished
+    return is_drained
+
+
+def _bound_request_heads() -> None:
+    """Have uvicorn use `BoundedProtocol` where it would use httptools. Gradio's `launch` has no option for it."""
+    if find_spec("httptools") is not None:
+        from .protocol import BoundedProtocol
+
+        HTTP_PROTOCOLS["auto"] = f"{BoundedProtocol.__module__}:{BoundedProtocol.__qualname__}"
 
 
 @contextmanager
-def _told_to_stop() -> Iterator[Event]:
-    """An event that is set by the first signal to stop; the next one is treated as before."""
+def _stop_event() -> Iterator[Event]:
+    """Yield an event that the first signal to stop sets; the next signal is handled as before."""
     stop = Event()
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    previous = {number: signal.getsignal(number) for number in SIGNALS}
 
     def restore() -> None:
-        for number, handler in before.items():
+        for number, handler in previous.items():
             signal.signal(number, handler)
 
-    def told(number: int, frame: object) -> None:
+    def handle(number: int, frame: object) -> None:
         restore()
         stop.set()
 
     for number in SIGNALS:
-        signal.signal(number, told)
+        signal.signal(number, handle)
     try:
         yield stop
     finally:
         restore()
 
 
-def _finished(page: gr.Blocks, door: DrainMiddleware) -> bool:
-    """Wait until nobody waits for an answer; false if that takes too long."""
+def _drain(page: gr.Blocks, state: DrainState) -> bool:
+    """Wait until no request is in flight and the queue is empty; return False if that takes too long."""
     now = time.monotonic()
-    end, busy = now + PATIENCE_SECONDS, now
-    while now < end:
-        if door.inside or len(page._queue) or page._queue.get_active_worker_count():
-            busy = now
-        elif now - busy >= QUIET_SECONDS:
+    deadline, last_busy = now + DRAIN_SECONDS, now
+    while now < deadline:
+        if state.in_flight or len(page._queue) or page._queue.get_active_worker_count():
+            last_busy = now
+        elif now - last_busy >= QUIET_SECONDS:
             return True
         time.sleep(0.02)
         now = time.monotonic()

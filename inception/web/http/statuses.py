@@ -1,4 +1,4 @@
-"""HTTP statuses for a caller's faults, where Gradio answers with 500."""
+"""HTTP status 400 for errors of the caller, which Gradio answers with 500."""
 
 from __future__ import annotations
 
@@ -11,52 +11,54 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ...errors import UserError, quoted
 from ..text import language_of, say_error
 
-REFUSED = "inception.refused"  # in a request's scope: a list, not empty once the caller's arguments were refused
-NAMED = "/call/v2/"  # where arguments come by their names
+CALLER_ERRORS = "inception.caller_errors"  # key in a request's scope: the sentences of its errors
+NAMED_CALL = "/call/v2/"  # in the path of a call whose arguments have names
 
 
-class RefusalStatus:
-    """ASGI middleware: what Gradio answers with 500 has status 400 where `refused` was called meanwhile.
+class ErrorStatusMiddleware:
+    """ASGI middleware: status 400 in place of 500 if `mark_caller_error` was called for the request.
 
-    In Gradio's queue, errors are events and have no status; outside of it, all of them are 500.
+    Errors in Gradio's queue are events and have no status; all other errors have status 500.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusals = scope[REFUSED] = list[str]()
+        # A list, because routing copies the scope: what is put into the copy's list is seen here.
+        errors = scope[CALLER_ERRORS] = list[str]()
 
-        async def answer(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] == 500 and refusals:
+        async def send_with_status(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] == 500 and errors:
                 message["status"] = 400
             await send(message)
 
-        await self.app(scope, receive, answer)
+        await self.app(scope, receive, send_with_status)
 
 
-def refused(scope: Scope, sentence: str) -> None:
-    """Note that a request's own arguments were refused, for `RefusalStatus`."""
-    if REFUSED in scope:
-        scope[REFUSED].append(sentence)
+def mark_caller_error(scope: Scope, sentence: str) -> None:
+    """Note for `ErrorStatusMiddleware` that a request fails because of its own arguments."""
+    if CALLER_ERRORS in scope:
+        scope[CALLER_ERRORS].append(sentence)
 
 
-async def wrong_names(request: Request, error: Exception) -> Response:
-    """FastAPI exception handler: a sentence for the `TypeError` of Gradio's route that takes arguments by name."""
+async def argument_name_error(request: Request, error: Exception) -> Response:
+    """FastAPI exception handler for the `TypeError` that Gradio raises at unknown or missing named arguments."""
     path = request.url.path
-    if NAMED not in path:
+    if NAMED_CALL not in path:
         raise error
-    name = path.rpartition(NAMED)[2].rstrip("/")
-    fault = _fault_of(name, request.app.api_info["named_endpoints"][f"/{name}"]["parameters"], await request.json())
-    if fault is None:
+    endpoint = path.rpartition(NAMED_CALL)[2].rstrip("/")
+    parameters = request.app.api_info["named_endpoints"][f"/{endpoint}"]["parameters"]
+    user_error = _check_names(endpoint, parameters, await request.json())
+    if user_error is None:
         raise error
-    sentence = say_error(language_of(request.headers.get("accept-language", "")), fault)
+    sentence = say_error(language_of(request.headers.get("accept-language", "")), user_error)
     return JSONResponse({"detail": sentence, "error": sentence}, 400)
 
 
-def _fault_of(endpoint: str, parameters: list[dict[str, Any]], sent: dict[str, Any]) -> UserError | None:
+def _check_names(endpoint: str, parameters: list[dict[str, Any]], arguments: dict[str, Any]) -> UserError | None:
     names = [row["parameter_name"] for row in parameters]
-    unknown = [name for name in sent if name not in names]
+    unknown = [name for name in arguments if name not in names]
     if unknown:
         return UserError(
             "argument_unknown",
@@ -65,8 +67,8 @@ def _fault_of(endpoint: str, parameters: list[dict[str, Any]], sent: dict[str, A
             name=quoted(unknown[0]),
             names=", ".join(names) or "–",
         )
-    needed = [row["parameter_name"] for row in parameters if not row["parameter_has_default"]]
-    missing = [name for name in needed if name not in sent]
+    required = [row["parameter_name"] for row in parameters if not row["parameter_has_default"]]
+    missing = [name for name in required if name not in arguments]
     if missing:
         return UserError(
             "argument_missing",

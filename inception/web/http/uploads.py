@@ -1,4 +1,8 @@
-"""What visitors leave behind: photos in a folder of this server's own, and sessions; gone when their time is over."""
+"""Upload folder and clean-up: photos and sessions are deleted when their time is over.
+
+Written here because Gradio's `delete_cache` stops for good if a photo arrives while it iterates over its files, and
+leaves partial uploads, the checksum folders around files, and a third of a megabyte of each session.
+"""
 
 from __future__ import annotations
 
@@ -17,91 +21,89 @@ from ...errors import PhotoError
 
 VARIABLE = "GRADIO_TEMP_DIR"
 KEEP_SECONDS = 3600
-# As many pages may be open; each takes a third of a megabyte, and the one left for longest makes room.
-SESSIONS = 500
-CHECKS = 6  # in the time for which something is kept
+# Open pages that are remembered, at a third of a megabyte each; the least recently used one makes room.
+MAX_SESSIONS = 500
+CLEANUPS_PER_PERIOD = 6  # within the time for which photos are kept
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 
 
-def gone() -> PhotoError:
-    """What is said to somebody whose photo's time was over."""
+def expired_photo_error() -> PhotoError:
+    """Return the error for a photo that has been deleted because its time was over."""
     return PhotoError(
         "photo_gone", "This server keeps a photo only for a while and has deleted this one; please choose it again."
     )
 
 
-def check_seconds(keep: float) -> float:
-    """How long after its time something may still be there."""
-    return keep / CHECKS
+def cleanup_interval(keep_seconds: float) -> float:
+    """Return the seconds between two clean-ups, the longest that a photo stays beyond its time."""
+    return keep_seconds / CLEANUPS_PER_PERIOD
 
 
 @contextmanager
 def temporary_upload_folder() -> Iterator[Path]:
-    """A folder that Gradio puts everything into for as long as the block lasts, and that is gone after it.
+    """Have Gradio store its files in a folder that is deleted after the block.
 
-    Gradio's own is shared by all its servers on a machine, and none of them ever tidies it up. It lies
-    in the folder that GRADIO_TEMP_DIR names, else where the system has such things.
+    By default all Gradio servers of a machine share one folder that none of them empties. The new folder lies in the
+    one that GRADIO_TEMP_DIR names, otherwise in the system's temporary folder.
     """
-    before = os.environ.get(VARIABLE)
-    if before:
-        Path(before).mkdir(parents=True, exist_ok=True)
-    folder = tempfile.mkdtemp(prefix="inception-lens-", dir=before or None)
+    parent = os.environ.get(VARIABLE)
+    if parent:
+        Path(parent).mkdir(parents=True, exist_ok=True)
+    folder = tempfile.mkdtemp(prefix="inception-lens-", dir=parent or None)
     os.environ[VARIABLE] = folder
     try:
         yield Path(folder)
     finally:
-        if before is None:
+        if parent is None:
             del os.environ[VARIABLE]
         else:
-            os.environ[VARIABLE] = before
+            os.environ[VARIABLE] = parent
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def cleanup_lifespan(folder: Path, keep: float) -> Lifespan:
-    """A lifespan of an app of Gradio's in which, now and then, `sweep` and `forget` are done.
+def cleanup_lifespan(folder: Path, keep_seconds: float) -> Lifespan:
+    """Return a lifespan of a Gradio app that deletes old files in `folder`, and old sessions.
 
-    Gradio's own deletion ends for good when a photo comes in while it looks through its list. What it keeps
-    anyway is the half of a photo whose sender was cut off, the folder, called by the photo's checksum, that
-    each photo lay in, and a third of a megabyte of each session.
+    Files that are in the folder already, such as the examples, stay.
     """
-    stays = frozenset(within(folder))  # the examples
+    keep = frozenset(paths_within(folder))
 
-    def tidy(app: Any) -> None:
-        sweep(folder, keep, stays)
-        forget(app, keep)
+    def clean_up(app: Any) -> None:
+        delete_old_files(folder, keep_seconds, keep)
+        delete_old_sessions(app, keep_seconds)
 
-    return _now_and_then(tidy, keep)
+    return _periodic(clean_up, cleanup_interval(keep_seconds))
 
 
-def shared_cleanup_lifespan(keep: float) -> Lifespan:
-    """The same for an app whose folder others use too: only the files that Gradio has noted as its own go."""
+def shared_cleanup_lifespan(keep_seconds: float) -> Lifespan:
+    """Return a lifespan for an app that shares its upload folder: only files that Gradio recorded as its own go."""
 
-    def tidy(app: Any) -> None:
+    def clean_up(app: Any) -> None:
         page = app.get_blocks()
-        stays = {file for block in page.blocks.values() for file in getattr(block, "keep_in_cache", ())}
-        for noted in page.temp_file_sets:
-            for file in list(noted - stays):
-                _delete_old(Path(file), time.time() - keep)
+        keep = {file for block in page.blocks.values() for file in getattr(block, "keep_in_cache", ())}
+        for recorded in page.temp_file_sets:
+            for file in list(recorded - keep):
+                _delete_if_older(Path(file), time.time() - keep_seconds)
                 if not Path(file).exists():
-                    noted.discard(file)
+                    recorded.discard(file)
                     with suppress(OSError):
-                        Path(file).parent.rmdir()  # called by the photo's checksum, and its only room
-        forget(app, keep)
+                        Path(file).parent.rmdir()  # named by the file's checksum, and empty without it
+        delete_old_sessions(app, keep_seconds)
 
-    return _now_and_then(tidy, keep)
+    return _periodic(clean_up, cleanup_interval(keep_seconds))
 
 
-def _now_and_then(tidy: Callable[[Any], None], keep: float) -> Lifespan:
+def _periodic(clean_up: Callable[[Any], None], interval: float) -> Lifespan:
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
-        async def repeatedly() -> None:
+        async def run() -> None:
             while True:
-                await asyncio.sleep(check_seconds(keep))
-                # Here and not in a thread: so no upload is between making a folder and filling it.
-                tidy(app)
+                await asyncio.sleep(interval)
+                # In the event loop, not in a thread: it must not run between the creation of a folder and of its file.
+                clean_up(app)
 
-        task = asyncio.create_task(repeatedly())
+        task = asyncio.create_task(run())
         try:
             yield
         finally:
@@ -110,40 +112,40 @@ def _now_and_then(tidy: Callable[[Any], None], keep: float) -> Lifespan:
     return lifespan
 
 
-def sweep(folder: Path, age: float, stays: frozenset[Path] = frozenset()) -> None:
-    """Delete files, and empty folders, in which nothing was changed for `age` seconds, but not what `stays`."""
-    before = time.time() - age
-    for path in within(folder):
-        if path not in stays:
-            _delete_old(path, before)
+def delete_old_files(folder: Path, age: float, keep: frozenset[Path] = frozenset()) -> None:
+    """Delete files and empty folders that have not changed for `age` seconds, except those in `keep`."""
+    changed_before = time.time() - age
+    for path in paths_within(folder):
+        if path not in keep:
+            _delete_if_older(path, changed_before)
 
 
-def _delete_old(path: Path, before: float) -> None:
+def _delete_if_older(path: Path, changed_before: float) -> None:
     with suppress(OSError):
-        if path.lstat().st_ctime < before:
+        if path.lstat().st_ctime < changed_before:
             path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def within(folder: Path) -> Iterator[Path]:
-    """All files and folders in a folder and in those in it, what lies within first; some may go meanwhile."""
-    for where, folders, files in os.walk(folder, topdown=False):
-        yield from (Path(where, name) for name in (*files, *folders))
+def paths_within(folder: Path) -> Iterator[Path]:
+    """Yield all files and folders below a folder, children before parents; some may vanish meanwhile."""
+    for parent, folders, files in os.walk(folder, topdown=False):
+        yield from (Path(parent, name) for name in (*files, *folders))
 
 
-def forget(app: Any, age: float) -> None:
-    """Forget the sessions of an app of Gradio's that were not used for `age` seconds and whose page was closed.
+def delete_old_sessions(app: Any, age: float) -> None:
+    """Delete the sessions of a Gradio app whose page was closed and that were not used for `age` seconds.
 
-    After twice that time, also those of pages that are still open: what they show is older than it may be.
+    After twice that time, also those of open pages: what they show is older than promised.
     """
     holder, queue, now = app.state_holder, app.get_blocks()._queue, datetime.now()
-    for session, used in list(holder.time_last_used.items()):
-        held = holder.session_data.get(session)
-        idle = (now - used).total_seconds()
-        if held is None or idle > (age if held.is_closed else 2 * age):
+    for session, last_used in list(holder.time_last_used.items()):
+        state = holder.session_data.get(session)
+        idle = (now - last_used).total_seconds()
+        if state is None or idle > (age if state.is_closed else 2 * age):
             holder.delete_state(session)
             with holder.lock:
                 holder.session_data.pop(session, None)
                 holder.time_last_used.pop(session, None)
-            # Answers that were never fetched.
+            # Results that were never fetched.
             queue.pending_messages_per_session.pop(session, None)
             queue.pending_event_ids_session.pop(session, None)

@@ -31,7 +31,7 @@ from ... import __version__
 from ...errors import ChoiceError, UserError
 from ..api.documentation import DescribedPage
 from ..api.endpoint import Endpoint
-from ..http.guard import DATA_BYTES
+from ..http.guard import MAX_BODY_BYTES
 from ..text import say
 from .tools import Tool, tools
 
@@ -78,7 +78,7 @@ class ToolServer:
     async def running(self) -> AsyncIterator[None]:
         """While this lasts, requests are answered."""
         self._places = CapacityLimiter(self._at_once)  # belongs to the event loop that runs now
-        self._manager = StreamableHTTPSessionManager(self._server, stateless=True, max_request_body_size=DATA_BYTES)
+        self._manager = StreamableHTTPSessionManager(self._server, stateless=True, max_request_body_size=MAX_BODY_BYTES)
         async with self._manager.run():
             yield
         self._manager = None
@@ -120,7 +120,7 @@ class ToolServer:
             if name not in available:
                 raise ChoiceError("tool", name, tuple(available))
             if self._places.statistics().tasks_waiting >= self._at_once:
-                raise UserError("busy", say("en", "door_busy", seconds=AGAIN_SECONDS))
+                raise UserError("busy", say("en", "guard_busy", seconds=AGAIN_SECONDS))
             sent, asked = request.params.arguments or {}, self._server.request_context.request
             content = await run_sync(partial(_answered, available[name], sent, asked), limiter=self._places)
             return types.ServerResult(types.CallToolResult(content=content))

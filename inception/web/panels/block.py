@@ -10,11 +10,11 @@ from PIL import Image
 
 from ...network.anatomy import BranchFacts, parameter_count
 from ...prediction import BranchStatistics, Prediction
-from ...pretrained.labels import class_names, sort_key
 from ...pretrained.pretrained import PretrainedModel
 from ...render import maps as render
 from ...render.branches import Panel, ViewOptions
 from ...vision.preprocessing import CENTRE_CROP, Crop
+from ..class_names import class_names, sort_key
 from ..text import say
 from .rejection import doubt_html, limits
 
@@ -142,7 +142,7 @@ def seen_html(prediction: Prediction, pretrained: PretrainedModel, frame: Crop, 
         facts.append(say(language, "calibrated", temperature=pretrained.temperature))
     return (
         doubt_html(prediction, language)
-        + f'<figure class="il-seen"><img src="{data_url(prediction.seen)}" alt="{escape(say(language, "seen_alt"))}">'
+        + f'<figure class="il-seen"><img src="{data_url(prediction.image)}" alt="{escape(say(language, "seen_alt"))}">'
         f"<figcaption><strong>{escape(say(language, 'seen'))}</strong><br>"
         f"{escape(say(language, key, part=part, size=how.size, crop=how.crop))}<br>{escape(' · '.join(facts))}"
         "</figcaption></figure>"

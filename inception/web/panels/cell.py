@@ -93,7 +93,7 @@ def _map(by_hand: ConvolutionTrace, prediction: Prediction, branch: str, languag
 
 
 def _sight(field: EffectiveField, square: Square, prediction: Prediction, branch: str, language: str) -> str:
-    seen = prediction.seen
+    seen = prediction.image
     box, core = _box(square), field.core(SHARE)
     photo = render_photo.dimmed(render_photo.enlarged(seen), seen.size, box)
     exact = render_photo.framed(photo, seen.size, [box])

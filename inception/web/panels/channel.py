@@ -52,7 +52,7 @@ def channel_html(
     mark = f"left:{across * column:.3f}%;top:{down * row:.3f}%;width:{across:.3f}%;height:{down:.3f}%"
     return (
         f'<section class="il-lens il-{branch}" aria-label="{escape(title)}"><div class="il-lens-photo">'
-        f'<img src="{data_url(overlay(prediction.seen, values, own, colours))}" '
+        f'<img src="{data_url(overlay(prediction.image, values, own, colours))}" '
         f'alt="{escape(say(language, "lens_alt", channel=channel))}"><span style="{mark}"></span></div>'
         f"<div><h3>{escape(title)}</h3>{bar_html(own, colours)}"
         f"<ul>{''.join(f'<li>{escape(fact)}</li>' for fact in facts)}</ul>"

@@ -207,7 +207,7 @@ def _article(
     amount: str,
     numbers: str,
 ) -> str:
-    image = render.overlay(prediction.seen, values, bounds, size=SIDE)
+    image = render.overlay(prediction.image, values, bounds, size=SIDE)
     kind = branch or "all"
     strong = f"<strong>{escape(amount)}</strong><br>" if amount else ""
     return (

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from ...network.anatomy import BranchFacts
-from ...pretrained.labels import class_name
 from ...pretrained.pretrained import PretrainedModel
+from ..class_names import class_name
 from ..lesson.steps import STEPS, Choice, ClassNumber, Found, Posed, Scene
 from ..text import say
 from .block import branch_name

@@ -189,7 +189,7 @@ def _photo(prediction: Prediction | None, language: str) -> str:
     if prediction is None:
         inner = f'<rect class="il-empty" x="0.5" {size} rx="6"/>'
     else:
-        inner = f'<image href="{data_url(prediction.seen)}" x="0" {size}/>'
+        inner = f'<image href="{data_url(prediction.image)}" x="0" {size}/>'
     photo, stem = (escape(say(language, key)) for key in ("map_photo", "map_stem"))
     return (
         f'<g class="il-end">{inner}<text x="{side / 2}" y="{top - 9}">{photo}</text>'

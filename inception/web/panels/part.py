@@ -74,7 +74,7 @@ def part_html(query: Query, how: Preprocessing, language: str) -> str:
     photo, frame = query.photo, query.crop
     if photo is None:
         return ""
-    left, top, right, bottom = how.box(photo.width, photo.height)
+    left, top, right, bottom = how.crop_box(photo.width, photo.height)
     wide, high = (right - left) / photo.width, (bottom - top) / photo.height
     x, y = frame.across * (1 - wide), frame.down * (1 - high)
     square = f"left:{x:.2%};top:{y:.2%};width:{wide:.2%};height:{high:.2%}"

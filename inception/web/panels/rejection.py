@@ -12,7 +12,7 @@ from ..text import say
 
 def doubt_html(prediction: Prediction, language: str) -> str:
     """A calm sentence where the photo is probably of none of the classes, with the rule's own figures; else nothing."""
-    if prediction.rejection is None or not prediction.doubted:
+    if prediction.rejection is None or not prediction.rejected:
         return ""
     best = f"{prediction.probabilities.max():.1%}"
     told = say(language, "doubt", classes=len(prediction.labels), probability=best)

@@ -10,11 +10,11 @@ from typing import Any
 import gradio as gr
 
 from ...prediction import Prediction
-from ...pretrained.labels import class_names
 from ...render.branches import render_side_by_side
 from ...service.query import Query
 from ...service.service import InferenceService
 from ...vision.preprocessing import CENTRE_CROP
+from ..class_names import class_names
 from ..handlers import Handlers, alert, as_source
 from ..panels.block import branch_name, data_url, message_html, short
 from ..photo_input import PhotoInput

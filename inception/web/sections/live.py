@@ -10,9 +10,9 @@ import gradio as gr
 
 from ...errors import UserError
 from ...prediction import Prediction
-from ...pretrained.labels import class_names
 from ...render.maps import overlay, scale_limits
 from ...service.service import InferenceService
+from ..class_names import class_names
 from ..handlers import alert, as_source
 from ..panels.block import branch_name, data_url, message_html, short
 from ..text import say
@@ -151,7 +151,7 @@ def live_html(
     told = {branch: escape(say(language, "live_map", branch=names[branch], block=block)) for branch in means}
     figures = "".join(
         f'<figure class="il-{branch}"><img alt="{told[branch]}" '
-        f'src="{data_url(overlay(prediction.seen, values[0], bounds[branch][0], size=MAP_SIDE))}">'
+        f'src="{data_url(overlay(prediction.image, values[0], bounds[branch][0], size=MAP_SIDE))}">'
         f"<figcaption>{escape(names[branch])}</figcaption></figure>"
         for branch, values in means.items()
     )

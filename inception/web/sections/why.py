@@ -13,10 +13,10 @@ from ...errors import UserError
 from ...explain.masking import ABLATIONS
 from ...network.blocks import BLOCKS, BRANCHES
 from ...network.cost import WORKED_EXAMPLE
-from ...pretrained.labels import class_names, sort_key
 from ...render.branches import ViewOptions
 from ...service.query import Query
 from ...service.service import InferenceService
+from ..class_names import class_names, sort_key
 from ..explanations import Cell, Question, Why
 from ..handlers import alert
 from ..panels.block import message_html

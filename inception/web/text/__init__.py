@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...errors import UserError
 from . import bottleneck as text_bottleneck
 from . import compare as text_compare
-from . import guard as text_door
+from . import guard as text_guard
 from . import honest as text_honest
 from . import keep as text_keep
 from . import lesson as text_lesson
@@ -22,7 +22,7 @@ TEXT: dict[str, dict[str, str]] = {
     "en": {
         **text_bottleneck.TEXT["en"],
         **text_compare.TEXT["en"],
-        **text_door.TEXT["en"],
+        **text_guard.TEXT["en"],
         **text_honest.TEXT["en"],
         **text_keep.TEXT["en"],
         **text_lesson.TEXT["en"],
@@ -100,7 +100,7 @@ TEXT: dict[str, dict[str, str]] = {
     "zh": {
         **text_bottleneck.TEXT["zh"],
         **text_compare.TEXT["zh"],
-        **text_door.TEXT["zh"],
+        **text_guard.TEXT["zh"],
         **text_honest.TEXT["zh"],
         **text_keep.TEXT["zh"],
         **text_lesson.TEXT["zh"],

@@ -1,0 +1,200 @@
+"""`evaluate`: accuracy of a network on labelled photos, and its rejection rule from photos of other things."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import UserError, quoted
+from ..runtime.files import is_file, write_file
+from ..runtime.terminal import err, json_line, out, short_path
+from ..runtime.wording import counted
+from .device import load_pretrained, with_cpu_fallback
+from .numbers import refused, whole_option
+from .options import MODELS, Json, OneDevice, path_option, text_option
+from .progress import progress
+from .tables import in_terminal, show, table, text
+
+# What needs torch is imported inside the functions: `--help` must not import it.
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..pretrained.pretrained import PretrainedModel
+    from ..pretrained.rejection import RejectionMeasurement
+    from ..training.evaluation import Evaluation
+
+MAX_LIMIT = 10**9
+MAX_WORDS_CHARACTERS = 200  # of --outside
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to measure, and where the photos are."""
+
+    model: str
+    data: str
+    split: str
+    limit: int | None
+    unknown: Path | None
+    keep: bool
+    outside: str
+    json: bool
+
+
+def _words(text: str) -> str:
+    if len(text) > MAX_WORDS_CHARACTERS:
+        raise refused(text, f"words of at most {MAX_WORDS_CHARACTERS} characters")
+    return text
+
+
+def evaluate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            parser=str,
+            metavar="WEIGHTS",
+            help="A name that `models` lists, or the path of a checkpoint.",
+            autocompletion=lambda: list(MODELS),
+        ),
+    ],
+    data: Annotated[
+        str,
+        text_option(
+            "--data",
+            "A folder with one folder for each class, Parquet files, or a data set on the Hugging Face hub.",
+            metavar="DATA",
+        ),
+    ],
+    split: Annotated[
+        str, text_option("--split", "Part of the data: train or val.", values=("train", "val"), metavar="SPLIT")
+    ] = "val",
+    device: OneDevice = "auto",
+    limit: Annotated[
+        int | None,
+        whole_option("--limit", 1, MAX_LIMIT, "Use no more than N photos, taken evenly from all of them"),
+    ] = None,
+    unknown: Annotated[
+        Path | None,
+        path_option(
+            "--unknown",
+            "DIR",
+            "Photos of none of the classes: also find the probability below which a photo is probably one of them.",
+        ),
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="With --unknown: write that rule next to the weights, which then apply it.")
+    ] = False,
+    outside: Annotated[
+        str,
+        typer.Option(
+            "--outside",
+            parser=_words,
+            metavar="WORDS",
+            help=f"With --unknown: what those photos show, in at most {MAX_WORDS_CHARACTERS} characters.",
+            show_default=False,
+        ),
+    ] = "",
+    json: Json = False,
+) -> int:
+    """Measure a network on labelled photos."""
+    request = Request(model, data, split, limit, unknown, keep, outside, json)
+    return with_cpu_fallback(device, lambda device: _evaluate(request, device))
+
+
+def _evaluate(request: Request, device: str) -> int:
+    from dataclasses import asdict, replace
+
+    from ..training.datasets import labelled_photos, locate_data, unlabelled_photos
+    from ..training.evaluation import evaluate_logits, labelled_logits, unlabelled_logits
+    from ..training.matching import known_photos
+
+    if request.keep and not request.unknown:
+        raise UserError("keep", "--keep keeps what --unknown DIR measures; please name that folder.")
+    pretrained = load_pretrained(request.model, device)
+    photos, left_out = known_photos(pretrained, labelled_photos(locate_data(request.data), request.split))
+    if request.limit and request.limit < len(photos):
+        photos = photos.subset([number * len(photos) // request.limit for number in range(request.limit)])
+    outside = unlabelled_photos(request.unknown) if request.unknown else None
+    inside = labelled_logits(pretrained, photos, progress)
+    result = replace(evaluate_logits(pretrained, photos, inside), left_out=left_out)
+    skipped, measurement = result.skipped, None
+    if outside is not None:
+        outside_logits, unreadable = unlabelled_logits(pretrained, outside, progress)
+        skipped += unreadable
+        measurement = _measure_rejection(request, pretrained, inside.logits, outside_logits)
+    for name in skipped:
+        err(f"skipped, cannot be read: {short_path(name)}")
+    if left_out.photos:
+        err(str(left_out))
+    if request.json:
+        rejection = {} if measurement is None else {"unknown": asdict(measurement)}
+        out(json_line({"model": request.model, **asdict(result), **rejection}))
+    elif in_terminal():
+        _show(result, measurement)
+    else:
+        out(*_summary(result))
+        out(*(f"{accuracy:7.1%}  {name}" for name, accuracy in _by_accuracy(result)))
+        if measurement is not None:
+            out("", *_rejection_summary(measurement))
+            out(f"{'score':12} {'AUROC':>6} {'inside doubted':>15} {'outside caught':>15}")
+            for name, score in measurement.scores.items():
+                out(f"{name:12} {score.auroc:6.3f} {score.doubted:15.1%} {score.caught:15.1%}")
+    return 0
+
+
+def _measure_rejection(
+    request: Request, pretrained: PretrainedModel, inside: Tensor, outside: Tensor
+) -> RejectionMeasurement:
+    """Measure the rejection rule; with --keep, write it next to the weights.
+
+    Args:
+        inside, outside: logits (photos, classes) of photos of the classes, and of other things.
+    """
+    from ..pretrained.checkpoint import rejection_file
+    from ..pretrained.rejection import measure_rejection
+    from ..pretrained.zoo import EMBEDDED, MODEL_NAMES
+
+    try:
+        measurement = measure_rejection(inside, outside, pretrained.temperature, request.outside)
+    except ValueError as error:
+        raise UserError("unknown", "This cannot be measured: {why}.", why=str(error)) from error
+    if request.keep:
+        path = EMBEDDED if request.model == MODEL_NAMES[0] else Path(request.model)
+        if not is_file(path):
+            raise UserError("keep", "The weights of {name} lie in no file of yours.", name=quoted(request.model))
+        write_file(rejection_file(path), measurement.rejection.to_json().encode(), durable=True)
+    return measurement
+
+
+def _summary(result: Evaluation) -> Iterator[str]:
+    classes = counted(len(result.per_class), "class", "classes")
+    yield f"{counted(result.images, 'photo')} of {classes}, {len(result.skipped)} skipped"
+    yield f"top-1 {result.top1:.1%}   top-5 {result.top5:.1%}   calibration error {result.ece:.3f}"
+
+
+def _by_accuracy(result: Evaluation) -> list[tuple[str, float]]:
+    return sorted(result.per_class.items(), key=lambda row: (-row[1], row[0]))
+
+
+def _rejection_summary(measurement: RejectionMeasurement) -> Iterator[str]:
+    rejection = measurement.rejection
+    below = f"best probability below {rejection.threshold:.3f}"
+    yield f"probably none of the classes: {below}, chosen on half of the photos"
+    yield f"on the others, {rejection.inside} inside and {rejection.outside} outside:"
+
+
+def _show(result: Evaluation, measurement: RejectionMeasurement | None) -> None:
+    per_class = table("accuracy", "class", right=("accuracy",))
+    for name, accuracy in _by_accuracy(result):
+        per_class.add_row(text(f"{accuracy:.1%}"), text(name))
+    show(*map(text, _summary(result)), per_class)
+    if measurement is not None:
+        columns = ("AUROC", "inside doubted", "outside caught")
+        scores = table("score", *columns, right=columns)
+        for name, score in measurement.scores.items():
+            scores.add_row(*map(text, (name, f"{score.auroc:.3f}", f"{score.doubted:.1%}", f"{score.caught:.1%}")))
+        show(*map(text, _rejection_summary(measurement)), scores)

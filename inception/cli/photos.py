@@ -1,0 +1,92 @@
+"""Loop of the commands that answer photo by photo."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..runtime.files import as_text
+from ..runtime.terminal import err, json_line, out, short_path
+from .device import load_pretrained, with_cpu_fallback
+from .tables import in_terminal, show
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from ..prediction import Prediction
+    from ..pretrained.pretrained import PretrainedModel
+
+Report = dict[str, Any]
+ReportOne = Callable[[Path, "Prediction"], Report]
+
+
+def each_photo(
+    photos: Sequence[Path],
+    model: str,
+    device: str,
+    prepare: Callable[[PretrainedModel], ReportOne],
+    *,
+    json: bool,
+    lines: Callable[[Report], Iterable[str]],
+    table: Callable[[Report], RenderableType] | None = None,
+) -> int:
+    """Print a report of each photo; a photo that is refused is reported on stderr, and the others go on.
+
+    Args:
+        prepare: checks the options against the loaded network, and returns the function that reports one photo.
+        lines: the report as plain text.
+        table: the report as a terminal shows it; without it, as plain text there too.
+
+    Returns:
+        0, or 1 if a photo was refused.
+    """
+    from ..errors import PhotoError
+    from ..prediction import predict
+    from ..vision.photo import open_photo
+
+    remaining, refused = deque(photos), False
+
+    def run(device: str) -> int:
+        nonlocal refused
+        pretrained = load_pretrained(model, device)
+        report = prepare(pretrained)
+        while remaining:
+            photo = remaining[0]
+            name = as_text(photo)
+            try:
+                result = {"photo": name, **report(photo, predict(pretrained, open_photo(photo)))}
+            except PhotoError as error:
+                refused = True
+                err(f"{short_path(name)}: {error}")
+                if json:
+                    out(json_line({"photo": name, "model": model, "error": str(error)}))
+            else:
+                if json:
+                    out(json_line(result))
+                elif table is not None and in_terminal():
+                    show(table(result))
+                else:
+                    out(name, *lines(result))
+            # Once a photo is done, the CPU fallback does not repeat it.
+            remaining.popleft()
+        return int(refused)
+
+    return with_cpu_fallback(device, run)
+
+
+class Stems:
+    """First parts of file names, one a photo: photos of one name must not overwrite each other's files."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def take(self, photo: Path) -> str:
+        """Return the photo's own name without its suffix, with a number where it is taken."""
+        stem, number = photo.stem, 1
+        while stem in self._taken:
+            number += 1
+            stem = f"{photo.stem}-{number}"
+        self._taken.add(stem)
+        return stem

@@ -1,0 +1,160 @@
+"""Numbers on the command line: what is out of bounds is refused in a sentence that says what is allowed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import pytest
+
+from inception.cli import numbers
+from inception.cli.main import main
+from inception.cli.numbers import real, whole
+from inception.network import blocks, inception_v1
+from inception.pretrained import description
+from inception.runtime.wording import counted
+from inception.training.recipe import Recipe, RecipeError
+from inception.vision import preprocessing
+from support.paths import ROOT
+
+TRAIN = ["train", "--data", "d", "--out", "o"]
+EXPLAIN = ["explain", "x.jpg", "--block", "4c"]
+RAY = ["serve", "--backend", "ray"]
+HUGE = "1" + 5000 * "0"  # more digits than Python reads
+WHOLE = ["x", "", "1.5", "nan", "-1", "1e3", "0x10", HUGE, str(10**12)]
+REAL = ["x", "", "nan", "inf", "-inf", "-1", "1e400", HUGE]
+
+
+def refused(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What is said at an exit status of 2, in one line."""
+    status = main(arguments)
+    out, err = capsys.readouterr()
+    assert (status, out) == (2, "")
+    (line,) = err.splitlines()
+    return line
+
+
+OPTIONS = pytest.mark.parametrize(
+    ("command", "option", "wrong", "allowed"),
+    [
+        (["predict", "x.jpg"], "--top", [*WHOLE, "0"], "a whole number from 1 to 100000"),
+        (["predict", "x.jpg"], "--batch", [*WHOLE, "0"], "a whole number from 1 to 1024"),
+        (["predict", "x.jpg"], "--workers", [*WHOLE, "0"], "a whole number from 1 to 256"),
+        (["evaluate", "tiny-imagenet", "--data", "d"], "--limit", [*WHOLE, "0"], "a whole number from 1 to 1000000000"),
+        (["evaluate", "tiny-imagenet", "--data", "d"], "--outside", ["x" * 201], "words of at most 200 characters"),
+        (["summary"], "--classes", [*WHOLE, "0"], "a whole number from 1 to 100000"),
+        (["summary"], "--size", [*WHOLE, "0", "31"], "a whole number from 32 to 2048"),
+        (EXPLAIN, "--channels", [*WHOLE, "3,", "3,x", ",".join(["1"] * 1025)], "of the form 3,17,42"),
+        (EXPLAIN, "--cell", [*WHOLE, "3x3:1:2", "3x3:1:2:3:4", f"3x3:{HUGE}:0:0", "3x3:1:2:-1"], "3x3:17:4:5"),
+        (EXPLAIN, "--class", ["x" * 1001, HUGE], "a class's name, of at most 1000 characters, or its number"),
+        (TRAIN, "--epochs", [*WHOLE, "0"], "a whole number from 1 to 1000000"),
+        (TRAIN, "--image-size", [*WHOLE, "0", "31"], "a whole number from 32 to 2048"),
+        (TRAIN, "--batch", [*WHOLE, "0"], "a whole number from 1 to 100000"),
+        (TRAIN, "--accumulate", [*WHOLE, "0"], "a whole number from 1 to 100000"),
+        (TRAIN, "--workers", WHOLE, "a whole number from 0 to 256"),
+        (TRAIN, "--seed", ["x", "", "1.5", "-1", HUGE, str(2**63)], "a whole number from 0 to 9223372036854775807"),
+        (TRAIN, "--val-split", [*REAL, "0", "1"], "a number above 0 and below 1"),
+        (TRAIN, "--save-every", REAL, "a number at least 0 and at most 31536000"),
+        (TRAIN, "--minutes", [*REAL, "0"], "a number above 0 and at most 525600"),
+        (TRAIN, "--rate", [*REAL, "0"], "a number above 0 and at most 100"),
+        (TRAIN, "--warm-up", [*REAL, "1"], "a number at least 0 and below 1"),
+        (TRAIN, "--weight-decay", REAL, "a number at least 0 and at most 1"),
+        (TRAIN, "--dropout", [*REAL, "1"], "a number at least 0 and below 1"),
+        (TRAIN, "--smoothing", [*REAL, "1"], "a number at least 0 and below 1"),
+        (TRAIN, "--smallest-crop", [*REAL, "0", "1.1"], "a number above 0 and at most 1"),
+        (TRAIN, "--colour", REAL, "a number at least 0 and at most 1"),
+        (TRAIN, "--average", [*REAL, "1"], "a number at least 0 and below 1"),
+        (TRAIN, "--held-out", [*REAL, "0", "1"], "a number above 0 and below 1"),
+        (
+            TRAIN,
+            "--sizes",
+            ["", "x", "64:", "64:x", "64:nan", "64:inf", "64:0", "64:-1", "64:1:2", "31", "4096", "64,,64", "64," * 99],
+            "of the form 64:2,96:1,128:1",
+        ),
+        (["serve"], "--keep-minutes", [*REAL, "0", "1e9"], "a number above 0 and at most 525600"),
+        (RAY, "--replica-cpus", [*REAL, "0"], "a number above 0 and at most 1024"),
+        (RAY, "--replica-gpus", REAL, "a number at least 0 and at most 64"),
+        (RAY, "--replicas", ["0", "x", "0-0", "0-2", "4-2", "1-", HUGE], "a number of replicas from 1 to 9999"),
+    ],
+    ids=lambda value: value if isinstance(value, str) and value.startswith("--") else "",
+)
+
+
+@OPTIONS
+def test_it_is_said_what_was_given_and_what_is_allowed(
+    command: list[str], option: str, wrong: list[str], allowed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for given in wrong:
+        if (option, given) == ("--sizes", "64:"):
+            continue  # 64 without a share has one
+        said = refused([*command, f"{option}={given}"], capsys)
+        assert allowed in said, given
+        quoted = repr(given) if len(given) < 70 else repr(given)[:70]
+        assert quoted in said
+        assert len(said) < 400
+        assert "_" not in said, "no name of our own code"
+
+
+@OPTIONS
+def test_help_names_the_bounds(
+    command: list[str], option: str, wrong: list[str], allowed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command[0], "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    (about,) = re.findall(rf"{option} [A-Z].*?(?= --[a-z-]+ [A-Z]|$)", text)
+    kind = re.match("a (?:whole )?number (?=from|at|above)(.*)", allowed)
+    bounds = kind[1] if kind else {"--replicas": "1-8", "--sizes": "At most 16 sides: from 32 to 2048"}.get(option)
+    assert (bounds or "at most") in about
+
+
+def test_what_is_allowed_is_taken() -> None:
+    assert [whole(1, 10)(text) for text in ("1", "10", " 7 ")] == [1, 10, 7]
+    assert [real(0, 1)(text) for text in ("0", "1", "0.5", "1e-9")] == [0, 1, 0.5, 1e-9]
+    assert real(0, 1, above=True)("1") == 1
+    assert real(0, 1, below=True)("0") == 0
+
+
+def test_the_bounds_are_those_that_hold_elsewhere() -> None:
+    assert numbers.MIN_SIDE == inception_v1.MIN_SIDE
+    assert numbers.MAX_SIDE == preprocessing.MAX_SIDE
+    assert numbers.MAX_CLASSES == description.MAX_CLASSES
+    assert max(sum((w.n1x1, w.n3x3[1], w.n5x5[1], w.pool_proj)) for w in blocks.BLOCKS.values()) == numbers.MAX_CHANNELS
+
+
+@pytest.mark.parametrize("name", ["rate", "minutes", "weight_decay", "colour", "held_out", "smallest_crop"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_recipe_has_finite_numbers(name: str, value: float) -> None:
+    with pytest.raises(RecipeError, match=f"{name} is {value}; it must be a finite number"):
+        Recipe(**{name: value})
+    with pytest.raises(RecipeError, match="must be a finite number"):
+        Recipe(sizes=((64, value),))
+
+
+PEAK = """
+import resource, sys
+from inception.cli.main import main
+for words in (["--classes", "2"], ["--classes", "100000", "--size", "2048"]):
+    assert main(["summary", *words]) == 0
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)
+"""
+
+
+def test_a_summary_of_the_largest_network_takes_no_memory_for_it() -> None:
+    """Its weights alone would have 418 MB."""
+    run = subprocess.run([sys.executable, "-c", PEAK], cwd=ROOT, capture_output=True, text=True, check=True)
+    small, large = map(int, run.stderr.split())
+    assert large - small < 100
+    assert "109,537,072 parameters" in run.stdout
+
+
+def test_counts_have_their_plural() -> None:
+    assert [counted(count, "photo") for count in (0, 1, 2, 10_000)] == [
+        "0 photos",
+        "1 photo",
+        "2 photos",
+        "10000 photos",
+    ]
+    assert [counted(count, "class", "classes") for count in (1, 2)] == ["1 class", "2 classes"]
+    assert [counted(count, "GPU") for count in (0.0, 0.25, 1.0, 2.0)] == ["0 GPUs", "0.25 GPUs", "1 GPU", "2 GPUs"]

@@ -1,0 +1,61 @@
+"""What docs/explanations.md promises: its Python runs, its pictures are there, its options and tabs exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from inception.cli.main import load_command
+from inception.web.text import say
+from scripts import draw_explanations
+from support.paths import ROOT
+
+PAGE = ROOT / "docs" / "explanations.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+
+
+def test_every_python_block_runs_one_after_another(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    blocks = list(re.finditer(r"```python\n(.*?)```", TEXT, re.S))
+    assert len(blocks) >= 9
+    names: dict[str, object] = {}
+    for block in blocks:
+        # Blank lines in front, so that an error tells the line of the page.
+        exec(compile("\n" * TEXT[: block.start(1)].count("\n") + block[1], str(PAGE), "exec"), names)
+    assert "90 % of the energy" in capsys.readouterr().out
+
+
+def test_the_script_draws_the_pictures_that_the_page_shows(tmp_path: Path) -> None:
+    shown = re.findall(r"!\[(.+?)\]\((.+?)\)", TEXT)
+    draw_explanations.main(tmp_path)
+    sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert sorted(sizes) == sorted(name for _, name in shown)
+    assert all((PAGE.parent / name).is_file() for name in sizes)
+    assert max(sizes.values()) < 120_000
+    assert sum(sizes.values()) < 600_000
+
+
+def test_links_within_the_page_lead_to_its_headings() -> None:
+    anchors = {
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", TEXT, re.M)
+    }
+    links = set(re.findall(r"\]\(#(.+?)\)", TEXT))
+    assert len(links) >= 8
+    assert links <= anchors
+
+
+def test_the_page_tells_every_option_of_the_command() -> None:
+    known = {name for option in load_command("explain").params for name in option.opts if name.startswith("--")}
+    known -= {"--model", "--device"}  # of every command
+    assert set(re.findall(r"(?<=[`| ])--[a-z][a-z-]*", TEXT)) == known
+
+
+def test_the_page_calls_the_tabs_as_they_are_called() -> None:
+    named = {name for line in re.findall(r"^On the page: .+$", TEXT, re.M) for name in re.findall(r"\*([^*]+)\*", line)}
+    tabs = {say("en", f"tab_{name}") for name in ("votes", "network", "evidence", "cam", "cell", "bottleneck")}
+    assert tabs <= named
+    assert named <= {*tabs, say("en", "why_title")}

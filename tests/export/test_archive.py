@@ -1,0 +1,347 @@
+"""Files to take away: every one is opened again and compared with what the network computed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFont
+
+from inception import load, open_photo, predict
+from inception.export import archive as keep
+from inception.export import fonts
+from inception.export.figure import draw_figure, encode_png, wrap_text
+from inception.network.anatomy import network_facts
+from inception.network.blocks import BLOCKS, BRANCHES
+from inception.network.inception_v1 import InceptionV1
+from inception.prediction import Prediction, statistics
+from inception.render import maps as render
+from inception.render.branches import VIEWS, ViewOptions, render_branches
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
+from inception.web.links import KINDS, OWN, Keep, Made, Wish, wish_of
+from support.paths import EXAMPLES, ROOT
+
+DAY = "2026-02-03"
+ABOUT = {"model": "tiny-imagenet", "photo": "espresso", "date": DAY}
+
+
+@pytest.fixture(scope="module")
+def seen() -> Prediction:
+    return predict(load(), open_photo(EXAMPLES / "espresso.jpg"))
+
+
+@pytest.fixture(scope="module")
+def kept() -> Keep:
+    return Keep(InferenceService(("tiny-imagenet",), choose_device("cpu")), sorted(EXAMPLES.glob("*.jpg")))
+
+
+# ---------------------------------------------------------------- the zip
+
+
+@pytest.mark.parametrize("scale", render.SCALES)
+def test_the_zip_has_every_map_as_it_is_drawn_and_its_numbers(seen: Prediction, scale: str) -> None:
+    picture = ViewOptions("3a", "mean", scale, "viridis")  # whatever the view: the zip has the channels
+    with ZipFile(io.BytesIO(keep.maps_zip(seen, ABOUT, "Read me.\n", picture))) as file:
+        names = {f"{block}/{branch}" for block in BLOCKS for branch in BRANCHES}
+        assert len(names) == 36
+        expected = {f"{name}.{kind}" for name in names for kind in ("png", "npy")} | {"README.txt", "limits.json"}
+        assert set(file.namelist()) == expected
+        assert file.testzip() is None
+        assert file.read("README.txt") == b"Read me.\n"
+        told = json.loads(file.read("limits.json"))
+        assert {name: told[name] for name in (*ABOUT, "scale", "colours")} == {
+            **ABOUT,
+            "scale": scale,
+            "colours": "viridis",
+        }
+        for block in BLOCKS:
+            panels = render_branches(seen, ViewOptions(block, "channels", scale, "viridis"))
+            for branch, values in seen.branches(block).items():
+                drawn, row = panels[branch].image, told["blocks"][block][branch]
+                with Image.open(file.open(row["picture"])) as image:
+                    assert image.size == drawn.size
+                    assert np.array_equal(np.asarray(image.convert("RGBA")), np.asarray(drawn.convert("RGBA")))
+                assert np.array_equal(np.load(file.open(row["numbers"]), allow_pickle=False), values)
+                bounds = render.scale_limits(seen.branches(block), scale)[branch]
+                ends = row["limits"] if scale == "channel" else [row["limits"]] * len(values)
+                assert ends == [[bound.low, bound.high] for bound in bounds]
+                assert row["silent"] == statistics(values).silent
+
+
+def test_the_same_photo_gives_the_same_bytes(seen: Prediction) -> None:
+    one, other = (keep.maps_zip(seen, ABOUT, "Read me.", ViewOptions()) for _ in range(2))
+    assert one == other
+    assert keep.table_csv(seen) == keep.table_csv(seen)
+    assert keep.table_json(seen, ABOUT) == keep.table_json(seen, ABOUT)
+
+
+def test_numbers_that_are_too_many_are_left_out(seen: Prediction, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keep, "RAW_BYTES", 1000)
+    with ZipFile(io.BytesIO(keep.maps_zip(seen, ABOUT, "", ViewOptions()))) as file:
+        assert not [name for name in file.namelist() if name.endswith(".npy")]
+        assert json.loads(file.read("limits.json"))["blocks"]["3a"]["1x1"]["numbers"] is None
+
+
+def test_googlenets_numbers_are_not_too_many() -> None:
+    facts = network_facts(InceptionV1(variant="googlenet", classes=10))
+    numbers = sum(one.channels * one.height * one.width for branches in facts.values() for one in branches)
+    assert 10**6 < numbers * 4 < keep.RAW_BYTES
+
+
+# ---------------------------------------------------------------- the tables
+
+
+def rows_of(data: bytes) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
+
+
+def test_the_csv_has_every_class_and_every_branch(seen: Prediction) -> None:
+    rows = rows_of(keep.table_csv(seen))
+    classes = [row for row in rows if row["kind"] == "class"]
+    branches = [row for row in rows if row["kind"] == "branch"]
+    assert len(classes) + len(branches) == len(rows)
+    assert [(int(row["class"]), row["label"], float(row["logit"]), float(row["probability"])) for row in classes] == [
+        (guess.index, guess.label, guess.logit, guess.probability) for guess in seen.top(200)
+    ]
+    assert sum(float(row["probability"]) for row in classes) == pytest.approx(1, abs=1e-5)
+    assert [(row["block"], row["branch"]) for row in branches] == [(b, c) for b in BLOCKS for c in BRANCHES]
+    for row in branches:
+        numbers = asdict(statistics(seen.branch(row["block"], row["branch"])))
+        assert {name: float(row[name]) for name in numbers} == numbers
+        assert row["label"] == row["probability"] == ""
+
+
+def test_the_json_says_the_same(seen: Prediction) -> None:
+    told = json.loads(keep.table_json(seen, ABOUT))
+    assert {name: told[name] for name in ABOUT} == ABOUT
+    assert told["probably_none"] is seen.rejected
+    assert [row["class"] for row in told["classes"]] == [guess.index for guess in seen.top(200)]
+    assert {row["label"] for row in told["classes"]} == set(seen.labels)
+    assert told["blocks"] == {
+        block: {branch: asdict(statistics(values)) for branch, values in seen.branches(block).items()}
+        for block in BLOCKS
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["=1+1", "+cmd|' /C calc'!A0", "-2", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", '=1,"2\n']
+)
+def test_no_name_of_a_class_becomes_a_formula(seen: Prediction, name: str) -> None:
+    named = replace(seen, labels=(name, *seen.labels[1:]))
+    cell = next(row["label"] for row in rows_of(keep.table_csv(named)) if row["class"] == "0")
+    assert cell == f"'{name}"
+    assert name in {row["label"] for row in json.loads(keep.table_json(named, ABOUT))["classes"]}
+
+
+@pytest.mark.parametrize("name", ["cat", "斑马", "a=b", "Sutton Hoo helmet, 7th c.", ""])
+def test_other_names_stay_as_they_are(name: str) -> None:
+    assert keep.escape_formula(name) == name
+
+
+# ---------------------------------------------------------------- the sheet
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize(("language", "scale"), [("en", "shared"), ("zh", "branch")])
+def test_a_sheet_shows_the_panels_as_they_are_and_its_words(kept: Keep, view: str, language: str, scale: str) -> None:
+    query = kept.service.query("tiny-imagenet", str(EXAMPLES / "espresso.jpg"))
+    picture = ViewOptions("4c", view, scale)
+    made = kept.make("sheet", query, picture, DAY, language)
+    assert (made.name, made.kind) == (f"tiny-imagenet-espresso-4c-{view}.png", "image/png")
+    image = Image.open(io.BytesIO(made.data))
+    pixels = np.asarray(image)
+    panels = render_branches(kept.service.prediction(query), picture)
+    width = sum(panel.image.width for panel in panels.values())
+    assert width < image.width < width * 1.3
+    highest = max(panel.image.height for panel in panels.values())
+    assert highest + 100 < image.height < highest + 600
+    # The panels lie in it pixel by pixel, side by side: the leftmost is found again by its corner.
+    for panel in panels.values():
+        assert _lies_in(pixels, np.asarray(panel.image.convert("RGBA")))
+    # The caption, right of the photo and above the panels, is dark letters on white.
+    caption = pixels[: image.height - highest - 60, image.width // 8 :].min(axis=2)
+    assert 0.002 < (caption < 120).mean() < 0.3
+
+
+def _lies_in(page: np.ndarray, part: np.ndarray) -> bool:
+    """Whether a picture is somewhere in another, apart from its transparent gaps. Looked for below its first rows."""
+    opaque = part[..., 3] > 0
+    first = np.argwhere(opaque)[0]
+    colour = part[tuple(first)][:3]
+    height, width = part.shape[:2]
+    corners = (page[: page.shape[0] - height + 1, : page.shape[1] - width + 1] == colour).all(axis=2)
+    for top, left in np.argwhere(corners):
+        # A handful of cells first: whole pictures are compared only where those agree.
+        if not (page[top : top + 9, left : left + 9] == part[:9, :9, :3]).all():
+            continue
+        window = page[top : top + height, left : left + width]
+        if (window[opaque] == part[..., :3][opaque]).all():
+            return True
+    return False
+
+
+def caption_of(kept: Keep, picture: ViewOptions, language: str, model: str = "tiny-imagenet") -> Any:
+    query = kept.service.query(model, str(EXAMPLES / "espresso.jpg"))
+    prediction = kept.service.prediction(query)
+    return kept.caption(query, prediction, picture, render_branches(prediction, picture), DAY, language)
+
+
+def test_the_caption_says_model_block_branches_scale_and_date(kept: Keep) -> None:
+    caption = caption_of(kept, ViewOptions("4c"), "en")
+    assert caption.title == "Block 4c · all channels"
+    assert "tiny-imagenet" in caption.lines[0]
+    assert "espresso" in caption.lines[0]
+    assert DAY in caption.lines[0]
+    assert "One scale for all four branches" in caption.lines[-1]
+    panels = render_branches(
+        kept.service.prediction(kept.service.query("tiny-imagenet", str(EXAMPLES / "espresso.jpg"))), ViewOptions("4c")
+    )
+    bounds = panels["1x1"].bounds
+    assert bounds is not None
+    assert caption.ends == (f"{bounds.low:.2f}", f"{bounds.high:.2f}")
+    assert [one.heading.split(" ")[0] for one in caption.branches.values()] == ["1×1", "3×3", "5×5", "pool"]
+    assert all(f"mean {panels[branch].numbers.mean:.2f}" in one.numbers for branch, one in caption.branches.items())
+    own = caption_of(kept, ViewOptions("4c", scale="branch"), "en")
+    assert own.ends is None
+    assert len({one.ends for one in own.branches.values()}) == 4
+    each = caption_of(kept, ViewOptions("4c", scale="channel"), "en")
+    assert each.ends is None
+    assert {one.ends for one in each.branches.values()} == {None}
+    assert "模块 4c" in caption_of(kept, ViewOptions("4c"), "zh").title
+
+
+def test_a_sheet_is_in_english_where_no_font_knows_chinese(kept: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
+    query = kept.service.query("tiny-imagenet", str(EXAMPLES / "espresso.jpg"))
+    english = kept.make("sheet", query, ViewOptions("5a", "mean"), DAY, "en").data
+    monkeypatch.setattr(fonts, "font_folders", lambda: ())
+    assert fonts.face_for("Block ×·×") == fonts.default_face()
+    assert fonts.face_for("模块") is None
+    assert kept.make("sheet", query, ViewOptions("5a", "mean"), DAY, "zh").data == english
+
+
+def test_a_chinese_font_is_found_by_the_name_of_its_file(tmp_path: Path) -> None:
+    with_font, without = tmp_path / "one", tmp_path / "other"
+    for folder in (with_font, without):
+        folder.mkdir()
+        (folder / "simhei.ttf").write_bytes(b"not a font")
+    font = with_font / "wqy-microhei.ttc"
+    font.write_bytes(Path(fonts.default_face().path).read_bytes())
+    assert fonts.chinese_face((with_font,)) == fonts.Face(str(font))
+    assert fonts.chinese_face((without, with_font)) == fonts.Face(str(font))
+    assert fonts.chinese_face((without,)) is None
+
+
+def test_long_sentences_are_broken_where_they_may_be() -> None:
+    font = ImageFont.truetype(fonts.default_face().path, 20)
+    lines = wrap_text("one two three four five six seven", font, 120)
+    assert len(lines) > 2
+    assert " ".join(lines) == "one two three four five six seven"
+    assert all(font.getlength(line) <= 120 for line in lines)
+    chinese = wrap_text("每条分支各有色标，分支之间的明暗不能比较。", font, 100)
+    assert len(chinese) > 2
+    assert not [line for line in chinese if line[0] in "，。"]
+    assert wrap_text("", font, 100) == []
+
+
+def test_a_sheet_is_the_same_each_time(seen: Prediction, kept: Keep) -> None:
+    panels, caption = (
+        render_branches(seen, ViewOptions("5b", "mean")),
+        caption_of(kept, ViewOptions("5b", "mean"), "en"),
+    )
+    one, other = (encode_png(draw_figure(seen.image, panels, caption, "magma")) for _ in range(2))
+    assert one == other
+
+
+# ---------------------------------------------------------------- which photo, which wish
+
+
+def test_example_photos_are_known_by_what_they_show(kept: Keep, tmp_path: Path) -> None:
+    query = kept.service.query
+    assert kept.example(None) == ""
+    assert kept.example(query("tiny-imagenet", str(EXAMPLES / "bison.jpg"))) == "bison"
+    renamed = tmp_path / "espresso.jpg"
+    renamed.write_bytes((EXAMPLES / "bison.jpg").read_bytes())
+    assert kept.example(query("tiny-imagenet", str(renamed))) == "bison"
+    Image.new("RGB", (300, 300), "teal").save(tmp_path / "bison.png")
+    own = query("tiny-imagenet", str(tmp_path / "bison.png"))
+    assert kept.example(own) == OWN
+    assert OWN not in kept.photos
+    made = {kind: kept.make(kind, own, ViewOptions(), DAY, "en") for kind in KINDS}
+    assert [one.name for one in made.values()] == [
+        "tiny-imagenet-photo-3a-channels.png",
+        "tiny-imagenet-photo-maps.zip",
+        "tiny-imagenet-photo.csv",
+        "tiny-imagenet-photo.json",
+    ]
+    assert json.loads(made["json"].data)["photo"] is None
+
+
+def test_sizes_are_said_for_people() -> None:
+    assert [Made("", "", bytes(size)).size for size in (0, 1500, 999_000, 3_450_000)] == [
+        "1 kB",
+        "2 kB",
+        "999 kB",
+        "3.5 MB",
+    ]
+
+
+MODELS, STEMS = ("tiny-imagenet", "pets & co.safetensors"), ("bison", "espresso")
+
+
+def test_a_wish_is_what_there_is() -> None:
+    address = {
+        "model": "pets & co.safetensors",
+        "example": "espresso",
+        "block": "4c",
+        "view": "mean",
+        "scale": "branch",
+        "colours": "gray",
+        "part": "0.25 1",
+        "class": "7",
+        "lang": "zh",
+    }
+    assert wish_of(address, MODELS, STEMS) == Wish(
+        "pets & co.safetensors", "espresso", "4c", "mean", "branch", "gray", "0.25 1", 7, "zh"
+    )
+    assert wish_of({"part": "whole"}, MODELS, STEMS) == Wish(part="whole")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        {},
+        {"model": "/etc/passwd", "example": "../../etc/passwd", "block": "9z", "view": "<script>", "lang": "de"},
+        {"example": "bison.jpg", "class": "-1", "scale": "", "colours": "jet", "model": "", "part": "left"},
+        {"example": "bison\x00", "class": "１２", "block": "3A"},
+        {"example": "*", "class": "²"},
+        {"class": "9" * 5000},
+        {"part": "0.5" + " " * 60_000 + "0.5"},
+        {"part": "0.5 0." + "5" * 60_000, "model": "tiny-imagenet" * 5000},
+        {"class": "1e3", "block": ["3a"], "lang": None, "view": {"a": 1}, "example": 3},
+        {"class": " 7", "lang": "en "},
+        {"models": "tiny-imagenet", "__theme": "dark", "photo": "http://example.org/cat.jpg"},
+    ],
+)
+def test_what_is_unknown_is_left_out(address: Mapping[str, Any]) -> None:
+    assert wish_of(address, MODELS, STEMS) == Wish()
+
+
+@pytest.mark.parametrize("module", ["archive", "figure", "folder", "fonts", "parquet", "report"])
+def test_files_are_made_without_the_page(module: str) -> None:
+    code = (
+        f"import sys, inception.export.{module}\n"
+        "print(*(name for name in sys.modules if name.startswith(('gradio', 'inception.web'))))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == []

@@ -1,0 +1,470 @@
+"""Every way to get weights, and every way in which that can go wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+import torchvision
+from onnx import numpy_helper
+from safetensors.torch import save_file
+
+from benchmarks.peers import caffe_onnx
+from inception import load, open_photo, predict
+from inception.errors import WeightsError
+from inception.network.blocks import BLOCKS
+from inception.network.inception_v1 import InceptionV1
+from inception.pretrained import checkpoint, convert
+from inception.pretrained.description import Description, Provenance
+from inception.pretrained.pretrained import PretrainedModel
+from inception.vision.preprocessing import CAFFE, IMAGENET, TORCHVISION
+from support.hub import Hub
+from support.networks import answers_alike, lively
+from support.paths import EXAMPLES, ROOT
+
+# ---------------------------------------------------------------- embedded
+
+
+def test_the_embedded_weights_come_with_all_that_belongs_to_them(embedded: PretrainedModel) -> None:
+    assert not embedded.model.training
+    assert len(embedded.labels) == len(set(embedded.labels)) == 200
+    assert embedded.model.variant.name == "batchnorm"
+    assert embedded.input_size == 128
+    assert all(vars(embedded.provenance)[name] for name in ("source", "licence", "training_data", "accuracy"))
+    assert embedded.temperature == pytest.approx(0.82)
+    assert set(embedded.means) == set(BLOCKS)
+    assert all(
+        len(embedded.means[block]) == sum(embedded.model.block(block).branch_channels.values()) for block in BLOCKS
+    )
+    assert embedded.training["command"].startswith("python -m inception train")
+
+
+def test_the_embedded_weights_need_no_network() -> None:
+    code = (
+        "import socket\n"
+        "def refuse(*a, **k): raise AssertionError('the network was used')\n"
+        "socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse\n"
+        "from inception import load\n"
+        "print(load().name)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "tiny-imagenet"
+
+
+def test_a_loaded_model_cannot_be_changed_by_accident(embedded: PretrainedModel) -> None:
+    with pytest.raises(AttributeError):
+        embedded.temperature = 2.0  # type: ignore[misc]
+    assert not any(parameter.requires_grad for parameter in embedded.model.parameters())
+
+
+# ---------------------------------------------------------------- a user's own checkpoint
+
+
+def description(**changes: object) -> Description:
+    values = {
+        "variant": "batchnorm",
+        "classes": ("cat", "dog"),
+        "preprocessing": IMAGENET,
+        "provenance": Provenance("me", "MIT", "two pets", "90 %"),
+    }
+    return Description(**{**values, **changes})
+
+
+@pytest.mark.parametrize("options", [{}, {"preact": True}, {"use_bias": False}])
+def test_a_saved_checkpoint_loads_as_it_was(tmp_path: Path, options: dict) -> None:
+    model = lively(InceptionV1(classes=2, **options))
+    checkpoint.save_checkpoint(
+        tmp_path / "pets.safetensors", model.state_dict(), description(temperature=1.5, **options)
+    )
+    loaded = load(str(tmp_path / "pets.safetensors"))
+    assert (loaded.labels, loaded.temperature, loaded.preprocessing) == (("cat", "dog"), 1.5, IMAGENET)
+    assert answers_alike(loaded.model, model)
+    assert [path.name for path in tmp_path.iterdir()] == ["pets.safetensors"], "nothing unfinished is left"
+
+
+def test_a_description_beside_the_checkpoint_is_used(tmp_path: Path) -> None:
+    torch.save(lively(InceptionV1(classes=2)).state_dict(), tmp_path / "pets.pth")
+    (tmp_path / "pets.json").write_text(json.dumps({"classes": ["Katze", "Hund"], "preprocessing": CAFFE.to_dict()}))
+    loaded = load(str(tmp_path / "pets.pth"))
+    assert loaded.labels == ("Katze", "Hund")
+    assert loaded.preprocessing == CAFFE
+    assert not loaded.provenance.notice
+
+
+def in_design_names(model: InceptionV1) -> dict[str, torch.Tensor]:
+    """Written out by hand for the layers of one block of each group, by counting for the rest."""
+    state, out = model.state_dict(), {}
+    for theirs, ours in {"conv1.0": "stem.conv1", "conv2.0": "stem.conv2_reduce", "conv2.2": "stem.conv2"}.items():
+        for tensor in ("weight", "bias"):
+            out[f"{theirs}.{tensor}"] = state[f"{ours}.conv.{tensor}"]
+    groups = {
+        "3a": "conv3.0",
+        "3b": "conv3.1",
+        "4a": "conv4.0",
+        "4b": "conv4.1",
+        "4c": "conv4.2",
+        "4d": "conv4.3",
+        "4e": "conv4.4",
+        "5a": "conv5.0",
+        "5b": "conv5.1",
+    }
+    units = {
+        "1x1": (1, 0, 1),
+        "3x3_reduce": (2, 0, 1),
+        "3x3": (2, 3, 4),
+        "5x5_reduce": (3, 0, 1),
+        "5x5": (3, 3, 4),
+        "pool_proj": (4, 1, 2),
+    }
+    for block, group in groups.items():
+        for unit, (branch, conv, bn) in units.items():
+            for name, tensor in state.items():
+                if name.startswith(f"inception_{block}.{unit}."):
+                    kind, _, last = name.split(".", 2)[2].partition(".")
+                    out[f"{group}.conv{branch}.{conv if kind == 'conv' else bn}.{last}"] = tensor
+    for theirs, ours in {"fc.1": "head.hidden", "fc.3": "head.classifier"}.items():
+        for tensor in ("weight", "bias"):
+            out[f"{theirs}.{tensor}"] = state[f"{ours}.{tensor}"]
+    return out
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_a_checkpoint_of_the_design_documents_code_loads(tmp_path: Path, suffix: str) -> None:
+    model = lively(InceptionV1(classes=3))
+    state = in_design_names(model)
+    assert len(state) == len(model.state_dict())
+    assert {"conv1.0.weight", "conv3.0.conv2.3.bias", "fc.3.weight"} <= set(state)
+    path = tmp_path / f"design.{suffix}"
+    torch.save(state, path) if suffix == "pth" else save_file(state, path)
+    loaded = load(str(path))
+    assert answers_alike(loaded.model, model)
+    assert loaded.labels == ("class 0", "class 1", "class 2")
+    assert "numbered" in loaded.provenance.notice
+
+
+def test_the_shared_starting_weights_load_by_their_own_names(shared: Path, embedded: PretrainedModel) -> None:
+    loaded = load(str(shared / "weights" / "batchnorm-tiny-imagenet.safetensors"))
+    # Trained on the same classes and photos, so it answers much as the embedded weights do.
+    known = replace(loaded, preprocessing=embedded.preprocessing, labels=embedded.labels)
+    for file, label in (("espresso", "espresso"), ("red_panda", "lesser panda"), ("stone_bridge", "viaduct")):
+        assert predict(known, open_photo(EXAMPLES / f"{file}.jpg")).top(1)[0].label == label
+
+
+def test_a_checkpoint_finetuned_with_torchvision_loads(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = lively(torchvision.models.googlenet(weights=None, num_classes=4, aux_logits=True, init_weights=False))
+    torch.save(theirs.state_dict(), tmp_path / "birds.pt")
+    loaded = load(str(tmp_path / "birds.pt"))
+    x = torch.randn(2, 3, 96, 96)
+    with torch.no_grad():
+        assert torch.allclose(loaded.model.trace(x).logits, theirs(x), atol=1e-5)
+    assert loaded.preprocessing == TORCHVISION
+
+
+@pytest.mark.parametrize(
+    "options", [{"preact": True}, {"use_bias": False}, {"variant": "googlenet"}, {"variant": "torchvision"}]
+)
+def test_a_description_need_not_say_what_the_tensors_tell(tmp_path: Path, options: dict) -> None:
+    model = lively(InceptionV1(classes=2, **options))
+    torch.save(model.state_dict(), tmp_path / "pets.pth")
+    (tmp_path / "pets.json").write_text(json.dumps({"classes": ["cat", "dog"], "preprocessing": IMAGENET.to_dict()}))
+    assert answers_alike(load(tmp_path / "pets.pth", "auto").model.cpu(), model)
+
+
+def test_a_design_checkpoint_without_biases_loads(tmp_path: Path) -> None:
+    model = lively(InceptionV1(classes=3, use_bias=False))
+    full = in_design_names(lively(InceptionV1(classes=3)))
+    ours = convert.design_names()
+    state = {name: model.state_dict()[ours[name]] for name in full if ours[name] in model.state_dict()}
+    torch.save(state, tmp_path / "design.pth")
+    assert answers_alike(load(str(tmp_path / "design.pth")).model, model)
+
+
+def test_a_wrong_number_of_classes_is_told_as_that(tmp_path: Path) -> None:
+    torch.save(InceptionV1(classes=3).state_dict(), tmp_path / "pets.pth")
+    (tmp_path / "pets.json").write_text(description().to_json())
+    with pytest.raises(WeightsError, match="names 2 classes, the tensors are for 3"):
+        load(tmp_path / "pets.pth")
+
+
+class Malicious:
+    def __reduce__(self) -> tuple:
+        return (Path.touch, (Path("was-run"),))
+
+
+def test_code_in_a_pickle_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"weights": Malicious()}, tmp_path / "evil.pth")
+    with pytest.raises(WeightsError, match="running code from a checkpoint is not allowed"):
+        load(str(tmp_path / "evil.pth"))
+    assert not (tmp_path / "was-run").exists()
+
+
+def broken_state(change: Callable[[dict[str, torch.Tensor]], None]) -> dict[str, torch.Tensor]:
+    state = dict(lively(InceptionV1(classes=2)).state_dict())
+    change(state)
+    return state
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "said"),
+    [
+        (lambda s: s.pop("inception_4c.5x5.conv.weight"), "weights_names", "missing inception_4c.5x5.conv.weight"),
+        (lambda s: s.update(extra=torch.ones(1)), "weights_names", "unknown extra"),
+        (lambda s: s.update({"stem.conv1.conv.weight": torch.ones(64, 3, 5, 5)}), "weights_shape", r"\(64, 3, 7, 7\)"),
+        (lambda s: s["head.hidden.bias"].fill_(float("nan")), "weights_not_finite", "head.hidden.bias"),
+        (lambda s: s.clear(), "weights_names", "missing"),
+    ],
+    ids=["missing", "unknown", "shape", "nan", "empty"],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path, change: Callable, kind: str, said: str) -> None:
+    state = broken_state(change)
+    torch.save(state, tmp_path / "broken.pth")
+    (tmp_path / "broken.json").write_text(description().to_json())
+    with pytest.raises(WeightsError, match=said) as refused:
+        load(str(tmp_path / "broken.pth"))
+    assert refused.value.kind == kind
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", "{}", '{"classes": [], "preprocessing": {}}', '{"classes": ["a"], "preprocessing": {"size": 3}}'],
+)
+def test_a_description_that_cannot_be_used_is_told(tmp_path: Path, text: str) -> None:
+    torch.save(InceptionV1(classes=2).state_dict(), tmp_path / "pets.pth")
+    (tmp_path / "pets.json").write_text(text)
+    with pytest.raises(WeightsError, match='"classes"'):
+        load(str(tmp_path / "pets.pth"))
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+@pytest.mark.parametrize("data", [b"", b"no checkpoint at all", b"PK\x03\x04" + b"\0" * 100])
+def test_a_damaged_file_is_refused(tmp_path: Path, suffix: str, data: bytes) -> None:
+    (tmp_path / f"damaged.{suffix}").write_bytes(data)
+    with pytest.raises(WeightsError, match="damaged") as refused:
+        load(str(tmp_path / f"damaged.{suffix}"))
+    assert str(tmp_path) not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["resnet50", "../../etc/passwd", "missing.safetensors"])
+def test_an_unknown_name_is_refused(name: str) -> None:
+    with pytest.raises(WeightsError, match=r"choose one of tiny-imagenet, googlenet, torchvision|There is no file"):
+        load(name)
+
+
+# ---------------------------------------------------------------- googlenet: a folder, the hub, the cache
+
+
+def test_the_weights_folder_is_looked_into_first(
+    tmp_path: Path, random_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "googlenet-bvlc.onnx").write_bytes(random_onnx.read_bytes())
+    monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(tmp_path))
+    loaded = load("googlenet")
+    assert loaded.preprocessing == CAFFE
+    assert loaded.labels[340] == "zebra"
+    assert "not byte-identical" in loaded.provenance.notice
+    first = next(iter(convert.read_onnx(random_onnx).values()))
+    assert torch.equal(loaded.model.stem.conv1.conv.weight, first)
+
+
+def test_a_damaged_file_does_not_hide_a_good_one(
+    tmp_path: Path, random_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "googlenet-8.onnx").write_bytes(random_onnx.read_bytes()[:1000])
+    (tmp_path / "googlenet-bvlc.onnx").write_bytes(random_onnx.read_bytes())
+    monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(tmp_path))
+    assert load("googlenet").labels[340] == "zebra"
+
+
+def test_a_weights_folder_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(tmp_path / "typo"))
+    with pytest.raises(WeightsError, match="INCEPTION_WEIGHTS_DIR names a folder that is not there"):
+        load("googlenet")
+
+
+def test_only_integer_tensors_are_ignored(tmp_path: Path) -> None:
+    path = caffe_onnx(tmp_path / "googlenet-8.onnx")
+    assert set(convert.read_onnx(path)) == set(convert.caffe_names())
+    model = onnx.load(path)
+    model.graph.initializer.append(numpy_helper.from_array(np.ones(3, np.float32), "surprise"))
+    onnx.save(model, path)
+    with pytest.raises(WeightsError, match="unknown surprise"):
+        convert.rename_tensors(convert.read_onnx(path), convert.caffe_names(), source="googlenet-8.onnx")
+
+
+def test_a_file_of_another_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = onnx.helper.make_graph([], "other", [], [], [numpy_helper.from_array(np.ones(3, np.float32), "fc_w")])
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "googlenet-8.onnx")
+    monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(tmp_path))
+    with pytest.raises(WeightsError, match=r"missing conv1/7x7_s2_b_0.* and 113 more; unknown fc_w"):
+        load("googlenet")
+    (tmp_path / "googlenet-8.onnx").write_bytes(b"\x08\x07 damaged")
+    with pytest.raises(WeightsError, match="damaged"):
+        load("googlenet")
+
+
+def kept_models(folder: Path) -> list[Path]:
+    return (
+        [path for path in folder.rglob("*") if path.is_file() and path.suffix in (".onnx", ".safetensors", "")]
+        if folder.exists()
+        else []
+    )
+
+
+@pytest.mark.parametrize("repository", ["onnxmodelzoo/googlenet-8", "onnxmodelzoo/googlenet-6"])
+def test_googlenet_is_fetched_once_and_then_found_in_the_cache(
+    http_server: Callable, hub_cache: Path, published: bytes, monkeypatch: pytest.MonkeyPatch, repository: str
+) -> None:
+    hub = Hub({f"{repository}/{repository.split('/')[1]}.onnx": published})
+    monkeypatch.setenv("HF_ENDPOINT", http_server(hub))
+    first = load("googlenet")
+    asked = hub.asked
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    again = load("googlenet")
+    assert asked > 0
+    assert hub.asked == asked
+    assert answers_alike(first.model, again.model)
+    assert (first.labels, first.preprocessing, first.provenance) == (
+        again.labels,
+        again.preprocessing,
+        again.provenance,
+    )
+
+
+def test_a_file_with_a_wrong_checksum_is_refused_and_not_kept(
+    http_server: Callable, hub_cache: Path, published: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wrong = published[:-1] + bytes([published[-1] ^ 1])
+    monkeypatch.setenv("HF_ENDPOINT", http_server(Hub({"onnxmodelzoo/googlenet-8/googlenet-8.onnx": wrong})))
+    with pytest.raises(WeightsError, match="not the published file"):
+        load("googlenet")
+    assert not [path for path in kept_models(hub_cache) if path.suffix == ".onnx" or len(path.name) == 64]
+    assert not kept_models(tmp_path / "cache")
+
+
+def test_a_download_that_is_cut_off_leaves_nothing(
+    http_server: Callable, hub_cache: Path, published: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = Hub({"onnxmodelzoo/googlenet-8/googlenet-8.onnx": published}, cut_at=100_000)
+    monkeypatch.setenv("HF_ENDPOINT", http_server(hub))
+    with pytest.raises(WeightsError, match="could not be fetched"):
+        load("googlenet")
+    assert not [path for path in kept_models(hub_cache) if path.suffix == ".onnx"]
+
+
+def test_a_hub_that_has_the_file_no_more_is_told(
+    http_server: Callable, hub_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", http_server(Hub({})))
+    with pytest.raises(WeightsError, match=r"googlenet-8\.onnx, googlenet-6\.onnx.*INCEPTION_WEIGHTS_DIR"):
+        load("googlenet")
+
+
+def closed_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def test_without_a_network_one_sentence_says_what_to_do(hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{closed_port()}")
+    with pytest.raises(WeightsError, match=r"could not be fetched.*INCEPTION_WEIGHTS_DIR") as refused:
+        load("googlenet")
+    assert "\n" not in str(refused.value)
+    assert load("tiny-imagenet").name == "tiny-imagenet"
+
+
+def test_a_damaged_cache_is_fetched_anew(
+    http_server: Callable, hub_cache: Path, published: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", http_server(Hub({"onnxmodelzoo/googlenet-8/googlenet-8.onnx": published})))
+    first = load("googlenet")
+    (cached,) = (tmp_path / "cache").rglob("*.safetensors")
+    cached.write_bytes(cached.read_bytes()[:1000])
+    assert answers_alike(load("googlenet").model, first.model)
+    assert cached.stat().st_size > 1_000_000
+
+
+# ---------------------------------------------------------------- torchvision's
+
+
+@pytest.fixture
+def torchvision_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = lively(torchvision.models.googlenet(weights=None, aux_logits=True, init_weights=False))
+    torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "torch-hub"))
+    return (tmp_path / "theirs.pth").read_bytes()
+
+
+def serve_torchvision(http_server: Callable, monkeypatch: pytest.MonkeyPatch, data: bytes, digest: str) -> None:
+    """Point torchvision's own weights entry at this machine, under the checksum that the name promises."""
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(data)))
+        request.end_headers()
+        request.wfile.write(data)
+
+    entry = torchvision.models.GoogLeNet_Weights.IMAGENET1K_V1.value
+    # The dataclass is not frozen in torchvision; the entry goes back to what it was after the test.
+    monkeypatch.setattr(entry, "url", f"{http_server(answer)}/googlenet-{digest[:8]}.pth")
+
+
+def test_torchvisions_weights_come_through_its_own_api(
+    http_server: Callable, torchvision_file: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    serve_torchvision(http_server, monkeypatch, torchvision_file, hashlib.sha256(torchvision_file).hexdigest())
+    loaded = load("torchvision")
+    assert loaded.model.variant.name == "torchvision"
+    assert loaded.labels[340] == "zebra"
+    assert "69.8 %" in loaded.provenance.accuracy
+    assert len(list((tmp_path / "torch-hub").rglob("*.pth"))) == 1
+
+
+def test_torchvisions_weights_with_a_wrong_checksum_are_not_kept(
+    http_server: Callable, torchvision_file: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    serve_torchvision(http_server, monkeypatch, torchvision_file, "1378be20")
+    with pytest.raises(WeightsError, match="could not be fetched"):
+        load("torchvision")
+    assert not list((tmp_path / "torch-hub").rglob("*.pth"))
+
+
+def test_torchvisions_weights_are_found_in_the_weights_folder(
+    torchvision_file: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "googlenet-1378be20.pth").write_bytes(torchvision_file)
+    monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(tmp_path))
+    assert len(load("torchvision").labels) == 1000
+
+
+# ---------------------------------------------------------------- names
+
+
+@pytest.mark.parametrize(
+    ("names", "variant"),
+    [
+        (convert.caffe_names(), "googlenet"),
+        (convert.torchvision_names(), "torchvision"),
+        (convert.design_names(), "batchnorm"),
+    ],
+)
+def test_each_map_of_names_covers_its_variant_and_nothing_else(names: dict[str, str], variant: str) -> None:
+    assert sorted(names.values()) == sorted(InceptionV1(variant=variant).state_dict())
+    assert all(any(f"inception_{block}." in ours for ours in names.values()) for block in BLOCKS)

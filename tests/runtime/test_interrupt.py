@@ -1,0 +1,237 @@
+"""Ctrl+C: one line on stderr, exit status 130, no trace and nothing half written, whenever it comes."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from inception.pretrained.zoo import GOOGLENET_FILES
+from inception.runtime.files import write_file
+from support.paths import EXAMPLES, ROOT
+
+PATIENCE_SECONDS = 200
+BISON = EXAMPLES / "bison.jpg"
+
+
+@contextmanager
+def started(*arguments: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """The command line in a process of its own, which is killed at the end if it still runs."""
+    command = [sys.executable, "-m", "inception", *map(str, arguments)]
+    environment = {**os.environ, **options.pop("env", {})}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes) as run:
+        try:
+            yield run
+        finally:
+            run.kill()
+
+
+def wait_until(it_is: Callable[[], bool], run: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not it_is():
+        assert run.poll() is None, "it ended before"
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.005)
+
+
+def interrupted(run: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr after SIGINT."""
+    run.send_signal(signal.SIGINT)
+    out, err = run.communicate(timeout=PATIENCE_SECONDS)
+    return run.returncode, out, err
+
+
+COMMANDS = {
+    "predict": ["predict", BISON],
+    "folder": ["predict", EXAMPLES, "--out", "OUT.parquet"],
+    "maps": ["maps", BISON, "--block", "3a", "--out", "OUT"],
+    "explain": ["explain", BISON, "--block", "3a"],
+    "evaluate": ["evaluate", "tiny-imagenet", "--data", EXAMPLES],
+    "models": ["models", "--model", "tiny-imagenet"],
+    "summary": ["summary"],
+    "train": ["train", "--data", EXAMPLES, "--out", "OUT"],
+    "serve": ["serve"],
+}
+# A library that each of these moments of an import loads.
+MOMENTS = {"numpy": "_multiarray_umath", "torch": "libtorch_cpu", "pillow": "_imaging"}
+
+
+@pytest.mark.parametrize(
+    ("name", "moment"),
+    [*((name, "torch") for name in COMMANDS), *(("predict", moment) for moment in MOMENTS if moment != "torch")],
+)
+def test_during_imports(name: str, moment: str, tmp_path: Path) -> None:
+    arguments = [str(word).replace("OUT", str(tmp_path / "out")) for word in COMMANDS[name]]
+    with started(*arguments) as run:
+        mapped = Path(f"/proc/{run.pid}/maps")
+        wait_until(lambda: MOMENTS[moment] in mapped.read_text(), run)
+        assert interrupted(run) == (130, "", "Interrupted.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [["predict", "--json"], ["explain", "--block", "4c"]])
+def test_between_photos_and_what_was_printed_stays(command: list[str]) -> None:
+    with started(*command, *[BISON] * 2000) as run:
+        assert run.stdout
+        first = run.stdout.readline()
+        assert "bison.jpg" in first
+        status, out, err = interrupted(run)
+    assert (status, err) == (130, "Interrupted.\n")
+    lines = (first + out).splitlines()
+    photos = [line for line in lines if "bison.jpg" in line]
+    assert 1 <= len(photos) < 2000
+    assert out == "" or out.endswith("\n"), "lines are printed whole"
+
+
+def test_pictures_are_whole_or_not_there(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with started("maps", *[BISON] * 500, "--block", "3a", "--out", out) as run:
+        wait_until(lambda: out.is_dir() and len(list(out.iterdir())) >= 3, run)
+        status, _, err = interrupted(run)
+    assert (status, err) == (130, "Interrupted.\n")
+    pictures = sorted(out.iterdir())
+    assert {picture.suffix for picture in pictures} == {".png"}
+    for picture in pictures:
+        Image.open(picture).load()
+
+
+def test_a_file_that_is_interrupted_half_way_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "picture.png"
+    write_file(file, b"before")
+
+    class Cut(bytes):
+        """Half of it is written when Ctrl+C comes."""
+
+    def interrupt(path: Path, mode: str = "r", *rest: Any, **named: Any) -> Any:
+        opened = opening(path, mode, *rest, **named)
+        write = opened.write
+
+        class Half:
+            def __enter__(self) -> Half:
+                return self
+
+            def __exit__(self, *_: object) -> None:
+                opened.close()
+
+            def write(self, data: bytes) -> None:
+                write(data[: len(data) // 2])
+                raise KeyboardInterrupt
+
+        return Half()
+
+    opening = Path.open
+    monkeypatch.setattr(Path, "open", interrupt)
+    for name in ("picture.png", "new.png"):
+        with pytest.raises(KeyboardInterrupt):
+            write_file(tmp_path / name, Cut(b"what comes after"))
+    monkeypatch.undo()
+    assert [path.name for path in tmp_path.iterdir()] == ["picture.png"]
+    assert file.read_bytes() == b"before"
+
+
+def test_in_a_terminal_while_a_network_is_evaluated(tmp_path: Path) -> None:
+    for name in ("bison", "espresso"):
+        (tmp_path / name).mkdir()
+        for number in range(1000):
+            (tmp_path / name / f"{number}.jpg").symlink_to(EXAMPLES / f"{name}.jpg")
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, 80))
+
+    def own_terminal() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that ^C is sent to this process
+
+    terminal = {"stdin": slave, "stderr": slave, "start_new_session": True, "preexec_fn": own_terminal}
+    with started("evaluate", "tiny-imagenet", "--data", tmp_path, **terminal) as run:
+        os.close(slave)
+        shown = read_until(master, "1/32", run)  # of the progress bar, in batches of 64
+        os.write(master, b"\x03")
+        assert run.wait(PATIENCE_SECONDS) == 130
+        shown += read_until(master, None, run)
+        assert run.stdout
+        assert run.stdout.read() == ""
+    os.close(master)
+    assert "Traceback" not in shown
+    last = re.split(r"[\r\n]+", re.sub(r"\x1b\[\w*", "", shown).rstrip())[-1]
+    assert last.strip().removeprefix("^C") == "Interrupted."
+
+
+def read_until(master: int, text: str | None, run: subprocess.Popen[str]) -> str:
+    """What the terminal shows until `text` is there, or until nothing more comes."""
+    shown = ""
+    while text is None or text not in shown:
+        try:
+            more = os.read(master, 65536)
+        except OSError:  # Linux says so that the other end is closed
+            break
+        if not more:
+            break
+        shown += more.decode(errors="replace")
+    assert text is None or text in shown, shown
+    return shown
+
+
+def test_during_a_download_nothing_half_fetched_takes_the_place_of_the_weights(
+    tmp_path: Path, http_server: Callable[[Callable[[BaseHTTPRequestHandler], None]], str]
+) -> None:
+    half_sent, end = threading.Event(), threading.Event()
+    size = GOOGLENET_FILES[0].size
+
+    def hub(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("ETag", f'"{hashlib.sha256(b"").hexdigest()}"')
+        request.send_header("X-Repo-Commit", "0" * 40)
+        request.send_header("Content-Length", str(size))
+        request.end_headers()
+        if request.command == "GET":
+            request.wfile.write(bytes(size // 2))
+            request.wfile.flush()
+            half_sent.set()
+            end.wait(PATIENCE_SECONDS)
+
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    surroundings = {
+        "HF_ENDPOINT": http_server(hub),
+        "HF_HOME": str(tmp_path / "hub"),
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TMPDIR": str(temporary),
+    }
+    with started("predict", BISON, "--model", "googlenet", env=surroundings) as run:
+        wait_until(half_sent.is_set, run)
+        assert interrupted(run) == (130, "", "Interrupted.\n")
+    end.set()
+    assert list(temporary.iterdir()) == []
+    left = [path for path in (tmp_path / "hub").rglob("*") if path.is_file() and path.stat().st_size]
+    assert not [path for path in left if path.suffix in (".onnx", ".safetensors")]
+
+
+def test_before_the_first_checkpoint_of_a_training_nothing_is_promised(tmp_path: Path) -> None:
+    """There is nothing that --resume could go on with."""
+    data = tmp_path / "data"
+    for name in ("bison", "espresso"):
+        (data / name).mkdir(parents=True)
+        for number in range(2000):
+            (data / name / f"{number}.jpg").symlink_to(EXAMPLES / f"{name}.jpg")
+    out = tmp_path / "out"
+    with started("train", "--data", data, "--out", out, "--from", "scratch") as run:
+        wait_until(out.is_dir, run)  # then photos are opened, which takes a while
+        assert interrupted(run) == (130, "", "Interrupted.\n")

@@ -1,0 +1,64 @@
+"""How many threads a process takes, and that they wait without keeping others from a core."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from inception.runtime.threads import SPINS, available_cores
+from support.paths import ROOT
+
+HERE = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, HERE),
+        ({"cpu.max": "max 100000\n"}, HERE),
+        ({"cpu.max": "100000 100000\n"}, 1),
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu.max": "150000 100000\n"}, min(HERE, 2)),
+        ({"cpu.max": "9999900000 100000\n"}, HERE),
+        ({"cpu.max": "nonsense\n"}, HERE),
+        ({"cpu/cpu.cfs_quota_us": "100000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, HERE),
+    ],
+)
+def test_a_containers_share_is_respected(files: dict[str, str], expected: int, tmp_path: Path) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert available_cores(tmp_path) == expected
+
+
+@pytest.mark.parametrize("own", [{}, {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "ACTIVE"}], ids=["nothing", "own"])
+def test_torch_follows_unless_the_user_said_otherwise(own: dict[str, str]) -> None:
+    code = (
+        "from inception.runtime.threads import configure_threads; configure_threads(); import os, torch; "
+        "print(torch.get_num_threads(), os.environ.get('GOMP_SPINCOUNT'))"
+    )
+    environment = {name: value for name, value in os.environ.items() if "OMP_" not in name} | own
+    told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ([str(available_cores()), SPINS] if not own else ["1", "None"])
+
+
+@pytest.mark.parametrize(
+    "start",
+    ["runpy.run_path('app.py', run_name='__main__')", "runpy.run_module('inception', run_name='__main__')"],
+)
+def test_every_start_settles_this_before_torch_is_loaded(start: str) -> None:
+    code = (
+        "import runpy, sys; sys.argv = ['inception', '--help']\n"
+        f"try:\n    {start}\nexcept SystemExit:\n    pass\n"
+        "import os; print('\\n', 'torch' in sys.modules, os.environ['GOMP_SPINCOUNT'])"
+    )
+    environment = {name: value for name, value in os.environ.items() if "OMP_" not in name}
+    told = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert told.stdout.splitlines()[-1].split() == ["False", SPINS]

@@ -1,0 +1,362 @@
+"""A GPU whose memory is full: the CPU answers, the page says so, and nobody loses an answer."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from base64 import b64encode
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NoReturn
+
+import gradio as gr
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from benchmarks.visitors import Visitor
+from inception import open_photo, predict
+from inception.cli.main import main
+from inception.explain.ablation import single_ablation_logits
+from inception.prediction import Prediction
+from inception.pretrained.pretrained import PretrainedModel
+from inception.pretrained.zoo import load
+from inception.render.branches import ViewOptions
+from inception.runtime.device import Device, choose_device
+from inception.service import zero_gpu
+from inception.service.backend import LocalBackend
+from inception.service.query import Query
+from inception.service.service import InferenceService
+from inception.web.blocks import build, launch_options
+from inception.web.explanations import Cell, Question, Why
+from inception.web.handlers import Handlers
+from inception.web.sections.live import LiveSection
+from support.event_loop import in_a_thread
+from support.paths import EXAMPLES
+from support.photos import photos
+
+
+def full_gpu() -> Device:
+    """A device that is not the CPU and that every machine has; it holds shapes and no numbers."""
+    return Device(torch.device("meta"), "GPU")
+
+
+class PredictsOnCpu(LocalBackend):
+    """Predictions succeed whatever the device, as if there had been memory when the photo came."""
+
+    def predict(self, pretrained: PretrainedModel, query: Query) -> Prediction:
+        return super().predict(load(query.model), query)
+
+
+def exhaust(service: InferenceService, name: str = "tiny-imagenet") -> list[str]:
+    """Let the engine's memory end in the midst of each forward pass; returns the devices on which that happened."""
+    ended: list[str] = []
+
+    def no_more(module: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+        ended.append(given[0].device.type)
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
+
+    service.pretrained(name).engine.block("4c").register_forward_pre_hook(no_more)
+    return ended
+
+
+def exhaust_everywhere(
+    service: InferenceService, monkeypatch: pytest.MonkeyPatch, name: str = "tiny-imagenet"
+) -> list[str]:
+    """The same for each layer by itself, and for arithmetic with weights; returns what could not be computed."""
+    ended: list[str] = []
+
+    def no_more(what: str) -> NoReturn:
+        ended.append(what)
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
+
+    for layer in service.pretrained(name).engine.modules():
+        layer.register_forward_pre_hook(lambda module, _: no_more(type(module).__name__))
+    usual = torch.Tensor.square
+
+    def square(tensor: torch.Tensor) -> torch.Tensor:
+        return usual(tensor) if tensor.device.type == "cpu" else no_more("square")
+
+    monkeypatch.setattr(torch.Tensor, "square", square)
+    return ended
+
+
+def test_a_full_gpu_is_left_for_the_cpu_and_the_page_says_so(
+    embedded: PretrainedModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    service = InferenceService(("tiny-imagenet",), full_gpu())
+    ended = exhaust(service)
+    handlers = Handlers(service)
+    assert handlers.device_notice("en") == ""
+    photo = str(EXAMPLES / "bison.jpg")
+    shown = handlers.answer(photo, "tiny-imagenet", 3, ViewOptions("4c", "mean", "shared", "viridis"), "en")
+    assert ended == ["meta"]
+    assert shown.alarm == ""
+    best = predict(embedded, open_photo(photo)).top(3)
+    assert shown.answer == pytest.approx({guess.label: guess.probability for guess in best}, abs=1e-5)
+    assert "CPU" in shown.seen
+    assert "The memory of the meta device is full; the network runs on the CPU" in handlers.device_notice("en")
+    assert "内存已满" in handlers.device_notice("zh")
+    assert caplog.text.count("The memory of the meta device is full") == 1, "the operator is told, once"
+
+    # It stays there, and explains there too.
+    assert_alike(
+        service.explained(service.query("tiny-imagenet", photo), single_ablation_logits, "zero"), embedded, photo
+    )
+    assert ended == ["meta"]
+
+
+def assert_alike(told: dict[str, np.ndarray], embedded: PretrainedModel, photo: str) -> None:
+    wanted = single_ablation_logits(embedded, predict(embedded, open_photo(photo)), "zero")
+    for block, logits in wanted.items():
+        np.testing.assert_allclose(told[block], logits, atol=1e-3)
+
+
+def test_an_open_page_tells_it_in_the_visitors_language() -> None:
+    service = InferenceService(("tiny-imagenet",), full_gpu())
+    exhaust(service)
+    page = build(service)
+    _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
+
+    async def visit() -> None:
+        async with Visitor(address.rstrip("/")) as guest:
+            assert not guest.holds("il-notice")
+            await guest.photo(photos(1)[0])
+            assert "ox" in str(guest.holds("il-answer"))
+            assert not guest.holds("il-alarm"), "the visitor has done nothing wrong"
+            assert "The memory of the meta device is full" in guest.holds("il-notice")
+            await guest.change("il-language", "zh")
+            assert "内存已满" in guest.holds("il-notice")
+
+    try:
+        in_a_thread(visit())
+    finally:
+        page.close()
+
+
+def test_a_class_whose_gpu_is_full_loses_no_answer(embedded: PretrainedModel) -> None:
+    service = InferenceService(("tiny-imagenet",), full_gpu())
+    exhaust(service)
+    taken = photos(12)
+    with ThreadPoolExecutor(12) as threads:
+        queries = list(threads.map(lambda photo: service.query("tiny-imagenet", photo), taken))
+        seen = list(threads.map(service.prediction, queries))
+    for photo, one in zip(taken, seen, strict=True):
+        alone = predict(embedded, open_photo(photo))
+        np.testing.assert_allclose(one.logits, alone.logits, atol=1e-3)
+
+
+def test_memory_that_is_missing_for_an_explanation_is_found_on_the_cpu(embedded: PretrainedModel) -> None:
+    service = InferenceService(("tiny-imagenet",), full_gpu(), PredictsOnCpu())
+    photo = str(EXAMPLES / "bison.jpg")
+    ended = exhaust(service)
+    told = service.explained(service.query("tiny-imagenet", photo), single_ablation_logits, "zero")
+    assert ended == ["meta"], "it was tried there"
+    assert service.device.fell_back_from == "meta"
+    assert_alike(told, embedded, photo)
+
+
+ARGUMENTS: dict[str, object] = {
+    "photo": str(EXAMPLES / "bison.jpg"),
+    "other_photo": str(EXAMPLES / "espresso.jpg"),
+    "model": "tiny-imagenet",
+    "other_model": "tiny-imagenet",
+    "block": "4c",
+    "branch": "3x3",
+    "branches": ["pool"],
+    "channels": [3],
+    "channel": 1,
+    "row": 2,
+    "column": 3,
+    "view": "mean",
+    "scale": "shared",
+    "colours": "viridis",
+    "class_name": "",
+    "off": "zero",
+    "top_k": 3,
+    "language": "en",
+    "kind": "json",
+    "step": 10,
+    **{"in_channels": 64, "reduced_to": 8, "out_channels": 32, "kernel": 5, "cells": 784},
+}
+ENDPOINTS = [
+    *("predict", "maps", "channel", "bottleneck", "compare", "branch_votes", "network_table", "switch_off"),
+    *("class_evidence", "grad_cam", "overlays", "cell", "keep", "classes", "anatomy", "reading", "bottleneck_cost"),
+    *("network_size", "lesson_step", "models"),
+]
+
+
+@pytest.fixture(scope="module")
+def served() -> tuple[InferenceService, gr.Blocks]:
+    service = InferenceService(("tiny-imagenet",), choose_device("cpu"))
+    return service, build(service)
+
+
+def on_a_full_gpu() -> InferenceService:
+    """A service that predicts, and finds no memory for anything else once `exhaust_everywhere` is called."""
+    return InferenceService(("tiny-imagenet",), full_gpu(), PredictsOnCpu())
+
+
+def asked(page: gr.Blocks, name: str) -> list[object]:
+    """What an endpoint answers to `ARGUMENTS`, with pictures as arrays."""
+    function = next(fn.fn for fn in page.fns.values() if fn.api_name == name)
+    assert function
+    told = function(*(ARGUMENTS[argument] for argument in inspect.signature(function).parameters))
+    parts = told if isinstance(told, tuple) else (told,)
+    return [np.asarray(part) if isinstance(part, Image.Image) else part for part in parts]
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+def test_every_endpoint_goes_on_with_the_cpu_where_the_gpu_is_full(
+    name: str, monkeypatch: pytest.MonkeyPatch, served: tuple[InferenceService, gr.Blocks]
+) -> None:
+    expected = asked(served[1], name)
+    service = on_a_full_gpu()
+    page = build(service)
+    ended = exhaust_everywhere(service, monkeypatch)
+    for part, wanted in zip(asked(page, name), expected, strict=True):
+        if isinstance(wanted, np.ndarray):
+            assert np.array_equal(part, wanted)
+        elif name != "keep":  # whose file lies elsewhere
+            assert part == wanted
+    assert bool(service.device.fell_back_from) == bool(ended)
+
+
+def test_no_endpoint_is_left_out(served: tuple[InferenceService, gr.Blocks]) -> None:
+    public = {fn.api_name for fn in served[1].fns.values() if fn.api_visibility == "public"}
+    assert public == {*ENDPOINTS, "lesson_check"}, "lesson_check needs a choice of lesson_step's"
+
+
+@pytest.mark.parametrize("explanation", ["votes", "network", "evidence", "cam", "cell", "bottleneck"])
+def test_the_page_explains_with_the_cpu_where_the_gpu_is_full(
+    explanation: str, monkeypatch: pytest.MonkeyPatch, served: tuple[InferenceService, gr.Blocks]
+) -> None:
+    question = Question(ViewOptions("4c", "mean", "shared", "viridis"), cell=Cell("3x3", 1, 2, 3))
+    query = served[0].query("tiny-imagenet", str(EXAMPLES / "bison.jpg"))
+    expected = Why(served[0]).tab(explanation, query, question, "en")
+    assert "alert" not in expected
+    service = on_a_full_gpu()
+    ended = exhaust_everywhere(service, monkeypatch)
+    assert Why(service).tab(explanation, query, question, "en") == expected
+    assert ended
+    assert service.device.fell_back_from == "meta"
+
+
+def test_the_camera_goes_on_with_the_cpu_where_the_gpu_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = "data:image/jpeg;base64," + b64encode((EXAMPLES / "bison.jpg").read_bytes()).decode()
+
+    def shown(service: InferenceService) -> str:
+        with gr.Blocks():
+            return LiveSection(service, gr.Dropdown(), gr.Radio(), gr.Radio()).frame(frame, "tiny-imagenet", "4c", "en")
+
+    expected = shown(InferenceService(("tiny-imagenet",), choose_device("cpu")))
+    service = InferenceService(("tiny-imagenet",), full_gpu())
+    ended = exhaust(service)
+    assert shown(service) == expected
+    assert ended == ["meta"]
+    assert service.device.fell_back_from == "meta"
+
+
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install -r requirements-ray.txt")
+def test_a_replica_goes_on_with_the_cpu_too(monkeypatch: pytest.MonkeyPatch, embedded: PretrainedModel) -> None:
+    from inception.service.ray.replica import Replica
+    from inception.service.ray.scale import Scale
+
+    ended: list[str] = []
+
+    def no_more(module: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+        ended.append(given[0].device.type)
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
+
+    def load_there(name: str, device: torch.device) -> PretrainedModel:
+        pretrained = load(name, device)
+        if device.type != "cpu":
+            pretrained.engine.block("4c").register_forward_pre_hook(no_more)
+        return pretrained
+
+    monkeypatch.setattr("inception.service.ray.replica.choose_device", lambda wish: full_gpu())
+    monkeypatch.setattr("inception.service.service.load", load_there)
+    photo = str(EXAMPLES / "bison.jpg")
+    query = InferenceService(("tiny-imagenet",), choose_device("cpu")).query("tiny-imagenet", photo)
+    replica = Replica(("tiny-imagenet",), Scale(cpus=torch.get_num_threads(), gpus=1), "exact")
+    (seen,) = replica.predict_batch([query])
+    logits = replica.explain_prediction("tiny-imagenet", seen, single_ablation_logits, ("zero",))
+    assert_alike(logits, embedded, photo)
+    assert ended == ["meta"]
+
+
+def test_a_lent_gpu_goes_on_with_the_cpu_too(monkeypatch: pytest.MonkeyPatch, embedded: PretrainedModel) -> None:
+    photo = str(EXAMPLES / "bison.jpg")
+    service = InferenceService(("tiny-imagenet",), full_gpu())
+    ended = exhaust(service)
+    monkeypatch.setattr(zero_gpu, "service_on_gpu", lambda models: service)
+    queries = (service.query("tiny-imagenet", photo),)
+    (seen,) = zero_gpu.compute_on_gpu(service.models, queries)
+    np.testing.assert_allclose(seen.logits, predict(embedded, open_photo(photo)).logits, atol=1e-3)
+    logits = zero_gpu.compute_on_gpu(service.models, queries, single_ablation_logits, ("zero",))
+    assert_alike(logits, embedded, photo)
+    assert ended == ["meta"]
+
+
+def test_other_errors_of_a_device_are_no_reason_to_leave_it() -> None:
+    service = InferenceService(("tiny-imagenet",), full_gpu())
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("an illegal memory access was encountered")
+
+    service.pretrained("tiny-imagenet").engine.block("4c").register_forward_pre_hook(broken)
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        service.prediction(service.query("tiny-imagenet", str(EXAMPLES / "bison.jpg")))
+    assert service.device.fell_back_from == ""
+
+
+@pytest.fixture
+def full_after_one(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A GPU whose memory ends with the second photo; the list tells on which devices photos were seen."""
+    seen: list[str] = []
+
+    def choose(wish: str) -> Device:
+        return choose_device("cpu") if wish == "cpu" else full_gpu()
+
+    def see(pretrained: PretrainedModel, photo: object) -> object:
+        seen.append(pretrained.device.type)
+        if pretrained.device.type != "cpu" and len(seen) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
+        # What a GPU would say: a meta tensor holds no numbers.
+        return predict(load("tiny-imagenet"), photo)
+
+    monkeypatch.setattr("inception.runtime.device.choose_device", choose)
+    monkeypatch.setattr("inception.prediction.predict", see)
+    return seen
+
+
+def test_the_command_line_goes_on_with_the_cpu_where_the_gpu_was_full(
+    full_after_one: list[str], embedded: PretrainedModel, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "bad.jpg").write_bytes(b"no photo")
+    photos = [tmp_path / "bad.jpg", *(EXAMPLES / f"{name}.jpg" for name in ("bison", "espresso", "macaw"))]
+    assert main(["predict", *map(str, photos), "--top", "1", "--json"]) == 1, "one of them was refused"
+    told = capsys.readouterr()
+    lines = [json.loads(line) for line in told.out.splitlines()]
+    assert [Path(line["photo"]) for line in lines] == photos, "none is told twice"
+    for photo, line in zip(photos[1:], lines[1:], strict=True):
+        assert line["top"][0]["label"] == predict(embedded, open_photo(photo)).top(1)[0].label
+    assert full_after_one == ["meta", "meta", "cpu", "cpu"]
+    assert told.err.count("The memory of the meta device is full; the network runs on the CPU from now on.") == 1
+
+
+def test_a_training_that_a_gpu_has_no_memory_for_says_what_to_change(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
+
+    monkeypatch.setattr("inception.training.loop.train", full)
+    for name in ("bison", "espresso"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(5):
+            (tmp_path / "data" / name / f"{number}.jpg").symlink_to(EXAMPLES / f"{name}.jpg")
+    assert main(["train", "--data", str(tmp_path / "data"), "--out", str(tmp_path / "out")]) == 2
+    assert "choose a larger --accumulate, a smaller --batch or --device cpu" in capsys.readouterr().err

@@ -1,0 +1,91 @@
+"""The order in which waiting work is done."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+import numpy as np
+import pytest
+
+from inception.explain.ablation import single_ablation_logits
+from inception.runtime.device import choose_device
+from inception.service.backend import LocalBackend
+from inception.service.priority import HEAVY, LIGHT, MAX_OVERTAKEN, PriorityLock
+from inception.service.service import InferenceService
+from support.paths import EXAMPLES
+
+
+def order_of(*weights: int) -> list[int]:
+    """In which order waiting pieces of work are done that came as they are numbered."""
+    lock, done, go = PriorityLock(), [], Event()
+
+    def work(number: int, weight: int) -> None:
+        with lock.acquire(weight):
+            done.append(number)
+
+    def hold() -> None:
+        with lock.acquire():
+            assert go.wait(10)
+
+    with ThreadPoolExecutor(len(weights) + 1) as pool:
+        pool.submit(hold)
+        futures = []
+        for number, weight in enumerate(weights):
+            futures.append(pool.submit(work, number, weight))
+            while lock.waiting < number + 1:
+                time.sleep(0.001)
+        go.set()
+        for future in futures:
+            future.result(10)
+    assert lock.waiting == 0
+    return done
+
+
+def test_light_work_overtakes_heavy_work_and_equals_keep_their_order() -> None:
+    assert order_of(HEAVY, HEAVY, LIGHT, HEAVY, LIGHT) == [2, 4, 0, 1, 3]
+
+
+def test_nobody_is_overtaken_for_ever() -> None:
+    lights = [LIGHT] * (MAX_OVERTAKEN + 3)
+    assert order_of(HEAVY, *lights) == [*range(1, MAX_OVERTAKEN + 1), 0, *range(MAX_OVERTAKEN + 1, MAX_OVERTAKEN + 4)]
+
+
+def test_a_turn_ends_also_when_the_work_fails() -> None:
+    lock = PriorityLock()
+    with pytest.raises(ValueError, match="no"), lock.acquire():
+        raise ValueError("no")
+    with lock.acquire():
+        pass
+
+
+def test_a_photo_is_answered_before_a_table_that_was_asked_for_earlier() -> None:
+    backend = LocalBackend()
+    service = InferenceService(("tiny-imagenet",), choose_device("cpu"), backend)
+    first, second = (service.query("tiny-imagenet", str(EXAMPLES / name)) for name in ("bison.jpg", "espresso.jpg"))
+    service.prediction(first)
+    order: list[str] = []
+    begun, go = Event(), Event()
+
+    def hold(*_: object) -> None:
+        begun.set()
+        assert go.wait(10)
+
+    with ThreadPoolExecutor(3) as pool:
+        pool.submit(backend.explain, service.pretrained("tiny-imagenet"), first, service.prediction(first), hold)
+        assert begun.wait(10)
+        table = pool.submit(service.explained, first, single_ablation_logits, "zero")
+        table.add_done_callback(lambda _: order.append("table"))
+        while backend.waiting < 1:
+            time.sleep(0.001)
+        answer = pool.submit(service.prediction, second)
+        answer.add_done_callback(lambda _: order.append("answer"))
+        while backend.waiting < 2:
+            time.sleep(0.001)
+        go.set()
+        told = table.result(30)
+        assert answer.result(30).top(1)[0].label
+    assert order == ["answer", "table"]
+    alone = single_ablation_logits(service.pretrained("tiny-imagenet"), service.prediction(first), "zero")
+    assert all(np.array_equal(told[block], alone[block]) for block in alone)

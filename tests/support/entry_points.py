@@ -1,0 +1,223 @@
+"""Files sent every way there is, and what memory each took: library, command line, API and page.
+
+Memory is what the system counts: the highest that a process had (VmHWM, which `clear_refs` sets back) above what
+it had at rest. `make corpus` prints the corpus's table for docs/robustness.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from PIL import Image
+from pyarrow import parquet
+
+from benchmarks.start import served
+from benchmarks.visitors import Visitor
+from inception.runtime.files import one_line
+from support.corpus.cases import Case, write
+from support.memory import Memory
+from support.paths import ROOT
+
+NAME_SHOWN = 40  # letters, in the table
+EXAMPLES = sorted((ROOT / "examples").glob("*.jpg"))
+
+
+@dataclass(frozen=True)
+class Told:
+    """What became of a file: the sentence, empty where it was shown, and megabytes above rest (0: not measured)."""
+
+    sentence: str
+    memory: float = 0.0
+    size: tuple[int, int] = (0, 0)
+    quarters: tuple[tuple[int, int, int], ...] = ()
+    odd: str = ""  # what should not have happened
+
+
+# ---------------------------------------------------------------- the library
+
+
+def by_library(folder: Path, made: Iterable[Case]) -> dict[str, Told]:
+    """`open_photo` in a process of its own, which has opened a good photo before."""
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "support.entry_points", str(folder), *(case.name for case in made)],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name: Told(**told) for name, told in json.loads(run.stdout).items()}
+
+
+def _in_child(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    from inception.errors import UserError
+    from inception.runtime.memory import trim_heap
+    from inception.vision.photo import open_photo
+
+    open_photo(EXAMPLES[0])
+    for name in names:
+        trim_heap()  # else what the one before left would be taken for rest
+        memory = Memory()
+        told: dict[str, Any] = {"sentence": ""}
+        try:
+            photo = open_photo(folder / name)
+            told |= {"size": photo.size, "quarters": quarters(photo), "odd": "" if photo.mode == "RGB" else photo.mode}
+            del photo
+        except UserError as error:
+            told |= {"sentence": str(error)}
+        yield name, {**told, "memory": memory.highest}
+
+
+def quarters(photo: Image.Image) -> list[list[int]]:
+    """The colours in the middles of the four quarters."""
+    pixels = np.asarray(photo)
+    height, width = pixels.shape[:2]
+    return [pixels[int(y * height), int(x * width)].tolist() for y in (0.25, 0.75) for x in (0.25, 0.75)]
+
+
+# ---------------------------------------------------------------- the command line
+
+
+def by_command(*arguments: str | Path) -> tuple[subprocess.CompletedProcess[str], float]:
+    """`python -m inception`: what it said, and the most megabytes that it had."""
+    command = [sys.executable, "-m", "inception", *map(str, arguments)]
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=err)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        said = subprocess.CompletedProcess(command, process.returncode, out.read(), err.read())
+    return said, used.ru_maxrss / 1024
+
+
+def by_predict(folder: Path, made: Iterable[Case]) -> tuple[dict[str, Told], str, float]:
+    """`predict FILE...`: what became of each, stderr, and the memory above that of a good photo alone."""
+    good, rest = by_command("predict", EXAMPLES[0])
+    assert good.returncode == 0, good.stderr
+    said, most = by_command("predict", *(folder / case.name for case in made), "--json")
+    rows = [json.loads(line) for line in said.stdout.splitlines()]
+    return {Path(row["photo"]).name: Told(row.get("error", "")) for row in rows}, said.stderr, most - rest
+
+
+def by_folder(folder: Path, out: Path) -> tuple[dict[str, Told], str, float]:
+    """`predict FOLDER`, the same way."""
+    _, rest = by_command("predict", EXAMPLES[0])
+    said, most = by_command("predict", folder, "--out", out, "--json")
+    rows = parquet.read_table(out).select(["path", "error"]).to_pylist()
+    return {row["path"]: Told(row["error"] or "") for row in rows}, said.stderr, most - rest
+
+
+# ---------------------------------------------------------------- a running server
+
+
+async def by_page(visitor: Visitor, data: bytes, name: str) -> str:
+    """The page's own way: what it says of a file, empty where it shows the answer."""
+    photo = (visitor.names["il-photo"], "change")
+    changed = await visitor.answer(data, name)
+    # What the page puts in the photo's place is a change too: nothing, or a picture that browsers can show.
+    while photo in changed:
+        changed = await visitor._answered({photo})
+    alarm = unescape(re.sub(r"<[^>]+>", "", visitor.holds("il-alarm") or "")).strip()
+    shown = (bool((visitor.holds("il-answer") or {}).get("confidences")), visitor.holds("il-photo") is not None)
+    if shown != (not alarm, not alarm):
+        return f"the page says {alarm!r}, and (answer, photo) are there: {shown}"
+    return alarm
+
+
+async def by_api(visitor: Visitor, data: bytes, name: str) -> str:
+    """The API's `/predict`, as curl would ask it: the sentence, empty where it answers."""
+    asked = {"data": [await visitor.sent(data, name), "tiny-imagenet", 3]}
+    begun = await visitor.client.post(f"{visitor.prefix}/call/predict", json=asked)
+    told = await visitor.client.get(f"{visitor.prefix}/call/predict/{begun.raise_for_status().json()['event_id']}")
+    event, _, data_line = told.text.strip().rpartition("event: ")[2].partition("\n")
+    answer = json.loads(data_line.removeprefix("data: "))
+    if event == "complete":
+        return "" if len(answer[0]["top"]) == 3 else f"an odd answer: {answer}"
+    return answer if isinstance(answer, str) else str((answer or {}).get("error"))
+
+
+async def through_server(
+    address: str, process: int, made: list[Case], folder: Path
+) -> tuple[dict[str, dict[str, Told]], float]:
+    """Each file by API and by page, and the most that the server had at any time above its rest before them all.
+
+    After each bad one a good photo must be answered, or `odd` tells.
+    """
+    told: dict[str, dict[str, Told]] = {"API": {}, "page": {}}
+    async with Visitor(address) as visitor:
+        await warmed(visitor)
+        rest = most = Memory(process).rest
+        for case in made:
+            data, name = (folder / case.name).read_bytes(), case.sent_as or case.name
+            for way, send in (("API", by_api), ("page", by_page)):
+                memory = Memory(process)
+                try:
+                    sentence = await send(visitor, data, name)
+                except httpx.HTTPStatusError as refused:
+                    # What is too large is not even stored.
+                    sentence = refused.response.json()["error"]
+                highest = memory.highest
+                most = max(most, memory.rest + highest)
+                odd = await send(visitor, EXAMPLES[0].read_bytes(), "good.jpg") if sentence else ""
+                told[way][case.name] = Told(sentence, highest, odd=odd)
+        return told, most - rest
+
+
+async def warmed(visitor: Visitor) -> None:
+    """The server as it is at rest in the middle of a lesson: what it remembers of recent photos is full."""
+    for number in range(70):
+        with Image.open(EXAMPLES[number % len(EXAMPLES)]) as photo:
+            left = 3 * (number // len(EXAMPLES))
+            part = photo.crop((left, 0, left + 200, 200))
+        data = np.asarray(part.convert("RGB"))
+        assert await by_api(visitor, _png(data), "warm.png") == ""
+    assert await by_page(visitor, EXAMPLES[0].read_bytes(), "good.jpg") == ""
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+# ---------------------------------------------------------------- the table
+
+
+def table(folder: Path) -> Iterator[str]:
+    """The corpus as a Markdown table: file, what it is, what happens, megabytes above rest."""
+    made = write(folder)
+    alone = by_library(folder, made)
+    with served("--device", "cpu") as (address, process):
+        served_ones, _ = asyncio.run(through_server(address, process, made, folder))
+    yield "| file | what it is | what happens | MB: library | API | page |"
+    yield "|---|---|---|---:|---:|---:|"
+    for case in made:
+        name = one_line(case.sent_as or case.name)
+        name = f"`{name if len(name) < NAME_SHOWN else name[: NAME_SHOWN // 2] + '…'}`" if name.strip() else "(a blank)"
+        one = alone[case.name]
+        happens = "refused: " + one.sentence.split(";")[0].split(". Please")[0].rstrip(".") if one.sentence else "shown"
+        memory = " | ".join(f"{max(0, told[case.name].memory):.0f}" for told in (alone, *served_ones.values()))
+        yield f"| {name} | {case.about} | {happens} | {memory} |"
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        print(json.dumps(dict(_in_child(Path(sys.argv[1]), sys.argv[2:]))))
+    else:
+        with tempfile.TemporaryDirectory() as temporary:
+            for line in table(Path(temporary)):
+                print(line)

@@ -1,0 +1,32 @@
+"""Folders of photos, and the rows that `predict FOLDER` writes of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from pyarrow import parquet
+
+from support.paths import EXAMPLES
+
+
+def class_folders(root: Path, photos: dict[str, list[str]]) -> Path:
+    for name, files in photos.items():
+        (root / name).mkdir(parents=True)
+        for file in files:
+            (root / name / file).write_bytes((EXAMPLES / file).read_bytes())
+    return root
+
+
+def make_photo(path: Path, number: int) -> None:
+    """A small part of one of the examples, another for each number."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    examples = sorted(EXAMPLES.glob("*.jpg"))
+    with Image.open(examples[number % len(examples)]) as photo:
+        left, top = 37 * number % 300, 53 * number % 200
+        photo.crop((left, top, left + 240, top + 180)).resize((80, 60)).save(path)
+
+
+def rows_of(file: Path) -> list[dict[str, Any]]:
+    return parquet.read_table(file).drop_columns(["modified"]).to_pylist()

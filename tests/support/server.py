@@ -1,0 +1,53 @@
+"""The app in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from support.paths import ROOT
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def wait_for(address: str, app: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 240
+    while time.monotonic() < end:
+        assert app.poll() is None, app.stderr.read() if app.stderr else "the app ended"
+        try:
+            urllib.request.urlopen(address, timeout=5).read()
+            return
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.5)
+    raise AssertionError("the page did not come up")
+
+
+@contextmanager
+def running(*command: object, **environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The app in a process of its own, once its page is up: the address, and the process."""
+    port = free_port()
+    app = subprocess.Popen(
+        [sys.executable, *map(str, command)],
+        cwd=ROOT,
+        env={**os.environ, "GRADIO_SERVER_PORT": str(port), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_for(f"http://127.0.0.1:{port}", app)
+        yield f"http://127.0.0.1:{port}", app
+    finally:
+        app.terminate()
+        app.wait(timeout=60)

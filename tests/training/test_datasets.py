@@ -1,0 +1,167 @@
+"""Data sets from anybody: what is odd in them is left out or told in a sentence, and nothing is filled with it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from inception.cli.main import main
+from inception.cli.numbers import MAX_CLASSES
+from inception.pretrained.pretrained import PretrainedModel
+from inception.training.datasets import DataError, labelled_photos, locate_data, unlabelled_photos
+from inception.training.evaluation import evaluate
+from support.paths import EXAMPLES
+from support.photo_folders import class_folders
+
+BEE, ESPRESSO = ((EXAMPLES / f"{name}.jpg").read_bytes() for name in ("honey_bee", "espresso"))
+NAMES = {"info": {"features": {"label": {"names": ["bee", "espresso"]}}}}
+
+
+def parquet(path: Path, images: list[Any], labels: list[Any], metadata: str = json.dumps(NAMES)) -> Path:
+    table = pyarrow.table({"image": images, "label": labels})
+    pyarrow.parquet.write_table(table.replace_schema_metadata({"huggingface": metadata}), path)
+    return path
+
+
+def rows(*data: bytes | None) -> list[Any]:
+    return [{"bytes": one, "path": "x.jpg"} for one in data]
+
+
+def test_a_row_without_a_photo_is_skipped(tmp_path: Path, embedded: PretrainedModel) -> None:
+    file = parquet(tmp_path / "val.parquet", rows(BEE, None, ESPRESSO), [0, 0, 1])
+    told = evaluate(embedded, labelled_photos(file))
+    assert (told.images, told.skipped) == (2, ("photo 1",))
+
+
+def too_many(root: Path) -> Path:
+    return parquet(root / "val.parquet", rows(BEE, ESPRESSO), [0, 10**12], "{}")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda root: parquet(root / "val.parquet", rows(BEE, ESPRESSO), [0, None]), "a whole number for each photo"),
+        (lambda root: parquet(root / "val.parquet", rows(BEE, ESPRESSO), ["a", "b"]), "a whole number for each photo"),
+        (lambda root: parquet(root / "val.parquet", rows(BEE, ESPRESSO), [0.5, 1.0]), "a whole number for each photo"),
+        (lambda root: parquet(root / "val.parquet", [BEE, ESPRESSO], [0, 1]), "the columns image {bytes, path}"),
+        (lambda root: parquet(root / "val.parquet", rows(BEE, ESPRESSO), [0, -1]), "The labels go from -1 to 0"),
+        (too_many, "The labels go from 0 to 1000000000000, but there are names for 100000 classes"),
+        (lambda root: parquet(root / "v.parquet", rows(BEE), [0], "{"), "does not tell the names of the classes"),
+        (lambda root: parquet(root / "v.parquet", rows(BEE), [0], "[]"), "does not tell the names of the classes"),
+        (lambda root: parquet(root / "v.parquet", rows(BEE), [0], "[" * 10**5), "does not tell the names"),
+        (
+            lambda root: parquet(root / "v.parquet", rows(BEE), [0], json.dumps(NAMES).replace('"bee"', "7")),
+            "does not tell the names of the classes",
+        ),
+        (
+            lambda root: parquet(root / "v.parquet", rows(BEE), [0], json.dumps(NAMES).replace("bee", "b" * 1001)),
+            "too long a name; at most 100000 are allowed, and 1000 characters",
+        ),
+        (lambda root: Path("/dev/null/x"), "There is no data at"),
+        (lambda root: root / ("x" * 300), "There is no data at"),
+    ],
+)
+def test_what_cannot_be_used_is_told_in_a_sentence(tmp_path: Path, make: Any, said: str) -> None:
+    with pytest.raises(DataError) as refused:
+        labelled_photos(make(tmp_path))
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["[" * 10**5, '[{"wnid": 1, "name": "bee"}]', '{"n1": "bee"}', "null", "\xff", ""])
+def test_a_file_of_names_that_cannot_be_used_is_told(tmp_path: Path, text: str) -> None:
+    root = class_folders(tmp_path, {"n1": ["honey_bee.jpg"], "n2": ["espresso.jpg"]})
+    (root / "classes.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(DataError, match=r"classes\.json cannot be read; it is a list of objects with wnid and name"):
+        labelled_photos(root)
+
+
+def test_a_file_of_names_may_not_be_of_any_size(tmp_path: Path) -> None:
+    root = class_folders(tmp_path, {"n1": ["honey_bee.jpg"], "n2": ["espresso.jpg"]})
+    with (root / "classes.json").open("wb") as file:
+        file.truncate(2**40)  # a sparse file: it takes no room
+    with pytest.raises(DataError, match="of at most 32 MB"):
+        labelled_photos(root)
+
+
+def test_a_file_of_names_may_lie_beside_folders_and_their_splits(tmp_path: Path) -> None:
+    ids = {"n00000001": ["honey_bee.jpg"], "n00000002": ["espresso.jpg"], "other": ["macaw.jpg"]}
+    class_folders(tmp_path / "val", ids)
+    (tmp_path / "classes.json").write_text(json.dumps([{"wnid": "n00000001", "name": "bee"}]))
+    photos = labelled_photos(tmp_path)
+    assert photos.classes == ("bee", "n00000002", "other")
+    assert photos.wnids == ("n00000001", "n00000002", "")
+    assert photos.subset([2, 0]).wnids == photos.wnids
+    assert photos.select_classes(["other", "bee"]).wnids == ("", "n00000001")
+    assert labelled_photos(class_folders(tmp_path / "plain", {"a": ["macaw.jpg"], "b": ["bison.jpg"]})).wnids == ()
+
+
+def test_what_is_no_file_in_a_folder_of_photos_is_left_alone(tmp_path: Path) -> None:
+    root = class_folders(tmp_path, {"bee": ["honey_bee.jpg"], "espresso": ["espresso.jpg"]})
+    os.mkfifo(root / "bee" / "pipe.jpg")  # to read it would take for ever
+    (root / "bee" / "folder.jpg").mkdir()
+    (root / "bee" / "gone.jpg").symlink_to(root / "nowhere")
+    photos = labelled_photos(root)
+    assert [Path(photos.name(index)).name for index in range(len(photos))] == [
+        "gone.jpg",
+        "honey_bee.jpg",
+        "espresso.jpg",
+    ]
+    assert len(unlabelled_photos(root)) == 3
+    for nowhere in (root / "nowhere", root / ("x" * 300)):
+        with pytest.raises(DataError, match="There are no photos"):
+            unlabelled_photos(nowhere)
+
+
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = class_folders(tmp_path, {"bee": ["honey_bee.jpg"], "espresso": ["espresso.jpg"]})
+
+    def forbidden(_: Path) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    with pytest.raises(DataError, match=r"cannot be read \(Permission denied\)"):
+        labelled_photos(root)
+
+
+def test_a_class_that_is_named_twice_counts_once(tmp_path: Path) -> None:
+    photos = labelled_photos(class_folders(tmp_path, {"bee": ["honey_bee.jpg"], "espresso": ["espresso.jpg"]}))
+    chosen = photos.select_classes(["espresso", "Espresso", "bee"])
+    assert chosen.classes == ("espresso", "bee")
+    assert sorted(chosen.targets) == [0, 1]
+
+
+def test_a_name_longer_than_any_files_is_no_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert locate_data("x" * 5000) == Path("x" * 5000)
+    root = str(
+        class_folders(
+            tmp_path / "data", {"bee": ["honey_bee.jpg", "bison.jpg"], "espresso": ["espresso.jpg", "macaw.jpg"]}
+        )
+    )
+    for data, out, more, said in (
+        ("x" * 5000, "o", [], "There is no data at"),
+        (root, "x" * 5000, [], "cannot be made"),
+        (root, "x" * 5000, ["--resume"], "There is no interrupted training in"),
+    ):
+        assert main(["train", "--data", data, "--out", out, *more, "--val-split", "0.5"]) == 2
+        err = capsys.readouterr().err
+        assert said in err
+        assert len(err.splitlines()) == 1
+    assert main(["evaluate", "tiny-imagenet", "--data", "x" * 5000]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("There is no data at")
+    assert len(err) < 250
+
+
+def test_names_that_would_steer_a_terminal_are_spelled_out(tmp_path: Path) -> None:
+    root = class_folders(tmp_path, {"bee\x1b[2J\n": ["honey_bee.jpg"], "espresso\u202e": ["espresso.jpg"]})
+    assert labelled_photos(root).classes == ("bee\\x1b[2J\\n", "espresso\\u202e")
+    many = [str(number) for number in range(MAX_CLASSES + 1)]
+    metadata = json.dumps({"info": {"features": {"label": {"names": many}}}})
+    with pytest.raises(DataError, match="too many classes"):
+        labelled_photos(parquet(tmp_path / "many.parquet", rows(BEE, ESPRESSO), [0, 1], metadata))

@@ -1,0 +1,77 @@
+"""What the network gets, against numbers by hand and torchvision's transforms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.transforms import v2
+
+from inception.vision.preprocessing import CAFFE, IMAGENET, TINY_IMAGENET, TORCHVISION, Preprocessing
+
+
+def test_caffe_takes_blue_green_red_minus_its_mean() -> None:
+    x = CAFFE.to_tensor(Image.new("RGB", (224, 224), (10, 20, 30)))
+    assert x.shape == (1, 3, 224, 224)
+    assert x[0, :, 0, 0].tolist() == [30 - 104, 20 - 117, 10 - 123]
+
+
+def test_torchvision_values_are_imagenet_normalisation_and_transform_input() -> None:
+    # torchvision.models.GoogLeNet._transform_input, on top of its own preset.
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8))
+    normal = IMAGENET.to_tensor(photo)
+    scale, shift = torch.tensor([0.229, 0.224, 0.225]) / 0.5, (torch.tensor([0.485, 0.456, 0.406]) - 0.5) / 0.5
+    expected = normal * scale.view(1, 3, 1, 1) + shift.view(1, 3, 1, 1)
+    assert torch.allclose(TORCHVISION.to_tensor(photo), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(640, 427), (300, 500), (256, 256), (1000, 257)])
+def test_the_crop_is_that_of_torchvisions_resize_and_centre_crop(size: tuple[int, int]) -> None:
+    y, x = np.mgrid[0 : size[1], 0 : size[0]]
+    photo = Image.fromarray(
+        np.stack([127 + 120 * np.sin(x / 17), 127 + 120 * np.cos(y / 13), (x + y) % 256], -1).astype(np.uint8)
+    )
+    theirs = v2.Compose([v2.Resize(256, v2.InterpolationMode.BICUBIC), v2.CenterCrop(224)])(photo)
+    difference = np.abs(np.asarray(CAFFE.apply(photo), float)[..., :2] - np.asarray(theirs, float)[..., :2])
+    # Resize rounds the long side to whole pixels and CenterCrop the offset: half a pixel is all they may differ.
+    assert difference.mean() < 4
+    assert CAFFE.crop_box(*size)[2] - CAFFE.crop_box(*size)[0] == pytest.approx(min(size) * 224 / 256)
+
+
+def test_the_embedded_model_sees_64_pixels_shown_larger() -> None:
+    photo = Image.effect_noise((400, 300), 60).convert("RGB")
+    seen = TINY_IMAGENET.apply(photo)
+    assert seen.size == (128, 128)
+    small = photo.resize((64, 64), Image.Resampling.BICUBIC, box=(50, 0, 350, 300))
+    assert seen.tobytes() == small.resize((128, 128), Image.Resampling.BILINEAR).tobytes()
+
+
+def test_a_photo_one_pixel_wide_costs_no_more_than_others() -> None:
+    assert CAFFE.apply(Image.new("RGB", (1, 10_000), "red")).getpixel((100, 100)) == (255, 0, 0)
+
+
+@pytest.mark.parametrize("preprocessing", [CAFFE, TORCHVISION, TINY_IMAGENET])
+def test_it_survives_the_way_through_json(preprocessing: Preprocessing) -> None:
+    import json
+
+    assert Preprocessing.from_dict(json.loads(json.dumps(preprocessing.to_dict()))) == preprocessing
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"crop": 300},
+        {"size": 0},
+        {"channels": "GBR"},
+        {"std": (1.0, 0.0, 1.0)},
+        {"mean": (0.5,)},
+        {"divisor": 0.0},
+        {"mean": ("a", "b", "c")},
+        {"mean": (float("nan"), 0.0, 0.0)},
+        {"resize": 64.5, "crop": 64.5},
+    ],
+)
+def test_impossible_values_are_refused(wrong: dict) -> None:
+    with pytest.raises(ValueError, match=r"must be|need"):
+        Preprocessing.from_dict({**CAFFE.to_dict(), **wrong})

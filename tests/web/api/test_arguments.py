@@ -1,0 +1,446 @@
+"""Each argument is checked before any work is done: by the library's explanations, by the API and by the page."""
+
+from __future__ import annotations
+
+import json
+import re
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import httpx
+import numpy as np
+import pytest
+
+from inception import open_photo, predict
+from inception.errors import ChoiceError, UserError, quoted
+from inception.explain.ablation import ablate
+from inception.explain.attribution import grad_cams
+from inception.explain.convolution import trace_convolution
+from inception.explain.masking import CLASS_LETTERS, class_index
+from inception.explain.receptive_field import cell_square, effective_field
+from inception.explain.shapley import branch_votes
+from inception.network.blocks import BLOCKS
+from inception.prediction import Prediction
+from inception.pretrained.pretrained import PretrainedModel
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
+from inception.web.api.arguments import checked, may_be_null
+from inception.web.blocks import build
+from support.fuzz_api import META
+from support.memory import Memory
+from support.paths import EXAMPLES
+
+NET = "tiny-imagenet"
+ESPRESSO = EXAMPLES / "espresso.jpg"
+HUGE = "goldfish," * 1_700_000  # 15 MB
+
+
+@pytest.fixture(scope="module")
+def seen(embedded: PretrainedModel) -> Prediction:
+    return predict(embedded, open_photo(ESPRESSO))
+
+
+# ---------------------------------------------------------------- quotes
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("3a", "'3a'"),
+        (None, "None"),
+        (float("nan"), "nan"),
+        ("x" * 78, f"'{'x' * 78}'"),
+        ("x" * 79, f"'{'x' * 78}…"),
+        ("\x1b[2J\n\ud800", r"'\x1b[2J\n\ud800'"),
+        (10**5000, "<int>"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_quote_is_repr_and_at_most_80_characters(value: object, text: str) -> None:
+    assert quoted(value) == text
+
+
+def test_to_quote_much_costs_little() -> None:
+    deep: Any = []
+    for _ in range(500):
+        deep = [deep, deep]
+    wide = {str(number): [number] * 10 for number in range(10_000)}
+    for value in (HUGE, [HUGE] * 1000, deep, wide, {"a": HUGE}):
+        tracemalloc.start()
+        try:
+            told = quoted(value)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert len(told) <= 80
+        assert peak < 2**20
+    assert len(str(ChoiceError("block", HUGE, tuple(BLOCKS)))) < 150
+
+
+# ---------------------------------------------------------------- explanations
+
+
+def test_a_class_name_of_15_megabytes_is_refused_without_being_compared(
+    embedded: PretrainedModel, seen: Prediction
+) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=r"knows no class 'goldfish.*…; it has 200 classes, among them") as refused:
+            class_index(embedded, seen, HUGE)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(str(refused.value)) < 300
+    assert peak < 2**20
+
+
+def test_a_long_name_that_is_a_whole_label_is_still_found(embedded: PretrainedModel, seen: Prediction) -> None:
+    longest = "x" * (CLASS_LETTERS + 1)
+    named = type("Named", (), {"labels": (*embedded.labels, longest)})()
+    assert class_index(named, seen, longest) == len(embedded.labels)
+
+
+NO_NUMBERS = ["3", None, True, 1.5, float("nan"), float("inf"), -1, 10**30, [1], {}, 10**5000]
+
+
+@pytest.mark.parametrize("wrong", NO_NUMBERS, ids=lambda value: str(type(value).__name__))
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda net, seen, number: trace_convolution(net, seen, "4c", "3x3", number, 0, 0),
+        lambda net, seen, number: trace_convolution(net, seen, "4c", "3x3", 0, number, 0),
+        lambda net, seen, number: cell_square(net.model, "4c", "3x3", 0, number),
+        lambda net, seen, number: effective_field(net, seen, "4c", "3x3", number, 0),
+        lambda net, seen, number: ablate(net, seen, "4c", [], [0, number]),
+    ],
+    ids=["channel", "row", "column", "field", "channels"],
+)
+def test_what_is_no_number_of_a_cell_or_channel_is_refused_in_a_sentence(
+    embedded: PretrainedModel, seen: Prediction, ask: Callable[..., Any], wrong: Any
+) -> None:
+    with pytest.raises(UserError, match=r"^There is no (channel|cell at row) .*(channels 0 to|rows and) ") as refused:
+        ask(embedded, seen, wrong)
+    assert len(str(refused.value)) < 400
+
+
+def test_numpys_integers_are_numbers_too(embedded: PretrainedModel, seen: Prediction) -> None:
+    one = np.int64(1)
+    assert (
+        trace_convolution(embedded, seen, "4c", "3x3", one, one, one).sum
+        == trace_convolution(embedded, seen, "4c", "3x3", 1, 1, 1).sum
+    )
+    assert class_index(embedded, seen, one) == 1
+    with pytest.raises(UserError, match=r"no class number 500; "):
+        class_index(embedded, seen, np.int64(500))
+
+
+@pytest.mark.parametrize("wrong", [["3a"], {}, 3, None, float("nan"), "9z", HUGE], ids=lambda value: str(value)[:6])
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda net, seen, value: branch_votes(net, seen, value),
+        lambda net, seen, value: branch_votes(net, seen, "4c", off=value),
+        lambda net, seen, value: grad_cams(net, seen, value),
+        lambda net, seen, value: ablate(net, seen, "4c", [value]),
+        lambda net, seen, value: trace_convolution(net, seen, "4c", value, 0, 0, 0),
+        lambda net, seen, value: cell_square(net.model, "4c", value, 0, 0),
+        lambda net, seen, value: seen.branch("4c", value),
+        lambda net, seen, value: seen.block(value),
+    ],
+    ids=["block", "off", "cam", "branches", "layers", "square", "branch", "map"],
+)
+def test_what_is_no_choice_is_refused_in_a_sentence(
+    embedded: PretrainedModel, seen: Prediction, ask: Callable[..., Any], wrong: Any
+) -> None:
+    with pytest.raises(ChoiceError, match="it must be one of: ") as refused:
+        ask(embedded, seen, wrong)
+    assert len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize("wrong", [True, 1.5, float("nan"), ["goldfish"], {}], ids=str)
+def test_a_class_is_a_name_or_a_number(embedded: PretrainedModel, seen: Prediction, wrong: Any) -> None:
+    with pytest.raises(UserError, match=r"This network knows no class .*; it has 200 classes, among them"):
+        class_index(embedded, seen, wrong)
+
+
+# ---------------------------------------------------------------- components
+
+
+@pytest.fixture(scope="module")
+def components() -> dict[str, Any]:
+    with gr.Blocks():
+        return {
+            "whole": gr.Number(0, precision=0),
+            "bounded": gr.Number(5, precision=0, minimum=1, maximum=10),
+            "field": gr.Number(1, precision=0, minimum=1),
+            "radio": gr.Radio(["en", "zh"], value="en"),
+            "open radio": gr.Radio(["en", "zh"]),
+            "class": gr.Dropdown([("top", -1), *((str(number), number) for number in range(1000))], value=-1),
+            "group": gr.CheckboxGroup(["1x1", "3x3"], value=[]),
+            "box": gr.Checkbox(False),
+            "text": gr.Textbox("", max_length=5),
+            "list": gr.JSON(value=[]),
+        }
+
+
+@pytest.mark.parametrize(
+    ("name", "sent", "given"),
+    [
+        ("whole", 3, 3),
+        ("whole", 3.0, 3),
+        ("whole", -(10**12), -(10**12)),
+        ("bounded", 10, 10),
+        ("field", None, None),
+        ("radio", "zh", "zh"),
+        ("open radio", None, None),
+        ("class", 7, 7),
+        ("group", ["3x3"], ["3x3"]),
+        ("group", None, []),
+        ("box", True, True),
+        ("text", "five5", "five5"),
+        ("text", 12, "12"),
+        ("text", None, ""),
+        ("list", [3, 17], [3, 17]),
+        ("list", None, []),
+    ],
+)
+def test_what_a_component_allows_is_taken(components: dict[str, Any], name: str, sent: Any, given: Any) -> None:
+    component = components[name]
+    told = checked(component, "it", sent, may_be_null=may_be_null(component, is_endpoint=name != "field"))
+    assert (told, type(told)) == (given, type(given))
+
+
+@pytest.mark.parametrize(
+    ("name", "sent", "sentence"),
+    [
+        ("whole", "3", "it is '3'; it must be a whole number."),
+        ("whole", None, "it is None; it must be a whole number."),
+        ("whole", True, "it is True; it must be a whole number."),
+        ("whole", float("nan"), "it is nan; it must be a whole number."),
+        ("whole", float("inf"), "it is inf; it must be a whole number."),
+        ("whole", 2.5, "it is 2.5; it must be a whole number."),
+        ("bounded", 11, "it is 11; it must be a whole number from 1 to 10."),
+        ("bounded", [1], "it is [1]; it must be a whole number from 1 to 10."),
+        ("field", 10**12, "it is 1000000000000; it must be a whole number from 1 to 1000000000."),
+        ("radio", None, "it is None; it must be one of: en, zh."),
+        ("radio", ["en"], "it is ['en']; it must be one of: en, zh."),
+        ("class", True, "it is True; it must be one of: -1, 0, 1, 2,"),
+        ("class", "7", "it is '7'; it must be one of: -1, 0, 1, 2,"),
+        ("group", "1x1", "it is '1x1'; it must be a list with any of: 1x1, 3x3, each at most once."),
+        ("group", ["1x1"] * 3, "it must be a list with any of: 1x1, 3x3"),
+        ("group", [[]], "it is [[]]; it must be a list with any of: 1x1, 3x3"),
+        ("box", 1, "it is 1; it must be true or false."),
+        ("text", "sixsix", "it has 6 characters; at most 5 are allowed. Please send a shorter text."),
+        ("text", "\ud800", r"it is '\ud800'; it must be a text of at most 5 characters."),
+        ("text", {}, "it is {}; it must be a text of at most 5 characters."),
+        ("list", [1.5], "it is [1.5]; it must be a list of whole numbers, at most 1024, for instance [3, 17]."),
+        ("list", [1] * 1025, "it must be a list of whole numbers, at most 1024"),
+        ("list", {"0": 1}, "it must be a list of whole numbers"),
+    ],
+)
+def test_anything_else_is_refused_in_a_sentence(
+    components: dict[str, Any], name: str, sent: Any, sentence: str
+) -> None:
+    with pytest.raises(UserError, match=re.escape(sentence)) as refused:
+        checked(components[name], "it", sent, may_be_null=may_be_null(components[name], is_endpoint=True))
+    assert len(str(refused.value)) < 300
+
+
+def test_every_input_of_the_page_has_a_check_that_lets_its_first_value_pass() -> None:
+    page = build(InferenceService((NET,), choose_device("cpu")))
+    inputs = {block for fn in page.fns.values() if fn.fn for block in fn.inputs}
+    assert len(inputs) > 40
+    for block in inputs:
+        if not block.stateful:
+            value = 0 if isinstance(block, gr.Dataset) else block.value
+            checked(block, "it", value, may_be_null=may_be_null(block, is_endpoint=True))
+        if isinstance(block, gr.Number):
+            assert block.precision == 0
+    with gr.Blocks(), pytest.raises(TypeError, match="no check for a ColorPicker"):
+        checked(gr.ColorPicker(), "it", "#fff")
+
+
+# ---------------------------------------------------------------- the served page
+
+
+@pytest.fixture(scope="module")
+def photo(page_address: str) -> dict[str, Any]:
+    sent = httpx.post(f"{page_address}gradio_api/upload", files={"files": ("photo.jpg", ESPRESSO.read_bytes())})
+    return {"path": sent.raise_for_status().json()[0], "meta": META}
+
+
+def call(address: str, endpoint: str, data: Any, language: str = "en") -> tuple[str, Any]:
+    """The event that an endpoint answers with ("complete" or "error"), or the status if it was refused before."""
+    way = f"{address}gradio_api/call/{'v2/' if isinstance(data, dict) else ''}{endpoint}"
+    text = json.dumps(data if isinstance(data, dict) else {"data": data}).replace('"1e400"', "1e400")
+    headers = {"Content-Type": "application/json", "Accept-Language": language}
+    begun = httpx.post(way, content=text, headers=headers, timeout=120)
+    if begun.status_code != 200:
+        return str(begun.status_code), begun.json()["error"]
+    told = httpx.get(f"{address}gradio_api/call/{endpoint}/{begun.json()['event_id']}", timeout=120).text
+    event, _, line = told.strip().rpartition("event: ")[2].partition("\n")
+    answer = json.loads(line.removeprefix("data: "))
+    return event, answer["error"] if event == "error" else answer
+
+
+PHOTO = "PHOTO"  # in its place, the one that was sent
+NUMBER = "it must be a whole number"
+UNREADABLE = "What was sent could not be read"  # JSON has no NaN, no Infinity and no half characters
+FAULTS: list[tuple[str, Any, str, str, str]] = [
+    *(
+        ("predict", [value, NET, 3], "error", 'photo is .*; it must be {"path": "…"', "photo 的值是")
+        for value in ("photo.jpg", "http://127.0.0.1:9/x.jpg", 3, True, [], {}, {"meta": []}, {"url": 3})
+    ),
+    ("predict", [None, NET, 3], "error", "A photo is needed; please send one", "需要一张照片"),
+    ("predict", [{"path": "/etc/passwd", "meta": META}, NET, 3], "422", "Only a photo that was sent", "只能打开上传"),
+    *(
+        ("predict", [PHOTO, NET, value], "error", f"top_k is .*; {NUMBER} from 1 to 1000", "必须是 1 到 1000 的整数")
+        for value in ("5", None, True, 1.5, 0, 10**9, [], {"a": {}})
+    ),
+    *(("predict", [PHOTO, NET, value], "400", UNREADABLE, "无法读取") for value in (float("nan"), float("inf"))),
+    *(
+        ("predict", [PHOTO, NET, value], "422", "A number that was sent is too large", "数字太大")
+        for value in ("1e400", 10**30)
+    ),
+    ("predict", [PHOTO, [NET], 3], "error", r"model is \['tiny-imagenet'\]; it must be one of: ", "只能是"),
+    ("predict", [PHOTO, {"a": [{}] * 9}, 3], "error", "model is {'a': .*}; it must be one of: ", "只能是"),
+    ("predict", [PHOTO, None, 3], "error", "model is None; it must be one of: ", "只能是"),
+    ("predict", [PHOTO], "error", r"predict takes 3 arguments \(photo, model, top_k\), and 1 were sent", "收到了 1 个"),
+    ("predict", [PHOTO, NET, 3, 4], "error", "predict takes 3 arguments .*, and 4 were sent", "收到了 4 个"),
+    ("models", [1], "error", "models takes 0 arguments .*, and 1 were sent", "收到了 1 个"),
+    ("predict", {"model": NET}, "400", "predict needs the argument photo, which was not sent", "需要参数 photo"),
+    ("predict", {"photo": None, "size": 3}, "400", "predict has no argument 'size'; its .* photo, model", "没有参数"),
+    ("models", {"x" * 500: 3}, "400", "models has no argument 'xxx.*…; its arguments are: –", "没有参数"),
+    *(
+        ("cell", [PHOTO, NET, "4c", "3x3", *place], "error", f"{name} is None; {NUMBER}", f"{name} 的值是 None")
+        for name, place in (("channel", [None, 0, 0]), ("row", [0, None, 0]), ("column", [0, 0, None]))
+    ),
+    ("channel", [PHOTO, NET, "4c", "3x3", None, "magma"], "error", f"channel is None; {NUMBER}", "必须是整数"),
+    ("anatomy", [NET, ["3a"]], "error", r"block is \['3a'\]; it must be one of: 3a, ", "只能是"),
+    ("switch_off", [PHOTO, NET, "4c", "1x1", [], "zero"], "error", "branches is '1x1'; it must be a list", "列表"),
+    ("switch_off", [PHOTO, NET, "4c", [], ["3"], "zero"], "error", "channels is .*; it must be a list of who", "列表"),
+    ("switch_off", [PHOTO, NET, "4c", [], [10**9], "zero"], "error", "There is no channel 1000000000;", "没有通道"),
+    ("class_evidence", [PHOTO, NET, ["goldfish"]], "error", "class_name is .*; it must be a text", "文字"),
+    ("class_evidence", [PHOTO, NET, "x" * 201], "error", "class_name has 201 characters; at most 200", "最多 200 个"),
+    ("class_evidence", [PHOTO, NET, "\ud800"], "400", UNREADABLE, "无法读取"),
+    ("bottleneck_cost", [float("nan"), 32, 256, 5, 784], "400", UNREADABLE, "无法读取"),
+    ("lesson_check", [1, {"key": "5"}, NET, "en", None], "error", "choice is .*; it must be a text", ""),
+    ("lesson_check", [1, None, NET, "zh", None], "error", "", "choice 的值是 ''，只能是"),
+    ("lesson_step", [1, NET, "xx", None], "error", "language is 'xx'; it must be one of: en, zh", "只能是"),
+]
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+@pytest.mark.parametrize(("endpoint", "data", "event", "english", "chinese"), FAULTS, ids=lambda value: str(value)[:30])
+def test_each_fault_is_told_to_the_caller_in_their_language(
+    page_address: str,
+    photo: dict[str, Any],
+    endpoint: str,
+    data: Any,
+    event: str,
+    english: str,
+    chinese: str,
+    language: str,
+) -> None:
+    sent = data if isinstance(data, dict) else [photo if value is PHOTO else value for value in data]
+    told, sentence = call(page_address, endpoint, sent, language)
+    assert told == event
+    assert re.search(english if language == "en" else chinese, sentence), sentence
+    assert len(sentence) < 400
+
+
+def test_an_endpoint_answers_in_the_language_that_it_is_asked_for(page_address: str) -> None:
+    _, sentence = call(page_address, "lesson_step", [99, NET, "zh", None])
+    assert sentence == "step 的值是 99，必须是 1 到 10 的整数。"
+
+
+@pytest.mark.parametrize("form", ["path", "meta", "more"])
+def test_a_photo_may_be_named_by_its_path_alone(page_address: str, photo: dict[str, Any], form: str) -> None:
+    given = {"path": {"path": photo["path"]}, "meta": photo, "more": {**photo, "size": "x", "is_stream": True}}[form]
+    event, answer = call(page_address, "predict", [given, NET, 1])
+    assert (event, answer[0]["top"][0]["label"]) == ("complete", "espresso")
+
+
+def test_a_photo_that_was_deleted_is_asked_for_again(page_address: str, photo: dict[str, Any]) -> None:
+    lost = {**photo, "path": photo["path"].replace("photo.jpg", "lost.jpg")}
+    assert call(page_address, "predict", [lost, NET, 1]) == (
+        "error",
+        "This server keeps a photo only for a while and has deleted this one; please choose it again.",
+    )
+
+
+def test_a_class_name_of_15_megabytes_takes_little_and_does_not_come_back(
+    page_address: str, photo: dict[str, Any]
+) -> None:
+    assert call(page_address, "class_evidence", [photo, NET, "goldfish"])[0] == "complete"
+    memory = Memory()
+    for _ in range(6):
+        event, sentence = call(page_address, "class_evidence", [photo, NET, HUGE])
+        assert event == "413"
+        assert sentence == "What was sent has more than 5000 values; please send only what the function takes."
+    # What caller and server, here in one process, take to write, read and parse it; comparing it took 670 MB.
+    assert memory.highest < 300
+
+
+# ---------------------------------------------------------------- the page's own events
+
+
+def events(address: str) -> dict[str, Any]:
+    return {one["api_name"]: one for one in httpx.get(f"{address}config").json()["dependencies"]}
+
+
+def run(address: str, event: dict[str, Any], data: list[Any], **more: Any) -> tuple[int, Any]:
+    body = {"data": data, "fn_index": event["id"], "session_hash": "somebody", **more}
+    told = httpx.post(f"{address}gradio_api/run/predict", json=body, headers={"Accept-Language": "en"}, timeout=60)
+    return told.status_code, told.json()
+
+
+def test_an_event_of_the_page_is_refused_with_a_status_and_a_sentence_of_the_visitors(page_address: str) -> None:
+    event = events(page_address)["on_top_k"]
+    assert run(page_address, event, [None, "en", 3])[0] == 200
+    status, told = run(page_address, event, [None, "en", "x"])
+    assert (status, told["error"]) == (400, "Classes to show is 'x'; it must be a whole number from 1 to 10.")
+    status, told = run(page_address, event, [None, "zh", {}])
+    assert (status, told["error"]) == (400, "Classes to show 的值是 {}，必须是 1 到 10 的整数。")
+    status, told = run(page_address, event, [None])
+    assert status == 400
+    assert told["error"].startswith("on_top_k takes 3 arguments")
+
+
+def test_what_the_browser_does_alone_is_not_asked_of_the_server(page_address: str) -> None:
+    status, told = run(page_address, next(one for one in events(page_address).values() if not one["backend_fn"]), [])
+    assert status == 404
+    assert "no such function" in told["error"]
+
+
+@pytest.mark.parametrize("event_data", [3, "x", [], ["block"], True, None])
+def test_event_data_that_is_no_object_counts_as_none(page_address: str, event_data: Any) -> None:
+    # The browser sends a component's value with its change events.
+    status, told = run(page_address, events(page_address)["on_jump"], [], event_data=event_data)
+    without = run(page_address, events(page_address)["on_jump"], [])
+    assert (status, told["data"]) == (200, without[1]["data"])
+
+
+def test_another_language_is_answered_wherever_the_server_was_started(
+    page_address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = httpx.get(f"{page_address}config").json()
+    held = {part["id"]: part["props"].get("value") for part in page["components"]}
+    event = events(page_address)["on_language"]
+    assert run(page_address, event, [held[part] for part in event["inputs"]])[0] == 200
+
+
+def test_a_fault_of_the_servers_is_logged_and_said_without_what_it_was(
+    page_address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret of /srv/app")
+
+    monkeypatch.setattr(InferenceService, "reading", fail)
+    event, sentence = call(page_address, "reading", [NET, "3a"], "zh")
+    assert (event, sentence) == ("error", "服务器出了问题，已记入日志。请再试一次。")
+    assert "secret of /srv/app" in caplog.text

@@ -1,0 +1,204 @@
+"""What "Use via API" and Gradio's clients read of the endpoints: types, sentences, and code that runs as shown."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from typing import Any
+
+import httpx
+import pytest
+from hf_gradio.cli import predict
+from jsonschema import Draft202012Validator
+from playwright.sync_api import Page, expect
+
+from support.endpoints import EVERY
+from support.paths import EXAMPLES
+from support.visitor import Visit
+
+PHOTO, NET = EXAMPLES / "espresso.jpg", "tiny-imagenet"
+
+
+@pytest.fixture(scope="module")
+def info(page_address: str) -> dict[str, Any]:
+    return httpx.get(f"{page_address}gradio_api/info", timeout=60).raise_for_status().json()["named_endpoints"]
+
+
+def code_of(info: dict[str, Any], name: str, language: str) -> str:
+    return info[name]["code_snippets"][language]
+
+
+# ---------------------------------------------------------------- types and sentences
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_each_argument_has_a_type_and_a_sentence_of_its_own(info: dict[str, Any], name: str) -> None:
+    sentences = []
+    for row in info[name]["parameters"]:
+        Draft202012Validator.check_schema(row["type"])
+        sentence = row["type"]["description"]
+        assert re.fullmatch(r"[A-Z0-9].{9,}[.]", sentence)
+        assert row["python_type"]["description"] == sentence
+        sentences.append(sentence)
+    assert len(set(sentences)) == len(sentences)
+    for row in info[name]["returns"]:
+        Draft202012Validator.check_schema(row["type"])
+        if row["component"] == "Json":
+            assert row["type"]["type"] in ("object", "array")
+            assert len(row["type"]["description"]) > 10
+
+
+def test_types_say_which_values_are_allowed(info: dict[str, Any]) -> None:
+    types = {row["parameter_name"]: row["type"] for row in info["/switch_off"]["parameters"]}
+    Draft202012Validator(types["channels"]).validate([3, 17])
+    for value in ({"foo": "bar"}, ["3"], [-1], [0] * 1025):
+        assert not Draft202012Validator(types["channels"]).is_valid(value)
+    assert types["branches"]["items"]["enum"] == ["1x1", "3x3", "5x5", "pool"]
+    assert NET in types["model"]["enum"]
+
+
+def test_openapi_has_the_same_sentences(page_address: str, info: dict[str, Any]) -> None:
+    paths = httpx.get(f"{page_address}gradio_api/openapi.json", timeout=60).json()["paths"]
+    for name in EVERY:
+        (path,) = [path for path in paths if path.endswith(f"/call/v2{name}")]
+        schema = paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        Draft202012Validator.check_schema(schema)
+        told = {argument: row["description"] for argument, row in schema["properties"].items()}
+        assert told == {row["parameter_name"]: row["type"]["description"] for row in info[name]["parameters"]}
+
+
+# ---------------------------------------------------------------- code, run as shown
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_python_code_runs(info: dict[str, Any], name: str) -> None:
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(compile(code_of(info, name, "python"), name, "exec"), {})
+    assert len(printed.getvalue()) > 10
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_command_runs(info: dict[str, Any], name: str) -> None:
+    """In this process: Gradio's command takes seconds to begin."""
+    command = shlex.split(code_of(info, name, "cli"))
+    assert command[:2] == ["{command}", "predict"]  # the page puts the command's name there
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        predict(*command[2:])
+    assert len(json.loads(printed.getvalue())) == len(info[name]["returns"])
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+@pytest.mark.parametrize("name", EVERY)
+def test_the_curl_code_runs(info: dict[str, Any], name: str) -> None:
+    code = code_of(info, name, "bash")
+    run = subprocess.run(["bash", "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    event, data = re.search(r"event: (\w+)\ndata: (.*)\n", run.stdout).groups()  # type: ignore[union-attr]
+    assert event == "complete", data
+    assert len(json.loads(data)) == len(info[name]["returns"])
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_javascript_code_asks_the_same(info: dict[str, Any], name: str) -> None:
+    """Not run here, which would take Node and its package: read, and held against the Python code."""
+    code = code_of(info, name, "javascript")
+    asked = re.search(rf'client\.predict\("{name}", {{\n(.*)}}\);', code, re.S)[1]  # type: ignore[index]
+    values = dict(re.findall(r"^  (\w+): (.*),$", asked, re.M))
+    told = {}
+    for argument, value in values.items():
+        file = re.fullmatch(r"handle_file\((.*)\)", value)
+        told[argument] = json.loads(file[1] if file else value)
+        if file:
+            assert httpx.get(told[argument], timeout=60).content == PHOTO.read_bytes()
+    call = next(
+        node
+        for node in ast.walk(ast.parse(code_of(info, name, "python")))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "predict"
+    )
+    python = {
+        word.arg: ast.literal_eval(word.value.args[0] if isinstance(word.value, ast.Call) else word.value)
+        for word in call.keywords
+        if word.arg != "api_name"
+    }
+    assert told == python
+    assert ("handle_file }" in code) == ("handle_file(" in code)
+
+
+def test_code_is_for_the_address_that_was_asked(page_address: str) -> None:
+    """And not for that which somebody else asked first."""
+
+    def shown(**headers: str) -> str:
+        asked = httpx.get(f"{page_address}gradio_api/info", headers=headers, timeout=60)
+        return asked.json()["named_endpoints"]["/predict"]["code_snippets"]["python"]
+
+    assert "https://lens.example/gradio_api/file=" in shown(**{"X-Forwarded-Host": "lens.example"}).replace(
+        "http:", "https:"
+    )
+    assert 'Client("http://other.example")' in shown(Host="other.example")
+    assert f'Client("{page_address.rstrip("/")}")' in shown()
+
+
+# ---------------------------------------------------------------- in the browser
+
+
+@pytest.mark.browser
+def test_the_code_that_the_page_shows_runs(visit: Visit) -> None:
+    page = visit.page
+    page.get_by_role("button", name="Use via API").click()
+    expect(page.get_by_text("API documentation")).to_be_visible(timeout=30_000)
+    for name in ("predict", "switch_off", "lesson_check"):
+        shown = shown_code(page, name)
+        assert f'api_name="/{name}"' in shown
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(compile(shown, name, "exec"), {})
+        assert len(printed.getvalue()) > 10
+    assert page.locator(".desc").filter(has_text="Which network looks, as `models` lists them.").count() > 0
+
+
+@pytest.mark.browser
+def test_the_page_shows_our_sentences_alone(visit: Visit, info: dict[str, Any]) -> None:
+    page = visit.page
+    page.get_by_role("button", name="Use via API").click()
+    for language in ("JavaScript", "Python", "cURL"):
+        page.locator(".snippet", has_text=language).click()
+        endpoints = page.locator(".endpoint-container")
+        expect(endpoints).to_have_count(len(EVERY))
+        expect(page.locator(".counts")).to_contain_text(f"{len(EVERY)} API endpoints")
+        for endpoint in endpoints.all():
+            name = endpoint.locator("h3 .post").inner_text().strip()
+            parameters, returns = info[name]["parameters"], info[name]["returns"]
+            sentences = [row["python_type"]["description"] for row in parameters]
+            results = [row["type"].get("description") or f"{row['label']}." for row in returns]
+            expect(endpoint.locator("p.desc")).to_have_text([*sentences, *results])
+
+
+@pytest.mark.browser
+def test_the_copied_documentation_has_our_sentences_alone(visit: Visit) -> None:
+    page = visit.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Use via API").click()
+    page.locator(".snippet", has_text="Python").click()
+    page.get_by_role("button", name="Copy Page").click()
+    expect(page.get_by_text("Copied Python Docs!")).to_be_visible()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert "- Which network looks, as `models` lists them." in copied
+    assert not re.search("value that (is provided|appears)", copied)
+
+
+@pytest.mark.browser
+def test_without_an_mcp_server_there_is_no_mcp_tool(visit: Visit) -> None:
+    visit.page.get_by_role("button", name="Use via API").click()
+    visit.page.locator(".snippet", has_text="MCP").click()
+    expect(visit.page.locator(".counts")).to_contain_text("0 MCP Tools")
+    visit.page.locator(".snippet", has_text="Python").click()
+    expect(visit.page.locator(".counts")).to_contain_text(f"{len(EVERY)} API endpoints")
+
+
+def shown_code(page: Page, name: str) -> str:
+    block = page.locator("code", has_text=re.compile(rf'api_name="/{name}"')).first
+    return block.locator("pre").inner_text().replace("\xa0", " ")

@@ -1,0 +1,183 @@
+"""Clean-up: photos and sessions are deleted when their time is over, and a page that is still open says so."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+import pytest
+
+from benchmarks.visitors import Visitor
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
+from inception.web.blocks import build, launch_options
+from inception.web.http.uploads import (
+    cleanup_lifespan,
+    delete_old_files,
+    expired_photo_error,
+    paths_within,
+    temporary_upload_folder,
+)
+from inception.web.text import say_error
+from support.event_loop import in_a_thread
+from support.paths import EXAMPLES
+from support.photos import photos
+
+KEEP = 3.0
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not become true"
+        time.sleep(0.1)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A page that keeps photos for three seconds; `examples` are the paths in its folder at the start."""
+
+    address: str
+    page: gr.Blocks
+    folder: Path
+    examples: frozenset[Path]
+
+    @property
+    def uploads(self) -> frozenset[Path]:
+        """The paths that visitors have added to the folder."""
+        return frozenset(paths_within(self.folder)) - self.examples
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    with temporary_upload_folder() as folder:
+        page, options = build(InferenceService(("tiny-imagenet",), choose_device("cpu")), KEEP), launch_options()
+        options["app_kwargs"] = {**options["app_kwargs"], "lifespan": cleanup_lifespan(folder, KEEP)}
+        _, address, _ = page.launch(**options, prevent_thread_lock=True, quiet=True)
+        yield Served(address.rstrip("/"), page, folder, frozenset(paths_within(folder)))
+        page.close()
+
+
+def test_a_photo_is_deleted_after_its_time_and_an_open_page_says_so(served: Served) -> None:
+    first, second = photos(2)
+
+    async def visit() -> None:
+        async with Visitor(served.address) as guest:
+            await guest.photo(first)
+            assert "ox" in str(guest.holds("il-answer"))
+            photo = Path(guest.holds("il-photo")["path"])
+            await asyncio.to_thread(wait_until, lambda: not photo.parent.exists())
+            assert served.uploads == frozenset(), "its folder is deleted too"
+            assert all(path.exists() for path in served.examples)
+
+            # Every click is answered with a sentence that says what happened and what to do.
+            await guest.change("il-block", "4c")
+            assert say_error("en", expired_photo_error()) in guest.holds("il-panels")
+            await guest.change("il-top-k", 3)
+            await guest.open_tab("votes")
+            await guest.change("il-language", "zh")
+            assert say_error("zh", expired_photo_error()) in guest.holds("il-panels")
+            await guest.change("il-model", "tiny-imagenet", "input")
+            assert say_error("zh", expired_photo_error()) in guest.holds("il-alarm")
+            assert guest.holds("il-photo") is None, "no picture without its answer"
+
+            await guest.photo(second)
+            assert guest.holds("il-alarm") == ""
+            assert "模块 4c" in guest.holds("il-panels")
+
+    in_a_thread(visit())
+
+
+def test_a_partial_upload_is_deleted(served: Served) -> None:
+    host, port = served.address.removeprefix("http://").split(":")
+    photo = (EXAMPLES / "bison.jpg").read_bytes()
+    head = (
+        b"POST /gradio_api/upload HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n"
+        b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+        b'--b\r\nContent-Disposition: form-data; name="files"; filename="photo.jpg"\r\n\r\n'
+    ) % (len(photo) + 200)
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(head + photo[: len(photo) // 2])
+        wait_until(lambda: served.uploads)
+    wait_until(lambda: not served.uploads)
+
+
+def test_new_files_and_files_to_keep_are_not_deleted(tmp_path: Path) -> None:
+    for name in ("example/bison.jpg", "old/photo.jpg", "old/deep/empty/x"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "example" / "bison.jpg")
+    keep = frozenset((tmp_path / "example").rglob("*")) | {tmp_path / "example"}
+    delete_old_files(tmp_path, 60, keep)
+    assert len(list(tmp_path.rglob("*"))) == 8
+    wait_until(lambda: time.time() - (tmp_path / "link.jpg").lstat().st_ctime > 0.05)
+    for _ in range(3):  # deleting a file makes its folder new
+        delete_old_files(tmp_path, -1, keep)
+    assert frozenset(tmp_path.rglob("*")) == keep
+
+
+def test_the_upload_folder_is_created_where_configured_and_deleted_afterwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "not" / "there" / "yet"))
+    with temporary_upload_folder() as folder:
+        assert os.environ["GRADIO_TEMP_DIR"] == str(folder)
+        assert folder.parent == tmp_path / "not" / "there" / "yet"
+        (folder / "photo.jpg").touch()
+    assert list(folder.parent.iterdir()) == []
+    assert os.environ["GRADIO_TEMP_DIR"] == str(folder.parent)
+    monkeypatch.delenv("GRADIO_TEMP_DIR")
+    with temporary_upload_folder() as folder:
+        assert folder.is_dir()
+    assert "GRADIO_TEMP_DIR" not in os.environ
+
+
+def test_a_client_that_disconnects_leaves_nothing_and_disturbs_no_other(served: Served) -> None:
+    address, page = served.address, served.page
+
+    async def disconnect(photo: bytes) -> None:
+        """Upload a photo, request its prediction, and disconnect once that has started."""
+        async with Visitor(address) as guest:
+            number = next(
+                number
+                for number, handler in enumerate(guest.handlers)
+                if handler["queue"] and [guest.names["il-photo-name"], "change"] in map(list, handler["targets"])
+            )
+            response = await guest.client.post(f"{guest.prefix}/upload", files={"files": ("photo.jpg", photo)})
+            (path,) = response.raise_for_status().json()
+            file = {"path": path, "orig_name": "photo.jpg", "meta": {"_type": "gradio.FileData"}}
+            guest.values |= {guest.names["il-photo"]: file, guest.names["il-photo-name"]: path}
+            body = {
+                "data": [guest.values.get(part) for part in guest.handlers[number]["inputs"]],
+                "fn_index": number,
+                "session_hash": guest.session,
+            }
+            (await guest.client.post(f"{guest.prefix}/queue/join", json=body)).raise_for_status()
+            stream = guest.client.stream("GET", f"{guest.prefix}/queue/data", params={"session_hash": guest.session})
+            async with stream as lines:
+                async for line in lines.aiter_lines():
+                    if "process_starts" in line:
+                        return
+
+    async def visits() -> None:
+        *first, last = photos(9)
+        await asyncio.gather(*map(disconnect, first))
+        async with Visitor(address) as guest:
+            await guest.photo(last)
+            assert "ox" in str(guest.holds("il-answer"))
+
+    in_a_thread(visits())
+    queue = page._queue
+    wait_until(lambda: not len(queue) and queue.get_active_worker_count() == 0)
+    wait_until(lambda: not queue.event_ids_to_events)
+    waiting = [messages.qsize() for messages in dict(queue.pending_messages_per_session).values()]
+    assert sum(waiting) == 0, "no result waits for a client that has gone"
+    # And no session.
+    wait_until(lambda: not page.app.state_holder.session_data)
+    wait_until(lambda: not served.uploads)

@@ -1,0 +1,318 @@
+"""The page's functions through its API, as `gradio_client` calls them, and its handlers without a browser."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+import torch
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+
+from inception import load, open_photo, predict
+from inception.errors import ChoiceError, DeviceError
+from inception.explain.ablation import ablate, ablation_table
+from inception.explain.attribution import evidence, grad_cam
+from inception.explain.convolution import trace_convolution
+from inception.explain.shapley import branch_votes
+from inception.network.anatomy import network_facts
+from inception.network.blocks import BLOCKS
+from inception.network.fused import HALF, fused_engine
+from inception.network.inception_v1 import InceptionV1
+from inception.prediction import Prediction
+from inception.pretrained import checkpoint
+from inception.pretrained.description import Description
+from inception.render.branches import ViewOptions, render_branches
+from inception.runtime.device import Device, choose_device, without_memory
+from inception.service.batching import MAX_BATCH
+from inception.service.cache import SingleFlightCache
+from inception.service.service import InferenceService
+from inception.web.blocks import build, launch_options
+from inception.web.handlers import Handlers, top_classes
+from inception.web.panels.block import about_html, block_html, short
+from support.paths import EXAMPLES
+
+ESPRESSO = str(EXAMPLES / "espresso.jpg")
+
+
+@pytest.fixture(scope="module")
+def client(page_address: str) -> Client:
+    return Client(page_address, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def handlers() -> Handlers:
+    return Handlers(InferenceService(("tiny-imagenet", "googlenet"), choose_device("cpu")))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "report"),
+    [
+        (
+            ("/branch_votes", "4c", "goldfish", "zero"),
+            lambda net, seen: branch_votes(net, seen, "4c", "goldfish").votes,
+        ),
+        (("/network_table", "", "zero"), lambda net, seen: ablation_table(net, seen).falls),
+        (("/class_evidence", "espresso"), lambda net, seen: evidence(net, seen, "espresso").amounts),
+        (
+            ("/switch_off", "4c", ["3x3"], [0, 5], "zero"),
+            lambda net, seen: [change.label for change in ablate(net, seen, "4c", ["3x3"], [0, 5]).top],
+        ),
+        (("/grad_cam", "3b", ""), lambda net, seen: float(grad_cam(net, seen, "3b").signed.max())),
+        (("/cell", "3a", "5x5", 3, 4, 5), lambda net, seen: trace_convolution(net, seen, "3a", "5x5", 3, 4, 5).value),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_explanations_through_the_api_are_those_of_python(
+    client: Client, arguments: tuple[Any, ...], report: Callable[..., Any]
+) -> None:
+    name, *rest = arguments
+    told = client.predict(handle_file(ESPRESSO), "tiny-imagenet", *rest, api_name=name)
+    assert told["model"] == "tiny-imagenet"
+    shown = {
+        "/branch_votes": lambda: told["votes"],
+        "/network_table": lambda: told["falls"],
+        "/class_evidence": lambda: told["amounts"],
+        "/switch_off": lambda: [row["label"] for row in told["top"]],
+        "/grad_cam": lambda: told["maps"]["all"]["highest"],
+        "/cell": lambda: told["value"],
+    }[name]()
+    expected = report(load(), predict(load(), open_photo(ESPRESSO)))
+    if isinstance(expected, dict) and isinstance(next(iter(expected.values())), dict):
+        assert shown == {block: pytest.approx(dict(row), abs=1e-3) for block, row in expected.items()}
+    elif isinstance(expected, list):
+        assert shown == expected
+    else:
+        assert shown == pytest.approx(expected if isinstance(expected, float) else dict(expected), abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ("/branch_votes", "4c", "goldfsh", "zero"),
+            "knows no class 'goldfsh'; it has 200 classes, among them goldfish",
+        ),
+        (("/branch_votes", "9z", "", "zero"), "9z"),
+        (("/switch_off", "4c", ["3x3"], ["a"], "zero"), "a list of whole numbers"),
+        (("/switch_off", "4c", [], [5000], "zero"), "block 4c has the channels 0 to 511"),
+        (("/cell", "5b", "1x1", 0, 99, 0), "There is no cell at row 99"),
+    ],
+)
+def test_what_cannot_be_explained_is_told_to_the_caller_in_a_sentence(
+    client: Client, arguments: tuple[Any, ...], sentence: str
+) -> None:
+    name, *rest = arguments
+    with pytest.raises(AppError, match=sentence):
+        client.predict(handle_file(ESPRESSO), "tiny-imagenet", *rest, api_name=name)
+
+
+def test_predict_answers_as_python_does(client: Client) -> None:
+    told = client.predict(handle_file(ESPRESSO), "tiny-imagenet", 3, api_name="/predict")
+    expected = predict(load(), open_photo(ESPRESSO)).top(3)
+    assert told["model"] == "tiny-imagenet"
+    assert [row["label"] for row in told["top"]] == [guess.label for guess in expected]
+    assert told["top"][0]["probability"] == pytest.approx(expected[0].probability, rel=1e-4)
+
+
+def test_maps_gives_four_pictures_and_their_numbers(client: Client) -> None:
+    *files, told = client.predict(
+        handle_file(ESPRESSO), "tiny-imagenet", "4c", "channels", "shared", "viridis", api_name="/maps"
+    )
+    panels = render_branches(predict(load(), open_photo(ESPRESSO)), ViewOptions("4c", colours="viridis"))
+    for file, panel in zip(files, panels.values(), strict=True):
+        assert np.array_equal(np.asarray(Image.open(file)), np.asarray(panel.image))
+    assert told["branches"]["3x3"]["channels"] == 256
+    assert told["branches"]["3x3"]["highest"] == pytest.approx(panels["3x3"].numbers.highest, rel=1e-4)
+
+
+def test_anatomy_and_models_need_no_photo(client: Client) -> None:
+    told = client.predict("tiny-imagenet", "3a", api_name="/anatomy")
+    assert [row["receptive_field"]["size"] for row in told["branches"].values()] == [27, 43, 59, 43]
+    assert told["module"]["naive"]["weights"] == 387_072
+    wide = told["bottlenecks"]["5x5"]
+    assert wide["direct"]["weights"] == 153_600
+    assert wide["reduction"]["weights"] + wide["convolution"]["weights"] == 15_872
+    names = [row["model"] for row in client.predict(api_name="/models")]
+    assert names == ["tiny-imagenet", "googlenet", "torchvision"]
+
+
+@pytest.mark.parametrize("data", [b"", b"not a photo"])
+def test_a_bad_photo_is_refused_in_a_sentence_without_a_path(client: Client, tmp_path: Path, data: bytes) -> None:
+    file = tmp_path / "bad.jpg"
+    file.write_bytes(data)
+    with pytest.raises(AppError) as refused:
+        client.predict(handle_file(str(file)), "tiny-imagenet", 3, api_name="/predict")
+    assert "please choose" in str(refused.value)
+    assert "/" not in str(refused.value).split("(")[0]
+
+
+def test_a_choice_that_does_not_exist_is_refused(client: Client) -> None:
+    with pytest.raises(AppError):
+        client.predict(handle_file(ESPRESSO), "tiny-imagenet", "9z", "channels", "shared", "magma", api_name="/maps")
+
+
+def test_a_block_that_was_seen_is_shown_again_without_a_forward_pass(
+    handlers: Handlers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = handlers.answer(ESPRESSO, "tiny-imagenet", 5, ViewOptions("3a"), "en")
+    assert shown.answer is not None
+    assert next(iter(shown.answer)) == "espresso"
+
+    def forward(*_: object) -> None:
+        raise AssertionError("a forward pass was run")
+
+    monkeypatch.setattr(InceptionV1, "trace", forward)
+    for block in BLOCKS:
+        html = handlers.block(shown.query, ViewOptions(block), "en")
+        assert html.count("<article") == 4
+        assert f"Block {block}" in html
+
+
+def test_what_fell_out_of_memory_is_looked_at_again(handlers: Handlers) -> None:
+    shown = handlers.answer(ESPRESSO, "tiny-imagenet", 5, ViewOptions("3a"), "en")
+    handlers.service._predictions = SingleFlightCache(1)
+    assert handlers.block(shown.query, ViewOptions("3a"), "en") == shown.block
+
+
+@pytest.mark.parametrize(("language", "sentence"), [("en", "not a picture"), ("zh", "无法把这个文件当作图片读取")])
+def test_a_bad_photo_leaves_no_answer_but_a_sentence(
+    handlers: Handlers, tmp_path: Path, language: str, sentence: str
+) -> None:
+    (tmp_path / "bad.png").write_bytes(b"hello")
+    shown = handlers.answer(str(tmp_path / "bad.png"), "tiny-imagenet", 5, ViewOptions(), language)
+    assert (shown.query, shown.answer, shown.seen) == (None, None, "")
+    assert "<img" not in shown.block
+    assert sentence in shown.alarm
+    assert 'role="alert"' in shown.alarm
+    assert str(tmp_path) not in shown.alarm
+
+
+def test_what_was_not_foreseen_is_logged_and_not_shown(
+    handlers: Handlers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("secret of /srv/app")
+
+    monkeypatch.setattr(InferenceService, "look", fail)
+    shown = handlers.answer(ESPRESSO, "tiny-imagenet", 5, ViewOptions(), "en")
+    assert "Something went wrong" in shown.alarm
+    assert "secret" not in shown.alarm
+    assert "secret" in caplog.text
+
+
+def test_torchvisions_third_branch_is_called_what_it_runs(handlers: Handlers) -> None:
+    net = InceptionV1(variant="torchvision", classes=3)
+    pretrained = load()
+    panels = render_branches(predict(pretrained, open_photo(ESPRESSO)), ViewOptions("4c"))
+    html = block_html(panels, network_facts(net)["4c"], 512, ViewOptions("4c"), "en")
+    assert "5×5 (runs 3×3)" in html
+    assert "（实为 3×3）" in block_html(panels, network_facts(net)["4c"], 512, ViewOptions("4c"), "zh")
+
+
+def test_the_page_tells_the_parameters_of_the_model_at_hand(handlers: Handlers) -> None:
+    expected = sum(parameter.numel() for parameter in handlers.service.pretrained("tiny-imagenet").model.parameters())
+    assert f"{expected:,}" in handlers.about("tiny-imagenet", "en")
+
+
+def test_names_of_a_users_classes_and_files_cannot_become_html(handlers: Handlers) -> None:
+    pretrained = replace(load(), labels=("<script>alert(1)</script>",) * 200)
+    assert "<script>" not in about_html(pretrained, "en")
+
+
+def test_visitors_never_learn_where_a_users_checkpoint_lies(tmp_path: Path) -> None:
+    checkpoint.save_checkpoint(
+        tmp_path / "secret" / "pets.safetensors", load().model.state_dict(), description_of_tiny()
+    )
+    service = InferenceService((str(tmp_path / "secret" / "pets.safetensors"), "tiny-imagenet"), choose_device("cpu"))
+    assert service.models == ("pets.safetensors", "tiny-imagenet")
+    assert service.pretrained("pets.safetensors").labels == load().labels
+    shown = "Your own (pets.safetensors): goldfish, European fire salamander, bullfrog, tailed frog and 196 more"
+    assert Handlers(service).model_choices("en")[0] == (shown, "pets.safetensors")
+    assert "secret" not in str(build(service).get_config_file())
+
+
+def description_of_tiny() -> Description:
+    tiny = load()
+    return Description("batchnorm", tiny.labels, tiny.preprocessing, tiny.provenance)
+
+
+def test_classes_that_share_a_name_are_told_apart() -> None:
+    probabilities = np.array([0.5, 0.3, 0.2], np.float32)
+    seen = Prediction(Image.new("RGB", (1, 1)), ("crane", "crane", "dog"), probabilities, probabilities, {}, {}, 0.0)
+    assert list(top_classes(seen, 3)) == ["crane (0)", "crane (1)", "dog"]
+
+
+@pytest.mark.parametrize("wish", ["cuda", "mps"])
+def test_a_gpu_that_is_not_there_is_an_error_and_only_auto_falls_back(
+    wish: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    with pytest.raises(DeviceError, match=f"no {wish} device that PyTorch can use; choose auto, .*: cpu"):
+        choose_device(wish)
+    assert choose_device("auto").torch_device.type == "cpu"
+    with pytest.raises(DeviceError, match="auto, cpu, cuda, mps"):
+        choose_device("gpu")
+
+
+def test_the_page_has_a_notice_only_where_a_gpu_was_full() -> None:
+    cpu = choose_device("cpu")
+    assert Handlers(InferenceService(("tiny-imagenet",), cpu)).device_notice("en") == ""
+    full = without_memory(Device(torch.device("meta"), "GPU"))
+    assert "The memory of the meta device is full" in Handlers(
+        InferenceService(("tiny-imagenet",), full)
+    ).device_notice("en")
+
+
+def test_numbers_are_short_and_readable() -> None:
+    assert [short(v) for v in (0, 0.123456, 5.302, 12.34, 501.58, -3.14159)] == [
+        "0.00",
+        "0.12",
+        "5.30",
+        "12.3",
+        "501.6",
+        "-3.14",
+    ]
+
+
+def test_the_page_mounts_in_another_app(handlers: Handlers) -> None:
+    app = gr.mount_gradio_app(FastAPI(), build(handlers.service), path="/lens", **mountable(launch_options))
+    assert "InceptionLens" in TestClient(app).get("/lens/").text
+
+
+def mountable(options: Callable[[], dict]) -> dict:
+    return {name: value for name, value in options().items() if name in ("css_paths", "theme", "footer_links")}
+
+
+def test_a_fast_answer_is_explained_exactly() -> None:
+    quick = InferenceService(("tiny-imagenet",), choose_device("cpu"), precision="fast")
+    pretrained = quick.pretrained("tiny-imagenet")
+    exact = predict(pretrained, open_photo(ESPRESSO))
+    # Whether or not this machine is faster with it: the page is to answer in bfloat16 here.
+    pretrained.__dict__["fast_engine"] = fused_engine(pretrained.model, HALF)
+    query = quick.query("tiny-imagenet", ESPRESSO)
+    error = np.abs(quick.prediction(query).logits - exact.logits).max()
+    assert 1e-4 < error < 0.3
+    told = quick.explained(query, branch_votes, "4c", None)
+    assert told == branch_votes(pretrained, exact, "4c", None)
+    with pytest.raises(ChoiceError, match="exact, fast"):
+        predict(pretrained, open_photo(ESPRESSO), "double")
+
+
+def test_every_kind_of_question_has_places_of_its_own() -> None:
+    page = build(InferenceService(("tiny-imagenet",), choose_device("cpu")))
+    places = {fn.name: (fn.concurrency_id, fn.concurrency_limit) for fn in page.fns.values()}
+    assert places["on_photo"][1] >= 2 * MAX_BATCH, "one batch can be looked at while another is opened or drawn"
+    kinds = ["on_photo", "on_picture", "_refresh"]
+    assert len({places[name][0] for name in kinds}) == 3
+    waiting = sum(limit if isinstance(limit, int) else MAX_BATCH // 2 for _, limit in map(places.get, kinds))
+    assert waiting < page.max_threads, "who asks for something light finds a thread"

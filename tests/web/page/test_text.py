@@ -1,0 +1,65 @@
+"""Both languages say everything."""
+
+from __future__ import annotations
+
+import re
+from string import Formatter
+
+import pytest
+
+from inception.errors import PhotoError
+from inception.web.text import TEXT, language_of, say_error
+from support.paths import ROOT
+
+
+def fields(template: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(template) if name}
+
+
+def test_both_languages_have_the_same_sentences_with_the_same_values() -> None:
+    english, chinese = TEXT["en"], {key: text for key, text in TEXT["zh"].items() if not key.startswith("error_")}
+    assert english.keys() == chinese.keys()
+    assert {key: fields(text) for key, text in english.items()} == {key: fields(text) for key, text in chinese.items()}
+    assert not [key for key, text in chinese.items() if text == english[key] and key not in ("title",)]
+
+
+def test_every_error_that_the_page_can_meet_is_said_in_chinese_too() -> None:
+    package = ROOT / "inception"
+    paths = [path for path in package.glob("*.py") if path.name not in ("cli.py",)]
+    paths += [*package.glob("explain/*.py"), *package.glob("serving/*.py"), *package.glob("page/*.py")]
+    raised: dict[str, set[str]] = {}
+    for path in paths:
+        for kind, message in re.findall(
+            r'\(\s*"((?:photo|weights|device|explain|serving|argument|page)_\w+|choice|number)",\s*((?:["\'].*["\']\s*)+)',
+            path.read_text(),
+        ):
+            wanted = fields("".join(re.findall(r'["\'](.*)["\']', message)))
+            # One kind, one translation: wherever it is raised, it brings the same values.
+            assert raised.setdefault(kind, wanted) == wanted
+    assert len(raised) >= 37
+    assert {"explain_class", "explain_class_number", "explain_channel", "explain_cell", "explain_means"} <= set(raised)
+    chinese = {key.removeprefix("error_"): fields(text) for key, text in TEXT["zh"].items() if key.startswith("error_")}
+    assert chinese == raised
+
+
+def test_an_error_is_said_in_the_visitors_language() -> None:
+    error = PhotoError("photo_large", "too many, at most {limit}", limit=50)
+    assert say_error("en", error) == "too many, at most 50"
+    assert "50 百万像素" in say_error("zh", error)
+    assert say_error("fr", error) == "too many, at most 50"
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        ("en-GB,en;q=0.9,zh;q=0.5", "en"),
+        ("de-DE,de;q=0.9,zh-TW;q=0.8,en;q=0.7", "zh"),
+        ("en;q=0.2,zh;q=0.9", "zh"),
+        ("de", "en"),
+        ("", "en"),
+        ("zh;q=nonsense", "en"),
+    ],
+)
+def test_the_browsers_wish_chooses_the_language(header: str, language: str) -> None:
+    assert language_of(header) == language

@@ -1,0 +1,164 @@
+"""The page within another FastAPI application, served by uvicorn."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import gradio as gr
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from gradio_client import Client, handle_file
+from playwright.sync_api import Browser, expect
+
+from inception import mount
+from inception.errors import DeviceError, WeightsError
+from support.paths import EXAMPLES, ROOT
+from support.server import free_port
+from support.visitor import Visit
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[str]:
+    """The address of another application that has the page under /lens."""
+    app = FastAPI()
+
+    @app.get("/own")
+    def own() -> str:
+        return "still here"
+
+    mount(app, path="/lens", device="cpu", mcp=find_spec("mcp") is not None)
+    with served(app) as address:
+        yield address
+
+
+@contextmanager
+def served(app: FastAPI) -> Iterator[str]:
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    end = time.monotonic() + 120
+    while not server.started and time.monotonic() < end:
+        time.sleep(0.05)
+    assert server.started
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(60)
+
+
+def test_the_host_keeps_its_own_routes(host: str) -> None:
+    assert urlopen(f"{host}/own", timeout=60).read() == b'"still here"'
+
+
+def test_the_health_check_is_under_the_path(host: str) -> None:
+    assert urlopen(f"{host}/lens/healthz", timeout=60).read() == b'{"status":"ok"}'
+    with pytest.raises(HTTPError, match="404"):
+        urlopen(f"{host}/healthz", timeout=60)  # the host's own to define
+
+
+def test_the_api_answers_under_the_path(host: str) -> None:
+    client = Client(f"{host}/lens", verbose=False)
+    result = client.predict(handle_file(str(EXAMPLES / "bison.jpg")), "tiny-imagenet", 1, api_name="/predict")
+    assert result["top"][0]["label"] == "ox"
+
+
+def test_the_mcp_server_is_under_the_path(host: str) -> None:
+    pytest.importorskip("mcp", reason="needs requirements-mcp.txt")
+    from support.mcp_client import session
+
+    listed = session(f"{host}/lens/gradio_api/mcp/", lambda client: client.list_tools())
+    assert "branch_votes" in {tool.name for tool in listed.tools}
+
+
+def test_a_tool_contacts_no_host_that_a_client_names(host: str, http_server: Callable[..., str]) -> None:
+    pytest.importorskip("mcp", reason="needs requirements-mcp.txt")
+    from support.mcp_client import call, photo
+
+    requested = []
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        requested.append(request.path)
+        request.send_error(404)
+
+    other = http_server(answer)
+    headers = {"Host": other.removeprefix("http://")}
+    result = call(f"{host}/lens/gradio_api/mcp/", "predict", {"photo": photo()}, headers=headers)
+    assert not result.isError
+    assert json.loads(result.content[0].text)["top"][0]["label"] == "espresso"
+    assert requested == []
+
+
+@pytest.mark.browser
+def test_a_visitor_uses_the_page_under_the_path(host: str, browser: Browser) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 1000}, locale="en-US")
+    try:
+        visit = Visit(context, f"{host}/lens")
+        visit.page.get_by_role("button", name="espresso").first.click()
+        visit.panels_of("Block 3a")
+        expect(visit.page.locator("#il-answer")).to_contain_text("espresso")
+        expect(visit.page.locator("#il-link textarea, #il-link input")).to_have_value(
+            f"{host}/lens/?model=tiny-imagenet&example=espresso&block=3a&view=channels&scale=shared&colours=magma&lang=en"
+        )
+        assert visit.foreign == []
+        assert visit.complaints == []
+    finally:
+        context.close()
+
+
+def test_uploads_to_the_page_are_deleted_and_files_of_other_apps_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The host has another Gradio app, and both store their files in one folder.
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    app = FastAPI()
+    lens = mount(app, path="/lens", models=["tiny-imagenet"], device="cpu", keep_minutes=0.05).routes[-1].app
+    other_app = gr.Interface(lambda file: file, gr.File(), gr.File(), api_name="echo")
+    gr.mount_gradio_app(app, other_app, "/other")
+    examples = {path for path in tmp_path.rglob("*") if path.is_file()}
+    assert examples
+    with served(app) as address:
+        photo = handle_file(str(EXAMPLES / "bison.jpg"))
+        text = tmp_path.with_suffix(".txt")
+        text.write_text("text")
+        Client(f"{address}/other", verbose=False).predict(handle_file(str(text)), api_name="/echo")
+        others = {path for path in tmp_path.rglob("*") if path.is_file()} - examples
+        assert others
+        client = Client(f"{address}/lens", verbose=False)
+        assert client.predict(photo, "tiny-imagenet", 1, api_name="/predict")["top"][0]["label"] == "ox"
+        end = time.monotonic() + 60
+        while time.monotonic() < end and (
+            {path for path in tmp_path.rglob("*") if path.is_file()} != examples | others
+            or lens.state_holder.session_data
+        ):
+            time.sleep(0.1)
+        assert {path for path in tmp_path.rglob("*") if path.is_file()} == examples | others
+        assert not lens.state_holder.session_data
+        assert not any(path.is_dir() and not any(path.iterdir()) for path in tmp_path.rglob("*")), (
+            "empty folders are deleted"
+        )
+        # The page still works.
+        assert client.predict(photo, "tiny-imagenet", 1, api_name="/predict")["top"][0]["label"] == "ox"
+
+
+def test_a_wrong_model_or_device_is_an_error_at_once(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="There is no file"):
+        mount(FastAPI(), models=[tmp_path / "gone.pth"], device="cpu")
+    with pytest.raises(DeviceError, match="choose one of"):
+        mount(FastAPI(), device="abacus")
+
+
+def test_importing_the_package_loads_neither_gradio_nor_torch() -> None:
+    code = "import sys, inception.web; sys.exit(any(name in sys.modules for name in ('gradio', 'torch')))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
