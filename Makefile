@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 ARGS ?=
 SPACE ?=
 SECONDS ?= 60
+# Two files of tests at a time, in the order of their folders: the long ones (browser, docs) are not the last.
+IN_PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 # As app.py and `python -m inception` settle it for themselves; benchmarks and tests load torch sooner.
 export GOMP_SPINCOUNT ?= 1000
 
@@ -21,18 +23,13 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-ifeq ($(strip $(ARGS)),)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone"
-	$(BIN)/python -m pytest -m alone
-else
-	$(BIN)/python -m pytest $(ARGS)
-endif
+	$(BIN)/python -m pytest $(or $(ARGS),$(IN_PARALLEL))
 	$(BIN)/python scripts/audit.py
 	@cat out/coverage/table.txt 2>/dev/null || echo "The lines that the tests reach: make coverage"
 
 # No browser, no Ray, no training, no server: less than three minutes.
 test-fast: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not (browser or ray or training or slow)" $(ARGS)
+	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not (browser or ray or training or slow)" $(ARGS)
 
 # The lines of each package that the tests reach, in the processes that they start too.
 coverage: $(VENV)/.installed-dev
@@ -49,7 +46,7 @@ test-oldest: $(VENV)/.installed-dev
 	sed 's/>=/==/; s/,<.*//' requirements.txt >$(VENV)-oldest/requirements.txt
 	$(VENV)-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
 		-r $(VENV)-oldest/requirements.txt -r requirements-dev.txt -r requirements-ray.txt -r requirements-mcp.txt
-	$(VENV)-oldest/bin/python -m pytest $(ARGS)
+	$(VENV)-oldest/bin/python -m pytest $(or $(ARGS),$(IN_PARALLEL))
 
 # Every figure in units of what people use today; nothing else should run meanwhile. One file's rows: make bench ARGS=forward
 bench: $(VENV)/.installed-dev

@@ -57,18 +57,6 @@ MARKED = {
         "web/mcp/",
         "web/test_",
     ),
-    # They measure memory or compare times, or need both cores.
-    "alone": (
-        "pretrained/test_bad_checkpoints.py",
-        "runtime/test_memory.py",
-        "service/ray/",
-        "training/test_trainer.py",
-        "vision/test_corpus.py",
-        "vision/test_photo_fuzz.py",
-        "web/http/test_attacks.py",
-        "web/test_classroom.py",
-        "web/test_soak.py",
-    ),
 }
 # Fixtures that mark a test: a Chromium; real ImageNet weights, which take seconds to load.
 MARKING_FIXTURES = {"browser": "browser", "shared": "slow", "random_onnx": "slow", "page_address": "slow"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -15,7 +16,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from .. import __version__
-from ..errors import UserError
+from ..errors import QUOTED_CHARACTERS, UserError
 from ..runtime.files import one_line
 from ..runtime.interrupt import LINE, STATUS
 from ..runtime.terminal import discard, err
@@ -155,9 +156,13 @@ def run(command: Any, program: str, arguments: Sequence[str] | None = None) -> i
     return STATUS
 
 
+def _cut(word: re.Match[str]) -> str:
+    return f"{word[0][: QUOTED_CHARACTERS - 1]}…"
+
+
 def _usage_error(error: TyperException) -> str:
     """Return the message in one line of bounded length, with the command whose help says more."""
-    message = one_line(error.format_message())
+    message = re.sub(rf"\S{{{QUOTED_CHARACTERS},}}", _cut, one_line(error.format_message()))
     if len(message) > MAX_ERROR_CHARACTERS:
         message = f"{message[:MAX_ERROR_CHARACTERS]}…"
     context = getattr(error, "ctx", None)

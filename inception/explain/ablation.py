@@ -7,7 +7,8 @@ is what they play for, and a branch that does not play is switched off.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +33,11 @@ class ClassChange:
     logit: float
     logit_before: float
 
+    def to_dict(self) -> dict[str, Any]:
+        """`class, label, probability, probability_before, logit, logit_before`."""
+        row = asdict(self)
+        return {"class": row.pop("index"), **row}
+
 
 @dataclass(frozen=True)
 class AblationResult:
@@ -49,6 +55,19 @@ class AblationResult:
     first_before: ClassChange
     risen: tuple[ClassChange, ...]
     fallen: tuple[ClassChange, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """`block, off, branches, channels, first_before, top, risen, fallen`; the last four as `ClassChange`."""
+        return {
+            "block": self.block,
+            "off": self.off,
+            "branches": list(self.branches),
+            "channels": list(self.channels),
+            "first_before": self.first_before.to_dict(),
+            "top": [change.to_dict() for change in self.top],
+            "risen": [change.to_dict() for change in self.risen],
+            "fallen": [change.to_dict() for change in self.fallen],
+        }
 
 
 @torch.inference_mode()
@@ -114,6 +133,16 @@ class AblationTable:
     off: str
     logit: float
     falls: Mapping[str, Mapping[str, float]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """`class, label, off, logit, falls`; `falls` is by block and branch."""
+        return {
+            "class": self.index,
+            "label": self.label,
+            "off": self.off,
+            "logit": self.logit,
+            "falls": {block: dict(row) for block, row in self.falls.items()},
+        }
 
 
 @torch.inference_mode()

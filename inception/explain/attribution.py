@@ -8,7 +8,8 @@ any block and branch and is a first-order approximation.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from ..pretrained.pretrained import PretrainedModel
 from .masking import block_output, class_index, logits_from
 
 LAST_BLOCK = "5b"
+WHOLE = "all"  # key of the whole block, beside its branches
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,29 @@ class Evidence:
     def map(self) -> np.ndarray:
         """All four branches together, (H, W)."""
         return np.sum(list(self.maps.values()), axis=0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """`block, class, label, linear, logit, rest, amounts, maps, strongest_for, strongest_against`.
+
+        `amounts` is by branch; they and `rest` add up to `logit`. `maps` gives by branch the rows of cells that add up
+        to its amount. The last two are lists of `{"channel", "branch", "amount", "highest"}`, the strongest first.
+        """
+        return {
+            "block": LAST_BLOCK,
+            "class": self.index,
+            "label": self.label,
+            "linear": self.linear,
+            "logit": self.logit,
+            "rest": self.rest,
+            "amounts": dict(self.amounts),
+            "maps": {branch: values.tolist() for branch, values in self.maps.items()},
+            "strongest_for": [asdict(channel) for channel in self.strongest_for],
+            "strongest_against": [asdict(channel) for channel in self.strongest_against],
+        }
+
+    def signed_maps(self) -> dict[str, np.ndarray]:
+        """The map to lay over the photo, by the end of its file's name."""
+        return {"evidence": self.map}
 
 
 def evidence(
@@ -124,6 +149,42 @@ class GradCam:
     @property
     def rectified(self) -> np.ndarray:
         return np.maximum(self.signed, 0)
+
+
+@dataclass(frozen=True)
+class GradCams:
+    """Grad-CAM of a block and its branches: the result of `grad_cams`."""
+
+    maps: Mapping[str | None, GradCam] = field(repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """`block, class, label, height, width, maps`.
+
+        `maps` is by branch, with "all" for the whole block: `{"lowest", "highest", "row", "column"}`, the two signed
+        extremes and the cell of the highest.
+        """
+        whole = self.maps[None]
+        height, width = whole.signed.shape
+        return {
+            "block": whole.block,
+            "class": whole.index,
+            "label": whole.label,
+            "height": height,
+            "width": width,
+            "maps": {branch or WHOLE: _extremes(cam.signed) for branch, cam in self.maps.items()},
+        }
+
+    def signed_maps(self) -> dict[str, np.ndarray]:
+        """The maps to lay over the photo, by the end of their files' names."""
+        return {
+            f"{cam.block}-{branch}-cam" if branch else f"{cam.block}-cam": cam.signed
+            for branch, cam in self.maps.items()
+        }
+
+
+def _extremes(values: np.ndarray) -> dict[str, Any]:
+    row, column = divmod(int(values.argmax()), values.shape[1])
+    return {"lowest": float(values.min()), "highest": float(values.max()), "row": row, "column": column}
 
 
 def grad_cam(

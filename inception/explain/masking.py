@@ -21,9 +21,7 @@ from ..prediction import Prediction
 from ..pretrained.labels import first_name
 from ..pretrained.pretrained import PretrainedModel
 from ..runtime.plain_text import plain
-
-ABLATIONS = ("zero", "mean")
-CLASS_LETTERS = 200  # of a class's name; the longest of ImageNet's has 121
+from .registry import ABLATIONS, CLASS_LETTERS
 
 
 class ExplanationError(UserError):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from ..network.blocks import BLOCKS, BRANCHES, InceptionBlock
 from ..network.inception_v1 import InceptionV1
+from ..prediction import Prediction
 
 # The layers of a block that take its input, one in each branch.
 ENTRIES = tuple("pool_proj" if branch == "pool" else layers[0] for branch, layers in BRANCHES.items())
@@ -30,6 +32,76 @@ class ChannelReadout:
     reader: str
     strengths: np.ndarray
     shares: Mapping[str, float]
+
+    def to_dict(self, slices: Mapping[str, slice]) -> dict[str, Any]:
+        """`block, reader, shares, strengths`.
+
+        `shares` is by branch and adds up to 1; `strengths` gives by branch (`slices` of the output) a number for each
+        of its channels.
+        """
+        return {
+            "block": self.block,
+            "reader": self.reader,
+            "shares": dict(self.shares),
+            "strengths": {branch: self.strengths[part].tolist() for branch, part in slices.items()},
+        }
+
+
+@dataclass(frozen=True)
+class HighestCell:
+    """The cell of a map with the highest value."""
+
+    row: int
+    column: int
+    value: float
+
+
+@dataclass(frozen=True)
+class ChannelSummary:
+    """One channel of a branch, for one photo.
+
+    `number` is the channel's in the block's whole output. `strength` is how strongly `reader` reads it, `rank` is 1
+    for the channel that it reads most strongly.
+    """
+
+    block: str
+    branch: str
+    channel: int
+    number: int
+    lowest: float
+    highest: float
+    mean: float
+    zero_share: float
+    cell: HighestCell
+    strength: float
+    rank: int
+    reader: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name; `cell` is `{"row", "column", "value"}`."""
+        return asdict(self)
+
+
+def channel_summary(prediction: Prediction, reading: ChannelReadout, branch: str, channel: int) -> ChannelSummary:
+    """Summarise a channel, counted from 0 within its branch."""
+    values = prediction.branch(reading.block, branch)[channel]
+    number = prediction.slices[reading.block][branch].start + channel
+    row, column = divmod(int(values.argmax()), values.shape[1])
+    strength = float(reading.strengths[number])
+    return ChannelSummary(
+        block=reading.block,
+        branch=branch,
+        channel=channel,
+        number=number,
+        lowest=float(values.min()),
+        highest=float(values.max()),
+        mean=float(values.mean()),
+        zero_share=float((values == 0).mean()),
+        cell=HighestCell(row, column, float(values[row, column])),
+        strength=strength,
+        rank=int((reading.strengths > strength).sum()) + 1,
+        reader=reading.reader,
+    )
 
 
 def channel_readout(model: InceptionV1, block: str) -> ChannelReadout:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import factorial
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -60,6 +61,31 @@ class BranchVotes:
     def error(self) -> float:
         """How far the sum is from the logit that the network gave when it looked at the photo."""
         return abs(self.total - self.logit)
+
+    def to_dict(self) -> dict[str, Any]:
+        """`block, class, label, off, logit, probability, baseline, votes, subsets`.
+
+        `votes` is by branch. `subsets` are sixteen of `{"on": [branch, ...], "logit", "probability"}`, from none on to
+        all four.
+        """
+        return {
+            "block": self.block,
+            "class": self.index,
+            "label": self.label,
+            "off": self.off,
+            "logit": self.logit,
+            "probability": self.probability,
+            "baseline": self.baseline,
+            "votes": dict(self.votes),
+            "subsets": [
+                {
+                    "on": [name for name in BRANCH_NAMES if name in on],
+                    "logit": self.subsets[on],
+                    "probability": self.probabilities[on],
+                }
+                for on in BRANCH_SUBSETS
+            ],
+        }
 
 
 @torch.inference_mode()

@@ -10,6 +10,8 @@ import numpy as np
 
 from ..network.anatomy import BranchFacts, ModuleCost, bottleneck, module_cost
 from ..network.blocks import BLOCKS
+from ..network.cost import PUBLISHED_SHAPE, module_costs, network_size, parameter_counts, vgg16_size
+from ..network.inception_v1 import InceptionV1
 from ..prediction import Prediction, statistics
 from ..pretrained.pretrained import PretrainedModel
 from ..render.branches import Panel
@@ -74,4 +76,24 @@ def anatomy_report(model: str, pretrained: PretrainedModel, facts: tuple[BranchF
         "branches": {fact.branch: asdict(fact) for fact in facts},
         "bottlenecks": {branch: {**asdict(cost), "saving": cost.saving} for branch, cost in bottlenecks.items()},
         "module": {**asdict(cost), "saving": cost.saving},
+    }
+
+
+def size_report(model: str, network: InceptionV1) -> dict[str, Any]:
+    """How large a network is: `model, own, at_224, vgg16, parameter_counts, blocks`.
+
+    `own` (at its own input), `at_224` and `vgg16` have the keys of `NetworkSize` and its `depth`; `parameter_counts`
+    are eight of `{"auxiliary", "classifier", "biases", "parameters"}`; `blocks` have the keys of `BlockCost` and
+    its `saving`.
+    """
+    sizes = {
+        "own": network_size(network, network.input_shape),
+        "at_224": network_size(network, PUBLISHED_SHAPE),
+        "vgg16": vgg16_size(),
+    }
+    return {
+        "model": model,
+        **{name: {**asdict(size), "depth": size.depth} for name, size in sizes.items()},
+        "parameter_counts": [asdict(count) for count in parameter_counts(network)],
+        "blocks": [{**asdict(cost), "saving": cost.saving} for cost in module_costs(network)],
     }

@@ -1,7 +1,4 @@
-"""Facts about a network, computed from the model at hand: shapes, parameters, costs, what a cell sees.
-
-Nothing here is typed in: kernels, strides and paddings are read off the model's own layers.
-"""
+"""Shapes, parameters, costs and receptive fields of a network, computed from its own layers."""
 
 from __future__ import annotations
 
@@ -23,19 +20,19 @@ BYTES_PER_NUMBER = 4  # float32
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One layer in the order of its work: kind, output shape without the batch, own parameters."""
+    """One layer of a `LayerTable`."""
 
-    index: int
+    index: int  # from 1, in order of execution
     kind: str
-    output_shape: tuple[int, ...]
-    parameters: int
+    output_shape: tuple[int, ...]  # without the batch
+    parameters: int  # without those of submodules
 
 
 @dataclass(frozen=True)
 class LayerTable:
-    """All layers of a model at one input shape, with the totals in megabytes (2**20 bytes, float32).
+    """All layers of a model at one input shape, with memory in megabytes (2**20 bytes, float32).
 
-    Forward/backward counts each output twice: once for itself, once for its gradient.
+    `forward_backward_mb` counts each output and its gradient.
     """
 
     input_shape: tuple[int, int, int]
@@ -63,47 +60,46 @@ class LayerTable:
 
 
 def layer_table(model: InceptionV1) -> LayerTable:
-    """Every layer that a forward pass at `model.input_shape` runs, in the order in which it ends."""
+    """List every layer of a forward pass at `model.input_shape`, in order of completion."""
     rows: list[LayerRow] = []
 
     def record(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        own = sum(parameter.numel() for parameter in module.parameters(recurse=False))
-        rows.append(LayerRow(len(rows) + 1, _kind(module), tuple(output.shape[1:]), own))
+        parameters = sum(parameter.numel() for parameter in module.parameters(recurse=False))
+        rows.append(LayerRow(len(rows) + 1, _kind(module), tuple(output.shape[1:]), parameters))
 
-    plan = _plan(model)
-    for module in plan.modules():
+    meta = _meta_copy(model)
+    for module in meta.modules():
         if isinstance(module, InceptionBlock) or not any(module.children()):
             module.register_forward_hook(record)
-    plan(_blank_photo(plan))
+    meta(_meta_photo(meta))
     return LayerTable(model.input_shape, tuple(rows))
 
 
-def _plan(model: InceptionV1) -> InceptionV1:
-    """A copy in evaluation mode that has shapes and no numbers.
+def _meta_copy(model: InceptionV1) -> InceptionV1:
+    """Return a copy in evaluation mode on the meta device: shapes without values.
 
-    Hooks go on the copy: the model itself may be at work in another thread, and stays as it was.
+    Hooks are registered on the copy, because the model may be running in another thread.
     """
     return copy_module(model, "meta").eval().requires_grad_(False)
 
 
 def parameter_count(model: nn.Module) -> int:
-    """How many numbers training can change."""
+    """Return the number of parameters."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _kind(module: nn.Module) -> str:
-    # Adaptive pooling to 1x1 is an average pool whose kernel is the whole map (7x7 at 224).
+    # Adaptive pooling to 1x1 is average pooling with a kernel as large as the map (7x7 at 224 pixels).
     return "AvgPool2d" if isinstance(module, nn.AdaptiveAvgPool2d) else type(module).__name__
 
 
-def _blank_photo(plan: InceptionV1) -> Tensor:
-    return torch.zeros(1, *plan.input_shape, device="meta", dtype=next(plan.parameters()).dtype)
+def _meta_photo(meta: InceptionV1) -> Tensor:
+    return torch.zeros(1, *meta.input_shape, device="meta", dtype=next(meta.parameters()).dtype)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a stack of convolutions costs: parameters with biases, weights without, and the
-    multiplications for one photo."""
+    """Cost of convolutions: parameters, weights (parameters without biases), and multiplications for one photo."""
 
     parameters: int
     weights: int
@@ -117,18 +113,18 @@ class Cost:
         )
 
 
-NOTHING = Cost(0, 0, 0)
+ZERO_COST = Cost(0, 0, 0)
 
 
 def conv_cost(in_channels: int, out_channels: int, kernel: int, *, cells: int = 1, bias: bool = True) -> Cost:
-    """A kernel x kernel convolution whose output map has `cells` cells."""
+    """Return the cost of a kernel x kernel convolution whose output has `cells` cells."""
     weights = kernel * kernel * in_channels * out_channels
     return Cost(weights + out_channels * bias, weights, weights * cells)
 
 
 @dataclass(frozen=True)
 class Bottleneck:
-    """A wide convolution taken directly, and through a 1x1 reduction (paper, section 4)."""
+    """Cost of a convolution without and with a 1x1 reduction before it (paper, section 4)."""
 
     direct: Cost
     reduction: Cost
@@ -140,14 +136,14 @@ class Bottleneck:
 
     @property
     def saving(self) -> float:
-        """How many times fewer parameters the reduced form has."""
+        """Parameters without the reduction over parameters with it."""
         return self.direct.parameters / self.reduced.parameters
 
 
 def bottleneck(
     in_channels: int, reduced: int, out_channels: int, kernel: int, *, cells: int = 1, bias: bool = True
 ) -> Bottleneck:
-    """`bottleneck(128, 32, 256, 5)`: a 5x5 from 128 to 256 channels, through 32 channels or not."""
+    """Compute the costs, for instance `bottleneck(128, 32, 256, 5)` of a 5x5 from 128 to 256 channels through 32."""
     return Bottleneck(
         direct=conv_cost(in_channels, out_channels, kernel, cells=cells, bias=bias),
         reduction=conv_cost(in_channels, reduced, 1, cells=cells, bias=bias),
@@ -157,10 +153,10 @@ def bottleneck(
 
 @dataclass(frozen=True)
 class ModuleCost:
-    """A whole block with its reductions, and the naive module (paper, figure 2a) beside it.
+    """Cost of a block with its reductions, and of the naive module (paper, figure 2a) with the same input.
 
-    The naive module convolves the block's input directly and passes the pooled input on as it
-    is, so its output is wider: `naive_channels` against `reduced_channels`.
+    The naive module has no reductions and no projection of the pooled input, so its output is wider: `naive_channels`
+    instead of `reduced_channels`.
     """
 
     naive: Cost
@@ -170,16 +166,16 @@ class ModuleCost:
 
     @property
     def saving(self) -> float:
-        """How many times fewer parameters the block with reductions has."""
+        """Parameters of the naive module over parameters of the block."""
         return self.naive.parameters / self.reduced.parameters
 
 
 def module_cost(block: InceptionBlock, cells: int = 1) -> ModuleCost:
-    """Convolutions only; `cells` is the height times the width of the block's maps."""
+    """Compute the costs of a block's convolutions; `cells` is the height times the width of its maps."""
     widths = block.widths
-    naive = NOTHING
+    naive = ZERO_COST
     for branch in ("1x1", "3x3", "5x5"):
-        conv = _convolution(block[branch])
+        conv = block.convolution(branch)
         naive += conv_cost(
             widths.in_channels,
             conv.out_channels,
@@ -190,33 +186,29 @@ def module_cost(block: InceptionBlock, cells: int = 1) -> ModuleCost:
     channels = block.branch_channels
     return ModuleCost(
         naive=naive,
-        reduced=sum((branch_cost(block, branch, cells) for branch in BRANCHES), NOTHING),
+        reduced=sum((branch_cost(block, branch, cells) for branch in BRANCHES), ZERO_COST),
         naive_channels=sum(channels.values()) - channels["pool"] + widths.in_channels,
         reduced_channels=sum(channels.values()),
     )
 
 
 def branch_cost(block: InceptionBlock, branch: str, cells: int = 1) -> Cost:
-    """All convolutions along one branch of a block."""
-    total = NOTHING
+    """Compute the cost of the convolutions of one branch."""
+    total = ZERO_COST
     for layer in BRANCHES[branch]:
         if layer != "pool":
-            conv = _convolution(block[layer])
+            conv = block.convolution(layer)
             total += conv_cost(
                 conv.in_channels, conv.out_channels, conv.kernel_size[0], cells=cells, bias=conv.bias is not None
             )
     return total
 
 
-def _convolution(unit: nn.Module) -> nn.Conv2d:
-    return next(module for module in unit.modules() if isinstance(module, nn.Conv2d))
-
-
 @dataclass(frozen=True)
 class ReceptiveField:
-    """The input square behind the cells of a map, along one axis and in pixels.
+    """Receptive field of the cells of a map along one axis, in pixels of the input.
 
-    Cell i sees the `size` pixels that begin at `start + i * stride`, where they lie in the photo.
+    Cell i depends on the `size` pixels from `start + i * stride` on, as far as they are inside the photo.
     """
 
     size: int
@@ -224,7 +216,7 @@ class ReceptiveField:
     start: int
 
     def through(self, kernel: int, stride: int, padding: int) -> ReceptiveField:
-        """The field after one more layer (Dumoulin and Visin 2016)."""
+        """Return the receptive field after one more layer (Dumoulin and Visin 2016)."""
         return ReceptiveField(
             size=self.size + (kernel - 1) * self.stride,
             stride=self.stride * stride,
@@ -236,9 +228,9 @@ PIXEL = ReceptiveField(size=1, stride=1, start=0)
 
 
 def receptive_field(model: InceptionV1, block: str, branch: str) -> ReceptiveField:
-    """What a cell of one branch of a block sees, from the kernels, strides and paddings on its way.
+    """Compute the receptive field of a branch from the kernels, strides and paddings of the layers before it.
 
-    Through the blocks before it, the widest branch counts: a cell sees what any branch shows it.
+    In the blocks before it the branch with the largest field counts, because their outputs are concatenated.
     """
     target = model.block(block)
     choice("branch", branch, tuple(BRANCHES))
@@ -246,19 +238,19 @@ def receptive_field(model: InceptionV1, block: str, branch: str) -> ReceptiveFie
     for stage in STAGES[: STAGES.index(f"inception_{block}")]:
         module = model.get_submodule(stage)
         if isinstance(module, InceptionBlock):
-            field = max((_through_branch(field, module, name) for name in BRANCHES), key=lambda f: f.size)
+            field = max((_after_branch(field, module, name) for name in BRANCHES), key=lambda f: f.size)
         else:
-            field = _through(field, module)
-    return _through_branch(field, target, branch)
+            field = _after(field, module)
+    return _after_branch(field, target, branch)
 
 
-def _through_branch(field: ReceptiveField, block: InceptionBlock, branch: str) -> ReceptiveField:
+def _after_branch(field: ReceptiveField, block: InceptionBlock, branch: str) -> ReceptiveField:
     for layer in BRANCHES[branch]:
-        field = _through(field, block[layer])
+        field = _after(field, block[layer])
     return field
 
 
-def _through(field: ReceptiveField, module: nn.Module) -> ReceptiveField:
+def _after(field: ReceptiveField, module: nn.Module) -> ReceptiveField:
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.MaxPool2d):
             field = field.through(_side(layer.kernel_size), _side(layer.stride), _side(layer.padding))
@@ -267,31 +259,31 @@ def _through(field: ReceptiveField, module: nn.Module) -> ReceptiveField:
 
 @dataclass(frozen=True)
 class BranchFacts:
-    """One branch of one block of one model."""
+    """Properties of one branch of a block at the model's input shape."""
 
     block: str
     branch: str
-    label: str  # the branch's name, and what it really runs where that differs
+    label: str  # the branch's name, with its kernel if that differs from the name
     kernel: int
     channels: int
-    reduced_to: int | None  # channels after the 1x1 reduction, where there is one
+    reduced_to: int | None  # channels after the 1x1 reduction, if there is one
     height: int
     width: int
     receptive_field: ReceptiveField
-    wider_than_photo: bool  # the receptive field, at the model's input shape
+    wider_than_photo: bool  # whether the receptive field is larger than the photo
     cost: Cost
 
 
 def network_facts(model: InceptionV1) -> dict[str, tuple[BranchFacts, ...]]:
-    """The four branches of each of the nine blocks, at the model's input shape."""
+    """Compute the properties of the four branches of each block."""
     shapes = stage_shapes(model)
     return {block: _block_facts(model, block, *shapes[f"inception_{block}"][1:]) for block in BLOCKS}
 
 
 def stage_shapes(model: InceptionV1) -> dict[str, tuple[int, int, int]]:
-    """Channels, height and width of each stage's output, seen on a blank photo of the model's size."""
-    plan = _plan(model)
-    stages = plan.trace(_blank_photo(plan)).stages
+    """Return channels, height and width of each stage's output at the model's input shape."""
+    meta = _meta_copy(model)
+    stages = meta.trace(_meta_photo(meta)).stages
     return {name: (out.shape[1], out.shape[2], out.shape[3]) for name, out in stages.items()}
 
 
@@ -304,7 +296,7 @@ def _block_facts(model: InceptionV1, block: str, height: int, width: int) -> tup
             label=branch_label(module, branch),
             kernel=branch_kernel(module, branch),
             channels=channels,
-            reduced_to=_convolution(module[f"{branch}_reduce"]).out_channels if f"{branch}_reduce" in module else None,
+            reduced_to=module.convolution(f"{branch}_reduce").out_channels if f"{branch}_reduce" in module else None,
             height=height,
             width=width,
             receptive_field=field,
@@ -317,18 +309,18 @@ def _block_facts(model: InceptionV1, block: str, height: int, width: int) -> tup
 
 
 def branch_kernel(block: InceptionBlock, branch: str) -> int:
-    """The side of the widest window along a branch; the pool branch's is its pool's."""
-    layer = block["pool"] if branch == "pool" else _convolution(block[branch])
+    """Return the side of a branch's largest kernel; of the pool branch, that of its pool."""
+    layer = block["pool"] if branch == "pool" else block.convolution(branch)
     return _side(layer.kernel_size)
 
 
 def _side(value: Any) -> int:
-    """PyTorch keeps a square's side as one number or as two."""
+    """Return the side of a square kernel, stride or padding, which PyTorch stores as an int or a pair."""
     return int(value[0] if isinstance(value, tuple) else value)
 
 
 def branch_label(block: InceptionBlock, branch: str) -> str:
-    """ "5x5", or "5x5 (runs 3x3)" where the kernel is not what the name says."""
+    """Return a branch's name, with its kernel if that differs from the name: "5x5 (runs 3x3)"."""
     kernel = branch_kernel(block, branch)
     runs = f"{kernel}x{kernel}"
     return branch if branch in ("pool", runs) else f"{branch} (runs {runs})"

@@ -1,28 +1,27 @@
-"""How large the network is, and what its 1x1 reductions save: counted on the model at hand.
+"""Size of the network, and savings of its 1x1 reductions, counted on the model.
 
-**What "22 layers" counts.** The paper's depth (section 5: "22 layers deep when counting only layers with
-parameters (or 27 layers if we also count pooling)") is the longest way from the photo to the answer. The
-branches of a block stand side by side, so each block adds two: a reduction and a convolution. That is 3 in the
-stem, 18 in the nine blocks and 1 linear layer; the "batchnorm" variant ends in 2 linear layers and has 23. All
-layers with weights, wherever they stand, are 57 convolutions and the linear ones.
+**22 layers.** The paper's depth (section 5: "22 layers deep when counting only layers with parameters (or 27 layers
+if we also count pooling)") is the longest path from the photo to the logits. The branches of a block are parallel, so
+each block adds two layers, a reduction and a convolution: 3 layers in the stem, 18 in the nine blocks and 1 linear
+layer. The "batchnorm" variant ends in 2 linear layers and has 23. In total there are 57 convolutions.
 
-**What "5 million" counts.** Nothing that can be counted. The paper says "12 times fewer parameters" than
-AlexNet (section 1) and gives no total; "5 million" against AlexNet's 60 million is in Szegedy et al., "Rethinking
-the Inception Architecture for Computer Vision", CVPR 2016, section 1, and is 60 / 12. With 1000 classes,
-`parameter_counts` of `published_network` finds, in millions:
+**5 million parameters.** The paper says "12 times fewer parameters" than AlexNet (section 1) and gives no total;
+"5 million" against AlexNet's 60 million is in Szegedy et al., "Rethinking the Inception Architecture for Computer
+Vision", CVPR 2016, section 1, and is 60 / 12. With 1000 classes, `parameter_counts` of `published_network` gives, in
+millions:
 
-===============================================  =========  =========  ===========
-what is counted                                  batchnorm  googlenet  torchvision
-===============================================  =========  =========  ===========
-all that was trained, auxiliary classifiers too  14.44      13.38      13.00
-all that answers                                 8.06       7.00       6.62
-of that, weights (no biases, no BatchNorm)       8.04       6.99       6.61
-convolutions, no classifier                      5.99       5.97       5.60
-of that, weights                                 5.97       5.97       5.59
-===============================================  =========  =========  ===========
+================================================  =========  =========  ===========
+counted                                           batchnorm  googlenet  torchvision
+================================================  =========  =========  ===========
+all parameters, with auxiliary classifiers        14.44      13.38      13.00
+without auxiliary classifiers                     8.06       7.00       6.62
+of these, weights (without biases and BatchNorm)  8.04       6.99       6.61
+convolutions only                                 5.99       5.97       5.60
+of these, weights                                 5.97       5.97       5.59
+================================================  =========  =========  ===========
 
-So the nearest are the weights of the convolutions alone: about 6 million, not 5. The paper's own table 1 is the
-third row (`TABLE_1`): weights with the classifier and without biases, in units of 1024, adding up to 7.0 million.
+The nearest to 5 million are the weights of the convolutions, about 6 million. The paper's table 1 (`TABLE_1`) is the
+third row: weights with the classifier and without biases, in units of 1024, 7.0 million in total.
 """
 
 from __future__ import annotations
@@ -44,12 +43,12 @@ from .inception_v1 import InceptionV1
 PUBLISHED_CLASSES = 1000
 PUBLISHED_SHAPE = (3, 224, 224)
 
-# Claims of the literature, kept to be compared with what is counted; see above for where they stand.
+# Published figures, for comparison with the counts; see above for their sources.
 FIVE_MILLION = 5_000_000
-ALEXNET_CLAIM, TIMES_FEWER_CLAIM = 60_000_000, 12
+ALEXNET_CLAIM = 60_000_000
 
-# The column "params" of the paper's table 1, in K as printed. K is 1024 there: conv2 has 112 * 1024 weights and
-# the linear layer 1000 * 1024. Some rows are off (conv1 has 9,408 weights), their sum is not far off.
+# Column "params" of the paper's table 1, in K as printed. K is 1024: conv2 has 112 * 1024 weights and the linear
+# layer 1000 * 1024. Some rows are wrong (conv1 has 9,408 weights), but the sum is close.
 TABLE_1_UNIT = 1024
 TABLE_1: Mapping[str, float] = {
     "conv1": 2.7,
@@ -74,10 +73,10 @@ ADAPTIVE_POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 @dataclass(frozen=True)
 class BlockCost:
-    """One block with its reductions beside the naive module (paper, figure 2a), at the model's input shape.
+    """Cost of a block's convolutions with and without reductions (paper, figure 2a), at the model's input shape.
 
-    `naive` takes the input that the block has; `stacked` takes what it would get if all blocks before it were
-    naive too, whose outputs are wider. Costs count convolutions; `cells` is height times width of the maps.
+    `naive` is the naive module with the block's input; `stacked` is the naive module if all blocks before it were
+    naive too, with wider outputs. `cells` is height times width of the maps.
     """
 
     block: str
@@ -92,42 +91,42 @@ class BlockCost:
 
     @property
     def saving(self) -> float:
-        """How many times fewer weights the reduced block has; its multiplications fall by the same factor."""
+        """Weights of the naive module over weights of the block; the ratio of multiplications is the same."""
         return self.naive.weights / self.reduced.weights
 
 
 def module_costs(model: InceptionV1) -> tuple[BlockCost, ...]:
-    """The nine blocks in order, each naive and reduced, at `model.input_shape`."""
+    """Compute the costs of the nine blocks, in order, at `model.input_shape`."""
     shapes = stage_shapes(model)
     rows: list[BlockCost] = []
     for name in BLOCKS:
         block = model.block(name)
         _, height, width = shapes[f"inception_{name}"]
-        cells, given = height * width, block.widths.in_channels
+        cells, in_channels = height * width, block.widths.in_channels
         cost = module_cost(block, cells)
-        # A naive module's weights are proportional to its input's channels, and its biases do not depend on them.
-        wider = rows[-1].stacked_channels if rows else given
-        weights = cost.naive.weights // given * wider
+        # A naive module's weights are proportional to its input channels; its biases do not depend on them.
+        stacked_in_channels = rows[-1].stacked_channels if rows else in_channels
+        weights = cost.naive.weights // in_channels * stacked_in_channels
         rows.append(
             BlockCost(
                 block=name,
-                in_channels=given,
+                in_channels=in_channels,
                 cells=cells,
                 naive=cost.naive,
                 reduced=cost.reduced,
                 naive_channels=cost.naive_channels,
                 reduced_channels=cost.reduced_channels,
                 stacked=Cost(weights + cost.naive.parameters - cost.naive.weights, weights, weights * cells),
-                stacked_channels=cost.naive_channels - given + wider,
+                stacked_channels=cost.naive_channels - in_channels + stacked_in_channels,
             )
         )
     return tuple(rows)
 
 
 def break_even(in_channels: int, out_channels: int, kernel: int) -> int:
-    """The most channels that a reduction may leave and still save weights; 0 where it never does.
+    """Return the largest number of reduced channels that saves weights; 0 if none does.
 
-    Through r channels it takes r * (in + kernel² * out) weights, directly kernel² * in * out.
+    With r reduced channels there are r * (in + kernel² * out) weights, without a reduction kernel² * in * out.
     """
     window = kernel * kernel
     return (window * in_channels * out_channels - 1) // (in_channels + window * out_channels)
@@ -135,12 +134,16 @@ def break_even(in_channels: int, out_channels: int, kernel: int) -> int:
 
 @dataclass(frozen=True)
 class NetworkSize:
-    """What a network needs to answer for one photo of `input_shape` (3, height, width).
+    """Size of a network at inference for one photo of `input_shape` (3, height, width).
 
-    Only layers that run for an answer count, so auxiliary classifiers do not. `parameters` is all that is trained
-    in them; `weights` leaves out biases and BatchNorm; `convolution_weights` leaves out the linear layers too.
-    `multiplications` are those of convolutions and linear layers. `longest_path` names the convolutions and linear
-    layers on the longest way from photo to answer, in order; `depth_with_pools` counts its pools too.
+    Attributes:
+        parameters: of all layers that run, so without auxiliary classifiers.
+        weights: parameters of convolutions and linear layers without biases.
+        convolution_weights: weights of the convolutions only.
+        parameters_without_classifier: without those of linear layers.
+        multiplications: of convolutions and linear layers.
+        longest_path: names of the convolutions and linear layers on the longest path from photo to logits.
+        depth_with_pools: length of the longest path when pools count too.
     """
 
     input_shape: tuple[int, int, int]
@@ -156,12 +159,12 @@ class NetworkSize:
 
     @property
     def depth(self) -> int:
-        """Layers with weights on the longest way."""
+        """Layers with weights on the longest path."""
         return len(self.longest_path)
 
     @property
     def weighted_layers(self) -> int:
-        """All layers with weights, side by side or one after another."""
+        """All layers with weights, parallel ones included."""
         return self.convolutions + self.linears
 
     @property
@@ -170,15 +173,15 @@ class NetworkSize:
         return self.parameters - self.parameters_without_classifier
 
     def path_length(self, *stages: str) -> int:
-        """How many layers of the longest way lie in the stages whose names begin so, for instance "stem"."""
+        """Return the number of layers of the longest path in stages whose names start so, for instance "stem"."""
         return sum(name.startswith(stages) for name in self.longest_path)
 
 
 def network_size(model: nn.Module, input_shape: Sequence[int]) -> NetworkSize:
-    """Count `model` at (3, height, width), whatever its layers are; the model itself stays as it was.
+    """Count the size of any `model` at (3, height, width).
 
-    It runs once on a copy without numbers, and PyTorch's own record of that run tells which layer follows which.
-    A pool that leaves a map's size as it is because it may (VGG-16's, at 224 pixels) is no layer.
+    A copy runs once on the meta device, and the autograd graph gives the order of its layers. An adaptive pool that
+    leaves a map's size unchanged (VGG-16's, at 224 pixels) does not count as a layer.
 
     Raises:
         ValueError: if `input_shape` is not three numbers, or too small for an `InceptionV1`.
@@ -186,46 +189,46 @@ def network_size(model: nn.Module, input_shape: Sequence[int]) -> NetworkSize:
     if len(input_shape) != 3:
         raise ValueError(f"input_shape is {quoted(tuple(input_shape))}; it must be (3, height, width).")
     channels, height, width = (int(side) for side in input_shape)
-    steps: dict[object, str] = {}  # node of PyTorch's record: name of the layer with weights that made it
+    weighted: dict[object, str] = {}  # from autograd nodes to the names of the layers with weights that created them
     pools: dict[object, str] = {}
-    ran: dict[str, nn.Module] = {}
+    executed: dict[str, nn.Module] = {}
     multiplications = 0
 
-    # A caller may be in inference mode, in which PyTorch keeps no record.
+    # The caller may be in inference mode, which builds no autograd graph.
     with torch.inference_mode(False), torch.enable_grad():
-        plan = copy_module(model, "meta").eval().requires_grad_(True)
-        names = {module: name for name, module in plan.named_modules()}
+        meta = copy_module(model, "meta").eval().requires_grad_(True)
+        names = {module: name for name, module in meta.named_modules()}
 
         def record(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
             nonlocal multiplications
-            ran[names[module]] = module
+            executed[names[module]] = module
             if not isinstance(output, Tensor):
                 return
             if isinstance(module, nn.Conv2d | nn.Linear):
                 multiplications += output[0].numel() * module.weight[0].numel()
-                steps[output.grad_fn] = names[module]
+                weighted[output.grad_fn] = names[module]
             elif isinstance(module, POOLS):
-                idle = isinstance(module, ADAPTIVE_POOLS) and output.shape == inputs[0].shape
-                if not idle:
+                is_identity = isinstance(module, ADAPTIVE_POOLS) and output.shape == inputs[0].shape
+                if not is_identity:
                     pools[output.grad_fn] = names[module]
 
-        for module in plan.modules():
+        for module in meta.modules():
             module.register_forward_hook(record)
-        photo = torch.zeros(1, channels, height, width, device="meta", dtype=next(plan.parameters()).dtype)
-        answer: Tensor = plan(photo)
-        path = _longest_path(answer.grad_fn, steps)
-        with_pools = _longest_path(answer.grad_fn, {**steps, **pools})
+        photo = torch.zeros(1, channels, height, width, device="meta", dtype=next(meta.parameters()).dtype)
+        output: Tensor = meta(photo)
+        path = _longest_path(output.grad_fn, weighted)
+        with_pools = _longest_path(output.grad_fn, {**weighted, **pools})
 
-    convolutions = [module for module in ran.values() if isinstance(module, nn.Conv2d)]
-    linears = [module for module in ran.values() if isinstance(module, nn.Linear)]
-    parameters = sum(_own(module) for module in ran.values())
+    convolutions = [module for module in executed.values() if isinstance(module, nn.Conv2d)]
+    linears = [module for module in executed.values() if isinstance(module, nn.Linear)]
+    parameters = sum(_own_parameters(module) for module in executed.values())
     convolution_weights = sum(module.weight.numel() for module in convolutions)
     return NetworkSize(
         input_shape=(channels, height, width),
         parameters=parameters,
         weights=convolution_weights + sum(module.weight.numel() for module in linears),
         convolution_weights=convolution_weights,
-        parameters_without_classifier=parameters - sum(_own(module) for module in linears),
+        parameters_without_classifier=parameters - sum(_own_parameters(module) for module in linears),
         multiplications=multiplications,
         longest_path=path,
         depth_with_pools=len(with_pools),
@@ -234,30 +237,30 @@ def network_size(model: nn.Module, input_shape: Sequence[int]) -> NetworkSize:
     )
 
 
-def _own(module: nn.Module) -> int:
+def _own_parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters(recurse=False))
 
 
-def _longest_path(end: torch.autograd.graph.Node | None, steps: Mapping[object, str]) -> tuple[str, ...]:
-    """The names on the way to `end` through the most nodes of `steps`. A loop and no recursion: networks are deep."""
-    best: dict[torch.autograd.graph.Node, tuple[str, ...]] = {}
-    waiting = [] if end is None else [end]
-    while waiting:
-        node = waiting[-1]
-        before = [previous for previous, _ in node.next_functions if previous is not None]
-        unknown = [previous for previous in before if previous not in best]
-        if unknown:
-            waiting.extend(unknown)
+def _longest_path(end: torch.autograd.graph.Node | None, names: Mapping[object, str]) -> tuple[str, ...]:
+    """Return the names along the path to `end` with the most nodes of `names`; iterative, because graphs are deep."""
+    paths: dict[torch.autograd.graph.Node, tuple[str, ...]] = {}
+    stack = [] if end is None else [end]
+    while stack:
+        node = stack[-1]
+        inputs = [function for function, _ in node.next_functions if function is not None]
+        pending = [function for function in inputs if function not in paths]
+        if pending:
+            stack.extend(pending)
             continue
-        waiting.pop()
-        own = (steps[node],) if node in steps else ()
-        best[node] = max((best[previous] for previous in before), key=len, default=()) + own
-    return () if end is None else best[end]
+        stack.pop()
+        name = (names[node],) if node in names else ()
+        paths[node] = max((paths[function] for function in inputs), key=len, default=()) + name
+    return () if end is None else paths[end]
 
 
 @cache
 def vgg16_size() -> NetworkSize:
-    """VGG-16 (Simonyan and Zisserman 2015, configuration D) as torchvision builds it, at 224x224 pixels."""
+    """Return the size of torchvision's VGG-16 (Simonyan and Zisserman 2015, configuration D) at 224x224 pixels."""
     from torchvision.models import vgg16
 
     with torch.device("meta"):
@@ -265,7 +268,7 @@ def vgg16_size() -> NetworkSize:
 
 
 def published_network(variant: str = "googlenet") -> InceptionV1:
-    """A variant as it was trained for ImageNet, auxiliary classifiers too: 1000 classes, 224 pixels, no numbers.
+    """Build a variant as published for ImageNet, with auxiliary classifiers, on the meta device.
 
     Raises:
         ValueError: if there is no such variant.
@@ -278,22 +281,22 @@ def published_network(variant: str = "googlenet") -> InceptionV1:
 
 @cache
 def published_size(variant: str = "googlenet") -> NetworkSize:
-    """`network_size` of `published_network` at 224x224 pixels."""
+    """Return the `network_size` of a `published_network` at 224x224 pixels."""
     return network_size(published_network(variant), PUBLISHED_SHAPE)
 
 
 @dataclass(frozen=True)
 class ParameterCount:
-    """How many parameters there are if these three are counted or not."""
+    """Number of parameters with or without three kinds of them."""
 
-    auxiliary: bool  # the auxiliary classifiers, which run in training only
-    classifier: bool  # the linear layers at the end
-    biases: bool  # biases, and BatchNorm's scales and shifts
+    auxiliary: bool  # auxiliary classifiers
+    classifier: bool  # linear layers of the head
+    biases: bool  # biases, and scales and shifts of BatchNorms
     parameters: int
 
 
 def parameter_counts(model: InceptionV1) -> tuple[ParameterCount, ...]:
-    """The eight ways of counting what `model` holds, the most inclusive first."""
+    """Count the parameters of `model` in all eight ways, the most inclusive first."""
     sizes = [
         (name.startswith("aux."), name.startswith("head."), parameter.dim() == 1, parameter.numel())
         for name, parameter in model.named_parameters()
@@ -314,7 +317,7 @@ def parameter_counts(model: InceptionV1) -> tuple[ParameterCount, ...]:
 
 
 def nearest_count(counts: Sequence[ParameterCount], target: int = FIVE_MILLION) -> ParameterCount:
-    """The way of counting that comes nearest to `target`; the most inclusive where several do.
+    """Return the count nearest to `target`, the most inclusive of several.
 
     Raises:
         ValueError: if there are no counts.

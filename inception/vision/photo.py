@@ -1,4 +1,4 @@
-"""Any picture file in, an upright 8-bit RGB picture out, or one sentence that says why not."""
+"""Decoding of image files to upright 8-bit RGB images of bounded size, in bounded memory."""
 
 from __future__ import annotations
 
@@ -20,20 +20,19 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 FORMATS_TEXT = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF"
 MAX_BYTES = 40 * 2**20
 MAX_PIXELS = 50_000_000
-# No network here looks at more than a few hundred pixels; keeping more only costs memory.
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif")
-MAX_SIDE = 2048
+MAX_SIDE = 2048  # of the result; networks take a few hundred pixels
 
-# What a decoder may fill, so that a photo never takes 300 MB: the file itself and our own steps come to it.
+# Bound of the memory that a decoder may use. With the file and our own steps a photo stays below 300 MB.
 DECODER_BYTES = 190_000_000
-# Above this, photos are decoded one after another, however many are sent at once.
-ALONE_BYTES = 100_000_000
-# Measured, for each pixel: beside what they hand over, these decoders keep whole pictures for themselves.
+# Larger photos are decoded one at a time, however many are sent at once.
+SERIAL_BYTES = 100_000_000
+# Measured memory of decoders that keep whole images besides their output.
 PIXEL_BYTES = {"WEBP": 15.5, "AVIF": 15.5}
-# TIFF's decoder takes a strip or a tile at a time, which may be the whole picture, and turns it.
+# TIFF's decoder holds and transposes a strip or tile, which may be the whole image.
 TIFF_COPIES = 3
-# How a picture comes upright, by its EXIF orientation.
-TURNS = {
+# Transposition that makes an image upright, by its EXIF orientation.
+TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -42,43 +41,41 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-TILE = 512  # pixels; the side of the pieces in which we work on what a decoder hands over
+TILE = 512  # side in pixels of the tiles in which decoded images are converted
 
 Source = str | Path | bytes
 
-_alone = Lock()
+_serial = Lock()
 
 
 def open_photo(source: Source) -> Image.Image:
-    """Open a photo from a path or from its bytes.
+    """Open a photo from a path or from its bytes as an upright RGB image.
 
-    The first frame of an animation, turned upright by its EXIF note, 16-bit and float samples
-    brought to 8 bits, transparency laid on white, and the longer side brought to at most
-    `MAX_SIDE` pixels.
+    Takes the first frame of an animation, applies the EXIF orientation, scales 16-bit and float samples to 8 bits,
+    composites transparency on white, and shrinks the longer side to at most `MAX_SIDE` pixels.
 
     Raises:
-        PhotoError: if the file is missing, empty, too large, damaged or no picture.
+        PhotoError: if the file is missing, empty, too large, damaged or not an image.
     """
     try:
-        bare = strip_metadata(_bytes(source))
+        stripped = strip_metadata(_bytes(source))
     except ValueError as error:
         raise _unknown() from error
-    data, orientation = bare.data, bare.orientation
+    data, orientation = stripped.data, stripped.orientation
     with warnings.catch_warnings():
-        # Pillow's remarks on odd files are for programmers, and tell where it is installed.
+        # Pillow's warnings are for programmers, and contain the path of its installation.
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        if _bytes_to_decode(_opened(data), data) <= ALONE_BYTES:
+        if _bytes_to_decode(_opened(data), data) <= SERIAL_BYTES:
             return _decoded(_opened(data), orientation)
-        with _alone:
+        with _serial:
             try:
                 return _decoded(_opened(data), orientation)
             finally:
-                # What decoding left, which no name holds any more.
                 trim_heap()
 
 
 def is_unknown_to_browsers(source: Source) -> bool:
-    """Whether a picture is of a kind that we can open and a browser cannot show (TIFF)."""
+    """Return whether an image is of a format that browsers cannot show (TIFF)."""
     try:
         head = source[:4] if isinstance(source, bytes) else _head(Path(source))
     except (OSError, ValueError):
@@ -120,13 +117,13 @@ def _opened(data: bytes) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise _too_large(MAX_PIXELS) from error
-    # As below: the header alone can be broken in many ways.
+    # Pillow raises many types of errors for a damaged header.
     except Exception as error:
         raise _unknown() from error
     pixels = image.width * image.height
-    most = min(MAX_PIXELS, int(DECODER_BYTES * pixels / _bytes_to_decode(image, data)))
-    if pixels > most:
-        raise _too_large(most)
+    max_pixels = min(MAX_PIXELS, int(DECODER_BYTES * pixels / _bytes_to_decode(image, data)))
+    if pixels > max_pixels:
+        raise _too_large(max_pixels)
     return image
 
 
@@ -138,82 +135,82 @@ def _unknown() -> PhotoError:
     )
 
 
-def _too_large(most: int) -> PhotoError:
+def _too_large(max_pixels: int) -> PhotoError:
     return PhotoError(
         "photo_large",
         "This picture has too many pixels; at most {limit} megapixels of its kind are allowed. "
         "Please choose a smaller one.",
-        limit=most // 1_000_000,
+        limit=max_pixels // 1_000_000,
     )
 
 
 def _bytes_to_decode(image: Image.Image, data: bytes) -> float:
-    """What decoding fills, at most."""
+    """Return an upper bound of the memory that decoding takes."""
     samples = 1 if image.mode in ("1", "L", "P") else 2 if image.mode.startswith("I;16") else 4
     if isinstance(image, JpegImageFile):
-        # One side that is short already keeps it from being decoded at less than its size.
+        # libjpeg's reduced decoding is limited by the shorter side.
         shrunk = next(scale for scale in (8, 4, 2, 1) if scale <= max(1, min(image.size) // MAX_SIDE))
-        each = samples / shrunk**2 + (_coefficients(image) if _has_scans(image, data) else 0)
+        per_pixel = samples / shrunk**2 + (_coefficient_bytes(image) if _has_several_scans(image, data) else 0)
     else:
-        each = PIXEL_BYTES.get(image.format or "", samples * (TIFF_COPIES if image.format == "TIFF" else 1))
-    # Two lines more: decoders hold the one before and the one that comes.
-    return each * image.width * (image.height + 2)
+        per_pixel = PIXEL_BYTES.get(image.format or "", samples * (TIFF_COPIES if image.format == "TIFF" else 1))
+    # Two more lines, because decoders hold the previous and the next one.
+    return per_pixel * image.width * (image.height + 2)
 
 
-def _has_scans(image: JpegImageFile, data: bytes) -> bool:
-    """Whether a JPEG tells its pixels in several turns, so that nothing is known before the last of them."""
+def _has_several_scans(image: JpegImageFile, data: bytes) -> bool:
+    """Return whether a JPEG has several scans, whose coefficients libjpeg holds until the last of them."""
     if "progressive" in image.info:
         return True
-    # Pillow has read on to behind the first scan's head, in which stands how many colours the scan has.
-    head = 8 + 2 * image.layers
-    begin = (image.fp.tell() if image.fp else 0) - head
+    # Pillow has read up to the end of the first scan's header, which contains the scan's number of components.
+    header_size = 8 + 2 * image.layers
+    begin = (image.fp.tell() if image.fp else 0) - header_size
     return begin < 0 or data[begin : begin + 2] != b"\xff\xda" or data[begin + 4] != image.layers
 
 
-def _coefficients(image: JpegImageFile) -> float:
-    """Bytes for each pixel that libjpeg keeps until then."""
-    parts = [(across, down) for _, across, down, _ in image.layer] or [(1, 1)] * 4
-    whole = max(1, *(across for across, _ in parts)) * max(1, *(down for _, down in parts))
-    return 2 * sum(across * down for across, down in parts) / whole
+def _coefficient_bytes(image: JpegImageFile) -> float:
+    """Return libjpeg's memory for the coefficients of all scans, in bytes per pixel."""
+    factors = [(across, down) for _, across, down, _ in image.layer] or [(1, 1)] * 4  # sampling factors
+    largest = max(1, *(across for across, _ in factors)) * max(1, *(down for _, down in factors))
+    return 2 * sum(across * down for across, down in factors) / largest
 
 
 def _decoded(image: Image.Image, orientation: int) -> Image.Image:
     try:
         image.seek(0)
-        # A JPEG can be decoded at a half, a quarter or an eighth of its size.
+        # Decodes a large JPEG at a half, a quarter or an eighth of its size.
         image.draft("RGB", (MAX_SIDE, MAX_SIDE))
         image.load()
-    # Pillow's decoders raise many kinds of errors on damaged data; all mean the same to a user.
+    # Pillow's decoders raise many types of errors for damaged data.
     except Exception as error:
         image.close()
         raise PhotoError(
             "photo_damaged", "This picture is damaged or cut off; please save or send it again, or choose another."
         ) from error
     if image.format == "AVIF":
-        # Pillow tells AVIF's own property as if it were EXIF.
+        # Pillow reports AVIF's rotation property as EXIF.
         orientation = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
-    turn = TURNS.get(orientation)
-    small = _rgb(image)
-    return small if turn is None else small.transpose(turn)
+    transposition = TRANSPOSITIONS.get(orientation)
+    rgb = _rgb(image)
+    return rgb if transposition is None else rgb.transpose(transposition)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """At most `MAX_SIDE` pixels wide and high. What is large is worked on piece by piece: a copy would cost as much."""
+    """Convert to RGB of at most `MAX_SIDE` pixels a side, tile by tile where a converted copy would be large."""
     if image.mode == "F" or image.mode.startswith("I"):
-        image = _eight_bits(image)
+        image = _eight_bit_grey(image)
     elif image.mode not in ("L", "RGB", "CMYK") or image.has_transparency_data:
-        image = _reduced(image)
-    # Before the conversion, so that it has little to do.
+        image = _reduced_rgb(image)
+    # Before the conversion, which then has fewer pixels.
     image.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BICUBIC)
     return image.convert("RGB")
 
 
-def _reduced(image: Image.Image) -> Image.Image:
-    """RGB, transparency laid on white, by whole numbers brought to at most `MAX_SIDE`."""
-    side = _block_side(image)
-    out = Image.new("RGB", _reduced_size(image, side))
-    for left, top, piece in _pieces(image, side):
-        out.paste(_on_white(piece).reduce(side), (left // side, top // side))
+def _reduced_rgb(image: Image.Image) -> Image.Image:
+    """Convert to RGB on white, reduced by an integer factor to at most `MAX_SIDE`."""
+    factor = _reduction_factor(image)
+    out = Image.new("RGB", _reduced_size(image, factor))
+    for left, top, tile in _tiles(image, factor):
+        out.paste(_on_white(tile).reduce(factor), (left // factor, top // factor))
     return out
 
 
@@ -224,14 +221,14 @@ def _on_white(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of eight bits, brought to at most `MAX_SIDE` the same way; Pillow itself cannot shrink these modes."""
-    side = _block_side(image)
-    width, height = _reduced_size(image, side)
+def _eight_bit_grey(image: Image.Image) -> Image.Image:
+    """Convert to 8-bit grey, reduced like `_reduced_rgb`; Pillow cannot shrink these modes."""
+    factor = _reduction_factor(image)
+    width, height = _reduced_size(image, factor)
     samples = np.empty((height, width), np.float32)
-    for left, top, piece in _pieces(image, side):
-        means = _block_means(np.asarray(piece), side)
-        row, column = top // side, left // side
+    for left, top, tile in _tiles(image, factor):
+        means = _block_means(np.asarray(tile), factor)
+        row, column = top // factor, left // factor
         samples[row : row + means.shape[0], column : column + means.shape[1]] = means
     low, high = float(samples.min()), float(samples.max())
     if image.mode.startswith("I;16") or (image.mode == "I" and low >= 0 and 255 < high <= 65535):
@@ -240,35 +237,35 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         low, high = 0.0, 1.0
     elif low >= 0 and high <= 255:
         low, high = 0.0, 255.0
-    # Else nothing says what is black and white: take the darkest and the brightest sample.
+    # Other ranges are unknown, so the darkest sample becomes black and the brightest white.
     samples -= low
     samples *= 255 / ((high - low) or 1.0)
     return Image.fromarray(np.round(samples, out=samples).astype(np.uint8))
 
 
-def _block_means(samples: np.ndarray, side: int) -> np.ndarray:
-    """Means over side x side samples, at the edges over those that there are; what is no number counts as 0."""
-    # Far from where differences of float32 overflow.
+def _block_means(samples: np.ndarray, factor: int) -> np.ndarray:
+    """Return means over blocks of factor x factor samples; edge blocks are smaller, non-finite values count as 0."""
+    # Clipped so that differences do not overflow float32.
     means = np.nan_to_num(samples.astype(np.float64), nan=0, posinf=0, neginf=0).clip(-1e30, 1e30)
-    for axis in (0, 1) if side > 1 else ():
-        starts = np.arange(0, means.shape[axis], side)
+    for axis in (0, 1) if factor > 1 else ():
+        starts = np.arange(0, means.shape[axis], factor)
         counts = np.diff(starts, append=means.shape[axis])
         means = np.add.reduceat(means, starts, axis=axis) / (counts if axis else counts[:, None])
     return means
 
 
-def _block_side(image: Image.Image) -> int:
-    """Of the squares whose mean becomes one pixel."""
+def _reduction_factor(image: Image.Image) -> int:
+    """Return the side of the blocks whose mean becomes one pixel."""
     return -(-max(image.size) // MAX_SIDE)
 
 
-def _reduced_size(image: Image.Image, side: int) -> tuple[int, int]:
-    return -(-image.width // side), -(-image.height // side)
+def _reduced_size(image: Image.Image, factor: int) -> tuple[int, int]:
+    return -(-image.width // factor), -(-image.height // factor)
 
 
-def _pieces(image: Image.Image, side: int) -> Iterator[tuple[int, int, Image.Image]]:
-    """All of an image, in pieces of whole blocks: left, top and the piece."""
-    step = side * max(1, TILE // side)
+def _tiles(image: Image.Image, factor: int) -> Iterator[tuple[int, int, Image.Image]]:
+    """Yield the left, the top and the content of each tile; tiles consist of whole blocks."""
+    step = factor * max(1, TILE // factor)
     for top in range(0, image.height, step):
         for left in range(0, image.width, step):
             box = (left, top, min(left + step, image.width), min(top + step, image.height))

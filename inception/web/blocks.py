@@ -345,7 +345,7 @@ def build(
         lesson.connect(page, why.around, photo, why)
         gr.on([page.load, language.change], None, None, None, js=NAME_EXAMPLES, **light)
         page.load(on_load, None, [*keep.restored, working, provenance, network, notice], **light)
-        page.endpoints = add_endpoints(service, photo, model, block, view, scale, colours)
+        page.endpoints = add_endpoints(service)
     page.state_session_capacity = MAX_SESSIONS  # for a mounted page; `launch` sets it from `launch_options`
     # A limit for each event: choosing another block never waits behind explanations.
     page.queue(default_concurrency_limit=max(1, at_once // 2), max_size=QUEUE_SIZE * at_once, api_open=False)
@@ -419,11 +419,11 @@ def launch_options() -> dict[str, Any]:
             "exception_handlers": {TypeError: argument_name_error},
         },
         "max_file_size": MAX_BYTES,
-        # Gradio serves files of the working directory and of these folders; a change of language loads the examples.
+        # Outside the working directory, Gradio renders the examples in another language only from these folders.
         "allowed_paths": [str(EXAMPLES)],
         "state_session_capacity": MAX_SESSIONS,
         "mcp_server": False,  # Gradio's; ours is `mcp.server.with_tools`
-        # Gradio would store inputs in the browser, for its next user to see, and publish usage statistics.
+        # Gradio would store inputs in the browser, for its next user to see, and count usage for the operator.
         "run_history": False,
         "enable_monitoring": False,
     }

@@ -19,10 +19,10 @@ from PIL import Image
 from inception import PretrainedModel, open_photo, predict
 from inception.cli.main import main
 from inception.explain.ablation import ablate, ablation_table
-from inception.explain.attribution import evidence, grad_cams
+from inception.explain.attribution import GradCams, evidence, grad_cams
+from inception.explain.catalogue.cell import CellExplanation
 from inception.explain.convolution import trace_convolution
 from inception.explain.receptive_field import cell_square, effective_field
-from inception.explain.report import cams_report, cell_report, evidence_report, glance_report, switched_report
 from inception.network.blocks import BLOCKS
 from inception.network.inception_v1 import InceptionV1
 from inception.prediction import Prediction
@@ -218,20 +218,20 @@ def test_every_report_is_plain_data_for_other_networks_too(variant: str, preact:
     how = replace(IMAGENET, resize=64, crop=64, size=64)
     pretrained = PretrainedModel("made up", model, how, ("a", "b", "c"), Provenance("", "", "", ""))
     prediction = predict(pretrained, open_photo(ESPRESSO))
-    cell = cell_report(
+    cell = CellExplanation(
         trace_convolution(pretrained, prediction, "4a", "5x5", 1, 0, 3),
-        effective_field(pretrained, prediction, "4a", "5x5", 0, 3),
         cell_square(model, "4a", "5x5", 0, 3),
-    )
+        effective_field(pretrained, prediction, "4a", "5x5", 0, 3),
+    ).to_dict()
     assert cell["by_hand"]["preact"] is preact
     assert cell["by_hand"]["affine"] is cell["by_hand"]["normalised"] is None
     assert (cell["by_hand"]["relu"] is None) is preact
     reports = (
         cell,
-        glance_report(ablation_table(pretrained, prediction)),
-        evidence_report(evidence(pretrained, prediction)),
-        cams_report(grad_cams(pretrained, prediction, "4a")),
-        switched_report(ablate(pretrained, prediction, "4a", ["pool"], [3])),
+        ablation_table(pretrained, prediction).to_dict(),
+        evidence(pretrained, prediction).to_dict(),
+        GradCams(grad_cams(pretrained, prediction, "4a")).to_dict(),
+        ablate(pretrained, prediction, "4a", ["pool"], [3]).to_dict(),
     )
     assert [json.loads(json.dumps(report, allow_nan=False)) for report in reports] == list(reports)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +12,7 @@ import httpx
 import pytest
 
 from inception import InceptionV1, Prediction, PretrainedModel, intermediates, load, open_photo, predict
-from inception.cli import main as cli
+from inception.cli.main import COMMANDS, load_command, main
 from inception.errors import QUOTED_CHARACTERS
 from inception.explain.ablation import ablate
 from inception.explain.attribution import evidence, grad_cams
@@ -23,7 +22,7 @@ from inception.export.folder import the_folder
 from inception.export.parquet import check_name
 from inception.runtime.device import choose_device
 from inception.runtime.files import make_folder, write_file
-from inception.training.datasets import LabelledPhotos, labelled_photos, located, unlabelled_photos
+from inception.training.datasets import LabelledPhotos, labelled_photos, locate_data, unlabelled_photos
 from inception.training.recipe import Recipe
 from inception.training.trainer import read_checkpoint
 from inception.vision.preprocessing import IMAGENET
@@ -62,9 +61,9 @@ PATHS_AND_NAMES: dict[str, Callable[[], Any]] = {
     "labelled_photos": lambda: labelled_photos(Path(LONG)),
     "split": lambda: labelled_photos(EXAMPLES, LONG),
     "unlabelled_photos": lambda: unlabelled_photos(Path(LONG)),
-    "located": lambda: located(f"owner/{LONG}"),
-    "a class of the data": lambda: LabelledPhotos(("cat",), [], []).of_classes([LONG]),
-    "classes of the data": lambda: LabelledPhotos((LONG,), [], []).of_classes(["cat"]),
+    "locate_data": lambda: locate_data(f"owner/{LONG}"),
+    "a class of the data": lambda: LabelledPhotos(("cat",), [], []).select_classes([LONG]),
+    "classes of the data": lambda: LabelledPhotos((LONG,), [], []).select_classes(["cat"]),
     "the_folder": lambda: the_folder([Path(LONG)], Path("a.parquet")),
     "file for results": lambda: check_name(Path(LONG)),
     "make_folder": lambda: make_folder(Path(LONG)),
@@ -119,18 +118,13 @@ NEEDED: dict[str, list[str]] = {
 }
 
 
-def _subparsers() -> dict[str, argparse.ArgumentParser]:
-    (commands,) = [one for one in cli._parser()._actions if isinstance(one, argparse._SubParsersAction)]
-    return dict(commands.choices)
-
-
 def _arguments() -> list[tuple[str, str]]:
     """Each command with each of its options that take a value, and with "" for what has no name."""
     return [
-        (name, action.option_strings[-1] if action.option_strings else "")
-        for name, parser in _subparsers().items()
-        for action in parser._actions
-        if action.nargs != 0
+        (name, "" if parameter.param_type_name == "argument" else parameter.opts[-1])
+        for name in COMMANDS
+        for parameter in load_command(name).params
+        if not getattr(parameter, "is_flag", False)
     ]
 
 
@@ -146,7 +140,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     try:
-        status = cli.main(arguments)
+        status = main(arguments)
     except SystemExit as end:
         status = int(end.code or 0)
     told = capsys.readouterr()
@@ -179,7 +173,7 @@ def test_the_command_line_repeats_little(
         ["models", f"--{LONG}=1"],
         ["predict", "photo.jpg", f"--top={LONG}"],
         ["models", f"--json={LONG}"],
-        ["serve", f"--runner={LONG}"],
+        ["serve", f"--backend={LONG}"],
         ["models", "a " * 5000 + LONG],
     ],
     ids=range(8),

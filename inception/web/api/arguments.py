@@ -12,16 +12,14 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from ...checks import choice, is_integral, is_whole, whole
+from ...checks import choice, is_whole, whole
 from ...errors import UserError, quoted
+from ...explain.registry import MAX_CHANNELS, Argument, listed
 from ..http.upload_paths import is_uploaded
 from ..photo_input import PhotoInput, foreign_file_error
 
-TEXT_LETTERS = 4096  # of a text whose component has no `max_length`; the longest is a photo's path
 PATH_LETTERS = 4096
-WHOLE_NUMBERS = 1024  # in a list; as many channels has the largest block
 MOST = 10**9  # of a number whose component has a `minimum` and no `maximum`
-CHOICES_SHOWN = 20
 
 
 def may_be_null(component: Component, *, is_endpoint: bool) -> bool:
@@ -58,32 +56,25 @@ def checked(component: Component, what: str, value: Any, *, may_be_null: bool = 
         case PhotoInput():
             return _photo(what, value)
         case gr.Number() | gr.Slider():
-            return _number(what, value, component.minimum, component.maximum)
+            bounds = (component.minimum, component.maximum)
+            least, most = (None if bound is None else int(bound) for bound in bounds)
+            most = MOST if most is None and least is not None else most
+            return Argument("", "", name=what, type=int, minimum=least, maximum=most).check(value)
         case gr.Dataset():
             return whole(what, value, 0, len(component.raw_samples) - 1)
         case gr.CheckboxGroup():
-            return _several(what, value, [allowed for _, allowed in component.choices])
+            several = tuple(allowed for _, allowed in component.choices)
+            return Argument("", "", name=what, type=Sequence[str], choices=several).check(value)
         case gr.Radio() | gr.Dropdown():
             return _one(what, value, [allowed for _, allowed in component.choices])
         case gr.Checkbox():
             return _flag(what, value)
         case gr.JSON():
-            return _whole_numbers(what, value)
+            return Argument("", "", name=what, type=Sequence[int], max_length=MAX_CHANNELS).check(value)
         case gr.Textbox():
-            return _text(what, value, component.max_length or TEXT_LETTERS)
+            return Argument("", "", name=what, max_length=component.max_length).check(value)
         case _:
             raise TypeError(f"There is no check for a {type(component).__name__}.")
-
-
-def _number(what: str, value: Any, least: float | None, most: float | None) -> int:
-    if least is not None:
-        return whole(what, value, int(least), MOST if most is None else int(most))
-    # Its bounds depend on the other arguments.
-    if not is_integral(value):
-        raise UserError(
-            "argument_whole", "{what} is {value}; it must be a whole number.", what=what, value=quoted(value)
-        )
-    return int(value)
 
 
 def _one(what: str, value: Any, allowed: Sequence[Any]) -> Any:
@@ -96,74 +87,15 @@ def _one(what: str, value: Any, allowed: Sequence[Any]) -> Any:
             "{what} is {value}; it must be one of: {allowed}.",
             what=what,
             value=quoted(value),
-            allowed=_listed(allowed),
+            allowed=listed(allowed),
         )
     return value
-
-
-def _several(what: str, value: Any, allowed: Sequence[str]) -> list[str]:
-    if not isinstance(value, list) or len(value) > len(allowed) or any(one not in allowed for one in value):
-        raise UserError(
-            "argument_several",
-            "{what} is {value}; it must be a list with any of: {allowed}, each at most once.",
-            what=what,
-            value=quoted(value),
-            allowed=_listed(allowed),
-        )
-    return value
-
-
-def _listed(allowed: Sequence[Any]) -> str:
-    return ", ".join([*map(str, allowed[:CHOICES_SHOWN]), *(["…"] if len(allowed) > CHOICES_SHOWN else [])])
 
 
 def _flag(what: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise UserError("argument_flag", "{what} is {value}; it must be true or false.", what=what, value=quoted(value))
     return value
-
-
-def _whole_numbers(what: str, value: Any) -> list[int]:
-    if not isinstance(value, list) or len(value) > WHOLE_NUMBERS or not all(map(is_whole, value)):
-        raise UserError(
-            "argument_numbers",
-            "{what} is {value}; it must be a list of whole numbers, at most {most}, for instance [3, 17].",
-            what=what,
-            value=quoted(value),
-            most=WHOLE_NUMBERS,
-        )
-    return value
-
-
-def _text(what: str, value: Any, limit: int) -> str:
-    if is_whole(value):
-        value = str(value)  # a class by its number
-    if isinstance(value, str) and len(value) > limit:
-        raise UserError(
-            "argument_long",
-            "{what} has {letters} characters; at most {limit} are allowed. Please send a shorter text.",
-            what=what,
-            letters=len(value),
-            limit=limit,
-        )
-    if not isinstance(value, str) or not _is_unicode(value):
-        raise UserError(
-            "argument_text",
-            "{what} is {value}; it must be a text of at most {limit} characters.",
-            what=what,
-            value=quoted(value),
-            limit=limit,
-        )
-    return value
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether a text can be sent on: JSON can hold halves of characters, which UTF-8 cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _photo(what: str, value: Any) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from typing import Any
 from gradio_client.utils import json_schema_to_python_type
 from pydantic import TypeAdapter
 
+from ...explain.registry import Argument
 from .checked_blocks import CheckedBlocks
-from .endpoint import Argument, Endpoint
+from .endpoint import Endpoint, is_photo
 
 PHOTO_SENT = (
     'In Python handle_file("photo.jpg") sends a file; over HTTP it is {"path": ...} with what /gradio_api/upload '
@@ -54,7 +55,7 @@ class DescribedPage(CheckedBlocks):
 def _describe(endpoint: Endpoint, described: dict[str, Any]) -> None:
     for argument, row in zip(endpoint.arguments, described["parameters"], strict=True):
         schema, sentence = _schema_and_sentence(argument)
-        kind = "filepath" if argument.is_photo else json_schema_to_python_type(schema)
+        kind = "filepath" if is_photo(argument) else json_schema_to_python_type(schema)
         row["type"] = {**schema, "description": sentence}
         row["python_type"] = {"type": kind, "description": sentence}
         if row["parameter_has_default"]:
@@ -69,6 +70,6 @@ def _describe(endpoint: Endpoint, described: dict[str, Any]) -> None:
 
 
 def _schema_and_sentence(argument: Argument) -> tuple[dict[str, Any], str]:
-    if argument.is_photo:
+    if is_photo(argument):
         return PHOTO_SCHEMA, f"{argument.sentence} {PHOTO_SENT}"
     return argument.schema, argument.sentence

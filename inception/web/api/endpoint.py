@@ -1,98 +1,49 @@
-"""Endpoints: functions that programs call without a session, and what each says of its arguments.
+"""Endpoint: a function that programs call without a session, with a declaration of each argument.
 
-Names, descriptions and types are read from the function and its components, once for the API's information, its
-OpenAPI description and the MCP tools.
+The API's information, its OpenAPI description, the MCP tools and the checks all read the same declarations.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
+import gradio as gr
 from gradio.components import Component
-from gradio.utils import get_function_description, get_function_params
-from pydantic import Field, TypeAdapter, ValidationError
 
-from ...errors import ChoiceError, UserError, quoted
-from ...network.blocks import BLOCKS
+from ...explain.registry import Argument, described, sentence
 from ..photo_input import PhotoInput
 
-WIDEST = max(n1x1 + n3x3[-1] + n5x5[-1] + pool for _, n1x1, n3x3, n5x5, pool in BLOCKS.values())
-
-# Types of arguments with bounds that their components do not know.
-Index = Annotated[int, Field(ge=0)]
-Indices = Annotated[list[Index], Field(max_length=WIDEST)]
-ClassCount = Annotated[int, Field(ge=1, le=1000)]
+# Of the arguments with choices, those that are drop-down menus on the page: the API's information says so.
+MENUS = frozenset({"model", "other_model", "colours"})
 
 
-@dataclass(frozen=True)
-class Argument:
-    """One argument of an endpoint.
+class Photo(str):
+    """Type of an argument that is a photo: each kind of client sends it in its own way."""
 
-    Args:
-        sentence: what it is, for people.
-        type: its type as the function annotates it, with the bounds of its component.
-        choices: the values allowed; none where any value of the type is.
-        required: whether a caller must give it; otherwise `default` holds.
-        is_photo: whether it is a photo, which each kind of client sends in its own way.
-    """
-
-    name: str
-    sentence: str
-    type: Any
-    choices: tuple[str, ...]
-    required: bool
-    default: Any
-    is_photo: bool
-
-    @property
-    def schema(self) -> dict[str, Any]:
-        """The JSON Schema of its value."""
-        schema = TypeAdapter(self.type).json_schema()
-        if self.choices:
-            single = schema["items"] if schema["type"] == "array" else schema
-            single["enum"] = list(self.choices)
-        return schema
-
-    def checked(self, value: Any) -> Any:
-        """A caller's value as the function takes it.
-
-        Raises:
-            UserError: if it is of another type, or out of bounds.
-            ChoiceError: if it is not among `choices`.
-        """
-        try:
-            checked = TypeAdapter(self.type).validate_python(value)
-        except ValidationError as error:
-            why = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
-            raise UserError(
-                "argument", "{name} is {value}. {why}.", name=self.name, value=quoted(value), why=why
-            ) from error
-        for one in checked if isinstance(checked, list) else [checked]:
-            if self.choices and one not in self.choices:
-                raise ChoiceError(self.name, one, self.choices)
-        return checked
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A function for callers, which gives the name, the description and the types of what it takes and returns.
-
-    Gradio reads an argument's description from one line of the docstring, so it must fit there.
+    """A function for callers; its docstring says what it does and, behind `Returns:`, what it returns.
 
     Args:
-        inputs: the components by which Gradio checks and converts the arguments, in their order.
-        outputs: those for the results.
+        inputs: a declaration for each parameter, in their order; names come from the signature.
+        outputs: the components of the results.
         examples: values for arguments without a default, by name; a photo brings its own.
+        is_tool: whether assistants get it as an MCP tool.
     """
 
     function: Callable[..., Any]
-    inputs: Sequence[Component]
+    inputs: Sequence[Argument]
     outputs: Sequence[Component]
     examples: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    is_tool: bool = False
 
     @property
     def name(self) -> str:
@@ -101,23 +52,25 @@ class Endpoint:
     @property
     def description(self) -> str:
         """What it does and what it returns, without the arguments."""
-        what, _, returned = get_function_description(self.function)
-        return f"{what} Returns: {' '.join(returned)}."
+        what, returned = described(self.function)
+        return f"{what} Returns: {returned}."
 
     @property
     def returned(self) -> str:
         """What it returns, as a sentence."""
-        return _sentence(" ".join(get_function_description(self.function)[2]))
+        return sentence(described(self.function)[1])
 
     @cached_property
     def arguments(self) -> tuple[Argument, ...]:
-        """The arguments in their order."""
-        described = get_function_description(self.function)[1]
-        hints = get_type_hints(self.function, include_extras=True)
-        optional = {name for name, has_default, *_ in get_function_params(self.function) if has_default}
+        """The arguments in their order, with their names; required is what has no default at all."""
+        parameters = inspect.signature(self.function).parameters.values()
         return tuple(
-            _argument(name, described[name], hints[name], component, name in optional)
-            for name, component in zip(described, self.inputs, strict=True)
+            replace(
+                argument,
+                name=parameter.name,
+                required=argument.default is None and parameter.default is inspect.Parameter.empty,
+            )
+            for argument, parameter in zip(self.inputs, parameters, strict=True)
         )
 
     @property
@@ -127,25 +80,47 @@ class Endpoint:
         return get_args(hint) if get_origin(hint) is tuple else (hint,)
 
 
-def _argument(name: str, description: str, hint: Any, component: Component, optional: bool) -> Argument:
-    default = component.get_config().get("value")
-    return Argument(
-        name,
-        _sentence(description),
-        _bounded(hint, component),
-        tuple(value for _, value in getattr(component, "choices", None) or ()),
-        # As Gradio has it: a component's value is the argument's default.
-        required=default is None and not optional,
-        default=default,
-        is_photo=isinstance(component, PhotoInput),
-    )
+def is_photo(argument: Argument) -> bool:
+    """Whether an argument is a photo."""
+    return argument.type is Photo
 
 
-def _bounded(hint: Any, component: Component) -> Any:
-    names = {"ge": "minimum", "le": "maximum", "max_length": "max_length"}
-    bounds = {bound: getattr(component, name, None) for bound, name in names.items()}
-    return Annotated[hint, Field(**{bound: value for bound, value in bounds.items() if value is not None})]
+def add_to_page(endpoints: Sequence[Endpoint]) -> None:
+    """Add endpoints to the page that is being built, with hidden components; equal arguments share one."""
+    components: dict[str, Component] = {}
+
+    def component(argument: Argument) -> Component:
+        key = repr(replace(argument, help="", required=False))
+        if key not in components:
+            components[key] = _component(argument)
+        return components[key]
+
+    for endpoint in endpoints:
+        # A hidden button is how Gradio gives components' types and upload checks to a function.
+        gr.Button(visible=False).click(
+            endpoint.function,
+            [component(argument) for argument in endpoint.arguments],
+            list(endpoint.outputs),
+            api_name=endpoint.name,
+            api_description=endpoint.description,
+            api_visibility="public",
+        )
 
 
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}."
+def _component(argument: Argument) -> Component:
+    """The hidden component by which Gradio describes an argument and `arguments.checked` checks it."""
+    shown: dict[str, Any] = {"visible": False, "label": argument.label}
+    if is_photo(argument):
+        return PhotoInput(**shown)
+    if argument.type == Sequence[int]:
+        return gr.JSON(value=argument.default, **shown)
+    if argument.is_list:
+        return gr.CheckboxGroup(list(argument.choices), value=argument.default, **shown)
+    if argument.type is int:
+        # A range that depends on other arguments is not Gradio's to check.
+        bounds = {} if argument.maximum is None else {"minimum": argument.minimum, "maximum": argument.maximum}
+        return gr.Number(argument.default, precision=0, **bounds, **shown)
+    if argument.choices:
+        kind = gr.Dropdown if argument.name in MENUS else gr.Radio
+        return kind(list(argument.choices), value=argument.default, **shown)
+    return gr.Textbox(value=argument.default, max_length=argument.max_length, **shown)

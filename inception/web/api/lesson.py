@@ -2,42 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-import gradio as gr
 from gradio.components import Component
 
 from ... import checks
+from ...explain.registry import Argument
 from ...service.service import InferenceService
 from ..lesson.material import material_of
 from ..lesson.steps import STEPS, Material, Posed, Step
 from ..panels.lesson import choice_text, sentence
 from ..text import LANGUAGES
 from .endpoint import Endpoint
-from .errors import look_at
+from .inputs import PHOTO, language, model_of, query_of
 
 KEY_LETTERS = 100
+STEP = Argument(
+    f"Step, 1 to {len(STEPS)}",
+    f"which step, from 1 to {len(STEPS)}",
+    type=int,
+    default=1,
+    minimum=1,
+    maximum=len(STEPS),
+)
+CHOICE = Argument("Key of the choice", "the key of one of the choices that `lesson_step` gives", max_length=KEY_LETTERS)
 
 
-def lesson_endpoints(
-    service: InferenceService, photo: Component, model: Component, language: Component, data: Component
-) -> list[Endpoint]:
-    """The endpoints; the components say what each argument may be."""
+def lesson_endpoints(service: InferenceService, data: Component) -> list[Endpoint]:
+    """The endpoints; `data` is the component of their numbers."""
 
     def opened(photo: str | None, step: int, model: str, language: str) -> tuple[Step, Material, Posed]:
         chosen = STEPS[step - 1]
-        query = look_at(service, photo, model) if chosen.needs_photo else None
+        query = query_of(service, photo, model) if chosen.needs_photo else None
         material = material_of(service, query, model)
         return chosen, material, chosen.pose(material)
 
     def lesson_step(step: int, model: str, language: str, photo: str | None = None) -> dict[str, Any]:
         """One step of the lesson, in which students predict what the network computes: its text, question and choices.
-
-        Args:
-            step: which step, from 1 to 10
-            model: which network it is about, as `models` lists them
-            language: of the sentences, en for English or zh for Chinese
-            photo: the picture that the steps 6, 9 and 10 need
 
         Returns:
             the step's title, text and question, and its choices by key and text; `lesson_check` takes the key
@@ -59,13 +61,6 @@ def lesson_endpoints(
     def lesson_check(step: int, choice: str, model: str, language: str, photo: str | None = None) -> dict[str, Any]:
         """Whether a prediction in the lesson was right, computed now and told with the numbers that say so.
 
-        Args:
-            step: which step, from 1 to 10
-            choice: the key of one of the choices that `lesson_step` gives
-            model: which network it is about, as `models` lists them
-            language: of the sentences, en for English or zh for Chinese
-            photo: the picture that `lesson_step` was given
-
         Returns:
             whether the choice was right, the key of the one that is, and the sentences that tell why
         """
@@ -81,11 +76,14 @@ def lesson_endpoints(
             "sentences": [sentence(key, found.details, material.pretrained, language) for key in told],
         }
 
-    step = gr.Number(1, precision=0, minimum=1, maximum=len(STEPS), visible=False, label=f"Step, 1 to {len(STEPS)}")
-    choice = gr.Textbox(visible=False, label="Key of the choice", max_length=KEY_LETTERS)
-    own = type(photo)(visible=False, label="Photo, for the steps that need one")
+    model = model_of(service, "which network it is about, as `models` lists them")
+    spoken = language("of the sentences, en for English or zh for Chinese")
+    photo = replace(
+        PHOTO, label="Photo, for the steps that need one", help="the picture that the steps 6, 9 and 10 need"
+    )
+    same_photo = replace(photo, help="the picture that `lesson_step` was given")
     example = opened(None, 1, service.models[0], next(iter(LANGUAGES)))[2].choices[0].key
     return [
-        Endpoint(lesson_step, [step, model, language, own], [data]),
-        Endpoint(lesson_check, [step, choice, model, language, own], [data], {"choice": example}),
+        Endpoint(lesson_step, [STEP, model, spoken, photo], [data]),
+        Endpoint(lesson_check, [STEP, CHOICE, model, spoken, same_photo], [data], {"choice": example}),
     ]

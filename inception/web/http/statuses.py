@@ -25,7 +25,7 @@ class ErrorStatusMiddleware:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # A list, because routing copies the scope: what is put into the copy's list is seen here.
+        # A list, because routing copies the scope, and both copies must share it.
         errors = scope[CALLER_ERRORS] = list[str]()
 
         async def send_with_status(message: Message) -> None:

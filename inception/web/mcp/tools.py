@@ -14,26 +14,11 @@ from mcp import types
 from PIL import Image
 
 from ...errors import ChoiceError, UserError
-from ..api.endpoint import Argument, Endpoint
+from ...explain.registry import Argument
+from ..api.endpoint import Endpoint, is_photo
 from ..api.file_address import local_path
 from ..http.upload_paths import is_uploaded
 
-# An assistant reads every tool's description before each question, so there are few: those that answer a question
-# about a photo or the network. The other endpoints repeat them in another form, give long lists or files, or ask
-# questions of people (the lesson); docs/how-to/assistants.md names them.
-NAMES = (
-    "predict",
-    "maps",
-    "branch_votes",
-    "network_table",
-    "switch_off",
-    "class_evidence",
-    "overlays",
-    "cell",
-    "models",
-    "anatomy",
-    "network_size",
-)
 OTHER_BYTES = 16 * 2**10  # of all arguments of a call but its photos, as JSON
 PHOTO = "A data: address, or the address of an upload."
 PHOTO_SENT = (
@@ -68,7 +53,7 @@ class Tool:
     @property
     def takes_photo(self) -> bool:
         """Whether one of its arguments is a photo."""
-        return any(argument.is_photo for argument in self.endpoint.arguments)
+        return any(is_photo(argument) for argument in self.endpoint.arguments)
 
     def call(self, sent: Mapping[str, Any]) -> list[types.ContentBlock]:
         """The endpoint's results for the arguments that a client sent: pictures as pictures, all else as JSON.
@@ -84,19 +69,27 @@ class Tool:
         for name in sent:
             if name not in arguments:
                 raise ChoiceError("argument", name, tuple(arguments))
-        _check_size({name: value for name, value in sent.items() if not arguments[name].is_photo})
+        _check_size({name: value for name, value in sent.items() if not is_photo(arguments[name])})
         return {name: _value(argument, sent) for name, argument in arguments.items()}
 
 
 def tools(endpoints: Sequence[Endpoint], prefix: str = "") -> dict[str, Tool]:
-    """The tools by name, in the order of `NAMES`, of those endpoints that are in it; `prefix` begins each name."""
-    by_name = {endpoint.name: endpoint for endpoint in endpoints}
-    return {f"{prefix}{name}": Tool(f"{prefix}{name}", by_name[name]) for name in NAMES if name in by_name}
+    """The tools by name; `prefix` begins each name.
+
+    An assistant reads every tool's description before each question, so there are few (`Endpoint.is_tool`): those that
+    answer a question about a photo or the network. The other endpoints repeat them in another form, give long lists or
+    files, or ask questions of people (the lesson); docs/how-to/assistants.md names them.
+    """
+    return {
+        f"{prefix}{endpoint.name}": Tool(f"{prefix}{endpoint.name}", endpoint)
+        for endpoint in endpoints
+        if endpoint.is_tool
+    }
 
 
 def _schema(argument: Argument) -> dict[str, Any]:
-    schema = {"type": "string"} if argument.is_photo else argument.schema
-    description = f"{argument.sentence} {PHOTO}" if argument.is_photo else argument.sentence
+    schema = {"type": "string"} if is_photo(argument) else argument.schema
+    description = f"{argument.sentence} {PHOTO}" if is_photo(argument) else argument.sentence
     default = {} if argument.required else {"default": argument.default}
     return {**schema, "description": description, **default}
 
@@ -120,16 +113,16 @@ def _value(argument: Argument, sent: Mapping[str, Any]) -> Any:
         if argument.required:
             raise UserError("argument", "{name} is needed. {what}", name=argument.name, what=argument.sentence)
         return argument.default
-    value = argument.checked(sent[argument.name])
-    return _photo(value) if argument.is_photo and value else value
+    value = sent[argument.name]
+    return _photo(value) if is_photo(argument) else argument.check(value)
 
 
-def _photo(source: str) -> str:
+def _photo(source: Any) -> str:
     """A `data:` address, or the path of a file that was uploaded to this server."""
-    if source.startswith("data:"):
+    if isinstance(source, str) and source.startswith("data:"):
         return source
-    path = local_path(source)
-    if not is_uploaded(path):
+    path = local_path(source) if isinstance(source, str) else ""
+    if not path or not is_uploaded(path):
         raise UserError(
             "photo",
             "The photo is neither a data: address nor the address of a file that was uploaded to this server; "

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from ...errors import UserError
-from ...explain.masking import ABLATIONS
+from ...explain.registry import ABLATIONS
 from ...network.blocks import BLOCKS, BRANCHES
 from ...network.cost import WORKED_EXAMPLE
 from ...render.branches import ViewOptions

@@ -19,8 +19,9 @@ from inception.errors import ChoiceError, UserError, quoted
 from inception.explain.ablation import ablate
 from inception.explain.attribution import grad_cams
 from inception.explain.convolution import trace_convolution
-from inception.explain.masking import CLASS_LETTERS, class_index
+from inception.explain.masking import class_index
 from inception.explain.receptive_field import cell_square, effective_field
+from inception.explain.registry import CLASS_LETTERS
 from inception.explain.shapley import branch_votes
 from inception.network.blocks import BLOCKS
 from inception.prediction import Prediction

@@ -1,0 +1,115 @@
+"""Text of the `explain` command: each part of the report in lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from ..explain.catalogue import EXPLANATIONS
+from ..explain.catalogue.branch_votes import branch_votes
+from .photos import Report
+
+
+def lines(report: Report) -> Iterator[str]:
+    """Yield the report as text."""
+    yield f"  {report['label']} (class {report['class']}): {report['probability']:.1%}, logit {report['logit']:z.2f}"
+    yield f"  what the branches of block {report['block']} add to it (off: {report['off']}):"
+    yield f"    none on {report['baseline']:z8.2f}"
+    for branch, vote in report["votes"].items():
+        yield f"    {branch:7} {vote:+z8.2f}"
+    yield f"  {_addition(report['baseline'], report['votes'].values())}, the logit is {report['logit']:z.2f}"
+    for key in ("subsets", *(one.key for one in EXPLANATIONS.values() if one is not branch_votes)):
+        if key in report:
+            yield from PARTS[key](report[key]) if key in PARTS else _part_lines(key, report[key])
+    yield from (f"  {file}" for file in report.get("files", ()))
+
+
+def _part_lines(name: str, part: Any, indent: str = "  ") -> Iterator[str]:
+    """Yield a part that has no text of its own: its names and values."""
+    if isinstance(part, dict):
+        yield f"{indent}{name}:"
+        for key, value in part.items():
+            yield from _part_lines(key, value, f"{indent}  ")
+    else:
+        yield f"{indent}{name} {part:z.4f}" if isinstance(part, float) else f"{indent}{name} {part}"
+
+
+def _addition(first: float, others: Iterable[float]) -> str:
+    """Return a sum as text, such as "0.31 + 22.39 - 0.50 = 22.20"."""
+    terms = tuple(others)
+    signed = "".join(f" {'-' if term < 0 else '+'} {abs(term):.2f}" for term in terms)
+    return f"{first:z.2f}{signed} = {first + sum(terms):z.2f}"
+
+
+def _subset_lines(subsets: list[Report]) -> Iterator[str]:
+    yield "  with only these branches on:"
+    for row in subsets:
+        yield f"    {' + '.join(row['on']) or 'none':24} logit {row['logit']:z8.2f} {row['probability']:7.1%}"
+
+
+def _table_lines(table: Report) -> Iterator[str]:
+    falls = table["falls"]
+    yield "  how much the logit falls with one branch off:"
+    yield f"    block {''.join(f'{branch:>9}' for branch in next(iter(falls.values())))}"
+    for block, row in falls.items():
+        yield f"    {block:5} {''.join(f'{fall:z9.2f}' for fall in row.values())}"
+
+
+def _evidence_lines(split: Report) -> Iterator[str]:
+    holds = "for every photo" if split["linear"] else "for this photo"
+    yield f"  evidence at block {split['block']}, an exact split {holds}:"
+    for branch, amount in (*split["amounts"].items(), ("rest", split["rest"])):
+        yield f"    {branch:7} {amount:+z8.2f}"
+    total = _addition(split["rest"], split["amounts"].values())
+    yield f"  {total}, the logit is {split['logit']:z.2f}"
+    for side in ("for", "against"):
+        channels = [
+            f"{row['channel']} ({row['branch']}) {row['amount']:+z.2f}" for row in split[f"strongest_{side}"][:3]
+        ]
+        yield f"    channels most {side} it: {', '.join(channels) or 'none'}"
+
+
+def _cam_lines(cams: Report) -> Iterator[str]:
+    yield f"  Grad-CAM at block {cams['block']}, maps of {cams['height']}x{cams['width']}:"
+    for branch, row in cams["maps"].items():
+        yield (
+            f"    {branch:7} highest {row['highest']:.3g} at row {row['row']}, column {row['column']}, "
+            f"lowest {row['lowest']:.3g}"
+        )
+
+
+def _switched_lines(switched: Report) -> Iterator[str]:
+    off = [*switched["branches"], *(f"channel {channel}" for channel in switched["channels"])]
+    yield f"  the answer with {', '.join(off)} off:"
+    for row in switched["top"]:
+        yield f"    {row['probability']:6.1%} (was {row['probability_before']:.1%})  {row['label']}"
+
+
+def _cell_lines(cell: Report) -> Iterator[str]:
+    square, core, sums = cell["square"], cell["effective"], cell["by_hand"]
+    place = f"row {cell['row']}, column {cell['column']}"
+    yield f"  {cell['block']}/{cell['layer']}, channel {cell['channel']}, {place}: {cell['value']:z.4f}"
+    yield (
+        f"    can see columns {square['left']} to {square['right'] - 1} and rows {square['top']} to "
+        f"{square['bottom'] - 1}; {core['share']:.0%} of what counts lies within {core['right'] - core['left']}x"
+        f"{core['bottom'] - core['top']} pixels"
+    )
+    yield (
+        f"    {sums['count']:,} products come to {sums['sum'] - sums['bias']:z.4f}, with the bias "
+        f"{sums['bias']:z.4f} to {sums['sum']:z.4f}"
+    )
+    if sums["affine"] is not None:
+        scale, shift = sums["affine"]["scale"], sums["affine"]["shift"]
+        yield f"    BatchNorm: {scale:z.4f} x {sums['sum']:z.4f} {shift:+z.4f} = {sums['normalised']:z.4f}"
+    if sums["relu"] is not None:
+        yield f"    ReLU: {sums['relu']:z.4f}"
+
+
+PARTS: dict[str, Callable[[Any], Iterator[str]]] = {
+    "subsets": _subset_lines,
+    "table": _table_lines,
+    "evidence": _evidence_lines,
+    "cam": _cam_lines,
+    "switched": _switched_lines,
+    "cell": _cell_lines,
+}

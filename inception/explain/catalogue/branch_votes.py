@@ -1,0 +1,33 @@
+"""Votes: the Shapley value of each branch of a block."""
+
+from typing import TYPE_CHECKING
+
+from ..registry import Ablation, Block, ClassName, Subject, explanation
+
+if TYPE_CHECKING:
+    from ...pretrained.pretrained import PretrainedModel
+    from ..shapley import BranchVotes
+
+
+def _check(pretrained: "PretrainedModel", *, block: str, off: str, **_: str) -> None:
+    from ..masking import ablation_values
+
+    ablation_values(pretrained, block, off)
+
+
+@explanation(option="votes", key="votes", position=1, check=_check)
+def branch_votes(
+    subject: Subject, *, block: Block = "3a", class_name: ClassName = "", off: Ablation = "zero"
+) -> "BranchVotes":
+    """Which branch of a block carries a photo's answer: what each of the four is worth for a class.
+
+    The worths are exact Shapley values in units of the logit; with the baseline (all four off) they add up to it.
+
+    Returns:
+        the class, its logit and probability, the baseline, the vote of each branch, and the logits and
+        probabilities of all sixteen sets of branches that may be on
+    """
+    from .. import shapley
+
+    logits = subject.cached(shapley.subset_logits, block, off)
+    return shapley.branch_votes(subject.pretrained, subject.prediction, block, class_name, off, logits)

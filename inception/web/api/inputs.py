@@ -1,0 +1,70 @@
+"""What several endpoints take: the photo, the network, the view, the language."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...errors import PhotoError
+from ...explain.registry import BLOCK as ANY_BLOCK
+from ...explain.registry import BLOCK_NAMES, BRANCH_NAMES, Argument
+from ...explain.registry import BRANCH as ANY_BRANCH
+from ...explain.registry import CLASS_NAME as ANY_CLASS
+from ...render.branches import VIEWS
+from ...render.maps import COLOURS, SCALES
+from ...service.query import Query
+from ...service.service import InferenceService
+from ..handlers import as_source
+from ..http.uploads import expired_photo_error
+from ..text import LANGUAGES
+from .endpoint import Photo
+
+PHOTO = Argument(
+    "Your photo", "the picture, of any usual kind and size; the network looks at its central square", type=Photo
+)
+BLOCK = replace(ANY_BLOCK, default=BLOCK_NAMES[0])
+BRANCH = replace(ANY_BRANCH, default=BRANCH_NAMES[0])
+CLASS_NAME = replace(ANY_CLASS, default="")
+VIEW = Argument(
+    "View",
+    "channels for all channels side by side, mean for their mean, photo for that mean over the photo",
+    choices=tuple(VIEWS),
+    default=VIEWS[0],
+)
+SCALE = Argument(
+    "Colour scale",
+    "shared for one scale of colours for all branches, branch for one each, channel for one per channel",
+    choices=tuple(SCALES),
+    default=SCALES[0],
+)
+COLOUR_MAP = Argument("Colours", "the colour map of the pictures", choices=tuple(COLOURS), default=next(iter(COLOURS)))
+
+
+def model_of(service: InferenceService, text: str = "which network, as `models` lists them") -> Argument:
+    """The argument that names one of a service's networks."""
+    return Argument("Network", text, choices=service.models, default=service.models[0])
+
+
+def looking_model(service: InferenceService) -> Argument:
+    """The same where the network looks at a photo."""
+    return model_of(service, "which network looks, as `models` lists them")
+
+
+def language(text: str) -> Argument:
+    """The argument that names a language."""
+    return Argument("Language", text, choices=tuple(LANGUAGES), default=next(iter(LANGUAGES)))
+
+
+def query_of(service: InferenceService, photo: str | None, model: str) -> Query:
+    """What the network called `model` sees of a caller's photo.
+
+    Raises:
+        PhotoError, WeightsError: as `InferenceService.query`, or if there is no photo.
+    """
+    if not photo:
+        raise PhotoError("photo_needed", "A photo is needed; please send one.")
+    try:
+        return service.query(model, as_source(photo))
+    except PhotoError as error:
+        if error.kind == "photo_missing":
+            raise expired_photo_error() from error
+        raise
