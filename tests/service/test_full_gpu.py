@@ -29,6 +29,7 @@ from inception.service import zero_gpu
 from inception.service.backend import LocalBackend
 from inception.service.query import Query
 from inception.service.service import InferenceService
+from inception.web.api.endpoints import add_endpoints
 from inception.web.blocks import build, launch_options
 from inception.web.explanations import Cell, Question, Why
 from inception.web.handlers import Handlers
@@ -214,7 +215,8 @@ def test_every_endpoint_falls_back_to_the_cpu(
 ) -> None:
     expected = asked(served[1], name)
     service = on_a_full_gpu()
-    page = build(service)
+    with gr.Blocks() as page:
+        add_endpoints(service)
     ended = exhaust_everywhere(service, monkeypatch)
     for part, wanted in zip(asked(page, name), expected, strict=True):
         if isinstance(wanted, np.ndarray):
