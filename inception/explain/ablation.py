@@ -1,7 +1,6 @@
-"""What each branch of a block is worth for a class: exact Shapley values, switches, and the whole network's table.
+"""Ablation: the answer without branches or channels of a block, and the table of all 36 branches.
 
-Shapley, "A value for n-person games", 1953. The four branches are the players, the class's logit
-is what they play for, and a branch that does not play is switched off.
+Meyes et al., "Ablation Studies in Artificial Neural Networks", 2019.
 """
 
 from __future__ import annotations
@@ -13,18 +12,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from inception.explain.shapley import BRANCH_NAMES, _array
-
 from ..checks import choice
 from ..network.blocks import BLOCKS
 from ..prediction import Prediction
 from ..pretrained.pretrained import PretrainedModel
 from .masking import ablation_values, batched_logits, block_output, branch_mask, class_index, logits_from
+from .shapley import BRANCH_NAMES, to_array
 
 
 @dataclass(frozen=True)
 class ClassChange:
-    """One class before and after something was switched off."""
+    """One class before and after an ablation."""
 
     index: int
     label: str
@@ -41,14 +39,14 @@ class ClassChange:
 
 @dataclass(frozen=True)
 class AblationResult:
-    """The answer with parts of a block switched off.
+    """The answer with branches or channels of a block ablated.
 
-    `top` are the most probable classes now, `first_before` is the one that was most probable before;
-    `risen` and `fallen` are those whose probability changed most.
+    `top` are the most probable classes after the ablation, `first_before` the most probable one before it; `risen` and
+    `fallen` are the classes whose probability changed most.
     """
 
     block: str
-    off: str
+    ablation: str
     branches: tuple[str, ...]
     channels: tuple[int, ...]
     top: tuple[ClassChange, ...]
@@ -60,7 +58,7 @@ class AblationResult:
         """`block, off, branches, channels, first_before, top, risen, fallen`; the last four as `ClassChange`."""
         return {
             "block": self.block,
-            "off": self.off,
+            "off": self.ablation,
             "branches": list(self.branches),
             "channels": list(self.channels),
             "first_before": self.first_before.to_dict(),
@@ -77,22 +75,27 @@ def ablate(
     block: str,
     branches: Iterable[str] = (),
     channels: Iterable[int] = (),
-    off: str = "zero",
+    ablation: str = "zero",
     *,
     top: int = 5,
     moved: int = 3,
 ) -> AblationResult:
-    """The answer with whole branches and single channels of a block's output switched off.
+    """Return the answer with whole branches and single channels of a block's output ablated.
 
-    `channels` are counted through the concatenated output, from 0.
+    Args:
+        channels: numbers in the block's concatenated output, from 0.
+        ablation: what replaces them: "zero", or "mean", each channel's mean over training photos.
+        top: length of `AblationResult.top`.
+        moved: greatest length of `risen` and `fallen`.
 
     Raises:
         ChoiceError, ExplanationError: if there is no such block, branch or channel.
     """
-    values = ablation_values(pretrained, block, off)
-    known = {choice("branch", branch, BRANCH_NAMES) for branch in branches}
-    gone, lost = tuple(branch for branch in BRANCH_NAMES if branch in known), tuple(channels)
-    mask = branch_mask(pretrained, block, gone, lost)
+    values = ablation_values(pretrained, block, ablation)
+    chosen = {choice("branch", branch, BRANCH_NAMES) for branch in branches}
+    ablated_branches = tuple(branch for branch in BRANCH_NAMES if branch in chosen)
+    ablated_channels = tuple(channels)
+    mask = branch_mask(pretrained, block, ablated_branches, ablated_channels)
     logits = logits_from(pretrained, block, torch.lerp(block_output(pretrained, prediction, block), values, mask))
     now = pretrained.probabilities(logits)[0].cpu().numpy()
     after = logits[0].cpu().numpy()
@@ -111,9 +114,9 @@ def ablate(
     order = np.argsort(differences, kind="stable")
     return AblationResult(
         block=block,
-        off=off,
-        branches=gone,
-        channels=tuple(sorted(set(lost))),
+        ablation=ablation,
+        branches=ablated_branches,
+        channels=tuple(sorted(set(ablated_channels))),
         top=tuple(change(index) for index in np.argsort(-now, kind="stable")[:top]),
         first_before=change(prediction.top(1)[0].index),
         risen=tuple(change(index) for index in order[::-1][:moved] if differences[index] > 0),
@@ -123,14 +126,14 @@ def ablate(
 
 @dataclass(frozen=True)
 class AblationTable:
-    """How much the logit of a class falls when one branch of one block is off: 36 numbers.
+    """How much the logit of a class falls when one branch of one block is ablated: 36 numbers.
 
-    `falls` gives them by block and branch; a negative one says that the branch spoke against the class.
+    `falls` is by block and branch; a negative number means that the branch lowered the logit.
     """
 
     index: int
     label: str
-    off: str
+    ablation: str
     logit: float
     falls: Mapping[str, Mapping[str, float]]
 
@@ -139,7 +142,7 @@ class AblationTable:
         return {
             "class": self.index,
             "label": self.label,
-            "off": self.off,
+            "off": self.ablation,
             "logit": self.logit,
             "falls": {block: dict(row) for block, row in self.falls.items()},
         }
@@ -147,45 +150,48 @@ class AblationTable:
 
 @torch.inference_mode()
 def single_ablation_logits(
-    pretrained: PretrainedModel, prediction: Prediction, off: str = "zero"
+    pretrained: PretrainedModel, prediction: Prediction, ablation: str = "zero"
 ) -> dict[str, np.ndarray]:
-    """All logits with one branch off, for each block: (4, classes), rows in the order of the branches.
+    """Return for each block the logits (4, classes) with one branch ablated, in the order of the branches.
 
-    The 36 runs go through the network together: each block's four join those of the blocks before it.
+    The 36 runs are one batch that grows: each block's four outputs join those of the blocks before it.
 
     Raises:
-        ChoiceError, ExplanationError: if there is no such way to be off.
+        ChoiceError, ExplanationError: if there is no such ablation.
     """
     changed = {}
     for block in BLOCKS:
-        output, values = block_output(pretrained, prediction, block), ablation_values(pretrained, block, off)
+        output, values = block_output(pretrained, prediction, block), ablation_values(pretrained, block, ablation)
         masks = torch.cat([branch_mask(pretrained, block, [branch]) for branch in BRANCH_NAMES])
         changed[block] = torch.lerp(output, values, masks)
-    return {block: _array(logits) for block, logits in batched_logits(pretrained, changed).items()}
+    return {block: to_array(logits) for block, logits in batched_logits(pretrained, changed).items()}
 
 
 def ablation_table(
     pretrained: PretrainedModel,
     prediction: Prediction,
-    wanted: str | int | None = None,
-    off: str = "zero",
+    target: str | int | None = None,
+    ablation: str = "zero",
     logits: Mapping[str, np.ndarray] | None = None,
 ) -> AblationTable:
-    """The whole network at a glance: each branch of each block switched off alone, in one pass.
+    """Return how much the logit of a class falls without each branch of each block, from one pass.
 
-    `logits` is what `single_logits` gave for the same, where it is at hand.
+    Args:
+        target: class name or number; the most probable class by default.
+        ablation: as for `ablate`.
+        logits: result of `single_ablation_logits` for the same arguments, if available.
 
     Raises:
-        ChoiceError, ExplanationError: if there is no such class or way to be off.
+        ChoiceError, ExplanationError: if there is no such class or ablation.
     """
-    index = class_index(pretrained, prediction, wanted)
+    index = class_index(pretrained, prediction, target)
     if logits is None:
-        logits = single_ablation_logits(pretrained, prediction, off)
+        logits = single_ablation_logits(pretrained, prediction, ablation)
     logit = float(prediction.logits[index])
     return AblationTable(
         index=index,
         label=pretrained.labels[index],
-        off=off,
+        ablation=ablation,
         logit=logit,
         falls={
             block: {branch: logit - float(row[index]) for branch, row in zip(BRANCH_NAMES, logits[block], strict=True)}

@@ -1,8 +1,8 @@
-"""Where in the photo the evidence for a class lies.
+"""Attribution of a logit to positions in the photo.
 
-`evidence` splits the logit exactly over the channels and cells of block 5b (class activation
-mapping, Zhou et al. 2016, where the head is linear). `grad_cam` (Selvaraju et al. 2017) works for
-any block and branch and is a first-order approximation.
+`evidence` splits the logit exactly over the channels and cells of block 5b; with a linear head this is class activation
+mapping (Zhou et al. 2016). `grad_cam` (Selvaraju et al. 2017) works for any block and branch and is a first-order
+approximation.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WHOLE = "all"  # key of the whole block, beside its branches
 
 @dataclass(frozen=True)
 class ChannelEvidence:
-    """What one channel of block 5b says for (or, where negative, against) a class."""
+    """Contribution of one channel of block 5b to a logit; negative if it lowers it."""
 
     channel: int  # of the concatenated output
     branch: str
@@ -37,12 +37,11 @@ class ChannelEvidence:
 
 @dataclass(frozen=True)
 class Evidence:
-    """The logit of a class as a sum over the branches, channels and cells of block 5b, and a rest.
+    """The logit of a class as a sum over branches, channels and cells of block 5b, and a rest.
 
-    `maps` gives each branch's share of the logit at each cell (H, W); their sums are `amounts`.
-    `rest` is what no cell has a part in: the biases. `linear` says whether the split holds for
-    every photo, as with a linear head, or for this photo alone: a head with a ReLU is linear only
-    as long as the same of its units are active.
+    `maps` holds each branch's contribution at each cell (H, W); their sums are `amounts`. `rest` is the contribution of
+    the biases. `linear` says whether the split holds for every photo (linear head) or for this photo only: a head with
+    a ReLU is linear as long as the same units are active.
     """
 
     index: int
@@ -57,12 +56,12 @@ class Evidence:
 
     @property
     def total(self) -> float:
-        """What the check adds up: the four branches and the rest."""
+        """Sum of the four branches and the rest, to be compared with `logit`."""
         return self.rest + sum(self.amounts.values())
 
     @property
     def map(self) -> np.ndarray:
-        """All four branches together, (H, W)."""
+        """Sum of the four branches' maps, (H, W)."""
         return np.sum(list(self.maps.values()), axis=0)
 
     def to_dict(self) -> dict[str, Any]:
@@ -85,31 +84,34 @@ class Evidence:
         }
 
     def signed_maps(self) -> dict[str, np.ndarray]:
-        """The map to lay over the photo, by the end of its file's name."""
+        """Return the map to overlay on the photo, by the suffix of its file name."""
         return {"evidence": self.map}
 
 
 def evidence(
-    pretrained: PretrainedModel, prediction: Prediction, wanted: str | int | None = None, most: int = 10
+    pretrained: PretrainedModel, prediction: Prediction, target: str | int | None = None, maximum: int = 10
 ) -> Evidence:
-    """The exact split of a class's logit at block 5b: each activation times the logit's slope along it.
+    """Split a class's logit exactly at block 5b: each activation times the gradient of the logit.
 
-    Where the head is linear the slope is the class's weight over the number of cells. Where it has
-    a hidden layer, the slope is that of the piece of it that this photo lies on, and the rest holds
-    the biases of both layers.
+    With a linear head the gradient is the class's weight divided by the number of cells. With a hidden layer it is the
+    gradient of the linear piece that this photo lies on, and the rest holds the biases of both layers.
+
+    Args:
+        target: class name or number; the most probable class by default.
+        maximum: length of `strongest_for` and `strongest_against`.
 
     Raises:
         ExplanationError: if there is no such class.
     """
-    index = class_index(pretrained, prediction, wanted)
-    output, slope, logit = _slope(pretrained, prediction, LAST_BLOCK, index)
-    shares = (output * slope)[0].double().cpu().numpy()
+    index = class_index(pretrained, prediction, target)
+    output, gradient, logit = _gradient(pretrained, prediction, LAST_BLOCK, index)
+    shares = (output * gradient)[0].double().cpu().numpy()
     slices = pretrained.model.block(LAST_BLOCK).slices
-    maps = {branch: shares[where].sum(axis=0) for branch, where in slices.items()}
+    maps = {branch: shares[part].sum(axis=0) for branch, part in slices.items()}
     amounts = shares.sum(axis=(1, 2))
-    branch_of = {channel: branch for branch, where in slices.items() for channel in range(where.start, where.stop)}
+    branch_of = {channel: branch for branch, part in slices.items() for channel in range(part.start, part.stop)}
 
-    def told(channel: int) -> ChannelEvidence:
+    def channel_evidence(channel: int) -> ChannelEvidence:
         highest = float(prediction.block(LAST_BLOCK)[channel].max())
         return ChannelEvidence(int(channel), branch_of[int(channel)], float(amounts[channel]), highest)
 
@@ -122,8 +124,8 @@ def evidence(
         rest=float(logit - shares.sum()),
         amounts={branch: float(one.sum()) for branch, one in maps.items()},
         maps=maps,
-        strongest_for=tuple(told(channel) for channel in order[::-1][:most] if amounts[channel] > 0),
-        strongest_against=tuple(told(channel) for channel in order[:most] if amounts[channel] < 0),
+        strongest_for=tuple(channel_evidence(channel) for channel in order[::-1][:maximum] if amounts[channel] > 0),
+        strongest_against=tuple(channel_evidence(channel) for channel in order[:maximum] if amounts[channel] < 0),
     )
 
 
@@ -134,10 +136,10 @@ def _is_linear(pretrained: PretrainedModel) -> bool:
 
 @dataclass(frozen=True)
 class GradCam:
-    """A Grad-CAM map (H, W) of one class at a block's output, or at one of its branches.
+    """Grad-CAM map (H, W) of one class at a block's output, or at one of its branches.
 
-    Signed: each channel times the mean of the logit's slope along it, summed. `rectified` keeps
-    what speaks for the class, as in the paper.
+    `signed` is the sum over channels of activation times mean gradient of the logit. `rectified` keeps the positive
+    part, as in the paper.
     """
 
     block: str
@@ -153,7 +155,7 @@ class GradCam:
 
 @dataclass(frozen=True)
 class GradCams:
-    """Grad-CAM of a block and its branches: the result of `grad_cams`."""
+    """Grad-CAM maps of a block and its branches."""
 
     maps: Mapping[str | None, GradCam] = field(repr=False)
 
@@ -175,7 +177,7 @@ class GradCams:
         }
 
     def signed_maps(self) -> dict[str, np.ndarray]:
-        """The maps to lay over the photo, by the end of their files' names."""
+        """Return the maps to overlay on the photo, by the suffix of their file names."""
         return {
             f"{cam.block}-{branch}-cam" if branch else f"{cam.block}-cam": cam.signed
             for branch, cam in self.maps.items()
@@ -191,46 +193,48 @@ def grad_cam(
     pretrained: PretrainedModel,
     prediction: Prediction,
     block: str,
-    wanted: str | int | None = None,
+    target: str | int | None = None,
     branch: str | None = None,
 ) -> GradCam:
-    """Grad-CAM at a block, or of one branch alone: its channels with their own weights.
+    """Return Grad-CAM at a block, or at one branch.
 
     Raises:
         ChoiceError, ExplanationError: if there is no such block, branch or class.
     """
-    return grad_cams(pretrained, prediction, block, wanted)[_known(branch)]
+    return grad_cams(pretrained, prediction, block, target)[_checked(branch)]
 
 
 def grad_cams(
-    pretrained: PretrainedModel, prediction: Prediction, block: str, wanted: str | int | None = None
+    pretrained: PretrainedModel, prediction: Prediction, block: str, target: str | int | None = None
 ) -> dict[str | None, GradCam]:
-    """The maps of all four branches and, under None, of the whole block, from one backward pass.
+    """Return the maps of all four branches and, under None, of the whole block, from one backward pass.
 
     Raises:
         ChoiceError, ExplanationError: if there is no such block or class.
     """
-    index = class_index(pretrained, prediction, wanted)
-    output, slope, _ = _slope(pretrained, prediction, block, index)
-    weights = slope.mean(dim=(2, 3), keepdim=True)
+    index = class_index(pretrained, prediction, target)
+    output, gradient, _ = _gradient(pretrained, prediction, block, index)
+    weights = gradient.mean(dim=(2, 3), keepdim=True)
     weighted = (output * weights)[0].float().cpu().numpy()
     slices: dict[str | None, slice] = {None: slice(None)}
     slices.update(pretrained.model.block(block).slices)
     return {
-        branch: GradCam(block, branch, index, pretrained.labels[index], weighted[where].sum(axis=0))
-        for branch, where in slices.items()
+        branch: GradCam(block, branch, index, pretrained.labels[index], weighted[part].sum(axis=0))
+        for branch, part in slices.items()
     }
 
 
-def _known(branch: str | None) -> str | None:
+def _checked(branch: str | None) -> str | None:
     return None if branch is None else choice("branch", branch, tuple(BRANCHES))
 
 
-def _slope(pretrained: PretrainedModel, prediction: Prediction, block: str, index: int) -> tuple[Tensor, Tensor, float]:
-    """The block's output (1, C, H, W), the gradient of the class's logit along it, and that logit."""
+def _gradient(
+    pretrained: PretrainedModel, prediction: Prediction, block: str, index: int
+) -> tuple[Tensor, Tensor, float]:
+    """Return the block's output (1, C, H, W), the gradient of a class's logit with respect to it, and the logit."""
     output = block_output(pretrained, prediction, block).requires_grad_()
-    # The gradient is asked for the output alone: nothing is left on the model's parameters.
+    # autograd.grad, unlike backward, leaves no gradients on the model's parameters.
     with torch.enable_grad():
         logit = logits_from(pretrained, block, output)[0, index]
-        (slope,) = torch.autograd.grad(logit, output)
-    return output.detach(), slope, float(logit.detach())
+        (gradient,) = torch.autograd.grad(logit, output)
+    return output.detach(), gradient, float(logit.detach())

@@ -1,4 +1,4 @@
-"""One convolution, by hand: every number between a layer's input and one cell of its map."""
+"""Trace of one convolution: every number between a layer's input and one cell of its output."""
 
 from __future__ import annotations
 
@@ -19,10 +19,7 @@ from .receptive_field import check_cell
 
 @dataclass(frozen=True)
 class Product:
-    """One weight of a kernel times the value that it meets.
-
-    `row` and `column` are the place in the kernel, from 0.
-    """
+    """One weight of a kernel times the input value at its position; `row` and `column` are those in the kernel."""
 
     input_channel: int
     row: int
@@ -34,7 +31,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Affine:
-    """BatchNorm in evaluation for one channel: x becomes `scale` * x + `shift`."""
+    """BatchNorm in evaluation mode for one channel: `scale` * x + `shift`."""
 
     scale: float
     shift: float
@@ -42,17 +39,15 @@ class Affine:
 
 @dataclass(frozen=True)
 class ConvolutionTrace:
-    """How one cell of one channel of a layer comes about. All arithmetic is float64; arrays are read-only.
+    """How the value of one cell of one channel is computed, in float64; arrays are read-only.
 
-    `patch` (C_in, k, k) is what the convolution takes, zero where the kernel reaches beyond the
-    map, and `kernel` (C_in, k, k) its weights. `inside` (k, k) says where the kernel lies on the map:
-    what lies beside it is left out of the products. `products` are the largest by absolute value,
-    the largest first, of `count` in all, and `others` is the sum of the rest.
+    `patch` (C_in, k, k) is the convolution's input, zero outside the map, and `kernel` (C_in, k, k) its weights.
+    `inside` (k, k) marks the positions inside the map; the others have no products. `products` are the largest of
+    `count` by absolute value, in descending order, and `others` is the sum of the rest.
 
-    The products and the `bias` (0 where the layer has none) add up to `sum`. BatchNorm, an `affine`,
-    makes it `normalised`, and the ReLU makes that `relu`. A step that the layer does not have is
-    None. `preact` layers end with `sum`: their BatchNorm and ReLU come before the convolution, and
-    `patch` has been through both. `value` is what the map has in this cell, in float32.
+    The products and the `bias` (0 if the layer has none) add up to `sum`. BatchNorm (`affine`) turns it into
+    `normalised`, ReLU into `relu`; a step that the layer lacks is None. `preact` layers end with `sum`: their BatchNorm
+    and ReLU are applied before the convolution and are included in `patch`. `value` is the cell of the map, float32.
     """
 
     block: str
@@ -76,22 +71,22 @@ class ConvolutionTrace:
 
     @property
     def kernel_side(self) -> int:
-        """3 for a 3x3 kernel."""
+        """Side of the kernel: 3 for 3x3."""
         return self.kernel.shape[-1]
 
     @property
     def count(self) -> int:
-        """How many products there are: those inside the map, for all input channels."""
+        """Number of products: positions inside the map times input channels."""
         return len(self.kernel) * int(self.inside.sum())
 
     @property
     def result(self) -> float:
-        """What the arithmetic comes to. It agrees with `value` but for the rounding of float32."""
+        """The computed value; equals `value` up to float32 rounding."""
         return self.sum if self.relu is None else self.relu
 
 
 def convolutions(branch: str) -> tuple[str, ...]:
-    """The layers of a branch that convolve, in order, for instance "3x3_reduce" and "3x3".
+    """Return the convolutions of a branch, in order, for instance "3x3_reduce" and "3x3".
 
     Raises:
         ChoiceError: if there is no such branch.
@@ -109,12 +104,13 @@ def trace_convolution(
     row: int,
     column: int,
     layer: str | None = None,
-    most: int = 10,
+    maximum: int = 10,
 ) -> ConvolutionTrace:
-    """Compute one cell of one channel again from the layer's input, step by step.
+    """Recompute one cell of one channel from the layer's input, step by step.
 
-    `layer` is one of `convolutions(branch)`, by default the last one, whose map is the branch's.
-    `most` is how many products to tell one by one.
+    Args:
+        layer: one of `convolutions(branch)`; the last one by default, whose output is the branch's.
+        maximum: how many products to list.
 
     Raises:
         ChoiceError: if there is no such block, branch or layer.
@@ -123,10 +119,10 @@ def trace_convolution(
     """
     known = convolutions(branch)
     layer = known[-1] if layer is None else choice("layer", layer, known)
-    maps, given = _maps(pretrained, prediction, block, branch, layer)
+    maps, inputs = _maps(pretrained, prediction, block, branch, layer)
     channels, height, width = maps.shape
     if not is_whole(channel) or not 0 <= channel < channels:
-        # The same kind and values as for a block's channels, so that one translation says both.
+        # The same kind and values as for a block's channels, so that one translation serves both.
         raise ExplanationError(
             "explain_channel",
             "There is no channel {channel}; block {block} has the channels 0 to {last}.",
@@ -142,18 +138,18 @@ def trace_convolution(
     preact = unit[0] is not conv
     scales, shifts = (np.ones(1), np.zeros(1)) if norm is None else _affine(norm)
     if preact:
-        given = np.maximum(given * scales[:, None, None] + shifts[:, None, None], 0)
+        inputs = np.maximum(inputs * scales[:, None, None] + shifts[:, None, None], 0)
     affine = None if preact or norm is None else Affine(float(scales[channel]), float(shifts[channel]))
 
     kernel = _numbers(conv.weight)[channel]
     side = kernel.shape[-1]
-    patch, inside = _patch(given, row, column, side)
+    patch, inside = _patch(inputs, row, column, side)
     products = patch * kernel
     bias = 0.0 if conv.bias is None else float(_numbers(conv.bias)[channel])
     total = float(products.sum()) + bias
     normalised = None if affine is None else affine.scale * total + affine.shift
     before = total if normalised is None else normalised
-    largest = _largest(products, inside, most)
+    largest = _largest(products, inside, maximum)
     for array in (patch, kernel, inside):
         array.flags.writeable = False
     return ConvolutionTrace(
@@ -183,7 +179,7 @@ def trace_convolution(
 def _maps(
     pretrained: PretrainedModel, prediction: Prediction, block: str, branch: str, layer: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A layer's map as it was observed, and its input in float64, both (C, H, W)."""
+    """Return a layer's output as predicted, and its input in float64, both (C, H, W)."""
     maps = prediction.branch(block, branch)
     before = prediction.stages[STAGES[STAGES.index(f"inception_{block}") - 1]]
     layers = BRANCHES[branch]
@@ -196,30 +192,30 @@ def _maps(
 
 
 def _numbers(tensor: torch.Tensor) -> np.ndarray:
-    # To the CPU first: not every device has float64. A copy, for the model's own memory is not to be lent out.
+    # To the CPU first: not every device has float64. A copy, so that callers cannot change the model.
     return tensor.detach().cpu().to(torch.float64, copy=True).numpy()
 
 
 def _affine(norm: nn.BatchNorm2d) -> tuple[np.ndarray, np.ndarray]:
-    """Scale and shift of each channel, (C,) and (C,), that BatchNorm in evaluation comes to."""
+    """Return scale (C,) and shift (C,) of BatchNorm in evaluation mode."""
     numbers = {name: _numbers(tensor) for name, tensor in norm.state_dict().items()}
     scales = numbers["weight"] / np.sqrt(numbers["running_var"] + norm.eps)
     return scales, numbers["bias"] - numbers["running_mean"] * scales
 
 
-def _patch(given: np.ndarray, row: int, column: int, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """What a kernel (side, side) centred on a cell covers, (C, side, side), and where it is inside the map."""
-    _, height, width = given.shape
+def _patch(inputs: np.ndarray, row: int, column: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the input (C, side, side) under a kernel centred on a cell, and a mask of the positions inside the map."""
+    _, height, width = inputs.shape
     reach = side // 2
     rows, columns = np.arange(row - reach, row + reach + 1), np.arange(column - reach, column + reach + 1)
     inside = np.outer((rows >= 0) & (rows < height), (columns >= 0) & (columns < width))
-    covered = given[:, rows.clip(0, height - 1)][:, :, columns.clip(0, width - 1)]
+    covered = inputs[:, rows.clip(0, height - 1)][:, :, columns.clip(0, width - 1)]
     return np.where(inside, covered, 0.0), inside
 
 
-def _largest(products: np.ndarray, inside: np.ndarray, most: int) -> list[tuple[int, int, int]]:
-    """Input channel, row and column of the largest products by absolute value, the largest first."""
+def _largest(products: np.ndarray, inside: np.ndarray, maximum: int) -> list[tuple[int, int, int]]:
+    """Return input channel, row and column of the largest products by absolute value, in descending order."""
     sizes = np.where(inside, np.abs(products), -1.0).ravel()
-    order = np.argsort(-sizes, kind="stable")[: min(max(most, 0), int((sizes >= 0).sum()))]
+    order = np.argsort(-sizes, kind="stable")[: min(max(maximum, 0), int((sizes >= 0).sum()))]
     places = np.stack(np.unravel_index(order, products.shape), axis=1)
     return [(int(place[0]), int(place[1]), int(place[2])) for place in places]

@@ -1,6 +1,6 @@
-"""The network from one block on: what a changed output of that block would have led to.
+"""Forward passes from one block on, with a changed output of that block.
 
-Everything here starts from what an observation holds, never from the photo, and runs as one batch.
+They start from the stored outputs of a `Prediction`, not from the photo, and run as one batch.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from .registry import ABLATIONS, CLASS_LETTERS
 
 
 class ExplanationError(UserError):
-    """Something that cannot be explained as it was asked for."""
+    """Explanation that the network cannot give: no such class, channel, cell or ablation."""
 
 
 def block_output(pretrained: PretrainedModel, prediction: Prediction, block: str) -> Tensor:
-    """The block's output for this photo, (1, C, H, W), on the network's device."""
+    """Return the block's output (1, C, H, W) for this photo, on the network's device."""
     return _tensor(pretrained, prediction.block(block))
 
 
-def ablation_values(pretrained: PretrainedModel, block: str, off: str) -> Tensor:
-    """What the channels of a block hold when they are switched off, (1, C, 1, 1).
+def ablation_values(pretrained: PretrainedModel, block: str, ablation: str) -> Tensor:
+    """Return the values (1, C, 1, 1) that replace ablated channels of a block.
 
-    "zero", or "mean": each channel's mean over training photos, where the weights bring it.
+    They are zero, or, for "mean", each channel's mean over training photos.
 
     Raises:
-        ChoiceError: if `off` is none of `OFF`.
-        ExplanationError: if the weights bring no means.
+        ChoiceError: if `ablation` is none of `ABLATIONS`.
+        ExplanationError: if the weights have no means.
     """
-    choice("off", off, ABLATIONS)
+    choice("off", ablation, ABLATIONS)
     choice("block", block, tuple(BLOCKS))
     channels = sum(pretrained.model.block(block).branch_channels.values())
-    if off == "zero":
+    if ablation == "zero":
         return torch.zeros(1, channels, 1, 1, device=pretrained.device)
     if block not in pretrained.means:
         raise ExplanationError(
@@ -57,7 +57,7 @@ def ablation_values(pretrained: PretrainedModel, block: str, off: str) -> Tensor
 
 
 def logits_from(pretrained: PretrainedModel, block: str, outputs: Tensor) -> Tensor:
-    """The logits (N, classes) that outputs (N, C, H, W) of a block lead to."""
+    """Return the logits (N, classes) for outputs (N, C, H, W) of a block."""
     trace = pretrained.engine.trace(contiguous_like_input(outputs), start=stage_after(f"inception_{block}"))
     logits = trace.required_logits
     check_overflow(pretrained.name, [logits])
@@ -65,9 +65,9 @@ def logits_from(pretrained: PretrainedModel, block: str, outputs: Tensor) -> Ten
 
 
 def batched_logits(pretrained: PretrainedModel, changed: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same for several blocks in one pass: each block's outputs join those that come from before it.
+    """Return the logits (N, classes) for changed outputs (N, C, H, W) of several blocks, in one growing batch.
 
-    `changed` gives for each block its changed outputs (N, C, H, W); the answer has (N, classes) for each.
+    Each block's changed outputs join the batch that comes from the blocks before it.
     """
     running: Tensor | None = None
     counts: list[tuple[str, int]] = []
@@ -94,7 +94,7 @@ def batched_logits(pretrained: PretrainedModel, changed: Mapping[str, Tensor]) -
 def branch_mask(
     pretrained: PretrainedModel, block: str, branches: Iterable[str], channels: Iterable[int] = ()
 ) -> Tensor:
-    """1 where a channel of the block's output is switched off, else 0, (1, C, 1, 1).
+    """Return a mask (1, C, 1, 1): 1 for the ablated channels of the block's output, else 0.
 
     Raises:
         ChoiceError: if there is no such branch.
@@ -118,55 +118,55 @@ def branch_mask(
     return mask.view(1, count, 1, 1)
 
 
-def class_index(pretrained: PretrainedModel, prediction: Prediction, wanted: str | int | None) -> int:
-    """The number of a class that is told by its name or number; the most probable one where none is told.
+def class_index(pretrained: PretrainedModel, prediction: Prediction, target: str | int | None) -> int:
+    """Return the number of a class, given its name or number; the most probable class for None or "".
 
-    Of "goldfish, Carassius auratus" the first name is enough, in small or capital letters. A name of more than
+    The first name of a label ("goldfish, Carassius auratus") is enough, in any case. A name of more than
     `CLASS_LETTERS` letters is compared with whole labels only.
 
     Raises:
         ExplanationError: if there is no such class; the message names similar ones.
     """
     labels = pretrained.labels
-    if wanted is None or (isinstance(wanted, str) and not wanted):
+    if target is None or (isinstance(target, str) and not target):
         return prediction.top(1)[0].index
-    if is_whole(wanted):
-        if 0 <= wanted < len(labels):
-            return int(wanted)
+    if is_whole(target):
+        if 0 <= target < len(labels):
+            return int(target)
         raise ExplanationError(
             "explain_class_number",
             "There is no class number {wanted}; this network's classes are numbered 0 to {last}.",
-            wanted=spelled(wanted),
+            wanted=spelled(target),
             last=len(labels) - 1,
         )
-    if isinstance(wanted, str) and wanted in labels:
-        return labels.index(wanted)
+    if isinstance(target, str) and target in labels:
+        return labels.index(target)
     names, similar = [first_name(label) for label in labels], list[str]()
-    # difflib's time and memory grow with what it is given.
-    if isinstance(wanted, str) and len(wanted) <= CLASS_LETTERS:
-        name = first_name(wanted)
+    # difflib's time and memory grow with the length of its input.
+    if isinstance(target, str) and len(target) <= CLASS_LETTERS:
+        name = first_name(target)
         if name in names:
             return names.index(name)
-        if wanted.isdecimal() and int(wanted) < len(labels):
-            return int(wanted)
-        holding = [one for one in names if name in one]
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-        similar = list(dict.fromkeys([*holding[:3], *near]))
+        if target.isdecimal() and int(target) < len(labels):
+            return int(target)
+        containing = [one for one in names if name in one]
+        close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        similar = list(dict.fromkeys([*containing[:3], *close]))
     raise ExplanationError(
         "explain_class",
         "This network knows no class {wanted}; it has {count} classes, among them {similar}.",
-        wanted=spelled(wanted),
+        wanted=spelled(target),
         count=len(labels),
         similar=", ".join(plain(name, QUOTED_CHARACTERS) for name in similar or names[:3]),
     )
 
 
 def _tensor(pretrained: PretrainedModel, array: np.ndarray) -> Tensor:
-    # Copied, because what an observation holds is read-only and shared between visitors; in the order in
-    # memory that it has, which is the one that convolutions like.
+    # A copy, because the prediction's arrays are read-only and shared; with their memory layout, which suits
+    # convolutions.
     return torch.from_numpy(array.copy(order="K")).unsqueeze(0).to(pretrained.device)
 
 
 def contiguous_like_input(outputs: Tensor) -> Tensor:
-    """The same numbers (N, C, H, W) with the channels of a cell side by side: so convolutions are fastest."""
+    """Return the tensor (N, C, H, W) in channels-last memory format, the fastest for convolutions."""
     return outputs.contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Which channels of a block's output the layers behind it read, and how strongly."""
+"""Readout: how strongly the weights of the next layer read each channel of a block."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ..network.blocks import BLOCKS, BRANCHES, InceptionBlock
 from ..network.inception_v1 import InceptionV1
 from ..prediction import Prediction
 
-# The layers of a block that take its input, one in each branch.
+# The first convolution of each branch, which takes the block's input.
 ENTRIES = tuple("pool_proj" if branch == "pool" else layers[0] for branch, layers in BRANCHES.items())
 CLASSIFIER = "classifier"
 
 
 @dataclass(frozen=True)
 class ChannelReadout:
-    """What the weights behind a block make of its channels, whatever the photo.
+    """How strongly the next layer's weights read the channels of a block, independent of the photo.
 
-    `reader` is the next block, or "classifier". `strengths` (C,) is for each channel of the concatenated
-    output the length (L2 norm) of all weights that multiply it, BatchNorm's factor included; `shares`
-    is what part of the summed squares belongs to each branch.
+    `reader` is the next block, or "classifier". `strengths` (C,) is, for each channel of the concatenated output, the
+    L2 norm of all weights that multiply it, including BatchNorm's scale; `shares` is each branch's share of the summed
+    squares.
     """
 
     block: str
@@ -82,14 +82,14 @@ class ChannelSummary:
         return asdict(self)
 
 
-def channel_summary(prediction: Prediction, reading: ChannelReadout, branch: str, channel: int) -> ChannelSummary:
+def channel_summary(prediction: Prediction, readout: ChannelReadout, branch: str, channel: int) -> ChannelSummary:
     """Summarise a channel, counted from 0 within its branch."""
-    values = prediction.branch(reading.block, branch)[channel]
-    number = prediction.slices[reading.block][branch].start + channel
+    values = prediction.branch(readout.block, branch)[channel]
+    number = prediction.slices[readout.block][branch].start + channel
     row, column = divmod(int(values.argmax()), values.shape[1])
-    strength = float(reading.strengths[number])
+    strength = float(readout.strengths[number])
     return ChannelSummary(
-        block=reading.block,
+        block=readout.block,
         branch=branch,
         channel=channel,
         number=number,
@@ -99,17 +99,17 @@ def channel_summary(prediction: Prediction, reading: ChannelReadout, branch: str
         zero_share=float((values == 0).mean()),
         cell=HighestCell(row, column, float(values[row, column])),
         strength=strength,
-        rank=int((reading.strengths > strength).sum()) + 1,
-        reader=reading.reader,
+        rank=int((readout.strengths > strength).sum()) + 1,
+        reader=readout.reader,
     )
 
 
 def channel_readout(model: InceptionV1, block: str) -> ChannelReadout:
-    """How strongly each channel of a block is read by what comes next.
+    """Return how strongly the next layer reads each channel of a block.
 
     Raises:
         ChoiceError: if there is no such block.
-        ValueError: if the block is the last one and the model was built without a classifier.
+        ValueError: if the block is the last one and the model has no classifier.
     """
     own, names = model.block(block), list(BLOCKS)
     if block == names[-1]:
@@ -132,7 +132,7 @@ def _of_block(block: InceptionBlock) -> Tensor:
 
 
 def _squares(unit: nn.Module) -> Tensor:
-    """Of a unit's weights, summed for each input channel, with the factors of its BatchNorm before or behind them."""
+    """Return the summed squared weights (C_in,) of each input channel, scaled by the BatchNorm before or behind."""
     layers = [layer for layer in unit.children() if isinstance(layer, nn.Conv2d | nn.BatchNorm2d)]
     conv = next(layer for layer in layers if isinstance(layer, nn.Conv2d))
     squares = conv.weight.square().sum(dim=(2, 3))  # (C_out, C_in)

@@ -1,8 +1,8 @@
-"""What a cell of a map sees of the photo: the exact square, and how much of it counts.
+"""Receptive field of a cell: the exact square of the input, and how much each pixel in it matters.
 
-The square is arithmetic on kernels, strides and paddings (Dumoulin and Visin 2016). The effective
-receptive field is the energy of the gradient, which is far from even across the square (Luo et al.,
-"Understanding the Effective Receptive Field in Deep Convolutional Neural Networks", NIPS 2016).
+The square follows from kernels, strides and paddings (Dumoulin and Visin 2016). The effective receptive field is the
+energy of the gradient, which is far from uniform in the square (Luo et al., "Understanding the Effective Receptive
+Field in Deep Convolutional Neural Networks", NIPS 2016).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from ..prediction import Prediction
 from ..pretrained.pretrained import PretrainedModel
 from .masking import ExplanationError
 
-ROUNDING = 1e-9  # of float64 sums over a picture's pixels, generously
+ROUNDING = 1e-9  # relative error of float64 sums over an image, with a wide margin
 
 
 class CellError(ExplanationError):
-    """A cell that a map does not have. `where` names the map, for instance "4c/3x3"."""
+    """Cell outside the map; `where` names the map, for instance "4c/3x3"."""
 
     def __init__(self, where: str, row: object, column: object, height: int, width: int) -> None:
         super().__init__(
@@ -42,7 +42,7 @@ class CellError(ExplanationError):
 
 
 def check_cell(where: str, row: object, column: object, height: int, width: int) -> None:
-    """Raises `CellError` unless row and column are whole numbers inside a map of `height` rows and `width` columns."""
+    """Raise `CellError` unless row and column are whole numbers inside a map of `height` rows and `width` columns."""
     for place, count in ((row, height), (column, width)):
         if not is_whole(place) or not 0 <= place < count:
             raise CellError(where, row, column, height, width)
@@ -50,9 +50,9 @@ def check_cell(where: str, row: object, column: object, height: int, width: int)
 
 @dataclass(frozen=True)
 class Square:
-    """Pixels of the network's input: columns `left` to `right` and rows `top` to `bottom`, without the last.
+    """Pixels of the network's input: columns `left` to `right` and rows `top` to `bottom`, exclusive.
 
-    At the input's border it is cut off, and then no longer a square.
+    At the input's border it is clipped, and then no longer square.
     """
 
     left: int
@@ -71,11 +71,11 @@ class Square:
 
 @dataclass(frozen=True)
 class EffectiveField:
-    """How much each pixel of the network's input counts for one cell of one branch, for this photo.
+    """How much each pixel of the network's input influences one cell of one branch, for this photo.
 
-    `energy` (H, W), float32 and read-only, is the squared gradient summed over the colours: of the
-    sum of the branch's channels at this cell, along the normalised input. It is zero outside
-    `square`, and zero everywhere if the ReLU holds all the branch's channels at zero in this cell.
+    `energy` (H, W), float32 and read-only, is the squared gradient of the sum of the branch's channels at this cell
+    with respect to the normalised input, summed over colours. It is zero outside `square`, and everywhere if the ReLU
+    sets all channels of the branch to zero at this cell.
     """
 
     block: str
@@ -86,16 +86,15 @@ class EffectiveField:
     energy: np.ndarray = field(repr=False)
 
     def share_in(self, square: Square) -> float:
-        """The share of the energy inside a square, 0 to 1; 0 where there is no energy at all."""
+        """Return the share of the energy inside a square, 0 to 1; 0 without any energy."""
         total = self.energy.sum(dtype=np.float64)
         inside = self.energy[square.top : square.bottom, square.left : square.right].sum(dtype=np.float64)
         return min(float(inside / total), 1.0) if total > 0 else 0.0
 
     def core(self, share: float = 0.9) -> Square:
-        """The smallest square around the energy's centre of mass that holds `share` of the energy.
+        """Return the smallest square around the energy's centre of mass that contains `share` of the energy.
 
-        Near the border it moves inwards, so that it stays a whole square. Its width beside that of
-        `square` tells how far the cell really looks. Without any energy it is empty (width 0).
+        Near the border it is shifted inwards and stays a whole square. Without any energy it is empty (width 0).
 
         Raises:
             ValueError: if `share` is not above 0 and at most 1.
@@ -103,27 +102,27 @@ class EffectiveField:
         if not 0 < share <= 1:
             raise ValueError(f"share is {quoted(share)}; it must be above 0 and at most 1, for instance 0.9.")
         height, width = self.energy.shape
-        # Sums over all squares from the top left corner: then any square's energy is four numbers.
+        # Summed-area table: the energy of any square is a sum of four entries.
         sums = np.zeros((height + 1, width + 1))
         sums[1:, 1:] = self.energy.cumsum(axis=0, dtype=np.float64).cumsum(axis=1)
         total = sums[-1, -1]
         if total == 0:
             return Square(self.square.left, self.square.top, self.square.left, self.square.top)
         x, y = _centre(self.energy.sum(axis=0, dtype=np.float64)), _centre(self.energy.sum(axis=1, dtype=np.float64))
-        wanted = share * total * (1 - ROUNDING)
+        target = share * total * (1 - ROUNDING)
         for side in range(1, max(height, width)):
             (left, right), (top, bottom) = _span(x, side, width), _span(y, side, height)
             inside = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
-            if inside >= wanted:
+            if inside >= target:
                 return Square(left, top, right, bottom)
         return Square(0, 0, width, height)
 
 
 def cell_square(model: InceptionV1, block: str, branch: str, row: int, column: int) -> Square:
-    """The exact part of the network's input that a cell of a branch can see, at `model.input_shape`.
+    """Return the part of the network's input that can influence a cell of a branch, at `model.input_shape`.
 
-    Along the branch all kernels, strides and paddings count, and before its block those of the
-    widest way (`anatomy.receptive_field`). What lies beyond the input's border is cut off.
+    It follows from the kernels, strides and paddings of the branch and of the widest path before its block
+    (`anatomy.receptive_field`), clipped at the input's border.
 
     Raises:
         ChoiceError: if there is no such block or branch.
@@ -133,9 +132,9 @@ def cell_square(model: InceptionV1, block: str, branch: str, row: int, column: i
 
 
 def map_size(model: InceptionV1, block: str) -> tuple[int, int]:
-    """Rows and columns of a block's maps at `model.input_shape`.
+    """Return rows and columns of a block's maps at `model.input_shape`.
 
-    Told by arithmetic, at every click: `anatomy.stage_shapes`, which runs a copy, takes a hundred times as long.
+    Computed by arithmetic; `anatomy.stage_shapes`, which runs a copy of the network, takes a hundred times as long.
 
     Raises:
         ChoiceError: if there is no such block.
@@ -154,10 +153,10 @@ def map_size(model: InceptionV1, block: str) -> tuple[int, int]:
 def effective_field(
     pretrained: PretrainedModel, prediction: Prediction, block: str, branch: str, row: int, column: int
 ) -> EffectiveField:
-    """The effective receptive field of one cell of one branch, from one forward and one backward pass.
+    """Return the effective receptive field of one cell of one branch, from one forward and one backward pass.
 
-    It is the field for this photo and no average over photos: max pools and ReLUs pass on only what
-    won or was positive here. All channels of the branch weigh the same.
+    It belongs to this photo and is no average over photos, as max pools and ReLUs pass gradients on only where a value
+    was the maximum or positive. All channels of the branch have the same weight.
 
     Raises:
         ChoiceError: if there is no such block or branch.
@@ -168,7 +167,7 @@ def effective_field(
     square = _square(
         model, block, branch, row, column, (height, width), (prediction.image.height, prediction.image.width)
     )
-    # Turns gradients on even where the caller switched them off, by no_grad or by inference_mode.
+    # Enable gradients even inside a caller's no_grad or inference_mode.
     with torch.inference_mode(False):
         x = pretrained.preprocessing.to_tensor(prediction.image).to(pretrained.device).requires_grad_()
         y = x
@@ -176,7 +175,7 @@ def effective_field(
             y = model.get_submodule(stage)(y)
         for layer in BRANCHES[branch]:
             y = model.block(block)[layer](y)
-        # Asked for the input alone: nothing is left on the model's parameters.
+        # autograd.grad, unlike backward, leaves no gradients on the model's parameters.
         (gradient,) = torch.autograd.grad(y[0, :, row, column].sum(), x)
     energy = gradient[0].square().sum(dim=0).float().cpu().numpy()
     energy.flags.writeable = False
@@ -186,20 +185,20 @@ def effective_field(
 def _square(
     model: InceptionV1, block: str, branch: str, row: int, column: int, cells: tuple[int, int], pixels: tuple[int, int]
 ) -> Square:
-    """The square of a cell in a map of `cells` rows and columns, cut off at `pixels` rows and columns."""
-    seen = receptive_field(model, block, branch)
+    """Return the square of a cell in a map of `cells` (rows, columns), clipped at `pixels` (rows, columns)."""
+    field = receptive_field(model, block, branch)
     check_cell(f"{block}/{branch}", row, column, *cells)
-    top, left = seen.start + row * seen.stride, seen.start + column * seen.stride
+    top, left = field.start + row * field.stride, field.start + column * field.stride
     return Square(
         left=max(left, 0),
         top=max(top, 0),
-        right=min(left + seen.size, pixels[1]),
-        bottom=min(top + seen.size, pixels[0]),
+        right=min(left + field.size, pixels[1]),
+        bottom=min(top + field.size, pixels[0]),
     )
 
 
 def _cells(layer: nn.Conv2d | nn.MaxPool2d, axis: int, side: int) -> int:
-    """How many cells a layer makes of `side` cells along one axis, by PyTorch's rule for ceil mode too."""
+    """Return a layer's output size along one axis for `side` input cells, by PyTorch's formula including ceil mode."""
     kernel, stride, padding = (
         int(value[axis] if isinstance(value, tuple) else value)
         for value in (layer.kernel_size, layer.stride, layer.padding)
@@ -207,16 +206,16 @@ def _cells(layer: nn.Conv2d | nn.MaxPool2d, axis: int, side: int) -> int:
     if not getattr(layer, "ceil_mode", False):
         return (side + 2 * padding - kernel) // stride + 1
     cells = -((kernel - side - 2 * padding) // stride) + 1
-    # A last window that would begin beyond the map is not there.
+    # PyTorch drops a last window that would start beyond the map.
     return cells - ((cells - 1) * stride >= side + padding)
 
 
 def _centre(weights: np.ndarray) -> float:
-    """The centre of mass of pixels in a row; pixel i lies between i and i + 1."""
+    """Return the centre of mass of pixel weights; pixel i lies between i and i + 1."""
     return float(np.average(np.arange(len(weights)) + 0.5, weights=weights))
 
 
 def _span(centre: float, side: int, length: int) -> tuple[int, int]:
-    """`side` pixels around a centre, moved into 0..`length`. A larger side's span holds a smaller one's."""
+    """Return `side` pixels around a centre, shifted into 0..`length`; a larger side's span contains a smaller one's."""
     first = min(max(int(np.floor(centre - side / 2 + 0.5)), 0), max(length - side, 0))
     return first, min(first + side, length)

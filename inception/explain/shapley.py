@@ -1,7 +1,7 @@
-"""What each branch of a block is worth for a class: exact Shapley values, switches, and the whole network's table.
+"""Branch votes: exact Shapley values of a block's four branches for the logit of a class.
 
-Shapley, "A value for n-person games", 1953. The four branches are the players, the class's logit
-is what they play for, and a branch that does not play is switched off.
+Shapley, "A value for n-person games", 1953: the branches are the players, the logit is the value of a coalition, and a
+branch outside the coalition is ablated.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from ..network.inception_v1 import InceptionV1
 from ..prediction import Prediction
 from ..pretrained.pretrained import PretrainedModel
 from .masking import ablation_values, block_output, class_index, logits_from
-from .subsets import logits_of_sets
+from .subsets import logits_of_subsets
 
 BRANCH_NAMES = tuple(BRANCHES)
-# Every set of branches that may be on, from none to all four.
+# All coalitions of branches, from none to all four.
 BRANCH_SUBSETS = tuple(
     frozenset(name for bit, name in enumerate(BRANCH_NAMES) if number >> bit & 1)
     for number in range(2 ** len(BRANCH_NAMES))
@@ -34,17 +34,16 @@ _EMPTY_SUBSET_LOGITS: WeakKeyDictionary[InceptionV1, dict[tuple[object, ...], to
 
 @dataclass(frozen=True)
 class BranchVotes:
-    """How the four branches of a block share the logit of one class.
+    """Shapley values of the four branches of a block, for the logit of one class.
 
-    `baseline` is the logit with all four off; `baseline` and the four `votes` add up to `logit`.
-    `subsets` holds the class's logit for all sixteen sets of branches that are on, and
-    `probabilities` its probability.
+    `baseline` is the logit with all four branches ablated; `baseline` and the four `votes` add up to `logit`. `subsets`
+    maps each of the sixteen sets of active branches to the logit, `probabilities` to the probability of the class.
     """
 
     block: str
     index: int
     label: str
-    off: str
+    ablation: str
     logit: float
     probability: float
     baseline: float
@@ -54,25 +53,25 @@ class BranchVotes:
 
     @property
     def total(self) -> float:
-        """What the check adds up: the baseline and the four votes."""
+        """Sum of the baseline and the four votes, to be compared with `logit`."""
         return self.baseline + sum(self.votes.values())
 
     @property
     def error(self) -> float:
-        """How far the sum is from the logit that the network gave when it looked at the photo."""
+        """Absolute difference between `total` and the logit of the forward pass."""
         return abs(self.total - self.logit)
 
     def to_dict(self) -> dict[str, Any]:
         """`block, class, label, off, logit, probability, baseline, votes, subsets`.
 
-        `votes` is by branch. `subsets` are sixteen of `{"on": [branch, ...], "logit", "probability"}`, from none on to
-        all four.
+        `votes` is by branch. `subsets` is a list of sixteen `{"on": [branch, ...], "logit", "probability"}`, from no
+        active branch to all four.
         """
         return {
             "block": self.block,
             "class": self.index,
             "label": self.label,
-            "off": self.off,
+            "off": self.ablation,
             "logit": self.logit,
             "probability": self.probability,
             "baseline": self.baseline,
@@ -89,88 +88,91 @@ class BranchVotes:
 
 
 @torch.inference_mode()
-def subset_logits(pretrained: PretrainedModel, prediction: Prediction, block: str, off: str = "zero") -> np.ndarray:
-    """All logits for each set of branches that are on: (16, classes), rows in the order of `SETS`.
+def subset_logits(
+    pretrained: PretrainedModel, prediction: Prediction, block: str, ablation: str = "zero"
+) -> np.ndarray:
+    """Return the logits (16, classes) for all sets of active branches, in the order of `BRANCH_SUBSETS`.
 
-    One batch through the network behind the block serves every class; keep it to ask for more of them.
-    The first row, with nothing on, is the same for every photo and runs once.
+    One batch through the layers behind the block serves all classes. The first row, with all branches ablated, is the
+    same for every photo and is computed once per network.
 
     Raises:
-        ChoiceError, ExplanationError: if there is no such block or way to be off.
+        ChoiceError, ExplanationError: if there is no such block or ablation.
     """
-    values = ablation_values(pretrained, block, off)
+    values = ablation_values(pretrained, block, ablation)
     output = block_output(pretrained, prediction, block)
-    nothing = _empty_subset_logits(pretrained, block, off, values.expand_as(output))
-    return _array(torch.cat([nothing, logits_of_sets(pretrained, block, output, values, BRANCH_SUBSETS[1:])]))
+    empty = _empty_subset_logits(pretrained, block, ablation, values.expand_as(output))
+    return to_array(torch.cat([empty, logits_of_subsets(pretrained, block, output, values, BRANCH_SUBSETS[1:])]))
 
 
-def _empty_subset_logits(pretrained: PretrainedModel, block: str, off: str, outputs: torch.Tensor) -> torch.Tensor:
-    """The logits (1, classes) with all four off. No photo has a part in them, so they are computed once."""
-    known = _EMPTY_SUBSET_LOGITS.setdefault(pretrained.engine, {})
-    key = (block, off, *outputs.shape)
-    if key not in known:
-        known[key] = logits_from(pretrained, block, outputs)
-    return known[key]
+def _empty_subset_logits(pretrained: PretrainedModel, block: str, ablation: str, outputs: torch.Tensor) -> torch.Tensor:
+    """Return the logits (1, classes) with all four branches ablated, which do not depend on the photo."""
+    cached = _EMPTY_SUBSET_LOGITS.setdefault(pretrained.engine, {})
+    key = (block, ablation, *outputs.shape)
+    if key not in cached:
+        cached[key] = logits_from(pretrained, block, outputs)
+    return cached[key]
 
 
 def branch_votes(
     pretrained: PretrainedModel,
     prediction: Prediction,
     block: str,
-    wanted: str | int | None = None,
-    off: str = "zero",
+    target: str | int | None = None,
+    ablation: str = "zero",
     logits: np.ndarray | None = None,
 ) -> BranchVotes:
-    """The exact Shapley value of each branch, from sixteen runs of the network behind the block.
+    """Return the exact Shapley value of each branch of a block, from sixteen runs of the layers behind it.
 
-    `wanted` is a class's name or number, by default the most probable one; `off` says what a
-    switched-off branch holds: "zero", or the "mean" of its channels over training photos. `logits`
-    is what `subset_logits` gave for the same, where it is at hand.
+    Args:
+        target: class name or number; the most probable class by default.
+        ablation: what replaces a branch's output: "zero", or "mean", each channel's mean over training photos.
+        logits: result of `subset_logits` for the same arguments, if available.
 
     Raises:
-        ChoiceError, ExplanationError: if there is no such block, class or way to be off.
+        ChoiceError, ExplanationError: if there is no such block, class or ablation.
     """
-    index = class_index(pretrained, prediction, wanted)
+    index = class_index(pretrained, prediction, target)
     if logits is None:
-        logits = subset_logits(pretrained, prediction, block, off)
+        logits = subset_logits(pretrained, prediction, block, ablation)
     subsets = dict(zip(BRANCH_SUBSETS, logits[:, index].astype(np.float64).tolist(), strict=True))
-    told = pretrained.probabilities(torch.from_numpy(logits.copy()))[:, index].double().tolist()
+    probabilities = pretrained.probabilities(torch.from_numpy(logits.copy()))[:, index].double().tolist()
     return BranchVotes(
         block=block,
         index=index,
         label=pretrained.labels[index],
-        off=off,
+        ablation=ablation,
         logit=float(prediction.logits[index]),
         probability=float(prediction.probabilities[index]),
         baseline=subsets[frozenset()],
         votes=shapley_values(subsets, BRANCH_NAMES),
         subsets=subsets,
-        probabilities=dict(zip(BRANCH_SUBSETS, told, strict=True)),
+        probabilities=dict(zip(BRANCH_SUBSETS, probabilities, strict=True)),
     )
 
 
-def shapley_values(worth: Mapping[frozenset[str], float], players: Iterable[str]) -> dict[str, float]:
-    """Each player's Shapley value in the game whose sets of players are `worth` so much.
+def shapley_values(values: Mapping[frozenset[str], float], players: Iterable[str]) -> dict[str, float]:
+    """Return the Shapley value of each player of the game with the coalition `values`.
 
-    It is the mean, over all orders in which the players may come, of what a player adds when it comes.
+    It is the mean of the player's marginal contribution over all orders in which the players can join.
     """
     everyone = tuple(players)
     count = len(everyone)
-    values = {}
+    shapley = {}
     for player in everyone:
-        values[player] = sum(
+        shapley[player] = sum(
             factorial(len(others))
             * factorial(count - len(others) - 1)
             / factorial(count)
-            # A set with the player against the same set without it.
-            * (worth[others | {player}] - worth[others])
-            for others in worth
+            * (values[others | {player}] - values[others])
+            for others in values
             if player not in others
         )
-    return values
+    return shapley
 
 
-def _array(logits: torch.Tensor) -> np.ndarray:
+def to_array(logits: torch.Tensor) -> np.ndarray:
+    """Return logits as a read-only array on the CPU, float32."""
     array = logits.float().cpu().numpy()
     array.flags.writeable = False
     return array

@@ -1,9 +1,9 @@
-"""The logits for many sets of branches at once, without computing the same thing twice.
+"""Logits for many subsets of active branches at once, sharing the computation that they have in common.
 
-What a block's output meets first works channel by channel (max pools, and before a `preact`
-convolution BatchNorm and ReLU) or is linear (1x1 convolutions). So these layers run once for the
-channels of each branch, on and off, and what they give is added up for each set; it saves a
-quarter of the work. Only what lies behind the next ReLU runs for every set.
+The first layers behind a block work channel by channel (max pools, and BatchNorm and ReLU before a `preact`
+convolution) or are linear (1x1 convolutions). They run once for the channels of each branch, active and ablated, and
+their results are summed for each subset, which saves a quarter of the work. Only the layers behind the next ReLU run
+for every subset.
 """
 
 from __future__ import annotations
@@ -24,24 +24,26 @@ from .masking import contiguous_like_input
 Layers = Sequence[Callable[[Tensor], Tensor]]
 
 
-def logits_of_sets(
-    pretrained: PretrainedModel, block: str, on: Tensor, off: Tensor, sets: Sequence[frozenset[str]]
+def logits_of_subsets(
+    pretrained: PretrainedModel, block: str, output: Tensor, ablated: Tensor, subsets: Sequence[frozenset[str]]
 ) -> Tensor:
-    """The logits (sets, classes) with the branches of each set on and the other branches off.
+    """Return the logits (subsets, classes) with the branches of each subset active and the others ablated.
 
-    `on` is the block's output (1, C, H, W), `off` what its channels hold when they are off (1, C, 1, 1).
+    `output` is the block's output (1, C, H, W), `ablated` the values (1, C, 1, 1) that replace its channels.
     """
     model = pretrained.engine
     slices = tuple(model.block(block).slices.values())
-    # Which branch is taken from where: (sets, 4), 0 for on and 1 for off.
-    taken = torch.tensor([[int(branch not in members) for branch in BRANCHES] for members in sets], device=on.device)
-    pair = contiguous_like_input(torch.cat([on, off.expand_as(on)]))
+    # (subsets, 4): for each branch its index in `pair`, 0 for active and 1 for ablated.
+    taken = torch.tensor(
+        [[int(branch not in members) for branch in BRANCHES] for members in subsets], device=output.device
+    )
+    pair = contiguous_like_input(torch.cat([output, ablated.expand_as(output)]))
     stage = stage_after(f"inception_{block}")
     while stage != HEAD and not isinstance(model.get_submodule(stage), InceptionBlock):
         pair = model.get_submodule(stage)(pair)
         stage = stage_after(stage)
     if stage == HEAD:
-        mixed = torch.cat([pair[taken[:, number], where] for number, where in enumerate(slices)], dim=1)
+        mixed = torch.cat([pair[taken[:, number], channels] for number, channels in enumerate(slices)], dim=1)
     else:
         mixed = _through_block(model.get_submodule(stage), pair, slices, taken)
         stage = stage_after(stage)
@@ -51,12 +53,12 @@ def logits_of_sets(
 
 
 def _through_block(module: nn.Module, pair: Tensor, slices: Sequence[slice], taken: Tensor) -> Tensor:
-    """The output of the next block for each set, from its input with everything on and everything off, (2, C, H, W)."""
+    """Return the next block's output for each subset, from its input (2, C, H, W) with all active and all ablated."""
     outputs = []
     for layers in BRANCHES.values():
-        given = module.get_submodule("pool")(pair) if layers[0] == "pool" else pair
+        x = module.get_submodule("pool")(pair) if layers[0] == "pool" else pair
         entry, *rest = (layer for layer in layers if layer != "pool")
-        y = _mixed(module.get_submodule(entry), given, slices, taken)
+        y = _mixed(module.get_submodule(entry), x, slices, taken)
         for layer in rest:
             y = module.get_submodule(layer)(y)
         outputs.append(y)
@@ -64,13 +66,13 @@ def _through_block(module: nn.Module, pair: Tensor, slices: Sequence[slice], tak
 
 
 def _mixed(unit: nn.Module, pair: Tensor, slices: Sequence[slice], taken: Tensor) -> Tensor:
-    """A 1x1 unit's output (sets, C_out, H, W): its convolution runs on each branch's channels by themselves."""
+    """Return a 1x1 unit's output (subsets, C_out, H, W), running its convolution on each branch's channels alone."""
     before, weight, bias, after = _parts(unit)
     for layer in before:
         pair = layer(pair)
     shares = [
-        F.conv2d(contiguous_like_input(pair[:, where]), contiguous_like_input(weight[:, where])).permute(0, 2, 3, 1)
-        for where in slices
+        F.conv2d(contiguous_like_input(pair[:, part]), contiguous_like_input(weight[:, part])).permute(0, 2, 3, 1)
+        for part in slices
     ]
     _, height, width, channels = shares[0].shape
     parts = torch.stack(shares).reshape(2 * len(slices), -1)
@@ -85,7 +87,7 @@ def _mixed(unit: nn.Module, pair: Tensor, slices: Sequence[slice], taken: Tensor
 
 
 def _parts(unit: nn.Module) -> tuple[Layers, Tensor, Tensor | None, Layers]:
-    """What a unit does before its convolution, the convolution's weight and bias, and what it does after it."""
+    """Return a unit's layers before its convolution, the convolution's weight and bias, and the layers after it."""
     if isinstance(unit, FusedUnit):
         return [], unit.weight, unit.bias, [torch.relu_]
     layers = list(unit.children())

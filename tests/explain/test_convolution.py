@@ -127,7 +127,7 @@ def test_each_step_is_what_pytorchs_own_layer_computes(looked: Looked, block: st
 
 def test_the_products_told_are_the_largest(plain: Looked) -> None:
     for row, column, inside in ((3, 3, 25), (0, 0, 9), (0, 3, 15), (5, 4, 12)):
-        told = trace_convolution(*plain, "4b", "5x5", 7, row, column, most=12)
+        told = trace_convolution(*plain, "4b", "5x5", 7, row, column, maximum=12)
         assert told.kernel_side == 5
         assert told.inside.sum() == inside
         assert told.count == inside * 24
@@ -142,7 +142,7 @@ def test_the_products_told_are_the_largest(plain: Looked) -> None:
 
 
 def test_what_lies_beside_the_map_is_no_product(plain: Looked) -> None:
-    told = trace_convolution(*plain, "5a", "5x5", 0, 0, 0, most=10**6)
+    told = trace_convolution(*plain, "5a", "5x5", 0, 0, 0, maximum=10**6)
     assert len(told.products) == told.count == 9 * 32
     assert {(product.row, product.column) for product in told.products} == {
         (r, c) for r in (2, 3, 4) for c in (2, 3, 4)
@@ -153,7 +153,7 @@ def test_what_lies_beside_the_map_is_no_product(plain: Looked) -> None:
 
 
 def test_fewer_products_leave_more_to_the_others(plain: Looked) -> None:
-    every, few, none = (trace_convolution(*plain, "4c", "3x3", 5, 2, 2, most=most) for most in (10**6, 3, 0))
+    every, few, none = (trace_convolution(*plain, "4c", "3x3", 5, 2, 2, maximum=most) for most in (10**6, 3, 0))
     assert few.products == every.products[:3]
     assert none.products == ()
     assert none.others == pytest.approx(every.sum - every.bias)

@@ -25,7 +25,7 @@ from inception.explain.ablation import ablate, ablation_table
 from inception.explain.attribution import evidence, grad_cam, grad_cams
 from inception.explain.masking import ExplanationError, branch_mask, class_index, logits_from
 from inception.explain.shapley import BRANCH_NAMES, BRANCH_SUBSETS, branch_votes, shapley_values
-from inception.explain.subsets import logits_of_sets
+from inception.explain.subsets import logits_of_subsets
 from inception.network.blocks import BLOCKS, BRANCHES
 from inception.network.inception_v1 import InceptionV1
 from inception.prediction import Prediction, predict
@@ -180,7 +180,7 @@ def test_off_may_mean_the_mean_over_training_photos(made_up, seen) -> None:
     widths = {block: sum(made_up["batchnorm"].model.block(block).branch_channels.values()) for block in BLOCKS}
     means = {block: torch.from_numpy(rng.random(width).astype(np.float32)) for block, width in widths.items()}
     pretrained = replace(made_up["batchnorm"], means=means)
-    told = branch_votes(pretrained, seen["batchnorm"], "4d", 2, off="mean")
+    told = branch_votes(pretrained, seen["batchnorm"], "4d", 2, ablation="mean")
     assert told.total == pytest.approx(told.logit, abs=1e-4)
     output = torch.from_numpy(seen["batchnorm"].block("4d").copy()).unsqueeze(0)
     where = pretrained.model.block("4d").slices["5x5"]
@@ -188,7 +188,7 @@ def test_off_may_mean_the_mean_over_training_photos(made_up, seen) -> None:
     by_hand = pretrained.model.trace(output, start="inception_4e").logits[0, 2]
     assert told.subsets[frozenset(BRANCH_NAMES) - {"5x5"}] == pytest.approx(float(by_hand), abs=1e-4)
     with pytest.raises(ExplanationError, match="bring no means"):
-        branch_votes(made_up["batchnorm"], seen["batchnorm"], "4d", off="mean")
+        branch_votes(made_up["batchnorm"], seen["batchnorm"], "4d", ablation="mean")
 
 
 # ---------------------------------------------------------------- switches and the table
@@ -393,5 +393,5 @@ def test_what_is_shared_between_the_sets_changes_no_logit(variant: str, preact: 
                 [branch_mask(pretrained, block, set(BRANCH_NAMES) - members) for members in BRANCH_SUBSETS]
             )
             plain = logits_from(pretrained, block, torch.lerp(on, off, masks))
-            shared = logits_of_sets(pretrained, block, on, off, BRANCH_SUBSETS)
+            shared = logits_of_subsets(pretrained, block, on, off, BRANCH_SUBSETS)
             assert torch.allclose(shared, plain, rtol=1e-5, atol=1e-5 * float(plain.abs().max())), block

@@ -30,7 +30,7 @@ def votes_html(votes: BranchVotes, names: Mapping[str, str], language: str) -> s
     answer = say(language, "votes_answer", logit=_number(votes.logit), probability=votes.probability)
     runs = len(votes.subsets)
     what = say(language, "votes_what", orders=factorial(len(votes.votes)), runs=runs)
-    off = say(language, f"votes_off_{votes.off}")
+    off = say(language, f"votes_off_{votes.ablation}")
     return (
         f'<section class="il-votes" aria-label="{escape(title)}"><div class="il-head"><h2>{escape(title)}</h2>'
         f"<p>{escape(answer)}</p></div>"
@@ -157,7 +157,7 @@ def switched_html(
     if not switched.branches and not switched.channels:
         return nothing_off_html(switched.block, language)
     title = say(language, "switch_title", block=switched.block)
-    off = say(language, f"votes_off_{switched.off}")
+    off = say(language, f"votes_off_{switched.ablation}")
     rows = "".join(_change(change, language) for change in switched.top)
     return (
         f'<section class="il-switch" aria-label="{escape(title)}"><div class="il-head"><h3>{escape(title)}</h3></div>'
@@ -257,7 +257,7 @@ def glance_html(glance: AblationTable, chosen_block: str, names: Mapping[str, st
         cells = "".join(f"<td>{_cell(block, name, falls[name], reach, names, language)}</td>" for name in BRANCH_NAMES)
         mark = ' aria-current="true"' if block == chosen_block else ""
         rows.append(f'<tr{mark}><th scope="row">{block}</th>{cells}</tr>')
-    notes = _joined([say(language, f"votes_off_{glance.off}"), say(language, "glance_limits")], language)
+    notes = _joined([say(language, f"votes_off_{glance.ablation}"), say(language, "glance_limits")], language)
     return (
         f'<section class="il-glance" aria-label="{escape(title)}"><div class="il-head"><h2>{escape(title)}</h2></div>'
         f"<p>{escape(say(language, 'glance_lead', logit=_number(glance.logit)))}</p>"

@@ -143,7 +143,7 @@ def test_numpys_integers_are_numbers_too(embedded: PretrainedModel, seen: Predic
     "ask",
     [
         lambda net, seen, value: branch_votes(net, seen, value),
-        lambda net, seen, value: branch_votes(net, seen, "4c", off=value),
+        lambda net, seen, value: branch_votes(net, seen, "4c", ablation=value),
         lambda net, seen, value: grad_cams(net, seen, value),
         lambda net, seen, value: ablate(net, seen, "4c", [value]),
         lambda net, seen, value: trace_convolution(net, seen, "4c", value, 0, 0, 0),

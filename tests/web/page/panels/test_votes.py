@@ -68,7 +68,7 @@ def additive(
         block="4c",
         index=7,
         label=label,
-        off="zero",
+        ablation="zero",
         logit=total if logit is None else logit,
         probability=0.75,
         baseline=baseline,
@@ -94,7 +94,7 @@ def switched_off(
 ) -> AblationResult:
     usual = AblationResult(
         block="4c",
-        off="zero",
+        ablation="zero",
         branches=branches,
         channels=channels,
         top=(change("red fox", 0.6, 0.9), change("cat", 0.25, 0.05)),
@@ -110,7 +110,7 @@ def network(falls: Mapping[tuple[str, str], float], label: str = "red fox") -> A
     return AblationTable(
         index=7,
         label=label,
-        off="zero",
+        ablation="zero",
         logit=9.5,
         falls={block: {branch: falls.get((block, branch), 0.0) for branch in BRANCHES} for block in BLOCKS},
     )
@@ -239,9 +239,9 @@ def test_the_table_tells_each_of_the_sixteen_sets_from_none_to_all() -> None:
 
 @pytest.mark.parametrize(("off", "sentence"), [("zero", "every value is zero"), ("mean", "mean over training photos")])
 def test_it_is_said_what_off_means(off: str, sentence: str) -> None:
-    assert sentence in words(votes_html(replace(additive(0.0, of(1.0, 2.0, 3.0, 4.0)), off=off), NAMES, "en"))
-    assert sentence in words(switched_html(switched_off(off=off), SLICES, NAMES, "en"))
-    assert sentence in words(glance_html(replace(network({}), off=off), "4c", NAMES, "en"))
+    assert sentence in words(votes_html(replace(additive(0.0, of(1.0, 2.0, 3.0, 4.0)), ablation=off), NAMES, "en"))
+    assert sentence in words(switched_html(switched_off(ablation=off), SLICES, NAMES, "en"))
+    assert sentence in words(glance_html(replace(network({}), ablation=off), "4c", NAMES, "en"))
 
 
 # Switches
