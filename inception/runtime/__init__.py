@@ -1,1 +1,1 @@
-"""What a process needs of its machine: device, threads, memory, files, terminal, signals."""
+"""The process and its machine: device, threads, memory, files, terminal, signals, strict JSON and plain text."""

@@ -1,4 +1,4 @@
-"""The host and port of the server: from the command line or the environment, and whether they can be had."""
+"""The server's host and port, from options or the environment, checked to be free."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_PORT = 65535
 
 @dataclass(frozen=True)
 class Address:
-    """Where to listen; without a port, on the first free one from 7860 to 7959."""
+    """Where to listen; without a port, the server takes the first free one from 7860 to 7959."""
 
     host: str
     port: int | None
@@ -34,52 +34,52 @@ def port_number(text: str) -> int:
 
 
 def address(host: str | None, port: int | None) -> Address:
-    """The address from the options, else from GRADIO_SERVER_NAME and GRADIO_SERVER_PORT, once it is known to be free.
+    """Return the address from options, else from GRADIO_SERVER_NAME and GRADIO_SERVER_PORT.
 
     Raises:
-        UserError: if it is none, is taken, or may not be had.
+        UserError: if it is invalid, taken, or not permitted.
     """
     if port is None and (text := os.environ.get(PORT)):
         try:
             port = port_number(text)
         except ValueError as error:
             raise UserError("port", "{variable}: {why}.", variable=PORT, why=str(error)) from None
-    wanted = Address(host or os.environ.get(HOST) or LOCAL, port)
-    _check(wanted)
-    return wanted
+    result = Address(host or os.environ.get(HOST) or LOCAL, port)
+    _check(result)
+    return result
 
 
-def _check(wanted: Address) -> None:
+def _check(address: Address) -> None:
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(
-            wanted.host.strip("[]"), wanted.port or 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+            address.host.strip("[]"), address.port or 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, kind, protocol) as probe:
-            # As servers do, for whom a port is free again at once after its last server has ended.
+            # As servers do: a port is free again as soon as its last server has ended.
             if os.name == "posix":
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(place)
     except (OSError, UnicodeError) as error:
-        raise _refusal(wanted, error) from error
+        raise _refusal(address, error) from error
 
 
-def _refusal(wanted: Address, error: Exception) -> UserError:
+def _refusal(address: Address, error: Exception) -> UserError:
     number = getattr(error, "errno", None)
     if number == errno.EADDRINUSE:
         return UserError(
             "port_taken",
             "The port {port} is taken by another program; please stop that, or name another port with --port.",
-            port=wanted.port,
+            port=address.port,
         )
     if number == errno.EACCES:
         return UserError(
             "port_forbidden",
             "This user may not listen on port {port}; please name one from 1024 on with --port.",
-            port=wanted.port,
+            port=address.port,
         )
     return UserError(
         "host",
         "The host {host} is no address of this machine; please name one with --host: 127.0.0.1 for this machine alone, "
         "0.0.0.0 for its network.",
-        host=quoted(wanted.host),
+        host=quoted(address.host),
     )

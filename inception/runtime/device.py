@@ -1,4 +1,4 @@
-"""Where the network runs."""
+"""Choice of the device, and detection of its full memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 @dataclass(frozen=True)
 class Device:
-    """The chosen device; `fell_back_from` names the one whose memory was full, and which this one replaces."""
+    """A device and its name for people; `fell_back_from` is the type of the full device that it replaces, if any."""
 
     torch_device: torch.device
     name: str
@@ -21,59 +21,59 @@ class Device:
 
     @property
     def notice(self) -> str:
-        """One sentence where this device replaces another, else nothing."""
+        """One sentence if this device replaces another, else an empty text."""
         if not self.fell_back_from:
             return ""
         return f"The memory of the {self.fell_back_from} device is full; the network runs on the CPU from now on."
 
 
-def choose_device(wish: str = "auto") -> Device:
-    """The device to run on: "auto" takes a GPU where there is one, and the CPU where there is none.
+def choose_device(name: str = "auto") -> Device:
+    """Return the device called `name`; "auto" is a GPU if this machine has one that works, else the CPU.
 
     Raises:
-        DeviceError: if `wish` is none of `DEVICES`, or a GPU that this machine does not have or cannot use.
+        DeviceError: if `name` is none of `DEVICES`, or a GPU that this machine does not have or cannot use.
     """
-    if wish not in DEVICES:
-        raise unknown_device(wish)
+    if name not in DEVICES:
+        raise unknown_device(name)
     usable = {"cuda": _cuda_works(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if wish == "auto":
-        return _named(next(name for name, there in usable.items() if there))
-    if not usable[wish]:
+    if name == "auto":
+        return _named(next(kind for kind, works in usable.items() if works))
+    if not usable[name]:
         raise DeviceError(
             "device_missing",
             "This machine has no {wish} device that PyTorch can use; choose auto, or one of those that it has: "
             "{devices}.",
-            wish=wish,
-            devices=", ".join(name for name, there in usable.items() if there),
+            wish=name,
+            devices=", ".join(kind for kind, works in usable.items() if works),
         )
-    return _named(wish)
+    return _named(name)
 
 
-def unknown_device(wish: object) -> DeviceError:
-    """The error where a device's name is wrong."""
+def unknown_device(name: object) -> DeviceError:
+    """Return the error for a device's unknown name."""
     return DeviceError(
         "device_unknown",
         "There is no device called {wish}; choose one of {devices}.",
-        wish=quoted(wish),
+        wish=quoted(name),
         devices=", ".join(DEVICES),
     )
 
 
 def without_memory(device: Device) -> Device:
-    """The CPU, in place of a device whose memory is full."""
+    """Return the CPU as the replacement of a device whose memory is full."""
     return Device(torch.device("cpu"), "CPU", fell_back_from=device.torch_device.type)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device other than the CPU had no memory left."""
-    # Apple's say it in words only.
+    """Return whether an error means that a GPU has no memory left."""
+    # Apple's GPUs raise a plain RuntimeError.
     return isinstance(error, torch.OutOfMemoryError) or (
         isinstance(error, RuntimeError) and str(error).startswith("MPS backend out of memory")
     )
 
 
 def _cuda_works() -> bool:
-    # A driver may be there that this build of PyTorch cannot use: only a real allocation tells.
+    # This build of PyTorch may not support the driver: only an allocation shows it.
     try:
         return torch.cuda.is_available() and bool(torch.zeros(1, device="cuda").numel())
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""Folders and files that a user names: made and written, or one sentence why not."""
+"""Files and folders named by users: atomic writes, and errors as sentences."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..errors import UserError, quoted
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether it is for want of room on a disk that something could not be written."""
+    """Return whether an error means that the disk or the quota is full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def no_room(folder: Path, then: str = "make some, or name another folder") -> UserError:
-    """What is said then; what is there already has been left as it was."""
+    """Return the error for a full disk; `then` completes the sentence "Please ...". Existing files are unchanged."""
     return UserError(
         "no_room",
         "There is no room left on the disk for {name}; what is there stays as it was. Please {then}.",
@@ -26,10 +26,10 @@ def no_room(folder: Path, then: str = "make some, or name another folder") -> Us
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, with those that it lies in.
+    """Create a folder and its parents.
 
     Raises:
-        UserError: if it cannot be made.
+        UserError: if it cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def make_folder(folder: Path) -> None:
 
 
 def write_file(file: Path, data: bytes, *, durable: bool = False) -> None:
-    """Write a file as `replace_file` does it.
+    """Write a file as `replace_file` does.
 
     Raises:
         UserError: if nothing can be written there.
@@ -56,21 +56,21 @@ def write_file(file: Path, data: bytes, *, durable: bool = False) -> None:
 
 
 def replace_file(file: Path, data: bytes | memoryview, *, durable: bool = True) -> None:
-    """Write a file that is whole or not there at all, also after Ctrl+C; until then the one before stays.
+    """Write a file atomically: an interrupted write leaves the previous file, or none.
 
-    `durable` holds after a power cut too, and waits for the disk.
+    `durable` waits for the disk, so that this holds after a power cut too.
 
     Raises:
         OSError: if nothing can be written there.
     """
-    # Not with the file's own name in it, which may be as long as a name can be.
+    # Without the file's own name, which may already have the maximum length.
     unfinished = file.with_name(f".{uuid4().hex}.part")
     try:
         with unfinished.open("wb") as out:
             out.write(data)
             if durable:
                 out.flush()
-                # Else a power cut could leave the name without what it names.
+                # Otherwise a power cut could leave the new name on an empty file.
                 os.fsync(out.fileno())
         unfinished.replace(file)
     finally:
@@ -78,7 +78,7 @@ def replace_file(file: Path, data: bytes | memoryview, *, durable: bool = True) 
 
 
 def is_file(path: Path) -> bool:
-    """As `Path.is_file`, which raises where a name is longer than any file's."""
+    """Return `Path.is_file`, or False where that raises, as for names that are too long."""
     try:
         return path.is_file()
     except OSError:
@@ -86,7 +86,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """As `Path.is_dir`, in the same way."""
+    """Return `Path.is_dir`, or False where that raises."""
     try:
         return path.is_dir()
     except OSError:
@@ -94,7 +94,7 @@ def is_folder(path: Path) -> bool:
 
 
 def is_there(path: Path) -> bool:
-    """As `Path.exists`, in the same way."""
+    """Return `Path.exists`, or False where that raises."""
     try:
         return path.exists()
     except OSError:
@@ -102,10 +102,10 @@ def is_there(path: Path) -> bool:
 
 
 def as_text(path: Path) -> str:
-    """A path that can be printed and stored: its name may hold bytes that are no text."""
+    """Return a path as valid Unicode, with forward slashes; bytes that are not UTF-8 are escaped."""
     return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def one_line(name: str) -> str:
-    """A name as it can be shown: line ends and what would steer a terminal are spelled out."""
+    """Return a name in one line, with line ends and control characters escaped."""
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in name)

@@ -1,4 +1,4 @@
-"""How memory is kept and looked through; what is told to the C library's allocator happens on Linux with glibc only."""
+"""Settings of the memory allocator (glibc on Linux only) and of the garbage collector."""
 
 from __future__ import annotations
 
@@ -9,40 +9,43 @@ from collections.abc import Callable
 
 # mallopt's numbers in glibc's malloc.h.
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, MMAP_MAX, ARENA_MAX = -1, -2, -3, -4, -8
-# More than the sixteen runs of an explanation free at once, which is the most that any work frees time and again.
+# Bytes of free memory that a pool keeps: more than the sixteen runs of an explanation free at once, the largest amount
+# that is freed and needed again repeatedly.
 KEPT = 128 * 2**20
-# The most that glibc takes: what is larger is not kept.
-KEPT_AT_ONCE = 32 * 2**20
+# The largest value that glibc accepts; larger blocks are always returned to the system.
+KEPT_BLOCK = 32 * 2**20
 
 
 def keep_freed() -> None:
-    """Keep what is freed: training frees and asks again for gigabytes, and each page that the kernel must
-    hand out anew costs as much as computing on it (a tenth to a quarter of a step on a CPU)."""
+    """Keep all freed memory, for training: each step frees and allocates gigabytes, and page faults on memory that was
+    returned to the system take a tenth to a quarter of a step on a CPU."""
     _set({MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 256 * 2**20, ARENA_MAX: 1})
 
 
 def share_freed() -> None:
-    """Two pools for all threads, each of which keeps some of what is freed. A server answers with forty threads;
-    with a pool for each, what one visitor's answer freed is no use to the next visitor's, and memory grows for
-    hours. By default a pool keeps what its past happened to need: in every second process an explanation then
-    waited a fifth of its time for pages that it had given back a moment before."""
-    _set({ARENA_MAX: 2, MMAP_THRESHOLD: KEPT_AT_ONCE, TRIM_THRESHOLD: KEPT})
+    """Share two memory pools among all threads, each of which keeps some freed memory, for servers.
+
+    With glibc's default of a pool for each of forty threads, memory freed by one is useless to the others, and the
+    process grows for hours. The default trim threshold adapts to the past: in every second process explanations spent a
+    fifth of their time on page faults for memory that had just been returned.
+    """
+    _set({ARENA_MAX: 2, MMAP_THRESHOLD: KEPT_BLOCK, TRIM_THRESHOLD: KEPT})
 
 
 def freeze_garbage_collector() -> None:
-    """Have the garbage collector leave alone what is there now, for good: a million objects of the libraries.
+    """Freeze everything allocated during start-up: a million objects of libraries.
 
-    To look through them all takes it a quarter of a second, every few hundred answers, and everybody waits.
+    Scanning them would stop all threads for a quarter of a second, every few hundred answers.
     """
     gc.collect()
     gc.freeze()
-    # It looks through everything once a quarter more has come, and is to count from now: a quarter of a million
-    # more would be all that a hundred visitors left behind.
+    # A full collection starts when the number of objects has grown by a quarter since the last one. Count from now:
+    # a quarter of a million objects would be the garbage of a hundred visitors.
     gc.collect()
 
 
 def trim_heap() -> None:
-    """Return to the system what is free between that which is in use: a few milliseconds' work."""
+    """Return free memory between used blocks to the system; takes a few milliseconds."""
     trim = _function("malloc_trim")
     if trim is not None:
         trim(0)

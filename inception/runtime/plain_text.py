@@ -1,23 +1,23 @@
-"""Texts from files as they may be shown anywhere: in one line, of bounded length, and in the order they are written."""
+"""Sanitised text from files: one line, bounded length, no control characters or direction marks."""
 
 from __future__ import annotations
 
 import unicodedata
 from typing import Any
 
-# Invisible, but Persian, the scripts of India and many emoji are not written without them.
+# Invisible, but required by Persian, the scripts of India and many emoji.
 JOINERS = "\u200c\u200d"
-# Controls, marks of direction and other formats, halves of characters, and line ends that are no controls.
+# Unicode categories: control, format (direction marks), surrogate, line and paragraph separators.
 DROPPED = ("Cc", "Cf", "Cs", "Zl", "Zp")
-MAX_DEPTH = 8  # of lists and objects in each other
+MAX_DEPTH = 8  # of nested lists and objects
 
 
-def plain(text: str, longest: int) -> str:
-    """`text` in one line without control characters and direction marks; "…" stands for what is cut off its end."""
-    # What lies far beyond the end is not looked at.
-    begin = text[: 2 * longest]
+def plain(text: str, max_length: int) -> str:
+    """Return `text` in one line without control characters and direction marks, cut to `max_length` with "…"."""
+    # The rest of a long text is not even scanned.
+    begin = text[: 2 * max_length]
     kept = "".join(map(_shown, begin)).strip()
-    return kept if len(kept) <= longest and begin == text else f"{kept[: longest - 1]}…"
+    return kept if len(kept) <= max_length and begin == text else f"{kept[: max_length - 1]}…"
 
 
 def _shown(letter: str) -> str:
@@ -26,18 +26,18 @@ def _shown(letter: str) -> str:
     return " " if letter.isspace() else ""
 
 
-def plain_value(value: Any, longest: int, depth: int = MAX_DEPTH) -> Any:
-    """The same for all texts in a value from a JSON file.
+def plain_value(value: Any, max_length: int, depth: int = MAX_DEPTH) -> Any:
+    """Return a value from a JSON file with `plain` applied to all its texts.
 
     Raises:
-        ValueError: if lists and objects are nested too deeply in it.
+        ValueError: if lists and objects are nested deeper than `depth`.
     """
     if isinstance(value, str):
-        return plain(value, longest)
+        return plain(value, max_length)
     if isinstance(value, dict | list) and not depth:
         raise ValueError("it is nested too deeply")
     if isinstance(value, dict):
-        return {plain(key, longest): plain_value(one, longest, depth - 1) for key, one in value.items()}
+        return {plain(key, max_length): plain_value(one, max_length, depth - 1) for key, one in value.items()}
     if isinstance(value, list):
-        return [plain_value(one, longest, depth - 1) for one in value]
+        return [plain_value(one, max_length, depth - 1) for one in value]
     return value

@@ -1,4 +1,4 @@
-"""JSON as its specification (RFC 8259) has it: Python also writes and reads NaN and Infinity, which no number is."""
+"""JSON as in RFC 8259, without the NaN and Infinity that Python's `json` reads and writes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Kind = TypeVar("Kind")
 
 
 def dumps(value: Any, *, ensure_ascii: bool = True, indent: int | None = None) -> str:
-    """As `json.dumps`.
+    """Return a value as JSON, as `json.dumps` does.
 
     Raises:
         WeightsError: if a number in it is NaN or infinite.
@@ -28,20 +28,20 @@ def dumps(value: Any, *, ensure_ascii: bool = True, indent: int | None = None) -
 
 
 def loads(text: str) -> Any:
-    """As `json.loads`; NaN, infinities and numbers that are too large for a float become None.
+    """Parse JSON as `json.loads` does; NaN, infinities and numbers too large for a float become None.
 
     Raises:
-        ValueError, RecursionError: if it is no JSON.
+        ValueError, RecursionError: if it is not JSON.
     """
     return json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
 
 
 def built(kind: type[Kind], values: object) -> Kind:
-    """A dataclass from the object that JSON holds of it.
+    """Build a dataclass from its JSON object.
 
     Raises:
-        TypeError: if it is no object, or a field is missing or unknown.
-        ValueError: as the dataclass itself.
+        TypeError: if `values` is no object, or a field is missing or unknown.
+        ValueError: as the dataclass raises it.
     """
     if not isinstance(values, dict):
         raise TypeError(f"{quoted(values)} is no JSON object")

@@ -1,4 +1,4 @@
-"""The cores that this process may use, told to the libraries before they are loaded."""
+"""The number of cores that this process may use, and the thread settings of OpenMP."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
 
-
-# For GNU's OpenMP, which PyTorch brings on Linux. About 30 microseconds: from one layer to the next it is less,
-# and sleeping there made a forward pass a third slower.
+# GOMP_SPINCOUNT of GNU's OpenMP, which PyTorch uses on Linux: about 30 microseconds. The gap between two layers is
+# shorter, and sleeping in it made a forward pass a third slower.
 SPINS = "1000"
 
 
 def configure_threads() -> None:
-    """Have as many threads as cores, which spin a moment where they wait and then sleep. Before torch is imported.
+    """Set one OpenMP thread for each core, which spins briefly and then sleeps. Call before torch is imported.
 
-    By default they spin for milliseconds. Where anything besides wants a core, one then spins on the
-    core that the other needs: on two cores, beside one busy process, a forward pass took up to 30 times
-    as long. What the user has set stays.
+    By default threads spin for milliseconds, on cores that other processes need: on two cores, beside one busy process,
+    a forward pass took up to 30 times as long. Variables set by the user are kept.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
@@ -27,24 +25,24 @@ def configure_threads() -> None:
 
 
 def available_cores(cgroup: Path = CGROUP) -> int:
-    """At least one; a container's share where it has one, which `os.cpu_count` does not know."""
+    """Return the number of usable cores, at least 1, from CPU affinity and cgroup quota, unlike `os.cpu_count`."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _quota(cgroup)
     return allowed if quota is None else max(1, min(allowed, ceil(quota)))
 
 
 def _quota(cgroup: Path) -> float | None:
-    """Cores' worth of time, from version 2 of Linux's control groups or version 1; nothing where it is not limited."""
+    """Return the quota in cores from cgroup v2 or v1; None if there is no limit."""
     try:
-        most, period = (cgroup / "cpu.max").read_text().split()
+        quota, period = (cgroup / "cpu.max").read_text().split()
     except (OSError, ValueError):
         try:
-            most = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text()
+            quota = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text()
             period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text()
         except OSError:
             return None
     try:
-        share = float(most) / float(period)
+        cores = float(quota) / float(period)
     except (ValueError, ZeroDivisionError):
         return None  # "max"
-    return share if share > 0 else None
+    return cores if cores > 0 else None

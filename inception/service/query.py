@@ -23,8 +23,8 @@ class PreparedPhoto:
 class Query:
     """All that is needed to compute a prediction again, in this process or another.
 
-    The block, the class and what is ablated belong to single explanations, each of which declares its own typed
-    arguments: `InferenceService.explained` takes them behind the query.
+    Block, class and ablation are arguments of single explanations, which declare and type them
+    (`inception.explain`); `InferenceService.explained` takes them after the query.
 
     Attributes:
         model: public name of the network, one of `InferenceService.models`.

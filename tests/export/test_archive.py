@@ -50,7 +50,7 @@ def kept() -> Keep:
 
 
 @pytest.mark.parametrize("scale", render.SCALES)
-def test_the_zip_has_every_map_as_it_is_drawn_and_its_numbers(seen: Prediction, scale: str) -> None:
+def test_the_zip_holds_every_map_as_picture_and_values(seen: Prediction, scale: str) -> None:
     picture = ViewOptions("3a", "mean", scale, "viridis")  # whatever the view: the zip has the channels
     with ZipFile(io.BytesIO(keep.maps_zip(seen, ABOUT, "Read me.\n", picture))) as file:
         names = {f"{block}/{branch}" for block in BLOCKS for branch in BRANCHES}
@@ -86,14 +86,14 @@ def test_the_same_photo_gives_the_same_bytes(seen: Prediction) -> None:
     assert keep.table_json(seen, ABOUT) == keep.table_json(seen, ABOUT)
 
 
-def test_numbers_that_are_too_many_are_left_out(seen: Prediction, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_above_the_size_limit_are_left_out(seen: Prediction, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keep, "RAW_BYTES", 1000)
     with ZipFile(io.BytesIO(keep.maps_zip(seen, ABOUT, "", ViewOptions()))) as file:
         assert not [name for name in file.namelist() if name.endswith(".npy")]
         assert json.loads(file.read("limits.json"))["blocks"]["3a"]["1x1"]["numbers"] is None
 
 
-def test_googlenets_numbers_are_not_too_many() -> None:
+def test_googlenets_values_are_below_the_size_limit() -> None:
     facts = network_facts(InceptionV1(variant="googlenet", classes=10))
     numbers = sum(one.channels * one.height * one.width for branches in facts.values() for one in branches)
     assert 10**6 < numbers * 4 < keep.RAW_BYTES
@@ -122,7 +122,7 @@ def test_the_csv_has_every_class_and_every_branch(seen: Prediction) -> None:
         assert row["label"] == row["probability"] == ""
 
 
-def test_the_json_says_the_same(seen: Prediction) -> None:
+def test_the_json_holds_the_same_numbers(seen: Prediction) -> None:
     told = json.loads(keep.table_json(seen, ABOUT))
     assert {name: told[name] for name in ABOUT} == ABOUT
     assert told["probably_none"] is seen.rejected
@@ -137,7 +137,7 @@ def test_the_json_says_the_same(seen: Prediction) -> None:
 @pytest.mark.parametrize(
     "name", ["=1+1", "+cmd|' /C calc'!A0", "-2", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", '=1,"2\n']
 )
-def test_no_name_of_a_class_becomes_a_formula(seen: Prediction, name: str) -> None:
+def test_labels_that_look_like_formulas_are_escaped(seen: Prediction, name: str) -> None:
     named = replace(seen, labels=(name, *seen.labels[1:]))
     cell = next(row["label"] for row in rows_of(keep.table_csv(named)) if row["class"] == "0")
     assert cell == f"'{name}"
@@ -145,7 +145,7 @@ def test_no_name_of_a_class_becomes_a_formula(seen: Prediction, name: str) -> No
 
 
 @pytest.mark.parametrize("name", ["cat", "斑马", "a=b", "Sutton Hoo helmet, 7th c.", ""])
-def test_other_names_stay_as_they_are(name: str) -> None:
+def test_other_labels_are_unchanged(name: str) -> None:
     assert keep.escape_formula(name) == name
 
 
@@ -154,7 +154,7 @@ def test_other_names_stay_as_they_are(name: str) -> None:
 
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize(("language", "scale"), [("en", "shared"), ("zh", "branch")])
-def test_a_sheet_shows_the_panels_as_they_are_and_its_words(kept: Keep, view: str, language: str, scale: str) -> None:
+def test_a_figure_shows_the_panels_and_a_caption(kept: Keep, view: str, language: str, scale: str) -> None:
     query = kept.service.query("tiny-imagenet", str(EXAMPLES / "espresso.jpg"))
     picture = ViewOptions("4c", view, scale)
     made = kept.make("sheet", query, picture, DAY, language)
@@ -221,7 +221,7 @@ def test_the_caption_says_model_block_branches_scale_and_date(kept: Keep) -> Non
     assert "模块 4c" in caption_of(kept, ViewOptions("4c"), "zh").title
 
 
-def test_a_sheet_is_in_english_where_no_font_knows_chinese(kept: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_figure_is_in_english_without_a_chinese_font(kept: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
     query = kept.service.query("tiny-imagenet", str(EXAMPLES / "espresso.jpg"))
     english = kept.make("sheet", query, ViewOptions("5a", "mean"), DAY, "en").data
     monkeypatch.setattr(fonts, "font_folders", lambda: ())
@@ -230,7 +230,7 @@ def test_a_sheet_is_in_english_where_no_font_knows_chinese(kept: Keep, monkeypat
     assert kept.make("sheet", query, ViewOptions("5a", "mean"), DAY, "zh").data == english
 
 
-def test_a_chinese_font_is_found_by_the_name_of_its_file(tmp_path: Path) -> None:
+def test_a_chinese_font_is_found_by_file_name(tmp_path: Path) -> None:
     with_font, without = tmp_path / "one", tmp_path / "other"
     for folder in (with_font, without):
         folder.mkdir()
@@ -242,7 +242,7 @@ def test_a_chinese_font_is_found_by_the_name_of_its_file(tmp_path: Path) -> None
     assert fonts.chinese_face((without,)) is None
 
 
-def test_long_sentences_are_broken_where_they_may_be() -> None:
+def test_long_text_is_wrapped() -> None:
     font = ImageFont.truetype(fonts.default_face().path, 20)
     lines = wrap_text("one two three four five six seven", font, 120)
     assert len(lines) > 2
@@ -254,7 +254,7 @@ def test_long_sentences_are_broken_where_they_may_be() -> None:
     assert wrap_text("", font, 100) == []
 
 
-def test_a_sheet_is_the_same_each_time(seen: Prediction, kept: Keep) -> None:
+def test_equal_figures_have_equal_bytes(seen: Prediction, kept: Keep) -> None:
     panels, caption = (
         render_branches(seen, ViewOptions("5b", "mean")),
         caption_of(kept, ViewOptions("5b", "mean"), "en"),

@@ -65,7 +65,7 @@ def assert_same(rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> Non
 
 
 @pytest.mark.parametrize(("batch", "workers"), [(None, None), (1, 2), (4, 1), (64, 3)])
-def test_every_photo_gets_the_answer_that_it_gets_alone(
+def test_every_photo_has_the_prediction_that_it_has_alone(
     embedded: PretrainedModel, photos: Path, tmp_path: Path, batch: int | None, workers: int | None
 ) -> None:
     told = predict_folder(embedded, photos, tmp_path / "r.parquet", top=3, batch=batch, workers=workers)
@@ -86,7 +86,7 @@ def test_every_photo_gets_the_answer_that_it_gets_alone(
         assert row["bytes"] == (photos / row["path"]).stat().st_size
 
 
-def test_hidden_files_other_kinds_and_pipes_are_left_alone(photos: Path) -> None:
+def test_hidden_files_other_types_and_pipes_are_skipped(photos: Path) -> None:
     make_photo(photos / ".hidden.jpg", 0)
     make_photo(photos / ".thumbnails" / "x.jpg", 0)
     (photos / "notes.txt").write_text("no photo")
@@ -97,7 +97,7 @@ def test_hidden_files_other_kinds_and_pipes_are_left_alone(photos: Path) -> None
     assert unreadable == ()
 
 
-def test_a_folder_that_cannot_be_looked_into_is_told(
+def test_an_unreadable_folder_is_reported(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scandir = os.scandir
@@ -114,7 +114,7 @@ def test_a_folder_that_cannot_be_looked_into_is_told(
     assert said.out.endswith(": 5 photos, 0 known before, 0 refused\n")
 
 
-def test_a_name_that_is_no_text_can_still_be_told(embedded: PretrainedModel, tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf8_is_escaped(embedded: PretrainedModel, tmp_path: Path) -> None:
     make_photo(tmp_path / "photos" / "x.jpg", 0)
     os.rename(os.fsencode(tmp_path / "photos" / "x.jpg"), os.fsencode(tmp_path / "photos") + b"/caf\xe9.jpg")  # noqa: PTH104
     for known in (0, 1):
@@ -125,7 +125,7 @@ def test_a_name_that_is_no_text_can_still_be_told(embedded: PretrainedModel, tmp
 # ---------------------------------------------------------------- bad files
 
 
-def test_bad_files_are_listed_and_stop_nothing(
+def test_bad_files_are_listed_and_do_not_stop_the_run(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], opened: list[str]
 ) -> None:
     out = tmp_path / "new" / "r.parquet"
@@ -161,7 +161,7 @@ def test_bad_files_are_listed_and_stop_nothing(
     }
 
 
-def test_a_photo_that_could_not_be_read_is_tried_again(
+def test_an_unreadable_photo_is_retried(
     embedded: PretrainedModel, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def forbidden(file: Path) -> Image.Image:
@@ -174,7 +174,7 @@ def test_a_photo_that_could_not_be_read_is_tried_again(
     assert (told.known, told.refused) == (len(NAMES) - 1, {})
 
 
-def test_only_bad_files_are_told_by_the_exit_status_and_by_no_more_than_ten_sentences(
+def test_only_bad_files_set_the_exit_status_and_at_most_ten_messages(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(12):
@@ -206,7 +206,7 @@ cli.main(sys.argv[1:])
 """
 
 
-def test_a_killed_run_goes_on_where_it_was(embedded: PretrainedModel, tmp_path: Path, opened: list[str]) -> None:
+def test_a_killed_run_is_resumed(embedded: PretrainedModel, tmp_path: Path, opened: list[str]) -> None:
     photos, out = tmp_path / "photos", tmp_path / "r.parquet"
     for number in range(20):
         make_photo(photos / f"{number:02}.jpg", number)
@@ -254,7 +254,7 @@ def test_ctrl_c_keeps_all_answers_so_far(
     assert "6 photos, 4 known before" in capsys.readouterr().out
 
 
-def test_a_damaged_part_costs_its_photos_and_no_more(
+def test_a_damaged_part_costs_its_own_photos_only(
     embedded: PretrainedModel, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "r.parquet"
@@ -267,7 +267,7 @@ def test_a_damaged_part_costs_its_photos_and_no_more(
     assert [row["path"] for row in rows_of(out)] == sorted(NAMES)
 
 
-def test_only_what_is_new_or_changed_is_looked_at_again(
+def test_only_new_and_changed_photos_are_predicted_again(
     embedded: PretrainedModel, photos: Path, tmp_path: Path, opened: list[str]
 ) -> None:
     out = tmp_path / "r.parquet"
@@ -317,7 +317,7 @@ def other_weights(embedded: PretrainedModel) -> PretrainedModel:
     ],
     ids=["top", "model", "temperature", "weights"],
 )
-def test_other_options_are_never_mixed_in(
+def test_results_of_other_options_are_refused(
     embedded: PretrainedModel,
     photos: Path,
     tmp_path: Path,
@@ -355,7 +355,7 @@ def interrupt(*_: object) -> None:
 
 
 @pytest.mark.parametrize("what", ["text", "other columns", "folder"])
-def test_a_file_of_another_kind_is_never_overwritten(
+def test_a_foreign_file_is_never_overwritten(
     embedded: PretrainedModel, photos: Path, tmp_path: Path, what: str
 ) -> None:
     out = tmp_path / "r.parquet"
@@ -372,7 +372,7 @@ def test_a_file_of_another_kind_is_never_overwritten(
     assert (out.read_bytes() if out.is_file() else b"") == before
 
 
-def test_the_file_is_whole_or_as_before(
+def test_the_file_is_written_atomically(
     embedded: PretrainedModel, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "r.parquet"
@@ -395,7 +395,7 @@ def test_the_file_is_whole_or_as_before(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "r.parquet"]
 
 
-def test_the_metadata_tells_where_the_answers_come_from_and_not_where_the_folder_is(
+def test_the_metadata_names_the_weights_and_not_the_folder(
     embedded: PretrainedModel, photos: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(photos, tmp_path / "elsewhere")
@@ -412,7 +412,7 @@ def test_the_metadata_tells_where_the_answers_come_from_and_not_where_the_folder
 # ---------------------------------------------------------------- the machine
 
 
-def test_no_more_is_begun_than_is_waited_for() -> None:
+def test_the_number_of_pending_items_is_bounded() -> None:
     begun: list[int] = []
     with ThreadPoolExecutor(4) as pool:
         made = folder.map_in_order(pool, lambda number: begun.append(number) or -number, iter(range(50)), 6)
@@ -421,7 +421,7 @@ def test_no_more_is_begun_than_is_waited_for() -> None:
             assert len(begun) <= number + 6
 
 
-def test_the_network_has_its_cores_back_afterwards(embedded: PretrainedModel, photos: Path, tmp_path: Path) -> None:
+def test_the_number_of_threads_is_restored(embedded: PretrainedModel, photos: Path, tmp_path: Path) -> None:
     counts: list[int] = []
 
     def count() -> None:
@@ -450,7 +450,7 @@ def test_the_network_has_its_cores_back_afterwards(embedded: PretrainedModel, ph
         (["FOLDER", "--out", "/proc/r.parquet"], "cannot be made"),
     ],
 )
-def test_a_wrong_choice_is_one_sentence(
+def test_invalid_arguments_are_refused_in_one_sentence(
     photos: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
 ) -> None:
     (photos / "b" / "empty").mkdir()

@@ -81,7 +81,7 @@ def test_a_silent_channel_is_crossed_out_and_no_other() -> None:
     assert (np.asarray(render.mosaic(faint, [Limits(0, 1)], columns=1)) < LEVELS).all(), "faint is not silent"
 
 
-def test_scales_have_the_limits_that_they_promise() -> None:
+def test_limits_of_the_three_scales() -> None:
     both = {"a": maps(2) * 3, "b": maps(2, seed=1) * 10}
     highest = {name: float(values.max()) for name, values in both.items()}
     assert {b for bounds in render.scale_limits(both, "shared").values() for b in bounds} == {Limits(0, highest["b"])}
@@ -120,7 +120,7 @@ def test_zero_has_one_colour_in_all_pictures_side_by_side(scale: str) -> None:
     assert min(zeros[0]) > 240
 
 
-def test_an_empty_range_is_no_reason_to_fail() -> None:
+def test_maps_of_zeros_are_drawn() -> None:
     zero = np.zeros((4, 7, 7), np.float32)
     bounds = render.scale_limits({"a": zero}, "shared")["a"]
     assert (np.asarray(render.mosaic(zero, bounds))[:56, :56] >= SILENT).all()
@@ -147,7 +147,7 @@ def test_a_heat_map_has_one_square_for_each_cell() -> None:
     assert (picture[::32, ::32] == np.round(values * (LEVELS - 1))).all()
 
 
-def test_pictures_of_maps_lose_nothing_when_encoded() -> None:
+def test_encoding_of_maps_is_lossless() -> None:
     picture = render.mosaic(maps(9), [Limits(0, 1)] * 9)
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(render.encode(picture)))), np.asarray(picture))
 

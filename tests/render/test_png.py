@@ -30,7 +30,7 @@ def read(data: bytes) -> Image.Image:
     st.integers(1, 6),
     st.one_of(st.none(), st.integers(0, 255)),
 )
-def test_what_is_written_is_read_again_however_large_cells_are_and_are_said_to_be(
+def test_decoding_returns_the_levels_for_every_cell_size_and_zoom(
     cells: np.ndarray, enlarged: int, zoom: int, transparent: int | None
 ) -> None:
     levels = cells.repeat(enlarged, axis=0).repeat(enlarged, axis=1)
@@ -42,7 +42,7 @@ def test_what_is_written_is_read_again_however_large_cells_are_and_are_said_to_b
     assert np.array_equal(alpha == 0, levels == (-1 if transparent is None else transparent))
 
 
-def test_a_view_of_a_larger_array_is_written_as_it_is_seen() -> None:
+def test_a_view_of_a_larger_array_is_encoded() -> None:
     sheet = np.arange(20 * 30, dtype=np.uint16).reshape(20, 30).astype(np.uint8)
     for zoom in (1, 2, 4):
         assert np.array_equal(np.asarray(read(palette_png(sheet[3:-1, 2:-5], PALETTE, zoom=zoom))), sheet[3:-1, 2:-5])

@@ -35,14 +35,14 @@ def after(settle: str) -> list[int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps memory so, and only there it is asked for it")
-def test_what_was_freed_goes_back_when_asked_for() -> None:
+def test_trimming_returns_freed_memory() -> None:
     full, freed, given_back = after("share_freed")
     assert freed - given_back > 40
     assert full - given_back > 120
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps memory so, and only there it is asked for it")
-def test_training_keeps_what_it_freed() -> None:
+def test_training_keeps_freed_memory() -> None:
     full, freed, _ = after("keep_freed")
     assert full - freed < 10
 
@@ -65,7 +65,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) * resource.g
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps memory so, and only there it is asked for it")
 @pytest.mark.parametrize("settle", ["share_freed", "keep_freed"])
-def test_what_is_freed_and_asked_for_again_and_again_is_not_handed_out_anew(settle: str) -> None:
+def test_repeated_allocation_causes_no_page_faults(settle: str) -> None:
     told = subprocess.run(
         [sys.executable, "-c", AGAIN.format(settle=settle)], capture_output=True, text=True, check=True
     )

@@ -29,7 +29,7 @@ HERE = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.
         ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, HERE),
     ],
 )
-def test_a_containers_share_is_respected(files: dict[str, str], expected: int, tmp_path: Path) -> None:
+def test_the_quota_of_a_container_is_respected(files: dict[str, str], expected: int, tmp_path: Path) -> None:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
@@ -37,7 +37,7 @@ def test_a_containers_share_is_respected(files: dict[str, str], expected: int, t
 
 
 @pytest.mark.parametrize("own", [{}, {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "ACTIVE"}], ids=["nothing", "own"])
-def test_torch_follows_unless_the_user_said_otherwise(own: dict[str, str]) -> None:
+def test_torch_follows_unless_the_user_set_variables(own: dict[str, str]) -> None:
     code = (
         "from inception.runtime.threads import configure_threads; configure_threads(); import os, torch; "
         "print(torch.get_num_threads(), os.environ.get('GOMP_SPINCOUNT'))"
@@ -51,7 +51,7 @@ def test_torch_follows_unless_the_user_said_otherwise(own: dict[str, str]) -> No
     "start",
     ["runpy.run_path('app.py', run_name='__main__')", "runpy.run_module('inception', run_name='__main__')"],
 )
-def test_every_start_settles_this_before_torch_is_loaded(start: str) -> None:
+def test_every_entry_point_sets_threads_before_torch_is_imported(start: str) -> None:
     code = (
         "import runpy, sys; sys.argv = ['inception', '--help']\n"
         f"try:\n    {start}\nexcept SystemExit:\n    pass\n"

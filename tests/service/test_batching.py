@@ -44,7 +44,7 @@ def waiting_behind_the_first(slow: Slow, batcher: Batcher[int, int], numbers: ra
     return [first, *rest]
 
 
-def test_the_first_runs_alone_and_all_who_wait_run_together() -> None:
+def test_the_first_call_runs_alone_and_waiting_calls_share_a_run() -> None:
     slow = Slow()
     batcher = Batcher(slow, max_batch=16)
     with ThreadPoolExecutor(40) as pool:
@@ -53,7 +53,7 @@ def test_the_first_runs_alone_and_all_who_wait_run_together() -> None:
     assert [len(batch) for batch in slow.batches] == [1, 12]
 
 
-def test_a_run_serves_no_more_than_it_may_and_in_the_order_of_asking() -> None:
+def test_a_batch_is_bounded_and_in_order_of_arrival() -> None:
     slow = Slow()
     batcher = Batcher(slow, max_batch=4)
     with ThreadPoolExecutor(40) as pool:
@@ -63,7 +63,7 @@ def test_a_run_serves_no_more_than_it_may_and_in_the_order_of_asking() -> None:
     assert sorted(slow.batches[1]) < sorted(slow.batches[3])
 
 
-def test_what_fails_fails_for_its_batch_and_not_for_the_next() -> None:
+def test_an_error_reaches_its_own_batch_only() -> None:
     slow = Slow()
     batcher = Batcher(slow, max_batch=3)
     with ThreadPoolExecutor(40) as pool:
@@ -75,7 +75,7 @@ def test_what_fails_fails_for_its_batch_and_not_for_the_next() -> None:
     assert batcher.submit(1) == 2
 
 
-def test_thirty_visitors_get_what_each_would_get_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thirty_concurrent_predictions_equal_single_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     service = InferenceService(("tiny-imagenet",), choose_device("cpu"))
     pretrained = service.pretrained("tiny-imagenet")
     photos = sorted(EXAMPLES.glob("*.jpg"))

@@ -10,7 +10,7 @@ import pytest
 from inception.service.cache import SingleFlightCache
 
 
-def test_a_value_is_made_once_and_then_kept() -> None:
+def test_a_value_is_computed_once_and_then_cached() -> None:
     memo: SingleFlightCache[int] = SingleFlightCache(10)
     made: list[str] = []
 
@@ -22,7 +22,7 @@ def test_a_value_is_made_once_and_then_kept() -> None:
     assert made == ["made"]
 
 
-def test_the_least_recently_used_makes_room_by_size() -> None:
+def test_the_least_recently_used_value_is_evicted_by_size() -> None:
     memo: SingleFlightCache[str] = SingleFlightCache(10, len)
     made: list[str] = []
 
@@ -41,7 +41,7 @@ def test_the_least_recently_used_makes_room_by_size() -> None:
     assert made[-1] == "longer than ten letters", "what does not fit pushes nothing out"
 
 
-def test_who_asks_while_it_is_being_made_waits_for_it() -> None:
+def test_concurrent_misses_compute_once() -> None:
     memo: SingleFlightCache[int] = SingleFlightCache(10)
     begun, go, made = Event(), Event(), []
 
@@ -62,7 +62,7 @@ def test_who_asks_while_it_is_being_made_waits_for_it() -> None:
     assert made == [1]
 
 
-def test_a_failure_is_told_to_all_who_waited_and_not_kept() -> None:
+def test_an_error_reaches_all_waiting_calls_and_is_not_cached() -> None:
     memo: SingleFlightCache[int] = SingleFlightCache(10)
     begun, go = Event(), Event()
 

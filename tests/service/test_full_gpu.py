@@ -29,6 +29,7 @@ from inception.service import zero_gpu
 from inception.service.backend import LocalBackend
 from inception.service.query import Query
 from inception.service.service import InferenceService
+from inception.web.api.endpoints import add_endpoints
 from inception.web.blocks import build, launch_options
 from inception.web.explanations import Cell, Question, Why
 from inception.web.handlers import Handlers
@@ -83,7 +84,7 @@ def exhaust_everywhere(
     return ended
 
 
-def test_a_full_gpu_is_left_for_the_cpu_and_the_page_says_so(
+def test_the_cpu_replaces_a_full_gpu_and_the_page_shows_it(
     embedded: PretrainedModel, caplog: pytest.LogCaptureFixture
 ) -> None:
     service = InferenceService(("tiny-imagenet",), full_gpu())
@@ -114,7 +115,7 @@ def assert_alike(told: dict[str, np.ndarray], embedded: PretrainedModel, photo: 
         np.testing.assert_allclose(told[block], logits, atol=1e-3)
 
 
-def test_an_open_page_tells_it_in_the_visitors_language() -> None:
+def test_an_open_page_shows_it_in_the_visitors_language() -> None:
     service = InferenceService(("tiny-imagenet",), full_gpu())
     exhaust(service)
     page = build(service)
@@ -136,7 +137,7 @@ def test_an_open_page_tells_it_in_the_visitors_language() -> None:
         page.close()
 
 
-def test_a_class_whose_gpu_is_full_loses_no_answer(embedded: PretrainedModel) -> None:
+def test_concurrent_predictions_on_a_full_gpu_all_succeed(embedded: PretrainedModel) -> None:
     service = InferenceService(("tiny-imagenet",), full_gpu())
     exhaust(service)
     taken = photos(12)
@@ -148,7 +149,7 @@ def test_a_class_whose_gpu_is_full_loses_no_answer(embedded: PretrainedModel) ->
         np.testing.assert_allclose(one.logits, alone.logits, atol=1e-3)
 
 
-def test_memory_that_is_missing_for_an_explanation_is_found_on_the_cpu(embedded: PretrainedModel) -> None:
+def test_an_explanation_falls_back_to_the_cpu(embedded: PretrainedModel) -> None:
     service = InferenceService(("tiny-imagenet",), full_gpu(), PredictsOnCpu())
     photo = str(EXAMPLES / "bison.jpg")
     ended = exhaust(service)
@@ -209,12 +210,13 @@ def asked(page: gr.Blocks, name: str) -> list[object]:
 
 
 @pytest.mark.parametrize("name", ENDPOINTS)
-def test_every_endpoint_goes_on_with_the_cpu_where_the_gpu_is_full(
+def test_every_endpoint_falls_back_to_the_cpu(
     name: str, monkeypatch: pytest.MonkeyPatch, served: tuple[InferenceService, gr.Blocks]
 ) -> None:
     expected = asked(served[1], name)
     service = on_a_full_gpu()
-    page = build(service)
+    with gr.Blocks() as page:
+        add_endpoints(service)
     ended = exhaust_everywhere(service, monkeypatch)
     for part, wanted in zip(asked(page, name), expected, strict=True):
         if isinstance(wanted, np.ndarray):
@@ -224,13 +226,13 @@ def test_every_endpoint_goes_on_with_the_cpu_where_the_gpu_is_full(
     assert bool(service.device.fell_back_from) == bool(ended)
 
 
-def test_no_endpoint_is_left_out(served: tuple[InferenceService, gr.Blocks]) -> None:
+def test_all_public_endpoints_are_tested(served: tuple[InferenceService, gr.Blocks]) -> None:
     public = {fn.api_name for fn in served[1].fns.values() if fn.api_visibility == "public"}
     assert public == {*ENDPOINTS, "lesson_check"}, "lesson_check needs a choice of lesson_step's"
 
 
 @pytest.mark.parametrize("explanation", ["votes", "network", "evidence", "cam", "cell", "bottleneck"])
-def test_the_page_explains_with_the_cpu_where_the_gpu_is_full(
+def test_the_page_explains_on_the_cpu_when_the_gpu_is_full(
     explanation: str, monkeypatch: pytest.MonkeyPatch, served: tuple[InferenceService, gr.Blocks]
 ) -> None:
     question = Question(ViewOptions("4c", "mean", "shared", "viridis"), cell=Cell("3x3", 1, 2, 3))
@@ -244,7 +246,7 @@ def test_the_page_explains_with_the_cpu_where_the_gpu_is_full(
     assert service.device.fell_back_from == "meta"
 
 
-def test_the_camera_goes_on_with_the_cpu_where_the_gpu_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_camera_falls_back_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     frame = "data:image/jpeg;base64," + b64encode((EXAMPLES / "bison.jpg").read_bytes()).decode()
 
     def shown(service: InferenceService) -> str:
@@ -260,7 +262,7 @@ def test_the_camera_goes_on_with_the_cpu_where_the_gpu_is_full(monkeypatch: pyte
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install -r requirements-ray.txt")
-def test_a_replica_goes_on_with_the_cpu_too(monkeypatch: pytest.MonkeyPatch, embedded: PretrainedModel) -> None:
+def test_a_replica_falls_back_to_the_cpu(monkeypatch: pytest.MonkeyPatch, embedded: PretrainedModel) -> None:
     from inception.service.ray.replica import Replica
     from inception.service.ray.scale import Scale
 
@@ -287,7 +289,7 @@ def test_a_replica_goes_on_with_the_cpu_too(monkeypatch: pytest.MonkeyPatch, emb
     assert ended == ["meta"]
 
 
-def test_a_lent_gpu_goes_on_with_the_cpu_too(monkeypatch: pytest.MonkeyPatch, embedded: PretrainedModel) -> None:
+def test_zero_gpu_falls_back_to_the_cpu(monkeypatch: pytest.MonkeyPatch, embedded: PretrainedModel) -> None:
     photo = str(EXAMPLES / "bison.jpg")
     service = InferenceService(("tiny-imagenet",), full_gpu())
     ended = exhaust(service)
@@ -300,7 +302,7 @@ def test_a_lent_gpu_goes_on_with_the_cpu_too(monkeypatch: pytest.MonkeyPatch, em
     assert ended == ["meta"]
 
 
-def test_other_errors_of_a_device_are_no_reason_to_leave_it() -> None:
+def test_other_device_errors_cause_no_fallback() -> None:
     service = InferenceService(("tiny-imagenet",), full_gpu())
 
     def broken(*_: object) -> None:
@@ -332,7 +334,7 @@ def full_after_one(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def test_the_command_line_goes_on_with_the_cpu_where_the_gpu_was_full(
+def test_the_command_line_falls_back_to_the_cpu(
     full_after_one: list[str], embedded: PretrainedModel, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"no photo")
@@ -347,7 +349,7 @@ def test_the_command_line_goes_on_with_the_cpu_where_the_gpu_was_full(
     assert told.err.count("The memory of the meta device is full; the network runs on the CPU from now on.") == 1
 
 
-def test_a_training_that_a_gpu_has_no_memory_for_says_what_to_change(
+def test_a_training_without_gpu_memory_suggests_options(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def full(*_: object, **__: object) -> None:

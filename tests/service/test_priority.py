@@ -47,12 +47,12 @@ def test_light_work_overtakes_heavy_work_and_equals_keep_their_order() -> None:
     assert order_of(HEAVY, HEAVY, LIGHT, HEAVY, LIGHT) == [2, 4, 0, 1, 3]
 
 
-def test_nobody_is_overtaken_for_ever() -> None:
+def test_the_number_of_overtakings_is_bounded() -> None:
     lights = [LIGHT] * (MAX_OVERTAKEN + 3)
     assert order_of(HEAVY, *lights) == [*range(1, MAX_OVERTAKEN + 1), 0, *range(MAX_OVERTAKEN + 1, MAX_OVERTAKEN + 4)]
 
 
-def test_a_turn_ends_also_when_the_work_fails() -> None:
+def test_the_lock_is_released_after_an_error() -> None:
     lock = PriorityLock()
     with pytest.raises(ValueError, match="no"), lock.acquire():
         raise ValueError("no")
@@ -60,7 +60,7 @@ def test_a_turn_ends_also_when_the_work_fails() -> None:
         pass
 
 
-def test_a_photo_is_answered_before_a_table_that_was_asked_for_earlier() -> None:
+def test_a_prediction_overtakes_an_explanation() -> None:
     backend = LocalBackend()
     service = InferenceService(("tiny-imagenet",), choose_device("cpu"), backend)
     first, second = (service.query("tiny-imagenet", str(EXAMPLES / name)) for name in ("bison.jpg", "espresso.jpg"))

@@ -60,7 +60,7 @@ def test_a_scale_is_a_number_of_replicas_or_a_range(told: str, least: int, most:
 
 
 @pytest.mark.parametrize("told", ["", "0", "0-2", "4-2", "two", "1-", "-1", "1.5", "1-2-3", "99999"])
-def test_what_is_no_number_of_replicas_is_refused(told: str) -> None:
+def test_an_invalid_number_of_replicas_is_refused(told: str) -> None:
     with pytest.raises(ValueError, match="replicas"):
         Scale.of(told)
 
@@ -93,7 +93,7 @@ def test_a_replica_has_as_many_threads_as_whole_cores_and_computes_where_it_has_
         (["--backend", "spark"], "'spark' is not allowed; it must be one of: local, ray"),
     ],
 )
-def test_wrong_options_are_said_before_anything_begins(
+def test_invalid_options_are_refused_before_the_start(
     options: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -102,14 +102,14 @@ def test_wrong_options_are_said_before_anything_begins(
     assert said in capsys.readouterr().err
 
 
-def test_an_error_of_any_kind_comes_out_of_another_process_as_it_went_in() -> None:
+def test_errors_survive_pickling() -> None:
     for error in (ChoiceError("block", "9z", ("3a", "3b")), ServingError("serving_lost", "{what} is gone", what=1)):
         again = pickle.loads(pickle.dumps(error))
         assert type(again) is type(error)
         assert (str(again), again.kind, again.details) == (str(error), error.kind, error.details)
 
 
-def test_the_page_of_one_process_knows_nothing_of_ray() -> None:
+def test_a_server_without_replicas_does_not_import_ray() -> None:
     code = "import sys, app, inception.web.blocks; sys.exit('ray' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
     assert "ray" not in (ROOT / "requirements.txt").read_text()
@@ -126,7 +126,7 @@ def test_the_service_and_its_replicas_start_without_the_page(module: str) -> Non
     assert run.stdout.split() == []
 
 
-def test_without_ray_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ray_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     from inception.service.ray.cluster import cluster
 
     monkeypatch.setitem(sys.modules, "ray", None)
@@ -134,7 +134,7 @@ def test_without_ray_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -
         pass
 
 
-def test_a_plan_is_what_clicks_cost_times_how_many_there_are() -> None:
+def test_a_plan_is_the_cost_of_a_click_times_their_number() -> None:
     clicks = [Click("photo", 0.1, 0.06, 9), Click("block", 0.05, 0.03, 9), Click("why", 0.1, 0.03, 9)]
     school = Class(photos=1, blocks=2, whys=1, busy=0.5, price=0.04)
     # Each student costs 0.3 core-seconds a minute in pages and 0.15 in replicas, at half of what the cores could do.
@@ -238,7 +238,7 @@ def assert_seen_alike(seen: Prediction, wanted: Prediction, share: float = 1e-5)
     # added up: eight bits each, 2 ** -8 of a figure, layer upon layer.
     [("exact", 1e-5), ("fast", 2e-2)],
 )
-def test_a_replica_sees_what_this_process_sees(
+def test_a_replica_predicts_as_this_process_does(
     two: Any, there: InferenceService, here: InferenceService, precision: str, share: float
 ) -> None:
     for query in looks_at(InferenceService((NAME,), choose_device("cpu"), precision=precision), range(2)):
@@ -287,7 +287,7 @@ def test_a_replica_explains_as_this_process_does(
         (ExplanationError, evidence, ("no such thing",)),
     ],
 )
-def test_what_a_visitor_can_mend_comes_through_as_itself(
+def test_user_errors_of_a_replica_arrive_unchanged(
     there: InferenceService,
     here: InferenceService,
     kind: type[UserError],
@@ -304,7 +304,7 @@ def test_what_a_visitor_can_mend_comes_through_as_itself(
 
 
 @needs_ray
-def test_photos_that_come_at_the_same_moment_share_passes_in_both_replicas(two: Any, there: InferenceService) -> None:
+def test_concurrent_photos_share_passes_in_both_replicas(two: Any, there: InferenceService) -> None:
     queries = looks_at(there, range(64))
     before = {figures.pid: figures for figures in two.figures()}
     seen = at_once(there.prediction, queries, 32)
@@ -330,7 +330,7 @@ def test_photos_that_come_at_the_same_moment_share_passes_in_both_replicas(two: 
 
 
 @needs_ray
-def test_who_asks_why_is_told_of_the_photo_that_the_replica_remembers(two: Any, there: InferenceService) -> None:
+def test_a_replica_explains_cached_predictions_without_another_pass(two: Any, there: InferenceService) -> None:
     (query,) = looks_at(there, range(1))
 
     def recalled() -> int:
@@ -345,7 +345,7 @@ def test_who_asks_why_is_told_of_the_photo_that_the_replica_remembers(two: Any, 
 
 @needs_ray
 @pytest.mark.timeout(240)
-def test_nothing_is_lost_when_one_of_two_replicas_is_killed(
+def test_no_call_is_lost_when_one_of_two_replicas_is_killed(
     two: Any, there: InferenceService, here: InferenceService, caplog: pytest.LogCaptureFixture
 ) -> None:
     queries = looks_at(there, range(96))
@@ -404,7 +404,7 @@ def test_the_page_answers_and_explains_with_replicas(two: Any, there: InferenceS
 
 
 @needs_ray
-def test_more_than_the_machines_have_is_refused_at_once(two: Any) -> None:
+def test_too_large_a_scale_is_refused_at_once(two: Any) -> None:
     from inception.service.ray.cluster import replicas
 
     for scale in (Scale(4, 8), Scale(1, 1, 1, 64)):
@@ -413,7 +413,7 @@ def test_more_than_the_machines_have_is_refused_at_once(two: Any) -> None:
 
 
 @needs_ray
-def test_replicas_that_cannot_begin_say_why_and_are_gone(two: Any, tmp_path: Path) -> None:
+def test_replicas_that_cannot_start_give_the_cause_and_are_removed(two: Any, tmp_path: Path) -> None:
     from ray import serve
 
     from inception.service.ray.cluster import replicas
@@ -426,7 +426,7 @@ def test_replicas_that_cannot_begin_say_why_and_are_gone(two: Any, tmp_path: Pat
 
 @needs_ray
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "nowhere", "ray://127.0.0.1:10001"])
-def test_a_cluster_that_is_not_there_is_missed_at_once(address: str) -> None:
+def test_a_missing_cluster_is_refused_at_once(address: str) -> None:
     from inception.service.ray.cluster import cluster
 
     with pytest.raises(ServingError, match="no Ray cluster"), cluster(1, address):
@@ -435,7 +435,7 @@ def test_a_cluster_that_is_not_there_is_missed_at_once(address: str) -> None:
 
 @needs_ray
 @pytest.mark.timeout(240)
-def test_a_page_joins_a_cluster_and_leaves_it_as_it_was(two: Any) -> None:
+def test_a_server_joins_a_cluster_and_leaves_it_unchanged(two: Any) -> None:
     import ray
     from ray import serve
 
@@ -456,7 +456,7 @@ def test_a_page_joins_a_cluster_and_leaves_it_as_it_was(two: Any) -> None:
 
 @needs_ray
 @pytest.mark.timeout(240)
-def test_a_page_that_began_ray_leaves_nothing_of_it(tmp_path: Path) -> None:
+def test_a_server_that_started_ray_stops_all_of_it(tmp_path: Path) -> None:
     options = ("--backend", "ray", "--replicas", "1-2", "--replica-cpus", 0.5)
     with running("app.py", *options, IL_TEST=str(tmp_path)) as (page, process):
         begun = [pid for pid in processes(str(tmp_path)) if pid != process.pid]

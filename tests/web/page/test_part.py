@@ -157,7 +157,7 @@ def test_a_photo_is_compared_in_one_crop_and_another_photo_in_its_centre() -> No
         return section.compared(query, str(photo), "tiny-imagenet", "3a", "en").split('<section class="il-side">')[1:]
 
     def shares(photo: Path, crop: Crop = CENTRE_CROP) -> list[str]:
-        return [f"{guess.probability:.0%}" for guess in predict(embedded, open_photo(photo), frame=crop).top(3)]
+        return [f"{guess.probability:.0%}" for guess in predict(embedded, open_photo(photo), crop=crop).top(3)]
 
     embedded, espresso = service.pretrained("tiny-imagenet"), EXAMPLES / "espresso.jpg"
     assert shares(BISON) != shares(BISON, WHOLE_PHOTO)

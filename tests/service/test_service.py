@@ -1,0 +1,136 @@
+"""The service: networks loaded once, photos prepared once, results shared by content."""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inception import open_photo, predict
+from inception.errors import ChoiceError, WeightsError
+from inception.explain.convolution import trace_convolution
+from inception.explain.shapley import subset_logits
+from inception.prediction import Prediction
+from inception.pretrained.pretrained import PretrainedModel
+from inception.pretrained.zoo import load
+from inception.runtime.device import choose_device
+from inception.service.backend import LocalBackend
+from inception.service.query import Query
+from inception.service.service import InferenceService
+from inception.vision.preprocessing import CENTRE_CROP, WHOLE_PHOTO
+from support.paths import EXAMPLES
+
+NAME, PHOTO = "tiny-imagenet", str(EXAMPLES / "bison.jpg")
+
+
+class Counting(LocalBackend):
+    """Counts what is computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.predictions = self.explanations = 0
+
+    def predict(self, pretrained: PretrainedModel, query: Query) -> Prediction:
+        self.predictions += 1
+        return super().predict(pretrained, query)
+
+    def explain(self, *arguments: Any) -> Any:
+        self.explanations += 1
+        return super().explain(*arguments)
+
+
+@pytest.fixture
+def backend() -> Counting:
+    return Counting()
+
+
+@pytest.fixture
+def service(backend: Counting) -> InferenceService:
+    return InferenceService((NAME,), choose_device("cpu"), backend)
+
+
+def test_a_prepared_photo_serves_several_queries(service: InferenceService) -> None:
+    prepared = service.prepare(PHOTO)
+    centre, whole = (service.query(NAME, prepared, crop) for crop in (CENTRE_CROP, WHOLE_PHOTO))
+    assert centre == service.query(NAME, PHOTO)
+    assert whole.photo == centre.photo
+    assert whole.digest != centre.digest
+    preprocessing = service.pretrained(NAME).preprocessing
+    assert whole.image.tobytes() == preprocessing.apply(open_photo(PHOTO), WHOLE_PHOTO).tobytes()
+
+
+def test_equal_pixels_share_a_prediction_and_an_explanation(service: InferenceService, backend: Counting) -> None:
+    png = io.BytesIO()
+    open_photo(PHOTO).save(png, "PNG")
+    queries = [service.query(NAME, source) for source in (PHOTO, png.getvalue())]
+    assert service.prediction(queries[0]) is service.prediction(queries[1])
+    for _ in range(2):
+        explained = [service.explained(query, subset_logits, "4c", "zero") for query in queries]
+    assert explained[0] is explained[1]
+    assert (backend.predictions, backend.explanations) == (1, 1)
+    service.explained(queries[0], subset_logits, "4c", "mean")
+    assert (backend.predictions, backend.explanations) == (1, 2)
+
+
+def test_an_uncached_explanation_is_computed_each_time(service: InferenceService, backend: Counting) -> None:
+    query = service.query(NAME, PHOTO)
+    first, second = (service.explained_uncached(query, trace_convolution, "4c", "3x3", 0, 1, 2) for _ in range(2))
+    assert first is not second
+    assert first.sum == second.sum
+    assert backend.explanations == 0
+
+
+def test_a_batch_of_several_precisions_keeps_its_order(service: InferenceService, embedded: PretrainedModel) -> None:
+    photos = [str(EXAMPLES / f"{name}.jpg") for name in ("bison", "espresso", "macaw")]
+    queries = [service.query(NAME, photo) for photo in photos]
+    queries[1] = replace(queries[1], precision="fast")
+    for photo, query, prediction in zip(photos, queries, service.predict_batch(queries), strict=True):
+        alone = predict(embedded, open_photo(photo), query.precision)
+        np.testing.assert_allclose(prediction.logits, alone.logits, atol=0.2 if query.precision == "fast" else 1e-3)
+
+
+def test_a_network_is_loaded_once_and_again_after_an_error(
+    service: InferenceService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+
+    def load_second_time(name: str, device: Any) -> PretrainedModel:
+        loaded.append(name)
+        if len(loaded) == 1:
+            raise WeightsError("weights_missing", "There is no file.")
+        return load(name, device)
+
+    monkeypatch.setattr("inception.service.service.load", load_second_time)
+    with pytest.raises(WeightsError):
+        service.pretrained(NAME)
+    with ThreadPoolExecutor(4) as pool:
+        networks = list(pool.map(service.pretrained, [NAME] * 4))
+    assert all(network is networks[0] for network in networks)
+    assert loaded == [NAME, NAME]
+
+
+def test_only_the_given_models_can_be_used(service: InferenceService) -> None:
+    with pytest.raises(ChoiceError, match="model is 'googlenet'"):
+        service.query("googlenet", PHOTO)
+
+
+def test_a_checkpoint_is_known_by_its_file_name_only() -> None:
+    service = InferenceService(("/secret/folder/own.safetensors", NAME), choose_device("cpu"))
+    assert service.models == ("own.safetensors", NAME)
+    with pytest.raises(WeightsError) as error:
+        service.pretrained("own.safetensors")
+    assert "secret" not in str(error.value)
+
+
+def test_a_snapshot_has_the_size_of_the_photo_and_a_small_copy(service: InferenceService) -> None:
+    file = io.BytesIO()
+    Image.new("RGBA", (300, 200), (200, 10, 10, 255)).save(file, "PNG")
+    snapshot = service.prepare(file.getvalue()).snapshot
+    assert (snapshot.width, snapshot.height) == (300, 200)
+    with Image.open(io.BytesIO(snapshot.jpeg)) as small:
+        assert small.size == (144, 96)
