@@ -19,7 +19,7 @@ import pytest
 
 from inception.cli.main import main
 from inception.runtime.terminal import json_line
-from support.paths import EXAMPLES
+from support.paths import EXAMPLES, ROOT
 
 # Clear the screen, in two ways; a title; a line of one's own; from right to left; and half a character.
 HARM = "\x1b[2J\x9b2J\x1b]0;x\x07\nstatus 0\r\u202e\x7f\u2028"
