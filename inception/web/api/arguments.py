@@ -1,4 +1,4 @@
-"""Checks of what is sent for a component: its type, length, choices, range and finiteness, before any work is done.
+"""Checks of payloads by component: type, length, choices, range and finiteness, before any work is done.
 
 The components declare what is allowed: `max_length` of a `gr.Textbox`, `minimum` and `maximum` of a `gr.Number`, the
 choices of a `gr.Radio`. The API's endpoints and the page's own events are checked by the same rules.
@@ -23,7 +23,7 @@ MOST = 10**9  # of a number whose component has a `minimum` and no `maximum`
 
 
 def may_be_null(component: Component, *, is_endpoint: bool) -> bool:
-    """Whether null may be sent for a component, as the page was built: where it is empty to begin with.
+    """Return whether null is allowed for a component: if the page was built with it empty.
 
     On the page a visitor can also empty a number field, while an endpoint needs the number.
     """
@@ -33,7 +33,7 @@ def may_be_null(component: Component, *, is_endpoint: bool) -> bool:
 
 
 def checked(component: Component, what: str, value: Any, *, may_be_null: bool = False) -> Any:
-    """What was sent for a component, in the form in which Gradio takes it.
+    """Return the payload of a component in the form in which Gradio takes it.
 
     Args:
         component: of one of the types below; what it allows is read from it.

@@ -1,7 +1,7 @@
-"""Gradio's `Blocks`, with one sentence for whatever goes wrong: in the page's events, its API and its MCP tools.
+"""`gr.Blocks` with checked payloads, and one sentence for each error of events, endpoints and MCP tools.
 
 Gradio answers a payload that a component cannot take with {"error": null} and a traceback in the log. Here payloads
-are checked before anything else sees them, and sentences come in the caller's language.
+are checked first, and sentences come in the caller's language.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Addresses of this server's files, which its clients may send back in place of an upload."""
+"""Addresses of files of this server, which its clients may send in place of an upload."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LONGEST = 4096  # characters; no path of a file is longer
 def local_path(source: str) -> str:
     """The path in the address of one of this server's files (`http://host/gradio_api/file=PATH`); else `source`.
 
-    The host is ignored, for nothing is fetched: whoever opens the path first checks that it was uploaded here.
+    The host is ignored, as nothing is fetched. A path must be checked (`upload_paths.is_uploaded`) before it is opened.
     """
     if len(source) <= LONGEST and source.startswith(("http://", "https://")):
         _, mark, path = source.partition(MARK)
@@ -22,12 +22,12 @@ def local_path(source: str) -> str:
 
 
 def localise(sent: Any) -> bool:
-    """Put the path in place of each such address where a request names a file; whether there was any.
+    """Replace each such address of a file in a request by its path; return whether there was any.
 
-    Behind this, no component sees an address, which some of Gradio's would fetch.
+    So no component sees an address, which some of Gradio's would fetch.
 
     Args:
-        sent: a request's JSON, changed in place.
+        sent: JSON of a request, changed in place.
     """
     found, left = False, [sent]
     while left:

@@ -66,14 +66,14 @@ def lesson_endpoints(service: InferenceService, data: Component) -> list[Endpoin
         """
         chosen, material, posed = opened(photo, step, model, language)
         checks.choice("choice", choice, [one.key for one in posed.choices])
-        found = chosen.check(material)
-        told = [f"lesson_{chosen.key}_told", *([found.why] if found.why else [])]
+        result = chosen.check(material)
+        texts = [f"lesson_{chosen.key}_told", *([result.why] if result.why else [])]
         return {
             "step": step,
             "choice": choice,
-            "right": choice == found.right,
-            "answer": found.right,
-            "sentences": [sentence(key, found.details, material.pretrained, language) for key in told],
+            "right": choice == result.right,
+            "answer": result.right,
+            "sentences": [sentence(key, result.details, material.pretrained, language) for key in texts],
         }
 
     model = model_of(service, "which network it is about, as `models` lists them")

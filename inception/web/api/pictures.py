@@ -94,7 +94,7 @@ def picture_endpoints(service: InferenceService, data: Component) -> list[Endpoi
         sides = (model, photo), (other_model, other_photo or photo)
         seen = [service.prediction(query_of(service, picture, network)) for network, picture in sides]
         bounds, panels = render_side_by_side(seen, block)
-        told = {
+        numbers = {
             "block": block,
             "scale": [bounds.low, bounds.high],
             "sides": [
@@ -103,7 +103,7 @@ def picture_endpoints(service: InferenceService, data: Component) -> list[Endpoi
             ],
         }
         first, second = (concatenate_images([panel.image for panel in row.values()]) for row in panels)
-        return first, second, told
+        return first, second, numbers
 
     def overlays(
         photo: str, model: str, block: str, class_name: str

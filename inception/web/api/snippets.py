@@ -19,7 +19,7 @@ from starlette.routing import Route
 def _info(request: Request) -> JSONResponse:
     """What "Use via API" and Gradio's clients read: the endpoints, with code that calls this server.
 
-    In place of Gradio's own route, which shows everybody the host by which it was asked first.
+    Replaces Gradio's route, which shows everybody the host of the first request.
     """
     page = request.app.get_blocks()
     root = get_root_url(request, route_path=str(request.scope["path"]).rstrip("/"), root_path=request.app.root_path)

@@ -1,7 +1,7 @@
 """An MCP server (Model Context Protocol) beside the page, for assistants; needs the package `mcp`.
 
-It takes the place of Gradio's, which answers in Python's notation and with addresses in place of pictures, fetches
-photos from itself at whatever host its first client named, and offers every endpoint.
+It replaces Gradio's, which returns Python literals and addresses instead of JSON and pictures, fetches photos from the
+host that its first client named, and offers every endpoint.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ class ToolServer:
     """
 
     def __init__(self, endpoints: Sequence[Endpoint], at_once: int) -> None:
-        # On Spaces as Gradio has it: several Spaces may be connected to one assistant.
+        # On Spaces as in Gradio: several Spaces may be connected to one assistant.
         space = get_space()
         self._prefix = re.sub(r"[^a-zA-Z0-9]", "_", f"{space.split('/')[-1]}_") if space else ""
         self._tools = tools(endpoints, self._prefix)
         self._at_once = at_once
         self._server: Server[None, Request] = Server("InceptionLens", __version__, INSTRUCTIONS)
-        # Not by the library's decorators: they log and repeat what a client sent, photos of megabytes as well.
+        # Not by the library's decorators: they log and repeat the client's arguments, with photos of megabytes.
         self._server.request_handlers[types.ListToolsRequest] = self._list
         self._server.request_handlers[types.CallToolRequest] = self._call
         self._manager: StreamableHTTPSessionManager | None = None
@@ -134,7 +134,7 @@ class ToolServer:
 
 
 def _answered(tool: Tool, sent: Mapping[str, Any], request: Request | None) -> list[types.ContentBlock]:
-    # ZeroGPU lends its GPU to the visitor whose request this is.
+    # ZeroGPU assigns its GPU by this request.
     LocalContext.request.set(gr.Request(request))
     return tool.call(sent)
 

@@ -1,4 +1,4 @@
-"""Endpoints as tools of assistants: which there are, what they say of themselves, and how they are called."""
+"""MCP tools: endpoints with a description, an input schema and a checked call."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Tool:
 
     @cached_property
     def definition(self) -> types.Tool:
-        """What clients are told of it."""
+        """Name, description and schema, as clients list them."""
         about = self.endpoint.description
         return types.Tool(
             name=self.name,
