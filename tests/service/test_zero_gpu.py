@@ -40,7 +40,8 @@ def GPU(task=None, *, duration=None):
     def lent(*arguments):
         from gradio.context import LocalContext
         request = LocalContext.request.get(None)
-        told(event="lent", what=arguments[1], visitor=request and request.headers.get("x-ip-token"))
+        what = "predict" if len(arguments) == 2 else "explain"
+        told(event="lent", what=what, visitor=request and request.headers.get("x-ip-token"))
         if os.environ.get("REFUSE"):
             import gradio
             raise gradio.Error("You have exceeded your GPU quota.", print_exception=False)
@@ -83,7 +84,7 @@ def test_on_zero_gpu_the_forward_pass_and_the_explanations_run_where_a_gpu_is_le
     seen = predict(load(), open_photo(PHOTO))
     assert [row["label"] for row in answer["top"]] == [guess.label for guess in seen.top(3)]
     assert carried["votes"] == pytest.approx(dict(branch_votes(load(), seen, "4c").votes), abs=1e-3)
-    assert [row["what"] for row in told(stand_in)[2:]] == ["observe", "explain", "explain"]
+    assert [row["what"] for row in told(stand_in)[2:]] == ["predict", "explain", "explain"]
 
 
 def test_on_zero_gpu_a_gpu_is_lent_to_the_assistants_visitor(stand_in: dict[str, str]) -> None:

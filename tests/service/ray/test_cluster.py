@@ -368,7 +368,7 @@ def test_no_call_is_lost_when_one_of_two_replicas_is_killed(
     killer.join()
     assert "A replica was lost" in caplog.text, "it was killed while it was asked"
     for query, told in zip(queries, seen, strict=True):
-        assert told.seen.tobytes() == query.image.tobytes()
+        assert told.image.tobytes() == query.image.tobytes()
     for number in range(0, 96, 12):
         assert_seen_alike(seen[number], here.prediction(queries[number]))
     (query,) = looks_at(there, range(1))
