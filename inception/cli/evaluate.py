@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -106,8 +106,6 @@ def evaluate(
 
 
 def _evaluate(request: Request, device: str) -> int:
-    from dataclasses import asdict, replace
-
     from ..training.datasets import labelled_photos, locate_data, unlabelled_photos
     from ..training.evaluation import evaluate_logits, labelled_logits, unlabelled_logits
     from ..training.matching import known_photos
@@ -131,8 +129,8 @@ def _evaluate(request: Request, device: str) -> int:
     if left_out.photos:
         err(str(left_out))
     if request.json:
-        rejection = {} if measurement is None else {"unknown": asdict(measurement)}
-        out(json_line({"model": request.model, **asdict(result), **rejection}))
+        unknown = {} if measurement is None else {"unknown": _plain(measurement)}
+        out(json_line({"model": request.model, **asdict(result), **unknown}))
     elif in_terminal():
         _show(result, measurement)
     else:
@@ -168,6 +166,11 @@ def _measure_rejection(
             raise UserError("keep", "The weights of {name} lie in no file of yours.", name=quoted(request.model))
         write_file(rejection_file(path), measurement.rejection.to_json().encode(), durable=True)
     return measurement
+
+
+def _plain(measurement: RejectionMeasurement) -> dict[str, Any]:
+    values = asdict(measurement)
+    return {"doubt": values.pop("rejection"), **values}
 
 
 def _summary(result: Evaluation) -> Iterator[str]:

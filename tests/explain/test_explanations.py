@@ -357,11 +357,11 @@ def test_a_class_is_found_by_name_part_of_its_name_and_number(embedded: Pretrain
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"wanted": "gold fish"}, "goldfish"),
-        ({"wanted": "xyzzy"}, "200 classes"),
-        ({"wanted": 200}, "numbered 0 to 199"),
+        ({"target": "gold fish"}, "goldfish"),
+        ({"target": "xyzzy"}, "200 classes"),
+        ({"target": 200}, "numbered 0 to 199"),
         ({"block": "6a"}, "3a, 3b, 4a"),
-        ({"off": "noise"}, "zero, mean"),
+        ({"ablation": "noise"}, "zero, mean"),
     ],
 )
 def test_a_wrong_wish_is_answered_with_what_exists(wrong: dict, said: str, embedded: PretrainedModel) -> None:

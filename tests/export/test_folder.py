@@ -28,6 +28,7 @@ from inception.export import folder
 from inception.export import parquet as results
 from inception.export.folder import photos_in, predict_folder
 from inception.pretrained.pretrained import PretrainedModel
+from inception.runtime.terminal import short_path
 from support.paths import EXAMPLES, ROOT
 from support.photo_folders import make_photo, rows_of
 
@@ -110,7 +111,7 @@ def test_an_unreadable_folder_is_reported(
     monkeypatch.setattr(os, "scandir", refusing)
     assert main(["predict", str(photos), "--out", str(tmp_path / "r.parquet")]) == 0
     said = capsys.readouterr()
-    assert said.err == f"skipped, cannot be read: {photos / 'b' / 'deep'}\n"
+    assert said.err == f"skipped, cannot be read: {short_path(str(photos / 'b' / 'deep'))}\n"
     assert said.out.endswith(": 5 photos, 0 known before, 0 refused\n")
 
 
@@ -445,7 +446,7 @@ def test_the_number_of_threads_is_restored(embedded: PretrainedModel, photos: Pa
         (["FOLDER"], "with --out FILE.parquet"),
         (["FOLDER", "--out", "r.csv"], "let --out end in .parquet"),
         (["FOLDER", "FOLDER", "--out", "r.parquet"], "one folder and no more"),
-        (["FOLDER/a.png", "--out", "r.parquet"], "'FOLDER/a.png' is no folder"),
+        (["FOLDER/a.png", "--out", "r.parquet"], "is no folder; please name one"),
         (["FOLDER/b/empty", "--out", "r.parquet"], "There are no photos (.jpg"),
         (["FOLDER", "--out", "/proc/r.parquet"], "cannot be made"),
     ],

@@ -292,7 +292,7 @@ def test_a_damaged_file_does_not_hide_a_good_one(
 
 def test_a_weights_folder_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(tmp_path / "typo"))
-    with pytest.raises(WeightsError, match="INCEPTION_WEIGHTS_DIR names a folder that is not there"):
+    with pytest.raises(WeightsError, match="INCEPTION_WEIGHTS_DIR names a folder that does not exist"):
         load("googlenet")
 
 

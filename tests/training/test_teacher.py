@@ -251,7 +251,7 @@ def test_photos_without_labels_need_a_teacher_which_answers_no_mixed_photos(
     assert others.returncode == 2
     assert "does not know 2 of the classes (grass, sky)" in others.stderr
     assert not (tmp_path / "out").exists()
-    with pytest.raises(RecipeError, match="mix is mixup; it must be none with a teacher"):
+    with pytest.raises(RecipeError, match="mix is 'mixup'; it must be none with a teacher"):
         replace(TAUGHT, mix="mixup")
 
 

@@ -441,7 +441,7 @@ def test_a_fault_of_the_servers_is_logged_and_said_without_what_it_was(
     def fail(*_: object) -> None:
         raise RuntimeError("secret of /srv/app")
 
-    monkeypatch.setattr(InferenceService, "reading", fail)
+    monkeypatch.setattr(InferenceService, "readout", fail)
     event, sentence = call(page_address, "reading", [NET, "3a"], "zh")
     assert (event, sentence) == ("error", "服务器出了问题，已记入日志。请再试一次。")
     assert "secret of /srv/app" in caplog.text

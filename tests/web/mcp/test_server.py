@@ -335,7 +335,7 @@ def test_as_many_calls_wait_as_are_computed_and_more_are_refused() -> None:
         free.wait(60)
         return {}
 
-    server = ToolServer([Endpoint(models, [], [])], at_once=2)
+    server = ToolServer([Endpoint(models, [], [], is_tool=True)], at_once=2)
 
     async def talk() -> list[Any]:
         results = []
@@ -371,7 +371,7 @@ def test_what_was_not_foreseen_is_not_told(caplog: pytest.LogCaptureFixture) -> 
         """
         raise RuntimeError("/home/operator/secret")
 
-    server = ToolServer([Endpoint(models, [], [])], at_once=1)
+    server = ToolServer([Endpoint(models, [], [], is_tool=True)], at_once=1)
 
     async def talk() -> Any:
         async with server.running(), create_connected_server_and_client_session(server._server) as client:

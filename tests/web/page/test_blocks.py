@@ -202,7 +202,7 @@ def test_what_was_not_foreseen_is_logged_and_not_shown(
     def fail(*_: object) -> None:
         raise RuntimeError("secret of /srv/app")
 
-    monkeypatch.setattr(InferenceService, "look", fail)
+    monkeypatch.setattr(InferenceService, "query", fail)
     shown = handlers.answer(ESPRESSO, "tiny-imagenet", 5, ViewOptions(), "en")
     assert "Something went wrong" in shown.alarm
     assert "secret" not in shown.alarm

@@ -353,7 +353,7 @@ class Page:
 
     def tell(self, **changes: Any) -> dict[Any, Any]:
         lesson, around = self.lesson, self.lesson.around
-        where = {"at": lesson.at, "guess": lesson.guess, "look": around.query, "language": around.language}
+        where = {"at": lesson.at, "guess": lesson.guess, "query": around.query, "language": around.language}
         self.data.update({where[name]: value for name, value in changes.items()})
         told = lesson._show(self.data)
         self.data[lesson.progress] = told[lesson.progress]
