@@ -191,6 +191,8 @@ def _decoded(image: Image.Image, orientation: int) -> Image.Image:
         orientation = image.getexif().get(ExifTags.Base.Orientation, UPRIGHT)
     transposition = TRANSPOSITIONS.get(orientation)
     rgb = _rgb(image)
+    # Frees the decoded pixels now; reference cycles of Pillow's plugins would keep them until a garbage collection.
+    image.close()
     return rgb if transposition is None else rgb.transpose(transposition)
 
 
