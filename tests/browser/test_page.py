@@ -219,3 +219,12 @@ def test_a_click_on_a_channel_enlarges_it_with_its_numbers(visit: Visit) -> None
     expect(visit.page.locator("#il-cell")).to_contain_text("5×5", timeout=15_000)
     visit.choose("block", "4d")
     expect(lens).to_have_count(0)
+
+
+@pytest.mark.parametrize("visit", [{"viewport": {"width": 1920, "height": 1000}}], indirect=True)
+def test_on_a_wide_screen_the_page_is_in_the_middle(visit: Visit) -> None:
+    box = visit.page.locator("main.contain").bounding_box()
+    width = visit.page.evaluate("document.documentElement.clientWidth")
+    assert box
+    assert box["width"] < width
+    assert box["x"] == pytest.approx(width - box["x"] - box["width"], abs=2)
