@@ -182,13 +182,13 @@ BLOCK = Argument("Inception block", "which of the nine Inception blocks, 3a to 5
 BRANCH = Argument("Branch", "which branch of the block", choices=BRANCH_NAMES, example="3x3")
 CLASS_NAME = Argument(
     "Class: a name or number, empty for the most probable",
-    "whose logit is explained, by its name or number; empty for the most probable class",
+    "the class whose logit is explained, by name or number; empty for the most probable class",
     max_length=CLASS_LETTERS,
     option="class",
 )
 ABLATION = Argument(
-    "What is given on in place of what is off",
-    "what a branch that is off gives on: zero, or its mean over training photos",
+    "What replaces the output of an ablated branch",
+    "what replaces the output of a branch that is switched off: zero, or its mean over training photos",
     choices=ABLATIONS,
 )
 CHANNEL = Argument("Channel, counted from 0", "the channel within the branch, counted from 0", minimum=0, example=17)
@@ -281,7 +281,7 @@ class Explanation:
         return self.function(subject, **arguments)
 
     def check(self, pretrained: PretrainedModel, **arguments: Any) -> None:
-        """Refuse what is seen to be wrong without a photo.
+        """Check the arguments that can be checked without a photo.
 
         Raises:
             UserError: if the network has no such block, branch, channel, cell or ablation.

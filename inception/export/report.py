@@ -1,4 +1,4 @@
-"""What is told of a photo as plain data: the same on the command line and through the API."""
+"""Results as plain data: the JSON of the command line and the API."""
 
 from __future__ import annotations
 
@@ -18,26 +18,25 @@ from ..render.branches import Panel
 
 
 def answer_report(model: str, prediction: Prediction, top_k: int) -> dict[str, Any]:
-    """The most probable classes, best first; and whether the photo is of none, where the network has a rule for it.
+    """Return the most probable classes in descending order, and whether the rejection rule applies.
 
-    `probably_none` is None where nobody measured when this network should doubt; `rule` tells how good it is.
+    `probably_none` is None for a network without a rejection rule; `rule` says how reliable the rule is.
     """
     return {
         "model": model,
         "probably_none": None if prediction.rejection is None else prediction.rejected,
         "rule": None if prediction.rejection is None else asdict(prediction.rejection),
         "top": [
-            {"class": guess.index, "label": guess.label, "probability": guess.probability}
-            for guess in prediction.top(top_k)
+            {"class": score.index, "label": score.label, "probability": score.probability}
+            for score in prediction.top(top_k)
         ],
     }
 
 
 def maps_report(model: str, block: str, panels: Mapping[str, Panel]) -> dict[str, Any]:
-    """The numbers beside the pictures of a block's branches.
+    """Return the numbers for the pictures of a block's branches.
 
-    `scale` gives the values at the ends of a picture's colours, or None where each channel has
-    its own.
+    `scale` is the values at the ends of a picture's colour scale, or None if each channel has its own.
     """
     return {
         "model": model,
@@ -53,12 +52,12 @@ def maps_report(model: str, block: str, panels: Mapping[str, Panel]) -> dict[str
 
 
 def numbers_report(maps: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    """The numbers of several maps (C, H, W), by their names."""
+    """Return the statistics of several maps (C, H, W), by name."""
     return {name: asdict(statistics(values)) for name, values in maps.items()}
 
 
 def anatomy_report(model: str, pretrained: PretrainedModel, facts: tuple[BranchFacts, ...]) -> dict[str, Any]:
-    """How a block is built: its branches, and what the reductions save against the naive module."""
+    """Return a block's branches, and what its reductions save compared with the naive module."""
     block, cells = facts[0].block, facts[0].height * facts[0].width
     widths, biased = BLOCKS[block], "1x1.conv.bias" in pretrained.model.block(block).state_dict()
     bottlenecks = {
@@ -80,7 +79,7 @@ def anatomy_report(model: str, pretrained: PretrainedModel, facts: tuple[BranchF
 
 
 def size_report(model: str, network: InceptionV1) -> dict[str, Any]:
-    """How large a network is: `model, own, at_224, vgg16, parameter_counts, blocks`.
+    """Return the size of a network: `model, own, at_224, vgg16, parameter_counts, blocks`.
 
     `own` (at its own input), `at_224` and `vgg16` have the keys of `NetworkSize` and its `depth`; `parameter_counts`
     are eight of `{"auxiliary", "classifier", "biases", "parameters"}`; `blocks` have the keys of `BlockCost` and

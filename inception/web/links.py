@@ -1,4 +1,4 @@
-"""The files that a visitor may take away, and what a link may ask for; no Gradio here."""
+"""Downloads, and the parameters of links; independent of Gradio."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Made:
         return f"{megabytes:.1f} MB" if megabytes >= 1 else f"{max(1, round(megabytes * 1000))} kB"
 
     def payload(self) -> dict[str, str]:
-        """As the browser is told it, which makes the file itself: on the server there is none."""
+        """Return the data from which the browser makes the file; the server stores none."""
         return {"name": self.name, "kind": self.kind, "data": b64encode(self.data).decode()}
 
 

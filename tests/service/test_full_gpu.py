@@ -100,7 +100,7 @@ def test_the_cpu_replaces_a_full_gpu_and_the_page_shows_it(
     assert "CPU" in shown.seen
     assert "The memory of the meta device is full; the network runs on the CPU" in handlers.device_notice("en")
     assert "内存已满" in handlers.device_notice("zh")
-    assert caplog.text.count("The memory of the meta device is full") == 1, "the operator is told, once"
+    assert caplog.text.count("The memory of the meta device is full") == 1, "logged once"
 
     # It stays there, and explains there too.
     assert_alike(
@@ -342,7 +342,7 @@ def test_the_command_line_falls_back_to_the_cpu(
     assert main(["predict", *map(str, photos), "--top", "1", "--json"]) == 1, "one of them was refused"
     told = capsys.readouterr()
     lines = [json.loads(line) for line in told.out.splitlines()]
-    assert [Path(line["photo"]) for line in lines] == photos, "none is told twice"
+    assert [Path(line["photo"]) for line in lines] == photos, "each photo is reported once"
     for photo, line in zip(photos[1:], lines[1:], strict=True):
         assert line["top"][0]["label"] == predict(embedded, open_photo(photo)).top(1)[0].label
     assert full_after_one == ["meta", "meta", "cpu", "cpu"]

@@ -19,13 +19,13 @@ def _check(pretrained: "PretrainedModel", *, block: str, off: str, **_: str) -> 
 def branch_votes(
     subject: Subject, *, block: Block = "3a", class_name: ClassName = "", off: Ablation = "zero"
 ) -> "BranchVotes":
-    """Which branch of a block carries a photo's answer: what each of the four is worth for a class.
+    """How much each of a block's four branches contributes to the logit of a class.
 
-    The worths are exact Shapley values in units of the logit; with the baseline (all four off) they add up to it.
+    The votes are exact Shapley values; with the baseline (all four branches off) they add up to the logit.
 
     Returns:
         the class, its logit and probability, the baseline, the vote of each branch, and the logits and
-        probabilities of all sixteen sets of branches that may be on
+        probabilities of all sixteen subsets of the branches
     """
     from .. import shapley
 

@@ -1,4 +1,4 @@
-"""One cell of a feature map: what it sees, and the convolution that computes it."""
+"""One cell of a feature map: its receptive field, and the convolution that computes it."""
 
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +15,7 @@ CORE = 0.9  # of the energy of the effective receptive field
 
 @dataclass(frozen=True)
 class CellExplanation:
-    """One cell: its convolution, the pixels that it can see, and those that count for this photo."""
+    """One cell: its convolution, its receptive field, and its effective receptive field for this photo."""
 
     trace: "ConvolutionTrace"
     square: "Square"
@@ -24,8 +24,8 @@ class CellExplanation:
     def to_dict(self) -> dict[str, Any]:
         """`block, branch, layer, channel, row, column, value, square, effective, by_hand`.
 
-        `square` is what the cell can see, in pixels of the network's input: `{"left", "top", "right", "bottom"}`, the
-        last two exclusive. `effective` is the smaller square that holds `share` of the energy, with the same keys.
+        `square` is the cell's receptive field in pixels of the network's input: `{"left", "top", "right", "bottom"}`,
+        the last two exclusive. `effective` is the smaller square that contains `share` of the energy.
         `by_hand` is the convolution: `{"kernel", "preact", "count", "largest", "others", "bias", "sum", "affine",
         "normalised", "relu", "result"}` as in `ConvolutionTrace`; `affine` is `{"scale", "shift"}`, and a step that
         the layer does not have is None.
@@ -73,11 +73,11 @@ def cell(
     row: Annotated[int, ROW] = 0,
     column: Annotated[int, COLUMN] = 0,
 ) -> CellExplanation:
-    """What one cell of a feature map sees of the photo, and its value computed by hand, product by product.
+    """The receptive field of one cell of a feature map, and its value computed by hand, product by product.
 
     Returns:
-        the value; the square of input pixels that it can see and the smaller one that counts; and the
-        convolution with its largest products, the others' sum, bias, normalisation and ReLU
+        the value; the square of input pixels that can influence it and the smaller one that mostly does; and the
+        convolution with its largest products, the sum of the others, bias, normalisation and ReLU
     """
     from ..convolution import trace_convolution
     from ..receptive_field import cell_square, effective_field

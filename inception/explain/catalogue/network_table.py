@@ -1,4 +1,4 @@
-"""Ablation table: each branch of each block off alone."""
+"""Ablation table: each branch of each block switched off alone."""
 
 from typing import TYPE_CHECKING
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 @explanation(option="table", key="table", position=2)
 def network_table(subject: Subject, *, class_name: ClassName = "", off: Ablation = "zero") -> "AblationTable":
-    """The whole network at a glance: how much a class's logit falls when one branch of one block is off.
+    """How much the logit of a class falls when one branch of one block is switched off, for all 36 branches.
 
     Returns:
-        the class, its logit, and for each of the nine blocks and four branches the fall; below zero it rises
+        the class, its logit, and the fall for each of the four branches of the nine blocks; negative if it rises
     """
     from ..ablation import ablation_table, single_ablation_logits
 

@@ -43,11 +43,11 @@ def _check(
 def switch_off(
     subject: Subject, *, block: Block = "3a", branches: Branches = (), channels: Channels = (), off: Ablation = "zero"
 ) -> "AblationResult":
-    """What the network answers with branches of a block, or single channels of its output, switched off.
+    """The network's answer with branches of a block, or single channels of its output, switched off.
 
     Returns:
-        the most probable classes with what is off, each with its probability before and after; the class that
-        was first before; and which classes rose and fell most
+        the most probable classes, each with its probability before and after; the class that was most probable
+        before; and the classes that rose and fell most
     """
     from ..ablation import ablate
 

@@ -36,11 +36,11 @@ def add_endpoints(service: InferenceService) -> tuple[Endpoint, ...]:
     """Add the endpoints to the page that is being built."""
 
     def predict(photo: str, model: str, top_k: int) -> dict[str, Any]:
-        """What is in a photo: the most probable classes with their probabilities, and whether to doubt the answer.
+        """Classify a photo: the most probable classes with their probabilities, and whether to doubt the answer.
 
         Returns:
             the network's name; its classes by number, label and probability (0 to 1); probably_none, whether the
-            photo is probably of none of its classes, or null where that was never measured; and the rule for it
+            photo is probably of none of its classes, or null if that was never measured; and the rule for it
         """
         return answer_report(model, service.prediction(query_of(service, photo, model)), top_k)
 

@@ -1,4 +1,4 @@
-"""Endpoints that need no photo: a network's classes, who reads a block, what reductions save, how large it all is."""
+"""Endpoints that need no photo: classes, readout, cost of a bottleneck, size of a network."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ COST = tuple(
 
 
 def fact_endpoints(service: InferenceService, data: Component) -> list[Endpoint]:
-    """The endpoints; `data` is the component of their numbers."""
+    """Return the endpoints; `data` is the component for their JSON."""
 
     def classes(model: str, language: str) -> dict[str, Any]:
-        """All classes that a network tells apart, in the order of their numbers.
+        """All classes of a network, in the order of their numbers.
 
         Returns:
             the network's name and its classes; the first has number 0
@@ -42,11 +42,11 @@ def fact_endpoints(service: InferenceService, data: Component) -> list[Endpoint]
         return {"model": model, "classes": list(class_names(service.pretrained(model), language))}
 
     def reading(model: str, block: str) -> dict[str, Any]:
-        """How strongly the layers behind a block read each channel of its output, whatever the photo.
+        """How strongly the next layer reads each channel of a block's output, for any photo.
 
         Returns:
-            who reads (the next block, or the classifier), each branch's share, and by branch the strength of each
-            channel: the length of all weights that multiply it
+            the reader (the next block, or the classifier), each branch's share, and by branch the strength of each
+            channel: the L2 norm of all weights that multiply it
         """
         slices = service.pretrained(model).model.block(block).slices
         return {"model": model, **service.readout(model, block).to_dict(slices)}
@@ -54,21 +54,21 @@ def fact_endpoints(service: InferenceService, data: Component) -> list[Endpoint]
     def bottleneck_cost(
         in_channels: int, reduced_to: int, out_channels: int, kernel: int, cells: int
     ) -> dict[str, Any]:
-        """What a convolution costs directly, and through a 1x1 reduction before it (the bottleneck).
+        """The cost of a convolution, directly and with a 1x1 reduction before it (a bottleneck).
 
         Returns:
-            weights and multiplications of both ways (biases are not counted), how many times fewer weights the
-            reduced way has, and the most channels at which a reduction still saves any
+            weights and multiplications of both (biases are not counted), how many times fewer weights the bottleneck
+            has, and the greatest number of channels at which a reduction still saves weights
         """
         cost = bottleneck(in_channels, reduced_to, out_channels, kernel, cells=cells, bias=False)
         return {**asdict(cost), "saving": cost.saving, "break_even": break_even(in_channels, out_channels, kernel)}
 
     def network_size(model: str) -> dict[str, Any]:
-        """How large a network is: parameters, multiplications, depth, and what its reductions save block by block.
+        """The size of a network: parameters, multiplications, depth, and what its reductions save block by block.
 
         Returns:
-            its size at its own input and at 224x224 pixels, all ways of counting its parameters, each block beside
-            the naive one without reductions, and VGG-16 for comparison
+            its size at its own input size and at 224x224 pixels, all ways of counting its parameters, each block
+            compared with the naive one without reductions, and VGG-16 for comparison
         """
         return size_report(model, service.pretrained(model).model)
 

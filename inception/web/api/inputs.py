@@ -1,4 +1,4 @@
-"""What several endpoints take: the photo, the network, the view, the language."""
+"""Arguments that several endpoints share: photo, network, view, language."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..text import LANGUAGES
 from .endpoint import Photo
 
 PHOTO = Argument(
-    "Your photo", "the picture, of any usual kind and size; the network looks at its central square", type=Photo
+    "Your photo", "the photo, in any common format and size; the network sees its centre square", type=Photo
 )
 BLOCK = replace(ANY_BLOCK, default=BLOCK_NAMES[0])
 BRANCH = replace(ANY_BRANCH, default=BRANCH_NAMES[0])
@@ -32,7 +32,7 @@ VIEW = Argument(
 )
 SCALE = Argument(
     "Colour scale",
-    "shared for one scale of colours for all branches, branch for one each, channel for one per channel",
+    "shared for one colour scale for all branches, branch for one per branch, channel for one per channel",
     choices=tuple(SCALES),
     default=SCALES[0],
 )
@@ -40,22 +40,22 @@ COLOUR_MAP = Argument("Colours", "the colour map of the pictures", choices=tuple
 
 
 def model_of(service: InferenceService, text: str = "which network, as `models` lists them") -> Argument:
-    """The argument that names one of a service's networks."""
+    """Return the argument for one of a service's networks."""
     return Argument("Network", text, choices=service.models, default=service.models[0])
 
 
 def looking_model(service: InferenceService) -> Argument:
-    """The same where the network looks at a photo."""
-    return model_of(service, "which network looks, as `models` lists them")
+    """Return the argument for the network that classifies a photo."""
+    return model_of(service, "which network classifies the photo, as `models` lists them")
 
 
 def language(text: str) -> Argument:
-    """The argument that names a language."""
+    """Return the argument for a language."""
     return Argument("Language", text, choices=tuple(LANGUAGES), default=next(iter(LANGUAGES)))
 
 
 def query_of(service: InferenceService, photo: str | None, model: str) -> Query:
-    """What the network called `model` sees of a caller's photo.
+    """Return the query for a caller's photo to the network called `model`.
 
     Raises:
         PhotoError, WeightsError: as `InferenceService.query`, or if there is no photo.

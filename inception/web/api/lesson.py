@@ -26,11 +26,13 @@ STEP = Argument(
     minimum=1,
     maximum=len(STEPS),
 )
-CHOICE = Argument("Key of the choice", "the key of one of the choices that `lesson_step` gives", max_length=KEY_LETTERS)
+CHOICE = Argument(
+    "Key of the choice", "the key of one of the choices that `lesson_step` returns", max_length=KEY_LETTERS
+)
 
 
 def lesson_endpoints(service: InferenceService, data: Component) -> list[Endpoint]:
-    """The endpoints; `data` is the component of their numbers."""
+    """Return the endpoints; `data` is the component for their JSON."""
 
     def opened(photo: str | None, step: int, model: str, language: str) -> tuple[Step, Material, Posed]:
         chosen = STEPS[step - 1]
@@ -59,10 +61,10 @@ def lesson_endpoints(service: InferenceService, data: Component) -> list[Endpoin
         }
 
     def lesson_check(step: int, choice: str, model: str, language: str, photo: str | None = None) -> dict[str, Any]:
-        """Whether a prediction in the lesson was right, computed now and told with the numbers that say so.
+        """Check a student's prediction in the lesson against what the network computes now.
 
         Returns:
-            whether the choice was right, the key of the one that is, and the sentences that tell why
+            whether the choice was right, the key of the right one, and the sentences that explain it
         """
         chosen, material, posed = opened(photo, step, model, language)
         checks.choice("choice", choice, [one.key for one in posed.choices])
@@ -76,12 +78,15 @@ def lesson_endpoints(service: InferenceService, data: Component) -> list[Endpoin
             "sentences": [sentence(key, result.details, material.pretrained, language) for key in texts],
         }
 
-    model = model_of(service, "which network it is about, as `models` lists them")
-    spoken = language("of the sentences, en for English or zh for Chinese")
+    model = model_of(service, "which network the questions are about, as `models` lists them")
+    spoken = language("language of the sentences, en for English or zh for Chinese")
+    steps = [str(number) for number, step in enumerate(STEPS, 1) if step.needs_photo]
     photo = replace(
-        PHOTO, label="Photo, for the steps that need one", help="the picture that the steps 6, 9 and 10 need"
+        PHOTO,
+        label="Photo, for the steps that need one",
+        help=f"the photo, for the steps {', '.join(steps[:-1])} and {steps[-1]}",
     )
-    same_photo = replace(photo, help="the picture that `lesson_step` was given")
+    same_photo = replace(photo, help="the photo that was sent to `lesson_step`")
     example = opened(None, 1, service.models[0], next(iter(LANGUAGES)))[2].choices[0].key
     return [
         Endpoint(lesson_step, [STEP, model, spoken, photo], [data]),

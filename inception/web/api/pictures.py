@@ -1,4 +1,4 @@
-"""Endpoints that give pictures and files: one channel, a bottleneck, two sides, explanations, what may be kept."""
+"""Endpoints that return pictures and files: a channel, a bottleneck, a comparison, heat maps, downloads."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ KIND = Argument(
 
 
 def picture_endpoints(service: InferenceService, data: Component) -> list[Endpoint]:
-    """The endpoints; `data` is the component of their numbers."""
+    """Return the endpoints; `data` is the component for their JSON."""
 
     def channel(
         photo: str, model: str, block: str, branch: str, channel: int, colours: str
@@ -57,7 +57,7 @@ def picture_endpoints(service: InferenceService, data: Component) -> list[Endpoi
 
         Returns:
             the picture; then the channel's number in the block's output, its lowest, highest and mean value, the
-            share of cells that are zero, its highest cell, and how strongly what comes next reads it
+            share of cells that are zero, its highest cell, and how strongly the next layer reads it
         """
         shown, seen = ViewOptions(block, colours=colours), query_of(service, photo, model)
         prediction = service.prediction(seen)
@@ -70,7 +70,7 @@ def picture_endpoints(service: InferenceService, data: Component) -> list[Endpoi
     def bottleneck(
         photo: str, model: str, block: str, scale: str, colours: str
     ) -> tuple[Image.Image, Image.Image, Image.Image, dict[str, Any]]:
-        """What the 1x1 reductions of a block make of its input: the maps before and after them.
+        """The input of a block before and after its 1x1 reductions.
 
         Returns:
             all channels of the block's input, of the input reduced for the 3x3 and of that for the 5x5 branch, as
@@ -85,11 +85,11 @@ def picture_endpoints(service: InferenceService, data: Component) -> list[Endpoi
     def compare(
         photo: str, model: str, other_model: str, block: str, other_photo: str | None = None
     ) -> tuple[Image.Image, Image.Image, dict[str, Any]]:
-        """Two photos, or one photo seen by two networks, side by side: answers and mean maps on one scale.
+        """Two photos, or one photo and two networks, side by side: answers, and mean maps on one colour scale.
 
         Returns:
             for each side one picture with the mean map of its four branches (1x1, 3x3, 5x5, pool) over the photo;
-            then the ends of their common scale, and each side's best classes and numbers
+            then the ends of the common scale, and each side's most probable classes and numbers
         """
         sides = (model, photo), (other_model, other_photo or photo)
         seen = [service.prediction(query_of(service, picture, network)) for network, picture in sides]
@@ -108,10 +108,10 @@ def picture_endpoints(service: InferenceService, data: Component) -> list[Endpoi
     def overlays(
         photo: str, model: str, block: str, class_name: str
     ) -> tuple[Image.Image, Image.Image, dict[str, Any]]:
-        """Where the photo speaks for a class and where against it: the evidence at block 5b, and Grad-CAM at any block.
+        """Heat maps for a class, laid over the photo: the exact evidence at block 5b, and Grad-CAM at any block.
 
         Returns:
-            the evidence over the photo, and Grad-CAM over the photo; then the class and the value that is the full
+            the evidence over the photo, and Grad-CAM over the photo; then the class, and the value at full
             colour in each
         """
         seen = query_of(service, photo, model)
@@ -127,14 +127,14 @@ def picture_endpoints(service: InferenceService, data: Component) -> list[Endpoi
     keeper = Keep(service, ())
 
     def keep(photo: str, kind: str, model: str, block: str, view: str, scale: str, colours: str, language: str) -> str:
-        """A file to keep of what a network computed for a photo.
+        """A file of what a network computed for a photo, to download.
 
         Returns:
             the file; the server deletes its own copy after an hour or two
         """
         wanted = ViewOptions(block, view, scale, colours)
         made = keeper.make(kind, query_of(service, photo, model), wanted, date.today().isoformat(), language)
-        # Where Gradio would copy it to anyway, and where it deletes it in time.
+        # Gradio would copy it there anyway, and deletes it there after a while.
         return save_bytes_to_cache(made.data, made.name, file.GRADIO_CACHE)
 
     def picture(label: str) -> Component:
@@ -143,14 +143,14 @@ def picture_endpoints(service: InferenceService, data: Component) -> list[Endpoi
     model, over_photo = looking_model(service), picture("The channel over the photo")
     maps = [picture(label) for label in ("Before the reductions", "Reduced for 3x3", "Reduced for 5x5")]
     sides = [
-        replace(PHOTO, help="the first picture"),
-        model_of(service, "which network looks at it, as `models` lists them"),
-        replace(model, label="The other network", help="which network looks at the second one"),
+        replace(PHOTO, help="the first photo"),
+        model_of(service, "which network classifies the first photo, as `models` lists them"),
+        replace(model, label="The other network", help="which network classifies the second photo"),
         BLOCK,
         replace(
             PHOTO,
             label="The other photo; without one, the first again",
-            help="the second picture; without one, the first again",
+            help="the second photo; if absent, the first photo again",
         ),
     ]
     kept = [
@@ -158,12 +158,12 @@ def picture_endpoints(service: InferenceService, data: Component) -> list[Endpoi
         KIND,
         model,
         replace(BLOCK, help="which of the nine Inception blocks the sheet shows, 3a to 5b"),
-        replace(VIEW, help="what the sheet shows of each branch, as `maps` takes it"),
-        replace(SCALE, help="of the sheet's colours, as `maps` takes it"),
+        replace(VIEW, help="what the sheet shows of each branch, as in `maps`"),
+        replace(SCALE, help="colour scale of the sheet, as in `maps`"),
         COLOUR_MAP,
-        language("of the sheet's caption, en for English or zh for Chinese"),
+        language("language of the caption, en for English or zh for Chinese"),
     ]
-    cam_block = replace(BLOCK, help="which of the nine Inception blocks Grad-CAM looks at, 3a to 5b")
+    cam_block = replace(BLOCK, help="which of the nine Inception blocks Grad-CAM is computed at, 3a to 5b")
     all_pictures = replace(SCALE, help=SCALE.help.replace("all branches", "all pictures"))
     return [
         Endpoint(channel, [PHOTO, model, BLOCK, BRANCH, CHANNEL_NUMBER, COLOUR_MAP], [over_photo, data]),
