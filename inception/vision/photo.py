@@ -248,7 +248,8 @@ def _eight_bit_grey(image: Image.Image) -> Image.Image:
 def _block_means(samples: np.ndarray, factor: int) -> np.ndarray:
     """Return means over blocks of factor x factor samples; edge blocks are smaller, non-finite values count as 0."""
     # Clipped so that differences do not overflow float32.
-    means = np.nan_to_num(samples.astype(np.float64), nan=0, posinf=0, neginf=0).clip(-1e30, 1e30)
+    with np.errstate(invalid="ignore"):  # signalling NaNs
+        means = np.nan_to_num(samples.astype(np.float64), nan=0, posinf=0, neginf=0).clip(-1e30, 1e30)
     for axis in (0, 1) if factor > 1 else ():
         starts = np.arange(0, means.shape[axis], factor)
         counts = np.diff(starts, append=means.shape[axis])

@@ -59,12 +59,12 @@ def picture_endpoints(service: InferenceService, data: Component) -> list[Endpoi
             the picture; then the channel's number in the block's output, its lowest, highest and mean value, the
             share of cells that are zero, its highest cell, and how strongly the next layer reads it
         """
-        shown, seen = ViewOptions(block, colours=colours), query_of(service, photo, model)
-        prediction = service.prediction(seen)
+        options, query = ViewOptions(block, colours=colours), query_of(service, photo, model)
+        prediction = service.prediction(query)
         maps = prediction.branch(block, branch)
         number = whole("channel", channel, 0, len(maps) - 1)
         summary = channel_summary(prediction, service.readout(model, block), branch, number)
-        picture = overlay(prediction.image, maps[number], limits(maps[number]), shown.colours)
+        picture = overlay(prediction.image, maps[number], limits(maps[number]), options.colours)
         return picture, {"model": model, **summary.to_dict()}
 
     def bottleneck(
@@ -76,10 +76,10 @@ def picture_endpoints(service: InferenceService, data: Component) -> list[Endpoi
             all channels of the block's input, of the input reduced for the 3x3 and of that for the 5x5 branch, as
             pictures; then the numbers of each
         """
-        shown, seen = ViewOptions(block, scale=scale, colours=colours), query_of(service, photo, model)
-        maps = service.explained_uncached(seen, bottleneck_maps, block)
-        bounds = scale_limits(maps, shown.scale)
-        before, three, five = (mosaic(values, bounds[key], shown.colours) for key, values in maps.items())
+        options, query = ViewOptions(block, scale=scale, colours=colours), query_of(service, photo, model)
+        maps = service.explained_uncached(query, bottleneck_maps, block)
+        bounds = scale_limits(maps, options.scale)
+        before, three, five = (mosaic(values, bounds[key], options.colours) for key, values in maps.items())
         return before, three, five, {"model": model, "block": block, "maps": numbers_report(maps)}
 
     def compare(
@@ -92,14 +92,14 @@ def picture_endpoints(service: InferenceService, data: Component) -> list[Endpoi
             then the ends of the common scale, and each side's most probable classes and numbers
         """
         sides = (model, photo), (other_model, other_photo or photo)
-        seen = [service.prediction(query_of(service, picture, network)) for network, picture in sides]
-        bounds, panels = render_side_by_side(seen, block)
+        predictions = [service.prediction(query_of(service, image, network)) for network, image in sides]
+        bounds, panels = render_side_by_side(predictions, block)
         numbers = {
             "block": block,
             "scale": [bounds.low, bounds.high],
             "sides": [
                 {**answer_report(network, one, CLASSES_SHOWN), **maps_report(network, block, row)}
-                for (network, _), one, row in zip(sides, seen, panels, strict=True)
+                for (network, _), one, row in zip(sides, predictions, panels, strict=True)
             ],
         }
         first, second = (concatenate_images([panel.image for panel in row.values()]) for row in panels)
@@ -114,14 +114,14 @@ def picture_endpoints(service: InferenceService, data: Component) -> list[Endpoi
             the evidence over the photo, and Grad-CAM over the photo; then the class, and the value at full
             colour in each
         """
-        seen = query_of(service, photo, model)
-        split = service.explained(seen, evidence, class_name)
-        cam = service.explained(seen, grad_cams, block, class_name)[None]
+        query = query_of(service, photo, model)
+        split = service.explained(query, evidence, class_name)
+        cam = service.explained(query, grad_cams, block, class_name)[None]
         maps = {"evidence": split.map, "grad_cam": cam.signed}
-        reach = {key: float(abs(values).max()) for key, values in maps.items()}
-        picture = service.prediction(seen.exact).image
-        first, second = (overlay(picture, maps[key], Limits(-reach[key], reach[key])) for key in maps)
-        return first, second, {"model": model, "block": block, "class": cam.index, "label": cam.label, **reach}
+        limit = {key: float(abs(values).max()) for key, values in maps.items()}
+        image = service.prediction(query.exact).image
+        first, second = (overlay(image, maps[key], Limits(-limit[key], limit[key])) for key in maps)
+        return first, second, {"model": model, "block": block, "class": cam.index, "label": cam.label, **limit}
 
     file = gr.File(visible=False, label="The file")
     keeper = Keep(service, ())

@@ -146,6 +146,9 @@ def test_code_is_for_the_address_that_was_asked(page_address: str) -> None:
 # ---------------------------------------------------------------- in the browser
 
 
+NETWORK = "Which network classifies the photo, as `models` lists them."  # what an argument says of itself
+
+
 @pytest.mark.browser
 def test_the_code_that_the_page_shows_runs(visit: Visit) -> None:
     page = visit.page
@@ -157,7 +160,7 @@ def test_the_code_that_the_page_shows_runs(visit: Visit) -> None:
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             exec(compile(shown, name, "exec"), {})
         assert len(printed.getvalue()) > 10
-    assert page.locator(".desc").filter(has_text="Which network looks, as `models` lists them.").count() > 0
+    assert page.locator(".desc").filter(has_text=NETWORK).count() > 0
 
 
 @pytest.mark.browser
@@ -186,7 +189,7 @@ def test_the_copied_documentation_has_our_sentences_alone(visit: Visit) -> None:
     page.get_by_role("button", name="Copy Page").click()
     expect(page.get_by_text("Copied Python Docs!")).to_be_visible()
     copied = page.evaluate("navigator.clipboard.readText()")
-    assert "- Which network looks, as `models` lists them." in copied
+    assert f"- {NETWORK}" in copied
     assert not re.search("value that (is provided|appears)", copied)
 
 
