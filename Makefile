@@ -79,7 +79,7 @@ space-check: $(VENV)/.installed-dev
 	$(BIN)/python scripts/check_space.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache tests/javascript/node_modules
 
 $(VENV)/.installed: requirements.txt
 	$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('InceptionLens needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ...')"

@@ -63,6 +63,7 @@ MARKED = {
         "web/http/",
         "web/mcp/",
         "web/page/test_",
+        "web/stage/test_assets.py",
         "web/test_",
     ),
 }

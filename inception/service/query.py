@@ -43,6 +43,11 @@ class Query:
     photo: Snapshot | None = field(default=None, repr=False)
 
     @property
+    def nbytes(self) -> int:
+        """Memory in bytes of the picture and the small copy."""
+        return 3 * self.image.width * self.image.height + (0 if self.photo is None else len(self.photo.jpeg))
+
+    @property
     def exact(self) -> Query:
         """The same query in float32, without which explanations would not add up."""
         return replace(self, precision=PRECISIONS[0])

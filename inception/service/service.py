@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock, Semaphore
 from typing import Any, TypeVar, cast
 
 from ..errors import ChoiceError
+from ..explain.branch_removal import ablated_prediction
 from ..explain.readout import ChannelReadout, channel_readout
 from ..network.anatomy import BranchFacts, network_facts
 from ..prediction import Prediction, predict_batch
@@ -26,6 +27,8 @@ from .query import PreparedPhoto, Query
 from .snapshot import snapshot_of
 
 CACHE_BYTES = 128 * 2**20  # 60 predictions of the embedded network; GoogLeNet's take three times as much
+ABLATED_BYTES = 64 * 2**20  # of predictions with branches off, each as large as one with all on
+QUERY_BYTES = 16 * 2**20  # of crops of files; one of 224 pixels takes 0.15 MB
 EXPLANATIONS_KEPT = 256  # the largest, effective receptive fields, take 0.2 MB each
 Result = TypeVar("Result")
 
@@ -61,6 +64,10 @@ class InferenceService:
         self._predictions: SingleFlightCache[Prediction] = SingleFlightCache(
             CACHE_BYTES, lambda prediction: prediction.nbytes
         )
+        self._ablated: SingleFlightCache[Prediction] = SingleFlightCache(
+            ABLATED_BYTES, lambda prediction: prediction.nbytes
+        )
+        self._queries: SingleFlightCache[Query] = SingleFlightCache(QUERY_BYTES, lambda query: query.nbytes)
         self._explanations: SingleFlightCache[Any] = SingleFlightCache(EXPLANATIONS_KEPT)
         self._lock = Lock()
         # Decoding and rendering leave one core to the network: more threads would not be faster, and would delay it
@@ -160,6 +167,24 @@ class InferenceService:
         digest = hashlib.sha256(image.tobytes()).hexdigest()
         return Query(name, image, digest, self.precision, crop, prepared.snapshot)
 
+    def query_of_file(self, name: str, path: str, key: Hashable, crop_of: Callable[[int, int], Crop]) -> Query:
+        """Return the query for a crop of a file to the network called `name`, from the cache if it was asked lately.
+
+        Args:
+            path: of a file whose content never changes, as that of an upload or an example.
+            key: tells crops of the same file apart.
+            crop_of: returns the crop, given the photo's width and height.
+
+        Raises:
+            PhotoError, WeightsError, ChoiceError: as `query`.
+        """
+
+        def make() -> Query:
+            prepared = self.prepare(path)
+            return self.query(name, prepared, crop_of(prepared.snapshot.width, prepared.snapshot.height))
+
+        return self._queries.get((name, path, key), make)
+
     # ---------------------------------------------------------------- predictions and explanations
 
     def prediction(self, query: Query) -> Prediction:
@@ -196,6 +221,17 @@ class InferenceService:
             self._explanations.get(
                 (query.model, query.digest, function, *arguments),
                 lambda: self.compute(query.model, self.backend.explain, exact, prediction, function, *arguments),
+            ),
+        )
+
+    def ablated(self, query: Query, off: Mapping[str, Sequence[str]]) -> Prediction:
+        """Return the exact prediction with whole branches off, as `ablated_prediction`, from the cache or back end."""
+        exact = query.exact
+        key = (query.model, query.digest, *((block, *branches) for block, branches in off.items()))
+        return self._ablated.get(
+            key,
+            lambda: self.compute(
+                query.model, self.backend.explain, exact, self.prediction(exact), ablated_prediction, off
             ),
         )
 

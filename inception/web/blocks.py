@@ -35,6 +35,8 @@ from .sections.keep import KeepSection
 from .sections.lesson import LessonSection
 from .sections.live import LiveSection
 from .sections.why import PICK, Around, WhySection
+from .stage.assets import ROUTES as STAGE_ROUTES
+from .stage.endpoints import add_stage_events
 from .text import LANGUAGES, say
 
 EXAMPLES = resource("examples")
@@ -346,6 +348,7 @@ def build(
         gr.on([page.load, language.change], None, None, None, js=NAME_EXAMPLES, **light)
         page.load(on_load, None, [*keep.restored, working, provenance, network, notice], **light)
         page.endpoints = add_endpoints(service)
+        add_stage_events(service, example_photos())
     page.state_session_capacity = MAX_SESSIONS  # for a mounted page; `launch` sets it from `launch_options`
     # A limit for each event: choosing another block never waits behind explanations.
     page.queue(default_concurrency_limit=max(1, at_once // 2), max_size=QUEUE_SIZE * at_once, api_open=False)
@@ -415,7 +418,7 @@ def launch_options() -> dict[str, Any]:
         "footer_links": ["api", "settings"],
         "app_kwargs": {
             "middleware": [Middleware(RequestGuard), Middleware(ErrorStatusMiddleware)],
-            "routes": list(ROUTES),
+            "routes": [*ROUTES, *STAGE_ROUTES],
             "exception_handlers": {TypeError: argument_name_error},
         },
         "max_file_size": MAX_BYTES,

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,15 +15,14 @@ from urllib.request import urlopen
 
 import gradio as gr
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from gradio_client import Client, handle_file
 from playwright.sync_api import Browser, expect
 
 from inception import mount
 from inception.errors import DeviceError, WeightsError
+from support.mounted import served
 from support.paths import EXAMPLES, ROOT
-from support.server import free_port
 from support.visitor import Visit
 
 
@@ -41,21 +38,6 @@ def host() -> Iterator[str]:
     mount(app, path="/lens", device="cpu", mcp=find_spec("mcp") is not None)
     with served(app) as address:
         yield address
-
-
-@contextmanager
-def served(app: FastAPI) -> Iterator[str]:
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    end = time.monotonic() + 120
-    while not server.started and time.monotonic() < end:
-        time.sleep(0.05)
-    assert server.started
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(60)
 
 
 def test_the_host_keeps_its_own_routes(host: str) -> None:

@@ -36,7 +36,7 @@ def checked(component: Component, what: str, value: Any, *, may_be_null: bool = 
     """Return the payload of a component in the form in which Gradio takes it.
 
     Args:
-        component: of one of the types below; what it allows is read from it.
+        component: of one of the types below; what it allows is read from it, or its attribute `own_check` says.
         what: how the error calls the argument.
         value: JSON, as it was parsed.
         may_be_null: whether null stands for nothing: an empty text or list, or no photo, choice or number.
@@ -48,6 +48,8 @@ def checked(component: Component, what: str, value: Any, *, may_be_null: bool = 
     """
     if component.stateful:
         return None  # Gradio takes it from the session
+    if (own_check := getattr(component, "own_check", None)) is not None:
+        return own_check(what, value)
     if value is None and may_be_null:
         if isinstance(component, gr.Textbox):
             return ""

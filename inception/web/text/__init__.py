@@ -212,6 +212,7 @@ TEXT: dict[str, dict[str, str]] = {
         "error_argument_numbers": "{what} 的值是 {value}，必须是整数列表，最多 {most} 个，例如 [3, 17]。",
         "error_argument_long": "{what} 有 {letters} 个字符，最多 {limit} 个。请发送短一些的文字。",
         "error_argument_text": "{what} 的值是 {value}，必须是最多 {limit} 个字符的文字。",
+        "error_argument_form": "{what} 的值是 {value}，格式必须是 {form}。",
         "error_argument_photo": "{what} 的值是 {value}，必须是 {form}。请先把照片上传到 {upload}，返回的就是路径。",
         "error_argument_count": "{name} 有 {wanted} 个参数（{names}），收到了 {sent} 个。请每个参数发送一次。",
         "error_argument_unknown": "{endpoint} 没有参数 {name}，它的参数是：{names}。请不要发送其他参数。",

@@ -1,0 +1,57 @@
+"""Worth of every single channel of every block for the logit of a class: gradient times activation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+
+from ..network.blocks import BLOCKS
+from ..network.inception_v1 import STAGES
+from ..network.overflow import check_overflow
+from ..prediction import Prediction
+from ..pretrained.pretrained import PretrainedModel
+from .masking import block_output, class_index
+from .shapley import to_array
+
+FIRST_BLOCK = next(iter(BLOCKS))
+
+
+def channel_worth(
+    pretrained: PretrainedModel, prediction: Prediction, classes: Iterable[int]
+) -> dict[int, dict[str, np.ndarray]]:
+    """Return by class and block the worth (C,) of each channel of the block's output, float32 and read-only.
+
+    It is the gradient of the class's logit with respect to the channel's map times the map, summed over its cells: to
+    first order, how much the logit would fall if the channel were zero. Where the network behind the block is linear,
+    as behind block 5b of a network with a linear head, it is exactly that.
+
+    One forward pass from the first block on serves all blocks and classes; each class takes one backward pass.
+
+    Raises:
+        ExplanationError: if there is no such class.
+    """
+    wanted = [class_index(pretrained, prediction, target) for target in classes]
+    # Enable gradients even inside a caller's no_grad or inference_mode.
+    with torch.inference_mode(False), torch.enable_grad():
+        output = block_output(pretrained, prediction, FIRST_BLOCK).requires_grad_()
+        outputs = {FIRST_BLOCK: output}
+        for stage in STAGES[STAGES.index(f"inception_{FIRST_BLOCK}") + 1 :]:
+            output = pretrained.engine.get_submodule(stage)(output)
+            block = stage.removeprefix("inception_")
+            if block in BLOCKS:
+                outputs[block] = output
+        logits = pretrained.engine.required_head(output)[0]
+        check_overflow(pretrained.name, [logits.detach()])
+        worth = {}
+        for number, index in enumerate(wanted):
+            # autograd.grad, unlike backward, leaves no gradients on the model's parameters.
+            gradients = torch.autograd.grad(
+                logits[index], list(outputs.values()), retain_graph=number + 1 < len(wanted)
+            )
+            worth[index] = {
+                block: to_array((maps.detach() * gradient).sum(dim=(0, 2, 3)))
+                for (block, maps), gradient in zip(outputs.items(), gradients, strict=True)
+            }
+    return worth

@@ -1,0 +1,194 @@
+"""Checks of the arguments of the stage's events, before anything is done with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from ...checks import choice, is_whole
+from ...errors import UserError, quoted
+from ...explain.registry import BLOCK, BLOCK_NAMES, BRANCH, BRANCH_NAMES, CHANNEL, COLUMN, ROW, Argument
+from ...explain.size_tuning import SHAPES
+from ...service.query import Query
+from ...service.service import InferenceService
+from ...vision.preprocessing import CENTRE_CROP
+from ..api.arguments import PATH_LETTERS
+from ..http.upload_paths import is_uploaded
+from ..http.uploads import expired_photo_error
+from ..photo_input import foreign_file_error
+from .scene import PhotoCrop
+
+EXAMPLE = "example:"  # before the name of an example photo
+MAX_CLASSES = 8  # whose worth is computed at once, with one backward pass for each
+FURTHEST = 1000.0  # of a crop's numbers, which are fractions of the photo's sides
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
+SUBJECT_FORM = '{"photo": "example:NAME" / "PATH", "model": "NAME", "crop": null / [left, top, side], "digest": null}'
+CROP_FORM = "null / [left, top, side]"
+DIGEST_FORM = "null / SHA-256"
+OFF_FORM = '{"4b": ["1x1"], ...}'
+
+Check = Callable[[str, Any], Any]  # of an argument's name and its value, as JSON
+
+
+def form_error(what: str, value: object, form: str) -> UserError:
+    """Return the error for a value of another form; `form` shows it as JSON."""
+    return UserError(
+        "argument_form", "{what} is {value}; it must be {form}.", what=what, value=quoted(value), form=form
+    )
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A photo, as an example or an uploaded file, seen by a network.
+
+    Args:
+        photo: "example:" and an example's name, or a path.
+        path: of the file.
+        crop: the part of the photo; None is the centre square.
+    """
+
+    photo: str
+    path: str
+    model: str
+    crop: PhotoCrop | None
+
+
+class SubjectCheck:
+    """Reads subjects, of a service's networks and of some example photos."""
+
+    def __init__(self, service: InferenceService, examples: Mapping[str, Path]) -> None:
+        self._models = service.models
+        self._examples = {f"{EXAMPLE}{stem}": str(path) for stem, path in examples.items()}
+
+    def check(self, what: str, value: Any) -> dict[str, Any]:
+        """Return the JSON of a subject if it is one.
+
+        Raises:
+            UserError: if it is not, or names a network or example that there is not.
+            gr.Error: if it names a file that was not uploaded.
+        """
+        self.read(value, what)
+        return dict(value)
+
+    def read(self, value: Any, what: str = "subject") -> Subject:
+        """Return the subject of its JSON; raises as `check`."""
+        keys = {"photo", "model", "crop", "digest"}
+        if not isinstance(value, dict) or not {"photo", "model"} <= value.keys() <= keys:
+            raise form_error(what, value, SUBJECT_FORM)
+        digest = value.get("digest")
+        if digest is not None and not (isinstance(digest, str) and DIGEST.fullmatch(digest)):
+            raise form_error("digest", digest, DIGEST_FORM)
+        model, crop = choice("model", value["model"], self._models), _crop(value.get("crop"))
+        photo = value["photo"]
+        if not isinstance(photo, str) or len(photo) > PATH_LETTERS:
+            raise form_error("photo", photo, '"example:NAME" / "PATH"')
+        if photo.startswith(EXAMPLE):
+            return Subject(photo, self._examples[choice("photo", photo, tuple(self._examples))], model, crop)
+        if not is_uploaded(photo):
+            raise foreign_file_error()
+        return Subject(photo, photo, model, crop)
+
+
+def _crop(value: Any) -> PhotoCrop | None:
+    if value is None:
+        return None
+    numbers = value if isinstance(value, list) and len(value) == 3 else [None]
+    for number in numbers:
+        if isinstance(number, bool) or not isinstance(number, int | float) or not -FURTHEST <= number <= FURTHEST:
+            raise form_error("crop", value, CROP_FORM)  # also for NaN, which fails every comparison
+    left, top, side = map(float, numbers)
+    if not side > 0 or not all(map(isfinite, (left, top, side))):
+        raise form_error("crop", value, CROP_FORM)
+    return PhotoCrop(left, top, side)
+
+
+def query_of(service: InferenceService, subject: Subject) -> Query:
+    """Return the query of a subject, from memory if the same was asked lately.
+
+    Raises:
+        PhotoError: if the file is no photo, or was deleted because its time was over.
+        WeightsError: if the network cannot be loaded.
+    """
+    preprocessing = service.pretrained(subject.model).preprocessing
+
+    def crop_of(width: int, height: int) -> Any:
+        crop = subject.crop
+        return CENTRE_CROP if crop is None else crop.for_network(preprocessing, width, height)
+
+    try:
+        return service.query_of_file(subject.model, subject.path, subject.crop, crop_of)
+    except UserError as error:
+        if error.kind == "photo_missing":
+            raise expired_photo_error() from error
+        raise
+
+
+def check_off(what: str, value: Any) -> dict[str, list[str]]:
+    """Return by block the branches that are off, in the network's order and without blocks where all are on.
+
+    Raises:
+        UserError: if a value is of another form, or there is no such block or branch.
+    """
+    if not isinstance(value, dict):
+        raise form_error(what, value, OFF_FORM)
+    several = Argument("", "", name=what, choices=BRANCH_NAMES)
+    chosen: dict[str, list[str]] = {}
+    for block, branches in value.items():
+        choice("block", block, BLOCK_NAMES)
+        if not isinstance(branches, list) or len(branches) > len(BRANCH_NAMES):
+            raise form_error(what, value, OFF_FORM)
+        chosen[block] = [replace(several, name="branch").check(branch) for branch in branches]
+    return {
+        block: [branch for branch in BRANCH_NAMES if branch in chosen[block]]
+        for block in BLOCK_NAMES
+        if chosen.get(block)
+    }
+
+
+def check_classes(what: str, value: Any) -> list[int]:
+    """Return the numbers of at most `MAX_CLASSES` classes; whether the network has them, it says itself.
+
+    Raises:
+        UserError: if it is not a list of so few whole numbers.
+    """
+    if not isinstance(value, list) or len(value) > MAX_CLASSES or not all(map(is_whole, value)):
+        raise UserError(
+            "argument_numbers",
+            "{what} is {value}; it must be a list of whole numbers, at most {most}, for instance [3, 17].",
+            what=what,
+            value=quoted(value),
+            most=MAX_CLASSES,
+        )
+    return list(dict.fromkeys(value))
+
+
+def check_class(what: str, value: Any) -> int | None:
+    """Return the number of a class, or None for the most probable one; whether there is one, the network says.
+
+    Raises:
+        UserError: if it is neither.
+    """
+    return None if value is None else int(Argument("", "", name=what, type=int).check(value))
+
+
+def by(argument: Argument) -> Check:
+    """Return the check of a declared argument."""
+    return lambda what, value: replace(argument, name=what).check(value)
+
+
+CHECKS: Mapping[str, Check] = {
+    "off": check_off,
+    "classes": check_classes,
+    "class": check_class,
+    "block": by(BLOCK),
+    "branch": by(BRANCH),
+    "channel": by(replace(CHANNEL, type=int)),
+    "row": by(replace(ROW, type=int)),
+    "column": by(replace(COLUMN, type=int)),
+    "shape": by(Argument("Shape", "the shape", choices=SHAPES)),
+}

@@ -1,0 +1,169 @@
+"""Routes of the stage's page: its HTML, scripts, styles and words, and the example photos.
+
+Modules import each other by relative addresses, so a file has one address for all its versions: browsers keep it and
+ask each time whether it has changed (`no-cache` and an ETag). Text is sent compressed where the browser takes it.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path, PurePosixPath
+from threading import Lock
+
+from PIL import Image
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from ...runtime.resources import resource
+from ..http.errors import RequestRefusedError
+
+STATIC = Path(__file__).parent / "static"
+EXAMPLES = resource("examples")
+TEXTS = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+}
+TYPES = {**TEXTS, ".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".woff2": "font/woff2"}
+THUMB_SIDE, THUMB_QUALITY = 160, 80  # pixels of the longer side, and JPEG quality
+THUMB = ".thumb.jpg"
+LEAST_COMPRESSED = 500  # bytes; a shorter text is sent as it is
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file's bytes with what is derived from them."""
+
+    data: bytes = field(repr=False)
+    media_type: str
+    is_text: bool
+
+    @cached_property
+    def tag(self) -> str:
+        """A short digest of the content."""
+        return hashlib.sha256(self.data).hexdigest()[:32]
+
+    @cached_property
+    def compressed(self) -> bytes | None:
+        """The bytes in gzip's format, or None if that is not worth it."""
+        return gzip.compress(self.data, 9, mtime=0) if self.is_text and len(self.data) >= LEAST_COMPRESSED else None
+
+    def response(self, request: Request) -> Response:
+        """Return the response: the file, or status 304 if the browser has it already."""
+        packed = self.compressed if accepts_gzip(request.headers.get("accept-encoding", "")) else None
+        # A strong tag belongs to exactly these bytes, so the compressed form has another.
+        etag = f'"{self.tag}"' if packed is None else f'"{self.tag}-gzip"'
+        headers = {"ETag": etag, "Cache-Control": "no-cache"}
+        if self.compressed is not None:
+            headers["Vary"] = "Accept-Encoding"
+        if matches(request.headers.get("if-none-match", ""), etag):
+            return Response(status_code=304, headers=headers)
+        if packed is not None:
+            headers["Content-Encoding"] = "gzip"
+        return Response(self.data if packed is None else packed, media_type=self.media_type, headers=headers)
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Return whether an Accept-Encoding header names gzip with a quality above 0."""
+    for part in accept_encoding.lower().split(","):
+        name, _, parameters = part.partition(";")
+        if name.strip() == "gzip":
+            quality = parameters.replace(" ", "").removeprefix("q=")
+            return quality.strip("0.") != "" or not quality
+    return False
+
+
+def matches(if_none_match: str, etag: str) -> bool:
+    """Return whether an If-None-Match header names an ETag; weak tags count, as RFC 9110, 13.1.2 says."""
+    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return etag in tags or "*" in tags
+
+
+class Files:
+    """Files below a folder, read once and again when they change."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._assets: dict[str, tuple[tuple[int, int], Asset]] = {}
+        self._lock = Lock()
+
+    def get(self, path: str) -> Asset | None:
+        """Return the file at a relative path, or None if there is none of a known type."""
+        parts = PurePosixPath(path).parts
+        if not parts or "\\" in path or any(part.startswith((".", "/")) for part in parts):
+            return None
+        file = self._folder.joinpath(*parts)
+        media_type = TYPES.get(file.suffix)
+        try:
+            # Symbolic links must not lead out of the folder.
+            if media_type is None or not file.resolve().is_relative_to(self._folder.resolve()) or not file.is_file():
+                return None
+            status = file.stat()
+            version = (status.st_mtime_ns, status.st_size)
+            with self._lock:
+                known = self._assets.get(path)
+            if known is None or known[0] != version:
+                known = (version, Asset(file.read_bytes(), media_type, file.suffix in TEXTS))
+                with self._lock:
+                    self._assets[path] = known
+            return known[1]
+        except (OSError, ValueError):
+            return None
+
+
+static = Files(STATIC)
+
+
+def example(name: str) -> Asset | None:
+    """Return an example photo, "STEM.jpg", or its thumbnail, "STEM.thumb.jpg"; None if there is none of this name."""
+    is_thumb = name.endswith(THUMB)
+    stem = name.removesuffix(THUMB if is_thumb else ".jpg")
+    known = {path.stem: path for path in EXAMPLES.glob("*.jpg")}
+    if stem not in known or name not in (f"{stem}.jpg", f"{stem}{THUMB}"):
+        return None
+    return _example(known[stem], is_thumb=is_thumb)
+
+
+@cache
+def _example(path: Path, *, is_thumb: bool) -> Asset:
+    if not is_thumb:
+        return Asset(path.read_bytes(), TYPES[".jpg"], is_text=False)
+    with Image.open(path) as photo:
+        small = photo.convert("RGB")
+    small.thumbnail((THUMB_SIDE, THUMB_SIDE), Image.Resampling.LANCZOS)
+    file = io.BytesIO()
+    small.save(file, "JPEG", quality=THUMB_QUALITY, optimize=True, progressive=True)
+    return Asset(file.getvalue(), TYPES[".jpg"], is_text=False)
+
+
+def _route(path: str, find: Callable[[str], Asset | None], fixed: str = "") -> Route:
+    # Not a coroutine, so that files are read and compressed in a thread.
+    def answer(request: Request) -> Response:
+        asset = find(fixed or request.path_params["name"])
+        if asset is None:
+            raise RequestRefusedError(404, "guard_not_found")
+        return asset.response(request)
+
+    return Route(path, answer)
+
+
+def _to_folder(request: Request) -> Response:
+    """To the same address with a slash, on which the page's relative addresses build."""
+    query = request.scope["query_string"].decode("latin-1")
+    return RedirectResponse(f"stage/{'?' if query else ''}{query}")
+
+
+ROUTES = (
+    Route("/stage", _to_folder),
+    _route("/stage/", static.get, "index.html"),
+    _route("/stage/static/{name:path}", static.get),
+    _route("/stage/examples/{name:path}", example),
+)

@@ -1,0 +1,115 @@
+"""Gradio events of the stage: `POST gradio_api/run/stage_NAME` with `{"data": [argument, ...]}`.
+
+They are events and not plain routes because ZeroGPU lends its GPU within Gradio's events only. They appear neither in
+"Use via API" nor among the MCP tools, and are free to change with the stage's JavaScript.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ...service.cache import SingleFlightCache
+from ...service.query import Query
+from ...service.service import InferenceService
+from ..api.inputs import model_of
+from . import network, scene
+from .arguments import CHECKS, EXAMPLE, Check, SubjectCheck, by, query_of
+from .scene import Cell
+
+Events = Mapping[str, tuple[Callable[..., dict[str, Any]], Sequence[str]]]
+
+
+def add_stage_events(service: InferenceService, examples: Sequence[Path]) -> None:
+    """Add the events to the page that is being built.
+
+    Args:
+        service: computes what they answer.
+        examples: photos that a subject may name by their stems.
+    """
+    subjects = SubjectCheck(service, {path.stem: path for path in examples})
+    checks: dict[str, Check] = {
+        **CHECKS,
+        "subject": subjects.check,
+        "model": by(model_of(service)),
+    }
+    values: dict[str, Any] = {
+        "subject": {"photo": f"{EXAMPLE}{examples[0].stem}", "model": service.models[0], "crop": None, "digest": None},
+        "model": service.models[0],
+        "off": {},
+        "classes": [0],
+        "class": 0,
+        "block": "3a",
+        "branch": "1x1",
+        "channel": 0,
+        "row": 0,
+        "column": 0,
+        "shape": "disc",
+    }
+    components = {}
+    for name, check in checks.items():
+        components[name] = gr.JSON(value=json.dumps(values[name]), visible=False, label=name)
+        components[name].own_check = check
+    answer = gr.JSON(visible=False, label="answer")
+    never = gr.Button(visible=False)  # an event of Gradio's needs something that triggers it
+    for name, (function, arguments) in events(service, subjects, examples).items():
+        function.__name__ = f"stage_{name}"
+        never.click(
+            function,
+            [components[argument] for argument in arguments],
+            answer,
+            api_name=f"stage_{name}",
+            api_visibility="undocumented",
+            queue=False,
+            show_progress="hidden",
+            preprocess=False,
+            postprocess=False,
+        )
+
+
+def events(service: InferenceService, subjects: SubjectCheck, examples: Sequence[Path]) -> Events:
+    """Return by name each event's function and the names of its arguments, which are checked before it is called."""
+
+    def of_photo(
+        function: Callable[..., dict[str, Any]], *arguments: str
+    ) -> tuple[Callable[..., dict[str, Any]], Sequence[str]]:
+        def answer(subject: dict[str, Any], *values: Any) -> dict[str, Any]:
+            return function(service, query_of(service, subjects.read(subject)), *values)
+
+        return answer, ("subject", *arguments)
+
+    def start() -> dict[str, Any]:
+        return network.start(service, examples)
+
+    def of_network(model: str) -> dict[str, Any]:
+        return networks.get(model, lambda: network.network(service, model))
+
+    def tuning(model: str, block: str, shape: str) -> dict[str, Any]:
+        return network.tuning(service, model, block, shape)
+
+    networks: SingleFlightCache[dict[str, Any]] = SingleFlightCache(len(service.models))
+    place = ("block", "branch", "channel", "row", "column")
+    return {
+        "start": (start, ()),
+        "network": (of_network, ("model",)),
+        "scene": of_photo(scene.scene, "off"),
+        "block": of_photo(scene.block_channels, "off", "block"),
+        "votes": of_photo(scene.votes, "block"),
+        "worth": of_photo(scene.worth, "classes"),
+        "field": of_photo(scene.middle_fields, "block"),
+        "cell": of_photo(at_cell(scene.cell), *place),
+        "kernel": of_photo(at_cell(scene.kernel), *place),
+        "evidence": of_photo(scene.class_evidence, "class"),
+        "cam": of_photo(scene.cam, "block", "class"),
+        "table": of_photo(scene.table),
+        "tuning": (tuning, ("model", "block", "shape")),
+    }
+
+
+def at_cell(function: Callable[[InferenceService, Query, Cell], dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Return a function of a cell as one of the cell's fields."""
+    return lambda service, query, *place: function(service, query, Cell(*place))

@@ -1,0 +1,111 @@
+"""What the stage says of the networks themselves, as plain data."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ...explain.size_tuning import plain_grey, size_tuning
+from ...network.anatomy import BranchFacts, conv_cost
+from ...network.blocks import BRANCHES, InceptionBlock
+from ...network.cost import network_size
+from ...network.inception_v1 import STAGES
+from ...pretrained.labels import chinese_names
+from ...pretrained.pretrained import PretrainedModel
+from ...pretrained.zoo import MODEL_NAMES, describe
+from ...service.query import Query
+from ...service.service import InferenceService
+
+
+def start(service: InferenceService, examples: Sequence[Path]) -> dict[str, Any]:
+    """The networks, the example photos, and where is computed."""
+    return {
+        "models": [
+            {"name": name, "available": name not in MODEL_NAMES or bool(describe(name)["at_hand"])}
+            for name in service.models
+        ],
+        "examples": [_example(path) for path in examples],
+        "device": service.device.name,
+    }
+
+
+def _example(path: Path) -> dict[str, Any]:
+    with Image.open(path) as image:  # reads the header only
+        return {"stem": path.stem, "width": image.width, "height": image.height}
+
+
+def network(service: InferenceService, name: str) -> dict[str, Any]:
+    """Classes, sizes and provenance of a network, and every layer of its blocks.
+
+    `chinese` are the names of classes that are known in Chinese, by label. `parameters` and `macs` of the whole network
+    count all layers that run; those of blocks and layers count convolutions, without BatchNorm.
+    """
+    pretrained = service.pretrained(name)
+    size = network_size(pretrained.model, pretrained.model.input_shape)
+    rule = pretrained.rejection
+    return {
+        "name": name,
+        "labels": list(pretrained.labels),
+        "chinese": _chinese(pretrained),
+        "size": pretrained.input_size,
+        "temperature": pretrained.temperature,
+        "threshold": None if rule is None else rule.threshold,
+        "parameters": size.parameters,
+        "macs": size.multiplications,
+        "about": asdict(pretrained.provenance),
+        "blocks": {
+            block: _block(pretrained.model.block(block), block, facts) for block, facts in service.facts(name).items()
+        },
+    }
+
+
+def _chinese(pretrained: PretrainedModel) -> dict[str, str]:
+    if not pretrained.imagenet:
+        return {}
+    names = chinese_names()
+    return {label: name for label in pretrained.labels if (name := names.get(label)) is not None}
+
+
+def _block(module: InceptionBlock, block: str, facts: tuple[BranchFacts, ...]) -> dict[str, Any]:
+    before = STAGES[STAGES.index(f"inception_{block}") - 1]
+    return {
+        "in_channels": module.widths.in_channels,
+        "channels": sum(fact.channels for fact in facts),
+        "side": facts[0].height,
+        "pool_before": before.startswith("pool"),
+        "parameters": sum(fact.cost.parameters for fact in facts),
+        "macs": sum(fact.cost.multiplications for fact in facts),
+        "branches": {fact.branch: _branch(module, fact) for fact in facts},
+    }
+
+
+def _branch(module: InceptionBlock, fact: BranchFacts) -> dict[str, Any]:
+    return {
+        "channels": fact.channels,
+        "layers": [_layer(module, layer, fact.height * fact.width) for layer in BRANCHES[fact.branch]],
+        "field": asdict(fact.receptive_field),
+    }
+
+
+def _layer(module: InceptionBlock, layer: str, cells: int) -> dict[str, Any]:
+    if layer == "pool":
+        channels, pool = module.widths.in_channels, module["pool"]
+        sizes = {"kernel": pool.kernel_size, "in": channels, "out": channels}
+        return {"name": layer, **sizes, "parameters": 0, "macs": 0}
+    conv = module.convolution(layer)
+    side = int(conv.kernel_size[0])
+    cost = conv_cost(conv.in_channels, conv.out_channels, side, cells=cells, bias=conv.bias is not None)
+    sizes = {"kernel": side, "in": conv.in_channels, "out": conv.out_channels}
+    return {"name": layer, **sizes, "parameters": cost.parameters, "macs": cost.multiplications}
+
+
+def tuning(service: InferenceService, name: str, block: str, shape: str) -> dict[str, Any]:
+    """How strongly a block's branches answer a shape, by its size."""
+    grey = plain_grey(service.pretrained(name).input_size)
+    query = Query(name, grey, hashlib.sha256(grey.tobytes()).hexdigest())
+    return service.explained(query, size_tuning, block, shape).to_dict()

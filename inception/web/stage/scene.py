@@ -1,0 +1,222 @@
+"""What the stage shows of a photo, as plain data: numbers only, arrays packed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...explain.ablation import single_ablation_logits
+from ...explain.attribution import evidence, grad_cams
+from ...explain.catalogue import EXPLANATIONS
+from ...explain.channel_worth import channel_worth
+from ...explain.convolution import ConvolutionTrace, trace_convolution
+from ...explain.receptive_field import effective_field
+from ...explain.shapley import subset_logits
+from ...network.blocks import BLOCKS, BRANCHES
+from ...prediction import Prediction
+from ...service.query import Query
+from ...service.service import InferenceService
+from ...vision.preprocessing import CENTRE_CROP, WHOLE_PHOTO, Crop, Preprocessing
+from ..api.explanations import ServedSubject
+from .packing import pack, quantised
+
+Off = Mapping[str, Sequence[str]]
+
+SHARE = 0.9  # of the energy of an effective receptive field
+KERNEL_INPUTS = 3  # input channels of a convolution that are told one by one
+PLACES = 6  # decimal places of a crop's position: far less than a pixel, so that equal crops share their results
+
+
+@dataclass(frozen=True)
+class PhotoCrop:
+    """A square of a photo: its left edge as a fraction of the width, its top of the height, its side of the shorter."""
+
+    left: float
+    top: float
+    side: float
+
+    @classmethod
+    def of(cls, preprocessing: Preprocessing, width: int, height: int, crop: Crop) -> PhotoCrop:
+        """Return the square that a network sees of a photo."""
+        left, top, right, _ = preprocessing.crop_box(width, height, crop)
+        return cls(left / width, top / height, (right - left) / min(width, height))
+
+    def for_network(self, preprocessing: Preprocessing, width: int, height: int) -> Crop:
+        """Return the crop of a network that lies nearest.
+
+        A network takes a square of one size, so `side` only tells whether the whole photo is meant: above 1.
+        """
+        if self.side > 1 + 1e-6:
+            return WHOLE_PHOTO
+        side = min(width, height) * preprocessing.crop / preprocessing.resize
+        return Crop(_position(self.left * width, width - side), _position(self.top * height, height - side))
+
+
+def _position(offset: float, room: float) -> float:
+    """Return an offset as a fraction of the room that there is, the middle where there is none."""
+    if room <= 0:
+        return CENTRE_CROP.across
+    return round(min(max(offset / room, 0.0), 1.0), PLACES)
+
+
+def scene(service: InferenceService, query: Query, off: Off) -> dict[str, Any]:
+    """The answer, and the mean map of each branch of each block, with the branches in `off` replaced by zeros."""
+    prediction = seen(service, query, off)
+    assert query.photo is not None
+    width, height = query.photo.width, query.photo.height
+    crop = PhotoCrop.of(service.pretrained(query.model).preprocessing, width, height, query.crop)
+    return {
+        "digest": query.digest,
+        "model": query.model,
+        "off": {block: list(branches) for block, branches in off.items()},
+        "photo": {"width": width, "height": height},
+        "crop": [crop.left, crop.top, crop.side],
+        "logits": pack(prediction.logits),
+        "seconds": prediction.seconds,
+        "maps": {
+            block: {branch: _mean_map(maps) for branch, maps in prediction.branches(block).items()} for block in BLOCKS
+        },
+    }
+
+
+def seen(service: InferenceService, query: Query, off: Off) -> Prediction:
+    """The exact prediction of a photo, with the branches in `off` replaced by zeros."""
+    return service.ablated(query, off) if off else service.prediction(query.exact)
+
+
+def _mean_map(maps: np.ndarray) -> dict[str, Any]:
+    scaled = quantised(maps.mean(axis=0))
+    return {"low": float(scaled.low), "high": float(scaled.high), "values": pack(scaled.values)}
+
+
+def block_channels(service: InferenceService, query: Query, off: Off, block: str) -> dict[str, Any]:
+    """Every channel of each branch of a block, each on its own scale."""
+    branches = seen(service, query, off).branches(block)
+    return {"block": block, "branches": {branch: _channels(maps) for branch, maps in branches.items()}}
+
+
+def _channels(maps: np.ndarray) -> dict[str, Any]:
+    scaled = quantised(maps)
+    return {
+        "low": pack(scaled.low),
+        "high": pack(scaled.high),
+        "mean": pack(maps.mean(axis=(1, 2))),
+        "values": pack(scaled.values),
+    }
+
+
+def votes(service: InferenceService, query: Query, block: str) -> dict[str, Any]:
+    """Logits (16, classes) for each subset of a block's branches: bit i of the row number is branch i, on."""
+    return {"block": block, "subsets": pack(service.explained(query, subset_logits, block))}
+
+
+def worth(service: InferenceService, query: Query, classes: Sequence[int]) -> dict[str, Any]:
+    """Gradient times activation of each channel of each block, for some classes."""
+    amounts = service.explained(query, channel_worth, tuple(classes))
+    return {
+        "worth": {
+            str(index): {block: pack(values) for block, values in blocks.items()} for index, blocks in amounts.items()
+        }
+    }
+
+
+def middle_fields(service: InferenceService, query: Query, block: str) -> dict[str, Any]:
+    """The square that holds most of the effective receptive field of each branch's middle cell, in input pixels.
+
+    Without any energy, where all channels of the branch are zero at this cell, it is empty: `right` is `left`.
+    """
+    _, height, width = service.prediction(query.exact).block(block).shape
+    row, column = height // 2, width // 2
+    squares = {}
+    for branch in BRANCHES:
+        square = service.explained(query, effective_field, block, branch, row, column).core(SHARE)
+        squares[branch] = {
+            "row": row,
+            "column": column,
+            "share": SHARE,
+            "left": square.left,
+            "top": square.top,
+            "right": square.right,
+            "bottom": square.bottom,
+        }
+    return squares
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of one channel of a branch, all counted from 0."""
+
+    block: str
+    branch: str
+    channel: int
+    row: int
+    column: int
+
+
+def cell(service: InferenceService, query: Query, place: Cell) -> dict[str, Any]:
+    """One cell explained, as the API's `cell` does."""
+    explanation = EXPLANATIONS["cell"]
+    return explanation(ServedSubject(service, query), **vars(place)).to_dict()
+
+
+def kernel(service: InferenceService, query: Query, place: Cell) -> dict[str, Any]:
+    """The last convolution of a branch at one cell: the input channels with the largest sums, and the rest as one sum.
+
+    `scale` and `shift` are BatchNorm's, and null in a network without it, or with it before the convolution.
+    """
+    trace = service.explained_uncached(
+        query, trace_convolution, place.block, place.branch, place.channel, place.row, place.column
+    )
+    return kernel_data(trace)
+
+
+def kernel_data(trace: ConvolutionTrace) -> dict[str, Any]:
+    """`layer, kernel, inputs, others, bias, sum, scale, shift, result`; `inputs` and the rest add up to `sum`."""
+    sums = (trace.patch * trace.kernel).sum(axis=(1, 2))
+    largest = np.argsort(-np.abs(sums), kind="stable")[:KERNEL_INPUTS]
+    return {
+        "layer": trace.layer,
+        "kernel": trace.kernel_side,
+        "inputs": [
+            {
+                "channel": int(channel),
+                "patch": trace.patch[channel].tolist(),
+                "weights": trace.kernel[channel].tolist(),
+                "sum": float(sums[channel]),
+            }
+            for channel in largest
+        ],
+        "others": float(sums.sum() - sums[largest].sum()),
+        "bias": trace.bias,
+        "sum": trace.sum,
+        "scale": None if trace.affine is None else trace.affine.scale,
+        "shift": None if trace.affine is None else trace.affine.shift,
+        "result": trace.result,
+    }
+
+
+def class_evidence(service: InferenceService, query: Query, index: int | None) -> dict[str, Any]:
+    """The logit of a class as a sum: what the biases and each branch of block 5b give to it, and where."""
+    found = service.explained(query, evidence, index)
+    return {
+        "class": found.index,
+        "logit": found.logit,
+        "bias": found.rest,
+        "branches": dict(found.amounts),
+        "map": pack(found.map),
+    }
+
+
+def cam(service: InferenceService, query: Query, block: str, index: int | None) -> dict[str, Any]:
+    """Grad-CAM of a class at a block's whole output, signed."""
+    found = service.explained(query, grad_cams, block, index)[None]
+    return {"class": found.index, "map": pack(found.signed)}
+
+
+def table(service: InferenceService, query: Query) -> dict[str, Any]:
+    """Logits (4, classes) by block, each with one of its branches replaced by zeros."""
+    logits = service.explained(query, single_ablation_logits)
+    return {"logits": {block: pack(rows) for block, rows in logits.items()}}

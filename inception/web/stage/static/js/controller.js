@@ -1,0 +1,137 @@
+/** Asks the source for what the state needs, and gives it to the store; of several answers only the latest counts. */
+
+import { INITIAL, isAnythingOff } from "./state.js";
+import { BRANCHES, order } from "./numbers.js";
+import { useClassNames } from "./words.js";
+
+/** @import {Block, Data, Off, State, Subject} from "./types.js" */
+/** @import {Store} from "./state.js" */
+/** @import {Source} from "./source.js" */
+
+const PATIENCE = 150; // milliseconds before the page says that it waits
+
+/**
+ * @param {Store} store
+ * @param {Source} source
+ */
+export function createController(store, source) {
+  let turn = 0;
+  let loaded = ""; // the photo, crop and network of `data.base`
+
+  /** What the photo's part of the state says. @returns {Subject} */
+  const subject = () => subjectOf(store.get(), store.data());
+
+  /**
+   * Bring the data up to date with the state.
+   */
+  async function refresh() {
+    const mine = ++turn;
+    const isCurrent = () => mine === turn;
+    const patience = setTimeout(() => isCurrent() && store.receive({ busy: true }), PATIENCE);
+    try {
+      await load(isCurrent);
+      if (isCurrent()) store.receive({ error: null });
+    } catch (error) {
+      if (isCurrent()) store.receive({ error: error instanceof Error ? error.message : String(error) });
+    } finally {
+      clearTimeout(patience);
+      if (isCurrent()) store.receive({ busy: false });
+    }
+  }
+
+  /** @param {() => boolean} isCurrent */
+  async function load(isCurrent) {
+    const { photo, crop, model, off, block } = store.get();
+    const key = JSON.stringify([photo, crop, model]);
+    const isNew = key !== loaded;
+    /** @type {Partial<Data>} */
+    const patch = {};
+    if (store.data().network?.name !== model) {
+      patch.network = await source.network(model);
+      useClassNames(patch.network.chinese);
+      if (!isCurrent()) return;
+    }
+    const isOff = isAnythingOff(off);
+    if (!isNew && isOff) preview(off, block);
+    const base = (!isNew && store.data().base) || (await source.scene({ ...subject(), digest: null }, {}));
+    if (!isCurrent()) return;
+    loaded = key;
+    patch.base = base;
+    const known = { ...subject(), digest: base.digest };
+    // The first picture does not wait for the rest.
+    if (isNew) store.receive({ ...patch, now: base, channels: null, baseChannels: null, subsets: null, worth: null, field: null });
+    const cls = store.get().cls ?? order(base.logits, 1)[0];
+    const parts = [
+      source.block(known, {}, block).then((baseChannels) => ({ baseChannels, ...(isOff ? {} : { channels: baseChannels }) })),
+      source.worth(known, [cls]).then((worth) => ({ worth: worth[cls] })),
+      source.votes(known, block).then((subsets) => ({ subsets })),
+      isOff ? source.scene(known, off).then((now) => ({ now })) : Promise.resolve({ now: base }),
+      ...(isOff ? [source.block(known, off, block).then((channels) => ({ channels }))] : []),
+    ];
+    // What belongs together is drawn together: a block's channels with their worth.
+    const results = await Promise.all(parts);
+    if (!isCurrent()) return;
+    store.receive(Object.assign(patch, ...results));
+    source.field(known, block).then(
+      (field) => isCurrent() && store.receive({ field }),
+      () => undefined, // only the dashed square is missing
+    );
+  }
+
+  /**
+   * The answer without branches of the unfolded block is among the sixteen at hand: show it while the server computes
+   * what else changes.
+   * @param {Off} off
+   * @param {Block} block
+   */
+  function preview(off, block) {
+    const { subsets, base } = store.data();
+    if (!subsets || !base || Object.keys(off).join() !== block || subsets.block !== block) return;
+    const row = BRANCHES.reduce((bits, branch, i) => bits | (off[block]?.includes(branch) ? 0 : 1 << i), 0);
+    const logits = subsets.logits.subarray(row * subsets.classes, (row + 1) * subsets.classes);
+    store.receive({ now: { ...base, off, logits } });
+  }
+
+  store.subscribe((state, _, changed) => {
+    const mine = /** @type {const} */ (["photo", "crop", "model", "block", "off", "cls"]);
+    if (mine.some((name) => changed.has(name)) && state.photo && state.model) void refresh();
+  });
+
+  return {
+    /** Ask for a block that may be wanted next. @param {Block} block */
+    prefetch(block) {
+      const { base } = store.data();
+      if (!base || isAnythingOff(store.get().off)) return;
+      const known = { ...subject(), digest: base.digest };
+      Promise.all([source.block(known, {}, block), source.votes(known, block)]).catch(() => undefined);
+    },
+    refresh,
+  };
+}
+
+/**
+ * @param {Readonly<State>} state
+ * @param {Readonly<Data>} data
+ * @returns {Subject}
+ */
+export function subjectOf(state, data) {
+  return { photo: state.photo, model: state.model, crop: state.crop, digest: data.base?.digest ?? null };
+}
+
+/**
+ * The class that worth is about.
+ * @param {Readonly<State>} state
+ * @param {Readonly<Data>} data
+ */
+export function classOf(state, data) {
+  return state.cls ?? (data.base ? order(data.base.logits, 1)[0] : 0);
+}
+
+/**
+ * What a new photo leaves of the state.
+ * @param {string} photo
+ * @returns {Partial<State>}
+ */
+export function newPhoto(photo) {
+  return { photo, crop: null, off: {}, cls: null, lens: null, step: INITIAL.step };
+}

@@ -1,0 +1,218 @@
+/** Files that the browser makes from what it has: a table, an object, an archive. Nothing here knows the page. */
+
+import { BLOCKS, BRANCHES, order, softmax } from "./numbers.js";
+
+/** @import {Block, BlockChannels, Channels, Network, Scene} from "./types.js" */
+
+/**
+ * @typedef {object} Statistics  of one branch's maps
+ * @property {number} channels
+ * @property {number} height
+ * @property {number} width
+ * @property {number} lowest
+ * @property {number} highest
+ * @property {number} mean
+ * @property {number} silent  channels that are zero everywhere
+ *
+ * @typedef {Record<string, string | number>} Row
+ */
+
+const STATISTICS = /** @type {const} */ (["channels", "height", "width", "lowest", "highest", "mean", "silent"]);
+export const COLUMNS = ["kind", "class", "label", "logit", "probability", "block", "branch", ...STATISTICS];
+const FORMULA = /^ *[=+\-@\t\r\n＝＋－＠]/;
+
+/**
+ * @param {Channels} channels
+ * @returns {Statistics}
+ */
+export function statistics(channels) {
+  const { count, side, low, high, mean } = channels;
+  let [lowest, highest, sum, silent] = [Infinity, -Infinity, 0, 0];
+  for (let i = 0; i < count; i++) {
+    lowest = Math.min(lowest, low[i]);
+    highest = Math.max(highest, high[i]);
+    sum += mean[i];
+    if (low[i] === 0 && high[i] === 0) silent += 1;
+  }
+  return { channels: count, height: side, width: side, lowest, highest, mean: sum / count, silent };
+}
+
+/**
+ * All classes, the most probable first.
+ * @param {Scene} scene
+ * @param {Network} network
+ * @returns {{class: number, label: string, logit: number, probability: number}[]}
+ */
+export function classRows(scene, network) {
+  const probabilities = softmax(scene.logits, network.temperature);
+  return order(scene.logits).map((index) => ({
+    class: index,
+    label: network.labels[index],
+    logit: scene.logits[index],
+    probability: probabilities[index],
+  }));
+}
+
+/**
+ * One table: a row for each class, then one for each branch of each block that is there.
+ * @param {Scene} scene
+ * @param {Network} network
+ * @param {Partial<Record<Block, BlockChannels>>} blocks
+ * @returns {string}  with a byte-order mark, without which Excel guesses another encoding
+ */
+export function csv(scene, network, blocks) {
+  /** @type {Row[]} */
+  const rows = classRows(scene, network).map((row) => ({ kind: "class", ...row, label: unformula(row.label) }));
+  for (const block of BLOCKS) {
+    for (const branch of BRANCHES) {
+      const channels = blocks[block]?.[branch];
+      if (channels) rows.push({ kind: "branch", block, branch, ...statistics(channels) });
+    }
+  }
+  const lines = rows.map((row) => COLUMNS.map((column) => quoted(String(row[column] ?? ""))).join(","));
+  return `\ufeff${[COLUMNS.join(","), ...lines].join("\r\n")}\r\n`;
+}
+
+/**
+ * The same numbers as one object.
+ * @param {Scene} scene
+ * @param {Network} network
+ * @param {Partial<Record<Block, BlockChannels>>} blocks
+ * @param {Record<string, unknown>} about
+ * @returns {string}
+ */
+export function json(scene, network, blocks, about) {
+  const classes = classRows(scene, network);
+  const all = Object.fromEntries(
+    BLOCKS.flatMap((block) => {
+      const branches = blocks[block];
+      return branches ? [[block, Object.fromEntries(BRANCHES.map((branch) => [branch, statistics(branches[branch])]))]] : [];
+    }),
+  );
+  const doubtful = network.threshold === null ? null : classes[0].probability < network.threshold;
+  const rule = { threshold: network.threshold, temperature: network.temperature };
+  return JSON.stringify({ ...about, probably_none: doubtful, rule, classes, blocks: all }, null, 1);
+}
+
+/**
+ * A name with an apostrophe before it if a spreadsheet would take it for a formula.
+ * @param {string} name
+ */
+export function unformula(name) {
+  return FORMULA.test(name) ? `'${name}` : name;
+}
+
+/** @param {string} text */
+function quoted(text) {
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/**
+ * A channel's maps as a file of NumPy: float32, (channels, height, width).
+ * @param {Channels} channels
+ * @returns {Uint8Array<ArrayBuffer>}
+ */
+export function npy(channels) {
+  const { count, side, low, high, values } = channels;
+  const shape = `{'descr': '<f4', 'fortran_order': False, 'shape': (${count}, ${side}, ${side}), }`;
+  const head = shape.padEnd(Math.ceil((10 + shape.length + 1) / 64) * 64 - 11, " ") + "\n";
+  const file = new Uint8Array(10 + head.length + 4 * values.length);
+  file.set([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, head.length & 255, head.length >> 8]);
+  file.set(new TextEncoder().encode(head), 10);
+  const view = new DataView(file.buffer);
+  const cells = side * side;
+  for (let i = 0; i < values.length; i++) {
+    const channel = Math.floor(i / cells);
+    const value = low[channel] + (values[i] / 255) * (high[channel] - low[channel]);
+    view.setFloat32(10 + head.length + 4 * i, value, true);
+  }
+  return file;
+}
+
+/**
+ * A zip of files, stored as they are.
+ * @param {[string, Uint8Array][]} files  names and contents
+ * @returns {Uint8Array<ArrayBuffer>}
+ */
+export function zip(files) {
+  /** @type {Uint8Array[]} */
+  const parts = [];
+  /** @type {Uint8Array[]} */
+  const directory = [];
+  let [at, listed] = [0, 0];
+  for (const [name, data] of files) {
+    const letters = new TextEncoder().encode(name);
+    const crc = crc32(data);
+    const local = record(30, letters, (view) => common(view, 0, 0x04034b50, crc, data.length, letters.length));
+    const entry = record(46, letters, (view) => {
+      common(view, 2, 0x02014b50, crc, data.length, letters.length);
+      view.setUint16(4, 20, true);
+      view.setUint32(42, at, true);
+    });
+    parts.push(local, data);
+    directory.push(entry);
+    at += local.length + data.length;
+    listed += entry.length;
+  }
+  const end = record(22, new Uint8Array(), (view) => {
+    view.setUint32(0, 0x06054b50, true);
+    view.setUint16(8, files.length, true);
+    view.setUint16(10, files.length, true);
+    view.setUint32(12, listed, true);
+    view.setUint32(16, at, true);
+  });
+  const all = new Uint8Array(at + listed + end.length);
+  let place = 0;
+  for (const part of [...parts, ...directory, end]) {
+    all.set(part, place);
+    place += part.length;
+  }
+  return all;
+}
+
+/**
+ * @param {number} length
+ * @param {Uint8Array} name
+ * @param {(view: DataView) => void} fill
+ */
+function record(length, name, fill) {
+  const bytes = new Uint8Array(length + name.length);
+  fill(new DataView(bytes.buffer));
+  bytes.set(name, length);
+  return bytes;
+}
+
+/**
+ * The fields that a file's own header and its entry in the directory share; the latter has two bytes more before them.
+ * @param {DataView} view
+ * @param {number} shift
+ * @param {number} signature
+ * @param {number} crc
+ * @param {number} size
+ * @param {number} nameLength
+ */
+function common(view, shift, signature, crc, size, nameLength) {
+  view.setUint32(0, signature, true);
+  view.setUint16(4 + shift, 20, true); // version of the format
+  view.setUint16(6 + shift, 0x800, true); // names are UTF-8
+  view.setUint16(12 + shift, 0x21, true); // 1980-01-01: equal numbers give equal files
+  view.setUint32(14 + shift, crc, true);
+  view.setUint32(18 + shift, size, true);
+  view.setUint32(22 + shift, size, true);
+  view.setUint16(26 + shift, nameLength, true);
+}
+
+/** @type {Uint32Array | null} */
+let remainders = null;
+
+/** @param {Uint8Array} data */
+export function crc32(data) {
+  remainders ??= Uint32Array.from({ length: 256 }, (_, byte) => {
+    let rest = byte;
+    for (let bit = 0; bit < 8; bit++) rest = rest & 1 ? 0xedb88320 ^ (rest >>> 1) : rest >>> 1;
+    return rest;
+  });
+  let crc = 0xffffffff;
+  for (const byte of data) crc = remainders[(crc ^ byte) & 255] ^ (crc >>> 8);
+  return (crc ^ 0xffffffff) >>> 0;
+}

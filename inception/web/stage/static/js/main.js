@@ -1,0 +1,102 @@
+/** Starts the stage: state from the address, views, first photo. */
+
+import { createController, newPhoto } from "./controller.js";
+import { addressOf, createStore, stateOf } from "./state.js";
+import { createSource } from "./source.js";
+import { playIntro } from "./intro.js";
+import { addKeys } from "./keys.js";
+import { loadWords, t } from "./words.js";
+import { createAnswer } from "./views/answer.js";
+import { createBlock } from "./views/block.js";
+import { createDeeper } from "./views/deeper.js";
+import { createHeader } from "./views/header.js";
+import { createLens } from "./views/lens.js";
+import { createLesson } from "./views/lesson.js";
+import { createNetwork } from "./views/network.js";
+import { createNotice } from "./views/notice.js";
+import { createPhoto } from "./views/photo.js";
+
+/** @import {Language, State} from "./types.js" */
+
+/** The root of the Gradio app: this file is `stage/static/js/main.js` below it. */
+const ROOT = new URL("../../../", import.meta.url);
+
+/** The photo of a visit without a link. */
+const FIRST = "example:honey_bee";
+
+/** @param {string} id */
+const part = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+/** @returns {Language} */
+function preferredLanguage() {
+  return navigator.languages.find((one) => /^(zh|en)/.test(one))?.startsWith("zh") ? "zh" : "en";
+}
+
+async function start() {
+  const wish = stateOf(location.search);
+  const source = createSource(ROOT);
+  const asked = source.start();
+  await loadWords(wish.lang ?? preferredLanguage());
+  const store = createStore({ ...wish, lang: wish.lang ?? preferredLanguage() });
+  const controller = createController(store, source);
+
+  createNotice(part("notice"), store);
+  createHeader(part("header"), store, source);
+  createPhoto(part("photo"), store, source);
+  createNetwork(part("network"), store, controller);
+  createAnswer(part("answer"), store);
+  createBlock(part("block"), store, source);
+  createLens(part("block"), store, source);
+  createDeeper(part("deeper"), store, source);
+  createLesson(part("lesson"), store, source);
+  addKeys(store);
+  followAddress(store);
+  followLanguage(store);
+
+  try {
+    const told = await asked;
+    store.receive({ start: told });
+    const { photo, model } = store.get();
+    const names = told.models.map((one) => one.name);
+    const stems = told.examples.map((one) => `example:${one.stem}`);
+    store.update(
+      {
+        model: names.includes(model) ? model : (told.models.find((one) => one.available)?.name ?? names[0]),
+        ...(stems.includes(photo) ? {} : newPhoto(stems.includes(FIRST) ? FIRST : stems[0])),
+      },
+      { silent: true },
+    );
+    // What the address named is complete only now: the views and the controller see all of it.
+    await controller.refresh();
+    playIntro(store);
+  } catch (error) {
+    store.receive({ error: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+/** @param {import("./state.js").Store} store */
+function followAddress(store) {
+  store.onAddress((state, push) => {
+    const address = `?${addressOf(state)}`;
+    if (push) history.pushState(null, "", address);
+    else history.replaceState(null, "", address);
+  });
+  addEventListener("popstate", () => {
+    const { photo, model, lang } = store.get();
+    /** @type {Partial<State>} */
+    const before = { crop: null, off: {}, cls: null, lens: null, step: 0, deeper: null, ...stateOf(location.search) };
+    store.update({ photo, model, lang, ...before }, { silent: true });
+  });
+}
+
+/** @param {import("./state.js").Store} store */
+function followLanguage(store) {
+  const name = () => {
+    document.title = "InceptionLens";
+    part("skip").textContent = t("skip.network");
+  };
+  name();
+  store.subscribe((_, __, changed) => changed.has("lang") && name());
+}
+
+void start();

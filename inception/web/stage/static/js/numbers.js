@@ -1,0 +1,142 @@
+/** Arithmetic and formats of the stage: pure functions. */
+
+/** @import {Branch, Block, Subsets} from "./types.js" */
+
+/** @type {Branch[]} */
+export const BRANCHES = ["1x1", "3x3", "5x5", "pool"];
+/** @type {Block[]} */
+export const BLOCKS = ["3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"];
+
+/**
+ * A packed array of the server as a typed array.
+ * @param {{dtype: string, shape: number[], data: string}} packed
+ * @returns {{values: Uint8Array | Float32Array, shape: number[]}}
+ */
+export function unpack(packed) {
+  const text = atob(packed.data);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  // All processors that browsers run on are little-endian, as the server writes.
+  return { values: packed.dtype === "f4" ? new Float32Array(bytes.buffer) : bytes, shape: packed.shape };
+}
+
+/**
+ * @param {{dtype: string, shape: number[], data: string}} packed
+ * @returns {Float32Array}
+ */
+export function floats(packed) {
+  return /** @type {Float32Array} */ (unpack(packed).values);
+}
+
+/**
+ * Probabilities of logits, calibrated by a temperature.
+ * @param {ArrayLike<number>} logits
+ * @param {number} [temperature]
+ * @returns {Float64Array}
+ */
+export function softmax(logits, temperature = 1) {
+  const out = new Float64Array(logits.length);
+  let highest = -Infinity;
+  for (let i = 0; i < logits.length; i++) highest = Math.max(highest, logits[i]);
+  let sum = 0;
+  for (let i = 0; i < logits.length; i++) sum += out[i] = Math.exp((logits[i] - highest) / temperature);
+  for (let i = 0; i < out.length; i++) out[i] /= sum;
+  return out;
+}
+
+/**
+ * Positions of the `count` largest values, the largest first; equal values in their order.
+ * @param {ArrayLike<number>} values
+ * @param {number} [count]
+ * @returns {number[]}
+ */
+export function order(values, count = values.length) {
+  const positions = Array.from({ length: values.length }, (_, i) => i);
+  return positions.sort((a, b) => values[b] - values[a] || a - b).slice(0, count);
+}
+
+/**
+ * Exact Shapley values of a block's four branches for the logit of a class; with `baseline` (all four off) they add up
+ * to the logit.
+ * @param {Subsets} subsets
+ * @param {number} cls
+ * @returns {{baseline: number, logit: number} & Record<Branch, number>}
+ */
+export function shapley(subsets, cls) {
+  const n = BRANCHES.length;
+  /** @param {number} subset */
+  const logit = (subset) => subsets.logits[subset * subsets.classes + cls];
+  const factorial = [1, 1, 2, 6, 24];
+  const all = (1 << n) - 1;
+  const out = { baseline: logit(0), logit: logit(all), "1x1": 0, "3x3": 0, "5x5": 0, pool: 0 };
+  BRANCHES.forEach((branch, i) => {
+    for (let subset = 0; subset <= all; subset++) {
+      if (subset & (1 << i)) continue;
+      const others = bits(subset);
+      const weight = (factorial[others] * factorial[n - others - 1]) / factorial[n];
+      out[branch] += weight * (logit(subset | (1 << i)) - logit(subset));
+    }
+  });
+  return out;
+}
+
+/** @param {number} value */
+function bits(value) {
+  let count = 0;
+  for (let rest = value; rest; rest &= rest - 1) count++;
+  return count;
+}
+
+/**
+ * The value below which a share `q` (0 to 1) of the values lies, between two of them if need be.
+ * @param {ArrayLike<number>} values
+ * @param {number} q
+ */
+export function percentile(values, q) {
+  if (!values.length) return 0;
+  const sorted = Float64Array.from(values).sort();
+  const at = (sorted.length - 1) * q;
+  const low = Math.floor(at);
+  const high = Math.min(low + 1, sorted.length - 1);
+  return sorted[low] + (sorted[high] - sorted[low]) * (at - low);
+}
+
+/**
+ * "99.5 %", "82 %", "<1 %"; never "100 %" of what is less.
+ * @param {number} p
+ */
+export function percent(p) {
+  if (p < 0.01) return "<1 %";
+  if (p > 0.999) return ">99.9 %";
+  return p > 0.99 ? `${(Math.floor(p * 1000) / 10).toFixed(1)} %` : `${Math.round(p * 100)} %`;
+}
+
+/**
+ * "+1.59" or "−0.40", with a real minus sign.
+ * @param {number} value
+ * @param {number} [digits]
+ */
+export function signed(value, digits = 2) {
+  const text = Math.abs(value).toFixed(digits);
+  if (Number(text) === 0) return text;
+  return (value < 0 ? "−" : "+") + text;
+}
+
+/**
+ * A number of at most four digits, for people: "0.12", "1.5", "340", "12,000".
+ * @param {number} value
+ */
+export function short(value) {
+  const size = Math.abs(value);
+  const text = size >= 100 ? Math.round(size).toLocaleString("en") : size >= 10 ? size.toFixed(1) : size.toFixed(2);
+  return (value < 0 ? "−" : "") + text;
+}
+
+/**
+ * @param {number} value
+ * @param {number} low
+ * @param {number} high
+ */
+export function clamp(value, low, high) {
+  return Math.min(Math.max(value, low), high);
+}

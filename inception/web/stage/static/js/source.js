@@ -1,0 +1,185 @@
+/**
+ * The one interface to what computes. Another source, such as a network in the browser, would offer the same functions.
+ */
+
+import { floats, unpack } from "./numbers.js";
+import { language } from "./words.js";
+
+/** @import {Block, BlockChannels, Branch, FieldSquare, Network, Off, Scene, Start, Subject, Subsets, Worth} from "./types.js" */
+
+/** @typedef {ReturnType<typeof createSource>} Source */
+
+const KEPT = 80; // answers in memory
+// Visitors behind one proxy are told apart by it.
+const session = Math.random().toString(36).slice(2);
+
+/** An error whose message is a sentence for the visitor. */
+export class SourceError extends Error {}
+
+/**
+ * @param {URL} root  of the Gradio app, ending with "/"
+ */
+export function createSource(root) {
+  /**
+   * @param {string} event
+   * @param {unknown[]} data
+   */
+  async function post(event, data) {
+    const answer = await fetch(new URL(`gradio_api/run/stage_${event}`, root), {
+      method: "POST",
+      headers: { "Content-Type": "application/json", "Accept-Language": language() },
+      body: JSON.stringify({ data, session_hash: session }),
+    });
+    const body = await answer.json().catch(() => ({}));
+    if (!answer.ok || body.error) throw new SourceError(sentence(body, answer.status));
+    return body.data[0];
+  }
+
+  /** @type {Map<string, Promise<any>>} */
+  const answers = new Map();
+
+  /**
+   * The answer of an event, from memory if it was asked before; `read` unpacks its arrays.
+   * @template T
+   * @param {(raw: any) => T} read
+   * @param {string} event
+   * @param {unknown[]} values
+   * @returns {Promise<T>}
+   */
+  function told(read, event, ...values) {
+    const key = JSON.stringify([event, values]);
+    let answer = answers.get(key);
+    if (!answer) {
+      answer = post(event, values).then(read);
+      answer.catch(() => answers.delete(key));
+    }
+    // In order of their last use: the first one goes.
+    answers.delete(key);
+    answers.set(key, answer);
+    if (answers.size > KEPT) answers.delete(/** @type {string} */ (answers.keys().next().value));
+    return answer;
+  }
+
+  /**
+   * @param {string} event
+   * @param {unknown[]} values
+   * @returns {Promise<any>}
+   */
+  const ask = (event, ...values) => told((raw) => raw, event, ...values);
+
+  return {
+    root,
+    /** @returns {Promise<Start>} */
+    start: () => ask("start"),
+    /** @param {string} model @returns {Promise<Network>} */
+    network: (model) => ask("network", model),
+    /** @param {Subject} subject @param {Off} off @returns {Promise<Scene>} */
+    scene: (subject, off) => told(readScene, "scene", subject, off),
+    /** @param {Subject} subject @param {Off} off @param {Block} block @returns {Promise<BlockChannels>} */
+    block: (subject, off, block) => told(readChannels, "block", subject, off, block),
+    /** @param {Subject} subject @param {Block} block @returns {Promise<Subsets>} */
+    votes: (subject, block) => told(readSubsets, "votes", subject, block),
+    /** @param {Subject} subject @param {number[]} classes @returns {Promise<Record<number, Worth>>} */
+    worth: (subject, classes) => told(readWorth, "worth", subject, classes),
+    /** @param {Subject} subject @param {Block} block @returns {Promise<Record<Branch, FieldSquare>>} */
+    field: (subject, block) => ask("field", subject, block),
+    /** @param {Subject} subject @param {Block} block @param {Branch} branch @param {number} channel @param {number} row @param {number} column */
+    cell: (subject, block, branch, channel, row, column) => ask("cell", subject, block, branch, channel, row, column),
+    /** @param {Subject} subject @param {Block} block @param {Branch} branch @param {number} channel @param {number} row @param {number} column */
+    kernel: (subject, block, branch, channel, row, column) =>
+      ask("kernel", subject, block, branch, channel, row, column),
+    /** @param {Subject} subject @param {number} cls */
+    evidence: (subject, cls) => told(readMap, "evidence", subject, cls),
+    /** @param {Subject} subject @param {Block} block @param {number} cls */
+    cam: (subject, block, cls) => told(readMap, "cam", subject, block, cls),
+    /** @param {Subject} subject @returns {Promise<Record<Block, {logits: Float32Array, classes: number}>>} */
+    table: (subject) => told(readTable, "table", subject),
+    /** @param {string} model @param {Block} block @param {string} shape */
+    tuning: (model, block, shape) => ask("tuning", model, block, shape),
+
+    /**
+     * Send a photo; returns the path by which the server knows it.
+     * @param {Blob} file
+     * @param {string} [name]
+     * @returns {Promise<string>}
+     */
+    async upload(file, name = "photo") {
+      const form = new FormData();
+      form.append("files", file, name);
+      const answer = await fetch(new URL("gradio_api/upload", root), { method: "POST", body: form, headers: { "Accept-Language": language() } });
+      const body = await answer.json().catch(() => ({}));
+      if (!answer.ok) throw new SourceError(sentence(body, answer.status));
+      return body[0];
+    },
+    /**
+     * Where the browser finds a photo.
+     * @param {string} photo
+     * @param {boolean} [small]
+     */
+    photoUrl(photo, small = false) {
+      if (photo.startsWith("example:")) {
+        const stem = photo.slice("example:".length);
+        return new URL(`stage/examples/${stem}${small ? ".thumb" : ""}.jpg`, root).href;
+      }
+      return new URL(`gradio_api/file=${photo}`, root).href;
+    },
+  };
+}
+
+/**
+ * @param {any} body
+ * @param {number} status
+ */
+function sentence(body, status) {
+  const said = body?.error?.message ?? body?.error ?? body?.detail;
+  return typeof said === "string" && said ? said : `The server answered ${status}.`;
+}
+
+/** @param {any} raw @returns {Scene} */
+function readScene(raw) {
+  const maps = each(raw.maps, (branches) =>
+    each(branches, ({ low, high, values }) => {
+      const { values: bytes, shape } = unpack(values);
+      return { low, high, values: bytes, side: shape[0] };
+    }),
+  );
+  return { ...raw, logits: floats(raw.logits), maps };
+}
+
+/** @param {any} raw @returns {BlockChannels} */
+function readChannels(raw) {
+  return each(raw.branches, ({ low, high, mean, values }) => {
+    const { values: bytes, shape } = unpack(values);
+    return { count: shape[0], side: shape[1], low: floats(low), high: floats(high), mean: floats(mean), values: bytes };
+  });
+}
+
+/** @param {any} raw @returns {Subsets} */
+function readSubsets(raw) {
+  return { block: raw.block, logits: floats(raw.subsets), classes: raw.subsets.shape[1] };
+}
+
+/** @param {any} raw @returns {Record<number, Worth>} */
+function readWorth(raw) {
+  return each(raw.worth, (blocks) => each(blocks, floats));
+}
+
+/** @param {any} raw */
+function readMap(raw) {
+  const { values, shape } = unpack(raw.map);
+  return { ...raw, map: values, side: shape[0] };
+}
+
+/** @param {any} raw @returns {Record<Block, {logits: Float32Array, classes: number}>} */
+function readTable(raw) {
+  return each(raw.logits, (packed) => ({ logits: floats(packed), classes: packed.shape[1] }));
+}
+
+/**
+ * @param {Record<string, any>} object
+ * @param {(value: any) => any} change
+ * @returns {any}
+ */
+function each(object, change) {
+  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value)]));
+}

@@ -1,0 +1,252 @@
+/** The one state of the page, who is told of its changes, and its address. */
+
+import { BLOCKS, BRANCHES } from "./numbers.js";
+
+/** @import {Block, Branch, Data, Hover, Off, State} from "./types.js" */
+
+/** @type {Readonly<State>} */
+export const INITIAL = Object.freeze({
+  photo: "",
+  crop: null,
+  model: "",
+  block: "4c",
+  off: {},
+  cls: null,
+  lens: null,
+  view: "sorted",
+  sort: "worth",
+  scale: "own",
+  colours: "inferno",
+  lang: "en",
+  step: 0,
+  deeper: null,
+});
+
+/** @type {Readonly<Data>} */
+const NO_DATA = Object.freeze({
+  start: null,
+  network: null,
+  base: null,
+  now: null,
+  channels: null,
+  baseChannels: null,
+  subsets: null,
+  worth: null,
+  field: null,
+  busy: false,
+  error: null,
+});
+
+/**
+ * @typedef {keyof State | keyof Data} Name
+ * @typedef {(state: Readonly<State>, data: Readonly<Data>, changed: Set<Name>) => void} Listener
+ * @typedef {ReturnType<typeof createStore>} Store
+ */
+
+/**
+ * @param {Partial<State>} [first]
+ */
+export function createStore(first = {}) {
+  /** @type {Readonly<State>} */
+  let state = { ...INITIAL, ...first };
+  /** @type {Readonly<Data>} */
+  let data = NO_DATA;
+  /** @type {Hover} */
+  let hovered = { kind: null };
+  /** @type {Listener[]} */
+  const listeners = [];
+  /** @type {((hover: Hover) => void)[]} */
+  const hoverListeners = [];
+  /** @type {((state: Readonly<State>, push: boolean) => void)[]} */
+  const addressListeners = [];
+
+  /** @param {Set<Name>} changed */
+  const tell = (changed) => {
+    if (changed.size) for (const listener of listeners) listener(state, data, changed);
+  };
+
+  return {
+    get: () => state,
+    data: () => data,
+    /** @param {Listener} listener */
+    subscribe(listener) {
+      listeners.push(listener);
+    },
+    /**
+     * Change the state. `push` makes a step of the browser's history of it.
+     * @param {Partial<State>} patch
+     * @param {{push?: boolean, silent?: boolean}} [options]  silent: the address is left alone
+     */
+    update(patch, { push = false, silent = false } = {}) {
+      const changed = differences(state, patch);
+      if (!changed.size) return;
+      state = Object.freeze({ ...state, ...patch });
+      if (!silent) for (const listener of addressListeners) listener(state, push);
+      tell(changed);
+    },
+    /**
+     * Set what the server said.
+     * @param {Partial<Data>} patch
+     */
+    receive(patch) {
+      const names = /** @type {(keyof Data)[]} */ (Object.keys(patch));
+      /** @type {Set<Name>} */
+      const changed = new Set(names.filter((name) => data[name] !== patch[name]));
+      if (!changed.size) return;
+      data = Object.freeze({ ...data, ...patch });
+      tell(changed);
+    },
+    /** @param {Hover} hover */
+    hover(hover) {
+      if (JSON.stringify(hovered) === JSON.stringify(hover)) return;
+      hovered = hover;
+      for (const listener of hoverListeners) listener(hover);
+    },
+    hovered: () => hovered,
+    /** @param {(hover: Hover) => void} listener */
+    onHover(listener) {
+      hoverListeners.push(listener);
+    },
+    /** @param {(state: Readonly<State>, push: boolean) => void} listener */
+    onAddress(listener) {
+      addressListeners.push(listener);
+    },
+  };
+}
+
+/**
+ * The names of a patch whose values are others than before; plain values are compared by content.
+ * @param {any} before
+ * @param {any} patch
+ * @returns {Set<any>}
+ */
+function differences(before, patch) {
+  return new Set(Object.keys(patch).filter((name) => JSON.stringify(before[name]) !== JSON.stringify(patch[name])));
+}
+
+/**
+ * Whether a branch is off.
+ * @param {Off} off
+ * @param {Block} block
+ * @param {Branch} branch
+ */
+export function isOff(off, block, branch) {
+  return off[block]?.includes(branch) ?? false;
+}
+
+/**
+ * `off` with one branch switched.
+ * @param {Off} off
+ * @param {Block} block
+ * @param {Branch} branch
+ * @returns {Off}
+ */
+export function switched(off, block, branch) {
+  const before = off[block] ?? [];
+  const branches = before.includes(branch) ? before.filter((one) => one !== branch) : [...before, branch];
+  const { [block]: _, ...others } = off;
+  if (!branches.length) return others;
+  return { ...others, [block]: BRANCHES.filter((one) => branches.includes(one)) };
+}
+
+/** @param {Off} off */
+export function isAnythingOff(off) {
+  return Object.keys(off).length > 0;
+}
+
+/**
+ * The blocks and branches that are off, in the network's order.
+ * @param {Off} off
+ * @returns {[Block, Branch][]}
+ */
+export function offList(off) {
+  return BLOCKS.flatMap((block) => (off[block] ?? []).map((branch) => /** @type {[Block, Branch]} */ ([block, branch])));
+}
+
+// ---------------------------------------------------------------- address
+
+/** @type {Record<string, readonly string[]>} */
+const CHOICES = {
+  view: ["sorted", "all"],
+  sort: ["worth", "max", "mean", "number"],
+  scale: ["own", "branch"],
+  colours: ["inferno", "viridis", "grey"],
+  lang: ["en", "zh"],
+  deeper: ["evidence", "cell", "cost", "dial", "compare", "numbers", "about"],
+};
+const LONGEST = 200; // letters of one value of an address
+
+/**
+ * The state as the query of an address, without what is as at first. A visitor's own photo is not in it.
+ * @param {Readonly<State>} state
+ * @returns {string}
+ */
+export function addressOf(state) {
+  const query = new URLSearchParams();
+  if (state.photo.startsWith("example:")) query.set("photo", state.photo.slice("example:".length));
+  if (state.model) query.set("model", state.model);
+  query.set("block", state.block);
+  if (state.crop) query.set("crop", state.crop.map((value) => value.toFixed(3)).join(":"));
+  if (isAnythingOff(state.off)) {
+    query.set("off", Object.entries(state.off).map(([block, branches]) => `${block}:${branches?.join("+")}`).join(","));
+  }
+  if (state.cls !== null) query.set("class", String(state.cls));
+  if (state.lens) query.set("lens", [state.lens.branch, state.lens.channel, state.lens.row, state.lens.column].join(":"));
+  for (const name of /** @type {(keyof State)[]} */ (Object.keys(CHOICES))) {
+    if (state[name] !== INITIAL[name] && state[name]) query.set(name, String(state[name]));
+  }
+  if (state.step) query.set("step", String(state.step));
+  return query.toString().replaceAll("%3A", ":").replaceAll("%2C", ",").replaceAll("%2B", "+").replaceAll("+", "%2B");
+}
+
+/**
+ * What an address says; whatever makes no sense is left out.
+ * @param {string} search
+ * @returns {Partial<State>}
+ */
+export function stateOf(search) {
+  const query = new URLSearchParams(search);
+  /** @param {string} name */
+  const value = (name) => {
+    const text = query.get(name);
+    return text !== null && text.length <= LONGEST ? text : null;
+  };
+  /** @type {any} */
+  const out = {};
+  const photo = value("photo");
+  if (photo && /^[\w-]+$/.test(photo)) out.photo = `example:${photo}`;
+  const model = value("model");
+  if (model) out.model = model;
+  const block = value("block");
+  if (BLOCKS.includes(/** @type {Block} */ (block))) out.block = block;
+  const crop = value("crop")?.split(":").map(Number);
+  if (crop?.length === 3 && crop.every((one) => Math.abs(one) <= 10)) out.crop = crop;
+  const off = offOf(value("off") ?? "");
+  if (isAnythingOff(off)) out.off = off;
+  const cls = value("class");
+  if (cls && /^\d{1,5}$/.test(cls)) out.cls = Number(cls);
+  const lens = value("lens")?.match(/^(1x1|3x3|5x5|pool):(\d{1,4}):(\d{1,3}):(\d{1,3})$/);
+  if (lens) out.lens = { branch: lens[1], channel: Number(lens[2]), row: Number(lens[3]), column: Number(lens[4]) };
+  for (const [name, choices] of Object.entries(CHOICES)) {
+    const chosen = value(name);
+    if (chosen && choices.includes(chosen)) out[name] = chosen;
+  }
+  const step = value("step");
+  if (step && /^[1-8]$/.test(step)) out.step = Number(step);
+  return out;
+}
+
+/**
+ * @param {string} text  "4b:1x1+3x3,5a:pool"
+ * @returns {Off}
+ */
+function offOf(text) {
+  /** @type {Off} */
+  const off = {};
+  for (const part of text.split(",")) {
+    const [block, branches = ""] = part.split(":");
+    const known = BRANCHES.filter((branch) => branches.split(/[+ ]/).includes(branch));
+    if (BLOCKS.includes(/** @type {Block} */ (block)) && known.length) off[/** @type {Block} */ (block)] = known;
+  }
+  return off;
+}

@@ -1,0 +1,153 @@
+/**
+ * Types that the stage's modules share; nothing here runs.
+ *
+ * @typedef {"1x1" | "3x3" | "5x5" | "pool"} Branch
+ * @typedef {"3a" | "3b" | "4a" | "4b" | "4c" | "4d" | "4e" | "5a" | "5b"} Block
+ * @typedef {"en" | "zh"} Language
+ * @typedef {"sorted" | "all"} View
+ * @typedef {"worth" | "max" | "mean" | "number"} Sort
+ * @typedef {"own" | "branch"} Scale
+ * @typedef {"inferno" | "viridis" | "grey"} Colours
+ * @typedef {"evidence" | "cell" | "cost" | "dial" | "compare" | "numbers" | "about"} Deeper
+ * @typedef {Partial<Record<Block, Branch[]>>} Off  branches whose output is replaced by zeros
+ * @typedef {[number, number, number]} Crop  left, top and side, as fractions of the photo's width, height, shorter side; a side
+ *   above 1 is the whole photo, padded to a square
+ *
+ * @typedef {object} Lens  one channel, and the cell of its map that is looked at
+ * @property {Branch} branch
+ * @property {number} channel  within its branch, from 0
+ * @property {number} row
+ * @property {number} column
+ *
+ * @typedef {object} State  what the address says; one object, replaced and never changed
+ * @property {string} photo  "example:STEM", or the path of an uploaded file
+ * @property {Crop | null} crop  null is the centre square
+ * @property {string} model
+ * @property {Block} block  the unfolded one
+ * @property {Off} off
+ * @property {number | null} cls  null is the most probable class of the unchanged run
+ * @property {Lens | null} lens
+ * @property {View} view
+ * @property {Sort} sort
+ * @property {Scale} scale
+ * @property {Colours} colours
+ * @property {Language} lang
+ * @property {number} step  of the lesson, from 1; 0 outside it
+ * @property {Deeper | null} deeper
+ *
+ * @typedef {object} Layer
+ * @property {string} name
+ * @property {number} kernel
+ * @property {number} in
+ * @property {number} out
+ * @property {number} parameters
+ * @property {number} macs
+ *
+ * @typedef {object} Field  cell i sees the input pixels from start + i * stride to start + i * stride + size
+ * @property {number} size
+ * @property {number} stride
+ * @property {number} start
+ *
+ * @typedef {object} BranchFacts
+ * @property {number} channels
+ * @property {Layer[]} layers
+ * @property {Field} field
+ *
+ * @typedef {object} BlockFacts
+ * @property {number} in_channels
+ * @property {number} channels
+ * @property {number} side
+ * @property {boolean} pool_before
+ * @property {number} parameters
+ * @property {number} macs
+ * @property {Record<Branch, BranchFacts>} branches
+ *
+ * @typedef {object} Network
+ * @property {string} name
+ * @property {string[]} labels
+ * @property {Record<string, string>} chinese  Chinese names by label
+ * @property {number} size  side of the input in pixels
+ * @property {number} temperature
+ * @property {number | null} threshold  below it the best probability is doubtful
+ * @property {number} parameters
+ * @property {number} macs
+ * @property {Record<string, string | number | null>} about
+ * @property {Record<Block, BlockFacts>} blocks
+ *
+ * @typedef {object} MeanMap  mean of a branch's channels; value = low + byte / 255 * (high - low)
+ * @property {number} low
+ * @property {number} high
+ * @property {Uint8Array} values
+ * @property {number} side
+ *
+ * @typedef {object} Scene
+ * @property {string} digest
+ * @property {string} model
+ * @property {Off} off
+ * @property {{width: number, height: number}} photo
+ * @property {Crop} crop
+ * @property {Float32Array} logits
+ * @property {number} seconds
+ * @property {Record<Block, Record<Branch, MeanMap>>} maps
+ *
+ * @typedef {object} Channels  every channel of a branch, each scaled to its own low..high
+ * @property {number} count
+ * @property {number} side
+ * @property {Float32Array} low
+ * @property {Float32Array} high
+ * @property {Float32Array} mean
+ * @property {Uint8Array} values  count x side x side
+ *
+ * @typedef {Record<Branch, Channels>} BlockChannels
+ *
+ * @typedef {object} Subsets  logits of the sixteen subsets of a block's branches; bit i of the row: branch i is on
+ * @property {Block} block
+ * @property {Float32Array} logits  16 x classes
+ * @property {number} classes
+ *
+ * @typedef {Record<Block, Float32Array>} Worth  of each channel of a block's output, for one class
+ *
+ * @typedef {object} FieldSquare
+ * @property {number} row
+ * @property {number} column
+ * @property {number} share
+ * @property {number} left
+ * @property {number} top
+ * @property {number} right
+ * @property {number} bottom
+ *
+ * @typedef {object} Subject
+ * @property {string} photo
+ * @property {string} model
+ * @property {Crop | null} crop
+ * @property {string | null} digest
+ *
+ * @typedef {object} Start
+ * @property {{name: string, available: boolean}[]} models
+ * @property {{stem: string, width: number, height: number}[]} examples
+ * @property {string} device
+ *
+ * @typedef {object} Data  what the server said of the state
+ * @property {Start | null} start
+ * @property {Network | null} network
+ * @property {Scene | null} base  nothing off
+ * @property {Scene | null} now  with `state.off`; the same as `base` if nothing is off
+ * @property {BlockChannels | null} channels  of the unfolded block, with `state.off`
+ * @property {BlockChannels | null} baseChannels  of the unfolded block, nothing off
+ * @property {Subsets | null} subsets  of the unfolded block
+ * @property {Worth | null} worth  of the class in question
+ * @property {Record<Branch, FieldSquare> | null} field  of the unfolded block
+ * @property {boolean} busy
+ * @property {string | null} error  a sentence
+ *
+ * @typedef {object} Hover
+ * @property {"lane" | "tile" | "cell" | "class" | "block" | null} kind
+ * @property {Branch} [branch]
+ * @property {Block} [block]
+ * @property {number} [channel]
+ * @property {number} [row]
+ * @property {number} [column]
+ * @property {number} [cls]
+ */
+
+export {};

@@ -1,0 +1,85 @@
+/** Where the network comes from, how good it is, and how to read the page. */
+
+import { h, replace } from "../dom.js";
+import { grouped } from "../sums.js";
+import { className, language, t } from "../words.js";
+import { skeleton, whileOpen } from "./deeper_parts.js";
+
+/** @import {Network} from "../types.js" */
+/** @import {Store} from "../state.js" */
+
+/** How to read what, in the order of the page. */
+const READ = ["photo", "network", "lanes", "channels", "worth", "switch", "doubt"];
+/** Relative to the page, which lies in stage/ below the app. */
+const LINKS = /** @type {const} */ ([
+  ["classic", "../"],
+  ["api", "../?view=api"],
+]);
+
+/**
+ * @param {HTMLElement} root
+ * @param {Store} store
+ */
+export function createAbout(root, store) {
+  /** @type {Parameters<typeof whileOpen>[3]} */
+  function draw(_, { network, start }) {
+    if (!network) return replace(root, skeleton());
+    replace(
+      root,
+      h("h3", {}, t("deeper.about_read")),
+      h("ul", { class: "deeper-list" }, READ.map((key) => h("li", {}, t(`deeper.about_read_${key}`, { classes: grouped(network.labels.length) })))),
+      h("h3", {}, t("deeper.about_network")),
+      provenance(network, start?.device ?? ""),
+      h("h3", {}, t("deeper.about_links")),
+      h("ul", { class: "deeper-list" }, LINKS.map(([key, href]) => h("li", {}, h("a", { href }, t(`deeper.about_link_${key}`))))),
+    );
+  }
+
+  whileOpen(store, "about", ["network", "start", "lang"], draw);
+}
+
+/**
+ * @param {Network} network
+ * @param {string} device
+ */
+function provenance(network, device) {
+  /** @type {[string, string][]} */
+  const pairs = [
+    ["name", network.name],
+    ...Object.entries(network.about).map(([key, value]) => /** @type {[string, string]} */ ([key, value === null ? "" : String(value)])),
+    ["limits", limits(network)],
+    ["parameters", grouped(network.parameters)],
+    ["macs", grouped(network.macs)],
+    ["input", t("deeper.about_pixels", { size: network.size })],
+    ["device", device],
+  ];
+  const names = network.labels.map((_, index) => className(network, index)).sort((a, b) => a.localeCompare(b, language()));
+  return h(
+    "dl",
+    { class: "about-list" },
+    pairs.filter(([, value]) => value).flatMap(([key, value]) => [h("dt", {}, label(key)), h("dd", {}, value)]),
+    h("dt", {}, t("deeper.about_classes")),
+    h(
+      "dd",
+      {},
+      h("details", {}, h("summary", {}, grouped(names.length)), h("p", {}, names.join(language() === "zh" ? "、" : ", "))),
+    ),
+  );
+}
+
+/**
+ * A name for a fact; one that the catalogue does not know is shown as the server calls it.
+ * @param {string} key
+ */
+function label(key) {
+  const words = t(`deeper.about_${key}`);
+  return words === `deeper.about_${key}` ? key.replaceAll("_", " ") : words;
+}
+
+/** @param {Network} network */
+function limits({ labels, threshold }) {
+  const always = t("deeper.about_always", { classes: grouped(labels.length) });
+  const rule =
+    threshold === null ? t("deeper.about_no_rule") : t("deeper.about_rule", { threshold: `${Math.round(100 * threshold)} %` });
+  return `${always} ${rule}`;
+}

@@ -1,0 +1,66 @@
+/** All channels of the unfolded block, as an overlay. */
+
+import { h, replace, set } from "../dom.js";
+import { BRANCHES } from "../numbers.js";
+import { sortedChannels, worthOf } from "../ranking.js";
+import { branchName, t } from "../words.js";
+import { createTile, photoSquare } from "./tile.js";
+
+/**
+ * @param {HTMLElement} root
+ * @param {import("../state.js").Store} store
+ * @param {import("../source.js").Source} source
+ */
+export function createAllChannels(root, store, source) {
+  const title = h("h2");
+  const close = h("button", { class: "button", onclick: () => dialog.close() });
+  const body = h("div", { class: "all-channels" });
+  const dialog = h("dialog", { class: "all", onclose: () => store.update({ view: "sorted" }) });
+  dialog.append(h("div", { class: "dialog-head" }, title, close), body);
+  root.append(dialog);
+
+  function draw() {
+    const state = store.get();
+    const { network, channels, baseChannels, worth, base } = store.data();
+    if (!network || !channels || !base) return;
+    const square = photoSquare(source, state, base);
+    const count = network.blocks[state.block].channels;
+    title.textContent = t("block.all_title", { block: state.block, count });
+    close.textContent = t("block.close");
+    set(dialog, { "aria-label": title.textContent });
+    replace(
+      body,
+      BRANCHES.map((branch) => {
+        const worths = worthOf(network, state.block, branch, worth);
+        const sorted = sortedChannels((baseChannels ?? channels)[branch], worths, state.sort);
+        // A channel that is zero everywhere has nothing to show.
+        const alive = sorted.filter((channel) => channels[branch].high[channel] > channels[branch].low[channel]);
+        const silent = sorted.length - alive.length;
+        return h(
+          "section",
+          { dataset: { branch } },
+          h("h3", {}, `${branchName(branch)} · `, t("block.channels", { count: sorted.length })),
+          h(
+            "div",
+            { class: "grid" },
+            alive.map((channel) =>
+              createTile(store, { branch, channel, channels: channels[branch], worth: worths?.[channel] ?? null, square, isFirst: true }),
+            ),
+          ),
+          silent > 0 && h("p", { class: "quiet" }, t("block.silent", { count: silent })),
+        );
+      }),
+    );
+  }
+
+  store.subscribe((state, _, changed) => {
+    const isOpen = state.view === "all";
+    if (isOpen && !dialog.open) {
+      draw();
+      dialog.showModal();
+    } else if (!isOpen && dialog.open) dialog.close();
+    else if (isOpen && ["channels", "worth", "sort", "scale", "colours", "lang"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
+    // A channel that is chosen here is looked at on the stage.
+    if (changed.has("lens") && state.lens && dialog.open) dialog.close();
+  });
+}

@@ -1,0 +1,170 @@
+/** The answer: the most probable classes, now and before; a row is also the choice of the class in question. */
+
+import { classOf } from "../controller.js";
+import { h, replace, set } from "../dom.js";
+import { order, percent, softmax } from "../numbers.js";
+import { isAnythingOff, offList, switched } from "../state.js";
+import { branchName, className, t } from "../words.js";
+
+const ROWS = 5;
+
+/**
+ * @param {HTMLElement} root
+ * @param {import("../state.js").Store} store
+ */
+export function createAnswer(root, store) {
+  const lead = h("p", { class: "lead quiet" });
+  const headline = h("h2");
+  const rows = h("ol", { class: "rows" });
+  const chips = h("div", { class: "chips" });
+  const options = h("datalist", { id: "all-classes" });
+  const search = h("input", { type: "search", list: "all-classes", onchange: pickByName, autocomplete: "off" });
+  const tools = h("div", { class: "answer-tools" }, search, options);
+  root.append(lead, headline, rows, chips, tools);
+  let said = "";
+
+  function draw() {
+    const { off, cls } = store.get();
+    const { network, base, now } = store.data();
+    set(root, { "aria-label": t("answer.title") });
+    set(search, { placeholder: t("answer.search"), "aria-label": t("answer.choose") });
+    if (!network || !base || !now || base.model !== network.name) {
+      headline.textContent = t("stage.loading");
+      return;
+    }
+    const before = softmax(base.logits, network.temperature);
+    const after = softmax(now.logits, network.temperature);
+    const first = order(after, 1)[0];
+    const firstBefore = order(before, 1)[0];
+    const isOff = isAnythingOff(off);
+    const doubtful = network.threshold !== null && after[first] < network.threshold;
+    const name = className(network, first);
+
+    lead.textContent = isOff ? t("answer.without", { what: listed() }) : t("answer.of", { count: network.labels.length });
+    headline.classList.toggle("unsure", doubtful);
+    const best = doubtful ? t("answer.not_sure", { name, p: percent(after[first]) }) : name;
+    if (isOff && first !== firstBefore) replace(headline, h("s", {}, className(network, firstBefore)), " → ", best);
+    else headline.textContent = best;
+    headline.title = doubtful
+      ? t("answer.not_sure_why", { threshold: percent(network.threshold ?? 0), count: network.labels.length })
+      : (network.labels[first] ?? "");
+
+    const shown = order(after, ROWS);
+    for (const index of [firstBefore, cls]) {
+      if (index !== null && !shown.includes(index)) shown.splice(ROWS - 1, 1, index);
+    }
+    shown.sort((a, b) => after[b] - after[a]);
+    const pinned = classOf(store.get(), store.data());
+    replace(
+      rows,
+      shown.map((index) => {
+        const p = after[index];
+        return h(
+          "li",
+          {},
+          h(
+            "button",
+            {
+              "aria-pressed": String(index === pinned),
+              dataset: { class: index },
+              title: t("answer.pin", { name: className(network, index) }),
+              onclick: () => store.update({ cls: index === firstBefore || index === cls ? null : index }),
+              onpointerenter: () => store.hover({ kind: "class", cls: index }),
+              onpointerleave: () => store.hover({ kind: null }),
+            },
+            h("span", { class: "name" }, className(network, index)),
+            h(
+              "span",
+              { class: "p number" },
+              percent(p),
+              isOff && h("span", { class: "was" }, t("answer.was", { p: percent(before[index]) })),
+            ),
+            h(
+              "span",
+              { class: "bar" },
+              h("i", { style: { width: `${100 * p}%` } }),
+              isOff && h("em", { style: { left: `calc(${100 * before[index]}% - 1.5px)` } }),
+            ),
+          ),
+        );
+      }),
+    );
+    drawChips();
+    announce(className(network, firstBefore), before[firstBefore], name, after[first], isOff);
+  }
+
+  /** What is off, in words. */
+  function listed() {
+    return offList(store.get().off)
+      .map(([block, branch]) => t("answer.item", { branch: branchName(branch), block }))
+      .join(t("answer.joiner"));
+  }
+
+  function drawChips() {
+    const { off, cls } = store.get();
+    const list = offList(off);
+    replace(
+      chips,
+      list.map(([block, branch]) =>
+        h(
+          "button",
+          {
+            "aria-label": t("block.off_chip", { branch: branchName(branch), block }),
+            onclick: () => store.update({ off: switched(store.get().off, block, branch) }),
+          },
+          `${block} ${branchName(branch)} ✕`,
+        ),
+      ),
+      list.length > 1 && h("button", { onclick: () => store.update({ off: {} }) }, t("answer.all_on")),
+      cls !== null && h("button", { onclick: () => store.update({ cls: null }) }, t("answer.unpin")),
+    );
+  }
+
+  /**
+   * Tell those who listen what changed.
+   * @param {string} before
+   * @param {number} pBefore
+   * @param {string} after
+   * @param {number} pAfter
+   * @param {boolean} isOff
+   */
+  function announce(before, pBefore, after, pAfter, isOff) {
+    const values = { before, p_before: percent(pBefore), after, p_after: percent(pAfter) };
+    const text = !isOff
+      ? t("answer.live_answer", { name: after, p: percent(pAfter) })
+      : t(before === after ? "answer.live_same" : "answer.live_change", values);
+    if (text === said) return;
+    said = text;
+    const live = document.getElementById("live");
+    if (live) live.textContent = text;
+  }
+
+  function drawOptions() {
+    const { network } = store.data();
+    if (!network) return;
+    replace(options, network.labels.map((_, index) => h("option", { value: className(network, index) })));
+  }
+
+  function pickByName() {
+    const { network } = store.data();
+    const wanted = search.value.trim().toLowerCase();
+    if (!network || !wanted) return;
+    const names = network.labels.map((label, index) => [className(network, index).toLowerCase(), label.toLowerCase()]);
+    const exact = names.findIndex(([name]) => name === wanted);
+    const index = exact >= 0 ? exact : names.findIndex((both) => both.some((name) => name.includes(wanted)));
+    if (index >= 0) {
+      search.value = "";
+      store.update({ cls: index });
+    } else {
+      search.setCustomValidity(t("answer.none_found"));
+      search.reportValidity();
+      search.setCustomValidity("");
+    }
+  }
+
+  store.subscribe((_, __, changed) => {
+    if (["lang", "network", "base", "now", "off", "cls"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
+    if (changed.has("lang") || changed.has("network")) drawOptions();
+  });
+  draw();
+}

@@ -1,0 +1,256 @@
+/** The unfolded block: four lanes with their layers, most important channels, worth and switch. */
+
+import { classOf } from "../controller.js";
+import { h, replace, set } from "../dom.js";
+import { BRANCHES, shapley, signed } from "../numbers.js";
+import { sortedChannels, worthOf } from "../ranking.js";
+import { isOff, switched } from "../state.js";
+import { branchName, className, t } from "../words.js";
+import { createAllChannels } from "./all_channels.js";
+import { createTile, photoSquare } from "./tile.js";
+
+/** @import {Branch, Layer, State} from "../types.js" */
+
+// Pixels between tiles, and of the button behind them: the number of tiles in a lane follows from its width.
+const GAP = 5;
+const MORE = 58;
+const CHOICES = /** @type {const} */ ({
+  sort: ["worth", "max", "mean", "number"],
+  scale: ["own", "branch"],
+  colours: ["inferno", "viridis", "grey"],
+});
+
+/**
+ * @param {HTMLElement} root
+ * @param {import("../state.js").Store} store
+ * @param {import("../source.js").Source} source
+ */
+export function createBlock(root, store, source) {
+  const title = h("h2");
+  const lead = h("p", { class: "quiet lead" });
+  const tools = h("div", { class: "block-tools" });
+  const worthHead = h("span", { class: "quiet worth-head" });
+  const switchHead = h("span", { class: "quiet switch-head" });
+  const lanes = h("div", { class: "lanes", onkeydown: move });
+  const sum = h("p", { class: "quiet sum" });
+  root.append(
+    h("div", { class: "block-head" }, h("div", { class: "block-title" }, title, lead), worthHead, switchHead),
+    lanes,
+    h("div", { class: "block-foot" }, sum, tools),
+  );
+  createAllChannels(root, store, source);
+
+  const parts = BRANCHES.map((branch) => {
+    const name = h("b", { class: "lane-name" });
+    const layers = h("div", { class: "layers" });
+    const tiles = h("div", { class: "tiles" });
+    const worth = h("div", { class: "worth" });
+    const toggle = h("button", {
+      class: "switch",
+      role: "switch",
+      dataset: { switch: branch },
+      onclick: () => store.update({ off: switched(store.get().off, store.get().block, branch) }),
+    });
+    const lane = h(
+      "div",
+      {
+        class: "lane",
+        role: "group",
+        dataset: { lane: branch },
+        onpointerenter: () => store.hover({ kind: "lane", branch }),
+        onpointerleave: () => store.hover({ kind: null }),
+      },
+      h("div", { class: "lane-head" }, name, layers),
+      tiles,
+      worth,
+      toggle,
+    );
+    lanes.append(lane);
+    return { branch, lane, name, layers, tiles, worth, toggle };
+  });
+
+  function drawWords() {
+    const state = store.get();
+    const { network } = store.data();
+    set(root, { "aria-label": t("network.block", { block: state.block }) });
+    title.textContent = t("block.title", { block: state.block });
+    switchHead.textContent = t("block.on_off");
+    replace(
+      tools,
+      /** @type {(keyof typeof CHOICES)[]} */ (["sort", "scale", "colours"]).map((kind) =>
+        h(
+          "label",
+          { class: "quiet" },
+          t(`block.${kind}`),
+          " ",
+          h(
+            "select",
+            {
+              onchange: (/** @type {Event} */ event) =>
+                store.update({ [kind]: /** @type {HTMLSelectElement} */ (event.target).value }),
+            },
+            CHOICES[kind].map((one) => h("option", { value: one, selected: one === state[kind] }, t(`block.${kind}_${one}`))),
+          ),
+        ),
+      ),
+    );
+    if (!network) return;
+    const facts = network.blocks[state.block];
+    const name = className(network, classOf(state, store.data()));
+    lead.textContent = t(state.sort === "worth" ? "block.lead" : "block.lead_plain", {
+      side: facts.side,
+      channels: facts.in_channels,
+      name,
+    });
+    worthHead.textContent = t("block.worth", { name });
+    worthHead.title = t("block.worth_help", { name });
+    for (const part of parts) drawLayers(part);
+  }
+
+  /** @param {typeof parts[number]} part */
+  function drawLayers({ branch, lane, name, layers, toggle }) {
+    const { network } = store.data();
+    const { block } = store.get();
+    if (!network) return;
+    const facts = network.blocks[block].branches[branch];
+    const fullName = t("block.switch", { branch: branchName(branch), block });
+    set(lane, { "aria-label": fullName });
+    set(toggle, { "aria-label": fullName });
+    replace(name, branchName(branch));
+    set(name, { title: t(`branch.${branch}`) });
+    replace(layers, facts.layers.flatMap((layer, i) => [i > 0 && h("i", { "aria-hidden": "true" }, "→"), layerBox(layer, facts.layers)]));
+  }
+
+  function drawSwitches() {
+    const { off, block } = store.get();
+    for (const { branch, lane, toggle } of parts) {
+      const dark = isOff(off, block, branch);
+      set(toggle, { "aria-checked": String(!dark) });
+      lane.classList.toggle("off", dark);
+    }
+  }
+
+  function drawWorth() {
+    const state = store.get();
+    const { subsets, base } = store.data();
+    if (!subsets || !base || subsets.block !== state.block) return;
+    const hover = store.hovered();
+    const cls = hover.kind === "class" && hover.cls !== undefined ? hover.cls : classOf(state, store.data());
+    const votes = shapley(subsets, cls);
+    const largest = Math.max(...BRANCHES.map((branch) => Math.abs(votes[branch])), 1e-9);
+    for (const { branch, worth } of parts) {
+      const share = Math.abs(votes[branch]) / largest;
+      replace(
+        worth,
+        h("i", { class: votes[branch] < 0 ? "negative" : "", style: { width: `calc((100% - 5.2em) * ${share})` } }),
+        h("span", { class: "number" }, signed(votes[branch])),
+      );
+    }
+    const total = BRANCHES.reduce((all, branch) => all + votes[branch], 0);
+    sum.textContent = t("block.sum", { baseline: signed(votes.baseline), sum: signed(total), logit: signed(votes.logit) });
+  }
+
+  let drawn = "";
+  function drawTiles() {
+    const state = store.get();
+    const { network, channels, worth, base } = store.data();
+    if (!network || !channels || !base) return;
+    const square = photoSquare(source, state, base);
+    const room = parts[0].tiles.clientWidth;
+    const tile = parseFloat(getComputedStyle(root).getPropertyValue("--tile")) + GAP;
+    const count = Math.max(3, Math.floor((room - MORE) / tile));
+    const mine = store.data().baseChannels ?? channels;
+    for (const { branch, tiles } of parts) {
+      const worths = worthOf(network, state.block, branch, worth);
+      const best = sortedChannels(mine[branch], worths, state.sort).slice(0, count);
+      const key = document.activeElement instanceof HTMLElement && tiles.contains(document.activeElement) ? document.activeElement.dataset.channel : undefined;
+      replace(
+        tiles,
+        best.map((channel, i) =>
+          createTile(store, { branch, channel, channels: channels[branch], worth: worths?.[channel] ?? null, square, isFirst: i === 0 }),
+        ),
+        h(
+          "button",
+          {
+            class: "more plain",
+            tabindex: "-1",
+            "aria-label": t("block.more_label", { count: channels[branch].count - best.length, branch: branchName(branch) }),
+            onclick: () => store.update({ view: "all" }),
+          },
+          t("block.more", { count: channels[branch].count - best.length }),
+        ),
+      );
+      if (key) /** @type {HTMLElement | null} */ (tiles.querySelector(`[data-channel="${key}"]`))?.focus();
+    }
+    unfold(`${base.digest} ${state.block}`);
+  }
+
+  /** A block that was chosen unfolds: its tiles come out of its place in the strip. @param {string} key */
+  function unfold(key) {
+    if (key === drawn) return;
+    drawn = key;
+    const node = document.querySelector(`[data-block="${store.get().block}"]`);
+    if (!node || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    const from = node.getBoundingClientRect();
+    const to = lanes.getBoundingClientRect();
+    const x = from.left + from.width / 2 - (to.left + to.width / 2);
+    lanes.animate(
+      [
+        { transform: `translate(${x * 0.35}px, -40px) scale(0.72, 0.6)`, opacity: 0.2, transformOrigin: "top" },
+        { transform: "none", opacity: 1, transformOrigin: "top" },
+      ],
+      { duration: 350, easing: "cubic-bezier(0.2, 0.8, 0.2, 1)" },
+    );
+  }
+
+  /** Arrow keys go from tile to tile and from lane to lane. @param {KeyboardEvent} event */
+  function move(event) {
+    const target = /** @type {HTMLElement} */ (event.target);
+    const lane = target.closest(".lane");
+    if (!lane || !event.key.startsWith("Arrow")) return;
+    const rows = parts.map(({ tiles }) => /** @type {HTMLElement[]} */ ([...tiles.children]));
+    const row = parts.findIndex((part) => part.lane === lane);
+    const at = rows[row].indexOf(target);
+    if (at < 0) return;
+    const next = {
+      ArrowRight: rows[row][at + 1],
+      ArrowLeft: rows[row][at - 1],
+      ArrowDown: rows[row + 1]?.[Math.min(at, rows[row + 1].length - 1)],
+      ArrowUp: rows[row - 1]?.[Math.min(at, rows[row - 1].length - 1)],
+    }[event.key];
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+  }
+
+  new ResizeObserver(drawTiles).observe(lanes);
+  store.onHover((hover) => (hover.kind === "class" || hover.kind === null) && drawWorth());
+  store.subscribe((_, __, changed) => {
+    /** @param {...string} names */
+    const any = (...names) => names.some((name) => changed.has(/** @type {any} */ (name)));
+    if (any("lang", "block", "network", "base", "cls", "sort", "scale", "colours")) drawWords();
+    if (any("off", "block")) drawSwitches();
+    if (any("lang", "subsets", "cls", "block", "base")) drawWorth();
+    if (any("lang", "channels", "worth", "sort", "scale", "colours", "baseChannels")) drawTiles();
+  });
+  drawWords();
+  drawSwitches();
+}
+
+/**
+ * @param {Layer} layer
+ * @param {Layer[]} all
+ */
+function layerBox(layer, all) {
+  const { kernel, parameters } = layer;
+  const values = { kernel, in: layer.in, out: layer.out, parameters: parameters.toLocaleString("en") };
+  const isPool = parameters === 0;
+  const isReduction = kernel === 1 && all.length > 1 && all[0] === layer;
+  const text = isPool ? t("block.layer_pool", values) : t("block.layer_conv", values);
+  const help = isPool
+    ? t("block.layer_pool_help", values)
+    : isReduction
+      ? t("block.layer_reduce_help", { ...values, kernel: all[1].kernel })
+      : t("block.layer_help", values);
+  return h("span", { class: "layer", title: help }, text);
+}

@@ -1,0 +1,69 @@
+/** The camera on the stage: one frame after another is answered, and none is kept by the browser. */
+
+import { newPhoto } from "../controller.js";
+import { h } from "../dom.js";
+import { t } from "../words.js";
+
+const SIDE = 320; // pixels of a frame that is sent
+const PAUSE = 120; // milliseconds between two frames at least
+
+/**
+ * @param {HTMLElement} frame
+ * @param {import("../state.js").Store} store
+ * @param {import("../source.js").Source} source
+ */
+export function createCamera(frame, store, source) {
+  /** @type {MediaStream | null} */
+  let stream = null;
+  const video = h("video", { autoplay: true, playsinline: true, muted: true });
+
+  async function start() {
+    try {
+      stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    } catch {
+      store.receive({ error: t("photo.camera_refused") });
+      return;
+    }
+    video.srcObject = stream;
+    frame.append(video);
+    await video.play();
+    while (stream) {
+      await answer();
+      await new Promise((done) => setTimeout(done, PAUSE));
+    }
+  }
+
+  /** Send the frame of this moment, and wait for its answer. */
+  async function answer() {
+    const side = Math.min(video.videoWidth, video.videoHeight);
+    if (!side) return;
+    const canvas = new OffscreenCanvas(SIDE, SIDE);
+    const left = (video.videoWidth - side) / 2;
+    const top = (video.videoHeight - side) / 2;
+    canvas.getContext("2d")?.drawImage(video, left, top, side, side, 0, 0, SIDE, SIDE);
+    const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.85 });
+    try {
+      store.update({ ...newPhoto(await source.upload(blob, "camera.jpg")), step: store.get().step });
+      await settled();
+    } catch (error) {
+      store.receive({ error: error instanceof Error ? error.message : String(error) });
+      stop();
+    }
+  }
+
+  /** Wait until the answer to the last frame is there, or failed. */
+  async function settled() {
+    const before = store.data().base;
+    for (let tries = 0; tries < 100 && store.data().base === before && !store.data().error; tries++) {
+      await new Promise((done) => setTimeout(done, 20));
+    }
+  }
+
+  function stop() {
+    for (const track of stream?.getTracks() ?? []) track.stop();
+    stream = null;
+    video.remove();
+  }
+
+  return { toggle: () => void (stream ? stop() : start()), isOn: () => stream !== null };
+}

@@ -1,0 +1,405 @@
+/** One cell by hand: which cell, what it sees of the photo, and its convolution on real numbers. */
+
+import { subjectOf } from "../controller.js";
+import { h, replace, set, svg } from "../dom.js";
+import { BRANCHES, clamp, order } from "../numbers.js";
+import { colourTable, paintMap } from "../colours.js";
+import { isAnythingOff } from "../state.js";
+import { decimalsFor, fixed, grouped } from "../sums.js";
+import { branchName, t } from "../words.js";
+import { cellPicker, choices, failure, newest, pause, photoSquare, row, skeleton, table, whileOpen } from "./deeper_parts.js";
+import { counted, createKernel } from "./kernel.js";
+
+/** @import {Block, BlockChannels, Branch, BranchFacts, Lens, Network, Subject} from "../types.js" */
+/** @import {Store} from "../state.js" */
+/** @import {Source} from "../source.js" */
+/** @import {Kernel} from "./kernel.js" */
+
+/**
+ * @typedef {object} Square
+ * @property {number} left
+ * @property {number} top
+ * @property {number} right
+ * @property {number} bottom
+ *
+ * @typedef {object} Cell
+ * @property {number} value
+ * @property {Square} square
+ * @property {Square & {share: number}} effective
+ * @property {{preact: boolean, count: number, others: number, relu: number | null,
+ *   largest: {input_channel: number, row: number, column: number, value: number, weight: number, product: number}[]}} by_hand
+ */
+
+const PATIENCE = 60; // milliseconds between two arrow keys for which nothing is asked
+/** @type {Branch} */
+const FIRST = "3x3"; // whose strongest cell is shown before any was chosen: 1x1 has no neighbours to show
+
+/**
+ * @param {HTMLElement} root
+ * @param {Store} store
+ * @param {Source} source
+ */
+export function createCell(root, store, source) {
+  const title = h("h3", { "aria-live": "polite" });
+  const lead = h("p", { class: "deeper-lead" });
+  const note = h("p", { class: "deeper-note", hidden: true });
+  const controls = h("div", { class: "deeper-controls" });
+  const map = mapFigure((r, c) => moveTo({ row: r, column: c }));
+  const photo = photoFigure();
+  const numbers = h("div", { class: "cell-hand" });
+  const kernel = createKernel(numbers);
+  const handTitle = h("h4");
+  const handLead = h("p", { class: "deeper-lead" });
+  const more = h("div");
+  const trouble = h("div");
+  const waiting = skeleton("pictures");
+  const all = h(
+    "div",
+    { hidden: true },
+    h("div", { class: "deeper-pair cell-pair" }, map.figure, photo.figure),
+    handTitle,
+    handLead,
+    numbers,
+    more,
+  );
+  root.append(title, lead, note, controls, trouble, waiting, all);
+  const askBlock = newest();
+  const askCell = newest();
+  const askPhoto = newest();
+  /** @type {{channels: BlockChannels, network: Network, block: Block, subject: Subject, lens: Lens} | null} */
+  let now = null;
+
+  /** @type {Parameters<typeof whileOpen>[3]} */
+  async function draw(state, data) {
+    const { base, network } = data;
+    const { block } = state;
+    lead.textContent = t("deeper.cell_lead");
+    set(note, { hidden: !isAnythingOff(state.off) });
+    note.textContent = t("deeper.all_on");
+    handTitle.textContent = t("kernel.title");
+    if (!base || !network) return;
+    const subject = subjectOf(state, data);
+    replace(trouble);
+    try {
+      const channels = await askBlock(source.block(subject, {}, block));
+      if (!channels) return;
+      now = { channels, network, block, subject, lens: fitting(store.get().lens, channels) };
+      waiting.remove();
+      set(all, { hidden: false });
+      drawControls();
+      await Promise.all([drawPhoto(), drawCell(0)]);
+    } catch (error) {
+      waiting.remove();
+      replace(trouble, failure(error));
+    }
+  }
+
+  async function drawPhoto() {
+    const square = await askPhoto(photoSquare(source, store.get(), store.data(), Math.max(now?.network.size ?? 0, 224)));
+    if (square) photo.paint(square);
+  }
+
+  /** @param {number} patience */
+  async function drawCell(patience) {
+    if (!now) return;
+    const { channels, network, block, subject, lens } = now;
+    const { branch, channel, row: r, column: c } = lens;
+    const facts = network.blocks[block].branches[branch];
+    const { side } = channels[branch];
+    title.textContent = t("deeper.cell_title", { row: r, column: c, channel, branch: branchName(branch), block });
+    map.show(channels, lens, store.get().colours, block);
+    photo.frame(facts, lens, network.size, null);
+    set(root, { dataset: { branch } });
+    const answer = await askCell(
+      (async () => {
+        await pause(patience);
+        if (now?.lens !== lens) return null;
+        const place = /** @type {const} */ ([subject, block, branch, channel, r, c]);
+        return /** @type {Promise<[Kernel, Cell]>} */ (Promise.all([source.kernel(...place), source.cell(...place)]));
+      })(),
+    );
+    if (!answer) return;
+    const [told, cell] = answer;
+    photo.frame(facts, lens, network.size, cell);
+    handLead.textContent = [counted(told, cell.by_hand), t(`kernel.from_${entry(branch, told)}`), otherKernel(branch, told)].filter(Boolean).join(" ");
+    kernel.show(told, { row: r, column: c, side }, cell.by_hand);
+    replace(more, products(cell, told.kernel));
+  }
+
+  /**
+   * Another cell, channel or branch; what does not fit is brought within the map.
+   * @param {Partial<Lens>} patch
+   */
+  function moveTo(patch) {
+    if (!now) return;
+    const lens = fitting({ ...now.lens, ...patch }, now.channels);
+    now = { ...now, lens };
+    store.update({ lens });
+    drawControls();
+    drawCell(PATIENCE).catch((error) => replace(trouble, failure(error)));
+  }
+
+  function drawControls() {
+    if (!now) return;
+    const { lens, channels } = now;
+    const { count, side } = channels[lens.branch];
+    const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset.cell;
+    replace(
+      controls,
+      choices(
+        t("deeper.branch"),
+        BRANCHES,
+        lens.branch,
+        branchName,
+        (branch) => moveTo(strongest(channels, branch)),
+        (branch) => ({ dataset: { branch, cell: branch } }),
+      ),
+      field("channel", lens.channel, count),
+      field("row", lens.row, side),
+      field("column", lens.column, side),
+      h(
+        "button",
+        { type: "button", class: "button", dataset: { cell: "strongest" }, onclick: () => moveTo(strongest(channels, lens.branch, lens.channel)) },
+        t("deeper.cell_strongest"),
+      ),
+    );
+    if (focused) /** @type {HTMLElement | null} */ (controls.querySelector(`[data-cell="${focused}"]`))?.focus();
+  }
+
+  /**
+   * @param {"channel" | "row" | "column"} name
+   * @param {number} value
+   * @param {number} count
+   */
+  function field(name, value, count) {
+    return h(
+      "label",
+      { class: "deeper-number" },
+      h("span", {}, t(`deeper.${name}`)),
+      h("input", {
+        type: "number",
+        min: 0,
+        max: count - 1,
+        step: 1,
+        value,
+        dataset: { cell: name },
+        onchange: (/** @type {Event} */ event) => {
+          const wanted = Math.round(Number(/** @type {HTMLInputElement} */ (event.target).value) || 0);
+          moveTo({ [name]: wanted });
+        },
+      }),
+    );
+  }
+
+  whileOpen(store, "cell", ["base", "network", "block", "lang", "off", "colours"], draw);
+  store.subscribe((state, _, changed) => {
+    if (changed.has("deeper") && state.deeper !== "cell") kernel.stop();
+    // Another cell was chosen on the stage.
+    if (changed.has("lens") && state.deeper === "cell" && state.lens && now && now.block === state.block) {
+      const lens = fitting(state.lens, now.channels);
+      if (JSON.stringify(lens) !== JSON.stringify(now.lens)) moveTo(lens);
+    }
+  });
+}
+
+/**
+ * The lens brought within a block's maps; without one, the strongest cell.
+ * @param {Lens | null} lens
+ * @param {BlockChannels} channels
+ * @returns {Lens}
+ */
+function fitting(lens, channels) {
+  if (!lens) return strongest(channels, FIRST);
+  const { count, side } = channels[lens.branch];
+  return {
+    branch: lens.branch,
+    channel: clamp(lens.channel, 0, count - 1),
+    row: clamp(lens.row, 0, side - 1),
+    column: clamp(lens.column, 0, side - 1),
+  };
+}
+
+/**
+ * The highest cell of a branch, or of one of its channels.
+ * @param {BlockChannels} channels
+ * @param {Branch} branch
+ * @param {number} [channel]
+ * @returns {Lens}
+ */
+function strongest(channels, branch, channel) {
+  const { high, side, values } = channels[branch];
+  const best = channel ?? order(high, 1)[0];
+  const cells = side * side;
+  const at = order(values.subarray(best * cells, (best + 1) * cells), 1)[0];
+  return { branch, channel: best, row: Math.floor(at / side), column: at % side };
+}
+
+/**
+ * Where the input of a branch's last convolution comes from.
+ * @param {Branch} branch
+ * @param {Kernel} kernel
+ */
+function entry(branch, kernel) {
+  if (branch === "pool") return "pool";
+  return kernel.layer === "1x1" ? "block" : "reduction";
+}
+
+/**
+ * @param {Branch} branch
+ * @param {Kernel} told
+ */
+function otherKernel(branch, { kernel }) {
+  if (branch === "pool" || branch === `${kernel}x${kernel}`) return "";
+  return t("kernel.other_kernel", { branch: branchName(branch), side: kernel });
+}
+
+/**
+ * The map of the channel with the cell in it.
+ * @param {(row: number, column: number) => void} pick
+ */
+function mapFigure(pick) {
+  const canvas = h("canvas", { width: 1, height: 1, role: "img" });
+  const picker = cellPicker(pick);
+  const heading = h("h4");
+  const words = h("p", { class: "deeper-readout number" });
+  const scale = h("div", { class: "deeper-legend plain-scale" });
+  const figure = h(
+    "figure",
+    { class: "deeper-picture" },
+    h("figcaption", {}, heading),
+    h("div", { class: "deeper-square" }, canvas, picker.element),
+    words,
+    scale,
+  );
+  return {
+    figure,
+    /**
+     * @param {BlockChannels} channels
+     * @param {Lens} lens
+     * @param {import("../types.js").Colours} colours
+     * @param {Block} block
+     */
+    show(channels, { branch, channel, row: r, column: c }, colours, block) {
+      const { side, values, low, high } = channels[branch];
+      const cells = side * side;
+      const own = values.subarray(channel * cells, (channel + 1) * cells);
+      const decimals = decimalsFor([low[channel], high[channel]]);
+      const value = low[channel] + (own[r * side + c] / 255) * (high[channel] - low[channel]);
+      paintMap(canvas, own, side, side, colours);
+      const alt = t("deeper.cell_map_alt", { channel, branch: branchName(branch), block });
+      set(canvas, { "aria-label": alt });
+      picker.show(side, r, c);
+      picker.name(`${alt}. ${t("deeper.arrows")}`);
+      heading.textContent = t("deeper.cell_map", { channel, branch: branchName(branch), side });
+      words.textContent = t("deeper.cell_value", { row: r, column: c, value: fixed(value, decimals) });
+      replace(
+        scale,
+        h("span", {}, fixed(low[channel], decimals)),
+        h("span", { class: "deeper-legend-bar", "aria-hidden": "true", style: { background: gradient(colours) } }),
+        h("span", {}, fixed(high[channel], decimals)),
+      );
+    },
+  };
+}
+
+/** @param {import("../types.js").Colours} colours */
+function gradient(colours) {
+  const table = colourTable(colours);
+  const stops = [0, 64, 128, 192, 255].map((i) => `rgb(${table.subarray(3 * i, 3 * i + 3).join(" ")})`);
+  return `linear-gradient(to right, ${stops.join(", ")})`;
+}
+
+/** The photo with the square that the cell can see, and the smaller one from which most of its influence comes. */
+function photoFigure() {
+  const heading = h("h4");
+  const canvas = h("canvas", { width: 1, height: 1, role: "img" });
+  const frames = svg("svg", { class: "cell-frames", "aria-hidden": "true" });
+  const words = h("p", { class: "deeper-readout" });
+  const figure = h(
+    "figure",
+    { class: "deeper-picture" },
+    h("figcaption", {}, heading),
+    h("div", { class: "deeper-square smooth" }, canvas, frames),
+    words,
+  );
+  return {
+    figure,
+    /** @param {HTMLCanvasElement} square */
+    paint(square) {
+      canvas.width = square.width;
+      canvas.height = square.height;
+      canvas.getContext("2d")?.drawImage(square, 0, 0);
+    },
+    /**
+     * @param {BranchFacts} facts
+     * @param {Lens} lens
+     * @param {number} size  of the network's input
+     * @param {Cell | null} cell  for the dashed square
+     */
+    frame({ field }, { row: r, column: c }, size, cell) {
+      const [left, top] = [c, r].map((at) => field.start + at * field.stride);
+      const exact = {
+        left: Math.max(left, 0),
+        top: Math.max(top, 0),
+        right: Math.min(left + field.size, size),
+        bottom: Math.min(top + field.size, size),
+      };
+      const [width, height] = [exact.right - exact.left, exact.bottom - exact.top];
+      const effective = cell && cell.effective.right > cell.effective.left ? cell.effective : null;
+      set(frames, { viewBox: `0 0 ${size} ${size}` });
+      replace(
+        frames,
+        svg("path", { class: "shade", d: `M0 0H${size}V${size}H0Z${outline(exact)}`, "fill-rule": "evenodd" }),
+        svg("path", { class: "exact", d: outline(exact) }),
+        effective && svg("path", { class: "effective", d: outline(effective) }),
+      );
+      heading.textContent = t("deeper.cell_sees");
+      const sentences = [t("deeper.cell_exact", { size: field.size, width, height })];
+      if (width < field.size || height < field.size) sentences.push(t("deeper.cell_clipped"));
+      if (effective) {
+        sentences.push(t("deeper.cell_effective", { share: Math.round(100 * effective.share), width: effective.right - effective.left }));
+      } else if (cell) sentences.push(t("deeper.cell_no_effective"));
+      words.textContent = sentences.join(" ");
+      set(canvas, { "aria-label": `${t("deeper.cell_sees")}. ${sentences.join(" ")}` });
+    },
+  };
+}
+
+/** @param {Square} square */
+function outline({ left, top, right, bottom }) {
+  return `M${left} ${top}H${right}V${bottom}H${left}Z`;
+}
+
+/**
+ * The largest products one by one, and all others as one number.
+ * @param {Cell} cell
+ * @param {number} kernel
+ */
+function products({ by_hand: told }, kernel) {
+  const isWide = kernel > 1;
+  const name = t("kernel.largest", { most: told.largest.length, count: grouped(told.count) });
+  const places = isWide ? [t("deeper.row"), t("deeper.column")] : [];
+  const of = (/** @type {"value" | "weight" | "product"} */ key) => decimalsFor(told.largest.map((one) => one[key]), 4);
+  const [value, weight, product] = [of("value"), of("weight"), of("product")];
+  const rows = told.largest.map((one) =>
+    row(
+      one.input_channel,
+      ...(isWide ? [one.row, one.column] : []),
+      fixed(one.value, value),
+      `× ${fixed(one.weight, weight)}`,
+      `= ${fixed(one.product, product)}`,
+    ),
+  );
+  const rest = told.count - told.largest.length;
+  if (rest > 0) {
+    const empty = Array.from({ length: isWide ? 4 : 2 }, () => "");
+    rows.push(row(t("kernel.other_products", { count: grouped(rest) }), ...empty, fixed(told.others, product)));
+  }
+  return h(
+    "details",
+    {},
+    h("summary", {}, name),
+    table(name, [t("kernel.input_channel"), ...places, t("kernel.value"), t("kernel.weight"), t("kernel.product_head")], rows),
+    h("p", { class: "quiet" }, t("kernel.counted")),
+  );
+}

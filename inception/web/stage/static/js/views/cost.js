@@ -1,0 +1,403 @@
+/** What the 1x1 reductions save: in the unfolded block, in all nine, beside VGG-16; and a calculator. */
+
+import { blockCosts, bottleneck, breakEven, convolutions, googlenet, googlenetCounts, googlenetPath, PUBLISHED_SIDE, vgg16 } from "../cost.js";
+import { h, replace } from "../dom.js";
+import { clamp } from "../numbers.js";
+import { grouped, millions, times } from "../sums.js";
+import { branchName, t } from "../words.js";
+import { row, skeleton, table, whileOpen } from "./deeper_parts.js";
+
+/** @import {Block, Branch, Network} from "../types.js" */
+/** @import {BlockCost, Bottleneck} from "../cost.js" */
+/** @import {Store} from "../state.js" */
+/** @import {Row} from "./deeper_parts.js" */
+
+/** @type {Branch[]} */
+const REDUCED = ["3x3", "5x5"];
+
+/**
+ * @param {HTMLElement} root
+ * @param {Store} store
+ */
+export function createCost(root, store) {
+  const facts = h("div");
+  const calculator = h("div");
+  const whole = h("div");
+  root.append(facts, calculator, whole);
+  /** @type {{block: Block, model: string} | null} */
+  let shown = null;
+
+  /** @type {Parameters<typeof whileOpen>[3]} */
+  function draw({ block, model }, { network }) {
+    if (!network) return replace(facts, skeleton());
+    const costs = blockCosts(network);
+    replace(facts, ofBlock(network, block), ofBlocks(costs, block, network.size, store));
+    // What a visitor has set stays until another block is chosen.
+    if (shown?.block !== block || shown.model !== model) values = valuesOf(network, block, "5x5");
+    shown = { block, model };
+    drawCalculator(network, block);
+    replace(whole, ofNetwork(network), depth(), fiveMillion());
+  }
+
+  let values = { in: 1, between: 1, out: 1, kernel: 3, side: 1 };
+
+  /**
+   * @param {Network} network
+   * @param {Block} block
+   */
+  function drawCalculator(network, block) {
+    const answer = h("div", { "aria-live": "polite" });
+    const work = () => replace(answer, ...worked(values));
+    const fields = CALCULATOR.map(({ name, most, step }) => slider(name, most, step, values, work));
+    const presets = REDUCED.map((branch) =>
+      h(
+        "button",
+        {
+          type: "button",
+          class: "button",
+          dataset: { branch },
+          onclick: () => {
+            values = valuesOf(network, block, branch);
+            drawCalculator(network, block);
+            /** @type {HTMLElement | null} */ (calculator.querySelector(`button[data-branch="${branch}"]`))?.focus();
+          },
+        },
+        t("deeper.cost_as_in", { branch: branchName(branch), block }),
+      ),
+    );
+    replace(
+      calculator,
+      h("h3", {}, t("deeper.cost_calculator")),
+      h("div", { class: "deeper-controls" }, presets),
+      h("div", { class: "cost-calculator" }, h("div", { class: "cost-fields" }, fields), answer),
+    );
+    work();
+  }
+
+  whileOpen(store, "cost", ["network", "block", "lang"], draw);
+}
+
+// ---------------------------------------------------------------- the unfolded block
+
+/**
+ * @param {Network} network
+ * @param {Block} block
+ */
+function ofBlock(network, block) {
+  const { in_channels: channels, side } = network.blocks[block];
+  const cells = side * side;
+  return [
+    h("h3", {}, t("deeper.cost_title", { block })),
+    h("p", { class: "deeper-lead" }, t("deeper.cost_lead", { channels, side })),
+    h(
+      "div",
+      { class: "deeper-pair" },
+      REDUCED.map((branch) => {
+        const [reduce, wide] = convolutions(network.blocks[block], branch);
+        const cost = bottleneck(channels, reduce.out, wide.out, wide.kernel, cells);
+        const window = `${wide.kernel}×${wide.kernel}`;
+        return h(
+          "div",
+          { dataset: { branch }, class: "cost-branch" },
+          h("h4", {}, branchName(branch)),
+          bar(t("deeper.cost_without"), `${window}: ${channels} → ${wide.out}`, cost.direct.weights, cost.direct, "naive"),
+          bar(
+            t("deeper.cost_with"),
+            `1×1: ${channels} → ${reduce.out}, ${window}: ${reduce.out} → ${wide.out}`,
+            cost.direct.weights,
+            cost.reduced,
+            "reduced",
+          ),
+          h("p", {}, h("strong", {}, verdict(cost))),
+        );
+      }),
+    ),
+    h("p", { class: "quiet" }, t("deeper.cost_same_factor")),
+  ];
+}
+
+/**
+ * @param {string} name
+ * @param {string} detail
+ * @param {number} most
+ * @param {import("../cost.js").Cost} cost
+ * @param {"naive" | "reduced"} kind
+ */
+function bar(name, detail, most, cost, kind) {
+  const share = `${(100 * cost.weights) / Math.max(most, cost.weights)}%`;
+  return h(
+    "div",
+    { class: "cost-bar" },
+    h("span", {}, h("b", {}, name), " ", h("small", {}, detail)),
+    h("span", { class: `cost-track ${kind}`, "aria-hidden": "true" }, h("i", { style: { width: share } })),
+    h(
+      "span",
+      { class: "number" },
+      t("deeper.cost_numbers", { weights: grouped(cost.weights), millions: millions(cost.multiplications) }),
+    ),
+  );
+}
+
+/** @param {Bottleneck} cost */
+function verdict({ direct, reduced, saving }) {
+  if (direct.weights === reduced.weights) return t("deeper.cost_equal");
+  return saving > 1 ? t("deeper.cost_fewer", { times: times(saving) }) : t("deeper.cost_more", { times: times(1 / saving) });
+}
+
+// ---------------------------------------------------------------- all nine
+
+/**
+ * @param {BlockCost[]} costs
+ * @param {Block} chosen
+ * @param {number} size
+ * @param {Store} store
+ */
+function ofBlocks(costs, chosen, size, store) {
+  const most = Math.max(...costs.map((cost) => cost.naive.weights));
+  const title = t("deeper.cost_blocks");
+  /** @type {Row[]} */
+  const rows = costs.map((cost) => ({
+    cells: [
+      h(
+        "button",
+        {
+          type: "button",
+          class: "deeper-link",
+          "aria-current": cost.block === chosen ? "true" : null,
+          onclick: () => store.update({ block: cost.block, lens: null }, { push: true }),
+        },
+        cost.block,
+      ),
+      twoBars(cost.naive.weights, cost.reduced.weights, most),
+      two(grouped(cost.naive.weights), grouped(cost.reduced.weights)),
+      two(millions(cost.naive.multiplications), millions(cost.reduced.multiplications)),
+      two(grouped(cost.naiveChannels), grouped(cost.reducedChannels)),
+      times(cost.saving),
+    ],
+    attributes: cost.block === chosen ? { class: "chosen" } : {},
+  }));
+  const sum = (/** @type {(cost: BlockCost) => number} */ of) => costs.reduce((total, cost) => total + of(cost), 0);
+  const [naive, reduced] = [sum((cost) => cost.naive.weights), sum((cost) => cost.reduced.weights)];
+  rows.push({
+    cells: [
+      t("deeper.cost_all_nine"),
+      "",
+      two(grouped(naive), grouped(reduced)),
+      two(millions(sum((cost) => cost.naive.multiplications)), millions(sum((cost) => cost.reduced.multiplications))),
+      "",
+      times(naive / reduced),
+    ],
+    attributes: { class: "total" },
+  });
+  const heads = ["block", "two", "weights", "multiplications", "channels_out", "times"].map((head) => t(`deeper.cost_head_${head}`));
+  const last = costs[costs.length - 1];
+  const stacked = sum((cost) => cost.stackedWeights);
+  return [
+    h("h3", {}, title),
+    h("p", { class: "deeper-lead" }, t("deeper.cost_blocks_lead", { size })),
+    table(title, heads, rows),
+    h(
+      "p",
+      {},
+      t("deeper.cost_stacked", {
+        channels: grouped(last.stackedChannels),
+        reduced_channels: grouped(last.reducedChannels),
+        weights: grouped(stacked),
+        reduced_weights: grouped(reduced),
+        times: times(stacked / reduced),
+      }),
+    ),
+  ];
+}
+
+/**
+ * @param {string} naive
+ * @param {string} reduced
+ */
+function two(naive, reduced) {
+  return [h("span", { class: "cost-naive" }, naive), h("span", {}, reduced)];
+}
+
+/**
+ * @param {number} naive
+ * @param {number} reduced
+ * @param {number} most
+ */
+function twoBars(naive, reduced, most) {
+  const line = (/** @type {string} */ kind, /** @type {number} */ value) =>
+    h("span", { class: `cost-track ${kind}`, "aria-hidden": "true" }, h("i", { style: { width: `${(100 * value) / most}%` } }));
+  return [
+    line("naive", naive),
+    line("reduced", reduced),
+    h("span", { class: "unseen" }, `${t("deeper.cost_naive")}, ${t("deeper.cost_reduced")}`),
+  ];
+}
+
+// ---------------------------------------------------------------- calculator
+
+/** @typedef {{in: number, between: number, out: number, kernel: number, side: number}} Values */
+
+const CALCULATOR = /** @type {const} */ ([
+  { name: "in", most: 1024, step: 1 },
+  { name: "between", most: 512, step: 1 },
+  { name: "out", most: 1024, step: 1 },
+  { name: "kernel", most: 11, step: 2 },
+  { name: "side", most: 112, step: 1 },
+]);
+const MOST_TYPED = 4096;
+
+/**
+ * @param {Network} network
+ * @param {Block} block
+ * @param {Branch} branch
+ * @returns {Values}
+ */
+function valuesOf(network, block, branch) {
+  const { side, in_channels } = network.blocks[block];
+  const [reduce, wide] = convolutions(network.blocks[block], branch);
+  return { in: in_channels, between: reduce.out, out: wide.out, kernel: wide.kernel, side };
+}
+
+/**
+ * A slider with its number, which may also be typed and then be larger.
+ * @param {keyof Values} name
+ * @param {number} most
+ * @param {number} step
+ * @param {Values} values
+ * @param {() => void} work
+ */
+function slider(name, most, step, values, work) {
+  const label = t(`deeper.cost_${name}`);
+  const typedMost = name === "kernel" ? most : name === "side" ? 2 * most : MOST_TYPED;
+  const range = h("input", { type: "range", min: 1, max: most, step, value: values[name], "aria-label": label });
+  const typed = h("input", { type: "number", min: 1, max: typedMost, step, value: values[name], "aria-label": label });
+  range.addEventListener("input", () => {
+    values[name] = Number(range.value);
+    typed.value = range.value;
+    work();
+  });
+  typed.addEventListener("input", () => {
+    const wanted = Math.round(Number(typed.value));
+    if (!(wanted >= 1)) return;
+    values[name] = clamp(wanted, 1, typedMost);
+    range.value = String(values[name]);
+    work();
+  });
+  typed.addEventListener("change", () => (typed.value = String(values[name])));
+  return h("div", { class: "cost-field" }, h("span", { "aria-hidden": "true" }, label), range, typed);
+}
+
+/** @param {Values} values */
+function worked({ in: from, between, out, kernel, side }) {
+  const cells = side * side;
+  const cost = bottleneck(from, between, out, kernel, cells);
+  const most = Math.max(cost.direct.weights, cost.reduced.weights);
+  const window = `${kernel}×${kernel}`;
+  const windows = [...new Set([3, 5, kernel])].sort((a, b) => a - b);
+  const name = t("deeper.cost_windows", { from, between, out });
+  return [
+    bar(t("deeper.cost_without"), `${window} × ${from} × ${out}`, most, cost.direct, "naive"),
+    bar(t("deeper.cost_with"), `1×1 × ${from} × ${between} + ${window} × ${between} × ${out}`, most, cost.reduced, "reduced"),
+    h("p", {}, h("strong", {}, verdict(cost))),
+    table(
+      name,
+      ["window", "direct", "reduced", "times", "limit"].map((head) => t(`deeper.cost_head_${head}`)),
+      windows.map((one) => {
+        const of = bottleneck(from, between, out, one);
+        const limit = breakEven(from, out, one);
+        return {
+          cells: [
+            `${one}×${one}`,
+            grouped(of.direct.weights),
+            grouped(of.reduced.weights),
+            times(of.saving),
+            limit ? grouped(limit) : t("deeper.cost_never"),
+          ],
+          attributes: one === kernel ? { class: "chosen" } : {},
+        };
+      }),
+    ),
+  ];
+}
+
+// ---------------------------------------------------------------- the whole network
+
+/** @param {Network} network */
+function ofNetwork(network) {
+  const { size } = network;
+  const [vgg, published] = [vgg16(size), googlenet(PUBLISHED_SIDE)];
+  const title = t("deeper.cost_vgg");
+  const blocks = Object.values(network.blocks).reduce((sum, block) => sum + block.parameters, 0);
+  const most = Math.max(vgg.parameters, network.parameters);
+  const line = (/** @type {string} */ name, /** @type {number} */ side, /** @type {number} */ parameters, /** @type {number} */ macs, kind = "naive") =>
+    row(
+      [name, " ", h("small", {}, `${side}×${side}`)],
+      [
+        h("span", { class: `cost-track ${kind}`, "aria-hidden": "true" }, h("i", { style: { width: `${(100 * parameters) / most}%` } })),
+        grouped(parameters),
+      ],
+      millions(macs),
+    );
+  const rows = [
+    line(t("deeper.cost_this", { classes: grouped(network.labels.length) }), size, network.parameters, network.macs, "reduced"),
+    line(t("deeper.cost_published"), PUBLISHED_SIDE, published.parameters, published.multiplications),
+    line("VGG-16", size, vgg.parameters, vgg.multiplications),
+  ];
+  if (size !== PUBLISHED_SIDE) rows.push(line("VGG-16", PUBLISHED_SIDE, vgg.parameters, vgg16().multiplications));
+  return [
+    h("h3", {}, title),
+    table(title, ["network", "parameters", "multiplications"].map((head) => t(`deeper.cost_head_${head}`)), rows),
+    h(
+      "p",
+      {},
+      t("deeper.cost_vgg_note", {
+        size,
+        multiplications: times(vgg.multiplications / network.macs),
+        parameters: times(vgg.parameters / network.parameters),
+        share: Math.round((100 * vgg.linear) / vgg.parameters),
+        without: times((vgg.parameters - vgg.linear) / (published.parameters - published.linear)),
+      }),
+    ),
+    h("p", {}, t("deeper.cost_parts", { blocks: grouped(blocks), rest: grouped(network.parameters - blocks) })),
+  ];
+}
+
+function depth() {
+  const { layers, withPools } = googlenetPath();
+  const { convolutions: count, linears } = googlenet();
+  const of = (/** @type {string} */ part) => layers.filter((layer) => layer.part === part).length;
+  const words = t("deeper.cost_depth_note", {
+    stem: of("stem"),
+    blocks: of("block"),
+    linear: of("linear"),
+    depth: layers.length,
+    pools: withPools,
+    convolutions: count,
+    linears,
+  });
+  return [
+    h("h3", {}, t("deeper.cost_depth", { depth: layers.length })),
+    h(
+      "div",
+      { class: "cost-depth", role: "img", "aria-label": words },
+      layers.map(({ name, part }, i) => h("i", { class: part, title: `${i + 1}: ${name}` }, i + 1)),
+    ),
+    h("p", {}, words),
+  ];
+}
+
+function fiveMillion() {
+  const counts = googlenetCounts();
+  const title = t("deeper.cost_millions");
+  const ways = /** @type {(keyof typeof counts)[]} */ (["auxiliary", "answer", "weights", "convolutions", "convolutionWeights"]);
+  return [
+    h("h3", {}, title),
+    h("p", { class: "deeper-lead" }, t("deeper.cost_millions_note")),
+    table(
+      title,
+      [t("deeper.cost_head_counted"), t("deeper.cost_published")],
+      ways.map((way) => row(t(`deeper.cost_count_${way}`), grouped(counts[way]))),
+    ),
+    h("p", {}, t("deeper.cost_millions_end", { nearest: grouped(counts.convolutionWeights), answer: grouped(counts.answer) })),
+  ];
+}

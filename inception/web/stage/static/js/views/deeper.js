@@ -1,0 +1,136 @@
+/** The views under the stage, one at a time; each is loaded when it is opened for the first time. */
+
+import { h, replace, set } from "../dom.js";
+import { t } from "../words.js";
+
+/** @import {Deeper} from "../types.js" */
+/** @import {Store} from "../state.js" */
+/** @import {Source} from "../source.js" */
+
+/** @typedef {(root: HTMLElement, store: Store, source: Source) => void} View */
+
+/** @type {Record<Deeper, () => Promise<View>>} */
+const VIEWS = {
+  evidence: async () => (await import("./evidence.js")).createEvidence,
+  cell: async () => (await import("./cell.js")).createCell,
+  cost: async () => (await import("./cost.js")).createCost,
+  dial: async () => (await import("./dial.js")).createDial,
+  compare: async () => (await import("./compare.js")).createCompare,
+  numbers: async () => (await import("./numbers_table.js")).createNumbers,
+  about: async () => (await import("./about.js")).createAbout,
+};
+const NAMES = /** @type {Deeper[]} */ (Object.keys(VIEWS));
+
+/**
+ * @param {HTMLElement} root
+ * @param {Store} store
+ * @param {Source} source
+ */
+export function createDeeper(root, store, source) {
+  const title = h("h2", { id: "deeper-title" });
+  const tabs = h("div", { class: "deeper-tabs", role: "tablist", "aria-labelledby": "deeper-title", onkeydown: rove });
+  /** @type {Record<string, HTMLButtonElement>} */
+  const buttons = {};
+  /** @type {Record<string, HTMLElement>} */
+  const panels = {};
+  for (const name of NAMES) {
+    buttons[name] = h("button", {
+      id: `deeper-tab-${name}`,
+      role: "tab",
+      type: "button",
+      dataset: { deeper: name },
+      "aria-controls": `deeper-${name}`,
+      onclick: () => open(store.get().deeper === name ? null : name),
+    });
+    panels[name] = h("section", {
+      id: `deeper-${name}`,
+      class: "card deeper-panel",
+      role: "tabpanel",
+      tabindex: -1,
+      "aria-labelledby": `deeper-tab-${name}`,
+      hidden: true,
+    });
+    tabs.append(buttons[name]);
+  }
+  root.classList.add("deeper");
+  root.append(h("div", { class: "deeper-head" }, title, tabs), ...Object.values(panels));
+
+  /** @type {Set<Deeper>} */
+  const loaded = new Set();
+  let isFirst = true;
+
+  /** @param {Deeper | null} name */
+  function open(name) {
+    store.update({ deeper: name }, { push: true });
+  }
+
+  /** @param {KeyboardEvent} event */
+  function rove(event) {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const last = NAMES.length - 1;
+    const at = NAMES.findIndex((name) => buttons[name] === document.activeElement);
+    const to = event.key === "Home" ? 0 : event.key === "End" ? last : step ? (at + step + NAMES.length) % NAMES.length : -1;
+    if (at < 0 || to < 0) return;
+    event.preventDefault();
+    reachable(NAMES[to]);
+    buttons[NAMES[to]].focus();
+  }
+
+  /**
+   * One tab is reached by the tabulator key, the others from it by arrows.
+   * @param {Deeper} wanted
+   */
+  function reachable(wanted) {
+    for (const name of NAMES) set(buttons[name], { tabindex: name === wanted ? 0 : -1 });
+  }
+
+  /** @param {Deeper} name */
+  async function load(name) {
+    if (loaded.has(name)) return;
+    loaded.add(name);
+    const body = h("div", { class: "deeper-body" });
+    const close = h("button", { class: "plain deeper-close", type: "button", onclick: () => leave(name) }, t("deeper.close"));
+    const waiting = h("p", { class: "quiet", role: "status" }, t("deeper.loading"));
+    replace(panels[name], close, waiting, body);
+    store.subscribe((_, __, changed) => changed.has("lang") && replace(close, t("deeper.close")));
+    try {
+      const create = await VIEWS[name]();
+      waiting.remove();
+      create(body, store, source);
+    } catch (error) {
+      // The next time that it is opened, it is tried again.
+      loaded.delete(name);
+      replace(waiting, t("notice.unreachable"));
+      set(waiting, { role: "alert" });
+      console.error(error);
+    }
+  }
+
+  /** @param {Deeper} name */
+  function leave(name) {
+    open(null);
+    buttons[name].focus();
+  }
+
+  function draw() {
+    const { deeper } = store.get();
+    title.textContent = t("deeper.title");
+    for (const name of NAMES) {
+      buttons[name].textContent = t(`deeper.${name}`);
+      set(buttons[name], { "aria-selected": String(name === deeper) });
+      set(panels[name], { hidden: name !== deeper });
+    }
+    reachable(deeper ?? NAMES[0]);
+    if (!deeper) return;
+    void load(deeper);
+    // Opened from elsewhere on the page, or by a link: bring it into view.
+    const isHere = root.contains(document.activeElement);
+    if (!isHere || isFirst) requestAnimationFrame(() => root.scrollIntoView({ block: "start", behavior: isFirst ? "auto" : "smooth" }));
+  }
+
+  store.subscribe((_, __, changed) => {
+    if (changed.has("deeper") || changed.has("lang")) draw();
+  });
+  draw();
+  isFirst = false;
+}

@@ -1,0 +1,290 @@
+/** What the views under the stage share: when they draw, pictures on the photo, a cell chooser, tables, legends. */
+
+import { h, set } from "../dom.js";
+import { clamp } from "../numbers.js";
+import { diverging } from "../signed.js";
+import { fixed } from "../sums.js";
+import { t } from "../words.js";
+
+/** @import {Data, Deeper, State} from "../types.js" */
+/** @import {Name, Store} from "../state.js" */
+/** @import {Source} from "../source.js" */
+/** @import {Child} from "../dom.js" */
+
+const ARROWS = /** @type {Record<string, [number, number]>} */ ({
+  ArrowUp: [-1, 0],
+  ArrowDown: [1, 0],
+  ArrowLeft: [0, -1],
+  ArrowRight: [0, 1],
+});
+
+/**
+ * Draw whenever one of the names has changed while the tab is open, and when it is opened after one has.
+ * @param {Store} store
+ * @param {Deeper} tab
+ * @param {Name[]} names
+ * @param {(state: Readonly<State>, data: Readonly<Data>) => void} draw
+ */
+export function whileOpen(store, tab, names, draw) {
+  let isStale = true;
+  /** @param {Set<Name>} changed */
+  const look = (changed) => {
+    if (names.some((name) => changed.has(name))) isStale = true;
+    if (!isStale || store.get().deeper !== tab) return;
+    isStale = false;
+    draw(store.get(), store.data());
+  };
+  store.subscribe((_, __, changed) => look(changed));
+  look(new Set());
+}
+
+/**
+ * A function that waits for an answer and returns it only if nothing newer was asked meanwhile; else undefined.
+ * @returns {<T>(answer: Promise<T>) => Promise<T | undefined>}
+ */
+export function newest() {
+  let turn = 0;
+  return async (answer) => {
+    const mine = ++turn;
+    try {
+      const value = await answer;
+      return mine === turn ? value : undefined;
+    } catch (error) {
+      if (mine === turn) throw error;
+      return undefined;
+    }
+  };
+}
+
+/**
+ * A sentence in place of what could not be had.
+ * @param {unknown} error
+ */
+export function failure(error) {
+  const isOffline = error instanceof TypeError;
+  const message = error instanceof Error && !isOffline ? error.message : t("notice.unreachable");
+  return h("p", { class: "deeper-alarm", role: "alert" }, message);
+}
+
+/**
+ * What stands where something is still being computed.
+ * @param {string} [kind]
+ */
+export function skeleton(kind = "") {
+  return h(
+    "div",
+    { class: `deeper-skeleton ${kind}`, role: "status" },
+    h("span", { class: "unseen" }, t("deeper.loading")),
+    h("i"),
+    h("i"),
+    h("i"),
+  );
+}
+
+/** @type {Map<string, Promise<HTMLImageElement>>} */
+const photos = new Map();
+
+/**
+ * The square of the photo that the network sees, in so many pixels.
+ * @param {Source} source
+ * @param {Readonly<State>} state
+ * @param {Readonly<Data>} data
+ * @param {number} size
+ * @returns {Promise<HTMLCanvasElement>}
+ */
+export async function photoSquare(source, state, data, size) {
+  const url = source.photoUrl(state.photo);
+  let loading = photos.get(url);
+  if (!loading) {
+    const image = new Image();
+    image.src = url;
+    loading = image.decode().then(() => image);
+    loading.catch(() => photos.delete(url));
+    photos.clear();
+    photos.set(url, loading);
+  }
+  const image = await loading;
+  const [left, top, side] = data.base?.crop ?? [0, 0, 1];
+  const { naturalWidth: width, naturalHeight: height } = image;
+  const pixels = side * Math.min(width, height);
+  const canvas = h("canvas", { width: size, height: size });
+  canvas.getContext("2d")?.drawImage(image, left * width, top * height, pixels, pixels, 0, 0, size, size);
+  return canvas;
+}
+
+/**
+ * Signed values as colours on a grey photo: red above zero, blue below, the photo where there is little of either.
+ * @param {HTMLCanvasElement} canvas
+ * @param {CanvasImageSource} photo
+ * @param {ArrayLike<number>} values
+ * @param {number} side  of the map, in cells
+ * @param {number} bound  value of the full colour
+ */
+export function paintSigned(canvas, photo, values, side, bound) {
+  const context = canvas.getContext("2d");
+  if (!context) return;
+  const { width, height } = canvas;
+  context.filter = "grayscale(1) brightness(0.95)";
+  context.drawImage(photo, 0, 0, width, height);
+  context.filter = "none";
+  const pixels = new ImageData(side, side);
+  for (let i = 0; i < side * side; i++) pixels.data.set(diverging(bound ? values[i] / bound : 0), 4 * i);
+  const small = h("canvas", { width: side, height: side });
+  small.getContext("2d")?.putImageData(pixels, 0, 0);
+  context.imageSmoothingEnabled = true;
+  context.imageSmoothingQuality = "high";
+  context.drawImage(small, 0, 0, width, height);
+}
+
+/**
+ * The legend of `paintSigned`: a bar with its ends as numbers.
+ * @param {number} bound
+ * @param {number} decimals
+ */
+export function signedLegend(bound, decimals) {
+  return h(
+    "div",
+    { class: "deeper-legend" },
+    h("span", {}, fixed(-bound, decimals)),
+    h("span", { class: "deeper-legend-bar", "aria-hidden": "true" }),
+    h("span", {}, `+${fixed(bound, decimals)}`),
+    h("small", {}, t("deeper.against")),
+    h("small", {}, t("deeper.zero")),
+    h("small", {}, t("deeper.for")),
+  );
+}
+
+/**
+ * A layer over a square picture, in which a cell is chosen by pointer or arrow keys.
+ * @param {(row: number, column: number) => void} pick
+ * @param {{follows?: boolean}} [options]  follows: the cell under the pointer is chosen without a click
+ */
+export function cellPicker(pick, { follows = false } = {}) {
+  const mark = h("i");
+  const element = h("div", { class: "deeper-picker", tabindex: 0, role: "application" }, mark);
+  let [side, row, column] = [1, 0, 0];
+
+  /** @param {PointerEvent} event */
+  const choose = (event) => {
+    const box = element.getBoundingClientRect();
+    const at = (/** @type {number} */ share) => clamp(Math.floor(share * side), 0, side - 1);
+    const [to, across] = [at((event.clientY - box.top) / box.height), at((event.clientX - box.left) / box.width)];
+    if (to !== row || across !== column) pick(to, across);
+  };
+  element.addEventListener("pointerdown", choose);
+  element.addEventListener("pointermove", (event) => {
+    if (follows || event.buttons) choose(event);
+  });
+  element.addEventListener("keydown", (event) => {
+    const step = ARROWS[event.key];
+    if (!step || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    pick(clamp(row + step[0], 0, side - 1), clamp(column + step[1], 0, side - 1));
+  });
+
+  return {
+    element,
+    /**
+     * @param {number} cells  along one side
+     * @param {number} r
+     * @param {number} c
+     */
+    show(cells, r, c) {
+      [side, row, column] = [cells, r, c];
+      const part = (/** @type {number} */ count) => `${(100 * count) / cells}%`;
+      set(mark, { style: { left: part(c), top: part(r), width: part(1), height: part(1) } });
+    },
+    /** @param {string} words */
+    name(words) {
+      set(element, { "aria-label": words });
+    },
+  };
+}
+
+/**
+ * @typedef {object} Row  of a table; the first cell is its heading
+ * @property {(Child | Child[])[]} cells
+ * @property {Record<string, any>} [attributes]
+ */
+
+/**
+ * A table that scrolls in its own box where the screen is narrow.
+ * @param {string} name
+ * @param {string[]} heads
+ * @param {Row[]} rows
+ */
+export function table(name, heads, rows) {
+  return h(
+    "div",
+    { class: "deeper-scroll", role: "region", tabindex: 0, "aria-label": name },
+    h(
+      "table",
+      {},
+      h("caption", { class: "unseen" }, name),
+      h("thead", {}, h("tr", {}, heads.map((head) => (head ? h("th", { scope: "col" }, head) : h("td"))))),
+      h(
+        "tbody",
+        {},
+        rows.map(({ cells: [first, ...others], attributes = {} }) =>
+          h("tr", attributes, h("th", { scope: "row" }, ...[first].flat()), others.map((cell) => h("td", {}, ...[cell].flat()))),
+        ),
+      ),
+    ),
+  );
+}
+
+/**
+ * @param {...(Child | Child[])} cells
+ * @returns {Row}
+ */
+export function row(...cells) {
+  return { cells };
+}
+
+/**
+ * Buttons of which one is pressed.
+ * @template {string} T
+ * @param {string} name
+ * @param {readonly T[]} values
+ * @param {T} chosen
+ * @param {(value: T) => string} words
+ * @param {(value: T) => void} choose
+ * @param {(value: T) => Record<string, any>} [attributes]
+ */
+export function choices(name, values, chosen, words, choose, attributes = () => ({})) {
+  return h(
+    "div",
+    { class: "deeper-choices", role: "group", "aria-label": name },
+    values.map((value) =>
+      h(
+        "button",
+        { type: "button", "aria-pressed": String(value === chosen), onclick: () => choose(value), ...attributes(value) },
+        words(value),
+      ),
+    ),
+  );
+}
+
+/**
+ * A bar to the right or left of zero, for a value out of -bound to bound.
+ * @param {number} value
+ * @param {number} bound
+ */
+export function signedBar(value, bound) {
+  const share = bound ? Math.min(Math.abs(value) / bound, 1) * 50 : 0;
+  const style = { width: `${share}%`, left: `${value < 0 ? 50 - share : 50}%` };
+  return h("span", { class: "deeper-signed", "aria-hidden": "true" }, h("i", { style }));
+}
+
+/**
+ * Whether the visitor wants no motion.
+ */
+export function isStill() {
+  return matchMedia("(prefers-reduced-motion: reduce)").matches;
+}
+
+/** @param {number} milliseconds */
+export function pause(milliseconds) {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}

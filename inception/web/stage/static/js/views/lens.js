@@ -1,0 +1,171 @@
+/** One channel at large, beside its tile: its cells with their values, its worth, what a cell sees. */
+
+import { classOf } from "../controller.js";
+import { paintOverlay } from "../colours.js";
+import { h, replace, set } from "../dom.js";
+import { clamp, order, short, signed } from "../numbers.js";
+import { worthOf } from "../ranking.js";
+import { branchName, className, t } from "../words.js";
+import { cellValue, channelValues, strongestCell } from "./channel_values.js";
+import { photoSquare } from "./tile.js";
+
+const SIZE = 260;
+
+/**
+ * @param {HTMLElement} root  the card of the block, within which the lens floats
+ * @param {import("../state.js").Store} store
+ * @param {import("../source.js").Source} source
+ */
+export function createLens(root, store, source) {
+  const canvas = h("canvas", { width: SIZE, height: SIZE });
+  const mark = h("i", { class: "cell-mark" });
+  const map = h(
+    "div",
+    { class: "lens-map", tabindex: 0, role: "application", onpointermove: point, onclick: choose, onpointerleave: leave, onkeydown: move },
+    canvas,
+    mark,
+  );
+  const facts = h("div", { class: "lens-facts" });
+  const panel = h("div", { class: "lens", role: "dialog", hidden: true }, map, facts);
+  root.append(panel);
+
+  /** @param {PointerEvent | MouseEvent} event */
+  function cellAt(event) {
+    const { lens } = store.get();
+    const { channels } = store.data();
+    if (!lens || !channels) return null;
+    const box = map.getBoundingClientRect();
+    const side = channels[lens.branch].side;
+    return {
+      row: clamp(Math.floor(((event.clientY - box.top) / box.height) * side), 0, side - 1),
+      column: clamp(Math.floor(((event.clientX - box.left) / box.width) * side), 0, side - 1),
+    };
+  }
+
+  /** @param {PointerEvent} event */
+  function point(event) {
+    const { lens } = store.get();
+    const cell = cellAt(event);
+    if (!lens || !cell) return;
+    store.hover({ kind: "cell", branch: lens.branch, channel: lens.channel, ...cell });
+    drawFacts(cell);
+  }
+
+  function leave() {
+    store.hover({ kind: null });
+    drawFacts();
+  }
+
+  /** @param {MouseEvent} event */
+  function choose(event) {
+    const { lens } = store.get();
+    const cell = cellAt(event);
+    if (lens && cell) store.update({ lens: { ...lens, ...cell } });
+  }
+
+  /** @param {KeyboardEvent} event */
+  function move(event) {
+    const { lens } = store.get();
+    const { channels } = store.data();
+    const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+    if (!lens || !channels || !step) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const last = channels[lens.branch].side - 1;
+    const row = clamp(lens.row + step[0], 0, last);
+    const column = clamp(lens.column + step[1], 0, last);
+    store.update({ lens: { ...lens, row, column } });
+  }
+
+  function draw() {
+    const state = store.get();
+    const { channels, base, network } = store.data();
+    const { lens } = state;
+    const isThere = Boolean(lens && channels && base && network && lens.channel < channels[lens.branch].count);
+    panel.hidden = !isThere;
+    if (!lens || !channels || !base || !network || !isThere) return;
+    const branch = channels[lens.branch];
+    set(panel, { dataset: { branch: lens.branch }, "aria-label": t("channel.title", { channel: lens.channel, branch: branchName(lens.branch) }) });
+    set(map, { "aria-label": t("channel.cell", { row: lens.row + 1, column: lens.column + 1 }) });
+    void photoSquare(source, state, base).then((photo) =>
+      paintOverlay(canvas, photo, channelValues(branch, lens.channel, state.scale), branch.side, SIZE, state.colours),
+    );
+    drawFacts();
+    put();
+  }
+
+  /** @param {{row: number, column: number}} [hovered] */
+  function drawFacts(hovered) {
+    const state = store.get();
+    const { channels, network, worth, field } = store.data();
+    const { lens, block } = state;
+    if (!lens || !channels || !network) return;
+    const { row, column } = hovered ?? lens;
+    const branch = channels[lens.branch];
+    const share = 100 / branch.side;
+    set(mark, { style: { left: `${column * share}%`, top: `${row * share}%`, width: `${share}%`, height: `${share}%` } });
+    const name = className(network, classOf(state, store.data()));
+    const worths = worthOf(network, block, lens.branch, worth);
+    const seen = network.blocks[block].branches[lens.branch].field.size;
+    const core = field?.[lens.branch];
+    const all = worth?.[block];
+    const rank = worths && all ? order(all).findIndex((at) => all[at] === worths[lens.channel]) + 1 : null;
+    const { low, high, mean } = branch;
+    const channel = lens.channel;
+    replace(
+      facts,
+      h(
+        "div",
+        { class: "lens-head" },
+        h("b", {}, t("channel.title", { channel, branch: branchName(lens.branch) })),
+        h("button", { class: "plain", "aria-label": t("channel.close"), onclick: close }, "✕"),
+      ),
+      h("p", { class: "lens-value number" }, t("channel.value", { value: short(cellValue(branch, channel, row, column)) })),
+      h("p", { class: "quiet number" }, t("channel.range", { low: short(low[channel]), high: short(high[channel]), mean: short(mean[channel]) })),
+      worths && h("p", { class: "number" }, t("channel.worth", { worth: signed(worths[channel]), name })),
+      rank !== null && h("p", { class: "quiet" }, t("channel.rank", { rank, count: network.blocks[block].channels })),
+      h("p", { class: "quiet" }, seen >= network.size ? t("channel.field_all", { size: seen }) : t("channel.field", { size: seen })),
+      core && h("p", { class: "quiet" }, t("channel.effective", { size: `${core.right - core.left}×${core.bottom - core.top}` })),
+      h("p", { class: "note" }, t("channel.gradient_note")),
+      h(
+        "div",
+        { class: "lens-actions" },
+        h("button", { class: "button", onclick: () => store.update({ lens: { ...lens, ...strongestCell(branch, channel) } }) }, t("channel.strongest")),
+        h("button", { class: "button", onclick: () => store.update({ deeper: "cell" }) }, t("channel.kernel")),
+      ),
+    );
+  }
+
+  function close() {
+    const { lens } = store.get();
+    store.update({ lens: null });
+    if (lens) tileOf(lens.branch, lens.channel)?.focus();
+  }
+
+  /**
+   * @param {string} branch
+   * @param {number} channel
+   * @returns {HTMLElement | null}
+   */
+  const tileOf = (branch, channel) => root.querySelector(`[data-lane="${branch}"] [data-channel="${channel}"]`);
+
+  /** Put the lens beside its tile, within the card; on a phone it is a sheet at the bottom. */
+  function put() {
+    const { lens } = store.get();
+    if (!lens) return;
+    const tile = tileOf(lens.branch, lens.channel);
+    const frame = root.getBoundingClientRect();
+    const box = (tile ?? root.querySelector(`[data-lane="${lens.branch}"]`))?.getBoundingClientRect();
+    if (!box) return;
+    const width = panel.offsetWidth;
+    const right = box.right - frame.left + 10;
+    const left = tile ? (right + width <= frame.width - 8 ? right : Math.max(8, box.left - frame.left - width - 10)) : frame.width / 2;
+    const top = clamp(box.top - frame.top - 40, -frame.top + 8, Math.max(8, frame.height - panel.offsetHeight - 8));
+    set(panel, { style: { left: `${left}px`, top: `${top}px` } });
+    for (const one of root.querySelectorAll(".tile[aria-pressed]")) one.setAttribute("aria-pressed", String(one === tile));
+  }
+
+  store.subscribe((_, __, changed) => {
+    if (["lens", "channels", "worth", "field", "scale", "colours", "lang", "network"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
+  });
+}

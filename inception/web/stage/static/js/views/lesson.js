@@ -1,0 +1,393 @@
+/** The lesson: a bar at the bottom of the page that asks, while the stage shows. */
+
+import { subjectOf } from "../controller.js";
+import { h, replace, set } from "../dom.js";
+import { sentence } from "../lesson/sentences.js";
+import { clearExample, isReady, STEPS, stepAt } from "../lesson/steps.js";
+import { t } from "../words.js";
+
+/** @import {State} from "../types.js" */
+/** @import {Choice, Plan, Said, Step, Verdict} from "../lesson/types.js" */
+
+/**
+ * @typedef {object} Run  a step while it is on the page
+ * @property {Step} step
+ * @property {string} about  the photo and network that it is about
+ * @property {Plan | null} plan
+ * @property {string | null} error
+ * @property {string | null} answer  the last one
+ * @property {string[]} picked  of things to put in order
+ * @property {Verdict | null} verdict
+ */
+
+/**
+ * @param {HTMLElement} root
+ * @param {import("../state.js").Store} store
+ * @param {import("../source.js").Source} source
+ */
+export function createLesson(root, store, source) {
+  const count = h("span", { class: "lesson-count" });
+  const title = h("h2", { tabindex: "-1" });
+  const dots = h("span", { class: "lesson-dots", "aria-hidden": "true" });
+  const fold = h("button", { class: "lesson-plain", onclick: () => setFolded(!root.classList.contains("folded")) });
+  const leave = h("button", { class: "lesson-plain", onclick: () => store.update({ step: 0 }, { push: true }) });
+  const ask = h("p", { class: "lesson-ask" });
+  const tools = h("div", { class: "lesson-tools" });
+  const said = h("div", { class: "lesson-verdict", role: "status" });
+  const back = h("button", { class: "lesson-button", onclick: () => go(-1) });
+  const next = h("button", { class: "lesson-button lesson-next", onclick: () => go(1) });
+  root.append(
+    h("div", { class: "lesson-head" }, count, title, dots, fold, leave),
+    h("div", { class: "lesson-body" }, h("div", { class: "lesson-words" }, ask, said), tools),
+    h("div", { class: "lesson-way" }, back, next),
+  );
+
+  /** @type {Run | null} */
+  let run = null;
+  /** Whether each step was answered rightly at the first try. @type {Map<string, boolean>} */
+  const results = new Map();
+  /** What the stage showed before the lesson. @type {Partial<State> | null} */
+  let before = null;
+  let isOver = false;
+  let isPending = false; // the stage still shows another photo or network
+  let asksForFocus = false;
+
+  const about = () => JSON.stringify([store.get().photo, store.get().model, run?.step.keepsCrop ? null : store.get().crop]);
+
+  const scenery = () => ({ state: store.get(), data: store.data(), source, subject: subjectOf(store.get(), store.data()) });
+
+  // ---------------------------------------------------------------- going through the steps
+
+  /** @param {number} way */
+  function go(way) {
+    asksForFocus = true;
+    if (way > 0 && store.get().step === STEPS.length && !isOver) {
+      isOver = true;
+      store.update({ off: {}, lens: null, deeper: null });
+      return draw();
+    }
+    if (way < 0 && isOver) {
+      isOver = false;
+      return draw();
+    }
+    store.update({ step: store.get().step + way }, { push: true });
+  }
+
+  function again() {
+    results.clear();
+    asksForFocus = true;
+    if (store.get().step !== 1) return store.update({ step: 1 }, { push: true });
+    run = null;
+    follow();
+  }
+
+  /** Begin the step that the state names, unless it is on the page already. */
+  function follow() {
+    const step = stepAt(store.get().step);
+    root.hidden = !step;
+    if (!step) {
+      if (run) restore();
+      run = null;
+      isOver = false;
+      return;
+    }
+    if (!before) before = picture();
+    if (run?.step === step && run.about === about()) return;
+    isOver = false;
+    run = { step, about: "", plan: null, error: null, answer: null, picked: [], verdict: null };
+    run.about = about();
+    setFolded(false);
+    draw();
+    void begin();
+  }
+
+  /** Find out what the step needs, as soon as the stage shows the photo that it is about. */
+  async function begin() {
+    const mine = run;
+    const isMine = () => run === mine;
+    if (!mine || mine.plan || isPending || !isReady(store.get(), store.data())) return;
+    try {
+      const plan = await mine.step.enter(scenery());
+      if (!isMine() || mine.plan) return;
+      mine.plan = plan;
+      mine.error = null;
+      store.update({ ...plan.patch });
+    } catch (error) {
+      if (!isMine()) return;
+      mine.error = error instanceof Error ? error.message : String(error);
+    }
+    draw();
+  }
+
+  /** What leaving the lesson brings back. @returns {Partial<State>} */
+  function picture() {
+    const { photo, block, crop, cls, view, sort, deeper } = store.get();
+    return { photo, block, crop, cls, view, sort, deeper };
+  }
+
+  function restore() {
+    const was = before;
+    before = null;
+    if (!was) return;
+    const { photo, ...rest } = was;
+    const looks = photo === store.get().photo ? rest : { view: was.view, sort: was.sort, deeper: was.deeper };
+    store.update({ ...looks, off: {}, lens: null });
+  }
+
+  // ---------------------------------------------------------------- answers
+
+  /** @param {string} answer */
+  async function submit(answer) {
+    const mine = run;
+    if (!mine?.plan || mine.verdict?.done) return;
+    mine.answer = answer;
+    settle(mine, await mine.step.check(mine.plan, answer, scenery()));
+  }
+
+  async function giveUp() {
+    const mine = run;
+    if (!mine?.plan || !mine.step.show) return;
+    try {
+      settle(mine, await mine.step.show(mine.plan, scenery()));
+    } catch (error) {
+      mine.error = error instanceof Error ? error.message : String(error);
+      draw();
+    }
+  }
+
+  /**
+   * @param {Run} mine
+   * @param {Verdict} verdict
+   */
+  function settle(mine, verdict) {
+    if (run !== mine) return;
+    if (!results.has(mine.step.id)) results.set(mine.step.id, verdict.right);
+    mine.verdict = verdict;
+    draw();
+    setFolded(false);
+    if (verdict.patch) store.update(verdict.patch);
+  }
+
+  /** Look whether the stage shows an answer. */
+  function watch() {
+    const { step, plan, verdict, answer } = run ?? {};
+    if (!step?.read || !plan || verdict?.done) return;
+    const shown = step.read(plan, store.get(), store.data(), answer ?? null);
+    if (step.confirm) drawTools();
+    else if (shown !== null && shown !== answer) void submit(shown);
+  }
+
+  // ---------------------------------------------------------------- drawing
+
+  /** @param {Said} one */
+  const words = (one) => sentence(one, store.data().network ?? { labels: [] });
+
+  function draw() {
+    const number = store.get().step;
+    set(root, { "aria-label": t("lesson.title"), dataset: { hide: hidesWorth() ? "worth" : "" } });
+    set(leave, { "aria-label": t("lesson.leave"), title: t("lesson.leave") });
+    replace(leave, "×");
+    drawFold();
+    back.textContent = t("lesson.back");
+    next.textContent = t(number === STEPS.length ? "lesson.finish" : "lesson.next");
+    set(back, { disabled: number === 1 && !isOver });
+    next.hidden = isOver;
+    next.classList.toggle("waits", !run?.verdict?.done);
+    replace(dots, STEPS.map(({ id }, i) => h("i", { class: dotClass(id, i + 1 === number) })));
+    if (isOver) return drawScore();
+    if (!run) return;
+    count.textContent = t("lesson.step", { step: number, steps: STEPS.length });
+    title.textContent = t(run.step.title);
+    const { plan, error } = run;
+    if (error) ask.textContent = t("lesson.failed", { message: error });
+    else replace(ask, plan ? plan.ask.map(words).join(" ") : t("lesson.wait"));
+    drawTools();
+    drawVerdict();
+    focusTitle();
+  }
+
+  const hidesWorth = () => Boolean(run?.step.hidesWorth && !run.verdict?.done && !isOver);
+
+  /**
+   * @param {string} id
+   * @param {boolean} isHere
+   */
+  function dotClass(id, isHere) {
+    const result = results.get(id);
+    return `${result === undefined ? "open" : result ? "right" : "wrong"}${isHere ? " here" : ""}`;
+  }
+
+  function drawTools() {
+    if (!run) return;
+    const { step, plan, error, verdict } = run;
+    if (error) return replace(tools, button(t("lesson.retry"), () => retry()));
+    if (!plan) return replace(tools);
+    const parts = step.kind === "order" ? order(plan.choices) : step.kind === "choice" ? plan.choices.map(choice) : act(step, plan);
+    const example = plan.weak ? clearExample(store.data().start) : null;
+    const offers = example && example !== store.get().photo && !verdict?.done;
+    keepFocus(() => replace(tools, parts, offers && offer(example)));
+  }
+
+  /** @param {string} photo */
+  function offer(photo) {
+    const { step } = store.get();
+    const take = () => store.update({ photo, crop: null, off: {}, cls: null, lens: null, step }, { push: true });
+    return h("span", { class: "lesson-offer" }, t("lesson.example"), " ", button(t("lesson.example_take"), take));
+  }
+
+  /** @param {Choice} one */
+  function choice({ id, says, branch }) {
+    const isTaken = run?.answer === id;
+    const result = isTaken && run?.verdict ? (run.verdict.right ? "right" : "wrong") : "";
+    return button(words(says), () => submit(id), {
+      class: `lesson-choice ${result}`,
+      dataset: { choice: id, ...(branch ? { branch } : {}) },
+      "aria-pressed": String(isTaken),
+      disabled: Boolean(run?.verdict?.done),
+    });
+  }
+
+  /** @param {Choice[]} choices */
+  function order(choices) {
+    const picked = run?.picked ?? [];
+    const isDone = Boolean(run?.verdict);
+    /** @param {string} id */
+    const pick = (id) => {
+      picked.push(id);
+      drawTools();
+      if (picked.length === choices.length) void submit(picked.join());
+    };
+    const ribbon = picked.map((id) => {
+      const one = choices.find((each) => each.id === id);
+      return h("i", { dataset: { branch: one?.branch ?? "" }, style: { "flex-grow": one?.size ?? 1 } }, one ? words(one.says) : "");
+    });
+    return [
+      ...choices.map(({ id, says, branch }) =>
+        button(words(says), () => pick(id), {
+          class: "lesson-choice",
+          dataset: { choice: id, branch },
+          disabled: isDone || picked.includes(id),
+        }),
+      ),
+      h("span", { class: "lesson-ribbon", role: "img", "aria-label": `${t("lesson.picked")} ${ribbon.map((one) => one.textContent).join(", ")}` }, ribbon),
+      picked.length > 0 && !isDone && button(t("lesson.undo"), () => (picked.splice(0), drawTools())),
+    ];
+  }
+
+  /**
+   * @param {Step} step
+   * @param {Plan} plan
+   */
+  function act(step, plan) {
+    if (run?.verdict?.done) return [];
+    const shown = step.read?.(plan, store.get(), store.data(), run?.answer ?? null) ?? null;
+    const confirm = step.confirm && button(t(step.confirm), () => shown !== null && submit(shown), { class: "lesson-choice", disabled: shown === null });
+    return [confirm, step.show && button(t("lesson.show"), () => void giveUp(), { dataset: { choice: "show" } })];
+  }
+
+  function retry() {
+    if (run) run.error = null;
+    draw();
+    void begin();
+  }
+
+  function drawVerdict() {
+    const verdict = run?.verdict;
+    said.className = `lesson-verdict ${verdict ? (verdict.right ? "right" : "wrong") : ""}`;
+    if (!verdict) return replace(said);
+    const gaveUp = !verdict.right && run?.answer === null;
+    const head = verdict.right ? t("lesson.right") : verdict.done ? t("lesson.wrong") : t("lesson.not_yet");
+    replace(said, !gaveUp && h("b", {}, head, " "), verdict.says.map(words).join(" "));
+  }
+
+  function drawScore() {
+    const right = [...results.values()].filter(Boolean).length;
+    count.textContent = t("lesson.title");
+    title.textContent = t("lesson.score", { right, steps: STEPS.length });
+    ask.textContent = t("lesson.score_lead");
+    replace(said);
+    said.className = "lesson-verdict";
+    const list = STEPS.map((step, i) => {
+      const result = results.get(step.id);
+      const told = t(result === undefined ? "lesson.score_open" : result ? "lesson.score_right" : "lesson.score_wrong");
+      return h(
+        "li",
+        {},
+        h(
+          "button",
+          { class: `lesson-plain ${dotClass(step.id, false)}`, onclick: () => revisit(i + 1) },
+          `${i + 1}. ${t(step.title)} `,
+          h("small", {}, told),
+        ),
+      );
+    });
+    replace(tools, h("ol", { class: "lesson-score" }, list), button(t("lesson.again"), again));
+    focusTitle();
+  }
+
+  /** @param {number} step */
+  function revisit(step) {
+    isOver = false;
+    asksForFocus = true;
+    if (step === store.get().step) return draw();
+    store.update({ step }, { push: true });
+  }
+
+  /** Buttons that are drawn again keep the focus. @param {() => void} work */
+  function keepFocus(work) {
+    const focused = document.activeElement;
+    const at = focused ? [...tools.querySelectorAll("button")].indexOf(/** @type {any} */ (focused)) : -1;
+    work();
+    if (at < 0) return;
+    const now = tools.querySelectorAll("button")[at];
+    if (now && !now.disabled) now.focus();
+    else next.focus();
+  }
+
+  function focusTitle() {
+    if (!asksForFocus) return;
+    asksForFocus = false;
+    title.focus({ preventScroll: true });
+  }
+
+  /** @param {boolean} folded */
+  function setFolded(folded) {
+    root.classList.toggle("folded", folded);
+    drawFold();
+  }
+
+  function drawFold() {
+    const folded = root.classList.contains("folded");
+    set(fold, { "aria-expanded": String(!folded), "aria-label": t(folded ? "lesson.larger" : "lesson.smaller") });
+    replace(fold, folded ? "▴" : "▾");
+  }
+
+  // The page keeps as much room free at its end as the lesson covers.
+  new ResizeObserver(() => {
+    document.documentElement.style.setProperty("--lesson-height", `${root.hidden ? 0 : root.offsetHeight}px`);
+  }).observe(root);
+
+  store.subscribe((state, _, changed) => {
+    /** @param {...string} names */
+    const any = (...names) => names.some((name) => changed.has(/** @type {any} */ (name)));
+    if (any("photo", "model") || (changed.has("crop") && !state.crop)) isPending = true;
+    if (changed.has("base")) isPending = false;
+    if (any("step", "photo", "model", "crop")) {
+      if (changed.has("step") && state.step && !before) asksForFocus = Boolean(state.photo && store.data().base);
+      follow();
+    }
+    if (run && any("base", "network", "start")) void begin();
+    if (run && any("lang", "network")) draw();
+    if (run && any("off", "lens", "block", "crop", "now")) watch();
+  });
+  follow();
+}
+
+/**
+ * @param {string} text
+ * @param {() => void} onclick
+ * @param {Record<string, any>} [more]
+ */
+function button(text, onclick, more = {}) {
+  return h("button", { class: "lesson-button", onclick, ...more }, text);
+}

@@ -1,0 +1,270 @@
+/** The photo, the square that the network sees, and what a hovered channel or cell sees of it. */
+
+import { newPhoto } from "../controller.js";
+import { h, replace, set, svg } from "../dom.js";
+import { cellSquare, cropSquare, fitted, visible } from "../geometry.js";
+import { clamp } from "../numbers.js";
+import { t } from "../words.js";
+import { createCamera } from "./camera.js";
+import { channelValues } from "./channel_values.js";
+import { openFile } from "./header.js";
+import { paintOverlay } from "../colours.js";
+
+/** @import {Crop} from "../types.js" */
+
+const OVERLAY = 224; // pixels of a channel's map over the photo
+
+/**
+ * @param {HTMLElement} root
+ * @param {import("../state.js").Store} store
+ * @param {import("../source.js").Source} source
+ */
+export function createPhoto(root, store, source) {
+  const image = h("img", { crossorigin: "anonymous", draggable: "false" });
+  const overlay = h("canvas", { hidden: true });
+  const lines = svg("svg", { "aria-hidden": "true" });
+  const crop = h("button", { class: "photo-crop", onpointerdown: drag, onkeydown: nudge });
+  const frame = h("div", { class: "photo-frame" }, image, crop, overlay, lines);
+  const chooser = h("input", { type: "file", accept: "image/*", class: "unseen", tabindex: "-1", onchange: choose });
+  const actions = h("div", { class: "photo-actions" });
+  const examples = h("div", { class: "photo-examples" });
+  root.append(frame, actions, examples, chooser);
+  const camera = createCamera(frame, store, source);
+
+  for (const kind of ["dragenter", "dragover"]) frame.addEventListener(kind, () => frame.classList.add("over"));
+  for (const kind of ["dragleave", "drop"]) frame.addEventListener(kind, () => frame.classList.remove("over"));
+
+  /** Size of the photo in pixels. */
+  const size = () => {
+    const { base } = store.data();
+    if (base) return base.photo;
+    return { width: image.naturalWidth || 1, height: image.naturalHeight || 1 };
+  };
+
+  function drawWords() {
+    set(root, { "aria-label": t("photo.title") });
+    set(crop, { "aria-label": t("photo.square"), title: t("photo.drag") });
+    set(chooser, { "aria-label": t("photo.choose") });
+    replace(
+      actions,
+      h("button", { class: "plain", onclick: () => chooser.click() }, t("photo.choose")),
+      h("button", { class: "plain", onclick: () => camera.toggle() }, t("photo.camera")),
+      h("button", { class: "plain", "aria-pressed": String((chosen()?.[2] ?? 1) > 1), onclick: toggleWhole }, t("photo.whole")),
+    );
+    drawExamples();
+    drawPhoto();
+  }
+
+  function drawExamples() {
+    const { start } = store.data();
+    set(examples, { role: "group", "aria-label": t("photo.examples") });
+    replace(
+      examples,
+      (start?.examples ?? []).map(({ stem }) => {
+        const name = stem.replaceAll("_", " ");
+        return h(
+          "button",
+          {
+            "aria-pressed": String(store.get().photo === `example:${stem}`),
+            "aria-label": t("photo.example", { name }),
+            title: name,
+            onclick: () => store.update(newPhoto(`example:${stem}`), { push: true }),
+          },
+          h("img", { src: source.photoUrl(`example:${stem}`, true), alt: "", loading: "lazy" }),
+        );
+      }),
+    );
+  }
+
+  function drawPhoto() {
+    const { photo } = store.get();
+    if (!photo) return;
+    const address = source.photoUrl(photo);
+    if (image.src !== address) image.src = address;
+    const name = photo.startsWith("example:") ? photo.slice(8).replaceAll("_", " ") : t("photo.own");
+    image.alt = t("photo.alt", { name });
+  }
+
+  /** Put the square, and what lies over it, where they belong. */
+  function place() {
+    const photo = size();
+    const { left, top, scale } = fitted(photo);
+    const square = cropSquare(photo, chosen());
+    const box = {
+      left: `${left + square.left * scale}%`,
+      top: `${top + square.top * scale}%`,
+      width: `${square.side * scale}%`,
+      height: `${square.side * scale}%`,
+    };
+    for (const element of [crop, overlay, lines]) set(element, { style: box });
+    crop.classList.toggle("full", photo.width === photo.height && square.side >= photo.width - 1);
+  }
+
+  // ---------------------------------------------------------------- the square
+
+  /** The square while it is dragged. @type {Crop | null} */
+  let shown = null;
+
+  /** The square that was chosen, or else the one that the network took. */
+  const chosen = () => shown ?? store.get().crop ?? store.data().base?.crop ?? null;
+
+  /** @returns {Crop} */
+  function current() {
+    const photo = size();
+    const square = cropSquare(photo, chosen());
+    return [square.left / photo.width, square.top / photo.height, square.side / Math.min(photo.width, photo.height)];
+  }
+
+  /**
+   * A square at a place of the photo, as near to it as fits; a network takes one size of square only.
+   * @param {number} left  in pixels of the photo
+   * @param {number} top
+   * @returns {Crop}
+   */
+  function within(left, top) {
+    const photo = size();
+    const { side } = cropSquare(photo, chosen());
+    const x = clamp(left, 0, Math.max(0, photo.width - side)) / photo.width;
+    const y = clamp(top, 0, Math.max(0, photo.height - side)) / photo.height;
+    const values = [x, y, side / Math.min(photo.width, photo.height)];
+    return /** @type {Crop} */ (values.map((value) => Math.round(value * 1000) / 1000));
+  }
+
+  /** All of the photo, padded to a square; or the centre again. */
+  function toggleWhole() {
+    const { width, height } = size();
+    const longer = Math.max(width, height);
+    const isWhole = (chosen()?.[2] ?? 1) > 1;
+    store.update({ crop: isWhole ? null : [(width - longer) / 2 / width, (height - longer) / 2 / height, longer / Math.min(width, height)] });
+  }
+
+  /** @param {PointerEvent} event */
+  function drag(event) {
+    event.preventDefault();
+    crop.setPointerCapture(event.pointerId);
+    const photo = size();
+    const begun = cropSquare(photo, current());
+    const pixel = Math.max(photo.width, photo.height) / frame.clientWidth;
+    /** @param {PointerEvent} moved */
+    const move = (moved) => {
+      const x = begun.left + (moved.clientX - event.clientX) * pixel;
+      const y = begun.top + (moved.clientY - event.clientY) * pixel;
+      shown = within(x, y);
+      place();
+      stream();
+    };
+    const end = () => {
+      crop.removeEventListener("pointermove", move);
+      if (shown) store.update({ crop: shown });
+      shown = null;
+    };
+    crop.addEventListener("pointermove", move);
+    crop.addEventListener("pointerup", end, { once: true });
+    crop.addEventListener("pointercancel", end, { once: true });
+  }
+
+  // One answer after another while the square moves, never two at once.
+  let streaming = false;
+  async function stream() {
+    if (streaming) return;
+    streaming = true;
+    while (shown) {
+      const crop = shown;
+      const { photo, model } = store.get();
+      try {
+        const scene = await source.scene({ photo, model, crop, digest: null }, {});
+        if (shown) store.receive({ base: scene, now: scene });
+      } catch {
+        break; // said when the square is let go
+      }
+      if (crop === shown) break;
+    }
+    streaming = false;
+  }
+
+  /** @param {KeyboardEvent} event */
+  function nudge(event) {
+    const photo = size();
+    const square = cropSquare(photo, chosen());
+    const step = square.side / 20;
+    const [x, y] = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[event.key] ?? [0, 0];
+    if (!x && !y) return;
+    event.preventDefault();
+    store.update({ crop: within(square.left + x, square.top + y) });
+  }
+
+  function choose() {
+    const file = chooser.files?.[0];
+    chooser.value = "";
+    if (file) void openFile(store, source, file);
+  }
+
+  // ---------------------------------------------------------------- what a channel or a cell sees
+
+  function drawHover() {
+    const hover = store.hovered();
+    const { lens, block } = store.get();
+    const { network, channels, field } = store.data();
+    const at = hover.kind === "tile" || hover.kind === "cell" ? hover : lens ? { kind: "cell", ...lens } : null;
+    const branch = at?.branch ?? (hover.kind === "lane" ? hover.branch : undefined);
+    const values = at && branch && channels && at.channel !== undefined ? channelValues(channels[branch], at.channel, store.get().scale) : null;
+    overlay.hidden = !values || at?.kind === "cell";
+    if (values && branch && channels && !overlay.hidden) {
+      paintOverlay(overlay, cutOut(), values, channels[branch].side, OVERLAY, store.get().colours);
+    }
+    replace(lines);
+    if (!network || !branch) return;
+    const facts = network.blocks[block].branches[branch];
+    const side = network.blocks[block].side;
+    const row = at?.row ?? (at ? undefined : Math.floor(side / 2));
+    const column = at?.column ?? (at ? undefined : Math.floor(side / 2));
+    if (row === undefined || column === undefined) return;
+    set(lines, { viewBox: `0 0 ${network.size} ${network.size}`, dataset: { branch } });
+    const whole = visible(cellSquare(facts.field, row, column), network);
+    lines.append(rectangle(whole, "field window"));
+    if (field?.[branch]) {
+      const core = field[branch];
+      const across = (core.right - core.left) / 2;
+      const down = (core.bottom - core.top) / 2;
+      const x = facts.field.start + column * facts.field.stride + facts.field.size / 2;
+      const y = facts.field.start + row * facts.field.stride + facts.field.size / 2;
+      const square = visible({ left: x - across, top: y - down, right: x + across, bottom: y + down }, network);
+      lines.append(rectangle(square, "field effective"));
+    }
+  }
+
+  /** The square that the network sees, as a picture. */
+  function cutOut() {
+    const square = cropSquare({ width: image.naturalWidth, height: image.naturalHeight }, chosen());
+    const canvas = new OffscreenCanvas(OVERLAY, OVERLAY);
+    canvas.getContext("2d")?.drawImage(image, square.left, square.top, square.side, square.side, 0, 0, OVERLAY, OVERLAY);
+    return canvas;
+  }
+
+  image.addEventListener("load", place);
+  store.subscribe((_, __, changed) => {
+    if (changed.has("lang")) drawWords();
+    if (changed.has("start") || changed.has("photo")) {
+      drawExamples();
+      drawPhoto();
+    }
+    if (changed.has("base") || changed.has("crop") || changed.has("photo")) place();
+    if (changed.has("lens") || changed.has("block") || changed.has("channels") || changed.has("field")) drawHover();
+  });
+  store.onHover(drawHover);
+  drawWords();
+}
+
+/**
+ * @param {{left: number, top: number, right: number, bottom: number}} square
+ * @param {string} name
+ */
+function rectangle(square, name) {
+  return svg("rect", {
+    class: name,
+    x: square.left,
+    y: square.top,
+    width: Math.max(0, square.right - square.left),
+    height: Math.max(0, square.bottom - square.top),
+  });
+}

@@ -1,0 +1,73 @@
+/** One channel: its map over the photo, its number and its worth. */
+
+import { paintOverlay } from "../colours.js";
+import { h } from "../dom.js";
+import { cropSquare } from "../geometry.js";
+import { signed } from "../numbers.js";
+import { branchName, t } from "../words.js";
+import { channelValues, strongestCell } from "./channel_values.js";
+
+/** @import {Branch, Channels, Scene, State} from "../types.js" */
+
+const SIZE = 96; // pixels of a tile's canvas
+
+/**
+ * @param {import("../state.js").Store} store
+ * @param {{branch: Branch, channel: number, channels: Channels, worth: number | null, square: Promise<CanvasImageSource>, isFirst: boolean}} what
+ */
+export function createTile(store, { branch, channel, channels, worth, square, isFirst }) {
+  const { scale, colours, lens } = store.get();
+  const canvas = h("canvas", { width: SIZE, height: SIZE });
+  void square.then((photo) => paintOverlay(canvas, photo, channelValues(channels, channel, scale), channels.side, SIZE, colours));
+  const label = t("block.tile", { channel, branch: branchName(branch) });
+  const look = () => store.hover({ kind: "tile", branch, channel });
+  return h(
+    "button",
+    {
+      class: "tile",
+      dataset: { channel },
+      tabindex: isFirst ? 0 : -1,
+      "aria-label": worth === null ? label : `${label}, ${signed(worth)}`,
+      "aria-pressed": String(lens?.branch === branch && lens.channel === channel),
+      onpointerenter: look,
+      onfocus: look,
+      onpointerleave: () => store.hover({ kind: "lane", branch }),
+      onblur: () => store.hover({ kind: null }),
+      onclick: () => store.update({ lens: { branch, channel, ...strongestCell(channels, channel) } }),
+    },
+    canvas,
+    h("span", { class: "number" }, h("span", { class: "channel-number" }, `#${channel} `), worth !== null && h("b", {}, signed(worth))),
+  );
+}
+
+/** @type {{key: string, square: Promise<CanvasImageSource>} | null} */
+let latest = null;
+
+/**
+ * The square of the photo that the network sees, as a picture of a tile's size; made once for a photo and square.
+ * @param {import("../source.js").Source} source
+ * @param {Readonly<State>} state
+ * @param {Scene} base
+ * @returns {Promise<CanvasImageSource>}
+ */
+export function photoSquare(source, state, base) {
+  const key = JSON.stringify([state.photo, base.crop]);
+  if (latest?.key !== key) latest = { key, square: cut(source.photoUrl(state.photo), base) };
+  return latest.square;
+}
+
+/**
+ * @param {string} address
+ * @param {Scene} base
+ */
+async function cut(address, base) {
+  const image = new Image();
+  image.src = address;
+  await image.decode();
+  const square = cropSquare({ width: image.naturalWidth, height: image.naturalHeight }, base.crop);
+  const canvas = new OffscreenCanvas(SIZE, SIZE);
+  const context = canvas.getContext("2d");
+  if (context) context.imageSmoothingQuality = "high";
+  context?.drawImage(image, square.left, square.top, square.side, square.side, 0, 0, SIZE, SIZE);
+  return canvas;
+}

@@ -1,0 +1,86 @@
+/** The words of the page: one catalogue a language, loaded when it is chosen. */
+
+/** @import {Branch, Language, Network} from "./types.js" */
+
+/** @typedef {Record<string, string | Record<string, string>>} Catalogue */
+
+/** @type {Language} */
+let current = "en";
+/** @type {Partial<Record<Language, Catalogue>>} */
+const catalogues = {};
+/** @type {Record<string, string>} */
+let chinese = {};
+
+/** @returns {Language} */
+export function language() {
+  return current;
+}
+
+/**
+ * Load the words of a language and use them from now on.
+ * @param {Language} wanted
+ */
+export async function loadWords(wanted) {
+  if (!catalogues[wanted]) {
+    const answer = await fetch(new URL(`../words/${wanted}.json`, import.meta.url));
+    useWords(wanted, await answer.json());
+  }
+  current = wanted;
+  document.documentElement.lang = wanted === "zh" ? "zh-CN" : "en";
+}
+
+/**
+ * @param {Language} name
+ * @param {Catalogue} catalogue
+ */
+export function useWords(name, catalogue) {
+  catalogues[name] = catalogue;
+  current = name;
+}
+
+/**
+ * The words for a key, with `{name}` replaced by `values.name`; the plural form is that of `values.count`. A key that
+ * is missing is shown as it is.
+ * @param {string} key
+ * @param {Record<string, string | number>} [values]
+ * @returns {string}
+ */
+export function t(key, values = {}) {
+  const entry = catalogues[current]?.[key] ?? catalogues.en?.[key] ?? key;
+  const text = typeof entry === "string" ? entry : plural(entry, Number(values.count ?? 0));
+  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+}
+
+/**
+ * @param {Record<string, string>} forms
+ * @param {number} count
+ */
+function plural(forms, count) {
+  return forms[new Intl.PluralRules(current).select(count)] ?? forms.other ?? "";
+}
+
+/**
+ * Chinese names of classes, by the network's own labels.
+ * @param {Record<string, string>} names
+ */
+export function useClassNames(names) {
+  chinese = names;
+}
+
+/**
+ * What a class is called: the first name of its label ("goldfish, Carassius auratus").
+ * @param {Pick<Network, "labels">} network
+ * @param {number} index
+ */
+export function className(network, index) {
+  const label = network.labels[index] ?? String(index);
+  return (current === "zh" && chinese[label]) || label.split(",")[0];
+}
+
+/**
+ * A branch as people write it.
+ * @param {Branch} branch
+ */
+export function branchName(branch) {
+  return branch === "pool" ? t("branch.name_pool") : branch.replace("x", "×");
+}

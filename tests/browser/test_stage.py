@@ -1,0 +1,223 @@
+"""The stage: photo, answer, network and unfolded block on one screen, and what follows from a click on each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from inception.explain.ablation import ablate
+from inception.explain.shapley import branch_votes
+from inception.network.blocks import BLOCKS, BRANCHES
+from inception.prediction import predict
+from inception.pretrained.pretrained import PretrainedModel
+from inception.vision.photo import open_photo
+from support.paths import EXAMPLES
+from support.stage_visitor import StageVisit
+
+pytestmark = pytest.mark.browser
+
+PHOTO = "espresso"
+STILL = {"reduced_motion": "reduce"}
+
+
+@pytest.fixture
+def stage(browser: Browser, page_address: str, request: pytest.FixtureRequest) -> Iterator[StageVisit]:
+    wanted: dict[str, Any] = {"locale": "en-GB", "viewport": {"width": 1440, "height": 900}, **STILL}
+    wanted |= getattr(request, "param", {})
+    query = wanted.pop("query", f"?photo={PHOTO}&block=4c")
+    context = browser.new_context(**wanted)
+    visit = StageVisit(context, page_address, query)
+    yield visit
+    context.close()
+    assert visit.complaints == []
+    assert visit.foreign == []
+
+
+def sized(width: int, height: int, **more: Any) -> dict[str, Any]:
+    return {"viewport": {"width": width, "height": height}, **more}
+
+
+PHONE = sized(390, 844, has_touch=True, is_mobile=True)
+
+# ---------------------------------------------------------------- one screen
+
+
+@pytest.mark.parametrize("stage", [sized(1440, 900, query=""), sized(1920, 1080, query="")], indirect=True)
+def test_without_a_click_all_that_matters_is_on_one_screen(stage: StageVisit) -> None:
+    for part in ("photo", "answer", "network"):
+        assert stage.is_in_view(f"[data-stage={part}]"), part
+    for block in BLOCKS:
+        assert stage.is_in_view(f"[data-block='{block}']"), block
+    for branch in BRANCHES:
+        assert stage.is_in_view(f"[data-lane='{branch}']"), branch
+        assert stage.is_in_view(f"[data-switch='{branch}']"), branch
+
+
+@pytest.mark.parametrize("stage", [{**PHONE, "query": ""}], indirect=True)
+def test_a_phone_shows_photo_answer_nine_blocks_and_two_lanes(stage: StageVisit) -> None:
+    assert stage.is_in_view("[data-stage=photo] .photo-frame")
+    assert stage.is_in_view("[data-stage=answer] h2")
+    for block in BLOCKS:
+        assert stage.is_in_view(f"[data-block='{block}']"), block
+    for branch in ("1x1", "3x3"):
+        assert stage.is_in_view(f"[data-lane='{branch}']"), branch
+
+
+@pytest.mark.parametrize("stage", [PHONE, sized(720, 450), sized(1440, 900), sized(1920, 1080)], indirect=True)
+def test_nothing_scrolls_sideways(stage: StageVisit) -> None:
+    width = stage.page.evaluate("document.documentElement.clientWidth")
+    assert stage.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+# ---------------------------------------------------------------- answer
+
+
+def test_the_answer_is_that_of_the_library(stage: StageVisit, embedded: PretrainedModel) -> None:
+    top = predict(embedded, open_photo(EXAMPLES / f"{PHOTO}.jpg")).top(5)
+    shown = stage.page.locator("[data-stage=answer] .rows .name").all_inner_texts()
+    assert shown == [one.label.split(",")[0] for one in top]
+
+
+def test_an_own_photo_is_answered(stage: StageVisit, embedded: PretrainedModel) -> None:
+    photo = EXAMPLES / "monarch.jpg" if (EXAMPLES / "monarch.jpg").exists() else sorted(EXAMPLES.glob("*.jpg"))[-1]
+    top = predict(embedded, open_photo(photo)).top(1)[0]
+    stage.upload(photo)
+    expect(stage.page.locator("[data-stage=answer] h2")).to_contain_text(top.label.split(",")[0], timeout=15_000)
+    assert "photo=" not in stage.page.url, "a visitor's own photo is in no address"
+
+
+def test_a_bad_photo_is_refused_in_a_sentence_and_the_stage_stays(stage: StageVisit, tmp_path: Any) -> None:
+    before = stage.headline
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no picture")
+    stage.upload(bad)
+    expect(stage.page.locator("#notice")).to_be_visible(timeout=15_000)
+    assert re.fullmatch(r"[A-Z].{20,200}\.\s*✕?", stage.page.locator("#notice").inner_text(), re.DOTALL)
+    assert stage.headline == before
+    stage.complaints.clear()  # the browser's note of a refused request
+
+
+# ---------------------------------------------------------------- switches
+
+
+@pytest.mark.parametrize("branch", BRANCHES)
+def test_a_switch_changes_the_answer_as_the_library_says(
+    stage: StageVisit, embedded: PretrainedModel, branch: str
+) -> None:
+    prediction = predict(embedded, open_photo(EXAMPLES / f"{PHOTO}.jpg"))
+    expected = ablate(embedded, prediction, "4c", [branch])
+    stage.switch(branch)
+    first = expected.top[0]
+    row = stage.page.locator("[data-stage=answer] .rows li").first
+    expect(row.locator(".name")).to_have_text(first.label.split(",")[0])
+    expect(row.locator(".was")).to_be_visible()
+    assert stage.page.evaluate("scrollY") == 0
+    # What lies behind the block has changed, what lies before it has not.
+    expect(stage.page.locator("[data-block='5b']")).to_have_class(re.compile("changed"), timeout=15_000)
+    assert "changed" not in (stage.page.locator("[data-block='4b']").get_attribute("class") or "")
+    expect(stage.page.locator(f"[data-switch='{branch}']")).to_have_attribute("aria-checked", "false")
+
+
+def test_branches_of_several_blocks_are_off_at_once_and_come_back(stage: StageVisit) -> None:
+    before = stage.headline
+    stage.switch("1x1")
+    stage.unfold("5a")
+    stage.switch("3x3")
+    chips = stage.page.locator("[data-stage=answer] .chips button")
+    expect(chips).to_have_count(3)
+    assert "off=4c:1x1,5a:3x3" in stage.page.url
+    stage.page.reload()
+    stage.settle()
+    expect(chips).to_have_count(3)
+    expect(stage.page.locator("[data-switch='3x3']")).to_have_attribute("aria-checked", "false")
+    chips.last.click()
+    expect(chips).to_have_count(0)
+    assert stage.headline == before
+    assert "off=" not in stage.page.url
+
+
+def test_a_changed_answer_is_told_to_those_who_listen(stage: StageVisit) -> None:
+    stage.switch("1x1")
+    expect(stage.page.locator("#live")).to_contain_text(re.compile(r"[Nn]ow"))
+
+
+# ---------------------------------------------------------------- block
+
+
+def test_worth_is_the_shapley_value_of_the_library(stage: StageVisit, embedded: PretrainedModel) -> None:
+    prediction = predict(embedded, open_photo(EXAMPLES / f"{PHOTO}.jpg"))
+    votes = branch_votes(embedded, prediction, "4c").votes
+    for branch in BRANCHES:
+        shown = stage.page.locator(f"[data-lane='{branch}'] .worth .number").inner_text()
+        assert float(shown.replace("−", "-")) == pytest.approx(votes[branch], abs=0.006)
+
+
+def test_a_block_is_a_step_of_the_history(stage: StageVisit) -> None:
+    stage.unfold("3a")
+    stage.unfold("5b")
+    stage.page.go_back()
+    expect(stage.page.locator("[data-block='3a']")).to_have_attribute("aria-selected", "true")
+    expect(stage.page.locator("[data-stage=block] h2").first).to_contain_text("3a")
+
+
+def test_keys_choose_blocks_and_switch_branches(stage: StageVisit) -> None:
+    stage.page.keyboard.press("9")
+    expect(stage.page.locator("[data-block='5b']")).to_have_attribute("aria-selected", "true")
+    stage.page.keyboard.press("e")
+    expect(stage.page.locator("[data-switch='5x5']")).to_have_attribute("aria-checked", "false")
+
+
+def test_a_channel_opens_its_lens_beside_it(stage: StageVisit) -> None:
+    tile = stage.page.locator("[data-lane='5x5'] [data-channel]").first
+    number = tile.get_attribute("data-channel")
+    tile.click()
+    lens = stage.page.locator(".lens")
+    expect(lens).to_be_visible()
+    expect(lens).to_contain_text(f"{number}")
+    assert stage.page.evaluate("scrollY") == 0
+    stage.page.keyboard.press("Escape")
+    expect(lens).to_be_hidden()
+
+
+def test_what_only_looks_different_asks_the_server_nothing(stage: StageVisit) -> None:
+    stage.page.wait_for_timeout(500)
+    asked = len(stage.requests)
+    for kind in (0, 1, 2):
+        select = stage.page.locator(".block-tools select").nth(kind)
+        select.select_option(index=1)
+    stage.page.locator("[data-lane='3x3']").hover()
+    stage.page.locator("[data-lane='3x3'] [data-channel]").first.hover()
+    stage.page.locator("[data-stage=answer] .rows button").nth(1).hover()
+    stage.page.wait_for_timeout(300)
+    assert stage.requests[asked:] == []
+
+
+# ---------------------------------------------------------------- languages, people
+
+
+@pytest.mark.parametrize("stage", [{"locale": "zh-CN"}, {"locale": "zh-CN", **PHONE}], indirect=True)
+def test_the_stage_is_chinese_too(stage: StageVisit) -> None:
+    assert stage.page.locator("html").get_attribute("lang") == "zh-CN"
+    for part in ("photo", "network", "block"):
+        text = stage.page.locator(f"[data-stage={part}]").inner_text()
+        assert not re.search(r"(?:\b[a-z]+ ){3}|[{}]|\b[a-z]+\.[a-z_]+\b", text), text
+    stage.page.get_by_role("button", name="EN", exact=True).click()
+    expect(stage.page.locator("html")).to_have_attribute("lang", "en")
+    expect(stage.page.locator("[data-stage=block] h2").first).to_contain_text("Block")
+
+
+def test_few_tab_stops_lead_to_the_lanes(stage: StageVisit) -> None:
+    stops = 0
+    while stops < 40:
+        stage.page.keyboard.press("Tab")
+        stops += 1
+        if stage.page.evaluate("Boolean(document.activeElement?.closest('[data-lane]'))"):
+            break
+    assert stops <= 30
+    column = stage.page.evaluate("document.activeElement.dataset.channel")
+    stage.page.keyboard.press("ArrowRight")
+    assert stage.page.evaluate("document.activeElement.dataset.channel") != column

@@ -1,0 +1,121 @@
+"""Removed branches, against hooks that set the slices of the plain network's outputs to zero."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from inception import open_photo
+from inception.errors import ChoiceError
+from inception.explain.ablation import ablate
+from inception.explain.branch_removal import ablated_prediction
+from inception.network.blocks import BLOCKS
+from inception.network.inception_v1 import STAGES, InceptionV1
+from inception.prediction import Prediction, predict
+from inception.pretrained.description import Provenance
+from inception.pretrained.pretrained import PretrainedModel
+from inception.vision.preprocessing import IMAGENET
+from support.networks import lively
+from support.paths import EXAMPLES
+
+Off = Mapping[str, Sequence[str]]
+
+CHOICES: list[Off] = [
+    {"3a": ["1x1", "pool"]},
+    {"5b": ["3x3"]},
+    {"4b": ["1x1"], "3b": ["5x5"], "5a": ["1x1", "3x3", "5x5", "pool"]},
+    {block: ["3x3"] for block in reversed(BLOCKS)},
+]
+
+
+@pytest.fixture(scope="module", params=["batchnorm", "googlenet", "torchvision", "preact"])
+def pretrained(request: pytest.FixtureRequest) -> PretrainedModel:
+    preact = request.param == "preact"
+    variant = "batchnorm" if preact else request.param
+    model = InceptionV1(variant=variant, preact=preact, classes=7, classifier_activation=None)
+    model = lively(model).requires_grad_(False)  # type: ignore[assignment]
+    how = replace(IMAGENET, resize=96, crop=96, size=96)
+    labels = tuple(f"class {index}" for index in range(7))
+    return PretrainedModel("made up", model, how, labels, Provenance("", "", "", ""), temperature=1.5)
+
+
+@pytest.fixture(scope="module")
+def prediction(pretrained: PretrainedModel) -> Prediction:
+    return predict(pretrained, open_photo(EXAMPLES / "bison.jpg"))
+
+
+@torch.inference_mode()
+def hooked(pretrained: PretrainedModel, prediction: Prediction, off: Off) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Stages and logits of the plain network, of which hooks zero the branches that are off."""
+    model = pretrained.model
+
+    def zero(block: str) -> torch.utils.hooks.RemovableHandle:
+        def hook(module: torch.nn.Module, _: object, output: torch.Tensor) -> torch.Tensor:
+            output = output.clone()
+            for branch in off[block]:
+                output[:, module.slices[branch]] = 0  # type: ignore[index]
+            return output
+
+        return model.block(block).register_forward_hook(hook)
+
+    handles = [zero(block) for block in off]
+    try:
+        trace = model.trace(pretrained.preprocessing.to_tensor(prediction.image))
+    finally:
+        for handle in handles:
+            handle.remove()
+    assert trace.logits is not None
+    return {name: maps[0].numpy() for name, maps in trace.stages.items()}, trace.logits[0].numpy()
+
+
+@pytest.mark.parametrize("off", CHOICES, ids=lambda off: "+".join(off))
+def test_every_later_output_is_that_of_the_network_whose_branches_are_zeroed(
+    off: Off, pretrained: PretrainedModel, prediction: Prediction
+) -> None:
+    told = ablated_prediction(pretrained, prediction, off)
+    stages, logits = hooked(pretrained, prediction, off)
+    assert told.stages.keys() == stages.keys()
+    for name, maps in stages.items():
+        np.testing.assert_allclose(told.stages[name], maps, rtol=1e-4, atol=1e-4, err_msg=name)
+    assert told.logits == pytest.approx(logits, abs=1e-4)
+    assert told.probabilities == pytest.approx(torch.from_numpy(logits / 1.5).softmax(0).numpy(), abs=1e-5)
+    for block, branches in off.items():
+        assert not any(told.branch(block, branch).any() for branch in branches)
+
+
+def test_what_comes_before_is_shared_and_nothing_is_changed(
+    pretrained: PretrainedModel, prediction: Prediction
+) -> None:
+    before = {name: maps.copy() for name, maps in prediction.stages.items()}
+    told = ablated_prediction(pretrained, prediction, {"4e": ["pool"], "4b": ["1x1"]})
+    first = STAGES.index("inception_4b")
+    assert all(told.stages[name] is prediction.stages[name] for name in STAGES[:first])
+    assert not any(np.shares_memory(told.stages[name], prediction.stages[name]) for name in STAGES[first:])
+    assert all(np.array_equal(prediction.stages[name], maps) for name, maps in before.items())
+    assert not any(maps.flags.writeable for maps in (*told.stages.values(), told.logits, told.probabilities))
+    assert told.image is prediction.image
+    assert told.seconds > 0
+
+
+def test_one_block_is_what_ablate_says(pretrained: PretrainedModel, prediction: Prediction) -> None:
+    told, alone = ablated_prediction(pretrained, prediction, {"4c": ["3x3", "1x1"]}), ["3x3", "1x1"]
+    result = ablate(pretrained, prediction, "4c", alone, top=7)
+    for change in result.top:
+        assert told.logits[change.index] == pytest.approx(change.logit, abs=1e-5)
+        assert told.probabilities[change.index] == pytest.approx(change.probability, abs=1e-6)
+
+
+def test_with_nothing_off_it_is_the_same(pretrained: PretrainedModel, prediction: Prediction) -> None:
+    assert ablated_prediction(pretrained, prediction, {}) is prediction
+    assert ablated_prediction(pretrained, prediction, {"4b": []}) is prediction
+
+
+def test_unknown_blocks_and_branches_are_refused(pretrained: PretrainedModel, prediction: Prediction) -> None:
+    with pytest.raises(ChoiceError, match="branch is '7x7'"):
+        ablated_prediction(pretrained, prediction, {"4b": ["7x7"]})
+    with pytest.raises(ChoiceError, match="block is '6a'"):
+        ablated_prediction(pretrained, prediction, {"6a": ["1x1"]})

@@ -1,0 +1,105 @@
+"""Worth of single channels, against the plain network's gradients and against switching channels off."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from inception import open_photo
+from inception.explain.attribution import evidence
+from inception.explain.channel_worth import channel_worth
+from inception.explain.masking import ExplanationError, block_output, logits_from
+from inception.network.blocks import BLOCKS
+from inception.network.inception_v1 import STAGES, InceptionV1
+from inception.prediction import Prediction, predict
+from inception.pretrained.description import Provenance
+from inception.pretrained.pretrained import PretrainedModel
+from inception.vision.preprocessing import IMAGENET
+from support.networks import lively
+from support.paths import EXAMPLES
+
+
+@pytest.fixture(scope="module", params=["batchnorm", "googlenet", "torchvision"])
+def pretrained(request: pytest.FixtureRequest) -> PretrainedModel:
+    model = lively(InceptionV1(variant=request.param, classes=7, classifier_activation=None)).requires_grad_(False)
+    how = replace(IMAGENET, resize=96, crop=96, size=96)
+    labels = tuple(f"class {index}" for index in range(7))
+    return PretrainedModel("made up", model, how, labels, Provenance("", "", "", ""))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def prediction(pretrained: PretrainedModel) -> Prediction:
+    return predict(pretrained, open_photo(EXAMPLES / "bison.jpg"))
+
+
+def by_autograd(pretrained: PretrainedModel, prediction: Prediction, block: str, index: int) -> np.ndarray:
+    """From the block's own output on, in the plain network."""
+    # In float32, because in float64 a ReLU or a max pool may be on the other side of its kink.
+    model = pretrained.model
+    y = pretrained.preprocessing.to_tensor(prediction.image)
+    for stage in STAGES[: STAGES.index(f"inception_{block}") + 1]:
+        y = model.get_submodule(stage)(y)
+    y = y.detach().requires_grad_()
+    after = (*STAGES, "head")[STAGES.index(f"inception_{block}") + 1]
+    logits = model.trace(y, start=after).logits
+    (gradient,) = torch.autograd.grad(logits[0, index], y)
+    return (gradient * y.detach()).sum(dim=(0, 2, 3)).numpy()
+
+
+def test_it_is_gradient_times_activation_for_every_block_and_class(
+    pretrained: PretrainedModel, prediction: Prediction
+) -> None:
+    told = channel_worth(pretrained, prediction, (5, 0))
+    assert list(told) == [5, 0]
+    for index, blocks in told.items():
+        assert list(blocks) == list(BLOCKS)
+        for block, values in blocks.items():
+            expected = by_autograd(pretrained, prediction, block, index)
+            assert values == pytest.approx(expected, abs=1e-4 * (1 + np.abs(expected).max())), (index, block)
+            assert values.dtype == np.float32
+            assert not values.flags.writeable
+
+
+def test_at_the_last_block_it_adds_up_to_the_evidence(pretrained: PretrainedModel, prediction: Prediction) -> None:
+    (blocks,) = channel_worth(pretrained, prediction, [3]).values()
+    split = evidence(pretrained, prediction, 3)
+    for branch, part in prediction.slices["5b"].items():
+        assert float(blocks["5b"][part].sum()) == pytest.approx(split.amounts[branch], abs=1e-4)
+    assert float(blocks["5b"].sum()) + split.rest == pytest.approx(float(prediction.logits[3]), abs=1e-4)
+
+
+def test_behind_the_last_block_of_a_linear_head_it_is_what_switching_off_costs(
+    pretrained: PretrainedModel, prediction: Prediction
+) -> None:
+    if not evidence(pretrained, prediction, 3).linear:
+        pytest.skip("its head has a hidden layer")
+    (blocks,) = channel_worth(pretrained, prediction, [3]).values()
+    output = block_output(pretrained, prediction, "5b")
+    for channel in (0, 400, 1023):
+        changed = output.clone()
+        changed[:, channel] = 0
+        fall = float(prediction.logits[3]) - float(logits_from(pretrained, "5b", changed)[0, 3])
+        assert float(blocks["5b"][channel]) == pytest.approx(fall, abs=1e-4)
+
+
+def test_the_network_is_left_as_it_was(pretrained: PretrainedModel, prediction: Prediction) -> None:
+    before = [parameter.clone() for parameter in pretrained.engine.parameters()]
+    with torch.inference_mode():
+        channel_worth(pretrained, prediction, [0, 1])
+    for model in (pretrained.model, pretrained.engine):
+        assert all(parameter.grad is None and not parameter.requires_grad for parameter in model.parameters())
+    for parameter, known in zip(pretrained.engine.parameters(), before, strict=True):
+        assert torch.equal(parameter, known)
+    again = predict(pretrained, open_photo(EXAMPLES / "bison.jpg"))
+    assert np.array_equal(again.logits, prediction.logits)
+
+
+def test_no_classes_cost_nothing_and_unknown_ones_are_refused(
+    pretrained: PretrainedModel, prediction: Prediction
+) -> None:
+    assert channel_worth(pretrained, prediction, ()) == {}
+    with pytest.raises(ExplanationError, match="no class number 7"):
+        channel_worth(pretrained, prediction, [7])

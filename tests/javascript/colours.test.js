@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { page } from "./support.js";
+
+const { colourTable, paintMap } = await page("colours.js");
+
+test("a map grows brighter from end to end but for rounding, and grey is a straight line", () => {
+  const brightness = (table, i) => 0.2126 * table[3 * i] + 0.7152 * table[3 * i + 1] + 0.0722 * table[3 * i + 2];
+  for (const name of ["inferno", "viridis", "grey"]) {
+    const table = colourTable(name);
+    assert.equal(table.length, 3 * 256);
+    for (let i = 1; i < 256; i++) assert.ok(brightness(table, i) > brightness(table, i - 1) - 1, `${name} at ${i}`);
+  }
+  const grey = colourTable("grey");
+  for (let i = 0; i < 256; i++) assert.ok(Math.abs(grey[3 * i] - i) <= 1);
+});
+
+/** As much of a canvas as `paintMap` asks for; the browser tests have a real one. */
+function canvas() {
+  const painted = { width: 0, height: 0, pixels: null };
+  return Object.assign(painted, { getContext: () => ({ putImageData: (image) => (painted.pixels = image) }) });
+}
+
+test("each value is painted in its colour, rows one after another, and values beyond the ends in the ends' colours", (context) => {
+  globalThis.ImageData = class {
+    constructor(width, height) {
+      Object.assign(this, { width, height, data: new Uint8ClampedArray(4 * width * height) });
+    }
+  };
+  context.after(() => delete globalThis.ImageData);
+  const values = [-20, 0, 127.6, 128, 255, 300];
+  const target = canvas();
+  paintMap(target, values, 3, 2, "viridis");
+  assert.deepEqual([target.width, target.height], [3, 2]);
+  assert.deepEqual([target.pixels.width, target.pixels.height], [3, 2]);
+  const table = colourTable("viridis");
+  const wanted = [0, 0, 128, 128, 255, 255].flatMap((i) => [...table.slice(3 * i, 3 * i + 3), 255]);
+  assert.deepEqual(Array.from(target.pixels.data), wanted);
+});

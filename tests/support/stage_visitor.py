@@ -1,0 +1,68 @@
+"""A visitor of the stage: a real Chromium that can reach nothing but the page's own server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from playwright.sync_api import BrowserContext, Page, Request, Route, expect
+
+
+class StageVisit:
+    """One visitor of `/stage/`, what it asked of the server, of others, and what it complained of."""
+
+    def __init__(self, context: BrowserContext, address: str, query: str = "") -> None:
+        self.address = f"{address.rstrip('/')}/stage/"
+        self.foreign: list[str] = []
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page: Page = context.new_page()
+        self.page.route("**/*", lambda route: self._only_home(route, address))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)
+        self.page.on("request", self._note)
+        self.open(query)
+
+    def open(self, query: str = "") -> None:
+        self.page.goto(self.address + query)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the stage shows the answer, and the channels of the unfolded block."""
+        expect(self.page.locator("[data-stage=answer] .rows li").first).to_be_attached(timeout=30_000)
+        for lane in ("1x1", "3x3", "5x5", "pool"):
+            expect(self.page.locator(f"[data-lane='{lane}'] [data-channel]").first).to_be_attached(timeout=30_000)
+        expect(self.page.locator("[data-lane='1x1'] .worth .number")).not_to_be_empty(timeout=30_000)
+
+    def _only_home(self, route: Route, address: str) -> None:
+        if route.request.url.startswith((address, "data:", "blob:")):
+            route.continue_()
+        else:
+            self.foreign.append(route.request.url)
+            route.abort()
+
+    def _note(self, request: Request) -> None:
+        self.requests.append(request.url)
+
+    def upload(self, photo: Path) -> None:
+        self.page.locator("[data-stage=photo] input[type=file]").set_input_files(photo)
+
+    def unfold(self, block: str) -> None:
+        self.page.locator(f"[data-block='{block}']").click()
+        expect(self.page.locator("[data-stage=block] h2").first).to_contain_text(block)
+
+    def switch(self, branch: str) -> None:
+        self.page.locator(f"[data-switch='{branch}']").click()
+
+    @property
+    def headline(self) -> str:
+        return self.page.locator("[data-stage=answer] h2").inner_text()
+
+    def is_in_view(self, selector: str) -> bool:
+        """Whether all of an element lies within the window, without scrolling."""
+        return self.page.locator(selector).first.evaluate(
+            """element => {
+              const box = element.getBoundingClientRect();
+              return box.width > 0 && box.top >= 0 && box.left >= 0 &&
+                box.bottom <= innerHeight + 1 && box.right <= innerWidth + 1;
+            }"""
+        )

@@ -1,0 +1,214 @@
+"""The stage's page, its files and the example photos, as a browser fetches them."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from PIL import Image
+
+from inception import mount
+from inception.web.stage.assets import STATIC, Files, accepts_gzip, matches
+from support.mounted import served
+from support.paths import EXAMPLES
+from support.stage import subject, told
+
+PLAIN = {"Accept-Encoding": "identity"}
+
+
+@pytest.fixture(scope="module")
+def mounted() -> Iterator[str]:
+    app = FastAPI()
+    mount(app, path="/lens", models=["tiny-imagenet"], device="cpu")
+    with served(app) as address:
+        yield f"{address}/lens/"
+
+
+@pytest.fixture(params=["own", "mounted"])
+def address(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue("page_address" if request.param == "own" else "mounted"))
+
+
+def get(url: str, **headers: str) -> httpx.Response:
+    return httpx.get(url, headers=headers, timeout=60)
+
+
+# ---------------------------------------------------------------- the page and its files
+
+
+def test_the_page_is_there_with_and_without_a_slash(address: str) -> None:
+    page = get(f"{address}stage/")
+    assert page.status_code == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.content == (STATIC / "index.html").read_bytes()
+    assert "Content-Security-Policy" in page.headers
+    without = get(f"{address}stage?photo=bison&off=4b:1x1%2B3x3")
+    assert without.is_redirect
+    assert without.next_request is not None
+    assert str(without.next_request.url) == f"{address}stage/?photo=bison&off=4b:1x1%2B3x3"
+    assert httpx.head(f"{address}stage/", timeout=60).status_code == 200
+
+
+def test_every_file_of_the_page_is_there_with_its_type(address: str) -> None:
+    kinds = {
+        ".html": "text/html; charset=utf-8",
+        ".css": "text/css; charset=utf-8",
+        ".js": "text/javascript; charset=utf-8",
+        ".json": "application/json",
+    }
+    files = [path for path in STATIC.rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} <= kinds.keys(), "add a media type"
+    for path in files:
+        response = get(f"{address}stage/static/{path.relative_to(STATIC).as_posix()}")
+        assert response.content == path.read_bytes(), path.name
+        assert response.headers["content-type"] == kinds[path.suffix]
+        assert response.headers["cache-control"] == "no-cache"
+
+
+def test_a_known_file_is_not_sent_again(address: str) -> None:
+    url = f"{address}stage/static/js/main.js"
+    for encoding in ("identity", "gzip"):
+        first = get(url, **{"Accept-Encoding": encoding})
+        tag = first.headers["etag"]
+        assert tag.startswith('"')
+        again = get(url, **{"Accept-Encoding": encoding, "If-None-Match": tag})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+        weak = get(url, **{"Accept-Encoding": encoding, "If-None-Match": f'"other", W/{tag}'})
+        assert weak.status_code == 304
+        assert get(url, **{"Accept-Encoding": encoding, "If-None-Match": '"other"'}).status_code == 200
+
+
+def test_text_is_compressed_where_the_browser_takes_it(address: str) -> None:
+    url = f"{address}stage/static/js/main.js"
+    with httpx.stream("GET", url, headers={"Accept-Encoding": "gzip, deflate, br"}, timeout=60) as response:
+        sent = b"".join(response.iter_raw())
+        assert response.headers["content-encoding"] == "gzip"
+        assert int(response.headers["content-length"]) == len(sent)
+        packed = response.headers["etag"]
+    whole = get(url, **PLAIN)
+    assert "content-encoding" not in whole.headers
+    assert gzip.decompress(sent) == whole.content == (STATIC / "js" / "main.js").read_bytes()
+    assert len(sent) < len(whole.content) / 1.5
+    assert whole.headers["etag"] != packed, "a strong tag belongs to one form"
+    assert whole.headers["vary"] == "Accept-Encoding"
+    assert "content-encoding" not in get(f"{address}stage/examples/bison.jpg", **{"Accept-Encoding": "gzip"}).headers
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "static/../__init__.py",
+        "static/%2e%2e/__init__.py",
+        "static/js/../../../scene.py",
+        "static/..%2f..%2fscene.py",
+        "static//etc/passwd",
+        "static/%2fetc%2fpasswd",
+        "static/",
+        "static/js",
+        "static/js/",
+        "static/js/nothing.js",
+        "static/js/main.js/",
+        "static/.hidden.js",
+        "static/js/main.js%00.css",
+        "static/js\\main.js",
+        "examples/SOURCES.md",
+        "examples/bison",
+        "examples/bison.png",
+        "examples/../bison.jpg",
+        "examples/..%2fexamples%2fbison.jpg",
+        "examples/nobody.thumb.jpg",
+        "examples/bison.thumb.thumb.jpg",
+        "index.html",
+        "assets.py",
+    ],
+)
+def test_nothing_else_is_there(address: str, path: str) -> None:
+    base = httpx.URL(f"{address}stage/")
+    # As it is written, not as httpx would tidy it up.
+    target = base.copy_with(raw_path=base.raw_path + path.replace("\\", "%5c").encode())
+    response = httpx.get(target, timeout=60)
+    assert response.status_code == 404
+    assert response.json()["error"].endswith(".")
+
+
+def test_other_methods_are_refused(address: str) -> None:
+    for method in ("POST", "PUT", "DELETE"):
+        assert httpx.request(method, f"{address}stage/", timeout=60).status_code == 404
+
+
+def test_a_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    folder = tmp_path / "static"
+    folder.mkdir()
+    files, file = Files(folder), folder / "main.js"
+    assert files.get("main.js") is None
+    file.write_text("let a = 1;")
+    first = files.get("main.js")
+    assert first is not None
+    assert files.get("main.js") is first
+    file.write_text("let a = 1234;")
+    second = files.get("main.js")
+    assert second is not None
+    assert second.data == b"let a = 1234;"
+    assert second.tag != first.tag
+    secret = tmp_path / "secret.js"
+    secret.write_text("secret")
+    (folder / "link.js").symlink_to(secret)
+    assert files.get("link.js") is None
+    assert files.get("x" * 10_000 + ".js") is None
+
+
+@pytest.mark.parametrize(
+    ("header", "taken"),
+    [
+        ("gzip", True),
+        ("deflate, gzip;q=0.5, br", True),
+        ("GZIP", True),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000", False),
+        ("gzip;q=1.0", True),
+        ("br", False),
+        ("x-gzip-not", False),
+        ("", False),
+    ],
+)
+def test_gzip_is_used_only_where_it_is_accepted(header: str, taken: bool) -> None:
+    assert accepts_gzip(header) is taken
+
+
+def test_any_tag_matches_a_star() -> None:
+    assert matches("*", '"a"')
+    assert not matches("", '"a"')
+
+
+# ---------------------------------------------------------------- example photos
+
+
+def test_an_example_photo_is_sent_as_it_is(address: str) -> None:
+    response = get(f"{address}stage/examples/bison.jpg")
+    assert response.content == (EXAMPLES / "bison.jpg").read_bytes()
+    assert response.headers["content-type"] == "image/jpeg"
+
+
+def test_every_thumbnail_is_small(address: str) -> None:
+    for path in EXAMPLES.glob("*.jpg"):
+        response = get(f"{address}stage/examples/{path.stem}.thumb.jpg")
+        thumb = Image.open(io.BytesIO(response.content))
+        whole = Image.open(path)
+        assert thumb.format == "JPEG"
+        assert max(thumb.size) == 160
+        assert thumb.width / thumb.height == pytest.approx(whole.width / whole.height, rel=0.02)
+        assert len(response.content) < 12_000
+        assert not thumb.getexif()
+        tag = response.headers["etag"]
+        assert get(f"{address}stage/examples/{path.stem}.thumb.jpg", **{"If-None-Match": tag}).status_code == 304
+
+
+def test_the_events_answer_under_the_path(mounted: str) -> None:
+    answer = told(mounted, "scene", subject("example:espresso"), {"4b": ["1x1"]})
+    assert answer["off"] == {"4b": ["1x1"]}
+    assert [row["name"] for row in told(mounted, "start")["models"]] == ["tiny-imagenet"]

@@ -1,0 +1,370 @@
+"""Each event over HTTP, through the guarded server, against the library; and what is refused, in a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from gradio_client import Client
+
+from inception import load, open_photo, predict
+from inception.explain.ablation import single_ablation_logits
+from inception.explain.attribution import evidence, grad_cams
+from inception.explain.branch_removal import ablated_prediction
+from inception.explain.channel_worth import channel_worth
+from inception.explain.convolution import trace_convolution
+from inception.explain.receptive_field import effective_field
+from inception.explain.shapley import BRANCH_NAMES, BRANCH_SUBSETS, branch_votes, subset_logits
+from inception.explain.size_tuning import plain_grey, size_tuning
+from inception.network.blocks import BLOCKS, BRANCHES
+from inception.network.cost import network_size
+from inception.prediction import Prediction, predict_crop
+from inception.pretrained.pretrained import PretrainedModel
+from inception.vision.preprocessing import WHOLE_PHOTO, Crop
+from support.paths import EXAMPLES
+from support.stage import ask, sentence, subject, told, unpack
+
+NET, BISON = "tiny-imagenet", subject("example:bison")
+OFF = {"4b": ["1x1", "pool"], "3b": ["5x5"]}
+
+
+@pytest.fixture(scope="module")
+def seen(embedded: PretrainedModel) -> Prediction:
+    return predict(embedded, open_photo(EXAMPLES / "bison.jpg"))
+
+
+@pytest.fixture(scope="module")
+def off(embedded: PretrainedModel, seen: Prediction) -> Prediction:
+    return ablated_prediction(embedded, seen, OFF)
+
+
+def dequantised(scaled: dict[str, Any], low: Any, high: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The values, and half a level of each map."""
+    span = np.asarray(high - low)[..., None, None]
+    return np.asarray(low)[..., None, None] + unpack(scaled["values"]) / 255 * span, span / 510
+
+
+# ---------------------------------------------------------------- what an event answers
+
+
+def test_start_names_networks_and_examples(page_address: str) -> None:
+    answer = told(page_address, "start")
+    assert [row["name"] for row in answer["models"]] == ["tiny-imagenet", "googlenet", "torchvision"]
+    assert answer["models"][0]["available"] is True
+    assert [row["stem"] for row in answer["examples"]] == sorted(path.stem for path in EXAMPLES.glob("*.jpg"))
+    photo = open_photo(EXAMPLES / "bison.jpg")
+    (bison,) = [row for row in answer["examples"] if row["stem"] == "bison"]
+    assert (bison["width"], bison["height"]) == photo.size
+    assert answer["device"]
+
+
+def test_a_network_is_told_with_every_layer(page_address: str, embedded: PretrainedModel) -> None:
+    answer = told(page_address, "network", NET)
+    assert answer["labels"] == list(embedded.labels)
+    assert answer["chinese"]["goldfish"] == "金鱼"
+    assert (answer["size"], answer["temperature"]) == (embedded.input_size, embedded.temperature)
+    assert embedded.rejection is not None
+    assert answer["threshold"] == embedded.rejection.threshold
+    size = network_size(embedded.model, embedded.model.input_shape)
+    assert (answer["parameters"], answer["macs"]) == (size.parameters, size.multiplications)
+    assert answer["about"]["licence"] == embedded.provenance.licence
+    assert list(answer["blocks"]) == list(BLOCKS)
+    for name, block in answer["blocks"].items():
+        module = embedded.model.block(name)
+        assert block["in_channels"] == BLOCKS[name].in_channels
+        assert block["channels"] == sum(branch["channels"] for branch in block["branches"].values())
+        assert block["pool_before"] == (name in ("4a", "5a"))
+        assert list(block["branches"]) == list(BRANCHES)
+        layers = [layer for branch in block["branches"].values() for layer in branch["layers"]]
+        assert sum(layer["parameters"] for layer in layers) == block["parameters"]
+        assert sum(layer["macs"] for layer in layers) == block["macs"]
+        weights = {
+            layer["name"]: module.convolution(layer["name"]).weight.shape for layer in layers if layer["name"] != "pool"
+        }
+        assert weights == {
+            layer["name"]: (layer["out"], layer["in"], layer["kernel"], layer["kernel"])
+            for layer in layers
+            if layer["name"] != "pool"
+        }
+    assert answer["blocks"]["3a"]["branches"]["1x1"]["field"]["stride"] == 8
+    assert answer["blocks"]["4a"]["side"] == 8
+
+
+def test_a_scene_has_the_logits_and_the_mean_maps(page_address: str, seen: Prediction) -> None:
+    answer = told(page_address, "scene", BISON, {})
+    assert (answer["model"], answer["off"]) == (NET, {})
+    assert unpack(answer["logits"]) == pytest.approx(seen.logits, abs=1e-4)
+    width, height = open_photo(EXAMPLES / "bison.jpg").size
+    assert answer["photo"] == {"width": width, "height": height}
+    side = min(width, height)
+    assert answer["crop"] == pytest.approx([(width - side) / 2 / width, (height - side) / 2 / height, 1])
+    compare_maps(answer, seen)
+
+
+def compare_maps(answer: dict[str, Any], expected: Prediction) -> None:
+    assert list(answer["maps"]) == list(BLOCKS)
+    for block, branches in answer["maps"].items():
+        assert list(branches) == list(BRANCHES)
+        for branch, scaled in branches.items():
+            values, half = dequantised(scaled, scaled["low"], scaled["high"])
+            mean = expected.branch(block, branch).mean(axis=0)
+            assert np.all(np.abs(values - mean) <= half + 1e-4), (block, branch)
+
+
+def test_a_scene_with_branches_off_runs_on_without_them(page_address: str, off: Prediction) -> None:
+    answer = told(page_address, "scene", BISON, {**OFF, "5a": []})
+    assert answer["off"] == OFF
+    assert list(answer["off"]) == ["3b", "4b"], "in the network's order"
+    assert unpack(answer["logits"]) == pytest.approx(off.logits, abs=1e-4)
+    compare_maps(answer, off)
+    assert answer["maps"]["4b"]["1x1"]["low"] == answer["maps"]["4b"]["1x1"]["high"] == 0
+
+
+@pytest.mark.parametrize("with_off", [False, True])
+def test_a_block_has_every_channel(page_address: str, seen: Prediction, off: Prediction, with_off: bool) -> None:
+    answer = told(page_address, "block", BISON, OFF if with_off else {}, "4c")
+    assert answer["block"] == "4c"
+    for branch, scaled in answer["branches"].items():
+        maps = (off if with_off else seen).branch("4c", branch)
+        low, high = unpack(scaled["low"]), unpack(scaled["high"])
+        values, half = dequantised(scaled, low, high)
+        assert values.shape == maps.shape
+        assert np.all(np.abs(values - maps) <= half + 1e-4), branch
+        assert unpack(scaled["mean"]) == pytest.approx(maps.mean(axis=(1, 2)), abs=1e-4)
+
+
+def test_votes_are_the_logits_of_all_subsets(page_address: str, embedded: PretrainedModel, seen: Prediction) -> None:
+    answer = told(page_address, "votes", BISON, "4c")
+    subsets = unpack(answer["subsets"])
+    assert subsets == pytest.approx(subset_logits(embedded, seen, "4c"), abs=1e-4)
+    assert subsets[15] == pytest.approx(seen.logits, abs=1e-3)
+    known = branch_votes(embedded, seen, "4c", 3).subsets
+    for number, on in enumerate(BRANCH_SUBSETS):
+        assert {name for bit, name in enumerate(BRANCH_NAMES) if number >> bit & 1} == on
+        assert float(subsets[number, 3]) == pytest.approx(known[on], abs=1e-4)
+
+
+def test_worth_is_of_every_channel_for_each_class(
+    page_address: str, embedded: PretrainedModel, seen: Prediction
+) -> None:
+    answer = told(page_address, "worth", BISON, [7, 100, 7])["worth"]
+    assert list(answer) == ["7", "100"]
+    for index, blocks in channel_worth(embedded, seen, [7, 100]).items():
+        for block, values in blocks.items():
+            assert unpack(answer[str(index)][block]) == pytest.approx(values, abs=1e-4)
+
+
+def test_fields_are_the_core_of_the_middle_cells(
+    page_address: str, embedded: PretrainedModel, seen: Prediction
+) -> None:
+    answer = told(page_address, "field", BISON, "3b")
+    assert list(answer) == list(BRANCHES)
+    for branch, square in answer.items():
+        core = effective_field(embedded, seen, "3b", branch, 8, 8).core(0.9)
+        assert square == {"row": 8, "column": 8, "share": 0.9, **vars(core)}
+    assert answer["1x1"]["right"] - answer["1x1"]["left"] < answer["5x5"]["right"] - answer["5x5"]["left"]
+
+
+def test_a_cell_is_explained_as_by_the_api(page_address: str) -> None:
+    answer = told(page_address, "cell", BISON, "4c", "5x5", 3, 2, 4)
+    photo = {"path": upload(page_address, EXAMPLES / "bison.jpg"), "meta": {"_type": "gradio.FileData"}}
+    known = Client(page_address, verbose=False).predict(photo, NET, "4c", "5x5", 3, 2, 4, api_name="/cell")
+    assert {"model": NET, **answer} == known
+
+
+def test_a_kernels_sums_add_up(page_address: str, embedded: PretrainedModel, seen: Prediction) -> None:
+    answer = told(page_address, "kernel", BISON, "3b", "3x3", 11, 0, 5)
+    trace = trace_convolution(embedded, seen, "3b", "3x3", 11, 0, 5)
+    assert (answer["layer"], answer["kernel"]) == ("3x3", 3)
+    sums = (trace.patch * trace.kernel).sum(axis=(1, 2))
+    assert len(answer["inputs"]) == 3
+    for row in answer["inputs"]:
+        by_hand = (np.array(row["patch"]) * np.array(row["weights"])).sum()
+        assert row["sum"] == pytest.approx(by_hand)
+        assert row["sum"] == pytest.approx(sums[row["channel"]], abs=1e-4)
+    assert min(abs(row["sum"]) for row in answer["inputs"]) >= np.sort(np.abs(sums))[-3] - 1e-6
+    total = sum(row["sum"] for row in answer["inputs"]) + answer["others"] + answer["bias"]
+    assert answer["sum"] == pytest.approx(total)
+    assert answer["result"] == pytest.approx(max(0, answer["scale"] * total + answer["shift"]))
+    assert answer["result"] == pytest.approx(float(seen.branch("3b", "3x3")[11, 0, 5]), abs=1e-4)
+
+
+def test_evidence_adds_up_to_the_logit(page_address: str, embedded: PretrainedModel, seen: Prediction) -> None:
+    answer = told(page_address, "evidence", BISON, None)
+    known = evidence(embedded, seen)
+    assert answer["class"] == known.index == int(seen.logits.argmax())
+    assert answer["bias"] + sum(answer["branches"].values()) == pytest.approx(answer["logit"], abs=1e-4)
+    assert unpack(answer["map"]) == pytest.approx(known.map, abs=1e-4)
+    assert float(unpack(answer["map"]).sum()) == pytest.approx(sum(answer["branches"].values()), abs=1e-3)
+
+
+def test_a_cam_is_grad_cam_of_the_whole_block(page_address: str, embedded: PretrainedModel, seen: Prediction) -> None:
+    answer = told(page_address, "cam", BISON, "4e", 9)
+    assert answer["class"] == 9
+    assert unpack(answer["map"]) == pytest.approx(grad_cams(embedded, seen, "4e", 9)[None].signed, abs=1e-4)
+
+
+def test_the_table_has_each_branch_off_alone(page_address: str, embedded: PretrainedModel, seen: Prediction) -> None:
+    answer = told(page_address, "table", BISON)["logits"]
+    for block, rows in single_ablation_logits(embedded, seen).items():
+        assert unpack(answer[block]) == pytest.approx(rows, abs=1e-4)
+
+
+@pytest.mark.parametrize("shape", ["disc", "ring", "grating"])
+def test_tuning_is_that_of_the_library(page_address: str, embedded: PretrainedModel, shape: str) -> None:
+    answer = told(page_address, "tuning", NET, "4a", shape)
+    known = size_tuning(embedded, predict_crop(embedded, plain_grey(embedded.input_size)), "4a", shape)
+    assert answer["sizes"] == list(known.sizes)
+    for branch, row in answer["branches"].items():
+        assert row["response"] == pytest.approx(known.branches[branch].response, rel=1e-3)
+        assert row["preferred"] == pytest.approx(known.branches[branch].preferred, rel=0.05)
+
+
+# ---------------------------------------------------------------- photos and crops
+
+
+def upload(address: str, photo: Path) -> str:
+    response = httpx.post(f"{address}gradio_api/upload", files={"files": (photo.name, photo.read_bytes())}, timeout=60)
+    (path,) = response.raise_for_status().json()
+    return str(path)
+
+
+def test_an_uploaded_photo_is_the_same_as_the_example(page_address: str) -> None:
+    own = told(page_address, "scene", subject(upload(page_address, EXAMPLES / "bison.jpg")), {})
+    example = told(page_address, "scene", BISON, {})
+    assert own["digest"] == example["digest"]
+    assert own["logits"] == example["logits"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "crop"),
+    [([0, 0, 1], Crop(0, 0)), ([0.9, 0.9, 1], Crop(1, 1)), ([-5, 0.5, 0.2], Crop(0, 0.5)), ([0, 0, 1.5], WHOLE_PHOTO)],
+)
+def test_a_crop_is_the_square_of_the_network_that_lies_nearest(
+    page_address: str, embedded: PretrainedModel, sent: list[float], crop: Crop
+) -> None:
+    photo = open_photo(EXAMPLES / "bison.jpg")
+    answer = told(page_address, "scene", subject("example:bison", crop=sent), {})
+    assert unpack(answer["logits"]) == pytest.approx(predict(embedded, photo, crop=crop).logits, abs=1e-4)
+    box = embedded.preprocessing.crop_box(*photo.size, crop)
+    short = min(photo.size)
+    assert answer["crop"] == pytest.approx([box[0] / photo.width, box[1] / photo.height, (box[2] - box[0]) / short])
+    again = told(page_address, "scene", subject("example:bison", crop=answer["crop"], digest=answer["digest"]), {})
+    assert (again["digest"], again["crop"]) == (answer["digest"], answer["crop"]), "what was seen is seen again"
+
+
+def test_a_photo_that_was_seen_is_remembered_and_an_unseen_one_that_is_gone_is_a_sentence(page_address: str) -> None:
+    paths = [Path(upload(page_address, EXAMPLES / f"{stem}.jpg")) for stem in ("macaw", "mountain")]
+    before = told(page_address, "scene", subject(str(paths[0])), {})
+    for path in paths:
+        path.unlink()
+    # The browser goes on after its photo's time is over, as long as the crop is in memory.
+    after = told(page_address, "scene", subject(str(paths[0]), digest=before["digest"]), {})
+    assert after["logits"] == before["logits"]
+    refused = ask(page_address, "scene", subject(str(paths[1])), {})
+    assert "has deleted this one" in sentence(refused)
+    assert "已经删除" in sentence(ask(page_address, "scene", subject(str(paths[1])), {}, language="zh"))
+
+
+def test_a_file_that_is_no_photo_is_a_sentence(page_address: str, tmp_path: Path) -> None:
+    file = tmp_path / "text.jpg"
+    file.write_text("no photo")
+    assert "not a picture" in sentence(ask(page_address, "scene", subject(upload(page_address, file)), {}))
+
+
+# ---------------------------------------------------------------- what is refused
+
+DEEP: Any = None
+for _ in range(30):
+    DEEP = {"a": DEEP}
+GOOD_CELL = ["3a", "1x1", 0, 0, 0]
+REFUSED: list[tuple[str, list[Any], str]] = [
+    ("scene", [None, {}], "subject is None; it must be"),
+    ("scene", [[], {}], "subject is []; it must be"),
+    ("scene", [{"photo": "example:bison"}, {}], "it must be"),
+    ("scene", [{**BISON, "more": 1}, {}], "it must be"),
+    ("scene", [subject("example:nobody"), {}], "photo is 'example:nobody'; it must be one of: example:bison"),
+    ("scene", [subject("example:../bison"), {}], "it must be one of"),
+    ("scene", [subject(3), {}], "photo is 3; it must be"),  # type: ignore[arg-type]
+    ("scene", [subject("/etc/passwd"), {}], "sent to this page"),
+    ("scene", [subject("../../etc/passwd"), {}], "sent to this page"),
+    ("scene", [subject("http://127.0.0.1:9/photo.jpg"), {}], "sent to this page"),
+    ("scene", [subject("x" * 1900), {}], "sent to this page"),
+    ("scene", [subject("x" * 5000), {}], "at most"),
+    ("scene", [subject("example:bison", "vgg"), {}], "model is 'vgg'; it must be one of"),
+    ("scene", [subject("example:bison", 3), {}], "model is 3; it must be one of"),  # type: ignore[arg-type]
+    ("scene", [subject("example:bison", crop=[0, 0]), {}], "crop is [0, 0]; it must be"),
+    ("scene", [subject("example:bison", crop=[0, 0, 0]), {}], "crop is [0, 0, 0]; it must be"),
+    ("scene", [subject("example:bison", crop=[0, True, 1]), {}], "it must be"),
+    ("scene", [subject("example:bison", crop=[0, 1e300, 1]), {}], "it must be"),
+    ("scene", [subject("example:bison", crop=[0, "0", 1]), {}], "it must be"),  # type: ignore[list-item]
+    ("scene", [subject("example:bison", crop={"left": 0}), {}], "it must be"),  # type: ignore[arg-type]
+    ("scene", [subject("example:bison", digest="0" * 63), {}], "digest is"),
+    ("scene", [BISON, None], "off is None; it must be"),
+    ("scene", [BISON, {"6a": ["1x1"]}], "block is '6a'; it must be one of: 3a"),
+    ("scene", [BISON, {"4b": ["7x7"]}], "branch is '7x7'; it must be one of: 1x1"),
+    ("scene", [BISON, {"4b": "1x1"}], "off is {'4b': '1x1'}; it must be"),
+    ("scene", [BISON, {"4b": ["1x1"] * 5}], "it must be"),
+    ("scene", [BISON, {"4b": [["1x1"]]}], "branch is ['1x1']; it must be one of"),
+    ("scene", [BISON, DEEP], "level"),
+    ("scene", [BISON], "takes 2 arguments (subject, off)"),
+    ("scene", [BISON, {}, {}], "takes 2 arguments (subject, off)"),
+    ("network", ["vgg"], "model is 'vgg'"),
+    ("network", [["tiny-imagenet"]], "model is ['tiny-imagenet']"),
+    ("block", [BISON, {}, "3c"], "block is '3c'"),
+    ("votes", [BISON, 4], "block is 4"),
+    ("worth", [BISON, [200]], "There is no class number 200"),
+    ("worth", [BISON, [-1]], "There is no class number -1"),
+    ("worth", [BISON, list(range(9))], "at most 8"),
+    ("worth", [BISON, [1.5]], "list of whole numbers"),
+    ("worth", [BISON, 3], "list of whole numbers"),
+    ("field", [BISON, "9z"], "block is '9z'"),
+    ("cell", [BISON, "3a", "1x1", 64, 0, 0], "There is no channel 64"),
+    ("cell", [BISON, "3a", "1x1", 0, 16, 0], "There is no cell at row 16"),
+    ("cell", [BISON, "3a", "1x1", 0, None, 0], "row is None; it must be a whole number"),
+    ("kernel", [BISON, "3a", "2x2", 0, 0, 0], "branch is '2x2'"),
+    ("kernel", [BISON, "3a", "1x1", 0, 0, -1], "There is no cell at row 0, column -1"),
+    ("evidence", [BISON, 200], "There is no class number 200"),
+    ("evidence", [BISON, "ox"], "class is 'ox'; it must be a whole number"),
+    ("cam", [BISON, "3a", 10**15], "There is no class number"),
+    ("table", [subject("example:x")], "it must be one of"),
+    ("tuning", [NET, "3a", "star"], "shape is 'star'; it must be one of: disc, ring, grating"),
+]
+
+
+@pytest.mark.parametrize(
+    ("event", "arguments", "said"), REFUSED, ids=[f"{row[0]}-{number}" for number, row in enumerate(REFUSED)]
+)
+def test_a_bad_argument_is_refused_in_a_sentence(
+    page_address: str, event: str, arguments: list[Any], said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    message = sentence(ask(page_address, event, *arguments))
+    assert said in message
+    assert message.endswith(".")
+    assert len(message) < 600
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_number_that_is_none_is_refused_by_the_guard(page_address: str) -> None:
+    body = '{"data": [{"photo": "example:bison", "model": "tiny-imagenet", "crop": [0, NaN, 1]}, {}]}'
+    for text in (body, body.replace("NaN", "1e400")):
+        response = httpx.post(
+            f"{page_address}gradio_api/run/stage_scene", content=text, headers={"Content-Type": "application/json"}
+        )
+        assert 400 <= response.status_code < 500
+        assert response.json()["error"].endswith(".")
+
+
+def test_a_sentence_comes_in_the_visitors_language(page_address: str) -> None:
+    assert "只能是" in sentence(ask(page_address, "votes", BISON, "3c", language="zh-CN"))
+    assert "格式必须是" in sentence(ask(page_address, "votes", None, "3c", language="zh-CN"))
+
+
+def test_the_events_are_no_part_of_the_api(page_address: str) -> None:
+    for route in ("info", "openapi.json"):
+        assert "stage_" not in httpx.get(f"{page_address}gradio_api/{route}", timeout=60).text
+    known = load(NET).labels
+    assert told(page_address, "network", NET)["labels"][0] == known[0]
