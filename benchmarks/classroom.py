@@ -1,12 +1,13 @@
 """Thirty visitors at once: `python -m benchmarks.classroom`.
 
-The page is started as a user starts it, with the embedded model, and used through its own protocol;
+The stage is started as a user starts it, with the embedded model, and used through its own events;
 those who use it run beside it on the same cores. No two photos are the same.
 
 - `class-of-thirty`: thirty send a photo at the same moment: time until all have their answers, for each, in
-  units of the time to an answer when they come one after another. The page then goes on to tell why.
+  units of the time to an answer when they come one after another. The stage then asks for channels and votes.
 - `class-memory`: resident memory of the server, in units of what it has after one visitor: after
-  thirty visitors (each a photo, five blocks, and why), and after 2,000 further requests, whichever is more.
+  thirty visitors (each a photo, five blocks, a switch, the evidence), and after 2,000 further requests, whichever is
+  more.
 - `class-growth`: resident memory after those 2,000 requests, in units of that after 1,000 of them.
 """
 
@@ -54,12 +55,12 @@ async def thirty(address: str, rounds: int) -> Row:
         alone = 0.0
         for guest, photo in zip(guests, list(itertools.islice(camera, CLASS)), strict=True):
             begin = time.perf_counter()
-            then = await guest.answer(photo)
+            await guest.answer(photo)
             alone += time.perf_counter() - begin
-            await guest.settled(then)
+            await guest.unfold(BLOCKS[0])
         taken = list(itertools.islice(camera, CLASS))
         begin = time.perf_counter()
-        # What the page goes on to tell the first of them is in the way of the last.
+        # What the stage goes on to show the first of them is in the way of the last.
         ends = await asyncio.gather(*(_answered(guest, photo) for guest, photo in zip(guests, taken, strict=True)))
         if number:
             ratios.append((max(ends) - begin) / alone)
@@ -68,9 +69,9 @@ async def thirty(address: str, rounds: int) -> Row:
 
 
 async def _answered(guest: Visitor, photo: bytes) -> float:
-    then = await guest.answer(photo)
+    await guest.answer(photo)
     end = time.perf_counter()
-    await guest.settled(then)
+    await guest.unfold(BLOCKS[0])
     return end
 
 
@@ -88,7 +89,7 @@ async def memory(address: str, process: int) -> list[Row]:
             if number % PHOTO_EVERY == 0:
                 await guest.photo(next(camera))
             else:
-                await guest.change("il-block", chance.choice(BLOCKS))
+                await guest.unfold(chance.choice(BLOCKS))
 
     sizes = []
     for _ in range(2):
@@ -105,8 +106,9 @@ async def memory(address: str, process: int) -> list[Row]:
 async def _visit(guest: Visitor, photo: bytes) -> None:
     await guest.photo(photo)
     for block in BLOCKS:
-        await guest.change("il-block", block)
-    await guest.open_tab("evidence")
+        await guest.unfold(block)
+    await guest.switch({BLOCKS[-1]: ["3x3"]})
+    await guest.ask("evidence", guest.subject, None)
 
 
 async def _leave(guests: list[Visitor]) -> None:

@@ -43,7 +43,7 @@ from .visitors import Visitor, visitors
 PHOTOS, THREADS = 64, 32
 BOUNDS = {"serving-overhead": 1.3, "serving-two": 0.75}
 BLOCKS = ("3b", "4a", "4c", "4e", "5b")
-TABS = ("network", "evidence", "cam", "cell")  # beside "votes", which is open at first
+CELL = ("1x1", 0, 0, 0)  # branch, channel, row, column
 STUDENTS = (100, 1000, 10_000)
 
 
@@ -134,7 +134,7 @@ class Click:
 
 
 def clicks(model: str, visits: int) -> list[Click]:
-    """Of a photo (with the votes of its branches, which the page shows beside it), of another block, of another why."""
+    """Of a photo (with all that the stage shows of its block), of another block, of an explanation."""
     with served("--model", model, "--device", "cpu", "--backend", "ray", "--replicas", "2") as (address, page):
         return asyncio.run(_clicks(address, page, visits))
 
@@ -142,8 +142,6 @@ def clicks(model: str, visits: int) -> list[Click]:
 async def _clicks(address: str, page: int, visits: int) -> list[Click]:
     camera = photos(seed=2)
     (guest,) = await visitors(address, 1)
-    # Until somebody scrolls near them, the page makes no explanations.
-    await guest.settled({(guest.names["il-why"], "near")})
     await _visit(guest, next(camera))
     spent: dict[str, list[tuple[float, float, float]]] = {"photo": [], "block": [], "why": []}
     for _ in range(visits):
@@ -152,22 +150,28 @@ async def _clicks(address: str, page: int, visits: int) -> list[Click]:
         after = core_seconds(page)
         spent["photo"].append(_difference(before, after))
         for block in BLOCKS:
-            await guest.change("il-block", block)
+            await guest.unfold(block)
         before, after = after, core_seconds(page)
         spent["block"].append(_difference(before, after, len(BLOCKS)))
-        for tab in TABS:
-            await guest.open_tab(tab)
-        await guest.open_tab("votes")
-        spent["why"].append(_difference(after, core_seconds(page), len(TABS)))
+        explained = await _explain(guest)
+        spent["why"].append(_difference(after, core_seconds(page), explained))
     await guest.__aexit__(None, None, None)
     return [Click(name, *(sum(part) / visits for part in zip(*told, strict=True))) for name, told in spent.items()]
 
 
 async def _visit(guest: Visitor, photo: bytes) -> None:
     await guest.photo(photo)
-    await guest.change("il-block", BLOCKS[0])
-    for tab in (*TABS, "votes"):
-        await guest.open_tab(tab)
+    await guest.unfold(BLOCKS[0])
+    await _explain(guest)
+
+
+async def _explain(guest: Visitor) -> int:
+    """Ask for each explanation that is opened by a click; how many there are."""
+    subject, block = guest.subject, guest.block
+    asked = {"table": (), "evidence": (None,), "cam": (block, None), "cell": (block, *CELL), "kernel": (block, *CELL)}
+    for event, arguments in asked.items():
+        await guest.ask(event, subject, *arguments)
+    return len(asked)
 
 
 def _difference(before: Sequence[float], after: Sequence[float], times: int = 1) -> tuple[float, float, float]:

@@ -28,7 +28,6 @@ LARGEST = 0.6  # of the input's side
 GREY, WHITE = 128, 255
 RING_THICKNESS = 0.25  # of the radius
 ORIENTATIONS = (0.0, 0.25, 0.5, 0.75)  # of a grating's stripes, in half turns
-FINE = 4  # samples a pixel, along each axis, for smooth edges
 RESPONDS = 0.01  # least answer of a channel that counts for `preferred`, of the branch's greatest
 
 
@@ -99,19 +98,23 @@ def draw_shape(shape: str, size: float, side: int, x: float, y: float, orientati
         ChoiceError: if there is no such shape.
     """
     choice("shape", shape, SHAPES)
-    places = (np.arange(side * FINE) + 0.5) / FINE
+    places = np.arange(side) + 0.5
     across, down = places[None, :] - x, places[:, None] - y
     if shape == "grating":
         angle = np.pi * orientation
-        phase = 2 * np.pi * (across * np.cos(angle) + down * np.sin(angle)) / size
-        light = np.cos(phase)
+        light = np.cos(2 * np.pi * (across * np.cos(angle) + down * np.sin(angle)) / size)
     else:
         radius, distance = size / 2, np.hypot(across, down)
-        inner = 0.0 if shape == "disc" else radius * (1 - RING_THICKNESS)
-        light = ((distance <= radius) & (distance >= inner)).astype(np.float64)
-    mean = light.reshape(side, FINE, side, FINE).mean(axis=(1, 3))
-    levels = np.where(mean < 0, GREY * (1 + mean), GREY + (WHITE - GREY) * mean)
+        light = _coverage(distance, radius)
+        if shape == "ring":
+            light -= _coverage(distance, radius * (1 - RING_THICKNESS))
+    levels = np.where(light < 0, GREY * (1 + light), GREY + (WHITE - GREY) * light)
     return Image.fromarray(np.rint(levels).astype(np.uint8)).convert("RGB")
+
+
+def _coverage(distance: np.ndarray, radius: float) -> np.ndarray:
+    """Return how much of each pixel a disc covers, 0 to 1, by the distance of the pixel's middle from the centre."""
+    return np.clip(radius - distance + 0.5, 0, 1)
 
 
 def plain_grey(side: int) -> Image.Image:

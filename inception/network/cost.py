@@ -43,28 +43,6 @@ from .inception_v1 import InceptionV1
 PUBLISHED_CLASSES = 1000
 PUBLISHED_SHAPE = (3, 224, 224)
 
-# Published figures, for comparison with the counts; see above for their sources.
-FIVE_MILLION = 5_000_000
-ALEXNET_CLAIM = 60_000_000
-
-# Column "params" of the paper's table 1, in K as printed. K is 1024: conv2 has 112 * 1024 weights and the linear
-# layer 1000 * 1024. Some rows are wrong (conv1 has 9,408 weights), but the sum is close.
-TABLE_1_UNIT = 1024
-TABLE_1: Mapping[str, float] = {
-    "conv1": 2.7,
-    "conv2": 112,
-    "3a": 159,
-    "3b": 380,
-    "4a": 364,
-    "4b": 437,
-    "4c": 463,
-    "4d": 580,
-    "4e": 840,
-    "5a": 1072,
-    "5b": 1388,
-    "linear": 1000,
-}
-
 WORKED_EXAMPLE = (128, 32, 256)  # channels before, between and after
 
 POOLS = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
@@ -171,10 +149,6 @@ class NetworkSize:
     def classifier_parameters(self) -> int:
         """Parameters of the linear layers."""
         return self.parameters - self.parameters_without_classifier
-
-    def path_length(self, *stages: str) -> int:
-        """Return the number of layers of the longest path in stages whose names start so, for instance "stem"."""
-        return sum(name.startswith(stages) for name in self.longest_path)
 
 
 def network_size(model: nn.Module, input_shape: Sequence[int]) -> NetworkSize:
@@ -314,12 +288,3 @@ def parameter_counts(model: InceptionV1) -> tuple[ParameterCount, ...]:
         )
         for auxiliary, classifier, biases in product((True, False), repeat=3)
     )
-
-
-def nearest_count(counts: Sequence[ParameterCount], target: int = FIVE_MILLION) -> ParameterCount:
-    """Return the count nearest to `target`, the most inclusive of several.
-
-    Raises:
-        ValueError: if there are no counts.
-    """
-    return min(counts, key=lambda count: abs(count.parameters - target))

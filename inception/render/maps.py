@@ -7,7 +7,7 @@ pixels, and cells are not interpolated, except in `overlay`.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
@@ -26,12 +26,8 @@ LEVELS = 253  # palette entries for values; the other three mark gaps and silent
 GAP, SILENT, SILENT_MARK = 253, 254, 255
 SILENT_RGB, SILENT_MARK_RGB = (128, 132, 140), (176, 180, 188)
 
-SHADES, PALE = 64, 232  # of a ribbon: palette entries for each colour, and the grey level of zero
-
 TILE = 56  # smallest side of a mosaic's tile in pixels: divisible by 28, 14 and 7 cells
-SMALL_TILE = 28  # for a page that scales it up: a quarter of the pixels, half the time, two thirds of the bytes
 COLUMNS = 12
-LAST_POINT = 1 - 1e-9  # share of a picture's side: its far edge belongs to the last cell
 
 
 @dataclass(frozen=True)
@@ -102,23 +98,6 @@ def mosaic(
     return picture
 
 
-def mosaic_cell(
-    shape: tuple[int, int, int], across: float, down: float, columns: int = COLUMNS, tile: int = TILE
-) -> tuple[int, int, int] | None:
-    """Return channel, row and column at a point of a `mosaic` of maps (C, H, W); None in a gap.
-
-    `across` and `down` are shares of the picture's width and height, 0 to 1.
-    """
-    channels, height, width = shape
-    zoom, gap, rows = _zoom(height, width, tile), _gap(tile), ceil(channels / columns)
-    tile_height, tile_width = height * zoom + gap, width * zoom + gap
-    x = min(max(across, 0.0), LAST_POINT) * (columns * tile_width - gap)
-    y = min(max(down, 0.0), LAST_POINT) * (rows * tile_height - gap)
-    channel = min(int(y / tile_height), rows - 1) * columns + min(int(x / tile_width), columns - 1)
-    row, column = int(y % tile_height / zoom), int(x % tile_width / zoom)
-    return (channel, row, column) if channel < channels and row < height and column < width else None
-
-
 def heat_map(values: np.ndarray, bounds: Limits, colours: str = COLOURS[0], size: int = 448) -> Image.Image:
     """Draw one map (H, W) with square cells, the longer side at most `size` pixels or one pixel a cell."""
     zoom = max(1, size // max(values.shape))
@@ -151,43 +130,6 @@ def overlay(
 def colour_bar(colours: str, *, signed: bool = False) -> Image.Image:
     """Draw the colour scale, low to high from left to right, one pixel high."""
     return _painted(np.arange(LEVELS, dtype=np.uint8)[None], colours, signed=signed)
-
-
-def sprite(rows: Sequence[np.ndarray], size: int = SMALL_TILE, colours: str = COLOURS[0]) -> Image.Image:
-    """Draw a row of squares of `size` pixels for each stack of maps (N, H, W), without gaps, each map on its own scale.
-
-    All stacks have the same number of maps; their heights and widths may differ.
-    """
-    sheet = np.zeros((len(rows) * size, len(rows[0]) * size), dtype=np.uint8)
-    signed = False
-    for number, maps in enumerate(rows):
-        count, height, width = maps.shape
-        bounds = [limits(values) for values in maps]
-        signed = signed or any(own.signed for own in bounds)
-        down, across = np.arange(size) * height // size, np.arange(size) * width // size
-        cells = _levels(maps, bounds)[:, down][:, :, across]
-        sheet[number * size : (number + 1) * size] = cells.swapaxes(0, 1).reshape(size, count * size)
-    picture = _painted(sheet, colours, signed=signed)
-    picture.info["zoom"] = 2  # cells are 1 to 7 pixels wide, by block; filtering for 2 compresses all well
-    return picture
-
-
-def ribbon(parts: Sequence[tuple[np.ndarray, tuple[int, int, int]]]) -> Image.Image:
-    """Draw at most four parts of non-negative values (C,) in one row, a pixel for each value.
-
-    Each part has its own RGB colour: pale for zero, full for the largest of all values.
-    """
-    highest = max(float(values.max()) for values, _ in parts)
-    row, palette = [], []
-    for number, (values, colour) in enumerate(parts):
-        share = np.clip(values / highest if highest > 0 else np.zeros_like(values), 0, 1)
-        row.append(number * SHADES + np.rint(share * (SHADES - 1)))
-        strength = np.linspace(0, 1, SHADES)[:, None]
-        palette.append(np.round(PALE + (np.array(colour) - PALE) * strength))
-    levels = np.concatenate(row).astype(np.uint8)
-    image = Image.frombytes("P", (len(levels), 1), levels.tobytes())
-    image.putpalette(np.concatenate(palette).astype(np.uint8).tobytes())
-    return image
 
 
 def encode(image: Image.Image) -> bytes:

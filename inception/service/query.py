@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from PIL import Image
 
 from ..pretrained.pretrained import PRECISIONS
 from ..vision.preprocessing import CENTRE_CROP, Crop
-from .snapshot import Snapshot
 
 
-@dataclass(frozen=True)
-class PreparedPhoto:
-    """A photo, opened once for any number of queries: upright RGB pixels of any size, and a small copy."""
+class PhotoSize(NamedTuple):
+    """Width and height of a whole photo in pixels."""
 
-    image: Image.Image = field(repr=False)
-    snapshot: Snapshot
+    width: int
+    height: int
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Query:
         digest: SHA-256 of the pixels of `image`, in hexadecimal; photos with equal crops share their results.
         precision: "exact" or "fast", as `predict` takes it.
         crop: the part of the photo that `image` shows.
-        photo: a small copy of the whole photo, or None where the caller needs none.
+        photo: size of the whole photo, or None where the caller needs none.
     """
 
     model: str
@@ -40,12 +39,12 @@ class Query:
     digest: str
     precision: str = PRECISIONS[0]
     crop: Crop = CENTRE_CROP
-    photo: Snapshot | None = field(default=None, repr=False)
+    photo: PhotoSize | None = None
 
     @property
     def nbytes(self) -> int:
-        """Memory in bytes of the picture and the small copy."""
-        return 3 * self.image.width * self.image.height + (0 if self.photo is None else len(self.photo.jpeg))
+        """Memory of the picture in bytes."""
+        return 3 * self.image.width * self.image.height
 
     @property
     def exact(self) -> Query:

@@ -23,8 +23,7 @@ from ..vision.photo import Source, open_photo
 from ..vision.preprocessing import CENTRE_CROP, Crop
 from .backend import Backend, LocalBackend
 from .cache import SingleFlightCache
-from .query import PreparedPhoto, Query
-from .snapshot import snapshot_of
+from .query import PhotoSize, Query
 
 CACHE_BYTES = 128 * 2**20  # 60 predictions of the embedded network; GoogLeNet's take three times as much
 ABLATED_BYTES = 64 * 2**20  # of predictions with branches off, each as large as one with all on
@@ -144,28 +143,22 @@ class InferenceService:
 
     # ---------------------------------------------------------------- photos
 
-    def prepare(self, photo: Source) -> PreparedPhoto:
-        """Open a photo, for queries to one or several networks.
-
-        Raises:
-            PhotoError: as `open_photo`.
-        """
-        with self.io_slots:
-            image = open_photo(photo)
-            return PreparedPhoto(image, snapshot_of(image))
-
-    def query(self, name: str, photo: Source | PreparedPhoto, crop: Crop = CENTRE_CROP) -> Query:
+    def query(self, name: str, photo: Source, crop_of: Callable[[int, int], Crop] | None = None) -> Query:
         """Return the query for a crop of a photo to the network called `name`.
 
+        Args:
+            crop_of: returns the crop, given the photo's width and height; by default the centre.
+
         Raises:
-            PhotoError, WeightsError, ChoiceError: as `prepare` and `pretrained`.
+            PhotoError, WeightsError, ChoiceError: as `open_photo` and `pretrained`.
         """
         preprocessing = self.pretrained(name).preprocessing
-        prepared = photo if isinstance(photo, PreparedPhoto) else self.prepare(photo)
         with self.io_slots:
-            image = preprocessing.apply(prepared.image, crop)
+            opened = open_photo(photo)
+            crop = CENTRE_CROP if crop_of is None else crop_of(*opened.size)
+            image = preprocessing.apply(opened, crop)
         digest = hashlib.sha256(image.tobytes()).hexdigest()
-        return Query(name, image, digest, self.precision, crop, prepared.snapshot)
+        return Query(name, image, digest, self.precision, crop, PhotoSize(*opened.size))
 
     def query_of_file(self, name: str, path: str, key: Hashable, crop_of: Callable[[int, int], Crop]) -> Query:
         """Return the query for a crop of a file to the network called `name`, from the cache if it was asked lately.
@@ -173,29 +166,20 @@ class InferenceService:
         Args:
             path: of a file whose content never changes, as that of an upload or an example.
             key: tells crops of the same file apart.
-            crop_of: returns the crop, given the photo's width and height.
+            crop_of: as `query` takes it.
 
         Raises:
             PhotoError, WeightsError, ChoiceError: as `query`.
         """
-
-        def make() -> Query:
-            prepared = self.prepare(path)
-            return self.query(name, prepared, crop_of(prepared.snapshot.width, prepared.snapshot.height))
-
-        return self._queries.get((name, path, key), make)
+        return self._queries.get((name, path, key), lambda: self.query(name, path, crop_of))
 
     # ---------------------------------------------------------------- predictions and explanations
 
     def prediction(self, query: Query) -> Prediction:
         """Return the prediction of one forward pass, from the cache if any caller asked for the same crop lately."""
         return self._predictions.get(
-            (query.model, query.digest, query.precision), lambda: self.prediction_uncached(query)
+            (query.model, query.digest, query.precision), lambda: self.compute(query.model, self.backend.predict, query)
         )
-
-    def prediction_uncached(self, query: Query) -> Prediction:
-        """Return the prediction of a new forward pass, for camera frames, which never repeat."""
-        return self.compute(query.model, self.backend.predict, query)
 
     def predict_batch(self, queries: Sequence[Query]) -> list[Prediction]:
         """Compute predictions here, past cache and back end: one forward pass for each network and precision."""

@@ -14,7 +14,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from ..errors import PhotoError, quoted
 from ..runtime.memory import trim_heap
-from .metadata import TIFF_MARKS, UPRIGHT, strip_metadata
+from .metadata import UPRIGHT, strip_metadata
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 FORMATS_TEXT = "JPEG, PNG, WebP, GIF, BMP, TIFF, AVIF"
@@ -72,20 +72,6 @@ def open_photo(source: Source) -> Image.Image:
                 return _decoded(_opened(data), orientation)
             finally:
                 trim_heap()
-
-
-def is_unknown_to_browsers(source: Source) -> bool:
-    """Return whether an image is of a format that browsers cannot show (TIFF)."""
-    try:
-        head = source[:4] if isinstance(source, bytes) else _head(Path(source))
-    except (OSError, ValueError):
-        return False
-    return head in TIFF_MARKS
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(4)
 
 
 def _bytes(source: Source) -> bytes:

@@ -1,14 +1,14 @@
-"""Class names on the page: in Chinese where a reliable name is known. The API and all files use the English labels."""
+"""Class names for people: in Chinese where a reliable name is known. All numbers in files use the English labels."""
 
 from __future__ import annotations
 
 from ..pretrained.labels import chinese_names
 from ..pretrained.pretrained import PretrainedModel
-from .text import say
+from .words import say
 
 
-def class_name(pretrained: PretrainedModel, index: int, language: str, *, short: bool = False) -> str:
-    """Return a class name in a language: "斑马 (zebra)", or, if `short`, "斑马".
+def class_name(pretrained: PretrainedModel, index: int, language: str) -> str:
+    """Return a class name in a language: "zebra" or "斑马 (zebra)".
 
     A class without a reliable Chinese name keeps its English label, marked as such. Classes of a user's checkpoint
     keep their labels in every language.
@@ -20,15 +20,9 @@ def class_name(pretrained: PretrainedModel, index: int, language: str, *, short:
     if name is None:
         return say(language, "class_english", label=label)
     # The English label follows, as the API and files use it; some names (iPod) are the same in both.
-    return name if short or name == label else f"{name} ({label})"
+    return name if name == label else f"{name} ({label})"
 
 
-def class_names(pretrained: PretrainedModel, language: str, *, short: bool = False) -> tuple[str, ...]:
+def class_names(pretrained: PretrainedModel, language: str) -> tuple[str, ...]:
     """Return the names of all classes in the order of the logits, as `class_name` gives them."""
-    return tuple(class_name(pretrained, index, language, short=short) for index in range(len(pretrained.labels)))
-
-
-def sort_key(name: str) -> bytes:
-    """Return a sort key: alphabetical, and by pronunciation for Chinese names."""
-    # GB 18030 orders the common characters by pinyin, after the letters.
-    return name.lower().encode("gb18030", errors="replace")
+    return tuple(class_name(pretrained, index, language) for index in range(len(pretrained.labels)))

@@ -1,4 +1,4 @@
-"""Photo component of the page, in a file of its own because Gradio writes a `.pyi` beside every subclass."""
+"""Photo component of the API's endpoints, in a file of its own because Gradio writes a `.pyi` beside every subclass."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from gradio_client.utils import encode_file_path
 
 from ..runtime.resources import resource
 from .api.file_address import MARK
-from .handlers import source_of
 from .http.upload_paths import is_uploaded
-from .text import say
+from .words import say
 
 EXAMPLE = resource("examples") / "espresso.jpg"  # for the API's documentation
 
@@ -30,10 +29,13 @@ class PhotoInput(gr.Image):
         Raises:
             gr.Error: if the file is not an uploaded one.
         """
-        source = None if payload is None else source_of(payload.model_dump())
-        if source and not source.startswith("data:") and not is_uploaded(source):
+        if payload is None:
+            return None
+        if payload.url and payload.url.startswith("data:"):
+            return str(payload.url)
+        if payload.path and not is_uploaded(payload.path):
             raise foreign_file_error()
-        return source
+        return payload.path
 
     async def async_move_resource_to_block_cache(self, url_or_file_path: str | Path | None) -> str | None:
         """As `gr.Image`, but for uploaded files only.
@@ -68,7 +70,7 @@ class PhotoInput(gr.Image):
 
 
 def foreign_file_error() -> gr.Error:
-    """Return the error for a file or URL that was not uploaded; in English, as the page itself never sends one."""
+    """Return the error for a file or URL that was not uploaded; in English, as the stage itself never sends one."""
     return gr.Error(say("en", "guard_foreign_file"), print_exception=False)
 
 

@@ -58,7 +58,7 @@ def test_it_is_gradient_times_activation_for_every_block_and_class(
         assert list(blocks) == list(BLOCKS)
         for block, values in blocks.items():
             expected = by_autograd(pretrained, prediction, block, index)
-            assert values == pytest.approx(expected, abs=1e-4 * (1 + np.abs(expected).max())), (index, block)
+            assert values == pytest.approx(expected, abs=1e-4 * (1 + float(np.abs(expected).max()))), (index, block)
             assert values.dtype == np.float32
             assert not values.flags.writeable
 

@@ -164,9 +164,12 @@ test("the channels of the branches follow each other", () => {
 
 test("a channel's brightness is compared on the marked cells and elsewhere", () => {
   const map = Uint8Array.from([200, 200, 20, 20, 200, 200, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20]);
-  assert.ok(close(measure.timesAsBright(map, 4, [true, false, false, false], 2), 10));
-  assert.ok(close(measure.timesAsBright(map, 4, [false, false, false, true], 2), 20 / 80));
-  assert.equal(measure.timesAsBright(new Uint8Array(16), 4, [true, false, false, false], 2), null);
+  assert.deepEqual(measure.brightThere(map, 4, [true, false, false, false], 2), { inside: 200, outside: 20 });
+  assert.deepEqual(measure.brightThere(map, 4, [false, false, false, true], 2), { inside: 20, outside: 80 });
+  assert.deepEqual(measure.brightThere(map, 4, [], 2), { inside: 0, outside: 65 });
+  assert.equal(measure.times({ inside: 200, outside: 20 }), 10);
+  assert.equal(measure.times({ inside: 200, outside: 0 }), 200);
+  assert.equal(measure.times({ inside: 0, outside: 0 }), null);
 });
 
 test("strong cells have half of the largest evidence; none if nothing speaks for the class", () => {

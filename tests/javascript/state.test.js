@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { page, randomNumbers } from "./support.js";
+import { none, page, randomNumbers } from "./support.js";
 
 const { INITIAL, addressOf, createStore, isAnythingOff, isOff, offList, stateOf, switched } = await page("state.js");
 const { BLOCKS, BRANCHES } = await page("numbers.js");
@@ -97,6 +97,8 @@ test("what makes no sense in an address is left out", () => {
     "class=1e3",
     "class=",
     "lens=7x7:1:1:1",
+    "lens=x1x1:1:1:1",
+    "lens=1x1:1:1:1:1",
     "lens=1x1:1:1",
     "lens=1x1:-1:1:1",
     "view=other",
@@ -108,7 +110,7 @@ test("what makes no sense in an address is left out", () => {
     `model=${"m".repeat(1000)}`,
     "unknown=1",
   ];
-  for (const query of nonsense) assert.deepEqual(stateOf(`?${query}`), {}, query);
+  none(nonsense.filter((query) => Object.keys(stateOf(`?${query}`)).length > 0));
 });
 
 test("a branch is switched off and on, and branches stay in the network's order", () => {

@@ -13,6 +13,7 @@ from PIL import Image
 
 from inception import open_photo, predict
 from inception.errors import ChoiceError, WeightsError
+from inception.explain.branch_removal import ablated_prediction
 from inception.explain.convolution import trace_convolution
 from inception.explain.shapley import subset_logits
 from inception.prediction import Prediction
@@ -22,7 +23,7 @@ from inception.runtime.device import choose_device
 from inception.service.backend import LocalBackend
 from inception.service.query import Query
 from inception.service.service import InferenceService
-from inception.vision.preprocessing import CENTRE_CROP, WHOLE_PHOTO
+from inception.vision.preprocessing import CENTRE_CROP, WHOLE_PHOTO, Crop
 from support.paths import EXAMPLES
 
 NAME, PHOTO = "tiny-imagenet", str(EXAMPLES / "bison.jpg")
@@ -134,3 +135,37 @@ def test_a_snapshot_has_the_size_of_the_photo_and_a_small_copy(service: Inferenc
     assert (snapshot.width, snapshot.height) == (300, 200)
     with Image.open(io.BytesIO(snapshot.jpeg)) as small:
         assert small.size == (144, 96)
+
+
+def test_a_file_is_opened_once_for_each_crop(service: InferenceService, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    prepare = service.prepare
+    monkeypatch.setattr(service, "prepare", lambda photo: opened.append(photo) or prepare(photo))
+
+    def query(key: str, crop: Crop) -> Query:
+        return service.query_of_file(NAME, PHOTO, key, lambda width, height: crop)
+
+    first = query("centre", CENTRE_CROP)
+    assert first == service.query(NAME, PHOTO)
+    opened.clear()
+    assert query("centre", CENTRE_CROP) is first
+    assert opened == []
+    assert query("whole", WHOLE_PHOTO).digest == service.query(NAME, PHOTO, WHOLE_PHOTO).digest
+    assert first.nbytes == 3 * first.image.width * first.image.height + len(first.photo.jpeg)  # type: ignore[union-attr]
+
+
+def test_a_crop_depends_on_the_photos_size(service: InferenceService) -> None:
+    sizes = []
+    service.query_of_file(NAME, PHOTO, "size", lambda width, height: sizes.append((width, height)) or CENTRE_CROP)
+    assert sizes == [open_photo(PHOTO).size]
+
+
+def test_branches_off_are_computed_once_for_equal_pixels(service: InferenceService, backend: Counting) -> None:
+    query, off = service.query(NAME, PHOTO), {"4b": ["1x1"], "5a": ["pool"]}
+    told = service.ablated(query, off)
+    expected = ablated_prediction(service.pretrained(NAME), service.prediction(query), off)
+    assert np.array_equal(told.logits, expected.logits)
+    assert service.ablated(replace(query, crop=WHOLE_PHOTO), {key: tuple(off[key]) for key in off}) is told
+    assert (backend.predictions, backend.explanations) == (1, 1)
+    assert service.ablated(query, {"4b": ["1x1"]}) is not told
+    assert backend.explanations == 2

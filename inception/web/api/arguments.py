@@ -1,7 +1,7 @@
 """Checks of payloads by component: type, length, choices, range and finiteness, before any work is done.
 
 The components declare what is allowed: `max_length` of a `gr.Textbox`, `minimum` and `maximum` of a `gr.Number`, the
-choices of a `gr.Radio`. The API's endpoints and the page's own events are checked by the same rules.
+choices of a `gr.Radio`. The stage's events bring checks of their own, which the components carry as `own_check`.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from ...checks import choice, is_whole, whole
+from ...checks import choice
 from ...errors import UserError, quoted
-from ...explain.registry import MAX_CHANNELS, Argument, listed
+from ...explain.registry import MAX_CHANNELS, Argument
 from ..http.upload_paths import is_uploaded
 from ..photo_input import PhotoInput, foreign_file_error
 
@@ -22,14 +22,9 @@ PATH_LETTERS = 4096
 MOST = 10**9  # of a number whose component has a `minimum` and no `maximum`
 
 
-def may_be_null(component: Component, *, is_endpoint: bool) -> bool:
-    """Return whether null is allowed for a component: if the page was built with it empty.
-
-    On the page a visitor can also empty a number field, while an endpoint needs the number.
-    """
-    if isinstance(component, gr.Number):
-        return not is_endpoint
-    return not isinstance(component, gr.Dataset) and component.value in (None, "", [])
+def may_be_null(component: Component) -> bool:
+    """Return whether null is allowed for a component: if it is empty at first, and no number."""
+    return not isinstance(component, gr.Number) and component.value in (None, "", [])
 
 
 def checked(component: Component, what: str, value: Any, *, may_be_null: bool = False) -> Any:
@@ -39,15 +34,13 @@ def checked(component: Component, what: str, value: Any, *, may_be_null: bool = 
         component: of one of the types below; what it allows is read from it, or its attribute `own_check` says.
         what: how the error calls the argument.
         value: JSON, as it was parsed.
-        may_be_null: whether null stands for nothing: an empty text or list, or no photo, choice or number.
+        may_be_null: whether null stands for nothing: an empty text or list, or no photo or choice.
 
     Raises:
         UserError: if it is not allowed.
         gr.Error: if it is a photo that was not sent to this server.
         TypeError: for a component of another type.
     """
-    if component.stateful:
-        return None  # Gradio takes it from the session
     if (own_check := getattr(component, "own_check", None)) is not None:
         return own_check(what, value)
     if value is None and may_be_null:
@@ -57,47 +50,22 @@ def checked(component: Component, what: str, value: Any, *, may_be_null: bool = 
     match component:
         case PhotoInput():
             return _photo(what, value)
-        case gr.Number() | gr.Slider():
+        case gr.Number():
             bounds = (component.minimum, component.maximum)
             least, most = (None if bound is None else int(bound) for bound in bounds)
             most = MOST if most is None and least is not None else most
             return Argument("", "", name=what, type=int, minimum=least, maximum=most).check(value)
-        case gr.Dataset():
-            return whole(what, value, 0, len(component.raw_samples) - 1)
         case gr.CheckboxGroup():
             several = tuple(allowed for _, allowed in component.choices)
             return Argument("", "", name=what, type=Sequence[str], choices=several).check(value)
         case gr.Radio() | gr.Dropdown():
-            return _one(what, value, [allowed for _, allowed in component.choices])
-        case gr.Checkbox():
-            return _flag(what, value)
+            return choice(what, value, [allowed for _, allowed in component.choices])
         case gr.JSON():
             return Argument("", "", name=what, type=Sequence[int], max_length=MAX_CHANNELS).check(value)
         case gr.Textbox():
             return Argument("", "", name=what, max_length=component.max_length).check(value)
         case _:
             raise TypeError(f"There is no check for a {type(component).__name__}.")
-
-
-def _one(what: str, value: Any, allowed: Sequence[Any]) -> Any:
-    if all(isinstance(one, str) for one in allowed):
-        return choice(what, value, allowed)
-    # The numbers of classes.
-    if not is_whole(value) or value not in allowed:
-        raise UserError(
-            "choice",
-            "{what} is {value}; it must be one of: {allowed}.",
-            what=what,
-            value=quoted(value),
-            allowed=listed(allowed),
-        )
-    return value
-
-
-def _flag(what: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise UserError("argument_flag", "{what} is {value}; it must be true or false.", what=what, value=quoted(value))
-    return value
 
 
 def _photo(what: str, value: Any) -> dict[str, Any]:

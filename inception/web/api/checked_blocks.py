@@ -17,7 +17,7 @@ from starlette.types import Scope
 
 from ...errors import UserError
 from ..http.statuses import mark_caller_error
-from ..text import LANGUAGES, language_of, say, say_error
+from ..words import LANGUAGES, language_of, say, say_error
 from .arguments import checked, may_be_null
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,6 @@ class CheckedBlocks(gr.Blocks):  # type: ignore[misc]
         scope = _scope_of(request)
         language = _language(fn, inputs, scope)
         try:
-            _check_event(fn, event_data)
             return await super().process_api(fn, inputs, state, request, event_data=event_data, **options)
         except UserError as error:
             sentence = say_error(language, error)
@@ -62,7 +61,7 @@ class CheckedBlocks(gr.Blocks):  # type: ignore[misc]
         Raises:
             UserError, gr.Error: if there are too few or too many of them, or one is not allowed.
         """
-        names, is_endpoint = names_of(block_fn), _is_endpoint(block_fn)
+        names = names_of(block_fn)
         if len(inputs) != len(names):
             raise UserError(
                 "argument_count",
@@ -73,43 +72,23 @@ class CheckedBlocks(gr.Blocks):  # type: ignore[misc]
                 sent=len(inputs),
             )
         sent = [
-            checked(_current(block, state), name, value, may_be_null=may_be_null(block, is_endpoint=is_endpoint))
+            checked(block, name, value, may_be_null=may_be_null(block))
             for block, name, value in zip(block_fn.inputs, names, inputs, strict=True)
         ]
         return list(await super().preprocess_data(block_fn, sent, state, explicit_call))
 
 
 def names_of(block_fn: Any) -> Sequence[str]:
-    """What an event's inputs are called: an endpoint's by its parameters, the page's own by their labels."""
-    if _is_endpoint(block_fn):
+    """What an event's inputs are called: an endpoint's by its parameters, the stage's by their labels."""
+    if block_fn.api_visibility == "public":
         return list(inspect.signature(block_fn.fn).parameters)
-    return [getattr(block, "label", None) or block.elem_id or type(block).__name__ for block in block_fn.inputs]
-
-
-def _is_endpoint(block_fn: Any) -> bool:
-    return block_fn.api_visibility == "public"
-
-
-def _current(block: Any, state: Any) -> Any:
-    """The session's own component, where an event has changed its choices."""
-    return state[block._id] if state is not None and not block.stateful and block._id in state else block
-
-
-def _check_event(fn: Any, event_data: gr.EventData | None) -> None:
-    if fn.fn is None:
-        raise UserError("page_browser", "This step runs in the browser alone; please reload the page.")
-    if event_data is None:
-        return
-    if not isinstance(event_data._data, dict):
-        # The browser sends a component's value with its change events. No handler reads anything but an object, and
-        # a missing key must be an AttributeError.
-        event_data._data = {}
+    return [block.label for block in block_fn.inputs]
 
 
 def _language(fn: Any, inputs: Sequence[Any], scope: Scope) -> str:
-    """What the page's or the endpoint's language argument says, else the browser's wish."""
+    """What the endpoint's language argument says, else the browser's wish."""
     for block, value in zip(fn.inputs, inputs, strict=False):
-        is_language = isinstance(block, gr.Radio) and [code for _, code in block.choices] == list(LANGUAGES)
+        is_language = isinstance(block, gr.Radio) and tuple(code for _, code in block.choices) == LANGUAGES
         if is_language and isinstance(value, str) and value in LANGUAGES:
             return value
     headers = Headers(scope=scope) if "headers" in scope else Headers()

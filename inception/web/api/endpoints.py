@@ -18,7 +18,6 @@ from .endpoint import Endpoint, add_to_page
 from .explanations import explanation_endpoint
 from .facts import fact_endpoints
 from .inputs import BLOCK, COLOUR_MAP, PHOTO, SCALE, VIEW, looking_model, model_of, query_of
-from .lesson import lesson_endpoints
 from .pictures import picture_endpoints
 
 MAX_TOP = 1000  # classes of an answer
@@ -89,7 +88,6 @@ def add_endpoints(service: InferenceService) -> tuple[Endpoint, ...]:
         *(explanation_endpoint(explanation, service, data) for explanation in EXPLANATIONS.values()),
         *picture_endpoints(service, data),
         *fact_endpoints(service, data),
-        *lesson_endpoints(service, data),
     )
     add_to_page(endpoints)
     return endpoints

@@ -13,10 +13,10 @@ from ...network.anatomy import bottleneck
 from ...network.cost import WORKED_EXAMPLE, break_even
 from ...service.service import InferenceService
 from ..class_names import class_names
-from ..panels.bottleneck import MOST_CELLS, MOST_CHANNELS, MOST_KERNEL
 from .endpoint import Endpoint
 from .inputs import BLOCK, language, model_of
 
+MOST_CHANNELS, MOST_KERNEL, MOST_CELLS = 4096, 11, 224 * 224  # of the convolution whose cost is asked for
 _GIVEN, _REDUCED, _MADE = WORKED_EXAMPLE
 COST = tuple(
     Argument(label, text, type=int, default=value, minimum=1, maximum=maximum)

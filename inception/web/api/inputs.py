@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from dataclasses import replace
 
 from ...errors import PhotoError
@@ -13,9 +14,9 @@ from ...render.branches import VIEWS
 from ...render.maps import COLOURS, SCALES
 from ...service.query import Query
 from ...service.service import InferenceService
-from ..handlers import as_source
+from ...vision.photo import Source
 from ..http.uploads import expired_photo_error
-from ..text import LANGUAGES
+from ..words import LANGUAGES
 from .endpoint import Photo
 
 PHOTO = Argument(
@@ -51,7 +52,17 @@ def looking_model(service: InferenceService) -> Argument:
 
 def language(text: str) -> Argument:
     """Return the argument for a language."""
-    return Argument("Language", text, choices=tuple(LANGUAGES), default=next(iter(LANGUAGES)))
+    return Argument("Language", text, choices=LANGUAGES, default=LANGUAGES[0])
+
+
+def as_source(photo: str) -> Source:
+    """Return a path as it is, and the bytes of a `data:` address, which some clients send."""
+    if not photo.startswith("data:"):
+        return photo
+    try:
+        return b64decode(photo.partition(",")[2], validate=True)
+    except ValueError:
+        return photo.encode(errors="replace")  # which is no picture, and refused as such
 
 
 def query_of(service: InferenceService, photo: str | None, model: str) -> Query:

@@ -20,7 +20,6 @@ from ...prediction import bottleneck_maps
 from ...render.branches import ViewOptions, concatenate_images, render_side_by_side
 from ...render.maps import Limits, limits, mosaic, overlay, scale_limits
 from ...service.service import InferenceService
-from ..links import KINDS, Keep
 from .endpoint import Endpoint
 from .inputs import (
     BLOCK,
@@ -35,6 +34,7 @@ from .inputs import (
     model_of,
     query_of,
 )
+from .keep import KINDS, Source, make_file
 
 PHOTO_KIND = "png"  # maps are painted cell by cell: what is lossy would blur them
 CLASSES_SHOWN = 3
@@ -124,7 +124,6 @@ def picture_endpoints(service: InferenceService, data: Component) -> list[Endpoi
         return first, second, {"model": model, "block": block, "class": cam.index, "label": cam.label, **limit}
 
     file = gr.File(visible=False, label="The file")
-    keeper = Keep(service, ())
 
     def keep(photo: str, kind: str, model: str, block: str, view: str, scale: str, colours: str, language: str) -> str:
         """A file of what a network computed for a photo, to download.
@@ -133,9 +132,10 @@ def picture_endpoints(service: InferenceService, data: Component) -> list[Endpoi
             the file; the server deletes its own copy after an hour or two
         """
         wanted = ViewOptions(block, view, scale, colours)
-        made = keeper.make(kind, query_of(service, photo, model), wanted, date.today().isoformat(), language)
+        source = Source(service, query_of(service, photo, model), wanted, date.today().isoformat(), language)
+        name, data = make_file(kind, source)
         # Gradio would copy it there anyway, and deletes it there after a while.
-        return save_bytes_to_cache(made.data, made.name, file.GRADIO_CACHE)
+        return save_bytes_to_cache(data, name, file.GRADIO_CACHE)
 
     def picture(label: str) -> Component:
         return gr.Image(visible=False, format=PHOTO_KIND, label=label)

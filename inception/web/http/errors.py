@@ -10,7 +10,7 @@ class RequestRefusedError(Exception):
 
     Args:
         status: HTTP status of the response.
-        key: name of the sentence in `web/text/guard.py`.
+        key: name of the sentence in `web/words`.
         details: values for the sentence's placeholders; `seconds` also becomes the `Retry-After` header.
     """
 

@@ -8,7 +8,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from ..text import language_of, say
+from ..words import language_of, say
 from .errors import RequestRefusedError
 from .routes import QUEUE_JOIN, path_within_app
 from .security_headers import add_security_headers

@@ -20,7 +20,6 @@ from .routes import is_mcp
 
 CALL = re.compile(r"/gradio_api/(?P<mode>run|call|call/v2|queue)/(?P<name>[^/]+)/?")
 FETCH = re.compile(r"/gradio_api/(?:queue/data|call/(?:v2/)?[^/]+/(?P<event>[^/]+))/?")
-CAMERA_FRAME = "photo"  # key of the picture in the camera's event data
 
 
 def page_of(scope: Scope) -> gr.Blocks | None:
@@ -30,7 +29,7 @@ def page_of(scope: Scope) -> gr.Blocks | None:
 
 
 def photo_positions(page: gr.Blocks, path: str, document: Any) -> frozenset[Position]:
-    """Return where a request's body may hold a `data:` address: at image inputs, and in the camera's event.
+    """Return where a request's body may hold a `data:` address: at image inputs.
 
     Raises:
         RequestRefusedError: if the page has no such function.
@@ -86,9 +85,6 @@ def _photos_of_call(function: Any, mode: str, fields: dict[str, Any]) -> Iterato
         values = data if isinstance(data, list) else []
         # Gradio accepts the values with and without those of the session's state.
         inputs = [one for one in function.inputs if len(values) == len(function.inputs) or not one.skip_api]
-        event = fields.get("event_data")
-        if isinstance(event, dict):
-            yield id(event), CAMERA_FRAME
     for component, value in zip(inputs, values, strict=False):
         if isinstance(component, gr.Image) and isinstance(value, dict):
             yield id(value), "url"

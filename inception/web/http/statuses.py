@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...errors import UserError, quoted
-from ..text import language_of, say_error
+from ..words import language_of, say_error
 
 CALLER_ERRORS = "inception.caller_errors"  # key in a request's scope: the sentences of its errors
 NAMED_CALL = "/call/v2/"  # in the path of a call whose arguments have names

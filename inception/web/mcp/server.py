@@ -32,7 +32,7 @@ from ...errors import ChoiceError, UserError
 from ..api.documentation import DescribedPage
 from ..api.endpoint import Endpoint
 from ..http.guard import MAX_BODY_BYTES
-from ..text import say
+from ..words import say
 from .tools import Tool, tools
 
 PATH = f"{API_PREFIX}/mcp"
@@ -130,7 +130,7 @@ class ToolServer:
             return _refused(str(error.message))
         except Exception:
             log.exception("unforeseen error in a tool")
-            return _refused(say("en", "went_wrong"))
+            return _refused(say("en", "fault"))
 
 
 def _answered(tool: Tool, sent: Mapping[str, Any], request: Request | None) -> list[types.ContentBlock]:

@@ -77,8 +77,8 @@ def tools(endpoints: Sequence[Endpoint], prefix: str = "") -> dict[str, Tool]:
     """The tools by name; `prefix` begins each name.
 
     An assistant reads every tool's description before each question, so there are few (`Endpoint.is_tool`): those that
-    answer a question about a photo or the network. The other endpoints repeat them in another form, give long lists or
-    files, or ask questions of people (the lesson); docs/how-to/assistants.md names them.
+    answer a question about a photo or the network. The other endpoints repeat them in another form, or give long
+    lists or files; docs/how-to/assistants.md names them.
     """
     return {
         f"{prefix}{endpoint.name}": Tool(f"{prefix}{endpoint.name}", endpoint)

@@ -1,4 +1,6 @@
-"""Routes of the stage's page: its HTML, scripts, styles and words, and the example photos.
+"""Routes of the front page, the stage: its HTML, scripts, styles and words, and the example photos.
+
+Gradio's own page stays where the address has one of its views: `/?view=api`, `/?view=settings`.
 
 Modules import each other by relative addresses, so a file has one address for all its versions: browsers keep it and
 ask each time whether it has changed (`no-cache` and an ETag). Text is sent compressed where the browser takes it.
@@ -16,9 +18,11 @@ from pathlib import Path, PurePosixPath
 from threading import Lock
 
 from PIL import Image
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from ...runtime.resources import resource
 from ..http.errors import RequestRefusedError
@@ -35,6 +39,7 @@ TEXTS = {
 TYPES = {**TEXTS, ".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".woff2": "font/woff2"}
 THUMB_SIDE, THUMB_QUALITY = 160, 80  # pixels of the longer side, and JPEG quality
 THUMB = ".thumb.jpg"
+GRADIO_VIEWS = frozenset({"api", "api-recorder", "settings"})  # values of `view` in an address of Gradio's page
 LEAST_COMPRESSED = 500  # bytes; a shorter text is sent as it is
 
 
@@ -122,11 +127,16 @@ class Files:
 static = Files(STATIC)
 
 
+def example_photos() -> list[Path]:
+    """Return the paths of the example photos, sorted by name."""
+    return sorted(EXAMPLES.glob("*.jpg"))
+
+
 def example(name: str) -> Asset | None:
     """Return an example photo, "STEM.jpg", or its thumbnail, "STEM.thumb.jpg"; None if there is none of this name."""
     is_thumb = name.endswith(THUMB)
     stem = name.removesuffix(THUMB if is_thumb else ".jpg")
-    known = {path.stem: path for path in EXAMPLES.glob("*.jpg")}
+    known = {path.stem: path for path in example_photos()}
     if stem not in known or name not in (f"{stem}.jpg", f"{stem}{THUMB}"):
         return None
     return _example(known[stem], is_thumb=is_thumb)
@@ -144,26 +154,45 @@ def _example(path: Path, *, is_thumb: bool) -> Asset:
     return Asset(file.getvalue(), TYPES[".jpg"], is_text=False)
 
 
-def _route(path: str, find: Callable[[str], Asset | None], fixed: str = "") -> Route:
+def _route(path: str, find: Callable[[str], Asset | None]) -> Route:
     # Not a coroutine, so that files are read and compressed in a thread.
     def answer(request: Request) -> Response:
-        asset = find(fixed or request.path_params["name"])
-        if asset is None:
-            raise RequestRefusedError(404, "guard_not_found")
-        return asset.response(request)
+        return _response(request, find(request.path_params["name"]))
 
     return Route(path, answer)
 
 
-def _to_folder(request: Request) -> Response:
-    """To the same address with a slash, on which the page's relative addresses build."""
+def _response(request: Request, asset: Asset | None) -> Response:
+    if asset is None:
+        raise RequestRefusedError(404, "guard_not_found")
+    return asset.response(request)
+
+
+class FrontRoute(Route):
+    """The front page; Gradio's own page, whose route comes later, where the address has one of `GRADIO_VIEWS`."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """As `Route`, but none for Gradio's views."""
+        if scope["type"] == "http" and QueryParams(scope["query_string"]).get("view") in GRADIO_VIEWS:
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+def _front_page(request: Request) -> Response:
+    return _response(request, static.get("index.html"))
+
+
+def _to_front(request: Request) -> Response:
+    """To the front page, from where it was before; relative, as the server may be mounted under any path."""
     query = request.scope["query_string"].decode("latin-1")
-    return RedirectResponse(f"stage/{'?' if query else ''}{query}")
+    up = "../" if request.scope["path"].endswith("/") else "./"
+    return RedirectResponse(f"{up}{'?' if query else ''}{query}")
 
 
 ROUTES = (
-    Route("/stage", _to_folder),
-    _route("/stage/", static.get, "index.html"),
+    FrontRoute("/", _front_page),
+    Route("/stage", _to_front),
+    Route("/stage/", _to_front),
     _route("/stage/static/{name:path}", static.get),
     _route("/stage/examples/{name:path}", example),
 )

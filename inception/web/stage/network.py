@@ -17,21 +17,33 @@ from ...network.cost import network_size
 from ...network.inception_v1 import STAGES
 from ...pretrained.labels import chinese_names
 from ...pretrained.pretrained import PretrainedModel
-from ...pretrained.zoo import MODEL_NAMES, describe
+from ...pretrained.zoo import GOOGLENET_FILES, MODEL_NAMES, describe
 from ...service.query import Query
 from ...service.service import InferenceService
 
+BEST = "googlenet"  # right about more photos than the embedded network
+
 
 def start(service: InferenceService, examples: Sequence[Path]) -> dict[str, Any]:
-    """The networks, the example photos, and where is computed."""
+    """The networks, the one to show first, the example photos, and where is computed.
+
+    First is the best network whose weights are on this machine, unless the operator named the networks. `megabytes` is
+    what has to be downloaded before a network can be used, or null where that is unknown or nothing.
+    """
+    models = [_model(name) for name in service.models]
+    is_there = any(model["name"] == BEST and model["available"] for model in models)
     return {
-        "models": [
-            {"name": name, "available": name not in MODEL_NAMES or bool(describe(name)["at_hand"])}
-            for name in service.models
-        ],
+        "models": models,
+        "first": BEST if is_there and service.models == MODEL_NAMES else service.models[0],
         "examples": [_example(path) for path in examples],
         "device": service.device.name,
     }
+
+
+def _model(name: str) -> dict[str, Any]:
+    is_available = name not in MODEL_NAMES or bool(describe(name)["at_hand"])
+    size = GOOGLENET_FILES[0].size if name == "googlenet" and not is_available else None
+    return {"name": name, "available": is_available, "megabytes": None if size is None else round(size / 1e6)}
 
 
 def _example(path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ def pack(array: np.ndarray) -> dict[str, Any]:
     """Return an array as plain data: bytes as they are, everything else as float32."""
     kind = "u1" if array.dtype == np.uint8 else "f4"
     values = np.ascontiguousarray(array, dtype=f"<{kind}")
-    return {"dtype": kind, "shape": list(array.shape), "data": b64encode(values).decode("ascii")}
+    return {"dtype": kind, "shape": list(array.shape), "data": b64encode(values.tobytes()).decode("ascii")}
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from ...explain.ablation import single_ablation_logits
 from ...explain.attribution import evidence, grad_cams
+from ...explain.branch_fields import middle_cores
 from ...explain.catalogue import EXPLANATIONS
 from ...explain.channel_worth import channel_worth
 from ...explain.convolution import ConvolutionTrace, trace_convolution
-from ...explain.receptive_field import effective_field
 from ...explain.shapley import subset_logits
-from ...network.blocks import BLOCKS, BRANCHES
+from ...network.blocks import BLOCKS
 from ...prediction import Prediction
 from ...service.query import Query
 from ...service.service import InferenceService
@@ -25,7 +25,6 @@ from .packing import pack, quantised
 
 Off = Mapping[str, Sequence[str]]
 
-SHARE = 0.9  # of the energy of an effective receptive field
 KERNEL_INPUTS = 3  # input channels of a convolution that are told one by one
 PLACES = 6  # decimal places of a crop's position: far less than a pixel, so that equal crops share their results
 
@@ -124,25 +123,12 @@ def worth(service: InferenceService, query: Query, classes: Sequence[int]) -> di
 
 
 def middle_fields(service: InferenceService, query: Query, block: str) -> dict[str, Any]:
-    """The square that holds most of the effective receptive field of each branch's middle cell, in input pixels.
-
-    Without any energy, where all channels of the branch are zero at this cell, it is empty: `right` is `left`.
-    """
-    _, height, width = service.prediction(query.exact).block(block).shape
-    row, column = height // 2, width // 2
-    squares = {}
-    for branch in BRANCHES:
-        square = service.explained(query, effective_field, block, branch, row, column).core(SHARE)
-        squares[branch] = {
-            "row": row,
-            "column": column,
-            "share": SHARE,
-            "left": square.left,
-            "top": square.top,
-            "right": square.right,
-            "bottom": square.bottom,
-        }
-    return squares
+    """The square that holds most of the effective receptive field of each branch's middle cell, in input pixels."""
+    cores = service.explained(query, middle_cores, block)
+    return {
+        branch: {"row": core.row, "column": core.column, "share": core.share, **asdict(core.square)}
+        for branch, core in cores.items()
+    }
 
 
 @dataclass(frozen=True)

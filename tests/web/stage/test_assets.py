@@ -41,17 +41,30 @@ def get(url: str, **headers: str) -> httpx.Response:
 # ---------------------------------------------------------------- the page and its files
 
 
-def test_the_page_is_there_with_and_without_a_slash(address: str) -> None:
-    page = get(f"{address}stage/")
+def test_the_stage_is_the_front_page(address: str) -> None:
+    page = get(address)
     assert page.status_code == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert page.content == (STATIC / "index.html").read_bytes()
+    assert (
+        page.content == get(f"{address}?photo=bison&off=4b:1x1%2B3x3").content == (STATIC / "index.html").read_bytes()
+    )
     assert "Content-Security-Policy" in page.headers
-    without = get(f"{address}stage?photo=bison&off=4b:1x1%2B3x3")
-    assert without.is_redirect
-    assert without.next_request is not None
-    assert str(without.next_request.url) == f"{address}stage/?photo=bison&off=4b:1x1%2B3x3"
-    assert httpx.head(f"{address}stage/", timeout=60).status_code == 200
+    assert httpx.head(address, timeout=60).status_code == 200
+
+
+@pytest.mark.parametrize("view", ["api", "settings"])
+def test_gradios_own_page_is_where_its_views_are(address: str, view: str) -> None:
+    page = get(f"{address}?view={view}")
+    assert page.status_code == 200
+    assert "window.gradio_config" in page.text
+
+
+@pytest.mark.parametrize("old", ["stage", "stage/"])
+def test_where_the_stage_was_leads_to_the_front_page(address: str, old: str) -> None:
+    moved = get(f"{address}{old}?photo=bison&off=4b:1x1%2B3x3")
+    assert moved.is_redirect
+    assert moved.next_request is not None
+    assert str(moved.next_request.url) == f"{address}?photo=bison&off=4b:1x1%2B3x3"
 
 
 def test_every_file_of_the_page_is_there_with_its_type(address: str) -> None:
@@ -138,7 +151,7 @@ def test_nothing_else_is_there(address: str, path: str) -> None:
 
 def test_other_methods_are_refused(address: str) -> None:
     for method in ("POST", "PUT", "DELETE"):
-        assert httpx.request(method, f"{address}stage/", timeout=60).status_code == 404
+        assert httpx.request(method, f"{address}stage/static/js/main.js", timeout=60).status_code == 404
 
 
 def test_a_file_is_read_again_when_it_changes(tmp_path: Path) -> None:

@@ -2,12 +2,12 @@
 
 /** @import {Colours} from "./types.js" */
 
-// Nine stops of matplotlib's maps, between which is interpolated.
+// Stops of matplotlib's maps, between which is interpolated: nowhere more than 7 of 255 away.
 /** @type {Record<Colours, string>} */
 const STOPS = {
-  inferno: "000004 1b0c41 4a0c6b 781c6d a52c60 cf4446 ed6925 fb9b06 f7d13d fcffa4",
-  viridis: "440154 482878 3e4989 31688e 26828e 1f9e89 35b779 6ece58 b5de2b fde725",
-  grey: "000000 1c1c1c 393939 555555 717171 8e8e8e aaaaaa c6c6c6 e3e3e3 ffffff",
+  inferno: "000004 0b0724 210c4a 3d0965 57106e 71196e 8a226a a32c61 bc3754 d24644 e45a31 f1731d f98e09 fcac11 f9cb35 f2ea69 fcffa4",
+  viridis: "440154 48186a 472d7b 424086 3b528b 33638d 2c728e 26828e 21918c 1fa088 28ae80 3fbc73 5ec962 84d44b addc30 d8e219 fde725",
+  grey: "000000 ffffff",
 };
 
 /** @type {Partial<Record<Colours, Uint8ClampedArray>>} */
@@ -57,10 +57,31 @@ export function paintMap(canvas, values, width, height, colours = "inferno") {
 }
 
 /**
+ * A square of a photo in grey, a little darker, as maps are painted over it.
+ * @param {CanvasImageSource} image
+ * @param {{left: number, top: number, side: number}} square
+ * @param {number} size  in pixels
+ */
+export function greySquare(image, { left, top, side }, size) {
+  const canvas = new OffscreenCanvas(size, size);
+  const context = canvas.getContext("2d");
+  if (!context) return canvas;
+  context.imageSmoothingQuality = "high";
+  context.drawImage(image, left, top, side, side, 0, 0, size, size);
+  const pixels = context.getImageData(0, 0, size, size);
+  for (let i = 0; i < pixels.data.length; i += 4) {
+    const [red, green, blue] = pixels.data.subarray(i, i + 3);
+    pixels.data.fill(0.9 * (0.299 * red + 0.587 * green + 0.114 * blue), i, i + 3);
+  }
+  context.putImageData(pixels, 0, 0);
+  return canvas;
+}
+
+/**
  * Paint values of 0 to 255 as light over a grey photo: where the map is low the photo stays, where it is high the
  * colour covers it.
  * @param {HTMLCanvasElement} canvas
- * @param {CanvasImageSource} photo  square, drawn over the whole canvas
+ * @param {CanvasImageSource} photo  square and grey, drawn over the whole canvas
  * @param {ArrayLike<number>} values
  * @param {number} side  of the map, in cells
  * @param {number} size  of the canvas, in pixels
@@ -70,9 +91,7 @@ export function paintOverlay(canvas, photo, values, side, size, colours = "infer
   canvas.width = canvas.height = size;
   const context = canvas.getContext("2d");
   if (!context) return;
-  context.filter = "grayscale(1) brightness(0.9)";
   context.drawImage(photo, 0, 0, size, size);
-  context.filter = "none";
   const table = colourTable(colours);
   const pixels = new ImageData(side, side);
   for (let i = 0; i < side * side; i++) {

@@ -32,11 +32,22 @@ export function createController(store, source) {
       await load(isCurrent);
       if (isCurrent()) store.receive({ error: null });
     } catch (error) {
-      if (isCurrent()) store.receive({ error: error instanceof Error ? error.message : String(error) });
+      if (isCurrent()) {
+        store.receive({ error: error instanceof Error ? error.message : String(error) });
+        goBack();
+      }
     } finally {
       clearTimeout(patience);
       if (isCurrent()) store.receive({ busy: false });
     }
+  }
+
+  /** After a failure, name again what the stage still shows. */
+  function goBack() {
+    if (!loaded) return;
+    const [photo, crop, model] = JSON.parse(loaded);
+    loaded = "";
+    store.update({ photo, crop, model });
   }
 
   /** @param {() => boolean} isCurrent */
@@ -61,10 +72,11 @@ export function createController(store, source) {
     // The first picture does not wait for the rest.
     if (isNew) store.receive({ ...patch, now: base, channels: null, baseChannels: null, subsets: null, worth: null, field: null });
     const cls = store.get().cls ?? order(base.logits, 1)[0];
+    const votes = source.votes(known, block);
+    votes.catch(() => undefined); // said below
     const parts = [
       source.block(known, {}, block).then((baseChannels) => ({ baseChannels, ...(isOff ? {} : { channels: baseChannels }) })),
       source.worth(known, [cls]).then((worth) => ({ worth: worth[cls] })),
-      source.votes(known, block).then((subsets) => ({ subsets })),
       isOff ? source.scene(known, off).then((now) => ({ now })) : Promise.resolve({ now: base }),
       ...(isOff ? [source.block(known, off, block).then((channels) => ({ channels }))] : []),
     ];
@@ -72,6 +84,9 @@ export function createController(store, source) {
     const results = await Promise.all(parts);
     if (!isCurrent()) return;
     store.receive(Object.assign(patch, ...results));
+    const subsets = await votes;
+    if (!isCurrent()) return;
+    store.receive({ subsets });
     source.field(known, block).then(
       (field) => isCurrent() && store.receive({ field }),
       () => undefined, // only the dashed square is missing

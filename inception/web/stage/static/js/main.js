@@ -1,6 +1,7 @@
 /** Starts the stage: state from the address, views, first photo. */
 
-import { createController, newPhoto } from "./controller.js";
+import { createController } from "./controller.js";
+import { h, replace } from "./dom.js";
 import { addressOf, createStore, stateOf } from "./state.js";
 import { createSource } from "./source.js";
 import { playIntro } from "./intro.js";
@@ -61,8 +62,8 @@ async function start() {
     const stems = told.examples.map((one) => `example:${one.stem}`);
     store.update(
       {
-        model: names.includes(model) ? model : (told.models.find((one) => one.available)?.name ?? names[0]),
-        ...(stems.includes(photo) ? {} : newPhoto(stems.includes(FIRST) ? FIRST : stems[0])),
+        model: names.includes(model) ? model : told.first,
+        photo: [photo, FIRST].find((one) => stems.includes(one)) ?? stems[0],
       },
       { silent: true },
     );
@@ -93,7 +94,8 @@ function followAddress(store) {
 function followLanguage(store) {
   const name = () => {
     document.title = "InceptionLens";
-    part("skip").textContent = t("skip.network");
+    part("skip").textContent = t("skip.block");
+    replace(part("footer"), h("p", { class: "quiet" }, t("keys.help")), h("a", { href: "?view=api" }, t("header.api")));
   };
   name();
   store.subscribe((_, __, changed) => changed.has("lang") && name());

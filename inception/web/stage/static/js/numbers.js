@@ -123,13 +123,13 @@ export function signed(value, digits = 2) {
 }
 
 /**
- * A number of at most four digits, for people: "0.12", "1.5", "340", "12,000".
+ * A number for people, with about three digits: "0.12", "1.50", "34.0", "12,000".
  * @param {number} value
  */
 export function short(value) {
   const size = Math.abs(value);
   const text = size >= 100 ? Math.round(size).toLocaleString("en") : size >= 10 ? size.toFixed(1) : size.toFixed(2);
-  return (value < 0 ? "−" : "") + text;
+  return (value < 0 && Number(text) !== 0 ? "−" : "") + text;
 }
 
 /**

@@ -2,7 +2,7 @@
 
 const FOR = [178, 24, 43];
 const AGAINST = [33, 102, 172];
-const STRONGEST = 215; // of 255: the photo shimmers through the full colour
+const STRONGEST = 190; // of 255: the photo can still be seen under the full colour
 
 /**
  * Red above zero, blue below, transparent at zero, as red, green, blue and alpha.
@@ -12,5 +12,5 @@ const STRONGEST = 215; // of 255: the photo shimmers through the full colour
 export function diverging(share) {
   const size = Math.min(Math.abs(share), 1);
   const [red, green, blue] = share < 0 ? AGAINST : FOR;
-  return [red, green, blue, Math.round(STRONGEST * size ** 0.8)];
+  return [red, green, blue, Math.round(STRONGEST * size)];
 }

@@ -3,7 +3,7 @@
  */
 
 import { floats, unpack } from "./numbers.js";
-import { language } from "./words.js";
+import { language, t } from "./words.js";
 
 /** @import {Block, BlockChannels, Branch, FieldSquare, Network, Off, Scene, Start, Subject, Subsets, Worth} from "./types.js" */
 
@@ -21,12 +21,23 @@ export class SourceError extends Error {}
  */
 export function createSource(root) {
   /**
+   * @param {string} path
+   * @param {RequestInit} request
+   */
+  async function reach(path, request) {
+    try {
+      return await fetch(new URL(path, root), { method: "POST", ...request });
+    } catch {
+      throw new SourceError(t("notice.unreachable"));
+    }
+  }
+
+  /**
    * @param {string} event
    * @param {unknown[]} data
    */
   async function post(event, data) {
-    const answer = await fetch(new URL(`gradio_api/run/stage_${event}`, root), {
-      method: "POST",
+    const answer = await reach(`gradio_api/run/stage_${event}`, {
       headers: { "Content-Type": "application/json", "Accept-Language": language() },
       body: JSON.stringify({ data, session_hash: session }),
     });
@@ -106,7 +117,7 @@ export function createSource(root) {
     async upload(file, name = "photo") {
       const form = new FormData();
       form.append("files", file, name);
-      const answer = await fetch(new URL("gradio_api/upload", root), { method: "POST", body: form, headers: { "Accept-Language": language() } });
+      const answer = await reach("gradio_api/upload", { body: form, headers: { "Accept-Language": language() } });
       const body = await answer.json().catch(() => ({}));
       if (!answer.ok) throw new SourceError(sentence(body, answer.status));
       return body[0];

@@ -196,7 +196,7 @@ export function addressOf(state) {
     if (state[name] !== INITIAL[name] && state[name]) query.set(name, String(state[name]));
   }
   if (state.step) query.set("step", String(state.step));
-  return query.toString().replaceAll("%3A", ":").replaceAll("%2C", ",").replaceAll("%2B", "+").replaceAll("+", "%2B");
+  return query.toString().replaceAll("%3A", ":").replaceAll("%2C", ",");
 }
 
 /**
@@ -213,14 +213,14 @@ export function stateOf(search) {
   };
   /** @type {any} */
   const out = {};
-  const photo = value("photo");
+  const photo = value("photo") ?? value("example"); // as links of earlier versions say
   if (photo && /^[\w-]+$/.test(photo)) out.photo = `example:${photo}`;
   const model = value("model");
   if (model) out.model = model;
   const block = value("block");
   if (BLOCKS.includes(/** @type {Block} */ (block))) out.block = block;
   const crop = value("crop")?.split(":").map(Number);
-  if (crop?.length === 3 && crop.every((one) => Math.abs(one) <= 10)) out.crop = crop;
+  if (crop?.length === 3 && crop.every((one) => Math.abs(one) <= 10) && crop[2] > 0) out.crop = crop;
   const off = offOf(value("off") ?? "");
   if (isAnythingOff(off)) out.off = off;
   const cls = value("class");

@@ -10,13 +10,14 @@
  * @property {number | null} preferred  in pixels; null if no channel responds
  *
  * @typedef {object} Tuning
+ * @property {string} block
  * @property {Shape} shape
  * @property {number[]} sizes  in pixels of the network's input, rising
  * @property {number} x  centre of the pictures
  * @property {number} y
  * @property {Record<Branch, BranchTuning>} branches
  *
- * @typedef {"larger" | "smaller" | "same" | "mixed" | "unknown"} Verdict
+ * @typedef {"larger" | "smaller" | "same" | "mixed" | "unknown" | "split"} Verdict
  */
 
 /** @type {Shape[]} */
@@ -80,18 +81,39 @@ export function shares(response) {
 }
 
 /**
- * Whether 5x5 prefers larger things than 1x1 and 3x3 do, as measured.
+ * The size to which a branch responds most.
+ * @param {Tuning} tuning
+ * @param {Branch} branch
+ */
+export function peak({ sizes, branches }, branch) {
+  const { response } = branches[branch];
+  return sizes[response.indexOf(Math.max(...response))];
+}
+
+/**
+ * Whether 5x5 prefers larger things than 1x1 and 3x3 do, as measured. "split": the average of the channels' own
+ * preferences says another thing than the peaks of the branches' mean responses.
  * @param {Tuning} tuning
  * @returns {Verdict}
  */
-export function verdict({ branches }) {
-  const wide = branches["5x5"].preferred;
-  const narrow = [branches["1x1"].preferred, branches["3x3"].preferred];
-  if (wide === null || narrow.includes(null)) return "unknown";
-  const compared = narrow.map((size) => compare(wide, /** @type {number} */ (size)));
-  if (compared.every((sign) => sign > 0)) return "larger";
-  if (compared.every((sign) => sign < 0)) return "smaller";
-  return compared.every((sign) => sign === 0) ? "same" : "mixed";
+export function verdict(tuning) {
+  const { "1x1": one, "3x3": three, "5x5": five } = tuning.branches;
+  if (one.preferred === null || three.preferred === null || five.preferred === null) return "unknown";
+  const byChannels = compared(five.preferred, [one.preferred, three.preferred]);
+  const byPeaks = compared(peak(tuning, "5x5"), [peak(tuning, "1x1"), peak(tuning, "3x3")]);
+  return (byChannels === "larger") === (byPeaks === "larger") ? byChannels : "split";
+}
+
+/**
+ * @param {number} wide
+ * @param {number[]} narrow
+ * @returns {Verdict}
+ */
+function compared(wide, narrow) {
+  const signs = narrow.map((size) => compare(wide, size));
+  if (signs.every((sign) => sign > 0)) return "larger";
+  if (signs.every((sign) => sign < 0)) return "smaller";
+  return signs.every((sign) => sign === 0) ? "same" : "mixed";
 }
 
 /**

@@ -123,7 +123,8 @@
  * @property {string | null} digest
  *
  * @typedef {object} Start
- * @property {{name: string, available: boolean}[]} models
+ * @property {{name: string, available: boolean, megabytes: number | null}[]} models  megabytes: to be downloaded first
+ * @property {string} first  the network to show first
  * @property {{stem: string, width: number, height: number}[]} examples
  * @property {string} device
  *

@@ -5,6 +5,7 @@ import { verdict } from "../stimuli.js";
 import {
   best,
   brightness,
+  brightThere,
   byBranch,
   darkShare,
   ninth,
@@ -12,7 +13,7 @@ import {
   ranked,
   singles,
   strongCells,
-  timesAsBright,
+  times,
   winners,
 } from "./measure.js";
 import { say } from "./sentences.js";
@@ -25,6 +26,8 @@ import { say } from "./sentences.js";
 export const FRESH = Object.freeze({ off: {}, cls: null, lens: null, deeper: null });
 
 const BRIGHT_THERE = 1.5; // times as bright there as elsewhere
+const MANY = 20; // times: more are not told exactly, as in "lesson.many_times"
+const SHOWN = 5; // tiles of a branch that any screen shows
 const TILES = /** @type {Block} */ ("4e");
 const EARLY = /** @type {Block} */ ("3a");
 const LATE = /** @type {Block} */ ("5b");
@@ -68,46 +71,60 @@ export const look = {
       scenery.source.block(scenery.subject, {}, TILES),
     ]);
     const cells = strongCells(evidence.map);
-    /** @type {Record<Branch, (number | null)[]>} */
-    const times = byBranch((branch) => {
+    const found = byBranch((branch) => {
       const { count, side, values } = channels[branch];
-      return Array.from({ length: count }, (_, i) =>
-        cells ? timesAsBright(values.subarray(i * side * side, (i + 1) * side * side), side, cells, evidence.side) : null,
-      );
+      const cellsOf = (/** @type {number} */ i) => values.subarray(i * side * side, (i + 1) * side * side);
+      return Array.from({ length: count }, (_, i) => brightThere(cellsOf(i), side, cells ?? [], evidence.side));
     });
-    // The best of those that the stage shows first, so that it is one that could be found.
-    const all = BRANCHES.flatMap((branch) => times[branch].map((value, channel) => ({ branch, channel, value: value ?? 0 })));
-    const shown = all.filter(({ branch, channel }) => {
-      const worth = scenery.data.worth?.[TILES];
-      if (!worth) return true;
-      const start = BRANCHES.slice(0, BRANCHES.indexOf(branch)).reduce((sum, one) => sum + times[one].length, 0);
-      return order(worth.subarray(start, start + times[branch].length), 5).includes(channel);
-    });
-    const top = shown.toSorted((a, b) => b.value - a.value)[0];
+    const top = clearest(found, scenery.data.worth?.[TILES]);
     const place = cells ? ninth(cells, evidence.side) : 4;
     return {
       patch: { ...FRESH, block: TILES, view: "sorted", sort: "worth" },
       ask: [say("lesson.look.ask", { block: TILES, name: { cls } })],
       choices: [],
-      weak: !cells || top.value < BRIGHT_THERE,
-      facts: { cls, times, top, place, lens: brightestCell(channels[top.branch], top.branch, top.channel) },
+      weak: !cells || (times(found[top.branch][top.channel]) ?? 0) < BRIGHT_THERE,
+      facts: { cls, found, top, place, lens: brightestCell(channels[top.branch], top.branch, top.channel) },
     };
   },
   read: (_, state) => (state.block === TILES && state.lens ? `${state.lens.branch}:${state.lens.channel}` : null),
   async check({ facts }, answer) {
     const [branch, channel] = /** @type {[Branch, string]} */ (answer.split(":"));
-    const times = facts.times[branch][Number(channel)];
-    const values = { channel, branch: { branch }, name: { cls: facts.cls }, times: { short: times ?? 0 } };
+    const factor = times(facts.found[branch][Number(channel)]);
+    const values = { channel, branch: { branch }, times: manyTimes(factor) };
     const place = say("lesson.look.place", { name: { cls: facts.cls }, place: { word: `lesson.place_${facts.place}` } });
-    if (times !== null && times >= BRIGHT_THERE) return { done: true, right: true, says: [say("lesson.look.right", values), place] };
-    return { done: true, right: false, says: [say(times === null ? "lesson.look.silent" : "lesson.look.wrong", values), shownTile(facts), place], patch: { lens: facts.lens } };
+    if (factor !== null && factor >= BRIGHT_THERE) return { done: true, right: true, says: [say("lesson.look.right", values), place] };
+    return { done: true, right: false, says: [say(factor === null ? "lesson.look.silent" : "lesson.look.wrong", values), shownTile(facts), place], patch: { lens: facts.lens } };
   },
   show: async ({ facts }) => ({ done: true, right: false, says: [shownTile(facts)], patch: { lens: facts.lens } }),
 };
 
 /** @param {any} facts */
-function shownTile({ top }) {
-  return say("lesson.look.shown", { channel: top.channel, branch: { branch: top.branch }, times: { short: top.value } });
+function shownTile({ top, found }) {
+  const { branch, channel } = top;
+  return say("lesson.look.shown", { channel, branch: { branch }, times: manyTimes(times(found[branch][channel])) });
+}
+
+/** @param {number | null} factor @returns {import("./types.js").Value} */
+function manyTimes(factor) {
+  return (factor ?? 0) > MANY ? { word: "lesson.many_times" } : { short: factor ?? 0 };
+}
+
+/**
+ * The channel that stands out most on the marked cells, of those that the stage shows first: one that could be found.
+ * @param {Record<Branch, {inside: number, outside: number}[]>} found
+ * @param {Float32Array} [worth]  of the block's channels
+ * @returns {{branch: Branch, channel: number}}
+ */
+function clearest(found, worth) {
+  let start = 0;
+  const shown = BRANCHES.flatMap((branch) => {
+    const { length } = found[branch];
+    const first = worth ? order(worth.subarray(start, start + length), SHOWN) : order(new Float32Array(length));
+    start += length;
+    return first.map((channel) => ({ branch, channel, contrast: found[branch][channel].inside - found[branch][channel].outside }));
+  });
+  const { branch, channel } = shown.toSorted((a, b) => b.contrast - a.contrast)[0];
+  return { branch, channel };
 }
 
 /** 2: the size of dot for which 5×5 responds best. @type {Step} */
@@ -207,7 +224,7 @@ export const depth = {
       right: answer === right,
       says: [
         say("lesson.depth.told", { early: EARLY, late: LATE, early_share: { p: dark.early }, late_share: { p: dark.late } }),
-        say("lesson.depth.sees", { early: EARLY, late: LATE, early_size: sees.early, late_size: sees.late, side }),
+        say(sees.late < side ? "lesson.depth.sees" : "lesson.depth.sees_all", { early: EARLY, late: LATE, early_size: sees.early, late_size: sees.late, side }),
         ...(right === LATE ? [say("lesson.depth.why")] : []),
       ],
       patch: { block: LATE },

@@ -81,22 +81,23 @@ export function singles(table, cls, temperature) {
 }
 
 /**
- * The block in which to look for the branch that changes the answer: best one in which a single branch does, and that
- * clearly; else the block with the branch that brings another class nearest.
+ * The block in which to look for the branch that changes the answer: best one in which a single branch does, and the
+ * new answer is the surest; else the block with the branch that brings another class nearest.
  * @param {Single[]} outcomes
  * @returns {{flips: boolean, strongest: Single, outcomes: Single[]}}
  */
 export function blockToSearch(outcomes) {
   const candidates = BLOCKS.map((block) => {
     const own = outcomes.filter((one) => one.block === block).toSorted((a, b) => a.lead - b.lead);
-    const count = own.filter((one) => one.lead < 0).length;
-    return { flips: count > 0, count, strongest: own[0], outcomes: own };
+    return { count: own.filter((one) => one.lead < 0).length, strongest: own[0], outcomes: own };
   });
-  candidates.sort(
-    (a, b) => Number(b.count === 1) - Number(a.count === 1) || Number(b.flips) - Number(a.flips) || a.strongest.lead - b.strongest.lead,
+  /** How good a block is: 2 with one branch that changes the answer, 1 with several, 0 with none. */
+  const rank = (/** @type {number} */ count) => (count === 1 ? 2 : Math.min(count, 1));
+  const [{ count, ...found }] = candidates.toSorted(
+    (a, b) =>
+      rank(b.count) - rank(a.count) || (a.count ? b.strongest.p - a.strongest.p : a.strongest.lead - b.strongest.lead),
   );
-  const { flips, strongest, outcomes: own } = candidates[0];
-  return { flips, strongest, outcomes: own };
+  return { flips: count > 0, ...found };
 }
 
 /**
@@ -186,26 +187,33 @@ export function ninth(cells, side) {
 }
 
 /**
- * How many times as bright a channel is on the marked cells as on the others, as it is drawn; null for one without any
- * pattern.
+ * How bright a channel is on the marked cells and on the others, as it is drawn, from 0 to 255.
  * @param {ArrayLike<number>} bytes  side x side
  * @param {number} side
  * @param {boolean[]} cells  of a coarser or finer grid over the same square
  * @param {number} cellsSide
- * @returns {number | null}
+ * @returns {{inside: number, outside: number}}
  */
-export function timesAsBright(bytes, side, cells, cellsSide) {
+export function brightThere(bytes, side, cells, cellsSide) {
   const sum = [0, 0];
   const count = [0, 0];
   for (let i = 0; i < side * side; i++) {
     const row = Math.floor(((Math.floor(i / side) + 0.5) / side) * cellsSide);
     const column = Math.floor((((i % side) + 0.5) / side) * cellsSide);
-    const inside = Number(cells[row * cellsSide + column]);
+    const inside = cells[row * cellsSide + column] ? 1 : 0;
     sum[inside] += bytes[i];
     count[inside] += 1;
   }
-  if (!count[0] || !count[1] || sum[0] + sum[1] === 0) return null;
-  return sum[1] / count[1] / Math.max(sum[0] / count[0], 1e-3);
+  return { inside: sum[1] / Math.max(count[1], 1), outside: sum[0] / Math.max(count[0], 1) };
+}
+
+/**
+ * How many times as bright it is there; null for a channel that is dark everywhere.
+ * @param {{inside: number, outside: number}} bright
+ * @returns {number | null}
+ */
+export function times({ inside, outside }) {
+  return inside + outside > 0 ? inside / Math.max(outside, 1) : null;
 }
 
 /**

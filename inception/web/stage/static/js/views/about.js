@@ -3,18 +3,15 @@
 import { h, replace } from "../dom.js";
 import { grouped } from "../sums.js";
 import { className, language, t } from "../words.js";
-import { skeleton, whileOpen } from "./deeper_parts.js";
+import { joined, waiting, whileOpen } from "./deeper_parts.js";
 
 /** @import {Network} from "../types.js" */
 /** @import {Store} from "../state.js" */
 
 /** How to read what, in the order of the page. */
 const READ = ["photo", "network", "lanes", "channels", "worth", "switch", "doubt"];
-/** Relative to the page, which lies in stage/ below the app. */
-const LINKS = /** @type {const} */ ([
-  ["classic", "../"],
-  ["api", "../?view=api"],
-]);
+/** Gradio's own page, at the same address. */
+const API = "?view=api";
 
 /**
  * @param {HTMLElement} root
@@ -22,8 +19,9 @@ const LINKS = /** @type {const} */ ([
  */
 export function createAbout(root, store) {
   /** @type {Parameters<typeof whileOpen>[3]} */
-  function draw(_, { network, start }) {
-    if (!network) return replace(root, skeleton());
+  function draw(_, data) {
+    const { network, start } = data;
+    if (!network) return replace(root, waiting(data));
     replace(
       root,
       h("h3", {}, t("deeper.about_read")),
@@ -31,11 +29,11 @@ export function createAbout(root, store) {
       h("h3", {}, t("deeper.about_network")),
       provenance(network, start?.device ?? ""),
       h("h3", {}, t("deeper.about_links")),
-      h("ul", { class: "deeper-list" }, LINKS.map(([key, href]) => h("li", {}, h("a", { href }, t(`deeper.about_link_${key}`))))),
+      h("p", {}, h("a", { href: API }, t("deeper.about_link_api"))),
     );
   }
 
-  whileOpen(store, "about", ["network", "start", "lang"], draw);
+  whileOpen(store, "about", ["network", "start", "lang", "error"], draw);
 }
 
 /**
@@ -81,5 +79,5 @@ function limits({ labels, threshold }) {
   const always = t("deeper.about_always", { classes: grouped(labels.length) });
   const rule =
     threshold === null ? t("deeper.about_no_rule") : t("deeper.about_rule", { threshold: `${Math.round(100 * threshold)} %` });
-  return `${always} ${rule}`;
+  return joined([always, rule]);
 }

@@ -3,6 +3,7 @@
 import { classOf } from "../controller.js";
 import { h, replace, set } from "../dom.js";
 import { order, percent, softmax } from "../numbers.js";
+import { roving } from "../roving.js";
 import { isAnythingOff, offList, switched } from "../state.js";
 import { branchName, className, t } from "../words.js";
 
@@ -16,11 +17,13 @@ export function createAnswer(root, store) {
   const lead = h("p", { class: "lead quiet" });
   const headline = h("h2");
   const rows = h("ol", { class: "rows" });
+  const reachRow = roving(rows);
   const chips = h("div", { class: "chips" });
+  const reachChip = roving(chips);
   const options = h("datalist", { id: "all-classes" });
   const search = h("input", { type: "search", list: "all-classes", onchange: pickByName, autocomplete: "off" });
-  const tools = h("div", { class: "answer-tools" }, search, options);
-  root.append(lead, headline, rows, chips, tools);
+  const tools = h("div", { class: "answer-tools" }, chips, search, options);
+  root.append(lead, headline, rows, tools);
   let said = "";
 
   function draw() {
@@ -40,7 +43,7 @@ export function createAnswer(root, store) {
     const doubtful = network.threshold !== null && after[first] < network.threshold;
     const name = className(network, first);
 
-    lead.textContent = isOff ? t("answer.without", { what: listed() }) : t("answer.of", { count: network.labels.length });
+    lead.textContent = isOff ? t("answer.without", { what: listed() }) : `${t("answer.of", { count: network.labels.length })} · ${t("answer.seconds", { milliseconds: Math.round(1000 * base.seconds) })}`;
     headline.classList.toggle("unsure", doubtful);
     const best = doubtful ? t("answer.not_sure", { name, p: percent(after[first]) }) : name;
     if (isOff && first !== firstBefore) replace(headline, h("s", {}, className(network, firstBefore)), " → ", best);
@@ -89,6 +92,7 @@ export function createAnswer(root, store) {
         );
       }),
     );
+    reachRow();
     drawChips();
     announce(className(network, firstBefore), before[firstBefore], name, after[first], isOff);
   }
@@ -118,6 +122,7 @@ export function createAnswer(root, store) {
       list.length > 1 && h("button", { onclick: () => store.update({ off: {} }) }, t("answer.all_on")),
       cls !== null && h("button", { onclick: () => store.update({ cls: null }) }, t("answer.unpin")),
     );
+    reachChip();
   }
 
   /**

@@ -80,7 +80,7 @@ export function createBlock(root, store, source) {
       /** @type {(keyof typeof CHOICES)[]} */ (["sort", "scale", "colours"]).map((kind) =>
         h(
           "label",
-          { class: "quiet" },
+          { class: "quiet", title: kind === "scale" ? t(`block.scale_${state.scale}_help`) : null },
           t(`block.${kind}`),
           " ",
           h(
@@ -117,7 +117,9 @@ export function createBlock(root, store, source) {
     set(lane, { "aria-label": fullName });
     set(toggle, { "aria-label": fullName });
     replace(name, branchName(branch));
-    set(name, { title: t(`branch.${branch}`) });
+    // torchvision's network has a 3x3 kernel in the branch that the paper calls 5x5.
+    const isOdd = branch === "5x5" && facts.layers.at(-1)?.kernel === 3;
+    set(name, { title: t(isOdd ? "branch.5x5_runs_3x3" : `branch.${branch}`) });
     replace(layers, facts.layers.flatMap((layer, i) => [i > 0 && h("i", { "aria-hidden": "true" }, "→"), layerBox(layer, facts.layers)]));
   }
 
@@ -182,6 +184,7 @@ export function createBlock(root, store, source) {
       );
       if (key) /** @type {HTMLElement | null} */ (tiles.querySelector(`[data-channel="${key}"]`))?.focus();
     }
+    if (!lanes.contains(document.activeElement)) reachTile();
     unfold(`${base.digest} ${state.block}`);
   }
 
@@ -203,6 +206,13 @@ export function createBlock(root, store, source) {
     );
   }
 
+  /** One tile of all is a stop of the tabulator key: the first, or the one that had the focus last. */
+  function reachTile(/** @type {Element | null} */ wanted = null) {
+    const tiles = /** @type {HTMLElement[]} */ ([...lanes.querySelectorAll(".tile")]);
+    const one = wanted ?? tiles[0];
+    for (const tile of tiles) tile.tabIndex = tile === one ? 0 : -1;
+  }
+
   /** Arrow keys go from tile to tile and from lane to lane. @param {KeyboardEvent} event */
   function move(event) {
     const target = /** @type {HTMLElement} */ (event.target);
@@ -220,6 +230,7 @@ export function createBlock(root, store, source) {
     }[event.key];
     if (!next) return;
     event.preventDefault();
+    reachTile(next);
     next.focus();
   }
 

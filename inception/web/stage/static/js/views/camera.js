@@ -11,8 +11,9 @@ const PAUSE = 120; // milliseconds between two frames at least
  * @param {HTMLElement} frame
  * @param {import("../state.js").Store} store
  * @param {import("../source.js").Source} source
+ * @param {() => void} onToggle
  */
-export function createCamera(frame, store, source) {
+export function createCamera(frame, store, source, onToggle) {
   /** @type {MediaStream | null} */
   let stream = null;
   const video = h("video", { autoplay: true, playsinline: true, muted: true });
@@ -24,6 +25,7 @@ export function createCamera(frame, store, source) {
       store.receive({ error: t("photo.camera_refused") });
       return;
     }
+    onToggle();
     video.srcObject = stream;
     frame.append(video);
     await video.play();
@@ -63,6 +65,7 @@ export function createCamera(frame, store, source) {
     for (const track of stream?.getTracks() ?? []) track.stop();
     stream = null;
     video.remove();
+    onToggle();
   }
 
   return { toggle: () => void (stream ? stop() : start()), isOn: () => stream !== null };

@@ -7,7 +7,7 @@ import { colourTable, paintMap } from "../colours.js";
 import { isAnythingOff } from "../state.js";
 import { decimalsFor, fixed, grouped } from "../sums.js";
 import { branchName, t } from "../words.js";
-import { cellPicker, choices, failure, newest, pause, photoSquare, row, skeleton, table, whileOpen } from "./deeper_parts.js";
+import { cellPicker, choices, failure, joined, newest, pause, photoSquare, row, skeleton, table, waiting, whileOpen } from "./deeper_parts.js";
 import { counted, createKernel } from "./kernel.js";
 
 /** @import {Block, BlockChannels, Branch, BranchFacts, Lens, Network, Subject} from "../types.js" */
@@ -52,17 +52,14 @@ export function createCell(root, store, source) {
   const handLead = h("p", { class: "deeper-lead" });
   const more = h("div");
   const trouble = h("div");
-  const waiting = skeleton("pictures");
+  const wait = h("div", {}, skeleton("pictures"));
   const all = h(
     "div",
-    { hidden: true },
-    h("div", { class: "deeper-pair cell-pair" }, map.figure, photo.figure),
-    handTitle,
-    handLead,
-    numbers,
-    more,
+    { class: "cell-grid", hidden: true },
+    h("div", { class: "cell-pictures" }, map.figure, photo.figure),
+    h("div", {}, handTitle, handLead, numbers, more),
   );
-  root.append(title, lead, note, controls, trouble, waiting, all);
+  root.append(title, lead, note, controls, trouble, wait, all);
   const askBlock = newest();
   const askCell = newest();
   const askPhoto = newest();
@@ -77,19 +74,19 @@ export function createCell(root, store, source) {
     set(note, { hidden: !isAnythingOff(state.off) });
     note.textContent = t("deeper.all_on");
     handTitle.textContent = t("kernel.title");
-    if (!base || !network) return;
+    if (!base || !network) return replace(wait, waiting(data, "pictures"));
     const subject = subjectOf(state, data);
     replace(trouble);
     try {
       const channels = await askBlock(source.block(subject, {}, block));
       if (!channels) return;
       now = { channels, network, block, subject, lens: fitting(store.get().lens, channels) };
-      waiting.remove();
+      wait.remove();
       set(all, { hidden: false });
       drawControls();
       await Promise.all([drawPhoto(), drawCell(0)]);
     } catch (error) {
-      waiting.remove();
+      wait.remove();
       replace(trouble, failure(error));
     }
   }
@@ -110,6 +107,7 @@ export function createCell(root, store, source) {
     map.show(channels, lens, store.get().colours, block);
     photo.frame(facts, lens, network.size, null);
     set(root, { dataset: { branch } });
+    numbers.classList.add("deeper-stale");
     const answer = await askCell(
       (async () => {
         await pause(patience);
@@ -119,9 +117,10 @@ export function createCell(root, store, source) {
       })(),
     );
     if (!answer) return;
+    numbers.classList.remove("deeper-stale");
     const [told, cell] = answer;
     photo.frame(facts, lens, network.size, cell);
-    handLead.textContent = [counted(told, cell.by_hand), t(`kernel.from_${entry(branch, told)}`), otherKernel(branch, told)].filter(Boolean).join(" ");
+    handLead.textContent = joined([counted(told, cell.by_hand), t(`kernel.from_${entry(branch, told)}`), otherKernel(branch, told)]);
     kernel.show(told, { row: r, column: c, side }, cell.by_hand);
     replace(more, products(cell, told.kernel));
   }
@@ -191,7 +190,7 @@ export function createCell(root, store, source) {
     );
   }
 
-  whileOpen(store, "cell", ["base", "network", "block", "lang", "off", "colours"], draw);
+  whileOpen(store, "cell", ["base", "network", "block", "lang", "off", "colours", "error"], draw);
   store.subscribe((state, _, changed) => {
     if (changed.has("deeper") && state.deeper !== "cell") kernel.stop();
     // Another cell was chosen on the stage.
@@ -355,12 +354,12 @@ function photoFigure() {
       );
       heading.textContent = t("deeper.cell_sees");
       const sentences = [t("deeper.cell_exact", { size: field.size, width, height })];
-      if (width < field.size || height < field.size) sentences.push(t("deeper.cell_clipped"));
+      if (width < field.size || height < field.size) sentences.push(t("deeper.cell_clipped", { size: field.size }));
       if (effective) {
         sentences.push(t("deeper.cell_effective", { share: Math.round(100 * effective.share), width: effective.right - effective.left }));
       } else if (cell) sentences.push(t("deeper.cell_no_effective"));
-      words.textContent = sentences.join(" ");
-      set(canvas, { "aria-label": `${t("deeper.cell_sees")}. ${sentences.join(" ")}` });
+      words.textContent = joined(sentences);
+      set(canvas, { "aria-label": `${t("deeper.cell_sees")}. ${joined(sentences)}` });
     },
   };
 }

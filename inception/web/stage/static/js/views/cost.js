@@ -5,7 +5,7 @@ import { h, replace } from "../dom.js";
 import { clamp } from "../numbers.js";
 import { grouped, millions, times } from "../sums.js";
 import { branchName, t } from "../words.js";
-import { row, skeleton, table, whileOpen } from "./deeper_parts.js";
+import { row, table, waiting, whileOpen } from "./deeper_parts.js";
 
 /** @import {Block, Branch, Network} from "../types.js" */
 /** @import {BlockCost, Bottleneck} from "../cost.js" */
@@ -28,8 +28,9 @@ export function createCost(root, store) {
   let shown = null;
 
   /** @type {Parameters<typeof whileOpen>[3]} */
-  function draw({ block, model }, { network }) {
-    if (!network) return replace(facts, skeleton());
+  function draw({ block, model }, data) {
+    const { network } = data;
+    if (!network) return replace(facts, waiting(data));
     const costs = blockCosts(network);
     replace(facts, ofBlock(network, block), ofBlocks(costs, block, network.size, store));
     // What a visitor has set stays until another block is chosen.
@@ -74,7 +75,7 @@ export function createCost(root, store) {
     work();
   }
 
-  whileOpen(store, "cost", ["network", "block", "lang"], draw);
+  whileOpen(store, "cost", ["network", "block", "lang", "error"], draw);
 }
 
 // ---------------------------------------------------------------- the unfolded block

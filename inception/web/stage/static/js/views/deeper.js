@@ -19,6 +19,16 @@ const VIEWS = {
   numbers: async () => (await import("./numbers_table.js")).createNumbers,
   about: async () => (await import("./about.js")).createAbout,
 };
+/** @type {Record<Deeper, string>} */
+const TITLES = {
+  evidence: "deeper.evidence",
+  cell: "deeper.cell",
+  cost: "deeper.cost",
+  dial: "deeper.dial",
+  compare: "deeper.compare",
+  numbers: "deeper.numbers",
+  about: "deeper.about",
+};
 const NAMES = /** @type {Deeper[]} */ (Object.keys(VIEWS));
 
 /**
@@ -116,7 +126,7 @@ export function createDeeper(root, store, source) {
     const { deeper } = store.get();
     title.textContent = t("deeper.title");
     for (const name of NAMES) {
-      buttons[name].textContent = t(`deeper.${name}`);
+      buttons[name].textContent = t(TITLES[name]);
       set(buttons[name], { "aria-selected": String(name === deeper) });
       set(panels[name], { hidden: name !== deeper });
     }
@@ -124,8 +134,9 @@ export function createDeeper(root, store, source) {
     if (!deeper) return;
     void load(deeper);
     // Opened from elsewhere on the page, or by a link: bring it into view.
+    const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
     const isHere = root.contains(document.activeElement);
-    if (!isHere || isFirst) requestAnimationFrame(() => root.scrollIntoView({ block: "start", behavior: isFirst ? "auto" : "smooth" }));
+    if (!isHere || isFirst) requestAnimationFrame(() => root.scrollIntoView({ block: "start", behavior: isFirst || isStill ? "auto" : "smooth" }));
   }
 
   store.subscribe((_, __, changed) => {

@@ -4,7 +4,7 @@ import { h, set } from "../dom.js";
 import { clamp } from "../numbers.js";
 import { diverging } from "../signed.js";
 import { fixed } from "../sums.js";
-import { t } from "../words.js";
+import { language, t } from "../words.js";
 
 /** @import {Data, Deeper, State} from "../types.js" */
 /** @import {Name, Store} from "../state.js" */
@@ -79,6 +79,15 @@ export function skeleton(kind = "") {
     h("i"),
     h("i"),
   );
+}
+
+/**
+ * The same, or the sentence that says why nothing comes.
+ * @param {Readonly<Data>} data
+ * @param {string} [kind]
+ */
+export function waiting({ error }, kind = "") {
+  return error ? failure(new Error(error)) : skeleton(kind);
 }
 
 /** @type {Map<string, Promise<HTMLImageElement>>} */
@@ -275,6 +284,14 @@ export function signedBar(value, bound) {
   const share = bound ? Math.min(Math.abs(value) / bound, 1) * 50 : 0;
   const style = { width: `${share}%`, left: `${value < 0 ? 50 - share : 50}%` };
   return h("span", { class: "deeper-signed", "aria-hidden": "true" }, h("i", { style }));
+}
+
+/**
+ * Sentences one after the other, with a space between them where the language has one.
+ * @param {string[]} sentences  empty ones are left out
+ */
+export function joined(sentences) {
+  return sentences.filter(Boolean).join(language() === "zh" ? "" : " ");
 }
 
 /**

@@ -2,10 +2,10 @@
 
 import { h, replace, set, svg } from "../dom.js";
 import { BLOCKS, BRANCHES } from "../numbers.js";
-import { along, nearest, SHAPES, shares, stimulus, verdict } from "../stimuli.js";
+import { along, nearest, peak, SHAPES, shares, stimulus, verdict } from "../stimuli.js";
 import { decimalsFor, fixed } from "../sums.js";
 import { branchName, t } from "../words.js";
-import { choices, failure, isStill, newest, row, skeleton, table, whileOpen } from "./deeper_parts.js";
+import { choices, failure, isStill, newest, row, skeleton, table, waiting, whileOpen } from "./deeper_parts.js";
 
 /** @import {Branch, Network} from "../types.js" */
 /** @import {Store} from "../state.js" */
@@ -14,7 +14,8 @@ import { choices, failure, isStill, newest, row, skeleton, table, whileOpen } fr
 
 const FIRST_SIZE = 24; // pixels, or the nearest that was measured
 const STEP = 450; // milliseconds a size while it plays
-const CHART = { width: 520, height: 260, left: 16, right: 16, top: 26, bottom: 44 };
+const CHART = { left: 18, right: 18, top: 22, bottom: 44 };
+const NARROW = 600; // pixels
 
 /**
  * @param {HTMLElement} root
@@ -22,7 +23,6 @@ const CHART = { width: 520, height: 260, left: 16, right: 16, top: 26, bottom: 4
  * @param {Source} source
  */
 export function createDial(root, store, source) {
-  root.append(h("link", { rel: "stylesheet", href: new URL("../../css/dial.css", import.meta.url).href }));
   const head = h("div");
   const controls = h("div", { class: "deeper-controls" });
   const result = h("div");
@@ -35,15 +35,18 @@ export function createDial(root, store, source) {
   let playing;
 
   /** @type {Parameters<typeof whileOpen>[3]} */
-  async function draw(state, { network }) {
+  async function draw(state, data) {
+    const { network } = data;
     stop();
     drawHead();
-    if (!network) return replace(result, skeleton("pictures"));
+    if (!network) return replace(result, waiting(data, "pictures"));
     if (!result.childElementCount) replace(result, skeleton("pictures"));
+    result.classList.add("deeper-stale");
     try {
       const tuning = await ask(/** @type {Promise<Tuning>} */ (source.tuning(state.model, state.block, shape)));
       if (tuning) show(tuning, network);
     } catch (error) {
+      result.classList.remove("deeper-stale");
       replace(result, failure(error));
     }
   }
@@ -94,14 +97,15 @@ export function createDial(root, store, source) {
    * @param {Network} network
    */
   function show(tuning, network) {
+    result.classList.remove("deeper-stale");
     const { sizes, branches } = tuning;
     const curves = Object.fromEntries(BRANCHES.map((branch) => [branch, shares(branches[branch].response)]));
-    const { block } = store.get();
     const decimals = decimalsFor(BRANCHES.flatMap((branch) => branches[branch].response));
     const side = network.size;
     const picture = h("canvas", { width: side, height: side, class: "dial-picture", role: "img" });
     const bars = Object.fromEntries(BRANCHES.map((branch) => [branch, bar(branch)]));
-    const { chart, point } = drawChart(tuning, curves, (place) => choose(place));
+    const sized = result.clientWidth < NARROW ? { width: 340, height: 240 } : { width: 560, height: 280 };
+    const { chart, point } = drawChart(tuning, curves, sized, (place) => choose(place));
     const slider = h("input", {
       type: "range",
       min: 0,
@@ -121,7 +125,7 @@ export function createDial(root, store, source) {
     function choose(place) {
       wanted = sizes[place];
       slider.value = String(place);
-      const words = t(`dial.${shape}_size`, { size: pixels(wanted) });
+      const words = t(`dial.${tuning.shape}_size`, { size: pixels(wanted) });
       set(slider, { "aria-valuetext": words });
       set(picture, { "aria-label": words });
       said.textContent = words;
@@ -153,7 +157,7 @@ export function createDial(root, store, source) {
 
     replace(
       result,
-      h("p", { class: "dial-verdict", role: "status" }, sentence(tuning, block)),
+      h("p", { class: "dial-verdict", role: "status" }, sentence(tuning)),
       h(
         "div",
         { class: "dial-grid" },
@@ -182,24 +186,24 @@ export function createDial(root, store, source) {
     drawPlay();
   }
 
-  /**
-   * @param {Tuning} tuning
-   * @param {string} block
-   */
-  function sentence(tuning, block) {
-    const { branches } = tuning;
+  /** @param {Tuning} tuning */
+  function sentence(tuning) {
+    const { block, branches } = tuning;
     const told = verdict(tuning);
     const values = {
       block,
-      things: t(`dial.${shape}s`),
+      things: t(`dial.${tuning.shape}s`),
       one: pixels(branches["1x1"].preferred),
       three: pixels(branches["3x3"].preferred),
       five: pixels(branches["5x5"].preferred),
+      one_peak: pixels(peak(tuning, "1x1")),
+      three_peak: pixels(peak(tuning, "3x3")),
+      five_peak: pixels(peak(tuning, "5x5")),
     };
     return t(`dial.verdict_${told}`, values);
   }
 
-  whileOpen(store, "dial", ["network", "block", "model", "lang"], draw);
+  whileOpen(store, "dial", ["network", "block", "model", "lang", "error"], draw);
   store.subscribe((state, _, changed) => {
     if (changed.has("deeper") && state.deeper !== "dial") stop();
   });
@@ -255,11 +259,12 @@ function bar(branch) {
  * The four curves over the sizes, each as a share of its highest value, with marks at the preferred sizes.
  * @param {Tuning} tuning
  * @param {Record<string, number[]>} curves
+ * @param {{width: number, height: number}} sized
  * @param {(place: number) => void} choose
  */
-function drawChart(tuning, curves, choose) {
+function drawChart(tuning, curves, { width, height }, choose) {
   const { sizes, branches } = tuning;
-  const { width, height, left, right, top, bottom } = CHART;
+  const { left, right, top, bottom } = CHART;
   const x = (/** @type {number} */ size) => left + along(sizes, size) * (width - left - right);
   const y = (/** @type {number} */ share) => height - bottom - share * (height - top - bottom);
   const line = svg("line", { class: "dial-now", y1: top - 6, y2: height - bottom + 4 });
@@ -290,6 +295,10 @@ function drawChart(tuning, curves, choose) {
     }),
     dots,
   );
+  // Text keeps its size however wide the chart is drawn.
+  new ResizeObserver(([{ contentRect }]) => {
+    if (contentRect.width) set(chart, { style: { "--unit": width / contentRect.width } });
+  }).observe(chart);
   const pick = (/** @type {PointerEvent} */ event) => {
     const box = chart.getBoundingClientRect();
     const share = (((event.clientX - box.left) / box.width) * width - left) / (width - left - right);

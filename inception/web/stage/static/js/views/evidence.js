@@ -13,10 +13,10 @@ import {
   newest,
   paintSigned,
   photoSquare,
-  row,
   signedBar,
   signedLegend,
   skeleton,
+  waiting,
   table,
   whileOpen,
 } from "./deeper_parts.js";
@@ -36,6 +36,7 @@ import {
 
 const LAST = "5b";
 const SIZE = 336; // of a picture, in pixels
+const ROUNDING = 1e-3; // of 32-bit arithmetic through the rest of the network, for logits of order 10
 const STRONGEST = 5; // channels told for and against
 /** @type {(Branch | "all")[]} */
 const PARTS = ["all", ...BRANCHES];
@@ -52,10 +53,11 @@ export function createEvidence(root, store, source) {
   /** @type {Parameters<typeof whileOpen>[3]} */
   async function draw(state, data) {
     const { base, network } = data;
-    if (!base || !network) return replace(root, skeleton("pictures"));
+    if (!base || !network) return replace(root, waiting(data, "pictures"));
     const cls = classOf(state, data);
     const subject = subjectOf(state, data);
     if (!root.childElementCount) replace(root, skeleton("pictures"));
+    root.classList.add("deeper-stale");
     try {
       const answer = await ask(
         Promise.all([
@@ -64,8 +66,11 @@ export function createEvidence(root, store, source) {
           photoSquare(source, state, data, SIZE),
         ]),
       );
-      if (answer) show(...answer, cls, network, state.block, subject);
+      if (!answer) return;
+      root.classList.remove("deeper-stale");
+      show(...answer, cls, network, state.block, subject);
     } catch (error) {
+      root.classList.remove("deeper-stale");
       replace(root, failure(error));
     }
   }
@@ -106,8 +111,7 @@ export function createEvidence(root, store, source) {
       h("h3", {}, t("deeper.evidence_title", { name })),
       h("p", { class: "deeper-lead" }, t("deeper.evidence_lead", { block: LAST, side: evidence.side, name })),
       isAnythingOff(store.get().off) && h("p", { class: "deeper-note" }, t("deeper.all_on")),
-      h("div", { class: "deeper-pair" }, exact.figure, rough.figure),
-      sum(evidence, name),
+      h("div", { class: "evidence-grid" }, exact.figure, rough.figure, sum(evidence, name)),
       channels(network, store.data().worth, name, subject),
       limits(evidence),
     );
@@ -180,7 +184,7 @@ export function createEvidence(root, store, source) {
     }
   }
 
-  whileOpen(store, "evidence", ["base", "network", "block", "cls", "worth", "off", "lang"], draw);
+  whileOpen(store, "evidence", ["base", "network", "block", "cls", "worth", "off", "lang", "error"], draw);
 }
 
 /**
@@ -291,7 +295,7 @@ function sum({ logit, bias, branches }, name) {
       "p",
       { class: "deeper-total" },
       h("strong", { class: "number" }, t("deeper.sum_result", { total: fixed(total, decimals), logit: fixed(logit, decimals), name })),
-      off > 1e-3 ? ` ${t("deeper.sum_off", { off: fixed(off, 4) })}` : "",
+      off > ROUNDING ? ` ${t("deeper.sum_off", { off: fixed(off, 4) })}` : "",
     ),
     h(
       "p",

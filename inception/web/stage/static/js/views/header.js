@@ -1,9 +1,9 @@
 /** Name, lesson, comparison, camera, link, network, language. */
 
 import { h, replace, set } from "../dom.js";
-import { t } from "../words.js";
-import { loadWords } from "../words.js";
 import { newPhoto } from "../controller.js";
+import { roving } from "../roving.js";
+import { loadWords, t } from "../words.js";
 
 /** @import {Language} from "../types.js" */
 
@@ -20,17 +20,27 @@ const LANGUAGES = [
  */
 export function createHeader(root, store, source) {
   const tagline = h("p", { class: "tagline" });
-  const nav = h("nav");
+  const views = h("span", { class: "views", role: "group" });
+  const reachView = roving(views);
+  const languages = h("span", { class: "languages", role: "group" });
+  const reachLanguage = roving(languages);
+  const rest = h("span", { class: "views" });
+  const nav = h("nav", {}, views, rest, languages);
   root.append(h("h1", {}, "InceptionLens"), tagline, nav);
 
   function draw() {
     const { lang, model, step } = store.get();
     const { start } = store.data();
+    // A better network that has to be downloaded first.
+    const fetchable = start?.models.find((one) => one.megabytes !== null && store.data().network?.name !== one.name);
+    const fetching = fetchable?.name === model;
     set(nav, { "aria-label": "InceptionLens" });
+    set(views, { "aria-label": "InceptionLens" });
+    set(languages, { "aria-label": t("header.language") });
     tagline.textContent = t("header.tagline");
     const said = h("span", { role: "status", class: "quiet" });
     replace(
-      nav,
+      views,
       h(
         "button",
         { class: "plain", "aria-pressed": String(step > 0), onclick: () => store.update({ step: step ? 0 : 1 }, { push: true }) },
@@ -39,6 +49,18 @@ export function createHeader(root, store, source) {
       h("button", { class: "plain wide", onclick: () => store.update({ deeper: "compare" }) }, t("header.compare")),
       h("button", { class: "plain wide", onclick: () => share(said) }, t("header.share")),
       said,
+    );
+    replace(
+      rest,
+      fetchable && h(
+        "button",
+        {
+          class: "button wide",
+          disabled: fetching,
+          onclick: () => store.update({ model: fetchable.name, cls: null, lens: null }, { push: true }),
+        },
+        fetching ? t("model.fetching", { name: modelName(fetchable.name) }) : t("model.fetch", { megabytes: fetchable.megabytes ?? "?" }),
+      ),
       h(
         "select",
         {
@@ -49,43 +71,49 @@ export function createHeader(root, store, source) {
           },
         },
         (start?.models ?? []).map((one) =>
-          h("option", { value: one.name, selected: one.name === model }, modelName(one.name)),
-        ),
-      ),
-      h(
-        "span",
-        { class: "languages", role: "group", "aria-label": t("header.language") },
-        LANGUAGES.map(([code, name]) =>
           h(
-            "button",
-            {
-              class: "plain",
-              lang: code,
-              "aria-pressed": String(code === lang),
-              onclick: async () => {
-                await loadWords(code);
-                store.update({ lang: code });
-              },
-            },
-            name,
+            "option",
+            { value: one.name, selected: one.name === model },
+            one.available ? modelName(one.name) : `${modelName(one.name)} (${t("model.unavailable")})`,
           ),
         ),
       ),
     );
+    replace(
+      languages,
+      LANGUAGES.map(([code, name]) =>
+        h(
+          "button",
+          {
+            class: "plain",
+            lang: code,
+            "aria-pressed": String(code === lang),
+            onclick: async () => {
+              await loadWords(code);
+              store.update({ lang: code });
+            },
+          },
+          name,
+        ),
+      ),
+    );
+    reachView();
+    reachLanguage();
   }
 
   /** @param {HTMLElement} said */
   async function share(said) {
+    const isOwn = !store.get().photo.startsWith("example:");
     try {
       await navigator.clipboard.writeText(location.href);
-      said.textContent = t("header.shared");
+      said.textContent = t(isOwn ? "header.share_own" : "header.shared");
     } catch {
-      prompt(t("header.share"), location.href);
+      prompt(t("header.share_failed"), location.href);
     }
   }
 
   store.subscribe((_, __, changed) => {
-    if (["lang", "model", "start", "step"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
+    if (["lang", "model", "start", "step", "network"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
   });
   draw();
   acceptAnywhere(store, source);
@@ -93,9 +121,12 @@ export function createHeader(root, store, source) {
 
 /** @param {string} name */
 export function modelName(name) {
-  const key = `model.${name.replace("tiny-imagenet", "embedded")}`;
-  const words = t(key);
-  return words === key ? name : words;
+  const keys = /** @type {Record<string, string>} */ ({
+    "tiny-imagenet": "model.embedded",
+    googlenet: "model.googlenet",
+    torchvision: "model.torchvision",
+  });
+  return t(keys[name] ?? "model.own", { name });
 }
 
 /**
@@ -106,9 +137,10 @@ export function modelName(name) {
 function acceptAnywhere(store, source) {
   /** @param {DataTransfer | null} transfer */
   const take = async (transfer) => {
-    const file = [...(transfer?.files ?? [])].find((one) => one.type.startsWith("image/"));
+    const files = [...(transfer?.files ?? [])];
+    const file = files.find((one) => one.type.startsWith("image/"));
     if (file) await openFile(store, source, file);
-    return Boolean(file);
+    else if (files.length) store.receive({ error: t("photo.not_image") });
   };
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => {

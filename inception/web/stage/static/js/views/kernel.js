@@ -4,7 +4,7 @@ import { h, replace } from "../dom.js";
 import { clamp } from "../numbers.js";
 import { addingUp, decimalsFor, fixed, grouped, settled, term } from "../sums.js";
 import { t } from "../words.js";
-import { isStill } from "./deeper_parts.js";
+import { isStill, joined } from "./deeper_parts.js";
 
 /**
  * @typedef {object} KernelInput  one of the input channels that contribute most
@@ -149,7 +149,7 @@ function inputRow(input, side, isInside, select) {
   const patch = input.patch.flat();
   const weights = input.weights.flat();
   const products = patch.map((value, i) => value * weights[i]);
-  const decimals = decimalsFor([...products, input.sum]);
+  const decimals = decimalsFor(products);
   const values = {
     patch: patch.map((value) => fixed(value, decimalsFor(patch))),
     weights: weights.map((value) => fixed(value, decimalsFor(weights))),
@@ -173,7 +173,7 @@ function inputRow(input, side, isInside, select) {
       ),
     );
     const rows = Array.from({ length: side }, (_, r) => h("tr", {}, cells[kind].slice(r * side, (r + 1) * side)));
-    return h("table", { class: "kernel-grid" }, h("caption", {}, t(`kernel.${kind}`)), h("tbody", {}, rows));
+    return h("table", { class: "kernel-grid" }, h("caption", {}, t(`kernel.grid_${kind}`)), h("tbody", {}, rows));
   });
   const sum = h("b", { class: "number" }, fixed(input.sum, decimals));
   const sign = (/** @type {string} */ text) => h("span", { class: "kernel-sign", "aria-hidden": "true" }, text);
@@ -214,27 +214,30 @@ function inputRow(input, side, isInside, select) {
  * @param {Kernel} kernel
  * @param {Steps} steps
  */
-function conclusion({ inputs, others, bias, sum, scale, shift, result }, { relu }) {
+function conclusion({ inputs, bias, sum, scale, shift, result }, { relu }) {
   const hasNorm = scale !== null && shift !== null;
   const before = hasNorm ? scale * sum + shift : sum;
-  const decimals = decimalsFor(hasNorm ? [before, scale * sum, shift] : [sum, others, ...inputs.map((one) => one.sum)], 4);
+  const decimals = decimalsFor(hasNorm ? [before, scale * sum, shift] : [sum, ...inputs.map((one) => one.sum)], 4);
   const end = relu === null || result > 0 ? settled(before, result, decimals) : before;
   const places = hasNorm ? Math.min(decimals + Math.max(0, Math.ceil(Math.log10(Math.abs(scale) || 1))), 9) : decimals;
-  const terms = [...inputs.map((one) => one.sum), others, ...(bias ? [bias] : [])];
-  const total = hasNorm ? sum : end;
-  const shown = addingUp(terms, total, places);
-  const names = [
-    ...inputs.map((one) => t("channel.kernel_input", { channel: one.channel })),
-    t("kernel.others"),
-    t("channel.kernel_bias"),
+  const total = rounded(hasNorm ? sum : end, places);
+  const told = [...inputs.map((one) => rounded(one.sum, places)), rounded(bias, places)];
+  // What rounding leaves over goes to the one term that stands for many.
+  const rest = total - told.reduce((before, value) => before + value, 0);
+  /** @type {[number, string][]} */
+  const terms = [
+    ...inputs.map((one, i) => /** @type {[number, string]} */ ([told[i], t("channel.kernel_input", { channel: one.channel })])),
+    [rest, t("kernel.others")],
   ];
+  const last = told[inputs.length];
+  if (last) terms.push([last, t("channel.kernel_bias")]);
   const steps = [
     [
       t("kernel.add"),
       h(
         "span",
         { class: "kernel-terms" },
-        shown.map((value, i) => h("span", {}, i ? term(value, places) : fixed(value, places), " ", h("small", {}, names[i]))),
+        terms.map(([value, name], i) => h("span", {}, i ? term(value, places) : fixed(value, places), " ", h("small", {}, name))),
         h("b", {}, `= ${fixed(total, places)}`),
       ),
     ],
@@ -266,6 +269,14 @@ function conclusion({ inputs, others, bias, sum, scale, shift, result }, { relu 
 }
 
 /**
+ * @param {number} value
+ * @param {number} decimals
+ */
+function rounded(value, decimals) {
+  return Math.round(value * 10 ** decimals) / 10 ** decimals;
+}
+
+/**
  * Whether a place of the kernel lies within the map.
  * @param {Place} place
  * @param {number} kernel
@@ -291,5 +302,5 @@ function strongest({ patch, weights }) {
  */
 export function counted({ kernel, layer }, { count, preact }) {
   const key = kernel === 1 ? "kernel.lead_one" : "kernel.lead";
-  return `${t(key, { side: kernel, count: grouped(count), layer })}${preact ? ` ${t("kernel.preact")}` : ""}`;
+  return joined([t(key, { side: kernel, count: grouped(count), layer }), preact ? t("kernel.preact") : ""]);
 }

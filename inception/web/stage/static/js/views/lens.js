@@ -121,6 +121,7 @@ export function createLens(root, store, source) {
         h("button", { class: "plain", "aria-label": t("channel.close"), onclick: close }, "✕"),
       ),
       h("p", { class: "lens-value number" }, t("channel.value", { value: short(cellValue(branch, channel, row, column)) })),
+      high[channel] === low[channel] && h("p", {}, t("channel.silent")),
       h("p", { class: "quiet number" }, t("channel.range", { low: short(low[channel]), high: short(high[channel]), mean: short(mean[channel]) })),
       worths && h("p", { class: "number" }, t("channel.worth", { worth: signed(worths[channel]), name })),
       rank !== null && h("p", { class: "quiet" }, t("channel.rank", { rank, count: network.blocks[block].channels })),

@@ -4,7 +4,7 @@ import { paintMap } from "../colours.js";
 import { h, replace, set, svg } from "../dom.js";
 import { BLOCKS, BRANCHES } from "../numbers.js";
 import { isOff } from "../state.js";
-import { branchName, t } from "../words.js";
+import { t } from "../words.js";
 
 /** @import {Block, Branch, MeanMap} from "../types.js" */
 
@@ -19,7 +19,8 @@ const CHANGED = 2; // of 255, mean difference of a map that counts as changed
 export function createNetwork(root, store, controller) {
   const flow = svg("svg", { "aria-hidden": "true" });
   const strip = h("div", { class: "strip", role: "tablist", onkeydown: move });
-  root.append(strip);
+  const caption = h("p", { class: "quiet caption" });
+  root.append(strip, caption);
 
   /** @type {Record<string, {node: HTMLButtonElement, tiles: Record<string, {box: HTMLElement, canvas: HTMLCanvasElement}>}>} */
   const nodes = {};
@@ -35,6 +36,7 @@ export function createNetwork(root, store, controller) {
       {
         class: "node",
         role: "tab",
+        style: { "--place": BLOCKS.indexOf(block) },
         dataset: { block },
         onclick: () => choose(block),
         onpointerenter: () => {
@@ -96,7 +98,8 @@ export function createNetwork(root, store, controller) {
 
   function drawWords() {
     const { network } = store.data();
-    set(root, { "aria-label": t("network.title") });
+    set(root, { "aria-label": t("network.title"), title: t("network.lead") });
+    caption.textContent = t("network.thicker");
     set(strip, { "aria-label": t("network.choose") });
     for (const block of BLOCKS) {
       const facts = network?.blocks[block];
@@ -104,8 +107,9 @@ export function createNetwork(root, store, controller) {
       const label = facts
         ? t("network.block_label", { block, channels: facts.channels, side: facts.side })
         : t("network.block", { block });
+      const pool = facts?.pool_before ? `. ${t("network.pool_before", { block })}` : "";
       const changed = node.classList.contains("changed") ? `, ${t("network.changed")}` : "";
-      set(node, { "aria-label": label + changed, title: label });
+      set(node, { "aria-label": label + changed, title: label + pool });
     }
   }
 

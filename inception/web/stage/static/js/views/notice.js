@@ -1,4 +1,4 @@
-/** One sentence about what went wrong; what was on the stage stays. */
+/** One sentence about what went wrong, while what was on the stage stays; and the page's own classes. */
 
 import { h, replace } from "../dom.js";
 import { t } from "../words.js";
@@ -8,7 +8,9 @@ import { t } from "../words.js";
  * @param {import("../state.js").Store} store
  */
 export function createNotice(root, store) {
-  store.subscribe((_, data, changed) => {
+  document.body.classList.toggle("in-lesson", store.get().step > 0);
+  store.subscribe((state, data, changed) => {
+    if (changed.has("step")) document.body.classList.toggle("in-lesson", state.step > 0);
     if (changed.has("busy")) document.body.classList.toggle("busy", data.busy);
     if (!changed.has("error")) return;
     root.hidden = !data.error;

@@ -8,7 +8,7 @@ import { isAnythingOff } from "../state.js";
 import { addingUp, decimalsFor, fixed, grouped, term } from "../sums.js";
 import { branchName, className, t } from "../words.js";
 import { createDownloads } from "./downloads.js";
-import { failure, newest, row, signedBar, skeleton, table, whileOpen } from "./deeper_parts.js";
+import { failure, newest, row, signedBar, skeleton, table, waiting, whileOpen } from "./deeper_parts.js";
 
 /** @import {Block, BlockChannels, Branch, Data, Network, Scene, State, Subsets, Worth} from "../types.js" */
 /** @import {Store} from "../state.js" */
@@ -33,7 +33,7 @@ export function createNumbers(root, store, source) {
   /** @type {Parameters<typeof whileOpen>[3]} */
   function draw(state, data) {
     const { network, base, now, channels, subsets } = data;
-    if (!network || !base || !now || !channels || !subsets) return replace(numbers, skeleton());
+    if (!network || !base || !now || !channels || !subsets) return replace(numbers, waiting(data));
     const cls = classOf(state, data);
     const name = className(network, cls);
     replace(
@@ -42,9 +42,12 @@ export function createNumbers(root, store, source) {
       isAnythingOff(state.off) && h("p", { class: "deeper-note" }, t("deeper.numbers_off")),
       branchTable(channels, state.block),
       ribbon(channels, data.worth, name),
-      h("h3", {}, t("deeper.numbers_top", { count: CLASSES })),
-      classTable(now, base, network),
-      votes(subsets, cls, name, state.block, network.temperature),
+      h(
+        "div",
+        { class: "deeper-pair" },
+        h("div", {}, h("h3", {}, t("deeper.numbers_top", { count: CLASSES })), classTable(now, base, network)),
+        h("div", {}, votes(subsets, cls, name, state.block, network.temperature)),
+      ),
     );
     drawGlance(state, data);
   }
@@ -58,7 +61,13 @@ export function createNumbers(root, store, source) {
     const body = h("div");
     const details = h(
       "details",
-      { open: isGlanceOpen, ontoggle: () => ((isGlanceOpen = details.open) ? void fill() : undefined) },
+      {
+        open: isGlanceOpen,
+        ontoggle: () => {
+          isGlanceOpen = details.open;
+          if (isGlanceOpen) void fill();
+        },
+      },
       h("summary", {}, t("deeper.glance_title")),
       body,
     );
@@ -79,7 +88,7 @@ export function createNumbers(root, store, source) {
   }
 
   createDownloads(files, store, source);
-  whileOpen(store, "numbers", ["network", "now", "channels", "subsets", "worth", "block", "cls", "lang"], draw);
+  whileOpen(store, "numbers", ["network", "now", "channels", "subsets", "worth", "block", "cls", "lang", "error"], draw);
 }
 
 /**

@@ -4,11 +4,12 @@ import { newPhoto } from "../controller.js";
 import { h, replace, set, svg } from "../dom.js";
 import { cellSquare, cropSquare, fitted, visible } from "../geometry.js";
 import { clamp } from "../numbers.js";
+import { roving } from "../roving.js";
 import { t } from "../words.js";
 import { createCamera } from "./camera.js";
 import { channelValues } from "./channel_values.js";
 import { openFile } from "./header.js";
-import { paintOverlay } from "../colours.js";
+import { greySquare, paintOverlay } from "../colours.js";
 
 /** @import {Crop} from "../types.js" */
 
@@ -28,8 +29,10 @@ export function createPhoto(root, store, source) {
   const chooser = h("input", { type: "file", accept: "image/*", class: "unseen", tabindex: "-1", onchange: choose });
   const actions = h("div", { class: "photo-actions" });
   const examples = h("div", { class: "photo-examples" });
+  const reachAction = roving(actions);
+  const reachExample = roving(examples);
   root.append(frame, actions, examples, chooser);
-  const camera = createCamera(frame, store, source);
+  const camera = createCamera(frame, store, source, drawWords);
 
   for (const kind of ["dragenter", "dragover"]) frame.addEventListener(kind, () => frame.classList.add("over"));
   for (const kind of ["dragleave", "drop"]) frame.addEventListener(kind, () => frame.classList.remove("over"));
@@ -47,10 +50,15 @@ export function createPhoto(root, store, source) {
     set(chooser, { "aria-label": t("photo.choose") });
     replace(
       actions,
-      h("button", { class: "plain", onclick: () => chooser.click() }, t("photo.choose")),
-      h("button", { class: "plain", onclick: () => camera.toggle() }, t("photo.camera")),
+      h("button", { class: "plain", title: `${t("photo.drop")} ${t("photo.paste")}`, onclick: () => chooser.click() }, t("photo.choose")),
+      h(
+        "button",
+        { class: "plain", title: t("photo.camera_privacy"), onclick: () => camera.toggle() },
+        t(camera.isOn() ? "photo.stop" : "photo.camera"),
+      ),
       h("button", { class: "plain", "aria-pressed": String((chosen()?.[2] ?? 1) > 1), onclick: toggleWhole }, t("photo.whole")),
     );
+    reachAction();
     drawExamples();
     drawPhoto();
   }
@@ -74,6 +82,7 @@ export function createPhoto(root, store, source) {
         );
       }),
     );
+    reachExample();
   }
 
   function drawPhoto() {
@@ -233,12 +242,10 @@ export function createPhoto(root, store, source) {
     }
   }
 
-  /** The square that the network sees, as a picture. */
+  /** The square that the network sees, in grey. */
   function cutOut() {
     const square = cropSquare({ width: image.naturalWidth, height: image.naturalHeight }, chosen());
-    const canvas = new OffscreenCanvas(OVERLAY, OVERLAY);
-    canvas.getContext("2d")?.drawImage(image, square.left, square.top, square.side, square.side, 0, 0, OVERLAY, OVERLAY);
-    return canvas;
+    return greySquare(image, square, OVERLAY);
   }
 
   image.addEventListener("load", place);

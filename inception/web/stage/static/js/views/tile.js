@@ -1,6 +1,6 @@
 /** One channel: its map over the photo, its number and its worth. */
 
-import { paintOverlay } from "../colours.js";
+import { greySquare, paintOverlay } from "../colours.js";
 import { h } from "../dom.js";
 import { cropSquare } from "../geometry.js";
 import { signed } from "../numbers.js";
@@ -9,7 +9,7 @@ import { channelValues, strongestCell } from "./channel_values.js";
 
 /** @import {Branch, Channels, Scene, State} from "../types.js" */
 
-const SIZE = 96; // pixels of a tile's canvas
+const SIZE = 96; // pixels of a tile's canvas, and of the photo below it
 
 /**
  * @param {import("../state.js").Store} store
@@ -44,7 +44,7 @@ export function createTile(store, { branch, channel, channels, worth, square, is
 let latest = null;
 
 /**
- * The square of the photo that the network sees, as a picture of a tile's size; made once for a photo and square.
+ * The square of the photo that the network sees, in grey; made once for a photo and square.
  * @param {import("../source.js").Source} source
  * @param {Readonly<State>} state
  * @param {Scene} base
@@ -65,9 +65,5 @@ async function cut(address, base) {
   image.src = address;
   await image.decode();
   const square = cropSquare({ width: image.naturalWidth, height: image.naturalHeight }, base.crop);
-  const canvas = new OffscreenCanvas(SIZE, SIZE);
-  const context = canvas.getContext("2d");
-  if (context) context.imageSmoothingQuality = "high";
-  context?.drawImage(image, square.left, square.top, square.side, square.side, 0, 0, SIZE, SIZE);
-  return canvas;
+  return greySquare(image, square, SIZE);
 }

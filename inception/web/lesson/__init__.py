@@ -1,1 +1,0 @@
-"""The guided lesson: its steps and what they compute."""

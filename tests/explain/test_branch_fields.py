@@ -1,0 +1,54 @@
+"""Effective receptive fields of all branches at once, against those of each branch alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from inception import open_photo, predict
+from inception.errors import ChoiceError
+from inception.explain.branch_fields import effective_fields, middle_cores
+from inception.explain.receptive_field import CellError, effective_field
+from inception.network.blocks import BRANCHES
+from inception.prediction import Prediction
+from inception.pretrained.pretrained import PretrainedModel
+from support.paths import EXAMPLES
+
+
+@pytest.fixture(scope="module")
+def prediction(embedded: PretrainedModel) -> Prediction:
+    return predict(embedded, open_photo(EXAMPLES / "bison.jpg"))
+
+
+@pytest.mark.parametrize("block", ["3a", "4c", "5b"])
+def test_each_branch_has_the_energy_that_it_has_alone(
+    block: str, embedded: PretrainedModel, prediction: Prediction
+) -> None:
+    _, height, width = prediction.block(block).shape
+    row, column = height // 2, width // 2
+    with torch.inference_mode():
+        told = effective_fields(embedded, prediction, block, row, column)
+    assert list(told) == list(BRANCHES)
+    for branch, field in told.items():
+        alone = effective_field(embedded, prediction, block, branch, row, column)
+        scale = float(alone.energy.max())
+        np.testing.assert_allclose(field.energy, alone.energy, rtol=1e-2, atol=1e-3 * scale)
+        assert (field.square, field.row, field.column) == (alone.square, row, column)
+        assert not field.energy.flags.writeable
+    for branch, core in middle_cores(embedded, prediction, block).items():
+        assert (core.row, core.column, core.share) == (row, column, 0.9)
+        assert core.square == told[branch].core(0.9)
+    assert all(parameter.grad is None for parameter in embedded.engine.parameters())
+
+
+def test_wider_windows_see_more(embedded: PretrainedModel, prediction: Prediction) -> None:
+    cores = middle_cores(embedded, prediction, "3b")
+    assert cores["1x1"].square.width < cores["3x3"].square.width < cores["5x5"].square.width
+
+
+def test_unknown_blocks_and_cells_are_refused(embedded: PretrainedModel, prediction: Prediction) -> None:
+    with pytest.raises(ChoiceError, match="block is '3c'"):
+        middle_cores(embedded, prediction, "3c")
+    with pytest.raises(CellError, match="row 99"):
+        effective_fields(embedded, prediction, "3a", 99, 0)

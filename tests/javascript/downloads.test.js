@@ -1,0 +1,85 @@
+/* global TextDecoder, TextEncoder */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { page } from "./support.js";
+
+const { COLUMNS, crc32, csv, json, npy, statistics, unformula, zip } = await page("downloads.js");
+
+const CHANNELS = {
+  count: 2,
+  side: 2,
+  low: Float32Array.of(0, 0),
+  high: Float32Array.of(0, 2),
+  mean: Float32Array.of(0, 1),
+  values: Uint8Array.of(0, 0, 0, 0, 0, 255, 51, 204),
+};
+const BRANCHES = { "1x1": CHANNELS, "3x3": CHANNELS, "5x5": CHANNELS, pool: CHANNELS };
+const NETWORK = { labels: ["bee", 'a "fly", small', "=SUM(A1)"], temperature: 1, threshold: 0.5 };
+const SCENE = { logits: Float32Array.of(1, 3, 2) };
+
+test("the numbers of a branch are those of all its channels", () => {
+  assert.deepEqual(statistics(CHANNELS), { channels: 2, height: 2, width: 2, lowest: 0, highest: 2, mean: 0.5, silent: 1 });
+});
+
+test("the table has a row for each class, the most probable first, and one for each branch", () => {
+  const text = csv(SCENE, NETWORK, { "4c": BRANCHES });
+  assert.ok(text.startsWith("\ufeff"));
+  const lines = text.slice(1).trimEnd().split("\r\n");
+  assert.equal(lines[0], COLUMNS.join(","));
+  assert.equal(lines.length, 1 + 3 + 4);
+  assert.ok(lines[1].startsWith('class,1,"a ""fly"", small",3,'));
+  assert.ok(lines[2].startsWith("class,2,'=SUM(A1),2,"));
+  assert.equal(lines[4], "branch,,,,,4c,1x1,2,2,2,0,2,0.5,1");
+});
+
+test("no spreadsheet takes a name for a formula", () => {
+  for (const name of ["=1", " +1", "-1", "@a", "＝1"]) assert.equal(unformula(name), `'${name}`);
+  assert.equal(unformula("bee = insect"), "bee = insect");
+});
+
+test("the object begins with what it is about, and says whether the answer is doubtful", () => {
+  const told = JSON.parse(json(SCENE, NETWORK, { "4c": BRANCHES }, { model: "m" }));
+  assert.equal(Object.keys(told)[0], "model");
+  assert.equal(told.probably_none, false);
+  assert.equal(told.classes[0].class, 1);
+  assert.equal(told.blocks["4c"].pool.silent, 1);
+  assert.equal(JSON.parse(json(SCENE, { ...NETWORK, threshold: null }, {}, {})).probably_none, null);
+});
+
+test("a file of NumPy has its header on a multiple of 64 bytes, then the values", () => {
+  const file = npy(CHANNELS);
+  const length = file[8] + 256 * file[9];
+  assert.equal((10 + length) % 64, 0);
+  const head = new TextDecoder("latin1").decode(file.subarray(10, 10 + length));
+  assert.match(head, /'descr': '<f4', 'fortran_order': False, 'shape': \(2, 2, 2\), \} *\n$/);
+  const values = new Float32Array(file.slice(10 + length).buffer);
+  assert.deepEqual([...values], [0, 0, 0, 0, 0, 2, Math.fround(0.4), Math.fround(1.6)]);
+});
+
+test("the checksum is that of zip files", () => {
+  assert.equal(crc32(new TextEncoder().encode("123456789")), 0xcbf43926);
+  assert.equal(crc32(new Uint8Array()), 0);
+});
+
+test("a zip lists its files where they lie", () => {
+  const data = new TextEncoder().encode("hello");
+  const file = zip([["a.txt", data], ["b/é.txt", data]]);
+  const view = new DataView(file.buffer);
+  const end = file.length - 22;
+  assert.equal(view.getUint32(end, true), 0x06054b50);
+  assert.equal(view.getUint16(end + 10, true), 2);
+  let entry = view.getUint32(end + 16, true);
+  for (const name of ["a.txt", "b/é.txt"]) {
+    assert.equal(view.getUint32(entry, true), 0x02014b50);
+    const letters = view.getUint16(entry + 28, true);
+    assert.equal(new TextDecoder().decode(file.subarray(entry + 46, entry + 46 + letters)), name);
+    const local = view.getUint32(entry + 42, true);
+    assert.equal(view.getUint32(local, true), 0x04034b50);
+    const at = local + 30 + view.getUint16(local + 26, true);
+    assert.equal(new TextDecoder().decode(file.subarray(at, at + view.getUint32(local + 18, true))), "hello");
+    assert.equal(view.getUint32(local + 14, true), crc32(data));
+    entry += 46 + letters;
+  }
+});

@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { close, page } from "./support.js";
+
+const { along, GREY, nearest, peak, shares, SHAPES, stimulus, verdict } = await page("stimuli.js");
+
+const SIDE = 64;
+const inked = (picture) => picture.filter((value) => value !== GREY).length;
+const SIZES = [4, 8, 16, 32];
+/** Preferred sizes of 1x1, 3x3 and 5x5, and the places in SIZES to which they respond most. */
+const tuning = (one, three, five, peaks = [0, 0, 0]) => {
+  const branch = (preferred, place) => ({ preferred, response: SIZES.map((_, i) => 1 / (1 + Math.abs(i - place))) });
+  const [first, second, third] = peaks;
+  return {
+    sizes: SIZES,
+    branches: { "1x1": branch(one, first), "3x3": branch(three, second), "5x5": branch(five, third), pool: branch(1, 0) },
+  };
+};
+
+test("a disc has the area of its diameter, a ring the area between its two circles", () => {
+  for (const size of [8, 16, 40]) {
+    const area = stimulus("disc", size, SIDE).reduce((sum, value) => sum + (value - GREY) / (255 - GREY), 0);
+    assert.ok(close(area, (Math.PI * size ** 2) / 4, 0.03), `${size}: ${area}`);
+    const ring = stimulus("ring", size, SIDE).reduce((sum, value) => sum + (value - GREY) / (255 - GREY), 0);
+    assert.ok(close(ring, ((Math.PI * size ** 2) / 4) * (1 - 0.75 ** 2), 0.05), `${size}: ${ring}`);
+  }
+});
+
+test("shapes are white on grey, in the middle or where they are wanted", () => {
+  const disc = stimulus("disc", 10, SIDE);
+  assert.equal(disc[0], GREY);
+  assert.equal(disc[(SIDE / 2) * SIDE + SIDE / 2], 255);
+  assert.equal(stimulus("disc", 10, SIDE, 5, 60)[60 * SIDE + 5], 255);
+  assert.equal(stimulus("ring", 40, SIDE)[(SIDE / 2) * SIDE + SIDE / 2], GREY);
+});
+
+test("a grating goes from black to white, repeats with its wavelength, and is the same in every row", () => {
+  const grating = stimulus("grating", 16, SIDE);
+  assert.ok(Math.max(...grating) > 250);
+  assert.ok(Math.min(...grating) < 5);
+  for (let column = 0; column + 16 < SIDE; column++) {
+    assert.ok(Math.abs(grating[column] - grating[column + 16]) <= 1);
+    assert.equal(grating[column], grating[10 * SIDE + column]);
+  }
+});
+
+test("every shape can be drawn", () => {
+  for (const shape of SHAPES) assert.ok(inked(stimulus(shape, 20, SIDE)) > 0);
+});
+
+test("responses are shares of the highest, of silence too", () => {
+  assert.deepEqual(shares([1, 4, 2]), [0.25, 1, 0.5]);
+  assert.deepEqual(shares([0, 0]), [0, 0]);
+});
+
+test("the peak is the size with the highest response", () => {
+  assert.equal(peak(tuning(1, 1, 1, [0, 3, 1]), "3x3"), 32);
+});
+
+test("the verdict says of 5x5 what was measured", () => {
+  assert.equal(verdict(tuning(14.1, 14.9, 29.4, [1, 1, 2])), "larger");
+  assert.equal(verdict(tuning(30, 24, 12)), "smaller");
+  assert.equal(verdict(tuning(20, 21, 20.5)), "same");
+  assert.equal(verdict(tuning(10, 40, 20)), "mixed");
+  assert.equal(verdict(tuning(10, 20, 20)), "mixed");
+  assert.equal(verdict(tuning(14.1, 14.9, 29.4, [1, 2, 2])), "split");
+  assert.equal(verdict(tuning(48, 41.9, 45.5, [1, 1, 2])), "split");
+  assert.equal(verdict(tuning(10, null, 20)), "unknown");
+  assert.equal(verdict(tuning(10, 12, null)), "unknown");
+});
+
+test("sizes lie at equal steps for equal ratios", () => {
+  const sizes = [4, 8, 16, 32, 64];
+  assert.ok(close(along(sizes, 16), 0.5));
+  assert.equal(along(sizes, 4), 0);
+  assert.ok(close(along(sizes, 64), 1));
+  assert.equal(along([5], 5), 0);
+  assert.equal(nearest(sizes, 11), 1);
+  assert.equal(nearest(sizes, 12), 2);
+  assert.equal(nearest(sizes, 1000), 4);
+});
