@@ -25,25 +25,11 @@ class Received:
 
     def __init__(self, session: CDPSession) -> None:
         self.total = 0
-        self._streamed: dict[str, int] = {}
-        session.on("Network.responseReceived", self._begun)
-        session.on("Network.dataReceived", self._more)
         session.on("Network.loadingFinished", self._finished)
         session.send("Network.enable")
 
-    def _begun(self, event: dict) -> None:
-        self._add(event["requestId"], event["response"]["encodedDataLength"])
-
-    def _more(self, event: dict) -> None:
-        self._add(event["requestId"], event["encodedDataLength"] or event["dataLength"])
-
     def _finished(self, event: dict) -> None:
-        # Knows the whole, which for a stream comes in pieces before.
-        self.total += max(0, int(event["encodedDataLength"]) - self._streamed.pop(event["requestId"], 0))
-
-    def _add(self, request: str, count: int) -> None:
-        self._streamed[request] = self._streamed.get(request, 0) + count
-        self.total += count
+        self.total += int(event["encodedDataLength"])
 
 
 def opened(browser: Browser, address: str) -> tuple[Page, int]:

@@ -1,7 +1,7 @@
 """A class that stays for half an hour: `python -m benchmarks.soak --minutes 30`.
 
-The page is started as a user starts it and used through its own protocol by thirty visitors, who do what
-visitors do: photos, other blocks, views and languages, explanations; now and then one leaves and another comes.
+The stage is started as a user starts it and used through its own events by thirty visitors, who do what visitors do:
+photos, other blocks, switches, languages, explanations; now and then one leaves and another comes.
 One request in twenty is a photo that is none. Prints a table, and ends with 1 if anything was an error but
 the refusals of those, or if memory, open files or temporary files grew.
 
@@ -29,19 +29,21 @@ from pathlib import Path
 import httpx
 from PIL import Image
 
+from inception.network.blocks import BRANCHES
 from inception.web.http.uploads import expired_photo_error, paths_within
-from inception.web.text import say_error
+from inception.web.words import LANGUAGES, say, say_error
 
 from .classroom import BLOCKS, CLASS, photos, resident
 from .measure import machine
 from .start import served
-from .visitors import Visitor
+from .visitors import PREFIX, RefusedError, Visitor
 
 BAD_EVERY = 20
 STAY = 50  # requests of a visitor, after whom another comes
-TABS = ("votes", "network", "evidence", "cam", "cell", "bottleneck")
-WORK = {"photo": 5, "block": 8, "view": 2, "language": 2, "explanation": 4}  # how often, in proportion
-LANGUAGES = {"en": "Block", "zh": "模块"}
+CELL = ("1x1", 0, 0, 0)  # branch, channel, row, column
+EXPLANATIONS = ("table", "evidence", "cam", "cell", "kernel")
+WORK = {"photo": 5, "block": 8, "switch": 3, "language": 1, "explanation": 4}  # how often, in proportion
+FAULTS = tuple(say(language, "fault") for language in LANGUAGES)
 GONE = tuple(say_error(language, expired_photo_error()) for language in LANGUAGES)
 SAMPLES = 60
 # A few megabytes come and go with what is under way.
@@ -129,10 +131,6 @@ def bad_photos(seed: int = 0) -> Iterator[bytes]:
         yield b"\x89PNG\r\n\x1a\n" + chance.randbytes(1000)
 
 
-class PhotoGoneError(Exception):
-    """The server told a visitor that the photo's time was over: a slow machine, and no error."""
-
-
 class Class:
     """Thirty seats, and who sits there in turn.
 
@@ -151,7 +149,7 @@ class Class:
             try:
                 async with _open_page(self.address) as guest:
                     await self._stay(guest, end)
-            except (httpx.HTTPError, RuntimeError, AssertionError) as error:
+            except (httpx.HTTPError, RefusedError, AssertionError) as error:
                 self.told.errors[f"{type(error).__name__}: {error}"[:300]] += 1
                 await asyncio.sleep(1)
 
@@ -168,8 +166,10 @@ class Class:
                 kind = "refused"
             try:
                 await getattr(self, f"_{kind}")(guest)
-            except PhotoGoneError:
-                self.told.done["gone"] += 1
+            except RefusedError as refusal:
+                if str(refusal) not in GONE:
+                    raise
+                self.told.done["gone"] += 1  # a slow machine, and no error
                 sent = -self.keep
             if kind in ("photo", "refused"):
                 sent = time.monotonic()
@@ -178,53 +178,42 @@ class Class:
 
     async def _photo(self, guest: Visitor) -> None:
         await guest.photo(next(self.good))
-        self._check(guest, not guest.holds("il-alarm"), f"said of a good photo: {guest.holds('il-alarm')}")
-        self._check(guest, guest.holds("il-answer"), "a photo got no answer")
+        assert len(guest.scene["maps"]) == 9, "a photo got no maps"
         self.told.done["photos"] += 1
 
     async def _refused(self, guest: Visitor) -> None:
-        await guest.photo(next(self.bad))
-        said = guest.holds("il-alarm") or ""
-        self._check(
-            guest, "il-alarm" in said and "went wrong" not in said and "出了问题" not in said, f"not refused: {said}"
-        )
+        refusal = ""
+        try:
+            await guest.photo(next(self.bad))
+        except RefusedError as error:
+            refusal = str(error)
+        assert refusal, "a bad photo was answered"
+        assert refusal not in FAULTS, f"a bad photo was not refused: {refusal}"
         self.told.done["refused"] += 1
         await self._photo(guest)
 
     async def _block(self, guest: Visitor) -> None:
         block = self.chance.choice(BLOCKS)
-        await guest.change("il-block", block)
-        title = f"{LANGUAGES[guest.holds('il-language')]} {block}"
-        self._check(guest, title in guest.holds("il-panels"), f"the panels do not show {title}")
+        await guest.unfold(block)
+        assert guest.shown["block"]["block"] == block, f"the channels are not those of {block}"
         self.told.done["blocks"] += 1
 
-    async def _view(self, guest: Visitor) -> None:
-        name, choices = self.chance.choice(
-            [("il-view", ["channels", "mean", "photo"]), ("il-scale", ["shared", "branch", "channel"])]
-        )
-        await guest.change(name, self.chance.choice(choices))
-        self._check(guest, "<img" in guest.holds("il-panels"), "the panels show no maps")
-        self.told.done["views"] += 1
+    async def _switch(self, guest: Visitor) -> None:
+        off = {guest.block: [self.chance.choice(list(BRANCHES))]}
+        scene = await guest.switch(off)
+        assert scene["off"] == off, "another branch is off"
+        self.told.done["switches"] += 1
 
     async def _language(self, guest: Visitor) -> None:
-        language = "zh" if guest.holds("il-language") == "en" else "en"
-        await guest.change("il-language", language)
-        self._check(guest, LANGUAGES[language] in guest.holds("il-panels"), f"the panels are not in {language}")
+        guest.language = self.chance.choice(LANGUAGES)  # of what the server refuses from now on
         self.told.done["languages"] += 1
 
     async def _explanation(self, guest: Visitor) -> None:
-        tab = self.chance.choice(TABS)
-        await guest.open_tab(tab)
-        said = guest.holds(f"il-{tab}") or ""
-        self._check(guest, said and "il-alarm" not in said, f"{tab} is not told: {said[:200]}")
+        event = self.chance.choice(EXPLANATIONS)
+        place = {"evidence": (None,), "cam": (guest.block, None), "table": ()}
+        answer = await guest.ask(event, guest.subject, *place.get(event, (guest.block, *CELL)))
+        assert answer, f"{event} is empty"
         self.told.done["explanations"] += 1
-
-    def _check(self, guest: Visitor, good: object, otherwise: str) -> None:
-        if good:
-            return
-        if any(sentence in str(guest.holds(name)) for sentence in GONE for name in ("il-alarm", "il-panels")):
-            raise PhotoGoneError
-        raise AssertionError(otherwise)
 
 
 @asynccontextmanager
@@ -233,7 +222,7 @@ async def _open_page(address: str) -> AsyncIterator[Visitor]:
     async with Visitor(address) as guest:
 
         async def alive() -> None:
-            way = f"{guest.prefix}/heartbeat/{guest.session}"
+            way = f"{PREFIX}/heartbeat/{guest.session}"
             with suppress(httpx.HTTPError):
                 async with guest.client.stream("GET", way) as beats:
                     async for _ in beats.aiter_raw():

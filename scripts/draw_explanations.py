@@ -28,7 +28,7 @@ from inception.render.maps import SIGNED_COLOURS, limits, overlay
 
 ROOT = Path(__file__).parents[1]
 PHOTO = ROOT / "examples" / "red_panda.jpg"
-STYLE = ROOT / "inception" / "web" / "static" / "style.css"
+STYLE = ROOT / "inception" / "web" / "stage" / "static" / "css" / "tokens.css"
 
 BLOCK = "4c"  # of the votes and of Grad-CAM
 SIGHT_BLOCK = "3b"  # from 4a on, a cell may see more than the small photo
@@ -42,7 +42,8 @@ PHOTO_PIXELS = 320
 
 def branch_colours() -> dict[str, str]:
     """The page's own, so that a branch looks the same everywhere."""
-    found = dict(re.findall(r"--il-(\w+): (#\w{6});", STYLE.read_text(encoding="utf-8")))
+    light = STYLE.read_text(encoding="utf-8").split("@media")[0]
+    found = dict(re.findall(r"--b-(\w+): (#\w{6});", light))
     return {branch: found[branch] for branch in BRANCHES}
 
 

@@ -1,7 +1,8 @@
-"""Record the page's tour for README and tutorial, in a real browser: `python -m scripts.record_page`.
+"""Record the page for README and tutorial, in a real browser: `python -m scripts.record_page`.
 
-It starts the page, goes through it as a visitor would (photo, answer, network, block, channel, votes), and writes
-docs/tour.webp, the animation, and the pictures of docs/tutorial.md. Run it again whenever the page has changed.
+It starts the page, uses it as a visitor would, and writes docs/tour.webp (the animation), docs/page.jpg and the
+pictures of docs/tutorial.md. Run it again whenever the page has changed. The tour shows GoogLeNet, whose weights are
+downloaded once.
 """
 
 from __future__ import annotations
@@ -18,30 +19,30 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Locator, Page, expect
 
 from benchmarks.browser import chromium
-from inception import load, open_photo, predict
 from inception.export.fonts import default_face
-from inception.render.maps import COLUMNS
 
 ROOT = Path(__file__).parents[1]
-PHOTO, BLOCK, BRANCH = "red_panda", "4c", "3x3"
+TOUR = "?photo=honey_bee&model=googlenet&block=4c"
+TOUR_BLOCK, TOUR_BRANCH = "4b", "1x1"
+TUTORIAL = "?photo=red_panda&model=tiny-imagenet&block=4c"
+TUTORIAL_BRANCH = "3x3"
 
-WIDTH, HEIGHT, BAR = 1024, 604, 56  # of the browser, and of the line of words below it
+VIEW_WIDTH, VIEW_HEIGHT = 1440, 900  # of the browser
+WIDTH, HEIGHT, BAR = 1080, 675, 52  # of the animation, and of the line of words below it
+SCALE = WIDTH / VIEW_WIDTH
 PATIENCE = 60_000  # milliseconds for the page to do what it is asked
 PICTURES_ARE_THERE = "[...document.images].every(picture => picture.complete && picture.naturalWidth > 0)"
-MARGIN = 12  # pixels above what the page is scrolled to
 
-READ, LOOK, MOVE, FADE = 2600, 1900, 40, 60  # milliseconds of a frame
+READ, LOOK, MOVE, FADE = 2200, 1800, 40, 60  # milliseconds of a frame
 MOVES = 10  # frames of the pointer's way
-QUALITY = 68
+QUALITY = 72
 
 INK, PAPER, LINE, ACCENT = "#1f2937", "#f8fafc", "#e2e8f0", "#1d4ed8"
 WORDS = (
-    "Choose a photo: an example, or your own",
-    "The answer, and the small square that the network saw",
-    "The whole network, with the photo’s own maps in it",
-    "Block 4c: all channels of its four branches, on one scale",
-    "One channel over the photo, with its numbers",
-    "Why this answer? What each branch was worth for it",
+    "A photo, the nine blocks of the network, and its answer: a bee",
+    "Block 4b: four branches with the channels that mattered most",
+    "Point at a channel: the photo shows where it is active",
+    "Turn the 1×1 branch off: now the network says daisy",
 )
 
 
@@ -69,14 +70,18 @@ class Film:
             self.times.append(FADE)
 
     def click(self, view: Image.Image, step: int, at: tuple[float, float]) -> None:
-        """The pointer goes there, slowly at both ends, and presses."""
+        """The pointer goes there and presses."""
+        self.move(view, step, at)
+        self.show(view, step, 300)
+        self.show(view, step, 350, pressed=True)
+
+    def move(self, view: Image.Image, step: int, at: tuple[float, float]) -> None:
+        """The pointer goes there, slowly at both ends."""
         start = self.pointer
         for share in np.linspace(0, np.pi, MOVES + 1)[1:]:
             way = (1 - float(np.cos(share))) / 2
             self.pointer = (start[0] + way * (at[0] - start[0]), start[1] + way * (at[1] - start[1]))
             self.show(view, step, MOVE)
-        self.show(view, step, 300)
-        self.show(view, step, 350, pressed=True)
 
     def encoded(self) -> bytes:
         """As an animated WebP that begins again after a pause."""
@@ -99,7 +104,7 @@ class Film:
 def with_words(view: Image.Image, step: int) -> Image.Image:
     """The page, and below it where we are and what is seen."""
     frame = Image.new("RGB", (WIDTH, HEIGHT + BAR), PAPER)
-    frame.paste(view)
+    frame.paste(view.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS))
     pen, middle = ImageDraw.Draw(frame), HEIGHT + BAR // 2
     pen.line((0, HEIGHT, WIDTH, HEIGHT), fill=LINE, width=2)
     pen.ellipse((22, middle - 16, 54, middle + 16), fill=ACCENT)
@@ -145,84 +150,56 @@ def served() -> Iterator[str]:
         page.close(verbose=False)
 
 
-def record(page: Page) -> tuple[bytes, dict[str, bytes]]:
-    """The animation, and by their names the pictures of the tutorial."""
-    film, stills = Film(), {}
+def record(page: Page) -> bytes:
+    """Return the animation: photo and answer, a block, a channel, a branch off."""
+    film = Film()
+    film.show(seen(page), 1, READ)
 
+    block = page.locator(f'[data-block="{TOUR_BLOCK}"]')
+    film.click(seen(page), 1, middle(block))
+    block.click()
+    page.mouse.move(0, 0)
     quiet(page)
-    film.show(seen(page), 1, LOOK)
-    scroll_to(page, page.locator("#il-photo"))
     view = seen(page)
-    film.fade(view, 1)
-    film.show(view, 1, LOOK // 2)
-    thumbnail = page.locator("#il-examples").get_by_role("button", name=PHOTO.replace("_", " "))
-    film.click(view, 1, middle(thumbnail))
-    thumbnail.click()
-    shown(page, "3a")
-    scroll_to(page, page.locator("#il-photo"))
-    view = seen(page)
-    stills["tutorial-answer"] = webp(view)
     film.fade(view, 2)
     film.show(view, 2, READ)
 
-    scroll_to(page, page.locator("#il-map"))
+    channel = page.locator(f'[data-lane="{TOUR_BRANCH}"] [data-channel]').first
+    film.move(view, 2, middle(channel))
+    channel.hover()
+    quiet(page)
     view = seen(page)
     film.fade(view, 3)
-    film.show(view, 3, LOOK)
-    block = page.locator(f'#il-map [data-node="{BLOCK}"]')
-    stills["tutorial-network"] = webp(cut(page, page.locator("#il-map")))
-    film.click(view, 3, middle(block))
-    page.get_by_role("button", name=f"Block {BLOCK}").first.press("Enter")
-    shown(page, BLOCK)
+    film.show(view, 3, READ)
 
-    scroll_to(page, page.locator("#il-panels"))
+    switch = page.locator(f'[data-switch="{TOUR_BRANCH}"]')
+    film.click(view, 3, middle(switch))
+    switch.click()
+    page.mouse.move(0, 0)
+    quiet(page)
     view = seen(page)
-    stills["tutorial-block"] = webp(view)
     film.fade(view, 4)
-    film.show(view, 4, READ)
-    picture = page.locator(f'.il-panel[data-branch="{BRANCH}"] > img')
-    at = tile_of(strongest_channel(), picture)
-    film.click(view, 4, at)
-    page.mouse.click(*at)
-    lens = page.locator(".il-lens")
-    expect(lens).to_be_visible(timeout=PATIENCE)
-
-    scroll_to(page, lens)
-    view = seen(page)
-    stills["tutorial-channel"] = webp(cut(page, lens))
-    film.fade(view, 5)
-    film.show(view, 5, READ)
-
-    page.get_by_role("tab", name="Votes").click()
-    votes = page.locator("#il-votes")
-    expect(votes).to_contain_text(f"block {BLOCK}", timeout=PATIENCE)
-    scroll_to(page, votes)
-    view = seen(page)
-    stills["tutorial-votes"] = webp(view)
-    film.fade(view, 6)
-    film.show(view, 6, READ + LOOK)
-    return film.encoded(), stills
+    film.show(view, 4, READ + LOOK)
+    return film.encoded()
 
 
-def strongest_channel() -> int:
-    """The channel of the branch with the highest cell, in which there is most to see."""
-    maps = predict(load("tiny-imagenet"), open_photo(ROOT / "examples" / f"{PHOTO}.jpg")).branch(BLOCK, BRANCH)
-    return int(maps.reshape(len(maps), -1).max(axis=1).argmax())
+def tutorial(page: Page) -> dict[str, Image.Image]:
+    """Return pictures for the tutorial by their names."""
+    stills = {"tutorial-answer": seen(page)}
+    for name in ("network", "block"):
+        stills[f"tutorial-{name}"] = cut(page, page.locator(f'[data-stage="{name}"]'))
+    page.locator(f'[data-lane="{TUTORIAL_BRANCH}"] [data-channel]').first.click()
+    expect(page.locator(".lens")).to_be_visible(timeout=PATIENCE)
+    quiet(page)
+    stills["tutorial-channel"] = cut(page, page.locator(".lens"))
+    return stills
 
 
-def tile_of(channel: int, picture: Locator) -> tuple[float, float]:
-    """The middle of a channel's tile in its mosaic."""
-    box = picture.bounding_box()
-    assert box is not None
-    side = box["width"] / COLUMNS
-    row, column = divmod(channel, COLUMNS)
-    return box["x"] + (column + 0.5) * side, box["y"] + (row + 0.5) * side
-
-
-def shown(page: Page, block: str) -> None:
-    """Wait until the block's panels are there and nothing is under way."""
-    panels = page.locator(f'.il-block[aria-label="Block {block}"] .il-panel img')
-    expect(panels).to_have_count(4, timeout=PATIENCE)
+def open_stage(page: Page, address: str) -> None:
+    """Open an address of the stage and wait until everything is there."""
+    page.goto(address)
+    expect(page.locator('[data-lane="pool"] [data-channel]').first).to_be_visible(timeout=PATIENCE)
+    expect(page.locator('[data-lane="pool"] .worth .number')).to_be_visible(timeout=PATIENCE)
     quiet(page)
 
 
@@ -239,17 +216,11 @@ def quiet(page: Page) -> None:
     raise TimeoutError("the page does not come to rest")
 
 
-def scroll_to(page: Page, part: Locator) -> None:
-    """Bring a part to the top of the window."""
-    part.evaluate("(part, margin) => scrollTo(0, part.getBoundingClientRect().top + scrollY - margin)", MARGIN)
-    quiet(page)
-
-
 def middle(part: Locator) -> tuple[float, float]:
-    """A part's middle in the window."""
+    """A part's middle in the animation."""
     box = part.bounding_box()
     assert box is not None
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    return (box["x"] + box["width"] / 2) * SCALE, (box["y"] + box["height"] / 2) * SCALE
 
 
 def seen(page: Page) -> Image.Image:
@@ -262,24 +233,35 @@ def cut(page: Page, part: Locator) -> Image.Image:
     return Image.open(io.BytesIO(part.screenshot())).convert("RGB")
 
 
-def webp(picture: Image.Image) -> bytes:
-    """For a page of docs/."""
+def encoded(picture: Image.Image, kind: str) -> bytes:
+    """For a page of docs/, at most as wide as the animation."""
     out = io.BytesIO()
-    picture.save(out, "WEBP", quality=80, method=6)
+    small = picture.copy()
+    small.thumbnail((WIDTH, WIDTH), Image.Resampling.LANCZOS)
+    options = {"WEBP": {"quality": 80, "method": 6}, "JPEG": {"quality": 76, "optimize": True}}
+    (small if kind == "WEBP" else picture).save(out, kind, **options[kind])
     return out.getvalue()
 
 
 def main(folder: Path = ROOT / "docs") -> None:
     """Write the animation and the pictures into `folder`, and print their sizes."""
     with served() as address, chromium() as browser:
-        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, locale="en-US", color_scheme="light")
-        page.goto(address)
-        expect(page.locator("#il-photo")).to_be_visible(timeout=PATIENCE)
-        expect(page.get_by_role("button", name=PHOTO.replace("_", " "))).to_be_visible(timeout=PATIENCE)
-        film, stills = record(page)
-    for name, encoded in {"tour": film, **stills}.items():
-        (folder / f"{name}.webp").write_bytes(encoded)
-        print(f"{len(encoded):>8,}  {name}.webp")
+        page = browser.new_page(
+            viewport={"width": VIEW_WIDTH, "height": VIEW_HEIGHT},
+            locale="en-US",
+            color_scheme="light",
+            reduced_motion="reduce",
+        )
+        open_stage(page, address + TOUR)
+        files = {"tour.webp": record(page), "page.jpg": encoded(seen(page), "JPEG")}
+        open_stage(page, address + TUTORIAL)
+        stills = tutorial(page)
+        open_stage(page, f"{address}{TUTORIAL}&off=4c:{TUTORIAL_BRANCH}")
+        stills["tutorial-switch"] = seen(page)
+        files |= {f"{name}.webp": encoded(still, "WEBP") for name, still in stills.items()}
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+        print(f"{len(data):>8,}  {name}")
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ from inception.pretrained.pretrained import PretrainedModel
 from inception.pretrained.zoo import load
 from support.hub import Answer
 from support.paths import EXAMPLES, SHARED
-from support.visitor import Visit
+from support.stage_visitor import StageVisit
+from support.visitor import ApiVisit
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
@@ -62,7 +63,6 @@ MARKED = {
         "web/api/",
         "web/http/",
         "web/mcp/",
-        "web/page/test_",
         "web/stage/test_assets.py",
         "web/test_",
     ),
@@ -183,11 +183,21 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def visit(browser: Browser, page_address: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    options = {"viewport": {"width": 1440, "height": 1000}, "locale": "en-US", **getattr(request, "param", {})}
-    context = browser.new_context(**options)
-    visit = Visit(context, page_address)
+def visit(browser: Browser, page_address: str, request: pytest.FixtureRequest) -> Iterator[StageVisit]:
+    options = {"viewport": {"width": 1440, "height": 900}, "locale": "en-US", "reduced_motion": "reduce"}
+    context = browser.new_context(**{**options, **getattr(request, "param", {})})
+    visit = StageVisit(context, page_address, "?photo=espresso")
     yield visit
     context.close()
-    assert visit.foreign == [], "the page asks nobody but its own server"
+    assert visit.foreign == [], "the stage asks nobody but its own server"
+    assert visit.complaints == []
+
+
+@pytest.fixture
+def api_visit(browser: Browser, page_address: str) -> Iterator[ApiVisit]:
+    context = browser.new_context(viewport={"width": 1440, "height": 1000}, locale="en-US")
+    visit = ApiVisit(context, page_address)
+    yield visit
+    context.close()
+    assert visit.foreign == []
     assert visit.complaints == []

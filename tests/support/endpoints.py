@@ -22,6 +22,4 @@ EVERY = {
     "/reading": "model block",
     "/bottleneck_cost": "in_channels reduced_to out_channels kernel cells",
     "/network_size": "model",
-    "/lesson_step": "step model language photo",
-    "/lesson_check": "step choice model language photo",
 }

@@ -8,10 +8,10 @@ from playwright.sync_api import BrowserContext, Page, Request, Route, expect
 
 
 class StageVisit:
-    """One visitor of `/stage/`, what it asked of the server, of others, and what it complained of."""
+    """One visitor of the front page, what it asked of the server, of others, and what it complained of."""
 
     def __init__(self, context: BrowserContext, address: str, query: str = "") -> None:
-        self.address = f"{address.rstrip('/')}/stage/"
+        self.address = f"{address.rstrip('/')}/"
         self.foreign: list[str] = []
         self.complaints: list[str] = []
         self.requests: list[str] = []

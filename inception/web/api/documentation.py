@@ -1,4 +1,4 @@
-"""The page with its API described in full: a type, a sentence and an example for each argument.
+"""The app with its API described in full: a type, a sentence and an example for each argument.
 
 Gradio takes them from the component, which knows no more than its own kind: its examples are a photo on another server
 and values that no endpoint accepts.
@@ -48,7 +48,7 @@ class DescribedPage(CheckedBlocks):
 
     @cached_property
     def served_info(self) -> Any:
-        """`get_api_info` of the page that is being served, which changes no more; to be read only."""
+        """`get_api_info` of the app that is being served, which changes no more; to be read only."""
         return self.get_api_info()
 
 
@@ -60,8 +60,6 @@ def _describe(endpoint: Endpoint, described: dict[str, Any]) -> None:
         row["python_type"] = {"type": kind, "description": sentence}
         if row["parameter_has_default"]:
             row["example_input"] = row["parameter_default"]
-        elif argument.name in endpoint.examples:
-            row["example_input"] = endpoint.examples[argument.name]
     for result, row in zip(endpoint.result_types, described["returns"], strict=True):
         if row["component"] == "Json":
             schema = TypeAdapter(result).json_schema()

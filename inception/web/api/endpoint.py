@@ -6,10 +6,9 @@ The API's information, its OpenAPI description, the MCP tools and the checks all
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import gradio as gr
@@ -35,14 +34,12 @@ class Endpoint:
     Args:
         inputs: a declaration for each parameter, in their order; names come from the signature.
         outputs: the components of the results.
-        examples: values for arguments without a default, by name; a photo brings its own.
         is_tool: whether assistants get it as an MCP tool.
     """
 
     function: Callable[..., Any]
     inputs: Sequence[Argument]
     outputs: Sequence[Component]
-    examples: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     is_tool: bool = False
 
     @property

@@ -6,7 +6,6 @@ import json
 import re
 import tracemalloc
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -179,9 +178,7 @@ def components() -> dict[str, Any]:
             "field": gr.Number(1, precision=0, minimum=1),
             "radio": gr.Radio(["en", "zh"], value="en"),
             "open radio": gr.Radio(["en", "zh"]),
-            "class": gr.Dropdown([("top", -1), *((str(number), number) for number in range(1000))], value=-1),
             "group": gr.CheckboxGroup(["1x1", "3x3"], value=[]),
-            "box": gr.Checkbox(False),
             "text": gr.Textbox("", max_length=5),
             "list": gr.JSON(value=[]),
         }
@@ -194,13 +191,10 @@ def components() -> dict[str, Any]:
         ("whole", 3.0, 3),
         ("whole", -(10**12), -(10**12)),
         ("bounded", 10, 10),
-        ("field", None, None),
         ("radio", "zh", "zh"),
         ("open radio", None, None),
-        ("class", 7, 7),
         ("group", ["3x3"], ["3x3"]),
         ("group", None, []),
-        ("box", True, True),
         ("text", "five5", "five5"),
         ("text", 12, "12"),
         ("text", None, ""),
@@ -210,7 +204,7 @@ def components() -> dict[str, Any]:
 )
 def test_what_a_component_allows_is_taken(components: dict[str, Any], name: str, sent: Any, given: Any) -> None:
     component = components[name]
-    told = checked(component, "it", sent, may_be_null=may_be_null(component, is_endpoint=name != "field"))
+    told = checked(component, "it", sent, may_be_null=may_be_null(component))
     assert (told, type(told)) == (given, type(given))
 
 
@@ -228,12 +222,9 @@ def test_what_a_component_allows_is_taken(components: dict[str, Any], name: str,
         ("field", 10**12, "it is 1000000000000; it must be a whole number from 1 to 1000000000."),
         ("radio", None, "it is None; it must be one of: en, zh."),
         ("radio", ["en"], "it is ['en']; it must be one of: en, zh."),
-        ("class", True, "it is True; it must be one of: -1, 0, 1, 2,"),
-        ("class", "7", "it is '7'; it must be one of: -1, 0, 1, 2,"),
         ("group", "1x1", "it is '1x1'; it must be a list with any of: 1x1, 3x3, each at most once."),
         ("group", ["1x1"] * 3, "it must be a list with any of: 1x1, 3x3"),
         ("group", [[]], "it is [[]]; it must be a list with any of: 1x1, 3x3"),
-        ("box", 1, "it is 1; it must be true or false."),
         ("text", "sixsix", "it has 6 characters; at most 5 are allowed. Please send a shorter text."),
         ("text", "\ud800", r"it is '\ud800'; it must be a text of at most 5 characters."),
         ("text", {}, "it is {}; it must be a text of at most 5 characters."),
@@ -246,18 +237,17 @@ def test_anything_else_is_refused_in_a_sentence(
     components: dict[str, Any], name: str, sent: Any, sentence: str
 ) -> None:
     with pytest.raises(UserError, match=re.escape(sentence)) as refused:
-        checked(components[name], "it", sent, may_be_null=may_be_null(components[name], is_endpoint=True))
+        checked(components[name], "it", sent, may_be_null=may_be_null(components[name]))
     assert len(str(refused.value)) < 300
 
 
 def test_every_input_of_the_page_has_a_check_that_lets_its_first_value_pass() -> None:
     page = build(InferenceService((NET,), choose_device("cpu")))
     inputs = {block for fn in page.fns.values() if fn.fn for block in fn.inputs}
-    assert len(inputs) > 40
+    assert len(inputs) > 30
     for block in inputs:
-        if not block.stateful:
-            value = 0 if isinstance(block, gr.Dataset) else block.value
-            checked(block, "it", value, may_be_null=may_be_null(block, is_endpoint=True))
+        value = json.loads(block.value) if hasattr(block, "own_check") else block.value
+        checked(block, "it", value, may_be_null=may_be_null(block))
         if isinstance(block, gr.Number):
             assert block.precision == 0
     with gr.Blocks(), pytest.raises(TypeError, match="no check for a ColorPicker"):
@@ -328,9 +318,7 @@ FAULTS: list[tuple[str, Any, str, str, str]] = [
     ("class_evidence", [PHOTO, NET, "x" * 201], "error", "class_name has 201 characters; at most 200", "最多 200 个"),
     ("class_evidence", [PHOTO, NET, "\ud800"], "400", UNREADABLE, "无法读取"),
     ("bottleneck_cost", [float("nan"), 32, 256, 5, 784], "400", UNREADABLE, "无法读取"),
-    ("lesson_check", [1, {"key": "5"}, NET, "en", None], "error", "choice is .*; it must be a text", ""),
-    ("lesson_check", [1, None, NET, "zh", None], "error", "", "choice 的值是 ''，只能是"),
-    ("lesson_step", [1, NET, "xx", None], "error", "language is 'xx'; it must be one of: en, zh", "只能是"),
+    ("classes", [NET, "xx"], "error", "language is 'xx'; it must be one of: en, zh", "只能是"),
 ]
 
 
@@ -354,8 +342,8 @@ def test_each_fault_is_told_to_the_caller_in_their_language(
 
 
 def test_an_endpoint_answers_in_the_language_that_it_is_asked_for(page_address: str) -> None:
-    _, sentence = call(page_address, "lesson_step", [99, NET, "zh", None])
-    assert sentence == "step 的值是 99，必须是 1 到 10 的整数。"
+    _, sentence = call(page_address, "classes", ["vgg", "zh"])
+    assert sentence == "model 的值是 'vgg'，只能是：tiny-imagenet, googlenet, torchvision。"
 
 
 @pytest.mark.parametrize("form", ["path", "meta", "more"])
@@ -386,7 +374,7 @@ def test_a_class_name_of_15_megabytes_takes_little_and_does_not_come_back(
     assert memory.highest < 300
 
 
-# ---------------------------------------------------------------- the page's own events
+# ---------------------------------------------------------------- the stage's events
 
 
 def events(address: str) -> dict[str, Any]:
@@ -399,40 +387,25 @@ def run(address: str, event: dict[str, Any], data: list[Any], **more: Any) -> tu
     return told.status_code, told.json()
 
 
-def test_an_event_of_the_page_is_refused_with_a_status_and_a_sentence_of_the_visitors(page_address: str) -> None:
-    event = events(page_address)["on_top_k"]
-    assert run(page_address, event, [None, "en", 3])[0] == 200
-    status, told = run(page_address, event, [None, "en", "x"])
-    assert (status, told["error"]) == (400, "Classes to show is 'x'; it must be a whole number from 1 to 10.")
-    status, told = run(page_address, event, [None, "zh", {}])
-    assert (status, told["error"]) == (400, "Classes to show 的值是 {}，必须是 1 到 10 的整数。")
-    status, told = run(page_address, event, [None])
+def test_an_event_is_refused_with_a_status_and_a_sentence_however_it_is_called(page_address: str) -> None:
+    event = events(page_address)["stage_tuning"]
+    assert run(page_address, event, [NET, "5b", "disc"])[0] == 200
+    status, told = run(page_address, event, [NET, "5b", {}])
+    assert (status, told["error"]) == (400, "shape is {}; it must be one of: disc, ring, grating.")
+    status, told = run(page_address, event, [NET])
     assert status == 400
-    assert told["error"].startswith("on_top_k takes 3 arguments")
+    assert told["error"].startswith("stage_tuning takes 3 arguments (model, block, shape)")
 
 
-def test_what_the_browser_does_alone_is_not_asked_of_the_server(page_address: str) -> None:
-    status, told = run(page_address, next(one for one in events(page_address).values() if not one["backend_fn"]), [])
-    assert status == 404
-    assert "no such function" in told["error"]
+def test_all_events_run_on_the_server(page_address: str) -> None:
+    assert all(event["backend_fn"] for event in events(page_address).values())
 
 
-@pytest.mark.parametrize("event_data", [3, "x", [], ["block"], True, None])
-def test_event_data_that_is_no_object_counts_as_none(page_address: str, event_data: Any) -> None:
-    # The browser sends a component's value with its change events.
-    status, told = run(page_address, events(page_address)["on_jump"], [], event_data=event_data)
-    without = run(page_address, events(page_address)["on_jump"], [])
-    assert (status, told["data"]) == (200, without[1]["data"])
-
-
-def test_another_language_is_answered_wherever_the_server_was_started(
-    page_address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    page = httpx.get(f"{page_address}config").json()
-    held = {part["id"]: part["props"].get("value") for part in page["components"]}
-    event = events(page_address)["on_language"]
-    assert run(page_address, event, [held[part] for part in event["inputs"]])[0] == 200
+@pytest.mark.parametrize("event_data", [3, "x", [], ["block"], True, {"block": [{}]}, None])
+def test_event_data_counts_for_nothing(page_address: str, event_data: Any) -> None:
+    event = events(page_address)["stage_start"]
+    status, told = run(page_address, event, [], event_data=event_data)
+    assert (status, told["data"]) == (200, run(page_address, event, [])[1]["data"])
 
 
 def test_a_fault_of_the_servers_is_logged_and_said_without_what_it_was(

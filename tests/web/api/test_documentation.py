@@ -20,7 +20,7 @@ from playwright.sync_api import Page, expect
 
 from support.endpoints import EVERY
 from support.paths import EXAMPLES
-from support.visitor import Visit
+from support.visitor import ApiVisit
 
 PHOTO, NET = EXAMPLES / "espresso.jpg", "tiny-imagenet"
 
@@ -150,11 +150,9 @@ NETWORK = "Which network classifies the photo, as `models` lists them."  # what 
 
 
 @pytest.mark.browser
-def test_the_code_that_the_page_shows_runs(visit: Visit) -> None:
-    page = visit.page
-    page.get_by_role("button", name="Use via API").click()
-    expect(page.get_by_text("API documentation")).to_be_visible(timeout=30_000)
-    for name in ("predict", "switch_off", "lesson_check"):
+def test_the_code_that_the_page_shows_runs(api_visit: ApiVisit) -> None:
+    page = api_visit.page
+    for name in ("predict", "switch_off", "bottleneck_cost"):
         shown = shown_code(page, name)
         assert f'api_name="/{name}"' in shown
         with contextlib.redirect_stdout(io.StringIO()) as printed:
@@ -164,9 +162,8 @@ def test_the_code_that_the_page_shows_runs(visit: Visit) -> None:
 
 
 @pytest.mark.browser
-def test_the_page_shows_our_sentences_alone(visit: Visit, info: dict[str, Any]) -> None:
-    page = visit.page
-    page.get_by_role("button", name="Use via API").click()
+def test_the_page_shows_our_sentences_alone(api_visit: ApiVisit, info: dict[str, Any]) -> None:
+    page = api_visit.page
     for language in ("JavaScript", "Python", "cURL"):
         page.locator(".snippet", has_text=language).click()
         endpoints = page.locator(".endpoint-container")
@@ -181,10 +178,9 @@ def test_the_page_shows_our_sentences_alone(visit: Visit, info: dict[str, Any]) 
 
 
 @pytest.mark.browser
-def test_the_copied_documentation_has_our_sentences_alone(visit: Visit) -> None:
-    page = visit.page
+def test_the_copied_documentation_has_our_sentences_alone(api_visit: ApiVisit) -> None:
+    page = api_visit.page
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.get_by_role("button", name="Use via API").click()
     page.locator(".snippet", has_text="Python").click()
     page.get_by_role("button", name="Copy Page").click()
     expect(page.get_by_text("Copied Python Docs!")).to_be_visible()
@@ -194,12 +190,24 @@ def test_the_copied_documentation_has_our_sentences_alone(visit: Visit) -> None:
 
 
 @pytest.mark.browser
-def test_without_an_mcp_server_there_is_no_mcp_tool(visit: Visit) -> None:
-    visit.page.get_by_role("button", name="Use via API").click()
-    visit.page.locator(".snippet", has_text="MCP").click()
-    expect(visit.page.locator(".counts")).to_contain_text("0 MCP Tools")
-    visit.page.locator(".snippet", has_text="Python").click()
-    expect(visit.page.locator(".counts")).to_contain_text(f"{len(EVERY)} API endpoints")
+def test_without_an_mcp_server_there_is_no_mcp_tool(api_visit: ApiVisit) -> None:
+    page = api_visit.page
+    page.locator(".snippet", has_text="MCP").click()
+    expect(page.locator(".counts")).to_contain_text("0 MCP Tools")
+    page.locator(".snippet", has_text="Python").click()
+    expect(page.locator(".counts")).to_contain_text(f"{len(EVERY)} API endpoints")
+
+
+@pytest.mark.browser
+def test_who_closes_the_documentation_finds_the_way_to_the_front_page(api_visit: ApiVisit, page_address: str) -> None:
+    page = api_visit.page
+    page.keyboard.press("Escape")
+    page.goto(f"{page_address}?view=settings")
+    page.get_by_role("link", name="InceptionLens").wait_for(state="attached")
+    assert page.get_by_role("link", name="InceptionLens").evaluate("link => link.href") == page_address
+    page.goto(page_address)
+    expect(page.locator("[data-stage=block]")).to_be_attached(timeout=30_000)
+    assert page.locator(".api-docs").count() == 0
 
 
 def shown_code(page: Page, name: str) -> str:

@@ -24,12 +24,10 @@ from inception.network.blocks import BLOCKS, BRANCHES
 from inception.prediction import Prediction
 from inception.render.branches import ViewOptions, render_branches
 from inception.render.maps import limits, mosaic, overlay, scale_limits
-from inception.web.lesson.steps import STEPS
 from support.endpoints import EVERY
 from support.paths import EXAMPLES
 
 ESPRESSO, BISON, NET = EXAMPLES / "espresso.jpg", EXAMPLES / "bison.jpg", "tiny-imagenet"
-NEED_NO_PHOTO = {"/compare": {"other_photo"}, "/lesson_step": {"photo"}, "/lesson_check": {"photo"}}
 
 
 @pytest.fixture(scope="module")
@@ -77,8 +75,7 @@ def test_an_endpoint_says_what_it_does_takes_and_returns(api: dict[str, Any], na
         assert row["python_type"]["type"] not in ("", "Any")
         assert not re.match(r"(parameter|value)_\d+", row["label"]), "without a label Gradio calls it by a number"
     needed = {row["parameter_name"] for row in endpoint["parameters"] if not row["parameter_has_default"]}
-    photos = {"photo"} & set(EVERY[name].split()) - NEED_NO_PHOTO.get(name, set())
-    assert needed == photos | ({"choice"} & set(EVERY[name].split()))
+    assert needed == {"photo"} & set(EVERY[name].split())
 
 
 def test_classes_are_the_networks_and_may_be_told_in_chinese(client: Client) -> None:
@@ -175,21 +172,6 @@ def test_what_is_kept_is_a_file_of_its_kind(client: Client, seen: Prediction, ki
         assert json.loads(file.read_text(encoding="utf-8"))["model"] == NET
 
 
-@pytest.mark.parametrize("number", range(1, len(STEPS) + 1))
-def test_each_step_of_the_lesson_has_one_right_choice(client: Client, number: int) -> None:
-    photo = ESPRESSO if STEPS[number - 1].needs_photo else None
-    step = ask(client, "/lesson_step", number, NET, "en", photo)
-    keys = [choice["key"] for choice in step["choices"]]
-    told = [ask(client, "/lesson_check", number, key, NET, "en", photo) for key in keys]
-    assert [row["right"] for row in told] == [row["answer"] == key for row, key in zip(told, keys, strict=True)]
-    assert sum(row["right"] for row in told) == 1
-    assert all(sentence.endswith((".", "!")) for sentence in told[0]["sentences"])
-
-
-def test_a_step_is_told_in_chinese_too(client: Client) -> None:
-    assert "模块 3a" in ask(client, "/lesson_step", 1, NET, "zh", None)["question"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -197,9 +179,6 @@ def test_a_step_is_told_in_chinese_too(client: Client) -> None:
         (("/channel", ESPRESSO, NET, "4c", "5x5", -1, "magma"), "whole number from 0 to 63"),
         (("/bottleneck_cost", 0, 32, 256, 5, 784), "in_channels is 0; it must be a whole number from 1"),
         (("/bottleneck_cost", 128, 32, 256, 99, 784), "kernel is 99"),
-        (("/lesson_step", 11, NET, "en", None), "whole number from 1 to 10"),
-        (("/lesson_step", 9, NET, "en", None), "A photo is needed"),
-        (("/lesson_check", 1, "42", NET, "en", None), "it must be one of: 5, 27, 59"),
         (("/overlays", ESPRESSO, NET, "3a", "no such thing"), "knows no class"),
         (("/predict", ESPRESSO, NET, 0), "top_k is 0; it must be a whole number from 1 to 1000"),
     ],

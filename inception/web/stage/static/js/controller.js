@@ -23,18 +23,20 @@ export function createController(store, source) {
 
   /**
    * Bring the data up to date with the state.
+   * @param {string | null} [error]  a sentence that stays
    */
-  async function refresh() {
+  async function refresh(error = null) {
     const mine = ++turn;
     const isCurrent = () => mine === turn;
     const patience = setTimeout(() => isCurrent() && store.receive({ busy: true }), PATIENCE);
     try {
       await load(isCurrent);
-      if (isCurrent()) store.receive({ error: null });
-    } catch (error) {
+      if (isCurrent()) store.receive({ error });
+    } catch (failure) {
+      const sentence = failure instanceof Error ? failure.message : String(failure);
       if (isCurrent()) {
-        store.receive({ error: error instanceof Error ? error.message : String(error) });
-        goBack();
+        store.receive({ error: sentence });
+        goBack(sentence);
       }
     } finally {
       clearTimeout(patience);
@@ -42,12 +44,21 @@ export function createController(store, source) {
     }
   }
 
-  /** After a failure, name again what the stage still shows. */
-  function goBack() {
-    if (!loaded) return;
-    const [photo, crop, model] = JSON.parse(loaded);
-    loaded = "";
-    store.update({ photo, crop, model });
+  let reason = /** @type {string | null} */ (null); // why the state is set back, while it is
+
+  /**
+   * After a failure, name again what the stage still shows, or a network that can be had.
+   * @param {string} sentence
+   */
+  function goBack(sentence) {
+    const { model } = store.get();
+    const other = store.data().start?.models.find((one) => one.available && one.name !== model);
+    reason = sentence;
+    if (loaded) {
+      const [photo, crop, before] = JSON.parse(loaded);
+      store.update({ photo, crop, model: before });
+    } else if (other) store.update({ model: other.name });
+    reason = null;
   }
 
   /** @param {() => boolean} isCurrent */
@@ -109,7 +120,7 @@ export function createController(store, source) {
 
   store.subscribe((state, _, changed) => {
     const mine = /** @type {const} */ (["photo", "crop", "model", "block", "off", "cls"]);
-    if (mine.some((name) => changed.has(name)) && state.photo && state.model) void refresh();
+    if (mine.some((name) => changed.has(name)) && state.photo && state.model) void refresh(reason);
   });
 
   return {

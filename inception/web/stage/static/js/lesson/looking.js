@@ -26,6 +26,7 @@ import { say } from "./sentences.js";
 export const FRESH = Object.freeze({ off: {}, cls: null, lens: null, deeper: null });
 
 const BRIGHT_THERE = 1.5; // times as bright there as elsewhere
+const DARK_THERE = 0.1;
 const MANY = 20; // times: more are not told exactly, as in "lesson.many_times"
 const SHOWN = 5; // tiles of a branch that any screen shows
 const TILES = /** @type {Block} */ ("4e");
@@ -93,10 +94,16 @@ export const look = {
     const values = { channel, branch: { branch }, times: manyTimes(factor) };
     const place = say("lesson.look.place", { name: { cls: facts.cls }, place: { word: `lesson.place_${facts.place}` } });
     if (factor !== null && factor >= BRIGHT_THERE) return { done: true, right: true, says: [say("lesson.look.right", values), place] };
-    return { done: true, right: false, says: [say(factor === null ? "lesson.look.silent" : "lesson.look.wrong", values), shownTile(facts), place], patch: { lens: facts.lens } };
+    return { done: true, right: false, says: [say(missed(factor), values), shownTile(facts), place], patch: { lens: facts.lens } };
   },
   show: async ({ facts }) => ({ done: true, right: false, says: [shownTile(facts)], patch: { lens: facts.lens } }),
 };
+
+/** What to say of a channel that is not bright there. @param {number | null} factor */
+function missed(factor) {
+  if (factor === null) return "lesson.look.silent";
+  return factor < DARK_THERE ? "lesson.look.dark" : "lesson.look.wrong";
+}
 
 /** @param {any} facts */
 function shownTile({ top, found }) {
@@ -137,14 +144,18 @@ export const dot = {
     const tunings = await Promise.all(
       DOT_BLOCKS.map(async (block) => ({ block, tuning: /** @type {Tuning} */ (await source.tuning(state.model, block, "disc")) })),
     );
-    const { block, tuning } = tunings.toSorted((a, b) => prefersLarger(b.tuning) - prefersLarger(a.tuning))[0];
+    /** @param {{tuning: Tuning}} one */
+    const isLarger = ({ tuning }) => verdict(tuning) === "larger";
+    const { block, tuning } = tunings.toSorted(
+      (a, b) => Number(isLarger(b)) - Number(isLarger(a)) || prefersLarger(b.tuning) - prefersLarger(a.tuning),
+    )[0];
     const { offered, winning } = dotSizes(tuning);
     return {
       patch: { ...FRESH, block },
       ask: [say("lesson.dot.ask", { block })],
       choices: offered.map((size) => ({ id: String(size), says: say("lesson.dot.size", { size: { short: size } }) })),
       weak: false,
-      facts: { block, tuning, winning, larger: verdict(tuning) === "larger" },
+      facts: { block, tuning, winning, larger: isLarger({ tuning }) },
     };
   },
   async check({ facts }, answer) {

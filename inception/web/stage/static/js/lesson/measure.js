@@ -81,8 +81,8 @@ export function singles(table, cls, temperature) {
 }
 
 /**
- * The block in which to look for the branch that changes the answer: best one in which a single branch does, and the
- * new answer is the surest; else the block with the branch that brings another class nearest.
+ * The block in which to look for the branch that changes the answer: best one in which a single branch does, the new answer
+ * is sure, and the block is late, where less is lost; else the block with the branch that brings another class nearest.
  * @param {Single[]} outcomes
  * @returns {{flips: boolean, strongest: Single, outcomes: Single[]}}
  */
@@ -91,12 +91,17 @@ export function blockToSearch(outcomes) {
     const own = outcomes.filter((one) => one.block === block).toSorted((a, b) => a.lead - b.lead);
     return { count: own.filter((one) => one.lead < 0).length, strongest: own[0], outcomes: own };
   });
-  /** How good a block is: 2 with one branch that changes the answer, 1 with several, 0 with none. */
-  const rank = (/** @type {number} */ count) => (count === 1 ? 2 : Math.min(count, 1));
-  const [{ count, ...found }] = candidates.toSorted(
-    (a, b) =>
-      rank(b.count) - rank(a.count) || (a.count ? b.strongest.p - a.strongest.p : a.strongest.lead - b.strongest.lead),
-  );
+  // Compared from the first number to the last, the larger first.
+  /** @param {typeof candidates[number]} one */
+  const merits = ({ count, strongest }) => {
+    if (!count) return [0, -strongest.lead];
+    return [count === 1 ? 2 : 1, Math.round(10 * strongest.p), BLOCKS.indexOf(strongest.block)];
+  };
+  const [{ count, ...found }] = candidates.toSorted((a, b) => {
+    const [first, second] = [merits(a), merits(b)];
+    const at = first.findIndex((value, i) => value !== second[i]);
+    return at < 0 ? 0 : second[at] - first[at];
+  });
   return { flips: count > 0, ...found };
 }
 

@@ -33,6 +33,8 @@ import { counted, createKernel } from "./kernel.js";
 const PATIENCE = 60; // milliseconds between two arrow keys for which nothing is asked
 /** @type {Branch} */
 const FIRST = "3x3"; // whose strongest cell is shown before any was chosen: 1x1 has no neighbours to show
+const FIELDS = /** @type {const} */ (["channel", "row", "column"]);
+const FIELD_NAMES = { channel: "deeper.channel", row: "deeper.row", column: "deeper.column" };
 
 /**
  * @param {HTMLElement} root
@@ -63,6 +65,16 @@ export function createCell(root, store, source) {
   const askBlock = newest();
   const askCell = newest();
   const askPhoto = newest();
+  const fields = /** @type {Record<typeof FIELDS[number], HTMLInputElement>} */ ({});
+  for (const name of FIELDS) {
+    fields[name] = h("input", {
+      type: "number",
+      min: 0,
+      step: 1,
+      dataset: { cell: name },
+      onchange: () => moveTo({ [name]: Math.round(Number(fields[name].value) || 0) }),
+    });
+  }
   /** @type {{channels: BlockChannels, network: Network, block: Block, subject: Subject, lens: Lens} | null} */
   let now = null;
 
@@ -134,60 +146,43 @@ export function createCell(root, store, source) {
     const lens = fitting({ ...now.lens, ...patch }, now.channels);
     now = { ...now, lens };
     store.update({ lens });
-    drawControls();
+    showLens();
     drawCell(PATIENCE).catch((error) => replace(trouble, failure(error)));
   }
 
   function drawControls() {
-    if (!now) return;
-    const { lens, channels } = now;
-    const { count, side } = channels[lens.branch];
-    const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset.cell;
     replace(
       controls,
       choices(
         t("deeper.branch"),
         BRANCHES,
-        lens.branch,
+        now?.lens.branch ?? FIRST,
         branchName,
-        (branch) => moveTo(strongest(channels, branch)),
-        (branch) => ({ dataset: { branch, cell: branch } }),
+        (branch) => now && moveTo(strongest(now.channels, branch)),
+        (branch) => ({ dataset: { branch } }),
       ),
-      field("channel", lens.channel, count),
-      field("row", lens.row, side),
-      field("column", lens.column, side),
+      FIELDS.map((name) => h("label", { class: "deeper-number" }, h("span", {}, t(FIELD_NAMES[name])), fields[name])),
       h(
         "button",
-        { type: "button", class: "button", dataset: { cell: "strongest" }, onclick: () => moveTo(strongest(channels, lens.branch, lens.channel)) },
+        { type: "button", class: "button", onclick: () => now && moveTo(strongest(now.channels, now.lens.branch, now.lens.channel)) },
         t("deeper.cell_strongest"),
       ),
     );
-    if (focused) /** @type {HTMLElement | null} */ (controls.querySelector(`[data-cell="${focused}"]`))?.focus();
+    showLens();
   }
 
-  /**
-   * @param {"channel" | "row" | "column"} name
-   * @param {number} value
-   * @param {number} count
-   */
-  function field(name, value, count) {
-    return h(
-      "label",
-      { class: "deeper-number" },
-      h("span", {}, t(`deeper.${name}`)),
-      h("input", {
-        type: "number",
-        min: 0,
-        max: count - 1,
-        step: 1,
-        value,
-        dataset: { cell: name },
-        onchange: (/** @type {Event} */ event) => {
-          const wanted = Math.round(Number(/** @type {HTMLInputElement} */ (event.target).value) || 0);
-          moveTo({ [name]: wanted });
-        },
-      }),
-    );
+  /** Bring the controls up to date; they stay, and keep the keyboard. */
+  function showLens() {
+    if (!now) return;
+    const { lens, channels } = now;
+    const { count, side } = channels[lens.branch];
+    for (const name of FIELDS) {
+      fields[name].max = String((name === "channel" ? count : side) - 1);
+      fields[name].value = String(lens[name]);
+    }
+    for (const button of /** @type {NodeListOf<HTMLElement>} */ (controls.querySelectorAll("button[data-branch]"))) {
+      set(button, { "aria-pressed": String(button.dataset.branch === lens.branch) });
+    }
   }
 
   whileOpen(store, "cell", ["base", "network", "block", "lang", "off", "colours", "error"], draw);

@@ -81,7 +81,8 @@ export function createLens(root, store, source) {
     const state = store.get();
     const { channels, base, network } = store.data();
     const { lens } = state;
-    const isThere = Boolean(lens && channels && base && network && lens.channel < channels[lens.branch].count);
+    // While one cell is computed by hand below, the lens would cover it.
+    const isThere = Boolean(lens && state.deeper !== "cell" && channels && base && network && lens.channel < channels[lens.branch].count);
     panel.hidden = !isThere;
     if (!lens || !channels || !base || !network || !isThere) return;
     const branch = channels[lens.branch];
@@ -167,6 +168,6 @@ export function createLens(root, store, source) {
   }
 
   store.subscribe((_, __, changed) => {
-    if (["lens", "channels", "worth", "field", "scale", "colours", "lang", "network"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
+    if (["lens", "deeper", "channels", "worth", "field", "scale", "colours", "lang", "network"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
   });
 }

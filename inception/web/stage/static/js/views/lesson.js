@@ -389,5 +389,5 @@ export function createLesson(root, store, source) {
  * @param {Record<string, any>} [more]
  */
 function button(text, onclick, more = {}) {
-  return h("button", { class: "lesson-button", onclick, ...more }, text);
+  return h("button", { onclick, ...more, class: `lesson-button ${more.class ?? ""}` }, text);
 }

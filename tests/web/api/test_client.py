@@ -1,18 +1,13 @@
-"""The page's functions through its API, as `gradio_client` calls them, and its handlers without a browser."""
+"""The API through `gradio_client`: what it answers is what Python computes; and what the app never tells."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
 import numpy as np
 import pytest
-import torch
-from fastapi import FastAPI
-from fastapi.testclient import TestClient
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -23,21 +18,13 @@ from inception.explain.ablation import ablate, ablation_table
 from inception.explain.attribution import evidence, grad_cam
 from inception.explain.convolution import trace_convolution
 from inception.explain.shapley import branch_votes
-from inception.network.anatomy import network_facts
-from inception.network.blocks import BLOCKS
 from inception.network.fused import HALF, fused_engine
-from inception.network.inception_v1 import InceptionV1
-from inception.prediction import Prediction
 from inception.pretrained import checkpoint
 from inception.pretrained.description import Description
 from inception.render.branches import ViewOptions, render_branches
-from inception.runtime.device import Device, choose_device, without_memory
-from inception.service.batching import MAX_BATCH
-from inception.service.cache import SingleFlightCache
+from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
-from inception.web.blocks import build, launch_options
-from inception.web.handlers import Handlers, top_classes
-from inception.web.panels.block import about_html, block_html, short
+from inception.web.blocks import build
 from support.paths import EXAMPLES
 
 ESPRESSO = str(EXAMPLES / "espresso.jpg")
@@ -46,11 +33,6 @@ ESPRESSO = str(EXAMPLES / "espresso.jpg")
 @pytest.fixture(scope="module")
 def client(page_address: str) -> Client:
     return Client(page_address, verbose=False)
-
-
-@pytest.fixture(scope="module")
-def handlers() -> Handlers:
-    return Handlers(InferenceService(("tiny-imagenet", "googlenet"), choose_device("cpu")))
 
 
 @pytest.mark.parametrize(
@@ -160,74 +142,6 @@ def test_a_choice_that_does_not_exist_is_refused(client: Client) -> None:
         client.predict(handle_file(ESPRESSO), "tiny-imagenet", "9z", "channels", "shared", "magma", api_name="/maps")
 
 
-def test_a_block_that_was_seen_is_shown_again_without_a_forward_pass(
-    handlers: Handlers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shown = handlers.answer(ESPRESSO, "tiny-imagenet", 5, ViewOptions("3a"), "en")
-    assert shown.answer is not None
-    assert next(iter(shown.answer)) == "espresso"
-
-    def forward(*_: object) -> None:
-        raise AssertionError("a forward pass was run")
-
-    monkeypatch.setattr(InceptionV1, "trace", forward)
-    for block in BLOCKS:
-        html = handlers.block(shown.query, ViewOptions(block), "en")
-        assert html.count("<article") == 4
-        assert f"Block {block}" in html
-
-
-def test_what_fell_out_of_memory_is_looked_at_again(handlers: Handlers) -> None:
-    shown = handlers.answer(ESPRESSO, "tiny-imagenet", 5, ViewOptions("3a"), "en")
-    handlers.service._predictions = SingleFlightCache(1)
-    assert handlers.block(shown.query, ViewOptions("3a"), "en") == shown.block
-
-
-@pytest.mark.parametrize(("language", "sentence"), [("en", "not a picture"), ("zh", "无法把这个文件当作图片读取")])
-def test_a_bad_photo_leaves_no_answer_but_a_sentence(
-    handlers: Handlers, tmp_path: Path, language: str, sentence: str
-) -> None:
-    (tmp_path / "bad.png").write_bytes(b"hello")
-    shown = handlers.answer(str(tmp_path / "bad.png"), "tiny-imagenet", 5, ViewOptions(), language)
-    assert (shown.query, shown.answer, shown.seen) == (None, None, "")
-    assert "<img" not in shown.block
-    assert sentence in shown.alarm
-    assert 'role="alert"' in shown.alarm
-    assert str(tmp_path) not in shown.alarm
-
-
-def test_what_was_not_foreseen_is_logged_and_not_shown(
-    handlers: Handlers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def fail(*_: object) -> None:
-        raise RuntimeError("secret of /srv/app")
-
-    monkeypatch.setattr(InferenceService, "query", fail)
-    shown = handlers.answer(ESPRESSO, "tiny-imagenet", 5, ViewOptions(), "en")
-    assert "Something went wrong" in shown.alarm
-    assert "secret" not in shown.alarm
-    assert "secret" in caplog.text
-
-
-def test_torchvisions_third_branch_is_called_what_it_runs(handlers: Handlers) -> None:
-    net = InceptionV1(variant="torchvision", classes=3)
-    pretrained = load()
-    panels = render_branches(predict(pretrained, open_photo(ESPRESSO)), ViewOptions("4c"))
-    html = block_html(panels, network_facts(net)["4c"], 512, ViewOptions("4c"), "en")
-    assert "5×5 (runs 3×3)" in html
-    assert "（实为 3×3）" in block_html(panels, network_facts(net)["4c"], 512, ViewOptions("4c"), "zh")
-
-
-def test_the_page_tells_the_parameters_of_the_model_at_hand(handlers: Handlers) -> None:
-    expected = sum(parameter.numel() for parameter in handlers.service.pretrained("tiny-imagenet").model.parameters())
-    assert f"{expected:,}" in handlers.about("tiny-imagenet", "en")
-
-
-def test_names_of_a_users_classes_and_files_cannot_become_html(handlers: Handlers) -> None:
-    pretrained = replace(load(), labels=("<script>alert(1)</script>",) * 200)
-    assert "<script>" not in about_html(pretrained, "en")
-
-
 def test_visitors_never_learn_where_a_users_checkpoint_lies(tmp_path: Path) -> None:
     checkpoint.save_checkpoint(
         tmp_path / "secret" / "pets.safetensors", load().model.state_dict(), description_of_tiny()
@@ -235,20 +149,12 @@ def test_visitors_never_learn_where_a_users_checkpoint_lies(tmp_path: Path) -> N
     service = InferenceService((str(tmp_path / "secret" / "pets.safetensors"), "tiny-imagenet"), choose_device("cpu"))
     assert service.models == ("pets.safetensors", "tiny-imagenet")
     assert service.pretrained("pets.safetensors").labels == load().labels
-    shown = "Your own (pets.safetensors): goldfish, European fire salamander, bullfrog, tailed frog and 196 more"
-    assert Handlers(service).model_choices("en")[0] == (shown, "pets.safetensors")
     assert "secret" not in str(build(service).get_config_file())
 
 
 def description_of_tiny() -> Description:
     tiny = load()
     return Description("batchnorm", tiny.labels, tiny.preprocessing, tiny.provenance)
-
-
-def test_classes_that_share_a_name_are_told_apart() -> None:
-    probabilities = np.array([0.5, 0.3, 0.2], np.float32)
-    seen = Prediction(Image.new("RGB", (1, 1)), ("crane", "crane", "dog"), probabilities, probabilities, {}, {}, 0.0)
-    assert list(top_classes(seen, 3)) == ["crane (0)", "crane (1)", "dog"]
 
 
 @pytest.mark.parametrize("wish", ["cuda", "mps"])
@@ -262,35 +168,6 @@ def test_a_gpu_that_is_not_there_is_an_error_and_only_auto_falls_back(
     assert choose_device("auto").torch_device.type == "cpu"
     with pytest.raises(DeviceError, match="auto, cpu, cuda, mps"):
         choose_device("gpu")
-
-
-def test_the_page_has_a_notice_only_where_a_gpu_was_full() -> None:
-    cpu = choose_device("cpu")
-    assert Handlers(InferenceService(("tiny-imagenet",), cpu)).device_notice("en") == ""
-    full = without_memory(Device(torch.device("meta"), "GPU"))
-    assert "The memory of the meta device is full" in Handlers(
-        InferenceService(("tiny-imagenet",), full)
-    ).device_notice("en")
-
-
-def test_numbers_are_short_and_readable() -> None:
-    assert [short(v) for v in (0, 0.123456, 5.302, 12.34, 501.58, -3.14159)] == [
-        "0.00",
-        "0.12",
-        "5.30",
-        "12.3",
-        "501.6",
-        "-3.14",
-    ]
-
-
-def test_the_page_mounts_in_another_app(handlers: Handlers) -> None:
-    app = gr.mount_gradio_app(FastAPI(), build(handlers.service), path="/lens", **mountable(launch_options))
-    assert "InceptionLens" in TestClient(app).get("/lens/").text
-
-
-def mountable(options: Callable[[], dict]) -> dict:
-    return {name: value for name, value in options().items() if name in ("css_paths", "theme", "footer_links")}
 
 
 def test_a_fast_answer_is_explained_exactly() -> None:
@@ -308,11 +185,10 @@ def test_a_fast_answer_is_explained_exactly() -> None:
         predict(pretrained, open_photo(ESPRESSO), "double")
 
 
-def test_every_kind_of_question_has_places_of_its_own() -> None:
+def test_an_endpoint_has_places_of_its_own_and_leaves_threads_to_the_stage() -> None:
     page = build(InferenceService(("tiny-imagenet",), choose_device("cpu")))
-    places = {fn.name: (fn.concurrency_id, fn.concurrency_limit) for fn in page.fns.values()}
-    assert places["on_photo"][1] >= 2 * MAX_BATCH, "one batch can be looked at while another is opened or drawn"
-    kinds = ["on_photo", "on_picture", "_refresh"]
-    assert len({places[name][0] for name in kinds}) == 3
-    waiting = sum(limit if isinstance(limit, int) else MAX_BATCH // 2 for _, limit in map(places.get, kinds))
-    assert waiting < page.max_threads, "who asks for something light finds a thread"
+    places = {fn.api_name: (fn.concurrency_id, fn.concurrency_limit) for fn in page.fns.values() if fn.queue}
+    assert len({place for place, _ in places.values()}) == len(places)
+    for limit in {limit for _, limit in places.values()}:
+        assert (page.default_concurrency_limit if limit == "default" else limit) < page.max_threads
+    assert not [fn for fn in page.fns.values() if fn.api_name.startswith("stage_") and fn.queue]

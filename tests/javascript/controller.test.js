@@ -1,0 +1,120 @@
+/** What is asked for a state, and what of the answers reaches the stage. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { setTimeout as wait } from "node:timers/promises";
+
+import { page } from "./support.js";
+
+const { createController, classOf } = await page("controller.js");
+const { createStore } = await page("state.js");
+
+const CLASSES = 3;
+
+/** A source that notes what it is asked; `slow` holds back the answers about one photo. */
+function fake({ slow = null, refused = null } = {}) {
+  const asked = [];
+  let release = () => undefined;
+  const gate = new Promise((open) => (release = open));
+  const scene = (subject, off) => ({
+    digest: `of ${subject.photo}`,
+    model: subject.model,
+    off,
+    logits: Float32Array.of(0, Object.keys(off).length ? -1 : 2, 1),
+  });
+  const source = {
+    network: async (model) => {
+      asked.push(["network", model]);
+      if (model === refused) throw new Error("It cannot be had.");
+      return { name: model, chinese: {} };
+    },
+    scene: async (subject, off) => {
+      asked.push(["scene", subject.photo, off]);
+      if (subject.photo === refused) throw new Error("No picture.");
+      if (subject.photo === slow) await gate;
+      return scene(subject, off);
+    },
+    block: async (subject, off, block) => (asked.push(["block", block, off]), { block, off }),
+    votes: async (_, block) => (asked.push(["votes", block]), { block, classes: CLASSES, logits: Float32Array.from({ length: 48 }, (_, i) => i) }),
+    worth: async (_, classes) => (asked.push(["worth", classes]), Object.fromEntries(classes.map((cls) => [cls, { of: cls }]))),
+    field: async () => ({}),
+  };
+  return { source, asked, release: () => release() };
+}
+
+const START = { models: [{ name: "a", available: true }, { name: "b", available: true }] };
+const settled = () => wait(5);
+
+async function staged(options) {
+  const server = fake(options);
+  const store = createStore({ photo: "one", model: "a" });
+  store.receive({ start: START });
+  const controller = createController(store, server.source);
+  await controller.refresh();
+  await settled();
+  return { ...server, store };
+}
+
+test("the first refresh gives the stage all it shows", async () => {
+  const { store } = await staged();
+  const data = store.data();
+  assert.equal(data.base.digest, "of one");
+  assert.equal(data.now, data.base);
+  assert.equal(data.subsets.block, store.get().block);
+  assert.deepEqual(data.worth, { of: 1 }, "worth is about the most probable class");
+  assert.equal(classOf(store.get(), data), 1);
+});
+
+test("another block asks for no photo again", async () => {
+  const { store, asked } = await staged();
+  asked.length = 0;
+  store.update({ block: "3a" });
+  await settled();
+  assert.deepEqual(asked.map(([what]) => what).sort(), ["block", "votes", "worth"]);
+  assert.equal(store.data().baseChannels.block, "3a");
+});
+
+test("an answer that comes late is not shown over a newer one", async () => {
+  const { store, release } = await staged({ slow: "two" });
+  store.update({ photo: "two" });
+  await settled();
+  store.update({ photo: "three" });
+  await settled();
+  release();
+  await settled();
+  assert.equal(store.data().base.digest, "of three");
+});
+
+test("a switch of the unfolded block shows its answer before the server's", async () => {
+  const { store } = await staged();
+  const seen = [];
+  store.subscribe((_, data, changed) => changed.has("now") && seen.push(data.now));
+  store.update({ off: { "4c": ["1x1", "pool"] } });
+  // Bits 1 and 2 are on: 3x3 and 5x5.
+  assert.deepEqual([...seen[0].logits], [18, 19, 20]);
+  await settled();
+  assert.deepEqual([...store.data().now.logits], [0, -1, 1], "then the server's own");
+  assert.deepEqual(store.data().channels.off, { "4c": ["1x1", "pool"] });
+  assert.deepEqual(store.data().baseChannels.off, {});
+});
+
+test("a photo that is refused leaves the stage as it was, and says why", async () => {
+  const { store } = await staged({ refused: "bad" });
+  store.update({ photo: "bad" });
+  await settled();
+  await settled();
+  assert.equal(store.get().photo, "one");
+  assert.equal(store.data().base.digest, "of one");
+  assert.equal(store.data().error, "No picture.");
+  store.update({ block: "5b" });
+  await settled();
+  assert.equal(store.data().error, null, "the next success takes it away");
+});
+
+test("a network that cannot be had at first gives way to one that can", async () => {
+  const { store } = await staged({ refused: "a" });
+  await settled();
+  assert.equal(store.get().model, "b");
+  assert.equal(store.data().network.name, "b");
+  assert.equal(store.data().error, "It cannot be had.");
+});
