@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -20,6 +21,7 @@ from inception.cli.main import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+STAGE = ROOT / "inception" / "web" / "stage" / "static"
 
 COLUMNS = 100
 
@@ -164,15 +166,16 @@ def network_size() -> str:
 
 
 def lesson_steps() -> str:
-    """The titles of the lesson's steps, in English and Chinese."""
-    from inception.web.lesson.steps import STEPS
-    from inception.web.text import LANGUAGES, say
-
+    """The titles of the lesson's steps in their order, in English and Chinese."""
+    script = (STAGE / "js" / "lesson" / "steps.js").read_text(encoding="utf-8")
+    listed = re.search(r"const STEPS = \[(.*?)\]", script, re.S)
+    assert listed is not None
+    words = [json.loads((STAGE / "words" / f"{code}.json").read_text(encoding="utf-8")) for code in ("en", "zh")]
     rows = [
-        (str(number), *(say(language, f"lesson_{step.key}_title") for language in LANGUAGES))
-        for number, step in enumerate(STEPS, 1)
+        (str(number), *(catalogue[f"lesson.{step}.title"] for catalogue in words))
+        for number, step in enumerate(re.findall(r"\w+", listed[1]), 1)
     ]
-    return _table(("step", *LANGUAGES.values()), rows)
+    return _table(("step", "English", "中文"), rows)
 
 
 def accuracy() -> str:

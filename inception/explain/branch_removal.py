@@ -1,4 +1,4 @@
-"""Forward pass with branches of several blocks removed, of which every later output is kept."""
+"""Forward pass with branches and channels of several blocks ablated, of which every later output is kept."""
 
 from __future__ import annotations
 
@@ -17,38 +17,49 @@ from ..network.inception_v1 import STAGES
 from ..network.overflow import check_overflow
 from ..prediction import Prediction
 from ..pretrained.pretrained import PretrainedModel
-from .masking import block_output, branch_mask, contiguous_like_input
+from .masking import ablation_values, block_output, branch_mask, contiguous_like_input
+from .registry import ABLATIONS
 from .shapley import to_array
 
 
 @torch.inference_mode()
 def ablated_prediction(
-    pretrained: PretrainedModel, prediction: Prediction, off: Mapping[str, Iterable[str]]
+    pretrained: PretrainedModel,
+    prediction: Prediction,
+    off: Mapping[str, Iterable[str | int]],
+    ablation: str = ABLATIONS[0],
 ) -> Prediction:
-    """Return the prediction with whole branches replaced by zeros, in one or several blocks at once.
+    """Return the prediction with whole branches and single channels ablated, in one or several blocks at once.
 
     The network runs on from the earliest of these blocks. Outputs of the stages before it are shared with `prediction`;
     those of that block and of all stages behind it are new, as are logits, probabilities and `seconds`.
 
     Args:
-        off: by block, the branches that are removed. Without any, the result is `prediction` itself.
+        off: by block, names of branches, and numbers of channels in the block's concatenated output, from 0. Without
+            any, the result is `prediction` itself.
+        ablation: what replaces them: "zero", or "mean", each channel's mean over training photos.
 
     Raises:
-        ChoiceError: if there is no such block or branch.
+        ChoiceError, ExplanationError: if there is no such block, branch, channel or ablation.
     """
     begin = perf_counter()
-    masks = {choice("block", block, tuple(BLOCKS)): branch_mask(pretrained, block, off[block]) for block in off}
-    kept = {f"inception_{block}": 1 - mask for block, mask in masks.items() if mask.any()}
-    if not kept:
+    masks = {choice("block", block, tuple(BLOCKS)): _mask(pretrained, block, off[block]) for block in off}
+    # By stage, the mask and the values that replace the masked channels.
+    ablated = {
+        f"inception_{block}": (mask, ablation_values(pretrained, block, ablation))
+        for block, mask in masks.items()
+        if mask.any()
+    }
+    if not ablated:
         return prediction
     engine = pretrained.engine
-    first = min(kept, key=STAGES.index)
-    output = block_output(pretrained, prediction, first.removeprefix("inception_")) * kept[first]
+    first = min(ablated, key=STAGES.index)
+    output = _replaced(block_output(pretrained, prediction, first.removeprefix("inception_")), *ablated[first])
     changed: dict[str, Tensor] = {first: output}
     for stage in STAGES[STAGES.index(first) + 1 :]:
         output = engine.get_submodule(stage)(contiguous_like_input(output))
-        if stage in kept:
-            output = output * kept[stage]
+        if stage in ablated:
+            output = _replaced(output, *ablated[stage])
         changed[stage] = output
     logits = engine.required_head(output)
     check_overflow(pretrained.name, (*changed.values(), logits))
@@ -60,6 +71,16 @@ def ablated_prediction(
         stages=MappingProxyType({**prediction.stages, **{stage: _array(maps) for stage, maps in changed.items()}}),
         seconds=perf_counter() - begin,
     )
+
+
+def _mask(pretrained: PretrainedModel, block: str, off: Iterable[str | int]) -> Tensor:
+    members = tuple(off)
+    names = [member for member in members if isinstance(member, str)]
+    return branch_mask(pretrained, block, names, [member for member in members if not isinstance(member, str)])
+
+
+def _replaced(output: Tensor, mask: Tensor, values: Tensor) -> Tensor:
+    return torch.lerp(output, values, mask)
 
 
 def _array(maps: Tensor) -> np.ndarray:

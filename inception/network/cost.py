@@ -20,7 +20,7 @@ convolutions only                                 5.99       5.97       5.60
 of these, weights                                 5.97       5.97       5.59
 ================================================  =========  =========  ===========
 
-The nearest to 5 million are the weights of the convolutions, about 6 million. The paper's table 1 (`TABLE_1`) is the
+The nearest to 5 million are the weights of the convolutions, about 6 million. The paper's table 1 is the
 third row: weights with the classifier and without biases, in units of 1024, 7.0 million in total.
 """
 

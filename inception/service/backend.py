@@ -24,10 +24,12 @@ PHOTOS_PER_TRIM = 64
 class Backend(Protocol):
     """Computes for `InferenceService`. Both methods block, and may be called from many threads at once.
 
-    `at_once` is the number of calls of one kind that are worth having in progress.
+    `at_once` is the number of calls of one kind that are worth having in progress; `needs_event` says whether it
+    computes within Gradio's events only.
     """
 
     at_once: int
+    needs_event: bool
 
     def predict(self, pretrained: PretrainedModel, query: Query) -> Prediction:
         """Return the prediction of one forward pass."""
@@ -52,6 +54,7 @@ class LocalBackend:
     """Computes in this process. Concurrent predictions share a forward pass; explanations wait behind them."""
 
     at_once = 2 * MAX_BATCH  # one batch is computed while the next is prepared, or the last one rendered
+    needs_event = False
 
     def __init__(self) -> None:
         self._threads = torch.get_num_threads()

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 from ..errors import ChoiceError
 from ..explain.branch_removal import ablated_prediction
 from ..explain.readout import ChannelReadout, channel_readout
+from ..explain.registry import ABLATIONS
 from ..network.anatomy import BranchFacts, network_facts
 from ..prediction import Prediction, predict_batch
 from ..pretrained.pretrained import PRECISIONS, PretrainedModel
@@ -208,14 +209,14 @@ class InferenceService:
             ),
         )
 
-    def ablated(self, query: Query, off: Mapping[str, Sequence[str]]) -> Prediction:
-        """Return the exact prediction with whole branches off, as `ablated_prediction`, from the cache or back end."""
+    def ablated(self, query: Query, off: Mapping[str, Sequence[str | int]], ablation: str = ABLATIONS[0]) -> Prediction:
+        """Return the exact prediction of `ablated_prediction`, from the cache or back end."""
         exact = query.exact
-        key = (query.model, query.digest, *((block, *branches) for block, branches in off.items()))
+        key = (query.model, query.digest, ablation, *((block, *members) for block, members in off.items()))
         return self._ablated.get(
             key,
             lambda: self.compute(
-                query.model, self.backend.explain, exact, self.prediction(exact), ablated_prediction, off
+                query.model, self.backend.explain, exact, self.prediction(exact), ablated_prediction, off, ablation
             ),
         )
 

@@ -34,6 +34,7 @@ class ZeroGpuBackend:
     """
 
     at_once = MAX_BATCH
+    needs_event = True
 
     def __init__(self, models: Sequence[str]) -> None:
         import spaces

@@ -23,6 +23,7 @@ from .http.statuses import ErrorStatusMiddleware, argument_name_error
 from .http.uploads import KEEP_SECONDS, MAX_SESSIONS, cleanup_interval
 from .stage.assets import ROUTES as STAGE_ROUTES
 from .stage.assets import example_photos
+from .stage.first import FirstVisit
 from .stage.endpoints import add_stage_events
 from .words import DEFAULT, say
 
@@ -56,6 +57,7 @@ def build(
         gr.HTML(js_on_load=API_PAGE)
         page.endpoints = add_endpoints(service)
         add_stage_events(service, example_photos())
+        page.first_visit = FirstVisit(service, example_photos())
     page.state_session_capacity = MAX_SESSIONS  # for a mounted page; `launch` sets it from `launch_options`
     at_once = service.backend.at_once
     # A limit for each endpoint: no other waits behind explanations.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
 from inception.cli.main import load_command
-from inception.web.text import say
 from scripts import draw_explanations
 from support.paths import ROOT
 
@@ -55,7 +55,9 @@ def test_the_page_tells_every_option_of_the_command() -> None:
 
 
 def test_the_page_calls_the_tabs_as_they_are_called() -> None:
-    named = {name for line in re.findall(r"^On the page: .+$", TEXT, re.M) for name in re.findall(r"\*([^*]+)\*", line)}
-    tabs = {say("en", f"tab_{name}") for name in ("votes", "network", "evidence", "cam", "cell", "bottleneck")}
-    assert tabs <= named
-    assert named <= {*tabs, say("en", "why_title")}
+    """Where "On the page" is said, names in italics are words of the stage; each view with explanations is named."""
+    told = " ".join(re.findall(r"^On the page: .+?(?:\n\n|\Z)", TEXT, re.M | re.S)).replace("\n", " ")
+    words = json.loads((ROOT / "inception/web/stage/static/words/en.json").read_text(encoding="utf-8"))
+    named = set(re.findall(r"\*([^*]+)\*", told))
+    assert {words[f"deeper.{view}"] for view in ("evidence", "cell", "cost", "dial", "numbers")} <= named
+    assert named <= {word for word in words.values() if isinstance(word, str)}

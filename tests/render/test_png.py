@@ -53,7 +53,7 @@ def test_a_view_of_a_larger_array_is_encoded() -> None:
 def test_a_mosaic_of_enlarged_cells_is_smaller_than_as_pillow_writes_it(side: int, silent: int) -> None:
     maps = np.random.default_rng(side).random((96, side, side), dtype=np.float32)
     maps[np.random.default_rng(0).permutation(96)[:silent]] = 0
-    mosaic = render.mosaic(maps, [Limits(0, 1)] * 96, tile=render.SMALL_TILE)
+    mosaic = render.mosaic(maps, [Limits(0, 1)] * 96, tile=28)
     assert len(render.encode(mosaic)) < 0.95 * len(as_pillow_writes(mosaic))
 
 

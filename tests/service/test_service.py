@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from inception import open_photo, predict
 from inception.errors import ChoiceError, WeightsError
@@ -55,11 +54,10 @@ def service(backend: Counting) -> InferenceService:
     return InferenceService((NAME,), choose_device("cpu"), backend)
 
 
-def test_a_prepared_photo_serves_several_queries(service: InferenceService) -> None:
-    prepared = service.prepare(PHOTO)
-    centre, whole = (service.query(NAME, prepared, crop) for crop in (CENTRE_CROP, WHOLE_PHOTO))
-    assert centre == service.query(NAME, PHOTO)
-    assert whole.photo == centre.photo
+def test_a_query_is_for_the_crop_that_it_names(service: InferenceService) -> None:
+    centre, whole = (service.query(NAME, PHOTO, crop) for crop in (None, lambda width, height: WHOLE_PHOTO))
+    assert centre == service.query(NAME, PHOTO, lambda width, height: CENTRE_CROP)
+    assert whole.photo == centre.photo == open_photo(PHOTO).size
     assert whole.digest != centre.digest
     preprocessing = service.pretrained(NAME).preprocessing
     assert whole.image.tobytes() == preprocessing.apply(open_photo(PHOTO), WHOLE_PHOTO).tobytes()
@@ -128,19 +126,9 @@ def test_a_checkpoint_is_known_by_its_file_name_only() -> None:
     assert "secret" not in str(error.value)
 
 
-def test_a_snapshot_has_the_size_of_the_photo_and_a_small_copy(service: InferenceService) -> None:
-    file = io.BytesIO()
-    Image.new("RGBA", (300, 200), (200, 10, 10, 255)).save(file, "PNG")
-    snapshot = service.prepare(file.getvalue()).snapshot
-    assert (snapshot.width, snapshot.height) == (300, 200)
-    with Image.open(io.BytesIO(snapshot.jpeg)) as small:
-        assert small.size == (144, 96)
-
-
 def test_a_file_is_opened_once_for_each_crop(service: InferenceService, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
-    prepare = service.prepare
-    monkeypatch.setattr(service, "prepare", lambda photo: opened.append(photo) or prepare(photo))
+    monkeypatch.setattr("inception.service.service.open_photo", lambda photo: opened.append(photo) or open_photo(photo))
 
     def query(key: str, crop: Crop) -> Query:
         return service.query_of_file(NAME, PHOTO, key, lambda width, height: crop)
@@ -150,8 +138,8 @@ def test_a_file_is_opened_once_for_each_crop(service: InferenceService, monkeypa
     opened.clear()
     assert query("centre", CENTRE_CROP) is first
     assert opened == []
-    assert query("whole", WHOLE_PHOTO).digest == service.query(NAME, PHOTO, WHOLE_PHOTO).digest
-    assert first.nbytes == 3 * first.image.width * first.image.height + len(first.photo.jpeg)  # type: ignore[union-attr]
+    assert query("whole", WHOLE_PHOTO).digest == service.query(NAME, PHOTO, lambda width, height: WHOLE_PHOTO).digest
+    assert first.nbytes == 3 * first.image.width * first.image.height
 
 
 def test_a_crop_depends_on_the_photos_size(service: InferenceService) -> None:

@@ -1,8 +1,7 @@
-"""Search for payloads that the page answers with neither a result nor a sentence.
+"""Search for payloads that the server answers with neither a result nor a sentence.
 
 Arguments and their types come from the server's own description (`/gradio_api/info` and `/config`). Each endpoint is
-called by position (`/call/NAME`) and by name (`/call/v2/NAME`), and each event of the page by its `fn_index`, with and
-without the queue. tests/web/api/test_fuzz.py runs a fixed part of it, and for longer: `make fuzz SECONDS=600`.
+called by position (`/call/NAME`) and by name (`/call/v2/NAME`), and each event of the stage by its `fn_index`. tests/web/api/test_fuzz.py runs a fixed part of it, and for longer: `make fuzz SECONDS=600`.
 Called by itself: `python -m support.fuzz_api SECONDS`.
 """
 
@@ -25,7 +24,7 @@ import httpx
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from inception.web.text import TEXT
+from inception.web.words import LANGUAGES, say
 from support.paths import EXAMPLES
 
 NET = "tiny-imagenet"
@@ -34,7 +33,7 @@ PER_SESSION = 100  # events; more than 20 a second for long would be refused
 LONGEST_SENTENCE = 700
 # No sentence may contain internals of the server.
 SECRET = re.compile(r"Traceback|HTTPStatusError|site-packages|\.py\b|/(tmp|home|root|usr)/|gradio\.\w+\.|0x[0-9a-f]{6}")
-FAULTS = [TEXT[language]["fault"] for language in TEXT]  # sentences for errors of the server itself
+FAULTS = [say(language, "fault") for language in LANGUAGES]  # sentences for errors of the server itself
 
 TOO_LARGE = "__1e400__"  # sent as a number that JSON can express and a float cannot
 DEEP: Any = None
@@ -61,7 +60,7 @@ LEAVES = st.one_of(
     st.text(st.characters(exclude_categories=()), max_size=40),
     st.sampled_from([*NUMBERS, *TEXTS]),
 )
-KEYS = st.sampled_from(["path", "url", "meta", "value", "__type__", "size", "is_stream", "orig_name", "branch", ""])
+KEYS = st.sampled_from(["path", "url", "meta", "value", "__type__", "photo", "crop", "model", "4b", "digest", ""])
 ANYTHING = st.one_of(
     st.sampled_from(ODD),
     st.recursive(
@@ -82,12 +81,11 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Event:
-    """One event of the page that the server handles: its index, initial inputs, and whether it is queued."""
+    """One event of the stage: its index, name, and valid inputs."""
 
     number: int
     name: str
     values: list[Any]
-    is_queued: bool
 
 
 @dataclass
@@ -119,14 +117,13 @@ class Server:
         return row["parameter_default"] if row["parameter_has_default"] else "5"
 
     def events(self) -> list[Event]:
-        """Return every private event that the server handles."""
+        """Return every event of the stage."""
         page = self.client.get("/config").json()
         held = {part["id"]: part["props"].get("value") for part in page["components"]}
-        held |= {part["id"]: self.photo for part in page["components"] if part["type"] == "image"}
         return [
-            Event(one["id"], one["api_name"], [held[part] for part in one["inputs"]], one["queue"])
+            Event(one["id"], one["api_name"], [held[part] for part in one["inputs"]])
             for one in page["dependencies"]
-            if one["backend_fn"] and one["api_visibility"] != "public"
+            if one["api_visibility"] != "public"
         ]
 
     # ------------------------------------------------------------ one request
@@ -152,7 +149,7 @@ class Server:
         return sentence_fault(content.get("error") if isinstance(content, dict) else content)
 
     def trigger(self, event: Event, data: list[Any], event_data: Any = None, language: str = "en") -> str:
-        """Trigger an event in a session that shows a photo; return the fault of the response, or ""."""
+        """Trigger an event; return the fault of the response, or ""."""
         self._renew_session()
         return self._checked(lambda: self._trigger(event, data, event_data, language))
 
@@ -164,28 +161,14 @@ class Server:
             "event_data": event_data,
             "trigger_id": None,
         }
-        if not event.is_queued:
-            reply = self._post("/gradio_api/run/predict", body, language)
-            return self._completed(reply.json()) if reply.status_code == 200 else self._refused(reply)
-        reply = self._post("/gradio_api/queue/join", body, language)
-        if reply.status_code != 200:
-            return self._refused(reply)
-        lines = self.client.get("/gradio_api/queue/data", params={"session_hash": self.session}).text.splitlines()
-        messages = [json.loads(line.removeprefix("data:")) for line in lines if line.startswith("data:")]
-        (completed,) = [message for message in messages if message["msg"] == "process_completed"]
-        if completed["success"]:
-            return self._completed(completed["output"])
-        self.counts["error event"] += 1
-        return sentence_fault(completed["output"].get("error"))
+        reply = self._post("/gradio_api/run/predict", body, language)
+        return self._completed(reply.json()) if reply.status_code == 200 else self._refused(reply)
 
     def _renew_session(self) -> None:
-        """Begin another session that shows a photo, after `PER_SESSION` events."""
+        """Begin another session after `PER_SESSION` events."""
         self.events_in_session += 1
-        if self.events_in_session < PER_SESSION:
-            return
-        self.session, self.events_in_session = uuid.uuid4().hex, 0
-        on_photo = next(event for event in self.events() if event.name == "on_photo")
-        assert self.trigger(on_photo, on_photo.values) == ""
+        if self.events_in_session >= PER_SESSION:
+            self.session, self.events_in_session = uuid.uuid4().hex, 0
 
     def _checked(self, send: Callable[[], str]) -> str:
         """Return the fault of a response; an error in the log is one, whatever the response."""
@@ -252,10 +235,6 @@ EVENT_DATA = st.one_of(
         {},
         optional={
             "branch": st.sampled_from(["1x1", "pool"]) | ANYTHING,
-            "across": st.floats(-0.1, 1.1) | ANYTHING,
-            "down": st.floats(-0.1, 1.1) | ANYTHING,
-            "block": st.sampled_from(["3a", "5b"]) | ANYTHING,
-            "bytes": ANYTHING,
             "photo": ANYTHING,
         },
     ),
@@ -314,7 +293,7 @@ def _endpoint(server: Server, endpoint: Endpoint, examples: int, number: int) ->
 
 
 def any_event(server: Server, examples: int, number: int) -> Iterator[tuple[str, str]]:
-    """Send anything for any inputs of each event of the page; yield event and fault."""
+    """Send anything for any inputs of each event of the stage; yield event and fault."""
     for event in server.events():
         yield from _event(server, event, examples, number)
 

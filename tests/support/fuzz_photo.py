@@ -21,7 +21,7 @@ with atheris.instrument_imports(include=["PIL", "inception.vision.metadata", "in
 
 from inception.errors import UserError
 from inception.vision.preprocessing import TINY_IMAGENET
-from inception.web.handlers import as_source
+from inception.web.api.inputs import as_source
 from support.corpus.cases import cases
 from support.entry_points import EXAMPLES
 from support.memory import Memory

@@ -41,7 +41,7 @@ from inception.training.log import LogRow, write_log
 from inception.training.recipe import Recipe, RecipeError
 from inception.training.split import split_photos, training_photos
 from inception.training.trainer import LossModule, Trainer
-from inception.web.handlers import Handlers
+from inception.web.stage.network import network
 from support.command import inception
 from support.networks import lively
 from support.paths import EXAMPLES, ROOT
@@ -490,12 +490,12 @@ def test_the_log_tells_each_epoch_and_the_pictures_open(trained) -> None:
             assert min(picture.size) > 100
 
 
-def test_the_page_offers_the_trained_network_by_its_classes(trained) -> None:
+def test_the_stage_offers_the_trained_network_with_its_classes(trained) -> None:
     out, _ = trained
     service = InferenceService((str(out / "model.safetensors"), "tiny-imagenet"), choose_device("cpu"))
-    (label, name), _ = Handlers(service).model_choices("en")
-    assert (label, name) == ("Your own (model.safetensors): grass, sky", "model.safetensors")
-    assert "grass, sky" in Handlers(service).about(name, "zh")
+    told = network(service, "model.safetensors")
+    assert (told["labels"], told["chinese"]) == (["grass", "sky"], {})
+    assert told["about"]["accuracy"]
 
 
 def read_log(path: Path) -> list[LogRow]:

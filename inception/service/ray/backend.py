@@ -46,6 +46,8 @@ class RayBackend:
         ServingError: if no replica answers.
     """
 
+    needs_event = False
+
     def __init__(self, handle: DeploymentHandle, at_once: int) -> None:
         self.at_once = at_once
         self._handle = handle

@@ -7,7 +7,7 @@ and values that no endpoint accepts.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradio_client.utils import json_schema_to_python_type
 from pydantic import TypeAdapter
@@ -15,6 +15,9 @@ from pydantic import TypeAdapter
 from ...explain.registry import Argument
 from .checked_blocks import CheckedBlocks
 from .endpoint import Endpoint, is_photo
+
+if TYPE_CHECKING:
+    from ..stage.first import FirstVisit
 
 PHOTO_SENT = (
     'In Python handle_file("photo.jpg") sends a file; over HTTP it is {"path": ...} with what /gradio_api/upload '
@@ -36,6 +39,7 @@ class DescribedPage(CheckedBlocks):
     """`CheckedBlocks` with `endpoints`, whose descriptions take the place of Gradio's."""
 
     endpoints: tuple[Endpoint, ...] = ()
+    first_visit: FirstVisit | None = None
 
     def get_api_info(self, *arguments: Any, **options: Any) -> Any:
         """As `gr.Blocks` has it, with the types and sentences of `endpoints`, and examples that they accept."""

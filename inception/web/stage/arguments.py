@@ -11,7 +11,18 @@ from typing import Any
 
 from ...checks import choice, is_whole
 from ...errors import UserError, quoted
-from ...explain.registry import BLOCK, BLOCK_NAMES, BRANCH, BRANCH_NAMES, CHANNEL, COLUMN, ROW, Argument
+from ...explain.registry import (
+    ABLATIONS,
+    BLOCK,
+    BLOCK_NAMES,
+    BRANCH,
+    BRANCH_NAMES,
+    CHANNEL,
+    COLUMN,
+    MAX_CHANNELS,
+    ROW,
+    Argument,
+)
 from ...explain.size_tuning import SHAPES
 from ...service.query import Query
 from ...service.service import InferenceService
@@ -27,10 +38,13 @@ MAX_CLASSES = 8  # whose worth is computed at once, with one backward pass for e
 FURTHEST = 1000.0  # of a crop's numbers, which are fractions of the photo's sides
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
-SUBJECT_FORM = '{"photo": "example:NAME" / "PATH", "model": "NAME", "crop": null / [left, top, side], "digest": null}'
+SUBJECT_FORM = (
+    '{"photo": "example:NAME" / "PATH", "model": "NAME", "crop": null / [left, top, side], "digest": null, '
+    '"fill": "zero" / "mean"}'
+)
 CROP_FORM = "null / [left, top, side]"
 DIGEST_FORM = "null / SHA-256"
-OFF_FORM = '{"4b": ["1x1"], ...}'
+OFF_FORM = '{"4b": ["1x1", 117], ...}'
 
 Check = Callable[[str, Any], Any]  # of an argument's name and its value, as JSON
 
@@ -50,12 +64,14 @@ class Subject:
         photo: "example:" and an example's name, or a path.
         path: of the file.
         crop: the part of the photo; None is the centre square.
+        fill: what replaces the output of branches and channels that are off, one of `ABLATIONS`.
     """
 
     photo: str
     path: str
     model: str
     crop: PhotoCrop | None
+    fill: str
 
 
 class SubjectCheck:
@@ -77,21 +93,22 @@ class SubjectCheck:
 
     def read(self, value: Any, what: str = "subject") -> Subject:
         """Return the subject of its JSON; raises as `check`."""
-        keys = {"photo", "model", "crop", "digest"}
+        keys = {"photo", "model", "crop", "digest", "fill"}
         if not isinstance(value, dict) or not {"photo", "model"} <= value.keys() <= keys:
             raise form_error(what, value, SUBJECT_FORM)
         digest = value.get("digest")
         if digest is not None and not (isinstance(digest, str) and DIGEST.fullmatch(digest)):
             raise form_error("digest", digest, DIGEST_FORM)
         model, crop = choice("model", value["model"], self._models), _crop(value.get("crop"))
+        fill = choice("fill", value.get("fill", ABLATIONS[0]), ABLATIONS)
         photo = value["photo"]
         if not isinstance(photo, str) or len(photo) > PATH_LETTERS:
             raise form_error("photo", photo, '"example:NAME" / "PATH"')
         if photo.startswith(EXAMPLE):
-            return Subject(photo, self._examples[choice("photo", photo, tuple(self._examples))], model, crop)
+            return Subject(photo, self._examples[choice("photo", photo, tuple(self._examples))], model, crop, fill)
         if not is_uploaded(photo):
             raise foreign_file_error()
-        return Subject(photo, photo, model, crop)
+        return Subject(photo, photo, model, crop, fill)
 
 
 def _crop(value: Any) -> PhotoCrop | None:
@@ -128,26 +145,29 @@ def query_of(service: InferenceService, subject: Subject) -> Query:
         raise
 
 
-def check_off(what: str, value: Any) -> dict[str, list[str]]:
-    """Return by block the branches that are off, in the network's order and without blocks where all are on.
+def check_off(what: str, value: Any) -> dict[str, list[str | int]]:
+    """Return by block the branches and channels that are off, in the network's order, without blocks where all are on.
+
+    Channels are numbers in the block's output; whether the block has them, the network says itself.
 
     Raises:
         UserError: if a value is of another form, or there is no such block or branch.
     """
     if not isinstance(value, dict):
         raise form_error(what, value, OFF_FORM)
-    several = Argument("", "", name=what, choices=BRANCH_NAMES)
-    chosen: dict[str, list[str]] = {}
-    for block, branches in value.items():
+    chosen: dict[str, list[str | int]] = {}
+    for block, members in value.items():
         choice("block", block, BLOCK_NAMES)
-        if not isinstance(branches, list) or len(branches) > len(BRANCH_NAMES):
+        if not isinstance(members, list) or len(members) > len(BRANCH_NAMES) + MAX_CHANNELS:
             raise form_error(what, value, OFF_FORM)
-        chosen[block] = [replace(several, name="branch").check(branch) for branch in branches]
-    return {
-        block: [branch for branch in BRANCH_NAMES if branch in chosen[block]]
-        for block in BLOCK_NAMES
-        if chosen.get(block)
-    }
+        channels = [member for member in members if is_whole(member)]
+        branches = [member for member in members if not is_whole(member)]
+        if len(branches) > len(BRANCH_NAMES) or len(channels) > MAX_CHANNELS:
+            raise form_error(what, value, OFF_FORM)
+        for branch in branches:
+            choice("branch", branch, BRANCH_NAMES)
+        chosen[block] = [*(branch for branch in BRANCH_NAMES if branch in branches), *sorted(set(channels))]
+    return {block: chosen[block] for block in BLOCK_NAMES if chosen.get(block)}
 
 
 def check_classes(what: str, value: Any) -> list[int]:

@@ -26,6 +26,7 @@ from starlette.types import Scope
 
 from ...runtime.resources import resource
 from ..http.errors import RequestRefusedError
+from ..http.page_functions import page_of
 
 STATIC = Path(__file__).parent / "static"
 EXAMPLES = resource("examples")
@@ -189,9 +190,15 @@ def _to_front(request: Request) -> Response:
     return RedirectResponse(f"{up}{'?' if query else ''}{query}")
 
 
+def _first_visit(request: Request) -> Response:
+    first = getattr(page_of(request.scope), "first_visit", None)
+    return _response(request, None if first is None else first.asset())
+
+
 ROUTES = (
     FrontRoute("/", _front_page),
     Route("/stage", _to_front),
+    Route("/stage/first.json", _first_visit),
     Route("/stage/", _to_front),
     _route("/stage/static/{name:path}", static.get),
     _route("/stage/examples/{name:path}", example),

@@ -75,10 +75,12 @@ def events(service: InferenceService, subjects: SubjectCheck, examples: Sequence
     """Return by name each event's function and the names of its arguments, which are checked before it is called."""
 
     def of_photo(
-        function: Callable[..., dict[str, Any]], *arguments: str
+        function: Callable[..., dict[str, Any]], *arguments: str, is_filled: bool = False
     ) -> tuple[Callable[..., dict[str, Any]], Sequence[str]]:
         def answer(subject: dict[str, Any], *values: Any) -> dict[str, Any]:
-            return function(service, query_of(service, subjects.read(subject)), *values)
+            read = subjects.read(subject)
+            fill = {"fill": read.fill} if is_filled else {}
+            return function(service, query_of(service, read), *values, **fill)
 
         return answer, ("subject", *arguments)
 
@@ -96,16 +98,18 @@ def events(service: InferenceService, subjects: SubjectCheck, examples: Sequence
     return {
         "start": (start, ()),
         "network": (of_network, ("model",)),
-        "scene": of_photo(scene.scene, "off"),
-        "block": of_photo(scene.block_channels, "off", "block"),
-        "votes": of_photo(scene.votes, "block"),
+        "scene": of_photo(scene.scene, "off", is_filled=True),
+        "block": of_photo(scene.block_channels, "off", "block", is_filled=True),
+        "votes": of_photo(scene.votes, "block", is_filled=True),
         "worth": of_photo(scene.worth, "classes"),
         "field": of_photo(scene.middle_fields, "block"),
         "cell": of_photo(at_cell(scene.cell), *place),
         "kernel": of_photo(at_cell(scene.kernel), *place),
         "evidence": of_photo(scene.class_evidence, "class"),
         "cam": of_photo(scene.cam, "block", "class"),
-        "table": of_photo(scene.table),
+        "table": of_photo(scene.table, is_filled=True),
+        "effective": of_photo(scene.effective, "block", "branch", "row", "column"),
+        "bottleneck": of_photo(scene.bottleneck, "block"),
         "tuning": (tuning, ("model", "block", "shape")),
     }
 

@@ -20,21 +20,25 @@ from ...pretrained.pretrained import PretrainedModel
 from ...pretrained.zoo import GOOGLENET_FILES, MODEL_NAMES, describe
 from ...service.query import Query
 from ...service.service import InferenceService
+from .packing import pack
 
 BEST = "googlenet"  # right about more photos than the embedded network
+FIRST_PHOTO = "honey_bee"
 
 
 def start(service: InferenceService, examples: Sequence[Path]) -> dict[str, Any]:
-    """The networks, the one to show first, the example photos, and where is computed.
+    """The networks, the network and the photo to show first, the example photos, and where is computed.
 
     First is the best network whose weights are on this machine, unless the operator named the networks. `megabytes` is
     what has to be downloaded before a network can be used, or null where that is unknown or nothing.
     """
     models = [_model(name) for name in service.models]
+    stems = [path.stem for path in examples]
     is_there = any(model["name"] == BEST and model["available"] for model in models)
     return {
         "models": models,
         "first": BEST if is_there and service.models == MODEL_NAMES else service.models[0],
+        "photo": f"example:{FIRST_PHOTO if FIRST_PHOTO in stems else stems[0]}",
         "examples": [_example(path) for path in examples],
         "device": service.device.name,
     }
@@ -55,7 +59,8 @@ def network(service: InferenceService, name: str) -> dict[str, Any]:
     """Classes, sizes and provenance of a network, and every layer of its blocks.
 
     `chinese` are the names of classes that are known in Chinese, by label. `parameters` and `macs` of the whole network
-    count all layers that run; those of blocks and layers count convolutions, without BatchNorm.
+    count all layers that run, `linear` only the linear ones; those of blocks and layers count convolutions, without
+    BatchNorm. `has_means` says whether channels that are off can be replaced by their means.
     """
     pretrained = service.pretrained(name)
     size = network_size(pretrained.model, pretrained.model.input_shape)
@@ -67,11 +72,15 @@ def network(service: InferenceService, name: str) -> dict[str, Any]:
         "size": pretrained.input_size,
         "temperature": pretrained.temperature,
         "threshold": None if rule is None else rule.threshold,
+        "rejection": None if rule is None else asdict(rule),
+        "has_means": bool(pretrained.means),
         "parameters": size.parameters,
+        "linear": size.classifier_parameters,
         "macs": size.multiplications,
         "about": asdict(pretrained.provenance),
         "blocks": {
-            block: _block(pretrained.model.block(block), block, facts) for block, facts in service.facts(name).items()
+            block: {**_block(pretrained.model.block(block), block, facts), **_reading(service, name, block)}
+            for block, facts in service.facts(name).items()
         },
     }
 
@@ -94,6 +103,12 @@ def _block(module: InceptionBlock, block: str, facts: tuple[BranchFacts, ...]) -
         "macs": sum(fact.cost.multiplications for fact in facts),
         "branches": {fact.branch: _branch(module, fact) for fact in facts},
     }
+
+
+def _reading(service: InferenceService, name: str, block: str) -> dict[str, Any]:
+    """How strongly the weights of the next layer, `reader`, read each channel of a block."""
+    readout = service.readout(name, block)
+    return {"reader": readout.reader, "reading": pack(readout.strengths)}
 
 
 def _branch(module: InceptionBlock, fact: BranchFacts) -> dict[str, Any]:

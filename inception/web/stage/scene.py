@@ -10,10 +10,13 @@ import numpy as np
 
 from ...explain.ablation import single_ablation_logits
 from ...explain.attribution import evidence, grad_cams
+from ...explain.bottleneck import Strongest, strongest_reduced
 from ...explain.branch_fields import middle_cores
 from ...explain.catalogue import EXPLANATIONS
 from ...explain.channel_worth import channel_worth
 from ...explain.convolution import ConvolutionTrace, trace_convolution
+from ...explain.receptive_field import effective_field
+from ...explain.registry import ABLATIONS
 from ...explain.shapley import subset_logits
 from ...network.blocks import BLOCKS
 from ...prediction import Prediction
@@ -23,8 +26,12 @@ from ...vision.preprocessing import CENTRE_CROP, WHOLE_PHOTO, Crop, Preprocessin
 from ..api.explanations import ServedSubject
 from .packing import pack, quantised
 
-Off = Mapping[str, Sequence[str]]
+Off = Mapping[str, Sequence[str | int]]  # by block, branches and numbers of channels
 
+ZERO = ABLATIONS[0]
+SHARE = 0.9  # of the influence that is inside an effective field's square
+EFFECTIVE_SIDE = 112  # cells at most of an effective field's map
+MOSAIC = 24  # maps of a mosaic
 KERNEL_INPUTS = 3  # input channels of a convolution that are told one by one
 PLACES = 6  # decimal places of a crop's position: far less than a pixel, so that equal crops share their results
 
@@ -61,16 +68,17 @@ def _position(offset: float, room: float) -> float:
     return round(min(max(offset / room, 0.0), 1.0), PLACES)
 
 
-def scene(service: InferenceService, query: Query, off: Off) -> dict[str, Any]:
-    """The answer, and the mean map of each branch of each block, with the branches in `off` replaced by zeros."""
-    prediction = seen(service, query, off)
+def scene(service: InferenceService, query: Query, off: Off, fill: str = ZERO) -> dict[str, Any]:
+    """The answer, and the mean map of each branch of each block, with what is in `off` replaced by `fill`."""
+    prediction = seen(service, query, off, fill)
     assert query.photo is not None
     width, height = query.photo.width, query.photo.height
     crop = PhotoCrop.of(service.pretrained(query.model).preprocessing, width, height, query.crop)
     return {
         "digest": query.digest,
         "model": query.model,
-        "off": {block: list(branches) for block, branches in off.items()},
+        "off": {block: list(members) for block, members in off.items()},
+        "fill": fill,
         "photo": {"width": width, "height": height},
         "crop": [crop.left, crop.top, crop.side],
         "logits": pack(prediction.logits),
@@ -81,9 +89,9 @@ def scene(service: InferenceService, query: Query, off: Off) -> dict[str, Any]:
     }
 
 
-def seen(service: InferenceService, query: Query, off: Off) -> Prediction:
-    """The exact prediction of a photo, with the branches in `off` replaced by zeros."""
-    return service.ablated(query, off) if off else service.prediction(query.exact)
+def seen(service: InferenceService, query: Query, off: Off, fill: str = ZERO) -> Prediction:
+    """The exact prediction of a photo, with the branches and channels in `off` replaced by `fill`: zero or means."""
+    return service.ablated(query, off, fill) if off else service.prediction(query.exact)
 
 
 def _mean_map(maps: np.ndarray) -> dict[str, Any]:
@@ -91,9 +99,9 @@ def _mean_map(maps: np.ndarray) -> dict[str, Any]:
     return {"low": float(scaled.low), "high": float(scaled.high), "values": pack(scaled.values)}
 
 
-def block_channels(service: InferenceService, query: Query, off: Off, block: str) -> dict[str, Any]:
+def block_channels(service: InferenceService, query: Query, off: Off, block: str, fill: str = ZERO) -> dict[str, Any]:
     """Every channel of each branch of a block, each on its own scale."""
-    branches = seen(service, query, off).branches(block)
+    branches = seen(service, query, off, fill).branches(block)
     return {"block": block, "branches": {branch: _channels(maps) for branch, maps in branches.items()}}
 
 
@@ -107,9 +115,9 @@ def _channels(maps: np.ndarray) -> dict[str, Any]:
     }
 
 
-def votes(service: InferenceService, query: Query, block: str) -> dict[str, Any]:
+def votes(service: InferenceService, query: Query, block: str, fill: str = ZERO) -> dict[str, Any]:
     """Logits (16, classes) for each subset of a block's branches: bit i of the row number is branch i, on."""
-    return {"block": block, "subsets": pack(service.explained(query, subset_logits, block))}
+    return {"block": block, "fill": fill, "subsets": pack(service.explained(query, subset_logits, block, fill))}
 
 
 def worth(service: InferenceService, query: Query, classes: Sequence[int]) -> dict[str, Any]:
@@ -185,24 +193,63 @@ def kernel_data(trace: ConvolutionTrace) -> dict[str, Any]:
 
 
 def class_evidence(service: InferenceService, query: Query, index: int | None) -> dict[str, Any]:
-    """The logit of a class as a sum: what the biases and each branch of block 5b give to it, and where."""
+    """The logit of a class as a sum: what the biases and each branch of block 5b give to it, and where.
+
+    `linear` says whether the layers behind that block contain no ReLU.
+    """
     found = service.explained(query, evidence, index)
     return {
         "class": found.index,
         "logit": found.logit,
         "bias": found.rest,
         "branches": dict(found.amounts),
+        "linear": found.linear,
         "map": pack(found.map),
+        "maps": {branch: pack(values) for branch, values in found.maps.items()},
     }
 
 
 def cam(service: InferenceService, query: Query, block: str, index: int | None) -> dict[str, Any]:
-    """Grad-CAM of a class at a block's whole output, signed."""
-    found = service.explained(query, grad_cams, block, index)[None]
-    return {"class": found.index, "map": pack(found.signed)}
+    """Grad-CAM of a class at a block's whole output, and the part of each branch, signed."""
+    found = service.explained(query, grad_cams, block, index)
+    return {
+        "class": found[None].index,
+        "map": pack(found[None].signed),
+        "maps": {branch: pack(part.signed) for branch, part in found.items() if branch is not None},
+    }
 
 
-def table(service: InferenceService, query: Query) -> dict[str, Any]:
-    """Logits (4, classes) by block, each with one of its branches replaced by zeros."""
-    logits = service.explained(query, single_ablation_logits)
+def table(service: InferenceService, query: Query, fill: str = ZERO) -> dict[str, Any]:
+    """Logits (4, classes) by block, each with one of its branches replaced by `fill`."""
+    logits = service.explained(query, single_ablation_logits, fill)
     return {"logits": {block: pack(rows) for block, rows in logits.items()}}
+
+
+def effective(
+    service: InferenceService, query: Query, block: str, branch: str, row: int, column: int
+) -> dict[str, Any]:
+    """How much each part of the network's input influences one cell of a branch, and the square with most of it.
+
+    `map` is the energy of `EffectiveField`, the largest value as 1; its cells are squares of `step` input pixels. It is
+    zero everywhere, and the square empty, where all channels are zero at the cell.
+    """
+    field = service.explained(query, effective_field, block, branch, row, column)
+    step = -(-max(field.energy.shape) // EFFECTIVE_SIDE)
+    return {"share": SHARE, **asdict(field.core(SHARE)), "step": step, "map": pack(_coarse(field.energy, step))}
+
+
+def _coarse(energy: np.ndarray, step: int) -> np.ndarray:
+    """Sum energy (H, W) over squares of `step` pixels, and scale the largest sum to 1."""
+    rows, columns = (np.arange(0, length, step) for length in energy.shape)
+    sums = np.add.reduceat(np.add.reduceat(energy, rows, axis=0), columns, axis=1)
+    highest = sums.max()
+    return sums / highest if highest > 0 else sums
+
+
+def bottleneck(service: InferenceService, query: Query, block: str) -> dict[str, Any]:
+    """A block's input channels, `before`, and what the 1x1 reductions make of them, the highest means of each first."""
+    return {part: _strongest(maps) for part, maps in service.explained(query, strongest_reduced, block, MOSAIC).items()}
+
+
+def _strongest(strongest: Strongest) -> dict[str, Any]:
+    return {"count": strongest.count, "numbers": list(strongest.numbers), **_channels(strongest.maps)}

@@ -187,8 +187,8 @@ def test_a_fast_answer_is_explained_exactly() -> None:
 
 def test_an_endpoint_has_places_of_its_own_and_leaves_threads_to_the_stage() -> None:
     page = build(InferenceService(("tiny-imagenet",), choose_device("cpu")))
-    places = {fn.api_name: (fn.concurrency_id, fn.concurrency_limit) for fn in page.fns.values() if fn.queue}
-    assert len({place for place, _ in places.values()}) == len(places)
-    for limit in {limit for _, limit in places.values()}:
-        assert (page.default_concurrency_limit if limit == "default" else limit) < page.max_threads
+    queued = [fn for fn in page.fns.values() if fn.queue]
+    assert len({fn.concurrency_id for fn in queued}) == len(queued)
+    assert {fn.concurrency_limit for fn in queued} == {"default"}
+    assert page._queue.default_concurrency_limit < page.max_threads
     assert not [fn for fn in page.fns.values() if fn.api_name.startswith("stage_") and fn.queue]

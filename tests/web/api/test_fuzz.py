@@ -10,7 +10,7 @@ import pytest
 from support import fuzz_api
 from support.fuzz_api import KINDS, Server
 
-EXAMPLES_EACH = 12  # of each endpoint, and of each event of the page
+EXAMPLES_EACH = 12  # of each endpoint, and of each event of the stage
 ROUND = 0  # seed; `make fuzz` goes on from there
 
 
@@ -39,4 +39,4 @@ def test_every_payload_gets_a_result_or_a_sentence(
         print(f"\n{search}: {len(tested)} of them, {dict(server.counts)}")
     assert server.counts["2xx"] > 10, "some payloads are accepted"
     assert server.counts["error event"] + server.counts["4xx"] > len(tested)
-    assert len(tested) >= 20
+    assert len(tested) >= 12

@@ -13,9 +13,11 @@ from gradio_client import Client
 from inception import load, open_photo, predict
 from inception.explain.ablation import single_ablation_logits
 from inception.explain.attribution import evidence, grad_cams
+from inception.explain.bottleneck import strongest_reduced
 from inception.explain.branch_removal import ablated_prediction
 from inception.explain.channel_worth import channel_worth
 from inception.explain.convolution import trace_convolution
+from inception.explain.readout import channel_readout
 from inception.explain.receptive_field import effective_field
 from inception.explain.shapley import BRANCH_NAMES, BRANCH_SUBSETS, branch_votes, subset_logits
 from inception.explain.size_tuning import plain_grey, size_tuning
@@ -28,7 +30,8 @@ from support.paths import EXAMPLES
 from support.stage import ask, sentence, subject, told, unpack
 
 NET, BISON = "tiny-imagenet", subject("example:bison")
-OFF = {"4b": ["1x1", "pool"], "3b": ["5x5"]}
+OFF: dict[str, list[str | int]] = {"4b": ["1x1", "pool"], "3b": ["5x5"]}
+CHANNELS: dict[str, list[str | int]] = {"4b": ["pool", 3, 117], "5a": [9]}
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +73,9 @@ def test_a_network_is_told_with_every_layer(page_address: str, embedded: Pretrai
     assert answer["threshold"] == embedded.rejection.threshold
     size = network_size(embedded.model, embedded.model.input_shape)
     assert (answer["parameters"], answer["macs"]) == (size.parameters, size.multiplications)
+    assert answer["parameters"] - answer["linear"] == size.parameters_without_classifier
+    assert answer["rejection"] == vars(embedded.rejection)
+    assert answer["has_means"] is True
     assert answer["about"]["licence"] == embedded.provenance.licence
     assert list(answer["blocks"]) == list(BLOCKS)
     for name, block in answer["blocks"].items():
@@ -77,6 +83,9 @@ def test_a_network_is_told_with_every_layer(page_address: str, embedded: Pretrai
         assert block["in_channels"] == BLOCKS[name].in_channels
         assert block["channels"] == sum(branch["channels"] for branch in block["branches"].values())
         assert block["pool_before"] == (name in ("4a", "5a"))
+        readout = channel_readout(embedded.model, name)
+        assert block["reader"] == readout.reader
+        assert unpack(block["reading"]) == pytest.approx(readout.strengths)
         assert list(block["branches"]) == list(BRANCHES)
         layers = [layer for branch in block["branches"].values() for layer in branch["layers"]]
         assert sum(layer["parameters"] for layer in layers) == block["parameters"]
@@ -121,6 +130,26 @@ def test_a_scene_with_branches_off_runs_on_without_them(page_address: str, off: 
     assert unpack(answer["logits"]) == pytest.approx(off.logits, abs=1e-4)
     compare_maps(answer, off)
     assert answer["maps"]["4b"]["1x1"]["low"] == answer["maps"]["4b"]["1x1"]["high"] == 0
+
+
+@pytest.mark.parametrize("fill", ["zero", "mean"])
+def test_channels_off_and_what_replaces_them(
+    page_address: str, embedded: PretrainedModel, seen: Prediction, fill: str
+) -> None:
+    known = ablated_prediction(embedded, seen, CHANNELS, fill)
+    filled = {**BISON, "fill": fill}
+    answer = told(page_address, "scene", filled, {"5a": [9, 9], "4b": [117, "pool", 3]})
+    assert (answer["off"], answer["fill"]) == (CHANNELS, fill)
+    assert unpack(answer["logits"]) == pytest.approx(known.logits, abs=1e-4)
+    compare_maps(answer, known)
+    block = told(page_address, "block", filled, CHANNELS, "5a")["branches"]["1x1"]
+    assert unpack(block["mean"])[9] == pytest.approx(0 if fill == "zero" else float(embedded.means["5a"][9]), abs=1e-4)
+    subsets = told(page_address, "votes", filled, "4c")
+    assert subsets["fill"] == fill
+    assert unpack(subsets["subsets"]) == pytest.approx(subset_logits(embedded, seen, "4c", fill), abs=1e-4)
+    alone = single_ablation_logits(embedded, seen, fill)
+    for name, packed in told(page_address, "table", filled)["logits"].items():
+        assert unpack(packed) == pytest.approx(alone[name], abs=1e-4)
 
 
 @pytest.mark.parametrize("with_off", [False, True])
@@ -199,12 +228,53 @@ def test_evidence_adds_up_to_the_logit(page_address: str, embedded: PretrainedMo
     assert answer["bias"] + sum(answer["branches"].values()) == pytest.approx(answer["logit"], abs=1e-4)
     assert unpack(answer["map"]) == pytest.approx(known.map, abs=1e-4)
     assert float(unpack(answer["map"]).sum()) == pytest.approx(sum(answer["branches"].values()), abs=1e-3)
+    assert answer["linear"] is known.linear
+    assert list(answer["maps"]) == list(BRANCHES)
+    for branch, packed in answer["maps"].items():
+        assert float(unpack(packed).sum()) == pytest.approx(answer["branches"][branch], abs=1e-3)
+        assert unpack(packed) == pytest.approx(known.maps[branch], abs=1e-4)
 
 
 def test_a_cam_is_grad_cam_of_the_whole_block(page_address: str, embedded: PretrainedModel, seen: Prediction) -> None:
     answer = told(page_address, "cam", BISON, "4e", 9)
     assert answer["class"] == 9
-    assert unpack(answer["map"]) == pytest.approx(grad_cams(embedded, seen, "4e", 9)[None].signed, abs=1e-4)
+    known = grad_cams(embedded, seen, "4e", 9)
+    assert unpack(answer["map"]) == pytest.approx(known[None].signed, abs=1e-4)
+    assert list(answer["maps"]) == list(BRANCHES)
+    for branch, packed in answer["maps"].items():
+        assert unpack(packed) == pytest.approx(known[branch].signed, abs=1e-4)
+
+
+def test_an_effective_field_is_that_of_the_library_made_coarse(
+    page_address: str, embedded: PretrainedModel, seen: Prediction
+) -> None:
+    answer = told(page_address, "effective", BISON, "4a", "3x3", 2, 7)
+    known = effective_field(embedded, seen, "4a", "3x3", 2, 7)
+    core = {key: answer[key] for key in ("left", "top", "right", "bottom")}
+    assert (core, answer["share"]) == (vars(known.core(0.9)), 0.9)
+    found, step = unpack(answer["map"]), answer["step"]
+    side = -(-embedded.input_size // step)
+    assert found.shape == (side, side)
+    assert side <= 112
+    assert found.max() == 1
+    padded = np.zeros((side * step, side * step))
+    padded[: embedded.input_size, : embedded.input_size] = known.energy
+    sums = padded.reshape(side, step, side, step).sum(axis=(1, 3))
+    assert found == pytest.approx(sums / sums.max(), abs=1e-5)
+
+
+def test_a_bottleneck_shows_the_strongest_channels(
+    page_address: str, embedded: PretrainedModel, seen: Prediction
+) -> None:
+    answer = told(page_address, "bottleneck", BISON, "4c")
+    known = strongest_reduced(embedded, seen, "4c", 24)
+    assert list(answer) == list(known) == ["before", "3x3", "5x5"]
+    assert [answer[part]["count"] for part in answer] == [512, 128, 24]
+    for part, strongest in known.items():
+        assert answer[part]["numbers"] == list(strongest.numbers)
+        low, high = unpack(answer[part]["low"]), unpack(answer[part]["high"])
+        values, half = dequantised(answer[part], low, high)
+        assert np.all(np.abs(values - strongest.maps) <= half + 1e-4)
 
 
 def test_the_table_has_each_branch_off_alone(page_address: str, embedded: PretrainedModel, seen: Prediction) -> None:
@@ -309,6 +379,16 @@ REFUSED: list[tuple[str, list[Any], str]] = [
     ("scene", [BISON, {"4b": "1x1"}], "off is {'4b': '1x1'}; it must be"),
     ("scene", [BISON, {"4b": ["1x1"] * 5}], "it must be"),
     ("scene", [BISON, {"4b": [["1x1"]]}], "branch is ['1x1']; it must be one of"),
+    ("scene", [BISON, {"4b": [512]}], "There is no channel 512; block 4b has the channels 0 to 511"),
+    ("scene", [BISON, {"4b": [-1]}], "There is no channel -1"),
+    ("scene", [BISON, {"4b": [10**30]}], "There is no channel"),
+    ("scene", [BISON, {"4b": [1.5]}], "branch is 1.5; it must be one of"),
+    ("scene", [BISON, {"4b": [True]}], "branch is True; it must be one of"),
+    ("scene", [BISON, {"4b": [7] * 1025}], "it must be"),
+    ("scene", [{**BISON, "fill": "noise"}, {}], "fill is 'noise'; it must be one of: zero, mean"),
+    ("votes", [{**BISON, "fill": ["mean"]}, "3a"], "fill is ['mean']; it must be one of"),
+    ("effective", [BISON, "3a", "1x1", 16, 0], "There is no cell at row 16"),
+    ("bottleneck", [BISON, "3c"], "block is '3c'"),
     ("scene", [BISON, DEEP], "level"),
     ("scene", [BISON], "takes 2 arguments (subject, off)"),
     ("scene", [BISON, {}, {}], "takes 2 arguments (subject, off)"),

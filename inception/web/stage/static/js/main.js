@@ -4,7 +4,6 @@ import { createController } from "./controller.js";
 import { h, replace } from "./dom.js";
 import { addressOf, createStore, stateOf } from "./state.js";
 import { createSource } from "./source.js";
-import { playIntro } from "./intro.js";
 import { addKeys } from "./keys.js";
 import { loadWords, t } from "./words.js";
 import { createAnswer } from "./views/answer.js";
@@ -12,7 +11,6 @@ import { createBlock } from "./views/block.js";
 import { createDeeper } from "./views/deeper.js";
 import { createHeader } from "./views/header.js";
 import { createLens } from "./views/lens.js";
-import { createLesson } from "./views/lesson.js";
 import { createNetwork } from "./views/network.js";
 import { createNotice } from "./views/notice.js";
 import { createPhoto } from "./views/photo.js";
@@ -21,9 +19,6 @@ import { createPhoto } from "./views/photo.js";
 
 /** The root of the Gradio app: this file is `stage/static/js/main.js` below it. */
 const ROOT = new URL("../../../", import.meta.url);
-
-/** The photo of a visit without a link. */
-const FIRST = "example:honey_bee";
 
 /** @param {string} id */
 const part = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -36,7 +31,8 @@ function preferredLanguage() {
 async function start() {
   const wish = stateOf(location.search);
   const source = createSource(ROOT);
-  const asked = source.start();
+  const asked = source.first();
+  asked.catch(() => undefined); // said below
   await loadWords(wish.lang ?? preferredLanguage());
   const store = createStore({ ...wish, lang: wish.lang ?? preferredLanguage() });
   const controller = createController(store, source);
@@ -49,7 +45,7 @@ async function start() {
   createBlock(part("block"), store, source);
   createLens(part("block"), store, source);
   createDeeper(part("deeper"), store, source);
-  createLesson(part("lesson"), store, source);
+  createLessonWhenWanted(store, source);
   addKeys(store);
   followAddress(store);
   followLanguage(store);
@@ -63,16 +59,32 @@ async function start() {
     store.update(
       {
         model: names.includes(model) ? model : told.first,
-        photo: [photo, FIRST].find((one) => stems.includes(one)) ?? stems[0],
+        photo: stems.includes(photo) ? photo : told.photo,
       },
       { silent: true },
     );
     // What the address named is complete only now: the views and the controller see all of it.
     await controller.refresh();
-    playIntro(store);
+    (await import("./intro.js")).playIntro(store);
   } catch (error) {
     store.receive({ error: error instanceof Error ? error.message : String(error) });
   }
+}
+
+/**
+ * Load the lesson with its first step: most visits are without.
+ * @param {import("./state.js").Store} store
+ * @param {import("./source.js").Source} source
+ */
+function createLessonWhenWanted(store, source) {
+  let isLoaded = false;
+  const look = async () => {
+    if (isLoaded || !store.get().step) return;
+    isLoaded = true;
+    (await import("./views/lesson.js")).createLesson(part("lesson"), store, source);
+  };
+  store.subscribe(look);
+  void look();
 }
 
 /** @param {import("./state.js").Store} store */

@@ -80,6 +80,20 @@ export function createSource(root) {
 
   return {
     root,
+    /**
+     * What a first visit shows, fetched as one file: the answers of several events. Where there is no such file, each
+     * is asked for by itself.
+     * @returns {Promise<Start>}
+     */
+    async first() {
+      const answer = await fetch(new URL("stage/first.json", root)).catch(() => null);
+      const known = answer?.ok ? (await answer.json()).answers : [];
+      for (const [event, values, raw] of known) {
+        const read = READERS[event] ?? ((/** @type {any} */ one) => one);
+        answers.set(JSON.stringify([event, values]), Promise.resolve(raw).then(read));
+      }
+      return ask("start");
+    },
     /** @returns {Promise<Start>} */
     start: () => ask("start"),
     /** @param {string} model @returns {Promise<Network>} */
@@ -136,6 +150,9 @@ export function createSource(root) {
     },
   };
 }
+
+/** What unpacks each event's answer. @type {Record<string, (raw: any) => any>} */
+const READERS = { scene: readScene, block: readChannels, votes: readSubsets, worth: readWorth };
 
 /**
  * @param {any} body

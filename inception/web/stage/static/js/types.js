@@ -125,6 +125,7 @@
  * @typedef {object} Start
  * @property {{name: string, available: boolean, megabytes: number | null}[]} models  megabytes: to be downloaded first
  * @property {string} first  the network to show first
+ * @property {string} photo  the photo to show first
  * @property {{stem: string, width: number, height: number}[]} examples
  * @property {string} device
  *

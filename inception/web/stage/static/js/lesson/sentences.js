@@ -15,13 +15,25 @@ export function say(key, values) {
   return { key, values };
 }
 
+const BETWEEN_CHINESE = /([\p{Script=Han}，。：；（）“”]) (?=[\p{Script=Han}，。：；（）“”])/gu;
+
 /**
  * @param {Said} said
  * @param {Pick<Network, "labels">} network
  */
 export function sentence({ key, values = {} }, network) {
   const written = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, write(value, network)]));
-  return t(key, written);
+  // The words leave a space for "1×1", which a Chinese name does not need.
+  return t(key, written).replace(BETWEEN_CHINESE, "$1");
+}
+
+/**
+ * One sentence after another, as the language sets them.
+ * @param {Said[]} saids
+ * @param {Pick<Network, "labels">} network
+ */
+export function sentences(saids, network) {
+  return saids.map((said) => sentence(said, network)).join(language() === "zh" ? "" : " ");
 }
 
 /**

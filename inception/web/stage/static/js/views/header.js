@@ -26,7 +26,7 @@ export function createHeader(root, store, source) {
   const reachLanguage = roving(languages);
   const rest = h("span", { class: "views" });
   const nav = h("nav", {}, views, rest, languages);
-  root.append(h("h1", {}, "InceptionLens"), tagline, nav);
+  root.append(tagline, nav); // behind the name, which is there from the start
 
   function draw() {
     const { lang, model, step } = store.get();

@@ -2,12 +2,15 @@
 
 import { subjectOf } from "../controller.js";
 import { h, replace, set } from "../dom.js";
-import { sentence } from "../lesson/sentences.js";
+import { sentence, sentences } from "../lesson/sentences.js";
 import { clearExample, isReady, STEPS, stepAt } from "../lesson/steps.js";
 import { t } from "../words.js";
+import { button, resultOf, scoreList } from "./lesson_parts.js";
 
 /** @import {State} from "../types.js" */
 /** @import {Choice, Plan, Said, Step, Verdict} from "../lesson/types.js" */
+
+const LOADED = 700; // milliseconds
 
 /**
  * @typedef {object} Run  a step while it is on the page
@@ -16,6 +19,7 @@ import { t } from "../words.js";
  * @property {Plan | null} plan
  * @property {string | null} error
  * @property {string | null} answer  the last one
+ * @property {boolean} isChecking  whether it is being checked
  * @property {string[]} picked  of things to put in order
  * @property {Verdict | null} verdict
  */
@@ -94,7 +98,7 @@ export function createLesson(root, store, source) {
     if (!before) before = picture();
     if (run?.step === step && run.about === about()) return;
     isOver = false;
-    run = { step, about: "", plan: null, error: null, answer: null, picked: [], verdict: null };
+    run = { step, about: "", plan: null, error: null, answer: null, isChecking: false, picked: [], verdict: null };
     run.about = about();
     setFolded(false);
     draw();
@@ -111,6 +115,7 @@ export function createLesson(root, store, source) {
       if (!isMine() || mine.plan) return;
       mine.plan = plan;
       mine.error = null;
+      store.hover({ kind: null });
       store.update({ ...plan.patch });
     } catch (error) {
       if (!isMine()) return;
@@ -121,8 +126,8 @@ export function createLesson(root, store, source) {
 
   /** What leaving the lesson brings back. @returns {Partial<State>} */
   function picture() {
-    const { photo, block, crop, cls, view, sort, deeper } = store.get();
-    return { photo, block, crop, cls, view, sort, deeper };
+    const { photo, block, crop, off, cls, lens, view, sort, deeper } = store.get();
+    return { photo, block, crop, off, cls, lens, view, sort, deeper };
   }
 
   function restore() {
@@ -130,8 +135,8 @@ export function createLesson(root, store, source) {
     before = null;
     if (!was) return;
     const { photo, ...rest } = was;
-    const looks = photo === store.get().photo ? rest : { view: was.view, sort: was.sort, deeper: was.deeper };
-    store.update({ ...looks, off: {}, lens: null });
+    const looks = { view: was.view, sort: was.sort, deeper: was.deeper, off: {}, lens: null };
+    store.update(photo === store.get().photo ? rest : looks);
   }
 
   // ---------------------------------------------------------------- answers
@@ -139,8 +144,9 @@ export function createLesson(root, store, source) {
   /** @param {string} answer */
   async function submit(answer) {
     const mine = run;
-    if (!mine?.plan || mine.verdict?.done) return;
+    if (!mine?.plan || mine.isChecking || mine.verdict?.done) return;
     mine.answer = answer;
+    mine.isChecking = true;
     settle(mine, await mine.step.check(mine.plan, answer, scenery()));
   }
 
@@ -161,17 +167,24 @@ export function createLesson(root, store, source) {
    */
   function settle(mine, verdict) {
     if (run !== mine) return;
+    mine.isChecking = false;
     if (!results.has(mine.step.id)) results.set(mine.step.id, verdict.right);
     mine.verdict = verdict;
     draw();
     setFolded(false);
     if (verdict.patch) store.update(verdict.patch);
+    if (verdict.patch?.deeper) setTimeout(bringUp, LOADED);
+  }
+
+  /** What opened under the stage has its full height only once it is loaded. */
+  function bringUp() {
+    document.getElementById("deeper")?.scrollIntoView({ block: "start" });
   }
 
   /** Look whether the stage shows an answer. */
   function watch() {
-    const { step, plan, verdict, answer } = run ?? {};
-    if (!step?.read || !plan || verdict?.done) return;
+    const { step, plan, verdict, answer, isChecking } = run ?? {};
+    if (!step?.read || !plan || isChecking || verdict?.done) return;
     const shown = step.read(plan, store.get(), store.data(), answer ?? null);
     if (step.confirm) drawTools();
     else if (shown !== null && shown !== answer) void submit(shown);
@@ -179,8 +192,10 @@ export function createLesson(root, store, source) {
 
   // ---------------------------------------------------------------- drawing
 
+  const names = () => store.data().network ?? { labels: [] };
+
   /** @param {Said} one */
-  const words = (one) => sentence(one, store.data().network ?? { labels: [] });
+  const words = (one) => sentence(one, names());
 
   function draw() {
     const number = store.get().step;
@@ -193,29 +208,20 @@ export function createLesson(root, store, source) {
     set(back, { disabled: number === 1 && !isOver });
     next.hidden = isOver;
     next.classList.toggle("waits", !run?.verdict?.done);
-    replace(dots, STEPS.map(({ id }, i) => h("i", { class: dotClass(id, i + 1 === number) })));
+    replace(dots, STEPS.map(({ id }, i) => h("i", { class: `${resultOf(results, id)}${i + 1 === number ? " here" : ""}` })));
     if (isOver) return drawScore();
     if (!run) return;
     count.textContent = t("lesson.step", { step: number, steps: STEPS.length });
     title.textContent = t(run.step.title);
     const { plan, error } = run;
     if (error) ask.textContent = t("lesson.failed", { message: error });
-    else replace(ask, plan ? plan.ask.map(words).join(" ") : t("lesson.wait"));
+    else replace(ask, plan ? sentences(plan.ask, names()) : t("lesson.wait"));
     drawTools();
     drawVerdict();
     focusTitle();
   }
 
   const hidesWorth = () => Boolean(run?.step.hidesWorth && !run.verdict?.done && !isOver);
-
-  /**
-   * @param {string} id
-   * @param {boolean} isHere
-   */
-  function dotClass(id, isHere) {
-    const result = results.get(id);
-    return `${result === undefined ? "open" : result ? "right" : "wrong"}${isHere ? " here" : ""}`;
-  }
 
   function drawTools() {
     if (!run) return;
@@ -297,7 +303,7 @@ export function createLesson(root, store, source) {
     if (!verdict) return replace(said);
     const gaveUp = !verdict.right && run?.answer === null;
     const head = verdict.right ? t("lesson.right") : verdict.done ? t("lesson.wrong") : t("lesson.not_yet");
-    replace(said, !gaveUp && h("b", {}, head, " "), verdict.says.map(words).join(" "));
+    replace(said, !gaveUp && h("b", {}, head, " "), sentences(verdict.says, names()));
   }
 
   function drawScore() {
@@ -307,21 +313,7 @@ export function createLesson(root, store, source) {
     ask.textContent = t("lesson.score_lead");
     replace(said);
     said.className = "lesson-verdict";
-    const list = STEPS.map((step, i) => {
-      const result = results.get(step.id);
-      const told = t(result === undefined ? "lesson.score_open" : result ? "lesson.score_right" : "lesson.score_wrong");
-      return h(
-        "li",
-        {},
-        h(
-          "button",
-          { class: `lesson-plain ${dotClass(step.id, false)}`, onclick: () => revisit(i + 1) },
-          `${i + 1}. ${t(step.title)} `,
-          h("small", {}, told),
-        ),
-      );
-    });
-    replace(tools, h("ol", { class: "lesson-score" }, list), button(t("lesson.again"), again));
+    replace(tools, scoreList(results, revisit), button(t("lesson.again"), again));
     focusTitle();
   }
 
@@ -344,10 +336,12 @@ export function createLesson(root, store, source) {
     else next.focus();
   }
 
+  /** A step that the student goes to begins at its title, with the stage in sight. */
   function focusTitle() {
     if (!asksForFocus) return;
     asksForFocus = false;
     title.focus({ preventScroll: true });
+    scrollTo({ top: 0 });
   }
 
   /** @param {boolean} folded */
@@ -381,13 +375,4 @@ export function createLesson(root, store, source) {
     if (run && any("off", "lens", "block", "crop", "now")) watch();
   });
   follow();
-}
-
-/**
- * @param {string} text
- * @param {() => void} onclick
- * @param {Record<string, any>} [more]
- */
-function button(text, onclick, more = {}) {
-  return h("button", { onclick, ...more, class: `lesson-button ${more.class ?? ""}` }, text);
 }

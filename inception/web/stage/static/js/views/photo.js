@@ -6,7 +6,6 @@ import { cellSquare, cropSquare, fitted, visible } from "../geometry.js";
 import { clamp } from "../numbers.js";
 import { roving } from "../roving.js";
 import { t } from "../words.js";
-import { createCamera } from "./camera.js";
 import { channelValues } from "./channel_values.js";
 import { openFile } from "./header.js";
 import { greySquare, paintOverlay } from "../colours.js";
@@ -32,7 +31,12 @@ export function createPhoto(root, store, source) {
   const reachAction = roving(actions);
   const reachExample = roving(examples);
   root.append(frame, actions, examples, chooser);
-  const camera = createCamera(frame, store, source, drawWords);
+  /** @type {ReturnType<typeof import("./camera.js").createCamera> | null} */
+  let camera = null;
+  async function toggleCamera() {
+    camera ??= (await import("./camera.js")).createCamera(frame, store, source, drawWords);
+    camera.toggle();
+  }
 
   for (const kind of ["dragenter", "dragover"]) frame.addEventListener(kind, () => frame.classList.add("over"));
   for (const kind of ["dragleave", "drop"]) frame.addEventListener(kind, () => frame.classList.remove("over"));
@@ -53,8 +57,8 @@ export function createPhoto(root, store, source) {
       h("button", { class: "plain", title: `${t("photo.drop")} ${t("photo.paste")}`, onclick: () => chooser.click() }, t("photo.choose")),
       h(
         "button",
-        { class: "plain", title: t("photo.camera_privacy"), onclick: () => camera.toggle() },
-        t(camera.isOn() ? "photo.stop" : "photo.camera"),
+        { class: "plain", title: t("photo.camera_privacy"), onclick: toggleCamera },
+        t(camera?.isOn() ? "photo.stop" : "photo.camera"),
       ),
       h("button", { class: "plain", "aria-pressed": String((chosen()?.[2] ?? 1) > 1), onclick: toggleWhole }, t("photo.whole")),
     );

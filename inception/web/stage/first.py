@@ -1,0 +1,62 @@
+"""What a first visit shows, as one file that the browser fetches while it reads the scripts: `stage/first.json`.
+
+It holds answers of the stage's events with their arguments, so that the scripts find them as if they had asked.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ...service.service import InferenceService
+from . import network, scene
+from .arguments import SubjectCheck, query_of
+from .assets import TYPES, Asset
+
+BLOCK = "4c"  # state.js begins with it
+
+
+class FirstVisit:
+    """The answers of a first visit, computed once for the network that is shown first.
+
+    Args:
+        service: computes them.
+        examples: photos; `network.FIRST_PHOTO`, or else the first, is shown.
+    """
+
+    def __init__(self, service: InferenceService, examples: Sequence[Path]) -> None:
+        self._service = service
+        self._examples = examples
+        self._subjects = SubjectCheck(service, {path.stem: path for path in examples})
+        self._asset: tuple[str, Asset] | None = None
+
+    def asset(self) -> Asset | None:
+        """Return the file, or None where networks run within Gradio's events only (ZeroGPU)."""
+        if self._service.backend.needs_event:
+            return None
+        start = network.start(self._service, self._examples)
+        # Another network may have been fetched meanwhile, and is then shown first.
+        key = json.dumps(start)
+        if self._asset is None or self._asset[0] != key:
+            data = json.dumps({"answers": self._answers(start)}, separators=(",", ":"), allow_nan=False)
+            self._asset = key, Asset(data.encode(), TYPES[".json"], is_text=True)
+        return self._asset[1]
+
+    def _answers(self, start: dict[str, Any]) -> list[list[Any]]:
+        """Return `[event, arguments, answer]` of each event that a first visit asks, as the scripts ask it."""
+        service, model = self._service, start["first"]
+        begin = {"photo": start["photo"], "model": model, "crop": None, "digest": None}
+        query = query_of(service, self._subjects.read(begin))
+        known = {**begin, "digest": query.digest}
+        best = service.prediction(query.exact).top(1)[0].index
+        return [
+            ["start", [], start],
+            ["network", [model], network.network(service, model)],
+            ["scene", [begin, {}], scene.scene(service, query, {})],
+            ["block", [known, {}, BLOCK], scene.block_channels(service, query, {}, BLOCK)],
+            ["worth", [known, [best]], scene.worth(service, query, [best])],
+            ["votes", [known, BLOCK], scene.votes(service, query, BLOCK)],
+            ["field", [known, BLOCK], scene.middle_fields(service, query, BLOCK)],
+        ]
