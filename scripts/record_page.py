@@ -238,7 +238,7 @@ def encoded(picture: Image.Image, kind: str) -> bytes:
     out = io.BytesIO()
     small = picture.copy()
     small.thumbnail((WIDTH, WIDTH), Image.Resampling.LANCZOS)
-    options = {"WEBP": {"quality": 80, "method": 6}, "JPEG": {"quality": 72, "optimize": True}}
+    options = {"WEBP": {"quality": 80, "method": 6}, "JPEG": {"quality": 68, "optimize": True}}
     (small if kind == "WEBP" else picture).save(out, kind, **options[kind])
     return out.getvalue()
 

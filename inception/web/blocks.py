@@ -23,8 +23,8 @@ from .http.statuses import ErrorStatusMiddleware, argument_name_error
 from .http.uploads import KEEP_SECONDS, MAX_SESSIONS, cleanup_interval
 from .stage.assets import ROUTES as STAGE_ROUTES
 from .stage.assets import example_photos
-from .stage.first import FirstVisit
 from .stage.endpoints import add_stage_events
+from .stage.first import FirstVisit
 from .words import DEFAULT, say
 
 API_PAGE = (Path(__file__).parent / "api" / "api_page.js").read_text("utf-8")

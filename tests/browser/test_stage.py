@@ -184,6 +184,40 @@ def test_a_channel_opens_its_lens_beside_it(stage: StageVisit) -> None:
     expect(lens).to_be_hidden()
 
 
+def test_a_hovered_channel_is_shown_on_the_photo_and_goes_again(stage: StageVisit) -> None:
+    overlay = stage.page.locator("[data-stage=photo] .photo-frame canvas")
+    expect(overlay).to_be_hidden()
+    stage.page.locator("[data-lane='3x3'] [data-channel]").nth(1).hover()
+    expect(overlay).to_be_visible()
+    stage.page.locator("header h1").hover()
+    expect(overlay).to_be_hidden()
+
+
+def test_all_channels_are_there_with_every_number_once(stage: StageVisit, embedded: PretrainedModel) -> None:
+    stage.page.locator("[data-lane='5x5'] .more").click()
+    tiles = stage.page.locator("dialog.all section[data-branch='5x5'] [data-channel]")
+    silent = stage.page.locator("dialog.all section[data-branch='5x5'] p")
+    maps = predict(embedded, open_photo(EXAMPLES / f"{PHOTO}.jpg")).branch("4c", "5x5")
+    alive = {index for index, values in enumerate(maps) if values.max() > values.min()}
+    expect(tiles).to_have_count(len(alive))
+    assert {int(number) for number in tiles.evaluate_all("all => all.map(one => one.dataset.channel)")} == alive
+    expect(silent).to_have_count(int(len(alive) < len(maps)))
+    stage.page.keyboard.press("Escape")
+    expect(stage.page.locator("dialog.all")).to_be_hidden()
+    assert "view=all" not in stage.page.url
+
+
+def test_a_class_that_is_searched_is_what_worth_is_about(stage: StageVisit, embedded: PretrainedModel) -> None:
+    search = stage.page.locator("[data-stage=answer] input")
+    search.fill("goldfish")
+    search.press("Enter")
+    expect(stage.page.locator(".worth-head")).to_contain_text("goldfish")
+    prediction = predict(embedded, open_photo(EXAMPLES / f"{PHOTO}.jpg"))
+    expected = branch_votes(embedded, prediction, "4c", "goldfish").votes["1x1"]
+    shown = stage.page.locator("[data-lane='1x1'] .worth .number")
+    expect(shown).to_have_text(f"{abs(expected):.2f}".join(["−" if expected < 0 else "+", ""]))
+
+
 def test_what_only_looks_different_asks_the_server_nothing(stage: StageVisit) -> None:
     stage.page.wait_for_timeout(500)
     asked = len(stage.requests)
@@ -209,6 +243,36 @@ def test_the_stage_is_chinese_too(stage: StageVisit) -> None:
     stage.page.get_by_role("button", name="EN", exact=True).click()
     expect(stage.page.locator("html")).to_have_attribute("lang", "en")
     expect(stage.page.locator("[data-stage=block] h2").first).to_contain_text("Block")
+
+
+# ---------------------------------------------------------------- lesson, comparison, downloads
+
+
+def test_the_lesson_goes_on_with_another_photo_and_ends_where_it_began(stage: StageVisit) -> None:
+    stage.page.get_by_role("button", name="Lesson", exact=True).click()
+    dock = stage.page.locator("[data-stage=lesson]")
+    expect(dock).to_contain_text("Step 1 of 8")
+    assert "step=1" in stage.page.url
+    stage.page.get_by_role("button", name="Example: red panda").click()
+    expect(stage.page.locator("[data-stage=photo] img").first).to_have_attribute("alt", re.compile("red panda"))
+    expect(dock).to_contain_text("Step 1 of 8")
+    for step in range(2, 9):
+        dock.get_by_role("button", name="Next").click()
+        expect(dock).to_contain_text(f"Step {step} of 8")
+    stage.page.get_by_role("button", name="Lesson", exact=True).click()
+    expect(dock).to_be_hidden()
+
+
+@pytest.mark.parametrize("tab", ["evidence", "cell", "cost", "dial", "compare", "numbers", "about"])
+def test_every_view_below_the_stage_opens(stage: StageVisit, tab: str) -> None:
+    stage.page.locator(f"[data-deeper='{tab}']").click()
+    panel = stage.page.locator(f"#deeper-{tab}")
+    expect(panel.locator(".deeper-body")).to_contain_text(re.compile(r"\w{3}"), timeout=20_000)
+    expect(panel.locator("[role=alert]")).to_have_count(0)
+    assert f"deeper={tab}" in stage.page.url
+    stage.page.wait_for_timeout(1500)
+    text = panel.inner_text()
+    assert not re.search(r"[{}]|undefined|NaN|\b(?:deeper|compare|dial|kernel|cost)\.[a-z_]+\b", text), text
 
 
 @pytest.mark.parametrize(
@@ -255,6 +319,13 @@ def test_reduced_motion_starts_nothing(stage: StageVisit) -> None:
     stage.settle()
     stage.page.wait_for_timeout(3000)
     expect(stage.page.locator("[data-stage=photo] rect.window")).to_have_count(0)
+
+
+@pytest.mark.parametrize("stage", [{"query": ""}], indirect=True)
+def test_a_first_visit_asks_no_event(stage: StageVisit) -> None:
+    stage.page.wait_for_timeout(500)
+    assert [url for url in stage.requests if "gradio_api" in url] == []
+    assert len([url for url in stage.requests if url.endswith("first.json")]) == 1
 
 
 # ---------------------------------------------------------------- drag

@@ -7,10 +7,8 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
@@ -20,7 +18,7 @@ from PIL import Image, ImageFont
 from inception import load, open_photo, predict
 from inception.export import archive as keep
 from inception.export import fonts
-from inception.export.figure import draw_figure, encode_png, wrap_text
+from inception.export.figure import Caption, draw_figure, encode_png, wrap_text
 from inception.network.anatomy import network_facts
 from inception.network.blocks import BLOCKS, BRANCHES
 from inception.network.inception_v1 import InceptionV1
@@ -29,7 +27,7 @@ from inception.render import maps as render
 from inception.render.branches import VIEWS, ViewOptions, render_branches
 from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
-from inception.web.links import KINDS, OWN, Keep, Made, Wish, wish_of
+from inception.web.api.keep import KINDS, Source, branch_name, caption_of, make_file, short
 from support.paths import EXAMPLES, ROOT
 
 DAY = "2026-02-03"
@@ -42,8 +40,13 @@ def seen() -> Prediction:
 
 
 @pytest.fixture(scope="module")
-def kept() -> Keep:
-    return Keep(InferenceService(("tiny-imagenet",), choose_device("cpu")), sorted(EXAMPLES.glob("*.jpg")))
+def service() -> InferenceService:
+    return InferenceService(("tiny-imagenet",), choose_device("cpu"))
+
+
+def source_of(service: InferenceService, picture: ViewOptions, language: str = "en") -> Source:
+    query = service.query("tiny-imagenet", str(EXAMPLES / "espresso.jpg"))
+    return Source(service, query, picture, DAY, language)
 
 
 # ---------------------------------------------------------------- the zip
@@ -154,14 +157,15 @@ def test_other_labels_are_unchanged(name: str) -> None:
 
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize(("language", "scale"), [("en", "shared"), ("zh", "branch")])
-def test_a_figure_shows_the_panels_and_a_caption(kept: Keep, view: str, language: str, scale: str) -> None:
-    query = kept.service.query("tiny-imagenet", str(EXAMPLES / "espresso.jpg"))
-    picture = ViewOptions("4c", view, scale)
-    made = kept.make("sheet", query, picture, DAY, language)
-    assert (made.name, made.kind) == (f"tiny-imagenet-espresso-4c-{view}.png", "image/png")
-    image = Image.open(io.BytesIO(made.data))
+def test_a_figure_shows_the_panels_and_a_caption(
+    service: InferenceService, view: str, language: str, scale: str
+) -> None:
+    source = source_of(service, ViewOptions("4c", view, scale), language)
+    name, data = make_file("sheet", source)
+    assert name == f"tiny-imagenet-photo-4c-{view}.png"
+    image = Image.open(io.BytesIO(data))
     pixels = np.asarray(image)
-    panels = render_branches(kept.service.prediction(query), picture)
+    panels = render_branches(source.prediction, source.picture)
     width = sum(panel.image.width for panel in panels.values())
     assert width < image.width < width * 1.3
     highest = max(panel.image.height for panel in panels.values())
@@ -191,43 +195,61 @@ def _lies_in(page: np.ndarray, part: np.ndarray) -> bool:
     return False
 
 
-def caption_of(kept: Keep, picture: ViewOptions, language: str, model: str = "tiny-imagenet") -> Any:
-    query = kept.service.query(model, str(EXAMPLES / "espresso.jpg"))
-    prediction = kept.service.prediction(query)
-    return kept.caption(query, prediction, picture, render_branches(prediction, picture), DAY, language)
+def captioned(service: InferenceService, picture: ViewOptions, language: str) -> Caption:
+    source = source_of(service, picture)
+    return caption_of(source, render_branches(source.prediction, picture), language)
 
 
-def test_the_caption_says_model_block_branches_scale_and_date(kept: Keep) -> None:
-    caption = caption_of(kept, ViewOptions("4c"), "en")
+def test_the_caption_says_model_block_branches_scale_and_date(service: InferenceService) -> None:
+    caption = captioned(service, ViewOptions("4c"), "en")
     assert caption.title == "Block 4c · all channels"
     assert "tiny-imagenet" in caption.lines[0]
     assert "espresso" in caption.lines[0]
     assert DAY in caption.lines[0]
     assert "One scale for all four branches" in caption.lines[-1]
-    panels = render_branches(
-        kept.service.prediction(kept.service.query("tiny-imagenet", str(EXAMPLES / "espresso.jpg"))), ViewOptions("4c")
-    )
+    panels = render_branches(source_of(service, ViewOptions("4c")).prediction, ViewOptions("4c"))
     bounds = panels["1x1"].bounds
     assert bounds is not None
     assert caption.ends == (f"{bounds.low:.2f}", f"{bounds.high:.2f}")
     assert [one.heading.split(" ")[0] for one in caption.branches.values()] == ["1×1", "3×3", "5×5", "pool"]
     assert all(f"mean {panels[branch].numbers.mean:.2f}" in one.numbers for branch, one in caption.branches.items())
-    own = caption_of(kept, ViewOptions("4c", scale="branch"), "en")
+    own = captioned(service, ViewOptions("4c", scale="branch"), "en")
     assert own.ends is None
     assert len({one.ends for one in own.branches.values()}) == 4
-    each = caption_of(kept, ViewOptions("4c", scale="channel"), "en")
+    each = captioned(service, ViewOptions("4c", scale="channel"), "en")
     assert each.ends is None
     assert {one.ends for one in each.branches.values()} == {None}
-    assert "模块 4c" in caption_of(kept, ViewOptions("4c"), "zh").title
+    assert "模块 4c" in captioned(service, ViewOptions("4c"), "zh").title
 
 
-def test_a_figure_is_in_english_without_a_chinese_font(kept: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
-    query = kept.service.query("tiny-imagenet", str(EXAMPLES / "espresso.jpg"))
-    english = kept.make("sheet", query, ViewOptions("5a", "mean"), DAY, "en").data
+def test_the_caption_doubts_where_the_rule_does(service: InferenceService) -> None:
+    macaw = replace(
+        source_of(service, ViewOptions()), query=service.query("tiny-imagenet", str(EXAMPLES / "macaw.jpg"))
+    )
+    panels = render_branches(macaw.prediction, macaw.picture)
+    assert "Probably none of the 200 classes" in caption_of(macaw, panels, "en").lines[1]
+    assert "很可能不属于" in caption_of(macaw, panels, "zh").lines[1]
+
+
+def test_a_third_branch_that_runs_3x3_is_called_what_it_runs() -> None:
+    facts = network_facts(InceptionV1(variant="torchvision", classes=3))["4c"]
+    assert [branch_name(fact, "en") for fact in facts] == ["1×1", "3×3", "5×5 (runs 3×3)", "pool"]
+    assert branch_name(facts[2], "zh") == "5×5（实为 3×3）"
+
+
+def test_numbers_are_short_and_readable() -> None:
+    shown = ["0.00", "0.12", "5.30", "12.3", "501.6", "-3.14"]
+    assert [short(v) for v in (0, 0.123456, 5.302, 12.34, 501.58, -3.14159)] == shown
+
+
+def test_a_figure_is_in_english_without_a_chinese_font(
+    service: InferenceService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    english = make_file("sheet", source_of(service, ViewOptions("5a", "mean")))[1]
     monkeypatch.setattr(fonts, "font_folders", lambda: ())
     assert fonts.face_for("Block ×·×") == fonts.default_face()
     assert fonts.face_for("模块") is None
-    assert kept.make("sheet", query, ViewOptions("5a", "mean"), DAY, "zh").data == english
+    assert make_file("sheet", source_of(service, ViewOptions("5a", "mean"), "zh"))[1] == english
 
 
 def test_a_chinese_font_is_found_by_file_name(tmp_path: Path) -> None:
@@ -254,87 +276,25 @@ def test_long_text_is_wrapped() -> None:
     assert wrap_text("", font, 100) == []
 
 
-def test_equal_figures_have_equal_bytes(seen: Prediction, kept: Keep) -> None:
+def test_equal_figures_have_equal_bytes(seen: Prediction, service: InferenceService) -> None:
     panels, caption = (
         render_branches(seen, ViewOptions("5b", "mean")),
-        caption_of(kept, ViewOptions("5b", "mean"), "en"),
+        captioned(service, ViewOptions("5b", "mean"), "en"),
     )
     one, other = (encode_png(draw_figure(seen.image, panels, caption, "magma")) for _ in range(2))
     assert one == other
 
 
-# ---------------------------------------------------------------- which photo, which wish
-
-
-def test_example_photos_are_known_by_what_they_show(kept: Keep, tmp_path: Path) -> None:
-    query = kept.service.query
-    assert kept.example(None) == ""
-    assert kept.example(query("tiny-imagenet", str(EXAMPLES / "bison.jpg"))) == "bison"
-    renamed = tmp_path / "espresso.jpg"
-    renamed.write_bytes((EXAMPLES / "bison.jpg").read_bytes())
-    assert kept.example(query("tiny-imagenet", str(renamed))) == "bison"
-    Image.new("RGB", (300, 300), "teal").save(tmp_path / "bison.png")
-    own = query("tiny-imagenet", str(tmp_path / "bison.png"))
-    assert kept.example(own) == OWN
-    assert OWN not in kept.photos
-    made = {kind: kept.make(kind, own, ViewOptions(), DAY, "en") for kind in KINDS}
-    assert [one.name for one in made.values()] == [
+def test_files_are_named_by_network_and_kind_and_name_no_photo(service: InferenceService) -> None:
+    made = dict(make_file(kind, source_of(service, ViewOptions())) for kind in KINDS)
+    assert list(made) == [
         "tiny-imagenet-photo-3a-channels.png",
         "tiny-imagenet-photo-maps.zip",
         "tiny-imagenet-photo.csv",
         "tiny-imagenet-photo.json",
     ]
-    assert json.loads(made["json"].data)["photo"] is None
-
-
-def test_sizes_are_said_for_people() -> None:
-    assert [Made("", "", bytes(size)).size for size in (0, 1500, 999_000, 3_450_000)] == [
-        "1 kB",
-        "2 kB",
-        "999 kB",
-        "3.5 MB",
-    ]
-
-
-MODELS, STEMS = ("tiny-imagenet", "pets & co.safetensors"), ("bison", "espresso")
-
-
-def test_a_wish_is_what_there_is() -> None:
-    address = {
-        "model": "pets & co.safetensors",
-        "example": "espresso",
-        "block": "4c",
-        "view": "mean",
-        "scale": "branch",
-        "colours": "gray",
-        "part": "0.25 1",
-        "class": "7",
-        "lang": "zh",
-    }
-    assert wish_of(address, MODELS, STEMS) == Wish(
-        "pets & co.safetensors", "espresso", "4c", "mean", "branch", "gray", "0.25 1", 7, "zh"
-    )
-    assert wish_of({"part": "whole"}, MODELS, STEMS) == Wish(part="whole")
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        {},
-        {"model": "/etc/passwd", "example": "../../etc/passwd", "block": "9z", "view": "<script>", "lang": "de"},
-        {"example": "bison.jpg", "class": "-1", "scale": "", "colours": "jet", "model": "", "part": "left"},
-        {"example": "bison\x00", "class": "１２", "block": "3A"},
-        {"example": "*", "class": "²"},
-        {"class": "9" * 5000},
-        {"part": "0.5" + " " * 60_000 + "0.5"},
-        {"part": "0.5 0." + "5" * 60_000, "model": "tiny-imagenet" * 5000},
-        {"class": "1e3", "block": ["3a"], "lang": None, "view": {"a": 1}, "example": 3},
-        {"class": " 7", "lang": "en "},
-        {"models": "tiny-imagenet", "__theme": "dark", "photo": "http://example.org/cat.jpg"},
-    ],
-)
-def test_what_is_unknown_is_left_out(address: Mapping[str, Any]) -> None:
-    assert wish_of(address, MODELS, STEMS) == Wish()
+    told = json.loads(made["tiny-imagenet-photo.json"])
+    assert (told["model"], told["photo"], told["date"]) == ("tiny-imagenet", None, DAY)
 
 
 @pytest.mark.parametrize("module", ["archive", "figure", "folder", "fonts", "parquet", "report"])

@@ -26,16 +26,16 @@ function fake({ slow = null, refused = null } = {}) {
     network: async (model) => {
       asked.push(["network", model]);
       if (model === refused) throw new Error("It cannot be had.");
-      return { name: model, chinese: {} };
+      return { name: model, chinese: {}, has_means: true, blocks: { "4b": { channels: 512 }, "4c": { channels: 512 } } };
     },
     scene: async (subject, off) => {
-      asked.push(["scene", subject.photo, off]);
+      asked.push(["scene", subject.photo, off, subject.fill]);
       if (subject.photo === refused) throw new Error("No picture.");
       if (subject.photo === slow) await gate;
       return scene(subject, off);
     },
-    block: async (subject, off, block) => (asked.push(["block", block, off]), { block, off }),
-    votes: async (_, block) => (asked.push(["votes", block]), { block, classes: CLASSES, logits: Float32Array.from({ length: 48 }, (_, i) => i) }),
+    block: async (subject, off, block) => (asked.push(["block", block, off, subject.fill]), { block, off }),
+    votes: async ({ fill = "zero" }, block) => (asked.push(["votes", block, fill]), { block, fill, classes: CLASSES, logits: Float32Array.from({ length: 48 }, (_, i) => i) }),
     worth: async (_, classes) => (asked.push(["worth", classes]), Object.fromEntries(classes.map((cls) => [cls, { of: cls }]))),
     field: async () => ({}),
   };
@@ -96,6 +96,44 @@ test("a switch of the unfolded block shows its answer before the server's", asyn
   assert.deepEqual([...store.data().now.logits], [0, -1, 1], "then the server's own");
   assert.deepEqual(store.data().channels.off, { "4c": ["1x1", "pool"] });
   assert.deepEqual(store.data().baseChannels.off, {});
+});
+
+test("channels and branches that are off are asked for together, and shown when the server has answered", async () => {
+  const { store, asked } = await staged();
+  const seen = [];
+  store.subscribe((_, data, changed) => changed.has("now") && seen.push(data.now));
+  asked.length = 0;
+  const all = { "4c": ["pool", 3, 117] };
+  store.update({ off: { "4c": ["pool"] }, offChannels: { "4c": [3, 117] } });
+  assert.equal(seen.length, 0, "the sixteen answers at hand know nothing of channels");
+  await settled();
+  assert.deepEqual(store.data().now.off, all);
+  assert.deepEqual(store.data().channels.off, all);
+  assert.deepEqual(asked.find(([what]) => what === "scene"), ["scene", "one", all, undefined]);
+});
+
+test("what fills is asked for, and the answers at hand are shown only if they have the same", async () => {
+  const { store, asked } = await staged();
+  const seen = [];
+  store.subscribe((_, data, changed) => changed.has("now") && seen.push(data.now));
+  asked.length = 0;
+  store.update({ off: { "4c": ["1x1"] }, fill: "mean" });
+  assert.equal(seen.length, 0);
+  await settled();
+  assert.deepEqual(asked.filter(([what]) => what !== "worth").map((one) => one.at(-1)).sort(), ["mean", "mean", "mean", undefined]);
+  store.update({ off: { "4c": ["pool"] } });
+  assert.deepEqual([...seen.at(-1).logits], [21, 22, 23], "now those at hand are filled with means too");
+});
+
+test("what the network does not have is taken out of the state", async () => {
+  const server = fake();
+  const store = createStore({ photo: "one", model: "a", offChannels: { "4b": [3, 700] } });
+  store.receive({ start: START });
+  await createController(store, server.source).refresh();
+  await settled();
+  assert.deepEqual(store.get().offChannels, { "4b": [3] });
+  assert.deepEqual(store.data().now.off, { "4b": [3] });
+  assert.equal(server.asked.filter(([what]) => what === "network").length, 1, "without asking twice");
 });
 
 test("a photo that is refused leaves the stage as it was, and says why", async () => {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { page } from "./support.js";
 
-const { sortedChannels, worthOf } = await page("ranking.js");
+const { placeOf, rankOf, sortedChannels, worthOf } = await page("ranking.js");
 
 const COUNTS = { "1x1": 3, "3x3": 2, "5x5": 1, pool: 2 };
 const NETWORK = {
@@ -24,5 +24,16 @@ test("channels are in the order that was asked for, the most important first", (
   assert.deepEqual(sortedChannels(CHANNELS, worths, "max"), [1, 2, 0]);
   assert.deepEqual(sortedChannels(CHANNELS, worths, "mean"), [0, 2, 1]);
   assert.deepEqual(sortedChannels(CHANNELS, worths, "number"), [0, 1, 2]);
+  assert.deepEqual(sortedChannels(CHANNELS, worths, "reading", Float32Array.of(2, 1, 3)), [2, 0, 1]);
   assert.deepEqual(sortedChannels(CHANNELS, null, "worth"), [1, 2, 0], "the highest value, as long as no worth is known");
+});
+
+test("a channel of a block's output has a branch, and a number in it", () => {
+  const places = Array.from({ length: 8 }, (_, i) => placeOf(NETWORK, "4b", i));
+  assert.deepEqual(places.map(({ branch, channel }) => `${branch} ${channel}`), ["1x1 0", "1x1 1", "1x1 2", "3x3 0", "3x3 1", "5x5 0", "pool 0", "pool 1"]);
+});
+
+test("the highest value has rank 1, and equal values have the same", () => {
+  const values = Float32Array.of(2, 5, 5, 1);
+  assert.deepEqual(Array.from(values, (value) => rankOf(values, value)), [3, 1, 1, 4]);
 });

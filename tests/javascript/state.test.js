@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { none, page, randomNumbers } from "./support.js";
 
-const { INITIAL, addressOf, createStore, isAnythingOff, isOff, offList, stateOf, switched } = await page("state.js");
+const { INITIAL, addressOf, allOff, channelSwitched, createStore, fitting, isAnythingOff, isOff, offList, stateOf, switched } = await page("state.js");
 const { BLOCKS, BRANCHES } = await page("numbers.js");
 
 const EXAMPLE = Object.freeze({
@@ -12,6 +12,8 @@ const EXAMPLE = Object.freeze({
   model: "googlenet",
   block: "4b",
   off: { "4b": ["1x1", "3x3"], "5a": ["pool"] },
+  offChannels: { "3a": [0], "4b": [3, 117] },
+  fill: "mean",
   cls: 12,
   lens: { branch: "5x5", channel: 17, row: 3, column: 4 },
   view: "all",
@@ -35,7 +37,8 @@ test("an address can be read: its colons and commas are not escaped", () => {
   assert.match(address, /(^|&)photo=bison(&|$)/);
   assert.match(address, /(^|&)lens=5x5:17:3:4(&|$)/);
   assert.match(address, /(^|&)off=4b:1x1.*,5a:pool(&|$)/);
-  assert.doesNotMatch(addressOf({ ...INITIAL, photo: "example:bison" }), /view|sort|scale|colours|lang|step|deeper|class|lens|off/);
+  assert.match(address, /(^|&)channels=3a:0,4b:3.*117(&|$)/);
+  assert.doesNotMatch(addressOf({ ...INITIAL, photo: "example:bison" }), /view|sort|scale|colours|lang|step|deeper|class|lens|off|channels|fill/);
 });
 
 test("any state comes back from its address", () => {
@@ -45,16 +48,20 @@ test("any state comes back from its address", () => {
   for (let run = 0; run < 500; run++) {
     let off = {};
     for (let i = count(8); i > 0; i--) off = switched(off, some(BLOCKS), some(BRANCHES));
+    let offChannels = {};
+    for (let i = count(20); i > 0; i--) offChannels = channelSwitched(offChannels, some(BLOCKS), count(1024));
     const state = {
       photo: some(["example:bison", "example:honey_bee", "example:a-b"]),
       crop: some([null, [count(300) / 1000, count(300) / 1000, (1 + count(700)) / 1000], [0, -0.25, 1.5]]),
       model: some(["tiny-imagenet", "googlenet", "my model+2, of 50 % & more=less"]),
       block: some(BLOCKS),
       off,
+      offChannels,
+      fill: some(["zero", "mean"]),
       cls: some([null, 0, count(1000)]),
       lens: some([null, { branch: some(BRANCHES), channel: count(400), row: count(28), column: count(28) }]),
       view: some(["sorted", "all"]),
-      sort: some(["worth", "max", "mean", "number"]),
+      sort: some(["worth", "max", "mean", "number", "reading"]),
       scale: some(["own", "branch"]),
       colours: some(["inferno", "viridis", "grey"]),
       lang: some(["en", "zh"]),
@@ -93,6 +100,14 @@ test("what makes no sense in an address is left out", () => {
     "off=9z:1x1",
     "off=4b",
     "off=4b:7x7",
+    "channels=4b",
+    "channels=4b:",
+    "channels=4b:-1+1.5+1e2+x",
+    "channels=4b:1024",
+    "channels=9z:1",
+    "channels=__proto__:1",
+    `channels=4b:${"1+".repeat(4000)}`,
+    "fill=noise",
     "class=-1",
     "class=1e3",
     "class=",
@@ -126,6 +141,32 @@ test("a branch is switched off and on, and branches stay in the network's order"
   assert.deepEqual(none, {});
   assert.ok(isAnythingOff(both));
   assert.ok(!isAnythingOff(none));
+});
+
+test("a channel is switched off and on, and channels stay in order", () => {
+  const first = channelSwitched({}, "4b", 117);
+  const both = channelSwitched(first, "4b", 3);
+  assert.deepEqual(first, { "4b": [117] }, "what was given is not changed");
+  assert.deepEqual(both, { "4b": [3, 117] });
+  assert.deepEqual(offList(channelSwitched(both, "3a", 0)), [["3a", 0], ["4b", 3], ["4b", 117]]);
+  assert.deepEqual(channelSwitched(channelSwitched(both, "4b", 3), "4b", 117), {});
+  const most = { "5b": Array.from({ length: 1000 }, (_, i) => i), "3a": Array.from({ length: 24 }, (_, i) => i) };
+  assert.equal(channelSwitched(most, "3a", 30), most, "no more than 1024 at once");
+  assert.equal(channelSwitched(most, "3a", 23)["3a"].length, 23);
+});
+
+test("branches and channels that are off go to the server as one, in the network's order", () => {
+  const off = { "5a": ["pool"], "4b": ["1x1"] };
+  const all = allOff({ off, offChannels: { "4b": [3, 117], "3a": [0] } });
+  assert.deepEqual(Object.entries(all), [["3a", [0]], ["4b", ["1x1", 3, 117]], ["5a", ["pool"]]]);
+  assert.deepEqual(allOff(INITIAL), {});
+});
+
+test("a network that lacks channels or means changes the state", () => {
+  const network = (has_means) => ({ has_means, blocks: Object.fromEntries(BLOCKS.map((block) => [block, { channels: 512 }])) });
+  const state = { ...INITIAL, offChannels: { "3a": [600], "4b": [3, 512] }, fill: "mean" };
+  assert.deepEqual(fitting(state, network(false)), { offChannels: { "4b": [3] }, fill: "zero" });
+  assert.deepEqual(fitting({ ...state, offChannels: { "4b": [3] } }, network(true)), {});
 });
 
 /** A store with a list of what its subscribers were told. */

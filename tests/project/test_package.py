@@ -13,12 +13,14 @@ import zipfile
 from email.parser import Parser
 from pathlib import Path
 
+import httpx
 import pytest
 from gradio_client import Client, handle_file
 
 from inception import __version__
 from support.paths import EXAMPLES, ROOT
 from support.server import free_port, wait_for
+from support.stage import told as stage_answer
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,7 @@ def test_the_wheel_has_all_that_the_program_reads_and_nothing_else(wheel: Path) 
     embedded = {"weights/README.md", "weights/tiny-imagenet.safetensors", "weights/tiny-imagenet.unknown.json"}
     beside = {f"inception/resources/{name}" for name in tracked("examples") | embedded}
     assert names == tracked("inception") | beside
-    assert any(name.endswith("style.css") for name in names)
+    assert {f"inception/web/stage/static/{name}" for name in ("index.html", "js/main.js", "words/zh.json")} <= names
 
 
 def test_the_wheel_says_what_the_project_says(wheel: Path) -> None:
@@ -133,10 +135,12 @@ def test_the_command_serves_the_page_with_its_example_photos(installed: Path, tm
         wait_for(address, page)
         client = Client(address, verbose=False)
         told = client.predict(handle_file(str(EXAMPLES / "bison.jpg")), "tiny-imagenet", 1, api_name="/predict")
-        shown = [str(row) for part in client.config["components"] for row in part["props"].get("samples") or []]
+        shown = [photo["stem"] for photo in stage_answer(f"{address}/", "start")["examples"]]
+        kind = httpx.get(f"{address}/stage/examples/{shown[0]}.jpg").headers["content-type"]
     finally:
         page.terminate()
         page.communicate(timeout=60)
     assert told["top"][0]["label"] == "ox"
-    assert sum(photo.stem in row for row in shown for photo in EXAMPLES.glob("*.jpg")) == 8
+    assert kind == "image/jpeg"
+    assert sorted(shown) == sorted(photo.stem for photo in EXAMPLES.glob("*.jpg"))
     assert [path for path in tmp_path.iterdir() if path.name != "cache"] == [], "nothing is left where it was started"

@@ -46,30 +46,6 @@ def test_gaps_and_missing_tiles_are_transparent() -> None:
     assert again.getpixel((3, 3))[3] == 255
 
 
-@pytest.mark.parametrize(("channels", "side"), [(30, 28), (13, 14), (12, 7), (5, 4), (1, 100)])
-@pytest.mark.parametrize("tile", [render.TILE, 28])
-def test_a_click_into_a_mosaic_finds_the_cell_that_is_painted_there(channels: int, side: int, tile: int) -> None:
-    rng = np.random.default_rng(side)
-    for _ in range(5):
-        cell = (int(rng.integers(channels)), int(rng.integers(side)), int(rng.integers(side)))
-        values = np.zeros((channels, side, side), np.float32)
-        values[cell] = 1
-        indices = np.asarray(render.mosaic(values, [Limits(0, 1)] * channels, tile=tile))
-        for y, x in np.argwhere(indices == LEVELS - 1):
-            across, down = (x + 0.5) / indices.shape[1], (y + 0.5) / indices.shape[0]
-            assert render.mosaic_cell(values.shape, across, down, tile=tile) == cell
-
-
-def test_a_click_into_a_gap_or_beyond_the_last_channel_finds_nothing() -> None:
-    indices = np.asarray(render.mosaic(maps(14, 28), [Limits(0, 1)] * 14))
-    height, width = indices.shape
-    nothing = np.argwhere(indices == GAP)
-    for y, x in nothing[:: len(nothing) // 50]:
-        assert render.mosaic_cell((14, 28, 28), (x + 0.5) / width, (y + 0.5) / height) is None
-    assert render.mosaic_cell((14, 28, 28), 0.0, 0.0) == (0, 0, 0)
-    assert render.mosaic_cell((14, 28, 28), 1.0, 0.0) == (11, 0, 27), "the far edge belongs to the last cell"
-
-
 def test_a_silent_channel_is_crossed_out_and_no_other() -> None:
     values = maps(3)
     values[1] = 0

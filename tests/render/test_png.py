@@ -57,13 +57,6 @@ def test_a_mosaic_of_enlarged_cells_is_smaller_than_as_pillow_writes_it(side: in
     assert len(render.encode(mosaic)) < 0.95 * len(as_pillow_writes(mosaic))
 
 
-@pytest.mark.parametrize("sides", [(16, 16, 8, 8, 8, 8, 8, 4, 4), (28, 28, 14, 14, 14, 14, 14, 7, 7)])
-def test_the_small_maps_of_all_blocks_are_smaller_too(sides: tuple[int, ...]) -> None:
-    rng = np.random.default_rng(0)
-    sprite = render.sprite([rng.random((4, side, side), dtype=np.float32) for side in sides])
-    assert len(render.encode(sprite)) < 0.95 * len(as_pillow_writes(sprite))
-
-
 def test_a_heat_map_is_smaller_too() -> None:
     picture = render.heat_map(np.random.default_rng(0).random((14, 14), dtype=np.float32), Limits(0, 1))
     assert len(render.encode(picture)) < 0.95 * len(as_pillow_writes(picture))

@@ -1,14 +1,13 @@
-"""A GPU whose memory is full: the CPU answers, the page says so, and nobody loses an answer."""
+"""A GPU whose memory is full: the CPU answers, the stage says where, and nobody loses an answer."""
 
 from __future__ import annotations
 
 import inspect
 import json
-from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import gradio as gr
 import numpy as np
@@ -23,7 +22,6 @@ from inception.explain.ablation import single_ablation_logits
 from inception.prediction import Prediction
 from inception.pretrained.pretrained import PretrainedModel
 from inception.pretrained.zoo import load
-from inception.render.branches import ViewOptions
 from inception.runtime.device import Device, choose_device
 from inception.service import zero_gpu
 from inception.service.backend import LocalBackend
@@ -31,9 +29,9 @@ from inception.service.query import Query
 from inception.service.service import InferenceService
 from inception.web.api.endpoints import add_endpoints
 from inception.web.blocks import build, launch_options
-from inception.web.explanations import Cell, Question, Why
-from inception.web.handlers import Handlers
-from inception.web.sections.live import LiveSection
+from inception.web.stage.assets import example_photos
+from inception.web.stage.endpoints import add_stage_events
+from support import stage
 from support.event_loop import in_a_thread
 from support.paths import EXAMPLES
 from support.photos import photos
@@ -75,32 +73,25 @@ def exhaust_everywhere(
 
     for layer in service.pretrained(name).engine.modules():
         layer.register_forward_pre_hook(lambda module, _: no_more(type(module).__name__))
-    usual = torch.Tensor.square
+    for name in ("square", "any"):
+        usual = getattr(torch.Tensor, name)
 
-    def square(tensor: torch.Tensor) -> torch.Tensor:
-        return usual(tensor) if tensor.device.type == "cpu" else no_more("square")
+        def reduced(tensor: torch.Tensor, usual: Any = usual, what: str = name) -> torch.Tensor:
+            return usual(tensor) if tensor.device.type == "cpu" else no_more(what)
 
-    monkeypatch.setattr(torch.Tensor, "square", square)
+        monkeypatch.setattr(torch.Tensor, name, reduced)
     return ended
 
 
-def test_the_cpu_replaces_a_full_gpu_and_the_page_shows_it(
-    embedded: PretrainedModel, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_the_cpu_replaces_a_full_gpu(embedded: PretrainedModel, caplog: pytest.LogCaptureFixture) -> None:
     service = InferenceService(("tiny-imagenet",), full_gpu())
     ended = exhaust(service)
-    handlers = Handlers(service)
-    assert handlers.device_notice("en") == ""
     photo = str(EXAMPLES / "bison.jpg")
-    shown = handlers.answer(photo, "tiny-imagenet", 3, ViewOptions("4c", "mean", "shared", "viridis"), "en")
+    seen = service.prediction(service.query("tiny-imagenet", photo))
     assert ended == ["meta"]
-    assert shown.alarm == ""
-    best = predict(embedded, open_photo(photo)).top(3)
-    assert shown.answer == pytest.approx({guess.label: guess.probability for guess in best}, abs=1e-5)
-    assert "CPU" in shown.seen
-    assert "The memory of the meta device is full; the network runs on the CPU" in handlers.device_notice("en")
-    assert "内存已满" in handlers.device_notice("zh")
-    assert caplog.text.count("The memory of the meta device is full") == 1, "logged once"
+    np.testing.assert_allclose(seen.logits, predict(embedded, open_photo(photo)).logits, atol=1e-3)
+    assert service.device.fell_back_from == "meta"
+    assert caplog.text.count("The memory of the meta device is full; the network runs on the CPU") == 1, "logged once"
 
     # It stays there, and explains there too.
     assert_alike(
@@ -115,23 +106,20 @@ def assert_alike(told: dict[str, np.ndarray], embedded: PretrainedModel, photo: 
         np.testing.assert_allclose(told[block], logits, atol=1e-3)
 
 
-def test_an_open_page_shows_it_in_the_visitors_language() -> None:
+def test_the_stage_answers_on_the_cpu_and_says_where_it_computes(monkeypatch: pytest.MonkeyPatch) -> None:
     service = InferenceService(("tiny-imagenet",), full_gpu())
-    exhaust(service)
+    exhaust_everywhere(service, monkeypatch)
     page = build(service)
     _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
 
     async def visit() -> None:
         async with Visitor(address.rstrip("/")) as guest:
-            assert not guest.holds("il-notice")
             await guest.photo(photos(1)[0])
-            assert "ox" in str(guest.holds("il-answer"))
-            assert not guest.holds("il-alarm"), "the visitor has done nothing wrong"
-            assert "The memory of the meta device is full" in guest.holds("il-notice")
-            await guest.change("il-language", "zh")
-            assert "内存已满" in guest.holds("il-notice")
+            assert guest.answer_label == "ox", "the visitor has done nothing wrong"
+            assert (await guest.ask("start"))["device"] == "CPU"
 
     try:
+        assert stage.told(address, "start")["device"] == "GPU"
         in_a_thread(visit())
     finally:
         page.close()
@@ -179,13 +167,12 @@ ARGUMENTS: dict[str, object] = {
     "top_k": 3,
     "language": "en",
     "kind": "json",
-    "step": 10,
     **{"in_channels": 64, "reduced_to": 8, "out_channels": 32, "kernel": 5, "cells": 784},
 }
 ENDPOINTS = [
     *("predict", "maps", "channel", "bottleneck", "compare", "branch_votes", "network_table", "switch_off"),
     *("class_evidence", "grad_cam", "overlays", "cell", "keep", "classes", "anatomy", "reading", "bottleneck_cost"),
-    *("network_size", "lesson_step", "models"),
+    *("network_size", "models"),
 ]
 
 
@@ -228,37 +215,52 @@ def test_every_endpoint_falls_back_to_the_cpu(
 
 def test_all_public_endpoints_are_tested(served: tuple[InferenceService, gr.Blocks]) -> None:
     public = {fn.api_name for fn in served[1].fns.values() if fn.api_visibility == "public"}
-    assert public == {*ENDPOINTS, "lesson_check"}, "lesson_check needs a choice of lesson_step's"
+    assert public == set(ENDPOINTS)
 
 
-@pytest.mark.parametrize("explanation", ["votes", "network", "evidence", "cam", "cell", "bottleneck"])
-def test_the_page_explains_on_the_cpu_when_the_gpu_is_full(
-    explanation: str, monkeypatch: pytest.MonkeyPatch, served: tuple[InferenceService, gr.Blocks]
+BISON = {"photo": "example:bison", "model": "tiny-imagenet", "crop": None, "digest": None}
+EVENTS: dict[str, list[object]] = {
+    "scene": [BISON, {"4b": ["3x3"]}],
+    "block": [BISON, {"4b": ["3x3"]}, "4c"],
+    "votes": [BISON, "4c"],
+    "worth": [BISON, [3]],
+    "field": [BISON, "4c"],
+    "cell": [BISON, "4c", "3x3", 1, 2, 3],
+    "kernel": [BISON, "4c", "3x3", 1, 2, 3],
+    "effective": [BISON, "4c", "3x3", 2, 3],
+    "bottleneck": [BISON, "4c"],
+    "evidence": [BISON, None],
+    "cam": [BISON, "4c", None],
+    "table": [BISON],
+    "network": ["tiny-imagenet"],
+    "tuning": ["tiny-imagenet", "4c", "disc"],
+}
+
+
+def told(page: gr.Blocks, name: str) -> dict[str, Any]:
+    """What an event of the stage answers to `EVENTS`, without what differs from run to run."""
+    function = next(fn.fn for fn in page.fns.values() if fn.api_name == f"stage_{name}")
+    assert function
+    return {key: value for key, value in function(*EVENTS[name]).items() if key != "seconds"}
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_every_event_of_the_stage_falls_back_to_the_cpu(
+    name: str, monkeypatch: pytest.MonkeyPatch, served: tuple[InferenceService, gr.Blocks]
 ) -> None:
-    question = Question(ViewOptions("4c", "mean", "shared", "viridis"), cell=Cell("3x3", 1, 2, 3))
-    query = served[0].query("tiny-imagenet", str(EXAMPLES / "bison.jpg"))
-    expected = Why(served[0]).tab(explanation, query, question, "en")
-    assert "alert" not in expected
+    expected = told(served[1], name)
     service = on_a_full_gpu()
+    with gr.Blocks() as page:
+        add_stage_events(service, example_photos())
     ended = exhaust_everywhere(service, monkeypatch)
-    assert Why(service).tab(explanation, query, question, "en") == expected
+    assert told(page, name) == expected
+    assert bool(service.device.fell_back_from) == bool(ended)
     assert ended
-    assert service.device.fell_back_from == "meta"
 
 
-def test_the_camera_falls_back_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    frame = "data:image/jpeg;base64," + b64encode((EXAMPLES / "bison.jpg").read_bytes()).decode()
-
-    def shown(service: InferenceService) -> str:
-        with gr.Blocks():
-            return LiveSection(service, gr.Dropdown(), gr.Radio(), gr.Radio()).frame(frame, "tiny-imagenet", "4c", "en")
-
-    expected = shown(InferenceService(("tiny-imagenet",), choose_device("cpu")))
-    service = InferenceService(("tiny-imagenet",), full_gpu())
-    ended = exhaust(service)
-    assert shown(service) == expected
-    assert ended == ["meta"]
-    assert service.device.fell_back_from == "meta"
+def test_all_events_that_compute_are_tested(served: tuple[InferenceService, gr.Blocks]) -> None:
+    events = {fn.api_name.removeprefix("stage_") for fn in served[1].fns.values() if fn.api_visibility != "public"}
+    assert events == {*EVENTS, "start"}
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install -r requirements-ray.txt")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -23,7 +24,8 @@ from inception import mount
 from inception.errors import DeviceError, WeightsError
 from support.mounted import served
 from support.paths import EXAMPLES, ROOT
-from support.visitor import Visit
+from support.stage_visitor import StageVisit
+from support.visitor import ApiVisit
 
 
 @pytest.fixture(scope="module")
@@ -86,15 +88,16 @@ def test_a_tool_contacts_no_host_that_a_client_names(host: str, http_server: Cal
 def test_a_visitor_uses_the_page_under_the_path(host: str, browser: Browser) -> None:
     context = browser.new_context(viewport={"width": 1440, "height": 1000}, locale="en-US")
     try:
-        visit = Visit(context, f"{host}/lens")
+        visit = StageVisit(context, f"{host}/lens")
         visit.page.get_by_role("button", name="espresso").first.click()
-        visit.panels_of("Block 3a")
-        expect(visit.page.locator("#il-answer")).to_contain_text("espresso")
-        expect(visit.page.locator("#il-link textarea, #il-link input")).to_have_value(
-            f"{host}/lens/?model=tiny-imagenet&example=espresso&block=3a&view=channels&scale=shared&colours=magma&lang=en"
-        )
-        assert visit.foreign == []
-        assert visit.complaints == []
+        expect(visit.page.locator("[data-stage=answer] h2")).to_contain_text("espresso")
+        visit.unfold("5a")
+        expect(visit.page).to_have_url(re.compile(rf"^{host}/lens/\?photo=espresso&model=tiny-imagenet&block=5a"))
+        visit.upload(EXAMPLES / "bison.jpg")
+        expect(visit.page.locator("[data-stage=answer] h2")).to_contain_text("ox", timeout=30_000)
+        documentation = ApiVisit(context, f"{host}/lens")
+        assert visit.foreign == documentation.foreign == []
+        assert visit.complaints == documentation.complaints == []
     finally:
         context.close()
 

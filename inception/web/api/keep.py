@@ -100,7 +100,7 @@ def caption_of(source: Source, panels: Mapping[str, Panel], language: str) -> Ca
         lines=(*lines, " · ".join(_legend(panels, picture, language))),
         branches={
             fact.branch: BranchCaption(
-                heading=f"{_branch_name(fact, language)} · {say(language, 'channels', channels=fact.channels)}",
+                heading=f"{branch_name(fact, language)} · {say(language, 'channels', channels=fact.channels)}",
                 numbers=_numbers(panels[fact.branch], picture, language),
                 ends=None if is_shared else ends[fact.branch],
             )
@@ -110,7 +110,7 @@ def caption_of(source: Source, panels: Mapping[str, Panel], language: str) -> Ca
     )
 
 
-def _branch_name(fact: BranchFacts, language: str) -> str:
+def branch_name(fact: BranchFacts, language: str) -> str:
     """ "5×5", or "5×5 (runs 3×3)" where the layer is not what its name says."""
     if fact.branch == "pool":
         return say(language, "pool")

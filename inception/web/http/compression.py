@@ -12,12 +12,15 @@ LEVEL = 1  # the fastest: the ninth takes five times as long for a seventh less
 
 
 class TextCompression:
-    """ASGI middleware around the app: as Starlette's `GZipMiddleware`, but pictures are left alone."""
+    """ASGI middleware around the app: Starlette's `GZipMiddleware`, but not for uploaded files and for the stage's own.
+
+    Pictures would not become smaller, and the stage's text has been compressed once for all.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._plain = app
         self._compressing = GZipMiddleware(app, LEAST_BYTES, LEVEL)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_picture = scope["type"] == "http" and path_within_app(scope).startswith((FILE, "/stage/examples/"))
-        await (self._plain if is_picture else self._compressing)(scope, receive, send)
+        is_left_alone = scope["type"] == "http" and path_within_app(scope).startswith((FILE, "/stage/"))
+        await (self._plain if is_left_alone else self._compressing)(scope, receive, send)

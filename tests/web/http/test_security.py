@@ -30,7 +30,7 @@ from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError, ValidationError
 from PIL import Image
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from inception.pretrained import checkpoint, zoo
 from inception.pretrained.description import Description
@@ -41,7 +41,8 @@ from inception.web.http.security_headers import HEADERS, POLICY
 from inception.web.photo_input import PhotoInput
 from support.paths import EXAMPLES, ROOT
 from support.server import running
-from support.visitor import Visit
+from support.stage_visitor import StageVisit
+from support.visitor import ApiVisit
 
 SECRET = "c0ffee-secret-of-the-server"
 META = {"_type": "gradio.FileData"}
@@ -361,16 +362,12 @@ UNKNOWN = {"data": [], "session_hash": "nobody"}
             if not (path == "run/predict" and number is None)
         ),
         ("queue/join", []),
-        ("run/predict", {**UNKNOWN, "fn_index": "JavaScript"}),
     ],
 )
 @pytest.mark.parametrize(("language", "sentence"), [("en", "has no such function"), ("zh", "没有这个功能")])
 def test_a_call_of_an_unknown_function_is_refused_in_a_sentence(
     page_address: str, path: str, body: Any, language: str, sentence: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    if isinstance(body, dict) and body.get("fn_index") == "JavaScript":
-        config = httpx.get(f"{page_address}config", timeout=60).json()["dependencies"]
-        body = {**body, "fn_index": next(row["id"] for row in config if not row["backend_fn"])}
     headers = {"Accept-Language": language}
     response = httpx.post(f"{page_address}gradio_api/{path}", json=body, headers=headers, timeout=60)
     assert response.status_code == 404
@@ -381,9 +378,9 @@ def test_a_call_of_an_unknown_function_is_refused_in_a_sentence(
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        ("queue/join", {"data": 3, "fn_index": 55, "session_hash": "a"}),
-        ("queue/join", {"data": [], "fn_index": 55, "session_hash": {}}),
-        ("queue/join", {"data": [], "fn_index": 55}),
+        ("queue/join", {"data": 3, "fn_index": 5, "session_hash": "a"}),
+        ("queue/join", {"data": [], "fn_index": 5, "session_hash": {}}),
+        ("queue/join", {"data": [], "fn_index": 5}),
         ("call/predict", {"data": {}}),
         ("cancel", {}),
         ("cancel", [1]),
@@ -476,7 +473,15 @@ def test_visitors_choose_among_the_networks_that_are_offered(page_address: str, 
 
 def test_every_response_has_the_security_headers(page_address: str) -> None:
     own = upload(page_address, b"<script>alert(1)</script>", "page.html")
-    for path in ("", "config", f"gradio_api/file={own}", "nothing/here", "theme.css"):
+    for path in (
+        "",
+        "?view=api",
+        "stage/static/js/main.js",
+        "config",
+        f"gradio_api/file={own}",
+        "nothing/here",
+        "theme.css",
+    ):
         response = httpx.get(page_address + path, timeout=60)
         assert {name: response.headers[name] for name in HEADERS} == HEADERS, path
         assert "set-cookie" not in response.headers
@@ -489,9 +494,9 @@ def test_every_response_has_the_security_headers(page_address: str) -> None:
 
 
 @pytest.mark.browser
-def test_the_browser_stores_nothing_of_a_visit(visit: Visit) -> None:
+def test_the_browser_stores_nothing_of_a_visit(visit: StageVisit) -> None:
     visit.upload(EXAMPLES / "bison.jpg")
-    visit.panels_of("Block 3a")
+    expect(visit.page.locator("[data-stage=answer] h2")).to_contain_text("ox", timeout=30_000)
     stored = visit.page.evaluate(
         "async () => ({cookies: document.cookie, local: Object.keys(localStorage), "
         "databases: (await indexedDB.databases()).map(base => base.name), caches: await caches.keys()})"
@@ -504,11 +509,11 @@ def test_the_browser_stores_nothing_of_a_visit(visit: Visit) -> None:
 def test_the_page_of_a_space_contacts_no_other_server(browser: Browser) -> None:
     space = {"SPACE_ID": "somebody/lens", "SYSTEM": "spaces"}
     with running("app.py", "--device", "cpu", **space) as (address, _):
-        context = browser.new_context(viewport={"width": 1440, "height": 1000})
-        visit = Visit(context, address)
+        context = browser.new_context(viewport={"width": 1440, "height": 1000}, locale="en-US")
+        visit, documentation = StageVisit(context, address), ApiVisit(context, address)
         visit.upload(EXAMPLES / "bison.jpg")
-        visit.panels_of("Block 3a")
-        contacted = visit.foreign
+        expect(visit.page.locator("[data-stage=answer] h2")).to_contain_text("ox", timeout=30_000)
+        contacted = visit.foreign + documentation.foreign
         context.close()
     assert contacted == []
 

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from starlette.middleware import Middleware
 
-from benchmarks.visitors import Visitor
+from benchmarks.visitors import PREFIX, Visitor
 from inception.network.blocks import BLOCKS
 from inception.network.inception_v1 import InceptionV1
 from inception.pretrained import checkpoint
@@ -30,19 +30,18 @@ from support.server import running
 
 
 async def submit(guest: Visitor, photo: bytes, model: str) -> str:
-    """Queue a photo for the table of its network, as the page's script does; return the event's id."""
-    uploaded = await guest.client.post(f"{guest.prefix}/upload", files={"files": ("photo.jpg", photo)})
-    (path,) = uploaded.raise_for_status().json()
-    number = next(n for n, handler in enumerate(guest.handlers) if handler["api_name"] == "network_table")
-    data = [{"path": path, "meta": {"_type": "gradio.FileData"}}, model, "", "zero"]
+    """Queue a photo for the table of its network, as Gradio's clients do; return the event's id."""
+    handlers = (await guest.client.get("/config")).json()["dependencies"]
+    number = next(handler["id"] for handler in handlers if handler["api_name"] == "network_table")
+    data = [{"path": await guest.sent(photo), "meta": {"_type": "gradio.FileData"}}, model, "", "zero"]
     body = {"data": data, "fn_index": number, "session_hash": guest.session}
-    accepted = await guest.client.post(f"{guest.prefix}/queue/join", json=body)
+    accepted = await guest.client.post(f"{PREFIX}/queue/join", json=body)
     return accepted.raise_for_status().json()["event_id"]
 
 
 async def messages(guest: Visitor) -> AsyncIterator[dict[str, Any]]:
     """Yield the server's messages to a visitor until all events are complete."""
-    url, session = f"{guest.prefix}/queue/data", {"session_hash": guest.session}
+    url, session = f"{PREFIX}/queue/data", {"session_hash": guest.session}
     async with guest.client.stream("GET", url, params=session) as stream:
         async for line in stream.aiter_lines():
             if line.startswith("data:"):
@@ -65,7 +64,7 @@ async def stop_after_first_result(
     async with Visitor(address) as guest, Visitor(address) as idle:
         submitted = [await submit(guest, photo, "tiny-imagenet") for photo in photos(4)]
         # An open page keeps this connection for hours.
-        url = f"{idle.prefix}/heartbeat/{idle.session}"
+        url = f"{PREFIX}/heartbeat/{idle.session}"
         async with idle.client.stream("GET", url) as beats:
             await anext(beats.aiter_raw())
             results: dict[str, Any] = {}

@@ -1,10 +1,10 @@
 /** Asks the source for what the state needs, and gives it to the store; of several answers only the latest counts. */
 
-import { INITIAL, isAnythingOff } from "./state.js";
+import { ALL_ON, allOff, fitting, isAnythingOff } from "./state.js";
 import { BRANCHES, order } from "./numbers.js";
 import { useClassNames } from "./words.js";
 
-/** @import {Block, Data, Off, State, Subject} from "./types.js" */
+/** @import {AllOff, Block, Data, Fill, State, Subject} from "./types.js" */
 /** @import {Store} from "./state.js" */
 /** @import {Source} from "./source.js" */
 
@@ -61,9 +61,11 @@ export function createController(store, source) {
     reason = null;
   }
 
+  let isFitting = false; // while the state is changed to what the network has
+
   /** @param {() => boolean} isCurrent */
   async function load(isCurrent) {
-    const { photo, crop, model, off, block } = store.get();
+    const { photo, crop, model, block } = store.get();
     const key = JSON.stringify([photo, crop, model]);
     const isNew = key !== loaded;
     /** @type {Partial<Data>} */
@@ -73,23 +75,31 @@ export function createController(store, source) {
       useClassNames(patch.network.chinese);
       if (!isCurrent()) return;
     }
+    const network = patch.network ?? store.data().network;
+    const unfit = network ? fitting(store.get(), network) : {};
+    isFitting = true;
+    store.update(unfit);
+    isFitting = false;
+    const { fill } = store.get();
+    const off = allOff(store.get());
     const isOff = isAnythingOff(off);
-    if (!isNew && isOff) preview(off, block);
+    if (!isNew && isOff) preview(off, block, fill);
     const base = (!isNew && store.data().base) || (await source.scene({ ...subject(), digest: null }, {}));
     if (!isCurrent()) return;
     loaded = key;
     patch.base = base;
     const known = { ...subject(), digest: base.digest };
+    const filled = withFill(known, fill);
     // The first picture does not wait for the rest.
     if (isNew) store.receive({ ...patch, now: base, channels: null, baseChannels: null, subsets: null, worth: null, field: null });
     const cls = store.get().cls ?? order(base.logits, 1)[0];
-    const votes = source.votes(known, block);
+    const votes = source.votes(filled, block);
     votes.catch(() => undefined); // said below
     const parts = [
       source.block(known, {}, block).then((baseChannels) => ({ baseChannels, ...(isOff ? {} : { channels: baseChannels }) })),
       source.worth(known, [cls]).then((worth) => ({ worth: worth[cls] })),
-      isOff ? source.scene(known, off).then((now) => ({ now })) : Promise.resolve({ now: base }),
-      ...(isOff ? [source.block(known, off, block).then((channels) => ({ channels }))] : []),
+      isOff ? source.scene(filled, off).then((now) => ({ now })) : Promise.resolve({ now: base }),
+      ...(isOff ? [source.block(filled, off, block).then((channels) => ({ channels }))] : []),
     ];
     // What belongs together is drawn together: a block's channels with their worth.
     const results = await Promise.all(parts);
@@ -105,31 +115,33 @@ export function createController(store, source) {
   }
 
   /**
-   * The answer without branches of the unfolded block is among the sixteen at hand: show it while the server computes
-   * what else changes.
-   * @param {Off} off
+   * The answer without whole branches of the unfolded block is among the sixteen at hand: show it while the server
+   * computes what else changes.
+   * @param {AllOff} off
    * @param {Block} block
+   * @param {Fill} fill
    */
-  function preview(off, block) {
+  function preview(off, block, fill) {
     const { subsets, base } = store.data();
-    if (!subsets || !base || Object.keys(off).join() !== block || subsets.block !== block) return;
+    if (!subsets || !base || subsets.block !== block || subsets.fill !== fill) return;
+    if (Object.keys(off).join() !== block || off[block]?.some((one) => typeof one === "number")) return;
     const row = BRANCHES.reduce((bits, branch, i) => bits | (off[block]?.includes(branch) ? 0 : 1 << i), 0);
     const logits = subsets.logits.subarray(row * subsets.classes, (row + 1) * subsets.classes);
-    store.receive({ now: { ...base, off, logits } });
+    store.receive({ now: { ...base, off, fill, logits } });
   }
 
   store.subscribe((state, _, changed) => {
-    const mine = /** @type {const} */ (["photo", "crop", "model", "block", "off", "cls"]);
-    if (mine.some((name) => changed.has(name)) && state.photo && state.model) void refresh(reason);
+    const mine = /** @type {const} */ (["photo", "crop", "model", "block", "off", "offChannels", "fill", "cls"]);
+    if (!isFitting && mine.some((name) => changed.has(name)) && state.photo && state.model) void refresh(reason);
   });
 
   return {
     /** Ask for a block that may be wanted next. @param {Block} block */
     prefetch(block) {
       const { base } = store.data();
-      if (!base || isAnythingOff(store.get().off)) return;
+      if (!base || isAnythingOff(allOff(store.get()))) return;
       const known = { ...subject(), digest: base.digest };
-      Promise.all([source.block(known, {}, block), source.votes(known, block)]).catch(() => undefined);
+      Promise.all([source.block(known, {}, block), source.votes(withFill(known, store.get().fill), block)]).catch(() => undefined);
     },
     refresh,
   };
@@ -142,6 +154,17 @@ export function createController(store, source) {
  */
 export function subjectOf(state, data) {
   return { photo: state.photo, model: state.model, crop: state.crop, digest: data.base?.digest ?? null };
+}
+
+/**
+ * A subject for the events that answer about what is off. What fills with zeros says nothing of it: such an answer is
+ * the same as before there was a choice.
+ * @param {Subject} subject
+ * @param {Fill} fill
+ * @returns {Subject}
+ */
+export function withFill(subject, fill) {
+  return fill === "zero" ? subject : { ...subject, fill };
 }
 
 /**
@@ -159,5 +182,5 @@ export function classOf(state, data) {
  * @returns {Partial<State>}
  */
 export function newPhoto(photo) {
-  return { photo, crop: null, off: {}, cls: null, lens: null, step: INITIAL.step };
+  return { photo, crop: null, ...ALL_ON, cls: null, lens: null };
 }

@@ -2,7 +2,7 @@
 
 import { createController } from "./controller.js";
 import { h, replace } from "./dom.js";
-import { addressOf, createStore, stateOf } from "./state.js";
+import { addressOf, ALL_ON, createStore, stateOf } from "./state.js";
 import { createSource } from "./source.js";
 import { addKeys } from "./keys.js";
 import { loadWords, t } from "./words.js";
@@ -97,7 +97,7 @@ function followAddress(store) {
   addEventListener("popstate", () => {
     const { photo, model, lang } = store.get();
     /** @type {Partial<State>} */
-    const before = { crop: null, off: {}, cls: null, lens: null, step: 0, deeper: null, ...stateOf(location.search) };
+    const before = { crop: null, ...ALL_ON, fill: "zero", cls: null, lens: null, step: 0, deeper: null, ...stateOf(location.search) };
     store.update({ photo, model, lang, ...before }, { silent: true });
   });
 }

@@ -1,11 +1,55 @@
 /** The order of a branch's channels. */
 
-import { order } from "./numbers.js";
+import { BRANCHES, order } from "./numbers.js";
 
 /** @import {Block, Branch, Channels, Network, Sort, Worth} from "./types.js" */
 
 /**
- * Worth of each channel of a branch, which is a slice of its block's output.
+ * The number of a branch's first channel in its block's output.
+ * @param {Network} network
+ * @param {Block} block
+ * @param {Branch} branch
+ */
+export function firstChannel(network, block, branch) {
+  let start = 0;
+  for (const [name, facts] of Object.entries(network.blocks[block].branches)) {
+    if (name === branch) break;
+    start += facts.channels;
+  }
+  return start;
+}
+
+/**
+ * The branch of a channel of a block's output, and the channel's number in it.
+ * @param {Network} network
+ * @param {Block} block
+ * @param {number} number
+ * @returns {{branch: Branch, channel: number}}
+ */
+export function placeOf(network, block, number) {
+  let channel = number;
+  for (const branch of BRANCHES) {
+    const { channels } = network.blocks[block].branches[branch];
+    if (channel < channels) return { branch, channel };
+    channel -= channels;
+  }
+  return { branch: "pool", channel };
+}
+
+/**
+ * The part of a branch of what is known for each channel of a block's output.
+ * @param {Network} network
+ * @param {Block} block
+ * @param {Branch} branch
+ * @param {Float32Array} values
+ */
+export function partOf(network, block, branch, values) {
+  const start = firstChannel(network, block, branch);
+  return values.subarray(start, start + network.blocks[block].branches[branch].channels);
+}
+
+/**
+ * Worth of each channel of a branch.
  * @param {Network} network
  * @param {Block} block
  * @param {Branch} branch
@@ -13,13 +57,16 @@ import { order } from "./numbers.js";
  * @returns {Float32Array | null}
  */
 export function worthOf(network, block, branch, worth) {
-  if (!worth) return null;
-  let start = 0;
-  for (const [name, facts] of Object.entries(network.blocks[block].branches)) {
-    if (name === branch) return worth[block].subarray(start, start + facts.channels);
-    start += facts.channels;
-  }
-  return null;
+  return worth && partOf(network, block, branch, worth[block]);
+}
+
+/**
+ * The rank of a value among several, 1 for the highest.
+ * @param {Float32Array} values
+ * @param {number} value
+ */
+export function rankOf(values, value) {
+  return values.reduce((rank, one) => rank + Number(one > value), 1);
 }
 
 /**
@@ -27,10 +74,12 @@ export function worthOf(network, block, branch, worth) {
  * @param {Channels} channels
  * @param {Float32Array | null} worths
  * @param {Sort} sort
+ * @param {Float32Array} readings  how strongly each is read by what comes next
  * @returns {number[]}
  */
-export function sortedChannels(channels, worths, sort) {
+export function sortedChannels(channels, worths, sort, readings) {
   if (sort === "number") return Array.from({ length: channels.count }, (_, i) => i);
   if (sort === "worth" && worths) return order(worths);
+  if (sort === "reading") return order(readings);
   return order(sort === "mean" ? channels.mean : channels.high);
 }

@@ -5,7 +5,7 @@
 import { floats, unpack } from "./numbers.js";
 import { language, t } from "./words.js";
 
-/** @import {Block, BlockChannels, Branch, FieldSquare, Network, Off, Scene, Start, Subject, Subsets, Worth} from "./types.js" */
+/** @import {AllOff, Block, BlockChannels, Branch, FieldSquare, Influence, Network, Scene, Start, Strongest, Subject, Subsets, Worth} from "./types.js" */
 
 /** @typedef {ReturnType<typeof createSource>} Source */
 
@@ -97,10 +97,10 @@ export function createSource(root) {
     /** @returns {Promise<Start>} */
     start: () => ask("start"),
     /** @param {string} model @returns {Promise<Network>} */
-    network: (model) => ask("network", model),
-    /** @param {Subject} subject @param {Off} off @returns {Promise<Scene>} */
+    network: (model) => told(readNetwork, "network", model),
+    /** @param {Subject} subject @param {AllOff} off @returns {Promise<Scene>} */
     scene: (subject, off) => told(readScene, "scene", subject, off),
-    /** @param {Subject} subject @param {Off} off @param {Block} block @returns {Promise<BlockChannels>} */
+    /** @param {Subject} subject @param {AllOff} off @param {Block} block @returns {Promise<BlockChannels>} */
     block: (subject, off, block) => told(readChannels, "block", subject, off, block),
     /** @param {Subject} subject @param {Block} block @returns {Promise<Subsets>} */
     votes: (subject, block) => told(readSubsets, "votes", subject, block),
@@ -119,6 +119,10 @@ export function createSource(root) {
     cam: (subject, block, cls) => told(readMap, "cam", subject, block, cls),
     /** @param {Subject} subject @returns {Promise<Record<Block, {logits: Float32Array, classes: number}>>} */
     table: (subject) => told(readTable, "table", subject),
+    /** @param {Subject} subject @param {Block} block @param {Branch} branch @param {number} row @param {number} column @returns {Promise<Influence>} */
+    effective: (subject, block, branch, row, column) => told(readMap, "effective", subject, block, branch, row, column),
+    /** @param {Subject} subject @param {Block} block @returns {Promise<Record<"before" | "3x3" | "5x5", Strongest>>} */
+    bottleneck: (subject, block) => told((raw) => each(raw, readStrongest), "bottleneck", subject, block),
     /** @param {string} model @param {Block} block @param {string} shape */
     tuning: (model, block, shape) => ask("tuning", model, block, shape),
 
@@ -152,7 +156,7 @@ export function createSource(root) {
 }
 
 /** What unpacks each event's answer. @type {Record<string, (raw: any) => any>} */
-const READERS = { scene: readScene, block: readChannels, votes: readSubsets, worth: readWorth };
+const READERS = { network: readNetwork, scene: readScene, block: readChannels, votes: readSubsets, worth: readWorth };
 
 /**
  * @param {any} body
@@ -161,6 +165,11 @@ const READERS = { scene: readScene, block: readChannels, votes: readSubsets, wor
 function sentence(body, status) {
   const said = body?.error?.message ?? body?.error ?? body?.detail;
   return typeof said === "string" && said ? said : `The server answered ${status}.`;
+}
+
+/** @param {any} raw @returns {Network} */
+function readNetwork(raw) {
+  return { ...raw, blocks: each(raw.blocks, (block) => ({ ...block, reading: floats(block.reading) })) };
 }
 
 /** @param {any} raw @returns {Scene} */
@@ -176,15 +185,23 @@ function readScene(raw) {
 
 /** @param {any} raw @returns {BlockChannels} */
 function readChannels(raw) {
-  return each(raw.branches, ({ low, high, mean, values }) => {
-    const { values: bytes, shape } = unpack(values);
-    return { count: shape[0], side: shape[1], low: floats(low), high: floats(high), mean: floats(mean), values: bytes };
-  });
+  return each(raw.branches, readMaps);
+}
+
+/** @param {any} raw */
+function readMaps({ low, high, mean, values }) {
+  const { values: bytes, shape } = unpack(values);
+  return { count: shape[0], side: shape[1], low: floats(low), high: floats(high), mean: floats(mean), values: bytes };
+}
+
+/** @param {any} raw */
+function readStrongest({ count, numbers, ...maps }) {
+  return { ...readMaps(maps), all: count, numbers };
 }
 
 /** @param {any} raw @returns {Subsets} */
 function readSubsets(raw) {
-  return { block: raw.block, logits: floats(raw.subsets), classes: raw.subsets.shape[1] };
+  return { block: raw.block, fill: raw.fill, logits: floats(raw.subsets), classes: raw.subsets.shape[1] };
 }
 
 /** @param {any} raw @returns {Record<number, Worth>} */
@@ -195,7 +212,7 @@ function readWorth(raw) {
 /** @param {any} raw */
 function readMap(raw) {
   const { values, shape } = unpack(raw.map);
-  return { ...raw, map: values, side: shape[0] };
+  return { ...raw, map: values, side: shape[0], ...(raw.maps ? { maps: each(raw.maps, floats) } : {}) };
 }
 
 /** @param {any} raw @returns {Record<Block, {logits: Float32Array, classes: number}>} */

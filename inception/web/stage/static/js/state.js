@@ -2,7 +2,9 @@
 
 import { BLOCKS, BRANCHES } from "./numbers.js";
 
-/** @import {Block, Branch, Data, Hover, Off, State} from "./types.js" */
+/** @import {AllOff, Block, Branch, Data, Hover, Network, Off, OffChannels, State} from "./types.js" */
+
+const MOST_CHANNELS = 1024; // off at once; also more than any number of a channel
 
 /** @type {Readonly<State>} */
 export const INITIAL = Object.freeze({
@@ -11,6 +13,8 @@ export const INITIAL = Object.freeze({
   model: "",
   block: "4c",
   off: {},
+  offChannels: {},
+  fill: "zero",
   cls: null,
   lens: null,
   view: "sorted",
@@ -149,18 +153,72 @@ export function switched(off, block, branch) {
   return { ...others, [block]: BRANCHES.filter((one) => branches.includes(one)) };
 }
 
-/** @param {Off} off */
+/** @param {AllOff} off */
 export function isAnythingOff(off) {
   return Object.keys(off).length > 0;
 }
 
+/** What turns everything back on. */
+export const ALL_ON = Object.freeze({ off: Object.freeze({}), offChannels: Object.freeze({}) });
+
 /**
- * The blocks and branches that are off, in the network's order.
- * @param {Off} off
- * @returns {[Block, Branch][]}
+ * The branches and channels that are off, in the network's order.
+ * @param {Pick<State, "off" | "offChannels">} state
+ * @returns {AllOff}
+ */
+export function allOff({ off, offChannels }) {
+  /** @type {AllOff} */
+  const all = {};
+  for (const block of BLOCKS) {
+    const members = [...(off[block] ?? []), ...(offChannels[block] ?? [])];
+    if (members.length) all[block] = members;
+  }
+  return all;
+}
+
+/**
+ * `offChannels` with one channel switched; as it was if too many would be off.
+ * @param {OffChannels} offChannels
+ * @param {Block} block
+ * @param {number} channel  in the block's output
+ * @returns {OffChannels}
+ */
+export function channelSwitched(offChannels, block, channel) {
+  const before = offChannels[block] ?? [];
+  const isBack = before.includes(channel);
+  if (!isBack && Object.values(offChannels).flat().length >= MOST_CHANNELS) return offChannels;
+  const channels = isBack ? before.filter((one) => one !== channel) : [...before, channel].sort((a, b) => a - b);
+  const { [block]: _, ...others } = offChannels;
+  return channels.length ? { ...others, [block]: channels } : others;
+}
+
+/**
+ * What has to be changed in a state so that a network can show it: it has neither other channels nor other means.
+ * @param {Readonly<State>} state
+ * @param {Network} network
+ * @returns {Partial<State>}
+ */
+export function fitting({ offChannels, fill }, network) {
+  /** @type {OffChannels} */
+  const known = {};
+  for (const [block, channels = []] of /** @type {[Block, number[]][]} */ (Object.entries(offChannels))) {
+    const there = channels.filter((channel) => channel < network.blocks[block].channels);
+    if (there.length) known[block] = there;
+  }
+  return {
+    ...(JSON.stringify(known) === JSON.stringify(offChannels) ? {} : { offChannels: known }),
+    ...(fill === "mean" && !network.has_means ? { fill: "zero" } : {}),
+  };
+}
+
+/**
+ * The blocks and branches, or channels, that are off, in the network's order.
+ * @template {Branch | number} T
+ * @param {Partial<Record<Block, T[]>>} off
+ * @returns {[Block, T][]}
  */
 export function offList(off) {
-  return BLOCKS.flatMap((block) => (off[block] ?? []).map((branch) => /** @type {[Block, Branch]} */ ([block, branch])));
+  return BLOCKS.flatMap((block) => (off[block] ?? []).map((one) => /** @type {[Block, T]} */ ([block, one])));
 }
 
 // ---------------------------------------------------------------- address
@@ -168,13 +226,15 @@ export function offList(off) {
 /** @type {Record<string, readonly string[]>} */
 const CHOICES = {
   view: ["sorted", "all"],
-  sort: ["worth", "max", "mean", "number"],
+  sort: ["worth", "max", "mean", "number", "reading"],
+  fill: ["zero", "mean"],
   scale: ["own", "branch"],
   colours: ["inferno", "viridis", "grey"],
   lang: ["en", "zh"],
   deeper: ["evidence", "cell", "cost", "dial", "compare", "numbers", "about"],
 };
 const LONGEST = 200; // letters of one value of an address
+const LONGEST_CHANNELS = 6000; // of the list of channels
 
 /**
  * The state as the query of an address, without what is as at first. A visitor's own photo is not in it.
@@ -188,8 +248,9 @@ export function addressOf(state) {
   query.set("block", state.block);
   if (state.crop) query.set("crop", state.crop.map((value) => value.toFixed(3)).join(":"));
   if (isAnythingOff(state.off)) {
-    query.set("off", Object.entries(state.off).map(([block, branches]) => `${block}:${branches?.join("+")}`).join(","));
+    query.set("off", listed(state.off));
   }
+  if (isAnythingOff(state.offChannels)) query.set("channels", listed(state.offChannels));
   if (state.cls !== null) query.set("class", String(state.cls));
   if (state.lens) query.set("lens", [state.lens.branch, state.lens.channel, state.lens.row, state.lens.column].join(":"));
   for (const name of /** @type {(keyof State)[]} */ (Object.keys(CHOICES))) {
@@ -200,16 +261,26 @@ export function addressOf(state) {
 }
 
 /**
+ * "4b:1x1+3x3,5a:pool"
+ * @param {AllOff} off
+ */
+function listed(off) {
+  return BLOCKS.filter((block) => off[block]?.length)
+    .map((block) => `${block}:${off[block]?.join("+")}`)
+    .join(",");
+}
+
+/**
  * What an address says; whatever makes no sense is left out.
  * @param {string} search
  * @returns {Partial<State>}
  */
 export function stateOf(search) {
   const query = new URLSearchParams(search);
-  /** @param {string} name */
-  const value = (name) => {
+  /** @param {string} name @param {number} [longest] */
+  const value = (name, longest = LONGEST) => {
     const text = query.get(name);
-    return text !== null && text.length <= LONGEST ? text : null;
+    return text !== null && text.length <= longest ? text : null;
   };
   /** @type {any} */
   const out = {};
@@ -223,6 +294,8 @@ export function stateOf(search) {
   if (crop?.length === 3 && crop.every((one) => Math.abs(one) <= 10) && crop[2] > 0) out.crop = crop;
   const off = offOf(value("off") ?? "");
   if (isAnythingOff(off)) out.off = off;
+  const channels = channelsOf(value("channels", LONGEST_CHANNELS) ?? "");
+  if (isAnythingOff(channels)) out.offChannels = channels;
   const cls = value("class");
   if (cls && /^\d{1,5}$/.test(cls)) out.cls = Number(cls);
   const lens = value("lens")?.match(/^(1x1|3x3|5x5|pool):(\d{1,4}):(\d{1,3}):(\d{1,3})$/);
@@ -249,4 +322,22 @@ function offOf(text) {
     if (BLOCKS.includes(/** @type {Block} */ (block)) && known.length) off[/** @type {Block} */ (block)] = known;
   }
   return off;
+}
+
+/**
+ * @param {string} text  "4b:117+3,5a:9"
+ * @returns {OffChannels}
+ */
+function channelsOf(text) {
+  /** @type {OffChannels} */
+  let channels = {};
+  for (const part of text.split(",")) {
+    const [block, numbers = ""] = part.split(":");
+    if (!BLOCKS.includes(/** @type {Block} */ (block))) continue;
+    const known = numbers.split(/[+ ]/).filter((one) => /^\d{1,4}$/.test(one) && Number(one) < MOST_CHANNELS);
+    for (const one of new Set(known.map(Number))) {
+      if (!channels[/** @type {Block} */ (block)]?.includes(one)) channels = channelSwitched(channels, /** @type {Block} */ (block), one);
+    }
+  }
+  return channels;
 }

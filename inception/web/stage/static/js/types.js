@@ -5,11 +5,14 @@
  * @typedef {"3a" | "3b" | "4a" | "4b" | "4c" | "4d" | "4e" | "5a" | "5b"} Block
  * @typedef {"en" | "zh"} Language
  * @typedef {"sorted" | "all"} View
- * @typedef {"worth" | "max" | "mean" | "number"} Sort
+ * @typedef {"worth" | "max" | "mean" | "number" | "reading"} Sort
  * @typedef {"own" | "branch"} Scale
  * @typedef {"inferno" | "viridis" | "grey"} Colours
  * @typedef {"evidence" | "cell" | "cost" | "dial" | "compare" | "numbers" | "about"} Deeper
- * @typedef {Partial<Record<Block, Branch[]>>} Off  branches whose output is replaced by zeros
+ * @typedef {"zero" | "mean"} Fill  what replaces the output of what is off: zeros, or each channel's mean over training photos
+ * @typedef {Partial<Record<Block, Branch[]>>} Off  branches that are off
+ * @typedef {Partial<Record<Block, number[]>>} OffChannels  channels that are off, as numbers in their block's output
+ * @typedef {Partial<Record<Block, (Branch | number)[]>>} AllOff  both, as the server takes them
  * @typedef {[number, number, number]} Crop  left, top and side, as fractions of the photo's width, height, shorter side; a side
  *   above 1 is the whole photo, padded to a square
  *
@@ -25,6 +28,8 @@
  * @property {string} model
  * @property {Block} block  the unfolded one
  * @property {Off} off
+ * @property {OffChannels} offChannels
+ * @property {Fill} fill
  * @property {number | null} cls  null is the most probable class of the unchanged run
  * @property {Lens | null} lens
  * @property {View} view
@@ -60,6 +65,8 @@
  * @property {boolean} pool_before
  * @property {number} parameters
  * @property {number} macs
+ * @property {string} reader  what reads the block's output: the next block, or "classifier"
+ * @property {Float32Array} reading  how strongly its weights read each channel
  * @property {Record<Branch, BranchFacts>} branches
  *
  * @typedef {object} Network
@@ -69,10 +76,22 @@
  * @property {number} size  side of the input in pixels
  * @property {number} temperature
  * @property {number | null} threshold  below it the best probability is doubtful
+ * @property {Rejection | null} rejection
+ * @property {boolean} has_means  whether what is off can be replaced by means
  * @property {number} parameters
+ * @property {number} linear  parameters of the linear layers
  * @property {number} macs
  * @property {Record<string, string | number | null>} about
  * @property {Record<Block, BlockFacts>} blocks
+ *
+ * @typedef {object} Rejection  how well the rule of doubt does, measured on photos that were not used to choose the threshold
+ * @property {number} threshold
+ * @property {number} inside  photos of the network's classes
+ * @property {number} outside  photos of none of them
+ * @property {number} doubted  share of the inside photos that are doubted
+ * @property {number} caught  share of the outside photos that are doubted
+ * @property {number} auroc
+ * @property {string} outside_photos
  *
  * @typedef {object} MeanMap  mean of a branch's channels; value = low + byte / 255 * (high - low)
  * @property {number} low
@@ -83,7 +102,8 @@
  * @typedef {object} Scene
  * @property {string} digest
  * @property {string} model
- * @property {Off} off
+ * @property {AllOff} off
+ * @property {Fill} fill
  * @property {{width: number, height: number}} photo
  * @property {Crop} crop
  * @property {Float32Array} logits
@@ -100,8 +120,21 @@
  *
  * @typedef {Record<Branch, Channels>} BlockChannels
  *
+ * @typedef {Channels & {all: number, numbers: number[]}} Strongest  the channels with the highest means; all: how many there are
+ *
+ * @typedef {object} Influence  how much each part of the input influences a cell
+ * @property {number} share  of the influence that is inside the square
+ * @property {number} left
+ * @property {number} top
+ * @property {number} right
+ * @property {number} bottom
+ * @property {number} step  input pixels of a cell of the map
+ * @property {Float32Array} map  energy of the gradient, at most 1
+ * @property {number} side
+ *
  * @typedef {object} Subsets  logits of the sixteen subsets of a block's branches; bit i of the row: branch i is on
  * @property {Block} block
+ * @property {Fill} fill
  * @property {Float32Array} logits  16 x classes
  * @property {number} classes
  *
@@ -121,6 +154,7 @@
  * @property {string} model
  * @property {Crop | null} crop
  * @property {string | null} digest
+ * @property {Fill} [fill]  zero if it is not there
  *
  * @typedef {object} Start
  * @property {{name: string, available: boolean, megabytes: number | null}[]} models  megabytes: to be downloaded first
@@ -133,8 +167,8 @@
  * @property {Start | null} start
  * @property {Network | null} network
  * @property {Scene | null} base  nothing off
- * @property {Scene | null} now  with `state.off`; the same as `base` if nothing is off
- * @property {BlockChannels | null} channels  of the unfolded block, with `state.off`
+ * @property {Scene | null} now  with what is off; the same as `base` if nothing is
+ * @property {BlockChannels | null} channels  of the unfolded block, with what is off
  * @property {BlockChannels | null} baseChannels  of the unfolded block, nothing off
  * @property {Subsets | null} subsets  of the unfolded block
  * @property {Worth | null} worth  of the class in question

@@ -1,7 +1,7 @@
 /** The steps in which the student changes something: a branch, the block, the order, the square. */
 
 import { BLOCKS, BRANCHES, softmax } from "../numbers.js";
-import { isAnythingOff } from "../state.js";
+import { allOff, isAnythingOff } from "../state.js";
 import { best, blockToSearch, places, singles, squeezes } from "./measure.js";
 import { FRESH, branchChoices, known } from "./looking.js";
 import { say } from "./sentences.js";
@@ -154,8 +154,9 @@ export const fool = {
   },
   // Only what the student changed counts, once the network has answered.
   read({ facts }, state, { now }) {
-    const isChanged = isAnythingOff(state.off) || !isSameCrop(state.crop, facts.crop);
-    const isCurrent = now && JSON.stringify(now.off) === JSON.stringify(state.off) && (!state.crop || isSameCrop(state.crop, now.crop));
+    const off = allOff(state);
+    const isChanged = isAnythingOff(off) || !isSameCrop(state.crop, facts.crop);
+    const isCurrent = now && JSON.stringify(now.off) === JSON.stringify(off) && (!state.crop || isSameCrop(state.crop, now.crop));
     if (!isChanged || !now || !isCurrent) return null;
     const answer = best(now.logits);
     return answer === facts.cls ? null : String(answer);

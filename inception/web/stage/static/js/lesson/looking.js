@@ -1,6 +1,7 @@
 /** The steps in which the student looks at maps: what is bright where, which size, early and late, bright and important. */
 
 import { BRANCHES, order, shapley } from "../numbers.js";
+import { ALL_ON } from "../state.js";
 import { verdict } from "../stimuli.js";
 import {
   best,
@@ -23,7 +24,7 @@ import { say } from "./sentences.js";
 /** @import {Choice, Scenery, Step} from "./types.js" */
 
 /** What every step sets back. */
-export const FRESH = Object.freeze({ off: {}, cls: null, lens: null, deeper: null });
+export const FRESH = Object.freeze({ ...ALL_ON, fill: /** @type {const} */ ("zero"), cls: null, lens: null, deeper: null });
 
 const BRIGHT_THERE = 1.5; // times as bright there as elsewhere
 const DARK_THERE = 0.1;

@@ -1,6 +1,7 @@
 /** Where the network comes from, how good it is, and how to read the page. */
 
 import { h, replace } from "../dom.js";
+import { percent } from "../numbers.js";
 import { grouped } from "../sums.js";
 import { className, language, t } from "../words.js";
 import { joined, waiting, whileOpen } from "./deeper_parts.js";
@@ -46,6 +47,7 @@ function provenance(network, device) {
     ["name", network.name],
     ...Object.entries(network.about).map(([key, value]) => /** @type {[string, string]} */ ([key, value === null ? "" : String(value)])),
     ["limits", limits(network)],
+    ["doubt", measured(network)],
     ["parameters", grouped(network.parameters)],
     ["macs", grouped(network.macs)],
     ["input", t("deeper.about_pixels", { size: network.size })],
@@ -80,4 +82,23 @@ function limits({ labels, threshold }) {
   const rule =
     threshold === null ? t("deeper.about_no_rule") : t("deeper.about_rule", { threshold: `${Math.round(100 * threshold)} %` });
   return joined([always, rule]);
+}
+
+/**
+ * How often the rule of doubt is right, as it was measured.
+ * @param {Network} network
+ */
+function measured({ rejection }) {
+  if (!rejection) return "";
+  const { inside, outside, doubted, caught, auroc, outside_photos: photos } = rejection;
+  return joined([
+    t("deeper.about_measured", {
+      inside: grouped(inside),
+      outside: grouped(outside),
+      doubted: percent(doubted),
+      caught: percent(caught),
+      auroc: percent(auroc),
+    }),
+    photos && t("deeper.about_others", { photos }),
+  ]);
 }

@@ -2,7 +2,7 @@
 
 import { h, replace, set } from "../dom.js";
 import { BRANCHES } from "../numbers.js";
-import { sortedChannels, worthOf } from "../ranking.js";
+import { firstChannel, partOf, sortedChannels, worthOf } from "../ranking.js";
 import { branchName, t } from "../words.js";
 import { createTile, photoSquare } from "./tile.js";
 
@@ -32,9 +32,13 @@ export function createAllChannels(root, store, source) {
       body,
       BRANCHES.map((branch) => {
         const worths = worthOf(network, state.block, branch, worth);
-        const sorted = sortedChannels((baseChannels ?? channels)[branch], worths, state.sort);
-        // A channel that is zero everywhere has nothing to show.
-        const alive = sorted.filter((channel) => channels[branch].high[channel] > channels[branch].low[channel]);
+        const readings = partOf(network, state.block, branch, network.blocks[state.block].reading);
+        const sorted = sortedChannels((baseChannels ?? channels)[branch], worths, state.sort, readings);
+        const off = state.offChannels[state.block] ?? [];
+        const first = firstChannel(network, state.block, branch);
+        const { low, high } = channels[branch];
+        // A channel that is zero everywhere has nothing to show, but one that is off can be turned on.
+        const alive = sorted.filter((channel) => high[channel] > low[channel] || off.includes(first + channel));
         const silent = sorted.length - alive.length;
         return h(
           "section",
@@ -59,7 +63,7 @@ export function createAllChannels(root, store, source) {
       draw();
       dialog.showModal();
     } else if (!isOpen && dialog.open) dialog.close();
-    else if (isOpen && ["channels", "worth", "sort", "scale", "colours", "lang"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
+    else if (isOpen && ["channels", "worth", "sort", "scale", "colours", "lang", "offChannels"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
     // A channel that is chosen here is looked at on the stage.
     if (changed.has("lens") && state.lens && dialog.open) dialog.close();
   });

@@ -3,8 +3,9 @@
 import { classOf } from "../controller.js";
 import { h, replace, set } from "../dom.js";
 import { order, percent, softmax } from "../numbers.js";
+import { placeOf } from "../ranking.js";
 import { roving } from "../roving.js";
-import { isAnythingOff, offList, switched } from "../state.js";
+import { ALL_ON, allOff, channelSwitched, isAnythingOff, offList, switched } from "../state.js";
 import { branchName, className, t } from "../words.js";
 
 const ROWS = 5;
@@ -27,7 +28,7 @@ export function createAnswer(root, store) {
   let said = "";
 
   function draw() {
-    const { off, cls } = store.get();
+    const { cls } = store.get();
     const { network, base, now } = store.data();
     set(root, { "aria-label": t("answer.title") });
     set(search, { placeholder: t("answer.search"), "aria-label": t("answer.choose") });
@@ -39,7 +40,7 @@ export function createAnswer(root, store) {
     const after = softmax(now.logits, network.temperature);
     const first = order(after, 1)[0];
     const firstBefore = order(before, 1)[0];
-    const isOff = isAnythingOff(off);
+    const isOff = isAnythingOff(allOff(store.get()));
     const doubtful = network.threshold !== null && after[first] < network.threshold;
     const name = className(network, first);
 
@@ -101,12 +102,21 @@ export function createAnswer(root, store) {
   function listed() {
     return offList(store.get().off)
       .map(([block, branch]) => t("answer.item", { branch: branchName(branch), block }))
+      .concat(channelsOff().map(({ block, branch, channel }) => t("answer.item_channel", { channel, branch: branchName(branch), block })))
       .join(t("answer.joiner"));
+  }
+
+  /** The channels that are off, with the branches that they belong to. */
+  function channelsOff() {
+    const { network } = store.data();
+    if (!network) return [];
+    return offList(store.get().offChannels).map(([block, number]) => ({ block, number, ...placeOf(network, block, number) }));
   }
 
   function drawChips() {
     const { off, cls } = store.get();
     const list = offList(off);
+    const channels = channelsOff();
     replace(
       chips,
       list.map(([block, branch]) =>
@@ -119,7 +129,17 @@ export function createAnswer(root, store) {
           `${block} ${branchName(branch)} ✕`,
         ),
       ),
-      list.length > 1 && h("button", { onclick: () => store.update({ off: {} }) }, t("answer.all_on")),
+      channels.map(({ block, branch, channel, number }) =>
+        h(
+          "button",
+          {
+            "aria-label": t("block.off_chip_channel", { channel, branch: branchName(branch), block }),
+            onclick: () => store.update({ offChannels: channelSwitched(store.get().offChannels, block, number) }),
+          },
+          `${block} ${branchName(branch)} #${channel} ✕`,
+        ),
+      ),
+      list.length + channels.length > 1 && h("button", { onclick: () => store.update({ ...ALL_ON }) }, t("answer.all_on")),
       cls !== null && h("button", { onclick: () => store.update({ cls: null }) }, t("answer.unpin")),
     );
     reachChip();
@@ -168,7 +188,7 @@ export function createAnswer(root, store) {
   }
 
   store.subscribe((_, __, changed) => {
-    if (["lang", "network", "base", "now", "off", "cls"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
+    if (["lang", "network", "base", "now", "off", "offChannels", "cls"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
     if (changed.has("lang") || changed.has("network")) drawOptions();
   });
   draw();

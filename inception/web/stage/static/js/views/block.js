@@ -3,7 +3,7 @@
 import { classOf } from "../controller.js";
 import { h, replace, set } from "../dom.js";
 import { BRANCHES, shapley, signed } from "../numbers.js";
-import { sortedChannels, worthOf } from "../ranking.js";
+import { partOf, sortedChannels, worthOf } from "../ranking.js";
 import { isOff, switched } from "../state.js";
 import { branchName, className, t } from "../words.js";
 import { createAllChannels } from "./all_channels.js";
@@ -15,10 +15,13 @@ import { createTile, photoSquare } from "./tile.js";
 const GAP = 5;
 const MORE = 58;
 const CHOICES = /** @type {const} */ ({
-  sort: ["worth", "max", "mean", "number"],
+  sort: ["worth", "max", "mean", "number", "reading"],
   scale: ["own", "branch"],
   colours: ["inferno", "viridis", "grey"],
+  fill: ["zero", "mean"],
 });
+/** @type {(keyof typeof CHOICES)[]} */
+const KINDS = ["sort", "scale", "colours", "fill"];
 
 /**
  * @param {HTMLElement} root
@@ -77,10 +80,11 @@ export function createBlock(root, store, source) {
     switchHead.textContent = t("block.on_off");
     replace(
       tools,
-      /** @type {(keyof typeof CHOICES)[]} */ (["sort", "scale", "colours"]).map((kind) =>
+      // Not every network brings the means that can replace what is off.
+      KINDS.filter((kind) => kind !== "fill" || network?.has_means).map((kind) =>
         h(
           "label",
-          { class: "quiet", title: kind === "scale" ? t(`block.scale_${state.scale}_help`) : null },
+          { class: "quiet", title: helpOf(kind, state) },
           t(`block.${kind}`),
           " ",
           h(
@@ -164,7 +168,8 @@ export function createBlock(root, store, source) {
     const mine = store.data().baseChannels ?? channels;
     for (const { branch, tiles } of parts) {
       const worths = worthOf(network, state.block, branch, worth);
-      const best = sortedChannels(mine[branch], worths, state.sort).slice(0, count);
+      const readings = partOf(network, state.block, branch, network.blocks[state.block].reading);
+      const best = sortedChannels(mine[branch], worths, state.sort, readings).slice(0, count);
       const key = document.activeElement instanceof HTMLElement && tiles.contains(document.activeElement) ? document.activeElement.dataset.channel : undefined;
       replace(
         tiles,
@@ -239,13 +244,22 @@ export function createBlock(root, store, source) {
   store.subscribe((_, __, changed) => {
     /** @param {...string} names */
     const any = (...names) => names.some((name) => changed.has(/** @type {any} */ (name)));
-    if (any("lang", "block", "network", "base", "cls", "sort", "scale", "colours")) drawWords();
+    if (any("lang", "block", "network", "base", "cls", "sort", "scale", "colours", "fill")) drawWords();
     if (any("off", "block")) drawSwitches();
     if (any("lang", "subsets", "cls", "block", "base")) drawWorth();
-    if (any("lang", "channels", "worth", "sort", "scale", "colours", "baseChannels")) drawTiles();
+    if (any("lang", "channels", "worth", "sort", "scale", "colours", "baseChannels", "offChannels")) drawTiles();
   });
   drawWords();
   drawSwitches();
+}
+
+/**
+ * @param {keyof typeof CHOICES} kind
+ * @param {Readonly<State>} state
+ */
+function helpOf(kind, { scale }) {
+  if (kind === "scale") return t(`block.scale_${scale}_help`);
+  return kind === "fill" ? t("block.fill_help") : null;
 }
 
 /**

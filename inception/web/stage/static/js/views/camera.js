@@ -45,7 +45,7 @@ export function createCamera(frame, store, source, onToggle) {
     canvas.getContext("2d")?.drawImage(video, left, top, side, side, 0, 0, SIDE, SIDE);
     const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.85 });
     try {
-      store.update({ ...newPhoto(await source.upload(blob, "camera.jpg")), step: store.get().step });
+      store.update(newPhoto(await source.upload(blob, "camera.jpg")));
       await settled();
     } catch (error) {
       store.receive({ error: error instanceof Error ? error.message : String(error) });

@@ -1,27 +1,24 @@
 /** One cell by hand: which cell, what it sees of the photo, and its convolution on real numbers. */
 
 import { subjectOf } from "../controller.js";
-import { h, replace, set, svg } from "../dom.js";
+import { h, replace, set } from "../dom.js";
 import { BRANCHES, clamp, order } from "../numbers.js";
 import { colourTable, paintMap } from "../colours.js";
-import { isAnythingOff } from "../state.js";
+import { allOff, isAnythingOff } from "../state.js";
 import { decimalsFor, fixed, grouped } from "../sums.js";
 import { branchName, t } from "../words.js";
 import { cellPicker, choices, failure, joined, newest, pause, photoSquare, row, skeleton, table, waiting, whileOpen } from "./deeper_parts.js";
+import { photoFigure } from "./cell_photo.js";
 import { counted, createKernel } from "./kernel.js";
 
-/** @import {Block, BlockChannels, Branch, BranchFacts, Lens, Network, Subject} from "../types.js" */
+/** @import {Block, BlockChannels, Branch, Lens, Network, Subject} from "../types.js" */
 /** @import {Store} from "../state.js" */
 /** @import {Source} from "../source.js" */
 /** @import {Kernel} from "./kernel.js" */
 
+/** @import {Square} from "./cell_photo.js" */
+
 /**
- * @typedef {object} Square
- * @property {number} left
- * @property {number} top
- * @property {number} right
- * @property {number} bottom
- *
  * @typedef {object} Cell
  * @property {number} value
  * @property {Square} square
@@ -47,7 +44,7 @@ export function createCell(root, store, source) {
   const note = h("p", { class: "deeper-note", hidden: true });
   const controls = h("div", { class: "deeper-controls" });
   const map = mapFigure((r, c) => moveTo({ row: r, column: c }));
-  const photo = photoFigure();
+  const photo = photoFigure(() => drawInfluence(0));
   const numbers = h("div", { class: "cell-hand" });
   const kernel = createKernel(numbers);
   const handTitle = h("h4");
@@ -65,6 +62,7 @@ export function createCell(root, store, source) {
   const askBlock = newest();
   const askCell = newest();
   const askPhoto = newest();
+  const askInfluence = newest();
   const fields = /** @type {Record<typeof FIELDS[number], HTMLInputElement>} */ ({});
   for (const name of FIELDS) {
     fields[name] = h("input", {
@@ -83,7 +81,7 @@ export function createCell(root, store, source) {
     const { base, network } = data;
     const { block } = state;
     lead.textContent = t("deeper.cell_lead");
-    set(note, { hidden: !isAnythingOff(state.off) });
+    set(note, { hidden: !isAnythingOff(allOff(state)) });
     note.textContent = t("deeper.all_on");
     handTitle.textContent = t("kernel.title");
     if (!base || !network) return replace(wait, waiting(data, "pictures"));
@@ -108,6 +106,23 @@ export function createCell(root, store, source) {
     if (square) photo.paint(square);
   }
 
+  /** How much each pixel counts, where somebody wants to see it. @param {number} patience */
+  async function drawInfluence(patience) {
+    if (!now || !photo.isInfluenceWanted()) return photo.light(null, store.get().colours);
+    const { block, subject, lens } = now;
+    try {
+      const influence = await askInfluence(
+        (async () => {
+          await pause(patience);
+          return now?.lens === lens ? source.effective(subject, block, lens.branch, lens.row, lens.column) : null;
+        })(),
+      );
+      if (influence) photo.light(influence, store.get().colours);
+    } catch (error) {
+      replace(trouble, failure(error));
+    }
+  }
+
   /** @param {number} patience */
   async function drawCell(patience) {
     if (!now) return;
@@ -120,6 +135,7 @@ export function createCell(root, store, source) {
     photo.frame(facts, lens, network.size, null);
     set(root, { dataset: { branch } });
     numbers.classList.add("deeper-stale");
+    void drawInfluence(patience);
     const answer = await askCell(
       (async () => {
         await pause(patience);
@@ -185,7 +201,7 @@ export function createCell(root, store, source) {
     }
   }
 
-  whileOpen(store, "cell", ["base", "network", "block", "lang", "off", "colours", "error"], draw);
+  whileOpen(store, "cell", ["base", "network", "block", "lang", "off", "offChannels", "colours", "error"], draw);
   store.subscribe((state, _, changed) => {
     if (changed.has("deeper") && state.deeper !== "cell") kernel.stop();
     // Another cell was chosen on the stage.
@@ -301,67 +317,6 @@ function gradient(colours) {
   const table = colourTable(colours);
   const stops = [0, 64, 128, 192, 255].map((i) => `rgb(${table.subarray(3 * i, 3 * i + 3).join(" ")})`);
   return `linear-gradient(to right, ${stops.join(", ")})`;
-}
-
-/** The photo with the square that the cell can see, and the smaller one from which most of its influence comes. */
-function photoFigure() {
-  const heading = h("h4");
-  const canvas = h("canvas", { width: 1, height: 1, role: "img" });
-  const frames = svg("svg", { class: "cell-frames", "aria-hidden": "true" });
-  const words = h("p", { class: "deeper-readout" });
-  const figure = h(
-    "figure",
-    { class: "deeper-picture" },
-    h("figcaption", {}, heading),
-    h("div", { class: "deeper-square smooth" }, canvas, frames),
-    words,
-  );
-  return {
-    figure,
-    /** @param {HTMLCanvasElement} square */
-    paint(square) {
-      canvas.width = square.width;
-      canvas.height = square.height;
-      canvas.getContext("2d")?.drawImage(square, 0, 0);
-    },
-    /**
-     * @param {BranchFacts} facts
-     * @param {Lens} lens
-     * @param {number} size  of the network's input
-     * @param {Cell | null} cell  for the dashed square
-     */
-    frame({ field }, { row: r, column: c }, size, cell) {
-      const [left, top] = [c, r].map((at) => field.start + at * field.stride);
-      const exact = {
-        left: Math.max(left, 0),
-        top: Math.max(top, 0),
-        right: Math.min(left + field.size, size),
-        bottom: Math.min(top + field.size, size),
-      };
-      const [width, height] = [exact.right - exact.left, exact.bottom - exact.top];
-      const effective = cell && cell.effective.right > cell.effective.left ? cell.effective : null;
-      set(frames, { viewBox: `0 0 ${size} ${size}` });
-      replace(
-        frames,
-        svg("path", { class: "shade", d: `M0 0H${size}V${size}H0Z${outline(exact)}`, "fill-rule": "evenodd" }),
-        svg("path", { class: "exact", d: outline(exact) }),
-        effective && svg("path", { class: "effective", d: outline(effective) }),
-      );
-      heading.textContent = t("deeper.cell_sees");
-      const sentences = [t("deeper.cell_exact", { size: field.size, width, height })];
-      if (width < field.size || height < field.size) sentences.push(t("deeper.cell_clipped", { size: field.size }));
-      if (effective) {
-        sentences.push(t("deeper.cell_effective", { share: Math.round(100 * effective.share), width: effective.right - effective.left }));
-      } else if (cell) sentences.push(t("deeper.cell_no_effective"));
-      words.textContent = joined(sentences);
-      set(canvas, { "aria-label": `${t("deeper.cell_sees")}. ${joined(sentences)}` });
-    },
-  };
-}
-
-/** @param {Square} square */
-function outline({ left, top, right, bottom }) {
-  return `M${left} ${top}H${right}V${bottom}H${left}Z`;
 }
 
 /**

@@ -1,15 +1,18 @@
 /** What the 1x1 reductions save: in the unfolded block, in all nine, beside VGG-16; and a calculator. */
 
-import { blockCosts, bottleneck, breakEven, convolutions, googlenet, googlenetCounts, googlenetPath, PUBLISHED_SIDE, vgg16 } from "../cost.js";
+import { blockCosts, bottleneck, breakEven, convolutions } from "../cost.js";
 import { h, replace } from "../dom.js";
 import { clamp } from "../numbers.js";
 import { grouped, millions, times } from "../sums.js";
 import { branchName, t } from "../words.js";
-import { row, table, waiting, whileOpen } from "./deeper_parts.js";
+import { createCostMaps } from "./cost_maps.js";
+import { wholeNetwork } from "./cost_network.js";
+import { table, waiting, whileOpen } from "./deeper_parts.js";
 
 /** @import {Block, Branch, Network} from "../types.js" */
 /** @import {BlockCost, Bottleneck} from "../cost.js" */
 /** @import {Store} from "../state.js" */
+/** @import {Source} from "../source.js" */
 /** @import {Row} from "./deeper_parts.js" */
 
 /** @type {Branch[]} */
@@ -18,12 +21,15 @@ const REDUCED = ["3x3", "5x5"];
 /**
  * @param {HTMLElement} root
  * @param {Store} store
+ * @param {Source} source
  */
-export function createCost(root, store) {
+export function createCost(root, store, source) {
   const facts = h("div");
+  const maps = h("div");
+  const blocks = h("div");
   const calculator = h("div");
   const whole = h("div");
-  root.append(facts, calculator, whole);
+  root.append(facts, maps, blocks, calculator, whole);
   /** @type {{block: Block, model: string} | null} */
   let shown = null;
 
@@ -32,12 +38,13 @@ export function createCost(root, store) {
     const { network } = data;
     if (!network) return replace(facts, waiting(data));
     const costs = blockCosts(network);
-    replace(facts, ofBlock(network, block), ofBlocks(costs, block, network.size, store));
+    replace(facts, ofBlock(network, block));
+    replace(blocks, ofBlocks(costs, block, network.size, store));
     // What a visitor has set stays until another block is chosen.
     if (shown?.block !== block || shown.model !== model) values = valuesOf(network, block, "5x5");
     shown = { block, model };
     drawCalculator(network, block);
-    replace(whole, ofNetwork(network), depth(), fiveMillion());
+    replace(whole, wholeNetwork(network));
   }
 
   let values = { in: 1, between: 1, out: 1, kernel: 3, side: 1 };
@@ -76,6 +83,7 @@ export function createCost(root, store) {
   }
 
   whileOpen(store, "cost", ["network", "block", "lang", "error"], draw);
+  createCostMaps(maps, store, source);
 }
 
 // ---------------------------------------------------------------- the unfolded block
@@ -318,87 +326,5 @@ function worked({ in: from, between, out, kernel, side }) {
         };
       }),
     ),
-  ];
-}
-
-// ---------------------------------------------------------------- the whole network
-
-/** @param {Network} network */
-function ofNetwork(network) {
-  const { size } = network;
-  const [vgg, published] = [vgg16(size), googlenet(PUBLISHED_SIDE)];
-  const title = t("deeper.cost_vgg");
-  const blocks = Object.values(network.blocks).reduce((sum, block) => sum + block.parameters, 0);
-  const most = Math.max(vgg.parameters, network.parameters);
-  const line = (/** @type {string} */ name, /** @type {number} */ side, /** @type {number} */ parameters, /** @type {number} */ macs, kind = "naive") =>
-    row(
-      [name, " ", h("small", {}, `${side}×${side}`)],
-      [
-        h("span", { class: `cost-track ${kind}`, "aria-hidden": "true" }, h("i", { style: { width: `${(100 * parameters) / most}%` } })),
-        grouped(parameters),
-      ],
-      millions(macs),
-    );
-  const rows = [
-    line(t("deeper.cost_this", { classes: grouped(network.labels.length) }), size, network.parameters, network.macs, "reduced"),
-    line(t("deeper.cost_published"), PUBLISHED_SIDE, published.parameters, published.multiplications),
-    line("VGG-16", size, vgg.parameters, vgg.multiplications),
-  ];
-  if (size !== PUBLISHED_SIDE) rows.push(line("VGG-16", PUBLISHED_SIDE, vgg.parameters, vgg16().multiplications));
-  return [
-    h("h3", {}, title),
-    table(title, ["network", "parameters", "multiplications"].map((head) => t(`deeper.cost_head_${head}`)), rows),
-    h(
-      "p",
-      {},
-      t("deeper.cost_vgg_note", {
-        size,
-        multiplications: times(vgg.multiplications / network.macs),
-        parameters: times(vgg.parameters / network.parameters),
-        share: Math.round((100 * vgg.linear) / vgg.parameters),
-        without: times((vgg.parameters - vgg.linear) / (published.parameters - published.linear)),
-      }),
-    ),
-    h("p", {}, t("deeper.cost_parts", { blocks: grouped(blocks), rest: grouped(network.parameters - blocks) })),
-  ];
-}
-
-function depth() {
-  const { layers, withPools } = googlenetPath();
-  const { convolutions: count, linears } = googlenet();
-  const of = (/** @type {string} */ part) => layers.filter((layer) => layer.part === part).length;
-  const words = t("deeper.cost_depth_note", {
-    stem: of("stem"),
-    blocks: of("block"),
-    linear: of("linear"),
-    depth: layers.length,
-    pools: withPools,
-    convolutions: count,
-    linears,
-  });
-  return [
-    h("h3", {}, t("deeper.cost_depth", { depth: layers.length })),
-    h(
-      "div",
-      { class: "cost-depth", role: "img", "aria-label": words },
-      layers.map(({ name, part }, i) => h("i", { class: part, title: `${i + 1}: ${name}` }, i + 1)),
-    ),
-    h("p", {}, words),
-  ];
-}
-
-function fiveMillion() {
-  const counts = googlenetCounts();
-  const title = t("deeper.cost_millions");
-  const ways = /** @type {(keyof typeof counts)[]} */ (["auxiliary", "answer", "weights", "convolutions", "convolutionWeights"]);
-  return [
-    h("h3", {}, title),
-    h("p", { class: "deeper-lead" }, t("deeper.cost_millions_note")),
-    table(
-      title,
-      [t("deeper.cost_head_counted"), t("deeper.cost_published")],
-      ways.map((way) => row(t(`deeper.cost_count_${way}`), grouped(counts[way]))),
-    ),
-    h("p", {}, t("deeper.cost_millions_end", { nearest: grouped(counts.convolutionWeights), answer: grouped(counts.answer) })),
   ];
 }

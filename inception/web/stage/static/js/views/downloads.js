@@ -1,22 +1,21 @@
 /** Buttons that make files of what the stage shows; the browser makes them, and nothing of them stays on the server. */
 
-import { subjectOf } from "../controller.js";
-import { colourTable } from "../colours.js";
+import { subjectOf, withFill } from "../controller.js";
 import { h, replace } from "../dom.js";
 import { csv, json, npy, statistics, zip } from "../downloads.js";
 import { BLOCKS, BRANCHES, order, percent, softmax } from "../numbers.js";
-import { offList } from "../state.js";
+import { placeOf } from "../ranking.js";
+import { allOff, offList } from "../state.js";
 import { branchName, className, t } from "../words.js";
+import { COLUMNS, mosaic } from "./mosaic.js";
 
-/** @import {Block, BlockChannels, Channels, Colours, Data, MeanMap, Network, Scene, State} from "../types.js" */
+/** @import {Block, BlockChannels, Colours, Data, MeanMap, Network, Scene, State} from "../types.js" */
 /** @import {Store} from "../state.js" */
 /** @import {Source} from "../source.js" */
 
 /** @typedef {"maps" | "sheet" | "zip" | "csv" | "json"} Kind */
 /** @type {Kind[]} */
 const KINDS = ["maps", "sheet", "zip", "csv", "json"];
-const COLUMNS = 24; // channels in a row of a picture
-const TILE = 28; // pixels of a channel at least
 const COLOURS = { "1x1": "#0072b2", "3x3": "#c25400", "5x5": "#00805d", pool: "#a8487f" };
 const [INK, QUIET, PAPER] = ["#0f172a", "#475569", "#ffffff"];
 const FONT = "system-ui, sans-serif";
@@ -56,8 +55,8 @@ export function createDownloads(root, store, source) {
     said.textContent = t("deeper.loading");
     const photo = state.photo.startsWith("example:") ? state.photo.slice("example:".length) : "photo";
     const stem = `${network.name}-${photo}`.replace(/[^\w.-]+/g, "_");
-    const about = { model: network.name, photo: photo === "photo" ? null : photo, date: new Date().toISOString().slice(0, 10), off: state.off };
-    const block = (/** @type {Block} */ name) => source.block(subjectOf(state, data), state.off, name);
+    const about = { model: network.name, photo: photo === "photo" ? null : photo, date: new Date().toISOString().slice(0, 10), off: allOff(state), fill: state.fill };
+    const block = (/** @type {Block} */ name) => source.block(withFill(subjectOf(state, data), state.fill), allOff(state), name);
     const all = async () => {
       /** @type {Partial<Record<Block, BlockChannels>>} */
       const blocks = {};
@@ -122,10 +121,14 @@ function encoded(canvas) {
  * @param {Scene} now
  * @param {string} date
  */
-function captionOf({ off }, network, now, date) {
+function captionOf(state, network, now, date) {
   const best = order(now.logits, 1)[0];
   const answer = `${className(network, best)} ${percent(softmax(now.logits, network.temperature)[best])}`;
-  const list = offList(off).map(([block, branch]) => t("answer.item", { branch: branchName(branch), block }));
+  const list = offList(state.off).map(([block, branch]) => t("answer.item", { branch: branchName(branch), block }));
+  for (const [block, number] of offList(state.offChannels)) {
+    const { branch, channel } = placeOf(network, block, number);
+    list.push(t("answer.item_channel", { channel, branch: branchName(branch), block }));
+  }
   const without = list.length ? [t("answer.without", { what: list.join(t("answer.joiner")) })] : [];
   return [network.name, ...without, answer, date, "InceptionLens"].join(" · ");
 }
@@ -161,7 +164,7 @@ function mapsPicture(now, colours, caption) {
  * @param {Colours} colours
  */
 function meanMap({ values, side }, colours) {
-  return mosaic({ count: 1, side, values, low: new Float32Array(1), high: new Float32Array([1]), mean: new Float32Array(1) }, colours, true, 1);
+  return mosaic({ count: 1, side, values, low: new Float32Array(1), high: new Float32Array([1]), mean: new Float32Array(1) }, colours, true, { factor: 1 });
 }
 
 /**
@@ -184,38 +187,6 @@ function sheetPicture(channels, { block, scale, colours }, caption) {
     y += pictures[i].height + head;
   });
   text(context, caption, edge, canvas.height - 14, `16px ${FONT}`, QUIET);
-  return canvas;
-}
-
-/**
- * The channels of a branch side by side in reading order, each on its own scale or all on one.
- * @param {Channels} channels
- * @param {Colours} colours
- * @param {boolean} isOwn
- * @param {number} [factor]  pixels a cell
- */
-function mosaic({ count, side, values, low, high }, colours, isOwn, factor = Math.max(1, Math.round(TILE / side))) {
-  const table = colourTable(colours);
-  const columns = Math.min(COLUMNS, count);
-  const step = side * factor + (count > 1 ? 2 : 0);
-  const canvas = h("canvas", { width: columns * step, height: Math.ceil(count / columns) * step });
-  const context = canvas.getContext("2d");
-  if (!context) return canvas;
-  const [lowest, highest] = [Math.min(...low), Math.max(...high)];
-  const range = highest - lowest || 1;
-  const small = h("canvas", { width: side, height: side });
-  const pixels = new ImageData(side, side);
-  context.imageSmoothingEnabled = false;
-  for (let channel = 0; channel < count; channel++) {
-    for (let i = 0; i < side * side; i++) {
-      const byte = values[channel * side * side + i];
-      const value = low[channel] + (byte / 255) * (high[channel] - low[channel]);
-      const at = 3 * Math.round(isOwn ? byte : (255 * (value - lowest)) / range);
-      pixels.data.set([table[at], table[at + 1], table[at + 2], 255], 4 * i);
-    }
-    small.getContext("2d")?.putImageData(pixels, 0, 0);
-    context.drawImage(small, (channel % columns) * step, Math.floor(channel / columns) * step, side * factor, side * factor);
-  }
   return canvas;
 }
 

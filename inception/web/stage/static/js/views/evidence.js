@@ -3,7 +3,8 @@
 import { classOf, subjectOf } from "../controller.js";
 import { h, replace } from "../dom.js";
 import { BRANCHES, order } from "../numbers.js";
-import { isAnythingOff } from "../state.js";
+import { placeOf } from "../ranking.js";
+import { allOff, isAnythingOff } from "../state.js";
 import { addingUp, decimalsFor, fixed, settled, term } from "../sums.js";
 import { branchName, className, t } from "../words.js";
 import {
@@ -110,7 +111,7 @@ export function createEvidence(root, store, source) {
       root,
       h("h3", {}, t("deeper.evidence_title", { name })),
       h("p", { class: "deeper-lead" }, t("deeper.evidence_lead", { block: LAST, side: evidence.side, name })),
-      isAnythingOff(store.get().off) && h("p", { class: "deeper-note" }, t("deeper.all_on")),
+      isAnythingOff(allOff(store.get())) && h("p", { class: "deeper-note" }, t("deeper.all_on")),
       h("div", { class: "evidence-grid" }, exact.figure, rough.figure, sum(evidence, name)),
       channels(network, store.data().worth, name, subject),
       limits(evidence),
@@ -141,7 +142,7 @@ export function createEvidence(root, store, source) {
       sides.map(([side, list]) => {
         const title = t(`deeper.evidence_channels_${side}`, { name });
         const rows = list.map((number) => {
-          const { branch, channel } = place(network, number);
+          const { branch, channel } = placeOf(network, LAST, number);
           return {
             cells: [
               h(
@@ -184,7 +185,7 @@ export function createEvidence(root, store, source) {
     }
   }
 
-  whileOpen(store, "evidence", ["base", "network", "block", "cls", "worth", "off", "lang", "error"], draw);
+  whileOpen(store, "evidence", ["base", "network", "block", "cls", "worth", "off", "offChannels", "lang", "error"], draw);
 }
 
 /**
@@ -325,20 +326,4 @@ function limits(evidence) {
       ),
     );
   return h("div", { class: "deeper-pair" }, list("exact", head), list("cam"));
-}
-
-/**
- * The branch of a channel of the last block's output, and the channel's number in it.
- * @param {Network} network
- * @param {number} number
- * @returns {{branch: Branch, channel: number}}
- */
-function place(network, number) {
-  let channel = number;
-  for (const branch of BRANCHES) {
-    const { channels } = network.blocks[LAST].branches[branch];
-    if (channel < channels) return { branch, channel };
-    channel -= channels;
-  }
-  return { branch: "pool", channel };
 }

@@ -4,10 +4,13 @@ import { classOf } from "../controller.js";
 import { paintOverlay } from "../colours.js";
 import { h, replace, set } from "../dom.js";
 import { clamp, order, short, signed } from "../numbers.js";
-import { worthOf } from "../ranking.js";
+import { firstChannel, partOf, rankOf, worthOf } from "../ranking.js";
+import { channelSwitched } from "../state.js";
 import { branchName, className, t } from "../words.js";
 import { cellValue, channelValues, strongestCell } from "./channel_values.js";
 import { photoSquare } from "./tile.js";
+
+/** @import {BlockFacts} from "../types.js" */
 
 const SIZE = 260;
 
@@ -113,6 +116,9 @@ export function createLens(root, store, source) {
     const rank = worths && all ? order(all).findIndex((at) => all[at] === worths[lens.channel]) + 1 : null;
     const { low, high, mean } = branch;
     const channel = lens.channel;
+    const number = firstChannel(network, block, lens.branch) + channel;
+    const isOff = state.offChannels[block]?.includes(number) ?? false;
+    const focused = [...facts.querySelectorAll("button")].findIndex((one) => one === document.activeElement);
     replace(
       facts,
       h(
@@ -122,10 +128,11 @@ export function createLens(root, store, source) {
         h("button", { class: "plain", "aria-label": t("channel.close"), onclick: close }, "✕"),
       ),
       h("p", { class: "lens-value number" }, t("channel.value", { value: short(cellValue(branch, channel, row, column)) })),
-      high[channel] === low[channel] && h("p", {}, t("channel.silent")),
+      isOff ? h("p", {}, t("channel.off")) : high[channel] === low[channel] && h("p", {}, t("channel.silent")),
       h("p", { class: "quiet number" }, t("channel.range", { low: short(low[channel]), high: short(high[channel]), mean: short(mean[channel]) })),
       worths && h("p", { class: "number" }, t("channel.worth", { worth: signed(worths[channel]), name })),
       rank !== null && h("p", { class: "quiet" }, t("channel.rank", { rank, count: network.blocks[block].channels })),
+      h("p", { class: "quiet number" }, readingLine(network.blocks[block], partOf(network, block, lens.branch, network.blocks[block].reading)[channel])),
       h("p", { class: "quiet" }, seen >= network.size ? t("channel.field_all", { size: seen }) : t("channel.field", { size: seen })),
       core && h("p", { class: "quiet" }, t("channel.effective", { size: `${core.right - core.left}×${core.bottom - core.top}` })),
       h("p", { class: "note" }, t("channel.gradient_note")),
@@ -134,8 +141,16 @@ export function createLens(root, store, source) {
         { class: "lens-actions" },
         h("button", { class: "button", onclick: () => store.update({ lens: { ...lens, ...strongestCell(branch, channel) } }) }, t("channel.strongest")),
         h("button", { class: "button", onclick: () => store.update({ deeper: "cell" }) }, t("channel.kernel")),
+        h("button", { class: "button", onclick: () => turn(number) }, t(isOff ? "channel.turn_on" : "channel.turn_off")),
       ),
     );
+    facts.querySelectorAll("button")[focused]?.focus();
+  }
+
+  /** @param {number} number  of a channel, in the block's output */
+  function turn(number) {
+    const { offChannels, block } = store.get();
+    store.update({ offChannels: channelSwitched(offChannels, block, number) }, { push: true });
   }
 
   function close() {
@@ -168,6 +183,16 @@ export function createLens(root, store, source) {
   }
 
   store.subscribe((_, __, changed) => {
-    if (["lens", "deeper", "channels", "worth", "field", "scale", "colours", "lang", "network"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
+    if (["lens", "deeper", "offChannels", "channels", "worth", "field", "scale", "colours", "lang", "network"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
   });
+}
+
+/**
+ * How strongly the weights of the next layer read a channel, and its rank in the block.
+ * @param {BlockFacts} facts
+ * @param {number} strength
+ */
+function readingLine({ reading, reader }, strength) {
+  const values = { strength: short(strength), rank: rankOf(reading, strength), count: reading.length };
+  return reader === "classifier" ? t("channel.reading_classifier", values) : t("channel.reading", values);
 }

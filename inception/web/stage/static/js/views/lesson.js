@@ -4,6 +4,7 @@ import { subjectOf } from "../controller.js";
 import { h, replace, set } from "../dom.js";
 import { sentence, sentences } from "../lesson/sentences.js";
 import { clearExample, isReady, STEPS, stepAt } from "../lesson/steps.js";
+import { ALL_ON } from "../state.js";
 import { t } from "../words.js";
 import { button, resultOf, scoreList } from "./lesson_parts.js";
 
@@ -67,7 +68,7 @@ export function createLesson(root, store, source) {
     asksForFocus = true;
     if (way > 0 && store.get().step === STEPS.length && !isOver) {
       isOver = true;
-      store.update({ off: {}, lens: null, deeper: null });
+      store.update({ ...ALL_ON, lens: null, deeper: null });
       return draw();
     }
     if (way < 0 && isOver) {
@@ -126,8 +127,8 @@ export function createLesson(root, store, source) {
 
   /** What leaving the lesson brings back. @returns {Partial<State>} */
   function picture() {
-    const { photo, block, crop, off, cls, lens, view, sort, deeper } = store.get();
-    return { photo, block, crop, off, cls, lens, view, sort, deeper };
+    const { photo, block, crop, off, offChannels, fill, cls, lens, view, sort, deeper } = store.get();
+    return { photo, block, crop, off, offChannels, fill, cls, lens, view, sort, deeper };
   }
 
   function restore() {
@@ -135,7 +136,7 @@ export function createLesson(root, store, source) {
     before = null;
     if (!was) return;
     const { photo, ...rest } = was;
-    const looks = { view: was.view, sort: was.sort, deeper: was.deeper, off: {}, lens: null };
+    const looks = { view: was.view, sort: was.sort, deeper: was.deeper, ...ALL_ON, lens: null };
     store.update(photo === store.get().photo ? rest : looks);
   }
 
@@ -237,7 +238,7 @@ export function createLesson(root, store, source) {
   /** @param {string} photo */
   function offer(photo) {
     const { step } = store.get();
-    const take = () => store.update({ photo, crop: null, off: {}, cls: null, lens: null, step }, { push: true });
+    const take = () => store.update({ photo, crop: null, ...ALL_ON, cls: null, lens: null, step }, { push: true });
     return h("span", { class: "lesson-offer" }, t("lesson.example"), " ", button(t("lesson.example_take"), take));
   }
 

@@ -1,14 +1,14 @@
 /** The numbers behind the stage as tables, and files to take away. */
 
-import { classOf, subjectOf } from "../controller.js";
+import { classOf, subjectOf, withFill } from "../controller.js";
 import { h, replace } from "../dom.js";
 import { classRows, statistics } from "../downloads.js";
 import { BLOCKS, BRANCHES, percent, shapley, softmax } from "../numbers.js";
-import { isAnythingOff } from "../state.js";
+import { allOff, isAnythingOff } from "../state.js";
 import { addingUp, decimalsFor, fixed, grouped, term } from "../sums.js";
 import { branchName, className, t } from "../words.js";
 import { createDownloads } from "./downloads.js";
-import { failure, newest, row, signedBar, skeleton, table, waiting, whileOpen } from "./deeper_parts.js";
+import { failure, joined, newest, row, signedBar, skeleton, table, waiting, whileOpen } from "./deeper_parts.js";
 
 /** @import {Block, BlockChannels, Branch, Data, Network, Scene, State, Subsets, Worth} from "../types.js" */
 /** @import {Store} from "../state.js" */
@@ -39,7 +39,7 @@ export function createNumbers(root, store, source) {
     replace(
       numbers,
       h("h3", {}, t("deeper.numbers_block", { block: state.block })),
-      isAnythingOff(state.off) && h("p", { class: "deeper-note" }, t("deeper.numbers_off")),
+      isAnythingOff(allOff(state)) && h("p", { class: "deeper-note" }, t("deeper.numbers_off")),
       branchTable(channels, state.block),
       ribbon(channels, data.worth, name),
       h(
@@ -79,7 +79,7 @@ export function createNumbers(root, store, source) {
       const cls = classOf(state, data);
       replace(body, skeleton());
       try {
-        const told = await ask(source.table(subjectOf(state, data)));
+        const told = await ask(source.table(withFill(subjectOf(state, data), state.fill)));
         if (told) replace(body, ...glanceTable(told, base, network, cls, state.block, store));
       } catch (error) {
         replace(body, failure(error));
@@ -219,7 +219,7 @@ function votes(subsets, cls, name, block, temperature) {
     h("h3", {}, t("deeper.votes_title", { block, name })),
     h("ul", { class: "deeper-bars" }, items),
     h("p", { class: "deeper-total" }, h("strong", { class: "number" }, t("deeper.votes_sum", { logit: fixed(told.logit, decimals), name }))),
-    h("p", { class: "quiet" }, t("deeper.votes_what")),
+    h("p", { class: "quiet" }, joined([t("deeper.votes_what"), t(`deeper.off_${subsets.fill}`)])),
     h("details", {}, h("summary", {}, t("deeper.votes_table")), subsetTable(subsets, cls, temperature)),
   ];
 }

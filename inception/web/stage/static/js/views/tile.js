@@ -4,6 +4,7 @@ import { greySquare, paintOverlay } from "../colours.js";
 import { h } from "../dom.js";
 import { cropSquare } from "../geometry.js";
 import { signed } from "../numbers.js";
+import { firstChannel } from "../ranking.js";
 import { branchName, t } from "../words.js";
 import { channelValues, strongestCell } from "./channel_values.js";
 
@@ -16,7 +17,9 @@ const SIZE = 96; // pixels of a tile's canvas, and of the photo below it
  * @param {{branch: Branch, channel: number, channels: Channels, worth: number | null, square: Promise<CanvasImageSource>, isFirst: boolean}} what
  */
 export function createTile(store, { branch, channel, channels, worth, square, isFirst }) {
-  const { scale, colours, lens } = store.get();
+  const { scale, colours, lens, block, offChannels } = store.get();
+  const { network } = store.data();
+  const isOff = network && offChannels[block]?.includes(firstChannel(network, block, branch) + channel);
   const canvas = h("canvas", { width: SIZE, height: SIZE });
   void square.then((photo) => paintOverlay(canvas, photo, channelValues(channels, channel, scale), channels.side, SIZE, colours));
   const label = t("block.tile", { channel, branch: branchName(branch) });
@@ -24,10 +27,10 @@ export function createTile(store, { branch, channel, channels, worth, square, is
   return h(
     "button",
     {
-      class: "tile",
+      class: isOff ? "tile off" : "tile",
       dataset: { channel },
       tabindex: isFirst ? 0 : -1,
-      "aria-label": worth === null ? label : `${label}, ${signed(worth)}`,
+      "aria-label": [label, worth !== null && signed(worth), isOff && t("block.off")].filter(Boolean).join(", "),
       "aria-pressed": String(lens?.branch === branch && lens.channel === channel),
       onpointerenter: look,
       onfocus: look,

@@ -1,0 +1,72 @@
+/** What the 1x1 reductions make of a block's input, as maps. */
+
+import { subjectOf } from "../controller.js";
+import { h, replace } from "../dom.js";
+import { allOff, isAnythingOff } from "../state.js";
+import { branchName, t } from "../words.js";
+import { failure, newest, skeleton, whileOpen } from "./deeper_parts.js";
+import { mosaic } from "./mosaic.js";
+
+/** @import {Colours, Strongest} from "../types.js" */
+/** @import {Store} from "../state.js" */
+/** @import {Source} from "../source.js" */
+
+const COLUMNS = 8; // maps in a row
+const PIXELS = 56; // of a map at least
+
+/**
+ * @param {HTMLElement} root
+ * @param {Store} store
+ * @param {Source} source
+ */
+export function createCostMaps(root, store, source) {
+  const ask = newest();
+
+  /** @type {Parameters<typeof whileOpen>[3]} */
+  async function draw(state, data) {
+    const { block, colours } = state;
+    if (!data.network || !data.base) return replace(root);
+    if (!root.childElementCount) replace(root, skeleton("pictures"));
+    try {
+      const told = await ask(source.bottleneck(subjectOf(state, data), block));
+      if (!told) return;
+      const { before, "3x3": three, "5x5": five } = told;
+      replace(
+        root,
+        h("h4", {}, t("deeper.cost_maps", { block })),
+        h("p", { class: "deeper-lead" }, t("deeper.cost_maps_lead", { count: before.count })),
+        isAnythingOff(allOff(state)) && h("p", { class: "deeper-note" }, t("deeper.all_on")),
+        h(
+          "div",
+          { class: "cost-maps" },
+          picture(before, t("deeper.cost_maps_before", { all: before.all }), colours),
+          picture(three, reduced("3x3", three.all), colours, "3x3"),
+          picture(five, reduced("5x5", five.all), colours, "5x5"),
+        ),
+      );
+    } catch (error) {
+      replace(root, failure(error));
+    }
+  }
+
+  whileOpen(store, "cost", ["network", "base", "block", "colours", "off", "offChannels", "lang"], draw);
+}
+
+/**
+ * @param {"3x3" | "5x5"} branch
+ * @param {number} all
+ */
+const reduced = (branch, all) => t("deeper.cost_maps_reduced", { branch: branchName(branch), all });
+
+/**
+ * @param {Strongest} maps
+ * @param {string} words
+ * @param {Colours} colours
+ * @param {string} [branch]
+ */
+function picture(maps, words, colours, branch) {
+  const canvas = mosaic(maps, colours, true, { columns: COLUMNS, factor: Math.max(1, Math.round(PIXELS / maps.side)) });
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", `${words}: ${maps.numbers.map((one) => `#${one}`).join(", ")}`);
+  return h("figure", branch ? { dataset: { branch } } : {}, h("figcaption", {}, words), canvas);
+}
