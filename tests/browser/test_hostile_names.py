@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 from inception.network.inception_v1 import InceptionV1
 from inception.pretrained import checkpoint
@@ -20,10 +20,10 @@ from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
 from inception.vision.preprocessing import IMAGENET
 from inception.web.blocks import build, launch_options
-from inception.web.explanations import Why
 from support.networks import lively
-from support.paths import EXAMPLES
-from support.visitor import Visit
+from support.stage_visitor import StageVisit
+
+pytestmark = pytest.mark.browser
 
 IMAGE = "<img src=x onerror=ran=1>"
 LABELS = (
@@ -37,11 +37,13 @@ LABELS = (
     "@SUM(1)",
     "{{ran}} ${ran=1} [a](javascript:ran=1)",
 )
+DEEPER = ("evidence", "cell", "cost", "dial", "compare", "numbers", "about")
+KINDS = ("maps", "sheet", "zip", "csv", "json")
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The page with a network whose file, classes and provenance all mean harm."""
+    """The stage with a network whose file, classes and provenance all mean harm."""
     path = tmp_path_factory.mktemp("hostile") / f"{IMAGE}.safetensors"
     described = Description("batchnorm", LABELS, IMAGENET, Provenance(*[IMAGE] * 5))
     checkpoint.save_checkpoint(path, lively(InceptionV1(classes=len(LABELS))).state_dict(), described)
@@ -52,9 +54,9 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def guest(browser: Browser, address: str) -> Iterator[Visit]:
-    context = browser.new_context(viewport={"width": 1440, "height": 1000}, locale="en-US")
-    visit = Visit(context, address)
+def guest(browser: Browser, address: str) -> Iterator[StageVisit]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-US", reduced_motion="reduce")
+    visit = StageVisit(context, address, "?photo=bison")
     yield visit
     assert visit.page.evaluate("typeof ran") == "undefined", "a name ran"
     assert visit.page.locator("img[src=x], svg[onload], [onerror], [href^=javascript]").count() == 0
@@ -62,44 +64,36 @@ def guest(browser: Browser, address: str) -> Iterator[Visit]:
     assert (visit.foreign, visit.complaints) == ([], [])
 
 
-def settled(page: Page, place: str, text: str = "onerror") -> None:
-    """The hostile text is there, as text."""
-    expect(page.locator(place)).to_contain_text(text, timeout=60_000)
-
-
-@pytest.mark.browser
-def test_hostile_classes_are_shown_and_do_not_run(guest: Visit) -> None:
+def test_hostile_classes_are_shown_and_do_not_run(guest: StageVisit) -> None:
     page = guest.page
-    guest.upload(EXAMPLES / "bison.jpg")
-    guest.panels_of("Block 3a")
-    settled(page, "#il-answer", "ran=1")
-    settled(page, "#il-map", f"of {len(LABELS)} classes")  # beside the first of them, cut short
-    guest.come_near()
-    tabs = page.locator("#il-tabs").get_by_role("tab")
-    for number, tab in enumerate(Why(InferenceService((), choose_device("cpu"))).tabs):
-        tabs.nth(number).click()
-        expect(page.locator(f"#il-{tab} > *").first).to_be_attached(timeout=60_000)
-    page.locator("#il-switch input").nth(1).click()
-    settled(page, "#il-switched", "ran=1")
-    page.locator("#il-class input").click()
-    expect(page.get_by_role("option").filter(has_text="onerror").first).to_be_visible(timeout=30_000)
-    page.keyboard.press("Escape")
-    for part, place in (("compare", "#il-compared"), ("about", "#il-about")):
-        page.locator(f"#il-{part} button").first.click()
-        expect(page.locator(place)).to_be_visible(timeout=30_000)
-    settled(page, "#il-about")
-    guest.choose("language", "中文")
-    expect(page.locator("#il-keep-csv")).to_be_enabled(timeout=30_000)
-    settled(page, "#il-answer", "ran=1")
+    expect(page.locator("[data-stage=answer]")).to_contain_text("ran=1")
+    guest.switch("3x3")
+    expect(page.locator("[data-stage=answer] .was").first).to_be_visible(timeout=30_000)
+    rows = page.locator("[data-stage=answer] .rows button")
+    for number in range(rows.count()):
+        rows.nth(number).hover()
+    rows.last.click()
+    for part in DEEPER:
+        guest.open(f"?photo=bison&deeper={part}")
+        page.wait_for_load_state("networkidle")
+        expect(page.locator("#deeper h2")).to_be_visible()
+    expect(page.locator("#deeper")).to_contain_text("onerror")
+    page.get_by_role("button", name="中文", exact=True).click()
+    expect(page.locator("[data-stage=answer]")).to_contain_text("ran=1")
 
 
-@pytest.mark.browser
-def test_what_is_taken_away_has_tame_names_and_no_formulas(guest: Visit, tmp_path: Path) -> None:
-    guest.upload(EXAMPLES / "bison.jpg")
-    guest.panels_of("Block 3a")
+def test_names_in_a_lesson_do_not_run(guest: StageVisit) -> None:
+    for step in (2, 3, 7, 8):
+        guest.open(f"?photo=bison&step={step}")
+        expect(guest.page.locator("[data-stage=lesson]")).to_be_visible()
+        assert guest.page.evaluate("typeof ran") == "undefined"
+
+
+def test_what_is_taken_away_has_tame_names_and_no_formulas(guest: StageVisit, tmp_path: Path) -> None:
+    guest.open("?photo=bison&deeper=numbers")
     files = {}
-    for kind in ("sheet", "maps", "csv", "json"):
-        button = guest.page.locator(f"#il-keep-{kind}")
+    for kind in KINDS:
+        button = guest.page.locator(f"[data-keep={kind}]")
         expect(button).to_be_enabled(timeout=30_000)
         with guest.page.expect_download(timeout=60_000) as made:
             button.click()
@@ -112,19 +106,19 @@ def test_what_is_taken_away_has_tame_names_and_no_formulas(guest: Visit, tmp_pat
     assert not [label for label in labels.values() if label[0] in "=+-@"]
     told = json.loads(files["json"].read_text(encoding="utf-8"))
     assert {row["label"] for row in told["classes"]} == set(LABELS), "where nothing computes, names stay what they are"
-    names = zipfile.ZipFile(files["maps"]).namelist()
+    names = zipfile.ZipFile(files["zip"]).namelist()
     assert len(names) > 70
     assert not [name for name in names if name.startswith(("/", "\\")) or ".." in name or "<" in name]
 
 
-@pytest.mark.browser
-def test_a_hostile_file_name_and_link_do_not_run(guest: Visit, address: str, tmp_path: Path) -> None:
+def test_a_hostile_file_name_and_link_do_not_run(guest: StageVisit, tmp_path: Path) -> None:
     hostile = tmp_path / f"{IMAGE}.jpg"
     hostile.write_bytes(b"no photo")
     guest.upload(hostile)
-    expect(guest.page.locator("#il-alarm [role=alert]")).to_be_visible(timeout=30_000)
-    harm = dict.fromkeys(("model", "example", "block", "view", "scale", "colours", "class", "lang"), LABELS[1])
-    for more in ({}, {"lesson": IMAGE}, {"__theme": IMAGE}, {"view": IMAGE}, {"deep_link": "../../x"}):
-        guest.page.goto(f"{address}?{urlencode({**harm, **more})}")
-        expect(guest.page.locator("#il-photo")).to_be_visible(timeout=60_000)
+    expect(guest.page.locator("#notice")).to_be_visible(timeout=30_000)
+    guest.complaints.clear()  # the browser's note of a refused request
+    names = ("photo", "model", "block", "off", "class", "lens", "crop", "view", "sort", "scale", "colours", "lang")
+    harm = dict.fromkeys((*names, "step", "deeper", "example", "lesson"), LABELS[1])
+    for more in ({}, {"off": IMAGE}, {"__theme": IMAGE}, {"lens": "1x1:9999:999:999"}, {"deep_link": "../../x"}):
+        guest.open(f"?{urlencode({**harm, **more})}")
         assert guest.page.evaluate("typeof ran") == "undefined"

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Browser, expect
 
 from inception.explain.ablation import ablate
@@ -100,6 +101,30 @@ def test_a_bad_photo_is_refused_in_a_sentence_and_the_stage_stays(stage: StageVi
     assert re.fullmatch(r"[A-Z].{20,200}\.\s*✕?", stage.page.locator("#notice").inner_text(), re.DOTALL)
     assert stage.headline == before
     stage.complaints.clear()  # the browser's note of a refused request
+
+
+def test_a_photo_that_browsers_cannot_show_is_drawn_all_the_same(stage: StageVisit, tmp_path: Any) -> None:
+    tiff = tmp_path / "photo.tiff"
+    Image.open(EXAMPLES / "macaw.jpg").save(tiff)
+    stage.upload(tiff)
+    picture = stage.page.locator("[data-stage=photo] img").first
+    expect(picture).to_have_attribute("src", re.compile("^data:image/jpeg"), timeout=15_000)
+    assert picture.evaluate("image => image.naturalWidth") > 100
+
+
+def test_the_camera_is_answered_and_its_last_frame_stays(stage: StageVisit) -> None:
+    camera = stage.page.get_by_role("button", name="Camera")
+    before = len([url for url in stage.requests if "stage_scene" in url])
+    camera.click()
+    expect(stage.page.locator("[data-stage=photo] video")).to_be_visible()
+    expect(stage.page.get_by_role("button", name="Stop the camera")).to_be_visible()
+    stage.page.wait_for_timeout(2500)
+    stage.page.get_by_role("button", name="Stop the camera").click()
+    expect(stage.page.locator("[data-stage=photo] video")).to_have_count(0)
+    assert len([url for url in stage.requests if "stage_scene" in url]) - before >= 2
+    stage.page.wait_for_timeout(1000)
+    stage.unfold("3a")
+    expect(stage.page.locator("#notice")).to_be_hidden()
 
 
 # ---------------------------------------------------------------- switches

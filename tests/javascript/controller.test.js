@@ -38,6 +38,7 @@ function fake({ slow = null, refused = null } = {}) {
     votes: async ({ fill = "zero" }, block) => (asked.push(["votes", block, fill]), { block, fill, classes: CLASSES, logits: Float32Array.from({ length: 48 }, (_, i) => i) }),
     worth: async (_, classes) => (asked.push(["worth", classes]), Object.fromEntries(classes.map((cls) => [cls, { of: cls }]))),
     field: async () => ({}),
+    drawable: async () => undefined,
   };
   return { source, asked, release: () => release() };
 }
@@ -147,6 +148,20 @@ test("a photo that is refused leaves the stage as it was, and says why", async (
   store.update({ block: "5b" });
   await settled();
   assert.equal(store.data().error, null, "the next success takes it away");
+});
+
+test("where nothing can be had, it is not asked for again and again", async () => {
+  const { source, asked } = fake();
+  source.network = async (model) => {
+    asked.push(["network", model]);
+    throw new Error("None.");
+  };
+  const store = createStore({ photo: "one", model: "a" });
+  store.receive({ start: START });
+  await createController(store, source).refresh();
+  await settled();
+  assert.ok(asked.length <= 2, String(asked.length));
+  assert.equal(store.data().error, "None.");
 });
 
 test("a network that cannot be had at first gives way to one that can", async () => {

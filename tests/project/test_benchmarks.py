@@ -7,7 +7,6 @@ import json
 from importlib import import_module
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -54,15 +53,13 @@ def test_a_forward_pass_keeps_all_blocks_of_every_photo() -> None:
     assert torch.allclose(told.logits, plain, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("precision", ["exact", "fast"])
-def test_an_answer_is_five_classes_and_a_mosaic_of_every_channel_of_each_branch(precision: str) -> None:
-    pretrained = explain.untrained()
-    top, encoded = answer.answer(pretrained, precision)()
-    assert len(top) == 5
-    for data, count in zip(encoded, (192, 208, 48, 64), strict=True):
-        mosaic = np.asarray(Image.open(io.BytesIO(data)).convert("L"))
-        # Twelve columns, tiles of 28 pixels, a pixel between two.
-        assert mosaic.shape == (29 * -(-count // 12) - 1, 29 * 12 - 1)
+def test_an_answer_is_all_mean_maps_and_every_channel_of_each_branch_each_time_of_another_photo() -> None:
+    work = answer.answer(answer.OneNetwork(explain.untrained()))
+    (scene, block), (other, _) = ([json.loads(text) for text in work()] for _ in range(2))
+    assert {name: set(maps) for name, maps in scene["maps"].items()} == {name: set(BRANCHES) for name in BLOCKS}
+    shapes = [branch["values"]["shape"] for branch in block["branches"].values()]
+    assert shapes == [[count, 14, 14] for count in (192, 208, 48, 64)]
+    assert other["digest"] != scene["digest"]
 
 
 def test_the_usual_way_draws_every_channel_of_each_branch_too() -> None:

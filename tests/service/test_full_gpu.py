@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -73,13 +74,12 @@ def exhaust_everywhere(
 
     for layer in service.pretrained(name).engine.modules():
         layer.register_forward_pre_hook(lambda module, _: no_more(type(module).__name__))
-    for name in ("square", "any"):
-        usual = getattr(torch.Tensor, name)
 
-        def reduced(tensor: torch.Tensor, usual: Any = usual, what: str = name) -> torch.Tensor:
-            return usual(tensor) if tensor.device.type == "cpu" else no_more(what)
+    def guarded(usual: Callable[..., torch.Tensor], what: str) -> Callable[..., torch.Tensor]:
+        return lambda tensor: usual(tensor) if tensor.device.type == "cpu" else no_more(what)
 
-        monkeypatch.setattr(torch.Tensor, name, reduced)
+    for owner, what in ((torch.Tensor, "square"), (torch.Tensor, "any"), (torch, "isfinite")):
+        monkeypatch.setattr(owner, what, guarded(getattr(owner, what), what))
     return ended
 
 

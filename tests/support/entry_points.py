@@ -1,4 +1,4 @@
-"""Files sent every way there is, and what memory each took: library, command line, API and page.
+"""Files sent every way there is, and what memory each took: library, command line, API and stage.
 
 Memory is what the system counts: the highest that a process had (VmHWM, which `clear_refs` sets back) above what
 it had at rest. `make corpus` prints the corpus's table for docs/robustness.md.
@@ -10,13 +10,11 @@ import asyncio
 import io
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,7 @@ from PIL import Image
 from pyarrow import parquet
 
 from benchmarks.start import served
-from benchmarks.visitors import Visitor
+from benchmarks.visitors import PREFIX, RefusedError, Visitor
 from inception.runtime.files import one_line
 from support.corpus.cases import Case, write
 from support.memory import Memory
@@ -124,25 +122,21 @@ def by_folder(folder: Path, out: Path) -> tuple[dict[str, Told], str, float]:
 # ---------------------------------------------------------------- a running server
 
 
-async def by_page(visitor: Visitor, data: bytes, name: str) -> str:
-    """The page's own way: what it says of a file, empty where it shows the answer."""
-    photo = (visitor.names["il-photo"], "change")
-    changed = await visitor.answer(data, name)
-    # What the page puts in the photo's place is a change too: nothing, or a picture that browsers can show.
-    while photo in changed:
-        changed = await visitor._answered({photo})
-    alarm = unescape(re.sub(r"<[^>]+>", "", visitor.holds("il-alarm") or "")).strip()
-    shown = (bool((visitor.holds("il-answer") or {}).get("confidences")), visitor.holds("il-photo") is not None)
-    if shown != (not alarm, not alarm):
-        return f"the page says {alarm!r}, and (answer, photo) are there: {shown}"
-    return alarm
+async def by_stage(visitor: Visitor, data: bytes, name: str) -> str:
+    """The stage's own way: what is said of a file, empty where it is answered."""
+    try:
+        await visitor.photo(data, name)
+    except RefusedError as refusal:
+        return str(refusal)
+    return "" if len(visitor.scene["maps"]) == 9 else f"an odd answer: {visitor.scene}"
 
 
 async def by_api(visitor: Visitor, data: bytes, name: str) -> str:
     """The API's `/predict`, as curl would ask it: the sentence, empty where it answers."""
-    asked = {"data": [await visitor.sent(data, name), "tiny-imagenet", 3]}
-    begun = await visitor.client.post(f"{visitor.prefix}/call/predict", json=asked)
-    told = await visitor.client.get(f"{visitor.prefix}/call/predict/{begun.raise_for_status().json()['event_id']}")
+    photo = {"path": await visitor.sent(data, name), "meta": {"_type": "gradio.FileData"}}
+    asked = {"data": [photo, "tiny-imagenet", 3]}
+    begun = await visitor.client.post(f"{PREFIX}/call/predict", json=asked)
+    told = await visitor.client.get(f"{PREFIX}/call/predict/{begun.raise_for_status().json()['event_id']}")
     event, _, data_line = told.text.strip().rpartition("event: ")[2].partition("\n")
     answer = json.loads(data_line.removeprefix("data: "))
     if event == "complete":
@@ -153,17 +147,17 @@ async def by_api(visitor: Visitor, data: bytes, name: str) -> str:
 async def through_server(
     address: str, process: int, made: list[Case], folder: Path
 ) -> tuple[dict[str, dict[str, Told]], float]:
-    """Each file by API and by page, and the most that the server had at any time above its rest before them all.
+    """Each file by API and by stage, and the most that the server had at any time above its rest before them all.
 
     After each bad one a good photo must be answered, or `odd` tells.
     """
-    told: dict[str, dict[str, Told]] = {"API": {}, "page": {}}
+    told: dict[str, dict[str, Told]] = {"API": {}, "stage": {}}
     async with Visitor(address) as visitor:
         await warmed(visitor)
         rest = most = Memory(process).rest
         for case in made:
             data, name = (folder / case.name).read_bytes(), case.sent_as or case.name
-            for way, send in (("API", by_api), ("page", by_page)):
+            for way, send in (("API", by_api), ("stage", by_stage)):
                 memory = Memory(process)
                 try:
                     sentence = await send(visitor, data, name)
@@ -185,7 +179,7 @@ async def warmed(visitor: Visitor) -> None:
             part = photo.crop((left, 0, left + 200, 200))
         data = np.asarray(part.convert("RGB"))
         assert await by_api(visitor, _png(data), "warm.png") == ""
-    assert await by_page(visitor, EXAMPLES[0].read_bytes(), "good.jpg") == ""
+    assert await by_stage(visitor, EXAMPLES[0].read_bytes(), "good.jpg") == ""
 
 
 def _png(pixels: np.ndarray) -> bytes:
@@ -203,7 +197,7 @@ def table(folder: Path) -> Iterator[str]:
     alone = by_library(folder, made)
     with served("--device", "cpu") as (address, process):
         served_ones, _ = asyncio.run(through_server(address, process, made, folder))
-    yield "| file | what it is | what happens | MB: library | API | page |"
+    yield "| file | what it is | what happens | MB: library | API | stage |"
     yield "|---|---|---|---:|---:|---:|"
     for case in made:
         name = one_line(case.sent_as or case.name)

@@ -1,7 +1,8 @@
 """Search for payloads that the server answers with neither a result nor a sentence.
 
 Arguments and their types come from the server's own description (`/gradio_api/info` and `/config`). Each endpoint is
-called by position (`/call/NAME`) and by name (`/call/v2/NAME`), and each event of the stage by its `fn_index`. tests/web/api/test_fuzz.py runs a fixed part of it, and for longer: `make fuzz SECONDS=600`.
+called by position (`/call/NAME`) and by name (`/call/v2/NAME`), and each event of the stage by its `fn_index`.
+tests/web/api/test_fuzz.py runs a fixed part of it, and for longer: `make fuzz SECONDS=600`.
 Called by itself: `python -m support.fuzz_api SECONDS`.
 """
 

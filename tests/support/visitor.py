@@ -1,4 +1,4 @@
-"""A visitor of Gradio's own page, which shows the API's documentation: a Chromium that reaches nothing but its server."""
+"""A visitor of Gradio's own page, the API's documentation: a Chromium that reaches nothing but the page's server."""
 
 from __future__ import annotations
 

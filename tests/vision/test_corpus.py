@@ -124,11 +124,11 @@ def server() -> Iterator[tuple[str, int]]:
         yield address, process
 
 
-def test_api_and_page_show_or_refuse_every_file_and_go_on(
+def test_api_and_stage_show_or_refuse_every_file_and_go_on(
     folder: Path, made: list[Case], server: tuple[str, int]
 ) -> None:
     told, most = in_a_thread(through_server(*server, made, folder))
-    for way in ("API", "page"):
+    for way in ("API", "stage"):
         assert_as_expected(made, told[way], folder)
     assert most < MOST_MEGABYTES
 

@@ -33,6 +33,7 @@ from ..http.uploads import expired_photo_error
 from ..photo_input import foreign_file_error
 from .scene import PhotoCrop
 
+CAMERA_FRAME = "camera-frame.jpg"  # name of the files that are deleted once they have been read
 EXAMPLE = "example:"  # before the name of an example photo
 MAX_CLASSES = 8  # whose worth is computed at once, with one backward pass for each
 FURTHEST = 1000.0  # of a crop's numbers, which are fractions of the photo's sides
@@ -138,11 +139,16 @@ def query_of(service: InferenceService, subject: Subject) -> Query:
         return CENTRE_CROP if crop is None else crop.for_network(preprocessing, width, height)
 
     try:
-        return service.query_of_file(subject.model, subject.path, subject.crop, crop_of)
+        query = service.query_of_file(subject.model, subject.path, subject.crop, crop_of)
     except UserError as error:
         if error.kind == "photo_missing":
             raise expired_photo_error() from error
         raise
+    finally:
+        # Several come each second: what is asked of one again comes from memory.
+        if Path(subject.path).name == CAMERA_FRAME and is_uploaded(subject.path):
+            Path(subject.path).unlink(missing_ok=True)
+    return query
 
 
 def check_off(what: str, value: Any) -> dict[str, list[str | int]]:

@@ -19,6 +19,7 @@ from ...service.service import InferenceService
 from ..api.inputs import model_of
 from . import network, scene
 from .arguments import CHECKS, EXAMPLE, Check, SubjectCheck, by, query_of
+from .picture import picture
 from .scene import Cell
 
 Events = Mapping[str, tuple[Callable[..., dict[str, Any]], Sequence[str]]]
@@ -90,6 +91,9 @@ def events(service: InferenceService, subjects: SubjectCheck, examples: Sequence
     def of_network(model: str) -> dict[str, Any]:
         return networks.get(model, lambda: network.network(service, model))
 
+    def of_file(subject: dict[str, Any]) -> dict[str, Any]:
+        return picture(service, subjects.read(subject).path)
+
     def tuning(model: str, block: str, shape: str) -> dict[str, Any]:
         return network.tuning(service, model, block, shape)
 
@@ -110,6 +114,7 @@ def events(service: InferenceService, subjects: SubjectCheck, examples: Sequence
         "table": of_photo(scene.table, is_filled=True),
         "effective": of_photo(scene.effective, "block", "branch", "row", "column"),
         "bottleneck": of_photo(scene.bottleneck, "block"),
+        "picture": (of_file, ("subject",)),
         "tuning": (tuning, ("model", "block", "shape")),
     }
 

@@ -36,7 +36,7 @@ export function createController(store, source) {
       const sentence = failure instanceof Error ? failure.message : String(failure);
       if (isCurrent()) {
         store.receive({ error: sentence });
-        goBack(sentence);
+        if (error === null) goBack(sentence); // once: what it goes back to may fail too
       }
     } finally {
       clearTimeout(patience);
@@ -85,6 +85,7 @@ export function createController(store, source) {
     const isOff = isAnythingOff(off);
     if (!isNew && isOff) preview(off, block, fill);
     const base = (!isNew && store.data().base) || (await source.scene({ ...subject(), digest: null }, {}));
+    if (isNew) await source.drawable(subject());
     if (!isCurrent()) return;
     loaded = key;
     patch.base = base;

@@ -10,6 +10,7 @@ import { language, t } from "./words.js";
 /** @typedef {ReturnType<typeof createSource>} Source */
 
 const KEPT = 80; // answers in memory
+const PHOTOS_KEPT = 20; // uploaded photos in memory
 // Visitors behind one proxy are told apart by it.
 const session = Math.random().toString(36).slice(2);
 
@@ -20,6 +21,21 @@ export class SourceError extends Error {}
  * @param {URL} root  of the Gradio app, ending with "/"
  */
 export function createSource(root) {
+  /** Where the browser has uploaded photos, by their paths on the server. @type {Map<string, string>} */
+  const addresses = new Map();
+
+  /**
+   * @param {string} photo
+   * @param {string} address
+   */
+  function show(photo, address) {
+    addresses.set(photo, address);
+    if (addresses.size <= PHOTOS_KEPT) return;
+    const [oldest, url] = /** @type {[string, string]} */ (addresses.entries().next().value);
+    addresses.delete(oldest);
+    URL.revokeObjectURL(url);
+  }
+
   /**
    * @param {string} path
    * @param {RequestInit} request
@@ -138,7 +154,18 @@ export function createSource(root) {
       const answer = await reach("gradio_api/upload", { body: form, headers: { "Accept-Language": language() } });
       const body = await answer.json().catch(() => ({}));
       if (!answer.ok) throw new SourceError(sentence(body, answer.status));
+      show(body[0], URL.createObjectURL(file));
       return body[0];
+    },
+    /**
+     * Make sure that the browser can draw an uploaded photo: of a TIFF the server sends a JPEG.
+     * @param {Subject} subject
+     */
+    async drawable(subject) {
+      if (subject.photo.startsWith("example:")) return;
+      const image = new Image();
+      image.src = this.photoUrl(subject.photo);
+      await image.decode().catch(async () => show(subject.photo, (await ask("picture", subject)).url));
     },
     /**
      * Where the browser finds a photo.
@@ -150,7 +177,7 @@ export function createSource(root) {
         const stem = photo.slice("example:".length);
         return new URL(`stage/examples/${stem}${small ? ".thumb" : ""}.jpg`, root).href;
       }
-      return new URL(`gradio_api/file=${photo}`, root).href;
+      return addresses.get(photo) ?? new URL(`gradio_api/file=${photo}`, root).href;
     },
   };
 }

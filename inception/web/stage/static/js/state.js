@@ -198,7 +198,7 @@ export function channelSwitched(offChannels, block, channel) {
  * @param {Network} network
  * @returns {Partial<State>}
  */
-export function fitting({ offChannels, fill }, network) {
+export function fitting({ offChannels, fill, cls }, network) {
   /** @type {OffChannels} */
   const known = {};
   for (const [block, channels = []] of /** @type {[Block, number[]][]} */ (Object.entries(offChannels))) {
@@ -208,6 +208,7 @@ export function fitting({ offChannels, fill }, network) {
   return {
     ...(JSON.stringify(known) === JSON.stringify(offChannels) ? {} : { offChannels: known }),
     ...(fill === "mean" && !network.has_means ? { fill: "zero" } : {}),
+    ...(cls !== null && cls >= network.labels.length ? { cls: null } : {}),
   };
 }
 

@@ -1,10 +1,10 @@
-/** The camera on the stage: one frame after another is answered, and none is kept by the browser. */
+/** The camera on the stage: one frame after another is answered; the server deletes each once it has read it. */
 
-import { newPhoto } from "../controller.js";
 import { h } from "../dom.js";
 import { t } from "../words.js";
 
 const SIDE = 320; // pixels of a frame that is sent
+const FRAME = "camera-frame.jpg"; // a file of this name is deleted by the server once it has read it
 const PAUSE = 120; // milliseconds between two frames at least
 
 /**
@@ -16,6 +16,8 @@ const PAUSE = 120; // milliseconds between two frames at least
 export function createCamera(frame, store, source, onToggle) {
   /** @type {MediaStream | null} */
   let stream = null;
+  /** The last frame that was answered. @type {Blob | null} */
+  let last = null;
   const video = h("video", { autoplay: true, playsinline: true, muted: true });
 
   async function start() {
@@ -27,10 +29,10 @@ export function createCamera(frame, store, source, onToggle) {
     }
     onToggle();
     video.srcObject = stream;
-    frame.append(video);
+    frame.firstElementChild?.after(video); // below the square and the maps
     await video.play();
     while (stream) {
-      await answer();
+      if (!document.hidden) await answer();
       await new Promise((done) => setTimeout(done, PAUSE));
     }
   }
@@ -45,11 +47,14 @@ export function createCamera(frame, store, source, onToggle) {
     canvas.getContext("2d")?.drawImage(video, left, top, side, side, 0, 0, SIDE, SIDE);
     const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.85 });
     try {
-      store.update(newPhoto(await source.upload(blob, "camera.jpg")));
+      const photo = await source.upload(blob, FRAME);
+      if (!stream) return;
+      store.update({ photo, crop: null });
+      last = blob;
       await settled();
     } catch (error) {
       store.receive({ error: error instanceof Error ? error.message : String(error) });
-      stop();
+      await stop();
     }
   }
 
@@ -61,11 +66,14 @@ export function createCamera(frame, store, source, onToggle) {
     }
   }
 
-  function stop() {
+  /** Stop, and make the last frame a photo like any other. */
+  async function stop() {
     for (const track of stream?.getTracks() ?? []) track.stop();
     stream = null;
     video.remove();
     onToggle();
+    if (last) store.update({ photo: await source.upload(last, "photo.jpg"), crop: null });
+    last = null;
   }
 
   return { toggle: () => void (stream ? stop() : start()), isOn: () => stream !== null };

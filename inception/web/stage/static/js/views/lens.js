@@ -90,7 +90,7 @@ export function createLens(root, store, source) {
     if (!lens || !channels || !base || !network || !isThere) return;
     const branch = channels[lens.branch];
     set(panel, { dataset: { branch: lens.branch }, "aria-label": t("channel.title", { channel: lens.channel, branch: branchName(lens.branch) }) });
-    set(map, { "aria-label": t("channel.cell", { row: lens.row + 1, column: lens.column + 1 }) });
+    set(map, { "aria-label": t("channel.cell", { row: lens.row, column: lens.column }) });
     void photoSquare(source, state, base).then((photo) =>
       paintOverlay(canvas, photo, channelValues(branch, lens.channel, state.scale), branch.side, SIZE, state.colours),
     );

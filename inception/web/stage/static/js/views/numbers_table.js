@@ -203,7 +203,7 @@ function classTable(now, base, network) {
 function votes(subsets, cls, name, block, temperature) {
   const told = shapley(subsets, cls);
   const parts = BRANCHES.map((branch) => told[branch]);
-  const decimals = 2;
+  const decimals = 3; // one more than the lanes: rounded to add up, they still agree with them
   const shown = addingUp([told.baseline, ...parts], told.logit, decimals);
   const bound = Math.max(...[told.baseline, ...parts].map(Math.abs));
   const items = [null, ...BRANCHES].map((branch, i) =>

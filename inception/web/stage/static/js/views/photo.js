@@ -259,6 +259,7 @@ export function createPhoto(root, store, source) {
       drawExamples();
       drawPhoto();
     }
+    if (changed.has("base")) drawPhoto(); // a JPEG of it may have come
     if (changed.has("base") || changed.has("crop") || changed.has("photo")) place();
     if (changed.has("lens") || changed.has("block") || changed.has("channels") || changed.has("field")) drawHover();
   });
