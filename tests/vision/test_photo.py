@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from inception.errors import PhotoError
-from inception.vision.photo import MAX_BYTES, MAX_SIDE, is_unknown_to_browsers, open_photo
+from inception.vision.photo import MAX_BYTES, MAX_SIDE, open_photo
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -160,12 +160,3 @@ def test_a_missing_file_is_named_without_its_folder(tmp_path: Path) -> None:
     with pytest.raises(PhotoError, match=r"'nowhere\.jpg'") as refused:
         open_photo(tmp_path / "nowhere.jpg")
     assert str(tmp_path) not in str(refused.value)
-
-
-@pytest.mark.parametrize("options", [{}, {"big_tiff": True}])
-def test_a_tiff_is_known_as_what_browsers_do_not_show(tmp_path: Path, options: dict) -> None:
-    data = encoded(scene(), "TIFF", **options)
-    (tmp_path / "photo").write_bytes(data)
-    assert is_unknown_to_browsers(data)
-    assert is_unknown_to_browsers(tmp_path / "photo")
-    assert not is_unknown_to_browsers(encoded(scene(), "PNG"))

@@ -1,4 +1,4 @@
-"""Uploads of the stage: pictures for browsers that cannot show a photo's format, and camera frames that are not kept."""
+"""Uploads: pictures for browsers that cannot show a photo's format, and camera frames that are not kept."""
 
 from __future__ import annotations
 
