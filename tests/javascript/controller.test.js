@@ -39,6 +39,7 @@ function fake({ slow = null, refused = null } = {}) {
     worth: async (_, classes) => (asked.push(["worth", classes]), Object.fromEntries(classes.map((cls) => [cls, { of: cls }]))),
     field: async () => ({}),
     drawable: async () => undefined,
+    prefetchWorth: async (_, classes) => void asked.push(["prefetch", classes]),
   };
   return { source, asked, release: () => release() };
 }

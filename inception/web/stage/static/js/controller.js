@@ -9,6 +9,8 @@ import { useClassNames } from "./words.js";
 /** @import {Source} from "./source.js" */
 
 const PATIENCE = 150; // milliseconds before the page says that it waits
+const QUIET = 1000; // milliseconds without a change, after which it asks for what may be wanted next
+const CLASSES = 5; // of the answer, whose worth may be wanted next
 
 /**
  * @param {Store} store
@@ -109,6 +111,8 @@ export function createController(store, source) {
     const subsets = await votes;
     if (!isCurrent()) return;
     store.receive({ subsets });
+    const likely = order(base.logits, CLASSES);
+    setTimeout(() => isCurrent() && source.prefetchWorth(known, likely).catch(() => undefined), QUIET);
     source.field(known, block).then(
       (field) => isCurrent() && store.receive({ field }),
       () => undefined, // only the dashed square is missing

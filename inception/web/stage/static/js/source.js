@@ -122,6 +122,18 @@ export function createSource(root) {
     votes: (subject, block) => told(readSubsets, "votes", subject, block),
     /** @param {Subject} subject @param {number[]} classes @returns {Promise<Record<number, Worth>>} */
     worth: (subject, classes) => told(readWorth, "worth", subject, classes),
+    /**
+     * Ask for the worth of several classes at once, so that `worth` has each of them without a request.
+     * @param {Subject} subject
+     * @param {number[]} classes
+     */
+    async prefetchWorth(subject, classes) {
+      const key = (/** @type {number} */ cls) => JSON.stringify(["worth", [subject, [cls]]]);
+      const missing = classes.filter((cls) => !answers.has(key(cls)));
+      if (!missing.length) return;
+      const all = await told(readWorth, "worth", subject, missing);
+      for (const cls of missing) answers.set(key(cls), Promise.resolve({ [cls]: all[cls] }));
+    },
     /** @param {Subject} subject @param {Block} block @returns {Promise<Record<Branch, FieldSquare>>} */
     field: (subject, block) => ask("field", subject, block),
     /** @param {Subject} subject @param {Block} block @param {Branch} branch @param {number} channel @param {number} row @param {number} column */
