@@ -15,7 +15,7 @@ class ApiVisit:
         self.page.route("**/*", lambda route: self._only_home(route, address))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(f"{address.rstrip('/')}/?view=api")
-        expect(self.page.get_by_text("API documentation")).to_be_visible(timeout=30_000)
+        expect(self.page.locator(".api-docs .snippet").first).to_be_visible(timeout=30_000)
 
     def _only_home(self, route: Route, address: str) -> None:
         if route.request.url.startswith((address, "data:", "blob:")):

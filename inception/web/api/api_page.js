@@ -1,4 +1,4 @@
-// Corrects Gradio's "Use via API" page while it is open. Gradio puts a generic sentence before each argument's own,
+// Opens what the address names, and corrects Gradio's "Use via API" page while it is open. Gradio puts a generic sentence before each argument's own,
 // shows nothing else for a result, and counts the API's endpoints as MCP tools.
 {
   const INPUT = /The input value that is provided in the .*?\s+component\.\s*/g;
@@ -52,4 +52,19 @@
     const write = navigator.clipboard.writeText.bind(navigator.clipboard);
     navigator.clipboard.writeText = text => write(document.querySelector('.api-docs') ? corrected(text) : text);
   }
+
+  // Gradio 6 does not open what its own address (`?view=api`) names: it only takes it for open. The first press of the
+  // footer's button closes it, the second one opens it.
+  const buttons = {api: 'button.show-api', settings: 'button.settings'};
+  const name = buttons[new URLSearchParams(location.search).get('view')];
+  const press = triesLeft => {
+    const button = document.querySelector(name);
+    if (button) {
+      button.click();
+      button.click();
+    } else if (triesLeft) {
+      setTimeout(press, 100, triesLeft - 1);
+    }
+  };
+  if (name) press(100);
 }

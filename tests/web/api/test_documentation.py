@@ -199,12 +199,16 @@ def test_without_an_mcp_server_there_is_no_mcp_tool(api_visit: ApiVisit) -> None
 
 
 @pytest.mark.browser
-def test_who_closes_the_documentation_finds_the_way_to_the_front_page(api_visit: ApiVisit, page_address: str) -> None:
+@pytest.mark.parametrize("view", ["api", "settings"])
+def test_gradios_page_opens_what_its_address_names_and_leads_back(
+    api_visit: ApiVisit, page_address: str, view: str
+) -> None:
     page = api_visit.page
-    page.keyboard.press("Escape")
-    page.goto(f"{page_address}?view=settings")
-    page.get_by_role("link", name="InceptionLens").wait_for(state="attached")
-    assert page.get_by_role("link", name="InceptionLens").evaluate("link => link.href") == page_address
+    page.goto(f"{page_address}?view={view}")
+    expect(page.locator(".api-docs")).to_be_visible(timeout=30_000)
+    assert page.url == f"{page_address}?view={view}"
+    back = page.get_by_role("link", name="InceptionLens", include_hidden=True)
+    assert back.evaluate("link => link.href") == page_address
     page.goto(page_address)
     expect(page.locator("[data-stage=block]")).to_be_attached(timeout=30_000)
     assert page.locator(".api-docs").count() == 0
