@@ -38,7 +38,9 @@ TEXTS = {
     ".svg": "image/svg+xml",
 }
 TYPES = {**TEXTS, ".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".woff2": "font/woff2"}
-THUMB_SIDE, THUMB_QUALITY = 160, 80  # pixels of the longer side, and JPEG quality
+# Pixels of the longer side: of an example photo, which is shown at half this size, and of its thumbnail.
+PHOTO_SIDE, THUMB_SIDE = 448, 80
+QUALITY = 80  # of both, as JPEG
 THUMB = ".thumb.jpg"
 GRADIO_VIEWS = frozenset({"api", "api-recorder", "settings"})  # values of `view` in an address of Gradio's page
 LEAST_COMPRESSED = 500  # bytes; a shorter text is sent as it is
@@ -134,7 +136,7 @@ def example_photos() -> list[Path]:
 
 
 def example(name: str) -> Asset | None:
-    """Return an example photo, "STEM.jpg", or its thumbnail, "STEM.thumb.jpg"; None if there is none of this name."""
+    """Return an example photo as the page shows it, "STEM.jpg", or its thumbnail, "STEM.thumb.jpg"; or None."""
     is_thumb = name.endswith(THUMB)
     stem = name.removesuffix(THUMB if is_thumb else ".jpg")
     known = {path.stem: path for path in example_photos()}
@@ -145,13 +147,12 @@ def example(name: str) -> Asset | None:
 
 @cache
 def _example(path: Path, *, is_thumb: bool) -> Asset:
-    if not is_thumb:
-        return Asset(path.read_bytes(), TYPES[".jpg"], is_text=False)
+    side = THUMB_SIDE if is_thumb else PHOTO_SIDE
     with Image.open(path) as photo:
         small = photo.convert("RGB")
-    small.thumbnail((THUMB_SIDE, THUMB_SIDE), Image.Resampling.LANCZOS)
+    small.thumbnail((side, side), Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    small.save(file, "JPEG", quality=THUMB_QUALITY, optimize=True, progressive=True)
+    small.save(file, "JPEG", quality=QUALITY, optimize=True, progressive=True)
     return Asset(file.getvalue(), TYPES[".jpg"], is_text=False)
 
 

@@ -83,6 +83,7 @@ def scene(service: InferenceService, query: Query, off: Off, fill: str = ZERO) -
         "crop": [crop.left, crop.top, crop.side],
         "logits": pack(prediction.logits),
         "seconds": prediction.seconds,
+        "full": service.device.fell_back_from or None,
         "maps": {
             block: {branch: _mean_map(maps) for branch, maps in prediction.branches(block).items()} for block in BLOCKS
         },

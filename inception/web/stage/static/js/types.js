@@ -108,6 +108,7 @@
  * @property {Crop} crop
  * @property {Float32Array} logits
  * @property {number} seconds
+ * @property {string | null} full  the device whose memory was full, so that the processor computes in its place
  * @property {Record<Block, Record<Branch, MeanMap>>} maps
  *
  * @typedef {object} Channels  every channel of a branch, each scaled to its own low..high

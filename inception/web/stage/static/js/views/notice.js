@@ -8,16 +8,31 @@ import { t } from "../words.js";
  * @param {import("../state.js").Store} store
  */
 export function createNotice(root, store) {
+  /** The device whose memory was full, until the visitor has closed the sentence about it. @type {string | null} */
+  let full = null;
+  let isTold = false;
+
+  function draw() {
+    const text = store.data().error ?? (full ? t("notice.memory", { device: full }) : null);
+    root.hidden = !text;
+    replace(root, h("span", {}, text), h("button", { class: "plain", "aria-label": t("notice.close"), onclick: close }, "✕"));
+  }
+
+  function close() {
+    if (!store.data().error) full = null;
+    store.receive({ error: null });
+    draw();
+  }
+
   document.body.classList.toggle("in-lesson", store.get().step > 0);
   store.subscribe((state, data, changed) => {
     if (changed.has("step")) document.body.classList.toggle("in-lesson", state.step > 0);
     if (changed.has("busy")) document.body.classList.toggle("busy", data.busy);
-    if (!changed.has("error")) return;
-    root.hidden = !data.error;
-    replace(
-      root,
-      h("span", {}, data.error ?? ""),
-      h("button", { class: "plain", "aria-label": t("notice.close"), onclick: () => store.receive({ error: null }) }, "✕"),
-    );
+    if (data.base?.full && !isTold) {
+      isTold = true;
+      full = data.base.full;
+      draw();
+    }
+    if (changed.has("error")) draw();
   });
 }
