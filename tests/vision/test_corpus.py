@@ -24,9 +24,7 @@ from support.event_loop import in_a_thread
 from support.paths import ROOT
 
 MOST_MEGABYTES = 300  # of one request, above what the server had before it
-MOST_OF_ALL = (
-    450  # of all requests, above the rest before them: with what the allocator and the caches keep between them
-)
+MOST_OF_ALL = 450  # of all requests, above the rest before them: with what allocator and caches keep in between
 # What each refusal must name: what is allowed, or what to do.
 ALLOWED = {
     "photo_empty": r"is empty; please choose a photo",
