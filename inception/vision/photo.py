@@ -68,6 +68,7 @@ def open_photo(source: Source) -> Image.Image:
         if _bytes_to_decode(_opened(data), data) <= SERIAL_BYTES:
             return _decoded(_opened(data), orientation)
         with _serial:
+            trim_heap()  # or the memory that earlier work left free would come on top of this photo's
             try:
                 return _decoded(_opened(data), orientation)
             finally:
