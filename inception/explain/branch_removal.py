@@ -7,7 +7,6 @@ from dataclasses import replace
 from time import perf_counter
 from types import MappingProxyType
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,12 +53,14 @@ def ablated_prediction(
         return prediction
     engine = pretrained.engine
     first = min(ablated, key=STAGES.index)
-    output = _replaced(block_output(pretrained, prediction, first.removeprefix("inception_")), *ablated[first])
+    mask, values = ablated[first]
+    output = torch.lerp(block_output(pretrained, prediction, first.removeprefix("inception_")), values, mask)
     changed: dict[str, Tensor] = {first: output}
     for stage in STAGES[STAGES.index(first) + 1 :]:
         output = engine.get_submodule(stage)(contiguous_like_input(output))
         if stage in ablated:
-            output = _replaced(output, *ablated[stage])
+            mask, values = ablated[stage]
+            output = torch.lerp(output, values, mask)
         changed[stage] = output
     logits = engine.required_head(output)
     check_overflow(pretrained.name, (*changed.values(), logits))
@@ -68,7 +69,7 @@ def ablated_prediction(
         prediction,
         logits=to_array(logits[0]),
         probabilities=to_array(probabilities[0]),
-        stages=MappingProxyType({**prediction.stages, **{stage: _array(maps) for stage, maps in changed.items()}}),
+        stages=MappingProxyType({**prediction.stages, **{stage: to_array(maps[0]) for stage, maps in changed.items()}}),
         seconds=perf_counter() - begin,
     )
 
@@ -77,11 +78,3 @@ def _mask(pretrained: PretrainedModel, block: str, off: Iterable[str | int]) -> 
     members = tuple(off)
     names = [member for member in members if isinstance(member, str)]
     return branch_mask(pretrained, block, names, [member for member in members if not isinstance(member, str)])
-
-
-def _replaced(output: Tensor, mask: Tensor, values: Tensor) -> Tensor:
-    return torch.lerp(output, values, mask)
-
-
-def _array(maps: Tensor) -> np.ndarray:
-    return to_array(maps[0])

@@ -7,6 +7,7 @@ Field in Deep Convolutional Neural Networks", NIPS 2016).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -162,24 +163,43 @@ def effective_field(
         ChoiceError: if there is no such block or branch.
         CellError: if the map has no such cell.
     """
+    return effective_fields(pretrained, prediction, block, row, column, [branch])[branch]
+
+
+def effective_fields(
+    pretrained: PretrainedModel,
+    prediction: Prediction,
+    block: str,
+    row: int,
+    column: int,
+    branches: Iterable[str] = tuple(BRANCHES),
+) -> dict[str, EffectiveField]:
+    """Return the `effective_field` of one cell by branch, from one forward pass and one backward pass a branch.
+
+    Raises:
+        ChoiceError: if there is no such block or branch.
+        CellError: if the map has no such cell.
+    """
     model = pretrained.model
-    _, height, width = prediction.block(block).shape
-    square = _square(
-        model, block, branch, row, column, (height, width), (prediction.image.height, prediction.image.width)
-    )
+    cells, pixels = prediction.block(block).shape[1:], (prediction.image.height, prediction.image.width)
+    squares = {branch: _square(model, block, branch, row, column, cells, pixels) for branch in branches}
+    fields = {}
     # Enable gradients even inside a caller's no_grad or inference_mode.
-    with torch.inference_mode(False):
+    with torch.inference_mode(False), torch.enable_grad():
         x = pretrained.preprocessing.to_tensor(prediction.image).to(pretrained.device).requires_grad_()
-        y = x
+        before = x
         for stage in STAGES[: STAGES.index(f"inception_{block}")]:
-            y = model.get_submodule(stage)(y)
-        for layer in BRANCHES[branch]:
-            y = model.block(block)[layer](y)
-        # autograd.grad, unlike backward, leaves no gradients on the model's parameters.
-        (gradient,) = torch.autograd.grad(y[0, :, row, column].sum(), x)
-    energy = gradient[0].square().sum(dim=0).float().cpu().numpy()
-    energy.flags.writeable = False
-    return EffectiveField(block, branch, row, column, square, energy)
+            before = model.get_submodule(stage)(before)
+        for branch, square in squares.items():
+            y = before
+            for layer in BRANCHES[branch]:
+                y = model.block(block)[layer](y)
+            # autograd.grad, unlike backward, leaves no gradients on the model's parameters.
+            (gradient,) = torch.autograd.grad(y[0, :, row, column].sum(), x, retain_graph=True)
+            energy = gradient[0].square().sum(dim=0).float().cpu().numpy()
+            energy.flags.writeable = False
+            fields[branch] = EffectiveField(block, branch, row, column, square, energy)
+    return fields
 
 
 def _square(

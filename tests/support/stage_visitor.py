@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from playwright.sync_api import BrowserContext, Page, Request, Route, expect
+from playwright.sync_api import BrowserContext, Request, expect
+
+from support.visitor import HomeVisit
 
 
-class StageVisit:
+class StageVisit(HomeVisit):
     """One visitor of the front page, what it asked of the server, of others, and what it complained of."""
 
     def __init__(self, context: BrowserContext, address: str, query: str = "") -> None:
         self.address = f"{address.rstrip('/')}/"
-        self.foreign: list[str] = []
-        self.complaints: list[str] = []
+        super().__init__(context, address)
         self.requests: list[str] = []
-        self.page: Page = context.new_page()
-        self.page.route("**/*", lambda route: self._only_home(route, address))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)
         self.page.on("request", self._note)
         self.open(query)
@@ -32,13 +30,6 @@ class StageVisit:
         for lane in ("1x1", "3x3", "5x5", "pool"):
             expect(self.page.locator(f"[data-lane='{lane}'] [data-channel]").first).to_be_attached(timeout=30_000)
         expect(self.page.locator("[data-lane='1x1'] .worth .number")).not_to_be_empty(timeout=30_000)
-
-    def _only_home(self, route: Route, address: str) -> None:
-        if route.request.url.startswith((address, "data:", "blob:")):
-            route.continue_()
-        else:
-            self.foreign.append(route.request.url)
-            route.abort()
 
     def _note(self, request: Request) -> None:
         self.requests.append(request.url)
