@@ -177,7 +177,7 @@ function watched() {
   return { store, told };
 }
 
-test("subscribers are told once of each change, with the names of what changed", () => {
+test("subscribers are notified once of each change, with the names of what changed", () => {
   const { store, told } = watched();
   store.update({ block: "4b", cls: null, step: 2 });
   assert.equal(told.length, 1);

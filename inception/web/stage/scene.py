@@ -32,7 +32,7 @@ ZERO = ABLATIONS[0]
 SHARE = 0.9  # of the influence that is inside an effective field's square
 EFFECTIVE_SIDE = 112  # cells at most of an effective field's map
 MOSAIC = 24  # maps of a mosaic
-KERNEL_INPUTS = 3  # input channels of a convolution that are told one by one
+KERNEL_INPUTS = 3  # input channels of a convolution that are listed one by one
 PLACES = 6  # decimal places of a crop's position: far less than a pixel, so that equal crops share their results
 
 

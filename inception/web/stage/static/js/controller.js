@@ -15,8 +15,9 @@ const CLASSES = 5; // of the answer, whose worth may be wanted next
 /**
  * @param {Store} store
  * @param {Source} source
+ * @param {Promise<unknown>} [touched]  when the visitor does something for the first time; before, nothing is prefetched
  */
-export function createController(store, source) {
+export function createController(store, source, touched = Promise.resolve()) {
   let turn = 0;
   let loaded = ""; // the photo, crop and network of `data.base`
 
@@ -86,8 +87,8 @@ export function createController(store, source) {
     const off = allOff(store.get());
     const isOff = isAnythingOff(off);
     if (!isNew && isOff) preview(off, block, fill);
-    const base = (!isNew && store.data().base) || (await source.scene({ ...subject(), digest: null }, {}));
-    if (isNew) await source.drawable(subject());
+    const scene = !isNew && store.data().base;
+    const [base] = scene ? [scene] : await Promise.all([source.scene({ ...subject(), digest: null }, {}), source.drawable(subject())]);
     if (!isCurrent()) return;
     loaded = key;
     patch.base = base;
@@ -112,7 +113,7 @@ export function createController(store, source) {
     if (!isCurrent()) return;
     store.receive({ subsets });
     const likely = order(base.logits, CLASSES);
-    setTimeout(() => isCurrent() && source.prefetchWorth(known, likely).catch(() => undefined), QUIET);
+    void touched.then(() => setTimeout(() => isCurrent() && source.prefetchWorth(known, likely).catch(() => undefined), QUIET));
     source.field(known, block).then(
       (field) => isCurrent() && store.receive({ field }),
       () => undefined, // only the dashed square is missing

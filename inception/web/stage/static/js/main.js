@@ -28,6 +28,12 @@ function preferredLanguage() {
   return navigator.languages.find((one) => /^(zh|en)/.test(one))?.startsWith("zh") ? "zh" : "en";
 }
 
+/** When the visitor moves, touches or presses something for the first time. */
+function firstTouch() {
+  const kinds = ["pointermove", "pointerdown", "keydown"];
+  return new Promise((done) => kinds.forEach((kind) => addEventListener(kind, done, { once: true })));
+}
+
 async function start() {
   const wish = stateOf(location.search);
   const source = createSource(ROOT);
@@ -35,7 +41,7 @@ async function start() {
   asked.catch(() => undefined); // said below
   await loadWords(wish.lang ?? preferredLanguage());
   const store = createStore({ ...wish, lang: wish.lang ?? preferredLanguage() });
-  const controller = createController(store, source);
+  const controller = createController(store, source, firstTouch());
 
   createNotice(part("notice"), store);
   createHeader(part("header"), store, source);

@@ -11,7 +11,7 @@ import { language, t } from "./words.js";
 
 const KEPT = 80; // answers in memory
 const PHOTOS_KEPT = 20; // uploaded photos in memory
-// Visitors behind one proxy are told apart by it.
+// Tells visitors behind one proxy apart.
 const session = Math.random().toString(36).slice(2);
 
 /** An error whose message is a sentence for the visitor. */

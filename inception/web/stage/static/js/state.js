@@ -1,4 +1,4 @@
-/** The one state of the page, who is told of its changes, and its address. */
+/** The page's state, subscriptions to its changes, and the address that encodes it. */
 
 import { BLOCKS, BRANCHES } from "./numbers.js";
 
