@@ -1,5 +1,5 @@
-// Opens what the address names, and corrects Gradio's "Use via API" page while it is open. Gradio puts a generic sentence before each argument's own,
-// shows nothing else for a result, and counts the API's endpoints as MCP tools.
+// Opens what the address names, and corrects Gradio's "Use via API" page while it is open. Gradio puts a generic
+// sentence before each argument's own, shows nothing else for a result, and counts the API's endpoints as MCP tools.
 {
   const INPUT = /The input value that is provided in the .*?\s+component\.\s*/g;
   const OUTPUT = /The output value that appears in the "(.*?)" (\w+)\s+component\./g;
