@@ -29,7 +29,12 @@ export function createCompare(root, store, source) {
     const { model, photo } = store.get();
     const { start } = store.data();
     const models = start?.models ?? [];
-    other.model ??= models.find((one) => one.name !== model && one.available)?.name ?? model;
+    if (!other.model) {
+      other.model = models.find((one) => one.name !== model && one.available)?.name ?? model;
+      // With one network only, another photo is what there is to compare.
+      const stem = start?.examples.find((one) => `example:${one.stem}` !== photo)?.stem;
+      if (other.model === model && stem) other.photo = `example:${stem}`;
+    }
     /**
      * @param {string} label
      * @param {[string, string][]} choices
@@ -98,7 +103,7 @@ export function createCompare(root, store, source) {
     return h(
       "section",
       { class: "compare-side", "aria-label": modelName(network.name) },
-      h("img", { src: source.photoUrl(photo, photo.startsWith("example:")), alt: "" }),
+      h("img", { src: source.photoUrl(photo), alt: "" }),
       h(
         "div",
         {},
