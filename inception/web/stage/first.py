@@ -50,7 +50,7 @@ class FirstVisit:
         begin = {"photo": start["photo"], "model": model, "crop": None, "digest": None}
         query = query_of(service, self._subjects.read(begin))
         known = {**begin, "digest": query.digest}
-        best = service.prediction(query.exact).top(1)[0].index
+        best = service.prediction(query).top(1)[0].index
         return [
             ["start", [], start],
             ["network", [model], network.network(service, model)],

@@ -91,8 +91,11 @@ def scene(service: InferenceService, query: Query, off: Off, fill: str = ZERO) -
 
 
 def seen(service: InferenceService, query: Query, off: Off, fill: str = ZERO) -> Prediction:
-    """The exact prediction of a photo, with the branches and channels in `off` replaced by `fill`: zero or means."""
-    return service.ablated(query, off, fill) if off else service.prediction(query.exact)
+    """The prediction of a photo, with the branches and channels in `off` replaced by `fill`: zero or means.
+
+    With nothing off it has the service's precision; ablations are exact, as all explanations.
+    """
+    return service.ablated(query, off, fill) if off else service.prediction(query)
 
 
 def _mean_map(maps: np.ndarray) -> dict[str, Any]:

@@ -25,7 +25,11 @@ from inception.network.blocks import BLOCKS, BRANCHES
 from inception.network.cost import network_size
 from inception.prediction import Prediction, predict_crop
 from inception.pretrained.pretrained import PretrainedModel
+from inception.runtime.device import choose_device
+from inception.service.query import Query
+from inception.service.service import InferenceService
 from inception.vision.preprocessing import WHOLE_PHOTO, Crop
+from inception.web.stage import scene
 from support.paths import EXAMPLES
 from support.stage import ask, sentence, subject, told, unpack
 
@@ -48,6 +52,28 @@ def dequantised(scaled: dict[str, Any], low: Any, high: Any) -> tuple[np.ndarray
     """The values, and half a level of each map."""
     span = np.asarray(high - low)[..., None, None]
     return np.asarray(low)[..., None, None] + unpack(scaled["values"]) / 255 * span, span / 510
+
+
+class Noting(InferenceService):
+    """A service that notes the precision of every prediction that it is asked for."""
+
+    asked: tuple[str, ...] = ()
+
+    def prediction(self, query: Query) -> Prediction:
+        self.asked = (*self.asked, query.precision)
+        return super().prediction(query)
+
+
+def test_a_fast_server_answers_fast_and_explains_exactly() -> None:
+    service = Noting((NET,), choose_device("cpu"), precision="fast")
+    query = service.query(NET, EXAMPLES / "bison.jpg")
+    scene.scene(service, query, {})
+    scene.block_channels(service, query, {}, "4c")
+    assert set(service.asked) == {"fast"}
+    service.asked = ()
+    scene.scene(service, query, {"4c": ["1x1"]})
+    scene.votes(service, query, "4c")
+    assert set(service.asked) == {"exact"}
 
 
 # ---------------------------------------------------------------- what an event answers
