@@ -54,7 +54,7 @@ def test_a_forward_pass_keeps_all_blocks_of_every_photo() -> None:
 
 
 def test_an_answer_is_all_mean_maps_and_every_channel_of_each_branch_each_time_of_another_photo() -> None:
-    work = answer.answer(answer.OneNetwork(explain.untrained()))
+    work = answer.answer(answer.OneNetwork(explain.untrained(), "exact"))
     (scene, block), (other, _) = ([json.loads(text) for text in work()] for _ in range(2))
     assert {name: set(maps) for name, maps in scene["maps"].items()} == {name: set(BRANCHES) for name in BLOCKS}
     shapes = [branch["values"]["shape"] for branch in block["branches"].values()]
