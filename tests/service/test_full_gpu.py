@@ -253,6 +253,9 @@ def test_every_event_of_the_stage_falls_back_to_the_cpu(
     with gr.Blocks() as page:
         add_stage_events(service, example_photos())
     ended = exhaust_everywhere(service, monkeypatch)
+    if "full" in expected:  # a scene names the device that it did not fit on
+        assert expected["full"] is None
+        expected["full"] = "meta"
     assert told(page, name) == expected
     assert bool(service.device.fell_back_from) == bool(ended)
     assert ended
