@@ -3,7 +3,8 @@
 Gradio's own page stays where the address has one of its views: `/?view=api`, `/?view=settings`.
 
 Modules import each other by relative addresses, so a file has one address for all its versions: browsers keep it and
-ask each time whether it has changed (`no-cache` and an ETag). Text is sent compressed where the browser takes it.
+ask each time whether it has changed (`no-cache` and an ETag), except of pictures, which they keep for an hour. Text is
+sent compressed where the browser takes it.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ PHOTO_SIDE, THUMB_SIDE = 448, 80
 QUALITY = 80  # of both, as JPEG
 THUMB = ".thumb.jpg"
 GRADIO_VIEWS = frozenset({"api", "api-recorder", "settings"})  # values of `view` in an address of Gradio's page
+PICTURES_KEPT = "max-age=3600"
 LEAST_COMPRESSED = 500  # bytes; a shorter text is sent as it is
 
 
@@ -69,7 +71,8 @@ class Asset:
         packed = self.compressed if accepts_gzip(request.headers.get("accept-encoding", "")) else None
         # A strong tag belongs to exactly these bytes, so the compressed form has another.
         etag = f'"{self.tag}"' if packed is None else f'"{self.tag}-gzip"'
-        headers = {"ETag": etag, "Cache-Control": "no-cache"}
+        # A browser asks for the page's icon at every change of the address.
+        headers = {"ETag": etag, "Cache-Control": PICTURES_KEPT if self.media_type.startswith("image/") else "no-cache"}
         if self.compressed is not None:
             headers["Vary"] = "Accept-Encoding"
         if matches(request.headers.get("if-none-match", ""), etag):

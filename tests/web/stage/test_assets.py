@@ -74,6 +74,7 @@ def test_every_file_of_the_page_is_there_with_its_type(address: str) -> None:
         ".css": "text/css; charset=utf-8",
         ".js": "text/javascript; charset=utf-8",
         ".json": "application/json",
+        ".svg": "image/svg+xml",
     }
     files = [path for path in STATIC.rglob("*") if path.is_file()]
     assert {path.suffix for path in files} <= kinds.keys(), "add a media type"
@@ -81,7 +82,7 @@ def test_every_file_of_the_page_is_there_with_its_type(address: str) -> None:
         response = get(f"{address}stage/static/{path.relative_to(STATIC).as_posix()}")
         assert response.content == path.read_bytes(), path.name
         assert response.headers["content-type"] == kinds[path.suffix]
-        assert response.headers["cache-control"] == "no-cache"
+        assert response.headers["cache-control"] == ("max-age=3600" if path.suffix == ".svg" else "no-cache")
 
 
 def test_a_known_file_is_not_sent_again(address: str) -> None:

@@ -77,6 +77,9 @@ export function greySquare(image, { left, top, side }, size) {
   return canvas;
 }
 
+/** Where a map is painted at one pixel a cell before it is enlarged. @type {OffscreenCanvas | null} */
+let scratch = null;
+
 /**
  * Paint values of 0 to 255 as light over a grey photo: where the map is low the photo stays, where it is high the
  * colour covers it.
@@ -89,8 +92,9 @@ export function greySquare(image, { left, top, side }, size) {
  */
 export function paintOverlay(canvas, photo, values, side, size, colours = "inferno") {
   canvas.width = canvas.height = size;
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d", { alpha: false });
   if (!context) return;
+  context.imageSmoothingQuality = "medium";
   context.drawImage(photo, 0, 0, size, size);
   const table = colourTable(colours);
   const pixels = new ImageData(side, side);
@@ -99,9 +103,7 @@ export function paintOverlay(canvas, photo, values, side, size, colours = "infer
     const at = 3 * Math.round(value);
     pixels.data.set([table[at], table[at + 1], table[at + 2], Math.min(230, value * 1.25)], 4 * i);
   }
-  const small = new OffscreenCanvas(side, side);
-  small.getContext("2d")?.putImageData(pixels, 0, 0);
-  context.imageSmoothingEnabled = true;
-  context.imageSmoothingQuality = "high";
-  context.drawImage(small, 0, 0, size, size);
+  if (scratch?.width !== side) scratch = new OffscreenCanvas(side, side);
+  scratch.getContext("2d", { willReadFrequently: true })?.putImageData(pixels, 0, 0);
+  context.drawImage(scratch, 0, 0, size, size);
 }

@@ -97,8 +97,6 @@ export function createController(store, source, touched = Promise.resolve()) {
     // The first picture does not wait for the rest.
     if (isNew) store.receive({ ...patch, now: base, channels: null, baseChannels: null, subsets: null, worth: null, field: null });
     const cls = store.get().cls ?? order(base.logits, 1)[0];
-    const votes = source.votes(filled, block);
-    votes.catch(() => undefined); // said below
     const parts = [
       source.block(known, {}, block).then((baseChannels) => ({ baseChannels, ...(isOff ? {} : { channels: baseChannels }) })),
       source.worth(known, [cls]).then((worth) => ({ worth: worth[cls] })),
@@ -109,7 +107,8 @@ export function createController(store, source, touched = Promise.resolve()) {
     const results = await Promise.all(parts);
     if (!isCurrent()) return;
     store.receive(Object.assign(patch, ...results));
-    const subsets = await votes;
+    // Only then: at once, it would hold up what the tiles need.
+    const subsets = await source.votes(filled, block);
     if (!isCurrent()) return;
     store.receive({ subsets });
     const likely = order(base.logits, CLASSES);

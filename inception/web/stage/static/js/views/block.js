@@ -72,9 +72,14 @@ export function createBlock(root, store, source) {
     return { branch, lane, name, layers, tiles, worth, toggle };
   });
 
+  let worded = "";
   function drawWords() {
     const state = store.get();
-    const { network } = store.data();
+    const { network, base } = store.data();
+    const { lang, block, sort, scale, colours, fill } = state;
+    const key = JSON.stringify([lang, block, network?.name, base && classOf(state, store.data()), sort, scale, colours, fill]);
+    if (key === worded) return;
+    worded = key;
     set(root, { "aria-label": t("network.block", { block: state.block }) });
     title.textContent = t("block.title", { block: state.block });
     switchHead.textContent = t("block.on_off");
@@ -157,19 +162,18 @@ export function createBlock(root, store, source) {
   }
 
   let drawn = "";
+  let columns = 0; // tiles in a lane; 0 until measured
   function drawTiles() {
     const state = store.get();
     const { network, channels, worth, base } = store.data();
     if (!network || !channels || !base) return;
     const square = photoSquare(source, state, base);
-    const room = parts[0].tiles.clientWidth;
-    const tile = parseFloat(getComputedStyle(root).getPropertyValue("--tile")) + GAP;
-    const count = Math.max(3, Math.floor((room - MORE) / tile));
+    columns ||= measured();
     const mine = store.data().baseChannels ?? channels;
     for (const { branch, tiles } of parts) {
       const worths = worthOf(network, state.block, branch, worth);
       const readings = partOf(network, state.block, branch, network.blocks[state.block].reading);
-      const best = sortedChannels(mine[branch], worths, state.sort, readings).slice(0, count);
+      const best = sortedChannels(mine[branch], worths, state.sort, readings).slice(0, columns);
       const key = document.activeElement instanceof HTMLElement && tiles.contains(document.activeElement) ? document.activeElement.dataset.channel : undefined;
       replace(
         tiles,
@@ -191,6 +195,11 @@ export function createBlock(root, store, source) {
     }
     if (!lanes.contains(document.activeElement)) reachTile();
     unfold(`${base.digest} ${state.block}`);
+  }
+
+  function measured() {
+    const tile = parseFloat(getComputedStyle(root).getPropertyValue("--tile")) + GAP;
+    return Math.max(3, Math.floor((parts[0].tiles.clientWidth - MORE) / tile));
   }
 
   /** A block that was chosen unfolds: its tiles come out of its place in the strip. @param {string} key */
@@ -239,7 +248,13 @@ export function createBlock(root, store, source) {
     next.focus();
   }
 
-  new ResizeObserver(drawTiles).observe(lanes);
+  let width = 0;
+  new ResizeObserver(([{ contentRect }]) => {
+    if (contentRect.width === width) return; // lanes also grow with what is in them
+    width = contentRect.width;
+    columns = 0;
+    drawTiles();
+  }).observe(lanes);
   store.onHover((hover) => (hover.kind === "class" || hover.kind === null) && drawWorth());
   store.subscribe((_, __, changed) => {
     /** @param {...string} names */
