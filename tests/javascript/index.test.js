@@ -11,7 +11,7 @@ function needed() {
   const modules = sources();
   const found = new Set(["main.js"]);
   for (const name of found) {
-    for (const [, path] of modules[name].matchAll(/^import [^;]*?from "(\.[^"]+)";/gm)) {
+    for (const [, path] of modules[name].matchAll(/^(?:import [^;]*?from |const .* = await import\()"(\.[^"]+)"/gm)) {
       found.add(posix.join(posix.dirname(name), path));
     }
   }

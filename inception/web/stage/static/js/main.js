@@ -1,122 +1,16 @@
-/** Starts the stage: state from the address, views, first photo. */
+/** Starts the page: fetches its words while the modules of the stage are on their way. */
 
-import { createController } from "./controller.js";
-import { h, replace } from "./dom.js";
-import { addressOf, ALL_ON, createStore, stateOf } from "./state.js";
-import { createSource } from "./source.js";
-import { addKeys } from "./keys.js";
-import { loadWords, t } from "./words.js";
-import { createAnswer } from "./views/answer.js";
-import { createBlock } from "./views/block.js";
-import { createDeeper } from "./views/deeper.js";
-import { createHeader } from "./views/header.js";
-import { createLens } from "./views/lens.js";
-import { createNetwork } from "./views/network.js";
-import { createNotice } from "./views/notice.js";
-import { createPhoto } from "./views/photo.js";
+import { stateOf } from "./state.js";
+import { loadWords } from "./words.js";
 
-/** @import {Language, State} from "./types.js" */
-
-/** The root of the Gradio app: this file is `stage/static/js/main.js` below it. */
-const ROOT = new URL("../../../", import.meta.url);
-
-/** @param {string} id */
-const part = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+/** @import {Language} from "./types.js" */
 
 /** @returns {Language} */
 function preferredLanguage() {
   return navigator.languages.find((one) => /^(zh|en)/.test(one))?.startsWith("zh") ? "zh" : "en";
 }
 
-/** When the visitor moves, touches or presses something for the first time. */
-function firstTouch() {
-  const kinds = ["pointermove", "pointerdown", "keydown"];
-  return new Promise((done) => kinds.forEach((kind) => addEventListener(kind, done, { once: true })));
-}
-
-async function start() {
-  const wish = stateOf(location.search);
-  const source = createSource(ROOT);
-  const asked = source.first();
-  asked.catch(() => undefined); // said below
-  await loadWords(wish.lang ?? preferredLanguage());
-  const store = createStore({ ...wish, lang: wish.lang ?? preferredLanguage() });
-  const controller = createController(store, source, firstTouch());
-
-  createNotice(part("notice"), store);
-  createHeader(part("header"), store, source);
-  createPhoto(part("photo"), store, source);
-  createNetwork(part("network"), store, controller);
-  createAnswer(part("answer"), store);
-  createBlock(part("block"), store, source);
-  createLens(part("block"), store, source);
-  createDeeper(part("deeper"), store, source);
-  createLessonWhenWanted(store, source);
-  addKeys(store);
-  followAddress(store);
-  followLanguage(store);
-
-  try {
-    const told = await asked;
-    store.receive({ start: told });
-    const { photo, model } = store.get();
-    const names = told.models.map((one) => one.name);
-    const stems = told.examples.map((one) => `example:${one.stem}`);
-    store.update(
-      {
-        model: names.includes(model) ? model : told.first,
-        photo: stems.includes(photo) ? photo : told.photo,
-      },
-      { silent: true },
-    );
-    // What the address named is complete only now: the views and the controller see all of it.
-    await controller.refresh();
-    (await import("./intro.js")).playIntro(store);
-  } catch (error) {
-    store.receive({ error: error instanceof Error ? error.message : String(error) });
-  }
-}
-
-/**
- * Load the lesson with its first step: most visits are without.
- * @param {import("./state.js").Store} store
- * @param {import("./source.js").Source} source
- */
-function createLessonWhenWanted(store, source) {
-  let isLoaded = false;
-  const look = async () => {
-    if (isLoaded || !store.get().step) return;
-    isLoaded = true;
-    (await import("./views/lesson.js")).createLesson(part("lesson"), store, source);
-  };
-  store.subscribe(look);
-  void look();
-}
-
-/** @param {import("./state.js").Store} store */
-function followAddress(store) {
-  store.onAddress((state, push) => {
-    const address = `?${addressOf(state)}`;
-    if (push) history.pushState(null, "", address);
-    else history.replaceState(null, "", address);
-  });
-  addEventListener("popstate", () => {
-    const { photo, model, lang } = store.get();
-    /** @type {Partial<State>} */
-    const before = { crop: null, ...ALL_ON, fill: "zero", cls: null, lens: null, step: 0, deeper: null, ...stateOf(location.search) };
-    store.update({ photo, model, lang, ...before }, { silent: true });
-  });
-}
-
-/** @param {import("./state.js").Store} store */
-function followLanguage(store) {
-  const name = () => {
-    document.title = "InceptionLens";
-    part("skip").textContent = t("skip.block");
-    replace(part("footer"), h("p", { class: "quiet" }, t("keys.help")), h("a", { href: "?view=api" }, t("header.api")));
-  };
-  name();
-  store.subscribe((_, __, changed) => changed.has("lang") && name());
-}
-
-void start();
+const language = stateOf(location.search).lang ?? preferredLanguage();
+const words = loadWords(language);
+const { start } = await import("./start.js");
+await start(language, words);
