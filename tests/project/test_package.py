@@ -73,7 +73,7 @@ def test_the_wheel_says_what_the_project_says(wheel: Path) -> None:
         metadata = Parser().parsestr(archive.read(told).decode())
     assert (metadata["Name"], metadata["Version"]) == ("inception-lens", __version__)
     needed = {line.split(";")[0].strip() for line in metadata.get_all("Requires-Dist") if "extra ==" not in line}
-    wanted = (ROOT / "requirements.txt").read_text().split()
+    wanted = [line.split(";")[0] for line in (ROOT / "requirements.txt").read_text().splitlines()]
     assert {parted(line) for line in needed} == {parted(line) for line in wanted}
     assert metadata.get_payload().startswith("# InceptionLens"), "without the front matter, which is for Spaces"
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

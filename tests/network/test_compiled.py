@@ -1,0 +1,102 @@
+"""Stages compiled by OpenVINO, against the plain network."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from inception.network import compiled
+from inception.network.compiled import compile_stages, compile_where_faster
+from inception.network.fused import fused_engine
+from inception.network.inception_v1 import STAGES, VARIANTS, InceptionV1, stage_after
+from support.networks import lively
+
+pytest.importorskip("openvino")
+
+
+@pytest.fixture(scope="module", params=[*VARIANTS, "preact", "no bias"])
+def model(request: pytest.FixtureRequest) -> InceptionV1:
+    options = {"preact": {"preact": True}, "no bias": {"use_bias": False}}.get(
+        request.param, {"variant": request.param}
+    )
+    return lively(InceptionV1(classes=7, input_shape=(3, 96, 96), classifier_activation=None, **options)).eval()
+
+
+@pytest.fixture(scope="module")
+def engine(model: InceptionV1) -> InceptionV1:
+    engine = fused_engine(model)
+    compile_stages(engine, model)
+    return engine
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("count", [1, 3])
+def test_all_stages_and_logits_are_those_of_the_plain_model(
+    model: InceptionV1, engine: InceptionV1, count: int
+) -> None:
+    photos = torch.randn(count, 3, 96, 96, generator=torch.Generator().manual_seed(count))
+    told, expected = engine.trace(photos), model.trace(photos)
+    assert list(told.stages) == list(STAGES)
+    for name, values in expected.stages.items():
+        torch.testing.assert_close(told.stages[name], values, atol=1e-4, rtol=1e-4)
+        assert told.stages[name].is_contiguous(memory_format=torch.channels_last), name
+    torch.testing.assert_close(told.required_logits, expected.required_logits, atol=1e-4, rtol=1e-4)
+
+
+@torch.inference_mode()
+def test_a_pass_may_start_behind_any_block(model: InceptionV1, engine: InceptionV1) -> None:
+    stages = model.trace(torch.randn(2, 3, 96, 96)).stages
+    for name in STAGES:
+        told = engine.trace(stages[name], start=stage_after(name)).required_logits
+        expected = model.trace(stages[name], start=stage_after(name)).required_logits
+        torch.testing.assert_close(told, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_results_stay_when_the_next_photo_comes(engine: InceptionV1) -> None:
+    with torch.inference_mode():
+        first = engine.trace(torch.zeros(1, 3, 96, 96))
+        before = {name: values.clone() for name, values in first.stages.items()}
+        engine.trace(torch.ones(1, 3, 96, 96))
+    assert all(torch.equal(values, before[name]) for name, values in first.stages.items())
+
+
+def test_other_sizes_and_gradients_run_in_pytorch(model: InceptionV1, engine: InceptionV1) -> None:
+    photo = torch.randn(1, 3, 64, 80)
+    with torch.inference_mode():
+        torch.testing.assert_close(engine.logits(photo), model.logits(photo), atol=1e-4, rtol=1e-4)
+    photo = torch.randn(1, 3, 96, 96, requires_grad=True)
+    (told,) = torch.autograd.grad(engine.logits(photo)[0, 3], photo)
+    (expected,) = torch.autograd.grad(model.logits(photo)[0, 3], photo)
+    torch.testing.assert_close(told, expected, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("seconds", "is_compiled"), [([1.0, 2.0], True), ([2.0, 1.0], False), ([0.99, 1.0], False)])
+def test_it_is_used_where_it_is_faster(
+    monkeypatch: pytest.MonkeyPatch, seconds: list[float], is_compiled: bool
+) -> None:
+    monkeypatch.delenv(compiled.SWITCH, raising=False)
+    times = iter(seconds)  # of OpenVINO, then of PyTorch
+    monkeypatch.setattr(compiled, "_seconds", lambda *_: next(times))
+    model = InceptionV1(classes=2, input_shape=(3, 32, 32)).eval()
+    engine = fused_engine(model)
+    compile_where_faster(engine, model)
+    assert ("forward" in vars(engine.stem)) is is_compiled
+
+
+@pytest.mark.parametrize(("wish", "is_compiled"), [("torch", False), ("openvino", True)])
+def test_the_environment_may_decide(monkeypatch: pytest.MonkeyPatch, wish: str, is_compiled: bool) -> None:
+    monkeypatch.setenv(compiled.SWITCH, wish)
+    monkeypatch.setattr(compiled, "_seconds", None)
+    model = InceptionV1(classes=2, input_shape=(3, 32, 32)).eval()
+    engine = fused_engine(model)
+    compile_where_faster(engine, model)
+    assert ("forward" in vars(engine.stem)) is is_compiled
+
+
+def test_without_openvino_pytorch_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "find_spec", lambda _: None)
+    monkeypatch.setenv(compiled.SWITCH, "openvino")
+    model = InceptionV1(classes=2, input_shape=(3, 32, 32)).eval()
+    engine = fused_engine(model)
+    compile_where_faster(engine, model)
+    assert "forward" not in vars(engine.stem)
