@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { parse } from "espree";
 
-import { catalogue, index, none, sources } from "./support.js";
+import { catalogue, index, none, serverCatalogue, sources } from "./support.js";
 
 // Keys that a module puts together, t(`begin.${...}`), begin like this. What is put in is one word without "_", or is
 // written somewhere in a module as a text; for those of the second list it is a name that the server gives.
@@ -106,4 +106,8 @@ test("every place for a value is filled where the values are written out", () =>
     return wanted.filter((name) => !given.has(name)).map((name) => `${where} ${literal(key)} ${name}`);
   });
   none(lacking);
+});
+
+test("a file that is too large is refused in the server's own sentence", () => {
+  for (const language of ["en", "zh"]) assert.equal(WORDS[language]["photo.too_large"], serverCatalogue(language).guard_upload_size);
 });
