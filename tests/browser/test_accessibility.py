@@ -42,7 +42,7 @@ def test_nothing_serious_is_found(visit: StageVisit) -> None:
     expect(visit.page.locator("[data-stage=photo] [aria-pressed=true]")).to_have_count(0, timeout=30_000)
     visit.settle()
     visit.switch("3x3")
-    expect(visit.page.locator("[data-stage=answer] .was").first).to_be_visible(timeout=30_000)
+    expect(visit.page.locator("[data-stage=answer] .by").first).to_be_visible(timeout=30_000)
     visit.page.locator("[data-lane='5x5'] [data-channel]").first.click()
     visit.page.locator(".lens").wait_for()
     assert serious(visit) == []

@@ -235,8 +235,10 @@ def test_the_page_of_addresses_tells_every_parameter_with_its_values() -> None:
     text = (DOCS / "reference" / "links.md").read_text(encoding="utf-8")
     table = dict(re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", text, re.M))
     values = {name: re.findall(r"`([\w:.,+-]+)`", told) for name, told in table.items()}
-    values |= {"class": ["0", "999"], "step": [str(step) for step in range(1, 9)]}
-    assert "from 1 to 8" in table["step"]
+    values |= {"class": ["0", "999"]}
+    for name, last in {"step": 8, "top": 10}.items():
+        assert f"from 1 to {last}" in table[name]
+        values[name] = [str(number) for number in range(1, last + 1)]
     assert all(values.values())
     run = node(["--input-type=module", "--eval", READ_LINKS, json.dumps(values)], **QUIETLY)
     assert run.returncode == 0, run.stderr

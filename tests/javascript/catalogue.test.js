@@ -5,10 +5,10 @@ import { test } from "node:test";
 
 import { parse } from "espree";
 
-import { catalogue, index, none, sources } from "./support.js";
+import { catalogue, index, none, serverCatalogue, sources } from "./support.js";
 
-// Keys that a module puts together, t(`begin.${...}`), begin like this. What is put in is one word without "_", or is
-// written somewhere in a module as a text; for those of the second list it is a name that the server gives.
+// Keys that a module puts together, t(`begin.${...}`), begin like this. What is put in is a digit, or is written
+// somewhere in a module as a text; for those of the second list it is a name that the server gives.
 const PUT_TOGETHER = ["block.", "branch.", "deeper.", "dial.", "kernel.", "lesson.place_"];
 const FROM_SERVER = ["deeper.about_"];
 
@@ -44,7 +44,7 @@ const KEY_TEMPLATES = TEMPLATES.filter(({ begin }) => PUT_TOGETHER.some((prefix)
 /** Whether a template can become a key. */
 const becomes = ({ begin, pattern }, key) => {
   const put = pattern.exec(key)?.slice(1);
-  return put?.every((word) => FROM_SERVER.includes(begin) || !word.includes("_") || LITERALS.has(word)) ?? false;
+  return put?.every((word) => FROM_SERVER.includes(begin) || /^\d$/.test(word) || LITERALS.has(word)) ?? false;
 };
 
 test("both languages have the same keys, of the form area.name", () => {
@@ -106,4 +106,8 @@ test("every place for a value is filled where the values are written out", () =>
     return wanted.filter((name) => !given.has(name)).map((name) => `${where} ${literal(key)} ${name}`);
   });
   none(lacking);
+});
+
+test("a file that is too large is refused in the server's own sentence", () => {
+  for (const language of ["en", "zh"]) assert.equal(WORDS[language]["photo.too_large"], serverCatalogue(language).guard_upload_size);
 });

@@ -3,11 +3,11 @@ import { test } from "node:test";
 
 import { page } from "./support.js";
 
-const { colourTable, paintMap } = await page("colours.js");
+const { colourTable, gradient, paintMap } = await page("colours.js");
 
 test("a map grows brighter from end to end but for rounding, and grey is a straight line", () => {
   const brightness = (table, i) => 0.2126 * table[3 * i] + 0.7152 * table[3 * i + 1] + 0.0722 * table[3 * i + 2];
-  for (const name of ["inferno", "viridis", "grey"]) {
+  for (const name of ["inferno", "magma", "viridis", "cividis", "grey"]) {
     const table = colourTable(name);
     assert.equal(table.length, 3 * 256);
     for (let i = 1; i < 256; i++) assert.ok(brightness(table, i) > brightness(table, i - 1) - 1, `${name} at ${i}`);
@@ -37,4 +37,20 @@ test("each value is painted in its colour, rows one after another, and values be
   const table = colourTable("viridis");
   const wanted = [0, 0, 128, 128, 255, 255].flatMap((i) => [...table.slice(3 * i, 3 * i + 3), 255]);
   assert.deepEqual(Array.from(target.pixels.data), wanted);
+});
+
+test("the map of signs is blue below zero, nearly white at zero and red above, as dark at one end as at the other", () => {
+  const table = colourTable("signed");
+  const at = (i) => [...table.slice(3 * i, 3 * i + 3)];
+  assert.ok(Math.min(...at(127), ...at(128)) > 240);
+  for (let i = 1; i < 100; i++) {
+    const [[redBelow, , blueBelow], [redAbove, , blueAbove]] = [at(i), at(255 - i)];
+    assert.ok(blueBelow > redBelow && redAbove > blueAbove, `${i} from the ends`);
+  }
+  const sum = (i) => at(i).reduce((one, other) => one + other);
+  assert.ok(Math.abs(sum(0) - sum(255)) < 80);
+});
+
+test("a legend has the colours of its map, from the first to the last", () => {
+  assert.match(gradient("grey"), /^linear-gradient\(to right, rgb\(0 0 0\), .*, rgb\(255 255 255\)\)$/);
 });

@@ -3,8 +3,8 @@ import { test } from "node:test";
 
 import { close, page, randomNumbers } from "./support.js";
 
-const { BLOCKS, BRANCHES, clamp, floats, order, percent, percentile, shapley, short, signed, softmax, unpack } =
-  await page("numbers.js");
+const numbers = await page("numbers.js");
+const { BLOCKS, BRANCHES, clamp, floats, order, percent, percentile, shapley, short, signed, softmax, unpack } = numbers;
 
 /** A packed array as the server sends it, written a value at a time. */
 function packed(dtype, shape, values) {
@@ -137,4 +137,25 @@ test("a value is kept between two others", () => {
 test("branches and blocks are in the network's order", () => {
   assert.deepEqual(BRANCHES, ["1x1", "3x3", "5x5", "pool"]);
   assert.deepEqual(BLOCKS, ["3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"]);
+});
+
+test("the classes that rose and fell most are named, the largest change first, and none that stayed", () => {
+  const before = [0.8, 0.1, 0.05, 0.05, 0];
+  assert.deepEqual(numbers.movers(before, [0.2, 0.3, 0.4, 0.04, 0.06], 2), { rose: [2, 1], fell: [0, 3] });
+  assert.deepEqual(numbers.movers(before, [0.8, 0.1, 0.0502, 0.0498, 0], 2), { rose: [], fell: [] });
+});
+
+test("a difference of probabilities is told in points", () => {
+  assert.deepEqual([0.612, -0.003, 0.0995, 0.00001].map(numbers.points), ["+61", "−0.3", "+10", "0.0"]);
+});
+
+test("the branch that adds most is told from those that take away", () => {
+  const votes = { "1x1": 1, "3x3": 3.7, "5x5": -0.4, pool: -2 };
+  assert.deepEqual(numbers.forAndAgainst(votes), { best: "3x3", against: ["pool", "5x5"] });
+  assert.deepEqual(numbers.forAndAgainst({ "1x1": -1, "3x3": 0.001, "5x5": -0.001, pool: 0 }), { best: null, against: ["1x1"] });
+});
+
+test("only a whole number within the bounds is taken", () => {
+  const read = (text) => numbers.wholeWithin(text, 0, 27);
+  assert.deepEqual(["0", " 27 ", "28", "-1", "1.5", "", "x"].map(read), [0, 27, null, null, null, null, null]);
 });

@@ -20,6 +20,7 @@ const EXAMPLE = Object.freeze({
   sort: "number",
   scale: "branch",
   colours: "grey",
+  top: 8,
   lang: "zh",
   step: 3,
   deeper: "cost",
@@ -38,7 +39,7 @@ test("an address can be read: its colons and commas are not escaped", () => {
   assert.match(address, /(^|&)lens=5x5:17:3:4(&|$)/);
   assert.match(address, /(^|&)off=4b:1x1.*,5a:pool(&|$)/);
   assert.match(address, /(^|&)channels=3a:0,4b:3.*117(&|$)/);
-  assert.doesNotMatch(addressOf({ ...INITIAL, photo: "example:bison" }), /view|sort|scale|colours|lang|step|deeper|class|lens|off|channels|fill/);
+  assert.doesNotMatch(addressOf({ ...INITIAL, photo: "example:bison" }), /view|sort|scale|colours|top|lang|step|deeper|class|lens|off|channels|fill/);
 });
 
 test("any state comes back from its address", () => {
@@ -62,8 +63,9 @@ test("any state comes back from its address", () => {
       lens: some([null, { branch: some(BRANCHES), channel: count(400), row: count(28), column: count(28) }]),
       view: some(["sorted", "all"]),
       sort: some(["worth", "max", "mean", "number", "reading"]),
-      scale: some(["own", "branch"]),
-      colours: some(["inferno", "viridis", "grey"]),
+      scale: some(["own", "branch", "block"]),
+      colours: some(["inferno", "magma", "viridis", "cividis", "grey"]),
+      top: 1 + count(10),
       lang: some(["en", "zh"]),
       step: count(9),
       deeper: some([null, "evidence", "cell", "cost", "dial", "compare", "numbers", "about"]),
@@ -77,6 +79,11 @@ test("a plus between branches may be a plus or a space, as people and programs w
   for (const text of ["4b:1x1+3x3,5a:pool", "4b:1x1%2B3x3,5a:pool", "5a%3Apool%2C4b%3A3x3%201x1"]) {
     assert.deepEqual(stateOf(`?off=${text}`).off, wanted);
   }
+});
+
+test("links of earlier versions open the same step and scale", () => {
+  assert.deepEqual(stateOf("?lesson=7&scale=shared"), { step: 7, scale: "block" });
+  assert.deepEqual(stateOf("?lesson=7&step=2"), { step: 2 });
 });
 
 test("a visitor's own photo stays out of the address", () => {
@@ -108,6 +115,12 @@ test("what makes no sense in an address is left out", () => {
     "channels=__proto__:1",
     `channels=4b:${"1+".repeat(4000)}`,
     "fill=noise",
+    "scale=each",
+    "colours=plasma",
+    "top=0",
+    "top=11",
+    "top=5.5",
+    "lesson=9",
     "class=-1",
     "class=1e3",
     "class=",

@@ -11,6 +11,10 @@ export const page = (name) => import(new URL(`js/${name}`, STATIC));
 /** A catalogue of words. */
 export const catalogue = (language) => JSON.parse(readFileSync(new URL(`words/${language}.json`, STATIC), "utf8"));
 
+/** The sentences of the server. */
+export const serverCatalogue = (language) =>
+  JSON.parse(readFileSync(new URL(`../../inception/web/words/${language}.json`, import.meta.url), "utf8"));
+
 /** The text of every module of the page, by its path in js/. */
 export function sources() {
   const folder = new URL("js/", STATIC);

@@ -65,7 +65,17 @@ def test_every_unit_does_what_its_test_says(tools: Path) -> None:
     assert int(counted[1]) > 0, printed
 
 
-@pytest.mark.parametrize(("name", "of_matplotlib"), [("inferno", "inferno"), ("viridis", "viridis"), ("grey", "gray")])
+@pytest.mark.parametrize(
+    ("name", "of_matplotlib"),
+    [
+        ("inferno", "inferno"),
+        ("magma", "magma"),
+        ("viridis", "viridis"),
+        ("cividis", "cividis"),
+        ("grey", "gray"),
+        ("signed", "RdBu_r"),
+    ],
+)
 def test_the_colour_maps_are_those_of_matplotlib(name: str, of_matplotlib: str) -> None:
     code = f"import {{ colourTable }} from {json.dumps((MODULES / 'colours.js').as_uri())};"
     code += f"console.log(JSON.stringify(Array.from(colourTable({json.dumps(name)}))))"

@@ -3,15 +3,16 @@ import { test } from "node:test";
 
 import { page } from "./support.js";
 
-const { branchName, className, language, t, useClassNames, useWords } = await page("words.js");
+const { branchName, className, englishName, language, t, useClassNames, useWords } = await page("words.js");
 
 const ENGLISH = {
+  "answer.numbered": "{name} (class {number})",
   "branch.name_pool": "pool",
   "x.greeting": "Hello, {name}. {name}!",
   "x.only_english": "only here",
   "x.channels": { one: "{count} channel", other: "{count} channels" },
 };
-const CHINESE = { "branch.name_pool": "池化", "x.greeting": "{name}，你好", "x.channels": { other: "{count} 个通道" } };
+const CHINESE = { "answer.only_english": "无中文名", "branch.name_pool": "池化", "x.greeting": "{name}，你好", "x.channels": { other: "{count} 个通道" } };
 
 /** Both languages are known; the last one is in use. */
 function speak(wanted) {
@@ -58,4 +59,25 @@ test("a branch is written with a multiplication sign", () => {
   assert.deepEqual(["1x1", "3x3", "5x5", "pool"].map(branchName), ["1×1", "3×3", "5×5", "pool"]);
   speak("zh");
   assert.equal(branchName("pool"), "池化");
+});
+
+test("two classes of one name are told apart by their numbers", () => {
+  const network = { labels: ["crane", "ox", "crane, bird"] };
+  useClassNames({});
+  speak("en");
+  assert.deepEqual([0, 1, 2].map((i) => className(network, i)), ["crane (class 0)", "ox", "crane (class 2)"]);
+  useClassNames({ crane: "起重机", "crane, bird": "鹤", ox: "鹤" });
+  speak("zh");
+  assert.deepEqual([0, 1, 2].map((i) => className(network, i)), ["起重机", "鹤 (class 1)", "鹤 (class 2)"]);
+});
+
+test("beside a Chinese name stands the English one, and what has none is marked", () => {
+  const network = { labels: ["goldfish, Carassius auratus", "eft"] };
+  useClassNames({ "goldfish, Carassius auratus": "金鱼" });
+  speak("en");
+  assert.deepEqual([0, 1].map((i) => englishName(network, i)), ["", ""]);
+  speak("zh");
+  assert.deepEqual([0, 1].map((i) => englishName(network, i)), ["goldfish", "无中文名"]);
+  useClassNames({});
+  assert.equal(englishName(network, 1), "", "nothing is said of a network's own classes");
 });

@@ -20,6 +20,7 @@ from ...pretrained.pretrained import PretrainedModel
 from ...pretrained.zoo import GOOGLENET_FILES, MODEL_NAMES, describe
 from ...service.query import Query
 from ...service.service import InferenceService
+from ...vision.photo import MAX_BYTES
 from .packing import pack
 
 BEST = "googlenet"  # right about more photos than the embedded network
@@ -30,7 +31,8 @@ def start(service: InferenceService, examples: Sequence[Path]) -> dict[str, Any]
     """The networks, the network and the photo to show first, the example photos, and where is computed.
 
     First is the best network whose weights are on this machine, unless the operator named the networks. `megabytes` is
-    what has to be downloaded before a network can be used, or null where that is unknown or nothing.
+    what has to be downloaded before a network can be used, or null where that is unknown or nothing; `max_bytes` is the
+    size that an uploaded file may have.
     """
     models = [_model(name) for name in service.models]
     stems = [path.stem for path in examples]
@@ -41,6 +43,7 @@ def start(service: InferenceService, examples: Sequence[Path]) -> dict[str, Any]
         "photo": f"example:{FIRST_PHOTO if FIRST_PHOTO in stems else stems[0]}",
         "examples": [_example(path) for path in examples],
         "device": service.device.name,
+        "max_bytes": MAX_BYTES,
     }
 
 

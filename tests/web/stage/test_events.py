@@ -28,6 +28,7 @@ from inception.pretrained.pretrained import PretrainedModel
 from inception.runtime.device import choose_device
 from inception.service.query import Query
 from inception.service.service import InferenceService
+from inception.vision.photo import MAX_BYTES
 from inception.vision.preprocessing import WHOLE_PHOTO, Crop
 from inception.web.stage import scene
 from support.paths import EXAMPLES
@@ -88,6 +89,7 @@ def test_start_names_networks_and_examples(page_address: str) -> None:
     (bison,) = [row for row in answer["examples"] if row["stem"] == "bison"]
     assert (bison["width"], bison["height"]) == photo.size
     assert answer["device"]
+    assert answer["max_bytes"] == MAX_BYTES
 
 
 def test_a_network_is_told_with_every_layer(page_address: str, embedded: PretrainedModel) -> None:

@@ -1,25 +1,39 @@
 /** Colour maps, and maps of numbers painted on a canvas. */
 
-/** @import {Colours} from "./types.js" */
+/** @import {Palette} from "./types.js" */
 
 // Stops of matplotlib's maps, between which is interpolated: nowhere more than 7 of 255 away.
-/** @type {Record<Colours, string>} */
+/** @type {Record<Palette, string>} */
 const STOPS = {
   inferno: "000004 0b0724 210c4a 3d0965 57106e 71196e 8a226a a32c61 bc3754 d24644 e45a31 f1731d f98e09 fcac11 f9cb35 f2ea69 fcffa4",
   viridis: "440154 48186a 472d7b 424086 3b528b 33638d 2c728e 26828e 21918c 1fa088 28ae80 3fbc73 5ec962 84d44b addc30 d8e219 fde725",
+  magma: "000004 0a0822 1d1147 36106b 51127c 6a1c81 832681 9c2e7f b73779 d0416f e75263 f56b5c fc8961 fea772 fec488 fde2a3 fcfdbf",
+  cividis:
+    "00224e 002b62 083370 243c6e 35456c 434e6c 4f576c 5b606e 666970 727274 7d7c78 888578 948e77 a19975 aea371 bcae6c c8b866 d6c35d e5cf52 f3db42 fee838",
   grey: "000000 ffffff",
+  signed: "053061 2065ab 4393c3 90c4dd d1e5f0 f7f6f6 fddbc7 f3a481 d6604d b1182b 67001f", // below zero, zero, above zero
 };
 
-/** @type {Partial<Record<Colours, Uint8ClampedArray>>} */
+/** @type {Partial<Record<Palette, Uint8ClampedArray>>} */
 const tables = {};
 
 /**
  * The 256 colours of a map, as red, green and blue.
- * @param {Colours} name
+ * @param {Palette} name
  * @returns {Uint8ClampedArray}
  */
 export function colourTable(name) {
   return (tables[name] ??= interpolated(STOPS[name].split(" ")));
+}
+
+/**
+ * The colours of a map from left to right, for CSS.
+ * @param {Palette} name
+ */
+export function gradient(name) {
+  const table = colourTable(name);
+  const stops = [0, 32, 64, 96, 128, 160, 192, 224, 255].map((i) => `rgb(${table.subarray(3 * i, 3 * i + 3).join(" ")})`);
+  return `linear-gradient(to right, ${stops.join(", ")})`;
 }
 
 /** @param {string[]} stops */
@@ -42,11 +56,11 @@ function interpolated(stops) {
  * @param {ArrayLike<number>} values
  * @param {number} width
  * @param {number} height
- * @param {Colours} [colours]
+ * @param {Palette} [palette]
  */
-export function paintMap(canvas, values, width, height, colours = "inferno") {
+export function paintMap(canvas, values, width, height, palette = "inferno") {
   const pixels = new ImageData(width, height);
-  const table = colourTable(colours);
+  const table = colourTable(palette);
   for (let i = 0; i < width * height; i++) {
     const at = 3 * Math.round(Math.min(Math.max(values[i], 0), 255));
     pixels.data.set([table[at], table[at + 1], table[at + 2], 255], 4 * i);
@@ -81,27 +95,28 @@ export function greySquare(image, { left, top, side }, size) {
 let scratch = null;
 
 /**
- * Paint values of 0 to 255 as light over a grey photo: where the map is low the photo stays, where it is high the
- * colour covers it.
+ * Paint values of 0 to 255 as light over a grey photo: where the map is low, or near zero if it has signs, the photo
+ * stays; where it is high the colour covers it.
  * @param {HTMLCanvasElement} canvas
  * @param {CanvasImageSource} photo  square and grey, drawn over the whole canvas
  * @param {ArrayLike<number>} values
  * @param {number} side  of the map, in cells
  * @param {number} size  of the canvas, in pixels
- * @param {Colours} [colours]
+ * @param {Palette} [palette]
  */
-export function paintOverlay(canvas, photo, values, side, size, colours = "inferno") {
+export function paintOverlay(canvas, photo, values, side, size, palette = "inferno") {
   canvas.width = canvas.height = size;
   const context = canvas.getContext("2d", { alpha: false });
   if (!context) return;
   context.imageSmoothingQuality = "medium";
   context.drawImage(photo, 0, 0, size, size);
-  const table = colourTable(colours);
+  const table = colourTable(palette);
   const pixels = new ImageData(side, side);
   for (let i = 0; i < side * side; i++) {
     const value = Math.min(Math.max(values[i], 0), 255);
     const at = 3 * Math.round(value);
-    pixels.data.set([table[at], table[at + 1], table[at + 2], Math.min(230, value * 1.25)], 4 * i);
+    const strength = palette === "signed" ? Math.abs(2 * value - 255) : value;
+    pixels.data.set([table[at], table[at + 1], table[at + 2], Math.min(230, strength * 1.25)], 4 * i);
   }
   if (scratch?.width !== side) scratch = new OffscreenCanvas(side, side);
   scratch.getContext("2d", { willReadFrequently: true })?.putImageData(pixels, 0, 0);

@@ -15,6 +15,7 @@ export function addKeys(store) {
     const number = Number(key);
     if (number >= 1 && number <= BLOCKS.length) store.update({ block: BLOCKS[number - 1], lens: null }, { push: true });
     else if (SWITCHES.includes(key)) store.update({ off: switched(off, block, BRANCHES[SWITCHES.indexOf(key)]) });
+    else if (key === "escape" && document.fullscreenElement) void document.exitFullscreen();
     else if (key === "escape" && store.get().lens) store.update({ lens: null });
     else return;
     event.preventDefault();

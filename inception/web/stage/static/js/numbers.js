@@ -140,3 +140,51 @@ export function short(value) {
 export function clamp(value, low, high) {
   return Math.min(Math.max(value, low), high);
 }
+
+/**
+ * The number that somebody typed, or null if it is not a whole number from `low` to `high`.
+ * @param {string} text
+ * @param {number} low
+ * @param {number} high
+ * @returns {number | null}
+ */
+export function wholeWithin(text, low, high) {
+  const value = text.trim() === "" ? NaN : Number(text);
+  return Number.isInteger(value) && value >= low && value <= high ? value : null;
+}
+
+/**
+ * A difference of two probabilities in points of a hundred: "+61", "−0.3".
+ * @param {number} difference
+ */
+export function points(difference) {
+  const size = Math.abs(100 * difference);
+  return signed(100 * difference, size >= 9.95 ? 0 : 1);
+}
+
+const LEAST = 0.0005; // of a probability: less is no change that can be read
+
+/**
+ * The classes whose probability rose most and fell most, the largest change first.
+ * @param {ArrayLike<number>} before
+ * @param {ArrayLike<number>} after
+ * @param {number} count  of each at most
+ * @returns {{rose: number[], fell: number[]}}
+ */
+export function movers(before, after, count) {
+  const change = Float64Array.from(after, (p, i) => p - before[i]);
+  const most = (/** @type {number} */ sign) => order(change.map((value) => sign * value), count).filter((i) => sign * change[i] >= LEAST);
+  return { rose: most(1), fell: most(-1) };
+}
+
+/**
+ * The branch that adds most to the logit, and those that take from it, the strongest first; what is shown as 0.00 is
+ * neither.
+ * @param {Record<Branch, number>} votes
+ * @returns {{best: Branch | null, against: Branch[]}}
+ */
+export function forAndAgainst(votes) {
+  const sorted = [...BRANCHES].sort((a, b) => votes[a] - votes[b]);
+  const best = sorted[sorted.length - 1];
+  return { best: votes[best] >= 0.005 ? best : null, against: sorted.filter((branch) => votes[branch] <= -0.005) };
+}

@@ -161,6 +161,8 @@ export function createSource(root) {
      * @returns {Promise<string>}
      */
     async upload(file, name = "photo") {
+      const { max_bytes } = await this.start();
+      if (file.size > max_bytes) throw new SourceError(t("photo.too_large", { limit: Math.floor(max_bytes / 2 ** 20) }));
       const form = new FormData();
       form.append("files", file, name);
       const answer = await reach("gradio_api/upload", { body: form, headers: { "Accept-Language": language() } });

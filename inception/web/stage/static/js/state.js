@@ -21,6 +21,7 @@ export const INITIAL = Object.freeze({
   sort: "worth",
   scale: "own",
   colours: "inferno",
+  top: 5,
   lang: "en",
   step: 0,
   deeper: null,
@@ -229,8 +230,8 @@ const CHOICES = {
   view: ["sorted", "all"],
   sort: ["worth", "max", "mean", "number", "reading"],
   fill: ["zero", "mean"],
-  scale: ["own", "branch"],
-  colours: ["inferno", "viridis", "grey"],
+  scale: ["own", "branch", "block"],
+  colours: ["inferno", "magma", "viridis", "cividis", "grey"],
   lang: ["en", "zh"],
   deeper: ["evidence", "cell", "cost", "dial", "compare", "numbers", "about"],
 };
@@ -257,6 +258,7 @@ export function addressOf(state) {
   for (const name of /** @type {(keyof State)[]} */ (Object.keys(CHOICES))) {
     if (state[name] !== INITIAL[name] && state[name]) query.set(name, String(state[name]));
   }
+  if (state.top !== INITIAL.top) query.set("top", String(state.top));
   if (state.step) query.set("step", String(state.step));
   return query.toString().replaceAll("%3A", ":").replaceAll("%2C", ",");
 }
@@ -305,7 +307,10 @@ export function stateOf(search) {
     const chosen = value(name);
     if (chosen && choices.includes(chosen)) out[name] = chosen;
   }
-  const step = value("step");
+  if (value("scale") === "shared") out.scale = "block"; // as links of earlier versions say, and so does `lesson`
+  const top = value("top");
+  if (top && /^([1-9]|10)$/.test(top)) out.top = Number(top);
+  const step = value("step") ?? value("lesson");
   if (step && /^[1-8]$/.test(step)) out.step = Number(step);
   return out;
 }

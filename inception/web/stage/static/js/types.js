@@ -6,8 +6,9 @@
  * @typedef {"en" | "zh"} Language
  * @typedef {"sorted" | "all"} View
  * @typedef {"worth" | "max" | "mean" | "number" | "reading"} Sort
- * @typedef {"own" | "branch"} Scale
- * @typedef {"inferno" | "viridis" | "grey"} Colours
+ * @typedef {"own" | "branch" | "block"} Scale
+ * @typedef {"inferno" | "magma" | "viridis" | "cividis" | "grey"} Colours
+ * @typedef {Colours | "signed"} Palette  what maps are painted in; signed: around zero
  * @typedef {"evidence" | "cell" | "cost" | "dial" | "compare" | "numbers" | "about"} Deeper
  * @typedef {"zero" | "mean"} Fill  what replaces the output of what is off: zeros, or each channel's mean over training photos
  * @typedef {Partial<Record<Block, Branch[]>>} Off  branches that are off
@@ -36,6 +37,7 @@
  * @property {Sort} sort
  * @property {Scale} scale
  * @property {Colours} colours
+ * @property {number} top  rows of the answer, from 1 to 10
  * @property {Language} lang
  * @property {number} step  of the lesson, from 1; 0 outside it
  * @property {Deeper | null} deeper
@@ -163,6 +165,7 @@
  * @property {string} photo  the photo to show first
  * @property {{stem: string, width: number, height: number}[]} examples
  * @property {string} device
+ * @property {number} max_bytes  of a photo's file
  *
  * @typedef {object} Data  what the server said of the state
  * @property {Start | null} start

@@ -10,6 +10,8 @@ let current = "en";
 const catalogues = {};
 /** @type {Record<string, string>} */
 let chinese = {};
+/** How often each name is used, by a network's labels and the language. @type {WeakMap<string[], Partial<Record<Language, Map<string, number>>>>} */
+let uses = new WeakMap();
 
 /** @returns {Language} */
 export function language() {
@@ -65,16 +67,55 @@ function plural(forms, count) {
  */
 export function useClassNames(names) {
   chinese = names;
+  uses = new WeakMap();
 }
 
 /**
- * What a class is called: the first name of its label ("goldfish, Carassius auratus").
+ * What a class is called: the first name of its label ("goldfish, Carassius auratus"); with its number where another class
+ * of the network is called the same.
  * @param {Pick<Network, "labels">} network
  * @param {number} index
  */
-export function className(network, index) {
-  const label = network.labels[index] ?? String(index);
+export function className({ labels }, index) {
+  const name = nameOf(labels[index] ?? String(index));
+  return (usesOf(labels).get(name) ?? 0) > 1 ? t("answer.numbered", { name, number: index }) : name;
+}
+
+/** @param {string} label */
+function nameOf(label) {
   return (current === "zh" && chinese[label]) || label.split(",")[0];
+}
+
+/** @param {string[]} labels */
+function usesOf(labels) {
+  let told = uses.get(labels);
+  if (!told) uses.set(labels, (told = {}));
+  let counts = told[current];
+  if (!counts) {
+    counts = told[current] = new Map();
+    for (const name of labels.map(nameOf)) counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  return counts;
+}
+
+/**
+ * What stands beside a Chinese name of a class: the English one, or that there is no Chinese one. Empty in English, and for
+ * networks without Chinese names.
+ * @param {Pick<Network, "labels">} network
+ * @param {number} index
+ */
+export function englishName({ labels }, index) {
+  if (current !== "zh" || !Object.keys(chinese).length) return "";
+  const label = labels[index] ?? "";
+  return chinese[label] ? label.split(",")[0] : t("answer.only_english");
+}
+
+/**
+ * Sentences one after the other, with a space between them where the language has one.
+ * @param {string[]} sentences  empty ones are left out
+ */
+export function joined(sentences) {
+  return sentences.filter(Boolean).join(current === "zh" ? "" : " ");
 }
 
 /**

@@ -3,8 +3,8 @@
 import { h, replace } from "../dom.js";
 import { percent } from "../numbers.js";
 import { grouped } from "../sums.js";
-import { className, language, t } from "../words.js";
-import { joined, waiting, whileOpen } from "./deeper_parts.js";
+import { className, joined, language, t } from "../words.js";
+import { waiting, whileOpen } from "./deeper_parts.js";
 
 /** @import {Network} from "../types.js" */
 /** @import {Store} from "../state.js" */

@@ -48,7 +48,7 @@ export function createAllChannels(root, store, source) {
             "div",
             { class: "grid" },
             alive.map((channel) =>
-              createTile(store, { branch, channel, channels: channels[branch], worth: worths?.[channel] ?? null, square, isFirst: true }),
+              createTile(store, { branch, channel, channels, worth: worths?.[channel] ?? null, square, isFirst: true }),
             ),
           ),
           silent > 0 && h("p", { class: "quiet" }, t("block.silent", { count: silent })),

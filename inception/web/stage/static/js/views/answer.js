@@ -2,13 +2,14 @@
 
 import { classOf } from "../controller.js";
 import { h, replace, set } from "../dom.js";
-import { order, percent, softmax } from "../numbers.js";
+import { clamp, movers, order, percent, points, softmax } from "../numbers.js";
 import { placeOf } from "../ranking.js";
 import { roving } from "../roving.js";
 import { ALL_ON, allOff, channelSwitched, isAnythingOff, offList, switched } from "../state.js";
-import { branchName, className, t } from "../words.js";
+import { branchName, className, englishName, joined, t } from "../words.js";
 
-const ROWS = 5;
+const MOST_ROWS = 10;
+const MOVED = 2; // classes that are said to have risen, and to have fallen, at most
 
 /**
  * @param {HTMLElement} root
@@ -16,21 +17,34 @@ const ROWS = 5;
  */
 export function createAnswer(root, store) {
   const lead = h("p", { class: "lead quiet" });
+  const fewer = h("button", { class: "plain", onclick: () => turn(-1) }, "−");
+  const more = h("button", { class: "plain", onclick: () => turn(1) }, "+");
+  const count = h("span", { class: "number" });
   const headline = h("h2");
   const rows = h("ol", { class: "rows" });
-  const reachRow = roving(rows);
+  const ranks = h("div", { class: "ranks" }, h("div", { class: "answer-lead" }, lead, h("span", { class: "count quiet" }, fewer, count, more)), headline, rows);
+  const moved = h("p", { class: "quiet moved" });
+  const reachRow = roving(ranks);
   const chips = h("div", { class: "chips" });
   const reachChip = roving(chips);
   const options = h("datalist", { id: "all-classes" });
   const search = h("input", { type: "search", list: "all-classes", onchange: pickByName, autocomplete: "off" });
   const tools = h("div", { class: "answer-tools" }, chips, search, options);
-  root.append(lead, headline, rows, tools);
+  root.append(ranks, moved, tools);
   let said = "";
 
+  /** More rows, or fewer. @param {number} by */
+  function turn(by) {
+    store.update({ top: clamp(store.get().top + by, 1, MOST_ROWS) });
+  }
+
   function draw() {
-    const { cls } = store.get();
+    const { cls, top } = store.get();
     const { network, base, now } = store.data();
     set(root, { "aria-label": t("answer.title") });
+    set(fewer, { "aria-label": t("answer.fewer"), title: t("answer.fewer") });
+    set(more, { "aria-label": t("answer.more"), title: t("answer.more") });
+    count.textContent = t("answer.rows", { count: top });
     set(search, { placeholder: t("answer.search"), "aria-label": t("answer.choose") });
     if (!network || !base || !now || base.model !== network.name) {
       headline.textContent = t("stage.loading");
@@ -45,6 +59,8 @@ export function createAnswer(root, store) {
     const name = className(network, first);
 
     lead.textContent = isOff ? t("answer.without", { what: listed() }) : `${t("answer.of", { count: network.labels.length })} · ${t("answer.seconds", { milliseconds: Math.round(1000 * base.seconds) })}`;
+    const calibrated = network.temperature === 1 ? "" : t("answer.calibrated", { temperature: network.temperature.toFixed(2) });
+    set(lead, { title: isOff ? lead.textContent : calibrated });
     headline.classList.toggle("unsure", doubtful);
     const best = doubtful ? t("answer.not_sure", { name, p: percent(after[first]) }) : name;
     if (isOff && first !== firstBefore) replace(headline, h("s", {}, className(network, firstBefore)), " → ", best);
@@ -53,9 +69,9 @@ export function createAnswer(root, store) {
       ? t("answer.not_sure_why", { threshold: percent(network.threshold ?? 0), count: network.labels.length })
       : (network.labels[first] ?? "");
 
-    const shown = order(after, ROWS);
+    const shown = order(after, top);
     for (const index of [firstBefore, cls]) {
-      if (index !== null && !shown.includes(index)) shown.splice(ROWS - 1, 1, index);
+      if (index !== null && !shown.includes(index)) shown.splice(top - 1, 1, index);
     }
     shown.sort((a, b) => after[b] - after[a]);
     const pinned = classOf(store.get(), store.data());
@@ -63,6 +79,7 @@ export function createAnswer(root, store) {
       rows,
       shown.map((index) => {
         const p = after[index];
+        const other = englishName(network, index);
         return h(
           "li",
           {},
@@ -76,12 +93,13 @@ export function createAnswer(root, store) {
               onpointerenter: () => store.hover({ kind: "class", cls: index }),
               onpointerleave: () => store.hover({ kind: null }),
             },
-            h("span", { class: "name" }, className(network, index)),
+            h("span", { class: "name" }, className(network, index), other && h("small", {}, " ", other)),
             h(
               "span",
               { class: "p number" },
               percent(p),
               isOff && h("span", { class: "was" }, t("answer.was", { p: percent(before[index]) })),
+              isOff && h("span", { class: "by", title: t("answer.points", { points: points(p - before[index]) }) }, points(p - before[index])),
             ),
             h(
               "span",
@@ -93,9 +111,29 @@ export function createAnswer(root, store) {
         );
       }),
     );
+    root.classList.toggle("off", isOff);
+    drawMoved(isOff ? movers(before, after, MOVED) : { rose: [], fell: [] }, (index) => points(after[index] - before[index]));
     reachRow();
     drawChips();
     announce(className(network, firstBefore), before[firstBefore], name, after[first], isOff);
+  }
+
+  /**
+   * Which classes rose most and fell most.
+   * @param {{rose: number[], fell: number[]}} classes
+   * @param {(index: number) => string} by
+   */
+  function drawMoved({ rose, fell }, by) {
+    const { network } = store.data();
+    const list = (/** @type {number[]} */ all) => all.map((index) => network && `${className(network, index)} ${by(index)}`).join(t("answer.joiner"));
+    const told = joined([rose.length ? t("answer.rose", { list: list(rose) }) : "", fell.length ? t("answer.fell", { list: list(fell) }) : ""]);
+    set(moved, { title: told });
+    replace(
+      moved,
+      told && h("span", { class: "unseen" }, told),
+      rose.length > 0 && h("span", { "aria-hidden": "true" }, `▲ ${list(rose)}`),
+      fell.length > 0 && h("span", { "aria-hidden": "true" }, `▼ ${list(fell)}`),
+    );
   }
 
   /** What is off, in words. */
@@ -188,7 +226,7 @@ export function createAnswer(root, store) {
   }
 
   store.subscribe((_, __, changed) => {
-    if (["lang", "network", "base", "now", "off", "offChannels", "cls"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
+    if (["lang", "network", "base", "now", "off", "offChannels", "cls", "top"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
     if (changed.has("lang") || changed.has("network")) drawOptions();
   });
   draw();

@@ -2,22 +2,25 @@
 
 import { classOf } from "../controller.js";
 import { h, replace, set } from "../dom.js";
-import { BRANCHES, shapley, signed } from "../numbers.js";
+import { isSignedBlock, paletteOf, rangeOf } from "../maps.js";
+import { BRANCHES, forAndAgainst, shapley, signed } from "../numbers.js";
 import { partOf, sortedChannels, worthOf } from "../ranking.js";
 import { isOff, switched } from "../state.js";
-import { branchName, className, t } from "../words.js";
+import { fixed } from "../sums.js";
+import { branchName, className, joined, t } from "../words.js";
 import { createAllChannels } from "./all_channels.js";
+import { legend } from "./legend.js";
 import { createTile, photoSquare } from "./tile.js";
 
-/** @import {Branch, Layer, State} from "../types.js" */
+/** @import {Branch, Layer, Network, State} from "../types.js" */
 
 // Pixels between tiles, and of the button behind them: the number of tiles in a lane follows from its width.
 const GAP = 5;
 const MORE = 58;
 const CHOICES = /** @type {const} */ ({
   sort: ["worth", "max", "mean", "number", "reading"],
-  scale: ["own", "branch"],
-  colours: ["inferno", "viridis", "grey"],
+  scale: ["own", "branch", "block"],
+  colours: ["inferno", "magma", "viridis", "cividis", "grey"],
   fill: ["zero", "mean"],
 });
 /** @type {(keyof typeof CHOICES)[]} */
@@ -35,11 +38,13 @@ export function createBlock(root, store, source) {
   const worthHead = h("span", { class: "quiet worth-head" });
   const switchHead = h("span", { class: "quiet switch-head" });
   const lanes = h("div", { class: "lanes", onkeydown: move });
+  const carried = h("p", { class: "carried" });
   const sum = h("p", { class: "quiet sum" });
+  const scale = h("p", { class: "quiet" });
   root.append(
     h("div", { class: "block-head" }, h("div", { class: "block-title" }, title, lead), worthHead, switchHead),
     lanes,
-    h("div", { class: "block-foot" }, sum, tools),
+    h("div", { class: "block-foot" }, carried, sum, scale, tools),
   );
   createAllChannels(root, store, source);
 
@@ -106,11 +111,13 @@ export function createBlock(root, store, source) {
     if (!network) return;
     const facts = network.blocks[state.block];
     const name = className(network, classOf(state, store.data()));
-    lead.textContent = t(state.sort === "worth" ? "block.lead" : "block.lead_plain", {
-      side: facts.side,
-      channels: facts.in_channels,
-      name,
-    });
+    const counts = BRANCHES.map((branch) => facts.branches[branch].channels);
+    lead.textContent = joined([
+      t("block.lead", { side: facts.side, channels: facts.in_channels }),
+      t("block.concat", { sum: counts.join(" + "), total: facts.channels }),
+      state.sort === "worth" ? t("block.lead_worth", { name }) : "",
+    ]);
+    lead.title = lead.textContent;
     worthHead.textContent = t("block.worth", { name });
     worthHead.title = t("block.worth_help", { name });
     for (const part of parts) drawLayers(part);
@@ -125,9 +132,9 @@ export function createBlock(root, store, source) {
     const fullName = t("block.switch", { branch: branchName(branch), block });
     set(lane, { "aria-label": fullName });
     set(toggle, { "aria-label": fullName });
-    replace(name, branchName(branch));
     // torchvision's network has a 3x3 kernel in the branch that the paper calls 5x5.
     const isOdd = branch === "5x5" && facts.layers.at(-1)?.kernel === 3;
+    replace(name, branchName(branch), isOdd && h("small", {}, " ", t("branch.runs_3x3")));
     set(name, { title: t(isOdd ? "branch.5x5_runs_3x3" : `branch.${branch}`) });
     replace(layers, facts.layers.flatMap((layer, i) => [i > 0 && h("i", { "aria-hidden": "true" }, "→"), layerBox(layer, facts.layers)]));
   }
@@ -158,7 +165,22 @@ export function createBlock(root, store, source) {
       );
     }
     const total = BRANCHES.reduce((all, branch) => all + votes[branch], 0);
+    const { best, against } = forAndAgainst(votes);
+    const name = store.data().network ? className(/** @type {Network} */ (store.data().network), cls) : "";
+    carried.textContent = joined([
+      best ? t("block.carries", { branch: branchName(best), worth: signed(votes[best]), logit: fixed(votes.logit, 2) }) : t("deeper.evidence_no_branch", { name }),
+      against.length ? t("block.against", { list: against.map((one) => `${branchName(one)} ${signed(votes[one])}`).join(t("answer.joiner")), name }) : "",
+    ]);
     sum.textContent = t("block.sum", { baseline: signed(votes.baseline), sum: signed(total), logit: signed(votes.logit) });
+  }
+
+  /** The legend of the maps' colours, where all maps have one scale, or two colours. */
+  function drawScale() {
+    const { scale: chosen, colours } = store.get();
+    const { channels } = store.data();
+    const isSigned = Boolean(channels && isSignedBlock(channels));
+    const range = channels && chosen === "block" ? rangeOf(channels, "1x1", 0, "block") : null;
+    replace(scale, (range || isSigned) && legend(range, paletteOf(isSigned, colours)));
   }
 
   let drawn = "";
@@ -178,7 +200,7 @@ export function createBlock(root, store, source) {
       replace(
         tiles,
         best.map((channel, i) =>
-          createTile(store, { branch, channel, channels: channels[branch], worth: worths?.[channel] ?? null, square, isFirst: i === 0 }),
+          createTile(store, { branch, channel, channels, worth: worths?.[channel] ?? null, square, isFirst: i === 0 }),
         ),
         h(
           "button",
@@ -193,6 +215,7 @@ export function createBlock(root, store, source) {
       );
       if (key) /** @type {HTMLElement | null} */ (tiles.querySelector(`[data-channel="${key}"]`))?.focus();
     }
+    drawScale();
     if (!lanes.contains(document.activeElement)) reachTile();
     unfold(`${base.digest} ${state.block}`);
   }
@@ -266,6 +289,20 @@ export function createBlock(root, store, source) {
   });
   drawWords();
   drawSwitches();
+}
+
+/**
+ * Go to the lane of a branch, and mark it until something else has the focus.
+ * @param {Branch} branch
+ */
+export function reachLane(branch) {
+  const lane = /** @type {HTMLElement | null} */ (document.querySelector(`[data-lane="${branch}"]`));
+  const toggle = /** @type {HTMLElement | null} */ (lane?.querySelector("[data-switch]"));
+  if (!lane || !toggle) return;
+  lane.classList.add("marked");
+  toggle.addEventListener("blur", () => lane.classList.remove("marked"), { once: true });
+  toggle.focus({ preventScroll: true });
+  lane.scrollIntoView({ block: "center" });
 }
 
 /**

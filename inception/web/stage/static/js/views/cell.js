@@ -2,14 +2,16 @@
 
 import { subjectOf } from "../controller.js";
 import { h, replace, set } from "../dom.js";
-import { BRANCHES, clamp, order } from "../numbers.js";
-import { colourTable, paintMap } from "../colours.js";
+import { BRANCHES, clamp, order, wholeWithin } from "../numbers.js";
+import { paintMap } from "../colours.js";
+import { channelValues, isSignedBlock, paletteOf, rangeOf } from "../maps.js";
 import { allOff, isAnythingOff } from "../state.js";
 import { decimalsFor, fixed, grouped } from "../sums.js";
-import { branchName, t } from "../words.js";
-import { cellPicker, choices, failure, joined, newest, pause, photoSquare, row, skeleton, table, waiting, whileOpen } from "./deeper_parts.js";
+import { branchName, joined, t } from "../words.js";
+import { cellPicker, choices, failure, newest, pause, photoSquare, row, skeleton, table, waiting, whileOpen } from "./deeper_parts.js";
 import { photoFigure } from "./cell_photo.js";
 import { counted, createKernel } from "./kernel.js";
+import { legend } from "./legend.js";
 
 /** @import {Block, BlockChannels, Branch, Lens, Network, Subject} from "../types.js" */
 /** @import {Store} from "../state.js" */
@@ -43,6 +45,7 @@ export function createCell(root, store, source) {
   const lead = h("p", { class: "deeper-lead" });
   const note = h("p", { class: "deeper-note", hidden: true });
   const controls = h("div", { class: "deeper-controls" });
+  const told = h("p", { class: "deeper-told", role: "status" });
   const map = mapFigure((r, c) => moveTo({ row: r, column: c }));
   const photo = photoFigure(() => drawInfluence(0));
   const numbers = h("div", { class: "cell-hand" });
@@ -58,7 +61,7 @@ export function createCell(root, store, source) {
     h("div", { class: "cell-pictures" }, map.figure, photo.figure),
     h("div", {}, handTitle, handLead, numbers, more),
   );
-  root.append(title, lead, note, controls, trouble, wait, all);
+  root.append(title, lead, note, controls, told, trouble, wait, all);
   const askBlock = newest();
   const askCell = newest();
   const askPhoto = newest();
@@ -70,7 +73,7 @@ export function createCell(root, store, source) {
       min: 0,
       step: 1,
       dataset: { cell: name },
-      onchange: () => moveTo({ [name]: Math.round(Number(fields[name].value) || 0) }),
+      onchange: () => take(name),
     });
   }
   /** @type {{channels: BlockChannels, network: Network, block: Block, subject: Subject, lens: Lens} | null} */
@@ -146,11 +149,21 @@ export function createCell(root, store, source) {
     );
     if (!answer) return;
     numbers.classList.remove("deeper-stale");
-    const [told, cell] = answer;
+    const [sums, cell] = answer;
     photo.frame(facts, lens, network.size, cell);
-    handLead.textContent = joined([counted(told, cell.by_hand), t(`kernel.from_${entry(branch, told)}`), otherKernel(branch, told)]);
-    kernel.show(told, { row: r, column: c, side }, cell.by_hand);
-    replace(more, products(cell, told.kernel));
+    handLead.textContent = joined([counted(sums, cell.by_hand), t(`kernel.from_${entry(branch, sums)}`), otherKernel(branch, sums)]);
+    kernel.show(sums, { row: r, column: c, side }, cell.by_hand);
+    replace(more, products(cell, sums.kernel));
+  }
+
+  /** Go where a number says, or say which numbers there are. @param {typeof FIELDS[number]} name */
+  function take(name) {
+    if (!now) return;
+    const last = Number(fields[name].max);
+    const value = wholeWithin(fields[name].value, 0, last);
+    set(fields[name], { "aria-invalid": String(value === null) });
+    told.textContent = value === null ? t("deeper.not_within", { what: t(FIELD_NAMES[name]), low: 0, high: last }) : "";
+    if (value !== null) moveTo({ [name]: value });
   }
 
   /**
@@ -195,7 +208,9 @@ export function createCell(root, store, source) {
     for (const name of FIELDS) {
       fields[name].max = String((name === "channel" ? count : side) - 1);
       fields[name].value = String(lens[name]);
+      set(fields[name], { "aria-invalid": null });
     }
+    told.textContent = "";
     for (const button of /** @type {NodeListOf<HTMLElement>} */ (controls.querySelectorAll("button[data-branch]"))) {
       set(button, { "aria-pressed": String(button.dataset.branch === lens.branch) });
     }
@@ -272,7 +287,7 @@ function mapFigure(pick) {
   const picker = cellPicker(pick);
   const heading = h("h4");
   const words = h("p", { class: "deeper-readout number" });
-  const scale = h("div", { class: "deeper-legend plain-scale" });
+  const scale = h("p");
   const figure = h(
     "figure",
     { class: "deeper-picture" },
@@ -295,28 +310,17 @@ function mapFigure(pick) {
       const own = values.subarray(channel * cells, (channel + 1) * cells);
       const decimals = decimalsFor([low[channel], high[channel]]);
       const value = low[channel] + (own[r * side + c] / 255) * (high[channel] - low[channel]);
-      paintMap(canvas, own, side, side, colours);
+      const palette = paletteOf(isSignedBlock(channels), colours);
+      paintMap(canvas, channelValues(channels, branch, channel, "own"), side, side, palette);
       const alt = t("deeper.cell_map_alt", { channel, branch: branchName(branch), block });
       set(canvas, { "aria-label": alt });
       picker.show(side, r, c);
       picker.name(`${alt}. ${t("deeper.arrows")}`);
       heading.textContent = t("deeper.cell_map", { channel, branch: branchName(branch), side });
       words.textContent = t("deeper.cell_value", { row: r, column: c, value: fixed(value, decimals) });
-      replace(
-        scale,
-        h("span", {}, fixed(low[channel], decimals)),
-        h("span", { class: "deeper-legend-bar", "aria-hidden": "true", style: { background: gradient(colours) } }),
-        h("span", {}, fixed(high[channel], decimals)),
-      );
+      replace(scale, legend(rangeOf(channels, branch, channel, "own"), palette));
     },
   };
-}
-
-/** @param {import("../types.js").Colours} colours */
-function gradient(colours) {
-  const table = colourTable(colours);
-  const stops = [0, 64, 128, 192, 255].map((i) => `rgb(${table.subarray(3 * i, 3 * i + 3).join(" ")})`);
-  return `linear-gradient(to right, ${stops.join(", ")})`;
 }
 
 /**

@@ -2,8 +2,7 @@
 
 import { greySquare, paintOverlay } from "../colours.js";
 import { h, replace, set, svg } from "../dom.js";
-import { t } from "../words.js";
-import { joined } from "./deeper_parts.js";
+import { joined, t } from "../words.js";
 
 /** @import {BranchFacts, Colours, Influence, Lens} from "../types.js" */
 

@@ -1,8 +1,8 @@
 /** What the 1x1 reductions save: in the unfolded block, in all nine, beside VGG-16; and a calculator. */
 
 import { blockCosts, bottleneck, breakEven, convolutions } from "../cost.js";
-import { h, replace } from "../dom.js";
-import { clamp } from "../numbers.js";
+import { h, replace, set } from "../dom.js";
+import { wholeWithin } from "../numbers.js";
 import { grouped, millions, times } from "../sums.js";
 import { branchName, t } from "../words.js";
 import { createCostMaps } from "./cost_maps.js";
@@ -280,20 +280,24 @@ function slider(name, most, step, values, work) {
   const typedMost = name === "kernel" ? most : name === "side" ? 2 * most : MOST_TYPED;
   const range = h("input", { type: "range", min: 1, max: most, step, value: values[name], "aria-label": label });
   const typed = h("input", { type: "number", min: 1, max: typedMost, step, value: values[name], "aria-label": label });
+  const told = h("p", { class: "deeper-told", role: "status" });
   range.addEventListener("input", () => {
     values[name] = Number(range.value);
     typed.value = range.value;
+    set(typed, { "aria-invalid": null });
+    told.textContent = "";
     work();
   });
   typed.addEventListener("input", () => {
-    const wanted = Math.round(Number(typed.value));
-    if (!(wanted >= 1)) return;
-    values[name] = clamp(wanted, 1, typedMost);
-    range.value = String(values[name]);
+    const wanted = wholeWithin(typed.value, 1, typedMost);
+    set(typed, { "aria-invalid": String(wanted === null) });
+    told.textContent = wanted === null ? t("deeper.not_within", { what: label, low: 1, high: typedMost }) : "";
+    if (wanted === null) return;
+    values[name] = wanted;
+    range.value = String(wanted);
     work();
   });
-  typed.addEventListener("change", () => (typed.value = String(values[name])));
-  return h("div", { class: "cost-field" }, h("span", { "aria-hidden": "true" }, label), range, typed);
+  return h("div", { class: "cost-field" }, h("span", { "aria-hidden": "true" }, label), range, typed, told);
 }
 
 /** @param {Values} values */

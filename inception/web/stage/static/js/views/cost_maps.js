@@ -2,6 +2,7 @@
 
 import { subjectOf } from "../controller.js";
 import { h, replace } from "../dom.js";
+import { hasNegative, paletteOf, valuesIn } from "../maps.js";
 import { allOff, isAnythingOff } from "../state.js";
 import { branchName, t } from "../words.js";
 import { failure, newest, skeleton, whileOpen } from "./deeper_parts.js";
@@ -65,7 +66,8 @@ const reduced = (branch, all) => t("deeper.cost_maps_reduced", { branch: branchN
  * @param {string} [branch]
  */
 function picture(maps, words, colours, branch) {
-  const canvas = mosaic(maps, colours, true, { columns: COLUMNS, factor: Math.max(1, Math.round(PIXELS / maps.side)) });
+  const isSigned = hasNegative(maps);
+  const canvas = mosaic(maps, paletteOf(isSigned, colours), (channel) => valuesIn(maps, channel, isSigned), { columns: COLUMNS, factor: Math.max(1, Math.round(PIXELS / maps.side)) });
   canvas.setAttribute("role", "img");
   canvas.setAttribute("aria-label", `${words}: ${maps.numbers.map((one) => `#${one}`).join(", ")}`);
   return h("figure", branch ? { dataset: { branch } } : {}, h("figcaption", {}, words), canvas);

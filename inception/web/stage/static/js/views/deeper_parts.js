@@ -4,7 +4,7 @@ import { h, set } from "../dom.js";
 import { clamp } from "../numbers.js";
 import { diverging } from "../signed.js";
 import { fixed } from "../sums.js";
-import { language, t } from "../words.js";
+import { t } from "../words.js";
 
 /** @import {Data, Deeper, State} from "../types.js" */
 /** @import {Name, Store} from "../state.js" */
@@ -284,14 +284,6 @@ export function signedBar(value, bound) {
   const share = bound ? Math.min(Math.abs(value) / bound, 1) * 50 : 0;
   const style = { width: `${share}%`, left: `${value < 0 ? 50 - share : 50}%` };
   return h("span", { class: "deeper-signed", "aria-hidden": "true" }, h("i", { style }));
-}
-
-/**
- * Sentences one after the other, with a space between them where the language has one.
- * @param {string[]} sentences  empty ones are left out
- */
-export function joined(sentences) {
-  return sentences.filter(Boolean).join(language() === "zh" ? "" : " ");
 }
 
 /**

@@ -1,15 +1,17 @@
 /** Buttons that make files of what the stage shows; the browser makes them, and nothing of them stays on the server. */
 
 import { subjectOf, withFill } from "../controller.js";
+import { paintMap } from "../colours.js";
 import { h, replace } from "../dom.js";
 import { csv, json, npy, statistics, zip } from "../downloads.js";
+import { channelValues, isSignedBlock, isSignedScene, meanRange, meanValues, paletteOf } from "../maps.js";
 import { BLOCKS, BRANCHES, order, percent, softmax } from "../numbers.js";
 import { placeOf } from "../ranking.js";
 import { allOff, offList } from "../state.js";
 import { branchName, className, t } from "../words.js";
 import { COLUMNS, mosaic } from "./mosaic.js";
 
-/** @import {Block, BlockChannels, Colours, Data, MeanMap, Network, Scene, State} from "../types.js" */
+/** @import {Block, BlockChannels, Branch, Colours, Network, Scale, Scene, State} from "../types.js" */
 /** @import {Store} from "../state.js" */
 /** @import {Source} from "../source.js" */
 
@@ -143,13 +145,17 @@ function mapsPicture(now, colours, caption) {
   const [tile, gap, left, top] = [112, 12, 64, 64];
   const { canvas, context } = paper(left + BLOCKS.length * (tile + gap) + gap, top + BRANCHES.length * (tile + gap) + 44);
   context.imageSmoothingEnabled = false;
+  const small = h("canvas");
+  const isSigned = isSignedScene(now);
   BLOCKS.forEach((block, x) => {
     text(context, block, left + x * (tile + gap) + tile / 2, 46, `700 22px ${FONT}`, INK, "center");
     BRANCHES.forEach((branch, y) => {
       const [at, down] = [left + x * (tile + gap), top + y * (tile + gap)];
       context.fillStyle = COLOURS[branch];
       context.fillRect(at - 3, down - 3, tile + 6, tile + 6);
-      context.drawImage(meanMap(now.maps[block][branch], colours), at, down, tile, tile);
+      const map = now.maps[block][branch];
+      paintMap(small, meanValues(map, meanRange([map], isSigned)), map.side, map.side, paletteOf(isSigned, colours));
+      context.drawImage(small, at, down, tile, tile);
     });
   });
   BRANCHES.forEach((branch, y) =>
@@ -160,11 +166,14 @@ function mapsPicture(now, colours, caption) {
 }
 
 /**
- * @param {MeanMap} map
+ * All channels of a branch, as bright as on the page.
+ * @param {BlockChannels} block
+ * @param {Branch} branch
+ * @param {Scale} scale
  * @param {Colours} colours
  */
-function meanMap({ values, side }, colours) {
-  return mosaic({ count: 1, side, values, low: new Float32Array(1), high: new Float32Array([1]), mean: new Float32Array(1) }, colours, true, { factor: 1 });
+function allOf(block, branch, scale, colours) {
+  return mosaic(block[branch], paletteOf(isSignedBlock(block), colours), (channel) => channelValues(block, branch, channel, scale));
 }
 
 /**
@@ -174,7 +183,7 @@ function meanMap({ values, side }, colours) {
  * @param {string} caption
  */
 function sheetPicture(channels, { block, scale, colours }, caption) {
-  const pictures = BRANCHES.map((branch) => mosaic(channels[branch], colours, scale === "own"));
+  const pictures = BRANCHES.map((branch) => allOf(channels, branch, scale, colours));
   const [edge, head] = [24, 44];
   const width = Math.max(...pictures.map((one) => one.width)) + 2 * edge;
   const { canvas, context } = paper(width, 100 + pictures.reduce((sum, one) => sum + one.height + head, 0));
@@ -208,7 +217,7 @@ async function archive(blocks, { colours, scale }, about) {
     for (const branch of BRANCHES) {
       const channels = branches[branch];
       const name = `${block}/${branch}`;
-      const picture = await encoded(mosaic(channels, colours, scale === "own"));
+      const picture = await encoded(allOf(branches, branch, scale, colours));
       files.push([`${name}.png`, new Uint8Array(await picture.arrayBuffer())], [`${name}.npy`, npy(channels)]);
       limits[block][branch] = { ...statistics(channels), low: Array.from(channels.low), high: Array.from(channels.high) };
     }

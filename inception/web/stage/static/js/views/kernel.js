@@ -3,8 +3,8 @@
 import { h, replace } from "../dom.js";
 import { clamp } from "../numbers.js";
 import { addingUp, decimalsFor, fixed, grouped, settled, term } from "../sums.js";
-import { t } from "../words.js";
-import { isStill, joined } from "./deeper_parts.js";
+import { joined, t } from "../words.js";
+import { isStill } from "./deeper_parts.js";
 
 /**
  * @typedef {object} KernelInput  one of the input channels that contribute most

@@ -3,11 +3,11 @@
 import { classOf } from "../controller.js";
 import { paintOverlay } from "../colours.js";
 import { h, replace, set } from "../dom.js";
-import { clamp, order, short, signed } from "../numbers.js";
+import { cellValue, channelValues, isSignedBlock, paletteOf, strongestCell, zeroShare } from "../maps.js";
+import { clamp, percent, short, signed } from "../numbers.js";
 import { firstChannel, partOf, rankOf, worthOf } from "../ranking.js";
 import { channelSwitched } from "../state.js";
 import { branchName, className, t } from "../words.js";
-import { cellValue, channelValues, strongestCell } from "./channel_values.js";
 import { photoSquare } from "./tile.js";
 
 /** @import {BlockFacts} from "../types.js" */
@@ -28,8 +28,9 @@ export function createLens(root, store, source) {
     canvas,
     mark,
   );
-  const facts = h("div", { class: "lens-facts" });
-  const panel = h("div", { class: "lens", role: "dialog", hidden: true }, map, facts);
+  const list = h("div", { class: "lens-facts" });
+  const sight = h("div", { class: "lens-sight" });
+  const panel = h("div", { class: "lens", role: "dialog", hidden: true }, h("div", { class: "lens-left" }, map, sight), list);
   root.append(panel);
 
   /** @param {PointerEvent | MouseEvent} event */
@@ -88,11 +89,17 @@ export function createLens(root, store, source) {
     const isThere = Boolean(lens && state.deeper !== "cell" && channels && base && network && lens.channel < channels[lens.branch].count);
     panel.hidden = !isThere;
     if (!lens || !channels || !base || !network || !isThere) return;
-    const branch = channels[lens.branch];
     set(panel, { dataset: { branch: lens.branch }, "aria-label": t("channel.title", { channel: lens.channel, branch: branchName(lens.branch) }) });
     set(map, { "aria-label": t("channel.cell", { row: lens.row, column: lens.column }) });
     void photoSquare(source, state, base).then((photo) =>
-      paintOverlay(canvas, photo, channelValues(branch, lens.channel, state.scale), branch.side, SIZE, state.colours),
+      paintOverlay(
+        canvas,
+        photo,
+        channelValues(channels, lens.branch, lens.channel, state.scale),
+        channels[lens.branch].side,
+        SIZE,
+        paletteOf(isSignedBlock(channels), state.colours),
+      ),
     );
     drawFacts();
     put();
@@ -110,31 +117,44 @@ export function createLens(root, store, source) {
     set(mark, { style: { left: `${column * share}%`, top: `${row * share}%`, width: `${share}%`, height: `${share}%` } });
     const name = className(network, classOf(state, store.data()));
     const worths = worthOf(network, block, lens.branch, worth);
-    const seen = network.blocks[block].branches[lens.branch].field.size;
     const core = field?.[lens.branch];
-    const all = worth?.[block];
-    const rank = worths && all ? order(all).findIndex((at) => all[at] === worths[lens.channel]) + 1 : null;
+    const facts = network.blocks[block];
+    const seen = facts.branches[lens.branch].field.size;
     const { low, high, mean } = branch;
     const channel = lens.channel;
     const number = firstChannel(network, block, lens.branch) + channel;
     const isOff = state.offChannels[block]?.includes(number) ?? false;
-    const focused = [...facts.querySelectorAll("button")].findIndex((one) => one === document.activeElement);
+    const focused = [...list.querySelectorAll("button")].findIndex((one) => one === document.activeElement);
     replace(
-      facts,
+      sight,
+      h("p", { class: "quiet" }, seen >= network.size ? t("channel.field_all", { size: seen }) : t("channel.field", { size: seen })),
+      core && h("p", { class: "quiet" }, t("channel.effective", { size: `${core.right - core.left}×${core.bottom - core.top}` })),
+    );
+    replace(
+      list,
       h(
         "div",
         { class: "lens-head" },
         h("b", {}, t("channel.title", { channel, branch: branchName(lens.branch) })),
         h("button", { class: "plain", "aria-label": t("channel.close"), onclick: close }, "✕"),
       ),
-      h("p", { class: "lens-value number" }, t("channel.value", { value: short(cellValue(branch, channel, row, column)) })),
-      isOff ? h("p", {}, t("channel.off")) : high[channel] === low[channel] && h("p", {}, t("channel.silent")),
-      h("p", { class: "quiet number" }, t("channel.range", { low: short(low[channel]), high: short(high[channel]), mean: short(mean[channel]) })),
-      worths && h("p", { class: "number" }, t("channel.worth", { worth: signed(worths[channel]), name })),
-      rank !== null && h("p", { class: "quiet" }, t("channel.rank", { rank, count: network.blocks[block].channels })),
-      h("p", { class: "quiet number" }, readingLine(network.blocks[block], partOf(network, block, lens.branch, network.blocks[block].reading)[channel])),
-      h("p", { class: "quiet" }, seen >= network.size ? t("channel.field_all", { size: seen }) : t("channel.field", { size: seen })),
-      core && h("p", { class: "quiet" }, t("channel.effective", { size: `${core.right - core.left}×${core.bottom - core.top}` })),
+      h("p", { class: "quiet" }, t("channel.number", { number, count: facts.channels })),
+      h("p", { class: "lens-value number" }, t("channel.value", { row, column, value: short(cellValue(branch, channel, row, column)) })),
+      isOff ? h("p", {}, t("channel.off")) : high[channel] === 0 && low[channel] === 0 && h("p", {}, t("channel.silent")),
+      h(
+        "p",
+        { class: "quiet number" },
+        t("channel.range", { low: short(low[channel]), high: short(high[channel]), mean: short(mean[channel]), zeros: zeros(zeroShare(branch, channel)) }),
+      ),
+      worths &&
+        worth &&
+        h(
+          "p",
+          { class: "number" },
+          t("channel.worth", { worth: signed(worths[channel]), name }),
+          h("span", { class: "quiet" }, t("channel.rank", { rank: rankOf(worth[block], worths[channel]), count: facts.channels })),
+        ),
+      h("p", { class: "quiet number" }, readingLine(facts, partOf(network, block, lens.branch, facts.reading)[channel])),
       h("p", { class: "note" }, t("channel.gradient_note")),
       h(
         "div",
@@ -144,7 +164,7 @@ export function createLens(root, store, source) {
         h("button", { class: "button", onclick: () => turn(number) }, t(isOff ? "channel.turn_on" : "channel.turn_off")),
       ),
     );
-    facts.querySelectorAll("button")[focused]?.focus();
+    list.querySelectorAll("button")[focused]?.focus();
   }
 
   /** @param {number} number  of a channel, in the block's output */
@@ -185,6 +205,11 @@ export function createLens(root, store, source) {
   store.subscribe((_, __, changed) => {
     if (["lens", "deeper", "offChannels", "channels", "worth", "field", "scale", "colours", "lang", "network"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
   });
+}
+
+/** A share of cells; what is none or all is said without "less than". @param {number} share */
+function zeros(share) {
+  return share === 0 || share === 1 ? `${100 * share} %` : percent(share);
 }
 
 /**

@@ -2,9 +2,10 @@
 
 import { paintMap } from "../colours.js";
 import { h, replace, set, svg } from "../dom.js";
+import { brightest, isSignedScene, meanRange, meanValues, paletteOf } from "../maps.js";
 import { BLOCKS, BRANCHES } from "../numbers.js";
 import { isOff } from "../state.js";
-import { t } from "../words.js";
+import { branchName, t } from "../words.js";
 
 /** @import {Block, Branch, MeanMap} from "../types.js" */
 
@@ -80,6 +81,7 @@ export function createNetwork(root, store, controller) {
     const { off, colours } = store.get();
     const { base, now } = store.data();
     if (!base || !now) return;
+    const isSigned = isSignedScene(base);
     for (const block of BLOCKS) {
       let isChanged = false;
       for (const branch of BRANCHES) {
@@ -87,7 +89,8 @@ export function createNetwork(root, store, controller) {
         const map = now.maps[block][branch];
         const before = base.maps[block][branch];
         const dark = isOff(off, block, branch);
-        paintMap(canvas, onScaleOf(map, before), map.side, map.side, colours);
+        // On the scale of the unchanged run: what becomes weaker becomes darker.
+        paintMap(canvas, meanValues(map, meanRange([before], isSigned)), map.side, map.side, paletteOf(isSigned, colours));
         box.classList.toggle("off", dark);
         isChanged ||= !dark && differs(map, before);
       }
@@ -97,7 +100,7 @@ export function createNetwork(root, store, controller) {
   }
 
   function drawWords() {
-    const { network } = store.data();
+    const { network, now } = store.data();
     set(root, { "aria-label": t("network.title"), title: t("network.lead") });
     caption.textContent = t("network.thicker");
     set(strip, { "aria-label": t("network.choose") });
@@ -109,7 +112,9 @@ export function createNetwork(root, store, controller) {
         : t("network.block", { block });
       const pool = facts?.pool_before ? `. ${t("network.pool_before", { block })}` : "";
       const changed = node.classList.contains("changed") ? `, ${t("network.changed")}` : "";
-      set(node, { "aria-label": label + changed, title: label + pool });
+      const branch = now && brightest(now.maps[block]);
+      const bright = branch ? `, ${t("network.brightest", { branch: branchName(branch) })}` : "";
+      set(node, { "aria-label": label + bright + changed, title: label + pool });
     }
   }
 
@@ -177,20 +182,6 @@ export function createNetwork(root, store, controller) {
   });
   drawChoice();
   drawWords();
-}
-
-/**
- * A map in the colours of its unchanged run: what becomes weaker becomes darker. The brightest half percent is clipped.
- * @param {MeanMap} map
- * @param {MeanMap} before
- * @returns {ArrayLike<number>}
- */
-export function onScaleOf(map, before) {
-  const sorted = Uint8Array.from(before.values).sort();
-  const clip = sorted[Math.round((sorted.length - 1) * 0.995)] / 255 || 1;
-  const high = before.low + clip * (before.high - before.low);
-  const scale = 255 / (high - before.low || 1);
-  return Float32Array.from(map.values, (byte) => scale * (map.low + (byte / 255) * (map.high - map.low) - before.low));
 }
 
 /**

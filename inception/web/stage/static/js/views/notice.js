@@ -15,6 +15,7 @@ export function createNotice(root, store) {
   function draw() {
     const text = store.data().error ?? (full ? t("notice.memory", { device: full }) : null);
     root.hidden = !text;
+    root.classList.toggle("calm", !store.data().error);
     replace(root, h("span", {}, text), h("button", { class: "plain", "aria-label": t("notice.close"), onclick: close }, "✕"));
   }
 

@@ -6,9 +6,10 @@ import { classRows, statistics } from "../downloads.js";
 import { BLOCKS, BRANCHES, percent, shapley, softmax } from "../numbers.js";
 import { allOff, isAnythingOff } from "../state.js";
 import { addingUp, decimalsFor, fixed, grouped, term } from "../sums.js";
-import { branchName, className, t } from "../words.js";
+import { branchName, className, joined, t } from "../words.js";
+import { reachLane } from "./block.js";
 import { createDownloads } from "./downloads.js";
-import { failure, joined, newest, row, signedBar, skeleton, table, waiting, whileOpen } from "./deeper_parts.js";
+import { failure, newest, row, signedBar, skeleton, table, waiting, whileOpen } from "./deeper_parts.js";
 
 /** @import {Block, BlockChannels, Branch, Data, Network, Scene, State, Subsets, Worth} from "../types.js" */
 /** @import {Store} from "../state.js" */
@@ -278,7 +279,10 @@ function glanceTable(told, base, network, cls, chosen, store) {
         class: fall < 0 ? "glance-against" : "glance-for",
         style: { "--heat": `${reach ? (HEAT * Math.abs(fall)) / reach : 0}%` },
         "aria-label": t("deeper.glance_cell", { block, branch: branchName(branch), fall: fixed(fall, 2) }),
-        onclick: () => store.update({ block, lens: null }, { push: true }),
+        onclick: () => {
+          store.update({ block, lens: null }, { push: true });
+          reachLane(branch);
+        },
       },
       fixed(fall, 2),
     );

@@ -3,10 +3,10 @@
 import { newPhoto } from "../controller.js";
 import { h, replace, set, svg } from "../dom.js";
 import { cellSquare, cropSquare, fitted, visible } from "../geometry.js";
+import { channelValues, isSignedBlock, paletteOf } from "../maps.js";
 import { clamp } from "../numbers.js";
 import { roving } from "../roving.js";
 import { t } from "../words.js";
-import { channelValues } from "./channel_values.js";
 import { openFile } from "./header.js";
 import { greySquare, paintOverlay } from "../colours.js";
 
@@ -25,12 +25,14 @@ export function createPhoto(root, store, source) {
   const lines = svg("svg", { "aria-hidden": "true" });
   const crop = h("button", { class: "photo-crop", onpointerdown: drag, onkeydown: nudge });
   const frame = h("div", { class: "photo-frame" }, image, crop, overlay, lines);
+  // The frame is a square, which a whole screen is not.
+  const screen = h("div", { class: "photo-screen", onfullscreenchange: drawHover }, frame);
   const chooser = h("input", { type: "file", accept: "image/*", class: "unseen", tabindex: "-1", onchange: choose });
   const actions = h("div", { class: "photo-actions" });
   const examples = h("div", { class: "photo-examples" });
   const reachAction = roving(actions);
   const reachExample = roving(examples);
-  root.append(frame, actions, examples, chooser);
+  root.append(screen, actions, examples, chooser);
   /** @type {ReturnType<typeof import("./camera.js").createCamera> | null} */
   let camera = null;
   async function toggleCamera() {
@@ -61,6 +63,12 @@ export function createPhoto(root, store, source) {
         t(camera?.isOn() ? "photo.stop" : "photo.camera"),
       ),
       h("button", { class: "plain", "aria-pressed": String((chosen()?.[2] ?? 1) > 1), onclick: toggleWhole }, t("photo.whole")),
+      document.fullscreenEnabled &&
+        h(
+          "button",
+          { class: "plain photo-full", "aria-label": t("photo.fullscreen"), title: t("photo.fullscreen"), onclick: () => screen.requestFullscreen() },
+          svg("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: "M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4" })),
+        ),
     );
     reachAction();
     drawExamples();
@@ -220,10 +228,12 @@ export function createPhoto(root, store, source) {
     const { network, channels, field } = store.data();
     const at = hover.kind === "tile" || hover.kind === "cell" ? hover : lens ? { kind: "cell", ...lens } : null;
     const branch = at?.branch ?? (hover.kind === "lane" ? hover.branch : undefined);
-    const values = at && branch && channels && at.channel !== undefined ? channelValues(channels[branch], at.channel, store.get().scale) : null;
-    overlay.hidden = !values || at?.kind === "cell";
+    const values = at && branch && channels && at.channel !== undefined ? channelValues(channels, branch, at.channel, store.get().scale) : null;
+    // The lens shows the map of its channel itself, where it can be seen.
+    overlay.hidden = !values || (at?.kind === "cell" && document.fullscreenElement !== screen);
     if (values && branch && channels && !overlay.hidden) {
-      paintOverlay(overlay, cutOut(), values, channels[branch].side, OVERLAY, store.get().colours);
+      const palette = paletteOf(isSignedBlock(channels), store.get().colours);
+      paintOverlay(overlay, cutOut(), values, channels[branch].side, OVERLAY, palette);
     }
     replace(lines);
     if (!network || !branch) return;

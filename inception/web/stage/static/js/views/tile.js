@@ -3,25 +3,26 @@
 import { greySquare, paintOverlay } from "../colours.js";
 import { h } from "../dom.js";
 import { cropSquare } from "../geometry.js";
+import { channelValues, isSignedBlock, paletteOf, strongestCell } from "../maps.js";
 import { signed } from "../numbers.js";
 import { firstChannel } from "../ranking.js";
 import { branchName, t } from "../words.js";
-import { channelValues, strongestCell } from "./channel_values.js";
 
-/** @import {Branch, Channels, Scene, State} from "../types.js" */
+/** @import {BlockChannels, Branch, Scene, State} from "../types.js" */
 
 const SIZE = 96; // pixels of a tile's canvas, and of the photo below it
 
 /**
  * @param {import("../state.js").Store} store
- * @param {{branch: Branch, channel: number, channels: Channels, worth: number | null, square: Promise<CanvasImageSource>, isFirst: boolean}} what
+ * @param {{branch: Branch, channel: number, channels: BlockChannels, worth: number | null, square: Promise<CanvasImageSource>, isFirst: boolean}} what
  */
 export function createTile(store, { branch, channel, channels, worth, square, isFirst }) {
   const { scale, colours, lens, block, offChannels } = store.get();
   const { network } = store.data();
   const isOff = network && offChannels[block]?.includes(firstChannel(network, block, branch) + channel);
+  const palette = paletteOf(isSignedBlock(channels), colours);
   const canvas = h("canvas", { width: SIZE, height: SIZE });
-  void square.then((photo) => paintOverlay(canvas, photo, channelValues(channels, channel, scale), channels.side, SIZE, colours));
+  void square.then((photo) => paintOverlay(canvas, photo, channelValues(channels, branch, channel, scale), channels[branch].side, SIZE, palette));
   const label = t("block.tile", { channel, branch: branchName(branch) });
   const look = () => store.hover({ kind: "tile", branch, channel });
   return h(
@@ -36,7 +37,7 @@ export function createTile(store, { branch, channel, channels, worth, square, is
       onfocus: look,
       onpointerleave: () => store.hover({ kind: "lane", branch }),
       onblur: () => store.hover({ kind: null }),
-      onclick: () => store.update({ lens: { branch, channel, ...strongestCell(channels, channel) } }),
+      onclick: () => store.update({ lens: { branch, channel, ...strongestCell(channels[branch], channel) } }),
     },
     canvas,
     h("span", { class: "number" }, h("span", { class: "channel-number" }, `#${channel} `), worth !== null && h("b", {}, signed(worth))),

@@ -1,0 +1,231 @@
+"""What the stage says beside its pictures: differences, scales, ranks, limits; and what opens from there."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from playwright.sync_api import Route, expect
+
+from inception.explain.shapley import branch_votes
+from inception.network.blocks import BRANCHES
+from inception.prediction import predict
+from inception.pretrained.pretrained import PretrainedModel
+from inception.vision.photo import open_photo
+from support.paths import EXAMPLES
+from support.stage_visitor import StageVisit
+
+pytestmark = pytest.mark.browser
+
+BLOCK = "?photo=espresso&block=4c&model=tiny-imagenet"
+
+
+def alter(visit: StageVisit, event: str, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change what the server answers to an event, as another network or machine might."""
+
+    def answer(route: Route) -> None:
+        response = route.fetch()
+        body = response.json()
+        change(body["data"][0])
+        route.fulfill(response=response, json=body)
+
+    visit.page.route("**/stage/first.json", lambda route: route.fulfill(json={"answers": []}))
+    visit.page.route(f"**/run/stage_{event}", answer)
+
+
+# ---------------------------------------------------------------- answer
+
+
+def test_the_number_of_rows_is_chosen_and_part_of_the_address(visit: StageVisit) -> None:
+    rows = visit.page.locator("[data-stage=answer] .rows li")
+    expect(rows).to_have_count(5)
+    for _ in range(3):
+        visit.page.get_by_role("button", name="Show more classes").click()
+    expect(rows).to_have_count(8)
+    assert "top=8" in visit.page.url
+    visit.page.get_by_role("button", name="Show fewer classes").click()
+    expect(rows).to_have_count(7)
+
+
+def test_with_a_branch_off_each_row_tells_its_change_and_the_largest_changes_are_named(visit: StageVisit) -> None:
+    moved = visit.page.locator("[data-stage=answer] .moved")
+    expect(moved).to_be_hidden()
+    height = """rows => document.querySelector(".answer-tools").getBoundingClientRect().top -
+      rows.getBoundingClientRect().top"""
+    rows = visit.page.locator("[data-stage=answer] .rows")
+    before = rows.evaluate(height)
+    visit.switch("1x1")
+    changes = visit.page.locator("[data-stage=answer] .rows .by").all_inner_texts()
+    assert len(changes) == 5
+    assert all(re.fullmatch(r"[+−]?\d+(\.\d)?", change) for change in changes)
+    assert re.search(r"Rose most: .+ \+\d.*Fell most: .+ −\d", moved.get_attribute("title") or "")
+    assert rows.evaluate(height) <= before + 6, "the block stays where it is"
+
+
+def test_the_lead_tells_of_the_temperature(visit: StageVisit, embedded: PretrainedModel) -> None:
+    visit.open(BLOCK)
+    lead = visit.page.locator("[data-stage=answer] .lead")
+    expect(lead).to_have_attribute("title", re.compile(f"{embedded.temperature:.2f}"))
+
+
+def test_a_full_device_is_told_once_in_one_sentence(visit: StageVisit) -> None:
+    alter(visit, "scene", lambda scene: scene.update(full="cuda:0"))
+    visit.open(BLOCK)
+    expect(visit.page.locator("#notice")).to_contain_text("cuda:0")
+
+
+@pytest.mark.parametrize("visit", [{"locale": "zh-CN"}], indirect=True)
+def test_beside_a_chinese_name_stands_the_english_one(visit: StageVisit) -> None:
+    names = visit.page.locator("[data-stage=answer] .rows .name")
+    expect(names.first).to_contain_text(re.compile("[一-鿿]"))
+    expect(names.first.locator("small")).to_have_text(re.compile("[a-z]{3}"))
+
+
+# ---------------------------------------------------------------- block
+
+
+def test_the_block_says_what_is_joined_and_which_branch_carries_the_class(
+    visit: StageVisit, embedded: PretrainedModel
+) -> None:
+    visit.open(BLOCK)
+    votes = branch_votes(embedded, predict(embedded, open_photo(EXAMPLES / "espresso.jpg")), "4c").votes
+    best = max(votes, key=lambda branch: votes[branch])
+    expect(visit.page.locator(".block-head .lead")).to_contain_text(re.compile(r"\d+ \+ \d+ \+ \d+ \+ \d+ = 512"))
+    expect(visit.page.locator(".carried")).to_contain_text(f"{best.replace('x', '×')} contributes most: +")
+
+
+def test_one_scale_for_all_four_branches_has_a_legend(visit: StageVisit) -> None:
+    legend = visit.page.locator(".block-foot .legend")
+    expect(legend).to_have_count(0)
+    visit.page.locator(".block-tools select").nth(1).select_option("block")
+    expect(legend).to_have_text(re.compile(r"^0\D*[\d.]+$"))
+    assert "scale=block" in visit.page.url
+
+
+def test_values_below_zero_are_blue_and_have_a_legend(visit: StageVisit) -> None:
+    def below_zero(answer: dict[str, Any]) -> None:
+        for maps in answer["branches"].values():
+            high = np.frombuffer(base64.b64decode(maps["high"]["data"]), "<f4")
+            maps["low"]["data"] = base64.b64encode((-high - 1).astype("<f4").tobytes()).decode()
+
+    alter(visit, "block", below_zero)
+    visit.open(BLOCK)
+    expect(visit.page.locator(".block-foot .legend")).to_have_text("below zero0above zero")
+    visit.page.wait_for_timeout(500)
+    bluest = visit.page.locator("[data-lane='1x1'] canvas").first.evaluate(
+        """canvas => {
+          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          let most = -255;
+          for (let i = 0; i < data.length; i += 4) most = Math.max(most, data[i + 2] - data[i]);
+          return most;
+        }"""
+    )
+    assert bluest > 40
+
+
+def test_a_branch_whose_kernel_has_another_size_says_so_in_its_heading(visit: StageVisit) -> None:
+    def smaller(network: dict[str, Any]) -> None:
+        for block in network["blocks"].values():
+            block["branches"]["5x5"]["layers"][-1]["kernel"] = 3
+
+    alter(visit, "network", smaller)
+    visit.open(BLOCK)
+    expect(visit.page.locator("[data-lane='5x5'] .lane-name")).to_have_text("5×5 (runs 3×3)")
+    expect(visit.page.locator("[data-lane='3x3'] .lane-name")).to_have_text("3×3")
+
+
+def test_a_lens_tells_the_channels_place_ranks_and_zero_cells(visit: StageVisit, embedded: PretrainedModel) -> None:
+    visit.open(f"{BLOCK}&lens=3x3:20:2:1")
+    maps = predict(embedded, open_photo(EXAMPLES / "espresso.jpg")).branch("4c", "3x3")
+    ahead = predict(embedded, open_photo(EXAMPLES / "espresso.jpg")).branch("4c", "1x1").shape[0]
+    lens = visit.page.locator(".lens")
+    expect(lens).to_contain_text(f"Channel {ahead + 20} of the block’s 512. All numbers count from 0.")
+    expect(lens).to_contain_text("Row 2, column 1: ")
+    expect(lens.get_by_text(re.compile(r"rank \d+ of 512"))).to_have_count(2)  # worth and reading
+    share = re.search(r"zero in (?:<1|(\d+)) % of the cells", lens.inner_text())
+    assert share
+    assert int(share[1] or 0) == pytest.approx(100 * float((maps[20] == 0).mean()), abs=5)
+
+
+def test_each_block_says_which_branch_is_brightest(visit: StageVisit, embedded: PretrainedModel) -> None:
+    visit.open(BLOCK)
+    branches = predict(embedded, open_photo(EXAMPLES / "espresso.jpg")).branches("3a")
+    best = max(BRANCHES, key=lambda branch: float(branches[branch].mean()))
+    name = visit.page.locator("[data-block='3a']").get_attribute("aria-label") or ""
+    assert f"brightest branch: {best.replace('x', '×')}" in name
+
+
+# ---------------------------------------------------------------- photo
+
+
+def test_the_photo_fills_the_screen_with_its_overlay_until_escape(visit: StageVisit) -> None:
+    visit.open(f"{BLOCK}&lens=3x3:20:2:1")
+    overlay = visit.page.locator(".photo-frame canvas")
+    expect(overlay).to_be_hidden()
+    visit.page.get_by_role("button", name="Show the photo on the whole screen").click()
+    visit.page.wait_for_function("document.fullscreenElement !== null")
+    expect(overlay).to_be_visible()
+    frame = visit.page.locator(".photo-frame").bounding_box()
+    assert frame is not None
+    assert frame["width"] == pytest.approx(frame["height"])
+    assert frame["width"] > 800
+    visit.page.keyboard.press("Escape")
+    visit.page.wait_for_function("document.fullscreenElement === null")
+
+
+# ---------------------------------------------------------------- views under the stage
+
+
+def test_an_own_second_photo_is_compared_and_both_sides_share_one_scale_if_wanted(visit: StageVisit) -> None:
+    visit.open(f"{BLOCK}&deeper=compare")
+    sides = visit.page.locator("#deeper-compare .compare-side")
+    expect(sides).to_have_count(2, timeout=20_000)
+    before = visit.headline
+    visit.page.locator("#deeper-compare input[type=file]").set_input_files(EXAMPLES / "macaw.jpg")
+    expect(sides.nth(1).locator("img")).to_have_attribute("src", re.compile("^blob:"), timeout=20_000)
+    assert visit.headline == before, "the photo on the stage stays"
+    expect(sides.nth(1)).to_contain_text(re.compile(r"\d+ % of the block’s channels are silent \(\d+ of 512\)"))
+    painted = "all => all.map(one => one.toDataURL()).join()"
+    alone = sides.locator("canvas").evaluate_all(painted)
+    asked = len(visit.requests)
+    visit.page.locator("#deeper-compare select").nth(2).select_option("both")
+    expect(visit.page.locator("#deeper-compare")).to_contain_text("share one scale")
+    assert sides.locator("canvas").evaluate_all(painted) != alone
+    assert [url for url in visit.requests[asked:] if not url.startswith(("blob:", "data:"))] == []
+
+
+def test_from_the_table_of_36_numbers_a_click_leads_to_the_branch(visit: StageVisit) -> None:
+    visit.open(f"{BLOCK}&deeper=numbers")
+    visit.page.get_by_text("Every branch of every block, off alone").click()
+    visit.page.get_by_role("button", name="Block 5a, 5×5:").click(timeout=30_000)
+    expect(visit.page.locator("[data-block='5a']")).to_have_attribute("aria-selected", "true")
+    lane = visit.page.locator("[data-lane='5x5']")
+    expect(lane).to_have_class(re.compile("marked"))
+    assert visit.is_in_view("[data-lane='5x5']")
+    visit.page.keyboard.press("Tab")
+    expect(lane).not_to_have_class(re.compile("marked"))
+
+
+@pytest.mark.parametrize(
+    ("view", "field"), [("cell", "input[data-cell=row]"), ("cost", ".cost-field input[type=number]")]
+)
+def test_a_number_out_of_range_is_told_and_not_changed(visit: StageVisit, view: str, field: str) -> None:
+    visit.open(f"{BLOCK}&deeper={view}")
+    number = visit.page.locator(f"#deeper-{view} {field}").first
+    number.fill("99999", timeout=20_000)
+    number.blur()
+    told = visit.page.locator(f"#deeper-{view} .deeper-told").filter(has_text="must be a whole number from")
+    expect(told).to_be_visible()
+    expect(number).to_have_value("99999")
+    number.fill("1")
+    number.blur()
+    expect(told).to_have_count(0)
+
+
+def test_a_link_of_an_earlier_version_opens_the_lessons_step(visit: StageVisit) -> None:
+    visit.open("?lesson=2")
+    expect(visit.page.locator("[data-stage=lesson]")).to_contain_text("Step 2 of 8")
