@@ -102,7 +102,7 @@ class Visitor:
         subject, best = self.subject, int(self.logits.argmax())
         asked = {
             "block": (subject, {}, block),
-            "worth": (subject, [best]),
+            "worth": (subject, [best], "3a"),
             "votes": (subject, block),
             "field": (subject, block),
         }

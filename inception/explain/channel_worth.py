@@ -19,7 +19,7 @@ FIRST_BLOCK = next(iter(BLOCKS))
 
 
 def channel_worth(
-    pretrained: PretrainedModel, prediction: Prediction, classes: Iterable[int]
+    pretrained: PretrainedModel, prediction: Prediction, classes: Iterable[int], first: str = FIRST_BLOCK
 ) -> dict[int, dict[str, np.ndarray]]:
     """Return by class and block the worth (C,) of each channel of the block's output, float32 and read-only.
 
@@ -27,17 +27,19 @@ def channel_worth(
     first order, how much the logit would fall if the channel were zero. Where the network behind the block is linear,
     as behind block 5b of a network with a linear head, it is exactly that.
 
-    One forward pass from the first block on serves all blocks and classes; each class takes one backward pass.
+    One forward pass from block `first` on serves it, all later blocks and all classes; each class takes one backward
+    pass.
 
     Raises:
+        ChoiceError: if there is no such block.
         ExplanationError: if there is no such class.
     """
     wanted = [class_index(pretrained, prediction, target) for target in classes]
     # Enable gradients even inside a caller's no_grad or inference_mode.
     with torch.inference_mode(False), torch.enable_grad():
-        output = block_output(pretrained, prediction, FIRST_BLOCK).requires_grad_()
-        outputs = {FIRST_BLOCK: output}
-        for stage in STAGES[STAGES.index(f"inception_{FIRST_BLOCK}") + 1 :]:
+        output = block_output(pretrained, prediction, first).requires_grad_()
+        outputs = {first: output}
+        for stage in STAGES[STAGES.index(f"inception_{first}") + 1 :]:
             output = pretrained.engine.get_submodule(stage)(output)
             block = stage.removeprefix("inception_")
             if block in BLOCKS:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from inception import open_photo
+from inception.errors import ChoiceError
 from inception.explain.attribution import evidence
 from inception.explain.channel_worth import channel_worth
 from inception.explain.masking import ExplanationError, block_output, logits_from
@@ -61,6 +62,17 @@ def test_it_is_gradient_times_activation_for_every_block_and_class(
             assert values == pytest.approx(expected, abs=1e-4 * (1 + float(np.abs(expected).max()))), (index, block)
             assert values.dtype == np.float32
             assert not values.flags.writeable
+
+
+def test_from_a_later_block_on_it_is_the_same(pretrained: PretrainedModel, prediction: Prediction) -> None:
+    everything = channel_worth(pretrained, prediction, [4])[4]
+    for first in ("4c", "5b"):
+        later = channel_worth(pretrained, prediction, [4], first)[4]
+        assert list(later) == [block for block in BLOCKS if block >= first]
+        for block, values in later.items():
+            assert values == pytest.approx(everything[block], abs=1e-5)
+    with pytest.raises(ChoiceError):
+        channel_worth(pretrained, prediction, [4], "6a")
 
 
 def test_at_the_last_block_it_adds_up_to_the_evidence(pretrained: PretrainedModel, prediction: Prediction) -> None:

@@ -36,7 +36,7 @@ function fake({ slow = null, refused = null } = {}) {
     },
     block: async (subject, off, block) => (asked.push(["block", block, off, subject.fill]), { block, off }),
     votes: async ({ fill = "zero" }, block) => (asked.push(["votes", block, fill]), { block, fill, classes: CLASSES, logits: Float32Array.from({ length: 48 }, (_, i) => i) }),
-    worth: async (_, classes) => (asked.push(["worth", classes]), Object.fromEntries(classes.map((cls) => [cls, { of: cls }]))),
+    worth: async (_, cls, block) => (asked.push(["worth", cls, block]), { of: cls }),
     field: async () => ({}),
     drawable: async () => undefined,
     prefetchWorth: async (_, classes) => void asked.push(["prefetch", classes]),
@@ -72,7 +72,7 @@ test("another block asks for no photo again", async () => {
   asked.length = 0;
   store.update({ block: "3a" });
   await settled();
-  assert.deepEqual(asked.map(([what]) => what).sort(), ["block", "votes", "worth"]);
+  assert.deepEqual(asked.slice(0, 3).map(([what, ...values]) => [what, values.at(-1)]), [["block", undefined], ["worth", "3a"], ["votes", "zero"]]);
   assert.equal(store.data().baseChannels.block, "3a");
 });
 
@@ -122,7 +122,7 @@ test("what fills is asked for, and the answers at hand are shown only if they ha
   store.update({ off: { "4c": ["1x1"] }, fill: "mean" });
   assert.equal(seen.length, 0);
   await settled();
-  assert.deepEqual(asked.filter(([what]) => what !== "worth").map((one) => one.at(-1)).sort(), ["mean", "mean", "mean", undefined]);
+  assert.deepEqual(asked.filter(([what]) => !["worth", "prefetch"].includes(what)).map((one) => one.at(-1)).sort(), ["mean", "mean", "mean", undefined]);
   store.update({ off: { "4c": ["pool"] } });
   assert.deepEqual([...seen.at(-1).logits], [21, 22, 23], "now those at hand are filled with means too");
 });

@@ -22,3 +22,20 @@ test("a file over the server's limit is refused before it is sent", async (conte
   assert.equal(await source.upload(new Blob(["small"])), "/tmp/photo");
   assert.equal(asked.at(-1), "http://page/gradio_api/upload");
 });
+
+test("the worth of a block is asked for by itself until that of all blocks is known", async (context) => {
+  const asked = [];
+  context.mock.method(globalThis, "fetch", async (_, { body }) => {
+    const [, classes, block] = JSON.parse(body).data;
+    asked.push([classes, block]);
+    const one = { [block]: { dtype: "f4", shape: [1], data: "AACAPw==" } };
+    return { ok: true, json: async () => ({ data: [{ worth: Object.fromEntries(classes.map((cls) => [cls, one])) }] }) };
+  });
+  const source = createSource(new URL("http://page/"));
+  const subject = { photo: "a", model: "b", crop: null, digest: null };
+  assert.deepEqual([...(await source.worth(subject, 7, "4c"))["4c"]], [1]);
+  await source.prefetchWorth(subject, [7, 8]);
+  assert.deepEqual(Object.keys(await source.worth(subject, 7, "5a")), ["3a"], "all blocks, from the first on");
+  await source.worth(subject, 8, "4c");
+  assert.deepEqual(asked, [[[7], "4c"], [[7, 8], "3a"]]);
+});

@@ -223,7 +223,7 @@ EVENTS: dict[str, list[object]] = {
     "scene": [BISON, {"4b": ["3x3"]}],
     "block": [BISON, {"4b": ["3x3"]}, "4c"],
     "votes": [BISON, "4c"],
-    "worth": [BISON, [3]],
+    "worth": [BISON, [3], "4c"],
     "field": [BISON, "4c"],
     "cell": [BISON, "4c", "3x3", 1, 2, 3],
     "kernel": [BISON, "4c", "3x3", 1, 2, 3],

@@ -105,7 +105,7 @@ def events(service: InferenceService, subjects: SubjectCheck, examples: Sequence
         "scene": of_photo(scene.scene, "off", is_filled=True),
         "block": of_photo(scene.block_channels, "off", "block", is_filled=True),
         "votes": of_photo(scene.votes, "block", is_filled=True),
-        "worth": of_photo(scene.worth, "classes"),
+        "worth": of_photo(scene.worth, "classes", "block"),
         "field": of_photo(scene.middle_fields, "block"),
         "cell": of_photo(at_cell(scene.cell), *place),
         "kernel": of_photo(at_cell(scene.kernel), *place),

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ...explain.channel_worth import FIRST_BLOCK
 from ...service.service import InferenceService
 from . import network, scene
 from .arguments import SubjectCheck, query_of
@@ -56,7 +57,7 @@ class FirstVisit:
             ["network", [model], network.network(service, model)],
             ["scene", [begin, {}], scene.scene(service, query, {})],
             ["block", [known, {}, BLOCK], scene.block_channels(service, query, {}, BLOCK)],
-            ["worth", [known, [best]], scene.worth(service, query, [best])],
+            ["worth", [known, [best], FIRST_BLOCK], scene.worth(service, query, [best], FIRST_BLOCK)],
             ["votes", [known, BLOCK], scene.votes(service, query, BLOCK)],
             ["field", [known, BLOCK], scene.middle_fields(service, query, BLOCK)],
         ]

@@ -124,9 +124,9 @@ def votes(service: InferenceService, query: Query, block: str, fill: str = ZERO)
     return {"block": block, "fill": fill, "subsets": pack(service.explained(query, subset_logits, block, fill))}
 
 
-def worth(service: InferenceService, query: Query, classes: Sequence[int]) -> dict[str, Any]:
-    """Gradient times activation of each channel of each block, for some classes."""
-    amounts = service.explained(query, channel_worth, tuple(classes))
+def worth(service: InferenceService, query: Query, classes: Sequence[int], first: str) -> dict[str, Any]:
+    """Gradient times activation of each channel of a block and of all blocks behind it, for some classes."""
+    amounts = service.explained(query, channel_worth, tuple(classes), first)
     return {
         "worth": {
             str(index): {block: pack(values) for block, values in blocks.items()} for index, blocks in amounts.items()

@@ -207,11 +207,14 @@ def test_votes_are_the_logits_of_all_subsets(page_address: str, embedded: Pretra
 def test_worth_is_of_every_channel_for_each_class(
     page_address: str, embedded: PretrainedModel, seen: Prediction
 ) -> None:
-    answer = told(page_address, "worth", BISON, [7, 100, 7])["worth"]
-    assert list(answer) == ["7", "100"]
-    for index, blocks in channel_worth(embedded, seen, [7, 100]).items():
-        for block, values in blocks.items():
-            assert unpack(answer[str(index)][block]) == pytest.approx(values, abs=1e-4)
+    everything = channel_worth(embedded, seen, [7, 100])
+    for first in ("3a", "4c"):
+        answer = told(page_address, "worth", BISON, [7, 100, 7], first)["worth"]
+        assert list(answer) == ["7", "100"]
+        for index, blocks in everything.items():
+            assert list(answer[str(index)]) == [block for block in BLOCKS if block >= first]
+            for block in answer[str(index)]:
+                assert unpack(answer[str(index)][block]) == pytest.approx(blocks[block], abs=1e-4)
 
 
 def test_fields_are_the_core_of_the_middle_cells(
@@ -424,11 +427,11 @@ REFUSED: list[tuple[str, list[Any], str]] = [
     ("network", [["tiny-imagenet"]], "model is ['tiny-imagenet']"),
     ("block", [BISON, {}, "3c"], "block is '3c'"),
     ("votes", [BISON, 4], "block is 4"),
-    ("worth", [BISON, [200]], "There is no class number 200"),
-    ("worth", [BISON, [-1]], "There is no class number -1"),
-    ("worth", [BISON, list(range(9))], "at most 8"),
-    ("worth", [BISON, [1.5]], "list of whole numbers"),
-    ("worth", [BISON, 3], "list of whole numbers"),
+    ("worth", [BISON, [200], "4c"], "There is no class number 200"),
+    ("worth", [BISON, [-1], "4c"], "There is no class number -1"),
+    ("worth", [BISON, list(range(9)), "4c"], "at most 8"),
+    ("worth", [BISON, [1.5], "4c"], "list of whole numbers"),
+    ("worth", [BISON, 3, "4c"], "list of whole numbers"),
     ("field", [BISON, "9z"], "block is '9z'"),
     ("cell", [BISON, "3a", "1x1", 64, 0, 0], "There is no channel 64"),
     ("cell", [BISON, "3a", "1x1", 0, 16, 0], "There is no cell at row 16"),

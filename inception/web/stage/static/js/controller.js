@@ -94,23 +94,28 @@ export function createController(store, source, touched = Promise.resolve()) {
     patch.base = base;
     const known = { ...subject(), digest: base.digest };
     const filled = withFill(known, fill);
-    // The first picture does not wait for the rest.
-    if (isNew) store.receive({ ...patch, now: base, channels: null, baseChannels: null, subsets: null, worth: null, field: null });
     const cls = store.get().cls ?? order(base.logits, 1)[0];
-    const parts = [
+    // What belongs together is drawn together: a block's channels with their worth.
+    const parts = Promise.all([
       source.block(known, {}, block).then((baseChannels) => ({ baseChannels, ...(isOff ? {} : { channels: baseChannels }) })),
-      source.worth(known, [cls]).then((worth) => ({ worth: worth[cls] })),
+      source.worth(known, cls, block).then((worth) => ({ worth })),
       isOff ? source.scene(filled, off).then((now) => ({ now })) : Promise.resolve({ now: base }),
       ...(isOff ? [source.block(filled, off, block).then((channels) => ({ channels }))] : []),
-    ];
-    // What belongs together is drawn together: a block's channels with their worth.
-    const results = await Promise.all(parts);
+    ]);
+    parts.catch(() => undefined); // said below
+    // The first picture does not wait for them.
+    if (isNew) store.receive({ ...patch, now: base, channels: null, baseChannels: null, subsets: null, worth: null, field: null });
+    const results = await parts;
     if (!isCurrent()) return;
+    // Asked for no sooner, as it would hold up what the tiles need.
+    const votes = source.votes(filled, block);
+    votes.catch(() => undefined);
     store.receive(Object.assign(patch, ...results));
-    // Only then: at once, it would hold up what the tiles need.
-    const subsets = await source.votes(filled, block);
+    const subsets = await votes;
     if (!isCurrent()) return;
     store.receive({ subsets });
+    await source.prefetchWorth(known, [cls]); // for the choice of another block
+    if (!isCurrent()) return;
     const likely = order(base.logits, CLASSES);
     void touched.then(() => setTimeout(() => isCurrent() && source.prefetchWorth(known, likely).catch(() => undefined), QUIET));
     source.field(known, block).then(

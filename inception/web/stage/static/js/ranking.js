@@ -57,7 +57,8 @@ export function partOf(network, block, branch, values) {
  * @returns {Float32Array | null}
  */
 export function worthOf(network, block, branch, worth) {
-  return worth && partOf(network, block, branch, worth[block]);
+  const values = worth?.[block];
+  return values ? partOf(network, block, branch, values) : null;
 }
 
 /**

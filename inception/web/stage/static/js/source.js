@@ -2,7 +2,7 @@
  * The one interface to what computes. Another source, such as a network in the browser, would offer the same functions.
  */
 
-import { floats, unpack } from "./numbers.js";
+import { BLOCKS, floats, unpack } from "./numbers.js";
 import { language, t } from "./words.js";
 
 /** @import {AllOff, Block, BlockChannels, Branch, FieldSquare, Influence, Network, Scene, Start, Strongest, Subject, Subsets, Worth} from "./types.js" */
@@ -120,19 +120,27 @@ export function createSource(root) {
     block: (subject, off, block) => told(readChannels, "block", subject, off, block),
     /** @param {Subject} subject @param {Block} block @returns {Promise<Subsets>} */
     votes: (subject, block) => told(readSubsets, "votes", subject, block),
-    /** @param {Subject} subject @param {number[]} classes @returns {Promise<Record<number, Worth>>} */
-    worth: (subject, classes) => told(readWorth, "worth", subject, classes),
     /**
-     * Ask for the worth of several classes at once, so that `worth` has each of them without a request.
+     * The worth of the channels of a block and of those behind it for a class: sooner there than that of all blocks.
+     * @param {Subject} subject
+     * @param {number} cls
+     * @param {Block} block
+     * @returns {Promise<Worth>}
+     */
+    async worth(subject, cls, block) {
+      const from = answers.has(worthKey(subject, cls)) ? BLOCKS[0] : block;
+      return (await told(readWorth, "worth", subject, [cls], from))[cls];
+    },
+    /**
+     * Ask for the worth of several classes in all blocks at once, so that `worth` has each of them without a request.
      * @param {Subject} subject
      * @param {number[]} classes
      */
     async prefetchWorth(subject, classes) {
-      const key = (/** @type {number} */ cls) => JSON.stringify(["worth", [subject, [cls]]]);
-      const missing = classes.filter((cls) => !answers.has(key(cls)));
+      const missing = classes.filter((cls) => !answers.has(worthKey(subject, cls)));
       if (!missing.length) return;
-      const all = await told(readWorth, "worth", subject, missing);
-      for (const cls of missing) answers.set(key(cls), Promise.resolve({ [cls]: all[cls] }));
+      const all = await told(readWorth, "worth", subject, missing, BLOCKS[0]);
+      for (const cls of missing) answers.set(worthKey(subject, cls), Promise.resolve({ [cls]: all[cls] }));
     },
     /** @param {Subject} subject @param {Block} block @returns {Promise<Record<Branch, FieldSquare>>} */
     field: (subject, block) => ask("field", subject, block),
@@ -195,6 +203,13 @@ export function createSource(root) {
     },
   };
 }
+
+/**
+ * What the worth of a class in all blocks is kept as.
+ * @param {Subject} subject
+ * @param {number} cls
+ */
+const worthKey = (subject, cls) => JSON.stringify(["worth", [subject, [cls], BLOCKS[0]]]);
 
 /** What unpacks each event's answer. @type {Record<string, (raw: any) => any>} */
 const READERS = { network: readNetwork, scene: readScene, block: readChannels, votes: readSubsets, worth: readWorth };

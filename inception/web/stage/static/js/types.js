@@ -141,7 +141,7 @@
  * @property {Float32Array} logits  16 x classes
  * @property {number} classes
  *
- * @typedef {Record<Block, Float32Array>} Worth  of each channel of a block's output, for one class
+ * @typedef {Partial<Record<Block, Float32Array>>} Worth  of each channel of the outputs of some blocks, for one class
  *
  * @typedef {object} FieldSquare
  * @property {number} row

@@ -117,6 +117,7 @@ export function createLens(root, store, source) {
     set(mark, { style: { left: `${column * share}%`, top: `${row * share}%`, width: `${share}%`, height: `${share}%` } });
     const name = className(network, classOf(state, store.data()));
     const worths = worthOf(network, block, lens.branch, worth);
+    const ofBlock = worth?.[block];
     const core = field?.[lens.branch];
     const facts = network.blocks[block];
     const seen = facts.branches[lens.branch].field.size;
@@ -147,12 +148,12 @@ export function createLens(root, store, source) {
         t("channel.range", { low: short(low[channel]), high: short(high[channel]), mean: short(mean[channel]), zeros: zeros(zeroShare(branch, channel)) }),
       ),
       worths &&
-        worth &&
+        ofBlock &&
         h(
           "p",
           { class: "number" },
           t("channel.worth", { worth: signed(worths[channel]), name }),
-          h("span", { class: "quiet" }, t("channel.rank", { rank: rankOf(worth[block], worths[channel]), count: facts.channels })),
+          h("span", { class: "quiet" }, t("channel.rank", { rank: rankOf(ofBlock, worths[channel]), count: facts.channels })),
         ),
       h("p", { class: "quiet number" }, readingLine(facts, partOf(network, block, lens.branch, facts.reading)[channel])),
       h("p", { class: "note" }, t("channel.gradient_note")),
