@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
-from torchvision.transforms import v2
+from torchvision.transforms import InterpolationMode, v2
 
 from ..errors import PhotoError, quoted
 from ..vision.photo import Source, open_photo
@@ -192,7 +192,10 @@ class AugmentedPhotos(Dataset[tuple[Tensor, int]]):
 
     def _crop(self, size: int) -> v2.RandomResizedCrop:
         if size not in self.crops:
-            self.crops[size] = v2.RandomResizedCrop(size, scale=(self.recipe.smallest_crop, 1.0))
+            # Bicubic, as the preprocessing resizes: the network notices the difference on enlarged photos.
+            self.crops[size] = v2.RandomResizedCrop(
+                size, scale=(self.recipe.smallest_crop, 1.0), interpolation=InterpolationMode.BICUBIC
+            )
         return self.crops[size]
 
     def _photo(self, index: int) -> Image.Image:
