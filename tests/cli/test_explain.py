@@ -283,7 +283,8 @@ def test_nothing_is_written_where_no_folder_is_named(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_lines_to_read_show_the_sum(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_lines_to_read_show_the_sum(embedded: PretrainedModel, capsys: pytest.CaptureFixture[str]) -> None:
+    side = embedded.input_size // 16
     options = ["--subsets", "--table", "--evidence", "--cam", "--switch-off", "5x5", "--channels", "3", "--cell"]
     assert main(["explain", str(ESPRESSO), "--block", "4c", *options, "pool:1:2:3"]) == 0
     out = capsys.readouterr().out
@@ -299,7 +300,7 @@ def test_the_lines_to_read_show_the_sum(capsys: pytest.CaptureFixture[str]) -> N
         "none                     logit",
         "1x1 + 3x3 + 5x5 + pool   logit",
         "evidence at block 5b, an exact split for this photo",
-        "Grad-CAM at block 4c, maps of 8x8",
+        f"Grad-CAM at block 4c, maps of {side}x{side}",
         "the answer with 5x5, channel 3 off",
         "4c/pool_proj, channel 1, row 2, column 3",
     ):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inception import __version__
+from inception import PretrainedModel, __version__
 from inception.cli import options, train
 from inception.cli.main import COMMANDS
 from inception.network.blocks import BLOCKS
@@ -62,14 +62,15 @@ def test_a_bad_photo_is_told_and_the_others_go_on(tmp_path: Path) -> None:
     assert "Traceback" not in run.stderr
 
 
-def test_maps_writes_the_four_branches_and_their_numbers(tmp_path: Path) -> None:
+def test_maps_writes_the_four_branches_and_their_numbers(tmp_path: Path, embedded: PretrainedModel) -> None:
     run = inception("maps", EXAMPLES / "espresso.jpg", "--block", "4c", "--out", tmp_path / "new" / "folder", "--json")
     told = json.loads(run.stdout)
     assert run.returncode == 0
     assert (told["block"], list(told["branches"])) == ("4c", ["1x1", "3x3", "5x5", "pool"])
+    side = embedded.input_size // 16
     for branch, channels in {"1x1": 128, "3x3": 256, "5x5": 64, "pool": 64}.items():
         row = told["branches"][branch]
-        assert (row["channels"], row["height"], row["width"]) == (channels, 8, 8)
+        assert (row["channels"], row["height"], row["width"]) == (channels, side, side)
         assert len(np.unique(np.asarray(Image.open(row["file"])))) > 10
         assert row["scale"] == [0, max(r["highest"] for r in told["branches"].values())]
 
@@ -93,13 +94,14 @@ def test_a_folder_that_cannot_be_written_is_one_sentence() -> None:
 
 
 @pytest.mark.parametrize("view", ["mean", "photo"])
-def test_maps_writes_other_views(tmp_path: Path, view: str) -> None:
+def test_maps_writes_other_views(tmp_path: Path, view: str, embedded: PretrainedModel) -> None:
     run = inception(
         "maps", EXAMPLES / "espresso.jpg", "--block", "5b", "--out", tmp_path, "--view", view, "--scale", "branch"
     )
     assert run.returncode == 0
     assert len(list(tmp_path.iterdir())) == 4
-    assert "384 channels of 4x4" in run.stdout
+    side = embedded.input_size // 32
+    assert f"384 channels of {side}x{side}" in run.stdout
 
 
 def test_summary_prints_the_table_with_its_totals() -> None:

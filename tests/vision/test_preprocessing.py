@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -39,9 +41,9 @@ def test_the_crop_is_that_of_torchvisions_resize_and_centre_crop(size: tuple[int
     assert CAFFE.crop_box(*size)[2] - CAFFE.crop_box(*size)[0] == pytest.approx(min(size) * 224 / 256)
 
 
-def test_the_embedded_model_sees_64_pixels_shown_larger() -> None:
+def test_a_network_of_enlarged_photos_sees_few_pixels_shown_larger() -> None:
     photo = Image.effect_noise((400, 300), 60).convert("RGB")
-    seen = TINY_IMAGENET.apply(photo)
+    seen = replace(IMAGENET, resize=64, crop=64, size=128).apply(photo)
     assert seen.size == (128, 128)
     small = photo.resize((64, 64), Image.Resampling.BICUBIC, box=(50, 0, 350, 300))
     assert seen.tobytes() == small.resize((128, 128), Image.Resampling.BILINEAR).tobytes()
