@@ -6,6 +6,8 @@ top-5 with the trained ones is `tests/network/test_fused.py`.
 
 - `forward-fp32`: in float32, the slowest of the three variants.
 - `forward-fp32-onnxruntime`: the `googlenet` variant against onnxruntime on the same weights.
+- `forward-fp32-openvino`: the same against OpenVINO in float32, which keeps all block outputs too.
+- `forward-fast-openvino`: the fastest precision against OpenVINO's.
 - `forward-fast`: in the fastest precision that keeps every top-5, the slowest variant.
 - `forward-batch16`: the same for a batch of 16 photos, for each photo.
 """
@@ -18,14 +20,22 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from inception.network.compiled import compile_where_faster
 from inception.network.fused import fast_engine, fused_engine
 from inception.network.inception_v1 import VARIANTS, InceptionV1
 from inception.pretrained import convert
 
 from .measure import Row, compared, machine
-from .peers import CLASSES, caffe_onnx, noise, plain_forward, runtime_forward
+from .peers import CLASSES, caffe_onnx, noise, openvino_forward, plain_forward, runtime_forward
 
-BOUNDS = {"forward-fp32": 0.7, "forward-fp32-onnxruntime": 1.1, "forward-fast": 0.4, "forward-batch16": 0.3}
+BOUNDS = {
+    "forward-fp32": 0.7,
+    "forward-fp32-onnxruntime": 1.1,
+    "forward-fp32-openvino": 1.05,
+    "forward-fast-openvino": 1.05,
+    "forward-fast": 0.4,
+    "forward-batch16": 0.3,
+}
 BATCH = 16
 
 
@@ -46,23 +56,35 @@ def rows(rounds: int = 15) -> list[Row]:
     for variant in VARIANTS:
         torch.manual_seed(0)
         model = InceptionV1(variant=variant, classes=CLASSES).eval()
-        full = fused_engine(model)
+        full = engine_of(model)
         half = fast_engine(model, full)
         exact.append(_row("forward-fp32", forward(full), peer, rounds))
         fast.append(_row("forward-fast", forward(half), peer, rounds))
         many.append(_row("forward-batch16", forward(half, BATCH), peer, rounds, BATCH))
-    return [_worst(exact), against_onnxruntime(rounds), _worst(fast), _worst(many)]
+    return [_worst(exact), *against_runtimes(rounds), _worst(fast), _worst(many)]
 
 
-def against_onnxruntime(rounds: int) -> Row:
-    """Both with the weights of one ONNX file."""
+def engine_of(model: InceptionV1) -> InceptionV1:
+    """The engine for float32, as `PretrainedModel.engine` makes it."""
+    engine = fused_engine(model)
+    compile_where_faster(engine, model)
+    return engine
+
+
+def against_runtimes(rounds: int) -> list[Row]:
+    """Ours and each other runtime with the weights of one ONNX file."""
     with TemporaryDirectory() as folder:
         file = caffe_onnx(Path(folder) / "googlenet.onnx")
         model = InceptionV1(variant="googlenet", classes=CLASSES).eval()
         weights = convert.rename_tensors(convert.read_onnx(file), convert.caffe_names(), source=file.name)
         convert.load_state(model, weights, source=file.name)
-        name = "forward-fp32-onnxruntime"
-        return compared(name, forward(fused_engine(model)), runtime_forward(file), bound=BOUNDS[name], rounds=rounds)
+        full = engine_of(model)
+        fast = fast_engine(model, full)
+        return [
+            _row("forward-fp32-onnxruntime", forward(full), runtime_forward(file), rounds),
+            _row("forward-fp32-openvino", forward(full), openvino_forward(file, "f32"), rounds),
+            _row("forward-fast-openvino", forward(fast), openvino_forward(file, "bf16"), rounds),
+        ]
 
 
 def _row(name: str, ours: Callable[[], object], peer: Callable[[], object], rounds: int, photos: int = 1) -> Row:

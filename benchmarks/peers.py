@@ -1,4 +1,4 @@
-"""What people would use instead of ours: torchvision's network, onnxruntime, and hooks with matplotlib."""
+"""What people would use instead of ours: torchvision's network, onnxruntime, OpenVINO, and hooks with matplotlib."""
 
 from __future__ import annotations
 
@@ -50,6 +50,22 @@ def runtime_forward(path: Path) -> Callable[[], object]:
     given = {session.get_inputs()[0].name: noise().numpy()}
     logits = session.get_outputs()[-1].name
     return lambda: session.run([logits], given)
+
+
+def openvino_forward(path: Path, precision: str) -> Callable[[], object]:
+    """One photo through an ONNX file with OpenVINO, all block outputs copied; `precision` is "f32" or "bf16".
+
+    A processor without bfloat16 instructions computes in float32 in both.
+    """
+    import openvino
+
+    options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+    core = openvino.Core()
+    model = core.read_model(path)
+    model.add_outputs([f"inception_{block}/output_1" for block in BLOCKS])
+    request = core.compile_model(model, "CPU", options).create_infer_request()
+    given = noise().numpy()
+    return lambda: [values.copy() for values in request.infer({0: given}, share_outputs=True).values()]
 
 
 def hooks_and_matplotlib() -> Callable[[], list[bytes]]:

@@ -1,28 +1,29 @@
-"""Stages of a fused network compiled by OpenVINO, for the CPU.
+"""A fused network's passes compiled by OpenVINO, for the CPU.
 
-`compile_stages(engine, model)` replaces how each stage of `engine` computes and leaves its interface as it is: stages
-take and return the same tensors (float32, channels last), and whatever OpenVINO was not compiled for - gradients, other
-sizes, other types - runs in PyTorch as before. Each stage is compiled by itself, so that a pass may start anywhere and
-the weights are in memory once. Tests compare the results with the plain model's, to 1e-4.
+`compile_where_faster(engine, model)` replaces how `engine` computes and leaves its interface as it is: the same tensors
+(float32, channels last) go in and come out, and whatever OpenVINO was not compiled for - gradients, other sizes, other
+types - runs in PyTorch as before. A pass from the photo on is compiled as a whole; for passes that start elsewhere each
+stage is compiled by itself, so that the weights are in memory twice and not once for each start. Tests compare the
+results with the plain model's, to 1e-4.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import weakref
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.util import find_spec
 from threading import Lock
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .blocks import BRANCHES, InceptionBlock
-from .inception_v1 import STAGES, InceptionV1
+from .inception_v1 import STAGES, InceptionV1, Trace
 
 SWITCH = "INCEPTION_ENGINE"  # environment: "torch" or "openvino" instead of a measurement
 PASSES = 6  # timed ones of each engine
@@ -30,7 +31,7 @@ NOTICEABLE = 0.95  # of PyTorch's time; a smaller gain is not worth a second eng
 
 
 def compile_where_faster(engine: InceptionV1, model: InceptionV1) -> None:
-    """Compile the stages of `engine`, the fused copy of `model`, if a few timed passes show that to be faster.
+    """Compile `engine`, the fused copy of `model`, as far as a few timed passes show that to be faster.
 
     The environment variable `INCEPTION_ENGINE` may say "torch" or "openvino" instead. Nothing happens on other devices
     than the CPU and where OpenVINO is not installed.
@@ -38,42 +39,38 @@ def compile_where_faster(engine: InceptionV1, model: InceptionV1) -> None:
     wish = os.environ.get(SWITCH, "")
     if wish == "torch" or find_spec("openvino") is None or next(engine.parameters()).device.type != "cpu":
         return
-    compiled = compile_stages(engine, model)
+    stages, whole = compile_stages(engine, model), CompiledTrace(engine, model)
     if wish == "openvino":
+        engine.trace = whole  # type: ignore[method-assign]
         return
-    photo = torch.zeros(1, *model.input_shape).contiguous(memory_format=torch.channels_last)
-    with torch.inference_mode():
-        with_openvino = _seconds(engine, photo)
-        with eager(compiled):
-            alone = _seconds(engine, photo)
-    if with_openvino > NOTICEABLE * alone:
-        for stage in compiled:
-            stage.remove()
+    by_stage = _seconds(engine)
+    for stage in stages:
+        stage.remove()
+    in_pytorch = _seconds(engine)
+    if by_stage < NOTICEABLE * in_pytorch:
+        for stage in stages:
+            stage.insert()
+    engine.trace = whole  # type: ignore[method-assign]
+    if _seconds(engine) > NOTICEABLE * min(by_stage, in_pytorch):
+        del engine.trace
 
 
 def compile_stages(engine: InceptionV1, model: InceptionV1) -> list[CompiledStage]:
     """Compile every stage of `engine` for photos of its input shape, from the modules of `model`; return the stages."""
-    shape, compiled = tuple(engine.input_shape), []
+    shape, stages = tuple(engine.input_shape), []
     with torch.inference_mode():
         x = torch.zeros(1, *shape)
         for name in STAGES:
             stage = CompiledStage(engine.get_submodule(name), model.get_submodule(name), tuple(x.shape[1:]))
-            compiled.append(stage)
+            stages.append(stage)
             x = stage(x)
-    return compiled
+    return stages
 
 
-@contextmanager
-def eager(stages: list[CompiledStage]) -> Iterator[None]:
-    """Run stages in PyTorch within the context."""
-    for stage in stages:
-        stage.remove()
-    yield
-    for stage in stages:
-        stage.insert()
-
-
-def _seconds(engine: InceptionV1, photo: Tensor) -> float:
+@torch.inference_mode()
+def _seconds(engine: InceptionV1) -> float:
+    """Time `PASSES` passes over one photo and return the shortest, not counting the first."""
+    photo = torch.zeros(1, *engine.input_shape).contiguous(memory_format=torch.channels_last)
     times = []
     for _ in range(PASSES):
         begin = perf_counter()
@@ -92,12 +89,8 @@ class CompiledStage:
     """
 
     def __init__(self, module: nn.Module, plain: nn.Module, shape: tuple[int, ...]) -> None:
-        self.module, self.shape, self.forward = module, shape, module.forward
-        self._compiled = _compile(plain, shape)
-        self._request = self._compiled.create_infer_request()
-        self._lock = Lock()  # a request computes one thing at a time
-        _, height, width, channels = self._compiled.output(0).partial_shape
-        self._sides = (height.get_length(), width.get_length(), channels.get_length())
+        self.module, self.forward = module, module.forward
+        self._function = Compiled([plain], shape)
         self.insert()
 
     def insert(self) -> None:
@@ -109,17 +102,49 @@ class CompiledStage:
         self.module.__dict__.pop("forward", None)
 
     def __call__(self, x: Tensor) -> Tensor:
-        if x.requires_grad or x.dtype != torch.float32 or tuple(x.shape[1:]) != self.shape or not x.is_cpu:
-            return self.forward(x)
+        return self._function(x)[0] if self._function.takes(x) else self.forward(x)
+
+
+class CompiledTrace:
+    """What an engine's `trace` becomes: a pass from the photo on runs as a whole."""
+
+    def __init__(self, engine: InceptionV1, model: InceptionV1) -> None:
+        self._engine = cast(InceptionV1, weakref.proxy(engine))  # which holds this object
+        self._function = Compiled([model.get_submodule(name) for name in STAGES], tuple(engine.input_shape))
+
+    def __call__(self, x: Tensor, start: str = STAGES[0]) -> Trace:
+        if start != STAGES[0] or not self._function.takes(x):
+            return InceptionV1.trace(self._engine, x, start)
+        stages = dict(zip(STAGES, self._function(x), strict=True))
+        head = self._engine.head
+        return Trace(stages, None if head is None else head(stages[STAGES[-1]]), {})
+
+
+class Compiled:
+    """Modules, one after another, compiled by OpenVINO: from (N, C, H, W) to the output of each, for any N."""
+
+    def __init__(self, modules: Sequence[nn.Module], shape: tuple[int, ...]) -> None:
+        self._shape = shape
+        self._model = _compile(modules, shape)
+        self._request = self._model.create_infer_request()
+        self._lock = Lock()  # a request computes one thing at a time
+        self._sides = [tuple(side.get_length() for side in output.partial_shape[1:]) for output in self._model.outputs]
+
+    def takes(self, x: Tensor) -> bool:
+        """Return whether it was compiled for such an input, and no gradient is wanted of it."""
+        return x.is_cpu and x.dtype == torch.float32 and tuple(x.shape[1:]) == self._shape and not x.requires_grad
+
+    def __call__(self, x: Tensor) -> list[Tensor]:
         import openvino
 
-        x = x.contiguous(memory_format=torch.channels_last)
-        output = np.empty((len(x), *self._sides), np.float32)
+        samples = x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1).numpy()
+        outputs = [np.empty((len(x), *sides), np.float32) for sides in self._sides]
         with self._lock:
-            self._request.set_input_tensor(openvino.Tensor(x.permute(0, 2, 3, 1).numpy(), shared_memory=True))
-            self._request.set_output_tensor(openvino.Tensor(output, shared_memory=True))
+            self._request.set_input_tensor(openvino.Tensor(samples, shared_memory=True))
+            for number, output in enumerate(outputs):
+                self._request.set_output_tensor(number, openvino.Tensor(output, shared_memory=True))
             self._request.infer()
-        return torch.from_numpy(output).permute(0, 3, 1, 2)
+        return [torch.from_numpy(output).permute(0, 3, 1, 2) for output in outputs]
 
 
 @cache
@@ -129,15 +154,18 @@ def _core() -> Any:
     return openvino.Core()
 
 
-def _compile(module: nn.Module, shape: tuple[int, ...]) -> Any:
-    """Return OpenVINO's compiled model of a module, with channels last at both ends."""
+def _compile(modules: Sequence[nn.Module], shape: tuple[int, ...]) -> Any:
+    """Return OpenVINO's compiled model of modules in a row, with channels last at both ends."""
     import openvino
     from openvino import opset14 as ops
 
-    parameter = ops.parameter([-1, *shape], np.float32)
-    model = openvino.Model([ops.result(_node(module, parameter))], [parameter])
-    steps = openvino.preprocess.PrePostProcessor(model)
-    for end in (steps.input(), steps.output()):
+    x = parameter = ops.parameter([-1, *shape], np.float32)
+    results = []
+    for module in modules:
+        x = _node(module, x)
+        results.append(ops.result(x))
+    steps = openvino.preprocess.PrePostProcessor(openvino.Model(results, [parameter]))
+    for end in (steps.input(), *(steps.output(number) for number in range(len(results)))):
         end.model().set_layout(openvino.Layout("NCHW"))
         end.tensor().set_layout(openvino.Layout("NHWC"))
     options = {
