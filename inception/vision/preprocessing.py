@@ -45,7 +45,7 @@ class Preprocessing:
     """A model's preprocessing, stored with its weights.
 
     The photo's short side is scaled to `resize` pixels and its centre `crop` x `crop` cut out. If `size` differs,
-    that square is resized to `size` x `size` (the embedded model was trained on enlarged photos of 64 pixels).
+    that square is resized to `size` x `size`, for instance for a network that was trained on enlarged small photos.
     Sample values in 0..255 become (value / divisor - mean) / std, with channels in the order `channels`.
 
     Raises:
@@ -168,4 +168,4 @@ CAFFE = Preprocessing(256, 224, 224, "BGR", 1.0, (104.0, 117.0, 123.0), (1.0, 1.
 TORCHVISION = Preprocessing(256, 224, 224, "RGB", 255.0, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 IMAGENET = Preprocessing(256, 224, 224, "RGB", 255.0, IMAGENET_MEAN, IMAGENET_STD)
 # Of the embedded weights, whose file has its own copy.
-TINY_IMAGENET = Preprocessing(64, 64, 128, "RGB", 255.0, IMAGENET_MEAN, IMAGENET_STD)
+TINY_IMAGENET = Preprocessing(160, 160, 160, "RGB", 255.0, IMAGENET_MEAN, IMAGENET_STD)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from gradio_client import Client, handle_file
+from PIL import Image
 
 from inception.errors import WeightsError
 from inception.export.report import answer_report
@@ -123,9 +124,17 @@ def test_the_embedded_rule_is_right_more_often_than_not(embedded: PretrainedMode
     assert rule.caught / (rule.caught + rule.doubted) > 0.5, "only then may it be said that it is probably none"
 
 
-def test_the_api_tells_it_too(page_address: str, embedded: PretrainedModel) -> None:
+@pytest.fixture
+def nothing(tmp_path: Path) -> Path:
+    """A photo of nothing, which the embedded network doubts."""
+    path = tmp_path / "nothing.png"
+    Image.new("RGB", (300, 300), (128, 128, 128)).save(path)
+    return path
+
+
+def test_the_api_tells_it_too(page_address: str, embedded: PretrainedModel, nothing: Path) -> None:
     client = Client(page_address, verbose=False)
-    told = client.predict(handle_file(MACAW), "tiny-imagenet", 3, api_name="/predict")
+    told = client.predict(handle_file(nothing), "tiny-imagenet", 3, api_name="/predict")
     assert embedded.rejection is not None
     assert told["probably_none"] is True
     assert told["rule"] == asdict(embedded.rejection)
@@ -134,10 +143,10 @@ def test_the_api_tells_it_too(page_address: str, embedded: PretrainedModel) -> N
     ]
 
 
-def test_the_command_line_says_it_and_json_has_it() -> None:
-    told = inception("predict", MACAW, EXAMPLES / "espresso.jpg").stdout
+def test_the_command_line_says_it_and_json_has_it(nothing: Path) -> None:
+    told = inception("predict", nothing, EXAMPLES / "espresso.jpg").stdout
     assert told.count("probably none of the classes") == 1
-    row = json.loads(inception("predict", MACAW, "--json").stdout)
+    row = json.loads(inception("predict", nothing, "--json").stdout)
     assert row["probably_none"] is True
 
 

@@ -41,7 +41,7 @@ def test_the_embedded_weights_come_with_all_that_belongs_to_them(embedded: Pretr
     assert not embedded.model.training
     assert len(embedded.labels) == len(set(embedded.labels)) == 200
     assert embedded.model.variant.name == "batchnorm"
-    assert embedded.input_size == 128
+    assert embedded.input_size == 160
     assert all(vars(embedded.provenance)[name] for name in ("source", "licence", "training_data", "accuracy"))
     assert embedded.temperature == pytest.approx(0.82)
     assert set(embedded.means) == set(BLOCKS)

@@ -166,7 +166,7 @@ def test_it_answers_from_a_root_that_nobody_can_write_to(container: tuple[str, s
     told = Client(address, verbose=False).predict(
         handle_file(str(EXAMPLES / "bison.jpg")), "tiny-imagenet", 1, api_name="/predict"
     )
-    assert told["top"][0]["label"] == "ox"
+    assert told["top"][0]["label"] == "bison"
     status = Path(f"/proc/{app.pid}/status").read_text()
     assert re.search(r"^Uid:\s+10001\s+10001", status, re.M), "the command runs as the Dockerfile's user"
     mounts = Path(f"/proc/{app.pid}/mounts").read_text()

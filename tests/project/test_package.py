@@ -140,7 +140,7 @@ def test_the_command_serves_the_page_with_its_example_photos(installed: Path, tm
     finally:
         page.terminate()
         page.communicate(timeout=60)
-    assert told["top"][0]["label"] == "ox"
+    assert told["top"][0]["label"] == "bison"
     assert kind == "image/jpeg"
     assert sorted(shown) == sorted(photo.stem for photo in EXAMPLES.glob("*.jpg"))
     assert [path for path in tmp_path.iterdir() if path.name != "cache"] == [], "nothing is left where it was started"

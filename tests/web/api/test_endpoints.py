@@ -138,7 +138,7 @@ def test_a_bottleneck_shows_the_maps_before_and_after(client: Client, seen: Pred
 def test_two_photos_stand_side_by_side_on_one_scale(client: Client, seen: Prediction) -> None:
     first, second, told = ask(client, "/compare", ESPRESSO, NET, NET, "4c", BISON)
     other = predict(load(), open_photo(BISON))
-    assert [side["top"][0]["label"] for side in told["sides"]] == ["espresso", "ox"]
+    assert [side["top"][0]["label"] for side in told["sides"]] == ["espresso", "bison"]
     highest = max(float(maps.mean(axis=0).max()) for one in (seen, other) for maps in one.branches("4c").values())
     assert told["scale"] == pytest.approx([0, highest], rel=1e-4)
     assert pixels(first).shape == pixels(second).shape == (448, 4 * 448, 3)

@@ -222,9 +222,10 @@ def test_fields_are_the_core_of_the_middle_cells(
 ) -> None:
     answer = told(page_address, "field", BISON, "3b")
     assert list(answer) == list(BRANCHES)
+    middle = seen.block("3b").shape[1] // 2
     for branch, square in answer.items():
-        core = effective_field(embedded, seen, "3b", branch, 8, 8).core(0.9)
-        assert square == {"row": 8, "column": 8, "share": 0.9, **vars(core)}
+        core = effective_field(embedded, seen, "3b", branch, middle, middle).core(0.9)
+        assert square == {"row": middle, "column": middle, "share": 0.9, **vars(core)}
     assert answer["1x1"]["right"] - answer["1x1"]["left"] < answer["5x5"]["right"] - answer["5x5"]["left"]
 
 
