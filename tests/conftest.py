@@ -28,6 +28,8 @@ from support.stage_visitor import StageVisit
 from support.visitor import ApiVisit
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+# Servers would choose an engine by a measurement; tests of engines decide themselves.
+os.environ["INCEPTION_ENGINE"] = "torch"
 
 TESTS = Path(__file__).parent
 # Folders, files and tests (the beginnings of their ids) with a marker; `make test-fast` leaves all of these out.

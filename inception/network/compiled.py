@@ -9,6 +9,7 @@ results with the plain model's, to 1e-4.
 
 from __future__ import annotations
 
+import logging
 import os
 import weakref
 from collections.abc import Iterable, Sequence
@@ -34,11 +35,21 @@ def compile_where_faster(engine: InceptionV1, model: InceptionV1) -> None:
     """Compile `engine`, the fused copy of `model`, as far as a few timed passes show that to be faster.
 
     The environment variable `INCEPTION_ENGINE` may say "torch" or "openvino" instead. Nothing happens on other devices
-    than the CPU and where OpenVINO is not installed.
+    than the CPU, where OpenVINO is not installed, and where it fails.
     """
     wish = os.environ.get(SWITCH, "")
     if wish == "torch" or find_spec("openvino") is None or next(engine.parameters()).device.type != "cpu":
         return
+    try:
+        _compile_where_faster(engine, model, wish)
+    # Another processor or build may raise anything; PyTorch always works.
+    except Exception as error:
+        for name in STAGES:
+            vars(engine.get_submodule(name)).pop("forward", None)
+        logging.getLogger(__name__).warning("OpenVINO cannot be used; PyTorch computes: %s", error)
+
+
+def _compile_where_faster(engine: InceptionV1, model: InceptionV1, wish: str) -> None:
     stages, whole = compile_stages(engine, model), CompiledTrace(engine, model)
     if wish == "openvino":
         engine.trace = whole  # type: ignore[method-assign]

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from ..errors import ChoiceError
-from ..network.compiled import compile_where_faster
 from ..network.fused import fast_engine, fused_engine
 from ..network.inception_v1 import InceptionV1
 from ..vision.preprocessing import Preprocessing
@@ -51,10 +50,8 @@ class PretrainedModel:
 
     @cached_property
     def engine(self) -> InceptionV1:
-        """The fused copy of `model` for inference, created at first use; compiled by OpenVINO where that is faster."""
-        engine = fused_engine(self.model)
-        compile_where_faster(engine, self.model)
-        return engine
+        """The fused copy of `model` for inference, created at first use."""
+        return fused_engine(self.model)
 
     @cached_property
     def fast_engine(self) -> InceptionV1:

@@ -7,7 +7,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from threading import Lock, Semaphore
+from threading import Lock, Semaphore, Thread
 from typing import Any, TypeVar, cast
 
 from ..errors import ChoiceError
@@ -15,6 +15,7 @@ from ..explain.branch_removal import ablated_prediction
 from ..explain.readout import ChannelReadout, channel_readout
 from ..explain.registry import ABLATIONS
 from ..network.anatomy import BranchFacts, network_facts
+from ..network.compiled import compile_where_faster
 from ..prediction import Prediction, predict_batch
 from ..pretrained.pretrained import PRECISIONS, PretrainedModel
 from ..pretrained.zoo import MODEL_NAMES, load
@@ -93,6 +94,8 @@ class InferenceService:
             pretrained = load(self._sources[name], device)
             # Build the engines now rather than while the first caller waits for an answer.
             _ = pretrained.engine, pretrained.engine_for(self.precision)
+            # Takes a second or two, in which PyTorch answers.
+            Thread(target=compile_where_faster, args=(pretrained.engine, pretrained.model), name="compile").start()
             return pretrained
         except RuntimeError as error:
             if device.type == "cpu" or not is_out_of_memory(error):

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
+from typing import Any
 
 import pytest
 import torch
 
+from inception import open_photo, predict
+from inception.explain.branch_removal import ablated_prediction
+from inception.explain.shapley import subset_logits
 from inception.network import compiled
+from inception.network.blocks import BLOCKS
 from inception.network.compiled import CompiledTrace, compile_stages, compile_where_faster
 from inception.network.fused import fused_engine
 from inception.network.inception_v1 import STAGES, VARIANTS, InceptionV1, stage_after
+from inception.pretrained.pretrained import PretrainedModel
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
 from support.networks import lively
+from support.paths import EXAMPLES
 
 pytest.importorskip("openvino")
 
@@ -123,3 +133,46 @@ def test_without_openvino_pytorch_computes(monkeypatch: pytest.MonkeyPatch) -> N
     engine = fused_engine(model)
     compile_where_faster(engine, model)
     assert "forward" not in vars(engine.stem)
+
+
+def test_where_openvino_fails_pytorch_computes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(compiled.SWITCH, "openvino")
+    usual = compiled.Compiled
+    made: list[object] = []
+
+    def fails_later(*arguments: Any) -> Any:
+        made.append(arguments)
+        if len(made) > 3:
+            raise RuntimeError("unknown processor")
+        return usual(*arguments)
+
+    monkeypatch.setattr(compiled, "Compiled", fails_later)
+    model = InceptionV1(classes=2, input_shape=(3, 32, 32)).eval()
+    engine = fused_engine(model)
+    compile_where_faster(engine, model)
+    assert "forward" not in vars(engine.stem)
+    assert "OpenVINO cannot be used; PyTorch computes: unknown processor" in caplog.text
+
+
+def test_a_service_answers_and_explains_with_it(monkeypatch: pytest.MonkeyPatch, embedded: PretrainedModel) -> None:
+    monkeypatch.setenv(compiled.SWITCH, "openvino")
+    service = InferenceService(("tiny-imagenet",), choose_device("cpu"))
+    engine = service.pretrained("tiny-imagenet").engine
+    for thread in threading.enumerate():
+        if thread.name == "compile":
+            thread.join()
+    assert "trace" in vars(engine)
+    photo = EXAMPLES / "bison.jpg"
+    query, alone = service.query("tiny-imagenet", str(photo)), predict(embedded, open_photo(photo))
+    told = service.prediction(query)
+    assert told.logits == pytest.approx(alone.logits, abs=1e-4)
+    for block in BLOCKS:
+        assert told.block(block) == pytest.approx(alone.block(block), abs=1e-4)
+        subsets = service.explained(query, subset_logits, block, "zero")
+        assert subsets == pytest.approx(subset_logits(embedded, alone, block, "zero"), abs=1e-4)
+    removed = service.ablated(query, {"4b": ["3x3"], "5a": ["pool"]})
+    assert removed.logits == pytest.approx(
+        ablated_prediction(embedded, alone, {"4b": ["3x3"], "5a": ["pool"]}).logits, abs=1e-4
+    )

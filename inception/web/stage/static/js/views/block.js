@@ -115,7 +115,7 @@ export function createBlock(root, store, source) {
     lead.textContent = joined([
       t("block.lead", { side: facts.side, channels: facts.in_channels }),
       t("block.concat", { sum: counts.join(" + "), total: facts.channels }),
-      state.sort === "worth" ? t("block.lead_worth", { name }) : "",
+      state.sort === "worth" ? t("block.lead_worth") : "",
     ]);
     lead.title = lead.textContent;
     worthHead.textContent = t("block.worth", { name });
