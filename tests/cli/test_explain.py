@@ -332,7 +332,7 @@ def test_a_bad_photo_is_told_and_the_others_go_on(tmp_path: Path, capsys: pytest
         (["--channels", "512"], "the channels 0 to 511"),
         (["--cell", "7x7:0:0:0"], "1x1, 3x3, 5x5, pool"),
         (["--cell", "3x3:256:0:0"], "the channels 0 to 255"),
-        (["--cell", "3x3:0:8:0"], "8 rows and 8 columns"),
+        (["--cell", "3x3:0:10:0"], "10 rows and 10 columns"),
         (["--out", "LICENSE/x"], "cannot be made"),
         (["--model", "resnet"], "choose one of tiny-imagenet, googlenet, torchvision"),
     ],

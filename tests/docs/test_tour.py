@@ -46,7 +46,7 @@ def test_it_runs_from_top_to_bottom_and_shows_what_it_computes(
     counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
     assert counts == list(range(1, len(counts) + 1))
     printed = "".join(output.text for output in outputs(notebook) if output.get("name") == "stdout")
-    for said in ("lesser panda", "together 10.66", "819,200 weights directly, 208,896 through 32"):
+    for said in ("lesser panda", "together 10.65", "819,200 weights directly, 208,896 through 32"):
         assert said in printed
     drawn = [output.data["image/png"] for output in outputs(notebook) if "image/png" in output.get("data", {})]
     assert len(drawn) == 7

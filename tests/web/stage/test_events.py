@@ -127,7 +127,7 @@ def test_a_network_is_told_with_every_layer(page_address: str, embedded: Pretrai
             if layer["name"] != "pool"
         }
     assert answer["blocks"]["3a"]["branches"]["1x1"]["field"]["stride"] == 8
-    assert answer["blocks"]["4a"]["side"] == 8
+    assert answer["blocks"]["4a"]["side"] == embedded.input_size // 16
 
 
 def test_a_scene_has_the_logits_and_the_mean_maps(page_address: str, seen: Prediction) -> None:
@@ -419,7 +419,7 @@ REFUSED: list[tuple[str, list[Any], str]] = [
     ("scene", [BISON, {"4b": [7] * 1025}], "it must be"),
     ("scene", [{**BISON, "fill": "noise"}, {}], "fill is 'noise'; it must be one of: zero, mean"),
     ("votes", [{**BISON, "fill": ["mean"]}, "3a"], "fill is ['mean']; it must be one of"),
-    ("effective", [BISON, "3a", "1x1", 16, 0], "There is no cell at row 16"),
+    ("effective", [BISON, "3a", "1x1", 20, 0], "There is no cell at row 20"),
     ("bottleneck", [BISON, "3c"], "block is '3c'"),
     ("scene", [BISON, DEEP], "level"),
     ("scene", [BISON], "takes 2 arguments (subject, off)"),
@@ -435,7 +435,7 @@ REFUSED: list[tuple[str, list[Any], str]] = [
     ("worth", [BISON, 3, "4c"], "list of whole numbers"),
     ("field", [BISON, "9z"], "block is '9z'"),
     ("cell", [BISON, "3a", "1x1", 64, 0, 0], "There is no channel 64"),
-    ("cell", [BISON, "3a", "1x1", 0, 16, 0], "There is no cell at row 16"),
+    ("cell", [BISON, "3a", "1x1", 0, 20, 0], "There is no cell at row 20"),
     ("cell", [BISON, "3a", "1x1", 0, None, 0], "row is None; it must be a whole number"),
     ("kernel", [BISON, "3a", "2x2", 0, 0, 0], "branch is '2x2'"),
     ("kernel", [BISON, "3a", "1x1", 0, 0, -1], "There is no cell at row 0, column -1"),
