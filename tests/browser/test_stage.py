@@ -248,7 +248,7 @@ def test_what_only_looks_different_asks_the_server_nothing(stage: StageVisit) ->
     stage.page.mouse.move(5, 5)
     stage.page.mouse.move(9, 9)
     for _ in range(100):
-        if len([url for url in stage.requests if url.endswith("stage_worth")]) >= 2:
+        if len([url for url in stage.requests if url.endswith("stage_worth")]) >= 3:
             break
         stage.page.wait_for_timeout(100)
     stage.page.wait_for_load_state("networkidle")
