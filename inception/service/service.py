@@ -7,7 +7,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from threading import Lock, Semaphore, Thread
+from threading import Lock, Semaphore, Timer
 from typing import Any, TypeVar, cast
 
 from ..errors import ChoiceError
@@ -27,10 +27,11 @@ from .backend import Backend, LocalBackend
 from .cache import SingleFlightCache
 from .query import PhotoSize, Query
 
-CACHE_BYTES = 128 * 2**20  # 60 predictions of the embedded network; GoogLeNet's take three times as much
+CACHE_BYTES = 128 * 2**20  # 40 predictions of the embedded network; GoogLeNet's take twice as much
 ABLATED_BYTES = 64 * 2**20  # of predictions with branches off, each as large as one with all on
 QUERY_BYTES = 16 * 2**20  # of crops of files; one of 224 pixels takes 0.15 MB
 EXPLANATIONS_KEPT = 256  # the largest, effective receptive fields, take 0.2 MB each
+COMPILE_AFTER = 5.0  # seconds, so that the page opens first
 Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,9 @@ class InferenceService:
             # Build the engines now rather than while the first caller waits for an answer.
             _ = pretrained.engine, pretrained.engine_for(self.precision)
             # Takes a second or two, in which PyTorch answers.
-            Thread(target=compile_where_faster, args=(pretrained.engine, pretrained.model), name="compile").start()
+            compiling = Timer(COMPILE_AFTER, compile_where_faster, (pretrained.engine, pretrained.model))
+            compiling.name, compiling.daemon = "compile", True
+            compiling.start()
             return pretrained
         except RuntimeError as error:
             if device.type == "cpu" or not is_out_of_memory(error):

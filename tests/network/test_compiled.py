@@ -158,6 +158,7 @@ def test_where_openvino_fails_pytorch_computes(
 
 def test_a_service_answers_and_explains_with_it(monkeypatch: pytest.MonkeyPatch, embedded: PretrainedModel) -> None:
     monkeypatch.setenv(compiled.SWITCH, "openvino")
+    monkeypatch.setattr("inception.service.service.COMPILE_AFTER", 0)
     service = InferenceService(("tiny-imagenet",), choose_device("cpu"))
     engine = service.pretrained("tiny-imagenet").engine
     for thread in threading.enumerate():
