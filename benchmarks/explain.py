@@ -25,6 +25,7 @@ import torch
 from inception.explain.ablation import ablation_table
 from inception.explain.attribution import grad_cams
 from inception.explain.shapley import branch_votes
+from inception.network.compiled import compile_where_faster
 from inception.network.inception_v1 import InceptionV1
 from inception.prediction import Prediction, predict
 from inception.pretrained.description import Provenance
@@ -41,11 +42,13 @@ BOUNDS = {"votes-3a": 3.0, "votes-4c": 1.5, "glance": 6.0, "grad-cam": 2.5}
 
 
 def untrained(device: str | torch.device = "cpu") -> PretrainedModel:
-    """The `googlenet` variant as it is after loading, but with random weights."""
+    """The `googlenet` variant with random weights, and with the engine that a server uses after its first seconds."""
     torch.manual_seed(0)
     model = InceptionV1(variant="googlenet", classes=CLASSES).eval().requires_grad_(False).to(device)
     labels = tuple(f"class {number}" for number in range(CLASSES))
-    return PretrainedModel("untrained", model, CAFFE, labels, Provenance("", "", "", ""))
+    pretrained = PretrainedModel("untrained", model, CAFFE, labels, Provenance("", "", "", ""))
+    compile_where_faster(pretrained.engine, model)
+    return pretrained
 
 
 def explanations(pretrained: PretrainedModel, prediction: Prediction) -> dict[str, Callable[[], object]]:

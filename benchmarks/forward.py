@@ -65,7 +65,7 @@ def rows(rounds: int = 15) -> list[Row]:
 
 
 def engine_of(model: InceptionV1) -> InceptionV1:
-    """The engine for float32, as `PretrainedModel.engine` makes it."""
+    """Return the float32 engine that a server uses after its first seconds."""
     engine = fused_engine(model)
     compile_where_faster(engine, model)
     return engine

@@ -1,9 +1,9 @@
-"""A fused network's passes compiled by OpenVINO, for the CPU.
+"""A fused network compiled by OpenVINO, for the CPU.
 
-`compile_where_faster(engine, model)` replaces how `engine` computes and leaves its interface as it is: the same tensors
-(float32, channels last) go in and come out, and whatever OpenVINO was not compiled for - gradients, other sizes, other
-types - runs in PyTorch as before. A pass from the photo on is compiled as a whole; for passes that start elsewhere each
-stage is compiled by itself, so that the weights are in memory twice and not once for each start. Tests compare the
+`compile_where_faster(engine, model)` replaces how `engine` computes and keeps its interface: the same tensors (float32,
+channels last) go in and come out, and whatever OpenVINO was not compiled for (gradients, other sizes, other types) runs
+in PyTorch as before. A full pass from the photo is compiled as one graph. Passes that start elsewhere run stage by stage,
+each stage compiled separately: two copies of the weights instead of one for each possible start. Tests compare the
 results with the plain model's, to 1e-4.
 """
 
@@ -38,7 +38,7 @@ def compile_where_faster(engine: InceptionV1, model: InceptionV1) -> None:
     than the CPU, where OpenVINO is not installed, and where it fails.
     """
     wish = os.environ.get(SWITCH, "")
-    if wish == "torch" or find_spec("openvino") is None or next(engine.parameters()).device.type != "cpu":
+    if wish == "torch" or find_spec("openvino") is None or next(model.parameters()).device.type != "cpu":
         return
     try:
         _compile_where_faster(engine, model, wish)
@@ -91,7 +91,7 @@ def _seconds(engine: InceptionV1) -> float:
 
 
 class CompiledStage:
-    """What a stage's `forward` becomes: (N, C_in, H, W) to (N, C_out, H', W'), for any N and one C_in, H and W.
+    """Replacement of a stage's `forward`: (N, C_in, H, W) to (N, C_out, H', W'), for any N and one C_in, H and W.
 
     Args:
         module: the fused stage, whose `forward` is replaced.
@@ -117,7 +117,7 @@ class CompiledStage:
 
 
 class CompiledTrace:
-    """What an engine's `trace` becomes: a pass from the photo on runs as a whole."""
+    """Replacement of an engine's `trace` that runs a full pass from the photo as one graph."""
 
     def __init__(self, engine: InceptionV1, model: InceptionV1) -> None:
         self._engine = cast(InceptionV1, weakref.proxy(engine))  # which holds this object
@@ -196,7 +196,7 @@ def _node(module: nn.Module, x: Any) -> Any:
     if isinstance(module, nn.Sequential):
         return _chain(module, x)
     if isinstance(module, nn.Conv2d):
-        padding = [module.kernel_size[0] // 2] * 2
+        padding = [_side(module.padding)] * 2
         y = ops.convolution(x, _constant(module.weight), list(module.stride), padding, padding, [1, 1])
         return y if module.bias is None else ops.add(y, _per_channel(module.bias))
     if isinstance(module, nn.BatchNorm2d):

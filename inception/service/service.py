@@ -95,10 +95,12 @@ class InferenceService:
             pretrained = load(self._sources[name], device)
             # Build the engines now rather than while the first caller waits for an answer.
             _ = pretrained.engine, pretrained.engine_for(self.precision)
-            # Takes a second or two, in which PyTorch answers.
-            compiling = Timer(COMPILE_AFTER, compile_where_faster, (pretrained.engine, pretrained.model))
-            compiling.name, compiling.daemon = "compile", True
-            compiling.start()
+            # Not where GPUs are lent to forked processes: threads of OpenVINO do not survive a fork.
+            if not self.backend.needs_event:
+                # Compilation takes a second or two; until it has finished, PyTorch answers.
+                compiling = Timer(COMPILE_AFTER, compile_where_faster, (pretrained.engine, pretrained.model))
+                compiling.name, compiling.daemon = "compile", True
+                compiling.start()
             return pretrained
         except RuntimeError as error:
             if device.type == "cpu" or not is_out_of_memory(error):
