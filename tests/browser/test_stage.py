@@ -59,6 +59,21 @@ def test_without_a_click_all_that_matters_is_on_one_screen(stage: StageVisit) ->
         assert stage.is_in_view(f"[data-switch='{branch}']"), branch
 
 
+SMALL_TEXT = """least => [...document.querySelectorAll('[data-stage] *')]
+  .filter(one => one.offsetParent && [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim()))
+  .filter(one => parseFloat(getComputedStyle(one).fontSize) < least).map(one => one.textContent)"""
+
+
+@pytest.mark.parametrize("stage", [sized(1920, 1080), {**sized(1920, 1080), "locale": "zh-CN"}], indirect=True)
+def test_no_text_of_the_stage_is_below_18_pixels_at_1080p(stage: StageVisit) -> None:
+    assert stage.page.evaluate(SMALL_TEXT, 18) == []
+    stage.page.locator("[data-switch='3x3']").click()
+    expect(stage.page.locator("[data-stage=answer] .was").first).to_be_visible()
+    stage.page.locator("[data-lane='1x1'] [data-channel]").first.click()
+    expect(stage.page.locator(".lens")).to_be_visible()
+    assert stage.page.evaluate(SMALL_TEXT, 18) == []
+
+
 @pytest.mark.parametrize("stage", [{**PHONE, "query": ""}], indirect=True)
 def test_a_phone_shows_photo_answer_nine_blocks_and_two_lanes(stage: StageVisit) -> None:
     assert stage.is_in_view("[data-stage=photo] .photo-frame")

@@ -51,7 +51,7 @@ def test_the_number_of_rows_is_chosen_and_part_of_the_address(visit: StageVisit)
     expect(rows).to_have_count(7)
 
 
-def test_with_a_branch_off_each_row_tells_its_change_and_the_largest_changes_are_named(visit: StageVisit) -> None:
+def test_with_a_branch_off_each_row_shows_its_change_and_the_largest_changes_are_named(visit: StageVisit) -> None:
     moved = visit.page.locator("[data-stage=answer] .moved")
     expect(moved).to_be_hidden()
     height = """rows => document.querySelector(".answer-tools").getBoundingClientRect().top -
@@ -66,13 +66,13 @@ def test_with_a_branch_off_each_row_tells_its_change_and_the_largest_changes_are
     assert rows.evaluate(height) <= before + 6, "the block stays where it is"
 
 
-def test_the_lead_tells_of_the_temperature(visit: StageVisit, embedded: PretrainedModel) -> None:
+def test_the_tooltip_states_the_temperature(visit: StageVisit, embedded: PretrainedModel) -> None:
     visit.open(BLOCK)
     lead = visit.page.locator("[data-stage=answer] .lead")
     expect(lead).to_have_attribute("title", re.compile(f"{embedded.temperature:.2f}"))
 
 
-def test_a_full_device_is_told_once_in_one_sentence(visit: StageVisit) -> None:
+def test_a_full_device_is_reported_once_in_one_sentence(visit: StageVisit) -> None:
     alter(visit, "scene", lambda scene: scene.update(full="cuda:0"))
     visit.open(BLOCK)
     expect(visit.page.locator("#notice")).to_contain_text("cuda:0")
@@ -138,7 +138,7 @@ def test_a_branch_whose_kernel_has_another_size_says_so_in_its_heading(visit: St
     expect(visit.page.locator("[data-lane='3x3'] .lane-name")).to_have_text("3×3")
 
 
-def test_a_lens_tells_the_channels_place_ranks_and_zero_cells(visit: StageVisit, embedded: PretrainedModel) -> None:
+def test_the_lens_shows_the_channels_place_ranks_and_zero_cells(visit: StageVisit, embedded: PretrainedModel) -> None:
     visit.open(f"{BLOCK}&lens=3x3:20:2:1")
     maps = predict(embedded, open_photo(EXAMPLES / "espresso.jpg")).branch("4c", "3x3")
     ahead = predict(embedded, open_photo(EXAMPLES / "espresso.jpg")).branch("4c", "1x1").shape[0]
@@ -213,7 +213,7 @@ def test_from_the_table_of_36_numbers_a_click_leads_to_the_branch(visit: StageVi
 @pytest.mark.parametrize(
     ("view", "field"), [("cell", "input[data-cell=row]"), ("cost", ".cost-field input[type=number]")]
 )
-def test_a_number_out_of_range_is_told_and_not_changed(visit: StageVisit, view: str, field: str) -> None:
+def test_a_number_out_of_range_is_reported_and_not_changed(visit: StageVisit, view: str, field: str) -> None:
     visit.open(f"{BLOCK}&deeper={view}")
     number = visit.page.locator(f"#deeper-{view} {field}").first
     number.fill("99999", timeout=20_000)

@@ -145,11 +145,11 @@ test("the classes that rose and fell most are named, the largest change first, a
   assert.deepEqual(numbers.movers(before, [0.8, 0.1, 0.0502, 0.0498, 0], 2), { rose: [], fell: [] });
 });
 
-test("a difference of probabilities is told in points", () => {
+test("a change in probability is shown in percentage points", () => {
   assert.deepEqual([0.612, -0.003, 0.0995, 0.00001].map(numbers.points), ["+61", "−0.3", "+10", "0.0"]);
 });
 
-test("the branch that adds most is told from those that take away", () => {
+test("the branch that contributes most is separated from those that contribute negatively", () => {
   const votes = { "1x1": 1, "3x3": 3.7, "5x5": -0.4, pool: -2 };
   assert.deepEqual(numbers.forAndAgainst(votes), { best: "3x3", against: ["pool", "5x5"] });
   assert.deepEqual(numbers.forAndAgainst({ "1x1": -1, "3x3": 0.001, "5x5": -0.001, pool: 0 }), { best: null, against: ["1x1"] });

@@ -61,7 +61,7 @@ test("a branch is written with a multiplication sign", () => {
   assert.equal(branchName("pool"), "池化");
 });
 
-test("two classes of one name are told apart by their numbers", () => {
+test("classes with the same name are distinguished by their numbers", () => {
   const network = { labels: ["crane", "ox", "crane, bird"] };
   useClassNames({});
   speak("en");

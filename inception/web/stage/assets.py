@@ -3,7 +3,7 @@
 Gradio's own page stays where the address has one of its views: `/?view=api`, `/?view=settings`.
 
 Modules import each other by relative addresses, so a file has one address for all its versions: browsers keep it and
-ask each time whether it has changed (`no-cache` and an ETag), except of pictures, which they keep for an hour. Text is
+ask each time whether it has changed (`no-cache` and an ETag). Pictures are cached for an hour. Text is
 sent compressed where the browser takes it.
 """
 
@@ -71,7 +71,7 @@ class Asset:
         packed = self.compressed if accepts_gzip(request.headers.get("accept-encoding", "")) else None
         # A strong tag belongs to exactly these bytes, so the compressed form has another.
         etag = f'"{self.tag}"' if packed is None else f'"{self.tag}-gzip"'
-        # A browser asks for the page's icon at every change of the address.
+        # Browsers request the icon again whenever the address changes.
         headers = {"ETag": etag, "Cache-Control": PICTURES_KEPT if self.media_type.startswith("image/") else "no-cache"}
         if self.compressed is not None:
             headers["Vary"] = "Accept-Encoding"

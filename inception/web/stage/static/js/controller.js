@@ -114,7 +114,7 @@ export function createController(store, source, touched = Promise.resolve()) {
     const subsets = await votes;
     if (!isCurrent()) return;
     store.receive({ subsets });
-    await source.prefetchWorth(known, [cls]); // for the choice of another block
+    await source.prefetchWorth(known, [cls]).catch(() => undefined); // for the choice of another block
     if (!isCurrent()) return;
     const likely = order(base.logits, CLASSES);
     void touched.then(() => setTimeout(() => isCurrent() && source.prefetchWorth(known, likely).catch(() => undefined), QUIET));
