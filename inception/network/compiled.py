@@ -2,9 +2,9 @@
 
 `compile_where_faster(engine, model)` replaces how `engine` computes and keeps its interface: the same tensors (float32,
 channels last) go in and come out, and whatever OpenVINO was not compiled for (gradients, other sizes, other types) runs
-in PyTorch as before. A full pass from the photo is compiled as one graph. Passes that start elsewhere run stage by stage,
-each stage compiled separately: two copies of the weights instead of one for each possible start. Tests compare the
-results with the plain model's, to 1e-4.
+in PyTorch as before. A full pass from the photo is compiled as one graph. Passes that start elsewhere run stage by
+stage, each stage compiled separately: two copies of the weights instead of one for each possible start. Tests compare
+the results with the plain model's, to 1e-4.
 """
 
 from __future__ import annotations
