@@ -23,9 +23,9 @@ from ...explain.registry import (
     ROW,
     Argument,
 )
-from ...explain.size_tuning import SHAPES
 from ...service.query import Query
 from ...service.service import InferenceService
+from ...units.size_tuning import SHAPES
 from ...vision.preprocessing import CENTRE_CROP
 from ..api.arguments import PATH_LETTERS
 from ..http.upload_paths import is_uploaded

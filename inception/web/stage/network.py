@@ -10,7 +10,6 @@ from typing import Any
 
 from PIL import Image
 
-from ...explain.size_tuning import plain_grey, size_tuning
 from ...network.anatomy import BranchFacts, conv_cost
 from ...network.blocks import BRANCHES, InceptionBlock
 from ...network.cost import network_size
@@ -20,6 +19,7 @@ from ...pretrained.pretrained import PretrainedModel
 from ...pretrained.zoo import GOOGLENET_FILES, MODEL_NAMES, describe
 from ...service.query import Query
 from ...service.service import InferenceService
+from ...units.size_tuning import plain_grey, size_tuning
 from ...vision.photo import MAX_BYTES
 from .packing import pack
 

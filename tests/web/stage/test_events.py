@@ -20,7 +20,6 @@ from inception.explain.convolution import trace_convolution
 from inception.explain.readout import channel_readout
 from inception.explain.receptive_field import effective_field
 from inception.explain.shapley import BRANCH_NAMES, BRANCH_SUBSETS, branch_votes, subset_logits
-from inception.explain.size_tuning import plain_grey, size_tuning
 from inception.network.blocks import BLOCKS, BRANCHES
 from inception.network.cost import network_size
 from inception.prediction import Prediction, predict_crop
@@ -28,6 +27,7 @@ from inception.pretrained.pretrained import PretrainedModel
 from inception.runtime.device import choose_device
 from inception.service.query import Query
 from inception.service.service import InferenceService
+from inception.units.size_tuning import plain_grey, size_tuning
 from inception.vision.photo import MAX_BYTES
 from inception.vision.preprocessing import WHOLE_PHOTO, Crop
 from inception.web.stage import scene

@@ -14,12 +14,12 @@ import torch
 from PIL import Image
 
 from ..checks import choice
+from ..explain.receptive_field import map_size
 from ..network.anatomy import receptive_field
 from ..network.blocks import BLOCKS, BRANCHES
 from ..network.inception_v1 import STAGES
 from ..prediction import Prediction, input_batch
 from ..pretrained.pretrained import PretrainedModel
-from .receptive_field import map_size
 
 SHAPES = ("disc", "ring", "grating")
 SIZES = 12

@@ -7,7 +7,10 @@ import pytest
 import torch
 
 from inception.errors import ChoiceError
-from inception.explain.size_tuning import (
+from inception.network.anatomy import receptive_field
+from inception.prediction import Prediction, predict_crop
+from inception.pretrained.pretrained import PretrainedModel
+from inception.units.size_tuning import (
     GREY,
     SHAPES,
     SIZES,
@@ -17,9 +20,6 @@ from inception.explain.size_tuning import (
     size_tuning,
     tuning_sizes,
 )
-from inception.network.anatomy import receptive_field
-from inception.prediction import Prediction, predict_crop
-from inception.pretrained.pretrained import PretrainedModel
 
 
 @pytest.fixture(scope="module")
