@@ -25,7 +25,7 @@ test("the modules of a first visit, and no others, are fetched before main.js as
 
 test("what is rarely wanted is no part of a first visit", () => {
   const at = needed();
-  for (const name of ["views/lesson.js", "views/camera.js", "views/evidence.js", "views/dial.js", "views/compare.js"]) {
+  for (const name of ["views/lesson.js", "views/camera.js", "views/lab.js", "views/evidence.js", "views/dial.js", "views/compare.js"]) {
     assert.ok(sources()[name], `there is no ${name}`);
     assert.ok(!at.has(name), name);
   }

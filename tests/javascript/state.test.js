@@ -24,6 +24,7 @@ const EXAMPLE = Object.freeze({
   lang: "zh",
   step: 3,
   deeper: "cost",
+  lab: { shape: "grating", size: 15, angle: 45, hue: 0 },
 });
 
 const again = (state) => ({ ...INITIAL, ...stateOf(`?${addressOf(state)}`) });
@@ -39,7 +40,7 @@ test("an address can be read: its colons and commas are not escaped", () => {
   assert.match(address, /(^|&)lens=5x5:17:3:4(&|$)/);
   assert.match(address, /(^|&)off=4b:1x1.*,5a:pool(&|$)/);
   assert.match(address, /(^|&)channels=3a:0,4b:3.*117(&|$)/);
-  assert.doesNotMatch(addressOf({ ...INITIAL, photo: "example:bison" }), /view|sort|scale|colours|top|lang|step|deeper|class|lens|off|channels|fill/);
+  assert.doesNotMatch(addressOf({ ...INITIAL, photo: "example:bison" }), /view|sort|scale|colours|top|lang|step|deeper|class|lens|off|channels|fill|lab/);
 });
 
 test("any state comes back from its address", () => {
@@ -69,6 +70,7 @@ test("any state comes back from its address", () => {
       lang: some(["en", "zh"]),
       step: count(9),
       deeper: some([null, "evidence", "cell", "cost", "dial", "compare", "numbers", "about"]),
+      lab: some([null, { shape: "ring", size: 2 + count(99), angle: 5 * count(36), hue: 5 * count(72) }]),
     };
     assert.deepEqual(again(state), state, addressOf(state));
   }

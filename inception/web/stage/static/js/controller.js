@@ -192,5 +192,5 @@ export function classOf(state, data) {
  * @returns {Partial<State>}
  */
 export function newPhoto(photo) {
-  return { photo, crop: null, ...ALL_ON, cls: null, lens: null };
+  return { photo, crop: null, ...ALL_ON, cls: null, lens: null, lab: null };
 }

@@ -15,13 +15,15 @@ import { createNetwork } from "./views/network.js";
 import { createNotice } from "./views/notice.js";
 import { createPhoto } from "./views/photo.js";
 
-/** @import {Language, State} from "./types.js" */
+/** @import {Data, Language, State} from "./types.js" */
 
 /** The root of the Gradio app: this file is `stage/static/js/start.js` below it. */
 const ROOT = new URL("../../../", import.meta.url);
 
 /** @param {string} id */
 const part = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+const photoFrame = () => /** @type {HTMLElement} */ (document.querySelector(".photo-frame"));
 
 /** When the visitor moves, touches or presses something for the first time. */
 function firstTouch() {
@@ -50,7 +52,8 @@ export async function start(lang, words) {
   createBlock(part("block"), store, source);
   createLens(part("block"), store, source);
   createDeeper(part("deeper"), store, source);
-  createLessonWhenWanted(store, source);
+  createWhenWanted(store, (state) => state.step > 0, async () => (await import("./views/lesson.js")).createLesson(part("lesson"), store, source));
+  createWhenWanted(store, (state, data) => state.lab !== null && data.channels !== null, async () => (await import("./views/lab.js")).createLab(part("lab"), photoFrame(), store, source));
   addKeys(store);
   followAddress(store);
   followLanguage(store);
@@ -77,19 +80,20 @@ export async function start(lang, words) {
 }
 
 /**
- * Load the lesson with its first step: most visits are without.
+ * Load a view that most visits are without, when it is wanted for the first time.
  * @param {import("./state.js").Store} store
- * @param {import("./source.js").Source} source
+ * @param {(state: Readonly<State>, data: Readonly<Data>) => boolean} isWanted
+ * @param {() => Promise<void>} create
  */
-function createLessonWhenWanted(store, source) {
+function createWhenWanted(store, isWanted, create) {
   let isLoaded = false;
-  const look = async () => {
-    if (isLoaded || !store.get().step) return;
+  const look = () => {
+    if (isLoaded || !isWanted(store.get(), store.data())) return;
     isLoaded = true;
-    (await import("./views/lesson.js")).createLesson(part("lesson"), store, source);
+    void create();
   };
   store.subscribe(look);
-  void look();
+  look();
 }
 
 /** @param {import("./state.js").Store} store */
@@ -102,7 +106,7 @@ function followAddress(store) {
   addEventListener("popstate", () => {
     const { photo, model, lang } = store.get();
     /** @type {Partial<State>} */
-    const before = { crop: null, ...ALL_ON, fill: "zero", cls: null, lens: null, step: 0, deeper: null, ...stateOf(location.search) };
+    const before = { crop: null, ...ALL_ON, fill: "zero", cls: null, lens: null, step: 0, deeper: null, lab: null, ...stateOf(location.search) };
     store.update({ photo, model, lang, ...before }, { silent: true });
   });
 }

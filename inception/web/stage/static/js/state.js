@@ -1,5 +1,6 @@
 /** The page's state, subscriptions to its changes, and the address that encodes it. */
 
+import { labOf, labText } from "./lab.js";
 import { BLOCKS, BRANCHES } from "./numbers.js";
 
 /** @import {AllOff, Block, Branch, Data, Hover, Network, Off, OffChannels, State} from "./types.js" */
@@ -25,6 +26,7 @@ export const INITIAL = Object.freeze({
   lang: "en",
   step: 0,
   deeper: null,
+  lab: null,
 });
 
 /** @type {Readonly<Data>} */
@@ -260,6 +262,7 @@ export function addressOf(state) {
   }
   if (state.top !== INITIAL.top) query.set("top", String(state.top));
   if (state.step) query.set("step", String(state.step));
+  if (state.lab) query.set("lab", labText(state.lab));
   return query.toString().replaceAll("%3A", ":").replaceAll("%2C", ",");
 }
 
@@ -312,6 +315,8 @@ export function stateOf(search) {
   if (top && /^([1-9]|10)$/.test(top)) out.top = Number(top);
   const step = value("step") ?? value("lesson");
   if (step && /^[1-8]$/.test(step)) out.step = Number(step);
+  const lab = labOf(value("lab"));
+  if (lab) out.lab = lab;
   return out;
 }
 

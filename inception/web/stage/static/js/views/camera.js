@@ -2,6 +2,7 @@
 
 import { h } from "../dom.js";
 import { t } from "../words.js";
+import { answered } from "./frames.js";
 
 const SIDE = 320; // pixels of a frame that is sent
 const FRAME = "camera-frame.jpg"; // a file of this name is deleted by the server once it has read it
@@ -21,6 +22,7 @@ export function createCamera(frame, store, source, onToggle) {
   const video = h("video", { autoplay: true, playsinline: true, muted: true });
 
   async function start() {
+    store.update({ lab: null });
     try {
       stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
     } catch {
@@ -51,18 +53,10 @@ export function createCamera(frame, store, source, onToggle) {
       if (!stream) return;
       store.update({ photo, crop: null });
       last = blob;
-      await settled();
+      await answered(store);
     } catch (error) {
       store.receive({ error: error instanceof Error ? error.message : String(error) });
       await stop();
-    }
-  }
-
-  /** Wait until the answer to the last frame is there, or failed. */
-  async function settled() {
-    const before = store.data().base;
-    for (let tries = 0; tries < 100 && store.data().base === before && !store.data().error; tries++) {
-      await new Promise((done) => setTimeout(done, 20));
     }
   }
 

@@ -43,7 +43,7 @@ export function createHeader(root, store, source) {
       views,
       h(
         "button",
-        { class: "plain", "aria-pressed": String(step > 0), onclick: () => store.update({ step: step ? 0 : 1 }, { push: true }) },
+        { class: "plain", "aria-pressed": String(step > 0), onclick: () => store.update({ step: step ? 0 : 1, lab: null }, { push: true }) },
         t("header.lesson"),
       ),
       h("button", { class: "plain wide", onclick: () => store.update({ deeper: "compare" }) }, t("header.compare")),

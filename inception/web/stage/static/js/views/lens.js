@@ -85,6 +85,7 @@ export function createLens(root, store, source) {
     const state = store.get();
     const { channels, base, network } = store.data();
     const { lens } = state;
+    if (lens && !channels && !panel.hidden) return; // the next photo's are on their way
     // While one cell is computed by hand below, the lens would cover it.
     const isThere = Boolean(lens && state.deeper !== "cell" && channels && base && network && lens.channel < channels[lens.branch].count);
     panel.hidden = !isThere;

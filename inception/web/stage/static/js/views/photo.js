@@ -2,6 +2,7 @@
 
 import { newPhoto } from "../controller.js";
 import { h, replace, set, svg } from "../dom.js";
+import { FIRST_LAB } from "../lab.js";
 import { cellSquare, cropSquare, fitted, visible } from "../geometry.js";
 import { channelValues, isSignedBlock, paletteOf } from "../maps.js";
 import { clamp } from "../numbers.js";
@@ -40,6 +41,11 @@ export function createPhoto(root, store, source) {
     camera.toggle();
   }
 
+  function toggleLab() {
+    if (camera?.isOn()) camera.toggle();
+    store.update({ lab: store.get().lab ? null : FIRST_LAB, step: 0 }, { push: true });
+  }
+
   for (const kind of ["dragenter", "dragover"]) frame.addEventListener(kind, () => frame.classList.add("over"));
   for (const kind of ["dragleave", "drop"]) frame.addEventListener(kind, () => frame.classList.remove("over"));
 
@@ -62,7 +68,8 @@ export function createPhoto(root, store, source) {
         { class: "plain", title: t("photo.camera_privacy"), onclick: toggleCamera },
         t(camera?.isOn() ? "photo.stop" : "photo.camera"),
       ),
-      h("button", { class: "plain", "aria-pressed": String((chosen()?.[2] ?? 1) > 1), onclick: toggleWhole }, t("photo.whole")),
+      h("button", { class: "plain", title: t("lab.title"), "aria-pressed": String(store.get().lab !== null), onclick: toggleLab }, t("photo.draw")),
+      h("button", { class: "plain", title: t("photo.whole_title"), "aria-pressed": String((chosen()?.[2] ?? 1) > 1), onclick: toggleWhole }, t("photo.whole")),
       document.fullscreenEnabled &&
         h(
           "button",
@@ -264,7 +271,7 @@ export function createPhoto(root, store, source) {
 
   image.addEventListener("load", place);
   store.subscribe((_, __, changed) => {
-    if (changed.has("lang")) drawWords();
+    if (changed.has("lang") || changed.has("lab")) drawWords();
     if (changed.has("start") || changed.has("photo")) {
       drawExamples();
       drawPhoto();

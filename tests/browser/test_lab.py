@@ -1,0 +1,153 @@
+"""The stimulus laboratory: what is drawn is what the network sees, and everything follows."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from inception.network.blocks import BRANCHES
+from inception.prediction import predict_crop
+from inception.pretrained.pretrained import PretrainedModel
+from support.stage_visitor import StageVisit
+
+BLOCK = "3b"
+
+
+def disc(pretrained: PretrainedModel, percent: float) -> Image.Image:
+    """A white disc on grey around the middle of what the middle cell of `BLOCK` sees."""
+    from inception.explain.receptive_field import map_size
+    from inception.network.anatomy import receptive_field
+
+    side = pretrained.input_size
+    field = receptive_field(pretrained.model, BLOCK, "1x1")
+    centre = field.start + field.stride * (map_size(pretrained.model, BLOCK)[0] // 2) + field.size / 2
+    rows, columns = np.mgrid[:side, :side] + 0.5
+    covered = np.clip(percent / 100 * side / 2 - np.hypot(columns - centre, rows - centre) + 0.5, 0, 1)
+    return Image.fromarray(np.rint(128 + 127 * covered).astype(np.uint8)).convert("RGB")
+
+
+def middle_means(pretrained: PretrainedModel, image: Image.Image) -> list[float]:
+    block = predict_crop(pretrained, image).block(BLOCK)
+    row, column = block.shape[1] // 2, block.shape[2] // 2
+    return [float(block[part, row, column].mean()) for part in pretrained.model.block(BLOCK).slices.values()]
+
+
+def maps(page: Page) -> str:
+    """Pictures of all maps of the strip."""
+    return page.evaluate("[...document.querySelectorAll('#network canvas')].map(one => one.toDataURL()).join()")
+
+
+def settled_maps(page: Page) -> str:
+    """The same, once they have stopped changing."""
+    seen = maps(page)
+    while True:
+        page.wait_for_timeout(1500)
+        seen, before = maps(page), seen
+        if seen == before:
+            return seen
+
+
+def lab_of(page: Page) -> str | None:
+    return parse_qs(urlsplit(page.url).query).get("lab", [None])[0]
+
+
+def bounds(text: str) -> float:
+    return float(re.search(r"at most ([\d.]+)", text)[1])  # type: ignore[index]
+
+
+def test_a_sweep_traces_what_the_network_computes(visit: StageVisit, embedded: PretrainedModel) -> None:
+    page = visit.page
+    visit.open(f"?photo=espresso&block={BLOCK}&lab=disc:20:0:0")
+    chart = page.locator(".lab-chart")
+    chart.get_by_role("button").click()
+    expect(chart.locator("polyline")).to_have_count(len(BRANCHES))
+    sizes = page.evaluate("import('./stage/static/js/lab.js').then(lab => lab.SWEEPS.size)")
+    expect(chart.locator("circle")).to_have_count(len(BRANCHES) * (len(sizes) + 1), timeout=60_000)
+    expect(chart.get_by_role("button")).to_have_attribute("aria-pressed", "false")
+    known = np.array([middle_means(embedded, disc(embedded, size)) for size in sizes])
+    # Maps are sent as bytes between their lowest and highest value.
+    assert bounds(chart.inner_text()) == pytest.approx(known.max(), rel=0.02)
+    line = chart.locator(f"polyline[data-branch='{tuple(BRANCHES)[known.max(axis=0).argmax()]}']").get_attribute(
+        "points"
+    )
+    heights = [float(point.split(",")[1]) for point in (line or "").split()]
+    at = known[:, known.max(axis=0).argmax()].argmax()
+    assert sorted([*sizes, 20])[int(np.argmin(heights))] == sizes[at]
+
+
+def test_a_slider_moves_the_stage_and_the_address(visit: StageVisit) -> None:
+    page = visit.page
+    answer = visit.headline
+    top = page.evaluate("scrollY")
+    page.get_by_role("button", name="Draw", exact=True).click()
+    expect(page.locator(".lab-sheet")).to_be_visible()
+    expect(page.locator("[data-stage=answer] h2")).not_to_have_text(answer, timeout=15_000)
+    before = maps(page)
+    page.locator("[data-lab=grating]").click()
+    slider = page.get_by_role("slider", name="Angle")
+    slider.focus()
+    for _ in range(9):
+        page.keyboard.press("ArrowRight")
+    expect(slider).to_have_attribute("aria-valuetext", "45°")
+    page.wait_for_function(
+        "before => [...document.querySelectorAll('#network canvas')].map(one => one.toDataURL()).join() !== before",
+        arg=before,
+    )
+    assert page.evaluate("scrollY") == top
+    assert lab_of(page) == "grating:20:45:0"
+    again = settled_maps(page)
+    page.reload()
+    visit.settle()
+    page.wait_for_function(
+        "wanted => [...document.querySelectorAll('#network canvas')].map(one => one.toDataURL()).join() === wanted",
+        arg=again,
+        timeout=15_000,
+    )
+
+
+def test_closing_brings_the_photo_back(visit: StageVisit) -> None:
+    page = visit.page
+    answer = visit.headline
+    page.get_by_role("button", name="Draw", exact=True).click()
+    expect(page.locator("[data-stage=answer] h2")).not_to_have_text(answer, timeout=15_000)
+    page.get_by_role("button", name="Close, and go back to the photo").click()
+    expect(page.locator("[data-stage=answer] h2")).to_have_text(answer, timeout=15_000)
+    expect(page.locator(".lab-sheet")).to_have_count(0)
+    assert lab_of(page) is None
+    assert "photo=espresso" in page.url
+
+
+def test_maps_follow_the_pen(visit: StageVisit) -> None:
+    page = visit.page
+    visit.open("?photo=espresso&block=3a&lab=pen:10:0:0")
+    box = page.locator(".lab-sheet").bounding_box()
+    assert box is not None
+    blank = page.evaluate("document.querySelector('.lab-sheet').toDataURL()")
+    page.wait_for_timeout(1000)
+    before = maps(page)
+    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 0.5 * box["height"], steps=8)
+    page.wait_for_function(
+        "before => [...document.querySelectorAll('#network canvas')].map(one => one.toDataURL()).join() !== before",
+        arg=before,
+        timeout=15_000,
+    )
+    page.mouse.up()
+    assert page.evaluate("document.querySelector('.lab-sheet').toDataURL()") != blank
+    page.get_by_role("button", name="Clear").click()
+    assert page.evaluate("document.querySelector('.lab-sheet').toDataURL()") == blank
+
+
+def test_an_example_ends_the_laboratory(visit: StageVisit) -> None:
+    page = visit.page
+    visit.open("?photo=espresso&lab=disc:20:0:0")
+    expect(page.locator("#lab")).to_be_visible()
+    page.get_by_role("button", name="Example: bison").click()
+    expect(page.locator("#lab")).to_be_hidden()
+    expect(page.locator("[data-stage=answer] h2")).to_contain_text("bison", timeout=15_000)
