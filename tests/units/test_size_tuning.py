@@ -1,4 +1,4 @@
-"""Size tuning: the pictures by their areas, the curves by a plain forward pass for each picture."""
+"""Size tuning: the curves by a plain forward pass for each picture."""
 
 from __future__ import annotations
 
@@ -10,54 +10,13 @@ from inception.errors import ChoiceError
 from inception.network.anatomy import receptive_field
 from inception.prediction import Prediction, predict_crop
 from inception.pretrained.pretrained import PretrainedModel
-from inception.units.size_tuning import (
-    GREY,
-    SHAPES,
-    SIZES,
-    branch_tuning,
-    draw_shape,
-    plain_grey,
-    size_tuning,
-    tuning_sizes,
-)
+from inception.units.size_tuning import SHAPES, SIZES, branch_tuning, size_tuning, tuning_sizes
+from inception.units.stimuli import Stimulus, draw, plain_grey
 
 
 @pytest.fixture(scope="module")
 def grey(embedded: PretrainedModel) -> Prediction:
     return predict_crop(embedded, plain_grey(embedded.input_size))
-
-
-def light(picture: np.ndarray) -> float:
-    """Sum of the levels above grey, in pixels of white."""
-    return float((picture[..., 0].astype(float) - GREY).sum() / (255 - GREY))
-
-
-@pytest.mark.parametrize("size", [4.0, 13.4, 60.0])
-def test_discs_and_rings_have_their_areas_and_their_centre(size: float) -> None:
-    disc, ring = (np.asarray(draw_shape(shape, size, 128, 50.5, 70.5)) for shape in ("disc", "ring"))
-    area = np.pi * (size / 2) ** 2
-    assert light(disc) == pytest.approx(area, rel=0.05)
-    assert light(ring) == pytest.approx(area * (1 - 0.75**2), rel=0.08)
-    for picture in (disc, ring):
-        above = picture[..., 0].astype(float) - GREY
-        places = np.arange(128) + 0.5
-        assert (above.sum(axis=0) * places).sum() / above.sum() == pytest.approx(50.5, abs=0.05)
-        assert (above.sum(axis=1) * places).sum() / above.sum() == pytest.approx(70.5, abs=0.05)
-        assert picture.min() == GREY
-    assert disc[70, 50, 0] == 255
-    if size > 10:
-        assert ring[70, 50, 0] == GREY
-
-
-def test_a_grating_repeats_with_its_wavelength_and_turns() -> None:
-    upright, lying = (np.asarray(draw_shape("grating", 16, 128, 64, 64, turn))[..., 0] for turn in (0.0, 0.5))
-    assert np.array_equal(upright[:, :112], upright[:, 16:])
-    assert np.array_equal(upright, np.broadcast_to(upright[0], upright.shape))
-    assert np.array_equal(lying, upright.T)
-    assert upright.min() < 5
-    assert upright.max() > 250
-    assert upright[0, 64] > 240, "a white stripe passes through the centre"
-    assert float(upright.mean()) == pytest.approx(GREY, abs=1)
 
 
 def test_sizes_rise_from_four_pixels_by_one_factor() -> None:
@@ -84,10 +43,10 @@ def test_a_curve_is_that_of_the_plain_network(
         return maps[0, :, told.row, told.column].numpy()
 
     before = centre(plain_grey(side))
-    turns = (0.0, 0.25, 0.5, 0.75) if shape == "grating" else (0.0,)
+    turns = (0.0, 45.0, 90.0, 135.0) if shape == "grating" else (0.0,)
     for number in (0, 5, 11):
         size = told.sizes[number]
-        shown = [np.abs(centre(draw_shape(shape, size, side, told.x, told.y, turn)) - before) for turn in turns]
+        shown = [np.abs(centre(draw(Stimulus(shape, size, turn), side, told.x, told.y)) - before) for turn in turns]
         answer = np.max(shown, axis=0)
         for branch, part in module.slices.items():
             assert told.branches[branch].response[number] == pytest.approx(float(answer[part].mean()), rel=1e-3)

@@ -19,7 +19,8 @@ from ...pretrained.pretrained import PretrainedModel
 from ...pretrained.zoo import GOOGLENET_FILES, MODEL_NAMES, describe
 from ...service.query import Query
 from ...service.service import InferenceService
-from ...units.size_tuning import plain_grey, size_tuning
+from ...units.size_tuning import size_tuning
+from ...units.stimuli import plain_grey
 from ...vision.photo import MAX_BYTES
 from .packing import pack
 

@@ -27,7 +27,8 @@ from inception.pretrained.pretrained import PretrainedModel
 from inception.runtime.device import choose_device
 from inception.service.query import Query
 from inception.service.service import InferenceService
-from inception.units.size_tuning import plain_grey, size_tuning
+from inception.units.size_tuning import size_tuning
+from inception.units.stimuli import plain_grey
 from inception.vision.photo import MAX_BYTES
 from inception.vision.preprocessing import WHOLE_PHOTO, Crop
 from inception.web.stage import scene
