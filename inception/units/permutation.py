@@ -61,7 +61,7 @@ def permutation_p(values: np.ndarray, groups: np.ndarray, permutations: int = PE
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Return p values corrected for their number (Holm, "A simple sequentially rejective multiple test procedure", 1979).
+    """Return p values corrected for their number, by the method of Holm (Scandinavian Journal of Statistics, 1979).
 
     Of corrected values, the probability that any is at most 0.05 by chance is at most 0.05.
     """

@@ -1,9 +1,9 @@
 """Tuning of single channels: how their responses depend on orientation, wavelength, size and colour of a stimulus.
 
 One picture at a time, one response each: the value of the channel at its layer's middle cell, behind the ReLU, as far
-as it is above that for plain grey. The same measurements are made of cells in the visual cortex; the selectivity for
-orientation is that of Ringach, Shapley and Hawken, "Orientation selectivity in macaque V1", 2002 (one minus the circular
-variance).
+as it is above that for plain grey. The same measurements are made of cells in the visual cortex. Selectivity for
+orientation is one minus the circular variance, as in Ringach, Shapley and Hawken, "Orientation selectivity in macaque
+V1: diversity and laminar dependence", 2002.
 """
 
 from __future__ import annotations
