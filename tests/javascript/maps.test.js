@@ -77,3 +77,11 @@ test("the brightest branch is the one with the highest average, not with the hig
   const dark = mean(0, 0, new Uint8Array(4));
   assert.equal(maps.brightest({ "1x1": dark, "3x3": dark, "5x5": dark, pool: dark }), null);
 });
+
+test("peaks are the highest cells, none beside another", () => {
+  const { peaks } = maps;
+  const values = [9, 8, 0, 0, 7, 0, 0, 0, 0, 0, 0, 5, 0, 0, 6, 0];
+  assert.deepEqual(peaks(values, 4, 9), [{ row: 0, column: 0 }, { row: 3, column: 2 }]);
+  assert.deepEqual(peaks(values, 4, 1), [{ row: 0, column: 0 }]);
+  assert.deepEqual(peaks([3, 3, 3, 3], 2, 9), []);
+});

@@ -17,7 +17,7 @@ from ...service.cache import SingleFlightCache
 from ...service.query import Query
 from ...service.service import InferenceService
 from ..api.inputs import model_of
-from . import network, scene
+from . import network, scene, unit
 from .arguments import CHECKS, EXAMPLE, Check, SubjectCheck, by, query_of
 from .picture import picture
 from .scene import Cell
@@ -97,6 +97,11 @@ def events(service: InferenceService, subjects: SubjectCheck, examples: Sequence
     def tuning(model: str, block: str, shape: str) -> dict[str, Any]:
         return network.tuning(service, model, block, shape)
 
+    def of_unit(
+        function: Callable[[InferenceService, str, str, str, int], dict[str, Any]],
+    ) -> tuple[Callable[..., dict[str, Any]], Sequence[str]]:
+        return lambda *place: function(service, *place), ("model", "block", "branch", "channel")
+
     networks: SingleFlightCache[dict[str, Any]] = SingleFlightCache(len(service.models))
     place = ("block", "branch", "channel", "row", "column")
     return {
@@ -116,6 +121,8 @@ def events(service: InferenceService, subjects: SubjectCheck, examples: Sequence
         "bottleneck": of_photo(scene.bottleneck, "block"),
         "picture": (of_file, ("subject",)),
         "tuning": (tuning, ("model", "block", "shape")),
+        "unit_tuning": of_unit(unit.unit_tuning),
+        "unit_wiring": of_unit(unit.unit_wiring),
     }
 
 

@@ -137,6 +137,10 @@ def _layer(module: InceptionBlock, layer: str, cells: int) -> dict[str, Any]:
 
 def tuning(service: InferenceService, name: str, block: str, shape: str) -> dict[str, Any]:
     """How strongly a block's branches answer a shape, by its size."""
+    return service.explained(grey_query(service, name), size_tuning, block, shape).to_dict()
+
+
+def grey_query(service: InferenceService, name: str) -> Query:
+    """Return the query for plain grey, to which what is measured without a photo belongs."""
     grey = plain_grey(service.pretrained(name).input_size)
-    query = Query(name, grey, hashlib.sha256(grey.tobytes()).hexdigest())
-    return service.explained(query, size_tuning, block, shape).to_dict()
+    return Query(name, grey, hashlib.sha256(grey.tobytes()).hexdigest())

@@ -165,6 +165,25 @@ export function strongestCell(channels, channel) {
 }
 
 /**
+ * The highest cells of a map above its lowest value, highest first, none of which touches another.
+ * @param {ArrayLike<number>} values  side x side
+ * @param {number} side
+ * @param {number} count
+ * @returns {{row: number, column: number}[]}
+ */
+export function peaks(values, side, count) {
+  const cells = Array.from({ length: side * side }, (_, i) => ({ row: Math.floor(i / side), column: i % side, value: values[i] }));
+  const lowest = Math.min(...cells.map(({ value }) => value));
+  /** @type {{row: number, column: number}[]} */
+  const found = [];
+  for (const { row, column, value } of cells.sort((a, b) => b.value - a.value)) {
+    if (found.length === count || value <= lowest) break;
+    if (found.every((one) => Math.abs(one.row - row) > 1 || Math.abs(one.column - column) > 1)) found.push({ row, column });
+  }
+  return found;
+}
+
+/**
  * The share of a channel's cells that are zero, as exactly as its 256 steps tell.
  * @param {Channels} channels
  * @param {number} channel

@@ -161,6 +161,10 @@ export function createSource(root) {
     bottleneck: (subject, block) => told((raw) => each(raw, readStrongest), "bottleneck", subject, block),
     /** @param {string} model @param {Block} block @param {string} shape */
     tuning: (model, block, shape) => ask("tuning", model, block, shape),
+    /** @param {string} model @param {Block} block @param {Branch} branch @param {number} channel */
+    unitTuning: (model, block, branch, channel) => ask("unit_tuning", model, block, branch, channel),
+    /** @param {string} model @param {Block} block @param {Branch} branch @param {number} channel */
+    unitWiring: (model, block, branch, channel) => ask("unit_wiring", model, block, branch, channel),
 
     /**
      * Send a photo; returns the path by which the server knows it.

@@ -235,7 +235,7 @@ const CHOICES = {
   scale: ["own", "branch", "block"],
   colours: ["inferno", "magma", "viridis", "cividis", "grey"],
   lang: ["en", "zh"],
-  deeper: ["evidence", "cell", "cost", "dial", "compare", "numbers", "about"],
+  deeper: ["evidence", "unit", "cell", "cost", "dial", "compare", "numbers", "about"],
 };
 const LONGEST = 200; // letters of one value of an address
 const LONGEST_CHANNELS = 6000; // of the list of channels
@@ -257,13 +257,16 @@ export function addressOf(state) {
   if (isAnythingOff(state.offChannels)) query.set("channels", listed(state.offChannels));
   if (state.cls !== null) query.set("class", String(state.cls));
   if (state.lens) query.set("lens", [state.lens.branch, state.lens.channel, state.lens.row, state.lens.column].join(":"));
+  const isUnit = state.deeper === "unit" && state.lens !== null && /^[\w.-]+$/.test(state.model);
+  if (isUnit && state.lens) query.set("unit", [state.model, state.block, state.lens.branch, state.lens.channel].join("/"));
   for (const name of /** @type {(keyof State)[]} */ (Object.keys(CHOICES))) {
+    if (isUnit && name === "deeper") continue; // said by the unit
     if (state[name] !== INITIAL[name] && state[name]) query.set(name, String(state[name]));
   }
   if (state.top !== INITIAL.top) query.set("top", String(state.top));
   if (state.step) query.set("step", String(state.step));
   if (state.lab) query.set("lab", labText(state.lab));
-  return query.toString().replaceAll("%3A", ":").replaceAll("%2C", ",");
+  return query.toString().replaceAll("%3A", ":").replaceAll("%2C", ",").replaceAll("%2F", "/");
 }
 
 /**
@@ -311,6 +314,13 @@ export function stateOf(search) {
     if (chosen && choices.includes(chosen)) out[name] = chosen;
   }
   if (value("scale") === "shared") out.scale = "block"; // as links of earlier versions say, and so does `lesson`
+  const unit = value("unit")?.match(/^([\w.-]+)\/(3a|3b|4a|4b|4c|4d|4e|5a|5b)\/(1x1|3x3|5x5|pool)\/(\d{1,4})$/);
+  if (unit) {
+    const [, model, block, branch, channel] = unit;
+    const isSame = out.lens?.branch === branch && out.lens.channel === Number(channel);
+    const cell = isSame ? out.lens : { row: 0, column: 0 };
+    Object.assign(out, { model, block, lens: { ...cell, branch, channel: Number(channel) }, deeper: "unit" });
+  }
   const top = value("top");
   if (top && /^([1-9]|10)$/.test(top)) out.top = Number(top);
   const step = value("step") ?? value("lesson");

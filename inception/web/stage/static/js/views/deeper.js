@@ -12,6 +12,7 @@ import { t } from "../words.js";
 /** @type {Record<Deeper, () => Promise<View>>} */
 const VIEWS = {
   evidence: async () => (await import("./evidence.js")).createEvidence,
+  unit: async () => (await import("./unit.js")).createUnit,
   cell: async () => (await import("./cell.js")).createCell,
   cost: async () => (await import("./cost.js")).createCost,
   dial: async () => (await import("./dial.js")).createDial,
@@ -22,6 +23,7 @@ const VIEWS = {
 /** @type {Record<Deeper, string>} */
 const TITLES = {
   evidence: "deeper.evidence",
+  unit: "deeper.unit",
   cell: "deeper.cell",
   cost: "deeper.cost",
   dial: "deeper.dial",

@@ -162,6 +162,7 @@ export function createLens(root, store, source) {
         "div",
         { class: "lens-actions" },
         h("button", { class: "button", onclick: () => store.update({ lens: { ...lens, ...strongestCell(branch, channel) } }) }, t("channel.strongest")),
+        h("button", { class: "button", onclick: () => store.update({ deeper: "unit" }, { push: true }) }, t("channel.unit")),
         h("button", { class: "button", onclick: () => store.update({ deeper: "cell" }) }, t("channel.kernel")),
         h("button", { class: "button", onclick: () => turn(number) }, t(isOff ? "channel.turn_on" : "channel.turn_off")),
       ),

@@ -1,0 +1,362 @@
+/** One channel by all that is known of it: where it answers in this photo, its tuning, what feeds it and what reads it. */
+
+import { classOf } from "../controller.js";
+import { h, replace } from "../dom.js";
+import { cellSquare, visible } from "../geometry.js";
+import { channelValues, peaks } from "../maps.js";
+import { BLOCKS, BRANCHES, short, signed, wholeWithin } from "../numbers.js";
+import { firstChannel, rankOf, worthOf } from "../ranking.js";
+import { branchName, className, t } from "../words.js";
+import { choices, failure, newest, photoSquare, skeleton, waiting, whileOpen } from "./deeper_parts.js";
+import { lineChart, rose } from "./tuning_charts.js";
+
+/** @import {Block, Branch, Data, Lens, Network, State} from "../types.js" */
+/** @import {Store} from "../state.js" */
+/** @import {Source} from "../source.js" */
+/** @import {Curve} from "./tuning_charts.js" */
+
+/**
+ * @typedef {object} UnitTuning
+ * @property {boolean} silent
+ * @property {Record<"orientation" | "wavelength" | "size" | "colour", Curve>} curves
+ * @property {{branch: Branch, channel: number, similarity: number}[]} alike
+ *
+ * @typedef {object} Connection
+ * @property {string} layer  a block, "stem" or "classifier"
+ * @property {Branch | null} branch
+ * @property {number} channel
+ * @property {number} strength
+ * @property {number} total
+ * @property {number[][]} kernel
+ *
+ * @typedef {{feeds: Connection[], readers: Connection[]}} Wiring
+ */
+
+const CROP = 96; // of a place in the photo, in pixels
+const PHOTO = 448; // of the photo that places are cut from, in pixels
+const PLACES = 9;
+const KERNEL = 8; // pixels of one weight
+
+/**
+ * @param {HTMLElement} root
+ * @param {Store} store
+ * @param {Source} source
+ */
+export function createUnit(root, store, source) {
+  const head = h("div");
+  const places = h("div");
+  const tuning = h("div");
+  const wiring = h("div");
+  root.append(head, h("div", { class: "unit-grid" }, places, tuning), wiring);
+  const askPlaces = newest();
+  const askTuning = newest();
+  const askWiring = newest();
+
+  /** @type {Parameters<typeof whileOpen>[3]} */
+  function draw(state, data) {
+    const { network } = data;
+    if (!network) return replace(head, waiting(data));
+    drawHead(state, network);
+    const lens = knownLens(state, network);
+    for (const part of [places, tuning, wiring]) part.hidden = !lens;
+    if (!lens) return;
+    void drawPlaces(state, data, lens);
+    void drawTuning(state, lens);
+    void drawWiring(state, lens, network);
+  }
+
+  /**
+   * @param {Readonly<State>} state
+   * @param {Network} network
+   */
+  function drawHead(state, network) {
+    const { block } = state;
+    const lens = knownLens(state, network);
+    const branch = lens?.branch ?? "1x1";
+    const count = network.blocks[block].branches[branch].channels;
+    const number = h("input", {
+      type: "number",
+      min: 0,
+      max: count - 1,
+      value: lens?.channel ?? "",
+      onchange: () => {
+        const channel = wholeWithin(number.value, 0, count - 1);
+        if (channel !== null) show(block, branch, channel);
+        else drawHead(store.get(), network);
+      },
+    });
+    replace(
+      head,
+      h("h3", {}, lens ? t("unit.title", { block, branch: branchName(branch), channel: lens.channel }) : t("unit.title_none")),
+      h(
+        "div",
+        { class: "deeper-controls" },
+        choices(t("unit.block"), BLOCKS, block, (one) => one, (one) => show(one, branch, 0), (one) => ({ dataset: { unitBlock: one } })),
+        choices(t("unit.branch"), BRANCHES, branch, branchName, (one) => show(block, one, 0), (one) => ({ dataset: { branch: one } })),
+        h("label", { class: "deeper-number" }, t("unit.channel", { last: count - 1 }), number),
+      ),
+      lens ? h("p", { class: "deeper-lead" }, summary(state, network, lens)) : h("p", { class: "deeper-lead" }, t("unit.choose")),
+    );
+  }
+
+  /**
+   * @param {Readonly<State>} state
+   * @param {Network} network
+   * @param {Lens} lens
+   */
+  function summary(state, network, lens) {
+    const { block } = state;
+    const facts = network.blocks[block];
+    const number = firstChannel(network, block, lens.branch) + lens.channel;
+    const said = [t("unit.number", { number, count: facts.channels, size: facts.branches[lens.branch].field.size })];
+    const worths = worthOf(network, block, lens.branch, store.data().worth);
+    const all = store.data().worth?.[block];
+    if (worths && all) {
+      const name = className(network, classOf(state, store.data()));
+      said.push(t("unit.worth", { worth: signed(worths[lens.channel]), name, rank: rankOf(all, worths[lens.channel]), count: facts.channels }));
+    }
+    return said.join(" ");
+  }
+
+  /**
+   * Show another channel, here and in the lens.
+   * @param {Block} block
+   * @param {Branch} branch
+   * @param {number} channel
+   */
+  function show(block, branch, channel) {
+    store.update({ block, lens: { branch, channel, row: 0, column: 0 } }, { push: true });
+  }
+
+  // ---------------------------------------------------------------- places in the photo
+
+  /**
+   * @param {Readonly<State>} state
+   * @param {Readonly<Data>} data
+   * @param {Lens} lens
+   */
+  async function drawPlaces(state, data, lens) {
+    const { baseChannels, network, field } = data;
+    if (!baseChannels || !network) return replace(places, waiting(data));
+    const photo = await askPlaces(photoSquare(source, state, data, PHOTO)).catch(() => undefined);
+    if (!photo) return;
+    const { branch, channel } = lens;
+    const { side } = baseChannels[branch];
+    const cells = peaks(channelValues(baseChannels, branch, channel, "own"), side, PLACES);
+    const facts = network.blocks[state.block].branches[branch].field;
+    const core = field?.[branch];
+    const width = core ? core.right - core.left : Math.min(facts.size, network.size);
+    replace(
+      places,
+      h("h4", {}, t("unit.places")),
+      cells.length
+        ? h(
+            "div",
+            { class: "unit-places" },
+            cells.map(({ row, column }) => {
+              const whole = cellSquare(facts, row, column);
+              const [x, y] = [(whole.left + whole.right) / 2, (whole.top + whole.bottom) / 2];
+              const square = { left: x - width / 2, top: y - width / 2, right: x + width / 2, bottom: y + width / 2 };
+              return h(
+                "button",
+                {
+                  "aria-label": t("unit.place", { row, column }),
+                  title: t("unit.place", { row, column }),
+                  onclick: () => store.update({ lens: { ...lens, row, column } }),
+                },
+                cut(photo, square, network.size),
+              );
+            }),
+          )
+        : h("p", {}, t("channel.silent")),
+      h("p", { class: "quiet" }, core ? t("unit.places_core", { size: width, share: Math.round(100 * core.share) }) : t("unit.places_field", { size: width })),
+    );
+  }
+
+  // ---------------------------------------------------------------- tuning
+
+  /**
+   * @param {Readonly<State>} state
+   * @param {Lens} lens
+   */
+  async function drawTuning({ model, block }, lens) {
+    if (!tuning.childElementCount) replace(tuning, skeleton("pictures"));
+    tuning.classList.add("deeper-stale");
+    try {
+      const told = await askTuning(source.unitTuning(model, block, lens.branch, lens.channel));
+      if (!told) return;
+      showTuning(told);
+    } catch (error) {
+      replace(tuning, failure(error));
+    }
+    tuning.classList.remove("deeper-stale");
+  }
+
+  /** @param {UnitTuning} told */
+  function showTuning({ silent, curves, alike }) {
+    const { block } = store.get();
+    const figures = /** @type {const} */ (["orientation", "wavelength", "size", "colour"]).map((feature) => {
+      const curve = curves[feature];
+      const words = said(feature, curve);
+      const chart = feature === "orientation" || feature === "colour" ? rose(curve, feature, words) : lineChart(curve, words);
+      return h("figure", { dataset: { branch: store.get().lens?.branch ?? "" } }, h("figcaption", {}, h("b", {}, t(`unit.${feature}`))), chart, h("p", { class: "quiet" }, words));
+    });
+    replace(
+      tuning,
+      h("h4", {}, t("unit.tuning")),
+      silent ? h("p", {}, t("unit.silent")) : h("div", { class: "unit-curves" }, figures),
+      h("p", { class: "quiet" }, t("unit.tuning_how")),
+      alike.length > 0 && h("h4", {}, t("unit.alike", { block })),
+      alike.length > 0 &&
+        h(
+          "ul",
+          { class: "unit-alike" },
+          alike.map((one) =>
+            h(
+              "li",
+              { dataset: { branch: one.branch } },
+              unitButton(block, one.branch, one.channel),
+              h("span", { class: "number" }, one.similarity.toFixed(2)),
+            ),
+          ),
+        ),
+    );
+  }
+
+  // ---------------------------------------------------------------- wiring
+
+  /**
+   * @param {Readonly<State>} state
+   * @param {Lens} lens
+   * @param {Network} network
+   */
+  async function drawWiring({ model, block }, lens, network) {
+    try {
+      const told = await askWiring(source.unitWiring(model, block, lens.branch, lens.channel));
+      if (told) showWiring(told, network, lens);
+    } catch (error) {
+      replace(wiring, failure(error));
+    }
+  }
+
+  /**
+   * @param {Wiring} told
+   * @param {Network} network
+   * @param {Lens} lens
+   */
+  function showWiring({ feeds, readers }, network, lens) {
+    replace(
+      wiring,
+      h("div", { class: "unit-wiring" }, connections(t("unit.feeds"), feeds, network), connections(t("unit.readers"), readers, network)),
+      h("p", { class: "quiet" }, t(lens.branch === "1x1" ? "unit.wiring_exact" : "unit.wiring_how")),
+    );
+  }
+
+  /**
+   * @param {string} title
+   * @param {Connection[]} list
+   * @param {Network} network
+   */
+  function connections(title, list, network) {
+    const bound = Math.max(...list.flatMap(({ kernel }) => kernel.flat().map(Math.abs)), 1e-9);
+    return h(
+      "section",
+      {},
+      h("h4", {}, title),
+      list.length
+        ? h(
+            "ol",
+            {},
+            list.map((one) =>
+              h(
+                "li",
+                { dataset: { branch: one.branch ?? "" } },
+                kernelPicture(one.kernel, bound),
+                one.branch
+                  ? unitButton(/** @type {Block} */ (one.layer), one.branch, one.channel)
+                  : h("b", {}, one.layer === "stem" ? t("unit.stem", { channel: one.channel }) : className(network, one.channel)),
+                h("span", { class: "number" }, t(one.total < 0 ? "unit.inhibits" : "unit.excites", { total: signed(one.total), strength: short(one.strength) })),
+              ),
+            ),
+          )
+        : h("p", {}, t("unit.no_readers")),
+    );
+  }
+
+  /**
+   * @param {Block} block
+   * @param {Branch} branch
+   * @param {number} channel
+   */
+  function unitButton(block, branch, channel) {
+    return h(
+      "button",
+      { type: "button", class: "deeper-link", dataset: { unit: `${block}/${branch}/${channel}` }, onclick: () => show(block, branch, channel) },
+      t("unit.name", { block, branch: branchName(branch), channel }),
+    );
+  }
+
+  whileOpen(store, "unit", ["network", "block", "model", "lens", "baseChannels", "worth", "field", "lang", "error"], draw);
+}
+
+/**
+ * The channel that the state names, if the network has it.
+ * @param {Readonly<State>} state
+ * @param {Network} network
+ */
+function knownLens({ lens, block }, network) {
+  return lens && lens.channel < network.blocks[block].branches[lens.branch].channels ? lens : null;
+}
+
+/**
+ * A part of a photo of `PHOTO` pixels.
+ * @param {HTMLCanvasElement} photo
+ * @param {{left: number, top: number, right: number, bottom: number}} square  in pixels of the network's input
+ * @param {number} size  of the network's input
+ */
+function cut(photo, square, size) {
+  const canvas = h("canvas", { width: CROP, height: CROP });
+  const context = canvas.getContext("2d");
+  if (!context) return canvas;
+  const scale = PHOTO / size;
+  const part = visible(square, { size });
+  const side = square.right - square.left;
+  const onto = (/** @type {number} */ value, /** @type {number} */ start) => ((value - start) / side) * CROP;
+  context.drawImage(
+    photo,
+    part.left * scale,
+    part.top * scale,
+    (part.right - part.left) * scale,
+    (part.bottom - part.top) * scale,
+    onto(part.left, square.left),
+    onto(part.top, square.top),
+    onto(part.right, square.left) - onto(part.left, square.left),
+    onto(part.bottom, square.top) - onto(part.top, square.top),
+  );
+  return canvas;
+}
+
+/**
+ * Weights as colours: red above zero, blue below.
+ * @param {number[][]} kernel
+ * @param {number} bound
+ */
+function kernelPicture(kernel, bound) {
+  const side = kernel.length;
+  return h(
+    "span",
+    { class: "unit-kernel", "aria-hidden": "true", style: { "--side": side, "--weight": `${side === 1 ? 3 * KERNEL : KERNEL}px` } },
+    kernel.flat().map((weight) => h("i", { class: weight < 0 ? "below" : "above", style: { opacity: Math.min(1, Math.abs(weight) / bound) } })),
+  );
+}
+
+/**
+ * What a curve says.
+ * @param {"orientation" | "wavelength" | "size" | "colour"} feature
+ * @param {Curve} curve
+ */
+function said(feature, { preferred, selectivity }) {
+  if (preferred === null || selectivity === null) return t("unit.no_response");
+  const value = feature === "orientation" || feature === "colour" ? `${Math.round(preferred)}°` : `${preferred} px`;
+  return t("unit.preferred", { value, selectivity: selectivity.toFixed(2) });
+}
