@@ -105,6 +105,29 @@ def _cell_lines(cell: Report) -> Iterator[str]:
         yield f"    ReLU: {sums['relu']:z.4f}"
 
 
+def _circuit_lines(circuit: Report) -> Iterator[str]:
+    unit = circuit["unit"]
+    if unit["block"] is None:
+        yield f"  circuit of the logit of {unit['label']}, from the channels of block {circuit['block']}:"
+    else:
+        before = "the stem" if circuit["block"] == "stem" else f"block {circuit['block']}"
+        yield (
+            f"  circuit of {unit['block']}/{unit['branch']}, channel {unit['channel']}, row {unit['row']}, column "
+            f"{unit['column']}, from the channels of {before}:"
+        )
+    for source in circuit["sources"]:
+        name = f"{source['block']}/{source['branch']}" if source["branch"] else source["block"]
+        yield (
+            f"    {name:8} channel {source['channel']:4} {source['contribution']:+z8.3f}, most at row {source['row']}, "
+            f"column {source['column']}"
+        )
+    yield f"    {'all other channels':21} {circuit['rest']:+z8.3f}"
+    branches = " ".join(f"{amount:+z.2f} ({branch})" for branch, amount in circuit["by_branch"].items())
+    yield f"    by branch: {circuit['constant']:z.2f} (constant, from the biases) {branches}"
+    total = _addition(circuit["constant"], circuit["by_branch"].values())
+    yield f"  {total}, {'the logit' if unit['block'] is None else 'before the ReLU it'} is {circuit['value']:z.2f}"
+
+
 PARTS: dict[str, Callable[[Any], Iterator[str]]] = {
     "subsets": _subset_lines,
     "table": _table_lines,
@@ -112,4 +135,6 @@ PARTS: dict[str, Callable[[Any], Iterator[str]]] = {
     "cam": _cam_lines,
     "switched": _switched_lines,
     "cell": _cell_lines,
+    "logit_circuit": _circuit_lines,
+    "circuit": _circuit_lines,
 }

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..checks import choice, is_whole, spelled
+from ..checks import choice
 from ..network.blocks import BRANCHES, ConvUnit
 from ..network.inception_v1 import STAGES
 from ..prediction import Prediction, intermediates
 from ..pretrained.pretrained import PretrainedModel
-from .masking import ExplanationError
+from .masking import check_channel
 from .receptive_field import check_cell
 
 
@@ -121,15 +121,7 @@ def trace_convolution(
     layer = known[-1] if layer is None else choice("layer", layer, known)
     maps, inputs = _maps(pretrained, prediction, block, branch, layer)
     channels, height, width = maps.shape
-    if not is_whole(channel) or not 0 <= channel < channels:
-        # The same kind and values as for a block's channels, so that one translation serves both.
-        raise ExplanationError(
-            "explain_channel",
-            "There is no channel {channel}; block {block} has the channels 0 to {last}.",
-            channel=spelled(channel),
-            block=f"{block}/{layer}",
-            last=channels - 1,
-        )
+    check_channel(f"{block}/{layer}", channel, channels)
     check_cell(f"{block}/{layer}", row, column, height, width)
 
     unit = pretrained.model.block(block)[layer]

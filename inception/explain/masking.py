@@ -106,16 +106,21 @@ def branch_mask(
     for branch in branches:
         mask[module.slices[choice("branch", branch, tuple(BRANCHES))]] = 1
     for channel in channels:
-        if not is_whole(channel) or not 0 <= channel < count:
-            raise ExplanationError(
-                "explain_channel",
-                "There is no channel {channel}; block {block} has the channels 0 to {last}.",
-                channel=spelled(channel),
-                block=block,
-                last=count - 1,
-            )
+        check_channel(block, channel, count)
         mask[channel] = 1
     return mask.view(1, count, 1, 1)
+
+
+def check_channel(where: str, channel: object, count: int) -> None:
+    """Raise `ExplanationError` unless `channel` is a whole number below `count`, the channels of `where`."""
+    if not is_whole(channel) or not 0 <= channel < count:
+        raise ExplanationError(
+            "explain_channel",
+            "There is no channel {channel}; block {block} has the channels 0 to {last}.",
+            channel=spelled(channel),
+            block=where,
+            last=count - 1,
+        )
 
 
 def class_index(pretrained: PretrainedModel, prediction: Prediction, target: str | int | None) -> int:

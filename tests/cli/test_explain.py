@@ -286,10 +286,11 @@ def test_nothing_is_written_where_no_folder_is_named(
 def test_the_lines_to_read_show_the_sum(embedded: PretrainedModel, capsys: pytest.CaptureFixture[str]) -> None:
     side = embedded.input_size // 16
     options = ["--subsets", "--table", "--evidence", "--cam", "--switch-off", "5x5", "--channels", "3", "--cell"]
-    assert main(["explain", str(ESPRESSO), "--block", "4c", *options, "pool:1:2:3"]) == 0
+    options += ["pool:1:2:3", "--logit-circuit", "--circuit", "3x3:17:4:5"]
+    assert main(["explain", str(ESPRESSO), "--block", "4c", *options]) == 0
     out = capsys.readouterr().out
-    checks = re.findall(r"^  (-?\d.*) = (-?[\d.]+), the logit is (-?[\d.]+)$", out, re.M)
-    assert len(checks) == 2  # of the votes and of the evidence
+    checks = re.findall(r"^  (-?\d.*) = (-?[\d.]+), (?:the logit|before the ReLU it) is (-?[\d.]+)$", out, re.M)
+    assert len(checks) == 4  # of the votes, of the evidence and of the two circuits
     for terms, total, logit in checks:
         assert sum(float(term.replace(" ", "")) for term in re.findall(r"[+-]? ?[\d.]+", terms)) == pytest.approx(
             float(total), abs=0.03
@@ -303,6 +304,8 @@ def test_the_lines_to_read_show_the_sum(embedded: PretrainedModel, capsys: pytes
         f"Grad-CAM at block 4c, maps of {side}x{side}",
         "the answer with 5x5, channel 3 off",
         "4c/pool_proj, channel 1, row 2, column 3",
+        "circuit of the logit of espresso, from the channels of block 5b",
+        "circuit of 4c/3x3, channel 17, row 4, column 5, from the channels of block 4b",
     ):
         assert part in out
     assert len(re.findall(r"^    \d[ab-e] ( +-?\d+\.\d\d){4}$", out, re.M)) == 9
@@ -333,6 +336,7 @@ def test_a_bad_photo_is_told_and_the_others_go_on(tmp_path: Path, capsys: pytest
         (["--cell", "7x7:0:0:0"], "1x1, 3x3, 5x5, pool"),
         (["--cell", "3x3:256:0:0"], "the channels 0 to 255"),
         (["--cell", "3x3:0:10:0"], "10 rows and 10 columns"),
+        (["--circuit", "3x3:256:0:0"], "block 4c/3x3 has the channels 0 to 255"),
         (["--out", "LICENSE/x"], "cannot be made"),
         (["--model", "resnet"], "choose one of tiny-imagenet, googlenet, torchvision"),
     ],

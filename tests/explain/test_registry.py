@@ -31,6 +31,8 @@ DECLARED = {
     "grad_cam": "block class_name",
     "switch_off": "block branches channels off",
     "cell": "block branch channel row column",
+    "logit_circuit": "class_name",
+    "circuit": "block branch channel row column",
 }
 
 
@@ -115,6 +117,7 @@ def test_the_command_line_gives_the_same_json(
     embedded: PretrainedModel, seen: Prediction, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wanted = ["--table", "--evidence", "--cam", "--switch-off", "5x5", "--channels", "3", "--cell", "pool:1:2:3"]
+    wanted += ["--logit-circuit", "--circuit", "pool:1:2:3"]
     asked = ["--class", "pretzel", "--block", "4c", "--subsets", *wanted]
     assert main(["explain", str(ESPRESSO), "--json", *asked]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -136,6 +139,8 @@ def test_the_command_line_gives_the_same_json(
         ("class_evidence", {"class_name": "pretzel"}),
         ("grad_cam", {"block": "4c", "class_name": "pretzel"}),
         ("cell", {"block": "4c", "branch": "pool", "channel": 1, "row": 2, "column": 3}),
+        ("logit_circuit", {"class_name": "pretzel"}),
+        ("circuit", {"block": "4c", "branch": "pool", "channel": 1, "row": 2, "column": 3}),
     ],
 )
 def test_the_library_and_the_endpoint_give_the_same_json(

@@ -15,6 +15,8 @@ EVERY = {
     "/grad_cam": "photo model block class_name",
     "/overlays": "photo model block class_name",
     "/cell": "photo model block branch channel row column",
+    "/logit_circuit": "photo model class_name",
+    "/circuit": "photo model block branch channel row column",
     "/keep": "photo kind model block view scale colours language",
     "/models": "",
     "/classes": "model language",

@@ -53,6 +53,8 @@ CALLS: dict[str, dict[str, Any]] = {
     "class_evidence": {"class_name": "goldfish"},
     "switch_off": {"block": "4c", "branches": ["1x1"], "channels": [3, 17]},
     "cell": {"block": "4c", "branch": "5x5", "channel": 3, "row": 1, "column": 2},
+    "logit_circuit": {"class_name": "goldfish"},
+    "circuit": {"block": "4c", "branch": "5x5", "channel": 3, "row": 1, "column": 2},
     "overlays": {"block": "5b"},
     "network_size": {},
 }
