@@ -69,7 +69,7 @@ test("any state comes back from its address", () => {
       top: 1 + count(10),
       lang: some(["en", "zh"]),
       step: count(9),
-      deeper: some([null, "evidence", "cell", "cost", "dial", "compare", "numbers", "about"]),
+      deeper: some([null, "evidence", "unit", "cell", "cost", "dial", "compare", "numbers", "about"]),
       lab: some([null, { shape: "ring", size: 2 + count(99), angle: 5 * count(36), hue: 5 * count(72) }]),
     };
     assert.deepEqual(again(state), state, addressOf(state));
@@ -255,4 +255,16 @@ test("what the pointer is over is told once, and only to those who ask for it", 
   assert.deepEqual(heard.map((hover) => hover.channel ?? hover.kind), [3, 4, null]);
   assert.deepEqual(store.hovered(), { kind: null });
   assert.equal(told.length, 0);
+});
+
+test("a channel has an address of its own", () => {
+  const state = { ...INITIAL, photo: "example:bison", model: "tiny-imagenet", block: "4b", lens: { branch: "3x3", channel: 17, row: 2, column: 3 }, deeper: "unit" };
+  assert.match(addressOf(state), /(^|&)unit=tiny-imagenet\/4b\/3x3\/17(&|$)/);
+  assert.doesNotMatch(addressOf(state), /deeper/);
+  assert.deepEqual(again(state), state);
+  const { model, block, lens, deeper } = stateOf("?unit=googlenet/4c/5x5/9");
+  assert.deepEqual({ model, block, lens, deeper }, { model: "googlenet", block: "4c", lens: { branch: "5x5", channel: 9, row: 0, column: 0 }, deeper: "unit" });
+  for (const wrong of ["googlenet/4c/5x5", "googlenet/9z/5x5/9", "googlenet/4c/7x7/9", "googlenet/4c/5x5/-1", "googlenet/4c/5x5/99999", "/4c/5x5/9"]) {
+    assert.deepEqual(stateOf(`?unit=${wrong}`), {}, wrong);
+  }
 });

@@ -123,6 +123,8 @@ def events(service: InferenceService, subjects: SubjectCheck, examples: Sequence
         "tuning": (tuning, ("model", "block", "shape")),
         "unit_tuning": of_unit(unit.unit_tuning),
         "unit_wiring": of_unit(unit.unit_wiring),
+        "circuit": of_photo(at_cell(unit.circuit_of_cell), *place),
+        "logit_circuit": of_photo(unit.circuit_of_logit, "class"),
     }
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from ...checks import whole
+from ...explain.circuit import cell_circuit, logit_circuit
 from ...network.blocks import BRANCHES
 from ...prediction import Prediction
 from ...pretrained.pretrained import PretrainedModel
+from ...service.query import Query
 from ...service.service import InferenceService
 from ...units.similarity import most_similar
 from ...units.tuning import LayerTuning, layer_tuning, stimulus_grid
 from ...units.wiring import wiring
 from .network import grey_query
+from .scene import Cell
 
 
 def tuning_of_block(pretrained: PretrainedModel, prediction: Prediction, block: str) -> LayerTuning:
@@ -46,6 +49,18 @@ def unit_tuning(service: InferenceService, name: str, block: str, branch: str, c
 def unit_wiring(service: InferenceService, name: str, block: str, branch: str, channel: int) -> dict[str, Any]:
     """The strongest connections of one channel, as in `units.wiring.Wiring`."""
     return wiring(service.pretrained(name).model, block, branch, channel).to_dict()
+
+
+def circuit_of_cell(service: InferenceService, query: Query, place: Cell) -> dict[str, Any]:
+    """A cell before its ReLU as a sum over the block before, as in `explain.circuit.Circuit`."""
+    return service.explained(
+        query, cell_circuit, place.block, place.branch, place.channel, place.row, place.column
+    ).to_dict()
+
+
+def circuit_of_logit(service: InferenceService, query: Query, index: int | None) -> dict[str, Any]:
+    """The logit of a class as a sum over block 5b, as in `explain.circuit.Circuit`."""
+    return service.explained(query, logit_circuit, index).to_dict()
 
 
 def number_of(pretrained: PretrainedModel, block: str, branch: str, channel: int) -> int:

@@ -149,6 +149,10 @@ export function createSource(root) {
     /** @param {Subject} subject @param {Block} block @param {Branch} branch @param {number} channel @param {number} row @param {number} column */
     kernel: (subject, block, branch, channel, row, column) =>
       ask("kernel", subject, block, branch, channel, row, column),
+    /** @param {Subject} subject @param {{block: Block, branch: Branch, channel: number, row: number, column: number}} cell */
+    circuit: (subject, { block, branch, channel, row, column }) => ask("circuit", subject, block, branch, channel, row, column),
+    /** @param {Subject} subject @param {number} cls */
+    logitCircuit: (subject, cls) => ask("logit_circuit", subject, cls),
     /** @param {Subject} subject @param {number} cls */
     evidence: (subject, cls) => told(readMap, "evidence", subject, cls),
     /** @param {Subject} subject @param {Block} block @param {number} cls */

@@ -86,8 +86,9 @@ export function createLens(root, store, source) {
     const { channels, base, network } = store.data();
     const { lens } = state;
     if (lens && !channels && !panel.hidden) return; // the next photo's are on their way
-    // While one cell is computed by hand below, the lens would cover it.
-    const isThere = Boolean(lens && state.deeper !== "cell" && channels && base && network && lens.channel < channels[lens.branch].count);
+    // While the channel is shown below, the lens would cover that.
+    const isBelow = state.deeper === "cell" || state.deeper === "unit";
+    const isThere = Boolean(lens && !isBelow && channels && base && network && lens.channel < channels[lens.branch].count);
     panel.hidden = !isThere;
     if (!lens || !channels || !base || !network || !isThere) return;
     set(panel, { dataset: { branch: lens.branch }, "aria-label": t("channel.title", { channel: lens.channel, branch: branchName(lens.branch) }) });

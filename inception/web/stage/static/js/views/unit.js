@@ -3,10 +3,11 @@
 import { classOf } from "../controller.js";
 import { h, replace } from "../dom.js";
 import { cellSquare, visible } from "../geometry.js";
-import { channelValues, peaks } from "../maps.js";
+import { channelValues, peaks, strongestCell } from "../maps.js";
 import { BLOCKS, BRANCHES, short, signed, wholeWithin } from "../numbers.js";
 import { firstChannel, rankOf, worthOf } from "../ranking.js";
 import { branchName, className, t } from "../words.js";
+import { createCircuit } from "./circuit.js";
 import { choices, failure, newest, photoSquare, skeleton, waiting, whileOpen } from "./deeper_parts.js";
 import { lineChart, rose } from "./tuning_charts.js";
 
@@ -47,7 +48,10 @@ export function createUnit(root, store, source) {
   const places = h("div");
   const tuning = h("div");
   const wiring = h("div");
-  root.append(head, h("div", { class: "unit-grid" }, places, tuning), wiring);
+  const circuit = createCircuit(store, source);
+  root.append(head, h("div", { class: "unit-grid" }, places, tuning), wiring, circuit.root);
+  /** Whether the channel was chosen without a cell: then it is the strongest one. */
+  let isFresh = store.get().lens?.row === 0 && store.get().lens?.column === 0;
   const askPlaces = newest();
   const askTuning = newest();
   const askWiring = newest();
@@ -58,11 +62,12 @@ export function createUnit(root, store, source) {
     if (!network) return replace(head, waiting(data));
     drawHead(state, network);
     const lens = knownLens(state, network);
-    for (const part of [places, tuning, wiring]) part.hidden = !lens;
+    for (const part of [places, tuning, wiring, circuit.root]) part.hidden = !lens;
     if (!lens) return;
     void drawPlaces(state, data, lens);
     void drawTuning(state, lens);
     void drawWiring(state, lens, network);
+    if (data.base) void circuit.draw(network, classOf(state, data), { ...lens, block: state.block });
   }
 
   /**
@@ -125,7 +130,11 @@ export function createUnit(root, store, source) {
    * @param {number} channel
    */
   function show(block, branch, channel) {
-    store.update({ block, lens: { branch, channel, row: 0, column: 0 } }, { push: true });
+    const { baseChannels } = store.data();
+    const isHere = block === store.get().block && baseChannels;
+    isFresh = !isHere;
+    const cell = isHere ? strongestCell(baseChannels[branch], channel) : { row: 0, column: 0 };
+    store.update({ block, lens: { branch, channel, ...cell } }, { push: true });
   }
 
   // ---------------------------------------------------------------- places in the photo
@@ -296,7 +305,18 @@ export function createUnit(root, store, source) {
     );
   }
 
-  whileOpen(store, "unit", ["network", "block", "model", "lens", "baseChannels", "worth", "field", "lang", "error"], draw);
+  /** Once the channels of the block are there, look at the strongest cell of the one that was chosen. */
+  function freshen() {
+    const { lens } = store.get();
+    const channels = lens && store.data().baseChannels?.[lens.branch];
+    if (!isFresh || !channels) return;
+    isFresh = false;
+    if (lens.channel < channels.count) store.update({ lens: { ...lens, ...strongestCell(channels, lens.channel) } });
+  }
+
+  store.subscribe((_, __, changed) => changed.has("baseChannels") && freshen());
+  freshen();
+  whileOpen(store, "unit", ["network", "block", "model", "lens", "base", "cls", "baseChannels", "worth", "field", "lang", "error"], draw);
 }
 
 /**

@@ -1,0 +1,94 @@
+"""The page of one channel: what it shows, where its links lead, and its address."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from playwright.sync_api import expect
+
+from inception import open_photo, predict
+from inception.explain.circuit import cell_circuit, logit_circuit
+from inception.pretrained.pretrained import PretrainedModel
+from support.paths import EXAMPLES
+from support.stage_visitor import StageVisit
+
+UNIT = "#deeper-unit"
+
+
+def terms(visit: StageVisit) -> list[float]:
+    """The numbers of the sum, the value last."""
+    texts = visit.page.locator(f"{UNIT} .circuit-terms .number").all_inner_texts()
+    return [float(text.replace("−", "-")) for text in texts]
+
+
+def test_an_address_opens_a_channel_at_its_strongest_cell(visit: StageVisit, embedded: PretrainedModel) -> None:
+    visit.open("?photo=espresso&unit=tiny-imagenet/4c/3x3/17")
+    page = visit.page
+    expect(page.locator(f"{UNIT} h3").first).to_have_text("Block 4c, 3×3, channel 17")
+    number = embedded.model.block("4c").slices["3x3"].start + 17
+    expect(page.locator(f"{UNIT} .deeper-lead")).to_contain_text(f"number {number} of the 512 channels")
+    seen = predict(embedded, open_photo(EXAMPLES / "espresso.jpg"))
+    values = seen.branch("4c", "3x3")[17]
+    row, column = np.unravel_index(values.argmax(), values.shape)
+    expect(page.locator(f"{UNIT} .circuit-path")).to_contain_text(f"row {row}, column {column}")
+    assert "unit=tiny-imagenet/4c/3x3/17" in page.url
+    page.reload()
+    visit.settle()
+    expect(page.locator(f"{UNIT} h3").first).to_have_text("Block 4c, 3×3, channel 17")
+
+
+def test_a_circuit_goes_back_block_by_block(visit: StageVisit, embedded: PretrainedModel) -> None:
+    visit.open("?photo=espresso&unit=tiny-imagenet/4a/3x3/17")
+    page, path = visit.page, visit.page.locator(f"{UNIT} .circuit-path > *")
+    expect(page.locator(f"{UNIT} .circuit-sum")).to_be_visible()
+    page.get_by_role("button", name="Begin with the answer").click()
+    expect(path.last).to_have_text("logit of “espresso”")
+    seen = predict(embedded, open_photo(EXAMPLES / "espresso.jpg"))
+    known = logit_circuit(embedded, seen)
+    for _ in range(2):
+        told = terms(visit)
+        assert abs(sum(told[:-1]) - told[-1]) < 0.1, "up to the rounding of twelve terms"
+        assert abs(told[-1] - known.value) < 0.01
+        source = known.sources[0]
+        known = cell_circuit(
+            embedded, seen, source.block, source.branch or "", source.channel, source.row, source.column
+        )
+        page.locator(f"{UNIT} .circuit-terms .deeper-link").first.click()
+        expect(path.last).to_contain_text(f"{source.block} · ")
+        expect(page.locator(f"{UNIT} .deeper-stale")).to_have_count(0)
+
+
+def test_links_lead_to_other_channels_and_back(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&unit=tiny-imagenet/4c/1x1/59")
+    page = visit.page
+    link = page.locator(f"{UNIT} .unit-wiring section").first.locator("[data-unit]").first
+    block, branch, channel = (link.get_attribute("data-unit") or "").split("/")
+    assert block == "4b"
+    link.click()
+    expect(page.locator(f"{UNIT} h3").first).to_contain_text(f"channel {channel}")
+    expect(page.locator(f"{UNIT} h3").first).to_contain_text("Block 4b")
+    assert f"unit=tiny-imagenet/4b/{branch}/{channel}" in page.url
+    page.go_back()
+    expect(page.locator(f"{UNIT} h3").first).to_have_text("Block 4c, 1×1, channel 59")
+
+
+def test_the_lens_leads_to_the_page_of_its_channel(visit: StageVisit) -> None:
+    page = visit.page
+    tile = page.locator("[data-lane='3x3'] [data-channel]").first
+    channel = tile.get_attribute("data-channel")
+    tile.click()
+    page.get_by_role("button", name="What does it look for?").click()
+    expect(page.locator(f"{UNIT} h3").first).to_contain_text(f"3×3, channel {channel}")
+    expect(page.locator(f"{UNIT} .unit-places canvas").first).to_be_visible()
+    expect(page.locator(f"{UNIT} .unit-curves figure")).to_have_count(4)
+    assert re.search(rf"unit=tiny-imagenet/\w+/3x3/{channel}", page.url)
+
+
+def test_a_channel_that_is_not_there_is_not_shown(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&unit=tiny-imagenet/3a/1x1/64")
+    expect(visit.page.locator(f"{UNIT} .deeper-lead")).to_have_text("Choose a channel here, or click a tile above.")
+    number = visit.page.get_by_role("spinbutton", name="Channel, 0 to 63")
+    number.fill("63")
+    number.press("Enter")
+    expect(visit.page.locator(f"{UNIT} h3").first).to_have_text("Block 3a, 1×1, channel 63")

@@ -1,0 +1,87 @@
+"""The events about one channel, over HTTP, against the library."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from inception import open_photo, predict
+from inception.explain.circuit import cell_circuit, logit_circuit
+from inception.pretrained.pretrained import PretrainedModel
+from inception.units.tuning import layer_tuning, stimulus_grid
+from inception.units.wiring import wiring
+from support.paths import EXAMPLES
+from support.stage import ask, sentence, subject, told
+
+NET, BISON = "tiny-imagenet", subject("example:bison")
+
+
+def test_tuning_is_that_of_the_channel_of_the_branch(page_address: str, embedded: PretrainedModel) -> None:
+    answer = told(page_address, "unit_tuning", NET, "3a", "5x5", 7)
+    tuned = layer_tuning(embedded, "3a", stimulus_grid(embedded.input_size, orientations=8, wavelengths=5))
+    number = embedded.model.block("3a").slices["5x5"].start + 7
+    known = tuned.channel(number)
+    assert answer["silent"] is known.silent
+    for feature, curve in known.curves.items():
+        assert answer["curves"][feature]["values"] == list(curve.values)
+        assert answer["curves"][feature]["responses"] == pytest.approx(curve.responses, abs=1e-3)
+    responses = [
+        tuned.gratings.reshape(len(tuned.silent), -1),
+        *(tuned.curves[one].responses for one in ("size", "colour")),
+    ]
+    cosines = {}
+    for other in range(len(tuned.silent)):
+        if other != number and not tuned.silent[other]:
+            each = [
+                a[number] @ a[other] / max(np.linalg.norm(a[number]) * np.linalg.norm(a[other]), 1e-12)
+                for a in responses
+            ]
+            cosines[other] = sum(each) / 3
+    best = sorted(cosines, key=lambda one: -cosines[one])[: len(answer["alike"])]
+    slices = embedded.model.block("3a").slices
+    assert [slices[one["branch"]].start + one["channel"] for one in answer["alike"]] == best
+    assert [one["similarity"] for one in answer["alike"]] == pytest.approx([cosines[one] for one in best], abs=1e-3)
+
+
+def test_wiring_is_that_of_the_library(page_address: str, embedded: PretrainedModel) -> None:
+    answer = told(page_address, "unit_wiring", NET, "4b", "3x3", 17)
+    known = wiring(embedded.model, "4b", "3x3", 17).to_dict()
+    for side in ("feeds", "readers"):
+        assert [(one["layer"], one["branch"], one["channel"]) for one in answer[side]] == [
+            (one["layer"], one["branch"], one["channel"]) for one in known[side]
+        ]
+        for one, other in zip(answer[side], known[side], strict=True):
+            assert np.asarray(one["kernel"]) == pytest.approx(np.asarray(other["kernel"]), abs=1e-6)
+
+
+def test_circuits_are_those_of_the_library(page_address: str, embedded: PretrainedModel) -> None:
+    seen = predict(embedded, open_photo(EXAMPLES / "bison.jpg"))
+    cell = told(page_address, "circuit", BISON, "4b", "3x3", 17, 2, 3)
+    known = cell_circuit(embedded, seen, "4b", "3x3", 17, 2, 3)
+    assert cell["value"] == pytest.approx(known.value, abs=1e-4)
+    added = cell["constant"] + sum(one["contribution"] for one in cell["sources"]) + cell["rest"]
+    assert added == pytest.approx(cell["value"], abs=1e-4)
+    logit = told(page_address, "logit_circuit", BISON, None)
+    assert logit["value"] == pytest.approx(float(seen.logits.max()), abs=1e-3)
+    assert [one["channel"] for one in logit["sources"]] == [
+        one.channel for one in logit_circuit(embedded, seen).sources
+    ]
+
+
+@pytest.mark.parametrize("event", ["unit_tuning", "unit_wiring"])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((NET, "3a", "1x1", 64), "channel is 64; it must be a whole number from 0 to 63"),
+        ((NET, "3a", "7x7", 0), "branch is '7x7'"),
+        ((NET, "6a", "1x1", 0), "block is '6a'"),
+        (("resnet", "3a", "1x1", 0), "model is 'resnet'"),
+        ((NET, "3a", "1x1", 1.5), "channel is 1.5"),
+    ],
+)
+def test_an_unknown_unit_is_refused_in_a_sentence(
+    page_address: str, event: str, arguments: tuple[object, ...], words: str
+) -> None:
+    response = ask(page_address, event, *arguments)
+    assert 400 <= response.status_code < 500
+    assert words in sentence(response)
