@@ -30,6 +30,7 @@ COMMANDS = {
     "predict": "Print the most probable classes of photos, or write those of a folder's photos to a file.",
     "maps": "Write pictures of what the four branches of a block computed for photos.",
     "explain": "Explain the network's answer: what each branch of a block adds to it.",
+    "visualize": "Draw what excites a branch, a channel or a cell.",
     "evaluate": "Measure a network on labelled photos.",
     "train": "Train the network on labelled photos.",
     "summary": "Print every layer with its output shape and parameters.",

@@ -111,6 +111,7 @@ NEEDED: dict[str, list[str]] = {
     "predict": [str(PHOTO)],
     "maps": [str(PHOTO), "--block", "3a", "--out", "OUT"],
     "explain": [str(PHOTO), "--block", "3a"],
+    "visualize": ["3a:1x1:0", "--steps", "1", "--out", "OUT"],
     "evaluate": ["tiny-imagenet", "--data", "DATA"],
     "train": ["--data", "DATA", "--out", "OUT", "--epochs", "1"],
     "summary": [],

@@ -63,6 +63,7 @@ COMMANDS = {
     "folder": ["predict", EXAMPLES, "--out", "OUT.parquet"],
     "maps": ["maps", BISON, "--block", "3a", "--out", "OUT"],
     "explain": ["explain", BISON, "--block", "3a"],
+    "visualize": ["visualize", "3a:1x1:0", "--out", "OUT"],
     "evaluate": ["evaluate", "tiny-imagenet", "--data", EXAMPLES],
     "models": ["models", "--model", "tiny-imagenet"],
     "summary": ["summary"],

@@ -1,0 +1,52 @@
+"""`visualize` as a user calls it, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inception.cli import visualize
+from inception.units import feature_visualization
+from support.command import inception
+
+
+def test_visualize_writes_a_picture_of_the_size_that_was_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "unit.png"
+    run = inception("visualize", "3a:3x3:9", "--out", file, "--steps", 12, "--size", 64, "--diverse", 2, "--json")
+    told = json.loads(run.stdout)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert (told["unit"], told["height"], told["width"], told["file"]) == ("3a:3x3:9", 43, 43, str(file))
+    assert min(told["activation"]) > 0
+    picture = np.asarray(Image.open(file))
+    assert picture.shape == (64, 128, 3)
+    assert picture.std() > 5
+    again = tmp_path / "negative.png"
+    run = inception("visualize", "3a:3x3:9@4,4", "--out", again, "--steps", 12, "--negative")
+    assert run.stdout.startswith("3a:3x3:9@4,4  activation -")
+    assert "sees 43x43 pixels" in run.stdout
+    assert Image.open(again).size == (128, 128)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["4c"], "'4c' is no unit; write BLOCK:BRANCH, BLOCK:BRANCH:CHANNEL"),
+        (["4c:3x3:300"], "There is no channel 300; block 4c/3x3 has the channels 0 to 255."),
+        (["4c:3x3", "--size", "16"], "a whole number from 32 to 512"),
+        (["3a:1x1:0", "--steps", "1", "--out", "/proc/x.png"], "Nothing can be written"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_sentence(arguments: list[str], said: str, tmp_path: Path) -> None:
+    run = inception("visualize", "--out", tmp_path / "x.png", *arguments)
+    assert (run.returncode, run.stdout) == (2, "")
+    assert said in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+
+
+def test_the_bounds_are_those_of_the_library() -> None:
+    names = ("MIN_SIDE", "MAX_SIDE", "MAX_STEPS", "MAX_COUNT", "MAX_SEED")
+    assert [getattr(visualize, name) for name in names] == [getattr(feature_visualization, name) for name in names]
