@@ -1,9 +1,7 @@
 """Tuning of single channels: how their responses depend on orientation, wavelength, size and colour of a stimulus.
 
 One picture at a time, one response each: the value of the channel at its layer's middle cell, behind the ReLU, as far
-as it is above that for plain grey. The same measurements are made of cells in the visual cortex. Selectivity for
-orientation is one minus the circular variance, as in Ringach, Shapley and Hawken, "Orientation selectivity in macaque
-V1: diversity and laminar dependence", 2002.
+as it is above that for plain grey. The same measurements are made of cells in the visual cortex.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ from ..checks import choice, whole
 from ..network.blocks import BLOCKS
 from ..pretrained.pretrained import PretrainedModel
 from .middle_cell import LAYERS, MiddleCell, middle_cell, middle_values
+from .selectivity import mean_vector, sparseness
 from .stimuli import Stimulus, draw
 
 FEATURES = ("orientation", "wavelength", "size", "colour")
@@ -278,29 +277,6 @@ def _curves(feature: str, values: Sequence[float], responses: np.ndarray, least:
         preferred=_read_only(np.where(responds, places[responses.argmax(axis=1)], np.nan)),
         selectivity=_read_only(np.where(responds, selectivity, np.nan)),
     )
-
-
-def mean_vector(responses: np.ndarray, angles: np.ndarray, circle: int) -> np.ndarray:
-    """Return the length of the mean vector of responses (C, angles), 0 to 1: one minus their circular variance.
-
-    Angles are in degrees and repeat after `circle`, which is 180 for orientations (Ringach et al. 2002). Without any
-    response it is 0.
-    """
-    vectors = np.exp(2j * np.pi * angles / circle)
-    totals = responses.sum(axis=1)
-    return np.abs(responses @ vectors) / np.where(totals > 0, totals, 1)
-
-
-def sparseness(responses: np.ndarray) -> np.ndarray:
-    """Return the sparseness (C,) of responses (C, stimuli), from 0 (all alike) to 1 (a single one responded to).
-
-    Vinje and Gallant, "Sparse coding and decorrelation in primary visual cortex during natural vision", 2000. Without
-    any response it is 0.
-    """
-    count = responses.shape[1]
-    squares = (responses**2).mean(axis=1)
-    evenness = responses.mean(axis=1) ** 2 / np.where(squares > 0, squares, 1)
-    return np.where(squares > 0, (1 - evenness) / (1 - 1 / count), 0.0)
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

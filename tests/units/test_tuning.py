@@ -17,8 +17,6 @@ from inception.units.tuning import (
     StimulusGrid,
     layer_tuning,
     layer_tunings,
-    mean_vector,
-    sparseness,
     stimulus_grid,
 )
 from support.narrow import narrow
@@ -132,18 +130,6 @@ def test_a_channel_that_never_responds_is_silent() -> None:
     heard = told.channel(int(np.flatnonzero(~told.silent)[0])).curves["orientation"]
     assert heard.preferred in heard.values
     assert 0 <= heard.selectivity <= 1
-
-
-def test_the_mean_vector_by_hand() -> None:
-    turns = np.arange(0, 180, 45)
-    responses = np.array([[1.0, 0, 0, 0], [1, 1, 1, 1], [2, 1, 0, 1], [0, 0, 0, 0]])
-    assert mean_vector(responses, turns, 180) == pytest.approx([1, 0, 0.5, 0], abs=1e-12)
-
-
-def test_sparseness_by_hand() -> None:
-    responses = np.array([[3.0, 0, 0, 0], [2, 2, 2, 2], [1, 1, 0, 0], [0, 0, 0, 0]])
-    # Of two equal ones among four: (1 - 0.5 ** 2 / 0.5) / (1 - 1 / 4).
-    assert sparseness(responses) == pytest.approx([1, 0, 2 / 3, 0])
 
 
 def test_the_grid_counts_its_pictures_and_checks_its_numbers() -> None:
