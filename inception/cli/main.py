@@ -32,6 +32,7 @@ COMMANDS = {
     "explain": "Explain the network's answer: what each branch of a block adds to it.",
     "visualize": "Draw what excites a branch, a channel or a cell.",
     "evaluate": "Measure a network on labelled photos.",
+    "census": "Measure what the four branches of each block of a network respond to.",
     "train": "Train the network on labelled photos.",
     "summary": "Print every layer with its output shape and parameters.",
     "serve": "Serve the page: see what each branch of an Inception block computes.",

@@ -55,6 +55,17 @@ def write_file(file: Path, data: bytes, *, durable: bool = False) -> None:
         ) from error
 
 
+def check_writable(file: Path) -> None:
+    """Check that a file can be written, before the work whose result it is to hold.
+
+    Raises:
+        UserError: as `write_file`.
+    """
+    if not is_file(file):
+        write_file(file, b"")
+        file.unlink(missing_ok=True)
+
+
 def replace_file(file: Path, data: bytes | memoryview, *, durable: bool = True) -> None:
     """Write a file atomically: an interrupted write leaves the previous file, or none.
 

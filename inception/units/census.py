@@ -56,7 +56,7 @@ MEASURES: dict[str, Measure] = {
 class BranchCensus:
     """One branch of one block.
 
-    `silent` is the share of channels that respond neither to stimuli nor to photos. The measures are those of
+    `silent` is the share of channels that respond to none of the stimuli. The measures are those of
     `MEASURES`, None where no channel has them; `worth` is the mean absolute vote.
     """
 
@@ -174,7 +174,6 @@ def census(
     seen = photo_statistics(pretrained, images, groups, progress=progress)
     tuned = layer_tunings(pretrained, tuple(BLOCKS), grid)
     numbers = {block: _numbers(tuned[block], seen[block]) for block in BLOCKS}
-    silent = {block: tuned[block].silent & seen[block].silent for block in BLOCKS}
     slices = {block: pretrained.model.block(block).slices for block in BLOCKS}
     return Census(
         model=pretrained.name,
@@ -182,7 +181,7 @@ def census(
         permutations=permutations,
         blocks={
             block: {
-                branch: _branch(part, numbers[block], silent[block], seen[block].worth[branch])
+                branch: _branch(part, numbers[block], tuned[block].silent, seen[block].worth[branch])
                 for branch, part in slices[block].items()
             }
             for block in BLOCKS

@@ -27,15 +27,13 @@ class PhotoStatistics:
         responses: of each channel, the mean over the cells of each photo and over the photos of each group,
             (C, groups).
         selectivity: `sparseness` of the responses, (C,): 0 for a channel that responds to all groups alike, 1 for one
-            that responds to a single group; NaN for a silent one.
-        silent: whether the channel is zero at all cells of all photos, (C,).
+            that responds to a single group; NaN for a channel that is zero at all cells of all photos.
         worth: by branch, the mean absolute vote for the most probable class, over some of the photos.
     """
 
     block: str
     responses: np.ndarray = field(repr=False)
     selectivity: np.ndarray = field(repr=False)
-    silent: np.ndarray = field(repr=False)
     worth: Mapping[str, float]
 
 
@@ -92,7 +90,6 @@ def _channels(pretrained: PretrainedModel, block: str) -> int:
 
 def _statistics(block: str, responses: np.ndarray, responds: np.ndarray, worth: np.ndarray) -> PhotoStatistics:
     selectivity = np.where(responds, sparseness(responses), np.nan)
-    silent = ~responds
-    for array in (responses, selectivity, silent):
+    for array in (responses, selectivity):
         array.flags.writeable = False
-    return PhotoStatistics(block, responses, selectivity, silent, dict(zip(BRANCHES, worth.tolist(), strict=True)))
+    return PhotoStatistics(block, responses, selectivity, dict(zip(BRANCHES, worth.tolist(), strict=True)))

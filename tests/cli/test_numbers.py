@@ -44,6 +44,7 @@ OPTIONS = pytest.mark.parametrize(
         (["predict", "x.jpg"], "--workers", [*WHOLE, "0"], "a whole number from 1 to 256"),
         (["evaluate", "tiny-imagenet", "--data", "d"], "--limit", [*WHOLE, "0"], "a whole number from 1 to 1000000000"),
         (["evaluate", "tiny-imagenet", "--data", "d"], "--outside", ["x" * 201], "words of at most 200 characters"),
+        (["census", "tiny-imagenet"], "--limit", [*WHOLE, "0", "1"], "a whole number from 2 to 10000"),
         (["summary"], "--classes", [*WHOLE, "0"], "a whole number from 1 to 100000"),
         (["summary"], "--size", [*WHOLE, "0", "31"], "a whole number from 32 to 2048"),
         (EXPLAIN, "--channels", [*WHOLE, "3,", "3,x", ",".join(["1"] * 1025)], "of the form 3,17,42"),

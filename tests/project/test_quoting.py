@@ -113,6 +113,7 @@ NEEDED: dict[str, list[str]] = {
     "explain": [str(PHOTO), "--block", "3a"],
     "visualize": ["3a:1x1:0", "--steps", "1", "--out", "OUT"],
     "evaluate": ["tiny-imagenet", "--data", "DATA"],
+    "census": ["tiny-imagenet"],
     "train": ["--data", "DATA", "--out", "OUT", "--epochs", "1"],
     "summary": [],
     "serve": [],

@@ -1,4 +1,4 @@
-"""Permutation test: against counting every permutation, and its false alarms at shuffled labels."""
+"""Permutation test: against counting every permutation."""
 
 from __future__ import annotations
 
@@ -43,18 +43,6 @@ def test_a_difference_is_found_and_is_the_same_for_a_seed() -> None:
     weak = values - 0.8 * (groups == 2)
     assert permutation_p(weak, groups, 999, seed=3) == permutation_p(weak, groups, 999, seed=3)
     assert permutation_p(values, np.zeros(len(groups)), 999) == 1
-
-
-def test_false_alarms_at_shuffled_labels_are_at_most_five_in_a_hundred() -> None:
-    """Nine blocks each time, skewed values with ties: how often any corrected p is below 0.05."""
-    generator = np.random.default_rng(0)
-    groups = np.repeat([0, 1, 2, 3], [12, 18, 5, 5])
-    alarms, trials = 0, 150
-    for trial in range(trials):
-        tests = [np.round(generator.exponential(size=len(groups)), 1) for _ in range(9)]
-        corrected = holm([permutation_p(values, groups, 299, seed=trial) for values in tests])
-        alarms += min(corrected) <= 0.05
-    assert alarms <= 0.05 * trials + 2 * np.sqrt(0.05 * 0.95 * trials)
 
 
 def test_holm_by_hand() -> None:
