@@ -9,6 +9,8 @@ SPACE ?=
 SECONDS ?= 60
 # Two files of tests at a time, in the order of their folders: the long ones (browser, docs) are not the last.
 IN_PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+# Two workers with as many threads as cores would mostly wait for each other.
+ONE_THREAD := $(if $(ARGS),,OMP_NUM_THREADS=1)
 # As app.py and `python -m inception` settle it for themselves; benchmarks and tests load torch sooner.
 export GOMP_SPINCOUNT ?= 1000
 
@@ -23,13 +25,13 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(or $(ARGS),$(IN_PARALLEL))
+	$(ONE_THREAD) $(BIN)/python -m pytest $(or $(ARGS),$(IN_PARALLEL))
 	$(BIN)/python scripts/audit.py
 	@cat out/coverage/table.txt 2>/dev/null || echo "The lines that the tests reach: make coverage"
 
 # No browser, no Ray, no training, no server: less than three minutes.
 test-fast: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest $(IN_PARALLEL) -m "not (browser or ray or training or slow)" $(ARGS)
+	$(ONE_THREAD) $(BIN)/python -m pytest $(IN_PARALLEL) -m "not (browser or ray or training or slow)" $(ARGS)
 
 # The lines of each package that the tests reach, in the processes that they start too.
 coverage: $(VENV)/.installed-dev
@@ -46,7 +48,7 @@ test-oldest: $(VENV)/.installed-dev
 	sed 's/>=/==/; s/,<.*//' requirements.txt >$(VENV)-oldest/requirements.txt
 	$(VENV)-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
 		-r $(VENV)-oldest/requirements.txt -r requirements-dev.txt -r requirements-ray.txt -r requirements-mcp.txt
-	$(VENV)-oldest/bin/python -m pytest $(or $(ARGS),$(IN_PARALLEL))
+	$(ONE_THREAD) $(VENV)-oldest/bin/python -m pytest $(or $(ARGS),$(IN_PARALLEL))
 
 # Every figure in units of what people use today; nothing else should run meanwhile. One file's rows: make bench ARGS=forward
 bench: $(VENV)/.installed-dev

@@ -98,10 +98,12 @@ class LocalBackend:
         function: Callable[..., Result],
         *arguments: Any,
     ) -> Result:
+        return self.run(function, pretrained, prediction, *arguments)
+
+    def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Return `function(*arguments)`, computed when no prediction waits."""
         with self._lock.acquire(HEAVY):
-            return self._executor.submit(
-                _with_threads, self._threads, function, pretrained, prediction, *arguments
-            ).result()
+            return self._executor.submit(_with_threads, self._threads, function, *arguments).result()
 
 
 def _with_threads(threads: int, function: Callable[..., Result], *arguments: Any) -> Result:

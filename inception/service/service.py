@@ -21,6 +21,7 @@ from ..pretrained.pretrained import PRECISIONS, PretrainedModel
 from ..pretrained.zoo import MODEL_NAMES, load
 from ..runtime.device import Device, is_out_of_memory, without_memory
 from ..runtime.threads import available_cores
+from ..units.stimuli import plain_grey
 from ..vision.photo import Source, open_photo
 from ..vision.preprocessing import CENTRE_CROP, Crop
 from .backend import Backend, LocalBackend
@@ -168,6 +169,15 @@ class InferenceService:
             image = preprocessing.apply(opened, crop)
         digest = hashlib.sha256(image.tobytes()).hexdigest()
         return Query(name, image, digest, self.precision, crop, PhotoSize(*opened.size))
+
+    def grey_query(self, name: str) -> Query:
+        """Return the query for plain grey, to which belongs what is measured of a network without a photo.
+
+        Raises:
+            WeightsError, ChoiceError: as `pretrained`.
+        """
+        image = plain_grey(self.pretrained(name).input_size)
+        return Query(name, image, hashlib.sha256(image.tobytes()).hexdigest())
 
     def query_of_file(self, name: str, path: str, key: Hashable, crop_of: Callable[[int, int], Crop]) -> Query:
         """Return the query for a crop of a file to the network called `name`, from the cache if it was asked lately.

@@ -92,3 +92,18 @@ def test_a_channel_that_is_not_there_is_not_shown(visit: StageVisit) -> None:
     number.fill("63")
     number.press("Enter")
     expect(visit.page.locator(f"{UNIT} h3").first).to_have_text("Block 3a, 1×1, channel 63")
+
+
+def test_an_image_grows_on_the_page(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&unit=tiny-imagenet/3a/5x5/3")
+    page = visit.page
+    picture = page.locator(f"{UNIT} .unit-canvas img")
+    expect(picture).to_be_hidden()
+    page.get_by_role("button", name="Let it grow").click()
+    expect(picture).to_be_visible(timeout=30_000)
+    first = picture.get_attribute("src")
+    expect(page.locator(f"{UNIT} .unit-image [role=status]")).to_contain_text("for this image", timeout=60_000)
+    assert picture.get_attribute("src") != first
+    page.reload()
+    visit.settle()
+    expect(picture).to_be_visible()  # kept for whoever looks next

@@ -216,5 +216,7 @@ CHECKS: Mapping[str, Check] = {
     "channel": by(replace(CHANNEL, type=int)),
     "row": by(replace(ROW, type=int)),
     "column": by(replace(COLUMN, type=int)),
+    "goal": by(Argument("Goal", "the goal", choices=("excites", "inhibits"))),
+    "step": by(Argument("Step", "the step", type=int)),
     "shape": by(Argument("Shape", "the shape", choices=SHAPES)),
 }

@@ -16,6 +16,7 @@ import gradio as gr
 from ...service.cache import SingleFlightCache
 from ...service.query import Query
 from ...service.service import InferenceService
+from ...service.visualizations import Visualizations
 from ..api.inputs import model_of
 from . import network, scene, unit
 from .arguments import CHECKS, EXAMPLE, Check, SubjectCheck, by, query_of
@@ -50,6 +51,8 @@ def add_stage_events(service: InferenceService, examples: Sequence[Path]) -> Non
         "row": 0,
         "column": 0,
         "shape": "disc",
+        "goal": "excites",
+        "step": 0,
     }
     components = {}
     for name, check in checks.items():
@@ -102,6 +105,10 @@ def events(service: InferenceService, subjects: SubjectCheck, examples: Sequence
     ) -> tuple[Callable[..., dict[str, Any]], Sequence[str]]:
         return lambda *place: function(service, *place), ("model", "block", "branch", "channel")
 
+    def image(model: str, block: str, branch: str, channel: int, goal: str, step: int) -> dict[str, Any]:
+        return unit.unit_image(images, model, unit.Channel(block, branch, channel), goal, step)
+
+    images = Visualizations(service)
     networks: SingleFlightCache[dict[str, Any]] = SingleFlightCache(len(service.models))
     place = ("block", "branch", "channel", "row", "column")
     return {
@@ -123,6 +130,7 @@ def events(service: InferenceService, subjects: SubjectCheck, examples: Sequence
         "tuning": (tuning, ("model", "block", "shape")),
         "unit_tuning": of_unit(unit.unit_tuning),
         "unit_wiring": of_unit(unit.unit_wiring),
+        "unit_image": (image, ("model", "block", "branch", "channel", "goal", "step")),
         "circuit": of_photo(at_cell(unit.circuit_of_cell), *place),
         "logit_circuit": of_photo(unit.circuit_of_logit, "class"),
     }

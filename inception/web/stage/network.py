@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -17,10 +16,8 @@ from ...network.inception_v1 import STAGES
 from ...pretrained.labels import chinese_names
 from ...pretrained.pretrained import PretrainedModel
 from ...pretrained.zoo import GOOGLENET_FILES, MODEL_NAMES, describe
-from ...service.query import Query
 from ...service.service import InferenceService
 from ...units.size_tuning import size_tuning
-from ...units.stimuli import plain_grey
 from ...vision.photo import MAX_BYTES
 from .packing import pack
 
@@ -137,10 +134,4 @@ def _layer(module: InceptionBlock, layer: str, cells: int) -> dict[str, Any]:
 
 def tuning(service: InferenceService, name: str, block: str, shape: str) -> dict[str, Any]:
     """How strongly a block's branches answer a shape, by its size."""
-    return service.explained(grey_query(service, name), size_tuning, block, shape).to_dict()
-
-
-def grey_query(service: InferenceService, name: str) -> Query:
-    """Return the query for plain grey, to which what is measured without a photo belongs."""
-    grey = plain_grey(service.pretrained(name).input_size)
-    return Query(name, grey, hashlib.sha256(grey.tobytes()).hexdigest())
+    return service.explained(service.grey_query(name), size_tuning, block, shape).to_dict()

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import io
+from base64 import b64encode
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+from PIL import Image
 
 from ...checks import whole
 from ...explain.circuit import cell_circuit, logit_circuit
@@ -11,11 +17,24 @@ from ...prediction import Prediction
 from ...pretrained.pretrained import PretrainedModel
 from ...service.query import Query
 from ...service.service import InferenceService
+from ...service.visualizations import Visualizations
 from ...units.similarity import most_similar
 from ...units.tuning import LayerTuning, layer_tuning, stimulus_grid
+from ...units.unit import Unit
 from ...units.wiring import wiring
-from .network import grey_query
 from .scene import Cell
+
+SIGNS = {"excites": 1, "inhibits": -1}
+QUALITY = 90  # of WebP
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A channel of a branch, counted from 0."""
+
+    block: str
+    branch: str
+    channel: int
 
 
 def tuning_of_block(pretrained: PretrainedModel, prediction: Prediction, block: str) -> LayerTuning:
@@ -31,7 +50,7 @@ def unit_tuning(service: InferenceService, name: str, block: str, branch: str, c
     """
     pretrained = service.pretrained(name)
     number = number_of(pretrained, block, branch, channel)
-    tuned = service.explained(grey_query(service, name), tuning_of_block, block)
+    tuned = service.explained(service.grey_query(name), tuning_of_block, block)
     slices = pretrained.model.block(block).slices
     return {
         **tuned.channel(number).to_dict(),
@@ -44,6 +63,24 @@ def unit_tuning(service: InferenceService, name: str, block: str, branch: str, c
             for other, similarity in most_similar(tuned, number)
         ],
     }
+
+
+def unit_image(images: Visualizations, name: str, place: Channel, goal: str, step: int) -> dict[str, Any]:
+    """The image that excites a channel, or the opposite, further on than at `step`.
+
+    At step -1, only what is known already. `url` is null where there is no image yet.
+    """
+    unit, sign = Unit(place.block, place.branch, place.channel), SIGNS[goal]
+    shown = images.known(name, unit, sign) if step < 0 else images.after(name, unit, sign, step)
+    if shown is None:
+        return {"step": 0, "steps": 0, "activation": None, "url": None}
+    return {"step": shown.step, "steps": shown.steps, "activation": shown.activation[0], "url": _webp(shown.image[0])}
+
+
+def _webp(image: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "WEBP", quality=QUALITY)
+    return f"data:image/webp;base64,{b64encode(file.getvalue()).decode('ascii')}"
 
 
 def unit_wiring(service: InferenceService, name: str, block: str, branch: str, channel: int) -> dict[str, Any]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
+from base64 import b64decode
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from inception import open_photo, predict
 from inception.explain.circuit import cell_circuit, logit_circuit
 from inception.pretrained.pretrained import PretrainedModel
+from inception.units.feature_visualization import visualize
 from inception.units.tuning import layer_tuning, stimulus_grid
+from inception.units.unit import Unit
 from inception.units.wiring import wiring
 from support.paths import EXAMPLES
 from support.stage import ask, sentence, subject, told
@@ -85,3 +91,33 @@ def test_an_unknown_unit_is_refused_in_a_sentence(
     response = ask(page_address, event, *arguments)
     assert 400 <= response.status_code < 500
     assert words in sentence(response)
+
+
+def test_an_image_grows_and_is_kept_for_all(page_address: str, embedded: PretrainedModel) -> None:
+    place = (NET, "3a", "1x1", 5, "excites")
+    assert told(page_address, "unit_image", *place, -1)["url"] is None
+    growth, values = {"step": 0, "steps": 1}, []
+    while growth["step"] < growth["steps"]:
+        before = growth["step"]
+        growth = told(page_address, "unit_image", *place, before)
+        assert growth["step"] > before
+        values.append(growth["activation"])
+    *_, known = visualize(embedded, Unit("3a", "1x1", 5))
+    assert growth["activation"] == pytest.approx(known.activation[0], rel=0.05)
+    assert values[-1] > values[0]
+    picture = np.asarray(Image.open(io.BytesIO(b64decode(growth["url"].split(",")[1]))).convert("RGB"), float)
+    assert np.abs(picture - known.image[0]).mean() < 8, "up to WebP"
+    assert told(page_address, "unit_image", *place, -1) == growth
+    assert told(page_address, "unit_image", NET, "3a", "1x1", 5, "inhibits", -1)["url"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((NET, "3a", "1x1", 64, "excites", 0), "no channel 64"),
+        ((NET, "3a", "1x1", 6, "pleases", 0), "goal is 'pleases'; it must be one of: excites, inhibits"),
+        ((NET, "3a", "1x1", 6, "excites", None), "step is None"),
+    ],
+)
+def test_an_image_of_something_else_is_refused(page_address: str, arguments: tuple[object, ...], words: str) -> None:
+    assert words in sentence(ask(page_address, "unit_image", *arguments))

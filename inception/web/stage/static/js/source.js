@@ -149,6 +149,8 @@ export function createSource(root) {
     /** @param {Subject} subject @param {Block} block @param {Branch} branch @param {number} channel @param {number} row @param {number} column */
     kernel: (subject, block, branch, channel, row, column) =>
       ask("kernel", subject, block, branch, channel, row, column),
+    /** @param {{model: string, block: Block, branch: Branch, channel: number}} unit @param {string} goal @param {number} step */
+    unitImage: ({ model, block, branch, channel }, goal, step) => post("unit_image", [model, block, branch, channel, goal, step]),
     /** @param {Subject} subject @param {{block: Block, branch: Branch, channel: number, row: number, column: number}} cell */
     circuit: (subject, { block, branch, channel, row, column }) => ask("circuit", subject, block, branch, channel, row, column),
     /** @param {Subject} subject @param {number} cls */

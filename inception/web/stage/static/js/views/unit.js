@@ -10,6 +10,7 @@ import { branchName, className, t } from "../words.js";
 import { createCircuit } from "./circuit.js";
 import { choices, failure, newest, photoSquare, skeleton, waiting, whileOpen } from "./deeper_parts.js";
 import { lineChart, rose } from "./tuning_charts.js";
+import { createUnitImage } from "./unit_image.js";
 
 /** @import {Block, Branch, Data, Lens, Network, State} from "../types.js" */
 /** @import {Store} from "../state.js" */
@@ -49,7 +50,8 @@ export function createUnit(root, store, source) {
   const tuning = h("div");
   const wiring = h("div");
   const circuit = createCircuit(store, source);
-  root.append(head, h("div", { class: "unit-grid" }, places, tuning), wiring, circuit.root);
+  const image = createUnitImage(source);
+  root.append(head, h("div", { class: "unit-grid" }, image.root, places, tuning), wiring, circuit.root);
   /** Whether the channel was chosen without a cell: then it is the strongest one. */
   let isFresh = store.get().lens?.row === 0 && store.get().lens?.column === 0;
   const askPlaces = newest();
@@ -62,8 +64,9 @@ export function createUnit(root, store, source) {
     if (!network) return replace(head, waiting(data));
     drawHead(state, network);
     const lens = knownLens(state, network);
-    for (const part of [places, tuning, wiring, circuit.root]) part.hidden = !lens;
+    for (const part of [image.root, places, tuning, wiring, circuit.root]) part.hidden = !lens;
     if (!lens) return;
+    image.draw({ model: state.model, block: state.block, branch: lens.branch, channel: lens.channel });
     void drawPlaces(state, data, lens);
     void drawTuning(state, lens);
     void drawWiring(state, lens, network);

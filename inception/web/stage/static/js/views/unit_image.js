@@ -1,0 +1,99 @@
+/** An image that excites a channel, or inhibits it, as it grows. */
+
+import { h, replace, set } from "../dom.js";
+import { short } from "../numbers.js";
+import { t } from "../words.js";
+import { choices, failure } from "./deeper_parts.js";
+
+/** @import {Block, Branch} from "../types.js" */
+/** @import {Source} from "../source.js" */
+
+/**
+ * @typedef {"excites" | "inhibits"} Goal
+ *
+ * @typedef {object} Growth
+ * @property {number} step
+ * @property {number} steps
+ * @property {number | null} activation
+ * @property {string | null} url
+ */
+
+/** @param {Source} source */
+export function createUnitImage(source) {
+  const root = h("figure", { class: "unit-image" });
+  const picture = h("img", { alt: "", hidden: true });
+  const bar = h("progress", { max: 1, value: 0, hidden: true });
+  const said = h("p", { class: "quiet", role: "status" });
+  const start = h("button", { class: "button", onclick: () => void grow() });
+  const frame = h("div", { class: "unit-canvas" }, picture, start);
+  const goals = h("div");
+  /** @type {Goal} */
+  let goal = "excites";
+  /** @type {{model: string, block: Block, branch: Branch, channel: number} | null} */
+  let unit = null;
+  let turn = 0;
+
+  /** @param {number} step  the last one that is known here; -1 asks only for what the server has */
+  const ask = (step) => /** @type {Promise<Growth>} */ (source.unitImage(/** @type {NonNullable<typeof unit>} */ (unit), goal, step));
+
+  /** @param {NonNullable<typeof unit>} wanted */
+  function draw(wanted) {
+    const isSame = JSON.stringify(wanted) === JSON.stringify(unit);
+    unit = wanted;
+    drawWords();
+    if (!isSame) void look();
+  }
+
+  function drawWords() {
+    start.textContent = t("unit_image.start");
+    set(bar, { "aria-label": t("unit_image.title") });
+    replace(
+      goals,
+      choices(t("unit_image.title"), /** @type {const} */ (["excites", "inhibits"]), goal, (one) => t(`unit_image.${one}`), (one) => {
+        goal = one;
+        drawWords();
+        void look();
+      }),
+    );
+    replace(root, h("h4", {}, t("unit_image.title")), goals, frame, bar, said, h("p", { class: "quiet" }, t("unit_image.warning")));
+  }
+
+  /** Show the image if the server has it. */
+  async function look() {
+    const mine = ++turn;
+    show({ step: 0, steps: 0, activation: null, url: null });
+    const known = await ask(-1).catch(() => null);
+    if (mine === turn && known?.url) show(known);
+  }
+
+  async function grow() {
+    const mine = ++turn;
+    start.hidden = true;
+    set(bar, { hidden: false, value: 0 });
+    said.textContent = t("unit_image.growing");
+    let step = 0;
+    try {
+      for (;;) {
+        const growth = await ask(step);
+        if (mine !== turn || !root.isConnected) return;
+        show(growth);
+        if (growth.step >= growth.steps) return;
+        step = growth.step;
+      }
+    } catch (error) {
+      if (mine === turn) replace(said, failure(error));
+    }
+  }
+
+  /** @param {Growth} growth */
+  function show({ step, steps, activation, url }) {
+    const isDone = step >= steps;
+    set(picture, { src: url, hidden: !url, alt: url && unit ? t("unit_image.alt", { channel: unit.channel }) : "" });
+    start.hidden = Boolean(url);
+    set(bar, { hidden: isDone, value: steps ? step / steps : 0 });
+    if (url && activation !== null) said.textContent = t(isDone ? "unit_image.done" : "unit_image.growing_to", { value: short(activation) });
+    else said.textContent = "";
+  }
+
+  return { root, draw };
+}
