@@ -31,6 +31,7 @@ COMMANDS = {
     "maps": "Write pictures of what the four branches of a block computed for photos.",
     "explain": "Explain the network's answer: what each branch of a block adds to it.",
     "visualize": "Draw what excites a branch, a channel or a cell.",
+    "atlas": "Collect what excites each channel of a network, among photos and as an image.",
     "evaluate": "Measure a network on labelled photos.",
     "census": "Measure what the four branches of each block of a network respond to.",
     "train": "Train the network on labelled photos.",

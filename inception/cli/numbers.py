@@ -17,6 +17,10 @@ MIN_SIDE = 32  # network.inception_v1.MIN_SIDE
 MAX_SIDE = 2048  # vision.preprocessing.MAX_SIDE
 MAX_CLASSES = 100_000  # pretrained.description.MAX_CLASSES
 MAX_CHANNELS = 1024  # of a block's whole output
+MAX_STEPS = 4096  # units.feature_visualization, as the next three
+MAX_IMAGE_SIDE = 512
+MAX_IMAGES = 16
+MAX_SEED = 2**32 - 1
 
 
 def whole(minimum: int, maximum: int) -> Callable[[str], int]:

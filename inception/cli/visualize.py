@@ -11,16 +11,13 @@ import typer
 from ..runtime.files import as_text, write_file
 from ..runtime.terminal import json_line, out
 from .device import load_pretrained, with_cpu_fallback
-from .numbers import whole_option
+from .numbers import MAX_IMAGE_SIDE, MAX_IMAGES, MAX_SEED, MAX_STEPS, MIN_SIDE, whole_option
 from .options import Json, Model, OneDevice, path_option
 from .progress import progress
 
 # What needs torch is imported inside the functions: `--help` must not import it.
 if TYPE_CHECKING:
     from ..units.feature_visualization import VisualizationStep
-
-# As in `units.feature_visualization`, which needs torch.
-MIN_SIDE, MAX_SIDE, MAX_STEPS, MAX_COUNT, MAX_SEED = 32, 512, 4096, 16, 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -51,14 +48,14 @@ def visualize(
     model: Model = "tiny-imagenet",
     steps: Annotated[int, whole_option("--steps", 1, MAX_STEPS, "Steps of gradient ascent")] = 128,
     size: Annotated[
-        int, whole_option("--size", MIN_SIDE, MAX_SIDE, "Side of the picture in pixels", metavar="PX")
+        int, whole_option("--size", MIN_SIDE, MAX_IMAGE_SIDE, "Side of the picture in pixels", metavar="PX")
     ] = 128,
     seed: Annotated[int, whole_option("--seed", 0, MAX_SEED, "The same seed gives the same picture")] = 0,
     negative: Annotated[
         bool, typer.Option("--negative", help="What drives the unit below zero, instead of what excites it.")
     ] = False,
     diverse: Annotated[
-        int, whole_option("--diverse", 1, MAX_COUNT, "So many pictures side by side that differ from each other")
+        int, whole_option("--diverse", 1, MAX_IMAGES, "So many pictures side by side that differ from each other")
     ] = 1,
     device: OneDevice = "auto",
     json: Json = False,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inception.cli import visualize
+from inception.cli import numbers
 from inception.units import feature_visualization
 from support.command import inception
 
@@ -48,5 +48,10 @@ def test_what_cannot_be_drawn_is_one_sentence(arguments: list[str], said: str, t
 
 
 def test_the_bounds_are_those_of_the_library() -> None:
-    names = ("MIN_SIDE", "MAX_SIDE", "MAX_STEPS", "MAX_COUNT", "MAX_SEED")
-    assert [getattr(visualize, name) for name in names] == [getattr(feature_visualization, name) for name in names]
+    library = feature_visualization
+    assert (numbers.MIN_SIDE, numbers.MAX_IMAGE_SIDE) == (library.MIN_SIDE, library.MAX_SIDE)
+    assert (numbers.MAX_STEPS, numbers.MAX_IMAGES, numbers.MAX_SEED) == (
+        library.MAX_STEPS,
+        library.MAX_COUNT,
+        library.MAX_SEED,
+    )

@@ -112,6 +112,7 @@ NEEDED: dict[str, list[str]] = {
     "maps": [str(PHOTO), "--block", "3a", "--out", "OUT"],
     "explain": [str(PHOTO), "--block", "3a"],
     "visualize": ["3a:1x1:0", "--steps", "1", "--out", "OUT"],
+    "atlas": ["tiny-imagenet", "--data", "DATA", "--out", "OUT", "--no-images"],
     "evaluate": ["tiny-imagenet", "--data", "DATA"],
     "census": ["tiny-imagenet"],
     "train": ["--data", "DATA", "--out", "OUT", "--epochs", "1"],

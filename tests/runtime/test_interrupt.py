@@ -64,6 +64,7 @@ COMMANDS = {
     "maps": ["maps", BISON, "--block", "3a", "--out", "OUT"],
     "explain": ["explain", BISON, "--block", "3a"],
     "visualize": ["visualize", "3a:1x1:0", "--out", "OUT"],
+    "atlas": ["atlas", "tiny-imagenet", "--data", EXAMPLES, "--out", "OUT"],
     "evaluate": ["evaluate", "tiny-imagenet", "--data", EXAMPLES],
     "models": ["models", "--model", "tiny-imagenet"],
     "summary": ["summary"],

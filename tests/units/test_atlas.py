@@ -1,0 +1,282 @@
+"""The atlas: places and classes by brute force, crops by pixels, and files that are whole or refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from inception.errors import PhotoError, UserError
+from inception.network.anatomy import receptive_field
+from inception.pretrained.pretrained import PretrainedModel
+from inception.units.atlas import Place, place_square, read_atlas, weights_digest
+from inception.units.atlas_build import AtlasOptions, build_atlas
+from inception.units.atlas_places import NOWHERE, PLACES, BlockSurvey, class_areas
+from inception.units.feature_visualization import VisualizationSettings
+from support.paths import EXAMPLES
+
+UNREADABLE = 5
+OPTIONS = AtlasOptions(blocks=("3a",), channels=3, image_settings=VisualizationSettings(steps=3, side=48))
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Pieces of the example photos, one of which cannot be read."""
+
+    classes: tuple[str, ...] = ("left", "right")
+    count: int = 16
+
+    def __len__(self) -> int:
+        return self.count
+
+    @cached_property
+    def targets(self) -> Sequence[int]:
+        return [number % len(self.classes) for number in range(self.count)]
+
+    def name(self, index: int) -> str:
+        return f"piece {index}"
+
+    def photo(self, index: int) -> Image.Image:
+        if index == UNREADABLE:
+            raise PhotoError("photo_damaged", "It is damaged.")
+        files = sorted(EXAMPLES.glob("*.jpg"))
+        with Image.open(files[index % len(files)]) as photo:
+            left = 120 * (index % 2) + 3 * index
+            return photo.convert("RGB").crop((left, index, left + 180, index + 180))
+
+
+def area_by_pairs(truth: Sequence[bool], values: Sequence[float]) -> float:
+    """The share of pairs, one inside and one outside of the class, whose first value is the greater."""
+    inside, outside = ([one for one, is_one in zip(values, truth, strict=True) if is_one == kind] for kind in (1, 0))
+    return float(np.mean([(one > other) + (one == other) / 2 for one in inside for other in outside]))
+
+
+@pytest.fixture(scope="module")
+def photos() -> Pieces:
+    return Pieces()
+
+
+@pytest.fixture(scope="module")
+def folder(photos: Pieces, embedded: PretrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("atlas")
+    assert build_atlas(embedded, photos, "pieces", folder, OPTIONS) == ("piece 5",)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def maps(photos: Pieces, embedded: PretrainedModel) -> dict[int, np.ndarray]:
+    """The output (C, H, W) of block 3a for each photo, by the plain network."""
+    found = {}
+    for number in set(range(len(photos))) - {UNREADABLE}:
+        shown = embedded.preprocessing.to_tensor(embedded.preprocessing.apply(photos.photo(number)))
+        with torch.inference_mode():
+            found[number] = embedded.model.trace(shown).stages["inception_3a"][0].numpy()
+    return found
+
+
+def test_the_strongest_places_are_those_of_brute_force(
+    folder: Path, maps: dict[int, np.ndarray], embedded: PretrainedModel
+) -> None:
+    for branch, part in embedded.model.block("3a").slices.items():
+        records = read_atlas(folder, embedded).branch("3a", branch).channels
+        means = np.mean([values[part].mean(axis=(1, 2)) for values in maps.values()], axis=0)
+        assert set(records) == set(np.argsort(-means)[:3].tolist())
+        for channel, record in records.items():
+            one = {number: values[part][channel] for number, values in maps.items()}
+            order = sorted(one, key=lambda number: -one[number].max())[:PLACES]
+            assert [place.photo for place in record.strongest] == order
+            for place in record.strongest:
+                assert one[place.photo].argmax() == place.row * one[place.photo].shape[1] + place.column
+            for place in (*record.strongest, *record.random):
+                assert place.value == pytest.approx(float(one[place.photo][place.row, place.column]), abs=1e-4)
+            assert record.mean == pytest.approx(float(means[channel]), rel=1e-4)
+            assert record.silent == np.mean([values.max() <= 0 for values in one.values()])
+            assert len({place.photo for place in record.random}) == PLACES
+
+
+def test_a_channels_classes_are_those_of_all_pairs(
+    folder: Path, photos: Pieces, maps: dict[int, np.ndarray], embedded: PretrainedModel
+) -> None:
+    part = embedded.model.block("3a").slices["3x3"]
+    for channel, record in read_atlas(folder).branch("3a", "3x3").channels.items():
+        told = {row.label: row.area for row in record.classes}
+        for target, label in enumerate(photos.classes):
+            truth = [photos.targets[number] == target for number in maps]
+            values = [values[part][channel].max() for values in maps.values()]
+            assert told[label] == pytest.approx(area_by_pairs(truth, values), abs=1e-6)
+        assert [row.area for row in record.classes] == sorted(told.values(), reverse=True)
+
+
+def test_equal_values_count_half() -> None:
+    maxima = np.array([[0.0, 3.0], [0.0, 0.0], [1.0, 0.0], [0.0, 2.0], [2.0, 0.0]])
+    targets = np.array([0, 0, 1, 1, 2])
+    areas = class_areas(maxima, targets, 4)
+    for channel in range(2):
+        for target in range(3):
+            wanted = area_by_pairs(targets == target, maxima[:, channel])
+            assert areas[channel, target] == pytest.approx(wanted)
+    assert np.isnan(areas[:, 3]).all()
+
+
+def test_a_batch_more_or_less_changes_no_strongest_place() -> None:
+    maps = torch.randn(40, 6, 3, 4, generator=torch.Generator().manual_seed(0)).relu()
+    surveys = [BlockSurvey(6, seed=0, keep_maxima=True) for _ in range(2)]
+    surveys[0].add(maps, list(range(40)))
+    for start in range(0, 40, 7):
+        surveys[1].add(maps[start : start + 7], list(range(start, min(start + 7, 40))))
+    whole, parts = (survey.result() for survey in surveys)
+    for kind in ("strongest", "random"):
+        for part in ("photos", "cells", "values"):
+            assert torch.equal(getattr(getattr(whole, kind), part), getattr(getattr(parts, kind), part))
+    assert torch.equal(whole.maxima, parts.maxima)
+    few = BlockSurvey(6, seed=0, keep_maxima=False)
+    few.add(maps[:4], [3, 5, 7, 9])
+    assert few.result().strongest.photos[:, 4:].eq(NOWHERE).all()
+    assert few.result().random.photos[:, :4].tolist() == [[3, 5, 7, 9]] * 6
+
+
+def test_random_places_are_drawn_evenly_and_by_the_seed() -> None:
+    maps = torch.zeros(60, 400, 2, 3)
+    drawn = []
+    for seed in (1, 1, 2):
+        survey = BlockSurvey(400, seed, keep_maxima=False)
+        survey.add(maps, list(range(60)))
+        drawn.append(survey.result().random)
+    assert torch.equal(drawn[0].photos, drawn[1].photos)
+    assert torch.equal(drawn[0].cells, drawn[1].cells)
+    assert not torch.equal(drawn[0].photos, drawn[2].photos)
+    expected = 400 * PLACES / 60
+    counts = torch.bincount(drawn[0].photos.flatten(), minlength=60)
+    assert 0.4 * expected < int(counts.min()) <= int(counts.max()) < 1.6 * expected
+    cells = torch.bincount(drawn[0].cells.flatten(), minlength=6)
+    assert float(cells.max() / cells.min()) < 1.3
+
+
+def test_crops_are_the_receptive_field_within_the_photo(
+    folder: Path, photos: Pieces, embedded: PretrainedModel
+) -> None:
+    for branch in ("1x1", "5x5"):
+        read = read_atlas(folder).branch("3a", branch)
+        field = receptive_field(embedded.model, "3a", branch)
+        channel, record = next(iter(read.channels.items()))
+        sheet = np.asarray(read.places(channel)).astype(float)
+        assert sheet.shape == (2 * field.size, 9 * field.size, 3)
+        for row, places in enumerate((record.strongest, record.random)):
+            for column, place in enumerate(places):
+                square = place_square(field, place, embedded.input_size)
+                photo = np.asarray(embedded.preprocessing.apply(photos.photo(place.photo))).astype(float)
+                crop = photo[square.top : square.bottom, square.left : square.right]
+                tile = sheet[row * field.size :, column * field.size :][: crop.shape[0], : crop.shape[1]]
+                assert np.abs(tile - crop).mean() < 12, "but for WebP's losses"
+
+
+@pytest.mark.parametrize(
+    ("row", "column", "box"), [(5, 5, (19, 19, 62, 62)), (0, 19, (131, 0, 160, 22)), (19, 0, (0, 131, 22, 160))]
+)
+def test_a_place_at_the_border_is_clipped(
+    row: int, column: int, box: tuple[int, ...], embedded: PretrainedModel
+) -> None:
+    square = place_square(receptive_field(embedded.model, "3a", "3x3"), Place(0, row, column, 1.0), 160)
+    assert (square.left, square.top, square.right, square.bottom) == box
+
+
+def test_every_channel_has_its_image(folder: Path, embedded: PretrainedModel) -> None:
+    atlas = read_atlas(folder, embedded)
+    assert (atlas.network.name, atlas.data.name, atlas.data.photos) == ("tiny-imagenet", "pieces", 16)
+    for block, branch in atlas.branches:
+        read = atlas.branch(block, branch)
+        for channel, record in read.channels.items():
+            side = min(receptive_field(embedded.model, block, branch).size, 48)
+            assert read.image(channel).size == (side, side)
+            assert record.activation is not None
+            assert record.tuning is None
+    assert read.image(10**6) is None
+    with pytest.raises(UserError, match="block is '4c'; it must be one of: 3a"):
+        atlas.branch("4c", "3x3")
+
+
+def test_an_atlas_goes_on_where_it_was_stopped(
+    folder: Path, photos: Pieces, embedded: PretrainedModel, tmp_path: Path
+) -> None:
+    class StopError(Exception):
+        pass
+
+    passes = []
+
+    def stop_in_second_image(batches: Iterator[int]) -> Iterator[int]:
+        passes.append(0)
+        for number in batches:
+            if len(passes) == 2 and number == 1:
+                raise StopError
+            passes[-1] += 1
+            yield number
+
+    with pytest.raises(StopError):
+        build_atlas(embedded, photos, "pieces", tmp_path, OPTIONS, stop_in_second_image)
+    finished = (tmp_path / "3a-1x1.zip").stat().st_mtime_ns
+    counted: list[int] = []
+
+    def count(batches: Iterator[int]) -> Iterator[int]:
+        counted.append(len(batches))
+        return iter(batches)
+
+    build_atlas(embedded, photos, "pieces", tmp_path, OPTIONS, count)
+    assert counted == [3], "no pass over the photos, and one branch has its image already"
+    assert (tmp_path / "3a-1x1.zip").stat().st_mtime_ns == finished
+    for file in folder.iterdir():
+        assert (tmp_path / file.name).read_bytes() == file.read_bytes()
+    whole = (tmp_path / "3a-pool.zip").read_bytes()
+    (tmp_path / "3a-pool.zip").write_bytes(whole[:-100])
+    with pytest.raises(UserError, match=r"'3a-pool.zip' is missing or cut off; please finish the atlas"):
+        read_atlas(tmp_path).branch("3a", "pool")
+    build_atlas(embedded, photos, "pieces", tmp_path, OPTIONS, count)
+    assert counted == [3, 1, 1], "a pass over the photos, and one image"
+    assert (tmp_path / "3a-pool.zip").read_bytes() == whole
+
+
+def test_nothing_of_the_photos_is_kept_where_that_is_wished(embedded: PretrainedModel, tmp_path: Path) -> None:
+    photos = Pieces(classes=("unknown",), count=4)
+    build_atlas(embedded, photos, "pieces", tmp_path, replace(OPTIONS, crops=False, images=False))
+    read = read_atlas(tmp_path).branch("3a", "5x5")
+    assert [(read.image(channel), read.places(channel)) for channel in read.channels] == [(None, None)] * 3
+    record = next(iter(read.channels.values()))
+    assert (record.classes, len(record.strongest), len(record.random)) == ((), 4, 4)
+
+
+def test_what_is_no_atlas_of_this_network_is_one_sentence(
+    folder: Path, photos: Pieces, embedded: PretrainedModel, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=r"^There is no atlas in '.*'; please make one with the command atlas, or name"):
+        read_atlas(tmp_path)
+    other = replace(embedded, model=type(embedded.model)(classes=200))
+    assert weights_digest(other) != weights_digest(embedded)
+    with pytest.raises(UserError, match=r"of other weights than those of 'tiny-imagenet' here; please make it again"):
+        read_atlas(folder, other)
+    with pytest.raises(UserError, match=r"holds an atlas of another network, other photos or other options"):
+        build_atlas(embedded, photos, "pieces", folder, replace(OPTIONS, seed=1))
+    for text in ("", "[]", '{"format": 2}', (folder / "atlas.json").read_text()[:200]):
+        (tmp_path / "atlas.json").write_text(text)
+        with pytest.raises(UserError, match=r"'atlas.json' is missing or cut off"):
+            read_atlas(tmp_path)
+    (tmp_path / "atlas.json").write_text((folder / "atlas.json").read_text())
+    with pytest.raises(UserError, match=r"'3a-1x1.zip' is missing or cut off"):
+        read_atlas(tmp_path)
+    rows = json.loads((folder / "atlas.json").read_text())
+    assert rows["network"]["digest"] == weights_digest(embedded)
+
+
+def test_photos_of_which_none_can_be_read_are_one_sentence(embedded: PretrainedModel, tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Broken(Pieces):
+        def photo(self, index: int) -> Image.Image:
+            raise PhotoError("photo_damaged", "It is damaged.")
+
+    with pytest.raises(UserError, match=r"^Of 3 photos none can be read; please check the files\.$"):
+        build_atlas(embedded, Broken(count=3), "broken", tmp_path, OPTIONS)
