@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import UserError, quoted
+from ..explain.registry import ABLATIONS, BRANCH_NAMES
 from ..runtime.files import is_file, write_file
 from ..runtime.terminal import err, json_line, out, short_path
 from ..runtime.wording import counted
 from .device import load_pretrained, with_cpu_fallback
 from .numbers import refused, whole_option
-from .options import MODELS, Json, OneDevice, path_option, text_option
+from .options import BLOCKS, MODELS, Json, OneDevice, choice_option, path_option, text_option
 from .progress import progress
 from .tables import in_terminal, show, table, text
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ..pretrained.pretrained import PretrainedModel
     from ..pretrained.rejection import RejectionMeasurement
     from ..training.evaluation import Evaluation
+    from ..training.without import WithoutBranches
 
 MAX_LIMIT = 10**9
 MAX_WORDS_CHARACTERS = 200  # of --outside
@@ -42,6 +44,8 @@ class Request:
     unknown: Path | None
     keep: bool
     outside: str
+    without: tuple[tuple[str, str], ...]
+    off: str
     json: bool
 
 
@@ -49,6 +53,16 @@ def _words(text: str) -> str:
     if len(text) > MAX_WORDS_CHARACTERS:
         raise refused(text, f"words of at most {MAX_WORDS_CHARACTERS} characters")
     return text
+
+
+def _branches(text: str) -> tuple[tuple[str, str], ...]:
+    """Parse a branch of a block, or "all"."""
+    every = {f"{block}:{branch}": (block, branch) for block in BLOCKS for branch in BRANCH_NAMES}
+    if text == "all":
+        return tuple(every.values())
+    if text not in every:
+        raise refused(text, "a block and a branch such as 4b:1x1, or all")
+    return (every[text],)
 
 
 def evaluate(
@@ -98,10 +112,27 @@ def evaluate(
             show_default=False,
         ),
     ] = "",
+    without: Annotated[
+        list[Any] | None,
+        typer.Option(
+            "--without",
+            parser=_branches,
+            metavar="BLOCK:BRANCH",
+            help="Also measure the accuracy without this branch, and without as many channels of its block drawn at random; "
+            "repeat it for more branches, or say all for the 36. DURATION",
+        ),
+    ] = None,
+    off: Annotated[
+        str,
+        choice_option(
+            "--off", ABLATIONS, "With --without: what replaces the channels: zero, or their means over training photos."
+        ),
+    ] = ABLATIONS[0],
     json: Json = False,
 ) -> int:
     """Measure a network on labelled photos."""
-    request = Request(model, data, split, limit, unknown, keep, outside, json)
+    branches = tuple(branch for group in without or () for branch in group)
+    request = Request(model, data, split, limit, unknown, keep, outside, branches, off, json)
     return with_cpu_fallback(device, lambda device: _evaluate(request, device))
 
 
@@ -109,14 +140,22 @@ def _evaluate(request: Request, device: str) -> int:
     from ..training.datasets import labelled_photos, locate_data, unlabelled_photos
     from ..training.evaluation import evaluate_logits, labelled_logits, unlabelled_logits
     from ..training.matching import known_photos
+    from ..training.without import evaluate_without
 
     if request.keep and not request.unknown:
         raise UserError("keep", "--keep keeps what --unknown DIR measures; please name that folder.")
+    if request.off != ABLATIONS[0] and not request.without:
+        raise UserError("off", "--off is about the channels that --without BLOCK:BRANCH removes; please name a branch.")
     pretrained = load_pretrained(request.model, device)
     photos, left_out = known_photos(pretrained, labelled_photos(locate_data(request.data), request.split))
     if request.limit and request.limit < len(photos):
         photos = photos.subset([number * len(photos) // request.limit for number in range(request.limit)])
     outside = unlabelled_photos(request.unknown) if request.unknown else None
+    without = (
+        evaluate_without(pretrained, photos, request.without, request.off, progress=progress)
+        if request.without
+        else None
+    )
     inside = labelled_logits(pretrained, photos, progress)
     result = replace(evaluate_logits(pretrained, photos, inside), left_out=left_out)
     skipped, measurement = result.skipped, None
@@ -129,10 +168,12 @@ def _evaluate(request: Request, device: str) -> int:
     if left_out.photos:
         err(str(left_out))
     if request.json:
-        unknown = {} if measurement is None else {"unknown": _plain(measurement)}
-        out(json_line({"model": request.model, **asdict(result), **unknown}))
+        more: dict[str, Any] = {} if measurement is None else {"unknown": _plain(measurement)}
+        if without is not None:
+            more["without"] = without.to_dict()
+        out(json_line({"model": request.model, **asdict(result), **more}))
     elif in_terminal():
-        _show(result, measurement)
+        _show(result, measurement, without)
     else:
         out(*_summary(result))
         out(*(f"{accuracy:7.1%}  {name}" for name, accuracy in _by_accuracy(result)))
@@ -141,6 +182,9 @@ def _evaluate(request: Request, device: str) -> int:
             out(f"{'score':12} {'AUROC':>6} {'inside doubted':>15} {'outside caught':>15}")
             for name, score in measurement.scores.items():
                 out(f"{name:12} {score.auroc:6.3f} {score.doubted:15.1%} {score.caught:15.1%}")
+        if without is not None:
+            out("", _without_heading(without), f"{'branch':10} {'top-1':>6} {'random channels':>16}")
+            out(*(f"{name:10} {top1:>6} {control:>16}" for name, top1, control in _without_rows(without)))
     return 0
 
 
@@ -190,7 +234,18 @@ def _rejection_summary(measurement: RejectionMeasurement) -> Iterator[str]:
     yield f"on the others, {rejection.inside} inside and {rejection.outside} outside:"
 
 
-def _show(result: Evaluation, measurement: RejectionMeasurement | None) -> None:
+def _without_heading(without: WithoutBranches) -> str:
+    sets = f"{counted(without.draws, 'set')} of as many channels drawn at random from the block"
+    return f"without a branch (off: {without.ablation}), and without {sets}; with all branches {without.top1:.1%}:"
+
+
+def _without_rows(without: WithoutBranches) -> Iterator[tuple[str, str, str]]:
+    for one in without.branches:
+        control = f"{100 * one.control:.1f} ± {100 * one.control_deviation:.1f}%"
+        yield f"{one.block}:{one.branch}", f"{one.top1:.1%}", control
+
+
+def _show(result: Evaluation, measurement: RejectionMeasurement | None, without: WithoutBranches | None) -> None:
     per_class = table("accuracy", "class", right=("accuracy",))
     for name, accuracy in _by_accuracy(result):
         per_class.add_row(text(f"{accuracy:.1%}"), text(name))
@@ -201,3 +256,8 @@ def _show(result: Evaluation, measurement: RejectionMeasurement | None) -> None:
         for name, score in measurement.scores.items():
             scores.add_row(*map(text, (name, f"{score.auroc:.3f}", f"{score.doubted:.1%}", f"{score.caught:.1%}")))
         show(*map(text, _rejection_summary(measurement)), scores)
+    if without is not None:
+        branches = table("branch", "top-1", "random channels", right=("top-1", "random channels"))
+        for row in _without_rows(without):
+            branches.add_row(*map(text, row))
+        show(text(_without_heading(without)), branches)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from os import cpu_count
@@ -102,22 +102,49 @@ def _logits_of_readable(
     logits: list[Tensor] = []
     readable: list[int] = []
     skipped: list[str] = []
+    for batch in input_batches(pretrained, photos, progress):
+        readable += batch.readable
+        skipped += [photos.name(index) for index in batch.unreadable]
+        if batch.readable:
+            logits.append(_logits(pretrained, batch.inputs))
+    return torch.cat(logits), tuple(readable), tuple(skipped)
+
+
+@dataclass(frozen=True)
+class InputBatch:
+    """Network inputs (N, 3, size, size) of the `readable` ones among some photos, which are numbered as in the data."""
+
+    readable: tuple[int, ...]
+    unreadable: tuple[int, ...]
+    inputs: Tensor = field(repr=False)
+
+
+def input_batches(
+    pretrained: PretrainedModel, photos: LabelledPhotos, progress: Callable[[Iterable[int]], Iterable[int]] = iter
+) -> Iterator[InputBatch]:
+    """Read all photos, `BATCH` at a time.
+
+    Raises:
+        DataError: behind the last batch, if no photo can be read.
+    """
+    count = 0
     with ThreadPoolExecutor(cpu_count()) as pool:
         for start in progress(range(0, len(photos), BATCH)):
             batch = range(start, min(start + BATCH, len(photos)))
-            tensors = list(pool.map(lambda index: _input(pretrained, photos, index), batch))
-            readable += [index for tensor, index in zip(tensors, batch, strict=True) if tensor is not None]
-            skipped += [photos.name(index) for tensor, index in zip(tensors, batch, strict=True) if tensor is None]
-            inputs = [tensor for tensor in tensors if tensor is not None]
-            if inputs:
-                logits.append(_logits(pretrained, torch.cat(inputs)))
-    if not readable:
+            read = dict(zip(batch, pool.map(lambda index: _input(pretrained, photos, index), batch), strict=True))
+            inputs = {index: tensor for index, tensor in read.items() if tensor is not None}
+            count += len(inputs)
+            yield InputBatch(
+                readable=tuple(inputs),
+                unreadable=tuple(index for index in batch if index not in inputs),
+                inputs=torch.cat([torch.empty(0, 3, pretrained.input_size, pretrained.input_size), *inputs.values()]),
+            )
+    if not count:
         raise DataError(
             "data_unreadable",
             "Of {count} none can be read; please check the files.",
             count=counted(len(photos), "photo"),
         )
-    return torch.cat(logits), tuple(readable), tuple(skipped)
 
 
 def evaluate_logits(pretrained: PretrainedModel, photos: LabelledPhotos, answers: LabelledLogits) -> Evaluation:

@@ -1,0 +1,148 @@
+"""Accuracy without branches, against ablating photo by photo."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inception.cli import evaluate as command
+from inception.cli.main import main
+from inception.errors import ChoiceError, UserError
+from inception.explain.ablation import ablate
+from inception.prediction import predict
+from inception.pretrained.pretrained import PretrainedModel
+from inception.training import evaluation
+from inception.training.datasets import DataError, LabelledPhotos, labelled_photos
+from inception.training.evaluation import evaluate
+from inception.training.without import EVERY_BRANCH, WithoutBranches, evaluate_without
+from support.narrow import narrow
+
+CLASSES = tuple(f"class {number}" for number in range(6))
+
+
+@pytest.fixture(scope="module")
+def network() -> PretrainedModel:
+    return narrow(48)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory, network: PretrainedModel) -> Path:
+    """Photos whose labels are what the network says, but for every third."""
+    root, generator = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    for number in range(18):
+        colours = generator.integers(0, 256, (4, 4, 3)).astype(np.uint8)
+        picture = Image.fromarray(colours).resize((48, 48), Image.Resampling.NEAREST)
+        said = predict(network, picture).top(1)[0].index
+        folder = root / CLASSES[said if number % 3 else number % 6]
+        folder.mkdir(exist_ok=True)
+        picture.save(folder / f"{number:02}.png")
+    (folder / "broken.png").write_bytes(b"no photo")
+    return root
+
+
+@pytest.fixture(scope="module")
+def photos(data: Path) -> LabelledPhotos:
+    return labelled_photos(data)
+
+
+@pytest.fixture(scope="module")
+def told(network: PretrainedModel, photos: LabelledPhotos) -> WithoutBranches:
+    return evaluate_without(network, photos, draws=2)
+
+
+def accuracy(network: PretrainedModel, photos: LabelledPhotos, block: str, branch: str, ablation: str) -> float:
+    readable = [index for index in range(len(photos)) if "broken" not in photos.name(index)]
+    hits = []
+    for index in readable:
+        prediction = predict(network, photos.photo(index))
+        said = ablate(network, prediction, block, [branch], ablation=ablation).top[0].label
+        hits.append(said == photos.classes[photos.targets[index]])
+    return float(np.mean(hits))
+
+
+@pytest.mark.parametrize("ablation", ["zero", "mean"])
+def test_accuracy_without_a_branch_is_that_of_ablating_photo_by_photo(
+    ablation: str, network: PretrainedModel, photos: LabelledPhotos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "BATCH", 5)
+    pairs = [("5b", "1x1"), ("3a", "3x3"), ("4b", "pool"), ("4b", "pool")]
+    told = evaluate_without(network, photos, pairs, ablation, draws=1)
+    assert [(one.block, one.branch) for one in told.branches] == [("3a", "3x3"), ("4b", "pool"), ("5b", "1x1")]
+    assert told.top1 == evaluate(network, photos).top1
+    for one in told.branches:
+        assert one.top1 == accuracy(network, photos, one.block, one.branch, ablation)
+        assert one.control_deviation == 0
+
+
+def test_all_branches_are_those_of_the_network_and_change_the_answer(told: WithoutBranches) -> None:
+    assert [(one.block, one.branch) for one in told.branches] == list(EVERY_BRANCH)
+    assert told.images == 18
+    assert {one.channels for one in told.branches} == {8, 12, 4}
+    assert min(one.top1 for one in told.branches) < told.top1
+
+
+def test_random_sets_are_the_same_for_a_seed_and_whatever_else_is_asked(
+    told: WithoutBranches, network: PretrainedModel, photos: LabelledPhotos
+) -> None:
+    (alone,) = evaluate_without(network, photos, [("3a", "1x1")], draws=2).branches
+    assert alone == told.branches[0]
+    several = [evaluate_without(network, photos, [("3a", "1x1")], draws=1, seed=seed) for seed in range(6)]
+    assert len({one.branches[0].control for one in several}) > 1
+
+
+def test_a_set_of_all_channels_is_the_branch_itself(network: PretrainedModel, photos: LabelledPhotos) -> None:
+    """Where every channel of a block is off, all photos have one answer: so large a set is drawn from the whole block."""
+    (one,) = evaluate_without(network, photos, [("5b", "3x3")], draws=40).branches
+    assert one.control != one.top1
+    assert one.control_deviation > 0
+
+
+def test_what_does_not_exist_is_refused(network: PretrainedModel, photos: LabelledPhotos, tmp_path: Path) -> None:
+    for pair in (("9z", "1x1"), ("3a", "7x7")):
+        with pytest.raises(ChoiceError):
+            evaluate_without(network, photos, [pair])
+    with pytest.raises(ChoiceError, match="off is 'noise'"):
+        evaluate_without(network, photos, ablation="noise")
+    with pytest.raises(UserError, match="draws is 0"):
+        evaluate_without(network, photos, draws=0)
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no photo")
+    with pytest.raises(DataError, match="none can be read"):
+        evaluate_without(network, LabelledPhotos(CLASSES, [broken], [0]))
+
+
+def test_the_command_prints_the_branches_beside_their_control(
+    data: Path, told: WithoutBranches, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(command, "load_pretrained", lambda *_: narrow(48))
+    words = ["evaluate", "narrow", "--data", str(data), "--without", "3a:1x1", "--without", "5b:pool"]
+    assert main([*words, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)["without"]
+    assert (printed["images"], printed["off"], printed["draws"]) == (18, "zero", 5)
+    assert [(one["block"], one["branch"]) for one in printed["branches"]] == [("3a", "1x1"), ("5b", "pool")]
+    assert printed["branches"][0]["top1"] == told.branches[0].top1
+    assert main([*words, "--off", "mean"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "off: mean" in lines[-4]
+    assert [line.split()[0] for line in lines[-2:]] == ["3a:1x1", "5b:pool"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--without", "4b"], "'4b' is not allowed; it must be a block and a branch such as 4b:1x1, or all."),
+        (["--without", "3a:1x1", "--off", "noise"], "it must be one of: zero, mean"),
+        (["--off", "mean"], "please name a branch"),
+    ],
+)
+def test_what_the_command_cannot_do_is_one_sentence(
+    arguments: list[str], said: str, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", "tiny-imagenet", "--data", str(data), *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert said in err
