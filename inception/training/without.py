@@ -103,7 +103,7 @@ def evaluate_without(
         choice("branch", branch, tuple(BRANCHES))
     wanted = set(branches)
     whole("draws", draws, 1, MAX_DRAWS)
-    masks = {one: _masks(pretrained, one, draws, seed) for one in EVERY_BRANCH if one in wanted}
+    masks = {one: _masks(pretrained, *one, draws, seed) for one in EVERY_BRANCH if one in wanted}
     values = {block: ablation_values(pretrained, block, ablation) for block, _ in masks}
     classes = match_classes(pretrained, photos)
     known, _ = known_photos(pretrained, photos)
@@ -131,17 +131,21 @@ def evaluate_without(
     )
 
 
-def _masks(pretrained: PretrainedModel, one: tuple[str, str], draws: int, seed: int) -> list[Tensor]:
-    """Return the masks (1, C, 1, 1) of a branch and of `draws` random sets of as many channels of its block."""
-    block, branch = one
+def control_sets(
+    pretrained: PretrainedModel, block: str, branch: str, draws: int = DRAWS, seed: int = 0
+) -> tuple[tuple[int, ...], ...]:
+    """Return `draws` random sets of as many channels as a branch has, drawn from its whole block."""
     module = pretrained.model.block(block)
-    size, whole_block = module.branch_channels[branch], sum(module.branch_channels.values())
-    generator = np.random.default_rng([seed, EVERY_BRANCH.index(one)])
-    sets = [generator.choice(whole_block, size, replace=False).tolist() for _ in range(draws)]
-    return [
-        branch_mask(pretrained, block, [branch]),
-        *(branch_mask(pretrained, block, [], channels) for channels in sets),
-    ]
+    channels, size = sum(module.branch_channels.values()), module.branch_channels[branch]
+    generator = np.random.default_rng([seed, EVERY_BRANCH.index((block, branch))])
+    return tuple(tuple(generator.choice(channels, size, replace=False).tolist()) for _ in range(draws))
+
+
+def _masks(pretrained: PretrainedModel, block: str, branch: str, draws: int, seed: int) -> list[Tensor]:
+    """Return the masks (1, C, 1, 1) of a branch and of its control sets."""
+    sets = control_sets(pretrained, block, branch, draws, seed)
+    controls = (branch_mask(pretrained, block, [], channels) for channels in sets)
+    return [branch_mask(pretrained, block, [branch]), *controls]
 
 
 def _right(logits: Tensor, targets: Tensor) -> int:

@@ -9,7 +9,9 @@ import pytest
 
 from inception.cli import census
 from inception.cli.main import main
+from inception.units import tuning
 from inception.units.census import MEASURES
+from inception.units.tuning import stimulus_grid
 from support.narrow import narrow
 from support.photo_folders import class_folders
 
@@ -18,8 +20,9 @@ PHOTOS = {"bee": ["honey_bee.jpg"], "bison": ["bison.jpg"]}
 
 @pytest.fixture
 def networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small networks take the place of those that are named: the real ones take a quarter of a minute."""
+    """Small networks and few stimuli: the real ones take a quarter of a minute."""
     seeds = {"first": 0, "second": 1}
+    monkeypatch.setattr(tuning, "stimulus_grid", lambda side: stimulus_grid(side, 3, 2, 2, 2, 3))
     monkeypatch.setattr(census, "load_pretrained", lambda model, _: narrow(48, seed=seeds[model]))
 
 
