@@ -42,6 +42,11 @@ def _class(text: str) -> str:
     return text
 
 
+def _drawn(*, slow: bool) -> list[str]:
+    """Return the options of the explanations that have pictures."""
+    return [f"--{one.option}" for one in OTHERS if one.has_maps and one.is_slow is slow]
+
+
 Target = Annotated[
     str | None,
     typer.Option(
@@ -68,8 +73,8 @@ Out = Annotated[
     path_option(
         "--out",
         "DIR",
-        f"Folder for the pictures of {' and '.join(f'--{one.option}' for one in OTHERS if one.has_maps)}, which it "
-        "turns on, and for the JSON; made if need be.",
+        f"Folder for the pictures and for the JSON; made if need be. It turns on {' and '.join(_drawn(slow=False))}; "
+        f"{' and '.join(_drawn(slow=True))} are drawn if asked for.",
     ),
 ]
 
@@ -213,7 +218,7 @@ def _requests(options: Options) -> dict[str, Options]:
     for one in (branch_votes, *OTHERS):
         lists = {argument.name: options[argument.name] or () for argument in own_arguments(one) if argument.is_list}
         value = options.get(one.name)  # True for a flag, else the values of its arguments
-        is_pictured = one.has_maps and options["out"] is not None
+        is_pictured = one.has_maps and not one.is_slow and options["out"] is not None
         if one is branch_votes or value or any(lists.values()) or is_pictured:
             values = {**shared, **lists, **(value if isinstance(value, dict) else {})}
             requests[one.name] = {argument.name: values[argument.name] for argument in one.arguments}

@@ -128,6 +128,22 @@ def _circuit_lines(circuit: Report) -> Iterator[str]:
     yield f"  {total}, {'the logit' if unit['block'] is None else 'before the ReLU it'} is {circuit['value']:z.2f}"
 
 
+def _occlusion_lines(occlusion: Report) -> Iterator[str]:
+    window = occlusion["window"]
+    yield f"  how much the logit falls behind a grey square of {window}x{window} pixels, {occlusion['stride']} a step:"
+    yield from (f"    {' '.join(f'{drop:z6.2f}' for drop in row)}" for row in occlusion["drops"])
+
+
+def _integrated_lines(gradients: Report) -> Iterator[str]:
+    place = f"row {gradients['row']}, column {gradients['column']}"
+    yield (
+        f"  integrated gradients from plain grey, {gradients['steps']} steps: highest {gradients['highest']:.3g} at "
+        f"{place}, lowest {gradients['lowest']:.3g}"
+    )
+    difference = f"{gradients['logit']:z.2f} - {gradients['baseline']:z.2f} (plain grey)"
+    yield f"    all pixels add up to {gradients['total']:z.2f}; {difference} is {gradients['error']:.2f} away"
+
+
 PARTS: dict[str, Callable[[Any], Iterator[str]]] = {
     "subsets": _subset_lines,
     "table": _table_lines,
@@ -137,4 +153,6 @@ PARTS: dict[str, Callable[[Any], Iterator[str]]] = {
     "cell": _cell_lines,
     "logit_circuit": _circuit_lines,
     "circuit": _circuit_lines,
+    "occlusion": _occlusion_lines,
+    "integrated_gradients": _integrated_lines,
 }

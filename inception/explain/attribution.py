@@ -173,7 +173,7 @@ class GradCams:
             "label": whole.label,
             "height": height,
             "width": width,
-            "maps": {branch or WHOLE: _extremes(cam.signed) for branch, cam in self.maps.items()},
+            "maps": {branch or WHOLE: extremes(cam.signed) for branch, cam in self.maps.items()},
         }
 
     def signed_maps(self) -> dict[str, np.ndarray]:
@@ -184,7 +184,8 @@ class GradCams:
         }
 
 
-def _extremes(values: np.ndarray) -> dict[str, Any]:
+def extremes(values: np.ndarray) -> dict[str, Any]:
+    """Return the lowest and the highest value of a map (H, W), and the row and column of the highest."""
     row, column = divmod(int(values.argmax()), values.shape[1])
     return {"lowest": float(values.min()), "highest": float(values.max()), "row": row, "column": column}
 

@@ -255,6 +255,7 @@ class Explanation:
         is_tool: whether assistants get it as an MCP tool.
         has_maps: whether the result has `signed_maps()`, maps (H, W) to lay over the photo, by the end of their files'
             names.
+        is_slow: whether it takes seconds. The command line then draws its maps only where it is asked for by name.
         checker: raises for arguments that the network cannot take, before there is a photo.
     """
 
@@ -265,6 +266,7 @@ class Explanation:
     position: int
     is_tool: bool
     has_maps: bool
+    is_slow: bool
     checker: Callable[..., object] | None
 
     @property
@@ -297,6 +299,7 @@ def explanation(
     position: int = 100,
     is_tool: bool = True,
     has_maps: bool = False,
+    is_slow: bool = False,
     check: Callable[..., object] | None = None,
 ) -> Callable[[Callable[..., Result]], Explanation]:
     """Declare a function as an explanation; the arguments are those of `Explanation`, `option` is its name by default.
@@ -307,7 +310,15 @@ def explanation(
     def declare(function: Callable[..., Result]) -> Explanation:
         name = option or function.__name__.replace("_", "-")
         return Explanation(
-            function, declared(function), name, key or function.__name__, position, is_tool, has_maps, check
+            function=function,
+            arguments=declared(function),
+            option=name,
+            key=key or function.__name__,
+            position=position,
+            is_tool=is_tool,
+            has_maps=has_maps,
+            is_slow=is_slow,
+            checker=check,
         )
 
     return declare

@@ -286,7 +286,7 @@ def test_nothing_is_written_where_no_folder_is_named(
 def test_the_lines_to_read_show_the_sum(embedded: PretrainedModel, capsys: pytest.CaptureFixture[str]) -> None:
     side = embedded.input_size // 16
     options = ["--subsets", "--table", "--evidence", "--cam", "--switch-off", "5x5", "--channels", "3", "--cell"]
-    options += ["pool:1:2:3", "--logit-circuit", "--circuit", "3x3:17:4:5"]
+    options += ["pool:1:2:3", "--logit-circuit", "--circuit", "3x3:17:4:5", "--occlusion", "--integrated-gradients"]
     assert main(["explain", str(ESPRESSO), "--block", "4c", *options]) == 0
     out = capsys.readouterr().out
     checks = re.findall(r"^  (-?\d.*) = (-?[\d.]+), (?:the logit|before the ReLU it) is (-?[\d.]+)$", out, re.M)
@@ -305,6 +305,8 @@ def test_the_lines_to_read_show_the_sum(embedded: PretrainedModel, capsys: pytes
         "the answer with 5x5, channel 3 off",
         "4c/pool_proj, channel 1, row 2, column 3",
         "circuit of the logit of espresso, from the channels of block 5b",
+        "how much the logit falls behind a grey square of 32x32 pixels, 16 a step",
+        "integrated gradients from plain grey, 64 steps: highest",
         "circuit of 4c/3x3, channel 17, row 4, column 5, from the channels of block 4b",
     ):
         assert part in out

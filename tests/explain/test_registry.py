@@ -33,6 +33,8 @@ DECLARED = {
     "cell": "block branch channel row column",
     "logit_circuit": "class_name",
     "circuit": "block branch channel row column",
+    "occlusion": "class_name",
+    "integrated_gradients": "class_name",
 }
 
 
@@ -117,7 +119,7 @@ def test_the_command_line_gives_the_same_json(
     embedded: PretrainedModel, seen: Prediction, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wanted = ["--table", "--evidence", "--cam", "--switch-off", "5x5", "--channels", "3", "--cell", "pool:1:2:3"]
-    wanted += ["--logit-circuit", "--circuit", "pool:1:2:3"]
+    wanted += ["--logit-circuit", "--circuit", "pool:1:2:3", "--occlusion", "--integrated-gradients"]
     asked = ["--class", "pretzel", "--block", "4c", "--subsets", *wanted]
     assert main(["explain", str(ESPRESSO), "--json", *asked]) == 0
     told = json.loads(capsys.readouterr().out)
@@ -140,6 +142,8 @@ def test_the_command_line_gives_the_same_json(
         ("grad_cam", {"block": "4c", "class_name": "pretzel"}),
         ("cell", {"block": "4c", "branch": "pool", "channel": 1, "row": 2, "column": 3}),
         ("logit_circuit", {"class_name": "pretzel"}),
+        ("occlusion", {"class_name": "pretzel"}),
+        ("integrated_gradients", {"class_name": "pretzel"}),
         ("circuit", {"block": "4c", "branch": "pool", "channel": 1, "row": 2, "column": 3}),
     ],
 )

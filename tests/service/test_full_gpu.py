@@ -172,7 +172,7 @@ ARGUMENTS: dict[str, object] = {
 ENDPOINTS = [
     *("predict", "maps", "channel", "bottleneck", "compare", "branch_votes", "network_table", "switch_off"),
     *("class_evidence", "grad_cam", "overlays", "cell", "keep", "classes", "anatomy", "reading", "bottleneck_cost"),
-    *("network_size", "models", "logit_circuit", "circuit"),
+    *("network_size", "models", "logit_circuit", "circuit", "occlusion", "integrated_gradients"),
 ]
 
 

@@ -17,6 +17,8 @@ EVERY = {
     "/cell": "photo model block branch channel row column",
     "/logit_circuit": "photo model class_name",
     "/circuit": "photo model block branch channel row column",
+    "/occlusion": "photo model class_name",
+    "/integrated_gradients": "photo model class_name",
     "/keep": "photo kind model block view scale colours language",
     "/models": "",
     "/classes": "model language",

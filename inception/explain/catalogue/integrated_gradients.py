@@ -1,0 +1,22 @@
+"""Integrated gradients: the pixels' shares in the logit's way from a grey photo to this one."""
+
+from typing import TYPE_CHECKING
+
+from ..registry import ClassName, Subject, explanation
+
+if TYPE_CHECKING:
+    from ..integrated_gradients import IntegratedGradients
+
+
+# No tool: without the picture, an assistant can do little with it.
+@explanation(position=10, is_tool=False, has_maps=True, is_slow=True)
+def integrated_gradients(subject: Subject, *, class_name: ClassName = "") -> "IntegratedGradients":
+    """Integrated gradients of a class, in numbers: each pixel's share in the way from plain grey to the photo.
+
+    Returns:
+        the class, its logit for the photo and for plain grey, the sum of all pixels with its error, and the lowest and
+        highest value with the row and column of the highest
+    """
+    from .. import integrated_gradients as along
+
+    return subject.cached(along.integrated_gradients, class_name)
