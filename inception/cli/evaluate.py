@@ -119,8 +119,8 @@ def evaluate(
             parser=_branches,
             metavar="BLOCK:BRANCH",
             help="Also measure the accuracy without this branch, and without as many channels drawn at random from its "
-            "block; repeat it for more branches, or say all for the 36. On one core that takes 0.1 seconds for each photo "
-            "and branch, 1 second for all; GoogLeNet takes twice as long.",
+            "block; repeat it for more branches, or say all for the 36. On one core that takes 0.1 seconds for each "
+            "photo and branch, 1 second for all; GoogLeNet takes twice as long.",
         ),
     ] = None,
     off: Annotated[
