@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock, Semaphore, Timer
 from typing import Any, TypeVar, cast
 
-from ..errors import ChoiceError
+from ..errors import ChoiceError, UserError
 from ..explain.branch_removal import ablated_prediction
 from ..explain.readout import ChannelReadout, channel_readout
 from ..explain.registry import ABLATIONS
@@ -18,9 +18,10 @@ from ..network.anatomy import BranchFacts, network_facts
 from ..network.compiled import compile_where_faster
 from ..prediction import Prediction, predict_batch
 from ..pretrained.pretrained import PRECISIONS, PretrainedModel
-from ..pretrained.zoo import MODEL_NAMES, load
+from ..pretrained.zoo import EMBEDDED, MODEL_NAMES, load
 from ..runtime.device import Device, is_out_of_memory, without_memory
 from ..runtime.threads import available_cores
+from ..units.atlas import Atlas, read_atlas
 from ..units.stimuli import plain_grey
 from ..vision.photo import Source, open_photo
 from ..vision.preprocessing import CENTRE_CROP, Crop
@@ -72,6 +73,7 @@ class InferenceService:
         )
         self._queries: SingleFlightCache[Query] = SingleFlightCache(QUERY_BYTES, lambda query: query.nbytes)
         self._explanations: SingleFlightCache[Any] = SingleFlightCache(EXPLANATIONS_KEPT)
+        self._atlases: SingleFlightCache[Atlas | None] = SingleFlightCache(len(self.models))
         self._lock = Lock()
         # Decoding and rendering leave one core to the network: more threads would not be faster, and would delay it
         # at every layer.
@@ -150,6 +152,11 @@ class InferenceService:
                 name, lambda pretrained: channel_readout(pretrained.model, block)
             )
         return self._readouts[name, block]
+
+    def atlas(self, name: str) -> Atlas | None:
+        """Return the atlas that lies beside the weights of the network called `name`, or None if none can be used."""
+        pretrained = self.pretrained(name)
+        return self._atlases.get(name, lambda: _atlas_beside(weights_file(self._sources[name]), pretrained))
 
     # ---------------------------------------------------------------- photos
 
@@ -246,3 +253,20 @@ class InferenceService:
 def public_name(model: str) -> str:
     """Return the name by which callers know a network: its own, or that of the checkpoint's file."""
     return model if model in MODEL_NAMES else Path(model).name
+
+
+def weights_file(source: str) -> Path | None:
+    """Return the file of a network's weights, or None if they are none of the user's and not part of the project."""
+    if source in MODEL_NAMES:
+        return EMBEDDED if source == MODEL_NAMES[0] else None
+    return Path(source)
+
+
+def _atlas_beside(weights: Path | None, pretrained: PretrainedModel) -> Atlas | None:
+    if weights is None or not (folder := weights.with_suffix(".atlas")).is_dir():
+        return None
+    try:
+        return read_atlas(folder, pretrained)
+    except UserError as error:
+        log.warning(str(error))
+        return None

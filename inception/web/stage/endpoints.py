@@ -106,7 +106,7 @@ def events(service: InferenceService, subjects: SubjectCheck, examples: Sequence
         return lambda *place: function(service, *place), ("model", "block", "branch", "channel")
 
     def image(model: str, block: str, branch: str, channel: int, goal: str, step: int) -> dict[str, Any]:
-        return unit.unit_image(images, model, unit.Channel(block, branch, channel), goal, step)
+        return unit.unit_image(service, images, model, unit.Channel(block, branch, channel), goal, step)
 
     images = Visualizations(service)
     networks: SingleFlightCache[dict[str, Any]] = SingleFlightCache(len(service.models))
@@ -129,6 +129,7 @@ def events(service: InferenceService, subjects: SubjectCheck, examples: Sequence
         "picture": (of_file, ("subject",)),
         "tuning": (tuning, ("model", "block", "shape")),
         "unit_tuning": of_unit(unit.unit_tuning),
+        "unit_atlas": of_unit(unit.unit_atlas),
         "unit_wiring": of_unit(unit.unit_wiring),
         "unit_image": (image, ("model", "block", "branch", "channel", "goal", "step")),
         "circuit": of_photo(at_cell(unit.circuit_of_cell), *place),

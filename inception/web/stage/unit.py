@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from ...pretrained.pretrained import PretrainedModel
 from ...service.query import Query
 from ...service.service import InferenceService
 from ...service.visualizations import Visualizations
+from ...units.atlas import COLUMNS, BranchRecord, ChannelRecord
 from ...units.similarity import most_similar
 from ...units.tuning import LayerTuning, layer_tuning, stimulus_grid
 from ...units.unit import Unit
@@ -65,16 +66,55 @@ def unit_tuning(service: InferenceService, name: str, block: str, branch: str, c
     }
 
 
-def unit_image(images: Visualizations, name: str, place: Channel, goal: str, step: int) -> dict[str, Any]:
+def unit_image(
+    service: InferenceService, images: Visualizations, name: str, place: Channel, goal: str, step: int
+) -> dict[str, Any]:
     """The image that excites a channel, or the opposite, further on than at `step`.
 
-    At step -1, only what is known already. `url` is null where there is no image yet.
+    At step -1, only what is known already, also from the network's atlas. `url` is null where there is no image yet.
     """
     unit, sign = Unit(place.block, place.branch, place.channel), SIGNS[goal]
     shown = images.known(name, unit, sign) if step < 0 else images.after(name, unit, sign, step)
+    if shown is None and sign > 0 and (found := _in_atlas(service, name, place)) is not None:
+        record, branch = found
+        if (image := branch.image(place.channel)) is not None:
+            return {"step": 1, "steps": 1, "activation": record.activation, "url": _webp(np.asarray(image))}
     if shown is None:
         return {"step": 0, "steps": 0, "activation": None, "url": None}
     return {"step": shown.step, "steps": shown.steps, "activation": shown.activation[0], "url": _webp(shown.image[0])}
+
+
+def unit_atlas(service: InferenceService, name: str, block: str, branch: str, channel: int) -> dict[str, Any]:
+    """What the network's atlas says of a channel; null for each where there is none.
+
+    `places` is a picture of two rows of `columns` squares: the strongest places above, random ones below. `values` are
+    those of the strongest; `classes` is a list of `{"label", "area"}`.
+    """
+    number_of(service.pretrained(name), block, branch, channel)
+    found = _in_atlas(service, name, Channel(block, branch, channel))
+    atlas = service.atlas(name)
+    if found is None or atlas is None:
+        return dict.fromkeys(("photos", "places", "columns", "values", "classes", "silent", "mean"))
+    record, own = found
+    places = own.places(channel)
+    return {
+        "photos": atlas.data.photos,
+        "places": None if places is None else _webp(np.asarray(places)),
+        "columns": COLUMNS,
+        "values": [place.value for place in record.strongest],
+        "classes": [asdict(one) for one in record.classes],
+        "silent": record.silent,
+        "mean": record.mean,
+    }
+
+
+def _in_atlas(service: InferenceService, name: str, place: Channel) -> tuple[ChannelRecord, BranchRecord] | None:
+    atlas = service.atlas(name)
+    if atlas is None or (place.block, place.branch) not in atlas.branches:
+        return None
+    branch = atlas.branch(place.block, place.branch)
+    record = branch.channels.get(place.channel)
+    return None if record is None else (record, branch)
 
 
 def _webp(image: np.ndarray) -> str:

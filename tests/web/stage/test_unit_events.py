@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import io
+import json
+import shutil
 from base64 import b64decode
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from inception import open_photo, predict
+from inception.cli.main import main
 from inception.explain.circuit import cell_circuit, logit_circuit
 from inception.pretrained.pretrained import PretrainedModel
+from inception.pretrained.zoo import EMBEDDED
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
+from inception.service.visualizations import Visualizations
+from inception.units.atlas import read_atlas
 from inception.units.feature_visualization import visualize
 from inception.units.tuning import layer_tuning, stimulus_grid
 from inception.units.unit import Unit
 from inception.units.wiring import wiring
+from inception.web.stage.unit import Channel, unit_atlas, unit_image
 from support.paths import EXAMPLES
 from support.stage import ask, sentence, subject, told
 
@@ -121,3 +131,40 @@ def test_an_image_grows_and_is_kept_for_all(page_address: str, embedded: Pretrai
 )
 def test_an_image_of_something_else_is_refused(page_address: str, arguments: tuple[object, ...], words: str) -> None:
     assert words in sentence(ask(page_address, "unit_image", *arguments))
+
+
+def test_an_atlas_beside_the_weights_is_shown(tmp_path: Path) -> None:
+    weights = tmp_path / "mine.safetensors"
+    shutil.copy(EMBEDDED, weights)
+    service = InferenceService((str(weights),), choose_device("cpu"))
+    assert unit_atlas(service, weights.name, "3a", "5x5", 3)["photos"] is None, "there is none yet"
+    options = ["--blocks", "3a", "--channels", "2", "--steps", "4", "--size", "32", "--limit", "6"]
+    assert main(["atlas", str(weights), "--data", str(EXAMPLES), "--out", str(tmp_path / "mine.atlas"), *options]) == 0
+    service = InferenceService((str(weights),), choose_device("cpu"))
+    atlas = read_atlas(tmp_path / "mine.atlas").branch("3a", "5x5")
+    channel, record = next(iter(atlas.channels.items()))
+    entry = unit_atlas(service, weights.name, "3a", "5x5", channel)
+    assert entry["photos"] == 6
+    assert entry["values"] == [place.value for place in record.strongest]
+    assert entry["silent"] == record.silent
+    assert entry["places"].startswith("data:image/webp;base64,")
+    place = Channel("3a", "5x5", channel)
+    known = unit_image(service, Visualizations(service), weights.name, place, "excites", -1)
+    assert known["activation"] == record.activation
+    assert known["url"].startswith("data:image/webp;base64,")
+    other = next(number for number in range(32) if number not in atlas.channels)
+    assert unit_atlas(service, weights.name, "3a", "5x5", other)["photos"] is None
+
+
+def test_an_atlas_of_other_weights_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    weights = tmp_path / "mine.safetensors"
+    shutil.copy(EMBEDDED, weights)
+    folder = tmp_path / "mine.atlas"
+    options = ["--blocks", "3a", "--channels", "1", "--no-images", "--limit", "2"]
+    assert main(["atlas", str(weights), "--data", str(EXAMPLES), "--out", str(folder), *options]) == 0
+    index = json.loads((folder / "atlas.json").read_text())
+    index["network"]["digest"] = "0" * 64
+    (folder / "atlas.json").write_text(json.dumps(index))
+    service = InferenceService((str(weights),), choose_device("cpu"))
+    assert unit_atlas(service, weights.name, "3a", "1x1", 0)["photos"] is None
+    assert "other weights" in caplog.text

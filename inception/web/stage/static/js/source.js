@@ -170,6 +170,8 @@ export function createSource(root) {
     /** @param {string} model @param {Block} block @param {Branch} branch @param {number} channel */
     unitTuning: (model, block, branch, channel) => ask("unit_tuning", model, block, branch, channel),
     /** @param {string} model @param {Block} block @param {Branch} branch @param {number} channel */
+    unitAtlas: (model, block, branch, channel) => ask("unit_atlas", model, block, branch, channel),
+    /** @param {string} model @param {Block} block @param {Branch} branch @param {number} channel */
     unitWiring: (model, block, branch, channel) => ask("unit_wiring", model, block, branch, channel),
 
     /**

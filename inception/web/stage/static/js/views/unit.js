@@ -32,6 +32,13 @@ import { createUnitImage } from "./unit_image.js";
  * @property {number[][]} kernel
  *
  * @typedef {{feeds: Connection[], readers: Connection[]}} Wiring
+ *
+ * @typedef {object} AtlasEntry  null where there is no atlas
+ * @property {number | null} photos
+ * @property {string | null} places  two rows of crops: the strongest above, random ones below
+ * @property {number[] | null} values
+ * @property {{label: string, area: number}[] | null} classes
+ * @property {number | null} silent
  */
 
 const CROP = 96; // of a place in the photo, in pixels
@@ -49,14 +56,16 @@ export function createUnit(root, store, source) {
   const places = h("div");
   const tuning = h("div");
   const wiring = h("div");
+  const atlas = h("div");
   const circuit = createCircuit(store, source);
   const image = createUnitImage(source);
-  root.append(head, h("div", { class: "unit-grid" }, image.root, places, tuning), wiring, circuit.root);
+  root.append(head, h("div", { class: "unit-grid" }, image.root, places, tuning), atlas, wiring, circuit.root);
   /** Whether the channel was chosen without a cell: then it is the strongest one. */
   let isFresh = store.get().lens?.row === 0 && store.get().lens?.column === 0;
   const askPlaces = newest();
   const askTuning = newest();
   const askWiring = newest();
+  const askAtlas = newest();
 
   /** @type {Parameters<typeof whileOpen>[3]} */
   function draw(state, data) {
@@ -64,11 +73,12 @@ export function createUnit(root, store, source) {
     if (!network) return replace(head, waiting(data));
     drawHead(state, network);
     const lens = knownLens(state, network);
-    for (const part of [image.root, places, tuning, wiring, circuit.root]) part.hidden = !lens;
+    for (const part of [image.root, places, tuning, atlas, wiring, circuit.root]) part.hidden = !lens;
     if (!lens) return;
     image.draw({ model: state.model, block: state.block, branch: lens.branch, channel: lens.channel });
     void drawPlaces(state, data, lens);
     void drawTuning(state, lens);
+    void drawAtlas(state, lens);
     void drawWiring(state, lens, network);
     if (data.base) void circuit.draw(network, classOf(state, data), { ...lens, block: state.block });
   }
@@ -232,6 +242,36 @@ export function createUnit(root, store, source) {
             ),
           ),
         ),
+    );
+  }
+
+  // ---------------------------------------------------------------- atlas
+
+  /**
+   * @param {Readonly<State>} state
+   * @param {Lens} lens
+   */
+  async function drawAtlas({ model, block }, lens) {
+    try {
+      const told = await askAtlas(/** @type {Promise<AtlasEntry>} */ (source.unitAtlas(model, block, lens.branch, lens.channel)));
+      if (told) showAtlas(told);
+    } catch (error) {
+      replace(atlas, failure(error));
+    }
+  }
+
+  /** @param {AtlasEntry} told */
+  function showAtlas({ photos, places: picture, values, classes, silent }) {
+    if (photos === null) return replace(atlas);
+    replace(
+      atlas,
+      h("h4", {}, t("unit.atlas", { count: photos })),
+      picture && h("img", { class: "unit-atlas", src: picture, alt: t("unit.atlas_alt") }),
+      picture && values && values.length > 0 && h("p", { class: "quiet" }, t("unit.atlas_values", { high: short(values[0]), low: short(values[values.length - 1]) })),
+      silent !== null && h("p", { class: "quiet" }, t("unit.atlas_silent", { share: Math.round(100 * silent) })),
+      classes &&
+        classes.length > 0 &&
+        h("p", {}, t("unit.atlas_classes"), " ", classes.map(({ label, area }) => `${label} ${area.toFixed(2)}`).join(", ")),
     );
   }
 
