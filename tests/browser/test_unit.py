@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from inception import open_photo, predict
 from inception.explain.circuit import cell_circuit, logit_circuit
 from inception.pretrained.pretrained import PretrainedModel
+from inception.units.tuning import layer_tuning, stimulus_grid
 from support.paths import EXAMPLES
 from support.stage_visitor import StageVisit
 
@@ -107,3 +108,12 @@ def test_an_image_grows_on_the_page(visit: StageVisit) -> None:
     page.reload()
     visit.settle()
     expect(picture).to_be_visible()  # kept for whoever looks next
+
+
+def test_channels_are_sorted_by_what_they_are_tuned_to(visit: StageVisit, embedded: PretrainedModel) -> None:
+    visit.open("?photo=espresso&block=3a&sort=orientation")
+    tuned = layer_tuning(embedded, "3a", stimulus_grid(embedded.input_size, orientations=8, wavelengths=5))
+    selectivity = np.nan_to_num(tuned.curves["orientation"].selectivity)
+    for branch, part in embedded.model.block("3a").slices.items():
+        first = visit.page.locator(f"[data-lane='{branch}'] [data-channel]").first
+        expect(first).to_have_attribute("data-channel", str(selectivity[part].argmax()), timeout=30_000)

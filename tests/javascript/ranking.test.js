@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { page } from "./support.js";
 
-const { placeOf, rankOf, sortedChannels, worthOf } = await page("ranking.js");
+const { measuredFor, placeOf, rankOf, sortedChannels, worthOf } = await page("ranking.js");
 
 const COUNTS = { "1x1": 3, "3x3": 2, "5x5": 1, pool: 2 };
 const NETWORK = {
@@ -26,6 +26,16 @@ test("channels are in the order that was asked for, the most important first", (
   assert.deepEqual(sortedChannels(CHANNELS, worths, "number"), [0, 1, 2]);
   assert.deepEqual(sortedChannels(CHANNELS, worths, "reading", Float32Array.of(2, 1, 3)), [2, 0, 1]);
   assert.deepEqual(sortedChannels(CHANNELS, null, "worth"), [1, 2, 0], "the highest value, as long as no worth is known");
+});
+
+test("channels are sorted by what they are tuned to once that is there", () => {
+  const tuned = { model: "m", block: "4b", orientation: Float32Array.of(0.1, 0.3, 0.2, 0, 1, 0, 0, 0) };
+  const state = { model: "m", block: "4b", sort: "orientation" };
+  assert.deepEqual(measuredFor(state, { network: NETWORK, tuned }, "3x3"), Float32Array.of(0, 1));
+  assert.deepEqual(sortedChannels(CHANNELS, null, "orientation", measuredFor(state, { network: NETWORK, tuned }, "1x1")), [1, 2, 0]);
+  assert.equal(measuredFor({ ...state, model: "other" }, { network: NETWORK, tuned }, "3x3"), null);
+  assert.equal(measuredFor({ ...state, sort: "mean" }, { network: NETWORK, tuned }, "3x3"), null);
+  assert.equal(measuredFor(state, { network: NETWORK, tuned: null }, "3x3"), null);
 });
 
 test("a channel of a block's output has a branch, and a number in it", () => {

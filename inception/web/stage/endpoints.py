@@ -105,6 +105,9 @@ def events(service: InferenceService, subjects: SubjectCheck, examples: Sequence
     ) -> tuple[Callable[..., dict[str, Any]], Sequence[str]]:
         return lambda *place: function(service, *place), ("model", "block", "branch", "channel")
 
+    def tuning_of_block(model: str, block: str) -> dict[str, Any]:
+        return unit.block_tuning(service, model, block)
+
     def image(model: str, block: str, branch: str, channel: int, goal: str, step: int) -> dict[str, Any]:
         return unit.unit_image(service, images, model, unit.Channel(block, branch, channel), goal, step)
 
@@ -128,6 +131,7 @@ def events(service: InferenceService, subjects: SubjectCheck, examples: Sequence
         "bottleneck": of_photo(scene.bottleneck, "block"),
         "picture": (of_file, ("subject",)),
         "tuning": (tuning, ("model", "block", "shape")),
+        "block_tuning": (tuning_of_block, ("model", "block")),
         "unit_tuning": of_unit(unit.unit_tuning),
         "unit_atlas": of_unit(unit.unit_atlas),
         "unit_wiring": of_unit(unit.unit_wiring),

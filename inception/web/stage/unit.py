@@ -23,6 +23,7 @@ from ...units.similarity import most_similar
 from ...units.tuning import LayerTuning, layer_tuning, stimulus_grid
 from ...units.unit import Unit
 from ...units.wiring import wiring
+from .packing import pack
 from .scene import Cell
 
 SIGNS = {"excites": 1, "inhibits": -1}
@@ -121,6 +122,21 @@ def _webp(image: np.ndarray) -> str:
     file = io.BytesIO()
     Image.fromarray(image).save(file, "WEBP", quality=QUALITY)
     return f"data:image/webp;base64,{b64encode(file.getvalue()).decode('ascii')}"
+
+
+def block_tuning(service: InferenceService, name: str, block: str) -> dict[str, Any]:
+    """What each channel of a block is tuned to, packed: its selectivity for orientation and colour, its size.
+
+    The size is the diameter in pixels of the disc that it responds to most. Channels that do not respond have 0.
+    """
+    curves = service.explained(service.grey_query(name), tuning_of_block, block).curves
+    return {
+        "model": name,
+        "block": block,
+        "orientation": pack(np.nan_to_num(curves["orientation"].selectivity)),
+        "colour": pack(np.nan_to_num(curves["colour"].selectivity)),
+        "size": pack(np.nan_to_num(curves["size"].preferred)),
+    }
 
 
 def unit_wiring(service: InferenceService, name: str, block: str, branch: str, channel: int) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from inception.units.unit import Unit
 from inception.units.wiring import wiring
 from inception.web.stage.unit import Channel, unit_atlas, unit_image
 from support.paths import EXAMPLES
-from support.stage import ask, sentence, subject, told
+from support.stage import ask, sentence, subject, told, unpack
 
 NET, BISON = "tiny-imagenet", subject("example:bison")
 
@@ -57,6 +57,14 @@ def test_tuning_is_that_of_the_channel_of_the_branch(page_address: str, embedded
     slices = embedded.model.block("3a").slices
     assert [slices[one["branch"]].start + one["channel"] for one in answer["alike"]] == best
     assert [one["similarity"] for one in answer["alike"]] == pytest.approx([cosines[one] for one in best], abs=1e-3)
+
+
+def test_the_tuning_of_a_block_is_that_of_its_channels(page_address: str, embedded: PretrainedModel) -> None:
+    answer = told(page_address, "block_tuning", NET, "3a")
+    curves = layer_tuning(embedded, "3a", stimulus_grid(embedded.input_size, orientations=8, wavelengths=5)).curves
+    for name, known in (("orientation", curves["orientation"].selectivity), ("colour", curves["colour"].selectivity)):
+        assert unpack(answer[name]) == pytest.approx(np.nan_to_num(known), abs=1e-3)
+    assert unpack(answer["size"]) == pytest.approx(np.nan_to_num(curves["size"].preferred), rel=0.3)
 
 
 def test_wiring_is_that_of_the_library(page_address: str, embedded: PretrainedModel) -> None:

@@ -4,12 +4,14 @@ import { ALL_ON, allOff, fitting, isAnythingOff } from "./state.js";
 import { BRANCHES, order } from "./numbers.js";
 import { useClassNames } from "./words.js";
 
-/** @import {AllOff, Block, Data, Fill, State, Subject} from "./types.js" */
+/** @import {AllOff, Block, Data, Fill, Sort, State, Subject} from "./types.js" */
 /** @import {Store} from "./state.js" */
 /** @import {Source} from "./source.js" */
 
 const PATIENCE = 150; // milliseconds before the page says that it waits
 const QUIET = 1000; // milliseconds without a change, after which it asks for what may be wanted next
+/** @type {Sort[]} */
+const TUNED = ["orientation", "colour", "size"];
 const CLASSES = 5; // of the answer, whose worth may be wanted next
 
 /**
@@ -143,6 +145,22 @@ export function createController(store, source, touched = Promise.resolve()) {
   store.subscribe((state, _, changed) => {
     const mine = /** @type {const} */ (["photo", "crop", "model", "block", "off", "offChannels", "fill", "cls"]);
     if (!isFitting && mine.some((name) => changed.has(name)) && state.photo && state.model) void refresh(reason);
+  });
+
+  /** What the channels are tuned to, if they are to be sorted by it: it is measured once for a block of a network. */
+  async function loadTuning() {
+    const { model, block, sort } = store.get();
+    if (!TUNED.includes(sort) || !model) return;
+    try {
+      const tuned = await source.blockTuning(model, block);
+      if (store.get().model === model && store.get().block === block) store.receive({ tuned });
+    } catch (failure) {
+      store.receive({ error: failure instanceof Error ? failure.message : String(failure) });
+    }
+  }
+
+  store.subscribe((_, __, changed) => {
+    if (changed.has("sort") || changed.has("block") || changed.has("model")) void loadTuning();
   });
 
   return {

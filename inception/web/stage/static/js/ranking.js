@@ -2,7 +2,7 @@
 
 import { BRANCHES, order } from "./numbers.js";
 
-/** @import {Block, Branch, Channels, Network, Sort, Worth} from "./types.js" */
+/** @import {Block, Branch, Channels, Data, Network, Sort, State, Worth} from "./types.js" */
 
 /**
  * The number of a branch's first channel in its block's output.
@@ -71,16 +71,30 @@ export function rankOf(values, value) {
 }
 
 /**
+ * What a sort by reading or tuning needs of a branch's channels, if it is there.
+ * @param {Pick<State, "block" | "model" | "sort">} state
+ * @param {Pick<Data, "network" | "tuned">} data
+ * @param {Branch} branch
+ * @returns {Float32Array | null}
+ */
+export function measuredFor({ block, model, sort }, { network, tuned }, branch) {
+  if (!network) return null;
+  if (sort === "reading") return partOf(network, block, branch, network.blocks[block].reading);
+  if (sort !== "orientation" && sort !== "colour" && sort !== "size") return null;
+  return tuned?.block === block && tuned.model === model ? partOf(network, block, branch, tuned[sort]) : null;
+}
+
+/**
  * Channels of a branch from the most important to the least; without worths by their highest value.
  * @param {Channels} channels
  * @param {Float32Array | null} worths
  * @param {Sort} sort
- * @param {Float32Array} readings  how strongly each is read by what comes next
+ * @param {Float32Array | null} measured  what `sort` names, where it is not known of the channels themselves
  * @returns {number[]}
  */
-export function sortedChannels(channels, worths, sort, readings) {
+export function sortedChannels(channels, worths, sort, measured) {
   if (sort === "number") return Array.from({ length: channels.count }, (_, i) => i);
   if (sort === "worth" && worths) return order(worths);
-  if (sort === "reading") return order(readings);
+  if (measured) return order(measured);
   return order(sort === "mean" ? channels.mean : channels.high);
 }

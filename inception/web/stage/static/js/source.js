@@ -5,7 +5,7 @@
 import { BLOCKS, floats, unpack } from "./numbers.js";
 import { language, t } from "./words.js";
 
-/** @import {AllOff, Block, BlockChannels, Branch, FieldSquare, Influence, Network, Scene, Start, Strongest, Subject, Subsets, Worth} from "./types.js" */
+/** @import {AllOff, Block, BlockChannels, BlockTuning, Branch, FieldSquare, Influence, Network, Scene, Start, Strongest, Subject, Subsets, Worth} from "./types.js" */
 
 /** @typedef {ReturnType<typeof createSource>} Source */
 
@@ -167,6 +167,8 @@ export function createSource(root) {
     bottleneck: (subject, block) => told((raw) => each(raw, readStrongest), "bottleneck", subject, block),
     /** @param {string} model @param {Block} block @param {string} shape */
     tuning: (model, block, shape) => ask("tuning", model, block, shape),
+    /** @param {string} model @param {Block} block @returns {Promise<BlockTuning>} */
+    blockTuning: (model, block) => told(readTuning, "block_tuning", model, block),
     /** @param {string} model @param {Block} block @param {Branch} branch @param {number} channel */
     unitTuning: (model, block, branch, channel) => ask("unit_tuning", model, block, branch, channel),
     /** @param {string} model @param {Block} block @param {Branch} branch @param {number} channel */
@@ -275,6 +277,11 @@ function readSubsets(raw) {
 /** @param {any} raw @returns {Record<number, Worth>} */
 function readWorth(raw) {
   return each(raw.worth, (blocks) => each(blocks, floats));
+}
+
+/** @param {any} raw @returns {BlockTuning} */
+function readTuning(raw) {
+  return { ...raw, orientation: floats(raw.orientation), colour: floats(raw.colour), size: floats(raw.size) };
 }
 
 /** @param {any} raw */

@@ -40,6 +40,7 @@ const NO_DATA = Object.freeze({
   subsets: null,
   worth: null,
   field: null,
+  tuned: null,
   busy: false,
   error: null,
 });
@@ -230,7 +231,7 @@ export function offList(off) {
 /** @type {Record<string, readonly string[]>} */
 const CHOICES = {
   view: ["sorted", "all"],
-  sort: ["worth", "max", "mean", "number", "reading"],
+  sort: ["worth", "max", "mean", "number", "reading", "orientation", "colour", "size"],
   fill: ["zero", "mean"],
   scale: ["own", "branch", "block"],
   colours: ["inferno", "magma", "viridis", "cividis", "grey"],

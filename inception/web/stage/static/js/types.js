@@ -5,7 +5,8 @@
  * @typedef {"3a" | "3b" | "4a" | "4b" | "4c" | "4d" | "4e" | "5a" | "5b"} Block
  * @typedef {"en" | "zh"} Language
  * @typedef {"sorted" | "all"} View
- * @typedef {"worth" | "max" | "mean" | "number" | "reading"} Sort
+ * @typedef {"worth" | "max" | "mean" | "number" | "reading" | Tuned} Sort
+ * @typedef {"orientation" | "colour" | "size"} Tuned  what channels are tuned to
  * @typedef {"own" | "branch" | "block"} Scale
  * @typedef {"inferno" | "magma" | "viridis" | "cividis" | "grey"} Colours
  * @typedef {Colours | "signed"} Palette  what maps are painted in; signed: around zero
@@ -144,6 +145,8 @@
  *
  * @typedef {Partial<Record<Block, Float32Array>>} Worth  of each channel of the outputs of some blocks, for one class
  *
+ * @typedef {{model: string, block: Block} & Record<Tuned, Float32Array>} BlockTuning  of each channel of a block's output
+ *
  * @typedef {object} FieldSquare
  * @property {number} row
  * @property {number} column
@@ -178,6 +181,7 @@
  * @property {Subsets | null} subsets  of the unfolded block
  * @property {Worth | null} worth  of the class in question
  * @property {Record<Branch, FieldSquare> | null} field  of the unfolded block
+ * @property {BlockTuning | null} tuned  of the unfolded block, once the channels are to be sorted by it
  * @property {boolean} busy
  * @property {string | null} error  a sentence
  *

@@ -2,7 +2,7 @@
 
 import { h, replace, set } from "../dom.js";
 import { BRANCHES } from "../numbers.js";
-import { firstChannel, partOf, sortedChannels, worthOf } from "../ranking.js";
+import { firstChannel, measuredFor, sortedChannels, worthOf } from "../ranking.js";
 import { branchName, t } from "../words.js";
 import { createTile, photoSquare } from "./tile.js";
 
@@ -32,8 +32,7 @@ export function createAllChannels(root, store, source) {
       body,
       BRANCHES.map((branch) => {
         const worths = worthOf(network, state.block, branch, worth);
-        const readings = partOf(network, state.block, branch, network.blocks[state.block].reading);
-        const sorted = sortedChannels((baseChannels ?? channels)[branch], worths, state.sort, readings);
+        const sorted = sortedChannels((baseChannels ?? channels)[branch], worths, state.sort, measuredFor(state, store.data(), branch));
         const off = state.offChannels[state.block] ?? [];
         const first = firstChannel(network, state.block, branch);
         const { low, high } = channels[branch];

@@ -4,7 +4,7 @@ import { classOf } from "../controller.js";
 import { h, replace, set } from "../dom.js";
 import { isSignedBlock, paletteOf, rangeOf } from "../maps.js";
 import { BRANCHES, forAndAgainst, shapley, signed } from "../numbers.js";
-import { partOf, sortedChannels, worthOf } from "../ranking.js";
+import { measuredFor, sortedChannels, worthOf } from "../ranking.js";
 import { isOff, switched } from "../state.js";
 import { fixed } from "../sums.js";
 import { branchName, className, joined, t } from "../words.js";
@@ -18,7 +18,7 @@ import { createTile, photoSquare } from "./tile.js";
 const GAP = 5;
 const MORE = 58;
 const CHOICES = /** @type {const} */ ({
-  sort: ["worth", "max", "mean", "number", "reading"],
+  sort: ["worth", "max", "mean", "number", "reading", "orientation", "colour", "size"],
   scale: ["own", "branch", "block"],
   colours: ["inferno", "magma", "viridis", "cividis", "grey"],
   fill: ["zero", "mean"],
@@ -194,8 +194,7 @@ export function createBlock(root, store, source) {
     const mine = store.data().baseChannels ?? channels;
     for (const { branch, tiles } of parts) {
       const worths = worthOf(network, state.block, branch, worth);
-      const readings = partOf(network, state.block, branch, network.blocks[state.block].reading);
-      const best = sortedChannels(mine[branch], worths, state.sort, readings).slice(0, columns);
+      const best = sortedChannels(mine[branch], worths, state.sort, measuredFor(state, store.data(), branch)).slice(0, columns);
       const key = document.activeElement instanceof HTMLElement && tiles.contains(document.activeElement) ? document.activeElement.dataset.channel : undefined;
       replace(
         tiles,
@@ -285,7 +284,7 @@ export function createBlock(root, store, source) {
     if (any("lang", "block", "network", "base", "cls", "sort", "scale", "colours", "fill")) drawWords();
     if (any("off", "block")) drawSwitches();
     if (any("lang", "subsets", "cls", "block", "base")) drawWorth();
-    if (any("lang", "channels", "worth", "sort", "scale", "colours", "baseChannels", "offChannels")) drawTiles();
+    if (any("lang", "channels", "worth", "sort", "tuned", "scale", "colours", "baseChannels", "offChannels")) drawTiles();
   });
   drawWords();
   drawSwitches();
@@ -309,7 +308,8 @@ export function reachLane(branch) {
  * @param {keyof typeof CHOICES} kind
  * @param {Readonly<State>} state
  */
-function helpOf(kind, { scale }) {
+function helpOf(kind, { scale, sort }) {
+  if (kind === "sort") return sort === "orientation" || sort === "colour" || sort === "size" ? t(`block.sort_${sort}_help`) : null;
   if (kind === "scale") return t(`block.scale_${scale}_help`);
   return kind === "fill" ? t("block.fill_help") : null;
 }
