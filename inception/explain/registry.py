@@ -175,6 +175,7 @@ def _is_unicode(text: str) -> bool:
 BLOCK_NAMES = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
 BRANCH_NAMES = ("1x1", "3x3", "5x5", "pool")
 ABLATIONS = ("zero", "mean")
+ATTRIBUTIONS = ("grad_cam", "evidence", "occlusion", "integrated_gradients")
 CLASS_LETTERS = 200  # of a class's name; the longest of ImageNet's has 121
 MAX_CHANNELS = 1024  # of a block's output
 

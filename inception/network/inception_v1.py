@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from operator import index
 from typing import SupportsIndex
 
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from ..errors import ChoiceError, quoted
 from .blocks import BLOCKS, AuxiliaryClassifier, ConvUnit, InceptionBlock
@@ -217,7 +217,7 @@ class InceptionV1(nn.Module):
             for name, stage in AUXILIARY.items():
                 channels = sum(self.block(stage[-2:]).branch_channels.values())
                 self.aux[name] = AuxiliaryClassifier(channels, classes, bias=bias, eps=spec.block_eps)
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def block(self, name: str) -> InceptionBlock:
         """Return the Inception block `name`, a key of `BLOCKS`.
@@ -336,15 +336,16 @@ def _local_response_norm() -> nn.LocalResponseNorm:
     return nn.LocalResponseNorm(size=5, alpha=1e-4, beta=0.75, k=1.0)
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module, generator: Generator | None = None) -> None:
+    """Draw the weights of a convolution or a linear layer as before training; other modules are left as they are."""
     # He et al. 2015: keeps activations of order one through 22 layers of ReLU without BatchNorm. With PyTorch's
     # default they vanish, and the logits would hardly depend on the photo.
     if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, std=0.01)
+        nn.init.normal_(module.weight, std=0.01, generator=generator)
         nn.init.zeros_(module.bias)
 
 

@@ -287,7 +287,7 @@ def test_the_lines_to_read_show_the_sum(embedded: PretrainedModel, capsys: pytes
     side = embedded.input_size // 16
     options = ["--subsets", "--table", "--evidence", "--cam", "--switch-off", "5x5", "--channels", "3", "--cell"]
     options += ["pool:1:2:3", "--logit-circuit", "--circuit", "3x3:17:4:5", "--occlusion", "--integrated-gradients"]
-    assert main(["explain", str(ESPRESSO), "--block", "4c", *options]) == 0
+    assert main(["explain", str(ESPRESSO), "--block", "4c", *options, "--faithfulness", "evidence"]) == 0
     out = capsys.readouterr().out
     checks = re.findall(r"^  (-?\d.*) = (-?[\d.]+), (?:the logit|before the ReLU it) is (-?[\d.]+)$", out, re.M)
     assert len(checks) == 4  # of the votes, of the evidence and of the two circuits
@@ -307,6 +307,7 @@ def test_the_lines_to_read_show_the_sum(embedded: PretrainedModel, capsys: pytes
         "circuit of the logit of espresso, from the channels of block 5b",
         "how much the logit falls behind a grey square of 32x32 pixels, 16 a step",
         "integrated gradients from plain grey, 64 steps: highest",
+        "can the map of evidence for espresso be trusted?",
         "circuit of 4c/3x3, channel 17, row 4, column 5, from the channels of block 4b",
     ):
         assert part in out
@@ -339,6 +340,7 @@ def test_a_bad_photo_is_told_and_the_others_go_on(tmp_path: Path, capsys: pytest
         (["--cell", "3x3:256:0:0"], "the channels 0 to 255"),
         (["--cell", "3x3:0:10:0"], "10 rows and 10 columns"),
         (["--circuit", "3x3:256:0:0"], "block 4c/3x3 has the channels 0 to 255"),
+        (["--faithfulness", "lime"], "grad_cam, evidence, occlusion, integrated_gradients"),
         (["--out", "LICENSE/x"], "cannot be made"),
         (["--model", "resnet"], "choose one of tiny-imagenet, googlenet, torchvision"),
     ],

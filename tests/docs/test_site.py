@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, Route, expect
 
 import inception
 from inception.cli import main as cli
-from inception.explain import ablation, circuit, convolution, integrated_gradients, occlusion
+from inception.explain import ablation, circuit, convolution, faithfulness, integrated_gradients, occlusion, randomised
 from inception.explain import attribution as evidence
 from inception.explain import masking as partial
 from inception.explain import readout as reading
@@ -42,7 +42,7 @@ SECONDS = 600  # a build takes a fraction of that, but not where others use the 
 
 pytestmark = pytest.mark.timeout(900)
 EXPLAIN = (ablation, circuit, convolution, evidence, partial, reading, sight, size, votes)
-EXPLAIN += (integrated_gradients, occlusion)
+EXPLAIN += (integrated_gradients, occlusion, faithfulness, randomised)
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +226,9 @@ def test_the_page_of_json_tells_every_key_of_the_command(tmp_path: Path, capsys:
     rows = re.findall(r"^\| (`.*?`) \|", text, re.M)
     told = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     everything = "--subsets --table --evidence --cam --switch-off 3x3 --channels 7 --cell 3x3:17:4:5 --json --out"
-    everything = f"--logit-circuit --circuit 3x3:17:4:5 --occlusion --integrated-gradients {everything}"
+    everything = (
+        f"--logit-circuit --circuit 3x3:17:4:5 --occlusion --integrated-gradients --faithfulness evidence {everything}"
+    )
     options = ["--block", "4c", *everything.split(), str(tmp_path)]
     assert cli.main(["explain", str(EXAMPLES / "bison.jpg"), *options]) == 0
     assert set(json.loads(capsys.readouterr().out)) == told

@@ -35,6 +35,7 @@ DECLARED = {
     "circuit": "block branch channel row column",
     "occlusion": "class_name",
     "integrated_gradients": "class_name",
+    "faithfulness": "method block class_name",
 }
 
 
@@ -120,11 +121,13 @@ def test_the_command_line_gives_the_same_json(
 ) -> None:
     wanted = ["--table", "--evidence", "--cam", "--switch-off", "5x5", "--channels", "3", "--cell", "pool:1:2:3"]
     wanted += ["--logit-circuit", "--circuit", "pool:1:2:3", "--occlusion", "--integrated-gradients"]
+    wanted += ["--faithfulness", "evidence"]
     asked = ["--class", "pretzel", "--block", "4c", "--subsets", *wanted]
     assert main(["explain", str(ESPRESSO), "--json", *asked]) == 0
     told = json.loads(capsys.readouterr().out)
     subject, given = PhotoSubject(embedded, seen), {"block": "4c", "class_name": "pretzel", "off": "zero"}
     given |= {"branches": ["5x5"], "channels": [3], "branch": "pool", "channel": 1, "row": 2, "column": 3}
+    given["method"] = "evidence"
     expected: dict[str, Any] = {"photo": str(ESPRESSO), "model": "tiny-imagenet"}
     for one in EXPLANATIONS.values():
         part = one(subject, **{argument.name: given[argument.name] for argument in one.arguments}).to_dict()
@@ -144,6 +147,7 @@ def test_the_command_line_gives_the_same_json(
         ("logit_circuit", {"class_name": "pretzel"}),
         ("occlusion", {"class_name": "pretzel"}),
         ("integrated_gradients", {"class_name": "pretzel"}),
+        ("faithfulness", {"method": "evidence", "class_name": "pretzel"}),
         ("circuit", {"block": "4c", "branch": "pool", "channel": 1, "row": 2, "column": 3}),
     ],
 )

@@ -159,6 +159,7 @@ ARGUMENTS: dict[str, object] = {
     "channel": 1,
     "row": 2,
     "column": 3,
+    "method": "evidence",
     "view": "mean",
     "scale": "shared",
     "colours": "viridis",
@@ -172,7 +173,7 @@ ARGUMENTS: dict[str, object] = {
 ENDPOINTS = [
     *("predict", "maps", "channel", "bottleneck", "compare", "branch_votes", "network_table", "switch_off"),
     *("class_evidence", "grad_cam", "overlays", "cell", "keep", "classes", "anatomy", "reading", "bottleneck_cost"),
-    *("network_size", "models", "logit_circuit", "circuit", "occlusion", "integrated_gradients"),
+    *("network_size", "models", "logit_circuit", "circuit", "occlusion", "integrated_gradients", "faithfulness"),
 ]
 
 

@@ -19,6 +19,7 @@ EVERY = {
     "/circuit": "photo model block branch channel row column",
     "/occlusion": "photo model class_name",
     "/integrated_gradients": "photo model class_name",
+    "/faithfulness": "photo model method block class_name",
     "/keep": "photo kind model block view scale colours language",
     "/models": "",
     "/classes": "model language",

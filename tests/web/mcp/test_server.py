@@ -56,6 +56,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "logit_circuit": {"class_name": "goldfish"},
     "circuit": {"block": "4c", "branch": "5x5", "channel": 3, "row": 1, "column": 2},
     "occlusion": {"class_name": "espresso"},
+    "faithfulness": {"method": "evidence"},
     "overlays": {"block": "5b"},
     "network_size": {},
 }

@@ -1,0 +1,226 @@
+"""Insertion and deletion against a loop over painted photos; random weights against copies made by hand and SciPy."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageFilter
+from scipy.special import softmax
+from scipy.stats import spearmanr
+
+from inception import open_photo
+from inception.errors import ChoiceError
+from inception.explain import randomised
+from inception.explain.attribution import evidence, grad_cam
+from inception.explain.attribution_maps import AttributionMap, attribution_map
+from inception.explain.catalogue.faithfulness import Faithfulness
+from inception.explain.faithfulness import CONTROLS, STEPS, PixelCurves, PixelOrder, pixel_curves
+from inception.explain.integrated_gradients import integrated_gradients
+from inception.explain.masking import ExplanationError
+from inception.explain.occlusion import occlusion
+from inception.explain.randomised import LEVELS, randomised_levels, randomised_networks, rank_correlation
+from inception.explain.registry import ATTRIBUTIONS
+from inception.network.inception_v1 import HEAD, STAGES, InceptionV1
+from inception.prediction import Prediction, predict, predict_crop
+from inception.pretrained.description import Provenance
+from inception.pretrained.pretrained import PretrainedModel
+from inception.vision.preprocessing import IMAGENET
+from support.networks import lively
+from support.paths import EXAMPLES
+
+SIDE = 64
+
+
+@pytest.fixture(scope="module")
+def pretrained() -> PretrainedModel:
+    model = InceptionV1(variant="torchvision", classes=5, input_shape=(3, SIDE, SIDE), classifier_activation=None)
+    how = replace(IMAGENET, resize=SIDE, crop=SIDE, size=SIDE)
+    return PretrainedModel(
+        "made up",
+        lively(model).requires_grad_(False),
+        how,
+        tuple("abcde"),
+        Provenance("", "", "", ""),
+        temperature=2.0,
+    )
+
+
+@pytest.fixture(scope="module")
+def seen(pretrained: PretrainedModel) -> Prediction:
+    return predict(pretrained, open_photo(EXAMPLES / "espresso.jpg"))
+
+
+# ---------------------------------------------------------------- the maps
+
+
+def test_each_method_gives_its_own_map(pretrained: PretrainedModel, seen: Prediction) -> None:
+    covered = occlusion(pretrained, seen, 3, 12, 12)  # what the default is without overlap
+    expected = {
+        "grad_cam": grad_cam(pretrained, seen, "4a", 3).signed,
+        "evidence": evidence(pretrained, seen, 3).map,
+        "occlusion": covered.drops,
+        "integrated_gradients": integrated_gradients(pretrained, seen, 3, 16).map,
+    }
+    assert tuple(expected) == ATTRIBUTIONS
+    told = {name: attribution_map(pretrained, seen, name, 3, "4a", quick=True) for name in expected}
+    for name, cells in expected.items():
+        assert np.array_equal(told[name].cells, cells)
+        shuffled = told[name].shuffled(np.random.default_rng(0)).cells
+        assert not np.array_equal(shuffled, cells)
+        assert np.array_equal(np.sort(shuffled, axis=None), np.sort(cells, axis=None))
+    pixels = {name: one.pixels(SIDE, SIDE) for name, one in told.items()}
+    for name in ("grad_cam", "evidence"):
+        assert np.allclose(pixels[name], cv2.resize(expected[name].astype(np.float64), (SIDE, SIDE)), atol=1e-6)
+    assert np.array_equal(pixels["occlusion"], covered.map)
+    assert np.array_equal(pixels["integrated_gradients"], expected["integrated_gradients"])
+
+
+# ---------------------------------------------------------------- insertion and deletion
+
+
+def painted_one_by_one(
+    pretrained: PretrainedModel, start: Image.Image, end: Image.Image, values: np.ndarray, index: int
+) -> list[float]:
+    """The class's probability as the pixels of one picture replace those of another, by the plain network."""
+    canvas, other = np.array(start), np.array(end)
+    order = sorted(range(values.size), key=lambda pixel: -values.flat[pixel])
+    probabilities, done = [], 0
+    for step in range(STEPS + 1):
+        count = round(step * len(order) / STEPS)
+        for pixel in order[done:count]:
+            canvas[divmod(pixel, values.shape[1])] = other[divmod(pixel, values.shape[1])]
+        done = count
+        with torch.no_grad():
+            logits = pretrained.model.logits(pretrained.preprocessing.to_tensor(Image.fromarray(canvas)))
+        probabilities.append(float(softmax(logits[0].double().numpy() / pretrained.temperature)[index]))
+    return probabilities
+
+
+@pytest.mark.parametrize("method", ["grad_cam", "occlusion"])
+def test_the_curves_are_those_of_photos_that_are_painted_pixel_by_pixel(
+    method: str, pretrained: PretrainedModel, seen: Prediction
+) -> None:
+    told = pixel_curves(pretrained, seen, method, "4a", 2)
+    values = attribution_map(pretrained, seen, method, 2, "4a").pixels(SIDE, SIDE)
+    blurred = seen.image.filter(ImageFilter.GaussianBlur(SIDE / 16))
+    grey = Image.new("RGB", seen.image.size, (128, 128, 128))
+    inserted = painted_one_by_one(pretrained, blurred, seen.image, values, 2)
+    deleted = painted_one_by_one(pretrained, seen.image, grey, values, 2)
+    assert told.ordered.insertion == pytest.approx(inserted, abs=1e-4)
+    assert told.ordered.deletion == pytest.approx(deleted, abs=1e-4)
+    assert np.ptp(inserted) > 1e-2
+    areas = [sum((a + b) / 2 for a, b in itertools.pairwise(curve)) / STEPS for curve in (inserted, deleted)]
+    assert (told.ordered.insertion_auc, told.ordered.deletion_auc) == pytest.approx(tuple(areas), abs=1e-4)
+
+
+def test_random_orders_are_others_with_the_same_ends_and_the_seed_decides(
+    pretrained: PretrainedModel, seen: Prediction
+) -> None:
+    told = pixel_curves(pretrained, seen, "grad_cam", "4a")
+    assert len(told.random) == CONTROLS
+    assert len({told.ordered, *told.random}) == CONTROLS + 1
+    for order in told.random:
+        for curve, ordered in ((order.insertion, told.ordered.insertion), (order.deletion, told.ordered.deletion)):
+            assert (curve[0], curve[-1]) == pytest.approx((ordered[0], ordered[-1]), abs=1e-6)
+    other = pixel_curves(pretrained, seen, "grad_cam", "4a", seed=1)
+    assert told.ordered == other.ordered
+    assert not set(told.random) & set(other.random)
+    found = attribution_map(pretrained, seen, "grad_cam", told.index, "4a")
+    first = [found.shuffled(np.random.default_rng(seed)).cells for seed in (0, 0, 1)]
+    assert np.array_equal(first[0], first[1])
+    assert not np.array_equal(first[0], first[2])
+    assert told.ordered.deletion[0] == pytest.approx(float(seen.probabilities[told.index]), abs=1e-5)
+
+
+def test_a_map_beats_random_only_if_it_beats_every_random_order() -> None:
+    flat, early, late = (0.5, 0.5, 0.5), (0.0, 1.0, 1.0), (1.0, 1.0, 0.0)
+    assert (PixelOrder(early, late).insertion_auc, PixelOrder(late, flat).deletion_auc) == (0.75, 0.5)
+    good = PixelCurves(0, "a", "evidence", PixelOrder(early, flat), (PixelOrder(flat, late), PixelOrder(flat, late)))
+    assert good.insertion_beats_random
+    assert good.deletion_beats_random
+    poor = replace(good, random=(PixelOrder(flat, late), PixelOrder(early, flat)))
+    assert not poor.insertion_beats_random
+    assert not poor.deletion_beats_random
+
+
+# ---------------------------------------------------------------- random weights
+
+
+def test_the_copies_are_random_from_the_head_down_and_as_trained_below(pretrained: PretrainedModel) -> None:
+    before = {name: tensor.clone() for name, tensor in pretrained.model.state_dict().items()}
+    downwards = [HEAD, *reversed(STAGES)]
+    networks = dict(randomised_networks(pretrained, seed=3))
+    assert tuple(networks) == LEVELS
+    for level, network in networks.items():
+        fresh = downwards[: downwards.index(level) + 1]
+        assert not network.model.training
+        for name, tensor in network.model.state_dict().items():
+            is_fresh = name.split(".")[0] in fresh
+            if tensor.dim() > 1:
+                assert torch.equal(tensor, before[name]) is not is_fresh, name
+            elif not is_fresh:
+                assert torch.equal(tensor, before[name]), name
+    for name, tensor in pretrained.model.state_dict().items():
+        assert torch.equal(tensor, before[name])
+    again, other = (next(randomised_networks(pretrained, seed))[1].model.state_dict() for seed in (3, 4))
+    for name, tensor in networks[HEAD].model.state_dict().items():
+        assert torch.equal(tensor, again[name])
+        assert torch.equal(tensor, other[name]) is (tensor.dim() < 2 or not name.startswith(HEAD))
+
+
+def test_the_correlation_is_spearmans_between_the_trained_and_the_random_networks_maps(
+    pretrained: PretrainedModel, seen: Prediction
+) -> None:
+    told = randomised_levels(pretrained, seen, "grad_cam", "3b", 4)
+    assert tuple(level.stage for level in told) == LEVELS
+    trained = grad_cam(pretrained, seen, "3b", 4).signed
+    for level, (stage, network) in zip(told, randomised_networks(pretrained), strict=True):
+        cells = grad_cam(network, predict_crop(network, seen.image), "3b", 4).signed
+        assert level.stage == stage
+        assert level.correlation == pytest.approx(spearmanr(trained.ravel(), cells.ravel()).statistic, abs=1e-6)
+        assert abs(level.correlation) < 0.9
+
+
+def test_rank_correlation_shares_the_ranks_of_ties_and_has_none_for_constants() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.integers(0, 4, (5, 5)).astype(float), rng.integers(0, 4, (5, 5)).astype(float)
+    assert rank_correlation(one, other) == pytest.approx(spearmanr(one.ravel(), other.ravel()).statistic)
+    assert rank_correlation(one, one**3) == pytest.approx(1)
+    assert rank_correlation(one, np.zeros((5, 5))) is None
+
+
+# ---------------------------------------------------------------- both, and wrong wishes
+
+
+@pytest.mark.parametrize("method", ATTRIBUTIONS)
+def test_the_report_is_plain_data_for_every_method(
+    method: str, pretrained: PretrainedModel, seen: Prediction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(randomised, "LEVELS", (HEAD,))
+    ordered, other = PixelOrder((0.1, 0.2), (0.2, 0.1)), PixelOrder((0.1, 0.1), (0.2, 0.2))
+    curves = PixelCurves(1, "b", method, ordered, (other,))
+    levels = randomised_levels(pretrained, seen, method, "3a", 1)
+    report = Faithfulness("3a", curves, levels).to_dict()
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    assert report["block"] == ("3a" if method == "grad_cam" else None)
+    assert (report["insertion"], report["random"][0]["deletion_auc"]) == ([0.1, 0.2], 0.2)
+    assert [row["stage"] for row in report["randomised"]] == [HEAD]
+    assert abs(report["randomised"][0]["correlation"]) < 1
+    assert not any(parameter.requires_grad for parameter in pretrained.model.parameters())
+
+
+def test_a_wrong_wish_is_answered_with_what_exists(pretrained: PretrainedModel, seen: Prediction) -> None:
+    for test in (pixel_curves, randomised_levels):
+        with pytest.raises(ChoiceError, match="grad_cam, evidence, occlusion, integrated_gradients"):
+            test(pretrained, seen, "lime", "3a")
+        with pytest.raises(ChoiceError, match="3a, 3b, 4a"):
+            test(pretrained, seen, "grad_cam", "6a")
+        with pytest.raises(ExplanationError, match="numbered 0 to 4"):
+            test(pretrained, seen, "evidence", "3a", 5)
+    assert AttributionMap(np.zeros((2, 2))).pixels(4, 4).shape == (4, 4)
