@@ -13,6 +13,7 @@ from ...checks import choice, is_whole
 from ...errors import UserError, quoted
 from ...explain.registry import (
     ABLATIONS,
+    ATTRIBUTIONS,
     BLOCK,
     BLOCK_NAMES,
     BRANCH,
@@ -216,6 +217,7 @@ CHECKS: Mapping[str, Check] = {
     "channel": by(replace(CHANNEL, type=int)),
     "row": by(replace(ROW, type=int)),
     "column": by(replace(COLUMN, type=int)),
+    "method": by(Argument("Method", "the attribution method", choices=ATTRIBUTIONS)),
     "goal": by(Argument("Goal", "the goal", choices=("excites", "inhibits"))),
     "step": by(Argument("Step", "the step", type=int)),
     "shape": by(Argument("Shape", "the shape", choices=SHAPES)),

@@ -18,7 +18,7 @@ from ...service.query import Query
 from ...service.service import InferenceService
 from ...service.visualizations import Visualizations
 from ..api.inputs import model_of
-from . import network, scene, unit
+from . import network, scene, trust, unit
 from .arguments import CHECKS, EXAMPLE, Check, SubjectCheck, by, query_of
 from .picture import picture
 from .scene import Cell
@@ -52,6 +52,7 @@ def add_stage_events(service: InferenceService, examples: Sequence[Path]) -> Non
         "column": 0,
         "shape": "disc",
         "goal": "excites",
+        "method": "evidence",
         "step": 0,
     }
     components = {}
@@ -136,6 +137,8 @@ def events(service: InferenceService, subjects: SubjectCheck, examples: Sequence
         "unit_atlas": of_unit(unit.unit_atlas),
         "unit_wiring": of_unit(unit.unit_wiring),
         "unit_image": (image, ("model", "block", "branch", "channel", "goal", "step")),
+        "attribution": of_photo(trust.attribution, "method", "block", "class"),
+        "trust": of_photo(trust.trust, "method", "block", "class"),
         "circuit": of_photo(at_cell(unit.circuit_of_cell), *place),
         "logit_circuit": of_photo(unit.circuit_of_logit, "class"),
     }

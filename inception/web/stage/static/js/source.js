@@ -153,6 +153,10 @@ export function createSource(root) {
     unitImage: ({ model, block, branch, channel }, goal, step) => post("unit_image", [model, block, branch, channel, goal, step]),
     /** @param {Subject} subject @param {{block: Block, branch: Branch, channel: number, row: number, column: number}} cell */
     circuit: (subject, { block, branch, channel, row, column }) => ask("circuit", subject, block, branch, channel, row, column),
+    /** @param {Subject} subject @param {string} method @param {Block} block @param {number} cls @returns {Promise<{map: Float32Array, side: number}>} */
+    attribution: (subject, method, block, cls) => told(readMap, "attribution", subject, method, block, cls),
+    /** @param {Subject} subject @param {string} method @param {Block} block @param {number} cls */
+    trust: (subject, method, block, cls) => ask("trust", subject, method, block, cls),
     /** @param {Subject} subject @param {number} cls */
     logitCircuit: (subject, cls) => ask("logit_circuit", subject, cls),
     /** @param {Subject} subject @param {number} cls */

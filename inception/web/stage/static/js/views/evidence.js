@@ -21,6 +21,7 @@ import {
   table,
   whileOpen,
 } from "./deeper_parts.js";
+import { createTrust } from "./trust.js";
 
 /** @import {Block, Branch, Network, Subject, Worth} from "../types.js" */
 /** @import {Store} from "../state.js" */
@@ -49,6 +50,7 @@ const PARTS = ["all", ...BRANCHES];
  */
 export function createEvidence(root, store, source) {
   const ask = newest();
+  const trust = createTrust(source);
   let isRectified = false;
 
   /** @type {Parameters<typeof whileOpen>[3]} */
@@ -115,7 +117,9 @@ export function createEvidence(root, store, source) {
       h("div", { class: "evidence-grid" }, exact.figure, rough.figure, sum(evidence, name)),
       channels(network, store.data().worth, name, subject),
       limits(evidence),
+      trust.root,
     );
+    trust.draw({ subject, block, cls, name, photo });
   }
 
   /**

@@ -1,0 +1,45 @@
+"""Attribution maps of several methods, and tests of whether they can be trusted, as plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...explain.attribution_maps import attribution_map
+from ...explain.catalogue import EXPLANATIONS
+from ...explain.masking import class_index
+from ...prediction import Prediction
+from ...pretrained.pretrained import PretrainedModel
+from ...service.query import Query
+from ...service.service import InferenceService
+from ..api.explanations import ServedSubject
+from .packing import pack
+
+SIDE = 56  # cells at most of a map that is sent
+
+
+def attribution(service: InferenceService, query: Query, method: str, block: str, index: int | None) -> dict[str, Any]:
+    """The map of a class by one method, signed, in at most `SIDE` x `SIDE` cells."""
+    return {"map": pack(service.explained(query, coarse_map, method, block, index))}
+
+
+def coarse_map(
+    pretrained: PretrainedModel, prediction: Prediction, method: str, block: str, index: int | None
+) -> np.ndarray:
+    """Return the mean of a method's map over squares of the network's input, (rows, columns) float32."""
+    target = class_index(pretrained, prediction, index)
+    width, height = prediction.image.size
+    pixels = attribution_map(pretrained, prediction, method, target, block).pixels(height, width)
+    step = -(-max(height, width) // SIDE)
+    rows, columns = (np.arange(0, length, step) for length in pixels.shape)
+    sums = np.add.reduceat(np.add.reduceat(pixels, rows, axis=0), columns, axis=1)
+    areas = np.outer(np.diff([*rows, height]), np.diff([*columns, width]))
+    return (sums / areas).astype(np.float32)
+
+
+def trust(service: InferenceService, query: Query, method: str, block: str, index: int | None) -> dict[str, Any]:
+    """The tests of a method's map, as in the explanation `faithfulness`."""
+    test = EXPLANATIONS["faithfulness"]
+    name = "" if index is None else str(index)
+    return test(ServedSubject(service, query), method=method, block=block, class_name=name).to_dict()
