@@ -128,9 +128,7 @@ class Census:
             told += [one.sentence for one in tests if one.is_clear]
             if rest := [one.block for one in tests if not one.is_clear]:
                 subject = measure.title.partition(",")[0]
-                told.append(
-                    f"Nothing follows about {subject} in {', '.join(rest)}: chance alone may part the branches."
-                )
+                told.append(f"Nothing follows about {subject} in {', '.join(rest)}: the branches may differ by chance.")
         return tuple(told)
 
     def to_dict(self) -> dict[str, Any]:
