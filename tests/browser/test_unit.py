@@ -117,3 +117,15 @@ def test_channels_are_sorted_by_what_they_are_tuned_to(visit: StageVisit, embedd
     for branch, part in embedded.model.block("3a").slices.items():
         first = visit.page.locator(f"[data-lane='{branch}'] [data-channel]").first
         expect(first).to_have_attribute("data-channel", str(selectivity[part].argmax()), timeout=30_000)
+
+
+def test_a_map_is_tested_on_the_page(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&deeper=evidence")
+    page, trust = visit.page, visit.page.locator("#deeper-evidence .trust")
+    expect(trust.locator("canvas")).to_be_visible(timeout=30_000)
+    trust.locator("[data-method=evidence]").click()
+    trust.get_by_role("button", name="Test this map").click()
+    expect(trust.locator(".trust-levels li")).to_have_count(5, timeout=60_000)
+    expect(trust.locator(".trust-charts polyline.map")).to_have_count(2)
+    expect(trust).to_contain_text("Pixels are put back into a blurred photo in the map's order")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
