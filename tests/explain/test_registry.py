@@ -6,7 +6,8 @@ import json
 import subprocess
 import sys
 from base64 import b64encode
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import gradio as gr
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from inception import PretrainedModel, open_photo, predict
 from inception.cli.main import load_command, main
 from inception.explain.catalogue import EXPLANATIONS
-from inception.explain.registry import ABLATIONS, BLOCK_NAMES, BRANCH_NAMES, MAX_CHANNELS, PhotoSubject
+from inception.explain.registry import ABLATIONS, BLOCK_NAMES, BRANCH_NAMES, MAX_CHANNELS, PhotoSubject, Subject
 from inception.network.blocks import BLOCKS, BRANCHES
 from inception.prediction import Prediction
 from inception.runtime.device import choose_device
@@ -44,6 +45,23 @@ def seen(embedded: PretrainedModel) -> Prediction:
     return predict(embedded, open_photo(ESPRESSO))
 
 
+class KeptSubject(PhotoSubject):
+    """Computes each thing once, as a server may: some take seconds."""
+
+    kept: ClassVar[dict[Any, Any]] = {}
+
+    def cached(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        key = (function, *arguments)
+        if key not in self.kept:
+            self.kept[key] = self.compute(function, *arguments)
+        return self.kept[key]
+
+
+@pytest.fixture(scope="module")
+def subject(embedded: PretrainedModel, seen: Prediction) -> Subject:
+    return KeptSubject(embedded, seen)
+
+
 def test_these_explanations_are_declared_with_these_arguments() -> None:
     assert {
         name: " ".join(argument.name for argument in one.arguments) for name, one in EXPLANATIONS.items()
@@ -65,14 +83,12 @@ def test_the_declarations_are_read_without_torch() -> None:
 
 
 @pytest.mark.parametrize("name", DECLARED)
-def test_every_default_passes_its_own_check_and_gives_plain_data(
-    name: str, embedded: PretrainedModel, seen: Prediction
-) -> None:
+def test_every_default_passes_its_own_check_and_gives_plain_data(name: str, subject: Subject) -> None:
     one = EXPLANATIONS[name]
     arguments = {argument.name: argument.check(argument.default) for argument in one.arguments}
-    told = one(PhotoSubject(embedded, seen), **arguments).to_dict()
+    told = one(subject, **arguments).to_dict()
     assert json.loads(json.dumps(told, allow_nan=False)) == told
-    assert told == one(PhotoSubject(embedded, seen)).to_dict()
+    assert told == one(subject).to_dict()
 
 
 # ---------------------------------------------------------------- what follows from the declarations
@@ -116,16 +132,14 @@ def test_the_command_line_has_an_option_for_each_explanation_or_for_its_own_argu
         assert {argument.option or argument.name for argument in one.arguments if argument.name in shared} <= options
 
 
-def test_the_command_line_gives_the_same_json(
-    embedded: PretrainedModel, seen: Prediction, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_line_gives_the_same_json(subject: Subject, capsys: pytest.CaptureFixture[str]) -> None:
     wanted = ["--table", "--evidence", "--cam", "--switch-off", "5x5", "--channels", "3", "--cell", "pool:1:2:3"]
     wanted += ["--logit-circuit", "--circuit", "pool:1:2:3", "--occlusion", "--integrated-gradients"]
     wanted += ["--faithfulness", "evidence"]
     asked = ["--class", "pretzel", "--block", "4c", "--subsets", *wanted]
     assert main(["explain", str(ESPRESSO), "--json", *asked]) == 0
     told = json.loads(capsys.readouterr().out)
-    subject, given = PhotoSubject(embedded, seen), {"block": "4c", "class_name": "pretzel", "off": "zero"}
+    given = {"block": "4c", "class_name": "pretzel", "off": "zero"}
     given |= {"branches": ["5x5"], "channels": [3], "branch": "pool", "channel": 1, "row": 2, "column": 3}
     given["method"] = "evidence"
     expected: dict[str, Any] = {"photo": str(ESPRESSO), "model": "tiny-imagenet"}
@@ -147,14 +161,14 @@ def test_the_command_line_gives_the_same_json(
         ("logit_circuit", {"class_name": "pretzel"}),
         ("occlusion", {"class_name": "pretzel"}),
         ("integrated_gradients", {"class_name": "pretzel"}),
-        ("faithfulness", {"method": "evidence", "class_name": "pretzel"}),
+        ("faithfulness", {"method": "evidence", "block": "4c", "class_name": "pretzel"}),
         ("circuit", {"block": "4c", "branch": "pool", "channel": 1, "row": 2, "column": 3}),
     ],
 )
 def test_the_library_and_the_endpoint_give_the_same_json(
-    name: str, arguments: dict[str, Any], endpoints: dict[str, Endpoint], embedded: PretrainedModel, seen: Prediction
+    name: str, arguments: dict[str, Any], endpoints: dict[str, Endpoint], subject: Subject
 ) -> None:
     photo = f"data:image/jpeg;base64,{b64encode(ESPRESSO.read_bytes()).decode()}"
     every = {one.name: one.default for one in EXPLANATIONS[name].arguments} | arguments
     told = endpoints[name].function(photo, "tiny-imagenet", *every.values())
-    assert told == {"model": "tiny-imagenet", **EXPLANATIONS[name](PhotoSubject(embedded, seen), **arguments).to_dict()}
+    assert told == {"model": "tiny-imagenet", **EXPLANATIONS[name](subject, **arguments).to_dict()}
