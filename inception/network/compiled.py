@@ -5,6 +5,9 @@ channels last) go in and come out, and whatever OpenVINO was not compiled for (g
 in PyTorch as before. A full pass from the photo is compiled as one graph. Passes that start elsewhere run stage by
 stage, each stage compiled separately: two copies of the weights instead of one for each possible start. Tests compare
 the results with the plain model's, to 1e-4.
+
+What was found faster is remembered in the user's cache folder, for this processor, these versions and such a network.
+Only that is compiled the next time.
 """
 
 from __future__ import annotations
@@ -13,7 +16,10 @@ import logging
 import os
 import weakref
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
 from importlib.util import find_spec
 from threading import Lock
 from time import perf_counter
@@ -23,16 +29,37 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..runtime.device import cpu_name
+from ..runtime.remembered import recall, remember
+from ..runtime.threads import available_cores
 from .blocks import BRANCHES, InceptionBlock
 from .inception_v1 import STAGES, InceptionV1, Trace
 
 SWITCH = "INCEPTION_ENGINE"  # environment: "torch" or "openvino" instead of a measurement
 PASSES = 6  # timed ones of each engine
 NOTICEABLE = 0.95  # of PyTorch's time; a smaller gain is not worth a second engine
+CHOICES_FILE = "engines.json"  # in the cache folder
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What OpenVINO computes: passes that start behind a block (`stages`), and passes from the photo (`whole`)."""
+
+    stages: bool
+    whole: bool
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """Time of a pass from the photo, by engine."""
+
+    stages: float
+    pytorch: float
+    whole: float
 
 
 def compile_where_faster(engine: InceptionV1, model: InceptionV1) -> None:
-    """Compile `engine`, the fused copy of `model`, as far as a few timed passes show that to be faster.
+    """Compile `engine`, the fused copy of `model`, as far as a few timed passes have shown that to be faster.
 
     The environment variable `INCEPTION_ENGINE` may say "torch" or "openvino" instead. Nothing happens on other devices
     than the CPU, where OpenVINO is not installed, and where it fails.
@@ -44,26 +71,53 @@ def compile_where_faster(engine: InceptionV1, model: InceptionV1) -> None:
         _compile_where_faster(engine, model, wish)
     # Another processor or build may raise anything; PyTorch always works.
     except Exception as error:
-        for name in STAGES:
-            vars(engine.get_submodule(name)).pop("forward", None)
+        _use([], None, engine)
         logging.getLogger(__name__).warning("OpenVINO cannot be used; PyTorch computes: %s", error)
 
 
 def _compile_where_faster(engine: InceptionV1, model: InceptionV1, wish: str) -> None:
-    stages, whole = compile_stages(engine, model), CompiledTrace(engine, model)
-    if wish == "openvino":
-        engine.trace = whole  # type: ignore[method-assign]
-        return
-    by_stage = _seconds(engine)
+    key = description(model)
+    choice = Choice(stages=True, whole=True) if wish == "openvino" else _remembered(key)
+    stages = compile_stages(engine, model) if choice is None or choice.stages else []
+    whole = CompiledTrace(engine, model) if choice is None or choice.whole else None
+    if choice is None:
+        choice = faster(_seconds(engine, stages, whole))
+        remember(CHOICES_FILE, key, asdict(choice))
+    _use(stages if choice.stages else [], whole if choice.whole else None, engine)
+
+
+def description(model: InceptionV1) -> str:
+    """Return what the fastest engine depends on: processor, threads, versions, and the layers without their weights."""
+    processor = f"{cpu_name()} ({torch.backends.cpu.get_cpu_capability()}), {available_cores()} cores"
+    versions = f"PyTorch {torch.__version__}, OpenVINO {version('openvino')}"
+    layers = sha256("".join(repr(model.get_submodule(name)) for name in STAGES).encode()).hexdigest()[:12]
+    shape = "x".join(str(side) for side in model.input_shape)
+    return f"{processor}, {torch.get_num_threads()} threads, {versions}, {model.variant.name} {layers} {shape}"
+
+
+def faster(seconds: Seconds) -> Choice:
+    """Return what OpenVINO should compute after these times."""
+    stages = seconds.stages < NOTICEABLE * seconds.pytorch
+    return Choice(stages, whole=seconds.whole <= NOTICEABLE * min(seconds.stages, seconds.pytorch))
+
+
+def _remembered(key: str) -> Choice | None:
+    """Return an earlier choice, or None if there is no valid one."""
+    values = recall(CHOICES_FILE, key)
+    if not isinstance(values, dict) or set(values) != {"stages", "whole"}:
+        return None
+    return Choice(**values) if all(isinstance(value, bool) for value in values.values()) else None
+
+
+def _use(stages: Sequence[CompiledStage], whole: CompiledTrace | None, engine: InceptionV1) -> None:
+    """Let OpenVINO compute these, and PyTorch everything else."""
+    for name in STAGES:
+        vars(engine.get_submodule(name)).pop("forward", None)
     for stage in stages:
-        stage.remove()
-    in_pytorch = _seconds(engine)
-    if by_stage < NOTICEABLE * in_pytorch:
-        for stage in stages:
-            stage.insert()
-    engine.trace = whole  # type: ignore[method-assign]
-    if _seconds(engine) > NOTICEABLE * min(by_stage, in_pytorch):
-        del engine.trace
+        stage.insert()
+    vars(engine).pop("trace", None)
+    if whole is not None:
+        engine.trace = whole  # type: ignore[method-assign]
 
 
 def compile_stages(engine: InceptionV1, model: InceptionV1) -> list[CompiledStage]:
@@ -79,15 +133,18 @@ def compile_stages(engine: InceptionV1, model: InceptionV1) -> list[CompiledStag
 
 
 @torch.inference_mode()
-def _seconds(engine: InceptionV1) -> float:
-    """Time `PASSES` passes over one photo and return the shortest, not counting the first."""
+def _seconds(engine: InceptionV1, stages: Sequence[CompiledStage], whole: CompiledTrace | None) -> Seconds:
+    """Time `PASSES` passes over one photo with each engine and return the shortest, not counting the first."""
     photo = torch.zeros(1, *engine.input_shape).contiguous(memory_format=torch.channels_last)
-    times = []
+    times: list[list[float]] = [[], [], []]
+    # In turns, so that other work on the machine slows all of them down.
     for _ in range(PASSES):
-        begin = perf_counter()
-        engine.trace(photo)
-        times.append(perf_counter() - begin)
-    return min(times[1:])
+        for own, engines in zip(times, ((stages, None), ([], None), ([], whole)), strict=True):
+            _use(*engines, engine)
+            begin = perf_counter()
+            engine.trace(photo)
+            own.append(perf_counter() - begin)
+    return Seconds(*(min(own[1:]) for own in times))
 
 
 class CompiledStage:

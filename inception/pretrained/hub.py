@@ -103,12 +103,6 @@ def files_in_weights_dir(names: tuple[str, ...]) -> list[Path]:
     return [path for name in names if (path := Path(folder) / name).is_file()]
 
 
-def cache_dir() -> Path:
-    """Return the folder for converted weights."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "inception-lens"
-
-
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 checksum of a file in hexadecimal."""
     with path.open("rb") as file:

@@ -13,6 +13,7 @@ import torch
 
 from ..errors import WeightsError, quoted
 from ..runtime.device import DEVICES, choose_device, unknown_device
+from ..runtime.remembered import cache_dir
 from ..runtime.resources import resource
 from ..vision import preprocessing
 from . import convert
@@ -25,7 +26,7 @@ from .checkpoint import (
     without_auxiliary,
 )
 from .description import Description, Provenance
-from .hub import HubFile, cache_dir, download, files_in_weights_dir, sha256_of, unreachable_error
+from .hub import HubFile, download, files_in_weights_dir, sha256_of, unreachable_error
 from .pretrained import PretrainedModel
 
 EMBEDDED = resource("weights/tiny-imagenet.safetensors")

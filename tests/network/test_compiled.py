@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +15,12 @@ from inception.explain.branch_removal import ablated_prediction
 from inception.explain.shapley import subset_logits
 from inception.network import compiled
 from inception.network.blocks import BLOCKS
-from inception.network.compiled import CompiledTrace, compile_stages, compile_where_faster
+from inception.network.compiled import CompiledTrace, Seconds, compile_stages, compile_where_faster
 from inception.network.fused import fused_engine
 from inception.network.inception_v1 import STAGES, VARIANTS, InceptionV1, stage_after
 from inception.pretrained.pretrained import PretrainedModel
 from inception.runtime.device import choose_device
+from inception.runtime.remembered import MAX_BYTES, cache_dir, remember
 from inception.service.service import InferenceService
 from support.networks import lively
 from support.paths import EXAMPLES
@@ -86,25 +88,143 @@ def test_other_sizes_and_gradients_run_in_pytorch(model: InceptionV1, engine: In
     torch.testing.assert_close(told, expected, atol=1e-3 * float(expected.abs().max()), rtol=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "by_stage", "whole"),
-    [
-        ([1.0, 2.0, 0.9], True, True),
-        ([1.0, 2.0, 0.99], True, False),
-        ([2.0, 1.0, 0.9], False, True),
-        ([0.99, 1.0, 1.0], False, False),
-    ],
-)
-def test_it_is_used_where_it_is_faster(
-    monkeypatch: pytest.MonkeyPatch, seconds: list[float], by_stage: bool, whole: bool
-) -> None:
+@pytest.fixture(scope="module")
+def small() -> InceptionV1:
+    return InceptionV1(classes=2, input_shape=(3, 32, 32)).eval()
+
+
+class Clock:
+    """Stands in for the measurement and the compilation, and records them."""
+
+    def __init__(self) -> None:
+        self.seconds = Seconds(stages=1.0, pytorch=2.0, whole=0.9)
+        self.asked = 0
+        self.compiled: list[object] = []
+
+    def measure(self, *_: object) -> Seconds:
+        self.asked += 1
+        return self.seconds
+
+    def compile(self, modules: object, _: object) -> Clock:
+        self.compiled.append(modules)
+        return self
+
+    def takes(self, _: object) -> bool:
+        return False
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.delenv(compiled.SWITCH, raising=False)
-    times = iter(seconds)  # stage by stage, in PyTorch, as a whole
-    monkeypatch.setattr(compiled, "_seconds", lambda _: next(times))
-    model = InceptionV1(classes=2, input_shape=(3, 32, 32)).eval()
+    clock = Clock()
+    monkeypatch.setattr(compiled, "_seconds", clock.measure)
+    monkeypatch.setattr(compiled, "Compiled", clock.compile)
+    return clock
+
+
+def compiled_parts(model: InceptionV1) -> tuple[bool, bool]:
+    """What a server that loads `model` lets OpenVINO compute: passes by stage, whole passes."""
     engine = fused_engine(model)
     compile_where_faster(engine, model)
-    assert ("forward" in vars(engine.stem), "trace" in vars(engine)) == (by_stage, whole)
+    return "forward" in vars(engine.stem), "trace" in vars(engine)
+
+
+def choices_file() -> Path:
+    return cache_dir() / compiled.CHOICES_FILE
+
+
+@pytest.mark.parametrize(
+    ("seconds", "parts"),
+    [
+        (Seconds(stages=1.0, pytorch=2.0, whole=0.9), (True, True)),
+        (Seconds(stages=1.0, pytorch=2.0, whole=0.99), (True, False)),
+        (Seconds(stages=2.0, pytorch=1.0, whole=0.9), (False, True)),
+        (Seconds(stages=0.99, pytorch=1.0, whole=1.0), (False, False)),
+    ],
+)
+def test_it_is_used_where_it_is_faster_and_that_is_remembered(
+    small: InceptionV1, clock: Clock, seconds: Seconds, parts: tuple[bool, bool]
+) -> None:
+    clock.seconds = seconds
+    assert compiled_parts(small) == parts
+    assert len(clock.compiled) == len(STAGES) + 1, "both are compiled to be timed"
+    clock.compiled.clear()
+    assert compiled_parts(small) == parts
+    assert len(clock.compiled) == parts[0] * len(STAGES) + parts[1], "only what is used is compiled again"
+    assert clock.asked == 1
+
+
+def test_a_second_load_measures_nothing(monkeypatch: pytest.MonkeyPatch, small: InceptionV1) -> None:
+    monkeypatch.delenv(compiled.SWITCH, raising=False)
+    told: list[Seconds] = []
+    measure = compiled._seconds
+    monkeypatch.setattr(compiled, "_seconds", lambda *engines: told.append(measure(*engines)) or told[-1])
+    first = compiled_parts(small)
+    assert min(told[0].stages, told[0].pytorch, told[0].whole) > 0
+    assert first == (compiled.faster(told[0]).stages, compiled.faster(told[0]).whole)
+    assert compiled_parts(small) == first
+    assert len(told) == 1
+
+
+def test_other_weights_share_a_choice_and_other_versions_threads_layers_and_sizes_do_not(
+    monkeypatch: pytest.MonkeyPatch, small: InceptionV1, clock: Clock
+) -> None:
+    compiled_parts(small)
+    compiled_parts(lively(InceptionV1(classes=5, input_shape=(3, 32, 32))).eval())
+    assert clock.asked == 1
+    others = (
+        {"input_shape": (3, 64, 32)},
+        {"input_shape": (3, 32, 32), "variant": "torchvision"},
+        {"input_shape": (3, 32, 32), "preact": True},
+        {"input_shape": (3, 32, 32), "use_bias": False},
+    )
+    keys = {compiled.description(InceptionV1(classes=2, **options)) for options in others}
+    for target, name, value in (
+        (compiled, "cpu_name", lambda: "Another"),
+        (compiled, "available_cores", lambda: 96),
+        (compiled, "version", lambda _: "2031.1"),
+        (torch, "__version__", "9.0"),
+        (torch, "get_num_threads", lambda: 77),
+    ):
+        with monkeypatch.context() as changed:
+            changed.setattr(target, name, value)
+            keys.add(compiled.description(small))
+            if name == "version":
+                compiled_parts(small)
+    assert len(keys | {compiled.description(small)}) == 10
+    assert clock.asked == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[1, 2",
+        "[]",
+        '{"KEY": true}',
+        '{"KEY": {"stages": 1, "whole": "no"}}',
+        '{"KEY": {"stages": true}}',
+        '{"KEY": {"stages": true, "whole": true, "more": true}}',
+        "[" * 50_000,
+        " " * MAX_BYTES + '{"KEY": {"stages": true, "whole": true}}',
+    ],
+    ids=range(9),
+)
+def test_a_damaged_file_is_measured_again_and_mended(small: InceptionV1, clock: Clock, content: str) -> None:
+    choices_file().parent.mkdir(parents=True)
+    choices_file().write_text(content.replace("KEY", compiled.description(small)))
+    assert compiled_parts(small) == compiled_parts(small) == (True, True)
+    assert clock.asked == 1
+
+
+def test_without_a_cache_folder_every_start_measures(
+    monkeypatch: pytest.MonkeyPatch, small: InceptionV1, clock: Clock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert compiled_parts(small) == compiled_parts(small) == (True, True)
+    assert clock.asked == 2
+    assert not caplog.text
 
 
 def test_an_engine_that_nobody_holds_is_freed() -> None:
@@ -117,13 +237,16 @@ def test_an_engine_that_nobody_holds_is_freed() -> None:
 
 
 @pytest.mark.parametrize(("wish", "is_compiled"), [("torch", False), ("openvino", True)])
-def test_the_environment_may_decide(monkeypatch: pytest.MonkeyPatch, wish: str, is_compiled: bool) -> None:
+def test_the_environment_may_decide_and_wins_over_what_is_remembered(
+    monkeypatch: pytest.MonkeyPatch, small: InceptionV1, wish: str, is_compiled: bool
+) -> None:
+    opposite = {"stages": not is_compiled, "whole": not is_compiled}
+    remember(compiled.CHOICES_FILE, compiled.description(small), opposite)
+    before = choices_file().read_bytes()
     monkeypatch.setenv(compiled.SWITCH, wish)
     monkeypatch.setattr(compiled, "_seconds", None)
-    model = InceptionV1(classes=2, input_shape=(3, 32, 32)).eval()
-    engine = fused_engine(model)
-    compile_where_faster(engine, model)
-    assert ("forward" in vars(engine.stem)) is ("trace" in vars(engine)) is is_compiled
+    assert compiled_parts(small) == (is_compiled, is_compiled)
+    assert choices_file().read_bytes() == before
 
 
 def test_without_openvino_pytorch_computes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,79 @@
+"""Small results remembered in the cache folder: bounded, replaced as a whole, and never in the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from inception.runtime.remembered import MAX_RESULTS, cache_dir, recall, remember
+from support.paths import ROOT
+
+
+def test_what_is_remembered_is_recalled_and_nothing_else() -> None:
+    remember("a.json", "speed", {"whole": True})
+    assert recall("a.json", "speed") == {"whole": True}
+    assert recall("a.json", "size") is recall("b.json", "speed") is None
+
+
+def test_the_newest_results_are_kept() -> None:
+    for number in range(MAX_RESULTS):
+        remember("a.json", str(number), number)
+    remember("a.json", "0", "again")
+    remember("a.json", "one more", 1)
+    kept = json.loads((cache_dir() / "a.json").read_text())
+    assert list(kept) == [*map(str, range(2, MAX_RESULTS)), "0", "one more"]
+
+
+def test_a_pipe_in_its_place_is_not_waited_for() -> None:
+    cache_dir().mkdir(parents=True)
+    os.mkfifo(cache_dir() / "a.json")
+    assert recall("a.json", "speed") is None
+
+
+def test_without_a_home_folder_nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", home)
+    remember("a.json", "speed", 1)
+    assert recall("a.json", "speed") is None
+
+
+WRITE = """
+import sys
+from inception.runtime.remembered import recall, remember
+
+print(flush=True)
+sys.stdin.readline()
+for number in range(300):
+    remember("a.json", f"{sys.argv[1]} {number % 20}", number)
+    assert isinstance(recall("a.json", "shared"), str), "another process's half-written file was read"
+"""
+
+
+def test_two_processes_at_once_never_leave_half_a_file() -> None:
+    remember("a.json", "shared", "from the beginning")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITE, name], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for name in ("one", "two")
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.readline()  # it is ready
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    assert {name.split()[0] for name in json.loads((cache_dir() / "a.json").read_text())} >= {"shared"}
+    assert [path.name for path in cache_dir().iterdir()] == ["a.json"]
