@@ -42,7 +42,7 @@ def test_it_runs_from_top_to_bottom_and_shows_what_it_computes(
     notebook = nbformat.from_dict(committed)
     surroundings = {"metadata": {"path": str(NOTEBOOK.parent)}}
     # A cell that raises, and so an explanation whose own check fails, ends the run with its traceback.
-    NotebookClient(notebook, timeout=SECONDS, resources=surroundings).execute()
+    NotebookClient(notebook, timeout=SECONDS, iopub_timeout=SECONDS, resources=surroundings).execute()
     counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
     assert counts == list(range(1, len(counts) + 1))
     printed = "".join(output.text for output in outputs(notebook) if output.get("name") == "stdout")

@@ -319,8 +319,8 @@ export function stateOf(search) {
   if (unit) {
     const [, model, block, branch, channel] = unit;
     const isSame = out.lens?.branch === branch && out.lens.channel === Number(channel);
-    const cell = isSame ? out.lens : { row: 0, column: 0 };
-    Object.assign(out, { model, block, lens: { ...cell, branch, channel: Number(channel) }, deeper: "unit" });
+    const { row, column } = isSame ? out.lens : { row: 0, column: 0 };
+    Object.assign(out, { model, block, lens: { branch, channel: Number(channel), row, column }, deeper: "unit" });
   }
   const top = value("top");
   if (top && /^([1-9]|10)$/.test(top)) out.top = Number(top);
