@@ -89,7 +89,7 @@ def atlas(
         bool, typer.Option("--images/--no-images", help="Optimise an image for each channel; takes longest.")
     ] = True,
     crops: Annotated[bool, typer.Option("--crops/--no-crops", help="Keep pieces of the photos.")] = True,
-    steps: Annotated[int, whole_option("--steps", 1, MAX_STEPS, "Steps of gradient ascent for each image")] = 96,
+    steps: Annotated[int, whole_option("--steps", 1, MAX_STEPS, "Steps of gradient ascent for each image")] = 128,
     size: Annotated[int, whole_option("--size", MIN_SIDE, MAX_IMAGE_SIDE, "Side of the images", metavar="PX")] = 64,
     seed: Annotated[int, whole_option("--seed", 0, MAX_SEED, "Of the random places and of the images")] = 0,
     device: OneDevice = "auto",

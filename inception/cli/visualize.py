@@ -90,14 +90,14 @@ def _visualize(request: Request, device: str) -> int:
 
 
 def _png(step: VisualizationStep, side: int) -> bytes:
-    """Return the images side by side, enlarged to `side` pixels of height where they are smaller."""
+    """Return the images side by side, each `side` pixels high."""
     from io import BytesIO
 
     import numpy as np
     from PIL import Image
 
     strip = Image.fromarray(np.concatenate(list(step.image), axis=1))
-    factor = max(1.0, side / step.image.shape[1])
+    factor = side / step.image.shape[1]
     size = (round(strip.width * factor), round(strip.height * factor))
     encoded = BytesIO()
     strip.resize(size, Image.Resampling.BICUBIC).save(encoded, "PNG")

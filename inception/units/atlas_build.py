@@ -47,7 +47,7 @@ from .feature_visualization import VisualizationSettings, visualize_channels
 BATCH = 32  # photos
 IMAGES = 16  # in one batch
 QUALITY = 85  # of WebP
-IMAGE_SETTINGS = VisualizationSettings(steps=96, side=64)
+IMAGE_SETTINGS = VisualizationSettings(steps=128, side=64)
 CLASS_PHOTOS = 5  # a class with fewer is not listed: channels would tell it apart by chance
 TILE = 64  # greatest side of a crop in pixels
 

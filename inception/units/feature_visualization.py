@@ -38,7 +38,7 @@ class VisualizationSettings:
 
     Attributes:
         steps: of the optimiser, Adam.
-        side: of the images in pixels; `unit_view` says where they have another.
+        side: of the images in pixels; `visualize` says where they have another.
         seed: of the first images and of the transformations.
         sign: +1 for images that excite the unit, -1 for images that drive it as far below zero as possible.
         count: images; several are made to differ from each other.
@@ -56,10 +56,10 @@ class VisualizationSettings:
     seed: int = 0
     sign: int = 1
     count: int = 1
-    rate: float = 0.05
-    jitter: float = 0.06
-    scale: float = 0.1
-    rotation: float = 10.0
+    rate: float = 0.1
+    jitter: float = 0.04
+    scale: float = 0.05
+    rotation: float = 5.0
 
     def __post_init__(self) -> None:
         whole("steps", self.steps, 1, MAX_STEPS)
@@ -94,8 +94,8 @@ def visualize(
     """Optimise images for a unit; yield them a few times as they grow, and when they are finished.
 
     A channel or branch that sees at most `settings.side` pixels gets an image of exactly the receptive field of one
-    of its cells; otherwise all cells count, and the image has `settings.side` pixels. For a cell the image is its
-    receptive field within the network's input. The same seed gives the same images.
+    of its cells; otherwise all cells count, and the image has `settings.side` pixels (in 5a and 5b at least 96). For
+    a cell the image is its receptive field within the network's input. The same seed gives the same images.
 
     Raises:
         UserError: if the network has no such unit.
@@ -176,10 +176,20 @@ class _Ascent:
 
     def _loss(self) -> Tensor:
         maps = self._maps(transformed(self.images(), self.settings, self.generator))
-        answers = self.settings.sign * self._answers(maps).mean(dim=(1, 2))
+        answers = self._aim(self.settings.sign * self._answers(maps))
         # Relative to its size, so that units of large and of small values weigh diversity alike.
         loss = -(answers / (answers.detach().abs() + SMALL)).sum()
         return loss + DIVERSITY * len(maps) * similarity(F.relu(maps)) if self.diverse else loss
+
+    def _aim(self, answers: Tensor) -> Tensor:
+        """Return what is raised (N,), of answers (N, h, w): their mean, and of several cells of a channel also the
+        greatest of the middle ones, which makes one clear example within a pattern.
+        """
+        if self.channels is None or self.view.row is not None:
+            return answers.mean(dim=(1, 2))
+        top, left = answers.shape[1] // 4, answers.shape[2] // 4
+        middle = answers[:, top : answers.shape[1] - top, left : answers.shape[2] - left]
+        return answers.mean(dim=(1, 2)) + middle.amax(dim=(1, 2))
 
     def _maps(self, images: Tensor) -> Tensor:
         """Return the branch's maps (N, C, h, w) before the last ReLU."""

@@ -13,6 +13,7 @@ from ..network.anatomy import ReceptiveField, receptive_field
 from ..network.blocks import BLOCKS, BRANCHES
 from ..pretrained.pretrained import PretrainedModel
 
+CELLS = 3  # at least, across an image that all cells see; of fewer each would see mostly padding
 EXAMPLE = "4c:3x3:17@7,7"
 PATTERN = re.compile(r"(\w{1,9}):(\w{1,9})(?::(\d{1,9})(?:@(\d{1,9}),(\d{1,9}))?)?")
 
@@ -103,7 +104,8 @@ def unit_view(pretrained: PretrainedModel, unit: Unit, side: int) -> UnitView:
     """Return what a unit is shown.
 
     A cell is shown its receptive field within the network's usual input. A channel or branch is shown the whole
-    receptive field of one cell if that is at most `side` pixels, else an image of side x side pixels for all cells.
+    receptive field of one cell if that is at most `side` pixels, else an image of side x side pixels for all cells. In
+    5a and 5b, whose cells are 32 pixels apart, that image has at least 96 pixels.
     """
     field = receptive_field(pretrained.model, unit.block, unit.branch)
     if unit.row is not None and unit.column is not None:
@@ -112,6 +114,7 @@ def unit_view(pretrained: PretrainedModel, unit: Unit, side: int) -> UnitView:
         )
         return UnitView(height, width, top, left, row, column)
     if field.size > side:
+        side = max(side, CELLS * field.stride)
         return UnitView(side, side)
     before = field.start % field.stride
     cell = (before - field.start) // field.stride

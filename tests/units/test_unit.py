@@ -92,6 +92,12 @@ def test_a_channel_is_shown_the_field_of_one_cell_where_that_is_small(block: str
         assert (small.height, small.width, small.row) == (side - 1, side - 1, None)
 
 
+def test_an_image_for_all_cells_has_three_cells_across_at_least(embedded: PretrainedModel) -> None:
+    for block, side in {"4e": 64, "5a": 96, "5b": 96}.items():
+        view = unit_view(embedded, Unit(block, "3x3", 0), 64)
+        assert (view.height, view.width, view.row) == (side, side, None)
+
+
 def test_the_copy_ends_at_the_branch_and_leaves_the_network_as_it_was(embedded: PretrainedModel) -> None:
     before = {name: value.clone() for name, value in embedded.model.state_dict().items()}
     flags = [parameter.requires_grad for parameter in embedded.model.parameters()]
