@@ -92,7 +92,8 @@ def integrated_gradients(
     places, weights = np.polynomial.legendre.leggauss(steps)
     # From -1..1 to 0..1.
     places, weights = (places + 1) / 2, weights / 2
-    # The plain model, whose gradient is that of the published network. Enabled even inside a caller's inference_mode.
+    # Of the plain model: the engine's rounding may close a ReLU that is open there, which changes gradients visibly.
+    # Enabled even inside a caller's no_grad or inference_mode.
     with torch.inference_mode(False), torch.enable_grad():
         grey, photo = grey_input(pretrained), network_input(pretrained, prediction)
         difference = photo - grey

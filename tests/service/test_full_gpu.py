@@ -19,7 +19,9 @@ from PIL import Image
 from benchmarks.visitors import Visitor
 from inception import open_photo, predict
 from inception.cli.main import main
+from inception.explain import circuit
 from inception.explain.ablation import single_ablation_logits
+from inception.network.copies import copy_module
 from inception.prediction import Prediction
 from inception.pretrained.pretrained import PretrainedModel
 from inception.pretrained.zoo import load
@@ -78,8 +80,13 @@ def exhaust_everywhere(
     def guarded(usual: Callable[..., torch.Tensor], what: str) -> Callable[..., torch.Tensor]:
         return lambda tensor: usual(tensor) if tensor.device.type == "cpu" else no_more(what)
 
-    for owner, what in ((torch.Tensor, "square"), (torch.Tensor, "any"), (torch, "isfinite")):
+    for owner, what in ((torch.Tensor, "square"), (torch.Tensor, "any"), (torch.Tensor, "cpu"), (torch, "isfinite")):
         monkeypatch.setattr(owner, what, guarded(getattr(owner, what), what))
+
+    def copied(module: torch.nn.Module, device: str) -> torch.nn.Module:
+        return copy_module(module, device) if next(module.parameters()).is_cpu else no_more("copy_module")
+
+    monkeypatch.setattr(circuit, "copy_module", copied)
     return ended
 
 
