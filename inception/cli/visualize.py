@@ -67,7 +67,10 @@ def visualize(
 
 
 def _visualize(request: Request, device: str) -> int:
+    from PIL import Image
+
     from ..units.feature_visualization import VisualizationSettings, shown_after, visualize
+    from ..units.naturalness import example_photos, naturalness
     from ..units.unit import parse_unit
 
     unit = parse_unit(request.unit)
@@ -79,13 +82,16 @@ def _visualize(request: Request, device: str) -> int:
     for _ in progress(shown_after(request.steps)):
         step = next(growing)
     write_file(request.file, _png(step, request.size))
+    path = naturalness(pretrained, unit, Image.fromarray(step.image[0]), example_photos(), request.sign)
     height, width = step.image.shape[1:3]
     if request.json:
         report = {"unit": str(unit), "model": request.model, "steps": step.steps, "activation": step.activation}
-        out(json_line({**report, "height": height, "width": width, "file": as_text(request.file)}))
+        report |= {"height": height, "width": width, "file": as_text(request.file), "naturalness": path.to_dict()}
+        out(json_line(report))
     else:
         answers = ", ".join(f"{answer:.4g}" for answer in step.activation)
         out(f"{unit}  activation {answers}  sees {width}x{height} pixels  {as_text(request.file)}")
+        out(path.sentence)
     return 0
 
 

@@ -7,16 +7,30 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from cachetools import LRUCache
+from PIL import Image
 
 from ..prediction import Prediction
 from ..pretrained.pretrained import PretrainedModel
 from ..units.feature_visualization import VisualizationSettings, VisualizationStep, visualize
+from ..units.naturalness import Naturalness, example_photos, naturalness
 from ..units.unit import Unit
 from .backend import LocalBackend
 from .service import InferenceService
 
 KEPT = 512  # finished images; one of 128 pixels takes 50 kB
 RUNNING = 16  # unfinished ones; the others begin again
+
+
+@dataclass(frozen=True)
+class Growth:
+    """A visualization on its way, and, once it is finished, how its path compares with those of the example photos."""
+
+    shown: VisualizationStep
+    naturalness: Naturalness | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.shown.step == self.shown.steps
 
 
 @dataclass
@@ -26,7 +40,7 @@ class _Run:
     lock: Lock = field(default_factory=Lock)
     pretrained: PretrainedModel | None = None
     steps: Iterator[VisualizationStep] | None = None
-    shown: VisualizationStep | None = None
+    growth: Growth | None = None
 
 
 class Visualizations:
@@ -38,16 +52,16 @@ class Visualizations:
 
     def __init__(self, service: InferenceService) -> None:
         self._service = service
-        self._finished: LRUCache[tuple[object, ...], VisualizationStep] = LRUCache(KEPT)
+        self._finished: LRUCache[tuple[object, ...], Growth] = LRUCache(KEPT)
         self._running: LRUCache[tuple[object, ...], _Run] = LRUCache(RUNNING)
         self._lock = Lock()
 
-    def known(self, model: str, unit: Unit, sign: int) -> VisualizationStep | None:
+    def known(self, model: str, unit: Unit, sign: int) -> Growth | None:
         """Return the finished visualization, if there is one."""
         with self._lock:
             return self._finished.get((model, unit, sign))
 
-    def after(self, model: str, unit: Unit, sign: int, step: int) -> VisualizationStep:
+    def after(self, model: str, unit: Unit, sign: int, step: int) -> Growth:
         """Return the visualization of a unit, further on than at `step`; at its end, that.
 
         Args:
@@ -65,16 +79,16 @@ class Visualizations:
             run = self._running.get(key) or _Run()
             self._running[key] = run
         with run.lock:
-            if run.shown is None or run.shown.step <= min(step, run.shown.steps - 1):
-                run.shown = self._advance(run, model, unit, sign)
-            shown = run.shown
-        if shown.step == shown.steps:
+            if run.growth is None or (run.growth.shown.step <= step and not run.growth.is_finished):
+                run.growth = self._advance(run, model, unit, sign)
+            growth = run.growth
+        if growth.is_finished:
             with self._lock:
-                self._finished[key] = shown
+                self._finished[key] = growth
                 self._running.pop(key, None)
-        return shown
+        return growth
 
-    def _advance(self, run: _Run, model: str, unit: Unit, sign: int) -> VisualizationStep:
+    def _advance(self, run: _Run, model: str, unit: Unit, sign: int) -> Growth:
         service = self._service
         settings = VisualizationSettings(sign=sign)
         backend = service.backend
@@ -87,12 +101,20 @@ class Visualizations:
                 run.pretrained, run.steps = pretrained, visualize(pretrained, unit, settings)
             return next(run.steps)
 
-        return service.compute(model, lambda pretrained: backend.run(advance, pretrained))
+        run.growth = growth = Growth(service.compute(model, lambda pretrained: backend.run(advance, pretrained)))
+        if not growth.is_finished:
+            return growth
+        return service.compute(model, lambda pretrained: backend.run(compared, pretrained, unit, sign, growth.shown))
 
 
 def finished_visualization(
     pretrained: PretrainedModel, prediction: Prediction, unit: Unit, settings: VisualizationSettings
-) -> VisualizationStep:
+) -> Growth:
     """Return the last step of `visualize`; it depends on no prediction."""
     *_, last = visualize(pretrained, unit, settings)
-    return last
+    return compared(pretrained, unit, settings.sign, last)
+
+
+def compared(pretrained: PretrainedModel, unit: Unit, sign: int, shown: VisualizationStep) -> Growth:
+    """Return a finished visualization with the comparison of its path with those of the example photos."""
+    return Growth(shown, naturalness(pretrained, unit, Image.fromarray(shown.image[0]), example_photos(), sign))

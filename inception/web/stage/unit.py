@@ -73,16 +73,25 @@ def unit_image(
     """The image that excites a channel, or the opposite, further on than at `step`.
 
     At step -1, only what is known already, also from the network's atlas. `url` is null where there is no image yet.
+    `path` is `units.naturalness.Naturalness` of a finished image; null before, and for an image of the atlas.
     """
     unit, sign = Unit(place.block, place.branch, place.channel), SIGNS[goal]
-    shown = images.known(name, unit, sign) if step < 0 else images.after(name, unit, sign, step)
-    if shown is None and sign > 0 and (found := _in_atlas(service, name, place)) is not None:
+    growth = images.known(name, unit, sign) if step < 0 else images.after(name, unit, sign, step)
+    if growth is not None:
+        shown, path = growth.shown, growth.naturalness
+        return {
+            "step": shown.step,
+            "steps": shown.steps,
+            "activation": shown.activation[0],
+            "url": _webp(shown.image[0]),
+            "path": None if path is None else path.to_dict(),
+        }
+    if sign > 0 and (found := _in_atlas(service, name, place)) is not None:
         record, branch = found
         if (image := branch.image(place.channel)) is not None:
-            return {"step": 1, "steps": 1, "activation": record.activation, "url": _webp(np.asarray(image))}
-    if shown is None:
-        return {"step": 0, "steps": 0, "activation": None, "url": None}
-    return {"step": shown.step, "steps": shown.steps, "activation": shown.activation[0], "url": _webp(shown.image[0])}
+            known = {"step": 1, "steps": 1, "activation": record.activation, "url": _webp(np.asarray(image))}
+            return {**known, "path": None}
+    return {"step": 0, "steps": 0, "activation": None, "url": None, "path": None}
 
 
 def unit_atlas(service: InferenceService, name: str, block: str, branch: str, channel: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import { h, replace, set } from "../dom.js";
 import { short } from "../numbers.js";
-import { t } from "../words.js";
+import { language, t } from "../words.js";
 import { choices, failure } from "./deeper_parts.js";
 
 /** @import {Block, Branch} from "../types.js" */
@@ -16,6 +16,12 @@ import { choices, failure } from "./deeper_parts.js";
  * @property {number} steps
  * @property {number | null} activation
  * @property {string | null} url
+ * @property {Path | null} path  how the network processes a finished image, beside photos
+ *
+ * @typedef {object} Path
+ * @property {{block: string, natural: boolean | null}[]} blocks  null where photos cannot tell
+ * @property {number} photos
+ * @property {boolean} silent  whether none of the photos excites the channel, or inhibits it
  */
 
 /** @param {Source} source */
@@ -24,6 +30,7 @@ export function createUnitImage(source) {
   const picture = h("img", { alt: "", hidden: true });
   const bar = h("progress", { max: 1, value: 0, hidden: true });
   const said = h("p", { class: "quiet", role: "status" });
+  const way = h("p", { class: "quiet", hidden: true });
   const start = h("button", { class: "button", onclick: () => void grow() });
   const frame = h("div", { class: "unit-canvas" }, picture, start);
   const goals = h("div");
@@ -55,13 +62,13 @@ export function createUnitImage(source) {
         void look();
       }),
     );
-    replace(root, h("h4", {}, t("unit_image.title")), goals, frame, bar, said, h("p", { class: "quiet" }, t("unit_image.warning")));
+    replace(root, h("h4", {}, t("unit_image.title")), goals, frame, bar, said, way, h("p", { class: "quiet" }, t("unit_image.warning")));
   }
 
   /** Show the image if the server has it. */
   async function look() {
     const mine = ++turn;
-    show({ step: 0, steps: 0, activation: null, url: null });
+    show({ step: 0, steps: 0, activation: null, url: null, path: null });
     const known = await ask(-1).catch(() => null);
     if (mine === turn && known?.url) show(known);
   }
@@ -86,14 +93,43 @@ export function createUnitImage(source) {
   }
 
   /** @param {Growth} growth */
-  function show({ step, steps, activation, url }) {
+  function show({ step, steps, activation, url, path }) {
     const isDone = step >= steps;
     set(picture, { src: url, hidden: !url, alt: url && unit ? t("unit_image.alt", { channel: unit.channel }) : "" });
     start.hidden = Boolean(url);
     set(bar, { hidden: isDone, value: steps ? step / steps : 0 });
     if (url && activation !== null) said.textContent = t(isDone ? "unit_image.done" : "unit_image.growing_to", { value: short(activation) });
     else said.textContent = "";
+    set(way, { hidden: !path });
+    way.textContent = path ? told(path, goal) : "";
   }
 
   return { root, draw };
+}
+
+/**
+ * How the network processes an image, in one or two sentences.
+ * @param {Path} path
+ * @param {Goal} goal
+ */
+function told({ blocks, photos, silent }, goal) {
+  const none = silent ? [t(goal === "excites" ? "unit_image.none_excites" : "unit_image.none_inhibits", { photos })] : [];
+  const like = blocks.filter((one) => one.natural).map((one) => one.block);
+  const unlike = blocks.filter((one) => one.natural === false).map((one) => one.block);
+  const last = blocks.at(-1)?.block ?? "";
+  return [...none, sentence(like, unlike, last, photos)].join(" ");
+}
+
+/**
+ * @param {string[]} like
+ * @param {string[]} unlike
+ * @param {string} last
+ * @param {number} photos
+ */
+function sentence(like, unlike, last, photos) {
+  if (!like.length && !unlike.length) return t("unit_image.path_unknown", { last });
+  if (!unlike.length) return t("unit_image.path_like", { last });
+  if (!like.length) return t("unit_image.path_unlike", { last, photos });
+  const list = new Intl.ListFormat(language());
+  return t("unit_image.path_mixed", { like: list.format(like), unlike: list.format(unlike), photos });
 }

@@ -1,0 +1,191 @@
+"""Naturalness: paths through the blocks, against brute force and the plain network's trace."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from inception.errors import UserError
+from inception.network.blocks import BLOCKS
+from inception.network.inception_v1 import InceptionV1
+from inception.prediction import input_batch
+from inception.pretrained.pretrained import PretrainedModel
+from inception.units.feature_visualization import VisualizationSettings, visualize
+from inception.units.naturalness import BlockPath, Naturalness, block_path, example_photos, naturalness, spearman
+from inception.units.unit import Unit
+from support.networks import lively
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[Image.Image]:
+    return example_photos()
+
+
+@pytest.fixture(scope="module")
+def small(embedded: PretrainedModel) -> PretrainedModel:
+    """Random weights, for 96 pixels."""
+    model = lively(InceptionV1(include_top=False, input_shape=(3, 96, 96)))
+    return replace(embedded, model=model, preprocessing=replace(embedded.preprocessing, size=96))
+
+
+def noise(side: int, seed: int = 0) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8))
+
+
+def brute_spearman(a: np.ndarray, b: np.ndarray) -> float:
+    """Pearson's correlation of mean ranks, each counted by comparing all pairs of values."""
+    first, second = ([(v > w).sum() + ((w == v).sum() - 1) / 2 for v in w] for w in (a, b))
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def test_correlations_are_those_by_brute_force_with_ties() -> None:
+    rows = np.random.default_rng(0).integers(0, 6, (5, 30)).astype(float)
+    wanted = [[brute_spearman(a, b) for b in rows] for a in rows]
+    assert spearman(rows) == pytest.approx(np.array(wanted))
+    rows[1] = 3
+    assert spearman(rows)[1].tolist() == [0, 1, 0, 0, 0], "a constant row is like none but itself"
+
+
+def test_a_block_compares_the_image_as_it_compares_each_photo() -> None:
+    common = np.random.default_rng(1).normal(size=40)
+    rows = common + np.random.default_rng(2).normal(size=(7, 40))
+    told = block_path("4a", rows, np.array([4, 0, 2]))
+
+    def likeness(one: int) -> float:
+        return float(np.mean([brute_spearman(rows[one], rows[other]) for other in (0, 2, 4) if other != one]))
+
+    assert told.similarity == pytest.approx(likeness(6))
+    assert told.alike == pytest.approx(np.mean([likeness(one) for one in (0, 2, 4)]))
+    assert told.others == pytest.approx(np.mean([likeness(one) for one in (1, 3, 5)]))
+    single = [likeness(one) for one in range(6)]
+    assert (told.low, told.high) == pytest.approx((min(single), max(single)))
+    assert told.share == pytest.approx(told.similarity / told.alike)
+    assert told.is_natural is (told.similarity >= told.low)
+
+
+def test_photos_in_random_order_tell_nothing() -> None:
+    shares = [
+        block_path("3a", np.random.default_rng(seed).normal(size=(9, 64)), np.arange(4)).share for seed in range(100)
+    ]
+    assert sum(share is not None for share in shares) < 10
+    told = Naturalness((BlockPath("3a", 0.1, 0, 0, -0.1, 0.1, None),), 8, 1, False)
+    assert told.is_natural is None
+    assert "differ too much" in told.sentence
+
+
+@torch.inference_mode()
+def test_whole_inputs_are_compared_as_the_plain_network_sees_them(
+    embedded: PretrainedModel, photos: list[Image.Image]
+) -> None:
+    image = noise(embedded.input_size)
+    told = naturalness(embedded, Unit("4a", "3x3", 11), image, photos)
+    inputs = [*(embedded.preprocessing.apply(photo) for photo in photos), image]
+    stages = embedded.model.trace(input_batch(embedded, inputs)).stages
+    maps = stages["inception_4a"][:, embedded.model.block("4a").slices["3x3"]][:, 11]
+    exciting = np.argsort(-maps[:-1].amax(dim=(1, 2)).numpy())[:4]
+    assert [block.block for block in told.blocks] == ["3a", "3b", "4a"]
+    for block in told.blocks:
+        wanted = block_path(block.block, stages[f"inception_{block.block}"].amax(dim=(2, 3)).double().numpy(), exciting)
+        assert block.similarity == pytest.approx(wanted.similarity, abs=2e-3)
+        assert (block.low, block.alike) == pytest.approx((wanted.low, wanted.alike), abs=2e-3)
+
+
+def test_a_photo_is_natural_and_noise_is_not(embedded: PretrainedModel, photos: list[Image.Image]) -> None:
+    unit = Unit("4c", "3x3", 12)
+    left_out = [naturalness(embedded, unit, photos[one], photos[:one] + photos[one + 1 :]) for one in (1, 4)]
+    for told in left_out:
+        assert told.is_natural
+        assert told.sentence == "Up to block 4c the network processes this image much as it does photos."
+    told = naturalness(embedded, unit, noise(128), photos)
+    assert not any(block.is_natural for block in told.blocks)
+    assert "otherwise than each of the 8 photos" in told.sentence
+    assert all(block.share < one.share for block, one in zip(told.blocks, left_out[0].blocks, strict=True))
+
+
+def test_an_image_made_for_a_deep_channel_is_less_natural_than_photos(
+    embedded: PretrainedModel, photos: list[Image.Image]
+) -> None:
+    unit = Unit("5a", "3x3", 7)
+    *_, last = visualize(embedded, unit, VisualizationSettings(steps=24, side=96))
+    told = naturalness(embedded, unit, Image.fromarray(last.image[0]), photos)
+    assert told.is_natural is False
+    assert [block.block for block in told.blocks] == list(BLOCKS)[:8]
+    assert told.blocks[0].similarity < told.blocks[0].low
+    assert np.mean([block.similarity for block in told.blocks]) < np.mean([block.alike for block in told.blocks])
+
+
+def test_a_piece_of_a_photo_excites_its_cell_as_the_whole_photo_does(
+    small: PretrainedModel, photos: list[Image.Image]
+) -> None:
+    """An image of exactly the receptive field is compared with receptive fields."""
+    unit = Unit("3a", "3x3", 5, 6, 6)
+    *_, last = visualize(small, unit, VisualizationSettings(steps=1, side=64))
+    height, width = last.image.shape[1:3]
+    assert height == width == 43
+    told = naturalness(small, unit, noise(43), photos)
+    start = 6 * 8 - 20  # of the cell's receptive field: a stride of 8 and the paddings before it
+    inputs = [small.preprocessing.apply(photo).crop((start, start, start + 43, start + 43)) for photo in photos]
+    again = naturalness(small, Unit("3a", "3x3", 5), inputs[0], photos)
+    assert len(told.blocks) == len(again.blocks) == 1
+    assert told.blocks[0].similarity < told.blocks[0].alike
+
+
+def test_any_size_any_unit_and_either_sign(small: PretrainedModel, photos: list[Image.Image]) -> None:
+    for unit in (Unit("3a", "1x1", 3), Unit("3b", "pool"), Unit("3b", "5x5", 2, 0, 11)):
+        for side in (32, 96, 160):
+            told = naturalness(small, unit, noise(side), photos, sign=-1)
+            assert np.isfinite([[one.similarity, one.low, one.high] for one in told.blocks]).all()
+            assert all(-1 <= one.low <= one.alike <= one.high <= 1 for one in told.blocks)
+    assert naturalness(small, Unit("3a", "1x1", 3), noise(96), photos[:4]).photos == 4
+    wide = naturalness(small, Unit("3a", "1x1", 3), noise(96).resize((96, 40)), photos)
+    assert wide.blocks[0].similarity < wide.blocks[0].high
+
+
+def test_a_silent_unit_is_said_to_be_silent(small: PretrainedModel, photos: list[Image.Image]) -> None:
+    model = lively(InceptionV1(include_top=False, input_shape=(3, 96, 96)))
+    model.block("3a")["1x1"][1].bias.data[4] = -100
+    silent = replace(small, model=model)
+    told = naturalness(silent, Unit("3a", "1x1", 4), noise(96), photos)
+    assert told.silent
+    assert told.sentence.startswith("None of the 8 photos excites it. ")
+    assert not naturalness(silent, Unit("3a", "1x1", 4), noise(96), photos, sign=-1).silent
+    assert not naturalness(silent, Unit("3a", "1x1", 3), noise(96), photos).silent
+    assert not naturalness(silent, Unit("3a", "1x1"), noise(96), photos, sign=-1).silent
+
+
+def test_the_same_image_gives_the_same_numbers_and_the_network_stays(
+    small: PretrainedModel, photos: list[Image.Image]
+) -> None:
+    before = {name: value.clone() for name, value in small.model.state_dict().items()}
+    flags = [parameter.requires_grad for parameter in small.model.parameters()]
+    first, again = (naturalness(small, Unit("3b", "3x3", 9), noise(80), photos) for _ in range(2))
+    assert first == again
+    assert json.loads(json.dumps(first.to_dict()))["blocks"][1]["share"] == first.blocks[1].share
+    assert flags == [parameter.requires_grad for parameter in small.model.parameters()]
+    assert all(torch.equal(before[name], value) for name, value in small.model.state_dict().items())
+    assert not any(module._forward_hooks for module in small.model.modules())
+    assert not small.model.training
+
+
+def test_too_few_photos_and_unknown_units_are_refused(small: PretrainedModel, photos: list[Image.Image]) -> None:
+    with pytest.raises(UserError, match="takes at least 4, and there are 3"):
+        naturalness(small, Unit("3a", "1x1", 3), noise(96), photos[:3])
+    with pytest.raises(UserError, match="There is no channel 64"):
+        naturalness(small, Unit("3a", "1x1", 64), noise(96), photos)
+
+
+def test_the_sentence_names_the_blocks_that_differ() -> None:
+    def path(block: str, similarity: float) -> BlockPath:
+        return BlockPath(block, similarity, 0.4, 0.3, 0.2, 0.5, similarity / 0.4)
+
+    mixed = Naturalness((path("3a", 0.3), path("3b", 0.1), path("4a", 0.3)), 8, 1, False)
+    assert mixed.is_natural is False
+    assert mixed.sentence == (
+        "In 3a, 4a the network processes this image much as it does photos; in 3b, otherwise than each of the 8 photos."
+    )
+    assert Naturalness((path("3a", 0.3),), 8, -1, True).sentence.startswith("None of the 8 photos inhibits it. ")
