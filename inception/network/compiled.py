@@ -21,6 +21,7 @@ from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from importlib.util import find_spec
+from statistics import median
 from threading import Lock
 from time import perf_counter
 from typing import Any, cast
@@ -36,7 +37,8 @@ from .blocks import BRANCHES, InceptionBlock
 from .inception_v1 import STAGES, InceptionV1, Trace
 
 SWITCH = "INCEPTION_ENGINE"  # environment: "torch" or "openvino" instead of a measurement
-PASSES = 6  # timed ones of each engine
+MIN_PASSES, MAX_PASSES, MAX_SECONDS = 3, 6, 1.0  # timed passes of each engine, and when no more are begun
+STEADY = 1.3  # median to shortest time; above it, other work disturbed the measurement
 NOTICEABLE = 0.95  # of PyTorch's time; a smaller gain is not worth a second engine
 CHOICES_FILE = "engines.json"  # in the cache folder
 
@@ -51,11 +53,12 @@ class Choice:
 
 @dataclass(frozen=True)
 class Seconds:
-    """Time of a pass from the photo, by engine."""
+    """Time of a pass from the photo, by engine, and whether little else ran on the machine meanwhile."""
 
     stages: float
     pytorch: float
     whole: float
+    steady: bool = True
 
 
 def compile_where_faster(engine: InceptionV1, model: InceptionV1) -> None:
@@ -81,8 +84,11 @@ def _compile_where_faster(engine: InceptionV1, model: InceptionV1, wish: str) ->
     stages = compile_stages(engine, model) if choice is None or choice.stages else []
     whole = CompiledTrace(engine, model) if choice is None or choice.whole else None
     if choice is None:
-        choice = faster(_seconds(engine, stages, whole))
-        remember(CHOICES_FILE, key, asdict(choice))
+        seconds = _seconds(engine, stages, whole)
+        choice = faster(seconds)
+        # What a busy moment decided is not to stay.
+        if seconds.steady:
+            remember(CHOICES_FILE, key, asdict(choice))
     _use(stages if choice.stages else [], whole if choice.whole else None, engine)
 
 
@@ -134,17 +140,22 @@ def compile_stages(engine: InceptionV1, model: InceptionV1) -> list[CompiledStag
 
 @torch.inference_mode()
 def _seconds(engine: InceptionV1, stages: Sequence[CompiledStage], whole: CompiledTrace | None) -> Seconds:
-    """Time `PASSES` passes over one photo with each engine and return the shortest, not counting the first."""
+    """Time some passes over one photo with each engine and return the shortest, not counting the first."""
     photo = torch.zeros(1, *engine.input_shape).contiguous(memory_format=torch.channels_last)
     times: list[list[float]] = [[], [], []]
+    start = perf_counter()
     # In turns, so that other work on the machine slows all of them down.
-    for _ in range(PASSES):
+    for number in range(MAX_PASSES):
+        if number >= MIN_PASSES and perf_counter() - start > MAX_SECONDS:
+            break
         for own, engines in zip(times, ((stages, None), ([], None), ([], whole)), strict=True):
             _use(*engines, engine)
             begin = perf_counter()
             engine.trace(photo)
             own.append(perf_counter() - begin)
-    return Seconds(*(min(own[1:]) for own in times))
+    by_stage, in_pytorch, as_a_whole = (min(own[1:]) for own in times)
+    steady = all(median(own[1:]) <= STEADY * min(own[1:]) for own in times)
+    return Seconds(by_stage, in_pytorch, as_a_whole, steady)
 
 
 class CompiledStage:

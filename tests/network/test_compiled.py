@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -158,12 +159,42 @@ def test_a_second_load_measures_nothing(monkeypatch: pytest.MonkeyPatch, small: 
     monkeypatch.delenv(compiled.SWITCH, raising=False)
     told: list[Seconds] = []
     measure = compiled._seconds
-    monkeypatch.setattr(compiled, "_seconds", lambda *engines: told.append(measure(*engines)) or told[-1])
+
+    def measured(*engines: Any) -> Seconds:
+        told.append(replace(measure(*engines), steady=True))
+        return told[-1]
+
+    monkeypatch.setattr(compiled, "_seconds", measured)
     first = compiled_parts(small)
     assert min(told[0].stages, told[0].pytorch, told[0].whole) > 0
     assert first == (compiled.faster(told[0]).stages, compiled.faster(told[0]).whole)
     assert compiled_parts(small) == first
     assert len(told) == 1
+
+
+def test_what_a_busy_moment_decided_is_not_remembered(small: InceptionV1, clock: Clock) -> None:
+    clock.seconds = replace(clock.seconds, steady=False)
+    assert compiled_parts(small) == compiled_parts(small) == (True, True)
+    assert clock.asked == 2
+
+
+@pytest.mark.parametrize(("disturbed", "steady"), [(0, True), (3, False)])
+def test_a_disturbed_measurement_is_recognised(
+    monkeypatch: pytest.MonkeyPatch, small: InceptionV1, disturbed: int, steady: bool
+) -> None:
+    durations = [1.0] * (3 * compiled.MAX_PASSES)
+    durations[4 : 4 + 3 * disturbed : 3] = [2.0] * disturbed  # of one engine's passes, not the first
+    now = 0.0
+
+    def trace(*_: object) -> None:
+        nonlocal now
+        now += durations.pop(0) / 1000
+
+    engine = fused_engine(small)
+    monkeypatch.setattr(compiled, "perf_counter", lambda: now)
+    monkeypatch.setattr(InceptionV1, "trace", trace)
+    seconds = compiled._seconds(engine, [], None)
+    assert (seconds.steady, not durations) == (steady, True)
 
 
 def test_other_weights_share_a_choice_and_other_versions_threads_layers_and_sizes_do_not(
