@@ -30,7 +30,9 @@ def coarse_map(
     """Return the mean of a method's map over squares of the network's input, (rows, columns) float32."""
     target = class_index(pretrained, prediction, index)
     width, height = prediction.image.size
-    pixels = attribution_map(pretrained, prediction, method, target, block).pixels(height, width)
+    # A visitor waits for it: integrated gradients in fewer steps.
+    quick = method == "integrated_gradients"
+    pixels = attribution_map(pretrained, prediction, method, target, block, quick=quick).pixels(height, width)
     step = -(-max(height, width) // SIDE)
     rows, columns = (np.arange(0, length, step) for length in pixels.shape)
     sums = np.add.reduceat(np.add.reduceat(pixels, rows, axis=0), columns, axis=1)
