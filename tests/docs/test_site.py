@@ -262,8 +262,8 @@ QUIETLY: dict[str, Any] = {
     "stderr": subprocess.PIPE,
     "encoding": "utf-8",
 }
-# For each parameter and value: an address with it alone is read, and written again with the same value. `names` are those
-# that such addresses have, `choices` what state.js allows where it has a list.
+# For each parameter and value: an address with it alone is read, and written again with the same value. `names` are
+# those of such addresses, `choices` what state.js allows where it has a list.
 READ_LINKS = """
 import { readFileSync } from "node:fs";
 import { INITIAL, addressOf, stateOf } from "./state.js";
