@@ -43,24 +43,36 @@ class BlockPath:
 
     Attributes:
         similarity: of the image to the photos that excite the unit most, the mean.
-        alike: of these photos to each other, the mean.
-        others: of the other photos to these, the mean.
-        low, high: the range of single photos, each compared as the image is.
+        single: the same of each photo, to those of them that are not itself.
+        alike: mean of `single` over the photos that excite the unit most.
+        others: mean of `single` over the other photos.
         share: `similarity / alike`: 1 is as alike as such photos, 0 as channels in random order. None if the photos
             themselves are not more alike than that by chance.
     """
 
     block: str
     similarity: float
+    single: tuple[float, ...]
     alike: float
     others: float
-    low: float
-    high: float
     share: float | None
 
     @property
+    def low(self) -> float:
+        """Similarity of the least alike photo."""
+        return min(self.single)
+
+    @property
+    def high(self) -> float:
+        """Similarity of the most alike photo."""
+        return max(self.single)
+
+    @property
     def is_natural(self) -> bool | None:
-        """Whether the image is at least as alike as the least alike photo; None where there is no share."""
+        """Whether the image is at least as alike as the least alike photo; None where there is no share.
+
+        One more photo would be less alike than each of N photos with a probability of 1 / (N + 1).
+        """
         return None if self.share is None else self.similarity >= self.low
 
     def to_dict(self) -> dict[str, Any]:
@@ -95,13 +107,19 @@ class Naturalness:
 
     @property
     def is_natural(self) -> bool | None:
-        """Whether the path is like that of photos in all blocks where this can be told; None if it can in none."""
-        told = [block.is_natural for block in self.blocks if block.is_natural is not None]
-        return all(told) if told else None
+        """Whether the similarity, averaged over all blocks that have a share, is at least that of the lowest photo.
+
+        None if no block has. A single test for all blocks: of nine, a photo often fails one by chance.
+        """
+        told = [block for block in self.blocks if block.share is not None]
+        if not told:
+            return None
+        photos = np.mean([block.single for block in told], axis=0)
+        return bool(np.mean([block.similarity for block in told]) >= photos.min())
 
     @property
     def sentence(self) -> str:
-        """What follows, in one or two sentences."""
+        """What follows for each block, in plain sentences."""
         like = [block.block for block in self.blocks if block.is_natural]
         unlike = [block.block for block in self.blocks if block.is_natural is False]
         does = "excites" if self.sign > 0 else "inhibits"
@@ -109,8 +127,9 @@ class Naturalness:
         return silent + _sentence(like, unlike, self.blocks[-1].block, self.photos)
 
     def to_dict(self) -> dict[str, Any]:
-        """`blocks, photos, sign, silent`; `blocks` as `BlockPath`."""
+        """`natural, blocks, photos, sign, silent`; `blocks` as `BlockPath`."""
         return {
+            "natural": self.is_natural,
             "blocks": [block.to_dict() for block in self.blocks],
             "photos": self.photos,
             "sign": self.sign,
@@ -123,11 +142,12 @@ def _sentence(like: Sequence[str], unlike: Sequence[str], last: str, photos: int
         return f"Up to block {last} the photos differ too much to say whether this image is processed as they are."
     if not unlike:
         return f"Up to block {last} the network processes this image much as it does photos."
+    chance = f"By chance one photo in {photos + 1} would fare so in a block."
     if not like:
-        return f"Up to block {last} the network processes this image otherwise than each of the {photos} photos."
+        return f"Up to block {last} the network processes this image unlike each of the {photos} photos. {chance}"
     return (
         f"In {', '.join(like)} the network processes this image much as it does photos; in {', '.join(unlike)}, "
-        f"otherwise than each of the {photos} photos."
+        f"unlike each of the {photos} photos. {chance}"
     )
 
 
@@ -147,8 +167,8 @@ def naturalness(
     all. The same piece of the image counts if it is larger than the network's input.
 
     Args:
-        image: RGB, for instance from `visualize`.
-        photos: RGB, of any size; at least `MIN_PHOTOS`.
+        image: RGB as the network sees it, for instance from `visualize`, or a photo from `Preprocessing.apply`.
+        photos: RGB, of any size, not yet preprocessed; at least `MIN_PHOTOS`.
         sign: +1 to compare with the photos that excite the unit most, -1 with those that drive it furthest down.
 
     Raises:
@@ -191,17 +211,16 @@ def block_path(block: str, paths: np.ndarray, exciting: np.ndarray) -> BlockPath
     count, pairs = len(exciting), len(exciting) * (len(exciting) - 1)
     correlations[exciting] = (own - np.eye(count)) * count / (count - 1)  # a photo is not compared with itself
     means = correlations.mean(axis=1)
-    image, photos = float(means[-1]), means[:-1]
-    alike = float(photos[exciting].mean())
+    image, single = float(means[-1]), means[:-1]
+    alike = float(single[exciting].mean())
     # Ranks in random order correlate with variance 1 / (C - 1), and independently for each of the pairs.
     by_chance = ERRORS / np.sqrt((paths.shape[1] - 1) * pairs / 2)
     return BlockPath(
         block=block,
         similarity=image,
+        single=tuple(single.tolist()),
         alike=alike,
-        others=float(np.delete(photos, exciting).mean()),
-        low=float(photos.min()),
-        high=float(photos.max()),
+        others=float(np.delete(single, exciting).mean()),
         share=image / alike if alike > by_chance else None,
     )
 

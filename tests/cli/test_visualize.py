@@ -21,6 +21,7 @@ def test_visualize_writes_a_picture_of_the_size_that_was_asked_for(tmp_path: Pat
     assert (run.returncode, run.stderr) == (0, "")
     assert (told["unit"], told["height"], told["width"], told["file"]) == ("3a:3x3:9", 43, 43, str(file))
     assert min(told["activation"]) > 0
+    assert [one["block"] for one in told["naturalness"]["blocks"]] == ["3a"]
     picture = np.asarray(Image.open(file))
     assert picture.shape == (64, 128, 3)
     assert picture.std() > 5
@@ -28,6 +29,7 @@ def test_visualize_writes_a_picture_of_the_size_that_was_asked_for(tmp_path: Pat
     run = inception("visualize", "3a:3x3:9@4,4", "--out", again, "--steps", 12, "--negative")
     assert run.stdout.startswith("3a:3x3:9@4,4  activation -")
     assert "sees 43x43 pixels" in run.stdout
+    assert run.stdout.splitlines()[1].startswith("Up to block 3a the network processes this image ")
     assert Image.open(again).size == (128, 128)
 
 

@@ -22,6 +22,7 @@ from inception.service.service import InferenceService
 from inception.service.visualizations import Visualizations
 from inception.units.atlas import read_atlas
 from inception.units.feature_visualization import visualize
+from inception.units.naturalness import example_photos, naturalness
 from inception.units.tuning import layer_tuning, stimulus_grid
 from inception.units.unit import Unit
 from inception.units.wiring import wiring
@@ -113,16 +114,22 @@ def test_an_unknown_unit_is_refused_in_a_sentence(
 
 def test_an_image_grows_and_is_kept_for_all(page_address: str, embedded: PretrainedModel) -> None:
     place = (NET, "3a", "1x1", 5, "excites")
-    assert told(page_address, "unit_image", *place, -1)["url"] is None
+    nothing = told(page_address, "unit_image", *place, -1)
+    assert (nothing["url"], nothing["path"]) == (None, None)
     growth, values = {"step": 0, "steps": 1}, []
     while growth["step"] < growth["steps"]:
         before = growth["step"]
         growth = told(page_address, "unit_image", *place, before)
         assert growth["step"] > before
+        assert (growth["path"] is None) is (growth["step"] < growth["steps"]), "only of a finished image"
         values.append(growth["activation"])
     *_, known = visualize(embedded, Unit("3a", "1x1", 5))
     assert growth["activation"] == pytest.approx(known.activation[0], rel=0.05)
     assert values[-1] > values[0]
+    path = naturalness(embedded, Unit("3a", "1x1", 5), Image.fromarray(known.image[0]), example_photos()).to_dict()
+    assert [one["block"] for one in growth["path"]["blocks"]] == ["3a"]
+    assert growth["path"]["blocks"][0]["share"] == pytest.approx(path["blocks"][0]["share"], abs=0.05)
+    assert (growth["path"]["photos"], growth["path"]["silent"]) == (8, path["silent"])
     picture = np.asarray(Image.open(io.BytesIO(b64decode(growth["url"].split(",")[1]))).convert("RGB"), float)
     assert np.abs(picture - known.image[0]).mean() < 8, "up to WebP"
     assert told(page_address, "unit_image", *place, -1) == growth
@@ -159,6 +166,7 @@ def test_an_atlas_beside_the_weights_is_shown(tmp_path: Path) -> None:
     place = Channel("3a", "5x5", channel)
     known = unit_image(service, Visualizations(service), weights.name, place, "excites", -1)
     assert known["activation"] == record.activation
+    assert known["path"] is None
     assert known["url"].startswith("data:image/webp;base64,")
     other = next(number for number in range(32) if number not in atlas.channels)
     assert unit_atlas(service, weights.name, "3a", "5x5", other)["photos"] is None

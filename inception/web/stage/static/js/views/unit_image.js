@@ -129,7 +129,8 @@ function told({ blocks, photos, silent }, goal) {
 function sentence(like, unlike, last, photos) {
   if (!like.length && !unlike.length) return t("unit_image.path_unknown", { last });
   if (!unlike.length) return t("unit_image.path_like", { last });
-  if (!like.length) return t("unit_image.path_unlike", { last, photos });
+  const chance = photos + 1;
+  if (!like.length) return t("unit_image.path_unlike", { last, photos, chance });
   const list = new Intl.ListFormat(language());
-  return t("unit_image.path_mixed", { like: list.format(like), unlike: list.format(unlike), photos });
+  return t("unit_image.path_mixed", { like: list.format(like), unlike: list.format(unlike), photos, chance });
 }
