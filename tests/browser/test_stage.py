@@ -268,7 +268,9 @@ def test_what_only_looks_different_asks_the_server_nothing(stage: StageVisit) ->
         stage.page.wait_for_timeout(100)
     stage.page.wait_for_load_state("networkidle")
     asked = len(stage.requests)
-    for kind in (0, 1, 2):
+    for order in ("max", "mean", "number", "reading", "worth", "reading"):
+        stage.page.locator(".block-tools select").first.select_option(order)
+    for kind in (1, 2):
         select = stage.page.locator(".block-tools select").nth(kind)
         select.select_option(index=select.locator("option").count() - 1)
     stage.page.locator("[data-lane='3x3']").hover()
@@ -278,6 +280,17 @@ def test_what_only_looks_different_asks_the_server_nothing(stage: StageVisit) ->
     stage.page.wait_for_timeout(300)
     expect(stage.page.locator("[data-stage=answer] .rows button").nth(1)).to_have_attribute("aria-pressed", "true")
     # The browser asks its memory for the icon at each change of the address.
+    assert [url for url in stage.requests[asked:] if not url.endswith("icon.svg")] == []
+
+
+def test_what_channels_are_tuned_to_is_asked_for_once(stage: StageVisit) -> None:
+    select = stage.page.locator(".block-tools select").first
+    with stage.page.expect_response(re.compile("stage_block_tuning"), timeout=60_000):
+        select.select_option("orientation")
+    asked = len(stage.requests)
+    for order in ("colour", "size", "worth", "orientation"):
+        select.select_option(order)
+    stage.page.wait_for_timeout(300)
     assert [url for url in stage.requests[asked:] if not url.endswith("icon.svg")] == []
 
 
