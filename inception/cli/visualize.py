@@ -60,7 +60,7 @@ def visualize(
     device: OneDevice = "auto",
     json: Json = False,
 ) -> int:
-    """Draw what excites a branch, a channel or a cell, and say whether it is processed as photos are."""
+    """Draw what excites a branch, a channel or a cell."""
     sign = -1 if negative else 1
     request = Request(unit, model, file, steps, size, seed, sign, diverse, json)
     return with_cpu_fallback(device, lambda device: _visualize(request, device))
