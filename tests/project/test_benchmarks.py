@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import answer, explain, forward, gpu
+from benchmarks import answer, explain, forward, gpu, training
 from benchmarks.__main__ import FILES, as_json
 from benchmarks.measure import Row, compared, row
 from benchmarks.peers import hooks_and_matplotlib
@@ -51,6 +51,14 @@ def test_a_forward_pass_keeps_all_blocks_of_every_photo() -> None:
     with torch.inference_mode():
         plain = model.trace(forward.noise(2)).logits
     assert torch.allclose(told.logits, plain, rtol=1e-3, atol=1e-4)
+
+
+def test_the_photos_of_the_data_path_are_of_the_sizes_that_its_rows_name() -> None:
+    small, middle = training.small_photos(2), training.middle_photos(2, 200)
+    assert [small.photo(index).size for index in range(2)] == [(64, 64)] * 2
+    assert [middle.photo(index).size for index in range(2)] == [(266, 200)] * 2
+    assert small.sources[0] != small.sources[1]
+    assert middle.sources[0] != middle.sources[1]
 
 
 def test_an_answer_is_all_mean_maps_and_every_channel_of_each_branch_each_time_of_another_photo() -> None:
