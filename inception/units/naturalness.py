@@ -178,7 +178,7 @@ def naturalness(
     unit.check(pretrained)
     if len(photos) < MIN_PHOTOS:
         raise UserError(
-            "naturalness_photos",
+            "explain_path_photos",
             "To compare an image with photos takes at least {least}, and there are {count}; please give more.",
             least=MIN_PHOTOS,
             count=len(photos),
