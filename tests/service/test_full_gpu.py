@@ -242,6 +242,13 @@ EVENTS: dict[str, list[object]] = {
     "table": [BISON],
     "network": ["tiny-imagenet"],
     "tuning": ["tiny-imagenet", "4c", "disc"],
+    "attribution": [BISON, "evidence", "4c", None],
+    "trust": [BISON, "evidence", "4c", None],
+    "circuit": [BISON, "4b", "3x3", 1, 2, 3],
+    "logit_circuit": [BISON, None],
+    "block_tuning": ["tiny-imagenet", "3a"],
+    "unit_tuning": ["tiny-imagenet", "3a", "1x1", 1],
+    "unit_image": ["tiny-imagenet", "3a", "1x1", 1, "excites", 0],
 }
 
 
@@ -271,7 +278,7 @@ def test_every_event_of_the_stage_falls_back_to_the_cpu(
 
 def test_all_events_that_compute_are_tested(served: tuple[InferenceService, gr.Blocks]) -> None:
     events = {fn.api_name.removeprefix("stage_") for fn in served[1].fns.values() if fn.api_visibility != "public"}
-    assert events == {*EVENTS, "start", "picture"}  # these two run no network
+    assert events == {*EVENTS, "start", "picture", "unit_wiring", "unit_atlas"}  # these four run no network
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: pip install -r requirements-ray.txt")
