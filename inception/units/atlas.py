@@ -27,7 +27,9 @@ from ..network.blocks import BLOCKS, BRANCHES
 from ..pretrained.pretrained import PretrainedModel
 from ..runtime import strict_json
 from ..runtime.files import is_file, is_folder
+from ..runtime.resources import resource
 
+EMBEDDED = resource("weights/tiny-imagenet.atlas")  # of the embedded network, without photos
 FORMAT = 1
 INDEX, CHANNELS = "atlas.json", "channels.json"
 COLUMNS = 9  # of the crops in one row: the strongest places above, the random ones below

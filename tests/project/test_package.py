@@ -62,7 +62,10 @@ def tracked(folder: str) -> set[str]:
 def test_the_wheel_has_all_that_the_program_reads_and_nothing_else(wheel: Path) -> None:
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     embedded = {"weights/README.md", "weights/tiny-imagenet.safetensors", "weights/tiny-imagenet.unknown.json"}
-    beside = {f"inception/resources/{name}" for name in tracked("examples") | embedded}
+    beside = {
+        f"inception/resources/{name}"
+        for name in tracked("examples") | tracked("weights/tiny-imagenet.atlas") | embedded
+    }
     assert names == tracked("inception") | beside
     assert {f"inception/web/stage/static/{name}" for name in ("index.html", "js/main.js", "words/zh.json")} <= names
 

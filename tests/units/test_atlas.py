@@ -15,8 +15,9 @@ from PIL import Image
 
 from inception.errors import PhotoError, UserError
 from inception.network.anatomy import receptive_field
+from inception.network.blocks import BLOCKS, BRANCHES
 from inception.pretrained.pretrained import PretrainedModel
-from inception.units.atlas import Place, place_square, read_atlas, weights_digest
+from inception.units.atlas import EMBEDDED, Place, place_square, read_atlas, weights_digest
 from inception.units.atlas_build import AtlasOptions, build_atlas
 from inception.units.atlas_places import NOWHERE, PLACES, BlockSurvey, class_areas
 from inception.units.feature_visualization import VisualizationSettings
@@ -280,3 +281,26 @@ def test_photos_of_which_none_can_be_read_are_one_sentence(embedded: PretrainedM
 
     with pytest.raises(UserError, match=r"^Of 3 photos none can be read; please check the files\.$"):
         build_atlas(embedded, Broken(count=3), "broken", tmp_path, OPTIONS)
+
+
+def test_the_embedded_atlas_is_of_the_embedded_weights(embedded: PretrainedModel) -> None:
+    atlas = read_atlas(EMBEDDED, embedded)
+    assert atlas.branches == tuple((block, branch) for block in BLOCKS for branch in BRANCHES)
+    for block, branch in atlas.branches:
+        read = atlas.branch(block, branch)
+        assert len(read.channels) == 32
+        channel, record = next(iter(read.channels.items()))
+        assert read.image(channel).width >= 27
+        assert read.places(channel) is None, "no photos are shipped"
+        assert len(record.classes) == 5
+    assert sum(file.stat().st_size for file in EMBEDDED.iterdir()) <= 6_000_000
+
+
+def test_an_embedded_image_excites_its_channel_as_the_atlas_says(embedded: PretrainedModel) -> None:
+    read = read_atlas(EMBEDDED).branch("4a", "5x5")
+    for channel, record in list(read.channels.items())[:4]:
+        shown = embedded.preprocessing.to_tensor(read.image(channel))
+        with torch.inference_mode():
+            maps = embedded.model.trace(shown).stages["inception_4a"][0, embedded.model.block("4a").slices["5x5"]]
+        assert float(maps[channel].max()) == pytest.approx(record.activation, rel=0.15), "but for WebP's losses"
+        assert record.activation > record.strongest[0].value
