@@ -10,6 +10,8 @@ from playwright.sync_api import expect
 from inception import open_photo, predict
 from inception.explain.circuit import cell_circuit, logit_circuit
 from inception.pretrained.pretrained import PretrainedModel
+from inception.pretrained.zoo import EMBEDDED
+from inception.units.atlas import read_atlas
 from inception.units.tuning import layer_tuning, stimulus_grid
 from support.paths import EXAMPLES
 from support.stage_visitor import StageVisit
@@ -32,7 +34,7 @@ def test_an_address_opens_a_channel_at_its_strongest_cell(visit: StageVisit, emb
     seen = predict(embedded, open_photo(EXAMPLES / "espresso.jpg"))
     values = seen.branch("4c", "3x3")[17]
     row, column = np.unravel_index(values.argmax(), values.shape)
-    expect(page.locator(f"{UNIT} .circuit-path")).to_contain_text(f"row {row}, column {column}")
+    expect(page.locator(f"{UNIT} .circuit-path")).to_contain_text(f"row {row}, column {column}", timeout=30_000)
     assert "unit=tiny-imagenet/4c/3x3/17" in page.url
     page.reload()
     visit.settle()
@@ -42,7 +44,7 @@ def test_an_address_opens_a_channel_at_its_strongest_cell(visit: StageVisit, emb
 def test_a_circuit_goes_back_block_by_block(visit: StageVisit, embedded: PretrainedModel) -> None:
     visit.open("?photo=espresso&unit=tiny-imagenet/4a/3x3/17")
     page, path = visit.page, visit.page.locator(f"{UNIT} .circuit-path > *")
-    expect(page.locator(f"{UNIT} .circuit-sum")).to_be_visible()
+    expect(page.locator(f"{UNIT} .circuit-sum")).to_be_visible(timeout=30_000)
     page.get_by_role("button", name="Begin with the answer").click()
     expect(path.last).to_have_text("logit of “espresso”")
     seen = predict(embedded, open_photo(EXAMPLES / "espresso.jpg"))
@@ -56,7 +58,7 @@ def test_a_circuit_goes_back_block_by_block(visit: StageVisit, embedded: Pretrai
             embedded, seen, source.block, source.branch or "", source.channel, source.row, source.column
         )
         page.locator(f"{UNIT} .circuit-terms .deeper-link").first.click()
-        expect(path.last).to_contain_text(f"{source.block} · ")
+        expect(path.last).to_contain_text(f"{source.block} · ", timeout=30_000)
         expect(page.locator(f"{UNIT} .deeper-stale")).to_have_count(0)
 
 
@@ -95,8 +97,20 @@ def test_a_channel_that_is_not_there_is_not_shown(visit: StageVisit) -> None:
     expect(visit.page.locator(f"{UNIT} h3").first).to_have_text("Block 3a, 1×1, channel 63")
 
 
+def test_an_image_of_the_atlas_is_there_at_once(visit: StageVisit) -> None:
+    known = read_atlas(EMBEDDED.with_suffix(".atlas")).branch("4c", "5x5").channels
+    visit.open(f"?photo=espresso&unit=tiny-imagenet/4c/5x5/{min(known)}")
+    expect(visit.page.locator(f"{UNIT} .unit-canvas img")).to_be_visible()
+    expect(visit.page.get_by_role("button", name="Make a larger one")).to_be_visible()
+    expect(visit.page.locator(UNIT)).to_contain_text(
+        f"silent on {round(100 * known[min(known)].silent)} % of the photos"
+    )
+
+
 def test_an_image_grows_on_the_page(visit: StageVisit) -> None:
-    visit.open("?photo=espresso&unit=tiny-imagenet/3a/5x5/3")
+    known = read_atlas(EMBEDDED.with_suffix(".atlas")).branch("3a", "3x3").channels
+    other = next(channel for channel in range(128) if channel not in known)
+    visit.open(f"?photo=espresso&unit=tiny-imagenet/3a/3x3/{other}")
     page = visit.page
     picture = page.locator(f"{UNIT} .unit-canvas img")
     expect(picture).to_be_hidden()

@@ -21,7 +21,7 @@ from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
 from inception.service.visualizations import Visualizations
 from inception.units.atlas import read_atlas
-from inception.units.feature_visualization import visualize
+from inception.units.feature_visualization import VisualizationSettings, visualize
 from inception.units.naturalness import example_photos, naturalness
 from inception.units.tuning import layer_tuning, stimulus_grid
 from inception.units.unit import Unit
@@ -113,7 +113,7 @@ def test_an_unknown_unit_is_refused_in_a_sentence(
 
 
 def test_an_image_grows_and_is_kept_for_all(page_address: str, embedded: PretrainedModel) -> None:
-    place = (NET, "3a", "1x1", 5, "excites")
+    place = (NET, "3a", "1x1", 5, "inhibits")  # an atlas has only images that excite
     nothing = told(page_address, "unit_image", *place, -1)
     assert (nothing["url"], nothing["path"]) == (None, None)
     growth, values = {"step": 0, "steps": 1}, []
@@ -123,10 +123,11 @@ def test_an_image_grows_and_is_kept_for_all(page_address: str, embedded: Pretrai
         assert growth["step"] > before
         assert (growth["path"] is None) is (growth["step"] < growth["steps"]), "only of a finished image"
         values.append(growth["activation"])
-    *_, known = visualize(embedded, Unit("3a", "1x1", 5))
+    *_, known = visualize(embedded, Unit("3a", "1x1", 5), VisualizationSettings(sign=-1))
     assert growth["activation"] == pytest.approx(known.activation[0], rel=0.05)
-    assert values[-1] > values[0]
-    path = naturalness(embedded, Unit("3a", "1x1", 5), Image.fromarray(known.image[0]), example_photos()).to_dict()
+    assert values[-1] < values[0]
+    picture = Image.fromarray(known.image[0])
+    path = naturalness(embedded, Unit("3a", "1x1", 5), picture, example_photos(), -1).to_dict()
     assert [one["block"] for one in growth["path"]["blocks"]] == ["3a"]
     assert growth["path"]["blocks"][0]["share"] == pytest.approx(path["blocks"][0]["share"], abs=0.05)
     assert (growth["path"]["photos"], growth["path"]["silent"]) == (8, path["silent"])
@@ -135,7 +136,11 @@ def test_an_image_grows_and_is_kept_for_all(page_address: str, embedded: Pretrai
     Image.fromarray(known.image[0]).save(packed, "WEBP", quality=90)
     assert np.abs(picture - np.asarray(Image.open(packed).convert("RGB"), float)).mean() < 3, "up to rounding"
     assert told(page_address, "unit_image", *place, -1) == growth
-    assert told(page_address, "unit_image", NET, "3a", "1x1", 5, "inhibits", -1)["url"] is None
+    in_atlas = read_atlas(EMBEDDED.with_suffix(".atlas")).branch("3a", "1x1").channels
+    other = next(one for one in range(64) if one not in in_atlas)
+    assert told(page_address, "unit_image", NET, "3a", "1x1", other, "excites", -1)["url"] is None
+    small = told(page_address, "unit_image", NET, "3a", "1x1", min(in_atlas), "excites", -1)
+    assert small["activation"] == in_atlas[min(in_atlas)].activation
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,10 @@ export function createUnitImage(source) {
   function show({ step, steps, activation, url, path }) {
     const isDone = step >= steps;
     set(picture, { src: url, hidden: !url, alt: url && unit ? t("unit_image.alt", { channel: unit.channel }) : "" });
-    start.hidden = Boolean(url);
+    // An atlas has small images, in one step.
+    const isSmall = Boolean(url) && steps === 1;
+    start.hidden = Boolean(url) && !isSmall;
+    start.textContent = t(isSmall ? "unit_image.larger" : "unit_image.start");
     set(bar, { hidden: isDone, value: steps ? step / steps : 0 });
     if (url && activation !== null) said.textContent = t(isDone ? "unit_image.done" : "unit_image.growing_to", { value: short(activation) });
     else said.textContent = "";
