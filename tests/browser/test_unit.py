@@ -101,6 +101,7 @@ def test_an_image_of_the_atlas_is_there_at_once(visit: StageVisit) -> None:
     known = read_atlas(EMBEDDED.with_suffix(".atlas")).branch("4c", "5x5").channels
     visit.open(f"?photo=espresso&unit=tiny-imagenet/4c/5x5/{min(known)}")
     expect(visit.page.locator(f"{UNIT} .unit-canvas img")).to_be_visible()
+    expect(visit.page.locator(f"{UNIT} .circuit-sum")).to_be_visible(timeout=30_000)
     expect(visit.page.get_by_role("button", name="Make a larger one")).to_be_visible()
     expect(visit.page.locator(UNIT)).to_contain_text(
         f"silent on {round(100 * known[min(known)].silent)} % of the photos"

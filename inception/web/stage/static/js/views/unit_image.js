@@ -39,6 +39,7 @@ export function createUnitImage(source) {
   /** @type {{model: string, block: Block, branch: Branch, channel: number} | null} */
   let unit = null;
   let turn = 0;
+  let isSmall = false; // the image that is shown
 
   /** @param {number} step  the last one that is known here; -1 asks only for what the server has */
   const ask = (step) => /** @type {Promise<Growth>} */ (source.unitImage(/** @type {NonNullable<typeof unit>} */ (unit), goal, step));
@@ -52,7 +53,7 @@ export function createUnitImage(source) {
   }
 
   function drawWords() {
-    start.textContent = t("unit_image.start");
+    nameStart();
     set(bar, { "aria-label": t("unit_image.title") });
     replace(
       goals,
@@ -63,6 +64,10 @@ export function createUnitImage(source) {
       }),
     );
     replace(root, h("h4", {}, t("unit_image.title")), goals, frame, bar, said, way, h("p", { class: "quiet" }, t("unit_image.warning")));
+  }
+
+  function nameStart() {
+    start.textContent = t(isSmall ? "unit_image.larger" : "unit_image.start");
   }
 
   /** Show the image if the server has it. */
@@ -97,9 +102,9 @@ export function createUnitImage(source) {
     const isDone = step >= steps;
     set(picture, { src: url, hidden: !url, alt: url && unit ? t("unit_image.alt", { channel: unit.channel }) : "" });
     // An atlas has small images, in one step.
-    const isSmall = Boolean(url) && steps === 1;
+    isSmall = Boolean(url) && steps === 1;
     start.hidden = Boolean(url) && !isSmall;
-    start.textContent = t(isSmall ? "unit_image.larger" : "unit_image.start");
+    nameStart();
     set(bar, { hidden: isDone, value: steps ? step / steps : 0 });
     if (url && activation !== null) said.textContent = t(isDone ? "unit_image.done" : "unit_image.growing_to", { value: short(activation) });
     else said.textContent = "";
