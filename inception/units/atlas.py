@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from ..checks import choice
 from ..errors import UserError, quoted
@@ -32,6 +31,7 @@ from ..runtime.resources import resource
 EMBEDDED = resource("weights/tiny-imagenet.atlas")  # of the embedded network, without photos
 FORMAT = 1
 INDEX, CHANNELS = "atlas.json", "channels.json"
+MAX_BYTES = 32 * 2**20  # of a file in an archive; the largest that is made takes a tenth of it
 COLUMNS = 9  # of the crops in one row: the strongest places above, the random ones below
 
 
@@ -83,7 +83,7 @@ class ChannelRecord:
         random: nine cells drawn at random.
         classes: the classes that it tells apart best, best first.
         activation: its greatest value on its visualization image; None without an image.
-        tuning: its tuning curves, by the name of the stimulus; None where they have not been measured.
+        tuning: by feature, what `units.tuning.ChannelCurve.to_dict` says, responses to four digits.
     """
 
     channel: int
@@ -112,19 +112,19 @@ class ChannelRecord:
 
 @dataclass(frozen=True)
 class BranchRecord:
-    """A branch of an atlas: its channels by number, and their pictures, which are decoded when they are asked for."""
+    """A branch of an atlas: its channels by number, and their pictures, which are read when they are asked for."""
 
     block: str
     branch: str
     channels: Mapping[int, ChannelRecord]
     file: Path = field(repr=False)
 
-    def image(self, channel: int) -> Image.Image | None:
-        """Return a channel's visualization, or None if the atlas has none of it."""
+    def image(self, channel: int) -> bytes | None:
+        """Return a channel's visualization as a WebP file, or None if the atlas has none of it."""
         return self._picture(f"{channel}-image.webp")
 
-    def places(self, channel: int) -> Image.Image | None:
-        """Return the crops of a channel's places, or None if the atlas has none.
+    def places(self, channel: int) -> bytes | None:
+        """Return the crops of a channel's places as a WebP file, or None if the atlas has none.
 
         Nine squares in a row, the strongest above and the random ones below. Each crop is at the top left of its
         square, and as large as the cell's receptive field within the photo, or reduced in one proportion.
@@ -134,15 +134,13 @@ class BranchRecord:
     def pictures(self) -> dict[str, bytes]:
         """Return all pictures as WebP files, by name."""
         with zipfile.ZipFile(self.file) as archive:
-            return {name: archive.read(name) for name in archive.namelist() if name != CHANNELS}
+            return {name: _member(archive, name) for name in archive.namelist() if name != CHANNELS}
 
-    def _picture(self, name: str) -> Image.Image | None:
+    def _picture(self, name: str) -> bytes | None:
         try:
             with zipfile.ZipFile(self.file) as archive:
-                if name not in archive.namelist():
-                    return None
-                return Image.open(io.BytesIO(archive.read(name))).convert("RGB")
-        except (OSError, zipfile.BadZipFile, zlib.error, UnidentifiedImageError) as error:
+                return _member(archive, name) if name in archive.namelist() else None
+        except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
             raise _cut_off(self.file) from error
 
 
@@ -230,11 +228,22 @@ def read_branch(folder: Path, block: str, branch: str) -> BranchRecord:
     file = branch_file(folder, block, branch)
     try:
         with zipfile.ZipFile(file) as archive:
-            rows = strict_json.loads(archive.read(CHANNELS).decode())
+            rows = strict_json.loads(_member(archive, CHANNELS).decode())
         channels = {record.channel: record for record in map(ChannelRecord.from_dict, rows)}
     except (OSError, zipfile.BadZipFile, zlib.error, ValueError, TypeError, KeyError, RecursionError) as error:
         raise _cut_off(file) from error
     return BranchRecord(block, branch, channels, file)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Read a file of an archive.
+
+    Raises:
+        ValueError: if it would take more than `MAX_BYTES`.
+    """
+    if archive.getinfo(name).file_size > MAX_BYTES:
+        raise ValueError("too large")
+    return archive.read(name)
 
 
 def branch_bytes(records: Mapping[int, ChannelRecord], pictures: Mapping[str, bytes]) -> bytes:

@@ -43,6 +43,7 @@ from .atlas import (
 )
 from .atlas_places import NOWHERE, TOLD_APART, BlockMeasurement, BlockSurvey, Places, class_areas
 from .feature_visualization import VisualizationSettings, visualize_channels
+from .tuning import LayerTuning, layer_tunings
 
 BATCH = 32  # photos
 IMAGES = 16  # in one batch
@@ -124,8 +125,10 @@ def build_atlas(
     skipped: tuple[str, ...] = ()
     if pending:
         measured, readable, skipped = _survey(pretrained, photos, pending, options.seed, progress)
+        tuned = layer_tunings(pretrained, pending)
         for block in pending:
-            _write_branches(pretrained, photos, folder, block, missing[block], measured[block], readable, options)
+            found = (measured[block], tuned[block])
+            _write_branches(pretrained, photos, folder, block, missing[block], *found, readable, options)
     if options.images:
         _add_images(pretrained, folder, blocks, options, progress)
     return skipped
@@ -218,6 +221,7 @@ def _write_branches(
     block: str,
     branches: Sequence[str],
     measured: BlockMeasurement,
+    tuned: LayerTuning,
     readable: Sequence[int],
     options: AtlasOptions,
 ) -> None:
@@ -241,9 +245,18 @@ def _write_branches(
                 strongest=_places(measured.strongest, number, columns),
                 random=_places(measured.random, number, columns),
                 classes=() if areas is None else _told_apart(areas[number], photos.classes),
+                tuning=tuning_record(tuned, number),
             )
         pictures = _crops(pretrained, photos, block, branch, records) if options.crops else {}
         write_file(branch_file(folder, block, branch), branch_bytes(records, pictures))
+
+
+def tuning_record(tuned: LayerTuning, number: int) -> dict[str, Any]:
+    """Return the tuning of a channel of a block's output as plain data, responses to four digits."""
+    curves = {feature: curve.to_dict() for feature, curve in tuned.channel(number).curves.items()}
+    for curve in curves.values():
+        curve["responses"] = [float(f"{response:.4g}") for response in curve["responses"]]
+    return curves
 
 
 def _places(places: Places, number: int, columns: int) -> tuple[Place, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..checks import choice
 from ..errors import UserError, quoted
-from ..explain.masking import ExplanationError
+from ..explain.masking import ExplanationError, check_channel
 from ..explain.receptive_field import check_cell, map_size
 from ..network.anatomy import ReceptiveField, receptive_field
 from ..network.blocks import BLOCKS, BRANCHES
@@ -45,14 +45,8 @@ class Unit:
         choice("block", self.block, tuple(BLOCKS))
         choice("branch", self.branch, tuple(BRANCHES))
         channels = pretrained.model.block(self.block).branch_channels[self.branch]
-        if self.channel is not None and self.channel not in range(channels):
-            raise ExplanationError(
-                "explain_channel",
-                "There is no channel {channel}; block {block} has the channels 0 to {last}.",
-                channel=quoted(self.channel),
-                block=f"{self.block}/{self.branch}",
-                last=channels - 1,
-            )
+        if self.channel is not None:
+            check_channel(f"{self.block}/{self.branch}", self.channel, channels)
         if self.row is not None or self.column is not None:
             if self.channel is None:
                 raise _no_unit(str(self))

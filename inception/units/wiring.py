@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..checks import whole
+from ..explain.masking import check_channel
 from ..network.blocks import BLOCKS, BRANCHES, ConvUnit, InceptionBlock
 from ..network.inception_v1 import InceptionV1
 
@@ -68,7 +68,7 @@ def wiring(model: InceptionV1, block: str, branch: str, channel: int, strongest:
     """
     own = model.block(block)
     part = own.slices[branch]
-    whole("channel", channel, 0, part.stop - part.start - 1)
+    check_channel(f"{block}/{branch}", channel, part.stop - part.start)
     names = list(BLOCKS)
     at = names.index(block)
     before = names[at - 1] if at else STEM

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from inception.units.atlas import EMBEDDED, Place, place_square, read_atlas, wei
 from inception.units.atlas_build import AtlasOptions, build_atlas
 from inception.units.atlas_places import NOWHERE, PLACES, BlockSurvey, class_areas
 from inception.units.feature_visualization import VisualizationSettings
+from inception.units.tuning import layer_tuning
 from support.paths import EXAMPLES
 
 UNREADABLE = 5
@@ -167,7 +169,7 @@ def test_crops_are_the_receptive_field_within_the_photo(
         read = read_atlas(folder).branch("3a", branch)
         field = receptive_field(embedded.model, "3a", branch)
         channel, record = next(iter(read.channels.items()))
-        sheet = np.asarray(read.places(channel)).astype(float)
+        sheet = np.asarray(opened(read.places(channel))).astype(float)
         assert sheet.shape == (2 * field.size, 9 * field.size, 3)
         for row, places in enumerate((record.strongest, record.random)):
             for column, place in enumerate(places):
@@ -188,16 +190,37 @@ def test_a_place_at_the_border_is_clipped(
     assert (square.left, square.top, square.right, square.bottom) == box
 
 
-def test_every_channel_has_its_image(folder: Path, embedded: PretrainedModel) -> None:
+def opened(webp: bytes | None) -> Image.Image:
+    assert webp is not None
+    return Image.open(io.BytesIO(webp)).convert("RGB")
+
+
+def test_a_file_that_would_take_too_much_memory_is_refused(
+    folder: Path, embedded: PretrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    branch = read_atlas(folder, embedded).branch("3a", "1x1")
+    monkeypatch.setattr("inception.units.atlas.MAX_BYTES", 100)
+    with pytest.raises(UserError, match=r"'3a-1x1.zip' is missing or cut off"):
+        branch.image(min(branch.channels))
+    with pytest.raises(UserError, match=r"'3a-1x1.zip' is missing or cut off"):
+        read_atlas(folder, embedded).branch("3a", "1x1")
+
+
+def test_every_channel_has_its_image_and_tuning(folder: Path, embedded: PretrainedModel) -> None:
     atlas = read_atlas(folder, embedded)
+    tuned = layer_tuning(embedded, "3a")
     assert (atlas.network.name, atlas.data.name, atlas.data.photos) == ("tiny-imagenet", "pieces", 16)
     for block, branch in atlas.branches:
         read = atlas.branch(block, branch)
         for channel, record in read.channels.items():
             side = min(receptive_field(embedded.model, block, branch).size, 48)
-            assert read.image(channel).size == (side, side)
+            assert opened(read.image(channel)).size == (side, side)
             assert record.activation is not None
-            assert record.tuning is None
+            assert record.tuning is not None
+            known = tuned.channel(embedded.model.block(block).slices[branch].start + channel)
+            for feature, curve in known.curves.items():
+                assert record.tuning[feature]["values"] == list(curve.values)
+                assert record.tuning[feature]["responses"] == pytest.approx(curve.responses, rel=1e-3)
     assert read.image(10**6) is None
     with pytest.raises(UserError, match="block is '4c'; it must be one of: 3a"):
         atlas.branch("4c", "3x3")
@@ -290,7 +313,7 @@ def test_the_embedded_atlas_is_of_the_embedded_weights(embedded: PretrainedModel
         read = atlas.branch(block, branch)
         assert len(read.channels) == 32
         channel, record = next(iter(read.channels.items()))
-        assert read.image(channel).width >= 27
+        assert opened(read.image(channel)).width >= 27
         assert read.places(channel) is None, "no photos are shipped"
         assert len(record.classes) == 5
     assert sum(file.stat().st_size for file in EMBEDDED.iterdir()) <= 6_000_000
@@ -299,7 +322,7 @@ def test_the_embedded_atlas_is_of_the_embedded_weights(embedded: PretrainedModel
 def test_an_embedded_image_excites_its_channel_as_the_atlas_says(embedded: PretrainedModel) -> None:
     read = read_atlas(EMBEDDED).branch("4a", "5x5")
     for channel, record in list(read.channels.items())[:4]:
-        shown = embedded.preprocessing.to_tensor(read.image(channel))
+        shown = embedded.preprocessing.to_tensor(opened(read.image(channel)))
         with torch.inference_mode():
             maps = embedded.model.trace(shown).stages["inception_4a"][0, embedded.model.block("4a").slices["5x5"]]
         assert float(maps[channel].max()) == pytest.approx(record.activation, rel=0.15), "but for WebP's losses"

@@ -17,6 +17,7 @@ from ...service.cache import SingleFlightCache
 from ...service.query import Query
 from ...service.service import InferenceService
 from ...service.visualizations import Visualizations
+from ...units.unit import Unit
 from ..api.inputs import model_of
 from . import network, scene, trust, unit
 from .arguments import CHECKS, EXAMPLE, Check, SubjectCheck, by, query_of
@@ -110,7 +111,7 @@ def events(service: InferenceService, subjects: SubjectCheck, examples: Sequence
         return unit.block_tuning(service, model, block)
 
     def image(model: str, block: str, branch: str, channel: int, goal: str, step: int) -> dict[str, Any]:
-        return unit.unit_image(service, images, model, unit.Channel(block, branch, channel), goal, step)
+        return unit.unit_image(service, images, model, Unit(block, branch, channel), goal, step)
 
     images = Visualizations(service)
     networks: SingleFlightCache[dict[str, Any]] = SingleFlightCache(len(service.models))

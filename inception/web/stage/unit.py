@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import io
 from base64 import b64encode
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from ...checks import whole
 from ...explain.circuit import cell_circuit, logit_circuit
 from ...network.blocks import BRANCHES
 from ...prediction import Prediction
@@ -18,7 +17,7 @@ from ...pretrained.pretrained import PretrainedModel
 from ...service.query import Query
 from ...service.service import InferenceService
 from ...service.visualizations import Visualizations
-from ...units.atlas import COLUMNS, BranchRecord, ChannelRecord
+from ...units.atlas import BranchRecord, ChannelRecord
 from ...units.similarity import most_similar
 from ...units.tuning import LayerTuning, layer_tuning, stimulus_grid
 from ...units.unit import Unit
@@ -28,15 +27,6 @@ from .scene import Cell
 
 SIGNS = {"excites": 1, "inhibits": -1}
 QUALITY = 90  # of WebP
-
-
-@dataclass(frozen=True)
-class Channel:
-    """A channel of a branch, counted from 0."""
-
-    block: str
-    branch: str
-    channel: int
 
 
 def tuning_of_block(pretrained: PretrainedModel, prediction: Prediction, block: str) -> LayerTuning:
@@ -51,9 +41,10 @@ def unit_tuning(service: InferenceService, name: str, block: str, branch: str, c
     "similarity"}`, empty for a silent channel.
     """
     pretrained = service.pretrained(name)
-    number = number_of(pretrained, block, branch, channel)
-    tuned = service.explained(service.grey_query(name), tuning_of_block, block)
+    Unit(block, branch, channel).check(pretrained)
     slices = pretrained.model.block(block).slices
+    number = slices[branch].start + channel
+    tuned = service.explained(service.grey_query(name), tuning_of_block, block)
     return {
         **tuned.channel(number).to_dict(),
         "alike": [
@@ -68,14 +59,14 @@ def unit_tuning(service: InferenceService, name: str, block: str, branch: str, c
 
 
 def unit_image(
-    service: InferenceService, images: Visualizations, name: str, place: Channel, goal: str, step: int
+    service: InferenceService, images: Visualizations, name: str, unit: Unit, goal: str, step: int
 ) -> dict[str, Any]:
     """The image that excites a channel, or the opposite, further on than at `step`.
 
     At step -1, only what is known already, also from the network's atlas. `url` is null where there is no image yet.
     `path` is `units.naturalness.Naturalness` of a finished image; null before, and for an image of the atlas.
     """
-    unit, sign = Unit(place.block, place.branch, place.channel), SIGNS[goal]
+    sign = SIGNS[goal]
     growth = images.known(name, unit, sign) if step < 0 else images.after(name, unit, sign, step)
     if growth is not None:
         shown, path = growth.shown, growth.naturalness
@@ -83,54 +74,55 @@ def unit_image(
             "step": shown.step,
             "steps": shown.steps,
             "activation": shown.activation[0],
-            "url": _webp(shown.image[0]),
+            "url": _url(_webp(shown.image[0])),
             "path": None if path is None else path.to_dict(),
         }
-    if sign > 0 and (found := _in_atlas(service, name, place)) is not None:
+    if sign > 0 and (found := _in_atlas(service, name, unit)) is not None:
         record, branch = found
-        if (image := branch.image(place.channel)) is not None:
-            known = {"step": 1, "steps": 1, "activation": record.activation, "url": _webp(np.asarray(image))}
-            return {**known, "path": None}
+        if (image := branch.image(record.channel)) is not None:
+            return {"step": 1, "steps": 1, "activation": record.activation, "url": _url(image), "path": None}
     return {"step": 0, "steps": 0, "activation": None, "url": None, "path": None}
 
 
 def unit_atlas(service: InferenceService, name: str, block: str, branch: str, channel: int) -> dict[str, Any]:
     """What the network's atlas says of a channel; null for each where there is none.
 
-    `places` is a picture of two rows of `columns` squares: the strongest places above, random ones below. `values` are
-    those of the strongest; `classes` is a list of `{"label", "area"}`.
+    `places` is a picture of two rows of squares: the strongest places above, random ones below. `values` are those of
+    the strongest; `classes` is a list of `{"label", "area"}`.
     """
-    number_of(service.pretrained(name), block, branch, channel)
-    found = _in_atlas(service, name, Channel(block, branch, channel))
-    atlas = service.atlas(name)
+    unit = Unit(block, branch, channel)
+    unit.check(service.pretrained(name))
+    found, atlas = _in_atlas(service, name, unit), service.atlas(name)
     if found is None or atlas is None:
-        return dict.fromkeys(("photos", "places", "columns", "values", "classes", "silent", "mean"))
+        return dict.fromkeys(("photos", "places", "values", "classes", "silent"))
     record, own = found
     places = own.places(channel)
     return {
         "photos": atlas.data.photos,
-        "places": None if places is None else _webp(np.asarray(places)),
-        "columns": COLUMNS,
+        "places": None if places is None else _url(places),
         "values": [place.value for place in record.strongest],
         "classes": [asdict(one) for one in record.classes],
         "silent": record.silent,
-        "mean": record.mean,
     }
 
 
-def _in_atlas(service: InferenceService, name: str, place: Channel) -> tuple[ChannelRecord, BranchRecord] | None:
+def _in_atlas(service: InferenceService, name: str, unit: Unit) -> tuple[ChannelRecord, BranchRecord] | None:
     atlas = service.atlas(name)
-    if atlas is None or (place.block, place.branch) not in atlas.branches:
+    if atlas is None or unit.channel is None or (unit.block, unit.branch) not in atlas.branches:
         return None
-    branch = atlas.branch(place.block, place.branch)
-    record = branch.channels.get(place.channel)
+    branch = atlas.branch(unit.block, unit.branch)
+    record = branch.channels.get(unit.channel)
     return None if record is None else (record, branch)
 
 
-def _webp(image: np.ndarray) -> str:
+def _webp(image: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(image).save(file, "WEBP", quality=QUALITY)
-    return f"data:image/webp;base64,{b64encode(file.getvalue()).decode('ascii')}"
+    return file.getvalue()
+
+
+def _url(webp: bytes) -> str:
+    return f"data:image/webp;base64,{b64encode(webp).decode('ascii')}"
 
 
 def block_tuning(service: InferenceService, name: str, block: str) -> dict[str, Any]:
@@ -163,13 +155,3 @@ def circuit_of_cell(service: InferenceService, query: Query, place: Cell) -> dic
 def circuit_of_logit(service: InferenceService, query: Query, index: int | None) -> dict[str, Any]:
     """The logit of a class as a sum over block 5b, as in `explain.circuit.Circuit`."""
     return service.explained(query, logit_circuit, index).to_dict()
-
-
-def number_of(pretrained: PretrainedModel, block: str, branch: str, channel: int) -> int:
-    """Return the number of a branch's channel in its block's output.
-
-    Raises:
-        UserError: if the branch has no such channel.
-    """
-    part = pretrained.model.block(block).slices[branch]
-    return part.start + whole("channel", channel, 0, part.stop - part.start - 1)

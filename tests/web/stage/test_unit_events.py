@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from inception.units.naturalness import example_photos, naturalness
 from inception.units.tuning import layer_tuning, stimulus_grid
 from inception.units.unit import Unit
 from inception.units.wiring import wiring
-from inception.web.stage.unit import Channel, unit_atlas, unit_image
+from inception.web.stage.unit import unit_atlas, unit_image
 from support.paths import EXAMPLES
 from support.stage import ask, sentence, subject, told, unpack
 
@@ -97,7 +97,7 @@ def test_circuits_are_those_of_the_library(page_address: str, embedded: Pretrain
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((NET, "3a", "1x1", 64), "channel is 64; it must be a whole number from 0 to 63"),
+        ((NET, "3a", "1x1", 64), "There is no channel 64; block 3a/1x1 has the channels 0 to 63."),
         ((NET, "3a", "7x7", 0), "branch is '7x7'"),
         ((NET, "6a", "1x1", 0), "block is '6a'"),
         (("resnet", "3a", "1x1", 0), "model is 'resnet'"),
@@ -169,8 +169,10 @@ def test_an_atlas_beside_the_weights_is_shown(tmp_path: Path) -> None:
     assert entry["photos"] == 6
     assert entry["values"] == [place.value for place in record.strongest]
     assert entry["silent"] == record.silent
-    assert entry["places"].startswith("data:image/webp;base64,")
-    place = Channel("3a", "5x5", channel)
+    read = atlas.places(channel)
+    assert read is not None
+    assert entry["places"] == f"data:image/webp;base64,{b64encode(read).decode()}"
+    place = Unit("3a", "5x5", channel)
     known = unit_image(service, Visualizations(service), weights.name, place, "excites", -1)
     assert known["activation"] == record.activation
     assert known["path"] is None
