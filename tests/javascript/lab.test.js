@@ -3,8 +3,8 @@ import { test } from "node:test";
 
 import { page } from "./support.js";
 
-const { FIRST_LAB, LAB_SHAPES, RANGES, SLIDERS, SWEEPS, labOf, labPixels, labText, onChart, rgbOf } = await page("lab.js");
-const { stimulus } = await page("stimuli.js");
+const { FIRST_LAB, LAB_SHAPES, RANGES, SLIDERS, SWEEPS, labOf, labText } = await page("lab.js");
+const { labPixels, onChart, rgbOf, stimulus } = await page("stimuli.js");
 
 const SIDE = 64;
 const reds = (pixels) => Array.from({ length: pixels.length / 4 }, (_, i) => pixels[4 * i]);

@@ -316,6 +316,11 @@ def test_the_embedded_atlas_is_of_the_embedded_weights(embedded: PretrainedModel
         assert opened(read.image(channel)).width >= 27
         assert read.places(channel) is None, "no photos are shipped"
         assert len(record.classes) == 5
+    tuned = layer_tuning(embedded, "3a")
+    for channel, record in atlas.branch("3a", "1x1").channels.items():
+        assert record.tuning is not None
+        known = tuned.channel(channel).curves["orientation"].responses
+        assert record.tuning["orientation"]["responses"] == pytest.approx(known, abs=2e-3)
     assert sum(file.stat().st_size for file in EMBEDDED.iterdir()) <= 6_000_000
 
 

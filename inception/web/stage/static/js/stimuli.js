@@ -1,5 +1,9 @@
-/** Discs, rings and gratings on grey, and what a branch's responses to them say. Nothing here knows the page. */
+/** Stimuli on grey, and what responses to them say. Nothing here knows the page. */
 
+import { RANGES } from "./lab.js";
+import { clamp } from "./numbers.js";
+
+/** @import {Lab, LabShape, Slider} from "./lab.js" */
 /** @import {Branch} from "./types.js" */
 
 /**
@@ -38,36 +42,76 @@ const CLEARLY = 1.1; // times: sizes that are nearer count as equal
  * @returns {Uint8ClampedArray}
  */
 export function stimulus(shape, size, side, x = side / 2, y = side / 2) {
+  return drawn(side, x, y, lightOf(shape, size, 0));
+}
+
+/**
+ * A stimulus of the laboratory as side x side RGBA pixels, on mid grey; a pen's sheet is blank.
+ * @param {Lab} lab
+ * @param {number} side
+ * @param {number} [x]  the centre, in pixels
+ * @param {number} [y]
+ * @returns {Uint8ClampedArray<ArrayBuffer>}
+ */
+export function labPixels({ shape, size, angle, hue }, side, x = side / 2, y = side / 2) {
+  const pixels = new Uint8ClampedArray(4 * side * side);
+  if (shape === "colour") for (let i = 0; i < side * side; i++) pixels.set([...rgbOf(hue), WHITE], 4 * i);
+  else drawn(side, x, y, lightOf(shape, (size / 100) * side, angle)).forEach((grey, i) => pixels.set([grey, grey, grey, WHITE], 4 * i));
+  return pixels;
+}
+
+/**
+ * @param {number} side
+ * @param {number} x  the centre, in pixels
+ * @param {number} y
+ * @param {(x: number, y: number) => number} light  by the distance from the centre; 0 is grey, 1 white, -1 black
+ */
+function drawn(side, x, y, light) {
   const picture = new Uint8ClampedArray(side * side);
   for (let row = 0; row < side; row++) {
     for (let column = 0; column < side; column++) {
-      const light = lightAt(shape, size, column + 0.5 - x, row + 0.5 - y);
-      picture[row * side + column] = light < 0 ? GREY * (1 + light) : GREY + (WHITE - GREY) * light;
+      const value = light(column + 0.5 - x, row + 0.5 - y);
+      picture[row * side + column] = value < 0 ? GREY * (1 + value) : GREY + (WHITE - GREY) * value;
     }
   }
   return picture;
 }
 
 /**
- * How light a point is: 0 is grey, 1 white, -1 black.
- * @param {Shape} shape
- * @param {number} size
- * @param {number} x  from the centre
- * @param {number} y
+ * How light a stimulus is at a distance from its centre.
+ * @param {LabShape} shape
+ * @param {number} size  in pixels
+ * @param {number} angle  of stripes or an edge, in degrees; 0 is upright
+ * @returns {(x: number, y: number) => number}
  */
-function lightAt(shape, size, x, y) {
-  if (shape === "grating") return Math.cos((2 * Math.PI * x) / size);
-  const [radius, distance] = [size / 2, Math.hypot(x, y)];
-  const disc = inside(radius - distance);
-  return shape === "disc" ? disc : disc - inside(radius * (1 - RING) - distance);
+function lightOf(shape, size, angle) {
+  const [cos, sin] = [Math.cos((Math.PI * angle) / 180), Math.sin((Math.PI * angle) / 180)];
+  const disc = (/** @type {number} */ radius, /** @type {number} */ x, /** @type {number} */ y) => clamp(radius - Math.hypot(x, y) + 0.5, 0, 1);
+  switch (shape) {
+    case "disc":
+      return (x, y) => disc(size / 2, x, y);
+    case "ring":
+      return (x, y) => disc(size / 2, x, y) - disc((size / 2) * (1 - RING), x, y);
+    case "grating":
+      return (x, y) => Math.cos((2 * Math.PI * (x * cos + y * sin)) / size);
+    case "edge":
+      return (x, y) => clamp(2 * (x * cos + y * sin), -1, 1);
+    default:
+      return () => 0;
+  }
 }
 
 /**
- * 1 inside, 0 outside, and in between on the one pixel at the edge.
- * @param {number} distance
+ * A pure colour of half lightness.
+ * @param {number} hue  in degrees
+ * @returns {[number, number, number]}
  */
-function inside(distance) {
-  return Math.min(Math.max(distance + 0.5, 0), 1);
+export function rgbOf(hue) {
+  const channel = (/** @type {number} */ shift) => {
+    const k = (shift + hue / 30) % 12;
+    return WHITE * (0.5 - 0.5 * clamp(Math.min(k - 3, 9 - k), -1, 1));
+  };
+  return [channel(0), channel(8), channel(4)];
 }
 
 /**
@@ -146,4 +190,19 @@ export function nearest(sizes, size) {
 export function along(sizes, size) {
   const [first, last] = [sizes[0], sizes[sizes.length - 1]];
   return first === last ? 0 : Math.log(size / first) / Math.log(last / first);
+}
+
+/**
+ * The points of a curve on a chart 100 wide and 100 high, in the order of the slider; equal steps of sizes are equal ratios.
+ * @param {[number, number][]} points  slider's value and response
+ * @param {Slider} slider
+ * @param {[number, number]} bounds  of the responses
+ * @returns {[number, number][]}
+ */
+export function onChart(points, slider, [low, high]) {
+  const { min, max } = RANGES[slider];
+  const share = (/** @type {number} */ value) => (slider === "size" ? along([min, max], value) : (value - min) / (max - min));
+  return [...points]
+    .sort(([a], [b]) => a - b)
+    .map(([value, response]) => [100 * share(value), high > low ? 100 - (100 * (response - low)) / (high - low) : 100]);
 }

@@ -2,10 +2,9 @@
 
 import { h } from "../dom.js";
 import { t } from "../words.js";
-import { answered } from "./frames.js";
+import { answered, FRAME } from "./frames.js";
 
 const SIDE = 320; // pixels of a frame that is sent
-const FRAME = "camera-frame.jpg"; // a file of this name is deleted by the server once it has read it
 const PAUSE = 120; // milliseconds between two frames at least
 
 /**

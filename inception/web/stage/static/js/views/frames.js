@@ -1,5 +1,6 @@
-/** Waiting for the answer to one of many pictures that are sent one after another. */
+/** Pictures that are sent one after another: the name of their files, and waiting for the answer to each. */
 
+export const FRAME = "camera-frame.jpg"; // a file of this name is deleted by the server once it has read it
 const STEP = 20; // milliseconds
 const TRIES = 250;
 

@@ -1,17 +1,17 @@
 /** The stimulus laboratory: a bar at the bottom of the page whose sliders draw what the network sees instead of a photo. */
 
 import { h, replace, set, svg } from "../dom.js";
-import { LAB_SHAPES, labPixels, labText, onChart, RANGES, SLIDERS, SWEEPS } from "../lab.js";
+import { LAB_SHAPES, labText, RANGES, SLIDERS, SWEEPS } from "../lab.js";
 import { cellValue } from "../maps.js";
 import { BRANCHES, short } from "../numbers.js";
 import { roving } from "../roving.js";
+import { labPixels, onChart } from "../stimuli.js";
 import { branchName, t } from "../words.js";
-import { answered } from "./frames.js";
+import { answered, FRAME } from "./frames.js";
 
 /** @import {Branch, Crop} from "../types.js" */
 /** @import {Lab, Slider} from "../lab.js" */
 
-const FRAME = "camera-frame.jpg"; // a file of this name is deleted by the server once it has read it
 const QUIET = 600; // milliseconds without a change, after which the picture is sent to stay
 const WHOLE = /** @type {Crop} */ ([0, 0, 1]);
 const PENS = ["#ffffff", "#000000", "#e53935", "#fdd835", "#43a047", "#1e88e5"];
