@@ -18,7 +18,7 @@ from typer.main import get_command
 from .. import __version__
 from ..errors import QUOTED_CHARACTERS, UserError
 from ..runtime.files import one_line
-from ..runtime.interrupt import LINE, STATUS
+from ..runtime.interrupt import LINE, STATUS, is_interrupted
 from ..runtime.terminal import discard, err
 
 COMMAND = "inception-lens"
@@ -152,6 +152,10 @@ def run(command: Any, program: str, arguments: Sequence[str] | None = None) -> i
         # The reader of our output (`| head`) has seen enough.
         discard(sys.stdout)
         return 0
+    except RuntimeError as error:
+        if not is_interrupted(error):
+            raise
+        line = LINE
     except KeyboardInterrupt as interrupt:
         line = str(interrupt) or LINE
     # Outside the handler: while the exception lives, so does the progress bar, which would garble this line.

@@ -30,6 +30,15 @@ def finished(status: int) -> None:
         signal.signal(signal.SIGINT, lambda *_: os._exit(status))
 
 
+def is_interrupted(error: BaseException) -> bool:
+    """Return whether an error took the place of a KeyboardInterrupt.
+
+    Python raises "release unlocked lock" where an interrupt falls between taking a lock and noting it.
+    """
+    context = error.__context__
+    return isinstance(context, KeyboardInterrupt) or (context is not None and is_interrupted(context))
+
+
 def _interrupt(number: int, frame: FrameType | None) -> None:
     signal.signal(signal.SIGINT, _leave)
     if _importing(frame):

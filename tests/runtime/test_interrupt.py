@@ -14,7 +14,7 @@ import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from inception.cli.main import run
 from inception.pretrained.zoo import GOOGLENET_FILES
 from inception.runtime.files import write_file
 from support.paths import EXAMPLES, ROOT
@@ -237,3 +238,33 @@ def test_before_the_first_checkpoint_of_a_training_nothing_is_promised(tmp_path:
     with started("train", "--data", data, "--out", out, "--from", "scratch") as run:
         wait_until(out.is_dir, run)  # then photos are opened, which takes a while
         assert interrupted(run) == (130, "", "Interrupted.\n")
+
+
+def test_an_interrupt_within_a_lock_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """`with lock:` raises RuntimeError if the interrupt comes before the lock is taken."""
+
+    class Command:
+        def make_context(self, *_: object) -> Any:
+            return nullcontext()
+
+        def invoke(self, _: object) -> int:
+            raise KeyboardInterrupt
+
+    class Unlocked(Command):
+        def invoke(self, _: object) -> int:
+            lock = threading.Lock()
+            try:
+                raise KeyboardInterrupt
+            finally:
+                lock.release()
+
+    class Broken(Command):
+        def invoke(self, _: object) -> int:
+            threading.Lock().release()
+            return 0
+
+    for command in (Command(), Unlocked()):
+        assert run(command, "program", []) == 130
+        assert capsys.readouterr().err == "Interrupted.\n"
+    with pytest.raises(RuntimeError, match="unlocked"):
+        run(Broken(), "program", [])
