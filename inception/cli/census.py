@@ -113,7 +113,7 @@ def _photos(data: str | None, split: str, limit: int) -> LabelledPhotos:
 
 
 def _images(pretrained: PretrainedModel, photos: LabelledPhotos) -> tuple[list[Image.Image], list[int]]:
-    """Return the network's inputs and their classes; photos that cannot be read are told on stderr and left out."""
+    """Return the network's inputs and their classes; photos that cannot be read are reported on stderr and skipped."""
     images, classes = [], []
     for number in range(len(photos)):
         try:

@@ -122,7 +122,7 @@ def test_an_image_grows_on_the_page(visit: StageVisit) -> None:
     assert picture.get_attribute("src") != first
     page.reload()
     visit.settle()
-    expect(picture).to_be_visible()  # kept for whoever looks next
+    expect(picture).to_be_visible()  # from the cache, which all visitors share
 
 
 def test_channels_are_sorted_by_what_they_are_tuned_to(visit: StageVisit, embedded: PretrainedModel) -> None:
