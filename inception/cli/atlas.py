@@ -13,7 +13,7 @@ from ..runtime.terminal import err, json_line, out, short_path
 from ..runtime.wording import counted
 from .device import load_pretrained, with_cpu_fallback
 from .numbers import MAX_CHANNELS, MAX_IMAGE_SIDE, MAX_SEED, MAX_STEPS, MIN_SIDE, refused, whole_option
-from .options import BLOCKS, MODELS, Json, OneDevice, path_option, text_option
+from .options import BLOCKS, Json, OneDevice, model_argument, path_option, text_option
 from .progress import progress
 
 # What needs torch is imported inside the functions: `--help` must not import it.
@@ -50,15 +50,7 @@ def _blocks(text: str) -> str:
 
 
 def atlas(
-    model: Annotated[
-        str,
-        typer.Argument(
-            parser=str,
-            metavar="NETWORK",
-            help="A name that `models` lists, or the path of a checkpoint.",
-            autocompletion=lambda: list(MODELS),
-        ),
-    ],
+    model: Annotated[str, model_argument("NETWORK")],
     data: Annotated[
         str,
         text_option(

@@ -16,7 +16,7 @@ from ..runtime.terminal import err, json_line, out, short_path
 from ..runtime.wording import counted
 from .device import load_pretrained, with_cpu_fallback
 from .numbers import refused, whole_option
-from .options import BLOCKS, MODELS, Json, OneDevice, choice_option, path_option, text_option
+from .options import BLOCKS, Json, OneDevice, choice_option, model_argument, path_option, text_option
 from .progress import progress
 from .tables import in_terminal, show, table, text
 
@@ -66,15 +66,7 @@ def _branches(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def evaluate(
-    model: Annotated[
-        str,
-        typer.Argument(
-            parser=str,
-            metavar="WEIGHTS",
-            help="A name that `models` lists, or the path of a checkpoint.",
-            autocompletion=lambda: list(MODELS),
-        ),
-    ],
+    model: Annotated[str, model_argument("WEIGHTS")],
     data: Annotated[
         str,
         text_option(

@@ -28,6 +28,12 @@ def text_option(name: str, help: str, *, default: str = "", values: tuple[str, .
     return typer.Option(name, parser=str, help=with_default(help, default), autocompletion=complete, **more)
 
 
+def model_argument(metavar: str) -> Any:
+    """A network by its name or path, as an argument."""
+    about = "A name that `models` lists, or the path of a checkpoint."
+    return typer.Argument(parser=str, metavar=metavar, help=about, autocompletion=lambda: list(MODELS))
+
+
 def choice_option(name: str, values: tuple[str, ...], help: str, **more: Any) -> Any:
     """Return a Typer option for one of `values`, checked while parsing."""
     return typer.Option(

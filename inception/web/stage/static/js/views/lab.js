@@ -195,14 +195,15 @@ export function createLab(root, frame, store, source) {
         "figcaption",
         {},
         h("b", {}, of),
+        !lens && h("span", { class: "lab-legend" }, BRANCHES.map((branch) => h("span", { dataset: { branch } }, branchName(branch)))),
         h("button", { class: "button", "aria-pressed": String(sweeping), onclick: sweep }, t(sweeping ? "lab.stop" : "lab.sweep", { slider: t(`lab.${moved}`) })),
       ),
       svg(
         "svg",
-        { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${of}. ${scale}` },
+        { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": `${of}. ${scale}` },
         lines.map(({ branch, line }) => [
           svg("polyline", { dataset: { branch }, points: line.map((one) => place(one).join()).join(" ") }),
-          ...line.map((one) => svg("circle", { dataset: { branch }, cx: place(one)[0], cy: place(one)[1], r: 2.5 })),
+          ...line.map((one) => svg("path", { dataset: { branch }, d: `M${place(one).join(" ")}h0` })),
         ]).flat(),
       ),
       h("small", {}, scale),

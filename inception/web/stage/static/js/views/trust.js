@@ -125,7 +125,7 @@ export function createTrust(source) {
             "li",
             {},
             h("span", {}, t("trust.down_to", { stage: stage.replace("inception_", "") })),
-            h("span", { class: "trust-bar", "aria-hidden": "true" }, h("i", { style: { width: `${100 * Math.max(0, correlation ?? 0)}%` } })),
+            h("span", { class: "trust-bar", "aria-hidden": "true" }, h("i", { style: { width: `${100 * Math.abs(correlation ?? 0)}%` } })),
             h("span", { class: "number" }, correlation === null ? t("trust.constant") : correlation.toFixed(2).replace("-", "−")),
           ),
         ),

@@ -59,7 +59,7 @@ export function createUnit(root, store, source) {
   const atlas = h("div");
   const circuit = createCircuit(store, source);
   const image = createUnitImage(source);
-  root.append(head, h("div", { class: "unit-grid" }, image.root, places, tuning), atlas, wiring, circuit.root);
+  root.append(head, h("div", { class: "unit-grid" }, image.root, places, tuning), atlas, h("div", { class: "unit-sums" }, wiring, circuit.root));
   /** Whether the channel was chosen without a cell: then it is the strongest one. */
   let isFresh = store.get().lens?.row === 0 && store.get().lens?.column === 0;
   const askPlaces = newest();
@@ -78,7 +78,7 @@ export function createUnit(root, store, source) {
     image.draw({ model: state.model, block: state.block, branch: lens.branch, channel: lens.channel });
     void drawPlaces(state, data, lens);
     void drawTuning(state, lens);
-    void drawAtlas(state, lens);
+    void drawAtlas(state, lens, network);
     void drawWiring(state, lens, network);
     if (data.base) void circuit.draw(network, classOf(state, data), { ...lens, block: state.block });
   }
@@ -250,18 +250,22 @@ export function createUnit(root, store, source) {
   /**
    * @param {Readonly<State>} state
    * @param {Lens} lens
+   * @param {Network} network
    */
-  async function drawAtlas({ model, block }, lens) {
+  async function drawAtlas({ model, block }, lens, network) {
     try {
       const told = await askAtlas(/** @type {Promise<AtlasEntry>} */ (source.unitAtlas(model, block, lens.branch, lens.channel)));
-      if (told) showAtlas(told);
+      if (told) showAtlas(told, network);
     } catch (error) {
       replace(atlas, failure(error));
     }
   }
 
-  /** @param {AtlasEntry} told */
-  function showAtlas({ photos, places: picture, values, classes, silent }) {
+  /**
+   * @param {AtlasEntry} told
+   * @param {Network} network
+   */
+  function showAtlas({ photos, places: picture, values, classes, silent }, network) {
     if (photos === null) return replace(atlas);
     replace(
       atlas,
@@ -271,7 +275,7 @@ export function createUnit(root, store, source) {
       silent !== null && h("p", { class: "quiet" }, t("unit.atlas_silent", { share: Math.round(100 * silent) })),
       classes &&
         classes.length > 0 &&
-        h("p", {}, t("unit.atlas_classes"), " ", classes.map(({ label, area }) => `${label.split(",")[0]} ${area.toFixed(2)}`).join(", ")),
+        h("p", {}, t("unit.atlas_classes"), " ", classes.map(({ label, area }) => `${named(network, label)} ${area.toFixed(2)}`).join(", ")),
     );
   }
 
@@ -369,6 +373,16 @@ export function createUnit(root, store, source) {
  */
 function knownLens({ lens, block }, network) {
   return lens && lens.channel < network.blocks[block].branches[lens.branch].channels ? lens : null;
+}
+
+/**
+ * A class of an atlas in the visitor's language, if the network has it.
+ * @param {Network} network
+ * @param {string} label
+ */
+function named(network, label) {
+  const index = network.labels.indexOf(label);
+  return (index < 0 ? label : className(network, index)).split(",")[0];
 }
 
 /**
