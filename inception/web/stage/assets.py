@@ -18,6 +18,7 @@ from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from threading import Lock
 
+import brotli
 from PIL import Image
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -45,6 +46,7 @@ QUALITY = 80  # of both, as JPEG
 THUMB = ".thumb.jpg"
 GRADIO_VIEWS = frozenset({"api", "api-recorder", "settings"})  # values of `view` in an address of Gradio's page
 PICTURES_KEPT = "max-age=3600"
+CODINGS = ("br", "gzip")
 LEAST_COMPRESSED = 500  # bytes; a shorter text is sent as it is
 
 
@@ -61,32 +63,39 @@ class Asset:
         """A short digest of the content."""
         return hashlib.sha256(self.data).hexdigest()[:32]
 
+    @property
+    def is_compressed(self) -> bool:
+        """Whether it is worth compressing."""
+        return self.is_text and len(self.data) >= LEAST_COMPRESSED
+
     @cached_property
-    def compressed(self) -> bytes | None:
-        """The bytes in gzip's format, or None if that is not worth it."""
-        return gzip.compress(self.data, 9, mtime=0) if self.is_text and len(self.data) >= LEAST_COMPRESSED else None
+    def compressed(self) -> dict[str, bytes]:
+        """The bytes by content coding, smallest first; brotli takes an eighth less than gzip."""
+        return {"br": brotli.compress(self.data, quality=11), "gzip": gzip.compress(self.data, 9, mtime=0)}
 
     def response(self, request: Request) -> Response:
         """Return the response: the file, or status 304 if the browser has it already."""
-        packed = self.compressed if accepts_gzip(request.headers.get("accept-encoding", "")) else None
-        # A strong tag belongs to exactly these bytes, so the compressed form has another.
-        etag = f'"{self.tag}"' if packed is None else f'"{self.tag}-gzip"'
+        accepted = request.headers.get("accept-encoding", "")
+        coding = next((one for one in CODINGS if self.is_compressed and accepts(accepted, one)), None)
+        # A strong tag belongs to exactly these bytes, so each compressed form has another.
+        etag = f'"{self.tag}"' if coding is None else f'"{self.tag}-{coding}"'
         # Browsers request the icon again whenever the address changes.
         headers = {"ETag": etag, "Cache-Control": PICTURES_KEPT if self.media_type.startswith("image/") else "no-cache"}
-        if self.compressed is not None:
+        if self.is_compressed:
             headers["Vary"] = "Accept-Encoding"
         if matches(request.headers.get("if-none-match", ""), etag):
             return Response(status_code=304, headers=headers)
-        if packed is not None:
-            headers["Content-Encoding"] = "gzip"
-        return Response(self.data if packed is None else packed, media_type=self.media_type, headers=headers)
+        if coding is None:
+            return Response(self.data, media_type=self.media_type, headers=headers)
+        headers["Content-Encoding"] = coding
+        return Response(self.compressed[coding], media_type=self.media_type, headers=headers)
 
 
-def accepts_gzip(accept_encoding: str) -> bool:
-    """Return whether an Accept-Encoding header names gzip with a quality above 0."""
+def accepts(accept_encoding: str, coding: str) -> bool:
+    """Return whether an Accept-Encoding header names a coding with a quality above 0."""
     for part in accept_encoding.lower().split(","):
         name, _, parameters = part.partition(";")
-        if name.strip() == "gzip":
+        if name.strip() == coding:
             quality = parameters.replace(" ", "").removeprefix("q=")
             return quality.strip("0.") != "" or not quality
     return False

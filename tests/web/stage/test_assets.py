@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import brotli
 import httpx
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from fastapi import FastAPI
 from PIL import Image
 
 from inception import mount
-from inception.web.stage.assets import STATIC, Files, accepts_gzip, matches
+from inception.web.stage.assets import STATIC, Files, accepts, matches
 from support.mounted import served
 from support.paths import EXAMPLES
 from support.stage import subject, told
@@ -87,7 +88,7 @@ def test_every_file_of_the_page_is_there_with_its_type(address: str) -> None:
 
 def test_a_known_file_is_not_sent_again(address: str) -> None:
     url = f"{address}stage/static/js/main.js"
-    for encoding in ("identity", "gzip"):
+    for encoding in ("identity", "gzip", "br"):
         first = get(url, **{"Accept-Encoding": encoding})
         tag = first.headers["etag"]
         assert tag.startswith('"')
@@ -98,20 +99,26 @@ def test_a_known_file_is_not_sent_again(address: str) -> None:
         assert get(url, **{"Accept-Encoding": encoding, "If-None-Match": '"other"'}).status_code == 200
 
 
-def test_text_is_compressed_where_the_browser_takes_it(address: str) -> None:
+@pytest.mark.parametrize(
+    ("accepted", "coding", "decompress"),
+    [("gzip, deflate", "gzip", gzip.decompress), ("gzip, deflate, br, zstd", "br", brotli.decompress)],
+)
+def test_text_is_compressed_where_the_browser_takes_it(
+    accepted: str, coding: str, decompress: Callable[[bytes], bytes], address: str
+) -> None:
     url = f"{address}stage/static/js/main.js"
-    with httpx.stream("GET", url, headers={"Accept-Encoding": "gzip, deflate, br"}, timeout=60) as response:
+    with httpx.stream("GET", url, headers={"Accept-Encoding": accepted}, timeout=60) as response:
         sent = b"".join(response.iter_raw())
-        assert response.headers["content-encoding"] == "gzip"
+        assert response.headers["content-encoding"] == coding
         assert int(response.headers["content-length"]) == len(sent)
         packed = response.headers["etag"]
     whole = get(url, **PLAIN)
     assert "content-encoding" not in whole.headers
-    assert gzip.decompress(sent) == whole.content == (STATIC / "js" / "main.js").read_bytes()
+    assert decompress(sent) == whole.content == (STATIC / "js" / "main.js").read_bytes()
     assert len(sent) < len(whole.content) / 1.5
     assert whole.headers["etag"] != packed, "a strong tag belongs to one form"
     assert whole.headers["vary"] == "Accept-Encoding"
-    assert "content-encoding" not in get(f"{address}stage/examples/bison.jpg", **{"Accept-Encoding": "gzip"}).headers
+    assert "content-encoding" not in get(f"{address}stage/examples/bison.jpg", **{"Accept-Encoding": accepted}).headers
 
 
 @pytest.mark.parametrize(
@@ -178,21 +185,24 @@ def test_a_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "taken"),
+    ("header", "coding", "taken"),
     [
-        ("gzip", True),
-        ("deflate, gzip;q=0.5, br", True),
-        ("GZIP", True),
-        ("gzip;q=0", False),
-        ("gzip; q=0.000", False),
-        ("gzip;q=1.0", True),
-        ("br", False),
-        ("x-gzip-not", False),
-        ("", False),
+        ("gzip", "gzip", True),
+        ("deflate, gzip;q=0.5, br", "gzip", True),
+        ("GZIP", "gzip", True),
+        ("gzip;q=0", "gzip", False),
+        ("gzip; q=0.000", "gzip", False),
+        ("gzip;q=1.0", "gzip", True),
+        ("br", "gzip", False),
+        ("x-gzip-not", "gzip", False),
+        ("", "gzip", False),
+        ("gzip, br", "br", True),
+        ("br;q=0, gzip", "br", False),
+        ("gzip", "br", False),
     ],
 )
-def test_gzip_is_used_only_where_it_is_accepted(header: str, taken: bool) -> None:
-    assert accepts_gzip(header) is taken
+def test_a_coding_is_used_only_where_it_is_accepted(header: str, coding: str, taken: bool) -> None:
+    assert accepts(header, coding) is taken
 
 
 def test_any_tag_matches_a_star() -> None:

@@ -66,6 +66,27 @@ export function set(element, attributes) {
   }
 }
 
+/** @type {Map<string, Promise<void>>} */
+const styles = new Map();
+
+/**
+ * Load a style sheet that a first visit does without, once.
+ * @param {string} name  of a file in css/
+ * @returns {Promise<void>}
+ */
+export function loadStyle(name) {
+  const known = styles.get(name);
+  if (known) return known;
+  const loading = new Promise((/** @type {(value: void) => void} */ done, fail) => {
+    const href = new URL(`../css/${name}.css`, import.meta.url).href;
+    const link = h("link", { rel: "stylesheet", href, onload: () => done(), onerror: () => fail(new Error(`${name}.css is missing`)) });
+    document.head.append(link);
+  });
+  loading.catch(() => styles.delete(name));
+  styles.set(name, loading);
+  return loading;
+}
+
 /**
  * @param {(Child | Child[])[]} children
  * @returns {(Node | string)[]}

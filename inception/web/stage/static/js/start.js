@@ -1,7 +1,7 @@
 /** The stage: state from the address, views, first photo. */
 
 import { createController } from "./controller.js";
-import { h, replace } from "./dom.js";
+import { h, loadStyle, replace } from "./dom.js";
 import { addressOf, ALL_ON, createStore, stateOf } from "./state.js";
 import { createSource } from "./source.js";
 import { addKeys } from "./keys.js";
@@ -52,8 +52,8 @@ export async function start(lang, words) {
   createBlock(part("block"), store, source);
   createLens(part("block"), store, source);
   createDeeper(part("deeper"), store, source);
-  createWhenWanted(store, (state) => state.step > 0, async () => (await import("./views/lesson.js")).createLesson(part("lesson"), store, source));
-  createWhenWanted(store, (state, data) => state.lab !== null && data.channels !== null, async () => (await import("./views/lab.js")).createLab(part("lab"), photoFrame(), store, source));
+  createWhenWanted(store, "lesson", (state) => state.step > 0, async () => (await import("./views/lesson.js")).createLesson(part("lesson"), store, source));
+  createWhenWanted(store, "lab", (state, data) => state.lab !== null && data.channels !== null, async () => (await import("./views/lab.js")).createLab(part("lab"), photoFrame(), store, source));
   addKeys(store);
   followAddress(store);
   followLanguage(store);
@@ -80,17 +80,18 @@ export async function start(lang, words) {
 }
 
 /**
- * Load a view that most visits are without, when it is wanted for the first time.
+ * Load a view that most visits are without, and its style, when it is wanted for the first time.
  * @param {import("./state.js").Store} store
+ * @param {string} style
  * @param {(state: Readonly<State>, data: Readonly<Data>) => boolean} isWanted
  * @param {() => Promise<void>} create
  */
-function createWhenWanted(store, isWanted, create) {
+function createWhenWanted(store, style, isWanted, create) {
   let isLoaded = false;
   const look = () => {
     if (isLoaded || !isWanted(store.get(), store.data())) return;
     isLoaded = true;
-    void create();
+    void loadStyle(style).then(create);
   };
   store.subscribe(look);
   look();

@@ -1,6 +1,6 @@
 /** The views under the stage, one at a time; each is loaded when it is opened for the first time. */
 
-import { h, replace, set } from "../dom.js";
+import { h, loadStyle, replace, set } from "../dom.js";
 import { t } from "../words.js";
 
 /** @import {Deeper} from "../types.js" */
@@ -31,6 +31,8 @@ const TITLES = {
   numbers: "deeper.numbers",
   about: "deeper.about",
 };
+/** Those with a style sheet of their own besides, unit.css. @type {Deeper[]} */
+const STYLED = ["evidence", "unit"];
 const NAMES = /** @type {Deeper[]} */ (Object.keys(VIEWS));
 
 /**
@@ -106,7 +108,7 @@ export function createDeeper(root, store, source) {
     replace(panels[name], close, waiting, body);
     store.subscribe((_, __, changed) => changed.has("lang") && replace(close, t("deeper.close")));
     try {
-      const create = await VIEWS[name]();
+      const [create] = await Promise.all([VIEWS[name](), loadStyle("deeper"), STYLED.includes(name) && loadStyle("unit")]);
       waiting.remove();
       create(body, store, source);
     } catch (error) {
