@@ -17,6 +17,7 @@ from ..runtime.address import HOST, LOCAL, MAX_PORT, PORT, address, port_number
 from ..runtime.memory import freeze_garbage_collector, share_freed
 from ..runtime.threads import configure_threads
 from ..service.spaces import on_spaces, on_zero_gpu
+from ..web.http.starting import StartingPage, starting_page
 from .backend_options import Name, RayAddress, ReplicaCpus, ReplicaGpus, Replicas, running_backend, scale_of
 from .main import load_command, run
 from .numbers import real_option, with_default
@@ -133,11 +134,16 @@ def serve(
 
 
 def _serve(request: Request) -> int:
-    listen_on = address(request.host, request.port)
+    with starting_page(address(request.host, request.port)) as starting:
+        return _serve_after(starting, request)
+
+
+def _serve_after(starting: StartingPage, request: Request) -> int:
+    """Serve the page at the address of the one that says that it is starting."""
+    listen_on = starting.address
     # Set before Gradio is imported, which reads these variables then, and probes no IPv6 address.
     os.environ[HOST] = LOCAL if ":" in listen_on.host else listen_on.host
-    if listen_on.port is not None:
-        os.environ[PORT] = str(listen_on.port)
+    os.environ[PORT] = str(listen_on.port)
     # The same: neither Gradio nor the hub's client sends telemetry.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -188,6 +194,7 @@ def _serve(request: Request) -> int:
             from ..web.mcp.server import with_tools
 
             launched = with_tools(launched, page, service.backend.at_once)
+        starting.close()
         finished = serve_page(page, **launched, server_name=listen_on.host, server_port=listen_on.port)
     if not finished:
         # Threads that still compute, for nobody, would keep the process alive.

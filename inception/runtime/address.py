@@ -12,11 +12,12 @@ from ..errors import UserError, quoted
 HOST, PORT = "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"
 LOCAL = "127.0.0.1"
 MAX_PORT = 65535
+PORTS = range(7860, 7960)  # of which the first free one is taken where none is named
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where to listen; without a port, the server takes the first free one from 7860 to 7959."""
+    """Where to listen; without a port, at the first free one of `PORTS`."""
 
     host: str
     port: int | None

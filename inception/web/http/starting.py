@@ -1,0 +1,127 @@
+"""A page that says that the app is starting, served within half a second, while torch and Gradio are being imported.
+
+The standard library serves it: uvicorn and Starlette would have to be imported first. The socket is closed when the app
+is ready to take its port, and the page reloads itself until the app answers.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread, active_count
+from typing import Any
+
+from ...errors import UserError
+from ...runtime.address import PORTS, Address
+
+STATIC = Path(__file__).parent / "static"
+HEALTH, SCRIPT = "/healthz", "/starting.js"
+RETRY_SECONDS = 2
+REQUEST_SECONDS = 5  # that a connection may take to send its request
+MAX_THREADS = 40  # of the process; further connections are closed
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'self'; style-src 'unsafe-inline'",
+    "Retry-After": str(RETRY_SECONDS),
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    timeout = REQUEST_SECONDS
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        # 503, so that load balancers send no visitors yet and nothing is cached. The script is none of the app's.
+        if path == HEALTH:
+            self._answer(503, "application/json", json.dumps({"status": "starting"}, separators=(",", ":")).encode())
+        elif path == SCRIPT:
+            self._answer(200, "text/javascript; charset=utf-8", (STATIC / "starting.js").read_bytes())
+        else:
+            self._answer(503, "text/html; charset=utf-8", (STATIC / "starting.html").read_bytes())
+
+    do_HEAD = do_GET  # noqa: N815 - the base class calls it so
+
+    def _answer(self, status: int, media_type: str, body: bytes) -> None:
+        self.send_response(status)
+        for name, value in {**HEADERS, "Content-Type": media_type, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def version_string(self) -> str:
+        return "InceptionLens"
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Log nothing: addresses are the visitors' own."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False  # whoever still sends a request does not hold up the app
+
+    def __init__(self, host: str, port: int) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, port), _Handler)
+
+    def server_bind(self) -> None:
+        """Bind without looking up the host's name, which may take seconds."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread: browsers also open connections that they send nothing on."""
+        if active_count() >= MAX_THREADS:
+            self.shutdown_request(request)
+        else:
+            super().process_request(request, client_address)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Ignore a connection that broke off."""
+
+
+class StartingPage:
+    """The page on an address, until `close`.
+
+    `address` has the port that is listened on, which the app then takes.
+    """
+
+    def __init__(self, wanted: Address) -> None:
+        self._server = _listening(wanted)
+        self.address = Address(wanted.host, self._server.server_address[1])
+        Thread(target=self._server.serve_forever, args=(0.01,), name="starting", daemon=True).start()
+
+    def close(self) -> None:
+        """Leave the port to the app. A second call does nothing."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@contextmanager
+def starting_page(wanted: Address) -> Iterator[StartingPage]:
+    """Serve the page within the block, unless it is closed before.
+
+    Raises:
+        UserError: if no allowed port is free.
+    """
+    page = StartingPage(wanted)
+    try:
+        yield page
+    finally:
+        page.close()
+
+
+def _listening(wanted: Address) -> _Server:
+    host = wanted.host.strip("[]")
+    for port in (wanted.port,) if wanted.port is not None else PORTS:
+        try:
+            return _Server(host, port)
+        except OSError:
+            continue
+    raise UserError("port", "No port is free that the page may have; please name another: --port N.")

@@ -1,0 +1,14 @@
+/** Opens the app once it has taken the place of this page. */
+
+const PAUSE = 300; // milliseconds
+
+async function isReady() {
+  try {
+    return (await fetch("healthz", { cache: "no-store" })).ok;
+  } catch {
+    return false; // between the two servers nobody listens
+  }
+}
+
+while (!(await isReady())) await new Promise((done) => setTimeout(done, PAUSE));
+location.reload();

@@ -1,0 +1,114 @@
+"""The page that is served until the app is ready."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from inception.errors import UserError
+from inception.runtime.address import Address
+from inception.web.http import starting
+from inception.web.http.starting import StartingPage, starting_page
+from support.paths import ROOT
+from support.server import free_port
+
+
+@pytest.fixture
+def page() -> Iterator[StartingPage]:
+    with starting_page(Address("127.0.0.1", free_port())) as page:
+        yield page
+
+
+def url(page: StartingPage, path: str = "/") -> str:
+    return f"http://127.0.0.1:{page.address.port}{path}"
+
+
+@pytest.mark.parametrize("path", ["/", "/?photo=bison&lang=zh", "/gradio_api/info", "/%2e%2e/%2e%2e/app.py"])
+def test_every_address_says_in_both_languages_that_the_app_is_starting(path: str, page: StartingPage) -> None:
+    told = httpx.get(url(page, path))
+    assert told.status_code == 503
+    assert told.headers["retry-after"] == "2"
+    assert told.headers["cache-control"] == "no-store"
+    assert told.headers["content-type"] == "text/html; charset=utf-8"
+    assert "The network is being loaded" in told.text
+    assert "正在加载网络" in told.text
+
+
+def test_the_health_check_says_that_the_app_is_not_ready(page: StartingPage) -> None:
+    for method in ("GET", "HEAD"):
+        told = httpx.request(method, url(page, "/healthz"))
+        assert told.status_code == 503
+        assert int(told.headers["content-length"]) == len('{"status":"starting"}')
+        assert told.text == ('{"status":"starting"}' if method == "GET" else "")
+
+
+def test_nothing_is_accepted(page: StartingPage) -> None:
+    assert httpx.post(url(page, "/gradio_api/upload"), content=b"x").status_code == 501
+
+
+def test_its_script_is_served(page: StartingPage) -> None:
+    told = httpx.get(url(page, "/starting.js"))
+    assert told.status_code == 200
+    assert told.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert 'fetch("healthz"' in told.text
+
+
+def test_a_silent_connection_holds_nobody_up(page: StartingPage) -> None:
+    with socket.create_connection(("127.0.0.1", page.address.port)):
+        assert httpx.get(url(page, "/healthz"), timeout=2).status_code == 503
+
+
+def test_connections_are_bounded(page: StartingPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starting, "MAX_THREADS", 0)
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(url(page, "/healthz"))
+
+
+def test_the_port_is_free_at_once_when_it_is_closed() -> None:
+    with starting_page(Address("127.0.0.1", free_port())) as page:
+        assert httpx.get(url(page)).status_code == 503
+        page.close()
+        with starting_page(page.address) as other:
+            assert httpx.get(url(other)).status_code == 503
+
+
+def test_the_first_free_port_is_taken_where_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ports = (taken.getsockname()[1], free_port())
+        monkeypatch.setattr(starting, "PORTS", ports)
+        with starting_page(Address("127.0.0.1", None)) as page:
+            assert page.address.port == ports[1]
+            with pytest.raises(UserError, match="No port is free"):
+                StartingPage(Address("127.0.0.1", None))
+
+
+def test_the_app_answers_before_its_libraries_are_loaded() -> None:
+    port = free_port()
+    app = subprocess.Popen(
+        [sys.executable, "app.py", "--port", str(port), "--device", "cpu"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        told = []
+        end = time.monotonic() + 240
+        while (not told or told[-1].status_code != 200) and time.monotonic() < end:
+            assert app.poll() is None
+            try:
+                told.append(httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=60))
+            except httpx.TransportError:
+                time.sleep(0.02)  # before the first of the two servers, or between them
+        assert (told[0].status_code, told[0].json()) == (503, {"status": "starting"})
+        assert (told[-1].status_code, told[-1].json()) == (200, {"status": "ok"})
+    finally:
+        app.terminate()
+        assert app.wait(60) == 0
