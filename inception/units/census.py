@@ -194,15 +194,18 @@ def census(
     )
 
 
-def _numbers(tuned: LayerTuning, seen: PhotoStatistics) -> dict[str, np.ndarray]:
-    """Return the numbers (C,) of a block's channels by measure, NaN where a channel has none."""
+def tuning_numbers(tuned: LayerTuning) -> dict[str, np.ndarray]:
+    """Return the numbers (C,) of a block's channels by measure, NaN where a channel has none; without "photos"."""
     return {
         "orientation": tuned.curves["orientation"].selectivity,
         "wavelength": tuned.curves["wavelength"].preferred,
         "size": tuned.curves["size"].preferred,
         "colour": tuned.curves["colour"].selectivity,
-        "photos": seen.selectivity,
     }
+
+
+def _numbers(tuned: LayerTuning, seen: PhotoStatistics) -> dict[str, np.ndarray]:
+    return {**tuning_numbers(tuned), "photos": seen.selectivity}
 
 
 def _branch(part: slice, numbers: Mapping[str, np.ndarray], silent: np.ndarray, worth: float) -> BranchCensus:
@@ -210,11 +213,12 @@ def _branch(part: slice, numbers: Mapping[str, np.ndarray], silent: np.ndarray, 
         channels=len(silent[part]),
         silent=float(silent[part].mean()),
         worth=worth,
-        **{name: _typical(name, values[part]) for name, values in numbers.items()},
+        **{name: typical(name, values[part]) for name, values in numbers.items()},
     )
 
 
-def _typical(measure: str, values: np.ndarray) -> float | None:
+def typical(measure: str, values: np.ndarray) -> float | None:
+    """Return what is typical of channels with these values of a measure, or None if all are NaN."""
     known = values[np.isfinite(values)]
     return float(MEASURES[measure].typical(known)) if len(known) else None
 
@@ -242,14 +246,14 @@ def branch_differences(
         p_values.append(permutation_p(values[known], labels[known], permutations, seed + number))
     return tuple(
         _difference(
-            block, measure, p, {branch: _typical(measure, values[part]) for branch, part in slices[block].items()}
+            block, measure, p, {branch: typical(measure, values[part]) for branch, part in slices[block].items()}
         )
         for p, (block, values) in zip(holm(p_values), numbers.items(), strict=True)
     )
 
 
-def _difference(block: str, measure: str, p: float, typical: Mapping[str, float | None]) -> BranchDifference:
-    known = {branch: value for branch, value in typical.items() if value is not None}
+def _difference(block: str, measure: str, p: float, values: Mapping[str, float | None]) -> BranchDifference:
+    known = {branch: value for branch, value in values.items() if value is not None}
     if len(known) < 2:
         return BranchDifference(block, measure, p, "", "", 0.0, 0.0)
     highest, lowest = max(known, key=known.__getitem__), min(known, key=known.__getitem__)

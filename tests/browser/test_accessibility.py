@@ -12,7 +12,7 @@ from support.stage_visitor import StageVisit
 pytestmark = pytest.mark.browser
 
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
-DEEPER = ("evidence", "cell", "cost", "dial", "compare", "numbers", "about")
+DEEPER = ("evidence", "cell", "cost", "census", "dial", "compare", "numbers", "about")
 STEPS = range(1, 9)
 
 
@@ -51,7 +51,7 @@ def test_nothing_serious_is_found(visit: StageVisit) -> None:
 @pytest.mark.parametrize("part", DEEPER)
 def test_nothing_serious_is_found_in_what_goes_deeper(visit: StageVisit, part: str) -> None:
     visit.open(f"?photo=espresso&deeper={part}")
-    visit.page.wait_for_load_state("networkidle")
+    visit.page.wait_for_load_state("networkidle", timeout=120_000)
     assert serious(visit) == []
 
 

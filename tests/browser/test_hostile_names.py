@@ -37,7 +37,7 @@ LABELS = (
     "@SUM(1)",
     "{{ran}} ${ran=1} [a](javascript:ran=1)",
 )
-DEEPER = ("evidence", "cell", "cost", "dial", "compare", "numbers", "about")
+DEEPER = ("evidence", "cell", "cost", "census", "dial", "compare", "numbers", "about")
 KINDS = ("maps", "sheet", "zip", "csv", "json")
 
 
@@ -75,7 +75,7 @@ def test_hostile_classes_are_shown_and_do_not_run(guest: StageVisit) -> None:
     rows.last.click()
     for part in DEEPER:
         guest.open(f"?photo=bison&deeper={part}")
-        page.wait_for_load_state("networkidle")
+        page.wait_for_load_state("networkidle", timeout=120_000)
         expect(page.locator("#deeper h2")).to_be_visible()
     expect(page.locator("#deeper")).to_contain_text("onerror")
     page.get_by_role("button", name="中文", exact=True).click()

@@ -326,16 +326,17 @@ def test_the_lesson_goes_on_with_another_photo_and_ends_where_it_began(stage: St
     expect(dock).to_be_hidden()
 
 
-@pytest.mark.parametrize("tab", ["evidence", "cell", "cost", "dial", "compare", "numbers", "about"])
+@pytest.mark.parametrize("tab", ["evidence", "cell", "cost", "census", "dial", "compare", "numbers", "about"])
 def test_every_view_below_the_stage_opens(stage: StageVisit, tab: str) -> None:
     stage.page.locator(f"[data-deeper='{tab}']").click()
     panel = stage.page.locator(f"#deeper-{tab}")
     expect(panel.locator(".deeper-body")).to_contain_text(re.compile(r"\w{3}"), timeout=20_000)
+    expect(panel.locator(".deeper-skeleton")).to_have_count(0, timeout=60_000)
     expect(panel.locator("[role=alert]")).to_have_count(0)
     assert f"deeper={tab}" in stage.page.url
     stage.page.wait_for_timeout(1500)
     text = panel.inner_text()
-    assert not re.search(r"[{}]|undefined|NaN|\b(?:deeper|compare|dial|kernel|cost)\.[a-z_]+\b", text), text
+    assert not re.search(r"[{}]|undefined|NaN|\b(?:deeper|compare|census|dial|kernel|cost)\.[a-z_]+\b", text), text
 
 
 @pytest.mark.parametrize(

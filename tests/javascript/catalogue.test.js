@@ -9,7 +9,7 @@ import { catalogue, index, none, serverCatalogue, sources } from "./support.js";
 
 // Keys that a module puts together, t(`begin.${...}`), begin like this. What is put in is a digit, or is written
 // somewhere in a module as a text; for those of the second list it is a name that the server gives.
-const PUT_TOGETHER = ["block.", "branch.", "deeper.", "dial.", "kernel.", "lab.", "lesson.place_", "trust.", "unit.", "unit_image."];
+const PUT_TOGETHER = ["block.", "branch.", "census.", "deeper.", "dial.", "kernel.", "lab.", "lesson.place_", "trust.", "unit.", "unit_image."];
 const FROM_SERVER = ["deeper.about_"];
 
 const WORDS = { en: catalogue("en"), zh: catalogue("zh") };

@@ -67,6 +67,7 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, host: str, port: int) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._connections: set[socket.socket] = set()
         super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
@@ -77,10 +78,22 @@ class _Server(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer in a thread: browsers also open connections that they send nothing on."""
+        self._connections.add(request)
         if active_count() >= MAX_THREADS:
             self.shutdown_request(request)
         else:
             super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Close the server and all connections: what a browser sends on one of them later is meant for the app."""
+        super().server_close()
+        for connection in list(self._connections):
+            self.shutdown_request(connection)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Ignore a connection that broke off."""

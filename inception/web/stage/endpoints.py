@@ -19,7 +19,7 @@ from ...service.service import InferenceService
 from ...service.visualizations import Visualizations
 from ...units.unit import Unit
 from ..api.inputs import model_of
-from . import network, scene, trust, unit
+from . import census, network, scene, trust, unit
 from .arguments import CHECKS, EXAMPLE, Check, SubjectCheck, by, query_of
 from .picture import picture
 from .scene import Cell
@@ -113,7 +113,11 @@ def events(service: InferenceService, subjects: SubjectCheck, examples: Sequence
     def image(model: str, block: str, branch: str, channel: int, goal: str, step: int) -> dict[str, Any]:
         return unit.unit_image(service, images, model, Unit(block, branch, channel), goal, step)
 
+    def of_branches(model: str) -> dict[str, Any]:
+        return censuses.get(model, lambda: census.tuning_census(service, model))
+
     images = Visualizations(service)
+    censuses: SingleFlightCache[dict[str, Any]] = SingleFlightCache(len(service.models))
     networks: SingleFlightCache[dict[str, Any]] = SingleFlightCache(len(service.models))
     place = ("block", "branch", "channel", "row", "column")
     return {
@@ -134,6 +138,7 @@ def events(service: InferenceService, subjects: SubjectCheck, examples: Sequence
         "picture": (of_file, ("subject",)),
         "tuning": (tuning, ("model", "block", "shape")),
         "block_tuning": (tuning_of_block, ("model", "block")),
+        "census": (of_branches, ("model",)),
         "unit_tuning": of_unit(unit.unit_tuning),
         "unit_atlas": of_unit(unit.unit_atlas),
         "unit_wiring": of_unit(unit.unit_wiring),

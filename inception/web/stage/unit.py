@@ -19,7 +19,7 @@ from ...service.service import InferenceService
 from ...service.visualizations import Visualizations
 from ...units.atlas import BranchRecord, ChannelRecord
 from ...units.similarity import most_similar
-from ...units.tuning import LayerTuning, layer_tuning, stimulus_grid
+from ...units.tuning import LayerTuning, layer_tunings, stimulus_grid
 from ...units.unit import Unit
 from ...units.wiring import wiring
 from .packing import pack
@@ -29,9 +29,17 @@ SIGNS = {"excites": 1, "inhibits": -1}
 QUALITY = 90  # of WebP
 
 
-def tuning_of_block(pretrained: PretrainedModel, prediction: Prediction, block: str) -> LayerTuning:
-    """Return `layer_tuning` on fewer stimuli than by default: a visitor waits for it. It depends on no prediction."""
-    return layer_tuning(pretrained, block, stimulus_grid(pretrained.input_size, orientations=8, wavelengths=5))
+def tuning_of_blocks(pretrained: PretrainedModel, prediction: Prediction) -> dict[str, LayerTuning]:
+    """Return `layer_tunings` on fewer stimuli than by default: a visitor waits for it. It depends on no prediction.
+
+    All blocks together take little longer than one: most of the time goes into drawing and the first layers.
+    """
+    return layer_tunings(pretrained, grid=stimulus_grid(pretrained.input_size, orientations=8, wavelengths=5))
+
+
+def network_tuning(service: InferenceService, name: str) -> dict[str, LayerTuning]:
+    """Return the tuning of all blocks of a network, measured once for all callers."""
+    return service.explained(service.grey_query(name), tuning_of_blocks)
 
 
 def unit_tuning(service: InferenceService, name: str, block: str, branch: str, channel: int) -> dict[str, Any]:
@@ -44,7 +52,7 @@ def unit_tuning(service: InferenceService, name: str, block: str, branch: str, c
     Unit(block, branch, channel).check(pretrained)
     slices = pretrained.model.block(block).slices
     number = slices[branch].start + channel
-    tuned = service.explained(service.grey_query(name), tuning_of_block, block)
+    tuned = network_tuning(service, name)[block]
     return {
         **tuned.channel(number).to_dict(),
         "alike": [
@@ -130,7 +138,7 @@ def block_tuning(service: InferenceService, name: str, block: str) -> dict[str, 
 
     The size is the diameter in pixels of the disc that it responds to most. Channels that do not respond have 0.
     """
-    curves = service.explained(service.grey_query(name), tuning_of_block, block).curves
+    curves = network_tuning(service, name)[block].curves
     return {
         "model": name,
         "block": block,

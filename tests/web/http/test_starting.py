@@ -78,6 +78,17 @@ def test_the_port_is_free_at_once_when_it_is_closed() -> None:
             assert httpx.get(url(other)).status_code == 503
 
 
+def test_a_connection_that_is_still_open_is_closed_with_it() -> None:
+    # A browser keeps connections for later: what it sends then must not reach this page any more.
+    with (
+        starting_page(Address("127.0.0.1", free_port())) as page,
+        socket.create_connection(("127.0.0.1", page.address.port), timeout=4) as kept,
+    ):
+        assert httpx.get(url(page)).status_code == 503  # so the other one has been accepted too
+        page.close()
+        assert kept.recv(1) == b""
+
+
 def test_the_first_free_port_is_taken_where_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

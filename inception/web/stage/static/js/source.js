@@ -173,6 +173,8 @@ export function createSource(root) {
     tuning: (model, block, shape) => ask("tuning", model, block, shape),
     /** @param {string} model @param {Block} block @returns {Promise<BlockTuning>} */
     blockTuning: (model, block) => told(readTuning, "block_tuning", model, block),
+    /** @param {string} model */
+    census: (model) => ask("census", model),
     /** @param {string} model @param {Block} block @param {Branch} branch @param {number} channel */
     unitTuning: (model, block, branch, channel) => ask("unit_tuning", model, block, branch, channel),
     /** @param {string} model @param {Block} block @param {Branch} branch @param {number} channel */

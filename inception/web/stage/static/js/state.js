@@ -236,7 +236,7 @@ const CHOICES = {
   scale: ["own", "branch", "block"],
   colours: ["inferno", "magma", "viridis", "cividis", "grey"],
   lang: ["en", "zh"],
-  deeper: ["evidence", "unit", "cell", "cost", "dial", "compare", "numbers", "about"],
+  deeper: ["evidence", "unit", "cell", "cost", "census", "dial", "compare", "numbers", "about"],
 };
 const LONGEST = 200; // letters of one value of an address
 const LONGEST_CHANNELS = 6000; // of the list of channels

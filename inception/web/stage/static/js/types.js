@@ -10,7 +10,7 @@
  * @typedef {"own" | "branch" | "block"} Scale
  * @typedef {"inferno" | "magma" | "viridis" | "cividis" | "grey"} Colours
  * @typedef {Colours | "signed"} Palette  what maps are painted in; signed: around zero
- * @typedef {"evidence" | "unit" | "cell" | "cost" | "dial" | "compare" | "numbers" | "about"} Deeper
+ * @typedef {"evidence" | "unit" | "cell" | "cost" | "census" | "dial" | "compare" | "numbers" | "about"} Deeper
  * @typedef {"zero" | "mean"} Fill  what replaces the output of what is off: zeros, or each channel's mean over training photos
  * @typedef {Partial<Record<Block, Branch[]>>} Off  branches that are off
  * @typedef {Partial<Record<Block, number[]>>} OffChannels  channels that are off, as numbers in their block's output

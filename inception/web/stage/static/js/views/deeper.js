@@ -15,6 +15,7 @@ const VIEWS = {
   unit: async () => (await import("./unit.js")).createUnit,
   cell: async () => (await import("./cell.js")).createCell,
   cost: async () => (await import("./cost.js")).createCost,
+  census: async () => (await import("./census.js")).createCensus,
   dial: async () => (await import("./dial.js")).createDial,
   compare: async () => (await import("./compare.js")).createCompare,
   numbers: async () => (await import("./numbers_table.js")).createNumbers,
@@ -26,13 +27,14 @@ const TITLES = {
   unit: "deeper.unit",
   cell: "deeper.cell",
   cost: "deeper.cost",
+  census: "deeper.census",
   dial: "deeper.dial",
   compare: "deeper.compare",
   numbers: "deeper.numbers",
   about: "deeper.about",
 };
-/** Those with a style sheet of their own besides, unit.css. @type {Deeper[]} */
-const STYLED = ["evidence", "unit"];
+/** Style sheets that some need besides deeper.css. @type {Partial<Record<Deeper, string>>} */
+const STYLES = { evidence: "unit", unit: "unit", census: "census" };
 const NAMES = /** @type {Deeper[]} */ (Object.keys(VIEWS));
 
 /**
@@ -108,7 +110,8 @@ export function createDeeper(root, store, source) {
     replace(panels[name], close, waiting, body);
     store.subscribe((_, __, changed) => changed.has("lang") && replace(close, t("deeper.close")));
     try {
-      const [create] = await Promise.all([VIEWS[name](), loadStyle("deeper"), STYLED.includes(name) && loadStyle("unit")]);
+      const styles = ["deeper", STYLES[name] ?? []].flat();
+      const [create] = await Promise.all([VIEWS[name](), ...styles.map(loadStyle)]);
       waiting.remove();
       create(body, store, source);
     } catch (error) {
