@@ -61,9 +61,11 @@ function interpolated(stops) {
 export function paintMap(canvas, values, width, height, palette = "inferno") {
   const pixels = new ImageData(width, height);
   const table = colourTable(palette);
+  const { data } = pixels;
   for (let i = 0; i < width * height; i++) {
     const at = 3 * Math.round(Math.min(Math.max(values[i], 0), 255));
-    pixels.data.set([table[at], table[at + 1], table[at + 2], 255], 4 * i);
+    for (let part = 0; part < 3; part++) data[4 * i + part] = table[at + part];
+    data[4 * i + 3] = 255;
   }
   canvas.width = width;
   canvas.height = height;
@@ -83,9 +85,9 @@ export function greySquare(image, { left, top, side }, size) {
   context.imageSmoothingQuality = "high";
   context.drawImage(image, left, top, side, side, 0, 0, size, size);
   const pixels = context.getImageData(0, 0, size, size);
-  for (let i = 0; i < pixels.data.length; i += 4) {
-    const [red, green, blue] = pixels.data.subarray(i, i + 3);
-    pixels.data.fill(0.9 * (0.299 * red + 0.587 * green + 0.114 * blue), i, i + 3);
+  const { data } = pixels;
+  for (let i = 0; i < data.length; i += 4) {
+    data.fill(0.9 * (0.299 * data[i] + 0.587 * data[i + 1] + 0.114 * data[i + 2]), i, i + 3);
   }
   context.putImageData(pixels, 0, 0);
   return canvas;
@@ -112,11 +114,13 @@ export function paintOverlay(canvas, photo, values, side, size, palette = "infer
   context.drawImage(photo, 0, 0, size, size);
   const table = colourTable(palette);
   const pixels = new ImageData(side, side);
+  const { data } = pixels;
   for (let i = 0; i < side * side; i++) {
     const value = Math.min(Math.max(values[i], 0), 255);
     const at = 3 * Math.round(value);
     const strength = palette === "signed" ? Math.abs(2 * value - 255) : value;
-    pixels.data.set([table[at], table[at + 1], table[at + 2], Math.min(230, strength * 1.25)], 4 * i);
+    for (let part = 0; part < 3; part++) data[4 * i + part] = table[at + part];
+    data[4 * i + 3] = Math.min(230, strength * 1.25);
   }
   if (scratch?.width !== side) scratch = new OffscreenCanvas(side, side);
   scratch.getContext("2d", { willReadFrequently: true })?.putImageData(pixels, 0, 0);

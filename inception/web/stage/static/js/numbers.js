@@ -8,14 +8,23 @@ export const BRANCHES = ["1x1", "3x3", "5x5", "pool"];
 export const BLOCKS = ["3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"];
 
 /**
+ * @param {string} data
+ * @returns {Uint8Array<ArrayBuffer>}
+ */
+function fromBase64(data) {
+  // In browsers since 2025, and several times as fast.
+  const read = /** @type {{fromBase64?: (data: string) => Uint8Array<ArrayBuffer>}} */ (/** @type {unknown} */ (Uint8Array)).fromBase64;
+  if (read) return read(data);
+  return Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+}
+
+/**
  * A packed array of the server as a typed array.
  * @param {{dtype: string, shape: number[], data: string}} packed
  * @returns {{values: Uint8Array | Float32Array, shape: number[]}}
  */
 export function unpack(packed) {
-  const text = atob(packed.data);
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  const bytes = fromBase64(packed.data);
   // All processors that browsers run on are little-endian, as the server writes.
   return { values: packed.dtype === "f4" ? new Float32Array(bytes.buffer) : bytes, shape: packed.shape };
 }
