@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..checks import choice
 from .blocks import BLOCKS, BRANCHES, InceptionBlock
-from .copies import copy_module
+from .copies import empty_batch, shape_copy
 from .inception_v1 import STAGES, InceptionV1
 
 MEGABYTE = 2**20
@@ -67,20 +66,12 @@ def layer_table(model: InceptionV1) -> LayerTable:
         parameters = sum(parameter.numel() for parameter in module.parameters(recurse=False))
         rows.append(LayerRow(len(rows) + 1, _kind(module), tuple(output.shape[1:]), parameters))
 
-    meta = _meta_copy(model)
-    for module in meta.modules():
+    copy = shape_copy(model)
+    for module in copy.modules():
         if isinstance(module, InceptionBlock) or not any(module.children()):
             module.register_forward_hook(record)
-    meta(_meta_photo(meta))
+    copy(empty_batch(copy, model.input_shape))
     return LayerTable(model.input_shape, tuple(rows))
-
-
-def _meta_copy(model: InceptionV1) -> InceptionV1:
-    """Return a copy in evaluation mode on the meta device: shapes without values.
-
-    Hooks are registered on the copy, because the model may be running in another thread.
-    """
-    return copy_module(model, "meta").eval().requires_grad_(False)
 
 
 def parameter_count(model: nn.Module) -> int:
@@ -91,10 +82,6 @@ def parameter_count(model: nn.Module) -> int:
 def _kind(module: nn.Module) -> str:
     # Adaptive pooling to 1x1 is average pooling with a kernel as large as the map (7x7 at 224 pixels).
     return "AvgPool2d" if isinstance(module, nn.AdaptiveAvgPool2d) else type(module).__name__
-
-
-def _meta_photo(meta: InceptionV1) -> Tensor:
-    return torch.zeros(1, *meta.input_shape, device="meta", dtype=next(meta.parameters()).dtype)
 
 
 @dataclass(frozen=True)
@@ -282,8 +269,8 @@ def network_facts(model: InceptionV1) -> dict[str, tuple[BranchFacts, ...]]:
 
 def stage_shapes(model: InceptionV1) -> dict[str, tuple[int, int, int]]:
     """Return channels, height and width of each stage's output at the model's input shape."""
-    meta = _meta_copy(model)
-    stages = meta.trace(_meta_photo(meta)).stages
+    copy = shape_copy(model)
+    stages = copy.trace(empty_batch(copy, model.input_shape)).stages
     return {name: (out.shape[1], out.shape[2], out.shape[3]) for name, out in stages.items()}
 
 

@@ -1,11 +1,13 @@
-"""Deep copies of modules."""
+"""Deep copies of modules, and the input that tells their shapes."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -14,14 +16,37 @@ def copy_module(module: Module, device: str | None = None) -> Module:
     """Return a deep copy of `module`, on `device` if one is given.
 
     A copy on "meta" has shapes but no values, and allocates nothing on the module's device, which may be full.
+    """
+    return _copy(module, lambda tensor: tensor.detach().to(device or tensor.device, copy=True))
+
+
+def shape_copy(module: Module) -> Module:
+    """Return a copy in evaluation mode on the CPU, without values and without gradients, for passes over no photos.
+
+    Hooks are registered on the copy, because the module may be running in another thread.
+    """
+    return _copy(module, lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype)).eval().requires_grad_(False)
+
+
+def _copy(module: Module, copy_tensor: Callable[[Tensor], Tensor]) -> Module:
+    """Return a deep copy with other tensors.
 
     Tensors are copied before `deepcopy` runs: `deepcopy` passes its whole memo to each tensor's `__deepcopy__`, and
     ZeroGPU inspects every argument of every torch function, so copying a network took minutes there.
     """
     memo: dict[int, object] = {}
     for parameter in module.parameters():
-        copied = parameter.detach().to(device or parameter.device, copy=True)
-        memo[id(parameter)] = nn.Parameter(copied, requires_grad=parameter.requires_grad)
+        memo[id(parameter)] = nn.Parameter(copy_tensor(parameter), requires_grad=parameter.requires_grad)
     for buffer in module.buffers():
-        memo[id(buffer)] = buffer.detach().to(device or buffer.device, copy=True)
+        memo[id(buffer)] = copy_tensor(buffer)
     return copy.deepcopy(module, memo)
+
+
+def empty_batch(module: nn.Module, shape: Sequence[int]) -> Tensor:
+    """Return no photos, (0, *shape), of the type and on the device of the parameters.
+
+    A pass over them gives all shapes but for the batch, and computes nothing. A pass on the meta device would do the
+    same, but the first one imports torch._dynamo and sympy, which takes more than a second.
+    """
+    parameter = next(module.parameters())
+    return torch.zeros(0, *shape, dtype=parameter.dtype, device=parameter.device)

@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from ..errors import quoted
 from .anatomy import Cost, module_cost, stage_shapes
 from .blocks import BLOCKS
-from .copies import copy_module
+from .copies import empty_batch, shape_copy
 from .inception_v1 import InceptionV1
 
 PUBLISHED_CLASSES = 1000
@@ -154,7 +154,7 @@ class NetworkSize:
 def network_size(model: nn.Module, input_shape: Sequence[int]) -> NetworkSize:
     """Count the size of any `model` at (3, height, width).
 
-    A copy runs once on the meta device, and the autograd graph gives the order of its layers. An adaptive pool that
+    A copy runs once over an empty batch, and the autograd graph gives the order of its layers. An adaptive pool that
     leaves a map's size unchanged (VGG-16's, at 224 pixels) does not count as a layer.
 
     Raises:
@@ -170,8 +170,8 @@ def network_size(model: nn.Module, input_shape: Sequence[int]) -> NetworkSize:
 
     # The caller may be in inference mode, which builds no autograd graph.
     with torch.inference_mode(False), torch.enable_grad():
-        meta = copy_module(model, "meta").eval().requires_grad_(True)
-        names = {module: name for name, module in meta.named_modules()}
+        copy = shape_copy(model).requires_grad_(True)
+        names = {module: name for name, module in copy.named_modules()}
 
         def record(module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
             nonlocal multiplications
@@ -179,17 +179,16 @@ def network_size(model: nn.Module, input_shape: Sequence[int]) -> NetworkSize:
             if not isinstance(output, Tensor):
                 return
             if isinstance(module, nn.Conv2d | nn.Linear):
-                multiplications += output[0].numel() * module.weight[0].numel()
+                multiplications += output.shape[1:].numel() * module.weight[0].numel()
                 weighted[output.grad_fn] = names[module]
             elif isinstance(module, POOLS):
                 is_identity = isinstance(module, ADAPTIVE_POOLS) and output.shape == inputs[0].shape
                 if not is_identity:
                     pools[output.grad_fn] = names[module]
 
-        for module in meta.modules():
+        for module in copy.modules():
             module.register_forward_hook(record)
-        photo = torch.zeros(1, channels, height, width, device="meta", dtype=next(meta.parameters()).dtype)
-        output: Tensor = meta(photo)
+        output: Tensor = copy(empty_batch(copy, (channels, height, width)))
         path = _longest_path(output.grad_fn, weighted)
         with_pools = _longest_path(output.grad_fn, {**weighted, **pools})
 

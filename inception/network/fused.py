@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .blocks import ConvUnit
-from .copies import copy_module
+from .copies import copy_module, empty_batch
 from .inception_v1 import InceptionV1
 
 FULL, HALF = torch.float32, torch.bfloat16
@@ -96,19 +96,22 @@ def _replacement(
 
 
 def _input_shapes(model: InceptionV1) -> dict[str, tuple[int, ...]]:
-    """Return the input shapes of the modules to replace, at the model's input shape."""
+    """Return the input shapes for one photo of the modules to replace, at the model's input shape."""
     shapes: dict[str, tuple[int, ...]] = {}
-    meta = copy_module(model, "meta")
-    for name, module in meta.named_modules():
-        if isinstance(module, ConvUnit | nn.LocalResponseNorm | nn.MaxPool2d):
-            module.register_forward_pre_hook(partial(_record_shape, shapes, name))
+    hooks = [
+        module.register_forward_pre_hook(partial(_record_shape, shapes, name))
+        for name, module in model.named_modules()
+        if isinstance(module, ConvUnit | nn.LocalResponseNorm | nn.MaxPool2d)
+    ]
     with torch.inference_mode():
-        meta.trace(torch.zeros(1, *model.input_shape, device="meta"))
+        model.trace(empty_batch(model, model.input_shape))
+    for hook in hooks:
+        hook.remove()
     return shapes
 
 
 def _record_shape(shapes: dict[str, tuple[int, ...]], name: str, _: nn.Module, inputs: tuple[Tensor]) -> None:
-    shapes[name] = tuple(inputs[0].shape)
+    shapes[name] = (1, *inputs[0].shape[1:])
 
 
 class FusedUnit(nn.Module):

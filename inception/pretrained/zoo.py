@@ -32,6 +32,8 @@ from .pretrained import PretrainedModel
 EMBEDDED = resource("weights/tiny-imagenet.safetensors")
 MODEL_NAMES = ("tiny-imagenet", "googlenet", "torchvision")
 DEFAULT_MODEL = MODEL_NAMES[0]
+# As torchvision.models.GoogLeNet_Weights names it; importing that takes more than a second.
+TORCHVISION_FILE = "googlenet-1378be20.pth"
 
 
 def load(name: str | Path = DEFAULT_MODEL, device: str | torch.device = "cpu") -> PretrainedModel:
@@ -226,7 +228,4 @@ def _has_googlenet() -> bool:
 
 
 def _has_torchvision() -> bool:
-    from torchvision.models import GoogLeNet_Weights
-
-    name = Path(GoogLeNet_Weights.IMAGENET1K_V1.url).name
-    return _in_torch_hub(name) or bool(files_in_weights_dir((name,)))
+    return _in_torch_hub(TORCHVISION_FILE) or bool(files_in_weights_dir((TORCHVISION_FILE,)))

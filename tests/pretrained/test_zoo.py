@@ -26,7 +26,7 @@ from inception import load, open_photo, predict
 from inception.errors import WeightsError
 from inception.network.blocks import BLOCKS
 from inception.network.inception_v1 import InceptionV1
-from inception.pretrained import checkpoint, convert
+from inception.pretrained import checkpoint, convert, zoo
 from inception.pretrained.description import Description, Provenance
 from inception.pretrained.pretrained import PretrainedModel
 from inception.vision.preprocessing import CAFFE, IMAGENET, TORCHVISION
@@ -468,3 +468,14 @@ def test_torchvisions_weights_are_found_in_the_weights_folder(
 def test_each_map_of_names_covers_its_variant_and_nothing_else(names: dict[str, str], variant: str) -> None:
     assert sorted(names.values()) == sorted(InceptionV1(variant=variant).state_dict())
     assert all(any(f"inception_{block}." in ours for ours in names.values()) for block in BLOCKS)
+
+
+def test_the_file_of_torchvisions_weights_is_known_without_importing_it() -> None:
+    assert Path(torchvision.models.GoogLeNet_Weights.IMAGENET1K_V1.url).name == zoo.TORCHVISION_FILE
+
+
+def test_listing_the_networks_imports_nothing_that_takes_long() -> None:
+    code = "import sys; from inception.pretrained import zoo; [zoo.describe(one) for one in zoo.MODEL_NAMES]; "
+    code += "zoo.load().engine; print([one for one in ('torchvision', 'torch._dynamo', 'sympy') if one in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert told.stdout.strip() == "[]", told.stdout
