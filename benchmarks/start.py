@@ -74,7 +74,7 @@ def libraries() -> None:
 
 
 def rows(rounds: int = 5) -> list[Row]:
-    return [compared("start", start, libraries, bound=1.3, rounds=rounds, warm_up=1)]
+    return [compared("start", start, libraries, bound=1.05, rounds=rounds, warm_up=1)]
 
 
 if __name__ == "__main__":
