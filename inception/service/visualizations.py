@@ -1,4 +1,4 @@
-"""Feature visualizations that grow in small steps, shared by all callers."""
+"""Feature visualizations that grow in small steps, shared by all callers and kept for the next start."""
 
 from __future__ import annotations
 
@@ -15,8 +15,16 @@ from ..units.feature_visualization import VisualizationSettings, VisualizationSt
 from ..units.naturalness import Naturalness, example_photos, naturalness
 from ..units.unit import Unit
 from .backend import LocalBackend
+from .cache import SingleFlightCache
+from .image_files import ImageFiles
 from .service import InferenceService
 
+# What an image is made for, by name.
+GOALS = {
+    "excites": VisualizationSettings(),
+    "inhibits": VisualizationSettings(sign=-1),
+    "varied": VisualizationSettings(count=4, side=96),
+}
 KEPT = 512  # finished images; one of 128 pixels takes 50 kB
 RUNNING = 16  # unfinished ones; the others begin again
 
@@ -44,53 +52,67 @@ class _Run:
 
 
 class Visualizations:
-    """Visualizations by network and unit. Thread-safe.
+    """Visualizations by network, unit and goal, one of `GOALS`. Thread-safe.
 
-    In this process a visualization takes a few steps at each call, so that predictions need not wait for all of it.
-    Other back ends compute it in one piece.
+    In this process a visualization takes a few steps at each call, so that predictions need not wait for all of it, and
+    finished ones are also kept as files. Other back ends compute it in one piece.
     """
 
     def __init__(self, service: InferenceService) -> None:
         self._service = service
         self._finished: LRUCache[tuple[object, ...], Growth] = LRUCache(KEPT)
         self._running: LRUCache[tuple[object, ...], _Run] = LRUCache(RUNNING)
+        self._files: SingleFlightCache[ImageFiles] = SingleFlightCache(len(service.models))
         self._lock = Lock()
 
-    def known(self, model: str, unit: Unit, sign: int) -> Growth | None:
-        """Return the finished visualization, if there is one."""
-        with self._lock:
-            return self._finished.get((model, unit, sign))
-
-    def after(self, model: str, unit: Unit, sign: int, step: int) -> Growth:
-        """Return the visualization of a unit, further on than at `step`; at its end, that.
-
-        Args:
-            unit: a channel.
-            sign: +1 for what excites it, -1 for the opposite.
+    def known(self, model: str, unit: Unit, goal: str) -> Growth | None:
+        """Return the finished visualization, if there is one.
 
         Raises:
             UserError: if the network has no such unit.
             ChoiceError, WeightsError: as `InferenceService.pretrained`.
         """
-        key = (model, unit, sign)
+        key = (model, unit, goal)
         with self._lock:
             if (finished := self._finished.get(key)) is not None:
                 return finished
+        backend = self._service.backend
+        unit.check(self._service.pretrained(model))
+        last = self._files_of(model).read(unit, GOALS[goal]) if isinstance(backend, LocalBackend) else None
+        return None if last is None else self._finish(key, self._compared(model, unit, goal, last))
+
+    def after(self, model: str, unit: Unit, goal: str, step: int) -> Growth:
+        """Return the visualization of a unit, further on than at `step`; at its end, that.
+
+        Args:
+            unit: a channel.
+
+        Raises:
+            UserError, ChoiceError, WeightsError: as `known`.
+        """
+        if (finished := self.known(model, unit, goal)) is not None:
+            return finished
+        key = (model, unit, goal)
+        with self._lock:
             run = self._running.get(key) or _Run()
             self._running[key] = run
         with run.lock:
             if run.growth is None or (run.growth.shown.step <= step and not run.growth.is_finished):
-                run.growth = self._advance(run, model, unit, sign)
+                run.growth = self._advance(run, model, unit, goal)
             growth = run.growth
-        if growth.is_finished:
-            with self._lock:
-                self._finished[key] = growth
-                self._running.pop(key, None)
+        return self._finish(key, growth) if growth.is_finished else growth
+
+    def _finish(self, key: tuple[object, ...], growth: Growth) -> Growth:
+        with self._lock:
+            self._finished[key] = growth
+            self._running.pop(key, None)
         return growth
 
-    def _advance(self, run: _Run, model: str, unit: Unit, sign: int) -> Growth:
-        service = self._service
-        settings = VisualizationSettings(sign=sign)
+    def _files_of(self, model: str) -> ImageFiles:
+        return self._files.get(model, lambda: ImageFiles(self._service.pretrained(model)))
+
+    def _advance(self, run: _Run, model: str, unit: Unit, goal: str) -> Growth:
+        service, settings = self._service, GOALS[goal]
         backend = service.backend
         if not isinstance(backend, LocalBackend):
             return service.explained(service.grey_query(model), finished_visualization, unit, settings)
@@ -104,7 +126,14 @@ class Visualizations:
         run.growth = growth = Growth(service.compute(model, lambda pretrained: backend.run(advance, pretrained)))
         if not growth.is_finished:
             return growth
-        return service.compute(model, lambda pretrained: backend.run(compared, pretrained, unit, sign, growth.shown))
+        self._files_of(model).write(unit, settings, growth.shown)
+        return self._compared(model, unit, goal, growth.shown)
+
+    def _compared(self, model: str, unit: Unit, goal: str, last: VisualizationStep) -> Growth:
+        backend = self._service.backend
+        assert isinstance(backend, LocalBackend)
+        sign = GOALS[goal].sign
+        return self._service.compute(model, lambda pretrained: backend.run(compared, pretrained, unit, sign, last))
 
 
 def finished_visualization(
@@ -116,5 +145,5 @@ def finished_visualization(
 
 
 def compared(pretrained: PretrainedModel, unit: Unit, sign: int, shown: VisualizationStep) -> Growth:
-    """Return a finished visualization with the comparison of its path with those of the example photos."""
+    """Return a finished visualization with its first image's path beside those of the example photos."""
     return Growth(shown, naturalness(pretrained, unit, Image.fromarray(shown.image[0]), example_photos(), sign))

@@ -247,6 +247,7 @@ EVENTS: dict[str, list[object]] = {
     "circuit": [BISON, "4b", "3x3", 1, 2, 3],
     "logit_circuit": [BISON, None],
     "block_tuning": ["tiny-imagenet", "3a"],
+    "census": ["tiny-imagenet"],
     "unit_tuning": ["tiny-imagenet", "3a", "1x1", 1],
     "unit_image": ["tiny-imagenet", "3a", "1x1", 1, "excites", 0],
 }

@@ -26,6 +26,7 @@ from ...explain.registry import (
 )
 from ...service.query import Query
 from ...service.service import InferenceService
+from ...service.visualizations import GOALS
 from ...units.size_tuning import SHAPES
 from ...vision.preprocessing import CENTRE_CROP
 from ..api.arguments import PATH_LETTERS
@@ -218,7 +219,7 @@ CHECKS: Mapping[str, Check] = {
     "row": by(replace(ROW, type=int)),
     "column": by(replace(COLUMN, type=int)),
     "method": by(Argument("Method", "the attribution method", choices=ATTRIBUTIONS)),
-    "goal": by(Argument("Goal", "the goal", choices=("excites", "inhibits"))),
+    "goal": by(Argument("Goal", "the goal", choices=tuple(GOALS))),
     "step": by(Argument("Step", "the step", type=int)),
     "shape": by(Argument("Shape", "the shape", choices=SHAPES)),
 }

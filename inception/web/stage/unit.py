@@ -16,7 +16,7 @@ from ...prediction import Prediction
 from ...pretrained.pretrained import PretrainedModel
 from ...service.query import Query
 from ...service.service import InferenceService
-from ...service.visualizations import Visualizations
+from ...service.visualizations import GOALS, Visualizations
 from ...units.atlas import BranchRecord, ChannelRecord
 from ...units.similarity import most_similar
 from ...units.tuning import LayerTuning, layer_tunings, stimulus_grid
@@ -25,8 +25,8 @@ from ...units.wiring import wiring
 from .packing import pack
 from .scene import Cell
 
-SIGNS = {"excites": 1, "inhibits": -1}
 QUALITY = 90  # of WebP
+GAP, GREY = 4, 128  # pixels between images, and their value
 
 
 def tuning_of_blocks(pretrained: PretrainedModel, prediction: Prediction) -> dict[str, LayerTuning]:
@@ -69,27 +69,36 @@ def unit_tuning(service: InferenceService, name: str, block: str, branch: str, c
 def unit_image(
     service: InferenceService, images: Visualizations, name: str, unit: Unit, goal: str, step: int
 ) -> dict[str, Any]:
-    """The image that excites a channel, or the opposite, further on than at `step`.
+    """The images of `service.visualizations` for a goal, as one picture, further on than at `step`.
 
-    At step -1, only what is known already, also from the network's atlas. `url` is null where there is no image yet.
-    `path` is `units.naturalness.Naturalness` of a finished image; null before, and for an image of the atlas.
+    At step -1, only what is known already, also from the network's atlas. `activations` are those of the images; `url`
+    is null where there is none yet. `path` is `units.naturalness.Naturalness` of the first finished image; null
+    before, and for an image of the atlas.
     """
-    sign = SIGNS[goal]
-    growth = images.known(name, unit, sign) if step < 0 else images.after(name, unit, sign, step)
+    growth = images.known(name, unit, goal) if step < 0 else images.after(name, unit, goal, step)
     if growth is not None:
         shown, path = growth.shown, growth.naturalness
         return {
             "step": shown.step,
             "steps": shown.steps,
-            "activation": shown.activation[0],
-            "url": _url(_webp(shown.image[0])),
+            "activations": list(shown.activation),
+            "url": _url(_webp(_side_by_side(shown.image))),
             "path": None if path is None else path.to_dict(),
         }
-    if sign > 0 and (found := _in_atlas(service, name, unit)) is not None:
+    if goal == next(iter(GOALS)) and (found := _in_atlas(service, name, unit)) is not None:
         record, branch = found
         if (image := branch.image(record.channel)) is not None:
-            return {"step": 1, "steps": 1, "activation": record.activation, "url": _url(image), "path": None}
-    return {"step": 0, "steps": 0, "activation": None, "url": None, "path": None}
+            return {"step": 1, "steps": 1, "activations": [record.activation], "url": _url(image), "path": None}
+    return {"step": 0, "steps": 0, "activations": [], "url": None, "path": None}
+
+
+def _side_by_side(images: np.ndarray) -> np.ndarray:
+    """Return images (N, H, W, 3) as one picture, two in a row."""
+    if len(images) == 1:
+        return np.asarray(images[0])
+    framed = np.pad(images, ((0, 0), (0, GAP), (0, GAP), (0, 0)), constant_values=GREY)
+    rows = [np.concatenate(framed[start : start + 2], axis=1) for start in range(0, len(framed), 2)]
+    return np.concatenate(rows)[:-GAP, :-GAP]
 
 
 def unit_atlas(service: InferenceService, name: str, block: str, branch: str, channel: int) -> dict[str, Any]:

@@ -122,9 +122,9 @@ def test_an_image_grows_and_is_kept_for_all(page_address: str, embedded: Pretrai
         growth = told(page_address, "unit_image", *place, before)
         assert growth["step"] > before
         assert (growth["path"] is None) is (growth["step"] < growth["steps"]), "only of a finished image"
-        values.append(growth["activation"])
+        values.append(growth["activations"][0])
     *_, known = visualize(embedded, Unit("3a", "1x1", 5), VisualizationSettings(sign=-1))
-    assert growth["activation"] == pytest.approx(known.activation[0], rel=0.05)
+    assert growth["activations"][0] == pytest.approx(known.activation[0], rel=0.05)
     assert values[-1] < values[0]
     picture = Image.fromarray(known.image[0])
     path = naturalness(embedded, Unit("3a", "1x1", 5), picture, example_photos(), -1).to_dict()
@@ -140,14 +140,14 @@ def test_an_image_grows_and_is_kept_for_all(page_address: str, embedded: Pretrai
     other = next(one for one in range(64) if one not in in_atlas)
     assert told(page_address, "unit_image", NET, "3a", "1x1", other, "excites", -1)["url"] is None
     small = told(page_address, "unit_image", NET, "3a", "1x1", min(in_atlas), "excites", -1)
-    assert small["activation"] == in_atlas[min(in_atlas)].activation
+    assert small["activations"] == [in_atlas[min(in_atlas)].activation]
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         ((NET, "3a", "1x1", 64, "excites", 0), "no channel 64"),
-        ((NET, "3a", "1x1", 6, "pleases", 0), "goal is 'pleases'; it must be one of: excites, inhibits"),
+        ((NET, "3a", "1x1", 6, "pleases", 0), "goal is 'pleases'; it must be one of: excites, inhibits, varied"),
         ((NET, "3a", "1x1", 6, "excites", None), "step is None"),
     ],
 )
@@ -174,7 +174,7 @@ def test_an_atlas_beside_the_weights_is_shown(tmp_path: Path) -> None:
     assert entry["places"] == f"data:image/webp;base64,{b64encode(read).decode()}"
     place = Unit("3a", "5x5", channel)
     known = unit_image(service, Visualizations(service), weights.name, place, "excites", -1)
-    assert known["activation"] == record.activation
+    assert known["activations"] == [record.activation]
     assert known["path"] is None
     assert known["url"].startswith("data:image/webp;base64,")
     other = next(number for number in range(32) if number not in atlas.channels)

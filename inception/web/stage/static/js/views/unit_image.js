@@ -1,4 +1,4 @@
-/** An image that excites a channel, or inhibits it, as it grows. */
+/** An image that excites a channel, or inhibits it, or four that excite it in different ways, as they grow. */
 
 import { h, replace, set } from "../dom.js";
 import { short } from "../numbers.js";
@@ -9,12 +9,12 @@ import { choices, failure } from "./deeper_parts.js";
 /** @import {Source} from "../source.js" */
 
 /**
- * @typedef {"excites" | "inhibits"} Goal
+ * @typedef {"excites" | "inhibits" | "varied"} Goal
  *
  * @typedef {object} Growth
  * @property {number} step
  * @property {number} steps
- * @property {number | null} activation
+ * @property {number[]} activations  of each image
  * @property {string | null} url
  * @property {Path | null} path  how the network processes a finished image, beside photos
  *
@@ -57,7 +57,7 @@ export function createUnitImage(source) {
     set(bar, { "aria-label": t("unit_image.title") });
     replace(
       goals,
-      choices(t("unit_image.title"), /** @type {const} */ (["excites", "inhibits"]), goal, (one) => t(`unit_image.${one}`), (one) => {
+      choices(t("unit_image.title"), /** @type {const} */ (["excites", "inhibits", "varied"]), goal, (one) => t(`unit_image.${one}`), (one) => {
         goal = one;
         drawWords();
         void look();
@@ -73,7 +73,7 @@ export function createUnitImage(source) {
   /** Show the image if the server has it. */
   async function look() {
     const mine = ++turn;
-    show({ step: 0, steps: 0, activation: null, url: null, path: null });
+    show({ step: 0, steps: 0, activations: [], url: null, path: null });
     const known = await ask(-1).catch(() => null);
     if (mine === turn && known?.url) show(known);
   }
@@ -98,7 +98,7 @@ export function createUnitImage(source) {
   }
 
   /** @param {Growth} growth */
-  function show({ step, steps, activation, url, path }) {
+  function show({ step, steps, activations, url, path }) {
     const isDone = step >= steps;
     set(picture, { src: url, hidden: !url, alt: url && unit ? t("unit_image.alt", { channel: unit.channel }) : "" });
     // An atlas has small images, in one step.
@@ -106,7 +106,8 @@ export function createUnitImage(source) {
     start.hidden = Boolean(url) && !isSmall;
     nameStart();
     set(bar, { hidden: isDone, value: steps ? step / steps : 0 });
-    if (url && activation !== null) said.textContent = t(isDone ? "unit_image.done" : "unit_image.growing_to", { value: short(activation) });
+    const value = activations.map(short).join(", ");
+    if (url) said.textContent = t(isDone ? "unit_image.done" : "unit_image.growing_to", { value });
     else said.textContent = "";
     set(way, { hidden: !path });
     way.textContent = path ? told(path, goal) : "";
@@ -121,7 +122,7 @@ export function createUnitImage(source) {
  * @param {Goal} goal
  */
 function told({ blocks, photos, silent }, goal) {
-  const none = silent ? [t(goal === "excites" ? "unit_image.none_excites" : "unit_image.none_inhibits", { photos })] : [];
+  const none = silent ? [t(goal === "inhibits" ? "unit_image.none_inhibits" : "unit_image.none_excites", { photos })] : [];
   const like = blocks.filter((one) => one.natural).map((one) => one.block);
   const unlike = blocks.filter((one) => one.natural === false).map((one) => one.block);
   const last = blocks.at(-1)?.block ?? "";
