@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from importlib import import_module
 from pathlib import Path
+from typing import ClassVar, cast
 
+import httpx
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from benchmarks import answer, explain, forward, gpu, training
+from benchmarks import answer, arrivals, explain, forward, gpu, training
 from benchmarks.__main__ import FILES, as_json
 from benchmarks.measure import Row, compared, row
 from benchmarks.peers import hooks_and_matplotlib
+from benchmarks.visitors import RefusedError, Visitor
 from inception.explain.ablation import AblationTable
 from inception.explain.attribution import GradCam
 from inception.explain.shapley import BranchVotes
@@ -123,3 +128,43 @@ def test_photos_per_second_are_those_of_the_whole_batch(monkeypatch: pytest.Monk
     told = {figure.name: figure for figure in gpu.figures(explain.untrained(), 3, 3)}
     assert told["throughput-blocks"].value == pytest.approx(6)
     assert told["latency"].value == told["glance"].value == pytest.approx(500)
+
+
+class Guest:
+    """A visitor of nothing: a photo takes 0.2 seconds, every second block is refused, an explanation breaks off."""
+
+    subject: ClassVar[dict[str, str]] = {}
+
+    def __init__(self) -> None:
+        self.blocks = 0
+
+    async def photo(self, data: bytes) -> None:
+        await asyncio.sleep(0.2)
+
+    async def unfold(self, block: str) -> None:
+        self.blocks += 1
+        if self.blocks % 2:
+            raise RefusedError
+
+    async def ask(self, event: str, *arguments: object) -> None:
+        raise httpx.ReadError("closed")
+
+
+def test_arrivals_do_not_wait_for_answers_and_every_click_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrivals, "WARM_UP", 0.0)
+    one = Guest()
+    waits = asyncio.run(arrivals.measured([cast(Visitor, one)] * 3000, [b""], 2))  # 200 clicks a second
+    told = sum(map(len, waits.seconds.values())) + waits.lost.total()
+    assert 300 < told < 500, "three waiting at a time would be 30"
+    assert all(0.2 <= seconds < 2 for seconds in waits.seconds["photo"])
+    assert waits.lost["refused"] == pytest.approx(len(waits.seconds["block"]), abs=1)
+    assert waits.lost["connection lost"] > 50
+    assert waits.seconds["why"] == []
+    assert waits.line(3000).startswith("| 3,000 | 200.0 | 0.2")
+
+
+def test_percentiles_are_those_of_numpy() -> None:
+    values = np.random.default_rng(0).exponential(size=301).tolist()
+    assert arrivals.percentiles(values) == pytest.approx(np.percentile(values, [50, 95, 99]))
+    assert arrivals.percentiles([3.0]) == (3.0, 3.0, 3.0)
+    assert arrivals.percentiles([]) == ()
