@@ -37,7 +37,9 @@ class Visitor:
 
     async def __aenter__(self) -> Visitor:
         self.session = "".join(random.choices(string.ascii_lowercase, k=12))
-        self.client = httpx.AsyncClient(base_url=self.address, timeout=PATIENCE_SECONDS)
+        # The server closes a connection after five seconds without a request, just when the next one may be sent.
+        limits = httpx.Limits(keepalive_expiry=3)
+        self.client = httpx.AsyncClient(base_url=self.address, timeout=PATIENCE_SECONDS, limits=limits)
         start = await self.ask("start")
         self.model = self.model or start["models"][0]["name"]
         self.labels: list[str] = (await self.ask("network", self.model))["labels"]

@@ -109,7 +109,7 @@ class Visualizations:
         return growth
 
     def _files_of(self, model: str) -> ImageFiles:
-        return self._files.get(model, lambda: ImageFiles(self._service.pretrained(model)))
+        return self._files.get(model, lambda: self._service.compute(model, ImageFiles))
 
     def _advance(self, run: _Run, model: str, unit: Unit, goal: str) -> Growth:
         service, settings = self._service, GOALS[goal]

@@ -11,6 +11,7 @@ from threading import Lock
 import numpy as np
 from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from ..errors import PhotoError, quoted
 from ..runtime.memory import trim_heap
@@ -31,6 +32,7 @@ SERIAL_BYTES = 100_000_000
 PIXEL_BYTES = {"WEBP": 15.5, "AVIF": 15.5}
 # TIFF's decoder holds and transposes a strip or tile, which may be the whole image.
 TIFF_COPIES = 3
+TIFF_TILE = (322, 323)  # tags: width and height of a tile
 # Transposition that makes an image upright, by its EXIF orientation.
 TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -107,7 +109,7 @@ def _opened(data: bytes) -> Image.Image:
     # Pillow raises many types of errors for a damaged header.
     except Exception as error:
         raise _unknown() from error
-    pixels = image.width * image.height
+    pixels = max(image.width * image.height, _tile_pixels(image))
     max_pixels = min(MAX_PIXELS, int(DECODER_BYTES * pixels / _bytes_to_decode(image, data)))
     if pixels > max_pixels:
         raise _too_large(max_pixels)
@@ -141,7 +143,15 @@ def _bytes_to_decode(image: Image.Image, data: bytes) -> float:
     else:
         per_pixel = PIXEL_BYTES.get(image.format or "", samples * (TIFF_COPIES if image.format == "TIFF" else 1))
     # Two more lines, because decoders hold the previous and the next one.
-    return per_pixel * image.width * (image.height + 2)
+    return per_pixel * max(image.width * (image.height + 2), _tile_pixels(image))
+
+
+def _tile_pixels(image: Image.Image) -> int:
+    """Return the pixels of one tile of a TIFF, which may be larger than the image; 0 without tiles."""
+    if not isinstance(image, TiffImageFile):
+        return 0
+    width, height = (image.tag_v2.get(tag, 0) for tag in TIFF_TILE)
+    return width * height if isinstance(width, int) and isinstance(height, int) else 0
 
 
 def _has_several_scans(image: JpegImageFile, data: bytes) -> bool:

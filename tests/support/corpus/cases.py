@@ -213,7 +213,8 @@ def bombs() -> Iterator[Case]:
         size=(10, 8),
         quarters=alike(BLACK),
     )
-    yield Case("bomb-tile.tiff", "one tile of 60000 x 60000 for 80 pixels", tile_bomb, damaged)
+    yield Case("bomb-tile.tiff", "one tile of 60000 x 60000 for 80 pixels", lambda: tile_bomb(60_000), large)
+    yield Case("bomb-wide-tile.tiff", "one tile of 60000 x 7000 for 80 pixels", lambda: tile_bomb(7000), large)
     yield Case("bomb-count.tiff", "a tag with four thousand million values", count_bomb, unknown)
     yield Case("loop.tiff", "a directory that is followed by itself", loop, size=(10, 8), quarters=alike(GREY))
     yield Case("segments.jpg", "a JPEG with 2000 remarks", lambda: jpeg()[:2] + remark() * 2000 + jpeg()[2:])

@@ -204,8 +204,8 @@ def remark() -> bytes:
     return b"\xff\xfe\0\x0aa remark"
 
 
-def tile_bomb() -> bytes:
-    tile = ((322, 4, 1, 60_000), (323, 4, 1, 60_000), (324, 4, 1, 1000), (325, 4, 1, 4096))
+def tile_bomb(height: int) -> bytes:
+    tile = ((322, 4, 1, 60_000), (323, 4, 1, height), (324, 4, 1, 1000), (325, 4, 1, 4096))
     return tiff(*grey_tiff(10, 8, *tile, packing=8), data=zeros(2**20).ljust(4096, b"\0"))
 
 
