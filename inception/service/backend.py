@@ -76,7 +76,8 @@ class LocalBackend:
         key = (query.model, query.precision, pretrained.device)
         with self._batchers_lock:
             batcher = self._batchers.setdefault(key, Batcher(self._predict))
-        return batcher.submit((pretrained, query))
+        with self._lock.expect_light():
+            return batcher.submit((pretrained, query))
 
     def _predict(self, batch: Sequence[tuple[PretrainedModel, Query]]) -> list[Prediction]:
         pretrained, precision = batch[0][0], batch[0][1].precision

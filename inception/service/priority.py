@@ -13,8 +13,8 @@ MAX_OVERTAKEN = 8
 class PriorityLock:
     """A lock for computations that each use all cores; two at once would delay both.
 
-    Light work goes before heavy work that arrived earlier; equal work is first in, first out. A thread that has been
-    overtaken `MAX_OVERTAKEN` times is not overtaken again.
+    Light work goes before heavy work that arrived earlier, also if it is only announced by `expect_light`; equal work
+    is first in, first out. A thread that has been overtaken `MAX_OVERTAKEN` times is not overtaken again.
     """
 
     def __init__(self) -> None:
@@ -22,6 +22,7 @@ class PriorityLock:
         self._queue: list[tuple[int, int]] = []  # (weight, ticket number)
         self._overtaken: dict[int, int] = {}
         self._tickets = 0
+        self._expected = 0  # threads within `expect_light`
         self._locked = False
 
     @contextmanager
@@ -31,7 +32,7 @@ class PriorityLock:
             ticket = (weight, self._tickets)
             self._tickets += 1
             self._queue.append(ticket)
-            while self._locked or self._next() != ticket:
+            while self._locked or not self._is_next(ticket):
                 self._changed.wait()
             self._leave_queue(ticket)
             self._locked = True
@@ -42,14 +43,37 @@ class PriorityLock:
                 self._locked = False
                 self._changed.notify_all()
 
+    @contextmanager
+    def expect_light(self) -> Iterator[None]:
+        """Announce light work: within the `with` block, heavy work does not begin.
+
+        For light work that is merged before it takes the lock: between two batches the lock is free for a moment, and a
+        piece of heavy work, which takes ten times as long as a batch, would hold up all that wait for the next one.
+        """
+        with self._changed:
+            self._expected += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._expected -= 1
+                self._changed.notify_all()
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether some thread holds the lock."""
+        return self._locked
+
     @property
     def waiting(self) -> int:
         """Number of threads that wait for the lock."""
         return len(self._queue)
 
-    def _next(self) -> tuple[int, int]:
-        starving = [ticket for ticket in self._queue if self._overtaken.get(ticket[1], 0) >= MAX_OVERTAKEN]
-        return min(starving, key=lambda ticket: ticket[1]) if starving else min(self._queue)
+    def _is_next(self, ticket: tuple[int, int]) -> bool:
+        starving = [one for one in self._queue if self._overtaken.get(one[1], 0) >= MAX_OVERTAKEN]
+        if starving:
+            return ticket == min(starving, key=lambda one: one[1])
+        return ticket == min(self._queue) and not (self._expected and ticket[0] == HEAVY)
 
     def _leave_queue(self, ticket: tuple[int, int]) -> None:
         self._queue.remove(ticket)

@@ -52,6 +52,53 @@ def test_the_number_of_overtakings_is_bounded() -> None:
     assert order_of(HEAVY, *lights) == [*range(1, MAX_OVERTAKEN + 1), 0, *range(MAX_OVERTAKEN + 1, MAX_OVERTAKEN + 4)]
 
 
+def test_heavy_work_does_not_begin_while_light_work_is_expected() -> None:
+    lock, done, go = PriorityLock(), [], Event()
+
+    def heavy() -> None:
+        with lock.acquire(HEAVY):
+            done.append("heavy")
+
+    def batches() -> None:
+        with lock.expect_light():
+            for number in range(2):
+                with lock.acquire(LIGHT):
+                    assert number or go.wait(10)
+                    done.append("light")
+                time.sleep(0.05)  # the lock is free, and heavy work waits for it
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(batches)
+        while lock.waiting or not lock.is_locked:
+            time.sleep(0.001)
+        last = pool.submit(heavy)
+        while lock.waiting < 1:
+            time.sleep(0.001)
+        go.set()
+        first.result(10)
+        last.result(10)
+    assert done == ["light", "light", "heavy"]
+
+
+def test_expected_light_work_does_not_hold_up_heavy_work_for_ever() -> None:
+    lock, done = PriorityLock(), Event()
+
+    def heavy() -> None:
+        with lock.acquire(HEAVY):
+            done.set()
+
+    with ThreadPoolExecutor(1) as pool, lock.expect_light():
+        with lock.acquire(LIGHT):
+            pool.submit(heavy)
+            while lock.waiting < 1:
+                time.sleep(0.001)
+        for number in range(MAX_OVERTAKEN):
+            assert not done.is_set(), number
+            with lock.acquire(LIGHT):
+                pass
+        assert done.wait(10)
+
+
 def test_the_lock_is_released_after_an_error() -> None:
     lock = PriorityLock()
     with pytest.raises(ValueError, match="no"), lock.acquire():
