@@ -71,8 +71,10 @@ async def click(kind: str, guest: Visitor, photo: bytes, waits: Waits | None, at
                 await guest.ask("evidence", guest.subject, None)
     except TimeoutError:
         lost = "given up"
-    except (RefusedError, httpx.HTTPStatusError):
-        lost = "refused"
+    except RefusedError as error:
+        lost = f"“{error}”"
+    except httpx.HTTPStatusError as error:
+        lost = f"status {error.response.status_code}"
     except httpx.HTTPError:
         lost = "connection lost"
     if waits is None:

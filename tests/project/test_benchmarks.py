@@ -144,7 +144,7 @@ class Guest:
     async def unfold(self, block: str) -> None:
         self.blocks += 1
         if self.blocks % 2:
-            raise RefusedError
+            raise RefusedError("Too many.")
 
     async def ask(self, event: str, *arguments: object) -> None:
         raise httpx.ReadError("closed")
@@ -157,7 +157,7 @@ def test_arrivals_do_not_wait_for_answers_and_every_click_is_counted(monkeypatch
     told = sum(map(len, waits.seconds.values())) + waits.lost.total()
     assert 300 < told < 500, "three waiting at a time would be 30"
     assert all(0.2 <= seconds < 2 for seconds in waits.seconds["photo"])
-    assert waits.lost["refused"] == pytest.approx(len(waits.seconds["block"]), abs=1)
+    assert waits.lost["“Too many.”"] == pytest.approx(len(waits.seconds["block"]), abs=1)
     assert waits.lost["connection lost"] > 50
     assert waits.seconds["why"] == []
     assert waits.line(3000).startswith("| 3,000 | 200.0 | 0.2")
