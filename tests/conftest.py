@@ -58,6 +58,7 @@ MARKED = {
         "runtime/test_interrupt.py",
         "runtime/test_memory.py",
         "runtime/test_terminal.py",
+        "service/test_background.py",
         "service/test_full_gpu.py",
         "service/test_zero_gpu.py",
         "vision/test_corpus.py",

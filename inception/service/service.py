@@ -7,7 +7,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from threading import Lock, Semaphore, Timer
+from threading import Lock, Semaphore
 from typing import Any, TypeVar, cast
 
 from ..errors import ChoiceError, UserError
@@ -26,6 +26,7 @@ from ..units.stimuli import plain_grey
 from ..vision.photo import Source, open_photo
 from ..vision.preprocessing import CENTRE_CROP, Crop
 from .backend import Backend, LocalBackend
+from .background import run_later
 from .cache import SingleFlightCache
 from .query import PhotoSize, Query
 
@@ -101,9 +102,7 @@ class InferenceService:
             # Not where GPUs are lent to forked processes: threads of OpenVINO do not survive a fork.
             if not self.backend.needs_event:
                 # Compilation takes a second or two; until it has finished, PyTorch answers.
-                compiling = Timer(COMPILE_AFTER, compile_where_faster, (pretrained.engine, pretrained.model))
-                compiling.name, compiling.daemon = "compile", True
-                compiling.start()
+                run_later(COMPILE_AFTER, "compile", compile_where_faster, pretrained.engine, pretrained.model)
             return pretrained
         except RuntimeError as error:
             if device.type == "cpu" or not is_out_of_memory(error):
