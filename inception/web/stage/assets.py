@@ -14,9 +14,10 @@ import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 from threading import Lock
+from time import monotonic
 
 import brotli
 from PIL import Image
@@ -46,6 +47,10 @@ QUALITY = 80  # of both, as JPEG
 THUMB = ".thumb.jpg"
 GRADIO_VIEWS = frozenset({"api", "api-recorder", "settings"})  # values of `view` in an address of Gradio's page
 PICTURES_KEPT = "max-age=3600"
+KEPT_FOR_EVER = "public, max-age=31536000, immutable"
+STATIC_FOLDER = "stage/static/"  # as index.html names it; there a version is inserted
+VERSION_SECONDS = 1.0
+VERSION = "v-"  # before the digest in the address of a file that never changes
 CODINGS = ("br", "gzip")
 LEAST_COMPRESSED = 500  # bytes; a shorter text is sent as it is
 
@@ -73,14 +78,18 @@ class Asset:
         """The bytes by content coding, smallest first; brotli takes an eighth less than gzip."""
         return {"br": brotli.compress(self.data, quality=11), "gzip": gzip.compress(self.data, 9, mtime=0)}
 
-    def response(self, request: Request) -> Response:
-        """Return the response: the file, or status 304 if the browser has it already."""
+    def response(self, request: Request, cache_control: str = "") -> Response:
+        """Return the response: the file, or status 304 if the browser has it already.
+
+        Without `cache_control`, browsers keep a picture for an hour and ask each time whether another file has changed.
+        """
         accepted = request.headers.get("accept-encoding", "")
         coding = next((one for one in CODINGS if self.is_compressed and accepts(accepted, one)), None)
         # A strong tag belongs to exactly these bytes, so each compressed form has another.
         etag = f'"{self.tag}"' if coding is None else f'"{self.tag}-{coding}"'
         # Browsers request the icon again whenever the address changes.
-        headers = {"ETag": etag, "Cache-Control": PICTURES_KEPT if self.media_type.startswith("image/") else "no-cache"}
+        usual = PICTURES_KEPT if self.media_type.startswith("image/") else "no-cache"
+        headers = {"ETag": etag, "Cache-Control": cache_control or usual}
         if self.is_compressed:
             headers["Vary"] = "Accept-Encoding"
         if matches(request.headers.get("if-none-match", ""), etag):
@@ -113,6 +122,7 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._assets: dict[str, tuple[tuple[int, int], Asset]] = {}
+        self._version: tuple[float, str] | None = None  # and when it was computed
         self._lock = Lock()
 
     def get(self, path: str) -> Asset | None:
@@ -137,6 +147,18 @@ class Files:
             return known[1]
         except (OSError, ValueError):
             return None
+
+    def version(self) -> str:
+        """Return a short digest of all files, their names and content; looked up once a second at most."""
+        now = monotonic()
+        if self._version is None or now - self._version[0] > VERSION_SECONDS:
+            self._version = now, self._digest()
+        return self._version[1]
+
+    def _digest(self) -> str:
+        names = sorted(path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*"))
+        tags = [(name, asset.tag) for name in names if (asset := self.get(name)) is not None]
+        return hashlib.sha256(repr(tags).encode()).hexdigest()[:16]
 
 
 static = Files(STATIC)
@@ -193,7 +215,28 @@ class FrontRoute(Route):
 
 
 def _front_page(request: Request) -> Response:
-    return _response(request, static.get("index.html"))
+    index = static.get("index.html")
+    return _response(request, None if index is None else _versioned(index.data, static.version()))
+
+
+@lru_cache(1)
+def _versioned(index: bytes, version: str) -> Asset:
+    """Return the front page with a version in the addresses of its files; they name each other by relative paths."""
+    own = f"{STATIC_FOLDER}{VERSION}{version}/"
+    return Asset(index.replace(STATIC_FOLDER.encode(), own.encode()), TYPES[".html"], is_text=True)
+
+
+def _static_file(request: Request) -> Response:
+    """The file, which the browser keeps for ever if the address has the version of today."""
+    name = request.path_params["name"]
+    version, _, rest = name.partition("/")
+    if not version.startswith(VERSION):
+        return _response(request, static.get(name))
+    # A page that was opened before an update gets the files of today.
+    asset, is_current = static.get(rest), version == f"{VERSION}{static.version()}"
+    if asset is None:
+        raise RequestRefusedError(404, "guard_not_found")
+    return asset.response(request, KEPT_FOR_EVER if is_current else "")
 
 
 def _to_front(request: Request) -> Response:
@@ -213,6 +256,6 @@ ROUTES = (
     Route("/stage", _to_front),
     Route("/stage/first.json", _first_visit),
     Route("/stage/", _to_front),
-    _route("/stage/static/{name:path}", static.get),
+    Route("/stage/static/{name:path}", _static_file),
     _route("/stage/examples/{name:path}", example),
 )

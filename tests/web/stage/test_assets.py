@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -47,9 +48,8 @@ def test_the_stage_is_the_front_page(address: str) -> None:
     page = get(address)
     assert page.status_code == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert (
-        page.content == get(f"{address}?photo=bison&off=4b:1x1%2B3x3").content == (STATIC / "index.html").read_bytes()
-    )
+    assert page.content == get(f"{address}?photo=bison&off=4b:1x1%2B3x3").content
+    assert re.sub(rb"v-[0-9a-f]{16}/", b"", page.content) == (STATIC / "index.html").read_bytes()
     assert "Content-Security-Policy" in page.headers
     assert httpx.head(address, timeout=60).status_code == 200
 
@@ -97,6 +97,41 @@ def test_a_known_file_is_not_sent_again(address: str) -> None:
         weak = get(url, **{"Accept-Encoding": encoding, "If-None-Match": f'"other", W/{tag}'})
         assert weak.status_code == 304
         assert get(url, **{"Accept-Encoding": encoding, "If-None-Match": '"other"'}).status_code == 200
+
+
+def test_files_of_the_pages_version_are_kept_for_ever(address: str) -> None:
+    page = get(address).text
+    (folder,) = set(re.findall(r"stage/static/v-[0-9a-f]{16}/", page))
+    names = re.findall(rf'"{folder}([^"]+)"', page)
+    assert len(names) > 20
+    assert not re.search(r"stage/static/(?!v-)", page)
+    for name in names:
+        file = get(f"{address}{folder}{name}")
+        assert file.content == (STATIC / name).read_bytes()
+        assert file.headers["cache-control"] == "public, max-age=31536000, immutable"
+    # What these load is named relative to them, and so has the version too.
+    assert get(f"{address}{folder}words/zh.json").headers["cache-control"].endswith("immutable")
+    old = get(f"{address}stage/static/v-0123456789abcdef/js/main.js")
+    assert old.content == (STATIC / "js" / "main.js").read_bytes(), "for a page that was opened before an update"
+    assert old.headers["cache-control"] == "no-cache"
+    assert get(address).headers["cache-control"] == "no-cache"
+    assert httpx.get(f"{address}{folder}js/none.js", timeout=60).status_code == 404
+
+
+def test_the_version_is_that_of_all_files(tmp_path: Path) -> None:
+    def version() -> str:
+        return Files(tmp_path).version()
+
+    (tmp_path / "js").mkdir()
+    (tmp_path / "js" / "a.js").write_text("1")
+    first = version()
+    assert version() == first
+    (tmp_path / "js" / "a.js").write_text("2")
+    second = version()
+    (tmp_path / "js" / "a.js").rename(tmp_path / "js" / "b.js")
+    assert len({first, second, version()}) == 3
+    (tmp_path / "js" / "b.js").rename(tmp_path / "js" / "a.js")
+    assert version() == second
 
 
 @pytest.mark.parametrize(

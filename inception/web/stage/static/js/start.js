@@ -17,8 +17,8 @@ import { createPhoto } from "./views/photo.js";
 
 /** @import {Data, Language, State} from "./types.js" */
 
-/** The root of the Gradio app: this file is `stage/static/js/start.js` below it. */
-const ROOT = new URL("../../../", import.meta.url);
+/** The root of the Gradio app, where the page lies. */
+const ROOT = new URL("./", document.baseURI);
 
 /** @param {string} id */
 const part = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
