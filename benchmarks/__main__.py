@@ -24,6 +24,7 @@ def as_json(machine: str, rows: Sequence[Row]) -> str:
     told = [
         {"name": row.name, "ratio": round(row.ratio, 4), "bound": round(row.bound, 4)}
         | {"spread": [round(end, 4) for end in row.spread]}
+        | ({} if row.limit is None else {"limit": round(row.limit, 4)})
         for row in rows
     ]
     return json.dumps({"machine": machine, "rows": told}, indent=2) + "\n"

@@ -10,22 +10,26 @@ top-5 with the trained ones is `tests/network/test_fused.py`.
 - `forward-fast-openvino`: the fastest precision against OpenVINO's.
 - `forward-fast`: in the fastest precision that keeps every top-5, the slowest variant.
 - `forward-batch16`: the same for a batch of 16 photos, for each photo.
+
+Beside those in float32 and in the fastest precision stands the limit of the machine's arithmetic (`Row.limit`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
 
 from inception.network.compiled import compile_where_faster
-from inception.network.fused import fast_engine, fused_engine
+from inception.network.cost import published_size
+from inception.network.fused import HALF, fast_engine, fused_engine
 from inception.network.inception_v1 import VARIANTS, InceptionV1
 from inception.pretrained import convert
 
-from .measure import Row, compared, machine
+from .measure import Row, arithmetic_limit, compared, machine
 from .peers import CLASSES, caffe_onnx, noise, openvino_forward, plain_forward, runtime_forward
 
 BOUNDS = {
@@ -61,7 +65,15 @@ def rows(rounds: int = 15) -> list[Row]:
         exact.append(_row("forward-fp32", forward(full), peer, rounds))
         fast.append(_row("forward-fast", forward(half), peer, rounds))
         many.append(_row("forward-batch16", forward(half, BATCH), peer, rounds, BATCH))
-    return [_worst(exact), *against_runtimes(rounds), _worst(fast), _worst(many)]
+    work = published_size().multiplications
+    full_limit = arithmetic_limit(work, peer)
+    half_limit = min(full_limit, arithmetic_limit(work, peer, HALF))
+    return [
+        replace(_worst(exact), limit=full_limit),
+        *against_runtimes(rounds),
+        replace(_worst(fast), limit=half_limit),
+        replace(_worst(many), limit=half_limit),
+    ]
 
 
 def engine_of(model: InceptionV1) -> InceptionV1:

@@ -14,17 +14,34 @@ import torch
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: `ratio` is a median, `spread` the range that half of the rounds fell into."""
+    """One line of the table: `ratio` is a median, `spread` the range that half of the rounds fell into.
+
+    `limit` is the ratio at which all multiplications would run as fast as those of a large matrix product on this
+    machine; no engine that does all of them gets below it.
+    """
 
     name: str
     ratio: float
     bound: float
     spread: tuple[float, float]
+    limit: float | None = None
 
     def __str__(self) -> str:
         verdict = "within" if self.ratio <= self.bound else "ABOVE"
         low, high = self.spread
-        return f"{self.name:28} {self.ratio:6.3f}  ({low:.3f} to {high:.3f})  {verdict} {self.bound:g}"
+        limit = "" if self.limit is None else f", arithmetic limit {self.limit:.3f}"
+        return f"{self.name:28} {self.ratio:6.3f}  ({low:.3f} to {high:.3f})  {verdict} {self.bound:g}{limit}"
+
+
+def arithmetic_limit(
+    multiplications: float, peer: Callable[[], object], precision: torch.dtype = torch.float32
+) -> float:
+    """The least time that so many multiplications with additions take here, in units of `peer`; see `Row.limit`."""
+    side, tries = 1024, 7
+    left = torch.ones(side, side, dtype=precision)
+    product = min(_seconds(lambda: left @ left) for _ in range(tries))
+    unit = statistics.median(_seconds(peer) for _ in range(tries))
+    return multiplications * product / side**3 / unit
 
 
 def compared(

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import answer, arrivals, explain, forward, gpu, training
+from benchmarks import answer, arrivals, explain, forward, gpu, measure, training
 from benchmarks.__main__ import FILES, as_json
 from benchmarks.measure import Row, compared, row
 from benchmarks.peers import hooks_and_matplotlib
@@ -168,3 +168,13 @@ def test_percentiles_are_those_of_numpy() -> None:
     assert arrivals.percentiles(values) == pytest.approx(np.percentile(values, [50, 95, 99]))
     assert arrivals.percentiles([3.0]) == (3.0, 3.0, 3.0)
     assert arrivals.percentiles([]) == ()
+
+
+def test_a_limit_is_that_of_a_matrix_product() -> None:
+    left = torch.ones(1024, 1024)
+    # As many multiplications as the product itself takes exactly as long, up to what else runs.
+    assert measure.arithmetic_limit(1024**3, lambda: left @ left) == pytest.approx(1, abs=0.9)
+    assert measure.arithmetic_limit(10 * 1024**3, lambda: left @ left) > 2
+    told = json.loads(as_json("two cores", [Row("forward-fp32", 0.5, 0.7, (0.4, 0.6), limit=0.20001)]))
+    assert told["rows"][0]["limit"] == 0.2
+    assert str(Row("forward-fp32", 0.5, 0.7, (0.4, 0.6), limit=0.2)).endswith("within 0.7, arithmetic limit 0.200")
