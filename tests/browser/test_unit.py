@@ -118,7 +118,7 @@ def test_an_image_grows_on_the_page(visit: StageVisit) -> None:
     page.get_by_role("button", name="Let it grow").click()
     expect(picture).to_be_visible(timeout=30_000)
     first = picture.get_attribute("src")
-    expect(page.locator(f"{UNIT} .unit-image [role=status]")).to_contain_text("for this image", timeout=60_000)
+    expect(page.locator(f"{UNIT} .unit-image [role=status]")).to_contain_text("value for it", timeout=60_000)
     assert picture.get_attribute("src") != first
     page.reload()
     visit.settle()
