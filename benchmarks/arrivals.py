@@ -106,7 +106,7 @@ async def all_counts(address: str, counts: Sequence[int], seconds: float) -> Non
     for count in sorted(counts):
         while len(guests) < count:
             new = await visitors(address, min(TOGETHER, count - len(guests)))
-            # Whoever clicks on a block or an explanation has a photo already; these share a few, so that this is quick.
+            # Clicks on blocks and explanations need a photo. Eight are shared, so that the server answers from memory.
             await asyncio.gather(*(guest.photo(taken[number % 8]) for number, guest in enumerate(new)))
             guests += new
         waits = await measured(guests, taken, seconds)

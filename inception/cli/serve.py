@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +18,7 @@ from ..runtime.address import HOST, LOCAL, MAX_PORT, PORT, address, port_number
 from ..runtime.memory import freeze_garbage_collector, share_freed
 from ..runtime.threads import configure_threads
 from ..service.spaces import on_spaces, on_zero_gpu
-from ..web.http.starting import StartingPage, starting_page
+from ..web.http.starting import StartingPage
 from .backend_options import Name, RayAddress, ReplicaCpus, ReplicaGpus, Replicas, running_backend, scale_of
 from .main import load_command, run
 from .numbers import real_option, with_default
@@ -134,7 +135,7 @@ def serve(
 
 
 def _serve(request: Request) -> int:
-    with starting_page(address(request.host, request.port)) as starting:
+    with closing(StartingPage(address(request.host, request.port))) as starting:
         return _serve_after(starting, request)
 
 

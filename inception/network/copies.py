@@ -13,17 +13,15 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def copy_module(module: Module, device: str | None = None) -> Module:
-    """Return a deep copy of `module`, on `device` if one is given.
-
-    A copy on "meta" has shapes but no values, and allocates nothing on the module's device, which may be full.
-    """
+    """Return a deep copy of `module`, on `device` if one is given."""
     return _copy(module, lambda tensor: tensor.detach().to(device or tensor.device, copy=True))
 
 
 def shape_copy(module: Module) -> Module:
     """Return a copy in evaluation mode on the CPU, without values and without gradients, for passes over no photos.
 
-    Hooks are registered on the copy, because the module may be running in another thread.
+    It allocates nothing on the module's device, which may be full. Hooks are registered on the copy, because the module
+    may be running in another thread.
     """
     return _copy(module, lambda tensor: torch.empty(tensor.shape, dtype=tensor.dtype)).eval().requires_grad_(False)
 

@@ -50,6 +50,11 @@ def address(host: str | None, port: int | None) -> Address:
     return result
 
 
+def no_free_port() -> UserError:
+    """Return the error for a server that cannot have any of the ports that it may have."""
+    return UserError("port", "No port is free that the page may have; please name another: --port N.")
+
+
 def _check(address: Address) -> None:
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(

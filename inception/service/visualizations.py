@@ -63,6 +63,7 @@ class Visualizations:
         self._finished: LRUCache[tuple[object, ...], Growth] = LRUCache(KEPT)
         self._running: LRUCache[tuple[object, ...], _Run] = LRUCache(RUNNING)
         self._files: SingleFlightCache[ImageFiles] = SingleFlightCache(len(service.models))
+        self._recalled: SingleFlightCache[Growth] = SingleFlightCache(RUNNING)  # read from a file, compared once
         self._lock = Lock()
 
     def known(self, model: str, unit: Unit, goal: str) -> Growth | None:
@@ -79,7 +80,9 @@ class Visualizations:
         backend = self._service.backend
         unit.check(self._service.pretrained(model))
         last = self._files_of(model).read(unit, GOALS[goal]) if isinstance(backend, LocalBackend) else None
-        return None if last is None else self._finish(key, self._compared(model, unit, goal, last))
+        if last is None:
+            return None
+        return self._finish(key, self._recalled.get(key, lambda: self._compared(model, unit, goal, last)))
 
     def after(self, model: str, unit: Unit, goal: str, step: int) -> Growth:
         """Return the visualization of a unit, further on than at `step`; at its end, that.

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
+from contextlib import closing
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Error, expect
 
-from support.paths import ROOT
-from support.server import free_port
+from support.server import started
 
 pytestmark = pytest.mark.browser
 
 
 def test_an_early_visitor_is_told_to_wait_and_then_sees_the_stage(browser: Browser) -> None:
-    port = free_port()
-    app = subprocess.Popen(
-        [sys.executable, "app.py", "--port", str(port), "--device", "cpu"],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
     page = browser.new_page(locale="en-GB")
-    try:
+    with started("app.py", "--device", "cpu") as (address, _), closing(page):
         for _ in range(1000):
             try:
-                page.goto(f"http://127.0.0.1:{port}/?photo=bison&block=3b", wait_until="commit")
+                page.goto(f"{address}/?photo=bison&block=3b", wait_until="commit")
                 break
             except Error:
                 time.sleep(0.02)
@@ -37,7 +28,3 @@ def test_an_early_visitor_is_told_to_wait_and_then_sees_the_stage(browser: Brows
         expect(page.locator("[data-lane] [data-channel]").first).to_be_visible(timeout=120_000)
         assert page.locator("[data-block='3b']").get_attribute("aria-selected") == "true"
         assert "photo=bison" in page.url
-    finally:
-        page.close()
-        app.terminate()
-        assert app.wait(60) == 0

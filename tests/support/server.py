@@ -34,8 +34,8 @@ def wait_for(address: str, app: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
-def running(*command: object, **environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The app in a process of its own, once its page is up: the address, and the process."""
+def started(*command: object, **environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The app in a process of its own, at once: the address that it will have, and the process."""
     port = free_port()
     app = subprocess.Popen(
         [sys.executable, *map(str, command)],
@@ -46,8 +46,15 @@ def running(*command: object, **environment: str) -> Iterator[tuple[str, subproc
         text=True,
     )
     try:
-        wait_for(f"http://127.0.0.1:{port}", app)
         yield f"http://127.0.0.1:{port}", app
     finally:
         app.terminate()
         app.wait(timeout=60)
+
+
+@contextmanager
+def running(*command: object, **environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The same, once its page is up."""
+    with started(*command, **environment) as (address, app):
+        wait_for(address, app)
+        yield address, app

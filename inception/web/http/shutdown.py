@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import HTTP_PROTOCOLS
 
-from ...errors import UserError
+from ...runtime.address import no_free_port
 from .routes import HEALTH, path_within_app
 from .security_headers import HEADERS
 
@@ -101,7 +101,7 @@ def serve(page: gr.Blocks, **options: Any) -> bool:
         try:
             page.launch(**options, prevent_thread_lock=True, app_kwargs={**app_options, "middleware": middleware})
         except OSError as error:
-            raise UserError("port", "No port is free that the page may have; please name another: --port N.") from error
+            raise no_free_port() from error
         try:
             # With a timeout: on some systems a signal does not interrupt a waiting thread.
             while not stop.wait(1):

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread, active_count
 from typing import Any
 
-from ...errors import UserError
-from ...runtime.address import PORTS, Address
+from ...runtime.address import PORTS, Address, no_free_port
 
 STATIC = Path(__file__).parent / "static"
 HEALTH, SCRIPT = "/healthz", "/starting.js"
@@ -36,7 +33,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
-        # 503, so that load balancers send no visitors yet and nothing is cached. The script is none of the app's.
+        # 503, so that load balancers send no visitors yet and nothing is cached.
         if path == HEALTH:
             self._answer(503, "application/json", json.dumps({"status": "starting"}, separators=(",", ":")).encode())
         elif path == SCRIPT:
@@ -63,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    block_on_close = False  # whoever still sends a request does not hold up the app
+    block_on_close = False  # a slow client must not delay the app
 
     def __init__(self, host: str, port: int) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -102,7 +99,10 @@ class _Server(ThreadingHTTPServer):
 class StartingPage:
     """The page on an address, until `close`.
 
-    `address` has the port that is listened on, which the app then takes.
+    `address` has the port that it listens on, which the app then takes.
+
+    Raises:
+        UserError: if no allowed port is free.
     """
 
     def __init__(self, wanted: Address) -> None:
@@ -116,20 +116,6 @@ class StartingPage:
         self._server.server_close()
 
 
-@contextmanager
-def starting_page(wanted: Address) -> Iterator[StartingPage]:
-    """Serve the page within the block, unless it is closed before.
-
-    Raises:
-        UserError: if no allowed port is free.
-    """
-    page = StartingPage(wanted)
-    try:
-        yield page
-    finally:
-        page.close()
-
-
 def _listening(wanted: Address) -> _Server:
     host = wanted.host.strip("[]")
     for port in (wanted.port,) if wanted.port is not None else PORTS:
@@ -137,4 +123,4 @@ def _listening(wanted: Address) -> _Server:
             return _Server(host, port)
         except OSError:
             continue
-    raise UserError("port", "No port is free that the page may have; please name another: --port N.")
+    raise no_free_port()

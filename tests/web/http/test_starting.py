@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import httpx
 import pytest
@@ -14,14 +13,13 @@ import pytest
 from inception.errors import UserError
 from inception.runtime.address import Address
 from inception.web.http import starting
-from inception.web.http.starting import StartingPage, starting_page
-from support.paths import ROOT
-from support.server import free_port
+from inception.web.http.starting import StartingPage
+from support.server import free_port, started
 
 
 @pytest.fixture
 def page() -> Iterator[StartingPage]:
-    with starting_page(Address("127.0.0.1", free_port())) as page:
+    with closing(StartingPage(Address("127.0.0.1", free_port()))) as page:
         yield page
 
 
@@ -71,17 +69,17 @@ def test_connections_are_bounded(page: StartingPage, monkeypatch: pytest.MonkeyP
 
 
 def test_the_port_is_free_at_once_when_it_is_closed() -> None:
-    with starting_page(Address("127.0.0.1", free_port())) as page:
+    with closing(StartingPage(Address("127.0.0.1", free_port()))) as page:
         assert httpx.get(url(page)).status_code == 503
         page.close()
-        with starting_page(page.address) as other:
+        with closing(StartingPage(page.address)) as other:
             assert httpx.get(url(other)).status_code == 503
 
 
 def test_a_connection_that_is_still_open_is_closed_with_it() -> None:
     # A browser keeps connections for later: what it sends then must not reach this page any more.
     with (
-        starting_page(Address("127.0.0.1", free_port())) as page,
+        closing(StartingPage(Address("127.0.0.1", free_port()))) as page,
         socket.create_connection(("127.0.0.1", page.address.port), timeout=4) as kept,
     ):
         assert httpx.get(url(page)).status_code == 503  # so the other one has been accepted too
@@ -95,31 +93,23 @@ def test_the_first_free_port_is_taken_where_none_is_named(monkeypatch: pytest.Mo
         taken.listen()
         ports = (taken.getsockname()[1], free_port())
         monkeypatch.setattr(starting, "PORTS", ports)
-        with starting_page(Address("127.0.0.1", None)) as page:
+        with closing(StartingPage(Address("127.0.0.1", None))) as page:
             assert page.address.port == ports[1]
             with pytest.raises(UserError, match="No port is free"):
                 StartingPage(Address("127.0.0.1", None))
 
 
 def test_the_app_answers_before_its_libraries_are_loaded() -> None:
-    port = free_port()
-    app = subprocess.Popen(
-        [sys.executable, "app.py", "--port", str(port), "--device", "cpu"],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
+    with started("app.py", "--device", "cpu") as (address, app):
         told = []
         end = time.monotonic() + 240
         while (not told or told[-1].status_code != 200) and time.monotonic() < end:
             assert app.poll() is None
             try:
-                told.append(httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=60))
+                told.append(httpx.get(f"{address}/healthz", timeout=60))
             except httpx.TransportError:
                 time.sleep(0.02)  # before the first of the two servers, or between them
         assert (told[0].status_code, told[0].json()) == (503, {"status": "starting"})
         assert (told[-1].status_code, told[-1].json()) == (200, {"status": "ok"})
-    finally:
         app.terminate()
         assert app.wait(60) == 0
