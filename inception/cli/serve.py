@@ -195,8 +195,10 @@ def _serve_after(starting: StartingPage, request: Request) -> int:
             from ..web.mcp.server import with_tools
 
             launched = with_tools(launched, page, service.backend.at_once)
-        starting.close()
-        finished = serve_page(page, **launched, server_name=listen_on.host, server_port=listen_on.port)
+        starting.stop()
+        finished = serve_page(
+            page, starting.listener, **launched, server_name=listen_on.host, server_port=listen_on.port
+        )
     if not finished:
         # Threads that still compute, for nobody, would keep the process alive.
         logging.shutdown()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import HTTP_PROTOCOLS
 
-from ...runtime.address import no_free_port
+from .listener import launching_on
 from .routes import HEALTH, path_within_app
 from .security_headers import HEADERS
 
@@ -78,19 +79,17 @@ class DrainMiddleware:
                 self.state.in_flight -= 1
 
 
-def serve(page: gr.Blocks, **options: Any) -> bool:
-    """Launch the page and serve it until SIGINT or SIGTERM, then answer the requests that were accepted before.
+def serve(page: gr.Blocks, listener: socket.socket, **options: Any) -> bool:
+    """Launch the page on a listening socket and serve it until SIGINT or SIGTERM, then answer all accepted requests.
 
     A second signal has its usual effect, without waiting.
 
     Args:
+        listener: closed at the end.
         options: of `page.launch`.
 
     Returns:
         Whether all requests were answered within `DRAIN_SECONDS`; the others are abandoned.
-
-    Raises:
-        UserError: if none of the allowed ports is free.
     """
     state = DrainState()
     app_options = options.pop("app_kwargs", {})
@@ -98,10 +97,8 @@ def serve(page: gr.Blocks, **options: Any) -> bool:
     middleware = [Middleware(DrainMiddleware, state=state), *app_options.get("middleware", ())]
     _bound_request_heads()
     with _stop_event() as stop:
-        try:
+        with launching_on(listener):
             page.launch(**options, prevent_thread_lock=True, app_kwargs={**app_options, "middleware": middleware})
-        except OSError as error:
-            raise no_free_port() from error
         try:
             # With a timeout: on some systems a signal does not interrupt a waiting thread.
             while not stop.wait(1):

@@ -1,7 +1,7 @@
 """A page that says that the app is starting, served within half a second, while torch and Gradio are being imported.
 
-The standard library serves it: uvicorn and Starlette would have to be imported first. The socket is closed when the app
-is ready to take its port, and the page reloads itself until the app answers.
+The standard library serves it: uvicorn and Starlette would have to be imported first. The app takes over the listening
+socket when it is ready, and the page reloads itself until the app answers.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False  # a slow client must not delay the app
+    request_queue_size = 64  # connections that wait to be accepted; a class may open the page at once
 
     def __init__(self, host: str, port: int) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._connections: set[socket.socket] = set()
         super().__init__((host, port), _Handler)
 
     def server_bind(self) -> None:
@@ -75,31 +75,21 @@ class _Server(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer in a thread: browsers also open connections that they send nothing on."""
-        self._connections.add(request)
         if active_count() >= MAX_THREADS:
             self.shutdown_request(request)
         else:
             super().process_request(request, client_address)
-
-    def shutdown_request(self, request: Any) -> None:
-        """Close a connection."""
-        self._connections.discard(request)
-        super().shutdown_request(request)
-
-    def server_close(self) -> None:
-        """Close the server and all connections: what a browser sends on one of them later is meant for the app."""
-        super().server_close()
-        for connection in list(self._connections):
-            self.shutdown_request(connection)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Ignore a connection that broke off."""
 
 
 class StartingPage:
-    """The page on an address, until `close`.
+    """The page on an address, until `stop`.
 
-    `address` has the port that it listens on, which the app then takes.
+    Attributes:
+        address: with the port that it listens on.
+        listener: the listening socket, which the app then takes: who connects in between waits for the app.
 
     Raises:
         UserError: if no allowed port is free.
@@ -107,12 +97,17 @@ class StartingPage:
 
     def __init__(self, wanted: Address) -> None:
         self._server = _listening(wanted)
+        self.listener = self._server.socket
         self.address = Address(wanted.host, self._server.server_address[1])
         Thread(target=self._server.serve_forever, args=(0.01,), name="starting", daemon=True).start()
 
-    def close(self) -> None:
-        """Leave the port to the app. A second call does nothing."""
+    def stop(self) -> None:
+        """Accept no further connections; those that are open are still answered. A second call does nothing."""
         self._server.shutdown()
+
+    def close(self) -> None:
+        """Stop, and close the socket if nobody has done so."""
+        self.stop()
         self._server.server_close()
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from http.client import HTTPConnection
 
+import gradio as gr
 import httpx
 import pytest
 
 from inception.errors import UserError
 from inception.runtime.address import Address
 from inception.web.http import starting
+from inception.web.http.listener import launching_on
 from inception.web.http.starting import StartingPage
 from support.server import free_port, started
 
@@ -76,15 +80,28 @@ def test_the_port_is_free_at_once_when_it_is_closed() -> None:
             assert httpx.get(url(other)).status_code == 503
 
 
-def test_a_connection_that_is_still_open_is_closed_with_it() -> None:
-    # A browser keeps connections for later: what it sends then must not reach this page any more.
-    with (
-        closing(StartingPage(Address("127.0.0.1", free_port()))) as page,
-        socket.create_connection(("127.0.0.1", page.address.port), timeout=4) as kept,
-    ):
+def test_a_connection_that_is_still_open_is_answered_when_it_has_stopped(page: StartingPage) -> None:
+    with closing(HTTPConnection("127.0.0.1", page.address.port, timeout=4)) as kept:
+        kept.connect()
         assert httpx.get(url(page)).status_code == 503  # so the other one has been accepted too
-        page.close()
-        assert kept.recv(1) == b""
+        page.stop()
+        kept.request("GET", "/")
+        assert kept.getresponse().status == 503
+
+
+def test_connections_wait_for_whoever_takes_the_socket_over(page: StartingPage) -> None:
+    page.stop()
+    with ThreadPoolExecutor(8) as threads:
+        waiting = [threads.submit(httpx.get, url(page), timeout=60) for _ in range(8)]
+        time.sleep(0.2)
+        assert not any(one.done() for one in waiting)
+        with gr.Blocks() as app, launching_on(page.listener):
+            options = {"server_name": page.address.host, "server_port": page.address.port}
+            app.launch(**options, prevent_thread_lock=True, quiet=True)
+        assert [one.result().status_code for one in waiting] == [200] * 8
+        app.close(verbose=False)
+    with closing(StartingPage(page.address)) as other:
+        assert httpx.get(url(other)).status_code == 503, "the port is free again"
 
 
 def test_the_first_free_port_is_taken_where_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,14 +118,15 @@ def test_the_first_free_port_is_taken_where_none_is_named(monkeypatch: pytest.Mo
 
 def test_the_app_answers_before_its_libraries_are_loaded() -> None:
     with started("app.py", "--device", "cpu") as (address, app):
-        told = []
+        told: list[httpx.Response] = []
         end = time.monotonic() + 240
         while (not told or told[-1].status_code != 200) and time.monotonic() < end:
             assert app.poll() is None
             try:
                 told.append(httpx.get(f"{address}/healthz", timeout=60))
-            except httpx.TransportError:
-                time.sleep(0.02)  # before the first of the two servers, or between them
+            except httpx.ConnectError:
+                assert not told, "no connection is lost between the two servers"
+                time.sleep(0.02)
         assert (told[0].status_code, told[0].json()) == (503, {"status": "starting"})
         assert (told[-1].status_code, told[-1].json()) == (200, {"status": "ok"})
         app.terminate()
