@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
-from urllib.error import URLError
 from urllib.request import urlopen
 
 from .measure import Row, compared, machine
@@ -59,7 +58,7 @@ def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
             with urlopen(address, timeout=PATIENCE_SECONDS) as page:
                 page.read()
             return
-        except URLError:
+        except OSError:  # also between the starting page and the app
             time.sleep(0.02)
     raise RuntimeError("The page did not start.")
 

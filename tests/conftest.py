@@ -14,7 +14,7 @@ from pathlib import Path
 import huggingface_hub.constants
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from benchmarks.browser import chromium
 from benchmarks.peers import caffe_onnx
@@ -30,6 +30,8 @@ from support.visitor import ApiVisit
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 # Servers would choose an engine by a measurement; tests of engines decide themselves.
 os.environ["INCEPTION_ENGINE"] = "torch"
+# Five seconds are too few where two workers share two cores with servers and browsers.
+expect.set_options(timeout=30_000)
 
 TESTS = Path(__file__).parent
 # Folders, files and tests (the beginnings of their ids) with a marker; `make test-fast` leaves all of these out.

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +27,7 @@ def wait_for(address: str, app: subprocess.Popen[str]) -> None:
         try:
             urllib.request.urlopen(address, timeout=5).read()
             return
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:
             time.sleep(0.5)
     raise AssertionError("the page did not come up")
 

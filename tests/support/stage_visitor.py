@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from playwright.sync_api import BrowserContext, Request, expect
+from playwright.sync_api import BrowserContext, ConsoleMessage, Request, expect
 
 from support.visitor import HomeVisit
 
+REFUSED = "Failed to load resource: the server responded with a status of 4"
+
 
 class StageVisit(HomeVisit):
-    """One visitor of the front page, what it asked of the server, of others, and what it complained of."""
+    """One visitor of the front page, what it asked of the server, of others, and what it complained of.
+
+    Attributes:
+        may_be_refused: whether the test has requests refused; the browser notes each as an error, at any time.
+    """
 
     def __init__(self, context: BrowserContext, address: str, query: str = "") -> None:
         self.address = f"{address.rstrip('/')}/"
         super().__init__(context, address)
         self.requests: list[str] = []
-        self.page.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)
+        self.may_be_refused = False
+        self.page.on("console", self._note_error)
         self.page.on("request", self._note)
         self.open(query)
 
@@ -30,6 +37,10 @@ class StageVisit(HomeVisit):
         for lane in ("1x1", "3x3", "5x5", "pool"):
             expect(self.page.locator(f"[data-lane='{lane}'] [data-channel]").first).to_be_attached(timeout=30_000)
         expect(self.page.locator("[data-lane='1x1'] .worth .number")).not_to_be_empty(timeout=30_000)
+
+    def _note_error(self, line: ConsoleMessage) -> None:
+        if line.type == "error" and not (self.may_be_refused and line.text.startswith(REFUSED)):
+            self.complaints.append(line.text)
 
     def _note(self, request: Request) -> None:
         self.requests.append(request.url)
