@@ -39,4 +39,4 @@ def test_a_block_of_a_chart_is_unfolded_and_sorted_by_what_the_chart_shows(visit
     expect(chart).to_be_visible(timeout=120_000)
     chart.locator("rect").nth(1).click()
     expect(visit.page.locator("[data-block='3b']")).to_have_attribute("aria-selected", "true")
-    assert "sort=colour" in visit.page.url
+    expect(visit.page).to_have_url(re.compile("sort=colour"))

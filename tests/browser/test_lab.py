@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -52,10 +51,6 @@ def settled_maps(page: Page) -> str:
             return seen
 
 
-def lab_of(page: Page) -> str | None:
-    return parse_qs(urlsplit(page.url).query).get("lab", [None])[0]
-
-
 def bounds(text: str) -> float:
     return float(re.search(r"at most ([\d.]+)", text)[1])  # type: ignore[index]
 
@@ -99,7 +94,7 @@ def test_a_slider_moves_the_stage_and_the_address(visit: StageVisit) -> None:
         arg=before,
     )
     assert page.evaluate("scrollY") == top
-    assert lab_of(page) == "grating:20:45:0"
+    expect(page).to_have_url(re.compile("lab=grating:20:45:0(&|$)"))
     again = settled_maps(page)
     page.reload()
     visit.settle()
@@ -110,6 +105,34 @@ def test_a_slider_moves_the_stage_and_the_address(visit: StageVisit) -> None:
     )
 
 
+def test_while_a_slider_moves_answers_and_maps_come_and_the_rest_follows(visit: StageVisit) -> None:
+    page = visit.page
+    visit.open(f"?photo=espresso&block={BLOCK}&lab=grating:8:45:0")
+    slider = page.get_by_role("slider", name="Angle")
+    slider.focus()
+    page.wait_for_timeout(2000)
+    page.evaluate(
+        """() => {
+          const usual = history.replaceState.bind(history);
+          window.replaced = 0;
+          history.replaceState = (...given) => (window.replaced++, usual(...given));
+        }"""
+    )
+    asked = len(visit.requests)
+    for _ in range(20):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(100)
+    moving = [url.rpartition("stage_")[2] for url in visit.requests[asked:] if "/run/stage_" in url]
+    assert moving.count("scene") > 2
+    assert moving.count("block") > 2
+    assert "votes" not in moving
+    # Chromium ignores more than 200 changes in 30 seconds.
+    assert page.evaluate("window.replaced") < 14
+    with page.expect_request("**/run/stage_votes"):
+        pass
+    expect(page).to_have_url(re.compile("lab=grating:8:145:0(&|$)"))
+
+
 def test_closing_brings_the_photo_back(visit: StageVisit) -> None:
     page = visit.page
     answer = visit.headline
@@ -118,8 +141,8 @@ def test_closing_brings_the_photo_back(visit: StageVisit) -> None:
     page.get_by_role("button", name="Close, and go back to the photo").click()
     expect(page.locator("[data-stage=answer] h2")).to_have_text(answer, timeout=15_000)
     expect(page.locator(".lab-sheet")).to_have_count(0)
-    assert lab_of(page) is None
-    assert "photo=espresso" in page.url
+    expect(page).not_to_have_url(re.compile("lab="))
+    expect(page).to_have_url(re.compile("photo=espresso"))
 
 
 def test_maps_follow_the_pen(visit: StageVisit) -> None:

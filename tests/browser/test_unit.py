@@ -35,7 +35,7 @@ def test_an_address_opens_a_channel_at_its_strongest_cell(visit: StageVisit, emb
     values = seen.branch("4c", "3x3")[17]
     row, column = np.unravel_index(values.argmax(), values.shape)
     expect(page.locator(f"{UNIT} .circuit-path")).to_contain_text(f"row {row}, column {column}", timeout=30_000)
-    assert "unit=tiny-imagenet/4c/3x3/17" in page.url
+    expect(page).to_have_url(re.compile("unit=tiny-imagenet/4c/3x3/17"))
     page.reload()
     visit.settle()
     expect(page.locator(f"{UNIT} h3").first).to_have_text("Block 4c, 3×3, channel 17")
@@ -71,7 +71,7 @@ def test_links_lead_to_other_channels_and_back(visit: StageVisit) -> None:
     link.click()
     expect(page.locator(f"{UNIT} h3").first).to_contain_text(f"channel {channel}")
     expect(page.locator(f"{UNIT} h3").first).to_contain_text("Block 4b")
-    assert f"unit=tiny-imagenet/4b/{branch}/{channel}" in page.url
+    expect(page).to_have_url(re.compile(f"unit=tiny-imagenet/4b/{branch}/{channel}"))
     page.go_back()
     expect(page.locator(f"{UNIT} h3").first).to_have_text("Block 4c, 1×1, channel 59")
 

@@ -17,6 +17,9 @@ import { createPhoto } from "./views/photo.js";
 
 /** @import {Data, Language, State} from "./types.js" */
 
+/** Milliseconds between two changes of the address: Chromium ignores more than 200 in 30 seconds. */
+const ADDRESS_PAUSE = 250;
+
 /** The root of the Gradio app, where the page lies. */
 const ROOT = new URL("./", document.baseURI);
 
@@ -99,12 +102,34 @@ function createWhenWanted(store, style, isWanted, create) {
 
 /** @param {import("./state.js").Store} store */
 function followAddress(store) {
+  let written = -ADDRESS_PAUSE;
+  /** @type {string | null} */
+  let pending = null;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let later;
+  const write = () => {
+    clearTimeout(later);
+    if (pending === null) return;
+    history.replaceState(null, "", pending);
+    pending = null;
+    written = performance.now();
+  };
   store.onAddress((state, push) => {
     const address = `?${addressOf(state)}`;
-    if (push) history.pushState(null, "", address);
-    else history.replaceState(null, "", address);
+    if (push) {
+      write(); // what belongs to the entry before
+      history.pushState(null, "", address);
+      return;
+    }
+    pending = address;
+    clearTimeout(later);
+    const wait = written + ADDRESS_PAUSE - performance.now();
+    if (wait > 0) later = setTimeout(write, wait);
+    else write();
   });
+  addEventListener("pagehide", write);
   addEventListener("popstate", () => {
+    pending = null;
     const { photo, model, lang } = store.get();
     /** @type {Partial<State>} */
     const before = { crop: null, ...ALL_ON, fill: "zero", cls: null, lens: null, step: 0, deeper: null, lab: null, ...stateOf(location.search) };

@@ -1,6 +1,7 @@
 /** The camera on the stage: one frame after another is answered; the server deletes each once it has read it. */
 
 import { h } from "../dom.js";
+import { imageBlob } from "../encoding.js";
 import { t } from "../words.js";
 import { answered, FRAME } from "./frames.js";
 
@@ -42,11 +43,11 @@ export function createCamera(frame, store, source, onToggle) {
   async function answer() {
     const side = Math.min(video.videoWidth, video.videoHeight);
     if (!side) return;
-    const canvas = new OffscreenCanvas(SIDE, SIDE);
+    const canvas = h("canvas", { width: SIDE, height: SIDE });
     const left = (video.videoWidth - side) / 2;
     const top = (video.videoHeight - side) / 2;
     canvas.getContext("2d")?.drawImage(video, left, top, side, side, 0, 0, SIDE, SIDE);
-    const blob = await canvas.convertToBlob({ type: "image/jpeg", quality: 0.85 });
+    const blob = imageBlob(canvas, "image/jpeg", 0.85);
     try {
       const photo = await source.upload(blob, FRAME);
       if (!stream) return;

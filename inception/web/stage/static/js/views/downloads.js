@@ -4,6 +4,7 @@ import { subjectOf, withFill } from "../controller.js";
 import { paintMap } from "../colours.js";
 import { h, replace } from "../dom.js";
 import { csv, json, npy, statistics, zip } from "../downloads.js";
+import { imageBlob, imageBytes } from "../encoding.js";
 import { channelValues, isSignedBlock, isSignedScene, meanRange, meanValues, paletteOf } from "../maps.js";
 import { BLOCKS, BRANCHES, order, percent, softmax } from "../numbers.js";
 import { placeOf } from "../ranking.js";
@@ -68,9 +69,9 @@ export function createDownloads(root, store, source) {
     try {
       const caption = captionOf(state, network, now, about.date);
       const makers = {
-        maps: async () => ({ name: `${stem}-maps.png`, data: await encoded(mapsPicture(now, state.colours, caption)) }),
-        sheet: async () => ({ name: `${stem}-${state.block}.png`, data: await encoded(sheetPicture(await block(state.block), state, caption)) }),
-        zip: async () => ({ name: `${stem}-maps.zip`, data: await archive(await all(), state, about) }),
+        maps: async () => ({ name: `${stem}-maps.png`, data: imageBlob(mapsPicture(now, state.colours, caption)) }),
+        sheet: async () => ({ name: `${stem}-${state.block}.png`, data: imageBlob(sheetPicture(await block(state.block), state, caption)) }),
+        zip: async () => ({ name: `${stem}-maps.zip`, data: archive(await all(), state, about) }),
         csv: async () => ({ name: `${stem}.csv`, data: new Blob([csv(now, network, await all())], { type: "text/csv" }) }),
         json: async () => ({ name: `${stem}.json`, data: new Blob([json(now, network, await all(), about)], { type: "application/json" }) }),
       };
@@ -106,14 +107,6 @@ function save(root, name, file) {
 /** @param {number} bytes */
 function sizeOf(bytes) {
   return bytes >= 1e6 ? `${(bytes / 1e6).toFixed(1)} MB` : `${Math.max(1, Math.round(bytes / 1000))} kB`;
-}
-
-/**
- * @param {HTMLCanvasElement} canvas
- * @returns {Promise<Blob>}
- */
-function encoded(canvas) {
-  return new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("PNG"))), "image/png"));
 }
 
 /**
@@ -205,7 +198,7 @@ function sheetPicture(channels, { block, scale, colours }, caption) {
  * @param {Readonly<State>} state
  * @param {Record<string, unknown>} about
  */
-async function archive(blocks, { colours, scale }, about) {
+function archive(blocks, { colours, scale }, about) {
   /** @type {[string, Uint8Array][]} */
   const files = [];
   /** @type {Record<string, Record<string, object>>} */
@@ -217,8 +210,7 @@ async function archive(blocks, { colours, scale }, about) {
     for (const branch of BRANCHES) {
       const channels = branches[branch];
       const name = `${block}/${branch}`;
-      const picture = await encoded(allOf(branches, branch, scale, colours));
-      files.push([`${name}.png`, new Uint8Array(await picture.arrayBuffer())], [`${name}.npy`, npy(channels)]);
+      files.push([`${name}.png`, imageBytes(allOf(branches, branch, scale, colours))], [`${name}.npy`, npy(channels)]);
       limits[block][branch] = { ...statistics(channels), low: Array.from(channels.low), high: Array.from(channels.high) };
     }
   }

@@ -1,10 +1,12 @@
 /** The stimulus laboratory: a bar at the bottom of the page whose sliders draw what the network sees instead of a photo. */
 
 import { h, replace, set, svg } from "../dom.js";
+import { imageBlob } from "../encoding.js";
 import { LAB_SHAPES, labText, RANGES, SLIDERS, SWEEPS } from "../lab.js";
 import { cellValue } from "../maps.js";
 import { BRANCHES, short } from "../numbers.js";
 import { roving } from "../roving.js";
+import { allOff, isAnythingOff } from "../state.js";
 import { labPixels, onChart } from "../stimuli.js";
 import { branchName, t } from "../words.js";
 import { answered, FRAME } from "./frames.js";
@@ -125,13 +127,27 @@ export function createLab(root, frame, store, source) {
    */
   async function show(name) {
     const drawn = lab();
-    const blob = await new Promise((/** @type {(blob: Blob | null) => void} */ done) => sheet.toBlob(done));
-    if (!blob) return;
-    const photo = await source.upload(blob, name);
+    const photo = await source.upload(imageBlob(sheet), name);
     if (!isOpen()) return;
+    if (name === FRAME && sent && !isAnythingOff(allOff(store.get()))) return stream(photo, drawn);
     sent = { photo, lab: drawn };
     store.update({ photo, crop: WHOLE, cls: null });
     await answered(store, () => store.data().channels !== null);
+  }
+
+  /**
+   * Show the answer, the mean maps and the channels of a picture; worth and votes follow once the sheet rests.
+   * @param {string} photo
+   * @param {Lab} drawn
+   */
+  async function stream(photo, drawn) {
+    const { model, block } = store.get();
+    const base = await source.scene({ photo, model, crop: WHOLE, digest: null }, {});
+    const channels = await source.block({ photo, model, crop: WHOLE, digest: base.digest }, {}, block);
+    const now = store.get();
+    if (!isOpen() || now.model !== model || now.block !== block) return;
+    sent = { photo: now.photo, lab: drawn };
+    store.receive({ base, now: base, channels, baseChannels: channels });
   }
 
   /** @param {unknown} error */
