@@ -13,11 +13,14 @@ freed memory as the page's server does, for both.
 - `votes-4c`: the same 16 from block 4d on, whose maps are small.
 - `glance`: 36 runs that share one pass. Each block adds its four, so 4 go through block 3b and 32 through 5b.
 - `grad-cam`: one photo forward from block 4d on and back to 4c, then the five maps, of all branches and of each.
+
+Beside each stands the limit of the machine's arithmetic (`Row.limit`) for the multiplications in the blocks behind.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -25,7 +28,9 @@ import torch
 from inception.explain.ablation import ablation_table
 from inception.explain.attribution import grad_cams
 from inception.explain.shapley import branch_votes
+from inception.network.blocks import BLOCKS, BRANCHES
 from inception.network.compiled import compile_where_faster
+from inception.network.cost import module_costs
 from inception.network.inception_v1 import InceptionV1
 from inception.prediction import Prediction, predict
 from inception.pretrained.description import Provenance
@@ -34,7 +39,7 @@ from inception.runtime.memory import share_freed
 from inception.vision.photo import open_photo
 from inception.vision.preprocessing import CAFFE
 
-from .measure import Row, compared, machine
+from .measure import Row, arithmetic_limit, compared, machine
 from .peers import CLASSES, plain_forward
 
 PHOTO = Path(__file__).parents[1] / "examples" / "red_panda.jpg"
@@ -61,13 +66,32 @@ def explanations(pretrained: PretrainedModel, prediction: Prediction) -> dict[st
     }
 
 
+def multiplications(model: InceptionV1) -> dict[str, int]:
+    """The multiplications of each row, in the convolutions behind the blocks."""
+    costs = [cost.reduced.multiplications for cost in module_costs(model)]
+    behind = {block: sum(costs[number + 1 :]) for number, block in enumerate(BLOCKS)}
+    subsets = 2 ** len(BRANCHES) - 1  # the logits of the empty one are known
+    return {
+        "votes-3a": subsets * behind["3a"],
+        "votes-4c": subsets * behind["4c"],
+        "glance": len(BRANCHES) * sum(behind.values()),
+        "grad-cam": 2 * behind["4c"],  # there and back
+    }
+
+
 def rows(rounds: int = 15) -> list[Row]:
     """Each explanation in units of the plain forward pass, with which it takes turns."""
     share_freed()
     pretrained = untrained()
     peer = plain_forward()
     work = explanations(pretrained, predict(pretrained, open_photo(PHOTO)))
-    return [compared(name, work[name], peer, bound=bound, rounds=rounds) for name, bound in BOUNDS.items()]
+    counted = multiplications(pretrained.model)
+    return [
+        replace(
+            compared(name, work[name], peer, bound=bound, rounds=rounds), limit=arithmetic_limit(counted[name], peer)
+        )
+        for name, bound in BOUNDS.items()
+    ]
 
 
 if __name__ == "__main__":

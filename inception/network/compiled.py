@@ -4,7 +4,8 @@
 channels last) go in and come out, and whatever OpenVINO was not compiled for (gradients, other sizes, other types) runs
 in PyTorch as before. A full pass from the photo is compiled as one graph. Passes that start elsewhere run stage by
 stage, each stage compiled separately: two copies of the weights instead of one for each possible start. Tests compare
-the results with the plain model's, to 1e-4.
+the results with the plain model's, to 1e-4. Engines in bfloat16 are compiled too, except for the layers that these
+compute in float32.
 
 What was found faster is remembered in the user's cache folder, for this processor, these versions and such a network.
 Only that is compiled the next time.
@@ -34,6 +35,7 @@ from ..runtime.device import cpu_name
 from ..runtime.remembered import recall, remember
 from ..runtime.threads import available_cores
 from .blocks import BRANCHES, InceptionBlock
+from .fused import ALWAYS_FULL, FULL, HALF
 from .inception_v1 import STAGES, InceptionV1, Trace
 
 SWITCH = "INCEPTION_ENGINE"  # environment: "torch" or "openvino" instead of a measurement
@@ -61,8 +63,10 @@ class Seconds:
     steady: bool = True
 
 
-def compile_where_faster(engine: InceptionV1, model: InceptionV1) -> None:
+def compile_where_faster(engine: InceptionV1, model: InceptionV1, precision: torch.dtype = FULL) -> None:
     """Compile `engine`, the fused copy of `model`, as far as a few timed passes have shown that to be faster.
+
+    An engine of `precision` `HALF` only computes predictions, so only full passes from the photo are compiled.
 
     The environment variable `INCEPTION_ENGINE` may say "torch" or "openvino" instead. Nothing happens on other devices
     than the CPU, where OpenVINO is not installed, and where it fails.
@@ -71,18 +75,18 @@ def compile_where_faster(engine: InceptionV1, model: InceptionV1) -> None:
     if wish == "torch" or find_spec("openvino") is None or next(model.parameters()).device.type != "cpu":
         return
     try:
-        _compile_where_faster(engine, model, wish)
+        _compile_where_faster(engine, model, precision, wish)
     # Another processor or build may raise anything; PyTorch always works.
     except Exception as error:
         _use([], None, engine)
         logging.getLogger(__name__).warning("OpenVINO cannot be used; PyTorch computes: %s", error)
 
 
-def _compile_where_faster(engine: InceptionV1, model: InceptionV1, wish: str) -> None:
-    key = description(model)
+def _compile_where_faster(engine: InceptionV1, model: InceptionV1, precision: torch.dtype, wish: str) -> None:
+    key = description(model, precision)
     choice = Choice(stages=True, whole=True) if wish == "openvino" else _remembered(key)
-    stages = compile_stages(engine, model) if choice is None or choice.stages else []
-    whole = CompiledTrace(engine, model) if choice is None or choice.whole else None
+    stages = compile_stages(engine, model) if precision == FULL and (choice is None or choice.stages) else []
+    whole = CompiledTrace(engine, model, precision) if choice is None or choice.whole else None
     if choice is None:
         seconds = _seconds(engine, stages, whole)
         choice = faster(seconds)
@@ -92,13 +96,14 @@ def _compile_where_faster(engine: InceptionV1, model: InceptionV1, wish: str) ->
     _use(stages if choice.stages else [], whole if choice.whole else None, engine)
 
 
-def description(model: InceptionV1) -> str:
+def description(model: InceptionV1, precision: torch.dtype = FULL) -> str:
     """Return what the fastest engine depends on: processor, threads, versions, and the layers without their weights."""
     processor = f"{cpu_name()} ({torch.backends.cpu.get_cpu_capability()}), {available_cores()} cores"
     versions = f"PyTorch {torch.__version__}, OpenVINO {version('openvino')}"
     layers = sha256("".join(repr(model.get_submodule(name)) for name in STAGES).encode()).hexdigest()[:12]
     shape = "x".join(str(side) for side in model.input_shape)
-    return f"{processor}, {torch.get_num_threads()} threads, {versions}, {model.variant.name} {layers} {shape}"
+    network = f"{model.variant.name} {layers} {shape} {precision}"
+    return f"{processor}, {torch.get_num_threads()} threads, {versions}, {network}"
 
 
 def faster(seconds: Seconds) -> Choice:
@@ -185,29 +190,53 @@ class CompiledStage:
 
 
 class CompiledTrace:
-    """Replacement of an engine's `trace` that runs a full pass from the photo as one graph."""
+    """Replacement of an engine's `trace` that runs a full pass from the photo as one graph.
 
-    def __init__(self, engine: InceptionV1, model: InceptionV1) -> None:
+    With `precision` `HALF` as two: the layers of `ALWAYS_FULL` come first. Outputs are float32 all the same.
+    """
+
+    def __init__(self, engine: InceptionV1, model: InceptionV1, precision: torch.dtype = FULL) -> None:
         self._engine = cast(InceptionV1, weakref.proxy(engine))  # which holds this object
-        self._function = Compiled([model.get_submodule(name) for name in STAGES], tuple(engine.input_shape))
+        stem, *others = (model.get_submodule(name) for name in STAGES)
+        shape = tuple(engine.input_shape)
+        self._first: Compiled | None = None
+        if precision == HALF:
+            first, stem = _split(cast(nn.Sequential, stem))
+            self._first = Compiled([first], shape)
+            (shape,) = self._first.output_shapes
+        self._function = Compiled([stem, *others], shape, precision)
 
     def __call__(self, x: Tensor, start: str = STAGES[0]) -> Trace:
-        if start != STAGES[0] or not self._function.takes(x):
+        first = self._first or self._function
+        if start != STAGES[0] or not first.takes(x):
             return InceptionV1.trace(self._engine, x, start)
+        if self._first is not None:
+            (x,) = self._first(x)
         stages = dict(zip(STAGES, self._function(x), strict=True))
         head = self._engine.head
         return Trace(stages, None if head is None else head(stages[STAGES[-1]]), {})
 
 
-class Compiled:
-    """Modules, one after another, compiled by OpenVINO: from (N, C, H, W) to the output of each, for any N."""
+def _split(stem: nn.Sequential) -> tuple[nn.Sequential, nn.Sequential]:
+    """Return the layers of a stem up to the last of `ALWAYS_FULL`, and those behind it."""
+    last = max(number for number, (name, _) in enumerate(stem.named_children()) if name in ALWAYS_FULL)
+    return stem[: last + 1], stem[last + 1 :]
 
-    def __init__(self, modules: Sequence[nn.Module], shape: tuple[int, ...]) -> None:
+
+class Compiled:
+    """Modules, one after another, compiled by OpenVINO: from (N, C, H, W) to the output of each, for any N.
+
+    Attributes:
+        output_shapes: (C, H, W) of the output of each.
+    """
+
+    def __init__(self, modules: Sequence[nn.Module], shape: tuple[int, ...], precision: torch.dtype = FULL) -> None:
         self._shape = shape
-        self._model = _compile(modules, shape)
+        self._model = _compile(modules, shape, precision)
         self._request = self._model.create_infer_request()
         self._lock = Lock()  # a request computes one thing at a time
         self._sides = [tuple(side.get_length() for side in output.partial_shape[1:]) for output in self._model.outputs]
+        self.output_shapes = [(channels, height, width) for height, width, channels in self._sides]
 
     def takes(self, x: Tensor) -> bool:
         """Return whether it was compiled for such an input, and no gradient is wanted of it."""
@@ -233,7 +262,7 @@ def _core() -> Any:
     return openvino.Core()
 
 
-def _compile(modules: Sequence[nn.Module], shape: tuple[int, ...]) -> Any:
+def _compile(modules: Sequence[nn.Module], shape: tuple[int, ...], precision: torch.dtype) -> Any:
     """Return OpenVINO's compiled model of modules in a row, with channels last at both ends."""
     import openvino
     from openvino import opset14 as ops
@@ -249,7 +278,7 @@ def _compile(modules: Sequence[nn.Module], shape: tuple[int, ...]) -> Any:
         end.tensor().set_layout(openvino.Layout("NHWC"))
     options = {
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_PRECISION_HINT": "f32" if precision == FULL else "bf16",
         "PERFORMANCE_HINT": "LATENCY",
     }
     return _core().compile_model(steps.build(), "CPU", options)

@@ -17,7 +17,7 @@ from inception.explain.shapley import subset_logits
 from inception.network import compiled
 from inception.network.blocks import BLOCKS
 from inception.network.compiled import CompiledTrace, Seconds, compile_stages, compile_where_faster
-from inception.network.fused import fused_engine
+from inception.network.fused import HALF, fused_engine
 from inception.network.inception_v1 import STAGES, VARIANTS, InceptionV1, stage_after
 from inception.pretrained.pretrained import PretrainedModel
 from inception.runtime.device import choose_device
@@ -79,6 +79,23 @@ def test_results_stay_when_the_next_photo_comes(engine: InceptionV1) -> None:
     assert all(torch.equal(values, before[name]) for name, values in first.stages.items())
 
 
+@torch.inference_mode()
+@pytest.mark.parametrize("count", [1, 3])
+def test_in_bfloat16_stages_and_logits_are_close_to_those_of_the_plain_model(model: InceptionV1, count: int) -> None:
+    engine = fused_engine(model, HALF)
+    whole = CompiledTrace(engine, model, HALF)
+    photos = torch.randn(count, 3, 96, 96, generator=torch.Generator().manual_seed(count))
+    told, expected = whole(photos), model.trace(photos)
+    assert list(told.stages) == list(STAGES)
+    for name, values in expected.stages.items():
+        assert float((told.stages[name] - values).norm()) < 0.02 * float(values.norm()), name
+    logits = expected.required_logits
+    assert float((told.required_logits - logits).norm()) < 0.02 * float(logits.norm())
+    behind = stage_after("inception_4a")
+    later = whole(told.stages["inception_4a"].to(HALF), start=behind).required_logits
+    assert float((later - logits).norm()) < 0.02 * float(logits.norm())
+
+
 def test_other_sizes_and_gradients_run_in_pytorch(model: InceptionV1, engine: InceptionV1) -> None:
     photo = torch.randn(1, 3, 64, 80)
     with torch.inference_mode():
@@ -107,7 +124,9 @@ class Clock:
         self.asked += 1
         return self.seconds
 
-    def compile(self, modules: object, _: object) -> Clock:
+    output_shapes = ((64, 8, 8),)
+
+    def compile(self, modules: object, *_: object) -> Clock:
         self.compiled.append(modules)
         return self
 
@@ -154,6 +173,17 @@ def test_it_is_used_where_it_is_faster_and_that_is_remembered(
     assert compiled_parts(small) == parts
     assert len(clock.compiled) == parts[0] * len(STAGES) + parts[1], "only what is used is compiled again"
     assert clock.asked == 1
+
+
+def test_in_bfloat16_only_whole_passes_are_compiled_and_measured_separately(small: InceptionV1, clock: Clock) -> None:
+    compiled_parts(small)
+    clock.compiled.clear()
+    for _ in range(2):
+        engine = fused_engine(small, HALF)
+        compile_where_faster(engine, small, HALF)
+        assert ("forward" in vars(engine.stem), "trace" in vars(engine)) == (False, True)
+    assert clock.asked == 2, "once for each precision"
+    assert len(clock.compiled) == 2 * 2, "the layers that stay exact, and the others, at both loads"
 
 
 def test_a_second_load_measures_nothing(monkeypatch: pytest.MonkeyPatch, small: InceptionV1) -> None:

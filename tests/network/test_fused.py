@@ -12,6 +12,7 @@ from torch import nn
 
 from inception.network import fused as engine_module
 from inception.network.blocks import BLOCKS, ConvUnit
+from inception.network.compiled import CompiledTrace
 from inception.network.fused import (
     FULL,
     HALF,
@@ -180,22 +181,29 @@ def test_a_folded_unit_is_convolution_batchnorm_and_relu_by_hand() -> None:
 
 
 @pytest.mark.parametrize("together", [1, 24])
+@pytest.mark.parametrize("runtime", ["PyTorch", "OpenVINO"])
 def test_real_weights_keep_all_top_fives_in_bfloat16(
-    together: int, shared: Path, monkeypatch: pytest.MonkeyPatch
+    runtime: str, together: int, shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if runtime == "OpenVINO":
+        pytest.importorskip("openvino")
     monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(shared / "weights"))
     pretrained = load("googlenet")
     engine = fused_engine(pretrained.model, HALF)
+    trace = engine.trace if runtime == "PyTorch" else CompiledTrace(engine, pretrained.model, HALF)
     pictures = [Image.open(path).convert("RGB") for path in sorted((shared / "reference").glob("*-224.png"))]
     assert len(pictures) == 24
     batch = input_batch(pretrained, pictures)
     with torch.inference_mode():
         plain = pretrained.model.trace(batch).logits
-        fast = [engine.trace(photos).logits for photos in batch.split(together)]
+        fast = [trace(photos).logits for photos in batch.split(together)]
     assert plain is not None
     told = torch.cat([logits for logits in fast if logits is not None])
     assert torch.equal(told.topk(5).indices, plain.topk(5).indices)
-    assert 1e-3 < (told - plain).abs().max() < 0.1
+    error = (told - plain).abs().max()
+    assert error < 0.1
+    # OpenVINO computes in float32 on processors without bfloat16, which PyTorch emulates.
+    assert error > 1e-3 or runtime == "OpenVINO"
 
 
 def test_real_weights_keep_all_top_fives(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
