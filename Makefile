@@ -13,6 +13,8 @@ IN_PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 ONE_THREAD := $(if $(ARGS),,OMP_NUM_THREADS=1)
 # As app.py and `python -m inception` settle it for themselves; benchmarks and tests load torch sooner.
 export GOMP_SPINCOUNT ?= 1000
+export OMP_WAIT_POLICY ?= active
+export KMP_BLOCKTIME ?= 1
 
 .PHONY: demo setup test test-fast coverage test-oldest bench docs fuzz corpus space space-dry-run space-check clean
 

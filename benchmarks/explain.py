@@ -31,6 +31,7 @@ from inception.explain.shapley import branch_votes
 from inception.network.blocks import BLOCKS, BRANCHES
 from inception.network.compiled import compile_where_faster
 from inception.network.cost import module_costs
+from inception.network.fused import HALF
 from inception.network.inception_v1 import InceptionV1
 from inception.prediction import Prediction, predict
 from inception.pretrained.description import Provenance
@@ -47,12 +48,14 @@ BOUNDS = {"votes-3a": 3.0, "votes-4c": 1.5, "glance": 6.0, "grad-cam": 2.5}
 
 
 def untrained(device: str | torch.device = "cpu") -> PretrainedModel:
-    """The `googlenet` variant with random weights, and with the engine that a server uses after its first seconds."""
+    """The `googlenet` variant with random weights, and with the engines that a server uses after its first seconds."""
     torch.manual_seed(0)
     model = InceptionV1(variant="googlenet", classes=CLASSES).eval().requires_grad_(False).to(device)
     labels = tuple(f"class {number}" for number in range(CLASSES))
     pretrained = PretrainedModel("untrained", model, CAFFE, labels, Provenance("", "", "", ""))
     compile_where_faster(pretrained.engine, model)
+    if pretrained.fast_engine is not pretrained.engine:
+        compile_where_faster(pretrained.fast_engine, model, HALF)
     return pretrained
 
 

@@ -42,6 +42,8 @@ SWITCH = "INCEPTION_ENGINE"  # environment: "torch" or "openvino" instead of a m
 MIN_PASSES, MAX_PASSES, MAX_SECONDS = 3, 6, 1.0  # timed passes of each engine, and when no more are begun
 STEADY = 1.3  # median to shortest time; above it, other work disturbed the measurement
 NOTICEABLE = 0.95  # of PyTorch's time; a smaller gain is not worth a second engine
+# Of larger batches OpenVINO is the slower one: the 15 passes of a block's votes took it a fifth longer than PyTorch.
+MAX_STAGE_BATCH = 2
 CHOICES_FILE = "engines.json"  # in the cache folder
 
 
@@ -166,6 +168,8 @@ def _seconds(engine: InceptionV1, stages: Sequence[CompiledStage], whole: Compil
 class CompiledStage:
     """Replacement of a stage's `forward`: (N, C_in, H, W) to (N, C_out, H', W'), for any N and one C_in, H and W.
 
+    Batches of more than `MAX_STAGE_BATCH` run in PyTorch.
+
     Args:
         module: the fused stage, whose `forward` is replaced.
         plain: the same stage of the plain model, which is compiled.
@@ -186,7 +190,8 @@ class CompiledStage:
         self.module.__dict__.pop("forward", None)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self._function(x)[0] if self._function.takes(x) else self.forward(x)
+        is_small = len(x) <= MAX_STAGE_BATCH
+        return self._function(x)[0] if is_small and self._function.takes(x) else self.forward(x)
 
 
 class CompiledTrace:

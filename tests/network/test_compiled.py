@@ -49,7 +49,7 @@ def engine(model: InceptionV1, request: pytest.FixtureRequest) -> InceptionV1:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("count", [1, 2, 3])
 def test_all_stages_and_logits_are_those_of_the_plain_model(
     model: InceptionV1, engine: InceptionV1, count: int
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from inception.runtime.threads import SPINS, available_cores
+from inception.runtime.threads import WAITING, available_cores
 from support.paths import ROOT
 
 HERE = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -36,15 +36,21 @@ def test_the_quota_of_a_container_is_respected(files: dict[str, str], expected: 
     assert available_cores(tmp_path) == expected
 
 
+def without_openmp() -> dict[str, str]:
+    """The environment without settings of OpenMP."""
+    return {name: value for name, value in os.environ.items() if "OMP_" not in name and name not in WAITING}
+
+
 @pytest.mark.parametrize("own", [{}, {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "ACTIVE"}], ids=["nothing", "own"])
 def test_torch_follows_unless_the_user_set_variables(own: dict[str, str]) -> None:
     code = (
         "from inception.runtime.threads import configure_threads; configure_threads(); import os, torch; "
-        "print(torch.get_num_threads(), os.environ.get('GOMP_SPINCOUNT'))"
+        f"print(torch.get_num_threads(), *(os.environ.get(name) for name in {tuple(WAITING)}))"
     )
-    environment = {name: value for name, value in os.environ.items() if "OMP_" not in name} | own
+    environment = without_openmp() | own
     told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert told.stdout.split() == ([str(available_cores()), SPINS] if not own else ["1", "None"])
+    expected = [available_cores(), *WAITING.values()] if not own else [1, None, "ACTIVE", None]
+    assert told.stdout.split() == [str(one) for one in expected]
 
 
 @pytest.mark.parametrize(
@@ -57,8 +63,8 @@ def test_every_entry_point_sets_threads_before_torch_is_imported(start: str) -> 
         f"try:\n    {start}\nexcept SystemExit:\n    pass\n"
         "import os; print('\\n', 'torch' in sys.modules, os.environ['GOMP_SPINCOUNT'])"
     )
-    environment = {name: value for name, value in os.environ.items() if "OMP_" not in name}
+    environment = without_openmp()
     told = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, cwd=ROOT
     )
-    assert told.stdout.splitlines()[-1].split() == ["False", SPINS]
+    assert told.stdout.splitlines()[-1].split() == ["False", WAITING["GOMP_SPINCOUNT"]]

@@ -18,7 +18,7 @@ from uuid import uuid4
 from ...errors import quoted
 from ...pretrained.pretrained import PRECISIONS
 from ...pretrained.zoo import MODEL_NAMES
-from ...runtime.threads import SPINS, available_cores
+from ...runtime.threads import WAITING, available_cores
 from ...runtime.wording import counted
 from .errors import ServingError
 from .scale import MAX_REPLICA_BATCH, Scale
@@ -34,7 +34,7 @@ UPLOADED = ("inception", "weights")
 STORE_BYTES = 2**29
 # No usage statistics leave the machine; idle replicas leave their cores to the others; and threads that call Ray after
 # its shutdown, as some of its own do, must not start it again.
-SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "GOMP_SPINCOUNT": SPINS, "RAY_ENABLE_AUTO_CONNECT": "0"}
+SETTINGS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_AUTO_CONNECT": "0", **WAITING}
 # Even without usage statistics Ray queries the cloud's metadata server over HTTP; a proxy that refuses stops it.
 PROXY, REFUSING_PROXY = "http_proxy", "http://127.0.0.1:9"
 QUIET = {"log_level": "WARNING", "enable_access_log": False}
