@@ -97,21 +97,22 @@ export function createController(store, source, touched = Promise.resolve()) {
     const known = { ...subject(), digest: base.digest };
     const filled = withFill(known, fill);
     const cls = store.get().cls ?? order(base.logits, 1)[0];
+    const baseChannels = source.block(known, {}, block);
     // What belongs together is drawn together: a block's channels with their worth.
     const parts = Promise.all([
-      source.block(known, {}, block).then((baseChannels) => ({ baseChannels, ...(isOff ? {} : { channels: baseChannels }) })),
+      baseChannels.then((channels) => ({ baseChannels: channels, ...(isOff ? {} : { channels }) })),
       source.worth(known, cls, block).then((worth) => ({ worth })),
       isOff ? source.scene(filled, off).then((now) => ({ now })) : Promise.resolve({ now: base }),
       ...(isOff ? [source.block(filled, off, block).then((channels) => ({ channels }))] : []),
     ]);
     parts.catch(() => undefined); // said below
+    // Asked for once the server computes the worth, which the tiles need: it computes one after the other.
+    const votes = baseChannels.then(() => (isCurrent() ? source.votes(filled, block) : null));
+    votes.catch(() => undefined);
     // The first picture does not wait for them.
     if (isNew) store.receive({ ...patch, now: base, channels: null, baseChannels: null, subsets: null, worth: null, field: null });
     const results = await parts;
     if (!isCurrent()) return;
-    // Asked for no sooner, as it would hold up what the tiles need.
-    const votes = source.votes(filled, block);
-    votes.catch(() => undefined);
     store.receive(Object.assign(patch, ...results));
     const subsets = await votes;
     if (!isCurrent()) return;
