@@ -58,7 +58,10 @@ export function createAnswer(root, store) {
     const doubtful = network.threshold !== null && after[first] < network.threshold;
     const name = className(network, first);
 
-    lead.textContent = isOff ? t("answer.without", { what: listed() }) : `${t("answer.of", { count: network.labels.length })} · ${t("answer.seconds", { milliseconds: Math.round(1000 * base.seconds) })}`;
+    const seconds = t("answer.seconds", { milliseconds: Math.round(1000 * base.seconds) });
+    const facts = isOff ? [t("answer.without", { what: listed() })] : [t("answer.of", { count: network.labels.length }), ` · ${seconds}`];
+    // Each in one piece: where there is no room for both, the second is not there.
+    replace(lead, facts.map((fact) => h("span", {}, fact)));
     const calibrated = network.temperature === 1 ? "" : t("answer.calibrated", { temperature: network.temperature.toFixed(2) });
     set(lead, { title: isOff ? lead.textContent : calibrated });
     headline.classList.toggle("unsure", doubtful);
