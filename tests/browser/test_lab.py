@@ -81,7 +81,7 @@ def test_a_slider_moves_the_stage_and_the_address(visit: StageVisit) -> None:
     top = page.evaluate("scrollY")
     page.get_by_role("button", name="Draw", exact=True).click()
     expect(page.locator(".lab-sheet")).to_be_visible()
-    expect(page.locator("[data-stage=answer] h2")).not_to_have_text(answer, timeout=15_000)
+    expect(page.locator("[data-stage=answer] h2")).not_to_have_text(answer)
     before = maps(page)
     page.locator("[data-lab=grating]").click()
     slider = page.get_by_role("slider", name="Angle")
@@ -101,7 +101,6 @@ def test_a_slider_moves_the_stage_and_the_address(visit: StageVisit) -> None:
     page.wait_for_function(
         "wanted => [...document.querySelectorAll('#network canvas')].map(one => one.toDataURL()).join() === wanted",
         arg=again,
-        timeout=15_000,
     )
 
 
@@ -137,9 +136,9 @@ def test_closing_brings_the_photo_back(visit: StageVisit) -> None:
     page = visit.page
     answer = visit.headline
     page.get_by_role("button", name="Draw", exact=True).click()
-    expect(page.locator("[data-stage=answer] h2")).not_to_have_text(answer, timeout=15_000)
+    expect(page.locator("[data-stage=answer] h2")).not_to_have_text(answer)
     page.get_by_role("button", name="Close, and go back to the photo").click()
-    expect(page.locator("[data-stage=answer] h2")).to_have_text(answer, timeout=15_000)
+    expect(page.locator("[data-stage=answer] h2")).to_have_text(answer)
     expect(page.locator(".lab-sheet")).to_have_count(0)
     expect(page).not_to_have_url(re.compile("lab="))
     expect(page).to_have_url(re.compile("photo=espresso"))
@@ -159,7 +158,6 @@ def test_maps_follow_the_pen(visit: StageVisit) -> None:
     page.wait_for_function(
         "before => [...document.querySelectorAll('#network canvas')].map(one => one.toDataURL()).join() !== before",
         arg=before,
-        timeout=15_000,
     )
     page.mouse.up()
     assert page.evaluate("document.querySelector('.lab-sheet').toDataURL()") != blank
@@ -173,4 +171,4 @@ def test_an_example_ends_the_laboratory(visit: StageVisit) -> None:
     expect(page.locator("#lab")).to_be_visible()
     page.get_by_role("button", name="Example: bison").click()
     expect(page.locator("#lab")).to_be_hidden()
-    expect(page.locator("[data-stage=answer] h2")).to_contain_text("bison", timeout=15_000)
+    expect(page.locator("[data-stage=answer] h2")).to_contain_text("bison")

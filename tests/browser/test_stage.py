@@ -103,7 +103,7 @@ def test_an_own_photo_is_answered(stage: StageVisit, embedded: PretrainedModel) 
     photo = EXAMPLES / "monarch.jpg" if (EXAMPLES / "monarch.jpg").exists() else sorted(EXAMPLES.glob("*.jpg"))[-1]
     top = predict(embedded, open_photo(photo)).top(1)[0]
     stage.upload(photo)
-    expect(stage.page.locator("[data-stage=answer] h2")).to_contain_text(top.label.split(",")[0], timeout=15_000)
+    expect(stage.page.locator("[data-stage=answer] h2")).to_contain_text(top.label.split(",")[0])
     expect(stage.page).not_to_have_url(re.compile("photo="))  # a visitor's own photo is in no address
 
 
@@ -113,7 +113,7 @@ def test_a_bad_photo_is_refused_in_a_sentence_and_the_stage_stays(stage: StageVi
     bad.write_bytes(b"no picture")
     stage.may_be_refused = True
     stage.upload(bad)
-    expect(stage.page.locator("#notice")).to_be_visible(timeout=15_000)
+    expect(stage.page.locator("#notice")).to_be_visible()
     assert re.fullmatch(r"[A-Z].{20,200}\.\s*✕?", stage.page.locator("#notice").inner_text(), re.DOTALL)
     assert stage.headline == before
 
@@ -123,7 +123,7 @@ def test_a_photo_that_browsers_cannot_show_is_drawn_all_the_same(stage: StageVis
     Image.open(EXAMPLES / "macaw.jpg").save(tiff)
     stage.upload(tiff)
     picture = stage.page.locator("[data-stage=photo] img").first
-    expect(picture).to_have_attribute("src", re.compile("^data:image/jpeg"), timeout=15_000)
+    expect(picture).to_have_attribute("src", re.compile("^data:image/jpeg"))
     assert picture.evaluate("image => image.naturalWidth") > 100
 
 
@@ -158,7 +158,7 @@ def test_a_switch_changes_the_answer_as_the_library_says(
     expect(row.locator(".was")).to_be_visible()
     assert stage.page.evaluate("scrollY") == 0
     # What lies behind the block has changed, what lies before it has not.
-    expect(stage.page.locator("[data-block='5b']")).to_have_class(re.compile("changed"), timeout=15_000)
+    expect(stage.page.locator("[data-block='5b']")).to_have_class(re.compile("changed"))
     assert "changed" not in (stage.page.locator("[data-block='4b']").get_attribute("class") or "")
     expect(stage.page.locator(f"[data-switch='{branch}']")).to_have_attribute("aria-checked", "false")
 
@@ -330,7 +330,7 @@ def test_the_lesson_goes_on_with_another_photo_and_ends_where_it_began(stage: St
 def test_every_view_below_the_stage_opens(stage: StageVisit, tab: str) -> None:
     stage.page.locator(f"[data-deeper='{tab}']").click()
     panel = stage.page.locator(f"#deeper-{tab}")
-    expect(panel.locator(".deeper-body")).to_contain_text(re.compile(r"\w{3}"), timeout=20_000)
+    expect(panel.locator(".deeper-body")).to_contain_text(re.compile(r"\w{3}"))
     expect(panel.locator(".deeper-skeleton")).to_have_count(0, timeout=60_000)
     expect(panel.locator("[role=alert]")).to_have_count(0)
     expect(stage.page).to_have_url(re.compile(f"deeper={tab}"))
@@ -370,8 +370,8 @@ def test_axe_finds_nothing_above_minor(stage: StageVisit) -> None:
 def test_the_first_visit_shows_windows_and_a_switch_until_it_is_touched(stage: StageVisit) -> None:
     before = stage.headline
     # The windows of the branches on the photo, one after another; then a switch.
-    expect(stage.page.locator("[data-stage=photo] rect.window")).to_be_visible(timeout=10_000)
-    expect(stage.page.locator("[data-switch][aria-checked=false]")).to_have_count(1, timeout=15_000)
+    expect(stage.page.locator("[data-stage=photo] rect.window")).to_be_visible()
+    expect(stage.page.locator("[data-switch][aria-checked=false]")).to_have_count(1)
     stage.page.locator("[data-stage=block] h2").first.click()
     expect(stage.page.locator("[data-switch][aria-checked=false]")).to_have_count(0)
     assert stage.headline == before

@@ -183,10 +183,10 @@ def test_the_photo_fills_the_screen_with_its_overlay_until_escape(visit: StageVi
 def test_an_own_second_photo_is_compared_and_both_sides_share_one_scale_if_wanted(visit: StageVisit) -> None:
     visit.open(f"{BLOCK}&deeper=compare")
     sides = visit.page.locator("#deeper-compare .compare-side")
-    expect(sides).to_have_count(2, timeout=20_000)
+    expect(sides).to_have_count(2)
     before = visit.headline
     visit.page.locator("#deeper-compare input[type=file]").set_input_files(EXAMPLES / "macaw.jpg")
-    expect(sides.nth(1).locator("img")).to_have_attribute("src", re.compile("^blob:"), timeout=20_000)
+    expect(sides.nth(1).locator("img")).to_have_attribute("src", re.compile("^blob:"))
     assert visit.headline == before, "the photo on the stage stays"
     expect(sides.nth(1)).to_contain_text(re.compile(r"\d+ % of the block’s channels are silent \(\d+ of 512\)"))
     painted = "all => all.map(one => one.toDataURL()).join()"
@@ -216,7 +216,7 @@ def test_from_the_table_of_36_numbers_a_click_leads_to_the_branch(visit: StageVi
 def test_a_number_out_of_range_is_reported_and_not_changed(visit: StageVisit, view: str, field: str) -> None:
     visit.open(f"{BLOCK}&deeper={view}")
     number = visit.page.locator(f"#deeper-{view} {field}").first
-    number.fill("99999", timeout=20_000)
+    number.fill("99999")
     number.blur()
     told = visit.page.locator(f"#deeper-{view} .deeper-told").filter(has_text="must be a whole number from")
     expect(told).to_be_visible()
