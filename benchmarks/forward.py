@@ -60,8 +60,7 @@ def rows(rounds: int = 15) -> list[Row]:
     for variant in VARIANTS:
         torch.manual_seed(0)
         model = InceptionV1(variant=variant, classes=CLASSES).eval()
-        full = engine_of(model)
-        half = fast_engine_of(model, full)
+        full, half = engines_of(model)
         exact.append(_row("forward-fp32", forward(full), peer, rounds))
         fast.append(_row("forward-fast", forward(half), peer, rounds))
         many.append(_row("forward-batch16", forward(half, BATCH), peer, rounds, BATCH))
@@ -76,19 +75,15 @@ def rows(rounds: int = 15) -> list[Row]:
     ]
 
 
-def engine_of(model: InceptionV1) -> InceptionV1:
-    """Return the float32 engine that a server uses after its first seconds."""
-    engine = fused_engine(model)
-    compile_where_faster(engine, model)
-    return engine
-
-
-def fast_engine_of(model: InceptionV1, full: InceptionV1) -> InceptionV1:
-    """Return the engine that a server started with `--precision fast` uses after its first seconds."""
-    engine = fast_engine(model, full)
-    if engine is not full:
-        compile_where_faster(engine, model, HALF)
-    return engine
+def engines_of(model: InceptionV1) -> tuple[InceptionV1, InceptionV1]:
+    """Return the engines that a server uses after its first seconds, in float32 and with `--precision fast`."""
+    full = fused_engine(model)
+    # As in a server, chosen before any of the two is compiled.
+    fast = fast_engine(model, full)
+    compile_where_faster(full, model)
+    if fast is not full:
+        compile_where_faster(fast, model, HALF)
+    return full, fast
 
 
 def against_runtimes(rounds: int) -> list[Row]:
@@ -98,8 +93,7 @@ def against_runtimes(rounds: int) -> list[Row]:
         model = InceptionV1(variant="googlenet", classes=CLASSES).eval()
         weights = convert.rename_tensors(convert.read_onnx(file), convert.caffe_names(), source=file.name)
         convert.load_state(model, weights, source=file.name)
-        full = engine_of(model)
-        fast = fast_engine_of(model, full)
+        full, fast = engines_of(model)
         return [
             _row("forward-fp32-onnxruntime", forward(full), runtime_forward(file), rounds),
             _row("forward-fp32-openvino", forward(full), openvino_forward(file, "f32"), rounds),

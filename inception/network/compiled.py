@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from ..runtime.device import cpu_name
 from ..runtime.remembered import recall, remember
-from ..runtime.threads import available_cores
+from ..runtime.threads import WAITING, available_cores
 from .blocks import BRANCHES, InceptionBlock
 from .fused import ALWAYS_FULL, FULL, HALF
 from .inception_v1 import STAGES, InceptionV1, Trace
@@ -99,13 +99,14 @@ def _compile_where_faster(engine: InceptionV1, model: InceptionV1, precision: to
 
 
 def description(model: InceptionV1, precision: torch.dtype = FULL) -> str:
-    """Return what the fastest engine depends on: processor, threads, versions, and the layers without their weights."""
+    """Return what the fastest engine depends on: processor, threads and how they wait, versions, layers, precision."""
     processor = f"{cpu_name()} ({torch.backends.cpu.get_cpu_capability()}), {available_cores()} cores"
     versions = f"PyTorch {torch.__version__}, OpenVINO {version('openvino')}"
     layers = sha256("".join(repr(model.get_submodule(name)) for name in STAGES).encode()).hexdigest()[:12]
     shape = "x".join(str(side) for side in model.input_shape)
     network = f"{model.variant.name} {layers} {shape} {precision}"
-    return f"{processor}, {torch.get_num_threads()} threads, {versions}, {network}"
+    waiting = " ".join(os.environ.get(name, "-") for name in WAITING)
+    return f"{processor}, {torch.get_num_threads()} threads ({waiting}), {versions}, {network}"
 
 
 def faster(seconds: Seconds) -> Choice:
