@@ -125,10 +125,12 @@ def test_while_a_slider_moves_answers_and_maps_come_and_the_rest_follows(visit: 
     assert moving.count("scene") > 2
     assert moving.count("block") > 2
     assert "votes" not in moving
+    expect(page.locator("#block.no-votes")).to_have_count(1)  # those of an earlier picture are not shown
     # Chromium ignores more than 200 changes in 30 seconds.
     assert page.evaluate("window.replaced") < 14
     with page.expect_request("**/run/stage_votes"):
         pass
+    expect(page.locator("#block.no-votes")).to_have_count(0)
     expect(page).to_have_url(re.compile("lab=grating:8:145:0(&|$)"))
 
 

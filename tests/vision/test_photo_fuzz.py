@@ -13,7 +13,7 @@ import pytest
 
 from support.paths import ROOT
 
-SECONDS = 10
+SECONDS = 15
 SLOW = "slow-unit-"  # says that the machine was busy, and nothing of the file
 
 

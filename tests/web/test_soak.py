@@ -14,7 +14,7 @@ REST = Held(memory=900, open_files=20, temporary=10)
 
 def test_some_visitors_come_and_go_without_an_error_and_leave_nothing_behind() -> None:
     with ThreadPoolExecutor(1) as thread:
-        told, log = thread.submit(soak, minutes=0.2, visitors=6, pause=0.0, keep_minutes=0.06).result()
+        told, log = thread.submit(soak, minutes=0.25, visitors=6, pause=0.0, keep_minutes=0.06).result()
     assert told.errors == Counter()
     assert told.done["refused"] > 0
     assert {"photos", "blocks"} <= set(told.done)

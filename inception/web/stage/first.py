@@ -50,7 +50,7 @@ class FirstVisit:
         service, model = self._service, start["first"]
         begin = {"photo": start["photo"], "model": model, "crop": None, "digest": None}
         query = query_of(service, self._subjects.read(begin))
-        # The first pass of a process takes ten times as long as the next ones, and visitors are told the time.
+        # The page shows how long the forward pass took, and the first one of a process takes ten times as long.
         service.predict_batch([query])
         known = {**begin, "digest": query.digest}
         best = service.prediction(query).top(1)[0].index

@@ -10,7 +10,7 @@ import pytest
 from support import fuzz_api
 from support.fuzz_api import KINDS, Server
 
-EXAMPLES_EACH = 8  # of each endpoint, and of each event of the stage
+EXAMPLES_EACH = 12  # of each endpoint, and of each event of the stage
 ROUND = 0  # seed; `make fuzz` goes on from there
 
 

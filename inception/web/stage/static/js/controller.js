@@ -70,7 +70,8 @@ export function createController(store, source, touched = Promise.resolve()) {
 
   /** @param {() => boolean} isCurrent */
   async function load(isCurrent) {
-    const { photo, crop, model, block } = store.get();
+    const { photo, crop, model, block, lab, step } = store.get();
+    const isMoving = store.data().moving && lab !== null && !step;
     const key = JSON.stringify([photo, crop, model]);
     const isNew = key !== loaded;
     /** @type {Partial<Data>} */
@@ -101,19 +102,20 @@ export function createController(store, source, touched = Promise.resolve()) {
     // What belongs together is drawn together: a block's channels with their worth.
     const parts = Promise.all([
       baseChannels.then((channels) => ({ baseChannels: channels, ...(isOff ? {} : { channels }) })),
-      source.worth(known, cls, block).then((worth) => ({ worth })),
+      isMoving ? {} : source.worth(known, cls, block).then((worth) => ({ worth })),
       isOff ? source.scene(filled, off).then((now) => ({ now })) : Promise.resolve({ now: base }),
       ...(isOff ? [source.block(filled, off, block).then((channels) => ({ channels }))] : []),
     ]);
     parts.catch(() => undefined); // said below
     // Asked for once the server computes the worth, which the tiles need: it computes one after the other.
-    const votes = baseChannels.then(() => (isCurrent() ? source.votes(filled, block) : null));
+    const votes = baseChannels.then(() => (isCurrent() && !isMoving ? source.votes(filled, block) : null));
     votes.catch(() => undefined);
     // The first picture does not wait for them.
     if (isNew) store.receive({ ...patch, now: base, channels: null, baseChannels: null, subsets: null, worth: null, field: null });
     const results = await parts;
     if (!isCurrent()) return;
     store.receive(Object.assign(patch, ...results));
+    if (isMoving) return;
     const subsets = await votes;
     if (!isCurrent()) return;
     store.receive({ subsets });

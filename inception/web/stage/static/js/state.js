@@ -42,6 +42,7 @@ const NO_DATA = Object.freeze({
   field: null,
   tuned: null,
   busy: false,
+  moving: false,
   error: null,
 });
 

@@ -183,6 +183,7 @@
  * @property {Record<Branch, FieldSquare> | null} field  of the unfolded block
  * @property {BlockTuning | null} tuned  of the unfolded block, once the channels are to be sorted by it
  * @property {boolean} busy
+ * @property {boolean} moving  pictures follow one another: their worth and votes are not asked for
  * @property {string | null} error  a sentence
  *
  * @typedef {object} Hover

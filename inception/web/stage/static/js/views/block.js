@@ -151,6 +151,7 @@ export function createBlock(root, store, source) {
   function drawWorth() {
     const state = store.get();
     const { subsets, base } = store.data();
+    root.classList.toggle("no-votes", !subsets);
     if (!subsets || !base || subsets.block !== state.block) return;
     const hover = store.hovered();
     const cls = hover.kind === "class" && hover.cls !== undefined ? hover.cls : classOf(state, store.data());

@@ -6,7 +6,6 @@ import { LAB_SHAPES, labText, RANGES, SLIDERS, SWEEPS } from "../lab.js";
 import { cellValue } from "../maps.js";
 import { BRANCHES, short } from "../numbers.js";
 import { roving } from "../roving.js";
-import { allOff, isAnythingOff } from "../state.js";
 import { labPixels, onChart } from "../stimuli.js";
 import { branchName, t } from "../words.js";
 import { answered, FRAME } from "./frames.js";
@@ -129,25 +128,10 @@ export function createLab(root, frame, store, source) {
     const drawn = lab();
     const photo = await source.upload(imageBlob(sheet), name);
     if (!isOpen()) return;
-    if (name === FRAME && sent && !isAnythingOff(allOff(store.get()))) return stream(photo, drawn);
     sent = { photo, lab: drawn };
+    store.receive({ moving: name === FRAME });
     store.update({ photo, crop: WHOLE, cls: null });
     await answered(store, () => store.data().channels !== null);
-  }
-
-  /**
-   * Show the answer, the mean maps and the channels of a picture; worth and votes follow once the sheet rests.
-   * @param {string} photo
-   * @param {Lab} drawn
-   */
-  async function stream(photo, drawn) {
-    const { model, block } = store.get();
-    const base = await source.scene({ photo, model, crop: WHOLE, digest: null }, {});
-    const channels = await source.block({ photo, model, crop: WHOLE, digest: base.digest }, {}, block);
-    const now = store.get();
-    if (!isOpen() || now.model !== model || now.block !== block) return;
-    sent = { photo: now.photo, lab: drawn };
-    store.receive({ base, now: base, channels, baseChannels: channels });
   }
 
   /** @param {unknown} error */
