@@ -9,7 +9,10 @@ from functools import partial
 
 import uvicorn
 from gradio import http_server
+from gradio.exceptions import ServerFailedToStartError
 from starlette.types import ASGIApp
+
+from ...errors import UserError
 
 
 @contextmanager
@@ -17,10 +20,13 @@ def launching_on(listener: socket.socket) -> Iterator[None]:
     """Within, have Gradio's `launch` serve on `listener`, which its server closes at the end.
 
     `launch` has no option for it: it binds a socket of its own.
+
+    Raises:
+        UserError: if the server has not started after five seconds, Gradio's limit.
     """
 
     def start_server(
-        app: ASGIApp, server_name: str, server_port: int, **ssl: None
+        app: ASGIApp, server_name: str, server_port: int, **_: object
     ) -> tuple[str, int, str, http_server.Server]:
         server = http_server.Server(uvicorn.Config(app, log_level="warning"))
         server.run = partial(server.run, sockets=[listener])
@@ -32,5 +38,7 @@ def launching_on(listener: socket.socket) -> Iterator[None]:
     http_server.start_server = start_server
     try:
         yield
+    except ServerFailedToStartError as error:
+        raise UserError("server", "The server did not start within five seconds; please try again.") from error
     finally:
         http_server.start_server = original

@@ -104,6 +104,18 @@ def test_connections_wait_for_whoever_takes_the_socket_over(page: StartingPage) 
         assert httpx.get(url(other)).status_code == 503, "the port is free again"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_server_that_does_not_start_is_one_sentence(page: StartingPage) -> None:
+    page.stop()
+    page.listener.close()
+    with (
+        gr.Blocks() as app,
+        pytest.raises(UserError, match="did not start within five seconds"),
+        launching_on(page.listener),
+    ):
+        app.launch(server_name="127.0.0.1", server_port=page.address.port, prevent_thread_lock=True, quiet=True)
+
+
 def test_the_first_free_port_is_taken_where_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
