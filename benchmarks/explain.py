@@ -29,9 +29,8 @@ from inception.explain.ablation import ablation_table
 from inception.explain.attribution import grad_cams
 from inception.explain.shapley import branch_votes
 from inception.network.blocks import BLOCKS, BRANCHES
-from inception.network.compiled import compile_where_faster
+from inception.network.compiled import compile_engines
 from inception.network.cost import module_costs
-from inception.network.fused import HALF
 from inception.network.inception_v1 import InceptionV1
 from inception.prediction import Prediction, predict
 from inception.pretrained.description import Provenance
@@ -53,10 +52,7 @@ def untrained(device: str | torch.device = "cpu") -> PretrainedModel:
     model = InceptionV1(variant="googlenet", classes=CLASSES).eval().requires_grad_(False).to(device)
     labels = tuple(f"class {number}" for number in range(CLASSES))
     pretrained = PretrainedModel("untrained", model, CAFFE, labels, Provenance("", "", "", ""))
-    fast = pretrained.fast_engine  # as in a server, chosen before any of the two is compiled
-    compile_where_faster(pretrained.engine, model)
-    if fast is not pretrained.engine:
-        compile_where_faster(fast, model, HALF)
+    compile_engines(model, pretrained.engine, pretrained.fast_engine)
     return pretrained
 
 

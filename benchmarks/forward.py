@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from inception.network.compiled import compile_where_faster
+from inception.network.compiled import compile_engines
 from inception.network.cost import published_size
 from inception.network.fused import HALF, fast_engine, fused_engine
 from inception.network.inception_v1 import VARIANTS, InceptionV1
@@ -80,9 +80,7 @@ def engines_of(model: InceptionV1) -> tuple[InceptionV1, InceptionV1]:
     full = fused_engine(model)
     # As in a server, chosen before any of the two is compiled.
     fast = fast_engine(model, full)
-    compile_where_faster(full, model)
-    if fast is not full:
-        compile_where_faster(fast, model, HALF)
+    compile_engines(model, full, fast)
     return full, fast
 
 

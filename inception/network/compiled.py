@@ -65,6 +65,13 @@ class Seconds:
     steady: bool = True
 
 
+def compile_engines(model: InceptionV1, full: InceptionV1, fast: InceptionV1) -> None:
+    """Compile both engines of `model` where that is faster; `fast` is that of `fast_engine`, which may be `full`."""
+    compile_where_faster(full, model)
+    if fast is not full:
+        compile_where_faster(fast, model, HALF)
+
+
 def compile_where_faster(engine: InceptionV1, model: InceptionV1, precision: torch.dtype = FULL) -> None:
     """Compile `engine`, the fused copy of `model`, as far as a few timed passes have shown that to be faster.
 

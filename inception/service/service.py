@@ -15,8 +15,7 @@ from ..explain.branch_removal import ablated_prediction
 from ..explain.readout import ChannelReadout, channel_readout
 from ..explain.registry import ABLATIONS
 from ..network.anatomy import BranchFacts, network_facts
-from ..network.compiled import compile_where_faster
-from ..network.fused import HALF
+from ..network.compiled import compile_engines
 from ..prediction import Prediction, predict_batch
 from ..pretrained.pretrained import PRECISIONS, PretrainedModel
 from ..pretrained.zoo import EMBEDDED, MODEL_NAMES, load
@@ -99,11 +98,11 @@ class InferenceService:
         try:
             pretrained = load(self._sources[name], device)
             # Build the engines now rather than while the first caller waits for an answer.
-            _ = pretrained.engine, pretrained.engine_for(self.precision)
+            engines = pretrained.engine, pretrained.engine_for(self.precision)
             # Not where GPUs are lent to forked processes: threads of OpenVINO do not survive a fork.
             if not self.backend.needs_event:
                 # Compilation takes a second or two; until it has finished, PyTorch answers.
-                run_later(COMPILE_AFTER, "compile", self._compile, pretrained)
+                run_later(COMPILE_AFTER, "compile", compile_engines, pretrained.model, *engines)
             return pretrained
         except RuntimeError as error:
             if device.type == "cpu" or not is_out_of_memory(error):
@@ -111,12 +110,6 @@ class InferenceService:
         # Retry outside `except`: the traceback keeps GPU tensors alive.
         self._fall_back_to_cpu()
         return self._load(name)
-
-    def _compile(self, pretrained: PretrainedModel) -> None:
-        compile_where_faster(pretrained.engine, pretrained.model)
-        fastest = pretrained.engine_for(self.precision)
-        if fastest is not pretrained.engine:
-            compile_where_faster(fastest, pretrained.model, HALF)
 
     def compute(self, name: str, function: Callable[..., Result], *arguments: Any) -> Result:
         """Return `function(pretrained, *arguments)` for the network called `name`.
