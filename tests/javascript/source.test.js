@@ -39,3 +39,36 @@ test("the worth of a block is asked for by itself until that of all blocks is kn
   await source.worth(subject, 8, "4c");
   assert.deepEqual(asked, [[[7], "4c"], [[7, 8], "3a"]]);
 });
+
+test("of the answers only the latest are kept", async (context) => {
+  let asked = 0;
+  context.mock.method(globalThis, "fetch", async (_, { body }) => {
+    asked += 1;
+    const [, classes] = JSON.parse(body).data;
+    return { ok: true, json: async () => ({ data: [{ worth: Object.fromEntries((Array.isArray(classes) ? classes : []).map((cls) => [cls, {}])) }] }) };
+  });
+  const source = createSource(new URL("http://page/"));
+  const subject = (digest) => ({ photo: "a", model: "b", crop: null, digest });
+  await source.field(subject("first"), "4c");
+  for (let i = 0; i < 16; i++) await source.prefetchWorth(subject(`${i}`), [0, 1, 2, 3]); // five answers each
+  asked = 0;
+  await source.field(subject("first"), "4c");
+  assert.equal(asked, 1, "the first has gone");
+  await source.prefetchWorth(subject("15"), [0, 1, 2, 3]);
+  assert.equal(asked, 1, "the last has not");
+});
+
+test("an address of a photo that is replaced is given back to the browser", async (context) => {
+  const given = [];
+  context.mock.method(URL, "createObjectURL", () => `blob:${given.length}-${Math.random()}`);
+  context.mock.method(URL, "revokeObjectURL", (address) => given.push(address));
+  context.mock.method(globalThis, "fetch", async (address) => ({
+    ok: true,
+    json: async () => (String(address).endsWith("upload") ? ["/tmp/photo"] : { data: [{ max_bytes: 100 }] }),
+  }));
+  const source = createSource(new URL("http://page/"));
+  await source.upload(new Blob(["photo"]));
+  const first = source.photoUrl("/tmp/photo");
+  await source.upload(new Blob(["photo"]));
+  assert.deepEqual(given, [first]);
+});

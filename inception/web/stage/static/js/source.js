@@ -29,6 +29,8 @@ export function createSource(root) {
    * @param {string} address
    */
   function show(photo, address) {
+    const before = addresses.get(photo);
+    if (before && before !== address) URL.revokeObjectURL(before);
     addresses.set(photo, address);
     if (addresses.size <= PHOTOS_KEPT) return;
     const [oldest, url] = /** @type {[string, string]} */ (addresses.entries().next().value);
@@ -80,11 +82,19 @@ export function createSource(root) {
       answer = post(event, values).then(read);
       answer.catch(() => answers.delete(key));
     }
-    // In order of their last use: the first one goes.
+    keep(key, answer);
+    return answer;
+  }
+
+  /**
+   * Keep an answer; the least recently used ones go.
+   * @param {string} key
+   * @param {Promise<any>} answer
+   */
+  function keep(key, answer) {
     answers.delete(key);
     answers.set(key, answer);
-    if (answers.size > KEPT) answers.delete(/** @type {string} */ (answers.keys().next().value));
-    return answer;
+    while (answers.size > KEPT) answers.delete(/** @type {string} */ (answers.keys().next().value));
   }
 
   /**
@@ -140,7 +150,7 @@ export function createSource(root) {
       const missing = classes.filter((cls) => !answers.has(worthKey(subject, cls)));
       if (!missing.length) return;
       const all = await told(readWorth, "worth", subject, missing, BLOCKS[0]);
-      for (const cls of missing) answers.set(worthKey(subject, cls), Promise.resolve({ [cls]: all[cls] }));
+      for (const cls of missing) keep(worthKey(subject, cls), Promise.resolve({ [cls]: all[cls] }));
     },
     /** @param {Subject} subject @param {Block} block @returns {Promise<Record<Branch, FieldSquare>>} */
     field: (subject, block) => ask("field", subject, block),
