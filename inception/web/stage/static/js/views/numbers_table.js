@@ -11,7 +11,7 @@ import { reachLane } from "./block.js";
 import { createDownloads } from "./downloads.js";
 import { failure, newest, row, signedBar, skeleton, table, waiting, whileOpen } from "./deeper_parts.js";
 
-/** @import {Block, BlockChannels, Branch, Data, Network, Scene, State, Subsets, Worth} from "../types.js" */
+/** @import {Block, BlockChannels, Branch, Data, Network, Scene, State, Subsets} from "../types.js" */
 /** @import {Store} from "../state.js" */
 /** @import {Source} from "../source.js" */
 
@@ -42,7 +42,7 @@ export function createNumbers(root, store, source) {
       h("h3", {}, t("deeper.numbers_block", { block: state.block })),
       isAnythingOff(allOff(state)) && h("p", { class: "deeper-note" }, t("deeper.numbers_off")),
       branchTable(channels, state.block),
-      ribbon(channels, data.worth, name),
+      ribbon(channels, data.worth?.[state.block], name),
       h(
         "div",
         { class: "deeper-pair" },
@@ -119,14 +119,13 @@ function branchTable(channels, block) {
 /**
  * The channels of the block's output side by side, as they are joined: how high each is on average, and its worth.
  * @param {BlockChannels} channels
- * @param {Worth | null} worth
+ * @param {Float32Array | undefined} worth
  * @param {string} name
  */
 function ribbon(channels, worth, name) {
   const counts = BRANCHES.map((branch) => channels[branch].count);
   const total = counts.reduce((sum, count) => sum + count, 0);
   const means = BRANCHES.flatMap((branch) => Array.from(channels[branch].mean, Math.abs));
-  const amounts = worth && Object.values(worth).find((values) => values.length === total);
   let start = 0;
   const heads = BRANCHES.map((branch, i) => {
     const from = start;
@@ -145,7 +144,7 @@ function ribbon(channels, worth, name) {
     h("h4", {}, t("deeper.ribbon_title", { count: total })),
     h("div", { class: "ribbon-heads" }, heads),
     line(t("deeper.ribbon_mean"), means),
-    amounts && line(t("deeper.ribbon_worth", { name }), Array.from(amounts, Math.abs)),
+    worth && line(t("deeper.ribbon_worth", { name }), Array.from(worth, Math.abs)),
   );
 }
 
