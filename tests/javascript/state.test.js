@@ -178,10 +178,27 @@ test("branches and channels that are off go to the server as one, in the network
 });
 
 test("a network that lacks channels or means changes the state", () => {
-  const network = (has_means) => ({ has_means, blocks: Object.fromEntries(BLOCKS.map((block) => [block, { channels: 512 }])) });
+  const network = (has_means) => ({ has_means, blocks: Object.fromEntries(BLOCKS.map((block) => [block, { channels: 512, side: 10, branches: { "1x1": { channels: 128 } } }])) });
   const state = { ...INITIAL, offChannels: { "3a": [600], "4b": [3, 512] }, fill: "mean" };
   assert.deepEqual(fitting(state, network(false)), { offChannels: { "4b": [3] }, fill: "zero" });
   assert.deepEqual(fitting({ ...state, offChannels: { "4b": [3] } }, network(true)), {});
+});
+
+test("a lens on a cell or channel that the block does not have is left out", () => {
+  const network = { has_means: true, blocks: { "4c": { channels: 512, side: 10, branches: { "5x5": { channels: 64 } } } } };
+  const lens = { branch: "5x5", channel: 63, row: 9, column: 0 };
+  assert.deepEqual(fitting({ ...INITIAL, lens }, network), {});
+  for (const wrong of [{ channel: 64 }, { row: 10 }, { column: 10 }]) {
+    assert.deepEqual(fitting({ ...INITIAL, lens: { ...lens, ...wrong } }, network), { lens: null });
+  }
+});
+
+test("an address names the language unless it is the browser's", () => {
+  const named = (lang, preferred) => new URLSearchParams(addressOf({ ...INITIAL, lang }, preferred)).get("lang");
+  assert.equal(named("en", "en"), null);
+  assert.equal(named("zh", "en"), "zh");
+  assert.equal(named("en", "zh"), "en");
+  assert.equal(named("zh", "zh"), null);
 });
 
 /** A store with a list of what its subscribers were told. */

@@ -2,10 +2,10 @@
 
 import { createController } from "./controller.js";
 import { h, loadStyle, replace } from "./dom.js";
-import { addressOf, ALL_ON, createStore, stateOf } from "./state.js";
+import { addressOf, createStore, INITIAL, stateOf } from "./state.js";
 import { createSource } from "./source.js";
 import { addKeys } from "./keys.js";
-import { t } from "./words.js";
+import { preferredLanguage, t } from "./words.js";
 import { createAnswer } from "./views/answer.js";
 import { createBlock } from "./views/block.js";
 import { createDeeper } from "./views/deeper.js";
@@ -49,7 +49,7 @@ export async function start(lang, words) {
 
   createNotice(part("notice"), store);
   createHeader(part("header"), store, source);
-  createPhoto(part("photo"), store, source);
+  createPhoto(part("photo"), store, source, controller);
   createNetwork(part("network"), store, controller);
   createAnswer(part("answer"), store);
   createBlock(part("block"), store, source);
@@ -102,11 +102,14 @@ function createWhenWanted(store, style, isWanted, create) {
 
 /** @param {import("./state.js").Store} store */
 function followAddress(store) {
+  const address = (/** @type {Readonly<State>} */ state) => `?${addressOf(state, preferredLanguage())}`;
   let written = -ADDRESS_PAUSE;
   /** @type {string | null} */
   let pending = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let later;
+  let seen = store.get();
+  store.subscribe((state) => (seen = state));
   const write = () => {
     clearTimeout(later);
     if (pending === null) return;
@@ -115,13 +118,14 @@ function followAddress(store) {
     written = performance.now();
   };
   store.onAddress((state, push) => {
-    const address = `?${addressOf(state)}`;
+    const now = address(state);
     if (push) {
-      write(); // what belongs to the entry before
-      history.pushState(null, "", address);
+      pending ??= address(seen); // a first visit has written nothing yet
+      write();
+      history.pushState(null, "", now);
       return;
     }
-    pending = address;
+    pending = now;
     clearTimeout(later);
     const wait = written + ADDRESS_PAUSE - performance.now();
     if (wait > 0) later = setTimeout(write, wait);
@@ -131,9 +135,9 @@ function followAddress(store) {
   addEventListener("popstate", () => {
     pending = null;
     const { photo, model, lang } = store.get();
-    /** @type {Partial<State>} */
-    const before = { crop: null, ...ALL_ON, fill: "zero", cls: null, lens: null, step: 0, deeper: null, lab: null, ...stateOf(location.search) };
-    store.update({ photo, model, lang, ...before }, { silent: true });
+    // A language is not a step of the history: the page stays in the one that was chosen last.
+    store.update({ ...INITIAL, photo, model, ...stateOf(location.search), lang }, { silent: true });
+    history.replaceState(null, "", address(store.get()));
   });
 }
 

@@ -203,7 +203,7 @@ export function channelSwitched(offChannels, block, channel) {
  * @param {Network} network
  * @returns {Partial<State>}
  */
-export function fitting({ offChannels, fill, cls }, network) {
+export function fitting({ offChannels, fill, cls, lens, block }, network) {
   /** @type {OffChannels} */
   const known = {};
   for (const [block, channels = []] of /** @type {[Block, number[]][]} */ (Object.entries(offChannels))) {
@@ -214,7 +214,19 @@ export function fitting({ offChannels, fill, cls }, network) {
     ...(JSON.stringify(known) === JSON.stringify(offChannels) ? {} : { offChannels: known }),
     ...(fill === "mean" && !network.has_means ? { fill: "zero" } : {}),
     ...(cls !== null && cls >= network.labels.length ? { cls: null } : {}),
+    ...(lens && isOutside(lens, block, network) ? { lens: null } : {}),
   };
+}
+
+/**
+ * Whether a network has no such channel, or the channel no such cell.
+ * @param {NonNullable<State["lens"]>} lens
+ * @param {Block} block
+ * @param {Network} network
+ */
+function isOutside({ branch, channel, row, column }, block, network) {
+  const { side, branches } = network.blocks[block];
+  return channel >= branches[branch].channels || Math.max(row, column) >= side;
 }
 
 /**
@@ -245,9 +257,11 @@ const LONGEST_CHANNELS = 6000; // of the list of channels
 /**
  * The state as the query of an address, without what is as at first. A visitor's own photo is not in it.
  * @param {Readonly<State>} state
+ * @param {State["lang"]} [preferred]  the language of a page whose address names none
  * @returns {string}
  */
-export function addressOf(state) {
+export function addressOf(state, preferred = INITIAL.lang) {
+  const usual = { ...INITIAL, lang: preferred };
   const query = new URLSearchParams();
   if (state.photo.startsWith("example:")) query.set("photo", state.photo.slice("example:".length));
   if (state.model) query.set("model", state.model);
@@ -263,7 +277,7 @@ export function addressOf(state) {
   if (isUnit && state.lens) query.set("unit", [state.model, state.block, state.lens.branch, state.lens.channel].join("/"));
   for (const name of /** @type {(keyof State)[]} */ (Object.keys(CHOICES))) {
     if (isUnit && name === "deeper") continue; // said by the unit
-    if (state[name] !== INITIAL[name] && state[name]) query.set(name, String(state[name]));
+    if (state[name] !== usual[name] && state[name]) query.set(name, String(state[name]));
   }
   if (state.top !== INITIAL.top) query.set("top", String(state.top));
   if (state.step) query.set("step", String(state.step));

@@ -13,6 +13,11 @@ let chinese = {};
 /** How often each name is used, by a network's labels and the language. @type {WeakMap<string[], Partial<Record<Language, Map<string, number>>>>} */
 let uses = new WeakMap();
 
+/** The language of the browser. @returns {Language} */
+export function preferredLanguage() {
+  return navigator.languages.find((one) => /^(zh|en)/.test(one))?.startsWith("zh") ? "zh" : "en";
+}
+
 /** @returns {Language} */
 export function language() {
   return current;

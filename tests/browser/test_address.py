@@ -1,0 +1,86 @@
+"""The page's address: each block and photo is a step of the history, and a reload shows the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from support.stage_visitor import StageVisit
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def stage(browser: Browser, page_address: str, request: pytest.FixtureRequest) -> Iterator[StageVisit]:
+    wanted: dict[str, Any] = {"locale": "en-GB", "viewport": {"width": 1440, "height": 900}, "reduced_motion": "reduce"}
+    wanted |= getattr(request, "param", {})
+    query = wanted.pop("query", "")
+    context = browser.new_context(**wanted)
+    visit = StageVisit(context, page_address, query)
+    yield visit
+    context.close()
+    assert visit.complaints == []
+    assert visit.foreign == []
+
+
+def expect_block(stage: StageVisit, block: str) -> None:
+    expect(stage.page.locator(f"[data-block='{block}']")).to_have_attribute("aria-selected", "true")
+    expect(stage.page.locator("[data-stage=block] h2").first).to_contain_text(block)
+
+
+def test_a_block_is_a_step_of_the_history(stage: StageVisit) -> None:
+    stage.unfold("3a")
+    stage.unfold("5b")
+    stage.page.go_back()
+    expect_block(stage, "3a")
+    stage.page.go_back()
+    expect_block(stage, "4c")  # the first, which the address of a first visit does not name
+    stage.page.go_forward()
+    expect_block(stage, "3a")
+
+
+def test_back_restores_the_photo_that_was_shown_first(stage: StageVisit) -> None:
+    first = stage.page.locator(".photo-examples [aria-pressed=true]").get_attribute("aria-label")
+    stage.page.locator(".photo-examples [aria-pressed=false]").first.click()
+    expect(stage.page.locator(".photo-examples [aria-pressed=true]")).not_to_have_attribute("aria-label", str(first))
+    stage.page.go_back()
+    expect(stage.page.locator(".photo-examples [aria-pressed=true]")).to_have_attribute("aria-label", str(first))
+
+
+def test_back_restores_how_channels_were_sorted(stage: StageVisit) -> None:
+    stage.unfold("3a")
+    stage.page.locator(".block-tools select").first.select_option("mean")
+    expect(stage.page).to_have_url(re.compile("sort=mean"))
+    stage.page.go_back()
+    expect(stage.page.locator(".block-tools select").first).to_have_value("worth")
+    assert "sort=" not in stage.page.url
+
+
+def test_back_keeps_the_language_that_was_chosen_last(stage: StageVisit) -> None:
+    stage.unfold("3a")
+    stage.page.get_by_role("button", name="中文").click()
+    expect(stage.page.locator("html")).to_have_attribute("lang", "zh-CN")
+    stage.page.go_back()
+    expect_block(stage, "4c")
+    expect(stage.page.locator("html")).to_have_attribute("lang", "zh-CN")
+    stage.page.get_by_role("button", name="EN", exact=True).click()
+    expect(stage.page.locator("html")).to_have_attribute("lang", "en")
+
+
+@pytest.mark.parametrize("stage", [{"locale": "zh-CN"}], indirect=True)
+def test_english_chosen_in_a_chinese_browser_survives_a_reload(stage: StageVisit) -> None:
+    stage.page.get_by_role("button", name="EN", exact=True).click()
+    expect(stage.page).to_have_url(re.compile("lang=en"))
+    stage.page.reload()
+    stage.settle()
+    expect(stage.page.locator("html")).to_have_attribute("lang", "en")
+
+
+@pytest.mark.parametrize("stage", [{"query": "?block=5b&lens=5x5:3:20:4"}], indirect=True)
+def test_a_cell_that_the_block_does_not_have_is_left_out(stage: StageVisit) -> None:
+    expect(stage.page.locator(".lens")).to_be_hidden()
+    assert "NaN" not in stage.page.locator("body").inner_text()
