@@ -197,14 +197,6 @@ def test_worth_is_the_shapley_value_of_the_library(stage: StageVisit, embedded: 
         assert float(shown.replace("−", "-")) == pytest.approx(votes[branch], abs=0.006)
 
 
-def test_a_block_is_a_step_of_the_history(stage: StageVisit) -> None:
-    stage.unfold("3a")
-    stage.unfold("5b")
-    stage.page.go_back()
-    expect(stage.page.locator("[data-block='3a']")).to_have_attribute("aria-selected", "true")
-    expect(stage.page.locator("[data-stage=block] h2").first).to_contain_text("3a")
-
-
 def test_keys_choose_blocks_and_switch_branches(stage: StageVisit) -> None:
     stage.page.keyboard.press("9")
     expect(stage.page.locator("[data-block='5b']")).to_have_attribute("aria-selected", "true")
@@ -390,28 +382,6 @@ def test_a_first_visit_asks_no_event(stage: StageVisit) -> None:
     stage.page.wait_for_timeout(2000)
     assert [url for url in stage.requests if "gradio_api" in url] == []
     assert len([url for url in stage.requests if url.endswith("first.json")]) == 1
-
-
-# ---------------------------------------------------------------- drag
-
-
-def test_the_square_is_dragged_and_answered_on_the_way(stage: StageVisit) -> None:
-    box = stage.page.locator(".photo-crop").bounding_box()
-    assert box
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    asked = len([url for url in stage.requests if "stage_scene" in url])
-    stage.page.mouse.move(x, y)
-    stage.page.mouse.down()
-    for step in range(12):
-        stage.page.mouse.move(x - 2 * step, y)
-        stage.page.wait_for_timeout(60)
-    stage.page.mouse.up()
-    expect(stage.page).to_have_url(re.compile("crop="))
-    answers = len([url for url in stage.requests if "stage_scene" in url]) - asked
-    assert answers >= 3
-    moved = stage.page.locator(".photo-crop").bounding_box()
-    assert moved
-    assert moved["x"] < box["x"] - 5
 
 
 def test_few_tab_stops_lead_to_the_lanes(stage: StageVisit) -> None:

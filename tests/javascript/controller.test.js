@@ -172,3 +172,47 @@ test("a network that cannot be had at first gives way to one that can", async ()
   assert.equal(store.data().network.name, "b");
   assert.equal(store.data().error, "It cannot be had.");
 });
+
+test("until another block is there, nothing of the one before is at hand", async () => {
+  const { store, source } = await staged();
+  const block = source.block;
+  source.block = async (...what) => (await wait(1), block(...what));
+  store.update({ block: "3a" });
+  const { channels, baseChannels, subsets, worth, field, base } = store.data();
+  assert.deepEqual([channels, baseChannels, subsets, worth, field], [null, null, null, null, null]);
+  assert.equal(base.digest, "of one");
+  await settled();
+  assert.equal(store.data().subsets.block, "3a");
+});
+
+test("a scene shown meanwhile gives way to that of the state", async () => {
+  const server = fake();
+  const store = createStore({ photo: "one", model: "a" });
+  const controller = createController(store, server.source);
+  await controller.refresh();
+  const streamed = { ...store.data().base, digest: "of a dragged square" };
+  store.receive({ base: streamed, now: streamed });
+  await controller.refresh();
+  assert.equal(store.data().base.digest, "of one");
+  assert.equal(store.data().now.digest, "of one");
+});
+
+test("with something off, a new crop is not shown with everything on", async () => {
+  const { store } = await staged();
+  store.update({ off: { "4b": ["1x1"] } });
+  await settled();
+  const seen = [];
+  store.subscribe((_, data, changed) => changed.has("now") && seen.push(data.now && data.now.off));
+  store.update({ crop: [0, 0, 1] });
+  await settled();
+  assert.deepEqual(seen, [null, { "4b": ["1x1"] }]);
+});
+
+test("the stage does not wait for what may be wanted next", async () => {
+  const server = fake();
+  server.source.prefetchWorth = () => new Promise(() => undefined);
+  const store = createStore({ photo: "one", model: "a" });
+  await createController(store, server.source).refresh();
+  assert.equal(store.data().busy, false);
+  assert.equal(store.data().subsets.block, "4c");
+});

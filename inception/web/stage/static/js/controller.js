@@ -4,7 +4,7 @@ import { ALL_ON, allOff, fitting, isAnythingOff } from "./state.js";
 import { BRANCHES, order } from "./numbers.js";
 import { useClassNames } from "./words.js";
 
-/** @import {AllOff, Block, Data, Fill, Sort, State, Subject} from "./types.js" */
+/** @import {AllOff, Block, Data, Fill, Scene, Sort, State, Subject} from "./types.js" */
 /** @import {Store} from "./state.js" */
 /** @import {Source} from "./source.js" */
 
@@ -13,6 +13,8 @@ const QUIET = 1000; // milliseconds without a change, after which it asks for wh
 /** @type {Sort[]} */
 const TUNED = ["orientation", "colour", "size"];
 const CLASSES = 5; // of the answer, whose worth may be wanted next
+/** What belongs to another block, photo or crop. */
+export const NO_BLOCK = Object.freeze({ channels: null, baseChannels: null, subsets: null, worth: null, field: null });
 
 /**
  * @param {Store} store
@@ -21,7 +23,10 @@ const CLASSES = 5; // of the answer, whose worth may be wanted next
  */
 export function createController(store, source, touched = Promise.resolve()) {
   let turn = 0;
-  let loaded = ""; // the photo, crop and network of `data.base`
+  let loaded = ""; // the photo, crop and network of `loadedBase`
+  /** While the square is dragged, `data.base` is another. @type {Scene | null} */
+  let loadedBase = null;
+  let loadedBlock = "";
 
   /** What the photo's part of the state says. @returns {Subject} */
   const subject = () => subjectOf(store.get(), store.data());
@@ -73,7 +78,7 @@ export function createController(store, source, touched = Promise.resolve()) {
     const { photo, crop, model, block, lab, step } = store.get();
     const isMoving = store.data().moving && lab !== null && !step;
     const key = JSON.stringify([photo, crop, model]);
-    const isNew = key !== loaded;
+    const isNew = key !== loaded || store.data().base !== loadedBase;
     /** @type {Partial<Data>} */
     const patch = {};
     if (store.data().network?.name !== model) {
@@ -94,6 +99,7 @@ export function createController(store, source, touched = Promise.resolve()) {
     const [base] = scene ? [scene] : await Promise.all([source.scene({ ...subject(), digest: null }, {}), source.drawable(subject())]);
     if (!isCurrent()) return;
     loaded = key;
+    loadedBase = base;
     patch.base = base;
     const known = { ...subject(), digest: base.digest };
     const filled = withFill(known, fill);
@@ -106,12 +112,14 @@ export function createController(store, source, touched = Promise.resolve()) {
       isOff ? source.scene(filled, off).then((now) => ({ now })) : Promise.resolve({ now: base }),
       ...(isOff ? [source.block(filled, off, block).then((channels) => ({ channels }))] : []),
     ]);
-    parts.catch(() => undefined); // said below
-    // Asked for once the server computes the worth, which the tiles need: it computes one after the other.
+    parts.catch(() => undefined); // the await below reports it
+    // Votes wait until the worth has been requested: the server computes one after the other, and tiles need the worth.
     const votes = baseChannels.then(() => (isCurrent() && !isMoving ? source.votes(filled, block) : null));
     votes.catch(() => undefined);
-    // The first picture does not wait for them.
-    if (isNew) store.receive({ ...patch, now: base, channels: null, baseChannels: null, subsets: null, worth: null, field: null });
+    // The first picture does not wait for them. With something off, `base` is not what the stage shows.
+    if (isNew) store.receive({ ...patch, now: isOff ? null : base, ...NO_BLOCK });
+    else if (block !== loadedBlock) store.receive(NO_BLOCK);
+    loadedBlock = block;
     const results = await parts;
     if (!isCurrent()) return;
     store.receive(Object.assign(patch, ...results));
@@ -119,14 +127,23 @@ export function createController(store, source, touched = Promise.resolve()) {
     const subsets = await votes;
     if (!isCurrent()) return;
     store.receive({ subsets });
+    void follow(known, block, cls, order(base.logits, CLASSES), isCurrent);
+  }
+
+  /**
+   * Ask for what the stage can do without: the squares of fields, and the worth that may be wanted next.
+   * @param {Subject} known
+   * @param {Block} block
+   * @param {number} cls
+   * @param {number[]} likely  classes
+   * @param {() => boolean} isCurrent
+   */
+  async function follow(known, block, cls, likely, isCurrent) {
     await source.prefetchWorth(known, [cls]).catch(() => undefined); // for the choice of another block
     if (!isCurrent()) return;
-    const likely = order(base.logits, CLASSES);
     void touched.then(() => setTimeout(() => isCurrent() && source.prefetchWorth(known, likely).catch(() => undefined), QUIET));
-    source.field(known, block).then(
-      (field) => isCurrent() && store.receive({ field }),
-      () => undefined, // only the dashed square is missing
-    );
+    const field = await source.field(known, block).catch(() => null); // only the dashed square is missing
+    if (isCurrent()) store.receive({ field });
   }
 
   /**

@@ -285,6 +285,7 @@ export function createBlock(root, store, source) {
     if (any("lang", "block", "network", "base", "cls", "sort", "scale", "colours", "fill")) drawWords();
     if (any("off", "block")) drawSwitches();
     if (any("lang", "subsets", "cls", "block", "base")) drawWorth();
+    root.classList.toggle("no-worth", !store.data().worth);
     if (any("lang", "channels", "worth", "sort", "tuned", "scale", "colours", "baseChannels", "offChannels")) drawTiles();
   });
   drawWords();

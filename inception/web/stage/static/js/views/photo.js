@@ -1,12 +1,13 @@
 /** The photo, the square that the network sees, and what a hovered channel or cell sees of it. */
 
-import { newPhoto } from "../controller.js";
+import { newPhoto, NO_BLOCK, withFill } from "../controller.js";
 import { h, replace, set, svg } from "../dom.js";
 import { FIRST_LAB } from "../lab.js";
 import { cellSquare, cropSquare, fitted, visible } from "../geometry.js";
 import { channelValues, isSignedBlock, paletteOf } from "../maps.js";
 import { clamp } from "../numbers.js";
 import { roving } from "../roving.js";
+import { allOff, isAnythingOff } from "../state.js";
 import { t } from "../words.js";
 import { openFile } from "./header.js";
 import { greySquare, paintOverlay } from "../colours.js";
@@ -19,8 +20,9 @@ const OVERLAY = 224; // pixels of a channel's map over the photo
  * @param {HTMLElement} root
  * @param {import("../state.js").Store} store
  * @param {import("../source.js").Source} source
+ * @param {{refresh: () => Promise<void>}} controller
  */
-export function createPhoto(root, store, source) {
+export function createPhoto(root, store, source, controller) {
   const image = h("img", { crossorigin: "anonymous", draggable: "false" });
   const overlay = h("canvas", { hidden: true });
   const lines = svg("svg", { "aria-hidden": "true" });
@@ -29,6 +31,7 @@ export function createPhoto(root, store, source) {
   // The frame is a square, which a whole screen is not.
   const screen = h("div", { class: "photo-screen", onfullscreenchange: drawHover }, frame);
   const chooser = h("input", { type: "file", accept: "image/*", class: "unseen", tabindex: "-1", onchange: choose });
+  const whole = h("button", { class: "plain", onclick: toggleWhole });
   const actions = h("div", { class: "photo-actions" });
   const examples = h("div", { class: "photo-examples" });
   const reachAction = roving(actions);
@@ -60,6 +63,8 @@ export function createPhoto(root, store, source) {
     set(root, { "aria-label": t("photo.title") });
     set(crop, { "aria-label": t("photo.square"), title: t("photo.drag") });
     set(chooser, { "aria-label": t("photo.choose") });
+    whole.textContent = t("photo.whole");
+    set(whole, { title: t("photo.whole_title") });
     replace(
       actions,
       h("button", { class: "plain", title: `${t("photo.drop")} ${t("photo.paste")}`, onclick: () => chooser.click() }, t("photo.choose")),
@@ -69,7 +74,7 @@ export function createPhoto(root, store, source) {
         t(camera?.isOn() ? "photo.stop" : "photo.camera"),
       ),
       h("button", { class: "plain", title: t("lab.title"), "aria-pressed": String(store.get().lab !== null), onclick: toggleLab }, t("photo.draw")),
-      h("button", { class: "plain", title: t("photo.whole_title"), "aria-pressed": String((chosen()?.[2] ?? 1) > 1), onclick: toggleWhole }, t("photo.whole")),
+      whole,
       document.fullscreenEnabled &&
         h(
           "button",
@@ -125,6 +130,7 @@ export function createPhoto(root, store, source) {
       height: `${square.side * scale}%`,
     };
     for (const element of [crop, overlay, lines]) set(element, { style: box });
+    set(whole, { "aria-pressed": String(isWhole()) });
     crop.classList.toggle("full", photo.width === photo.height && square.side >= photo.width - 1);
   }
 
@@ -158,12 +164,13 @@ export function createPhoto(root, store, source) {
     return /** @type {Crop} */ (values.map((value) => Math.round(value * 1000) / 1000));
   }
 
+  const isWhole = () => (chosen()?.[2] ?? 1) > 1;
+
   /** All of the photo, padded to a square; or the centre again. */
   function toggleWhole() {
     const { width, height } = size();
     const longer = Math.max(width, height);
-    const isWhole = (chosen()?.[2] ?? 1) > 1;
-    store.update({ crop: isWhole ? null : [(width - longer) / 2 / width, (height - longer) / 2 / height, longer / Math.min(width, height)] });
+    store.update({ crop: isWhole() ? null : [(width - longer) / 2 / width, (height - longer) / 2 / height, longer / Math.min(width, height)] });
   }
 
   /** @param {PointerEvent} event */
@@ -183,12 +190,15 @@ export function createPhoto(root, store, source) {
     };
     const end = () => {
       crop.removeEventListener("pointermove", move);
-      if (shown) store.update({ crop: shown });
+      const dropped = shown;
       shown = null;
+      if (!dropped) return;
+      // Back where it was, the state does not change; but what was streamed has to go.
+      if (JSON.stringify(dropped) === JSON.stringify(store.get().crop)) void controller.refresh();
+      else store.update({ crop: dropped });
     };
     crop.addEventListener("pointermove", move);
-    crop.addEventListener("pointerup", end, { once: true });
-    crop.addEventListener("pointercancel", end, { once: true });
+    crop.addEventListener("lostpointercapture", end, { once: true });
   }
 
   // One answer after another while the square moves, never two at once.
@@ -198,12 +208,15 @@ export function createPhoto(root, store, source) {
     streaming = true;
     while (shown) {
       const crop = shown;
-      const { photo, model } = store.get();
+      const { photo, model, fill } = store.get();
+      const off = allOff(store.get());
+      const subject = { photo, model, crop, digest: null };
       try {
-        const scene = await source.scene({ photo, model, crop, digest: null }, {});
-        if (shown) store.receive({ base: scene, now: scene });
+        const [base, now] = await Promise.all([source.scene(subject, {}), isAnythingOff(off) ? source.scene(withFill(subject, fill), off) : null]);
+        const isSame = store.get().photo === photo && store.get().model === model;
+        if (shown && isSame) store.receive({ base, now: now ?? base, ...NO_BLOCK });
       } catch {
-        break; // said when the square is let go
+        break; // reported when the square is let go
       }
       if (crop === shown) break;
     }
