@@ -134,7 +134,8 @@ class Files:
     def get(self, path: str) -> Asset | None:
         """Return the file at a relative path, or None if there is none of a known type."""
         parts = PurePosixPath(path).parts
-        if not parts or "\\" in path or any(part.startswith((".", "/")) for part in parts):
+        # One spelling for each file ("js/./main.js" is another): the cache is by path.
+        if path != "/".join(parts) or "\\" in path or any(part.startswith((".", "/")) for part in parts):
             return None
         file = self._folder.joinpath(*parts)
         media_type = TYPES.get(file.suffix)
@@ -246,7 +247,7 @@ def _static_file(request: Request) -> Response:
 
 
 def _to_front(request: Request) -> Response:
-    """To the front page, from where it was before; relative, as the server may be mounted under any path."""
+    """Redirect the stage's former addresses to the front page, relatively: the server may be mounted under any path."""
     query = request.scope["query_string"].decode("latin-1")
     up = "../" if request.scope["path"].endswith("/") else "./"
     return RedirectResponse(f"{up}{'?' if query else ''}{query}")
