@@ -28,12 +28,14 @@ from ..vision.preprocessing import CENTRE_CROP, Crop
 from .backend import Backend, LocalBackend
 from .background import run_later
 from .cache import SingleFlightCache
+from .memory_size import memory_size
 from .query import PhotoSize, Query
 
 CACHE_BYTES = 128 * 2**20  # 40 predictions of the embedded network; GoogLeNet's take twice as much
 ABLATED_BYTES = 64 * 2**20  # of predictions with branches off, each as large as one with all on
 QUERY_BYTES = 16 * 2**20  # of crops of files; one of 224 pixels takes 0.15 MB
-EXPLANATIONS_KEPT = 256  # the largest, effective receptive fields, take 0.2 MB each
+EXPLANATION_BYTES = 64 * 2**20  # of explanations: from some bytes to the 3 MB of a circuit of GoogLeNet's block 4a
+KEY_BYTES = 1024  # of an explanation's place in the cache, which may take more than the explanation
 COMPILE_AFTER = 5.0  # seconds, so that the page opens first
 Result = TypeVar("Result")
 
@@ -73,7 +75,9 @@ class InferenceService:
             ABLATED_BYTES, lambda prediction: prediction.nbytes
         )
         self._queries: SingleFlightCache[Query] = SingleFlightCache(QUERY_BYTES, lambda query: query.nbytes)
-        self._explanations: SingleFlightCache[Any] = SingleFlightCache(EXPLANATIONS_KEPT)
+        self._explanations: SingleFlightCache[Any] = SingleFlightCache(
+            EXPLANATION_BYTES, lambda explanation: KEY_BYTES + memory_size(explanation)
+        )
         self._atlases: SingleFlightCache[Atlas | None] = SingleFlightCache(len(self.models))
         self._lock = Lock()
         # Decoding and rendering leave one core to the network: more threads would not be faster, and would delay it

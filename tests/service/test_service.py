@@ -21,7 +21,7 @@ from inception.pretrained.zoo import load
 from inception.runtime.device import choose_device
 from inception.service.backend import LocalBackend
 from inception.service.query import Query
-from inception.service.service import InferenceService
+from inception.service.service import EXPLANATION_BYTES, InferenceService
 from inception.vision.preprocessing import CENTRE_CROP, WHOLE_PHOTO, Crop
 from support.paths import EXAMPLES
 
@@ -74,6 +74,19 @@ def test_equal_pixels_share_a_prediction_and_an_explanation(service: InferenceSe
     assert (backend.predictions, backend.explanations) == (1, 1)
     service.explained(queries[0], subset_logits, "4c", "mean")
     assert (backend.predictions, backend.explanations) == (1, 2)
+
+
+def large(pretrained: PretrainedModel, prediction: Prediction, number: int) -> np.ndarray:
+    return np.full(EXPLANATION_BYTES // 3, number, np.uint8)
+
+
+def test_explanations_are_kept_up_to_a_number_of_bytes(service: InferenceService, backend: Counting) -> None:
+    query = service.query(NAME, PHOTO)
+    for number in (0, 1, 0, 2, 0):  # two have room at a time, and 0 is used again before each other
+        assert service.explained(query, large, number)[0] == number
+    assert backend.explanations == 3
+    service.explained(query, large, 1)
+    assert backend.explanations == 4, "1 had to go for 2"
 
 
 def test_an_uncached_explanation_is_computed_each_time(service: InferenceService, backend: Counting) -> None:
