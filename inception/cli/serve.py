@@ -168,8 +168,9 @@ def _serve_after(starting: StartingPage, request: Request) -> int:
 
     device = choose_device("cpu" if zero_gpu else request.device)
     models = (request.model, *(name for name in MODEL_NAMES if name != request.model))
+    computes_here = not zero_gpu and request.scale is None
     try:
-        service = InferenceService(models, device, precision=request.precision)
+        service = InferenceService(models, device, precision=request.precision, compiles=computes_here)
         # Load now and not at the first photo: a wrong path is reported at once.
         service.pretrained(service.models[0])
     except UserError as error:
@@ -178,7 +179,7 @@ def _serve_after(starting: StartingPage, request: Request) -> int:
         # Downloads may work later; until then the embedded network serves.
         logging.warning("%s The page begins with %s.", error, MODEL_NAMES[0])
         models = MODEL_NAMES
-        service = InferenceService(models, device, precision=request.precision)
+        service = InferenceService(models, device, precision=request.precision, compiles=computes_here)
     if zero_gpu:
         service.device = replace(device, name="ZeroGPU")
     if request.scale is not None:

@@ -51,6 +51,8 @@ class InferenceService:
         device: where the networks run; the CPU replaces it for good once its memory is full.
         backend: where predictions and explanations are computed, by default this process.
         precision: of predictions, as `predict` takes it; explanations are always exact.
+        compiles: whether OpenVINO compiles networks where that is faster: not where GPUs are lent to forked processes,
+            which its threads do not survive, nor where only other processes compute.
     """
 
     def __init__(
@@ -59,12 +61,15 @@ class InferenceService:
         device: Device,
         backend: Backend | None = None,
         precision: str = PRECISIONS[0],
+        *,
+        compiles: bool = True,
     ) -> None:
         self._sources = {public_name(model): model for model in models}
         self.models = tuple(self._sources)
         self.device = device
         self.backend = backend or LocalBackend()
         self.precision = precision
+        self._compiles = compiles
         self._networks: SingleFlightCache[PretrainedModel] = SingleFlightCache(len(self.models))
         self._facts: dict[str, dict[str, tuple[BranchFacts, ...]]] = {}
         self._readouts: dict[tuple[str, str], ChannelReadout] = {}
@@ -103,8 +108,7 @@ class InferenceService:
             pretrained = load(self._sources[name], device)
             # Build the engines now rather than while the first caller waits for an answer.
             engines = pretrained.engine, pretrained.engine_for(self.precision)
-            # Not where GPUs are lent to forked processes: threads of OpenVINO do not survive a fork.
-            if not self.backend.needs_event:
+            if self._compiles:
                 # Compilation takes a second or two; until it has finished, PyTorch answers.
                 run_later(COMPILE_AFTER, "compile", compile_engines, pretrained.model, *engines)
             return pretrained

@@ -111,4 +111,4 @@ def compute_on_gpu(
 @cache
 def service_on_gpu(models: tuple[str, ...]) -> InferenceService:
     """Return the service of the process that has the GPU."""
-    return InferenceService(models, choose_device())
+    return InferenceService(models, choose_device(), compiles=False)

@@ -22,13 +22,20 @@ NET, PHOTO = "tiny-imagenet", EXAMPLES / "espresso.jpg"
 SPACE = {"SYSTEM": "spaces", "SPACE_ID": "somebody/inception-lens", "GRADIO_SERVER_NAME": "127.0.0.1"}
 # As the real one does it: what is decorated runs elsewhere, so all goes through pickle on its way and back.
 STAND_IN = """
-import json, os, pickle, sys
+import json, os, pickle, sys, threading
 
 def told(**what):
     with open(os.environ["TOLD"], "a") as file:
         file.write(json.dumps(what) + "\\n")
 
 told(event="imported", before="torch" not in sys.modules)
+
+class Timer(threading.Timer):
+    def start(self):
+        told(event="later", name=self.name)
+        super().start()
+
+threading.Timer = Timer
 
 def gradio_auto_wrap(task):  # Gradio itself asks for it in every Space
     return task
@@ -85,6 +92,12 @@ def test_on_zero_gpu_the_forward_pass_and_the_explanations_run_where_a_gpu_is_le
     assert [row["label"] for row in answer["top"]] == [guess.label for guess in seen.top(3)]
     assert carried["votes"] == pytest.approx(dict(branch_votes(load(), seen, "4c").votes), abs=1e-3)
     assert [row["what"] for row in told(stand_in)[2:]] == ["predict", "explain", "explain"]
+
+
+def test_on_zero_gpu_no_network_is_compiled(stand_in: dict[str, str]) -> None:
+    with running("app.py", SPACES_ZERO_GPU="true", **stand_in) as (address, _):
+        ask(address, "/predict", 1)
+    assert {"event": "later", "name": "compile"} not in told(stand_in)
 
 
 def test_on_zero_gpu_a_gpu_is_lent_to_the_assistants_visitor(stand_in: dict[str, str]) -> None:
