@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock, Semaphore
 from typing import Any, TypeVar, cast
 
-from ..errors import ChoiceError, UserError
+from ..errors import ChoiceError, UserError, quoted
 from ..explain.branch_removal import ablated_prediction
 from ..explain.readout import ChannelReadout, channel_readout
 from ..explain.registry import ABLATIONS
@@ -53,6 +53,9 @@ class InferenceService:
         precision: of predictions, as `predict` takes it; explanations are always exact.
         compiles: whether OpenVINO compiles networks where that is faster: not where GPUs are lent to forked processes,
             which its threads do not survive, nor where only other processes compute.
+
+    Raises:
+        UserError: if two checkpoints have one file name.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class InferenceService:
         *,
         compiles: bool = True,
     ) -> None:
-        self._sources = {public_name(model): model for model in models}
+        self._sources = _sources(models)
         self.models = tuple(self._sources)
         self.device = device
         self.backend = backend or LocalBackend()
@@ -260,6 +263,20 @@ class InferenceService:
 def public_name(model: str) -> str:
     """Return the name by which callers know a network: its own, or that of the checkpoint's file."""
     return model if model in MODEL_NAMES else Path(model).name
+
+
+def _sources(models: Sequence[str]) -> dict[str, str]:
+    """Return each network's name or path by its public name."""
+    sources: dict[str, str] = {}
+    for model in models:
+        name = public_name(model)
+        if sources.setdefault(name, model) != model:
+            raise UserError(
+                "models",
+                "Two checkpoints are called {name}; callers know a network by its file's name, so please rename one.",
+                name=quoted(name),
+            )
+    return sources
 
 
 def weights_file(source: str) -> Path | None:

@@ -30,7 +30,7 @@ def mount(
         app: the application.
         path: of the page within it.
         models: networks that visitors may choose, by name or path, the first one being the default; all named ones
-            if empty.
+            if empty. Visitors know a checkpoint by its file's name, so these names differ.
         device: as `choose_device` takes it.
         precision: as `predict` takes it.
         mcp: whether the page is also an MCP server, at `path` followed by `/gradio_api/mcp/`.
@@ -43,6 +43,7 @@ def mount(
     Raises:
         DeviceError: if the device is unknown, or this machine does not have it.
         WeightsError: if the first network cannot be loaded.
+        UserError: if two checkpoints have one file name.
     """
     # Before gradio is imported, which reads them then: no telemetry.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")

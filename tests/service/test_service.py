@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from inception import open_photo, predict
-from inception.errors import ChoiceError, WeightsError
+from inception.errors import ChoiceError, UserError, WeightsError
 from inception.explain.branch_removal import ablated_prediction
 from inception.explain.convolution import trace_convolution
 from inception.explain.shapley import subset_logits
@@ -137,6 +137,14 @@ def test_a_checkpoint_is_known_by_its_file_name_only() -> None:
     with pytest.raises(WeightsError) as error:
         service.pretrained("own.safetensors")
     assert "secret" not in str(error.value)
+
+
+def test_two_checkpoints_of_one_file_name_are_refused() -> None:
+    with pytest.raises(UserError, match=r"called 'model\.safetensors'.*please rename one") as error:
+        InferenceService(("/secret/a/model.safetensors", "/secret/b/model.safetensors"), choose_device("cpu"))
+    assert "secret" not in str(error.value)
+    same = InferenceService(("a/model.safetensors", NAME, "a/model.safetensors"), choose_device("cpu"))
+    assert same.models == ("model.safetensors", NAME)
 
 
 def test_a_file_is_opened_once_for_each_crop(service: InferenceService, monkeypatch: pytest.MonkeyPatch) -> None:
