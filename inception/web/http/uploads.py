@@ -7,6 +7,7 @@ leaves partial uploads, the checksum folders around files, and a third of a mega
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 import tempfile
@@ -24,6 +25,8 @@ KEEP_SECONDS = 3600
 # Open pages that are remembered, at a third of a megabyte each; the least recently used one makes room.
 MAX_SESSIONS = 500
 CLEANUPS_PER_PERIOD = 6  # within the time for which photos are kept
+
+log = logging.getLogger(__name__)
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[None]]
 
@@ -101,7 +104,10 @@ def _periodic(clean_up: Callable[[Any], None], interval: float) -> Lifespan:
             while True:
                 await asyncio.sleep(interval)
                 # In the event loop, not in a thread: it must not run between the creation of a folder and of its file.
-                clean_up(app)
+                try:
+                    clean_up(app)
+                except Exception:
+                    log.exception("unforeseen error in the clean-up; the next one comes in %.0f seconds", interval)
 
         task = asyncio.create_task(run())
         try:

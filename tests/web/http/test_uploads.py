@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import gradio as gr
 import pytest
@@ -120,6 +121,31 @@ def test_new_files_and_files_to_keep_are_not_deleted(tmp_path: Path) -> None:
     for _ in range(3):  # deleting a file makes its folder new
         delete_old_files(tmp_path, -1, keep)
     assert frozenset(tmp_path.rglob("*")) == keep
+
+
+def test_clean_ups_go_on_after_one_that_failed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class App:
+        cleaned = 0
+
+        @property
+        def state_holder(self) -> SimpleNamespace:
+            self.cleaned += 1
+            if self.cleaned == 1:
+                raise RuntimeError("a session without its lock")
+            return SimpleNamespace(time_last_used={})
+
+        def get_blocks(self) -> SimpleNamespace:
+            return SimpleNamespace(_queue=None)
+
+    app = App()
+
+    async def serve() -> None:
+        async with asyncio.timeout(60), cleanup_lifespan(tmp_path, 0.06)(app):
+            while app.cleaned < 3:
+                await asyncio.sleep(0.01)
+
+    in_a_thread(serve())
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["a session without its lock"]
 
 
 def test_the_upload_folder_is_created_where_configured_and_deleted_afterwards(
