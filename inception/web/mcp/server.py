@@ -76,7 +76,7 @@ class ToolServer:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """While this lasts, requests are answered."""
+        """Answer requests within the `async with` block."""
         self._places = CapacityLimiter(self._at_once)  # belongs to the event loop that runs now
         self._manager = StreamableHTTPSessionManager(self._server, stateless=True, max_request_body_size=MAX_BODY_BYTES)
         async with self._manager.run():
@@ -85,8 +85,6 @@ class ToolServer:
 
     def schema(self, request: Request) -> JSONResponse:
         """The tools, in the form in which "Use via API" and Hugging Face read them."""
-        wanted = request.query_params.get("tools")
-        names = self._tools if wanted is None else wanted.split(",")
         return JSONResponse(
             [
                 {
@@ -97,14 +95,12 @@ class ToolServer:
                         "endpoint_name": tool.endpoint.name,
                     },
                 }
-                for name, tool in self._tools.items()
-                if name in names
+                for tool in self._wanted(request).values()
             ]
         )
 
-    def _selected(self) -> dict[str, Tool]:
-        """The tools, or those that the client's address names: `?tools=predict,maps`."""
-        request = self._server.request_context.request
+    def _wanted(self, request: Request | None) -> dict[str, Tool]:
+        """The tools, or those that the address names, without their prefix: `?tools=predict,maps`."""
         wanted = None if request is None else request.query_params.get("tools")
         if wanted is None:
             return self._tools
@@ -112,16 +108,18 @@ class ToolServer:
         return {name: tool for name, tool in self._tools.items() if name in names}
 
     async def _list(self, _request: types.ListToolsRequest) -> types.ServerResult:
-        return types.ServerResult(types.ListToolsResult(tools=[tool.definition for tool in self._selected().values()]))
+        tools = self._wanted(self._server.request_context.request).values()
+        return types.ServerResult(types.ListToolsResult(tools=[tool.definition for tool in tools]))
 
     async def _call(self, request: types.CallToolRequest) -> types.ServerResult:
-        name, available = request.params.name, self._selected()
+        asked = self._server.request_context.request
+        name, available = request.params.name, self._wanted(asked)
         try:
             if name not in available:
                 raise ChoiceError("tool", name, tuple(available))
             if self._places.statistics().tasks_waiting >= self._at_once:
                 raise UserError("busy", say("en", "guard_busy", seconds=AGAIN_SECONDS))
-            sent, asked = request.params.arguments or {}, self._server.request_context.request
+            sent = request.params.arguments or {}
             content = await run_sync(partial(_answered, available[name], sent, asked), limiter=self._places)
             return types.ServerResult(types.CallToolResult(content=content))
         except UserError as error:

@@ -9,7 +9,8 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,18 @@ import anyio
 import httpx
 import numpy as np
 import pytest
+from fastapi import FastAPI
 from gradio_client import Client, handle_file
 from jsonschema import Draft202012Validator
 from PIL import Image
 from playwright.sync_api import Browser, expect
+from starlette.routing import Route
 
 from inception import load, open_photo, predict
 from inception.explain.shapley import branch_votes
 from support.endpoints import EVERY
 from support.event_loop import in_a_thread
+from support.mounted import served
 from support.paths import EXAMPLES, ROOT
 from support.server import running
 
@@ -224,6 +228,39 @@ def test_an_address_names_the_tools_that_are_wanted(server: str) -> None:
     tools, refused = session(f"{server}?tools=models,anatomy", talk)
     assert [tool.name for tool in tools] == ["models", "anatomy"]
     assert refused.isError
+
+
+def test_an_address_names_tools_without_the_spaces_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYSTEM", "spaces")
+    monkeypatch.setenv("SPACE_ID", "somebody/inception-lens")
+
+    def models() -> dict[str, Any]:
+        """Nothing.
+
+        Returns:
+            nothing
+        """
+        return {}
+
+    def anatomy() -> dict[str, Any]:
+        """Nothing else.
+
+        Returns:
+            nothing
+        """
+        return {}
+
+    server = ToolServer([Endpoint(function, [], [], is_tool=True) for function in (models, anatomy)], at_once=1)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with server.running():
+            yield
+
+    with served(FastAPI(routes=[Route("/mcp", server), Route("/schema", server.schema)], lifespan=lifespan)) as address:
+        listed = session(f"{address}/mcp?tools=models", lambda client: client.list_tools()).tools
+        shown = json.load(urlopen(f"{address}/schema?tools=models", timeout=60))
+    assert [tool.name for tool in listed] == [row["name"] for row in shown] == ["inception_lens_models"]
 
 
 def test_the_page_lists_the_same_tools(server: str) -> None:
