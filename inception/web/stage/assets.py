@@ -67,6 +67,7 @@ class Asset:
     media_type: str
     is_text: bool
     _compressed: dict[str, bytes] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     @cached_property
     def tag(self) -> str:
@@ -80,9 +81,10 @@ class Asset:
 
     def compressed(self, coding: str) -> bytes:
         """Return the bytes in a content coding, compressed once."""
-        if coding not in self._compressed:
-            self._compressed[coding] = CODINGS[coding](self.data)
-        return self._compressed[coding]
+        with self._lock:
+            if coding not in self._compressed:
+                self._compressed[coding] = CODINGS[coding](self.data)
+            return self._compressed[coding]
 
     def response(self, request: Request, cache_control: str = "") -> Response:
         """Return the response: the file, or status 304 if the browser has it already.

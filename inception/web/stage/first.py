@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...explain.channel_worth import FIRST_BLOCK
+from ...service.cache import SingleFlightCache
 from ...service.service import InferenceService
 from . import network, scene
 from .arguments import SubjectCheck, query_of
@@ -31,7 +32,7 @@ class FirstVisit:
         self._service = service
         self._examples = examples
         self._subjects = SubjectCheck(service, {path.stem: path for path in examples})
-        self._asset: tuple[str, Asset] | None = None
+        self._assets: SingleFlightCache[Asset] = SingleFlightCache(1)
 
     def asset(self) -> Asset | None:
         """Return the file, or None where networks run within Gradio's events only (ZeroGPU)."""
@@ -39,11 +40,11 @@ class FirstVisit:
             return None
         start = network.start(self._service, self._examples)
         # Another network may have been fetched meanwhile, and is then shown first.
-        key = json.dumps(start)
-        if self._asset is None or self._asset[0] != key:
-            data = json.dumps({"answers": self._answers(start)}, separators=(",", ":"), allow_nan=False)
-            self._asset = key, Asset(data.encode(), TYPES[".json"], is_text=True)
-        return self._asset[1]
+        return self._assets.get(json.dumps(start), lambda: self._file(start))
+
+    def _file(self, start: dict[str, Any]) -> Asset:
+        data = json.dumps({"answers": self._answers(start)}, separators=(",", ":"), allow_nan=False)
+        return Asset(data.encode(), TYPES[".json"], is_text=True)
 
     def _answers(self, start: dict[str, Any]) -> list[list[Any]]:
         """Return `[event, arguments, answer]` of each event that a first visit asks, as the scripts ask it."""
@@ -51,7 +52,7 @@ class FirstVisit:
         begin = {"photo": start["photo"], "model": model, "crop": None, "digest": None}
         query = query_of(service, self._subjects.read(begin))
         # The page shows how long the forward pass took, and the first one of a process takes ten times as long.
-        service.predict_batch([query])
+        service.compute(model, service.backend.predict, query)
         known = {**begin, "digest": query.digest}
         best = service.prediction(query).top(1)[0].index
         return [
