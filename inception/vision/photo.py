@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,26 +81,51 @@ def open_photo(source: Source) -> Image.Image:
 
 def _bytes(source: Source) -> bytes:
     if isinstance(source, bytes):
-        data, size = source, len(source)
+        data = source
     else:
         path = Path(source)
         try:
-            size = path.stat().st_size
-            data = path.read_bytes() if size <= MAX_BYTES else b""
+            data = _read(path)
         except (OSError, ValueError) as error:
             raise PhotoError(
                 "photo_missing", "There is no readable file {name}; please check its name.", name=quoted(path.name)
             ) from error
-    if size > MAX_BYTES:
-        raise PhotoError(
-            "photo_heavy",
-            "This file has {megabytes:.0f} MB; a photo may have at most {limit} MB. Please choose a smaller one.",
-            megabytes=size / 2**20,
-            limit=MAX_BYTES // 2**20,
-        )
+    if len(data) > MAX_BYTES:
+        raise _too_heavy(len(data))
     if not data:
         raise PhotoError("photo_empty", "This file is empty; please choose a photo.")
     return data
+
+
+def _read(path: Path) -> bytes:
+    """Read a regular file up to one byte more than a photo may have.
+
+    Raises:
+        OSError, ValueError: if there is no such regular file, or if it cannot be read.
+        PhotoError: if it is larger than a photo may be.
+    """
+    with open(path, "rb", opener=_without_waiting) as file:
+        facts = os.fstat(file.fileno())
+        if not stat.S_ISREG(facts.st_mode):
+            raise OSError(f"{path} is not a regular file")
+        if facts.st_size > MAX_BYTES:
+            raise _too_heavy(facts.st_size)
+        # The file may have grown since.
+        return file.read(MAX_BYTES + 1)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a pipe without waiting for its writer. Windows has neither such pipes nor the flag."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _too_heavy(size: int) -> PhotoError:
+    return PhotoError(
+        "photo_heavy",
+        "This file has {megabytes:.0f} MB; a photo may have at most {limit} MB. Please choose a smaller one.",
+        megabytes=size / 2**20,
+        limit=MAX_BYTES // 2**20,
+    )
 
 
 def _opened(data: bytes) -> Image.Image:

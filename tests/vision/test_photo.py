@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -160,3 +161,22 @@ def test_a_missing_file_is_named_without_its_folder(tmp_path: Path) -> None:
     with pytest.raises(PhotoError, match=r"'nowhere\.jpg'") as refused:
         open_photo(tmp_path / "nowhere.jpg")
     assert str(tmp_path) not in str(refused.value)
+
+
+def test_what_is_not_a_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.jpg"
+    os.mkfifo(pipe)  # to open it would wait for a writer
+    endless = tmp_path / "endless.jpg"
+    endless.symlink_to("/dev/zero")  # has size 0, and no end
+    for source in (pipe, endless, tmp_path):
+        with pytest.raises(PhotoError) as refused:
+            open_photo(source)
+        assert refused.value.kind == "photo_missing"
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").is_file(), reason="needs the /proc of Linux")
+def test_a_file_of_unknown_size_is_read_no_further_than_a_photo_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inception.vision.photo.MAX_BYTES", 100)
+    with pytest.raises(PhotoError) as refused:
+        open_photo("/proc/cpuinfo")  # regular, of size 0, and with content
+    assert refused.value.kind == "photo_heavy"
