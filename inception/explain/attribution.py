@@ -19,6 +19,7 @@ from ..checks import choice
 from ..network.blocks import BRANCHES
 from ..prediction import Prediction
 from ..pretrained.pretrained import PretrainedModel
+from .linear_piece import leaves, split_on_piece
 from .masking import block_output, class_index, logits_from
 
 LAST_BLOCK = "5b"
@@ -40,8 +41,9 @@ class Evidence:
     """The logit of a class as a sum over branches, channels and cells of block 5b, and a rest.
 
     `maps` holds each branch's contribution at each cell (H, W); their sums are `amounts`. `rest` is the contribution of
-    the biases. `linear` says whether the split holds for every photo (linear head) or for this photo only: a head with
-    a ReLU is linear as long as the same units are active.
+    the biases, computed by itself: the logit if the block were zero, with the ReLUs as for this photo. `linear` says
+    whether the split holds for every photo (linear head) or for this photo only: a head with a ReLU is linear as long
+    as the same units are active.
     """
 
     index: int
@@ -58,6 +60,11 @@ class Evidence:
     def total(self) -> float:
         """Sum of the four branches and the rest, to be compared with `logit`."""
         return self.rest + sum(self.amounts.values())
+
+    @property
+    def error(self) -> float:
+        """Absolute difference between `total` and the logit of the forward pass."""
+        return abs(self.total - self.logit)
 
     @property
     def map(self) -> np.ndarray:
@@ -104,8 +111,8 @@ def evidence(
         ExplanationError: if there is no such class.
     """
     index = class_index(pretrained, prediction, target)
-    output, gradient, logit = _gradient(pretrained, prediction, LAST_BLOCK, index)
-    shares = (output * gradient)[0].double().cpu().numpy()
+    split = split_on_piece(leaves([pretrained.model.required_head]), prediction.block(LAST_BLOCK), (0, index))
+    shares = split.contributions
     slices = pretrained.model.block(LAST_BLOCK).slices
     maps = {branch: shares[part].sum(axis=0) for branch, part in slices.items()}
     amounts = shares.sum(axis=(1, 2))
@@ -121,7 +128,7 @@ def evidence(
         label=pretrained.labels[index],
         linear=_is_linear(pretrained),
         logit=float(prediction.logits[index]),
-        rest=float(logit - shares.sum()),
+        rest=split.constant,
         amounts={branch: float(one.sum()) for branch, one in maps.items()},
         maps=maps,
         strongest_for=tuple(channel_evidence(channel) for channel in order[::-1][:maximum] if amounts[channel] > 0),
@@ -214,7 +221,7 @@ def grad_cams(
         ChoiceError, ExplanationError: if there is no such block or class.
     """
     index = class_index(pretrained, prediction, target)
-    output, gradient, _ = _gradient(pretrained, prediction, block, index)
+    output, gradient = _gradient(pretrained, prediction, block, index)
     weights = gradient.mean(dim=(2, 3), keepdim=True)
     weighted = (output * weights)[0].float().cpu().numpy()
     slices: dict[str | None, slice] = {None: slice(None)}
@@ -229,13 +236,11 @@ def _checked(branch: str | None) -> str | None:
     return None if branch is None else choice("branch", branch, tuple(BRANCHES))
 
 
-def _gradient(
-    pretrained: PretrainedModel, prediction: Prediction, block: str, index: int
-) -> tuple[Tensor, Tensor, float]:
-    """Return the block's output (1, C, H, W), the gradient of a class's logit with respect to it, and the logit."""
+def _gradient(pretrained: PretrainedModel, prediction: Prediction, block: str, index: int) -> tuple[Tensor, Tensor]:
+    """Return the block's output (1, C, H, W), and the gradient of a class's logit with respect to it."""
     output = block_output(pretrained, prediction, block).requires_grad_()
     # autograd.grad, unlike backward, leaves no gradients on the model's parameters.
     with torch.enable_grad():
         logit = logits_from(pretrained, block, output)[0, index]
         (gradient,) = torch.autograd.grad(logit, output)
-    return output.detach(), gradient, float(logit.detach())
+    return output.detach(), gradient

@@ -11,22 +11,20 @@ local response normalisation divides by its own input, which no gradient times a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from ..checks import choice
 from ..network.blocks import BLOCKS, BRANCHES
-from ..network.copies import copy_module
 from ..network.inception_v1 import STAGES, InceptionV1
 from ..prediction import Prediction
 from ..pretrained.pretrained import PretrainedModel
 from .attribution import LAST_BLOCK, WHOLE
+from .linear_piece import leaves, split_on_piece
 from .masking import check_channel, class_index
 from .receptive_field import check_cell, map_size
 
@@ -169,8 +167,8 @@ def cell_circuit(
     check_unit(model, block, branch, channel, row, column)
     before = block_before(block)
     pools = STAGES[STAGES.index(_stage(before)) + 1 : STAGES.index(_stage(block))]
-    layers = _leaves([model.get_submodule(pool) for pool in pools])
-    layers += _leaves([model.block(block)[layer] for layer in BRANCHES[branch]])
+    layers = leaves([model.get_submodule(pool) for pool in pools])
+    layers += leaves([model.block(block)[layer] for layer in BRANCHES[branch]])
     if isinstance(layers[-1], nn.ReLU):
         layers.pop()
     unit = Unit(block, branch, channel, row, column)
@@ -191,7 +189,7 @@ def logit_circuit(
         ExplanationError: if there is no such class.
     """
     index = class_index(pretrained, prediction, target)
-    layers = _leaves([pretrained.model.required_head])
+    layers = leaves([pretrained.model.required_head])
     unit = Unit(index=index, label=pretrained.labels[index])
     return _circuit(prediction, layers, LAST_BLOCK, unit, (0, index), float(prediction.logits[index]), maximum)
 
@@ -230,11 +228,6 @@ def _stage(block: str) -> str:
     return block if block == STEM else f"inception_{block}"
 
 
-def _leaves(modules: Iterable[nn.Module]) -> list[nn.Module]:
-    """Return the layers without children, in the order in which they run."""
-    return [layer for module in modules for layer in module.modules() if not any(layer.children())]
-
-
 def _circuit(
     prediction: Prediction,
     layers: list[nn.Module],
@@ -245,51 +238,23 @@ def _circuit(
     maximum: int,
 ) -> Circuit:
     """Return the circuit of the number at `place` of what `layers` make of the output of block `before`."""
-    # Enable gradients even inside a caller's no_grad or inference_mode.
-    with torch.inference_mode(False), torch.enable_grad():
-        # On the CPU, because not every device has float64; in float64, so that the sum shows errors of method only.
-        plain = copy_module(nn.Sequential(*layers), "cpu").double().eval()
-        activations = torch.from_numpy(prediction.stages[_stage(before)].astype(np.float64)).unsqueeze(0)
-        value = plain(activations.requires_grad_())[place]
-        (gradient,) = torch.autograd.grad(value, activations)
-        activations = activations.detach()
-        with torch.no_grad():
-            constant = _switched_as_for(plain, activations, torch.zeros_like(activations))[place]
-    contributions = (gradient * activations)[0].numpy()
-    contributions.flags.writeable = False
+    activations = prediction.stages[_stage(before)]
+    split = split_on_piece(layers, activations, place)
+    contributions = split.contributions
     amounts = contributions.sum(axis=(1, 2))
     slices = prediction.slices[before] if before in prediction.slices else {WHOLE: slice(None)}
-    sources = _sources(before, slices, contributions, activations[0].numpy(), maximum)
+    sources = _sources(before, slices, contributions, activations, maximum)
     return Circuit(
         unit=unit,
-        value=float(value.detach()),
+        value=split.value,
         predicted=predicted,
-        constant=float(constant),
+        constant=split.constant,
         block=before,
         by_branch={branch: float(amounts[part].sum()) for branch, part in slices.items()},
         sources=sources,
         rest=float(amounts.sum() - sum(source.contribution for source in sources)),
         contributions=contributions,
     )
-
-
-def _switched_as_for(layers: nn.Sequential, photo: Tensor, x: Tensor) -> Tensor:
-    """Apply layers to `x` with every ReLU on or off, and every max pool taking the cell, as for the input `photo`.
-
-    This is the linear piece on which `photo` lies, also far away from it.
-    """
-    for layer in layers:
-        if isinstance(layer, nn.ReLU):
-            x = x * (photo > 0)
-        elif isinstance(layer, nn.MaxPool2d):
-            _, cells = F.max_pool2d(
-                photo, layer.kernel_size, layer.stride, layer.padding, ceil_mode=layer.ceil_mode, return_indices=True
-            )
-            x = x.flatten(2).gather(2, cells.flatten(2)).view_as(cells)
-        else:
-            x = layer(x)
-        photo = layer(photo)
-    return x
 
 
 def _sources(

@@ -23,6 +23,7 @@ from inception import open_photo
 from inception.errors import ChoiceError, UserError
 from inception.explain.ablation import ablate, ablation_table
 from inception.explain.attribution import evidence, grad_cam, grad_cams
+from inception.explain.circuit import logit_circuit
 from inception.explain.masking import ExplanationError, branch_mask, class_index, logits_from
 from inception.explain.shapley import BRANCH_NAMES, BRANCH_SUBSETS, branch_votes, shapley_values
 from inception.explain.subsets import logits_of_subsets
@@ -252,8 +253,9 @@ def test_a_linear_heads_evidence_is_its_weights_times_the_maps(variant: str, mad
     by_hand = np.einsum("c,chw->hw", weights, maps) / maps[0].size
     assert told.linear
     assert np.allclose(told.map, by_hand, atol=1e-5)
-    assert told.rest == pytest.approx(float(head.bias[1]), abs=1e-4)
+    assert told.rest == float(head.bias[1])
     assert told.total == pytest.approx(told.logit, abs=1e-4)
+    assert told.error == abs(told.total - told.logit)
     amounts = weights * maps.mean(axis=(1, 2))
     assert [one.channel for one in told.strongest_for] == np.argsort(-amounts, kind="stable")[:10].tolist()
     assert told.strongest_against[0].amount == pytest.approx(amounts.min(), abs=1e-5)
@@ -269,9 +271,16 @@ def test_a_hidden_layers_evidence_holds_for_this_photo_with_the_biases_as_rest(m
     active = (hidden_weight @ pooled + hidden_bias) > 0
     out = head.classifier.weight[5].double().numpy() * active
     assert not told.linear
-    assert told.rest == pytest.approx(float(out @ hidden_bias + float(head.classifier.bias[5])), abs=1e-4)
+    assert told.rest == pytest.approx(float(out @ hidden_bias + float(head.classifier.bias[5])), abs=1e-9)
     assert sum(told.amounts.values()) == pytest.approx(float(out @ hidden_weight @ pooled), abs=1e-4)
     assert told.total == pytest.approx(told.logit, abs=1e-4)
+
+
+@pytest.mark.parametrize("variant", ["batchnorm", "googlenet", "torchvision"])
+def test_the_rest_is_computed_by_itself_so_that_the_sum_is_a_check(variant: str, made_up, seen) -> None:
+    told = evidence(made_up[variant], seen[variant], 2)
+    assert told.rest == logit_circuit(made_up[variant], seen[variant], 2).constant
+    assert told.error < 1e-4
 
 
 # ---------------------------------------------------------------- Grad-CAM
