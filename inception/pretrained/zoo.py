@@ -6,13 +6,14 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 
 import torch
+from torch import Tensor
 
 from ..errors import WeightsError, quoted
-from ..runtime.device import DEVICES, choose_device, unknown_device
+from ..runtime.device import usable_device
 from ..runtime.remembered import cache_dir
 from ..runtime.resources import resource
 from ..vision import preprocessing
@@ -28,6 +29,9 @@ from .checkpoint import (
 from .description import Description, Provenance
 from .hub import HubFile, download, files_in_weights_dir, sha256_of, unreachable_error
 from .pretrained import PretrainedModel
+
+if TYPE_CHECKING:
+    from torchvision.models import GoogLeNet_Weights
 
 EMBEDDED = resource("weights/tiny-imagenet.safetensors")
 MODEL_NAMES = ("tiny-imagenet", "googlenet", "torchvision")
@@ -48,12 +52,7 @@ def load(name: str | Path = DEFAULT_MODEL, device: str | torch.device = "cpu") -
         DeviceError: if there is no such device.
     """
     loaders = {"tiny-imagenet": _tiny_imagenet, "googlenet": _googlenet, "torchvision": _torchvision}
-    if isinstance(device, str) and device in DEVICES:
-        device = choose_device(device).torch_device
-    try:
-        device = torch.device(device)
-    except RuntimeError as error:
-        raise unknown_device(device) from error
+    device = usable_device(device)
     if name in loaders:
         pretrained = replace(loaders[str(name)](), imagenet=True)
     elif Path(name).suffix.lower() in CHECKPOINT_SUFFIXES:
@@ -161,19 +160,9 @@ def _torchvision() -> PretrainedModel:
     from torchvision.models import GoogLeNet_Weights
 
     published = GoogLeNet_Weights.IMAGENET1K_V1
-    local = files_in_weights_dir((Path(published.url).name,))
-    if local:
-        state = read_pickle(local[0])
-    else:
-        try:
-            if not _in_torch_hub(Path(published.url).name):
-                # A probe with a timeout, because torch.hub waits for ever on a network that drops its packets.
-                urlopen(Request(published.url, method="HEAD"), timeout=10).close()
-            state = published.get_state_dict(progress=False, check_hash=True, weights_only=True)
-        # urllib, the disk and the unpickler raise many types of errors; torch.hub leaves no incomplete file.
-        except Exception as error:
-            raise unreachable_error("torchvision", "torchvision", error) from error
     source = Path(published.url).name
+    local = files_in_weights_dir((source,))
+    state = read_pickle(local[0]) if local else _from_torch_hub(published)
     convert.check_finite(state, source=source)
     state = convert.rename_tensors(without_auxiliary(state), convert.torchvision_names(), source=source)
     accuracy = published.meta["_metrics"]["ImageNet-1K"]
@@ -193,8 +182,31 @@ def _torchvision() -> PretrainedModel:
     return assemble("torchvision", description, state, source=source)
 
 
-def _in_torch_hub(name: str) -> bool:
-    return (Path(torch.hub.get_dir()) / "checkpoints" / name).is_file()
+def _from_torch_hub(published: GoogLeNet_Weights) -> dict[str, Tensor]:
+    """Return the weights from torch hub's cache, or download them into it."""
+    file = _torch_hub_file(Path(published.url).name)
+    if file.is_file():
+        try:
+            return read_pickle(file)
+        except WeightsError as damaged:
+            # Not the user's error; it is downloaded again.
+            try:
+                file.unlink()
+            except OSError:
+                raise damaged from None
+    try:
+        # A probe with a timeout, because torch.hub waits for ever on a network that drops its packets.
+        urlopen(Request(published.url, method="HEAD"), timeout=10).close()
+        return dict(published.get_state_dict(progress=False, check_hash=True, weights_only=True))
+    # urllib, the disk and the unpickler raise many types of errors; torch.hub leaves no incomplete file.
+    except Exception as error:
+        if file.is_file():
+            return read_pickle(file)  # says why this file cannot be read
+        raise unreachable_error("torchvision", "torchvision", error) from error
+
+
+def _torch_hub_file(name: str) -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints" / name
 
 
 # ---------------------------------------------------------------- both
@@ -228,4 +240,4 @@ def _has_googlenet() -> bool:
 
 
 def _has_torchvision() -> bool:
-    return _in_torch_hub(TORCHVISION_FILE) or bool(files_in_weights_dir((TORCHVISION_FILE,)))
+    return _torch_hub_file(TORCHVISION_FILE).is_file() or bool(files_in_weights_dir((TORCHVISION_FILE,)))

@@ -50,6 +50,26 @@ def choose_device(name: str = "auto") -> Device:
     return _named(name)
 
 
+def usable_device(device: str | torch.device) -> torch.device:
+    """Return the device called `device`, one of `DEVICES` or for instance "cuda:1".
+
+    Raises:
+        DeviceError: if PyTorch knows no such device, or this machine does not have it or cannot use it.
+    """
+    if device == "auto":
+        return choose_device().torch_device
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise unknown_device(str(device)) from error
+    usable = choose_device(wanted.type).torch_device
+    if wanted.index is None:
+        return usable
+    if wanted.index >= (torch.cuda.device_count() if wanted.type == "cuda" else 1):
+        raise unknown_device(str(device))
+    return wanted
+
+
 def unknown_device(name: object) -> DeviceError:
     """Return the error for a device's unknown name."""
     return DeviceError(

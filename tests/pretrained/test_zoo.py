@@ -23,7 +23,7 @@ from safetensors.torch import save_file
 
 from benchmarks.peers import caffe_onnx
 from inception import load, open_photo, predict
-from inception.errors import WeightsError
+from inception.errors import DeviceError, WeightsError
 from inception.network.blocks import BLOCKS
 from inception.network.inception_v1 import InceptionV1
 from inception.pretrained import checkpoint, convert, zoo
@@ -265,6 +265,24 @@ def test_an_unknown_name_is_refused(name: str) -> None:
         load(name)
 
 
+@pytest.mark.parametrize("device", ["cpu:1", "meta", "abacus", torch.device("cpu", 7), torch.device("meta")])
+def test_an_unknown_device_is_refused(device: str | torch.device) -> None:
+    with pytest.raises(DeviceError, match=r"There is no device called .*; choose one of auto, cpu, cuda, mps"):
+        load("tiny-imagenet", device)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+@pytest.mark.parametrize("device", ["cuda", "cuda:0", torch.device("cuda"), torch.device("cuda", 1)])
+def test_a_device_that_is_not_there_is_refused(device: str | torch.device) -> None:
+    with pytest.raises(DeviceError, match="no cuda device that PyTorch can use"):
+        load("tiny-imagenet", device)
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cpu:0", torch.device("cpu"), torch.device("cpu", 0)])
+def test_a_device_may_be_named_or_numbered(device: str | torch.device) -> None:
+    assert load("tiny-imagenet", device).device.type in ("cpu", "cuda", "mps")
+
+
 # ---------------------------------------------------------------- googlenet: a folder, the hub, the cache
 
 
@@ -444,6 +462,29 @@ def test_torchvisions_weights_with_a_wrong_checksum_are_not_kept(
     with pytest.raises(WeightsError, match="could not be fetched"):
         load("torchvision")
     assert not list((tmp_path / "torch-hub").rglob("*.pth"))
+
+
+def test_a_damaged_file_in_torch_hubs_cache_is_fetched_again(
+    http_server: Callable, torchvision_file: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    digest = hashlib.sha256(torchvision_file).hexdigest()
+    serve_torchvision(http_server, monkeypatch, torchvision_file, digest)
+    cached = tmp_path / "torch-hub" / "checkpoints" / f"googlenet-{digest[:8]}.pth"
+    cached.parent.mkdir(parents=True)
+    cached.write_bytes(torchvision_file[:1_000_000])
+    assert len(load("torchvision").labels) == 1000
+    assert cached.read_bytes() == torchvision_file
+
+
+def test_a_published_file_that_cannot_be_read_is_named(
+    http_server: Callable, torchvision_file: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    damaged = torchvision_file[:1_000_000]
+    digest = hashlib.sha256(damaged).hexdigest()
+    serve_torchvision(http_server, monkeypatch, damaged, digest)
+    for _ in range(2):
+        with pytest.raises(WeightsError, match=rf"googlenet-{digest[:8]}\.pth is damaged"):
+            load("torchvision")
 
 
 def test_torchvisions_weights_are_found_in_the_weights_folder(
