@@ -26,11 +26,17 @@ NAMES_FILE = "classes.json"
 HUB_FILES = ["*.parquet", "data/*.parquet", NAMES_FILE]  # to fetch of a data set on the hub
 MAX_NAMES_FILE_BYTES = 32 * 2**20
 MAX_NAME = 1000  # characters of a class name
+NAMES_SHOWN = 5  # in an error
 WNID = re.compile(r"n\d{8}")  # WordNet id of a noun, ImageNet's class identifier
 
 
 class DataError(UserError):
     """A data set that cannot be used."""
+
+
+def first_names(names: Sequence[str]) -> str:
+    """Return the first `NAMES_SHOWN` names of classes for an error, each shortened."""
+    return ", ".join(plain(name, QUOTED_CHARACTERS) for name in names[:NAMES_SHOWN])
 
 
 @dataclass(frozen=True)
@@ -86,8 +92,7 @@ class LabelledPhotos:
                     "data_no_class",
                     "The data has no class {name}; it has {some}.",
                     name=quoted(name),
-                    some=", ".join(plain(name, QUOTED_CHARACTERS) for name in self.classes[:5])
-                    + (", …" if len(self.classes) > 5 else ""),
+                    some=first_names(self.classes) + (", …" if len(self.classes) > NAMES_SHOWN else ""),
                 )
         new_targets = {known[first]: number for number, first in enumerate(dict.fromkeys(map(first_name, wanted)))}
         selected = self.subset([index for index, target in enumerate(self.targets) if target in new_targets])

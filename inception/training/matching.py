@@ -7,19 +7,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from ..errors import QUOTED_CHARACTERS
 from ..pretrained.labels import first_name
 from ..pretrained.pretrained import PretrainedModel
 from ..pretrained.zoo import DEFAULT_MODEL
-from ..runtime.plain_text import plain
 from ..runtime.wording import counted
-from .datasets import WNID, DataError, LabelledPhotos
+from .datasets import NAMES_SHOWN, WNID, DataError, LabelledPhotos, first_names
 
 # ImageNet's 1000 WordNet ids in the order of its class numbers; those of Tiny ImageNet's 200 classes are marked.
 FILE = Path(__file__).with_name("imagenet_wnids.txt")
 # Names of two ImageNet classes each: a bird and a machine, a dog and a garment, two kinds of bathing suit.
 SHARED_NAMES = frozenset({"crane", "cardigan", "maillot"})
-NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class LeftOut:
 
     def __str__(self) -> str:
         more = self.classes - NAMES_SHOWN
-        names = ", ".join(self.names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        names = first_names(self.names) + (f" and {more} more" if more > 0 else "")
         return (
             f"left out, as the network has no class for them or several of one name: {counted(self.photos, 'photo')} "
             f"of {counted(self.classes, 'class', 'classes')} ({names})"
@@ -55,8 +52,7 @@ def known_photos(pretrained: PretrainedModel, photos: LabelledPhotos) -> tuple[L
             "The network {name} has none of the data's classes ({names}); please evaluate a network of the same "
             "classes.",
             name=pretrained.name,
-            names=", ".join(plain(name, QUOTED_CHARACTERS) for name in left_out.names[:NAMES_SHOWN])
-            + (", …" if left_out.classes > NAMES_SHOWN else ""),
+            names=first_names(left_out.names) + (", …" if left_out.classes > NAMES_SHOWN else ""),
         )
     return (photos if not left_out.photos else photos.subset(known)), left_out
 

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .datasets import DataError, LabelledPhotos
+from .datasets import NAMES_SHOWN, DataError, LabelledPhotos, first_names
 from .matching import match_classes
 
 if TYPE_CHECKING:
@@ -62,6 +62,6 @@ def _rows(teacher: PretrainedModel, photos: LabelledPhotos) -> list[int]:
             "train on other classes with --classes.",
             teacher=teacher.name,
             count=len(missing),
-            some=", ".join(missing[:5]),
+            some=first_names(missing) + (", …" if len(missing) > NAMES_SHOWN else ""),
         )
     return [row for row in rows if row is not None]

@@ -20,6 +20,7 @@ from inception.training.augment import ASPECT, DEGRADED_SIDE, ZOOMED_OUT_AREA, d
 from inception.training.datasets import DataError, LabelledPhotos, labelled_photos
 from inception.training.initial_model import initial_model
 from inception.training.loader import UNLABELLED, AugmentedPhotos, BatchSampler, readable_photos
+from inception.training.matching import LeftOut, known_photos
 from inception.training.recipe import Recipe, RecipeError
 from inception.training.split import further_photos
 from inception.training.teacher import Teacher, divergence
@@ -237,6 +238,19 @@ def test_the_command_trains_with_a_teacher_and_the_card_tells(tmp_path: Path, me
     assert model.provenance.training_data.endswith("of 2 classes, and 10 photos without labels")
     assert model.training["command"].startswith(f"python -m inception train --data meadow --also {sea.name} --out OUT")
     assert f"--teacher {weights}" in model.training["command"]
+
+
+def test_long_names_of_classes_that_a_teacher_lacks_are_shortened(meadow: Path, embedded: PretrainedModel) -> None:
+    known = labelled_photos(meadow)
+    names = tuple(f"{number} {'x' * 190}" for number in range(7))
+    photos = replace(known, classes=names)
+    with pytest.raises(DataError, match=r"does not know 7 of the classes \(.*…\); please choose") as refused:
+        Teacher(embedded, photos, 64)
+    assert len(str(refused.value)) < 600
+    with pytest.raises(DataError) as unknown:
+        known_photos(embedded, photos)
+    assert len(str(unknown.value)) < 600
+    assert len(str(LeftOut(1, 7, names))) < 600
 
 
 def test_photos_without_labels_need_a_teacher_which_answers_no_mixed_photos(
