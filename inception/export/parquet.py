@@ -203,7 +203,12 @@ class Results:
         metadata = (table.schema.metadata or {}).get(DESCRIPTION_KEY.encode())
         if metadata is None or not table.schema.equals(SCHEMA):
             raise self._foreign(file)
-        before = json.loads(metadata)
+        try:
+            before = strict_json.loads(metadata.decode())
+        except (ValueError, RecursionError) as error:
+            raise self._foreign(file) from error
+        if not isinstance(before, dict):
+            raise self._foreign(file)
         other = [name for name in self.settings if name != "provenance" and before.get(name) != self.settings[name]]
         if other:
             # Another model explains all other differences.

@@ -30,11 +30,25 @@ from .teacher import Teacher, divergence
 
 AUXILIARY_WEIGHT = 0.3  # Szegedy et al. 2014, section 5
 MOMENTUM = 0.9
+# Of what `Trainer.save` writes.
+CHECKPOINT_TYPES: dict[str, type | tuple[type, ...]] = {
+    "recipe": dict,
+    "classes": list,
+    "photos": int,
+    "step": int,
+    "seconds": (int, float),
+    "log": list,
+    "model": dict,
+    "averaged": dict,
+    "optimizer": dict,
+    "best": list,
+    "best_state": dict,
+}
 MAX_GRADIENT_NORM = 5.0  # without BatchNorm, where a few large gradients would make training diverge
 
 
 class CheckpointError(UserError):
-    """A training checkpoint that is missing, damaged or of other photos."""
+    """A training checkpoint that is missing, damaged, of another program or of other photos."""
 
 
 @dataclass(frozen=True)
@@ -314,7 +328,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint that `Trainer.save` wrote.
 
     Raises:
-        CheckpointError: if it is missing or damaged.
+        CheckpointError: if it is missing, damaged or of another program.
     """
     if not is_file(path):
         raise CheckpointError(
@@ -323,14 +337,27 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             folder=quoted(str(path.parent)),
         )
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
     # torch.load lets the errors of its zip reader and its unpickler through.
     except Exception as error:
-        raise CheckpointError(
-            "checkpoint_damaged",
-            "{name} is damaged; please remove it and begin anew.",
-            name=quoted(str(path)),
-        ) from error
+        raise _damaged(path) from error
+    if not isinstance(state, dict) or not all(
+        isinstance(state.get(key), kind) for key, kind in CHECKPOINT_TYPES.items()
+    ):
+        raise _damaged(path)
+    try:
+        Recipe.from_dict(state["recipe"])
+    except (KeyError, TypeError, ValueError, UserError) as error:
+        raise _damaged(path) from error
+    return state
+
+
+def _damaged(path: Path) -> CheckpointError:
+    return CheckpointError(
+        "checkpoint_damaged",
+        "{name} is damaged or no checkpoint of a training; please remove it and begin anew.",
+        name=quoted(str(path)),
+    )
 
 
 def _class_weights(photos: LabelledPhotos) -> Tensor:

@@ -355,7 +355,7 @@ def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("what", ["text", "other columns", "folder"])
+@pytest.mark.parametrize("what", ["text", "other columns", "folder", "list", "no JSON"])
 def test_a_foreign_file_is_never_overwritten(
     embedded: PretrainedModel, photos: Path, tmp_path: Path, what: str
 ) -> None:
@@ -364,9 +364,12 @@ def test_a_foreign_file_is_never_overwritten(
         out.write_text("my notes")
     elif what == "folder":
         out.mkdir()
-    else:
+    elif what == "other columns":
         predict_folder(embedded, photos, out)
         parquet.write_table(parquet.read_table(out).drop_columns(["error"]), out)
+    else:
+        metadata = {"inception": "[1, 2]" if what == "list" else b"\xff{"}
+        parquet.write_table(results.SCHEMA.empty_table().replace_schema_metadata(metadata), out)
     before = out.read_bytes() if out.is_file() else b""
     with pytest.raises(UserError, match="holds no results of this command"):
         predict_folder(embedded, photos, out)

@@ -38,9 +38,10 @@ from inception.training.evaluation import evaluate
 from inception.training.initial_model import initial_model
 from inception.training.loader import AugmentedPhotos, BatchSampler, Sample, readable_photos
 from inception.training.log import LogRow, write_log
+from inception.training.loop import interrupted_recipe
 from inception.training.recipe import Recipe, RecipeError
 from inception.training.split import split_photos, training_photos
-from inception.training.trainer import LossModule, Trainer
+from inception.training.trainer import CheckpointError, LossModule, Trainer
 from inception.web.stage.network import network
 from support.command import inception
 from support.networks import lively
@@ -577,6 +578,16 @@ def test_what_cannot_be_resumed_is_told_in_a_sentence(tmp_path: Path, meadow: Pa
     damaged = inception("train", "--data", meadow, "--out", tmp_path, "--resume")
     assert damaged.returncode == 2
     assert "damaged" in damaged.stderr
+
+
+def test_a_foreign_checkpoint_is_told_from_one_of_a_training(tmp_path: Path, uninterrupted: Path) -> None:
+    own = torch.load(uninterrupted / "checkpoint.pt", weights_only=True)
+    assert interrupted_recipe(uninterrupted).to_dict() == own["recipe"]
+    wrong = ({}, [own], {"state_dict": {}}, own | {"recipe": {}}, own | {"recipe": {"sizes": 3}})
+    for state in (*wrong, own | {"recipe": own["recipe"] | {"momentum": 0.9}}, own | {"step": "first"}):
+        torch.save(state, tmp_path / "checkpoint.pt")
+        with pytest.raises(CheckpointError, match="is damaged or no checkpoint of a training"):
+            interrupted_recipe(tmp_path)
 
 
 def test_a_training_that_is_over_can_be_made_longer(tmp_path: Path, meadow: Path, uninterrupted: Path) -> None:
