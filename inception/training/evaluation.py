@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from os import cpu_count
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor
 from ..errors import PhotoError
 from ..network.overflow import check_overflow
 from ..pretrained.pretrained import PretrainedModel
+from ..runtime.threads import available_cores
 from ..runtime.wording import counted
 from .datasets import DataError, LabelledPhotos
 from .matching import LeftOut, known_photos, match_classes
@@ -128,7 +128,7 @@ def input_batches(
         DataError: behind the last batch, if no photo can be read.
     """
     count = 0
-    with ThreadPoolExecutor(cpu_count()) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         for start in progress(range(0, len(photos), BATCH)):
             batch = range(start, min(start + BATCH, len(photos)))
             read = dict(zip(batch, pool.map(lambda index: _input(pretrained, photos, index), batch), strict=True))

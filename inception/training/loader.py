@@ -7,7 +7,6 @@ import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from os import cpu_count
 from typing import NamedTuple
 
 import torch
@@ -17,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import InterpolationMode, v2
 
 from ..errors import PhotoError, quoted
+from ..runtime.threads import available_cores
 from ..vision.photo import Source, open_photo
 from .augment import degraded, happens, zoomed_out
 from .datasets import DataError, LabelledPhotos
@@ -50,7 +50,7 @@ def readable_photos(
     sources: list[bytes] = []
     sides: list[int] = []
     skipped: list[str] = []
-    with ThreadPoolExecutor(cpu_count()) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         for start in progress(range(0, len(photos), CHUNK)):
             indices = range(start, min(start + CHUNK, len(photos)))
             results = pool.map(lambda index: _shrunk(photos.sources[index], maximum), indices)

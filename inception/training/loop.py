@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
@@ -18,6 +17,7 @@ from ..errors import quoted
 from ..pretrained.zoo import load
 from ..runtime import memory
 from ..runtime.files import is_file, make_folder
+from ..runtime.threads import available_cores
 from .console import batch_bar, photo_bar, print_introduction, row_text, step_text
 from .datasets import LabelledPhotos
 from .distributed import local_device, process_group
@@ -220,4 +220,4 @@ def _evaluated_row(trainer: Trainer, held_out: LabelledPhotos, totals: _Totals) 
 
 def _worker_count(device: torch.device) -> int:
     # On a CPU training itself needs the cores, and decoding takes a twentieth of the time.
-    return min(os.cpu_count() or 1, 16) if device.type == "cuda" else 1
+    return min(available_cores(), 16) if device.type == "cuda" else 1

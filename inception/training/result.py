@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +17,7 @@ from ..pretrained.description import Description, Provenance
 from ..pretrained.pretrained import PretrainedModel
 from ..pretrained.zoo import load
 from ..runtime.device import cpu_name
+from ..runtime.threads import available_cores
 from ..runtime.wording import counted
 from . import plots
 from .calibration import best_temperature, branch_means, half_precision
@@ -187,5 +187,5 @@ def command_line(recipe: Recipe, data_options: Sequence[str]) -> str:
 
 def hardware_text(device: torch.device, low_precision: bool) -> str:
     """Return the hardware, the precision and PyTorch's version in words."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{os.cpu_count()} cores ({cpu_name()})"
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{available_cores()} cores ({cpu_name()})"
     return f"{name}, {'bfloat16' if low_precision else 'float32'}, PyTorch {torch.__version__.split('+')[0]}"
