@@ -73,7 +73,8 @@ class Argument:
         if self.is_list:
             single = replace(self, type=get_args(self.type)[0], max_length=None)
             bound = {} if self.max_length is None else {"maxItems": self.max_length}
-            return {"type": "array", "items": single.schema, **bound}
+            unique = {"uniqueItems": True} if self.choices else {}
+            return {"type": "array", "items": single.schema, **bound, **unique}
         bounds = {"minimum": self.minimum, "maximum": self.maximum, "maxLength": self.max_length}
         return {
             "type": "integer" if self.type is int else "string",
@@ -107,6 +108,7 @@ class Argument:
             not isinstance(value, list)
             or len(value) > len(self.choices)
             or any(one not in self.choices for one in value)
+            or len(set(value)) < len(value)
         ):
             raise UserError(
                 "argument_several",

@@ -7,13 +7,16 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, ClassVar
 
 import gradio as gr
 import pytest
+from jsonschema import Draft202012Validator
 
 from inception import PretrainedModel, open_photo, predict
 from inception.cli.main import load_command, main
+from inception.errors import UserError
 from inception.explain.catalogue import EXPLANATIONS
 from inception.explain.registry import ABLATIONS, BLOCK_NAMES, BRANCH_NAMES, MAX_CHANNELS, PhotoSubject, Subject
 from inception.network.blocks import BLOCKS, BRANCHES
@@ -89,6 +92,17 @@ def test_every_default_passes_its_own_check_and_gives_plain_data(name: str, subj
     told = one(subject, **arguments).to_dict()
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     assert told == one(subject).to_dict()
+
+
+def test_a_list_of_choices_names_each_at_most_once() -> None:
+    branches, channels = EXPLANATIONS["switch_off"].arguments[1:3]
+    validator = Draft202012Validator(branches.schema)
+    for value, allowed in ((["1x1", "pool"], True), ([], True), (["1x1", "1x1"], False)):
+        assert validator.is_valid(value) == allowed
+        with nullcontext() if allowed else pytest.raises(UserError, match="each at most once"):
+            assert branches.check(value) == value
+    assert channels.check([3, 3]) == [3, 3], "numbers are a set anyway"
+    assert Draft202012Validator(channels.schema).is_valid([3, 3])
 
 
 # ---------------------------------------------------------------- what follows from the declarations
