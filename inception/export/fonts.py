@@ -108,16 +108,18 @@ def _simplified(path: str) -> Face:
 
 def font_folders() -> tuple[Path, ...]:
     """Return the folders in which this operating system keeps fonts, as far as they exist."""
-    home = Path.home()
+    try:
+        home = [Path.home()]
+    except RuntimeError:
+        home = []  # this user has none
     if sys.platform == "win32":
         folders = [Path(os.environ.get("WINDIR", r"C:\Windows")) / "Fonts"]
     elif sys.platform == "darwin":
-        folders = [Path("/System/Library/Fonts"), Path("/Library/Fonts"), home / "Library/Fonts"]
+        folders = [Path("/System/Library/Fonts"), Path("/Library/Fonts"), *(one / "Library/Fonts" for one in home)]
     else:
         folders = [
             Path("/usr/share/fonts"),
             Path("/usr/local/share/fonts"),
-            home / ".local/share/fonts",
-            home / ".fonts",
+            *(one / below for one in home for below in (".local/share/fonts", ".fonts")),
         ]
     return tuple(folder for folder in folders if folder.is_dir())

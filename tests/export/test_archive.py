@@ -253,6 +253,16 @@ def test_a_figure_is_in_english_without_a_chinese_font(
     assert make_file("sheet", source_of(service, ViewOptions("5a", "mean"), "zh"))[1] == english
 
 
+def test_without_a_home_folder_fonts_are_looked_for_in_the_systems_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    of_the_system = tuple(folder for folder in fonts.font_folders() if not folder.is_relative_to(Path.home()))
+
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", home)
+    assert fonts.font_folders() == of_the_system
+
+
 def test_a_chinese_font_is_found_by_file_name(tmp_path: Path) -> None:
     with_font, without = tmp_path / "one", tmp_path / "other"
     for folder in (with_font, without):
