@@ -57,8 +57,9 @@ def census(
         int,
         whole_option("--limit", 2, MAX_LIMIT, "Use no more than N photos of the data, taken evenly"),
     ] = 200,
-    json: Annotated[
-        Path | None, path_option("--json", "FILE", "Also write the results to this file, with the tests' p values.")
+    file: Annotated[
+        Path | None,
+        path_option("--out", "FILE", "Also write the results to this file as JSON, with the tests' p values."),
     ] = None,
     device: OneDevice = "auto",
 ) -> int:
@@ -70,12 +71,12 @@ def census(
             count=len(models),
             most=MAX_NETWORKS,
         )
-    if json is not None:
-        check_writable(json)
-    return with_cpu_fallback(device, lambda device: _census(models, data, split, limit, json, device))
+    if file is not None:
+        check_writable(file)
+    return with_cpu_fallback(device, lambda device: _census(models, data, split, limit, file, device))
 
 
-def _census(models: Sequence[str], data: str | None, split: str, limit: int, json: Path | None, device: str) -> int:
+def _census(models: Sequence[str], data: str | None, split: str, limit: int, file: Path | None, device: str) -> int:
     from ..runtime import strict_json
     from ..units.census import census as take_census
 
@@ -85,8 +86,8 @@ def _census(models: Sequence[str], data: str | None, split: str, limit: int, jso
     for pretrained in networks:
         images, groups = _images(pretrained, photos)
         results.append(take_census(pretrained, images, groups if data else None, progress=progress))
-    if json is not None:
-        write_file(json, strict_json.dumps([result.to_dict() for result in results], indent=1).encode())
+    if file is not None:
+        write_file(file, strict_json.dumps([result.to_dict() for result in results], indent=1).encode())
     for shown in _tables(results):
         if in_terminal():
             show(_rich(shown))
@@ -94,8 +95,8 @@ def _census(models: Sequence[str], data: str | None, split: str, limit: int, jso
             out(*_plain(shown), "")
     for result in results:
         out(*_conclusion(result))
-    if json is not None:
-        err(f"written: {short_path(as_text(json))}")
+    if file is not None:
+        err(f"written: {short_path(as_text(file))}")
     return 0
 
 

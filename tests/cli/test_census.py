@@ -29,7 +29,7 @@ def networks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_two_networks_stand_side_by_side(networks: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data, file = class_folders(tmp_path / "data", PHOTOS), tmp_path / "census.json"
     (data / "bee" / "broken.jpg").write_bytes(b"no photo")
-    assert main(["census", "first", "second", "--data", str(data), "--json", str(file)]) == 0
+    assert main(["census", "first", "second", "--data", str(data), "--out", str(file)]) == 0
     out, err = capsys.readouterr()
     told = json.loads(file.read_text())
     tables = out.split("\n\n")
@@ -48,7 +48,7 @@ def test_two_networks_stand_side_by_side(networks: None, tmp_path: Path, capsys:
     ("arguments", "said"),
     [
         (["a", "b", "c", "d"], "There are 4 networks; please name at most 3."),
-        (["first", "--json", "/proc/x/census.json"], "Nothing can be written"),
+        (["first", "--out", "/proc/x/census.json"], "Nothing can be written"),
         (["first", "--data", "nowhere"], "There is no data"),
         (["first", "--limit", "1"], "a whole number from 2 to 10000"),
     ],
