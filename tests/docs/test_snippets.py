@@ -25,7 +25,7 @@ from sybil.parsers.markdown import CodeBlockParser
 from support.paths import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-# Their Python runs in test_house.py and test_docs_explanations.py.
+# Their Python runs in test_house.py and test_explanations.py.
 PYTHON_ELSEWHERE = {ROOT / "README.md", ROOT / "docs" / "explanations.md"}
 HERE = "http://127.0.0.1:7860"  # what the pages call the server
 MARK = re.compile(r"<!-- (not run|fails): .{10,} -->\n *\Z")

@@ -123,6 +123,14 @@ def test_the_endpoint_takes_a_photo_a_network_and_what_is_declared(name: str, en
     assert endpoint.description.startswith(declared.summary)
 
 
+def test_the_readme_counts_the_endpoints_and_the_tools(endpoints: dict[str, Endpoint]) -> None:
+    text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"lists all {len(endpoints)} with their arguments" in text
+    assert (
+        f"`--mcp` {sum(one.is_tool for one in endpoints.values())} of them are also the tools of an MCP server" in text
+    )
+
+
 def test_the_tools_take_what_is_declared(endpoints: dict[str, Endpoint]) -> None:
     tools = pytest.importorskip("inception.web.mcp.tools", reason="needs requirements-mcp.txt").tools
     listed = tools(list(endpoints.values()))
