@@ -60,7 +60,7 @@ def atlas(
             metavar="DATA",
         ),
     ],
-    folder: Annotated[Path, path_option("--out", "DIR", "Folder of the atlas; made if need be, or finished.")],
+    folder: Annotated[Path, path_option("--out", "DIR", "Folder of the atlas; created, or completed if it exists.")],
     split: Annotated[
         str, text_option("--split", "Part of the data: train or val.", values=("train", "val"), metavar="SPLIT")
     ] = "val",

@@ -1,4 +1,4 @@
-"""Integrated gradients: the pixels' shares in the logit's way from a grey photo to this one.
+"""Integrated gradients: each pixel's contribution to the change of the logit from a grey image to the photo.
 
 Sundararajan et al., "Axiomatic Attribution for Deep Networks", ICML 2017.
 """

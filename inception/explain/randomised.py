@@ -1,4 +1,4 @@
-"""The check with random weights: a map that stays when the network forgets what it learned shows the photo alone.
+"""Sanity check with random weights: a map that does not change depends on the photo only.
 
 Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018, section 4.1, "cascading randomization".
 """

@@ -4,8 +4,8 @@
 channels last) go in and come out, and whatever OpenVINO was not compiled for (gradients, other sizes, other types) runs
 in PyTorch as before. A full pass from the photo is compiled as one graph. Passes that start elsewhere run stage by
 stage, each stage compiled separately: two copies of the weights instead of one for each possible start. Tests compare
-the results with the plain model's, to 1e-4. Engines in bfloat16 are compiled too, except for the layers that these
-compute in float32.
+the results with the plain model's, to 1e-4. Engines in bfloat16 are compiled as two graphs: the layers of `ALWAYS_FULL`
+in float32, the others in bfloat16.
 
 What was found faster is remembered in the user's cache folder, for this processor, these versions and such a network.
 Only that is compiled the next time.

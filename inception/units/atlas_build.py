@@ -1,4 +1,4 @@
-"""Making an atlas: one pass over photos, then crops and images, branch by branch; it goes on where it was stopped."""
+"""Making an atlas: one pass over photos, then crops and images, branch by branch; an interrupted build is resumed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faithfulness: whether an attribution map can be trusted, by pixels removed and by weights forgotten."""
+"""Faithfulness: whether an attribution map can be trusted, by removing pixels and by randomising weights."""
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any

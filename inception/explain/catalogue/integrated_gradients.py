@@ -1,4 +1,4 @@
-"""Integrated gradients: the pixels' shares in the logit's way from a grey photo to this one."""
+"""Integrated gradients: each pixel's contribution to the change of the logit from a grey image to the photo."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 # No tool: without the picture, an assistant can do little with it.
 @explanation(position=10, is_tool=False, has_maps=True, is_slow=True)
 def integrated_gradients(subject: Subject, *, class_name: ClassName = "") -> "IntegratedGradients":
-    """Integrated gradients of a class, in numbers: each pixel's share in the way from plain grey to the photo.
+    """Integrated gradients: each pixel's contribution to the change of the logit from a grey image to the photo.
 
     Returns:
         the class, its logit for the photo and for plain grey, the sum of all pixels with its error, and the lowest and
