@@ -18,6 +18,7 @@ from ..prediction import Prediction, predict_crop
 from ..pretrained.pretrained import PretrainedModel
 from .attribution_maps import attribution_map
 from .masking import class_index
+from .ranks import ranks
 
 # Each copy of the network has random weights from the head down to one of these stages.
 LEVELS = (HEAD, "inception_5a", "inception_4a", "inception_3a", STAGES[0])
@@ -89,14 +90,7 @@ def randomised_networks(pretrained: PretrainedModel, seed: int = 0) -> Iterator[
 
 def rank_correlation(one: np.ndarray, other: np.ndarray) -> float | None:
     """Return Spearman's rank correlation of two arrays of one shape; None if all values of one are equal."""
-    ranks = np.stack([_ranks(one), _ranks(other)])
-    if (ranks == ranks[:, :1]).all(axis=1).any():
+    placed = np.stack([ranks(one.ravel()), ranks(other.ravel())])
+    if (placed == placed[:, :1]).all(axis=1).any():
         return None
-    return float(np.corrcoef(ranks)[0, 1])
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Return the rank of each value, from 0; equal values share the mean of their ranks."""
-    _, group, counts = np.unique(values.ravel(), return_inverse=True, return_counts=True)
-    ends = counts.cumsum()
-    return (ends - (counts + 1) / 2)[group]
+    return float(np.corrcoef(placed)[0, 1])

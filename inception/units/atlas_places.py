@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..explain.ranks import ranks
+
 PLACES = 9  # of each kind, for each channel
 TOLD_APART = 5  # classes listed for each channel
 NOWHERE = -1  # the photo of a place that is not there, as there are fewer photos than places
@@ -129,9 +131,6 @@ def class_areas(maxima: np.ndarray, targets: np.ndarray, classes: int) -> np.nda
     pairs = inside * (len(targets) - inside)
     areas = np.full((maxima.shape[1], classes), np.nan)
     for channel, values in enumerate(maxima.T):
-        _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
-        # Equal values share the mean of their ranks, counted from 1.
-        ranks = (np.cumsum(counts) - (counts - 1) / 2)[which]
-        sums = np.bincount(targets, weights=ranks, minlength=classes)
+        sums = np.bincount(targets, weights=ranks(values), minlength=classes)
         np.divide(sums - inside * (inside + 1) / 2, pairs, out=areas[channel], where=pairs > 0)
     return areas

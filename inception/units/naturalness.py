@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import UserError
+from ..explain.ranks import ranks
 from ..network.anatomy import ReceptiveField, receptive_field
 from ..network.inception_v1 import STAGES
 from ..network.overflow import check_overflow
@@ -28,7 +29,6 @@ from ..pretrained.pretrained import PretrainedModel
 from ..runtime.resources import resource
 from ..vision.photo import open_photo
 from .branch_network import branch_network, redirect
-from .permutation import ranks
 from .unit import Unit, UnitView, unit_view
 
 MIN_PHOTOS = 4

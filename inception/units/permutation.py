@@ -7,18 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..checks import whole
+from ..explain.ranks import ranks
 
 PERMUTATIONS = 4999
 MAX_PERMUTATIONS = 999_999
 ROWS = 1000  # permutations at a time, for memory
 ROUNDING = 1e-9  # relative: permutations that only round differently are as extreme
-
-
-def ranks(values: np.ndarray) -> np.ndarray:
-    """Return the ranks (N,) of values (N,) from 1; equal values share the mean of their ranks."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return (last - (counts - 1) / 2)[inverse]
 
 
 def permutation_p(values: np.ndarray, groups: np.ndarray, permutations: int = PERMUTATIONS, seed: int = 0) -> float:
