@@ -65,17 +65,17 @@ def figures(pretrained: PretrainedModel, batch: int, rounds: int) -> Iterator[Fi
             "throughput-blocks": lambda engine=engine, x=x: engine.trace(x),
             "throughput-returned": lambda engine=engine, x=x: [part.cpu() for part in engine.trace(x).stages.values()],
         }
-        taken = _seconds(lambda precision=precision: predict_crop(pretrained, seen, precision), pretrained, rounds)
+        taken = seconds_of(lambda precision=precision: predict_crop(pretrained, seen, precision), pretrained, rounds)
         yield _figure("latency", precision, [1000 * one for one in taken], "ms")
         for name, run in work.items():
-            yield _figure(name, precision, [batch / one for one in _seconds(run, pretrained, rounds)], "photos/s")
+            yield _figure(name, precision, [batch / one for one in seconds_of(run, pretrained, rounds)], "photos/s")
     prediction = predict_crop(pretrained, seen)
-    taken = _seconds(lambda: ablation_table(pretrained, prediction), pretrained, rounds)
+    taken = seconds_of(lambda: ablation_table(pretrained, prediction), pretrained, rounds)
     yield _figure("glance", "exact", [1000 * one for one in taken], "ms")
 
 
 @torch.inference_mode()
-def _seconds(work: Callable[[], object], pretrained: PretrainedModel, rounds: int) -> list[float]:
+def seconds_of(work: Callable[[], object], pretrained: PretrainedModel, rounds: int) -> list[float]:
     warm_up, taken = max(1, rounds // 3), []
     for _ in range(warm_up + rounds):
         _finish(pretrained)

@@ -18,10 +18,10 @@ from inception.network.inception_v1 import InceptionV1
 from inception.prediction import input_batch, predict_crop, statistics, top_classes_batch
 from inception.pretrained.description import UNKNOWN_PROVENANCE
 from inception.pretrained.pretrained import PretrainedModel
-from inception.vision import preprocessing
-from inception.vision.preprocessing import IMAGENET
+from inception.vision.preprocessing import CAFFE, IMAGENET, Preprocessing
 from support.networks import lively
 from support.paths import EXAMPLES
+from support.preprocessing import TINY_IMAGENET
 
 
 def pretrained(**options: object) -> PretrainedModel:
@@ -41,9 +41,9 @@ def test_top_k_is_the_calibrated_softmax_of_the_logits(photo: Image.Image) -> No
     assert len(seen.top(99)) == 3
 
 
-@pytest.mark.parametrize("name", ["CAFFE", "TINY_IMAGENET"])
-def test_a_batch_is_what_its_photos_are_alone(name: str) -> None:
-    net = replace(pretrained(), preprocessing=getattr(preprocessing, name))
+@pytest.mark.parametrize("how", [CAFFE, TINY_IMAGENET], ids=["caffe", "tiny-imagenet"])
+def test_a_batch_is_what_its_photos_are_alone(how: Preprocessing) -> None:
+    net = replace(pretrained(), preprocessing=how)
     seen = [net.preprocessing.apply(open_photo(EXAMPLES / file)) for file in ("espresso.jpg", "bison.jpg")]
     batch = input_batch(net, seen)
     assert torch.equal(batch, torch.cat([net.preprocessing.to_tensor(one) for one in seen]))

@@ -99,9 +99,7 @@ def _atlas(request: Request, device: str) -> int:
     from ..units.feature_visualization import VisualizationSettings
 
     pretrained = load_pretrained(request.model, device)
-    photos = _photos(request.data, request.split)
-    if request.limit < len(photos):
-        photos = photos.subset([number * len(photos) // request.limit for number in range(request.limit)])
+    photos = _photos(request.data, request.split).evenly(request.limit)
     options = AtlasOptions(
         blocks=request.blocks,
         channels=request.channels,

@@ -107,10 +107,7 @@ def _photos(data: str | None, split: str, limit: int) -> LabelledPhotos:
 
     if data is None:
         return unlabelled_photos(resource("examples"))
-    photos = labelled_photos(locate_data(data), split)
-    if limit < len(photos):
-        photos = photos.subset([number * len(photos) // limit for number in range(limit)])
-    return photos
+    return labelled_photos(locate_data(data), split).evenly(limit)
 
 
 def _images(pretrained: PretrainedModel, photos: LabelledPhotos) -> tuple[list[Image.Image], list[int]]:

@@ -141,8 +141,8 @@ def _evaluate(request: Request, device: str) -> int:
         raise UserError("off", "--off is about the channels that --without BLOCK:BRANCH removes; please name a branch.")
     pretrained = load_pretrained(request.model, device)
     photos, left_out = known_photos(pretrained, labelled_photos(locate_data(request.data), request.split))
-    if request.limit and request.limit < len(photos):
-        photos = photos.subset([number * len(photos) // request.limit for number in range(request.limit)])
+    if request.limit:
+        photos = photos.evenly(request.limit)
     outside = unlabelled_photos(request.unknown) if request.unknown else None
     without = (
         evaluate_without(pretrained, photos, request.without, request.off, progress=progress)
@@ -191,14 +191,14 @@ def _measure_rejection(
     """
     from ..pretrained.checkpoint import rejection_file
     from ..pretrained.rejection import measure_rejection
-    from ..pretrained.zoo import EMBEDDED, MODEL_NAMES
+    from ..pretrained.zoo import EMBEDDED_WEIGHTS, MODEL_NAMES
 
     try:
         measurement = measure_rejection(inside, outside, pretrained.temperature, request.outside)
     except ValueError as error:
         raise UserError("unknown", "This cannot be measured: {why}.", why=str(error)) from error
     if request.keep:
-        path = EMBEDDED if request.model == MODEL_NAMES[0] else Path(request.model)
+        path = EMBEDDED_WEIGHTS if request.model == MODEL_NAMES[0] else Path(request.model)
         if not is_file(path):
             raise UserError("keep", "The weights of {name} lie in no file of yours.", name=quoted(request.model))
         write_file(rejection_file(path), measurement.rejection.to_json().encode(), durable=True)

@@ -106,9 +106,9 @@ def _predict_folder(
     Raises:
         KeyboardInterrupt: with what to do next.
     """
-    from ..export.folder import predict_folder, the_folder
+    from ..export.folder import predict_folder, single_folder
 
-    folder = the_folder(photos, out_file)
+    folder = single_folder(photos, out_file)
     assert out_file is not None
     try:
         result = predict_folder(load_pretrained(model, device), folder, out_file, top=top, batch=batch, workers=workers)

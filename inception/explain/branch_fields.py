@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from ..prediction import Prediction
 from ..pretrained.pretrained import PretrainedModel
 from .receptive_field import Square, effective_fields
-
-CORE = 0.9  # of the energy of an effective receptive field
+from .registry import CORE_SHARE
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class FieldCore:
 
 
 def middle_cores(
-    pretrained: PretrainedModel, prediction: Prediction, block: str, share: float = CORE
+    pretrained: PretrainedModel, prediction: Prediction, block: str, share: float = CORE_SHARE
 ) -> dict[str, FieldCore]:
     """Return by branch the core of the effective receptive field of the block's middle cell, for this photo.
 

@@ -32,7 +32,7 @@ STEM = STAGES[0]
 
 
 @dataclass(frozen=True)
-class Unit:
+class CircuitUnit:
     """What a circuit takes apart: a cell of a branch before its ReLU, or the logit of a class.
 
     `channel` is that within the branch. Of a cell, `index` and `label` are None; of a logit, all others.
@@ -53,7 +53,7 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Source:
+class Contribution:
     """One channel of the block before, and what it contributes to the unit.
 
     `channel` is that within the branch; of the stem, whose `branch` is None, that of its output. `contribution` is the
@@ -88,13 +88,13 @@ class Circuit:
         contributions: gradient times activation, (C, H, W), float64 and read-only.
     """
 
-    unit: Unit
+    unit: CircuitUnit
     value: float
     predicted: float
     constant: float
     block: str
     by_branch: Mapping[str, float]
-    sources: tuple[Source, ...] = field(repr=False)
+    sources: tuple[Contribution, ...] = field(repr=False)
     rest: float
     contributions: np.ndarray = field(repr=False)
 
@@ -171,7 +171,7 @@ def cell_circuit(
     layers += leaves([model.block(block)[layer] for layer in BRANCHES[branch]])
     if isinstance(layers[-1], nn.ReLU):
         layers.pop()
-    unit = Unit(block, branch, channel, row, column)
+    unit = CircuitUnit(block, branch, channel, row, column)
     predicted = float(prediction.branch(block, branch)[channel, row, column])
     return _circuit(prediction, layers, before, unit, (0, channel, row, column), predicted, maximum)
 
@@ -190,7 +190,7 @@ def logit_circuit(
     """
     index = class_index(pretrained, prediction, target)
     layers = leaves([pretrained.model.required_head])
-    unit = Unit(index=index, label=pretrained.labels[index])
+    unit = CircuitUnit(index=index, label=pretrained.labels[index])
     return _circuit(prediction, layers, LAST_BLOCK, unit, (0, index), float(prediction.logits[index]), maximum)
 
 
@@ -232,7 +232,7 @@ def _circuit(
     prediction: Prediction,
     layers: list[nn.Module],
     before: str,
-    unit: Unit,
+    unit: CircuitUnit,
     place: tuple[int, ...],
     predicted: float,
     maximum: int,
@@ -259,7 +259,7 @@ def _circuit(
 
 def _sources(
     block: str, slices: Mapping[str, slice], contributions: np.ndarray, activations: np.ndarray, maximum: int
-) -> tuple[Source, ...]:
+) -> tuple[Contribution, ...]:
     """Return the channels that contribute most by absolute value, in descending order."""
     amounts = contributions.sum(axis=(1, 2))
     branch_of = {
@@ -274,7 +274,7 @@ def _sources(
         shares = contributions[channel]
         row, column = divmod(int(np.abs(shares).argmax()), shares.shape[1])
         sources.append(
-            Source(
+            Contribution(
                 block=block,
                 branch=branch,
                 channel=channel - first,

@@ -17,11 +17,12 @@ from torch import nn
 from ..checks import is_whole, spelled
 from ..errors import quoted
 from ..network.anatomy import receptive_field
-from ..network.blocks import BRANCHES, InceptionBlock
+from ..network.blocks import BRANCHES, InceptionBlock, side_of
 from ..network.inception_v1 import STAGES, InceptionV1
 from ..prediction import Prediction
 from ..pretrained.pretrained import PretrainedModel
 from .masking import ExplanationError
+from .registry import CORE_SHARE
 
 ROUNDING = 1e-9  # relative error of float64 sums over an image, with a wide margin
 
@@ -86,13 +87,7 @@ class EffectiveField:
     square: Square
     energy: np.ndarray = field(repr=False)
 
-    def share_in(self, square: Square) -> float:
-        """Return the share of the energy inside a square, 0 to 1; 0 without any energy."""
-        total = self.energy.sum(dtype=np.float64)
-        inside = self.energy[square.top : square.bottom, square.left : square.right].sum(dtype=np.float64)
-        return min(float(inside / total), 1.0) if total > 0 else 0.0
-
-    def core(self, share: float = 0.9) -> Square:
+    def core(self, share: float = CORE_SHARE) -> Square:
         """Return the smallest square around the energy's centre of mass that contains `share` of the energy.
 
         Near the border it is shifted inwards and stays a whole square. Without any energy it is empty (width 0).
@@ -147,7 +142,7 @@ def map_size(model: InceptionV1, block: str) -> tuple[int, int]:
         if not isinstance(module, InceptionBlock):  # whose layers keep the size
             for layer in module.modules():
                 if isinstance(layer, nn.Conv2d | nn.MaxPool2d):
-                    height, width = (_cells(layer, axis, side) for axis, side in enumerate((height, width)))
+                    height, width = (_cells(layer, side) for side in (height, width))
     return height, width
 
 
@@ -217,12 +212,9 @@ def _square(
     )
 
 
-def _cells(layer: nn.Conv2d | nn.MaxPool2d, axis: int, side: int) -> int:
+def _cells(layer: nn.Conv2d | nn.MaxPool2d, side: int) -> int:
     """Return a layer's output size along one axis for `side` input cells, by PyTorch's formula including ceil mode."""
-    kernel, stride, padding = (
-        int(value[axis] if isinstance(value, tuple) else value)
-        for value in (layer.kernel_size, layer.stride, layer.padding)
-    )
+    kernel, stride, padding = (side_of(value) for value in (layer.kernel_size, layer.stride, layer.padding))
     if not getattr(layer, "ceil_mode", False):
         return (side + 2 * padding - kernel) // stride + 1
     cells = -((kernel - side - 2 * padding) // stride) + 1

@@ -179,6 +179,7 @@ BRANCH_NAMES = ("1x1", "3x3", "5x5", "pool")
 ABLATIONS = ("zero", "mean")
 ATTRIBUTIONS = ("grad_cam", "evidence", "occlusion", "integrated_gradients")
 CLASS_LETTERS = 200  # of a class's name; the longest of ImageNet's has 121
+CORE_SHARE = 0.9  # of the energy of an effective receptive field
 MAX_CHANNELS = 1024  # of a block's output
 
 BLOCK = Argument("Inception block", "which of the nine Inception blocks, 3a to 5b", choices=BLOCK_NAMES)

@@ -51,7 +51,7 @@ def maps_zip(prediction: Prediction, about: dict[str, Any], readme: str, options
             limits["blocks"][block] = {}
             for branch, values in branches.items():
                 name = f"{block}/{branch}"
-                _add(file, f"{name}.png", encode(panels[branch].image), packed=True)
+                _add(file, f"{name}.png", encode(panels[branch].image), stored=True)
                 if raw:
                     _add(file, f"{name}.npy", _npy(values))
                 ends = [[bound.low, bound.high] for bound in bounds[branch]]
@@ -122,12 +122,12 @@ def _npy(values: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def _add(file: ZipFile, name: str, data: bytes, *, packed: bool = False) -> None:
-    """Add a file to the zip; a `packed` one is stored without compression."""
+def _add(file: ZipFile, name: str, data: bytes, *, stored: bool = False) -> None:
+    """Add a file to the zip, compressed unless it is only to be `stored`."""
     info = ZipInfo(name, ZIP_DATE)
     info.create_system, info.external_attr = (
         3,
         0o644 << 16,
     )  # Unix, mode 644, on every system
-    info.compress_type = ZIP_STORED if packed else ZIP_DEFLATED
+    info.compress_type = ZIP_STORED if stored else ZIP_DEFLATED
     file.writestr(info, data)

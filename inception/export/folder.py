@@ -43,7 +43,7 @@ class Outcome:
     unreadable: tuple[str, ...] = field(repr=False)  # folders that could not be listed
 
 
-def the_folder(paths: Sequence[Path], out: Path | None) -> Path:
+def single_folder(paths: Sequence[Path], out: Path | None) -> Path:
     """Return the one folder among the command's paths.
 
     Raises:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 from torch import Tensor, nn
 
 from ..checks import choice
-from .blocks import BLOCKS, BRANCHES, InceptionBlock
+from .blocks import BLOCKS, BRANCHES, InceptionBlock, side_of
 from .copies import empty_batch, shape_copy
 from .inception_v1 import STAGES, InceptionV1
 
@@ -240,7 +239,7 @@ def _after_branch(field: ReceptiveField, block: InceptionBlock, branch: str) -> 
 def _after(field: ReceptiveField, module: nn.Module) -> ReceptiveField:
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.MaxPool2d):
-            field = field.through(_side(layer.kernel_size), _side(layer.stride), _side(layer.padding))
+            field = field.through(side_of(layer.kernel_size), side_of(layer.stride), side_of(layer.padding))
     return field
 
 
@@ -298,12 +297,7 @@ def _block_facts(model: InceptionV1, block: str, height: int, width: int) -> tup
 def branch_kernel(block: InceptionBlock, branch: str) -> int:
     """Return the side of a branch's largest kernel; of the pool branch, that of its pool."""
     layer = block["pool"] if branch == "pool" else block.convolution(branch)
-    return _side(layer.kernel_size)
-
-
-def _side(value: Any) -> int:
-    """Return the side of a square kernel, stride or padding, which PyTorch stores as an int or a pair."""
-    return int(value[0] if isinstance(value, tuple) else value)
+    return side_of(layer.kernel_size)
 
 
 def branch_label(block: InceptionBlock, branch: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -184,3 +184,8 @@ class AuxiliaryClassifier(nn.Module):
         x = F.avg_pool2d(x, 5, 3) if paper_size else F.adaptive_avg_pool2d(x, 4)
         x = self.conv(x).flatten(1)
         return self.classifier(self.dropout(self.relu(self.hidden(x))))
+
+
+def side_of(value: Any) -> int:
+    """Return the side of a square kernel, stride or padding, which PyTorch stores as an int or a pair."""
+    return int(value[0] if isinstance(value, tuple) else value)

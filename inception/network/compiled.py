@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from ..runtime.device import cpu_name
 from ..runtime.remembered import recall, remember
 from ..runtime.threads import WAITING, available_cores
-from .blocks import BRANCHES, InceptionBlock
+from .blocks import BRANCHES, InceptionBlock, side_of
 from .fused import ALWAYS_FULL, FULL, HALF
 from .inception_v1 import STAGES, InceptionV1, Trace
 
@@ -92,12 +92,12 @@ def compile_where_faster(engine: InceptionV1, model: InceptionV1, precision: tor
 
 
 def _compile_where_faster(engine: InceptionV1, model: InceptionV1, precision: torch.dtype, wish: str) -> None:
-    key = description(model, precision)
+    key = choice_key(model, precision)
     choice = Choice(stages=True, whole=True) if wish == "openvino" else _remembered(key)
     stages = compile_stages(engine, model) if precision == FULL and (choice is None or choice.stages) else []
     whole = CompiledTrace(engine, model, precision) if choice is None or choice.whole else None
     if choice is None:
-        seconds = _seconds(engine, stages, whole)
+        seconds = engine_seconds(engine, stages, whole)
         choice = faster(seconds)
         # What a busy moment decided is not to stay.
         if seconds.steady:
@@ -105,7 +105,7 @@ def _compile_where_faster(engine: InceptionV1, model: InceptionV1, precision: to
     _use(stages if choice.stages else [], whole if choice.whole else None, engine)
 
 
-def description(model: InceptionV1, precision: torch.dtype = FULL) -> str:
+def choice_key(model: InceptionV1, precision: torch.dtype = FULL) -> str:
     """Return what the fastest engine depends on: processor, threads and how they wait, versions, layers, precision."""
     processor = f"{cpu_name()} ({torch.backends.cpu.get_cpu_capability()}), {available_cores()} cores"
     versions = f"PyTorch {torch.__version__}, OpenVINO {version('openvino')}"
@@ -154,7 +154,7 @@ def compile_stages(engine: InceptionV1, model: InceptionV1) -> list[CompiledStag
 
 
 @torch.inference_mode()
-def _seconds(engine: InceptionV1, stages: Sequence[CompiledStage], whole: CompiledTrace | None) -> Seconds:
+def engine_seconds(engine: InceptionV1, stages: Sequence[CompiledStage], whole: CompiledTrace | None) -> Seconds:
     """Time some passes over one photo with each engine and return the shortest, not counting the first."""
     photo = torch.zeros(1, *engine.input_shape).contiguous(memory_format=torch.channels_last)
     times: list[list[float]] = [[], [], []]
@@ -192,10 +192,6 @@ class CompiledStage:
     def insert(self) -> None:
         """Let the module compute in OpenVINO."""
         self.module.forward = self
-
-    def remove(self) -> None:
-        """Let the module compute in PyTorch, as before."""
-        self.module.__dict__.pop("forward", None)
 
     def __call__(self, x: Tensor) -> Tensor:
         is_small = len(x) <= MAX_STAGE_BATCH
@@ -306,7 +302,7 @@ def _node(module: nn.Module, x: Any) -> Any:
     if isinstance(module, nn.Sequential):
         return _chain(module, x)
     if isinstance(module, nn.Conv2d):
-        padding = [_side(module.padding)] * 2
+        padding = [side_of(module.padding)] * 2
         y = ops.convolution(x, _constant(module.weight), list(module.stride), padding, padding, [1, 1])
         return y if module.bias is None else ops.add(y, _per_channel(module.bias))
     if isinstance(module, nn.BatchNorm2d):
@@ -317,7 +313,7 @@ def _node(module: nn.Module, x: Any) -> Any:
         shift = module.bias.double() - module.running_mean.double() * scale
         return ops.add(ops.multiply(x, _per_channel(scale)), _per_channel(shift))
     if isinstance(module, nn.MaxPool2d):
-        kernel, stride, padding = ([_side(one)] * 2 for one in (module.kernel_size, module.stride, module.padding))
+        kernel, stride, padding = ([side_of(one)] * 2 for one in (module.kernel_size, module.stride, module.padding))
         rounding = "ceil_torch" if module.ceil_mode else "floor"
         return ops.max_pool(x, stride, [1, 1], padding, padding, kernel, rounding).output(0)
     if isinstance(module, nn.LocalResponseNorm):
@@ -340,7 +336,3 @@ def _constant(values: Tensor) -> Any:
 
 def _per_channel(values: Tensor) -> Any:
     return _constant(values.view(1, -1, 1, 1))
-
-
-def _side(value: Any) -> int:
-    return value if isinstance(value, int) else int(value[0])

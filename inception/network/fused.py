@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import ConvUnit
+from .blocks import ConvUnit, side_of
 from .copies import copy_module, empty_batch
 from .inception_v1 import InceptionV1
 
@@ -48,11 +48,11 @@ def fast_engine(model: InceptionV1, full: InceptionV1) -> InceptionV1:
     """
     half = fused_engine(model, HALF)
     photo = torch.zeros(1, *model.input_shape, device=next(model.parameters()).device)
-    return half if _seconds(half, photo) < MAX_TIME_RATIO * _seconds(full, photo) else full
+    return half if engine_seconds(half, photo) < MAX_TIME_RATIO * engine_seconds(full, photo) else full
 
 
 @torch.inference_mode()
-def _seconds(engine: InceptionV1, photo: Tensor, passes: int = 4) -> float:
+def engine_seconds(engine: InceptionV1, photo: Tensor, passes: int = 4) -> float:
     """Time `passes` forward passes and return the shortest, not counting the first."""
     times = []
     for _ in range(passes):
@@ -238,7 +238,7 @@ class ElementwiseMaxPool(nn.Module):
         super().__init__()
         self.pool = pool
         self.kernel, self.stride, self.padding = (
-            value if isinstance(value, int) else value[0] for value in (pool.kernel_size, pool.stride, pool.padding)
+            side_of(value) for value in (pool.kernel_size, pool.stride, pool.padding)
         )
         # With both, the second cell of the last window may already lie outside the map.
         self.supported = not (pool.ceil_mode and self.padding)

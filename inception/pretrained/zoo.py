@@ -33,7 +33,7 @@ from .pretrained import PretrainedModel
 if TYPE_CHECKING:
     from torchvision.models import GoogLeNet_Weights
 
-EMBEDDED = resource("weights/tiny-imagenet.safetensors")
+EMBEDDED_WEIGHTS = resource("weights/tiny-imagenet.safetensors")
 MODEL_NAMES = ("tiny-imagenet", "googlenet", "torchvision")
 DEFAULT_MODEL = MODEL_NAMES[0]
 # As torchvision.models.GoogLeNet_Weights names it; importing that takes more than a second.
@@ -70,13 +70,13 @@ def load(name: str | Path = DEFAULT_MODEL, device: str | torch.device = "cpu") -
 
 
 def _tiny_imagenet() -> PretrainedModel:
-    if not EMBEDDED.is_file():
+    if not EMBEDDED_WEIGHTS.is_file():
         raise WeightsError(
             "weights_embedded_missing",
             "The embedded weights are missing (weights/{file}); please fetch this project again, whole.",
-            file=EMBEDDED.name,
+            file=EMBEDDED_WEIGHTS.name,
         )
-    return replace(load_checkpoint(EMBEDDED), name="tiny-imagenet")
+    return replace(load_checkpoint(EMBEDDED_WEIGHTS), name="tiny-imagenet")
 
 
 # ---------------------------------------------------------------- googlenet: BVLC's, from the hub
@@ -221,7 +221,7 @@ def _imagenet_labels() -> tuple[str, ...]:
 def describe(name: str) -> dict[str, Any]:
     """Return the source of the weights `name`, and whether they are on this machine."""
     sources = {
-        "tiny-imagenet": ("embedded", EMBEDDED.is_file()),
+        "tiny-imagenet": ("embedded", EMBEDDED_WEIGHTS.is_file()),
         "googlenet": (GOOGLENET_FILES[0].repository, _has_googlenet()),
         "torchvision": ("torchvision", _has_torchvision()),
     }

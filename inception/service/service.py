@@ -18,7 +18,7 @@ from ..network.anatomy import BranchFacts, network_facts
 from ..network.compiled import compile_engines
 from ..prediction import Prediction, predict_batch
 from ..pretrained.pretrained import PRECISIONS, PretrainedModel
-from ..pretrained.zoo import EMBEDDED, MODEL_NAMES, load
+from ..pretrained.zoo import EMBEDDED_WEIGHTS, MODEL_NAMES, load
 from ..runtime.device import Device, is_out_of_memory, without_memory
 from ..runtime.threads import available_cores
 from ..units.atlas import Atlas, read_atlas
@@ -282,7 +282,7 @@ def _sources(models: Sequence[str]) -> dict[str, str]:
 def weights_file(source: str) -> Path | None:
     """Return the file of a network's weights, or None if they are none of the user's and not part of the project."""
     if source in MODEL_NAMES:
-        return EMBEDDED if source == MODEL_NAMES[0] else None
+        return EMBEDDED_WEIGHTS if source == MODEL_NAMES[0] else None
     return Path(source)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..network.blocks import BLOCKS
 from ..pretrained.pretrained import PretrainedModel
+from ..runtime.progress import Progress
 from .datasets import LabelledPhotos
 
 MIN_CALIBRATION_PHOTOS = 100  # with fewer, a temperature would fit noise
@@ -35,7 +34,7 @@ def branch_means(
     *,
     maximum: int = MAX_MEAN_PHOTOS,
     batch: int = 64,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    progress: Progress = iter,
 ) -> dict[str, Tensor]:
     """Compute for each block the mean of each output channel (C,) over cells and photos.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from ..runtime.progress import Progress
 from ..runtime.terminal import err
 from ..runtime.wording import counted
 from .log import LogRow
@@ -56,7 +56,7 @@ def step_text(trainer: Trainer, loss: float, top1: float) -> str:
     return f"{trainer.size_at(trainer.step)} px, loss {loss:.3f}, top-1 {top1:.1%}{time_left}"
 
 
-def batch_bar(description: str, enabled: bool) -> Callable[[Iterable[int]], Iterable[int]]:
+def batch_bar(description: str, enabled: bool) -> Progress:
     """Return a wrapper for an iterable of batches that shows a progress bar."""
     return lambda batches: tqdm(batches, desc=description, unit="batch", leave=False, disable=_disable(enabled))
 

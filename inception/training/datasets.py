@@ -103,6 +103,12 @@ class LabelledPhotos:
             wnids=tuple(self.wnids[target] for target in new_targets) if self.wnids else (),
         )
 
+    def evenly(self, count: int) -> LabelledPhotos:
+        """Return `count` photos, taken evenly from all; all of them if there are no more."""
+        if count >= len(self):
+            return self
+        return self.subset([number * len(self) // count for number in range(count)])
+
     def subset(self, indices: Sequence[int]) -> LabelledPhotos:
         """Return the photos with these indices; the classes stay."""
         return replace(

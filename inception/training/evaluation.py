@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from ..errors import PhotoError
 from ..network.overflow import check_overflow
 from ..pretrained.pretrained import PretrainedModel
+from ..runtime.progress import Progress
 from ..runtime.threads import available_cores
 from ..runtime.wording import counted
 from .datasets import DataError, LabelledPhotos
@@ -55,9 +56,7 @@ class Evaluation:
     left_out: LeftOut = field(default_factory=LeftOut)
 
 
-def evaluate(
-    pretrained: PretrainedModel, photos: LabelledPhotos, progress: Callable[[Iterable[int]], Iterable[int]] = iter
-) -> Evaluation:
+def evaluate(pretrained: PretrainedModel, photos: LabelledPhotos, progress: Progress = iter) -> Evaluation:
     """Evaluate on every photo of a class that the network has. `progress` may wrap the iteration over batches.
 
     Raises:
@@ -66,9 +65,7 @@ def evaluate(
     return evaluate_logits(pretrained, photos, labelled_logits(pretrained, photos, progress))
 
 
-def labelled_logits(
-    pretrained: PretrainedModel, photos: LabelledPhotos, progress: Callable[[Iterable[int]], Iterable[int]] = iter
-) -> LabelledLogits:
+def labelled_logits(pretrained: PretrainedModel, photos: LabelledPhotos, progress: Progress = iter) -> LabelledLogits:
     """Compute the logits of every readable photo of a class that the network has.
 
     Raises:
@@ -83,7 +80,7 @@ def labelled_logits(
 
 
 def unlabelled_logits(
-    pretrained: PretrainedModel, photos: LabelledPhotos, progress: Callable[[Iterable[int]], Iterable[int]] = iter
+    pretrained: PretrainedModel, photos: LabelledPhotos, progress: Progress = iter
 ) -> tuple[Tensor, tuple[str, ...]]:
     """Compute the logits (N, classes) of all readable photos, and list the names of the others.
 
@@ -96,7 +93,7 @@ def unlabelled_logits(
 
 @torch.inference_mode()
 def _logits_of_readable(
-    pretrained: PretrainedModel, photos: LabelledPhotos, progress: Callable[[Iterable[int]], Iterable[int]]
+    pretrained: PretrainedModel, photos: LabelledPhotos, progress: Progress
 ) -> tuple[Tensor, tuple[int, ...], tuple[str, ...]]:
     """Return the logits (N, classes), their photos' indices, and the names of photos that cannot be read."""
     logits: list[Tensor] = []
@@ -120,7 +117,7 @@ class InputBatch:
 
 
 def input_batches(
-    pretrained: PretrainedModel, photos: LabelledPhotos, progress: Callable[[Iterable[int]], Iterable[int]] = iter
+    pretrained: PretrainedModel, photos: LabelledPhotos, progress: Progress = iter
 ) -> Iterator[InputBatch]:
     """Read all photos, `BATCH` at a time.
 

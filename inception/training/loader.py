@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import InterpolationMode, v2
 
 from ..errors import PhotoError, quoted
+from ..runtime.progress import Progress
 from ..runtime.threads import available_cores
 from ..vision.photo import Source, open_photo
 from .augment import degraded, happens, zoomed_out
@@ -37,9 +38,7 @@ class ReadablePhotos:
     skipped: tuple[str, ...]  # names of photos that cannot be read
 
 
-def readable_photos(
-    photos: LabelledPhotos, size: int, progress: Callable[[Iterable[int]], Iterable[int]] = iter
-) -> ReadablePhotos:
+def readable_photos(photos: LabelledPhotos, size: int, progress: Progress = iter) -> ReadablePhotos:
     """Open every photo once, skip those that cannot be read, and shrink those larger than input `size` needs.
 
     Raises:

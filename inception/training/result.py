@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -17,6 +17,7 @@ from ..pretrained.description import Description, Provenance
 from ..pretrained.pretrained import PretrainedModel
 from ..pretrained.zoo import load
 from ..runtime.device import cpu_name
+from ..runtime.progress import Progress
 from ..runtime.threads import available_cores
 from ..runtime.wording import counted
 from . import plots
@@ -30,8 +31,6 @@ from .trainer import Trainer
 WEIGHTS = "model.safetensors"
 MAX_MISTAKES = 24  # in the plot of the most confident mistakes
 NO_PROVENANCE = Provenance("", "", "", "")
-
-Progress = Callable[[Iterable[int]], Iterable[int]]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ than its size explains if the accuracy without it lies clearly below that withou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..explain.masking import ablation_values, branch_mask, logits_from
 from ..network.blocks import BLOCKS, BRANCHES
 from ..network.inception_v1 import STAGES
 from ..pretrained.pretrained import PretrainedModel
+from ..runtime.progress import Progress
 from .datasets import LabelledPhotos
 from .evaluation import input_batches
 from .matching import known_photos, match_classes
@@ -80,7 +81,7 @@ def evaluate_without(
     *,
     draws: int = DRAWS,
     seed: int = 0,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    progress: Progress = iter,
 ) -> WithoutBranches:
     """Evaluate without each branch, on every readable photo of a class that the network has.
 

@@ -28,7 +28,7 @@ from ..runtime import strict_json
 from ..runtime.files import is_file, is_folder
 from ..runtime.resources import resource
 
-EMBEDDED = resource("weights/tiny-imagenet.atlas")  # of the embedded network, without photos
+EMBEDDED_ATLAS = resource("weights/tiny-imagenet.atlas")  # of the embedded network, without photos
 FORMAT = 1
 INDEX, CHANNELS = "atlas.json", "channels.json"
 MAX_BYTES = 32 * 2**20  # of a file in an archive; the largest that is made takes a tenth of it

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from io import BytesIO
@@ -24,6 +24,7 @@ from ..prediction import input_batch
 from ..pretrained.pretrained import PretrainedModel
 from ..runtime import strict_json
 from ..runtime.files import is_file, make_folder, write_file
+from ..runtime.progress import Progress
 from ..runtime.wording import counted
 from .atlas import (
     COLUMNS,
@@ -51,8 +52,6 @@ QUALITY = 85  # of WebP
 IMAGE_SETTINGS = VisualizationSettings(steps=128, side=64)
 CLASS_PHOTOS = 5  # a class with fewer is not listed: channels would tell it apart by chance
 TILE = 64  # greatest side of a crop in pixels
-
-Progress = Callable[[Iterable[int]], Iterable[int]]
 
 
 class AtlasPhotos(Protocol):

@@ -16,8 +16,9 @@ from PIL import Image
 from ..checks import whole
 from ..network.blocks import BLOCKS, BRANCHES
 from ..pretrained.pretrained import PretrainedModel
+from ..runtime.progress import Progress
 from .permutation import MAX_PERMUTATIONS, PERMUTATIONS, holm, permutation_p
-from .photo_statistics import PhotoStatistics, Progress, photo_statistics
+from .photo_statistics import PhotoStatistics, photo_statistics
 from .tuning import LayerTuning, StimulusGrid, layer_tunings
 
 LEVEL = 0.05  # of the corrected p values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,10 +13,10 @@ from ..explain.shapley import branch_votes
 from ..network.blocks import BLOCKS, BRANCHES
 from ..prediction import predict_crop
 from ..pretrained.pretrained import PretrainedModel
+from ..runtime.progress import Progress
 from .selectivity import sparseness
 
 WORTH_PHOTOS = 8  # of the photos, taken evenly: votes take sixteen passes a block
-Progress = Callable[[Iterable[int]], Iterable[int]]
 
 
 @dataclass(frozen=True)

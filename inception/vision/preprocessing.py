@@ -167,5 +167,3 @@ CAFFE = Preprocessing(256, 224, 224, "BGR", 1.0, (104.0, 117.0, 123.0), (1.0, 1.
 # ImageNet's normalisation followed by torchvision's `transform_input`.
 TORCHVISION = Preprocessing(256, 224, 224, "RGB", 255.0, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 IMAGENET = Preprocessing(256, 224, 224, "RGB", 255.0, IMAGENET_MEAN, IMAGENET_STD)
-# Of the embedded weights, whose file has its own copy.
-TINY_IMAGENET = Preprocessing(160, 160, 160, "RGB", 255.0, IMAGENET_MEAN, IMAGENET_STD)

@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from inception import open_photo, predict
 from inception.explain.circuit import cell_circuit, logit_circuit
 from inception.pretrained.pretrained import PretrainedModel
-from inception.pretrained.zoo import EMBEDDED
+from inception.pretrained.zoo import EMBEDDED_WEIGHTS
 from inception.units.atlas import read_atlas
 from inception.units.tuning import layer_tuning, stimulus_grid
 from support.paths import EXAMPLES
@@ -98,7 +98,7 @@ def test_a_channel_that_is_not_there_is_not_shown(visit: StageVisit) -> None:
 
 
 def test_an_image_of_the_atlas_is_there_at_once(visit: StageVisit) -> None:
-    known = read_atlas(EMBEDDED.with_suffix(".atlas")).branch("4c", "5x5").channels
+    known = read_atlas(EMBEDDED_WEIGHTS.with_suffix(".atlas")).branch("4c", "5x5").channels
     visit.open(f"?photo=espresso&unit=tiny-imagenet/4c/5x5/{min(known)}")
     expect(visit.page.locator(f"{UNIT} .unit-canvas img")).to_be_visible()
     expect(visit.page.locator(f"{UNIT} .circuit-sum")).to_be_visible(timeout=30_000)
@@ -109,7 +109,7 @@ def test_an_image_of_the_atlas_is_there_at_once(visit: StageVisit) -> None:
 
 
 def test_an_image_grows_on_the_page(visit: StageVisit) -> None:
-    known = read_atlas(EMBEDDED.with_suffix(".atlas")).branch("3a", "3x3").channels
+    known = read_atlas(EMBEDDED_WEIGHTS.with_suffix(".atlas")).branch("3a", "3x3").channels
     other = next(channel for channel in range(128) if channel not in known)
     visit.open(f"?photo=espresso&unit=tiny-imagenet/3a/3x3/{other}")
     page = visit.page

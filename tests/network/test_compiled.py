@@ -44,7 +44,7 @@ def engine(model: InceptionV1, request: pytest.FixtureRequest) -> InceptionV1:
     if request.param == "whole":
         engine.trace = CompiledTrace(engine, model)  # type: ignore[method-assign]
         for stage in stages:
-            stage.remove()
+            del stage.module.forward
     return engine
 
 
@@ -138,7 +138,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     monkeypatch.delenv(compiled.SWITCH, raising=False)
     clock = Clock()
-    monkeypatch.setattr(compiled, "_seconds", clock.measure)
+    monkeypatch.setattr(compiled, "engine_seconds", clock.measure)
     monkeypatch.setattr(compiled, "Compiled", clock.compile)
     return clock
 
@@ -189,13 +189,13 @@ def test_in_bfloat16_only_whole_passes_are_compiled_and_measured_separately(smal
 def test_a_second_load_measures_nothing(monkeypatch: pytest.MonkeyPatch, small: InceptionV1) -> None:
     monkeypatch.delenv(compiled.SWITCH, raising=False)
     told: list[Seconds] = []
-    measure = compiled._seconds
+    measure = compiled.engine_seconds
 
     def measured(*engines: Any) -> Seconds:
         told.append(replace(measure(*engines), steady=True))
         return told[-1]
 
-    monkeypatch.setattr(compiled, "_seconds", measured)
+    monkeypatch.setattr(compiled, "engine_seconds", measured)
     first = compiled_parts(small)
     assert min(told[0].stages, told[0].pytorch, told[0].whole) > 0
     assert first == (compiled.faster(told[0]).stages, compiled.faster(told[0]).whole)
@@ -224,7 +224,7 @@ def test_a_disturbed_measurement_is_recognised(
     engine = fused_engine(small)
     monkeypatch.setattr(compiled, "perf_counter", lambda: now)
     monkeypatch.setattr(InceptionV1, "trace", trace)
-    seconds = compiled._seconds(engine, [], None)
+    seconds = compiled.engine_seconds(engine, [], None)
     assert (seconds.steady, not durations) == (steady, True)
 
 
@@ -240,7 +240,7 @@ def test_other_weights_share_a_choice_and_other_versions_threads_layers_and_size
         {"input_shape": (3, 32, 32), "preact": True},
         {"input_shape": (3, 32, 32), "use_bias": False},
     )
-    keys = {compiled.description(InceptionV1(classes=2, **options)) for options in others}
+    keys = {compiled.choice_key(InceptionV1(classes=2, **options)) for options in others}
     for target, name, value in (
         (compiled, "cpu_name", lambda: "Another"),
         (compiled, "available_cores", lambda: 96),
@@ -250,10 +250,10 @@ def test_other_weights_share_a_choice_and_other_versions_threads_layers_and_size
     ):
         with monkeypatch.context() as changed:
             changed.setattr(target, name, value)
-            keys.add(compiled.description(small))
+            keys.add(compiled.choice_key(small))
             if name == "version":
                 compiled_parts(small)
-    assert len(keys | {compiled.description(small)}) == 10
+    assert len(keys | {compiled.choice_key(small)}) == 10
     assert clock.asked == 2
 
 
@@ -274,7 +274,7 @@ def test_other_weights_share_a_choice_and_other_versions_threads_layers_and_size
 )
 def test_a_damaged_file_is_measured_again_and_mended(small: InceptionV1, clock: Clock, content: str) -> None:
     choices_file().parent.mkdir(parents=True)
-    choices_file().write_text(content.replace("KEY", compiled.description(small)))
+    choices_file().write_text(content.replace("KEY", compiled.choice_key(small)))
     assert compiled_parts(small) == compiled_parts(small) == (True, True)
     assert clock.asked == 1
 
@@ -303,10 +303,10 @@ def test_the_environment_may_decide_and_wins_over_what_is_remembered(
     monkeypatch: pytest.MonkeyPatch, small: InceptionV1, wish: str, is_compiled: bool
 ) -> None:
     opposite = {"stages": not is_compiled, "whole": not is_compiled}
-    remember(compiled.CHOICES_FILE, compiled.description(small), opposite)
+    remember(compiled.CHOICES_FILE, compiled.choice_key(small), opposite)
     before = choices_file().read_bytes()
     monkeypatch.setenv(compiled.SWITCH, wish)
-    monkeypatch.setattr(compiled, "_seconds", None)
+    monkeypatch.setattr(compiled, "engine_seconds", None)
     assert compiled_parts(small) == (is_compiled, is_compiled)
     assert choices_file().read_bytes() == before
 

@@ -14,7 +14,7 @@ from inception.export.report import answer_report
 from inception.prediction import predict
 from inception.pretrained.labels import chinese_names
 from inception.pretrained.pretrained import PretrainedModel
-from inception.pretrained.zoo import _imagenet_labels, load
+from inception.pretrained.zoo import EMBEDDED_WEIGHTS, load
 from inception.vision.photo import open_photo
 from inception.web.class_names import class_name, class_names
 from support.paths import EXAMPLES
@@ -23,9 +23,12 @@ from support.stage_visitor import StageVisit
 ESPRESSO = str(EXAMPLES / "espresso.jpg")
 
 
-def test_the_list_is_in_line_with_imagenets_labels(embedded: PretrainedModel) -> None:
+def test_the_list_is_in_line_with_imagenets_labels(
+    embedded: PretrainedModel, random_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = chinese_names()
-    assert tuple(names) == _imagenet_labels()
+    monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(random_onnx.parent))
+    assert tuple(names) == load("googlenet").labels
     for index, label, chinese in (
         (0, "tench", "丁鲷"),
         (15, "robin", "旅鸫"),
@@ -61,10 +64,8 @@ def test_names_in_a_language(embedded: PretrainedModel) -> None:
 
 
 def test_a_users_own_classes_are_untouched(tmp_path: Path, embedded: PretrainedModel) -> None:
-    from inception.pretrained.zoo import EMBEDDED
-
     path = tmp_path / "tiny-imagenet.safetensors"
-    path.write_bytes(EMBEDDED.read_bytes())
+    path.write_bytes(EMBEDDED_WEIGHTS.read_bytes())
     assert embedded.imagenet
     assert class_names(load(path), "zh") == embedded.labels
 

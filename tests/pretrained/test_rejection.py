@@ -20,7 +20,7 @@ from inception.prediction import predict
 from inception.pretrained.checkpoint import rejection_file
 from inception.pretrained.pretrained import PretrainedModel
 from inception.pretrained.rejection import MIN_PHOTOS, SCORES, RejectionRule, auroc, measure_rejection
-from inception.pretrained.zoo import EMBEDDED, load
+from inception.pretrained.zoo import EMBEDDED_WEIGHTS, load
 from inception.training.datasets import DataError, labelled_photos, unlabelled_photos
 from inception.vision.photo import open_photo
 from support.command import inception
@@ -84,7 +84,7 @@ def test_too_few_photos_are_refused() -> None:
 
 
 def test_the_embedded_network_carries_its_measurement(embedded: PretrainedModel) -> None:
-    stored = json.loads(rejection_file(EMBEDDED).read_text(encoding="utf-8"))
+    stored = json.loads(rejection_file(EMBEDDED_WEIGHTS).read_text(encoding="utf-8"))
     assert embedded.rejection is not None
     assert asdict(embedded.rejection) == stored
     assert embedded.rejection.doubted < 0.12, "about a tenth of the photos inside"
@@ -102,7 +102,7 @@ def test_a_network_without_a_rule_never_doubts(embedded: PretrainedModel) -> Non
 
 def test_a_rule_beside_a_checkpoint_is_its_own(tmp_path: Path) -> None:
     path = tmp_path / "mine.safetensors"
-    shutil.copy(EMBEDDED, path)
+    shutil.copy(EMBEDDED_WEIGHTS, path)
     assert load(path).rejection is None
     rejection_file(path).write_text(RULE.to_json(), encoding="utf-8")
     assert load(path).rejection == RULE
@@ -111,7 +111,7 @@ def test_a_rule_beside_a_checkpoint_is_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["{", "[]", '{"threshold": 0.2}', RULE.to_json().replace("0.25", "25")])
 def test_a_rule_that_cannot_be_used_is_told(tmp_path: Path, text: str) -> None:
     path = tmp_path / "mine.safetensors"
-    shutil.copy(EMBEDDED, path)
+    shutil.copy(EMBEDDED_WEIGHTS, path)
     rejection_file(path).write_text(text, encoding="utf-8")
     with pytest.raises(WeightsError, match=r"mine\.unknown\.json cannot be used") as refused:
         load(path)
@@ -152,7 +152,7 @@ def test_the_command_line_says_it_and_json_has_it(nothing: Path) -> None:
 
 def test_evaluate_measures_the_rule_and_keeps_it_if_asked(tmp_path: Path, nothing: Path) -> None:
     weights = tmp_path / "mine.safetensors"
-    shutil.copy(EMBEDDED, weights)
+    shutil.copy(EMBEDDED_WEIGHTS, weights)
     for kind, file in (("bee", "honey_bee.jpg"), ("espresso", "espresso.jpg")):
         (tmp_path / "data" / kind).mkdir(parents=True)
         for number in range(MIN_PHOTOS):

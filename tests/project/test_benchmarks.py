@@ -125,7 +125,7 @@ def test_a_gpus_figures_are_kept_with_their_machine(tmp_path: Path, capsys: pyte
 
 
 def test_photos_per_second_are_those_of_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "_seconds", lambda *_: [0.5, 0.5, 0.5])
+    monkeypatch.setattr(gpu, "seconds_of", lambda *_: [0.5, 0.5, 0.5])
     told = {figure.name: figure for figure in gpu.figures(explain.untrained(), 3, 3)}
     assert told["throughput-blocks"].value == pytest.approx(6)
     assert told["latency"].value == told["glance"].value == pytest.approx(500)

@@ -18,7 +18,7 @@ from inception.explain.ablation import ablate
 from inception.explain.attribution import evidence, grad_cams
 from inception.explain.masking import class_index
 from inception.explain.shapley import branch_votes
-from inception.export.folder import the_folder
+from inception.export.folder import single_folder
 from inception.export.parquet import check_name
 from inception.runtime.device import choose_device
 from inception.runtime.files import make_folder, write_file
@@ -64,7 +64,7 @@ PATHS_AND_NAMES: dict[str, Callable[[], Any]] = {
     "locate_data": lambda: locate_data(f"owner/{LONG}"),
     "a class of the data": lambda: LabelledPhotos(("cat",), [], []).select_classes([LONG]),
     "classes of the data": lambda: LabelledPhotos((LONG,), [], []).select_classes(["cat"]),
-    "the_folder": lambda: the_folder([Path(LONG)], Path("a.parquet")),
+    "single_folder": lambda: single_folder([Path(LONG)], Path("a.parquet")),
     "file for results": lambda: check_name(Path(LONG)),
     "make_folder": lambda: make_folder(Path(LONG)),
     "write_file": lambda: write_file(Path(LONG), b""),

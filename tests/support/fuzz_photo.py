@@ -20,11 +20,11 @@ with atheris.instrument_imports(include=["PIL", "inception.vision.metadata", "in
     from inception.vision.photo import MAX_SIDE, open_photo
 
 from inception.errors import UserError
-from inception.vision.preprocessing import TINY_IMAGENET
 from inception.web.api.inputs import as_source
 from support.corpus.cases import cases
 from support.entry_points import EXAMPLES
 from support.memory import Memory
+from support.preprocessing import TINY_IMAGENET
 
 MOST_MEGABYTES = 300
 SEED_BYTES = 20_000

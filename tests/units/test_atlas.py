@@ -18,7 +18,7 @@ from inception.errors import PhotoError, UserError
 from inception.network.anatomy import receptive_field
 from inception.network.blocks import BLOCKS, BRANCHES
 from inception.pretrained.pretrained import PretrainedModel
-from inception.units.atlas import EMBEDDED, Place, place_square, read_atlas, weights_digest
+from inception.units.atlas import EMBEDDED_ATLAS, Place, place_square, read_atlas, weights_digest
 from inception.units.atlas_build import AtlasOptions, build_atlas
 from inception.units.atlas_places import NOWHERE, PLACES, BlockSurvey, class_areas
 from inception.units.feature_visualization import VisualizationSettings
@@ -307,7 +307,7 @@ def test_photos_of_which_none_can_be_read_are_one_sentence(embedded: PretrainedM
 
 
 def test_the_embedded_atlas_is_of_the_embedded_weights(embedded: PretrainedModel) -> None:
-    atlas = read_atlas(EMBEDDED, embedded)
+    atlas = read_atlas(EMBEDDED_ATLAS, embedded)
     assert atlas.branches == tuple((block, branch) for block in BLOCKS for branch in BRANCHES)
     for block, branch in atlas.branches:
         read = atlas.branch(block, branch)
@@ -321,11 +321,11 @@ def test_the_embedded_atlas_is_of_the_embedded_weights(embedded: PretrainedModel
         assert record.tuning is not None
         known = tuned.channel(channel).curves["orientation"].responses
         assert record.tuning["orientation"]["responses"] == pytest.approx(known, abs=2e-3)
-    assert sum(file.stat().st_size for file in EMBEDDED.iterdir()) <= 6_000_000
+    assert sum(file.stat().st_size for file in EMBEDDED_ATLAS.iterdir()) <= 6_000_000
 
 
 def test_an_embedded_image_excites_its_channel_as_the_atlas_says(embedded: PretrainedModel) -> None:
-    read = read_atlas(EMBEDDED).branch("4a", "5x5")
+    read = read_atlas(EMBEDDED_ATLAS).branch("4a", "5x5")
     for channel, record in list(read.channels.items())[:4]:
         shown = embedded.preprocessing.to_tensor(opened(read.image(channel)))
         with torch.inference_mode():

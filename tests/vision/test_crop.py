@@ -12,13 +12,13 @@ from inception.vision.photo import open_photo
 from inception.vision.preprocessing import (
     CAFFE,
     CENTRE_CROP,
-    TINY_IMAGENET,
     TORCHVISION,
     WHOLE_PHOTO,
     Crop,
     Preprocessing,
 )
 from support.paths import EXAMPLES
+from support.preprocessing import TINY_IMAGENET
 
 BISON = EXAMPLES / "bison.jpg"
 

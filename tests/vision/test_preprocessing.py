@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from inception.vision.preprocessing import CAFFE, IMAGENET, TINY_IMAGENET, TORCHVISION, Preprocessing
+from inception.vision.preprocessing import CAFFE, IMAGENET, TORCHVISION, Preprocessing
+from support.preprocessing import TINY_IMAGENET
 
 
 def test_caffe_takes_blue_green_red_minus_its_mean() -> None:

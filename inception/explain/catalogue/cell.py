@@ -3,14 +3,12 @@
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ..registry import CHANNEL, COLUMN, ROW, Block, Branch, Subject, explanation
+from ..registry import CHANNEL, COLUMN, CORE_SHARE, ROW, Block, Branch, Subject, explanation
 
 if TYPE_CHECKING:
     from ...pretrained.pretrained import PretrainedModel
     from ..convolution import ConvolutionTrace
     from ..receptive_field import EffectiveField, Square
-
-CORE = 0.9  # of the energy of the effective receptive field
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ class CellExplanation:
             "column": trace.column,
             "value": trace.value,
             "square": asdict(self.square),
-            "effective": {"share": CORE, **asdict(self.effective.core(CORE))},
+            "effective": {"share": CORE_SHARE, **asdict(self.effective.core(CORE_SHARE))},
             "by_hand": {
                 "kernel": trace.kernel_side,
                 "preact": trace.preact,

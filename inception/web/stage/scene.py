@@ -16,7 +16,7 @@ from ...explain.catalogue import EXPLANATIONS
 from ...explain.channel_worth import channel_worth
 from ...explain.convolution import ConvolutionTrace, trace_convolution
 from ...explain.receptive_field import effective_field
-from ...explain.registry import ABLATIONS
+from ...explain.registry import ABLATIONS, CORE_SHARE
 from ...explain.shapley import subset_logits
 from ...network.blocks import BLOCKS
 from ...prediction import Prediction
@@ -29,7 +29,6 @@ from .packing import pack, quantised
 Off = Mapping[str, Sequence[str | int]]  # by block, branches and numbers of channels
 
 ZERO = ABLATIONS[0]
-SHARE = 0.9  # of the influence that is inside an effective field's square
 EFFECTIVE_SIDE = 112  # cells at most of an effective field's map
 MOSAIC = 24  # maps of a mosaic
 KERNEL_INPUTS = 3  # input channels of a convolution that are listed one by one
@@ -239,7 +238,12 @@ def effective(
     """
     field = service.explained(query, effective_field, block, branch, row, column)
     step = -(-max(field.energy.shape) // EFFECTIVE_SIDE)
-    return {"share": SHARE, **asdict(field.core(SHARE)), "step": step, "map": pack(_coarse(field.energy, step))}
+    return {
+        "share": CORE_SHARE,
+        **asdict(field.core(CORE_SHARE)),
+        "step": step,
+        "map": pack(_coarse(field.energy, step)),
+    }
 
 
 def _coarse(energy: np.ndarray, step: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from inception import open_photo, predict
 from inception.cli.main import main
 from inception.explain.circuit import cell_circuit, logit_circuit
 from inception.pretrained.pretrained import PretrainedModel
-from inception.pretrained.zoo import EMBEDDED
+from inception.pretrained.zoo import EMBEDDED_WEIGHTS
 from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
 from inception.service.visualizations import Visualizations
@@ -136,7 +136,7 @@ def test_an_image_grows_and_is_kept_for_all(page_address: str, embedded: Pretrai
     Image.fromarray(known.image[0]).save(packed, "WEBP", quality=90)
     assert np.abs(picture - np.asarray(Image.open(packed).convert("RGB"), float)).mean() < 3, "up to rounding"
     assert told(page_address, "unit_image", *place, -1) == growth
-    in_atlas = read_atlas(EMBEDDED.with_suffix(".atlas")).branch("3a", "1x1").channels
+    in_atlas = read_atlas(EMBEDDED_WEIGHTS.with_suffix(".atlas")).branch("3a", "1x1").channels
     other = next(one for one in range(64) if one not in in_atlas)
     assert told(page_address, "unit_image", NET, "3a", "1x1", other, "excites", -1)["url"] is None
     small = told(page_address, "unit_image", NET, "3a", "1x1", min(in_atlas), "excites", -1)
@@ -157,7 +157,7 @@ def test_an_image_of_something_else_is_refused(page_address: str, arguments: tup
 
 def test_an_atlas_beside_the_weights_is_shown(tmp_path: Path) -> None:
     weights = tmp_path / "mine.safetensors"
-    shutil.copy(EMBEDDED, weights)
+    shutil.copy(EMBEDDED_WEIGHTS, weights)
     service = InferenceService((str(weights),), choose_device("cpu"))
     assert unit_atlas(service, weights.name, "3a", "5x5", 3)["photos"] is None, "there is none yet"
     options = ["--blocks", "3a", "--channels", "2", "--steps", "4", "--size", "32", "--limit", "6"]
@@ -183,7 +183,7 @@ def test_an_atlas_beside_the_weights_is_shown(tmp_path: Path) -> None:
 
 def test_an_atlas_of_other_weights_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     weights = tmp_path / "mine.safetensors"
-    shutil.copy(EMBEDDED, weights)
+    shutil.copy(EMBEDDED_WEIGHTS, weights)
     folder = tmp_path / "mine.atlas"
     options = ["--blocks", "3a", "--channels", "1", "--no-images", "--limit", "2"]
     assert main(["atlas", str(weights), "--data", str(EXAMPLES), "--out", str(folder), *options]) == 0

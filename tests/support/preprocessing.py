@@ -1,0 +1,9 @@
+"""The embedded network's preprocessing, without reading its weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from inception.vision.preprocessing import IMAGENET
+
+TINY_IMAGENET = replace(IMAGENET, resize=160, crop=160, size=160)
