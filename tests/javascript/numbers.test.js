@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { close, page, randomNumbers } from "./support.js";
+import { catalogue, close, page, randomNumbers } from "./support.js";
 
+const { useWords } = await page("words.js");
 const numbers = await page("numbers.js");
 const { BLOCKS, BRANCHES, clamp, floats, order, percent, percentile, shapley, short, signed, softmax, unpack } = numbers;
 
@@ -114,9 +115,17 @@ test("a percentile lies where a sort puts it", () => {
 
 test("a probability is never said to be more than it is", () => {
   const said = { 0: "<1 %", 0.0099: "<1 %", 0.01: "1 %", 0.154: "15 %", 0.99: "99 %", 0.9951: "99.5 %", 0.9989: "99.8 %" };
+  useWords("en", catalogue("en"));
   for (const [p, words] of Object.entries(said)) assert.equal(percent(Number(p)), words);
   for (let p = 0; p < 1; p += 0.00037) assert.notEqual(percent(p), "100 %");
   assert.equal(percent(0.99999), ">99.9 %");
+});
+
+test("a percent sign stands as the language sets it", () => {
+  useWords("zh", catalogue("zh"));
+  assert.deepEqual([0, 0.154, 0.9951, 0.99999].map(percent), ["<1%", "15%", "99.5%", ">99.9%"]);
+  useWords("en", catalogue("en"));
+  assert.equal(percent(0.154), "15 %");
 });
 
 test("a sign is written, a zero has none", () => {

@@ -1,5 +1,7 @@
 /** Arithmetic and formats of the stage: pure functions. */
 
+import { t } from "./words.js";
+
 /** @import {Branch, Block, Subsets} from "./types.js" */
 
 /** @type {Branch[]} */
@@ -111,13 +113,18 @@ export function percentile(values, q) {
 }
 
 /**
- * "99.5 %", "82 %", "<1 %"; never "100 %" of what is less.
+ * "99.5 %", "82 %", "<1 %", as the language sets it; never "100 %" of what is less.
  * @param {number} p
  */
 export function percent(p) {
-  if (p < 0.01) return "<1 %";
-  if (p > 0.999) return ">99.9 %";
-  return p > 0.99 ? `${(Math.floor(p * 1000) / 10).toFixed(1)} %` : `${Math.round(p * 100)} %`;
+  return t("number.percent", { value: hundredths(p) });
+}
+
+/** @param {number} p */
+function hundredths(p) {
+  if (p < 0.01) return "<1";
+  if (p > 0.999) return ">99.9";
+  return p > 0.99 ? (Math.floor(p * 1000) / 10).toFixed(1) : Math.round(p * 100);
 }
 
 /**

@@ -80,7 +80,7 @@ function label(key) {
 function limits({ labels, threshold }) {
   const always = t("deeper.about_always", { classes: grouped(labels.length) });
   const rule =
-    threshold === null ? t("deeper.about_no_rule") : t("deeper.about_rule", { threshold: `${Math.round(100 * threshold)} %` });
+    threshold === null ? t("deeper.about_no_rule") : t("deeper.about_rule", { threshold: percent(threshold) });
   return joined([always, rule]);
 }
 

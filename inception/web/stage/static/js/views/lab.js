@@ -359,5 +359,5 @@ export function createLab(root, frame, store, source) {
  * @param {number} value
  */
 function unit(name, value) {
-  return name === "size" ? `${value} %` : `${value}°`;
+  return name === "size" ? t("number.percent", { value }) : `${value}°`;
 }

@@ -213,7 +213,7 @@ export function createLens(root, store, source) {
 
 /** A share of cells; what is none or all is said without "less than". @param {number} share */
 function zeros(share) {
-  return share === 0 || share === 1 ? `${100 * share} %` : percent(share);
+  return share === 0 || share === 1 ? t("number.percent", { value: 100 * share }) : percent(share);
 }
 
 /**
