@@ -142,12 +142,12 @@ def _sentence(like: Sequence[str], unlike: Sequence[str], last: str, photos: int
         return f"Up to block {last} the photos differ too much to say whether this image is processed as they are."
     if not unlike:
         return f"Up to block {last} the network processes this image much as it does photos."
-    chance = f"By chance one photo in {photos + 1} would fare so in a block."
+    chance = f"In any one block, one photo in {photos + 1} would be that different by chance."
     if not like:
-        return f"Up to block {last} the network processes this image unlike each of the {photos} photos. {chance}"
+        return f"Up to block {last} the network processes this image differently from all {photos} photos. {chance}"
     return (
         f"In {', '.join(like)} the network processes this image much as it does photos; in {', '.join(unlike)}, "
-        f"unlike each of the {photos} photos. {chance}"
+        f"differently from all {photos} photos. {chance}"
     )
 
 

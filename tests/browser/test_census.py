@@ -24,7 +24,7 @@ def test_the_charts_show_what_the_server_measured(visit: StageVisit, page_addres
         expect(chart.locator(".highest")).to_have_count(len(clear))
         said = chart.locator("xpath=..").locator("p").inner_text()
         for block, test in measures[measure].items():
-            part = f"{test['highest'].replace('x', '×')} is highest in" if test["clear"] else "Nothing follows in"
+            part = f"{test['highest'].replace('x', '×')} is highest in" if test["clear"] else "No clear difference in"
             assert re.search(rf"{part}[^.:]*\b{block}\b", said), (block, said)
     visit.page.locator(f"{VIEW} summary").click()
     row = visit.page.locator(f"{VIEW} tr").filter(has_text="Orientation, 4c")

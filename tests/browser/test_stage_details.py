@@ -95,7 +95,7 @@ def test_the_block_says_what_is_joined_and_which_branch_carries_the_class(
     votes = branch_votes(embedded, predict(embedded, open_photo(EXAMPLES / "espresso.jpg")), "4c").votes
     best = max(votes, key=lambda branch: votes[branch])
     expect(visit.page.locator(".block-head .lead")).to_contain_text(re.compile(r"\d+ \+ \d+ \+ \d+ \+ \d+ = 512"))
-    expect(visit.page.locator(".carried")).to_contain_text(f"{best.replace('x', '×')} contributes most: +")
+    expect(visit.page.locator(".carried")).to_contain_text(f"{best.replace('x', '×')} adds most: +")
 
 
 def test_one_scale_for_all_four_branches_has_a_legend(visit: StageVisit) -> None:
@@ -143,7 +143,7 @@ def test_the_lens_shows_the_channels_place_ranks_and_zero_cells(visit: StageVisi
     maps = predict(embedded, open_photo(EXAMPLES / "espresso.jpg")).branch("4c", "3x3")
     ahead = predict(embedded, open_photo(EXAMPLES / "espresso.jpg")).branch("4c", "1x1").shape[0]
     lens = visit.page.locator(".lens")
-    expect(lens).to_contain_text(f"Channel {ahead + 20} of the block’s 512. All numbers count from 0.")
+    expect(lens).to_contain_text(f"Channel {ahead + 20} of the block’s 512. Numbering starts at 0.")
     expect(lens).to_contain_text("Row 2, column 1: ")
     expect(lens.get_by_text(re.compile(r"rank \d+ of 512"))).to_have_count(2)  # worth and reading
     share = re.search(r"zero in (?:<1|(\d+)) % of the cells", lens.inner_text())
@@ -166,7 +166,7 @@ def test_the_photo_fills_the_screen_with_its_overlay_until_escape(visit: StageVi
     visit.open(f"{BLOCK}&lens=3x3:20:2:1")
     overlay = visit.page.locator(".photo-frame canvas")
     expect(overlay).to_be_hidden()
-    visit.page.get_by_role("button", name="Show the photo on the whole screen").click()
+    visit.page.get_by_role("button", name="Show the photo full screen").click()
     visit.page.wait_for_function("document.fullscreenElement !== null")
     expect(overlay).to_be_visible()
     frame = visit.page.locator(".photo-frame").bounding_box()

@@ -115,7 +115,7 @@ def test_an_image_grows_on_the_page(visit: StageVisit) -> None:
     page = visit.page
     picture = page.locator(f"{UNIT} .unit-canvas img")
     expect(picture).to_be_hidden()
-    page.get_by_role("button", name="Let it grow").click()
+    page.get_by_role("button", name="Make the image").click()
     expect(picture).to_be_visible(timeout=30_000)
     first = picture.get_attribute("src")
     expect(page.locator(f"{UNIT} .unit-image [role=status]")).to_contain_text("value for it", timeout=60_000)
@@ -142,5 +142,5 @@ def test_a_map_is_tested_on_the_page(visit: StageVisit) -> None:
     trust.get_by_role("button", name="Test this map").click()
     expect(trust.locator(".trust-levels li")).to_have_count(5, timeout=60_000)
     expect(trust.locator(".trust-charts polyline.map")).to_have_count(2)
-    expect(trust).to_contain_text("Pixels are put back into a blurred photo in the map's order")
+    expect(trust).to_contain_text("Pixels are put back into a blurred photo in the map’s order")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

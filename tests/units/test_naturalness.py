@@ -107,7 +107,7 @@ def test_a_photo_is_natural_and_noise_is_not(embedded: PretrainedModel, photos: 
     told = naturalness(embedded, unit, noise(128), photos)
     assert told.is_natural is False
     assert [block.is_natural for block in told.blocks[:3]] == [False] * 3
-    assert "unlike each of the 8 photos" in told.sentence
+    assert "differently from all 8 photos" in told.sentence
     for one in left_out:
         assert all(block.share < other.share for block, other in zip(told.blocks, one.blocks, strict=True))
 
@@ -193,12 +193,12 @@ def test_the_sentence_names_the_blocks_that_differ() -> None:
     mixed = Naturalness((path("3a", 0.3), path("3b", 0.1), path("4a", 0.3)), 2, 1, False)
     assert mixed.is_natural, "0.23 on the average, and the lowest photo 0.2"
     assert mixed.sentence == (
-        "In 3a, 4a the network processes this image much as it does photos; in 3b, unlike each of the 2 photos. "
-        "By chance one photo in 3 would fare so in a block."
+        "In 3a, 4a the network processes this image much as it does photos; in 3b, differently from all 2 photos. "
+        "In any one block, one photo in 3 would be that different by chance."
     )
     unlike = Naturalness((path("3a", 0.1), path("3b", 0.15)), 2, 1, False)
     assert unlike.is_natural is False
-    assert unlike.sentence.startswith("Up to block 3b the network processes this image unlike each of the 2 photos.")
+    assert unlike.sentence.startswith("Up to block 3b the network processes this image differently from all 2 photos.")
     like = Naturalness((path("3a", 0.3),), 2, 1, False)
     assert like.sentence == "Up to block 3a the network processes this image much as it does photos."
     assert Naturalness((path("3a", 0.3),), 8, -1, True).sentence.startswith("None of the 8 photos inhibits it. ")
