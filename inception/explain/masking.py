@@ -50,7 +50,7 @@ def ablation_values(pretrained: PretrainedModel, block: str, ablation: str) -> T
     if block not in pretrained.means:
         raise ExplanationError(
             "explain_means",
-            "The weights of {name} bring no means of their branches over training photos; please choose zero.",
+            "The weights of {name} come without their branches’ means over training photos; please choose zero.",
             name=pretrained.name,
         )
     return pretrained.means[block].to(pretrained.device).view(1, channels, 1, 1)
@@ -159,7 +159,7 @@ def class_index(pretrained: PretrainedModel, prediction: Prediction, target: str
         similar = list(dict.fromkeys([*containing[:3], *close]))
     raise ExplanationError(
         "explain_class",
-        "This network knows no class {wanted}; it has {count} classes, among them {similar}.",
+        "This network has no class {wanted}; it has {count} classes, among them {similar}.",
         wanted=spelled(target),
         count=len(labels),
         similar=", ".join(plain(name, QUOTED_CHARACTERS) for name in similar or names[:3]),

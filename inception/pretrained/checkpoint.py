@@ -230,7 +230,7 @@ def _inferred_description(state: Mapping[str, Tensor], source: str, has_metadata
     if count > MAX_CLASSES:
         raise WeightsError(
             "weights_classes",
-            "{source} is for {count} classes, at most {limit} are allowed; please choose another checkpoint.",
+            "{source} is for {count} classes; at most {limit} are allowed. Please choose another checkpoint.",
             source=source,
             count=count,
             limit=MAX_CLASSES,

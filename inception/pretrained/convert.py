@@ -104,7 +104,7 @@ def load_state(model: InceptionV1, state: Mapping[str, Tensor], *, source: str) 
         if tensor.shape != expected[name].shape:
             raise WeightsError(
                 "weights_shape",
-                "{source} does not fit this network: {name} has shape {shape}, it should have {wanted}. "
+                "{source} does not fit this network: {name} has the shape {shape}; it should have {wanted}. "
                 "Please choose weights of InceptionV1 in the same variant.",
                 source=source,
                 name=name,
@@ -132,7 +132,7 @@ def check_finite(state: Mapping[str, Tensor], *, source: str) -> None:
         if not torch.isfinite(tensor.float()).all():
             raise WeightsError(
                 "weights_not_finite",
-                "{source} holds values in {name} that are no numbers (NaN or infinite); please use another checkpoint.",
+                "{source} holds values in {name} that are not finite (NaN or infinite); please use another checkpoint.",
                 source=source,
                 name=plain(name, QUOTED_CHARACTERS),
             )

@@ -73,7 +73,7 @@ def _tiny_imagenet() -> PretrainedModel:
     if not EMBEDDED_WEIGHTS.is_file():
         raise WeightsError(
             "weights_embedded_missing",
-            "The embedded weights are missing (weights/{file}); please fetch this project again, whole.",
+            "The embedded weights are missing (weights/{file}); please download the whole project again.",
             file=EMBEDDED_WEIGHTS.name,
         )
     return replace(load_checkpoint(EMBEDDED_WEIGHTS), name="tiny-imagenet")

@@ -139,7 +139,7 @@ def input_batches(
     if not count:
         raise DataError(
             "data_unreadable",
-            "Of {count} none can be read; please check the files.",
+            "None of {count} can be read; please check the files.",
             count=counted(len(photos), "photo"),
         )
 

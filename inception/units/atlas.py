@@ -213,7 +213,8 @@ def read_atlas(folder: Path, pretrained: PretrainedModel | None = None) -> Atlas
     if pretrained is not None and weights_digest(pretrained) != atlas.network.digest:
         raise ExplanationError(
             "explain_atlas_other",
-            "This atlas is of other weights than those of {name} here; please make it again with the command atlas.",
+            "This atlas was made for other weights than those of {name} here; please make it again with the command "
+            "atlas.",
             name=quoted(pretrained.name),
         )
     return atlas

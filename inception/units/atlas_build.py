@@ -207,7 +207,7 @@ def _survey(
     if not readable:
         raise UserError(
             "data_unreadable",
-            "Of {count} none can be read; please check the files.",
+            "None of {count} can be read; please check the files.",
             count=counted(len(photos), "photo"),
         )
     return {block: survey.result() for block, survey in surveys.items()}, readable, tuple(skipped)

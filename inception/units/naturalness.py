@@ -179,7 +179,7 @@ def naturalness(
     if len(photos) < MIN_PHOTOS:
         raise UserError(
             "explain_path_photos",
-            "To compare an image with photos takes at least {least}, and there are {count}; please give more.",
+            "At least {least} photos are needed to compare an image with, and there are {count}; please give more.",
             least=MIN_PHOTOS,
             count=len(photos),
         )

@@ -61,7 +61,7 @@ def photo_statistics(
     if len(names) < 2:
         raise UserError(
             "explain_few_photos",
-            "There are photos of {count} group only; please give at least two photos, of two classes.",
+            "At least two photos of two classes are needed, and these are of {count}; please give more.",
             count=len(names),
         )
     counted = {number * len(images) // worth_photos for number in range(worth_photos)}

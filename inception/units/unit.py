@@ -69,8 +69,8 @@ def parse_unit(text: str) -> Unit:
 def _no_unit(text: str) -> UserError:
     return ExplanationError(
         "explain_unit",
-        "{unit} is no unit; write BLOCK:BRANCH, BLOCK:BRANCH:CHANNEL or BLOCK:BRANCH:CHANNEL@ROW,COLUMN, for instance "
-        "{example}.",
+        "{unit} is not a unit; write BLOCK:BRANCH, BLOCK:BRANCH:CHANNEL or BLOCK:BRANCH:CHANNEL@ROW,COLUMN, for "
+        "instance {example}.",
         unit=quoted(text),
         example=EXAMPLE,
     )

@@ -36,7 +36,7 @@ def test_visualize_writes_a_picture_of_the_size_that_was_asked_for(tmp_path: Pat
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["4c"], "'4c' is no unit; write BLOCK:BRANCH, BLOCK:BRANCH:CHANNEL"),
+        (["4c"], "'4c' is not a unit; write BLOCK:BRANCH, BLOCK:BRANCH:CHANNEL"),
         (["4c:3x3:300"], "There is no channel 300; block 4c/3x3 has the channels 0 to 255."),
         (["4c:3x3", "--size", "16"], "a whole number from 32 to 512"),
         (["3a:1x1:0", "--steps", "1", "--out", "/proc/x.png"], "Nothing can be written"),

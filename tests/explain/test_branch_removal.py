@@ -137,7 +137,7 @@ def test_unknown_channels_and_means_are_refused(pretrained: PretrainedModel, pre
         ablated_prediction(pretrained, prediction, {"4b": ["1x1", -1]})
     with pytest.raises(ChoiceError, match="off is 'noise'"):
         ablated_prediction(pretrained, prediction, {"4b": [1]}, "noise")
-    with pytest.raises(UserError, match="bring no means"):
+    with pytest.raises(UserError, match="come without their branches’ means"):
         ablated_prediction(replace(pretrained, means={}), prediction, {"4b": [1]}, "mean")
 
 

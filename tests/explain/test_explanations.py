@@ -188,7 +188,7 @@ def test_off_may_mean_the_mean_over_training_photos(made_up, seen) -> None:
     output[:, where] = means["4d"][where].view(1, -1, 1, 1)
     by_hand = pretrained.model.trace(output, start="inception_4e").logits[0, 2]
     assert told.subsets[frozenset(BRANCH_NAMES) - {"5x5"}] == pytest.approx(float(by_hand), abs=1e-4)
-    with pytest.raises(ExplanationError, match="bring no means"):
+    with pytest.raises(ExplanationError, match="come without their branches’ means"):
         branch_votes(made_up["batchnorm"], seen["batchnorm"], "4d", ablation="mean")
 
 

@@ -327,7 +327,7 @@ def test_means_that_are_not_finite_are_refused_by_name(
     state["means.4c"] = torch.full(state["means.4c"].shape, value, dtype=torch.float64).to(dtype)
     path = tmp_path / f"pets.{suffix}"
     torch.save(state, path) if suffix == "pth" else save_file(state, path)
-    with pytest.raises(WeightsError, match=r"values in means\.4c that are no numbers") as refused:
+    with pytest.raises(WeightsError, match=r"values in means\.4c that are not finite") as refused:
         load(path)
     assert refused.value.kind == "weights_not_finite"
 

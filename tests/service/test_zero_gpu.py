@@ -86,7 +86,7 @@ def test_on_zero_gpu_the_forward_pass_and_the_explanations_run_where_a_gpu_is_le
         }
         answer = ask(address, "/predict", 3)
         carried = ask(address, "/branch_votes", "4c", "", "zero")
-        with pytest.raises(AppError, match="knows no class"):
+        with pytest.raises(AppError, match="has no class"):
             ask(address, "/class_evidence", "no such thing")
     seen = predict(load(), open_photo(PHOTO))
     assert [row["label"] for row in answer["top"]] == [guess.label for guess in seen.top(3)]

@@ -133,7 +133,7 @@ def test_what_does_not_exist_is_refused(network: PretrainedModel, photos: Labell
         evaluate_without(network, photos, draws=0)
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no photo")
-    with pytest.raises(DataError, match="none can be read"):
+    with pytest.raises(DataError, match="None of 1 photo can be read"):
         evaluate_without(network, LabelledPhotos(CLASSES, [broken], [0]))
 
 

@@ -281,7 +281,7 @@ def test_what_is_no_atlas_of_this_network_is_one_sentence(
         read_atlas(tmp_path)
     other = replace(embedded, model=type(embedded.model)(classes=200))
     assert weights_digest(other) != weights_digest(embedded)
-    with pytest.raises(UserError, match=r"of other weights than those of 'tiny-imagenet' here; please make it again"):
+    with pytest.raises(UserError, match=r"for other weights than those of 'tiny-imagenet' here; please make it again"):
         read_atlas(folder, other)
     with pytest.raises(UserError, match=r"holds an atlas of another network, other photos or other options"):
         build_atlas(embedded, photos, "pieces", folder, replace(OPTIONS, seed=1))
@@ -302,7 +302,7 @@ def test_photos_of_which_none_can_be_read_are_one_sentence(embedded: PretrainedM
         def photo(self, index: int) -> Image.Image:
             raise PhotoError("photo_damaged", "It is damaged.")
 
-    with pytest.raises(UserError, match=r"^Of 3 photos none can be read; please check the files\.$"):
+    with pytest.raises(UserError, match=r"^None of 3 photos can be read; please check the files\.$"):
         build_atlas(embedded, Broken(count=3), "broken", tmp_path, OPTIONS)
 
 

@@ -180,7 +180,7 @@ def test_the_same_image_gives_the_same_numbers_and_the_network_stays(
 
 
 def test_too_few_photos_and_unknown_units_are_refused(small: PretrainedModel, photos: list[Image.Image]) -> None:
-    with pytest.raises(UserError, match="takes at least 4, and there are 3"):
+    with pytest.raises(UserError, match="At least 4 photos are needed to compare an image with, and there are 3"):
         naturalness(small, Unit("3a", "1x1", 3), noise(96), photos[:3])
     with pytest.raises(UserError, match="There is no channel 64"):
         naturalness(small, Unit("3a", "1x1", 64), noise(96), photos)

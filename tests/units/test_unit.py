@@ -33,7 +33,7 @@ def test_an_address_is_a_unit_and_back(text: str, unit: Unit) -> None:
 
 @pytest.mark.parametrize("text", ["", "4c", "4c:3x3:x", "4c:3x3@7,7", "4c:3x3:17@7", "4c:3x3:17 ", "4c:3x3:-1"])
 def test_other_texts_are_no_unit(text: str) -> None:
-    with pytest.raises(UserError, match=r"is no unit; write BLOCK:BRANCH, .* for instance 4c:3x3:17@7,7\.$"):
+    with pytest.raises(UserError, match=r"is not a unit; write BLOCK:BRANCH, .* for instance 4c:3x3:17@7,7\.$"):
         parse_unit(text)
 
 
@@ -45,7 +45,7 @@ def test_other_texts_are_no_unit(text: str) -> None:
         (Unit("4c", "5x5", 64), "no channel 64; block 4c/5x5 has the channels 0 to 63"),
         (Unit("4c", "5x5", 1, 10, 3), "no cell at row 10, column 3: the map of 4c/5x5 has 10 rows and 10 columns"),
         (Unit("4c", "5x5", 1, 3), "no cell at row 3, column None"),
-        (Unit("4c", "5x5", None, 3, 3), "is no unit"),
+        (Unit("4c", "5x5", None, 3, 3), "is not a unit"),
     ],
 )
 def test_an_unknown_unit_says_which_exist(unit: Unit, said: str, embedded: PretrainedModel) -> None:

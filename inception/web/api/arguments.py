@@ -77,7 +77,7 @@ def _photo(what: str, value: Any) -> dict[str, Any]:
     if not isinstance(path, str) or len(path) > PATH_LETTERS:
         raise UserError(
             "argument_photo",
-            "{what} is {value}; it must be {form}. Please send the photo to {upload}, whose answer is the path.",
+            "{what} is {value}; it must be {form}. Please upload the photo to {upload}, which returns the path.",
             what=what,
             value=quoted(value),
             form='{"path": "…", "meta": {"_type": "gradio.FileData"}}',

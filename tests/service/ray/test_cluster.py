@@ -396,7 +396,7 @@ def test_the_page_answers_and_explains_with_replicas(two: Any, there: InferenceS
         assert [row["label"] for row in told["top"]] == [guess.label for guess in wanted.top(3)]
         votes = client.predict(handle_file(str(file)), NAME, "4c", "", "zero", api_name="/branch_votes")
         assert votes["logit"] == pytest.approx(float(wanted.logits.max()), abs=1e-4)
-        with pytest.raises(Exception, match="knows no class"):
+        with pytest.raises(Exception, match="has no class"):
             client.predict(handle_file(str(file)), NAME, "no such thing", api_name="/class_evidence")
     finally:
         page.close(verbose=False)

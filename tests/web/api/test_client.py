@@ -81,7 +81,7 @@ def test_explanations_through_the_api_are_those_of_python(
     [
         (
             ("/branch_votes", "4c", "goldfsh", "zero"),
-            "knows no class 'goldfsh'; it has 200 classes, among them goldfish",
+            "has no class 'goldfsh'; it has 200 classes, among them goldfish",
         ),
         (("/branch_votes", "9z", "", "zero"), "9z"),
         (("/switch_off", "4c", ["3x3"], ["a"], "zero"), "a list of whole numbers"),

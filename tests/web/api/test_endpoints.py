@@ -179,7 +179,7 @@ def test_what_is_kept_is_a_file_of_its_kind(client: Client, seen: Prediction, ki
         (("/channel", ESPRESSO, NET, "4c", "5x5", -1, "magma"), "whole number from 0 to 63"),
         (("/bottleneck_cost", 0, 32, 256, 5, 784), "in_channels is 0; it must be a whole number from 1"),
         (("/bottleneck_cost", 128, 32, 256, 99, 784), "kernel is 99"),
-        (("/overlays", ESPRESSO, NET, "3a", "no such thing"), "knows no class"),
+        (("/overlays", ESPRESSO, NET, "3a", "no such thing"), "has no class"),
         (("/predict", ESPRESSO, NET, 0), "top_k is 0; it must be a whole number from 1 to 1000"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",

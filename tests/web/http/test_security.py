@@ -195,13 +195,13 @@ def test_no_endpoint_opens_a_file_that_was_not_uploaded(page_address: str, secre
     assert len(responses) > 40
     for name, status, body in responses:
         assert status == 422, name
-        assert "Only a photo that was sent to this page can be opened here" in json.loads(body)["error"]
+        assert "Only photos that were uploaded to this page can be opened here" in json.loads(body)["error"]
         assert str(secret.parent).encode() not in body
 
 
 def test_gradios_python_client_raises_the_sentence(page_address: str) -> None:
     client = Client(page_address, verbose=False)
-    with pytest.raises(ValidationError, match="Only a photo that was sent to this page"):
+    with pytest.raises(ValidationError, match="Only photos that were uploaded to this page"):
         client.predict(handle_file("http://127.0.0.1:9/photo.jpg"), "tiny-imagenet", 3, api_name="/predict")
     assert client.predict(handle_file(str(EXAMPLES / "bison.jpg")), "tiny-imagenet", 3, api_name="/predict")["top"]
 
@@ -266,13 +266,13 @@ def test_a_page_mounted_without_the_guard_opens_no_other_file_either(
         event = client.post("/lens/gradio_api/call/predict", json=body).json()["event_id"]
         result = client.get(f"/lens/gradio_api/call/predict/{event}").text
     assert "event: error" in result
-    assert "Only a photo that was sent to this page" in result
+    assert "Only photos that were uploaded to this page" in result
     assert requested == []
 
 
 def test_the_photo_component_caches_no_file_that_was_not_uploaded(secret: Path) -> None:
     async def cache() -> None:
-        with pytest.raises(gr.Error, match="Only a photo"):
+        with pytest.raises(gr.Error, match="Only photos that were uploaded"):
             await PhotoInput(render=False).async_move_resource_to_block_cache(str(secret))
 
     with ThreadPoolExecutor(1) as thread:
@@ -337,7 +337,7 @@ def test_a_session_cannot_fetch_the_result_of_another(page_address: str) -> None
         for path in (f"queue/data?session_hash={guess}", f"call/predict/{guess}x", f"call/v2/predict/{guess}x"):
             status, refusal = request(page_address, f"/gradio_api/{path}")
             assert status == 404
-            assert "knows no such session or call" in json.loads(refusal)["error"]
+            assert "does not know this session or call" in json.loads(refusal)["error"]
     # The caller has the event's id, which is long and random.
     assert re.fullmatch("[0-9a-f]{32}", event)
     assert b"espresso" in request(page_address, f"/gradio_api/call/predict/{event}")[1]
