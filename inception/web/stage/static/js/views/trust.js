@@ -89,13 +89,16 @@ export function createTrust(source) {
 
   async function test() {
     if (!about) return;
-    const { subject, block, cls } = about;
+    const [mine, wanted] = [about, method];
+    // Until the tests are done, the map may have become another.
+    const isShown = () => about === mine && method === wanted;
+    const { subject, block, cls } = mine;
     replace(tests, skeleton());
     try {
-      const told = await askTests(/** @type {Promise<Trust>} */ (source.trust(subject, method, block, cls)));
-      if (told) showTests(told);
+      const told = await askTests(/** @type {Promise<Trust>} */ (source.trust(subject, wanted, block, cls)));
+      if (told && isShown()) showTests(told);
     } catch (error) {
-      replace(tests, failure(error));
+      if (isShown()) replace(tests, failure(error));
     }
   }
 

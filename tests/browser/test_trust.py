@@ -1,0 +1,30 @@
+"""Tests of a map: they are shown below the map that they are of."""
+
+from __future__ import annotations
+
+from playwright.sync_api import Route, expect
+
+from support.stage_visitor import StageVisit
+
+
+def test_tests_of_a_map_are_not_shown_below_another(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&deeper=evidence")
+    page = visit.page
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/run/stage_trust", hold)
+    trust = page.locator("#deeper-evidence .trust")
+    test = trust.get_by_role("button", name="Test this map")
+    with page.expect_request("**/run/stage_trust"):
+        test.click()
+    trust.locator("[data-method=evidence]").click()
+    with page.expect_response("**/run/stage_trust", timeout=120_000):
+        held.pop().continue_()
+    page.wait_for_timeout(500)
+    expect(trust.locator(".trust-charts")).to_have_count(0)
+    page.unroute("**/run/stage_trust")
+    test.click()
+    expect(trust.locator(".trust-charts")).to_be_visible(timeout=120_000)
