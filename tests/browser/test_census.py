@@ -27,6 +27,7 @@ def test_the_charts_show_what_the_server_measured(visit: StageVisit, page_addres
             part = f"{test['highest'].replace('x', '×')} is highest in" if test["clear"] else "No clear difference in"
             assert re.search(rf"{part}[^.:]*\b{block}\b", said), (block, said)
     visit.page.locator(f"{VIEW} summary").click()
+    expect(visit.page.locator(f"{VIEW} details h4")).to_have_text("Embedded · 200 classes")
     row = visit.page.locator(f"{VIEW} tr").filter(has_text="Orientation, 4c")
     shown = row.locator("td").all_inner_texts()
     known = measures["orientation"]["4c"]

@@ -4,6 +4,7 @@ import { h, replace, set, svg } from "../dom.js";
 import { BLOCKS, BRANCHES } from "../numbers.js";
 import { branchName, joined, t } from "../words.js";
 import { failure, newest, row, skeleton, table, waiting, whileOpen } from "./deeper_parts.js";
+import { modelName } from "./header.js";
 
 /** @import {Block, Branch, Sort} from "../types.js" */
 /** @import {Store} from "../state.js" */
@@ -78,7 +79,7 @@ export function createCensus(root, store, source) {
     };
     const buttons = models
       .filter((name) => name !== model)
-      .map((name) => h("button", { type: "button", "aria-pressed": String(others.includes(name)), dataset: { beside: name }, onclick: () => choose(name) }, name));
+      .map((name) => h("button", { type: "button", "aria-pressed": String(others.includes(name)), dataset: { beside: name }, onclick: () => choose(name) }, modelName(name)));
     return [
       h("span", { class: "quiet", "aria-hidden": "true" }, t("census.beside")),
       h("div", { class: "deeper-choices", role: "group", "aria-label": t("census.beside") }, buttons),
@@ -108,7 +109,7 @@ export function createCensus(root, store, source) {
                 h(
                   "figure",
                   {},
-                  censuses.length > 1 && h("figcaption", {}, census.model),
+                  censuses.length > 1 && h("figcaption", {}, modelName(census.model)),
                   chart(measure, census, highest),
                   h("p", {}, sentence(census.measures[measure])),
                 ),
@@ -124,7 +125,7 @@ export function createCensus(root, store, source) {
 
   /** @param {Census} census */
   function numbers(census) {
-    const name = `${t("census.table")}: ${census.model}`;
+    const name = `${t("census.table")}: ${modelName(census.model)}`;
     const rows = MEASURES.flatMap((measure) =>
       BLOCKS.map((block) => {
         const test = census.measures[measure][block];
@@ -135,7 +136,7 @@ export function createCensus(root, store, source) {
     const silent = BLOCKS.map((block) =>
       row(`${t("census.silent")}, ${block}`, ...BRANCHES.map((branch) => census.channels[block][branch].toReversed().join(" / ")), ""),
     );
-    return [h("h4", {}, census.model), table(name, ["", ...BRANCHES.map(branchName), "p"], [...rows, ...silent])];
+    return [h("h4", {}, modelName(census.model)), table(name, ["", ...BRANCHES.map(branchName), "p"], [...rows, ...silent])];
   }
 
   /**
@@ -152,7 +153,7 @@ export function createCensus(root, store, source) {
     const tests = census.measures[measure];
     const element = svg(
       "svg",
-      { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${census.model}, ${t(`census.${measure}`)}: ${sentence(tests)}` },
+      { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${modelName(census.model)}, ${t(`census.${measure}`)}: ${sentence(tests)}` },
       BLOCKS.map((block, i) => {
         const test = tests[block];
         const words = BRANCHES.map((branch) => `${branchName(branch)} ${value(measure, test.branches[branch])}`).join(", ");
