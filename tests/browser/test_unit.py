@@ -125,6 +125,34 @@ def test_an_image_grows_on_the_page(visit: StageVisit) -> None:
     expect(picture).to_be_visible()  # from the cache, which all visitors share
 
 
+def test_an_image_that_failed_can_be_started_again(visit: StageVisit) -> None:
+    known = read_atlas(EMBEDDED.with_suffix(".atlas")).branch("3a", "3x3").channels
+    other = [channel for channel in range(128) if channel not in known][1]
+    visit.open(f"?photo=espresso&unit=tiny-imagenet/3a/3x3/{other}")
+    page = visit.page
+    image = page.locator(f"{UNIT} .unit-image")
+    start = page.get_by_role("button", name="Let it grow")
+    visit.may_be_refused = True
+    page.route(
+        "**/run/stage_unit_image", lambda route: route.fulfill(status=400, json={"error": "The server is busy."})
+    )
+    start.click()
+    expect(image).to_contain_text("The server is busy.")
+    expect(image.locator("progress")).to_be_hidden()
+    page.unroute("**/run/stage_unit_image")
+    start.click()
+    expect(image.get_by_role("status")).to_contain_text("value for it", timeout=60_000)
+
+
+def test_what_is_said_of_an_image_follows_the_language(visit: StageVisit) -> None:
+    known = read_atlas(EMBEDDED.with_suffix(".atlas")).branch("4c", "5x5").channels
+    visit.open(f"?photo=espresso&unit=tiny-imagenet/4c/5x5/{min(known)}")
+    said = visit.page.locator(f"{UNIT} .unit-image").get_by_role("status")
+    expect(said).to_contain_text("value for it")
+    visit.page.get_by_role("button", name="中文", exact=True).click()
+    expect(said).to_have_text(re.compile("^[^A-Za-z]*[一-鿿]"))
+
+
 def test_channels_are_sorted_by_what_they_are_tuned_to(visit: StageVisit, embedded: PretrainedModel) -> None:
     visit.open("?photo=espresso&block=3a&sort=orientation")
     tuned = layer_tuning(embedded, "3a", stimulus_grid(embedded.input_size, orientations=8, wavelengths=5))

@@ -40,6 +40,8 @@ export function createUnitImage(source) {
   let unit = null;
   let turn = 0;
   let isSmall = false; // the image that is shown
+  /** What is shown; null while nothing has come yet, and after an error. @type {Growth | null} */
+  let shown = null;
 
   /** @param {number} step  the last one that is known here; -1 asks only for what the server has */
   const ask = (step) => /** @type {Promise<Growth>} */ (source.unitImage(/** @type {NonNullable<typeof unit>} */ (unit), goal, step));
@@ -63,6 +65,7 @@ export function createUnitImage(source) {
         void look();
       }),
     );
+    if (shown) show(shown);
     replace(root, h("h4", {}, t("unit_image.title")), goals, frame, bar, said, way, h("p", { class: "quiet" }, t("unit_image.warning")));
   }
 
@@ -80,6 +83,7 @@ export function createUnitImage(source) {
 
   async function grow() {
     const mine = ++turn;
+    shown = null;
     start.hidden = true;
     set(bar, { hidden: false, value: 0 });
     said.textContent = t("unit_image.growing");
@@ -93,15 +97,21 @@ export function createUnitImage(source) {
         step = growth.step;
       }
     } catch (error) {
-      if (mine === turn) replace(said, failure(error));
+      if (mine !== turn) return;
+      shown = null;
+      start.hidden = false;
+      set(bar, { hidden: true });
+      replace(said, failure(error));
     }
   }
 
   /** @param {Growth} growth */
-  function show({ step, steps, activations, url, path }) {
+  function show(growth) {
+    shown = growth;
+    const { step, steps, activations, url, path } = growth;
     const isDone = step >= steps;
     set(picture, { src: url, hidden: !url, alt: url && unit ? t("unit_image.alt", { channel: unit.channel }) : "" });
-    // An atlas has small images, in one step.
+    // An image of an atlas is small, and complete in one step.
     isSmall = Boolean(url) && steps === 1;
     start.hidden = Boolean(url) && !isSmall;
     nameStart();
