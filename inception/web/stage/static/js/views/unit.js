@@ -11,6 +11,7 @@ import { createCircuit } from "./circuit.js";
 import { choices, failure, newest, photoSquare, skeleton, waiting, whileOpen } from "./deeper_parts.js";
 import { lineChart, rose } from "./tuning_charts.js";
 import { createUnitImage } from "./unit_image.js";
+import { createUnitWiring } from "./unit_wiring.js";
 
 /** @import {Block, Branch, Data, Lens, Network, State} from "../types.js" */
 /** @import {Store} from "../state.js" */
@@ -23,16 +24,6 @@ import { createUnitImage } from "./unit_image.js";
  * @property {Record<"orientation" | "wavelength" | "size" | "colour", Curve>} curves
  * @property {{branch: Branch, channel: number, similarity: number}[]} alike
  *
- * @typedef {object} Connection
- * @property {string} layer  a block, "stem" or "classifier"
- * @property {Branch | null} branch
- * @property {number} channel
- * @property {number} strength
- * @property {number} total
- * @property {number[][]} kernel
- *
- * @typedef {{feeds: Connection[], readers: Connection[]}} Wiring
- *
  * @typedef {object} AtlasEntry  null where there is no atlas
  * @property {number | null} photos
  * @property {string | null} places  two rows of crops: the strongest above, random ones below
@@ -44,7 +35,6 @@ import { createUnitImage } from "./unit_image.js";
 const CROP = 96; // of a place in the photo, in pixels
 const PHOTO = 448; // of the photo that places are cut from, in pixels
 const PLACES = 9;
-const KERNEL = 8; // pixels of one weight
 
 /**
  * @param {HTMLElement} root
@@ -55,16 +45,15 @@ export function createUnit(root, store, source) {
   const head = h("div");
   const places = h("div");
   const tuning = h("div");
-  const wiring = h("div");
   const atlas = h("div");
   const circuit = createCircuit(store, source);
   const image = createUnitImage(source);
-  root.append(head, h("div", { class: "unit-grid" }, image.root, places, tuning), atlas, h("div", { class: "unit-sums" }, wiring, circuit.root));
-  /** Whether the channel was chosen without a cell: then it is the strongest one. */
+  const wiring = createUnitWiring(source, unitButton);
+  root.append(head, h("div", { class: "unit-grid" }, image.root, places, tuning), atlas, h("div", { class: "unit-sums" }, wiring.root, circuit.root));
+  /** Whether the channel was chosen without a cell: its strongest one is shown once the channels are there. */
   let isFresh = store.get().lens?.row === 0 && store.get().lens?.column === 0;
   const askPlaces = newest();
   const askTuning = newest();
-  const askWiring = newest();
   const askAtlas = newest();
 
   /** @type {Parameters<typeof whileOpen>[3]} */
@@ -73,13 +62,13 @@ export function createUnit(root, store, source) {
     if (!network) return replace(head, waiting(data));
     drawHead(state, network);
     const lens = knownLens(state, network);
-    for (const part of [image.root, places, tuning, atlas, wiring, circuit.root]) part.hidden = !lens;
+    for (const part of [image.root, places, tuning, atlas, wiring.root, circuit.root]) part.hidden = !lens;
     if (!lens) return;
     image.draw({ model: state.model, block: state.block, branch: lens.branch, channel: lens.channel });
     void drawPlaces(state, data, lens);
     void drawTuning(state, lens);
     void drawAtlas(state, lens, network);
-    void drawWiring(state, lens, network);
+    void wiring.draw(state, lens, network);
     if (data.base) void circuit.draw(network, classOf(state, data), { ...lens, block: state.block });
   }
 
@@ -126,14 +115,15 @@ export function createUnit(root, store, source) {
     const { block } = state;
     const facts = network.blocks[block];
     const number = firstChannel(network, block, lens.branch) + lens.channel;
-    const said = [t("unit.number", { number, count: facts.channels, size: facts.branches[lens.branch].field.size })];
+    const said = t("unit.number", { number, count: facts.channels, size: facts.branches[lens.branch].field.size });
     const worths = worthOf(network, block, lens.branch, store.data().worth);
     const all = store.data().worth?.[block];
     if (worths && all) {
       const name = className(network, classOf(state, store.data()));
-      said.push(t("unit.worth", { worth: signed(worths[lens.channel]), name, rank: rankOf(all, worths[lens.channel]), count: facts.channels }));
+      const words = t("unit.worth", { worth: signed(worths[lens.channel]), name, rank: rankOf(all, worths[lens.channel]), count: facts.channels });
+      return [said, " ", words];
     }
-    return said.join(" ");
+    return said;
   }
 
   /**
@@ -279,66 +269,6 @@ export function createUnit(root, store, source) {
     );
   }
 
-  // ---------------------------------------------------------------- wiring
-
-  /**
-   * @param {Readonly<State>} state
-   * @param {Lens} lens
-   * @param {Network} network
-   */
-  async function drawWiring({ model, block }, lens, network) {
-    try {
-      const told = await askWiring(source.unitWiring(model, block, lens.branch, lens.channel));
-      if (told) showWiring(told, network, lens);
-    } catch (error) {
-      replace(wiring, failure(error));
-    }
-  }
-
-  /**
-   * @param {Wiring} told
-   * @param {Network} network
-   * @param {Lens} lens
-   */
-  function showWiring({ feeds, readers }, network, lens) {
-    replace(
-      wiring,
-      h("div", { class: "unit-wiring" }, connections(t("unit.feeds"), feeds, network), connections(t("unit.readers"), readers, network)),
-      h("p", { class: "quiet" }, t(lens.branch === "1x1" ? "unit.wiring_exact" : "unit.wiring_how")),
-    );
-  }
-
-  /**
-   * @param {string} title
-   * @param {Connection[]} list
-   * @param {Network} network
-   */
-  function connections(title, list, network) {
-    const bound = Math.max(...list.flatMap(({ kernel }) => kernel.flat().map(Math.abs)), 1e-9);
-    return h(
-      "section",
-      {},
-      h("h4", {}, title),
-      list.length
-        ? h(
-            "ol",
-            {},
-            list.map((one) =>
-              h(
-                "li",
-                { dataset: { branch: one.branch ?? "" } },
-                kernelPicture(one.kernel, bound),
-                one.branch
-                  ? unitButton(/** @type {Block} */ (one.layer), one.branch, one.channel)
-                  : h("b", {}, one.layer === "stem" ? t("unit.stem", { channel: one.channel }) : className(network, one.channel)),
-                h("span", { class: "number" }, t(one.total < 0 ? "unit.inhibits" : "unit.excites", { total: signed(one.total), strength: short(one.strength) })),
-              ),
-            ),
-          )
-        : h("p", {}, t("unit.no_readers")),
-    );
-  }
-
   /**
    * @param {Block} block
    * @param {Branch} branch
@@ -352,7 +282,7 @@ export function createUnit(root, store, source) {
     );
   }
 
-  /** Once the channels of the block are there, look at the strongest cell of the one that was chosen. */
+  /** Choose the strongest cell of a channel that was chosen without one. */
   function freshen() {
     const { lens } = store.get();
     const channels = lens && store.data().baseChannels?.[lens.branch];
@@ -411,20 +341,6 @@ function cut(photo, square, size) {
     onto(part.bottom, square.top) - onto(part.top, square.top),
   );
   return canvas;
-}
-
-/**
- * Weights as colours: red above zero, blue below.
- * @param {number[][]} kernel
- * @param {number} bound
- */
-function kernelPicture(kernel, bound) {
-  const side = kernel.length;
-  return h(
-    "span",
-    { class: "unit-kernel", "aria-hidden": "true", style: { "--side": side, "--weight": `${side === 1 ? 3 * KERNEL : KERNEL}px` } },
-    kernel.flat().map((weight) => h("i", { class: weight < 0 ? "below" : "above", style: { opacity: Math.min(1, Math.abs(weight) / bound) } })),
-  );
 }
 
 /**
