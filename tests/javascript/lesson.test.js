@@ -273,6 +273,14 @@ test("3: the branch without which another class is ahead is right, another one m
   assert.deepEqual([shown.done, shown.right, shown.patch], [true, false, { off: { "4b": ["1x1"] } }]);
 });
 
+test("3: behind the last block there is the classifier, behind the others there are more blocks", async () => {
+  for (const [block, told] of [["4b", "lesson.flip.told"], ["5b", "lesson.flip.told_last"]]) {
+    const place = scenery({ source: { table: async () => ({ ...calm(), [block]: rows(TURNED, KEPT, KEPT, KEPT) }) } });
+    assert.equal((await ask(flip, place, "1x1")).verdict.says.at(-1).key, told);
+    assert.equal((await ask(flip, place)).verdict.says.at(-1).key, told);
+  }
+});
+
 test("3: what was turned off last counts", async () => {
   const { plan } = await ask(flip, scenery({ source: { table: async () => ({ ...calm(), "4b": rows(TURNED, KEPT, KEPT, KEPT) }) } }), "1x1");
   const off = (branches) => ({ ...INITIAL, off: { "4b": branches } });

@@ -46,15 +46,20 @@ export const flip = {
     const right = flips ? outcome.lead < 0 : answer === strongest.branch;
     const values = outcomeValues(outcome, cls, p);
     const patch = { off: { [block]: [outcome.branch] } };
-    if (right) return { done: true, right, says: [say(flips ? "lesson.flip.right" : "lesson.flip.right_weak", values), say("lesson.flip.told")], patch };
+    if (right) return { done: true, right, says: [say(flips ? "lesson.flip.right" : "lesson.flip.right_weak", values), turnedOff(block)], patch };
     return { done: false, right, says: [say("lesson.flip.retry", values)], patch };
   },
   async show({ facts }) {
     const { block, flips, strongest, cls, p } = facts;
     const key = flips ? "lesson.flip.shown" : "lesson.flip.shown_weak";
-    return { done: true, right: false, says: [{ key, values: outcomeValues(strongest, cls, p) }, say("lesson.flip.told")], patch: { off: { [block]: [strongest.branch] } } };
+    return { done: true, right: false, says: [{ key, values: outcomeValues(strongest, cls, p) }, turnedOff(block)], patch: { off: { [block]: [strongest.branch] } } };
   },
 };
+
+/** What being off means for what follows the block. @param {Block} block */
+function turnedOff(block) {
+  return say(block === BLOCKS.at(-1) ? "lesson.flip.told_last" : "lesson.flip.told");
+}
 
 /**
  * @param {Single} outcome
@@ -82,7 +87,7 @@ export const bottleneck = {
   async enter(scenery) {
     const found = squeezes(known(scenery).network, "5x5");
     if (!found.length) throw new Error("No block of this network has a bottleneck.");
-    // Not on the block that is asked for.
+    // Do not begin on the block that is the answer.
     const start = BLOCKS.find((block) => found.every((one) => one.block !== block || one.ratio < found[0].ratio)) ?? "3a";
     return { patch: { ...FRESH, block: start }, ask: [say("lesson.bottleneck.ask")], choices: [], weak: false, facts: { found } };
   },
@@ -152,7 +157,7 @@ export const fool = {
       facts: { cls, crop: scenery.state.crop },
     };
   },
-  // Only what the student changed counts, once the network has answered.
+  // Another answer counts only if the student changed something, and once the network has answered for that change.
   read({ facts }, state, { now }) {
     const off = allOff(state);
     const isChanged = isAnythingOff(off) || !isSameCrop(state.crop, facts.crop);
@@ -199,7 +204,7 @@ function shown(key, values, patch, more) {
 }
 
 /**
- * What a wrong answer teaches.
+ * The network has to name one of its classes, and the page says when it doubts the name.
  * @param {import("../types.js").Network} network
  * @param {number} p
  * @returns {import("./types.js").Said[]}

@@ -28,7 +28,7 @@ export const FRESH = Object.freeze({ ...ALL_ON, fill: /** @type {const} */ ("zer
 
 const BRIGHT_THERE = 1.5; // times as bright there as elsewhere
 const DARK_THERE = 0.1;
-const MANY = 20; // times: more are not told exactly, as in "lesson.many_times"
+const MANY = 20; // times: larger factors are stated as "lesson.many_times" says
 const SHOWN = 5; // tiles of a branch that any screen shows
 const TILES = /** @type {Block} */ ("4e");
 const EARLY = /** @type {Block} */ ("3a");
@@ -100,7 +100,7 @@ export const look = {
   show: async ({ facts }) => ({ done: true, right: false, says: [shownTile(facts)], patch: { lens: facts.lens } }),
 };
 
-/** What to say of a channel that is not bright there. @param {number | null} factor */
+/** The sentence about a channel that is not bright there. @param {number | null} factor */
 function missed(factor) {
   if (factor === null) return "lesson.look.silent";
   return factor < DARK_THERE ? "lesson.look.dark" : "lesson.look.wrong";
@@ -118,7 +118,8 @@ function manyTimes(factor) {
 }
 
 /**
- * The channel that stands out most on the marked cells, of those that the stage shows first: one that could be found.
+ * The channel with the highest contrast between the marked cells and the others, among those that the stage shows first:
+ * a student could have chosen it.
  * @param {Record<Branch, {inside: number, outside: number}[]>} found
  * @param {Float32Array} [worth]  of the block's channels
  * @returns {{branch: Branch, channel: number}}
@@ -189,7 +190,7 @@ export function dotSizes(tuning) {
   const won = winners(tuning);
   const five = tuning.sizes.map((size, i) => ({ size, ahead: won[i].branch === "5x5" ? won[i].ahead : -1 }));
   const top = five.toSorted((a, b) => b.ahead - a.ahead)[0];
-  // Sizes that double from the winner, down and up, as long as there are any.
+  // Halves and doubles of the size at which 5×5 is furthest ahead, as far as they were measured.
   const wished = [1 / 4, 1 / 2, 1, 2, 4, 1 / 8, 8, 1 / 16, 16].map((times) => top.size * times);
   /** @type {number[]} */
   const offered = [top.size];
@@ -253,7 +254,7 @@ export const bright = {
   async enter(scenery) {
     const { network, base, cls } = known(scenery);
     const outcomes = singles(await scenery.source.table(scenery.subject), cls, network.temperature);
-    // Where the branch that is missed most is another than the brightest, and brightest by far.
+    // Blocks where the branch whose loss hurts most is not the brightest one; those with the clearest brightest branch first.
     const blocks = /** @type {Block[]} */ (Object.keys(base.maps)).map((block) => {
       const mean = brightness(base, block);
       const [first, second] = ranked(mean);

@@ -81,8 +81,9 @@ export function singles(table, cls, temperature) {
 }
 
 /**
- * The block in which to look for the branch that changes the answer: best one in which a single branch does, the new answer
- * is sure, and the block is late, where less is lost; else the block with the branch that brings another class nearest.
+ * The block in which to look for the branch that changes the answer. Prefer a block where exactly one branch changes the
+ * answer, then the surest new answer, then the latest block; otherwise the block whose strongest branch brings another class
+ * nearest.
  * @param {Single[]} outcomes
  * @returns {{flips: boolean, strongest: Single, outcomes: Single[]}}
  */
@@ -91,7 +92,7 @@ export function blockToSearch(outcomes) {
     const own = outcomes.filter((one) => one.block === block).toSorted((a, b) => a.lead - b.lead);
     return { count: own.filter((one) => one.lead < 0).length, strongest: own[0], outcomes: own };
   });
-  // Compared from the first number to the last, the larger first.
+  // Compared number by number; the larger one is better.
   /** @param {typeof candidates[number]} one */
   const merits = ({ count, strongest }) => {
     if (!count) return [0, -strongest.lead];

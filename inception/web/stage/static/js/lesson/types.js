@@ -21,7 +21,7 @@
  * @property {Partial<State>} patch  what the stage shows while the student thinks
  * @property {Said[]} ask
  * @property {Choice[]} choices
- * @property {boolean} weak  this photo does not show what the step is about; an example does
+ * @property {boolean} weak  this photo does not show clearly what the step is about; an example does
  * @property {any} facts  what `check` needs
  *
  * @typedef {object} Verdict
@@ -42,13 +42,13 @@
  * @property {"choice" | "order" | "act"} kind  a button, all buttons in order, or something done on the stage
  * @property {string} [confirm]  key of the button that makes what is done on the stage the answer; without it, it is
  *   the answer at once
- * @property {boolean} hidesWorth  the worth of the branches would tell the answer
+ * @property {boolean} hidesWorth  the worth of branches and channels would give the answer away
  * @property {boolean} [keepsCrop]  moving the square is part of the answer, not a new question
  * @property {(scenery: Scenery) => Promise<Plan>} enter
  * @property {(plan: Plan, state: Readonly<State>, data: Readonly<Data>, before: string | null) => string | null} [read]
  *   the answer that the stage shows, for what is done there; `before` is the last one
  * @property {(plan: Plan, answer: string, scenery: Scenery) => Promise<Verdict>} check
- * @property {(plan: Plan, scenery: Scenery) => Promise<Verdict>} [show]  the answer, for who gives up
+ * @property {(plan: Plan, scenery: Scenery) => Promise<Verdict>} [show]  the answer, for a student who gives up
  */
 
 export {};
