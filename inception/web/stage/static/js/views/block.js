@@ -271,10 +271,12 @@ export function createBlock(root, store, source) {
     next.focus();
   }
 
-  let width = 0;
+  let measuredAt = "";
   new ResizeObserver(([{ contentRect }]) => {
-    if (contentRect.width === width) return; // lanes also grow with what is in them
-    width = contentRect.width;
+    // Tiles are smaller in the lesson. Lanes also grow with what is in them, which changes nothing.
+    const size = `${contentRect.width} ${getComputedStyle(root).getPropertyValue("--tile")}`;
+    if (size === measuredAt) return;
+    measuredAt = size;
     columns = 0;
     drawTiles();
   }).observe(lanes);

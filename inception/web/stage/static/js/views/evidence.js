@@ -142,7 +142,7 @@ export function createEvidence(root, store, source) {
     const decimals = decimalsFor([bound]);
     return h(
       "div",
-      { class: "deeper-pair" },
+      { class: "deeper-pair tells-worth" },
       sides.map(([side, list]) => {
         const title = t(`deeper.evidence_channels_${side}`, { name });
         const rows = list.map((number) => {
@@ -293,7 +293,7 @@ function sum({ logit, bias, branches }, name) {
   const off = Math.abs(exact - logit);
   return h(
     "div",
-    { class: "deeper-sum" },
+    { class: "deeper-sum tells-worth" },
     h("h4", {}, t("deeper.sum_check")),
     h("ul", { class: "deeper-bars" }, items),
     h(

@@ -153,7 +153,7 @@ export function createLens(root, store, source) {
         ofBlock &&
         h(
           "p",
-          { class: "number" },
+          { class: "number tells-worth" },
           t("channel.worth", { worth: signed(worths[channel]), name }),
           h("span", { class: "quiet" }, t("channel.rank", { rank: rankOf(ofBlock, worths[channel]), count: facts.channels })),
         ),

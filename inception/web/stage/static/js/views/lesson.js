@@ -1,4 +1,4 @@
-/** The lesson: a bar at the bottom of the page that asks, while the stage shows. */
+/** The lesson: a bar at the bottom of the page with questions about what the stage shows. */
 
 import { subjectOf } from "../controller.js";
 import { h, replace, set } from "../dom.js";
@@ -21,6 +21,7 @@ const LOADED = 700; // milliseconds
  * @property {string | null} error
  * @property {string | null} answer  the last one
  * @property {boolean} isChecking  whether it is being checked
+ * @property {boolean} isShowing  whether the right answer is being computed, for a student who gave up
  * @property {string[]} picked  of things to put in order
  * @property {Verdict | null} verdict
  */
@@ -54,10 +55,13 @@ export function createLesson(root, store, source) {
   /** What the stage showed before the lesson. @type {Partial<State> | null} */
   let before = null;
   let isOver = false;
-  let isPending = false; // the stage still shows another photo or network
   let asksForFocus = false;
 
   const about = () => JSON.stringify([store.get().photo, store.get().model, run?.step.keepsCrop ? null : store.get().crop]);
+
+  /** The photo and network of a scene. Where a square lies is compared by `isReady`. */
+  const key = () => JSON.stringify([store.get().photo, store.get().model, store.get().crop === null]);
+  let shownKey = key(); // of the scene on the stage; others are still computed, or failed
 
   const scenery = () => ({ state: store.get(), data: store.data(), source, subject: subjectOf(store.get(), store.data()) });
 
@@ -81,9 +85,7 @@ export function createLesson(root, store, source) {
   function again() {
     results.clear();
     asksForFocus = true;
-    if (store.get().step !== 1) return store.update({ step: 1 }, { push: true });
-    run = null;
-    follow();
+    store.update({ step: 1 }, { push: true });
   }
 
   /** Begin the step that the state names, unless it is on the page already. */
@@ -97,9 +99,9 @@ export function createLesson(root, store, source) {
       return;
     }
     if (!before) before = picture();
-    if (run?.step === step && run.about === about()) return;
+    if (run?.step === step && run.about === about()) return void begin();
     isOver = false;
-    run = { step, about: "", plan: null, error: null, answer: null, isChecking: false, picked: [], verdict: null };
+    run = { step, about: "", plan: null, error: null, answer: null, isChecking: false, isShowing: false, picked: [], verdict: null };
     run.about = about();
     setFolded(false);
     draw();
@@ -109,23 +111,32 @@ export function createLesson(root, store, source) {
   /** Find out what the step needs, as soon as the stage shows the photo that it is about. */
   async function begin() {
     const mine = run;
-    const isMine = () => run === mine;
-    if (!mine || mine.plan || isPending || !isReady(store.get(), store.data())) return;
+    if (!mine || mine.plan || key() !== shownKey || !isReady(store.get(), store.data())) return;
     try {
       const plan = await mine.step.enter(scenery());
-      if (!isMine() || mine.plan) return;
+      if (run !== mine || mine.plan) return;
       mine.plan = plan;
       mine.error = null;
       store.hover({ kind: null });
       store.update({ ...plan.patch });
+      draw();
     } catch (error) {
-      if (!isMine()) return;
-      mine.error = error instanceof Error ? error.message : String(error);
+      fail(mine, error);
     }
+  }
+
+  /**
+   * @param {Run} mine
+   * @param {unknown} error
+   */
+  function fail(mine, error) {
+    if (run !== mine || mine.verdict?.done) return;
+    mine.isChecking = mine.isShowing = false;
+    mine.error = error instanceof Error ? error.message : String(error);
     draw();
   }
 
-  /** What leaving the lesson brings back. @returns {Partial<State>} */
+  /** The part of the state that comes back when the student leaves the lesson. @returns {Partial<State>} */
   function picture() {
     const { photo, block, crop, off, offChannels, fill, cls, lens, view, sort, deeper } = store.get();
     return { photo, block, crop, off, offChannels, fill, cls, lens, view, sort, deeper };
@@ -146,19 +157,26 @@ export function createLesson(root, store, source) {
   async function submit(answer) {
     const mine = run;
     if (!mine?.plan || mine.isChecking || mine.verdict?.done) return;
+    const last = mine.answer;
     mine.answer = answer;
     mine.isChecking = true;
-    settle(mine, await mine.step.check(mine.plan, answer, scenery()));
+    try {
+      settle(mine, await mine.step.check(mine.plan, answer, scenery()));
+    } catch (error) {
+      mine.answer = last; // it may be given again
+      fail(mine, error);
+    }
   }
 
   async function giveUp() {
     const mine = run;
-    if (!mine?.plan || !mine.step.show) return;
+    if (!mine?.plan || !mine.step.show || mine.isChecking || mine.isShowing || mine.verdict?.done) return;
+    mine.isShowing = true;
+    draw();
     try {
       settle(mine, await mine.step.show(mine.plan, scenery()));
     } catch (error) {
-      mine.error = error instanceof Error ? error.message : String(error);
-      draw();
+      fail(mine, error);
     }
   }
 
@@ -167,22 +185,23 @@ export function createLesson(root, store, source) {
    * @param {Verdict} verdict
    */
   function settle(mine, verdict) {
-    if (run !== mine) return;
-    mine.isChecking = false;
+    if (run !== mine || mine.verdict?.done) return;
+    mine.isChecking = mine.isShowing = false;
+    mine.error = null;
     if (!results.has(mine.step.id)) results.set(mine.step.id, verdict.right);
     mine.verdict = verdict;
     draw();
     setFolded(false);
     if (verdict.patch) store.update(verdict.patch);
-    if (verdict.patch?.deeper) setTimeout(bringUp, LOADED);
+    if (verdict.patch?.deeper) setTimeout(bringUp, LOADED); // it has its full height only once it is loaded
   }
 
-  /** What opened under the stage has its full height only once it is loaded. */
+  /** Scroll to what opened under the stage. */
   function bringUp() {
     document.getElementById("deeper")?.scrollIntoView({ block: "start" });
   }
 
-  /** Look whether the stage shows an answer. */
+  /** Check the answer that the stage shows, if there is one. */
   function watch() {
     const { step, plan, verdict, answer, isChecking } = run ?? {};
     if (!step?.read || !plan || isChecking || verdict?.done) return;
@@ -206,7 +225,7 @@ export function createLesson(root, store, source) {
     drawFold();
     back.textContent = t("lesson.back");
     next.textContent = t(number === STEPS.length ? "lesson.finish" : "lesson.next");
-    set(back, { disabled: number === 1 && !isOver });
+    set(back, { disabled: number === 1 });
     next.hidden = isOver;
     next.classList.toggle("waits", !run?.verdict?.done);
     replace(dots, STEPS.map(({ id }, i) => h("i", { class: `${resultOf(results, id)}${i + 1 === number ? " here" : ""}` })));
@@ -276,8 +295,8 @@ export function createLesson(root, store, source) {
           disabled: isDone || picked.includes(id),
         }),
       ),
+      !isDone && button(t("lesson.undo"), () => (picked.splice(0), drawTools()), { disabled: !picked.length }),
       h("span", { class: "lesson-ribbon", role: "img", "aria-label": `${t("lesson.picked")} ${ribbon.map((one) => one.textContent).join(", ")}` }, ribbon),
-      picked.length > 0 && !isDone && button(t("lesson.undo"), () => (picked.splice(0), drawTools())),
     ];
   }
 
@@ -289,19 +308,20 @@ export function createLesson(root, store, source) {
     if (run?.verdict?.done) return [];
     const shown = step.read?.(plan, store.get(), store.data(), run?.answer ?? null) ?? null;
     const confirm = step.confirm && button(t(step.confirm), () => shown !== null && submit(shown), { class: "lesson-choice", disabled: shown === null });
-    return [confirm, step.show && button(t("lesson.show"), () => void giveUp(), { dataset: { choice: "show" } })];
+    return [confirm, step.show && button(t("lesson.show"), () => void giveUp(), { dataset: { choice: "show" }, disabled: run?.isShowing })];
   }
 
   function retry() {
     if (run) run.error = null;
     draw();
     void begin();
+    watch();
   }
 
   function drawVerdict() {
     const verdict = run?.verdict;
     said.className = `lesson-verdict ${verdict ? (verdict.right ? "right" : "wrong") : ""}`;
-    if (!verdict) return replace(said);
+    if (!verdict) return replace(said, run?.isShowing && t("lesson.wait"));
     const gaveUp = !verdict.right && run?.answer === null;
     const head = verdict.right ? t("lesson.right") : verdict.done ? t("lesson.wrong") : t("lesson.not_yet");
     replace(said, !gaveUp && h("b", {}, head, " "), sentences(verdict.says, names()));
@@ -326,7 +346,7 @@ export function createLesson(root, store, source) {
     store.update({ step }, { push: true });
   }
 
-  /** Buttons that are drawn again keep the focus. @param {() => void} work */
+  /** Draw the buttons again without losing the focus. @param {() => void} work */
   function keepFocus(work) {
     const focused = document.activeElement;
     const at = focused ? [...tools.querySelectorAll("button")].indexOf(/** @type {any} */ (focused)) : -1;
@@ -337,7 +357,7 @@ export function createLesson(root, store, source) {
     else next.focus();
   }
 
-  /** A step that the student goes to begins at its title, with the stage in sight. */
+  /** Move the focus to the title of a step that the student went to, and scroll to the stage. */
   function focusTitle() {
     if (!asksForFocus) return;
     asksForFocus = false;
@@ -365,8 +385,7 @@ export function createLesson(root, store, source) {
   store.subscribe((state, _, changed) => {
     /** @param {...string} names */
     const any = (...names) => names.some((name) => changed.has(/** @type {any} */ (name)));
-    if (any("photo", "model") || (changed.has("crop") && !state.crop)) isPending = true;
-    if (changed.has("base")) isPending = false;
+    if (changed.has("base")) shownKey = key();
     if (any("step", "photo", "model", "crop")) {
       if (changed.has("step") && state.step && !before) asksForFocus = Boolean(state.photo && store.data().base);
       follow();

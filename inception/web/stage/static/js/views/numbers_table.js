@@ -47,7 +47,7 @@ export function createNumbers(root, store, source) {
         "div",
         { class: "deeper-pair" },
         h("div", {}, h("h3", {}, t("deeper.numbers_top", { count: CLASSES })), classTable(now, base, network)),
-        h("div", {}, votes(subsets, cls, name, state.block, network.temperature)),
+        h("div", { class: "tells-worth" }, votes(subsets, cls, name, state.block, network.temperature)),
       ),
     );
     drawGlance(state, data);
@@ -63,6 +63,7 @@ export function createNumbers(root, store, source) {
     const details = h(
       "details",
       {
+        class: "tells-worth",
         open: isGlanceOpen,
         ontoggle: () => {
           isGlanceOpen = details.open;
@@ -132,11 +133,11 @@ function ribbon(channels, worth, name) {
     start += counts[i];
     return h("span", { dataset: { branch }, style: { "flex-grow": counts[i] } }, `${branchName(branch)} `, h("small", {}, `${from}–${start - 1}`));
   });
-  const line = (/** @type {string} */ words, /** @type {number[]} */ values) => {
+  const line = (/** @type {string} */ words, /** @type {number[]} */ values, more = "") => {
     const canvas = h("canvas", { width: total, height: 1, role: "img", "aria-label": t("deeper.ribbon_alt", { what: words, count: total }) });
     const draw = () => stripes(canvas, values, counts);
     requestAnimationFrame(draw);
-    return h("div", { class: "ribbon-row" }, h("span", {}, words), canvas);
+    return h("div", { class: `ribbon-row ${more}` }, h("span", {}, words), canvas);
   };
   return h(
     "div",
@@ -144,7 +145,7 @@ function ribbon(channels, worth, name) {
     h("h4", {}, t("deeper.ribbon_title", { count: total })),
     h("div", { class: "ribbon-heads" }, heads),
     line(t("deeper.ribbon_mean"), means),
-    worth && line(t("deeper.ribbon_worth", { name }), Array.from(worth, Math.abs)),
+    worth && line(t("deeper.ribbon_worth", { name }), Array.from(worth, Math.abs), "tells-worth"),
   );
 }
 

@@ -21,9 +21,10 @@ export function createTile(store, { branch, channel, channels, worth, square, is
   const { network } = store.data();
   const isOff = network && offChannels[block]?.includes(firstChannel(network, block, branch) + channel);
   const palette = paletteOf(isSignedBlock(channels), colours);
-  const canvas = h("canvas", { width: SIZE, height: SIZE });
+  const label = [t("block.tile", { channel, branch: branchName(branch) }), isOff && t("block.off")].filter(Boolean).join(", ");
+  // The button's name comes from its content: worth that the lesson hides is then hidden from screen readers too.
+  const canvas = h("canvas", { width: SIZE, height: SIZE, role: "img", "aria-label": label });
   void square.then((photo) => paintOverlay(canvas, photo, channelValues(channels, branch, channel, scale), channels[branch].side, SIZE, palette));
-  const label = t("block.tile", { channel, branch: branchName(branch) });
   const look = () => store.hover({ kind: "tile", branch, channel });
   return h(
     "button",
@@ -31,7 +32,6 @@ export function createTile(store, { branch, channel, channels, worth, square, is
       class: isOff ? "tile off" : "tile",
       dataset: { channel },
       tabindex: isFirst ? 0 : -1,
-      "aria-label": [label, worth !== null && signed(worth), isOff && t("block.off")].filter(Boolean).join(", "),
       "aria-pressed": String(lens?.branch === branch && lens.channel === channel),
       onpointerenter: look,
       onfocus: look,
@@ -40,7 +40,7 @@ export function createTile(store, { branch, channel, channels, worth, square, is
       onclick: () => store.update({ lens: { branch, channel, ...strongestCell(channels[branch], channel) } }),
     },
     canvas,
-    h("span", { class: "number" }, h("span", { class: "channel-number" }, `#${channel} `), worth !== null && h("b", {}, signed(worth))),
+    h("span", { class: "number" }, h("span", { class: "channel-number", "aria-hidden": "true" }, `#${channel} `), worth !== null && h("b", {}, signed(worth))),
   );
 }
 

@@ -121,7 +121,7 @@ export function createUnit(root, store, source) {
     if (worths && all) {
       const name = className(network, classOf(state, store.data()));
       const words = t("unit.worth", { worth: signed(worths[lens.channel]), name, rank: rankOf(all, worths[lens.channel]), count: facts.channels });
-      return [said, " ", words];
+      return [said, " ", h("span", { class: "tells-worth" }, words)];
     }
     return said;
   }

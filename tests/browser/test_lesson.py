@@ -1,0 +1,132 @@
+"""The lesson: what it hides until a question is answered, and what it does while the server is slow or refuses."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Route, expect
+
+from support.stage_visitor import StageVisit
+
+BRIGHT = 7
+WORTH = re.compile(r"[+−]\s?\d+\.\d")
+
+
+def dock(visit: StageVisit) -> Locator:
+    return visit.page.locator("[data-stage=lesson]")
+
+
+def ask(visit: StageVisit, query: str) -> Locator:
+    """Open a step, and wait until it has its question."""
+    visit.open(query)
+    expect(dock(visit).locator(".lesson-ask")).to_have_text(re.compile(r"[?.]$"))
+    visit.settle()
+    return dock(visit)
+
+
+def shown(part: Locator) -> str:
+    """What is seen of a part of the page, and what a screen reader is told of it."""
+    return f"{part.inner_text()}\n{part.aria_snapshot()}"
+
+
+@pytest.mark.parametrize("step", [3, BRIGHT])
+def test_no_part_of_the_page_says_which_branch_matters_before_the_answer(visit: StageVisit, step: int) -> None:
+    lesson = ask(visit, f"?photo=honey_bee&step={step}")
+    stage = visit.page.locator("[data-stage=block]")
+    expect(visit.page.locator(".carried")).not_to_be_empty()
+    visit.page.locator("[data-lane='3x3'] [data-channel]").first.click()
+    expect(visit.page.locator(".lens")).to_be_visible()
+    assert not WORTH.search(shown(stage))
+    assert "contributes most" not in shown(stage)
+    visit.page.locator("[data-deeper=numbers]").click()
+    numbers = visit.page.locator("#deeper-numbers")
+    expect(numbers.locator(".deeper-bars")).to_be_attached()
+    assert not WORTH.search(shown(numbers))
+    expect(numbers.locator("summary").last).to_be_hidden()
+
+    if step == BRIGHT:
+        lesson.locator("[data-choice='1x1']").click()
+    else:
+        lesson.locator("[data-choice=show]").click()
+    expect(lesson.locator(".lesson-verdict")).not_to_be_empty()
+    assert WORTH.search(shown(stage))
+    expect(visit.page.locator(".carried")).to_be_visible()
+    expect(numbers.locator(".deeper-bars")).to_be_visible()
+
+
+def test_a_step_goes_on_after_a_photo_that_fails(visit: StageVisit) -> None:
+    lesson = ask(visit, "?photo=espresso&step=7")
+    question = lesson.locator(".lesson-ask").inner_text()
+
+    def refuse(route: Route) -> None:
+        if "red_panda" in (route.request.post_data or ""):
+            route.fulfill(status=400, json={"error": "This photo cannot be read."})
+        else:
+            route.continue_()
+
+    visit.page.route("**/run/stage_scene", refuse)
+    visit.may_be_refused = True
+    visit.page.get_by_role("button", name="Example: red panda").click()
+    expect(visit.page.locator("#notice")).to_contain_text("cannot be read")
+    expect(lesson.locator(".lesson-ask")).to_have_text(question)
+    lesson.locator("[data-choice=pool]").click()
+    expect(lesson.locator(".lesson-verdict")).not_to_be_empty()
+
+
+def test_an_answer_that_a_student_finds_while_one_is_computed_counts(visit: StageVisit) -> None:
+    lesson = ask(visit, "?photo=honey_bee&block=5b&step=8")
+    held: list[Route] = []
+    # Squares are tried with all branches on.
+    visit.page.route(
+        "**/run/stage_scene",
+        lambda route: route.continue_() if '"1x1"' in (route.request.post_data or "") else held.append(route),
+    )
+    show = lesson.locator("[data-choice=show]")
+    with visit.page.expect_request("**/run/stage_scene"):
+        show.click()
+    expect(show).to_be_disabled()
+    expect(lesson.get_by_role("status")).to_contain_text("Computing")
+    visit.switch("1x1")
+    expect(lesson.get_by_role("status")).to_contain_text("Right.")
+    expect(visit.page).to_have_url(re.compile("off="))
+    with visit.page.expect_response("**/run/stage_scene"):
+        held[0].continue_()
+    visit.page.wait_for_timeout(500)
+    assert len(held) == 1
+    expect(lesson.get_by_role("status")).to_contain_text("Right.")
+    expect(visit.page).to_have_url(re.compile("off="))
+
+
+def test_who_gives_up_may_try_again_after_an_error(visit: StageVisit) -> None:
+    lesson = ask(visit, "?photo=honey_bee&step=8")
+    visit.may_be_refused = True
+    visit.page.route(
+        "**/run/stage_scene", lambda route: route.fulfill(status=400, json={"error": "The server is busy."})
+    )
+    lesson.locator("[data-choice=show]").click()
+    expect(lesson.locator(".lesson-ask")).to_contain_text("The server is busy.")
+    visit.page.unroute("**/run/stage_scene")
+    lesson.get_by_role("button", name="Try again").click()
+    lesson.locator("[data-choice=show]").click()
+    expect(lesson.get_by_role("status")).to_contain_text("the network says")
+
+
+def test_after_the_lesson_the_lanes_show_as_many_tiles_as_they_have_room_for(visit: StageVisit) -> None:
+    lesson = ask(visit, "?photo=espresso&step=7")
+    lesson.get_by_role("button", name="Leave the lesson").click()
+    expect(lesson).to_be_hidden()
+    for lane in ("1x1", "3x3", "5x5", "pool"):
+        tiles = visit.page.locator(f"[data-lane='{lane}'] .tiles")
+        # Each tile has the size that it has outside of the lesson, and the last button is not cut.
+        visit.page.wait_for_function("tiles => tiles.scrollWidth <= tiles.clientWidth", arg=tiles.element_handle())
+
+
+@pytest.mark.parametrize(
+    "visit", [{"viewport": {"width": 390, "height": 844}, "locale": "zh-CN", "is_mobile": True}], indirect=True
+)
+def test_the_way_on_is_in_sight_on_a_phone_however_long_the_verdict_is(visit: StageVisit) -> None:
+    visit.open("?photo=honey_bee&step=2")
+    dock(visit).locator("[data-choice]").nth(1).click()
+    expect(dock(visit).locator(".lesson-verdict")).not_to_be_empty()
+    assert visit.is_in_view(".lesson-next")
