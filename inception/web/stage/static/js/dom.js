@@ -1,6 +1,7 @@
 /** Elements by name, attributes and children; text is always text. */
 
 const SVG = "http://www.w3.org/2000/svg";
+const FOCUSABLE = "a[href], button:enabled, input:enabled, select:enabled, summary, [tabindex]";
 
 /**
  * @typedef {Node | string | number | null | undefined | false} Child
@@ -30,12 +31,16 @@ export function svg(tag, attributes = {}, ...children) {
 }
 
 /**
- * Replace all children of an element.
+ * Replace all children of an element. The focus within it goes to what now has the same place.
  * @param {Element} element
  * @param {...(Child | Child[])} children
  */
 export function replace(element, ...children) {
+  const all = () => /** @type {HTMLElement[]} */ ([...element.querySelectorAll(FOCUSABLE)]);
+  const focused = /** @type {HTMLElement | null} */ (document.activeElement);
+  const at = element.contains(focused) && focused ? all().indexOf(focused) : -1;
   element.replaceChildren(...nodes(children));
+  if (at >= 0) (all()[at] ?? all().at(-1))?.focus({ preventScroll: true });
 }
 
 /**
@@ -64,6 +69,11 @@ export function set(element, attributes) {
     else if (value === null || value === undefined || value === false) element.removeAttribute(name);
     else element.setAttribute(name, value === true ? "" : String(value));
   }
+}
+
+/** Whether the visitor wants no motion. */
+export function isStill() {
+  return matchMedia("(prefers-reduced-motion: reduce)").matches;
 }
 
 /** @type {Map<string, Promise<void>>} */

@@ -1,5 +1,6 @@
 /** One loop at the first visit: the four windows on the photo, then a switch and its effect. Ends at the first touch. */
 
+import { isStill } from "./dom.js";
 import { BRANCHES, order } from "./numbers.js";
 
 /** @import {Branch, Subsets} from "./types.js" */
@@ -10,8 +11,7 @@ const SWITCH = 2600;
 
 /** @param {import("./state.js").Store} store */
 export function playIntro(store) {
-  const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  if (isStill || location.search || store.get().step) return;
+  if (isStill() || location.search || store.get().step) return;
   let isOver = false;
   /** @type {(() => void) | null} */
   let wake = null;

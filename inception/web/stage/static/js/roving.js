@@ -2,6 +2,9 @@
 
 const STEPS = /** @type {Record<string, number>} */ ({ ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 });
 
+/** Narrow windows have no room for some buttons. @param {HTMLElement} member */
+const isShown = (member) => member.getClientRects().length > 0;
+
 /**
  * Make a group of its buttons, also of those that are put into it later: call the result after each change.
  * @param {HTMLElement} group
@@ -13,15 +16,20 @@ export function roving(group) {
   /** @param {HTMLElement | undefined} [wanted] */
   function reach(wanted) {
     const all = members();
-    const one = wanted ?? all.find((member) => member.getAttribute("aria-pressed") === "true") ?? all[0];
+    const one =
+      wanted ??
+      all.find((member) => member === document.activeElement) ??
+      all.find((member) => member.getAttribute("aria-pressed") === "true" && isShown(member)) ??
+      all[0];
     for (const member of all) member.tabIndex = member === one ? 0 : -1;
   }
 
   group.addEventListener("keydown", (event) => {
     const step = STEPS[event.key];
-    const all = members();
+    if (!step) return;
+    const all = members().filter(isShown);
     const at = all.indexOf(/** @type {HTMLElement} */ (document.activeElement));
-    if (!step || at < 0) return;
+    if (at < 0) return;
     event.preventDefault();
     const next = all[(at + step + all.length) % all.length];
     reach(next);

@@ -3,8 +3,9 @@
 import { h, replace, set } from "../dom.js";
 import { BRANCHES } from "../numbers.js";
 import { firstChannel, measuredFor, sortedChannels, worthOf } from "../ranking.js";
+import { roving } from "../roving.js";
 import { branchName, t } from "../words.js";
-import { createTile, photoSquare } from "./tile.js";
+import { createTile, greyPhoto } from "./tile.js";
 
 /**
  * @param {HTMLElement} root
@@ -15,6 +16,7 @@ export function createAllChannels(root, store, source) {
   const title = h("h2");
   const close = h("button", { class: "button", onclick: () => dialog.close() });
   const body = h("div", { class: "all-channels" });
+  const reach = roving(body);
   const dialog = h("dialog", { class: "all", onclose: () => store.update({ view: "sorted" }) });
   dialog.append(h("div", { class: "dialog-head" }, title, close), body);
   root.append(dialog);
@@ -23,7 +25,7 @@ export function createAllChannels(root, store, source) {
     const state = store.get();
     const { network, channels, baseChannels, worth, base } = store.data();
     if (!network || !channels || !base) return;
-    const square = photoSquare(source, state, base);
+    const square = greyPhoto(source, state, base);
     const count = network.blocks[state.block].channels;
     title.textContent = t("block.all_title", { block: state.block, count });
     close.textContent = t("block.close");
@@ -47,13 +49,14 @@ export function createAllChannels(root, store, source) {
             "div",
             { class: "grid" },
             alive.map((channel) =>
-              createTile(store, { branch, channel, channels, worth: worths?.[channel] ?? null, square, isFirst: true }),
+              createTile(store, { branch, channel, channels, worth: worths?.[channel] ?? null, square }),
             ),
           ),
           silent > 0 && h("p", { class: "quiet" }, t("block.silent", { count: silent })),
         );
       }),
     );
+    reach();
   }
 
   store.subscribe((state, _, changed) => {

@@ -1,7 +1,7 @@
 /** The unfolded block: four lanes with their layers, most important channels, worth and switch. */
 
 import { classOf } from "../controller.js";
-import { h, replace, set } from "../dom.js";
+import { h, isStill, replace, set } from "../dom.js";
 import { isSignedBlock, paletteOf, rangeOf } from "../maps.js";
 import { BRANCHES, forAndAgainst, shapley, signed } from "../numbers.js";
 import { measuredFor, sortedChannels, worthOf } from "../ranking.js";
@@ -10,7 +10,7 @@ import { fixed } from "../sums.js";
 import { branchName, className, joined, t } from "../words.js";
 import { createAllChannels } from "./all_channels.js";
 import { legend } from "./legend.js";
-import { createTile, photoSquare } from "./tile.js";
+import { createTile, greyPhoto } from "./tile.js";
 
 /** @import {Branch, Layer, Network, State} from "../types.js" */
 
@@ -190,7 +190,7 @@ export function createBlock(root, store, source) {
     const state = store.get();
     const { network, channels, worth, base } = store.data();
     if (!network || !channels || !base) return;
-    const square = photoSquare(source, state, base);
+    const square = greyPhoto(source, state, base);
     columns ||= measured();
     const mine = store.data().baseChannels ?? channels;
     for (const { branch, tiles } of parts) {
@@ -199,9 +199,7 @@ export function createBlock(root, store, source) {
       const key = document.activeElement instanceof HTMLElement && tiles.contains(document.activeElement) ? document.activeElement.dataset.channel : undefined;
       replace(
         tiles,
-        best.map((channel, i) =>
-          createTile(store, { branch, channel, channels, worth: worths?.[channel] ?? null, square, isFirst: i === 0 }),
-        ),
+        best.map((channel) => createTile(store, { branch, channel, channels, worth: worths?.[channel] ?? null, square })),
         h(
           "button",
           {
@@ -216,7 +214,8 @@ export function createBlock(root, store, source) {
       if (key) /** @type {HTMLElement | null} */ (tiles.querySelector(`[data-channel="${key}"]`))?.focus();
     }
     drawScale();
-    if (!lanes.contains(document.activeElement)) reachTile();
+    const focused = document.activeElement?.closest(".tile, .more") ?? null;
+    reachTile(lanes.contains(focused) ? focused : null);
     unfold(`${base.digest} ${state.block}`);
   }
 
@@ -230,7 +229,7 @@ export function createBlock(root, store, source) {
     if (key === drawn) return;
     drawn = key;
     const node = document.querySelector(`[data-block="${store.get().block}"]`);
-    if (!node || matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    if (!node || isStill()) return;
     const from = node.getBoundingClientRect();
     const to = lanes.getBoundingClientRect();
     const x = from.left + from.width / 2 - (to.left + to.width / 2);
@@ -243,9 +242,12 @@ export function createBlock(root, store, source) {
     );
   }
 
-  /** One tile of all is a stop of the tabulator key: the first, or the one that had the focus last. */
-  function reachTile(/** @type {Element | null} */ wanted = null) {
-    const tiles = /** @type {HTMLElement[]} */ ([...lanes.querySelectorAll(".tile")]);
+  /**
+   * One tile of all, or "+N" behind them, is a stop of the tabulator key.
+   * @param {Element | null} wanted  null: the first
+   */
+  function reachTile(wanted) {
+    const tiles = /** @type {HTMLElement[]} */ ([...lanes.querySelectorAll(".tile, .more")]);
     const one = wanted ?? tiles[0];
     for (const tile of tiles) tile.tabIndex = tile === one ? 0 : -1;
   }

@@ -1,6 +1,6 @@
 /** The views under the stage, one at a time; each is loaded when it is opened for the first time. */
 
-import { h, loadStyle, replace, set } from "../dom.js";
+import { h, isStill, loadStyle, replace, set } from "../dom.js";
 import { t } from "../words.js";
 
 /** @import {Deeper} from "../types.js" */
@@ -129,7 +129,8 @@ export function createDeeper(root, store, source) {
     buttons[name].focus();
   }
 
-  function draw() {
+  /** @param {boolean} isChosen  not only drawn anew */
+  function draw(isChosen) {
     const { deeper } = store.get();
     title.textContent = t("deeper.title");
     for (const name of NAMES) {
@@ -140,15 +141,15 @@ export function createDeeper(root, store, source) {
     reachable(deeper ?? NAMES[0]);
     if (!deeper) return;
     void load(deeper);
+    if (!isChosen) return;
     // Opened from elsewhere on the page, or by a link: bring it into view.
-    const isStill = matchMedia("(prefers-reduced-motion: reduce)").matches;
     const isHere = root.contains(document.activeElement);
-    if (!isHere || isFirst) requestAnimationFrame(() => root.scrollIntoView({ block: "start", behavior: isFirst || isStill ? "auto" : "smooth" }));
+    if (!isHere || isFirst) requestAnimationFrame(() => root.scrollIntoView({ block: "start", behavior: isFirst || isStill() ? "auto" : "smooth" }));
   }
 
   store.subscribe((_, __, changed) => {
-    if (changed.has("deeper") || changed.has("lang")) draw();
+    if (changed.has("deeper") || changed.has("lang")) draw(changed.has("deeper"));
   });
-  draw();
+  draw(true);
   isFirst = false;
 }

@@ -286,13 +286,6 @@ export function signedBar(value, bound) {
   return h("span", { class: "deeper-signed", "aria-hidden": "true" }, h("i", { style }));
 }
 
-/**
- * Whether the visitor wants no motion.
- */
-export function isStill() {
-  return matchMedia("(prefers-reduced-motion: reduce)").matches;
-}
-
 /** @param {number} milliseconds */
 export function pause(milliseconds) {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -112,8 +112,11 @@ export function createHeader(root, store, source) {
     }
   }
 
-  store.subscribe((_, __, changed) => {
+  store.subscribe((state, _, changed) => {
     if (["lang", "model", "start", "step", "network"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
+    // What was in the lesson goes to the button that opens it.
+    const isLeft = changed.has("step") && !state.step && document.activeElement?.closest("#lesson");
+    if (isLeft) views.querySelector("button")?.focus({ preventScroll: true });
   });
   draw();
   acceptAnywhere(store, source);

@@ -1,10 +1,9 @@
 /** One convolution on real numbers: patch times kernel, product by product, and what follows from their sum. */
 
-import { h, replace } from "../dom.js";
+import { h, isStill, replace } from "../dom.js";
 import { clamp } from "../numbers.js";
 import { addingUp, decimalsFor, fixed, grouped, settled, term } from "../sums.js";
 import { joined, t } from "../words.js";
-import { isStill } from "./deeper_parts.js";
 
 /**
  * @typedef {object} KernelInput  one of the input channels that contribute most

@@ -8,7 +8,7 @@ import { clamp, percent, short, signed } from "../numbers.js";
 import { firstChannel, partOf, rankOf, worthOf } from "../ranking.js";
 import { channelSwitched } from "../state.js";
 import { branchName, className, t } from "../words.js";
-import { photoSquare } from "./tile.js";
+import { greyPhoto } from "./tile.js";
 
 /** @import {BlockFacts} from "../types.js" */
 
@@ -89,19 +89,16 @@ export function createLens(root, store, source) {
     // While the channel is shown below, the lens would cover that.
     const isBelow = state.deeper === "cell" || state.deeper === "unit";
     const isThere = Boolean(lens && !isBelow && channels && base && network && lens.channel < channels[lens.branch].count);
+    if (!isThere) release(lens === null);
     panel.hidden = !isThere;
     if (!lens || !channels || !base || !network || !isThere) return;
     set(panel, { dataset: { branch: lens.branch }, "aria-label": t("channel.title", { channel: lens.channel, branch: branchName(lens.branch) }) });
     set(map, { "aria-label": t("channel.cell", { row: lens.row, column: lens.column }) });
-    void photoSquare(source, state, base).then((photo) =>
-      paintOverlay(
-        canvas,
-        photo,
-        channelValues(channels, lens.branch, lens.channel, state.scale),
-        channels[lens.branch].side,
-        SIZE,
-        paletteOf(isSignedBlock(channels), state.colours),
-      ),
+    const palette = paletteOf(isSignedBlock(channels), state.colours);
+    const values = channelValues(channels, lens.branch, lens.channel, state.scale);
+    greyPhoto(source, state, base).then(
+      (photo) => paintOverlay(canvas, photo, values, channels[lens.branch].side, SIZE, palette),
+      () => undefined,
     );
     drawFacts();
     put();
@@ -127,7 +124,6 @@ export function createLens(root, store, source) {
     const channel = lens.channel;
     const number = firstChannel(network, block, lens.branch) + channel;
     const isOff = state.offChannels[block]?.includes(number) ?? false;
-    const focused = [...list.querySelectorAll("button")].findIndex((one) => one === document.activeElement);
     replace(
       sight,
       h("p", { class: "quiet" }, seen >= network.size ? t("channel.field_all", { size: seen }) : t("channel.field", { size: seen })),
@@ -139,7 +135,7 @@ export function createLens(root, store, source) {
         "div",
         { class: "lens-head" },
         h("b", {}, t("channel.title", { channel, branch: branchName(lens.branch) })),
-        h("button", { class: "plain", "aria-label": t("channel.close"), onclick: close }, "✕"),
+        h("button", { class: "plain", "aria-label": t("channel.close"), onclick: () => store.update({ lens: null }) }, "✕"),
       ),
       h("p", { class: "quiet" }, t("channel.number", { number, count: facts.channels })),
       h("p", { class: "lens-value number" }, t("channel.value", { row, column, value: short(cellValue(branch, channel, row, column)) })),
@@ -168,7 +164,6 @@ export function createLens(root, store, source) {
         h("button", { class: "button", onclick: () => turn(number) }, t(isOff ? "channel.turn_on" : "channel.turn_off")),
       ),
     );
-    list.querySelectorAll("button")[focused]?.focus();
   }
 
   /** @param {number} number  of a channel, in the block's output */
@@ -177,10 +172,18 @@ export function createLens(root, store, source) {
     store.update({ offChannels: channelSwitched(offChannels, block, number) }, { push: true });
   }
 
-  function close() {
-    const { lens } = store.get();
-    store.update({ lens: null });
-    if (lens) tileOf(lens.branch, lens.channel)?.focus();
+  /**
+   * Before the lens goes: its tile has the focus that the lens had.
+   * @param {boolean} isClosed  the channel is no longer chosen
+   */
+  function release(isClosed) {
+    const pressed = /** @type {HTMLElement[]} */ ([...root.querySelectorAll('.tile[aria-pressed="true"]')]);
+    if (panel.contains(document.activeElement)) {
+      // It may be none of those in the lanes.
+      const other = /** @type {HTMLElement | null} */ (root.querySelector('.lanes [tabindex="0"]'));
+      (pressed.find((tile) => tile.closest(".lanes")) ?? other)?.focus({ preventScroll: true });
+    }
+    if (isClosed) for (const tile of pressed) set(tile, { "aria-pressed": "false" });
   }
 
   /**

@@ -14,9 +14,9 @@ const SIZE = 96; // pixels of a tile's canvas, and of the photo below it
 
 /**
  * @param {import("../state.js").Store} store
- * @param {{branch: Branch, channel: number, channels: BlockChannels, worth: number | null, square: Promise<CanvasImageSource>, isFirst: boolean}} what
+ * @param {{branch: Branch, channel: number, channels: BlockChannels, worth: number | null, square: Promise<CanvasImageSource>}} what
  */
-export function createTile(store, { branch, channel, channels, worth, square, isFirst }) {
+export function createTile(store, { branch, channel, channels, worth, square }) {
   const { scale, colours, lens, block, offChannels } = store.get();
   const { network } = store.data();
   const isOff = network && offChannels[block]?.includes(firstChannel(network, block, branch) + channel);
@@ -24,14 +24,17 @@ export function createTile(store, { branch, channel, channels, worth, square, is
   const label = [t("block.tile", { channel, branch: branchName(branch) }), isOff && t("block.off")].filter(Boolean).join(", ");
   // The button's name comes from its content: worth that the lesson hides is then hidden from screen readers too.
   const canvas = h("canvas", { width: SIZE, height: SIZE, role: "img", "aria-label": label });
-  void square.then((photo) => paintOverlay(canvas, photo, channelValues(channels, branch, channel, scale), channels[branch].side, SIZE, palette));
+  square.then(
+    (photo) => paintOverlay(canvas, photo, channelValues(channels, branch, channel, scale), channels[branch].side, SIZE, palette),
+    () => undefined,
+  );
   const look = () => store.hover({ kind: "tile", branch, channel });
   return h(
     "button",
     {
       class: isOff ? "tile off" : "tile",
       dataset: { channel },
-      tabindex: isFirst ? 0 : -1,
+      tabindex: -1,
       "aria-pressed": String(lens?.branch === branch && lens.channel === channel),
       onpointerenter: look,
       onfocus: look,
@@ -54,10 +57,15 @@ let latest = null;
  * @param {Scene} base
  * @returns {Promise<CanvasImageSource>}
  */
-export function photoSquare(source, state, base) {
+export function greyPhoto(source, state, base) {
   const key = JSON.stringify([state.photo, base.crop]);
-  if (latest?.key !== key) latest = { key, square: cut(source.photoUrl(state.photo), base) };
-  return latest.square;
+  if (latest?.key === key) return latest.square;
+  const mine = { key, square: cut(source.photoUrl(state.photo), base) };
+  latest = mine;
+  mine.square.catch(() => {
+    if (latest === mine) latest = null; // it is tried again
+  });
+  return mine.square;
 }
 
 /**
