@@ -1,0 +1,110 @@
+"""The stage by keyboard: what is drawn again keeps the focus, and every group is one stop of the tabulator key."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from support.stage_visitor import StageVisit
+
+pytestmark = pytest.mark.browser
+
+STOPS = "group => group.querySelectorAll('.tile[tabindex=\"0\"], .more[tabindex=\"0\"]').length"
+
+
+def press(control: Locator, key: str = "Enter") -> None:
+    control.focus()
+    control.press(key)
+
+
+def test_a_button_that_is_drawn_again_keeps_the_focus(visit: StageVisit) -> None:
+    page = visit.page
+    row = page.locator("[data-stage=answer] .rows button").nth(1)
+    press(row)
+    expect(row).to_have_attribute("aria-pressed", "true")
+    expect(row).to_be_focused()
+    example = page.get_by_role("button", name="Example: bison")
+    press(example)
+    expect(page.locator("[data-stage=answer] h2")).to_contain_text("bison")
+    expect(example).to_be_focused()
+    page.locator("[data-lane='1x1'] [data-channel]").first.focus()
+    page.keyboard.press("q")
+    page.keyboard.press("w")
+    chips = page.locator("[data-stage=answer] .chips button")
+    expect(chips).to_have_count(3)
+    press(chips.first)
+    expect(chips).to_have_count(1)
+    expect(chips.first).to_be_focused()
+    select = page.locator(".block-tools select").first
+    select.focus()
+    select.select_option("mean")
+    expect(page).to_have_url(re.compile("sort=mean"))
+    expect(select).to_be_focused()
+    chinese = page.get_by_role("button", name="中文")
+    press(chinese)
+    expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+    expect(chinese).to_be_focused()
+
+
+def test_leaving_the_lesson_leads_to_its_button(visit: StageVisit) -> None:
+    lesson = visit.page.get_by_role("button", name="Lesson", exact=True)
+    press(lesson)
+    dock = visit.page.locator("[data-stage=lesson]")
+    expect(dock).to_contain_text("Step 1 of 8")
+    press(dock.get_by_role("button", name="Leave the lesson"))
+    expect(dock).to_be_hidden()
+    expect(lesson).to_be_focused()
+
+
+def test_the_lanes_are_one_stop_wherever_the_focus_was(visit: StageVisit) -> None:
+    page = visit.page
+    lanes = page.locator(".lanes")
+    more = page.locator("[data-lane='1x1'] .more")
+    page.locator("[data-lane='1x1'] [data-channel]").last.focus()
+    page.keyboard.press("ArrowRight")
+    expect(more).to_be_focused()
+    expect(more).to_have_attribute("tabindex", "0")
+    assert lanes.evaluate(STOPS) == 1
+    switch = page.locator("[data-switch='3x3']")
+    press(switch)
+    expect(page.locator("[data-stage=answer] .was").first).to_be_visible()
+    visit.page.wait_for_load_state("networkidle")
+    expect(switch).to_be_focused()
+    assert lanes.evaluate(STOPS) == 1
+
+
+def test_all_channels_are_one_stop(visit: StageVisit) -> None:
+    page = visit.page
+    page.locator("[data-lane='1x1'] .more").click()
+    tiles = page.locator("dialog.all .tile")
+    expect(tiles.first).to_be_visible()
+    assert page.locator("dialog.all").evaluate(STOPS) == 1
+    tiles.first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(tiles.nth(1)).to_be_focused()
+    expect(tiles.nth(1)).to_have_attribute("tabindex", "0")
+
+
+@pytest.mark.parametrize("way", ["Escape", "button"])
+def test_a_closed_lens_gives_the_focus_to_its_tile_which_is_no_longer_marked(visit: StageVisit, way: str) -> None:
+    page = visit.page
+    tile = page.locator("[data-lane='5x5'] [data-channel]").nth(1)
+    press(tile)
+    expect(tile).to_have_attribute("aria-pressed", "true")
+    close = page.locator(".lens").get_by_role("button", name="Close")
+    press(close, "Escape" if way == "Escape" else "Enter")
+    expect(page.locator(".lens")).to_be_hidden()
+    expect(tile).to_be_focused()
+    expect(page.locator(".tile[aria-pressed=true]")).to_have_count(0)
+
+
+@pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}}], indirect=True)
+def test_arrow_keys_pass_over_what_a_phone_does_not_show(visit: StageVisit) -> None:
+    page = visit.page
+    lesson = page.get_by_role("button", name="Lesson", exact=True)
+    lesson.focus()
+    page.keyboard.press("ArrowRight")
+    expect(lesson).to_be_focused()
+    expect(lesson).to_have_attribute("tabindex", "0")
