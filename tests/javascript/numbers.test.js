@@ -5,7 +5,7 @@ import { catalogue, close, page, randomNumbers } from "./support.js";
 
 const { useWords } = await page("words.js");
 const numbers = await page("numbers.js");
-const { BLOCKS, BRANCHES, clamp, floats, order, percent, percentile, shapley, short, signed, softmax, unpack } = numbers;
+const { BLOCKS, BRANCHES, clamp, floats, order, percent, percentile, shapley, short, shownClasses, signed, softmax, unpack } = numbers;
 
 /** A packed array as the server sends it, written a value at a time. */
 function packed(dtype, shape, values) {
@@ -67,6 +67,17 @@ test("the order is that of a stable sort, and is cut off", () => {
 /** All orders in which players can arrive. */
 const arrivals = (players) =>
   players.length ? players.flatMap((one) => arrivals(players.filter((other) => other !== one)).map((rest) => [one, ...rest])) : [[]];
+
+test("the answer, the former answer and the pinned class are shown, however few rows are wanted", () => {
+  const p = [0.1, 0.4, 0.05, 0.3, 0.15];
+  assert.deepEqual(shownClasses(p, 3, []), [1, 3, 4]);
+  assert.deepEqual(shownClasses(p, 3, [3]), [1, 3, 4]);
+  assert.deepEqual(shownClasses(p, 3, [0, 2]), [1, 0, 2]);
+  assert.deepEqual(shownClasses(p, 3, [2, 4]), [1, 4, 2], "a wanted one that has a row keeps it");
+  assert.deepEqual(shownClasses(p, 1, [2]), [1, 2]);
+  assert.deepEqual(shownClasses(p, 1, [0, 2]), [1, 0, 2]);
+  assert.deepEqual(shownClasses(p, 9, [2]), [1, 3, 4, 0, 2], "no more than there are");
+});
 
 test("Shapley values are the mean over all orders in which branches are switched on", () => {
   const random = randomNumbers(3);

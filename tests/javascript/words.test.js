@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { page } from "./support.js";
 
-const { branchName, className, englishName, language, t, useClassNames, useWords } = await page("words.js");
+const { branchName, className, englishName, language, loadWords, t, useWords } = await page("words.js");
 
 const ENGLISH = {
   "answer.numbered": "{name} (class {number})",
@@ -21,6 +21,31 @@ function speak(wanted) {
   useWords(wanted, both[wanted]);
   assert.equal(language(), wanted);
 }
+
+test("of two languages that were asked for, the last one is used; one that cannot be had leaves the words as they are", async (context) => {
+  const files = new Map([["zh", { ok: false, status: 502 }], ["en", { ok: true, json: async () => ENGLISH }]]);
+  let release = () => undefined;
+  const gate = new Promise((open) => (release = open));
+  globalThis.document = { documentElement: {} };
+  context.mock.method(globalThis, "fetch", async (address) => {
+    const [name] = String(address).match(/\w\w(?=\.json$)/);
+    if (name === "zh") await gate;
+    return files.get(name);
+  });
+  const refused = assert.rejects(loadWords("zh"));
+  await loadWords("en");
+  release();
+  await refused;
+  assert.equal(language(), "en");
+  files.set("zh", { ok: true, json: async () => CHINESE });
+  const late = loadWords("zh");
+  await loadWords("en");
+  await late;
+  assert.equal(language(), "en");
+  await loadWords("zh");
+  assert.equal(t("branch.name_pool"), "池化");
+  delete globalThis.document;
+});
 
 test("values take their places, as often as they are named", () => {
   speak("en");
@@ -46,8 +71,7 @@ test("what a language lacks is said in English, what both lack by its key", () =
 });
 
 test("a class has its first name, in the language in use", () => {
-  const network = { labels: ["goldfish, Carassius auratus", "ox"] };
-  useClassNames({ "goldfish, Carassius auratus": "金鱼" });
+  const network = { labels: ["goldfish, Carassius auratus", "ox"], chinese: { "goldfish, Carassius auratus": "金鱼" } };
   speak("en");
   assert.deepEqual([0, 1, 2].map((i) => className(network, i)), ["goldfish", "ox", "2"]);
   speak("zh");
@@ -62,22 +86,26 @@ test("a branch is written with a multiplication sign", () => {
 });
 
 test("classes with the same name are distinguished by their numbers", () => {
-  const network = { labels: ["crane", "ox", "crane, bird"] };
-  useClassNames({});
+  const network = { labels: ["crane", "ox", "crane, bird"], chinese: { crane: "起重机", "crane, bird": "鹤", ox: "鹤" } };
   speak("en");
   assert.deepEqual([0, 1, 2].map((i) => className(network, i)), ["crane (class 0)", "ox", "crane (class 2)"]);
-  useClassNames({ crane: "起重机", "crane, bird": "鹤", ox: "鹤" });
   speak("zh");
   assert.deepEqual([0, 1, 2].map((i) => className(network, i)), ["起重机", "鹤 (class 1)", "鹤 (class 2)"]);
 });
 
 test("beside a Chinese name stands the English one, and what has none is marked", () => {
-  const network = { labels: ["goldfish, Carassius auratus", "eft"] };
-  useClassNames({ "goldfish, Carassius auratus": "金鱼" });
+  const network = { labels: ["goldfish, Carassius auratus", "eft"], chinese: { "goldfish, Carassius auratus": "金鱼" } };
   speak("en");
   assert.deepEqual([0, 1].map((i) => englishName(network, i)), ["", ""]);
   speak("zh");
   assert.deepEqual([0, 1].map((i) => englishName(network, i)), ["goldfish", "无中文名"]);
-  useClassNames({});
-  assert.equal(englishName(network, 1), "", "nothing is said of a network's own classes");
+  assert.equal(englishName({ ...network, chinese: {} }, 1), "", "nothing is said of a network's own classes");
+});
+
+test("two networks beside each other have each their own Chinese names", () => {
+  speak("zh");
+  const known = { labels: ["ox", "bee"], chinese: { ox: "牛", bee: "蜜蜂" } };
+  const own = { labels: ["ox", "bee"], chinese: {} };
+  assert.deepEqual([known, own, known].map((network) => className(network, 0)), ["牛", "ox", "牛"]);
+  assert.deepEqual([known, own].map((network) => englishName(network, 1)), ["bee", ""]);
 });

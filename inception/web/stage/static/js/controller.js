@@ -2,7 +2,7 @@
 
 import { ALL_ON, allOff, fitting, isAnythingOff } from "./state.js";
 import { BRANCHES, order } from "./numbers.js";
-import { useClassNames } from "./words.js";
+import { sentenceOf } from "./words.js";
 
 /** @import {AllOff, Block, Data, Fill, Scene, Sort, State, Subject} from "./types.js" */
 /** @import {Store} from "./state.js" */
@@ -43,7 +43,7 @@ export function createController(store, source, touched = Promise.resolve()) {
       await load(isCurrent);
       if (isCurrent()) store.receive({ error });
     } catch (failure) {
-      const sentence = failure instanceof Error ? failure.message : String(failure);
+      const sentence = sentenceOf(failure);
       if (isCurrent()) {
         store.receive({ error: sentence });
         if (error === null) goBack(sentence); // once: what it goes back to may fail too
@@ -83,7 +83,6 @@ export function createController(store, source, touched = Promise.resolve()) {
     const patch = {};
     if (store.data().network?.name !== model) {
       patch.network = await source.network(model);
-      useClassNames(patch.network.chinese);
       if (!isCurrent()) return;
     }
     const network = patch.network ?? store.data().network;
@@ -175,7 +174,7 @@ export function createController(store, source, touched = Promise.resolve()) {
       const tuned = await source.blockTuning(model, block);
       if (store.get().model === model && store.get().block === block) store.receive({ tuned });
     } catch (failure) {
-      store.receive({ error: failure instanceof Error ? failure.message : String(failure) });
+      store.receive({ error: sentenceOf(failure) });
     }
   }
 

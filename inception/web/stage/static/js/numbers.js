@@ -67,6 +67,20 @@ export function order(values, count = values.length) {
 }
 
 /**
+ * The classes that an answer shows, the most probable first: the first one and the wanted ones in any case.
+ * @param {ArrayLike<number>} probabilities
+ * @param {number} count
+ * @param {number[]} wanted
+ * @returns {number[]}
+ */
+export function shownClasses(probabilities, count, wanted) {
+  const all = order(probabilities);
+  const shown = new Set([all[0], ...wanted]);
+  for (let i = 1; shown.size < Math.min(count, all.length); i++) shown.add(all[i]);
+  return all.filter((index) => shown.has(index));
+}
+
+/**
  * Exact Shapley values of a block's four branches for the logit of a class; with `baseline` (all four off) they add up
  * to the logit.
  * @param {Subsets} subsets

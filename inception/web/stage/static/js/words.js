@@ -2,16 +2,19 @@
 
 /** @import {Branch, Language, Network} from "./types.js" */
 
-/** @typedef {Record<string, string | Record<string, string>>} Catalogue */
+/**
+ * @typedef {Record<string, string | Record<string, string>>} Catalogue
+ * @typedef {Pick<Network, "labels"> & Partial<Pick<Network, "chinese">>} Names  of a network's classes
+ */
 
 /** @type {Language} */
 let current = "en";
 /** @type {Partial<Record<Language, Catalogue>>} */
 const catalogues = {};
-/** @type {Record<string, string>} */
-let chinese = {};
+/** The last language that was asked for. @type {Language} */
+let wish = "en";
 /** How often each name is used, by a network's labels and the language. @type {WeakMap<string[], Partial<Record<Language, Map<string, number>>>>} */
-let uses = new WeakMap();
+const uses = new WeakMap();
 
 /** The language of the browser. @returns {Language} */
 export function preferredLanguage() {
@@ -24,14 +27,17 @@ export function language() {
 }
 
 /**
- * Load the words of a language and use them from now on.
+ * Load the words of a language and use them from now on, unless another was asked for meanwhile.
  * @param {Language} wanted
  */
 export async function loadWords(wanted) {
+  wish = wanted;
   if (!catalogues[wanted]) {
     const answer = await fetch(new URL(`../words/${wanted}.json`, import.meta.url));
-    useWords(wanted, await answer.json());
+    if (!answer.ok) throw new Error(`${wanted}.json: ${answer.status}`);
+    catalogues[wanted] = await answer.json();
   }
+  if (wish !== wanted) return;
   current = wanted;
   document.documentElement.lang = wanted === "zh" ? "zh-CN" : "en";
 }
@@ -67,38 +73,33 @@ function plural(forms, count) {
 }
 
 /**
- * Chinese names of classes, by the network's own labels.
- * @param {Record<string, string>} names
+ * What a class is called: the first name of its label ("goldfish, Carassius auratus"); with its number where another class
+ * of the network is called the same.
+ * @param {Names} network
+ * @param {number} index
  */
-export function useClassNames(names) {
-  chinese = names;
-  uses = new WeakMap();
+export function className(network, index) {
+  const name = nameOf(network, network.labels[index] ?? String(index));
+  return (usesOf(network).get(name) ?? 0) > 1 ? t("answer.numbered", { name, number: index }) : name;
 }
 
 /**
- * What a class is called: the first name of its label ("goldfish, Carassius auratus"); with its number where another class
- * of the network is called the same.
- * @param {Pick<Network, "labels">} network
- * @param {number} index
+ * @param {Names} network
+ * @param {string} label
  */
-export function className({ labels }, index) {
-  const name = nameOf(labels[index] ?? String(index));
-  return (usesOf(labels).get(name) ?? 0) > 1 ? t("answer.numbered", { name, number: index }) : name;
+function nameOf({ chinese }, label) {
+  return (current === "zh" && chinese?.[label]) || label.split(",")[0];
 }
 
-/** @param {string} label */
-function nameOf(label) {
-  return (current === "zh" && chinese[label]) || label.split(",")[0];
-}
-
-/** @param {string[]} labels */
-function usesOf(labels) {
+/** @param {Names} network */
+function usesOf(network) {
+  const { labels } = network;
   let told = uses.get(labels);
   if (!told) uses.set(labels, (told = {}));
   let counts = told[current];
   if (!counts) {
     counts = told[current] = new Map();
-    for (const name of labels.map(nameOf)) counts.set(name, (counts.get(name) ?? 0) + 1);
+    for (const name of labels.map((label) => nameOf(network, label))) counts.set(name, (counts.get(name) ?? 0) + 1);
   }
   return counts;
 }
@@ -106,10 +107,10 @@ function usesOf(labels) {
 /**
  * What stands beside a Chinese name of a class: the English one, or that there is no Chinese one. Empty in English, and for
  * networks without Chinese names.
- * @param {Pick<Network, "labels">} network
+ * @param {Names} network
  * @param {number} index
  */
-export function englishName({ labels }, index) {
+export function englishName({ labels, chinese = {} }, index) {
   if (current !== "zh" || !Object.keys(chinese).length) return "";
   const label = labels[index] ?? "";
   return chinese[label] ? label.split(",")[0] : t("answer.only_english");
@@ -121,6 +122,14 @@ export function englishName({ labels }, index) {
  */
 export function joined(sentences) {
   return sentences.filter(Boolean).join(current === "zh" ? "" : " ");
+}
+
+/**
+ * What went wrong, in a sentence.
+ * @param {unknown} error
+ */
+export function sentenceOf(error) {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { classOf } from "../controller.js";
 import { h, replace, set } from "../dom.js";
-import { clamp, movers, order, percent, points, softmax } from "../numbers.js";
+import { clamp, movers, order, percent, points, shownClasses, softmax } from "../numbers.js";
 import { placeOf } from "../ranking.js";
 import { roving } from "../roving.js";
 import { ALL_ON, allOff, channelSwitched, isAnythingOff, offList, switched } from "../state.js";
@@ -72,11 +72,7 @@ export function createAnswer(root, store) {
       ? t("answer.not_sure_why", { threshold: percent(network.threshold ?? 0), count: network.labels.length })
       : (network.labels[first] ?? "");
 
-    const shown = order(after, top);
-    for (const index of [firstBefore, cls]) {
-      if (index !== null && !shown.includes(index)) shown.splice(top - 1, 1, index);
-    }
-    shown.sort((a, b) => after[b] - after[a]);
+    const shown = shownClasses(after, top, cls === null ? [firstBefore] : [firstBefore, cls]);
     const pinned = classOf(store.get(), store.data());
     replace(
       rows,

@@ -3,7 +3,7 @@
 import { h, replace, set } from "../dom.js";
 import { newPhoto } from "../controller.js";
 import { roving } from "../roving.js";
-import { loadWords, t } from "../words.js";
+import { language, loadWords, sentenceOf, t } from "../words.js";
 
 /** @import {Language} from "../types.js" */
 
@@ -88,10 +88,7 @@ export function createHeader(root, store, source) {
             class: "plain",
             lang: code,
             "aria-pressed": String(code === lang),
-            onclick: async () => {
-              await loadWords(code);
-              store.update({ lang: code });
-            },
+            onclick: () => speak(code),
           },
           name,
         ),
@@ -99,6 +96,16 @@ export function createHeader(root, store, source) {
     );
     reachView();
     reachLanguage();
+  }
+
+  /** @param {Language} wanted */
+  async function speak(wanted) {
+    try {
+      await loadWords(wanted);
+      store.update({ lang: language() }); // another may have been chosen meanwhile
+    } catch {
+      store.receive({ error: t("notice.unreachable") });
+    }
   }
 
   /** @param {HTMLElement} said */
@@ -163,6 +170,6 @@ export async function openFile(store, source, file) {
     store.receive({ busy: true, error: null });
     store.update(newPhoto(await source.upload(file, file.name)), { push: true });
   } catch (error) {
-    store.receive({ busy: false, error: error instanceof Error ? error.message : String(error) });
+    store.receive({ busy: false, error: sentenceOf(error) });
   }
 }
