@@ -142,6 +142,47 @@ def test_the_camera_is_answered_and_its_last_frame_stays(stage: StageVisit) -> N
     expect(stage.page.locator("#notice")).to_be_hidden()
 
 
+def test_the_camera_is_opened_once_and_ends_with_another_photo(stage: StageVisit) -> None:
+    page = stage.page
+    page.evaluate(
+        """() => {
+          const usual = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+          window.opened = [];
+          navigator.mediaDevices.getUserMedia = async wanted => {
+            const stream = new Promise(done => setTimeout(done, 500)).then(() => usual(wanted));
+            window.opened.push(stream);
+            return stream;
+          };
+        }"""
+    )
+    camera = page.get_by_role("button", name="Camera")
+    camera.click()
+    camera.click()
+    video = page.locator("[data-stage=photo] video")
+    picture = page.locator("[data-stage=photo] img").first
+    expect(video).to_be_visible()
+    expect(picture).to_have_attribute("src", re.compile("^blob:"))
+    assert page.evaluate("window.opened.length") == 1
+    page.get_by_role("button", name="Example: bison").click()
+    expect(video).to_have_count(0)
+    expect(page.locator("[data-stage=answer] h2")).to_contain_text("bison")
+    page.wait_for_timeout(1000)
+    expect(picture).to_have_attribute("alt", re.compile("bison"))
+    tracks = "window.opened[0].then(stream => stream.getTracks().map(track => track.readyState))"
+    assert page.evaluate(tracks) == ["ended"]
+
+
+def test_a_camera_whose_frames_are_refused_stops_and_says_why(stage: StageVisit) -> None:
+    page = stage.page
+    page.get_by_role("button", name="Camera").click()
+    expect(page.locator("[data-stage=photo] img").first).to_have_attribute("src", re.compile("^blob:"))
+    stage.may_be_refused = True
+    page.route("**/gradio_api/upload*", lambda route: route.fulfill(status=413, json={"error": "It is too large."}))
+    expect(page.locator("#notice")).to_be_visible()
+    expect(page.locator("[data-stage=photo] video")).to_have_count(0)
+    expect(page.get_by_role("button", name="Camera")).to_be_visible()
+
+
 # ---------------------------------------------------------------- switches
 
 

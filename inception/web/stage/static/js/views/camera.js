@@ -2,7 +2,7 @@
 
 import { h } from "../dom.js";
 import { imageBlob } from "../encoding.js";
-import { t } from "../words.js";
+import { sentenceOf, t } from "../words.js";
 import { answered, FRAME } from "./frames.js";
 
 const SIDE = 320; // pixels of a frame that is sent
@@ -17,30 +17,43 @@ const PAUSE = 120; // milliseconds between two frames at least
 export function createCamera(frame, store, source, onToggle) {
   /** @type {MediaStream | null} */
   let stream = null;
-  /** The last frame that was answered. @type {Blob | null} */
-  let last = null;
+  let isOpening = false;
+  /** The last frame that the stage was given. @type {{photo: string, blob: Blob} | null} */
+  let sent = null;
   const video = h("video", { autoplay: true, playsinline: true, muted: true });
 
   async function start() {
-    store.update({ lab: null });
+    if (isOpening) return;
+    isOpening = true;
+    /** @type {MediaStream | null} */
+    let mine = null;
     try {
-      stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      mine = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      isOpening = false;
+      store.update({ lab: null });
+      stream = mine;
+      sent = null;
+      onToggle();
+      video.srcObject = stream;
+      frame.firstElementChild?.after(video); // below the square and the maps
+      await video.play();
     } catch {
+      isOpening = false;
+      if (mine !== stream) return; // it was stopped before it played
+      release();
       store.receive({ error: t("photo.camera_refused") });
-      return;
     }
-    onToggle();
-    video.srcObject = stream;
-    frame.firstElementChild?.after(video); // below the square and the maps
-    await video.play();
-    while (stream) {
-      if (!document.hidden) await answer();
+    while (mine && mine === stream) {
+      if (!document.hidden) await answer(mine);
       await new Promise((done) => setTimeout(done, PAUSE));
     }
   }
 
-  /** Send the frame of this moment, and wait for its answer. */
-  async function answer() {
+  /**
+   * Send the frame of this moment, and wait for its answer.
+   * @param {MediaStream} mine
+   */
+  async function answer(mine) {
     const side = Math.min(video.videoWidth, video.videoHeight);
     if (!side) return;
     const canvas = h("canvas", { width: SIDE, height: SIDE });
@@ -50,25 +63,42 @@ export function createCamera(frame, store, source, onToggle) {
     const blob = imageBlob(canvas, "image/jpeg", 0.85);
     try {
       const photo = await source.upload(blob, FRAME);
-      if (!stream) return;
+      if (mine !== stream) return;
+      sent = { photo, blob };
       store.update({ photo, crop: null });
-      last = blob;
       await answered(store);
     } catch (error) {
-      store.receive({ error: error instanceof Error ? error.message : String(error) });
-      await stop();
+      store.receive({ error: sentenceOf(error) });
+      if (mine === stream) await stop();
     }
   }
 
-  /** Stop, and make the last frame a photo like any other. */
-  async function stop() {
+  function release() {
     for (const track of stream?.getTracks() ?? []) track.stop();
     stream = null;
     video.remove();
     onToggle();
-    if (last) store.update({ photo: await source.upload(last, "photo.jpg"), crop: null });
-    last = null;
   }
 
-  return { toggle: () => void (stream ? stop() : start()), isOn: () => stream !== null };
+  /** Stop, and make the last frame a photo like any other, unless another was chosen meanwhile. */
+  async function stop() {
+    release();
+    const last = sent;
+    if (!last) return;
+    try {
+      const photo = await source.upload(last.blob, "photo.jpg");
+      if (!stream && store.get().photo === last.photo) store.update({ photo });
+    } catch (error) {
+      store.receive({ error: sentenceOf(error) });
+    }
+  }
+
+  store.subscribe((state, _, changed) => {
+    if (!stream) return;
+    // Another photo was chosen, which the next frame would replace.
+    if (changed.has("photo") && state.photo !== sent?.photo) release();
+    else if (changed.has("step") && state.step) void stop(); // the lesson is about one photo
+  });
+
+  return { toggle: () => (stream ? stop() : start()), isOn: () => stream !== null };
 }

@@ -40,12 +40,16 @@ export function createPhoto(root, store, source, controller) {
   /** @type {ReturnType<typeof import("./camera.js").createCamera> | null} */
   let camera = null;
   async function toggleCamera() {
-    camera ??= (await import("./camera.js")).createCamera(frame, store, source, drawWords);
-    camera.toggle();
+    try {
+      camera ??= (await import("./camera.js")).createCamera(frame, store, source, drawWords);
+    } catch {
+      return store.receive({ error: t("notice.unreachable") });
+    }
+    await camera.toggle();
   }
 
-  function toggleLab() {
-    if (camera?.isOn()) camera.toggle();
+  async function toggleLab() {
+    if (camera?.isOn()) await camera.toggle(); // the laboratory goes back to its last frame
     store.update({ lab: store.get().lab ? null : FIRST_LAB, step: 0 }, { push: true });
   }
 
