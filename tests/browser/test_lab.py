@@ -134,12 +134,13 @@ def test_while_a_slider_moves_answers_and_maps_come_and_the_rest_follows(visit: 
     expect(page).to_have_url(re.compile("lab=grating:8:145:0(&|$)"))
 
 
-def test_closing_brings_the_photo_back(visit: StageVisit) -> None:
+@pytest.mark.parametrize("closing", ["Close, and go back to the photo", "Draw"])
+def test_closing_brings_the_photo_back(visit: StageVisit, closing: str) -> None:
     page = visit.page
     answer = visit.headline
     page.get_by_role("button", name="Draw", exact=True).click()
     expect(page.locator("[data-stage=answer] h2")).not_to_have_text(answer)
-    page.get_by_role("button", name="Close, and go back to the photo").click()
+    page.get_by_role("button", name=closing, exact=True).click()
     expect(page.locator("[data-stage=answer] h2")).to_have_text(answer)
     expect(page.locator(".lab-sheet")).to_have_count(0)
     expect(page).not_to_have_url(re.compile("lab="))

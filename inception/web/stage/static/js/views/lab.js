@@ -7,13 +7,14 @@ import { cellValue } from "../maps.js";
 import { BRANCHES, short } from "../numbers.js";
 import { roving } from "../roving.js";
 import { labPixels, onChart } from "../stimuli.js";
-import { branchName, t } from "../words.js";
+import { branchName, sentenceOf, t } from "../words.js";
 import { answered, FRAME } from "./frames.js";
 
 /** @import {Branch, Crop} from "../types.js" */
 /** @import {Lab, Slider} from "../lab.js" */
 
 const QUIET = 600; // milliseconds without a change, after which the picture is sent to stay
+const STAYS = "stimulus.png"; // a file of this name is kept by the server
 const WHOLE = /** @type {Crop} */ ([0, 0, 1]);
 const PENS = ["#ffffff", "#000000", "#e53935", "#fdd835", "#43a047", "#1e88e5"];
 const CHART = { width: 270, height: 64 };
@@ -30,7 +31,7 @@ export function createLab(root, frame, store, source) {
   const shapes = h("div", { class: "lab-shapes", role: "group" });
   const sliders = h("div", { class: "lab-sliders" });
   const chart = h("figure", { class: "lab-chart" });
-  const close = h("button", { class: "plain lab-close", onclick: leave }, "✕");
+  const close = h("button", { class: "plain lab-close", onclick: () => store.update({ lab: null }, { push: true }) }, "✕");
   root.append(shapes, sliders, chart, close);
   const reachShape = roving(shapes);
 
@@ -90,29 +91,30 @@ export function createLab(root, frame, store, source) {
     };
     move(event);
     sheet.addEventListener("pointermove", move);
-    const end = () => sheet.removeEventListener("pointermove", move);
-    sheet.addEventListener("pointerup", end, { once: true });
-    sheet.addEventListener("pointercancel", end, { once: true });
+    sheet.addEventListener("lostpointercapture", () => sheet.removeEventListener("pointermove", move), { once: true });
   }
 
   // ---------------------------------------------------------------- one answer after another, never two at once
 
-  let isWanted = false;
+  /** The name of the file that is to be sent. @type {string | null} */
+  let wanted = null;
   let isSending = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let quiet;
 
-  async function send() {
-    isWanted = true;
+  async function send(name = FRAME) {
+    wanted = name;
     if (isSending) return;
     isSending = true;
     clearTimeout(quiet);
     try {
-      while (isWanted && isOpen()) {
-        isWanted = false;
-        await show(FRAME);
+      let last = name;
+      while (wanted && isOpen()) {
+        last = wanted;
+        wanted = null;
+        await show(last);
       }
-      quiet = setTimeout(() => isOpen() && !isSending && void show("stimulus.png").catch(said), QUIET);
+      if (last === FRAME) quiet = setTimeout(() => isOpen() && void send(STAYS), QUIET);
     } catch (error) {
       said(error);
     } finally {
@@ -136,7 +138,7 @@ export function createLab(root, frame, store, source) {
 
   /** @param {unknown} error */
   function said(error) {
-    store.receive({ error: error instanceof Error ? error.message : String(error) });
+    store.receive({ error: sentenceOf(error) });
   }
 
   // ---------------------------------------------------------------- the curve
@@ -299,10 +301,6 @@ export function createLab(root, frame, store, source) {
     void send();
   }
 
-  function leave() {
-    store.update({ lab: null, ...(before ?? {}), cls: null }, { push: true });
-  }
-
   /** Show the values of the sliders, which keep the focus. */
   function drawValues() {
     for (const label of sliders.querySelectorAll("label")) {
@@ -325,9 +323,12 @@ export function createLab(root, frame, store, source) {
     if (!isOpen()) {
       sheet.remove();
       sweeping = false;
-      before = null;
       drawnShape = "";
       clearTimeout(quiet);
+      const was = before;
+      before = null;
+      // Unless another photo was chosen, the one from before comes back: frames do not stay on the server.
+      if (was && sent?.photo === store.get().photo) store.update({ ...was, cls: null });
       return;
     }
     const { photo, crop } = store.get();
