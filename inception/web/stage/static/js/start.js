@@ -5,7 +5,7 @@ import { h, loadStyle, replace } from "./dom.js";
 import { addressOf, createStore, INITIAL, stateOf } from "./state.js";
 import { createSource } from "./source.js";
 import { addKeys } from "./keys.js";
-import { preferredLanguage, t } from "./words.js";
+import { preferredLanguage, sentenceOf, t } from "./words.js";
 import { createAnswer } from "./views/answer.js";
 import { createBlock } from "./views/block.js";
 import { createDeeper } from "./views/deeper.js";
@@ -78,7 +78,7 @@ export async function start(lang, words) {
     await controller.refresh();
     (await import("./intro.js")).playIntro(store);
   } catch (error) {
-    store.receive({ error: error instanceof Error ? error.message : String(error) });
+    store.receive({ error: sentenceOf(error) });
   }
 }
 
@@ -94,7 +94,12 @@ function createWhenWanted(store, style, isWanted, create) {
   const look = () => {
     if (isLoaded || !isWanted(store.get(), store.data())) return;
     isLoaded = true;
-    void loadStyle(style).then(create);
+    loadStyle(style)
+      .then(create)
+      .catch(() => {
+        store.receive({ error: t("notice.unreachable") });
+        isLoaded = false; // with the next change it is tried again
+      });
   };
   store.subscribe(look);
   look();
@@ -144,7 +149,6 @@ function followAddress(store) {
 /** @param {import("./state.js").Store} store */
 function followLanguage(store) {
   const name = () => {
-    document.title = "InceptionLens";
     part("skip").textContent = t("skip.block");
     replace(part("footer"), h("p", { class: "quiet" }, t("keys.help")), h("a", { href: "?view=api" }, t("header.api")));
   };
