@@ -11,14 +11,11 @@ import { BLOCKS, BRANCHES } from "./numbers.js";
  *
  * @typedef {object} Bottleneck
  * @property {Cost} direct
- * @property {Cost} reduction
- * @property {Cost} convolution
  * @property {Cost} reduced  reduction and convolution together
  * @property {number} saving  weights of `direct` over those of `reduced`; the same factor for multiplications
  *
  * @typedef {object} BlockCost
  * @property {Block} block
- * @property {number} cells
  * @property {Cost} naive
  * @property {Cost} reduced
  * @property {number} naiveChannels
@@ -73,10 +70,8 @@ export function total(...costs) {
  */
 export function bottleneck(from, between, to, kernel, cells = 1) {
   const direct = convolution(from, to, kernel, cells);
-  const reduction = convolution(from, between, 1, cells);
-  const wide = convolution(between, to, kernel, cells);
-  const reduced = total(reduction, wide);
-  return { direct, reduction, convolution: wide, reduced, saving: direct.weights / reduced.weights };
+  const reduced = total(convolution(from, between, 1, cells), convolution(between, to, kernel, cells));
+  return { direct, reduced, saving: direct.weights / reduced.weights };
 }
 
 /**
@@ -125,7 +120,6 @@ export function blockCosts(network) {
     const stackedIn = rows.at(-1)?.stackedChannels ?? block.in_channels;
     rows.push({
       block: name,
-      cells,
       naive,
       reduced,
       naiveChannels: own + block.in_channels,

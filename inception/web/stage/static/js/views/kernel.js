@@ -299,7 +299,7 @@ function strongest({ patch, weights }) {
  * @param {Kernel} kernel
  * @param {Steps} steps
  */
-export function counted({ kernel, layer }, { count, preact }) {
+export function counted({ kernel }, { count, preact }) {
   const key = kernel === 1 ? "kernel.lead_one" : "kernel.lead";
-  return joined([t(key, { side: kernel, count: grouped(count), layer }), preact ? t("kernel.preact") : ""]);
+  return joined([t(key, { side: kernel, count: grouped(count) }), preact ? t("kernel.preact") : ""]);
 }
