@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { page } from "./support.js";
+import { page, style } from "./support.js";
 
-const { COLUMNS, crc32, csv, json, npy, statistics, unformula, zip } = await page("downloads.js");
+const { COLOURS, COLUMNS, crc32, csv, json, npy, statistics, unformula, zip } = await page("downloads.js");
 
 const CHANNELS = {
   count: 2,
@@ -82,4 +82,10 @@ test("a zip lists its files where they lie", () => {
     assert.equal(view.getUint32(local + 14, true), crc32(data));
     entry += 46 + letters;
   }
+});
+
+test("branches have the colours of the page", () => {
+  const [light] = style("tokens").split("@media");
+  const tokens = Object.fromEntries(Array.from(light.matchAll(/--b-(\w+): (#\w+);/g), ([, branch, colour]) => [branch, colour]));
+  assert.deepEqual(COLOURS, tokens);
 });

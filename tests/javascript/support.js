@@ -25,6 +25,9 @@ export function sources() {
 /** The text of the page itself. */
 export const index = () => readFileSync(new URL("index.html", STATIC), "utf8");
 
+/** A style sheet of the page. */
+export const style = (name) => readFileSync(new URL(`css/${name}.css`, STATIC), "utf8");
+
 /** Numbers from 0 to 1, the same ones every time: mulberry32. */
 export function randomNumbers(seed) {
   let state = seed;

@@ -17,6 +17,8 @@ import { BLOCKS, BRANCHES, order, softmax } from "./numbers.js";
  * @typedef {Record<string, string | number>} Row
  */
 
+/** The branches on white paper: those of tokens.css in a light window. */
+export const COLOURS = { "1x1": "#0072b2", "3x3": "#b34d00", "5x5": "#007454", pool: "#9d3f76" };
 const STATISTICS = /** @type {const} */ (["channels", "height", "width", "lowest", "highest", "mean", "silent"]);
 export const COLUMNS = ["kind", "class", "label", "logit", "probability", "block", "branch", ...STATISTICS];
 const FORMULA = /^ *[=+\-@\t\r\n＝＋－＠]/;

@@ -242,7 +242,7 @@ export function offList(off) {
 // ---------------------------------------------------------------- address
 
 /** @type {Record<string, readonly string[]>} */
-const CHOICES = {
+export const CHOICES = {
   view: ["sorted", "all"],
   sort: ["worth", "max", "mean", "number", "reading", "orientation", "colour", "size"],
   fill: ["zero", "mean"],

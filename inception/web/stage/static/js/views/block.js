@@ -5,7 +5,7 @@ import { h, isStill, replace, set } from "../dom.js";
 import { isSignedBlock, paletteOf, rangeOf } from "../maps.js";
 import { BRANCHES, forAndAgainst, shapley, signed } from "../numbers.js";
 import { measuredFor, sortedChannels, worthOf } from "../ranking.js";
-import { isOff, switched } from "../state.js";
+import { CHOICES, isOff, switched } from "../state.js";
 import { fixed } from "../sums.js";
 import { branchName, className, joined, t } from "../words.js";
 import { createAllChannels } from "./all_channels.js";
@@ -17,14 +17,7 @@ import { createTile, greyPhoto } from "./tile.js";
 // Pixels between tiles, and of the button behind them: the number of tiles in a lane follows from its width.
 const GAP = 5;
 const MORE = 58;
-const CHOICES = /** @type {const} */ ({
-  sort: ["worth", "max", "mean", "number", "reading", "orientation", "colour", "size"],
-  scale: ["own", "branch", "block"],
-  colours: ["inferno", "magma", "viridis", "cividis", "grey"],
-  fill: ["zero", "mean"],
-});
-/** @type {(keyof typeof CHOICES)[]} */
-const KINDS = ["sort", "scale", "colours", "fill"];
+const KINDS = /** @type {const} */ (["sort", "scale", "colours", "fill"]);
 
 /**
  * @param {HTMLElement} root
@@ -311,7 +304,7 @@ export function reachLane(branch) {
 }
 
 /**
- * @param {keyof typeof CHOICES} kind
+ * @param {typeof KINDS[number]} kind
  * @param {Readonly<State>} state
  */
 function helpOf(kind, { scale, sort }) {

@@ -4,7 +4,7 @@ import { subjectOf } from "../controller.js";
 import { h, replace, set } from "../dom.js";
 import { BRANCHES, clamp, order, wholeWithin } from "../numbers.js";
 import { paintMap } from "../colours.js";
-import { channelValues, isSignedBlock, paletteOf, rangeOf } from "../maps.js";
+import { channelValues, isSignedBlock, paletteOf, rangeOf, strongestCell } from "../maps.js";
 import { allOff, isAnythingOff } from "../state.js";
 import { decimalsFor, fixed, grouped } from "../sums.js";
 import { branchName, joined, t } from "../words.js";
@@ -252,11 +252,8 @@ function fitting(lens, channels) {
  * @returns {Lens}
  */
 function strongest(channels, branch, channel) {
-  const { high, side, values } = channels[branch];
-  const best = channel ?? order(high, 1)[0];
-  const cells = side * side;
-  const at = order(values.subarray(best * cells, (best + 1) * cells), 1)[0];
-  return { branch, channel: best, row: Math.floor(at / side), column: at % side };
+  const best = channel ?? order(channels[branch].high, 1)[0];
+  return { branch, channel: best, ...strongestCell(channels[branch], best) };
 }
 
 /**

@@ -3,7 +3,7 @@
 import { subjectOf, withFill } from "../controller.js";
 import { paintMap } from "../colours.js";
 import { h, replace } from "../dom.js";
-import { csv, json, npy, statistics, zip } from "../downloads.js";
+import { COLOURS, csv, json, npy, statistics, zip } from "../downloads.js";
 import { imageBlob, imageBytes } from "../encoding.js";
 import { channelValues, isSignedBlock, isSignedScene, meanRange, meanValues, paletteOf } from "../maps.js";
 import { BLOCKS, BRANCHES, order, percent, softmax } from "../numbers.js";
@@ -19,7 +19,6 @@ import { COLUMNS, mosaic } from "./mosaic.js";
 /** @typedef {"maps" | "sheet" | "zip" | "csv" | "json"} Kind */
 /** @type {Kind[]} */
 const KINDS = ["maps", "sheet", "zip", "csv", "json"];
-const COLOURS = { "1x1": "#0072b2", "3x3": "#c25400", "5x5": "#00805d", pool: "#a8487f" };
 const [INK, QUIET, PAPER] = ["#0f172a", "#475569", "#ffffff"];
 const FONT = "system-ui, sans-serif";
 

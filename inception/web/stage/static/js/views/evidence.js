@@ -2,11 +2,12 @@
 
 import { classOf, subjectOf } from "../controller.js";
 import { h, replace } from "../dom.js";
+import { strongestCell } from "../maps.js";
 import { BRANCHES, order } from "../numbers.js";
 import { placeOf } from "../ranking.js";
 import { allOff, isAnythingOff } from "../state.js";
 import { addingUp, decimalsFor, fixed, settled, term } from "../sums.js";
-import { branchName, className, t } from "../words.js";
+import { branchName, className, sentenceOf, t } from "../words.js";
 import {
   cellPicker,
   choices,
@@ -179,13 +180,11 @@ export function createEvidence(root, store, source) {
    */
   async function openChannel(subject, branch, channel) {
     try {
-      const { side, values } = (await source.block(subject, {}, LAST))[branch];
-      const cells = side * side;
-      const at = order(values.subarray(channel * cells, (channel + 1) * cells), 1)[0];
-      const lens = { branch, channel, row: Math.floor(at / side), column: at % side };
+      const last = await source.block(subject, {}, LAST);
+      const lens = { branch, channel, ...strongestCell(last[branch], channel) };
       store.update({ block: LAST, lens, deeper: "cell" }, { push: true });
     } catch (error) {
-      store.receive({ error: error instanceof Error ? error.message : String(error) });
+      store.receive({ error: sentenceOf(error) });
     }
   }
 
