@@ -11,7 +11,7 @@ from support.stage_visitor import StageVisit
 
 pytestmark = pytest.mark.browser
 
-STOPS = "group => group.querySelectorAll('.tile[tabindex=\"0\"], .more[tabindex=\"0\"]').length"
+STOPS = 'group => group.querySelectorAll(\'.tile[tabindex="0"], .more[tabindex="0"]\').length'
 
 
 def press(control: Locator, key: str = "Enter") -> None:

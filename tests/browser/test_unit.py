@@ -126,7 +126,7 @@ def test_an_image_grows_on_the_page(visit: StageVisit) -> None:
 
 
 def test_an_image_that_failed_can_be_started_again(visit: StageVisit) -> None:
-    known = read_atlas(EMBEDDED.with_suffix(".atlas")).branch("3a", "3x3").channels
+    known = read_atlas(EMBEDDED_WEIGHTS.with_suffix(".atlas")).branch("3a", "3x3").channels
     other = [channel for channel in range(128) if channel not in known][1]
     visit.open(f"?photo=espresso&unit=tiny-imagenet/3a/3x3/{other}")
     page = visit.page
@@ -145,7 +145,7 @@ def test_an_image_that_failed_can_be_started_again(visit: StageVisit) -> None:
 
 
 def test_what_is_said_of_an_image_follows_the_language(visit: StageVisit) -> None:
-    known = read_atlas(EMBEDDED.with_suffix(".atlas")).branch("4c", "5x5").channels
+    known = read_atlas(EMBEDDED_WEIGHTS.with_suffix(".atlas")).branch("4c", "5x5").channels
     visit.open(f"?photo=espresso&unit=tiny-imagenet/4c/5x5/{min(known)}")
     said = visit.page.locator(f"{UNIT} .unit-image").get_by_role("status")
     expect(said).to_contain_text("value for it")
