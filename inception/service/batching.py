@@ -1,4 +1,7 @@
-"""Dynamic batching without a waiting time: calls that arrive during a run share the next one."""
+"""Dynamic batching without a waiting time: calls that arrive during a run share the next one.
+
+A photo whose activations overflow fails alone, not with the photos of its batch.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from threading import Lock
 from typing import Generic, TypeVar
+
+from ..network.overflow import ActivationOverflowError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -20,7 +25,8 @@ class Batcher(Generic[Item, Result]):
     `max_batch`: the higher the load, the larger the batches.
 
     Args:
-        run: computes the results of a batch, in order. If it raises, all calls of that batch raise.
+        run: computes the results of a batch, in order. If it raises, all calls of that batch raise; after an overflow,
+            only those that raise when they run alone.
         max_batch: largest number of items in one run.
     """
 
@@ -40,7 +46,7 @@ class Batcher(Generic[Item, Result]):
         """Return the result of one item; blocks until it is there.
 
         Raises:
-            Whatever `run` raised for the batch.
+            Whatever `run` raised for the batch, or for this item alone.
         """
         own: Future[Result] = Future()
         with self._lock:
@@ -56,10 +62,29 @@ class Batcher(Generic[Item, Result]):
         with self._lock:
             batch, self._queue = self._queue[: self._max_batch], self._queue[self._max_batch :]
         try:
-            results = self._run([item for item, _ in batch])
+            results = run_batch(self._run, [item for item, _ in batch])
             for (_, future), result in zip(batch, results, strict=True):
-                future.set_result(result)
+                if isinstance(result, ActivationOverflowError):
+                    future.set_exception(result)
+                else:
+                    future.set_result(result)
         except BaseException as error:
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
+
+
+def run_batch(
+    run: Callable[[Sequence[Item]], Sequence[Result]], items: Sequence[Item]
+) -> Sequence[Result | ActivationOverflowError]:
+    """Return the results of a batch; after an overflow, the result or the error of each item, which then runs alone.
+
+    Raises:
+        Whatever else `run` raises for the batch.
+    """
+    try:
+        return run(items)
+    except ActivationOverflowError as error:
+        if len(items) == 1:
+            return [error]
+    return [result for item in items for result in run_batch(run, [item])]

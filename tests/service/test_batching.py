@@ -5,15 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from inception import open_photo, predict
 from inception.network.inception_v1 import InceptionV1
+from inception.network.overflow import ActivationOverflowError
+from inception.prediction import Prediction, predict_batch
+from inception.pretrained.zoo import load
 from inception.runtime.device import choose_device
-from inception.service.batching import Batcher
+from inception.service.batching import Batcher, run_batch
 from inception.service.service import InferenceService
 from support.paths import EXAMPLES
 
@@ -31,6 +36,8 @@ class Slow:
         assert self.go.wait(10)
         if 13 in numbers:
             raise ValueError("thirteen")
+        if 14 in numbers:
+            raise ActivationOverflowError("weights_overflow", "fourteen")
         return [2 * number for number in numbers]
 
 
@@ -67,12 +74,37 @@ def test_an_error_reaches_its_own_batch_only() -> None:
     slow = Slow()
     batcher = Batcher(slow, max_batch=3)
     with ThreadPoolExecutor(40) as pool:
-        told = waiting_behind_the_first(slow, batcher, range(12, 15), pool)
+        told = waiting_behind_the_first(slow, batcher, range(11, 14), pool)
         assert told[0].result(10) == 200
         for future in told[1:]:
             with pytest.raises(ValueError, match="thirteen"):
                 future.result(10)
     assert batcher.submit(1) == 2
+
+
+def test_an_overflow_reaches_its_own_call_only() -> None:
+    slow = Slow()
+    batcher = Batcher(slow)
+    with ThreadPoolExecutor(40) as pool:
+        told = waiting_behind_the_first(slow, batcher, range(14, 17), pool)
+        with pytest.raises(ActivationOverflowError, match="fourteen"):
+            told[1].result(10)
+        assert [future.result(10) for future in (told[0], *told[2:])] == [200, 30, 32]
+    assert sorted(map(len, slow.batches)) == [1, 1, 1, 1, 3]
+
+
+def test_of_a_batch_only_the_photo_that_overflows_fails() -> None:
+    pretrained = load("tiny-imagenet")
+    first = next(module for module in pretrained.model.modules() if isinstance(module, torch.nn.Conv2d))
+    with torch.no_grad():
+        first.weight.zero_()
+        first.weight[:, 0, 3, 3] = 1e36  # overflows behind what is redder than the mean
+    dark, red = (Image.new("RGB", (160, 160), colour) for colour in ("black", "red"))
+    images = [dark, red, dark]
+    with pytest.raises(ActivationOverflowError):
+        predict_batch(pretrained, images)
+    kinds = [type(result) for result in run_batch(partial(predict_batch, pretrained), images)]
+    assert kinds == [Prediction, ActivationOverflowError, Prediction]
 
 
 def test_thirty_concurrent_predictions_equal_single_ones(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,10 @@ import torch
 from cachetools import LRUCache
 from ray import serve
 
+from ...network.overflow import ActivationOverflowError
 from ...prediction import Prediction
 from ...runtime.device import choose_device
+from ..batching import run_batch
 from ..priority import HEAVY, LIGHT, PriorityLock
 from ..query import Query
 from ..service import CACHE_BYTES, InferenceService
@@ -68,15 +70,17 @@ class Replica:
         # Ray closes a batch after its waiting time even while another runs, which would make small batches. Waiting
         # here lets them grow, as in `Batcher`.
         await self._idle.wait()
-        prediction: Prediction = await self._batched(query)
+        prediction: Prediction | ActivationOverflowError = await self._batched(query)
+        if isinstance(prediction, ActivationOverflowError):
+            raise prediction
         self._recent[_key(query)] = prediction
         return prediction
 
     @serve.batch(max_batch_size=MAX_REPLICA_BATCH, batch_wait_timeout_s=0)  # type: ignore[untyped-decorator]
-    async def _batched(self, queries: list[Query]) -> list[Prediction]:
+    async def _batched(self, queries: list[Query]) -> list[Prediction | ActivationOverflowError]:
         self._idle.clear()
         try:
-            return await _run_in(self._light, self.predict_batch, queries)
+            return await _run_in(self._light, run_batch, self.predict_batch, queries)
         finally:
             self._idle.set()
 
