@@ -18,6 +18,7 @@ from uuid import uuid4
 from ...errors import quoted
 from ...pretrained.pretrained import PRECISIONS
 from ...pretrained.zoo import MODEL_NAMES
+from ...runtime.address import port_number
 from ...runtime.threads import WAITING, available_cores
 from ...runtime.wording import counted
 from .errors import ServingError
@@ -178,7 +179,7 @@ def _join(ray: Any, address: str) -> None:
             "There is no Ray cluster at {address} ({why}); please start one with: ray start --head, or leave "
             "--ray-address out.",
             address=quoted(address),
-            why=str(error).splitlines()[0],
+            why=(str(error) or type(error).__name__).splitlines()[0],
         ) from error
 
 
@@ -186,13 +187,13 @@ def check_address(address: str) -> None:
     """Check that something listens at HOST:PORT; Ray itself would retry for ten minutes.
 
     Raises:
-        ValueError: if `address` has another form.
+        ValueError: if `address` has another form, or there is no such port.
         OSError: if nothing listens there.
     """
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
+    if not host:
         raise ValueError("it is neither auto nor HOST:PORT")
-    socket.create_connection((host, int(port)), timeout=10).close()
+    socket.create_connection((host, port_number(port)), timeout=10).close()
 
 
 def _check_room(scale: Scale, available: Mapping[str, float]) -> None:
@@ -246,10 +247,11 @@ def _application(models: tuple[str, ...], scale: Scale, precision: str) -> Any:
 
 
 def _failure(name: str) -> str:
-    """The message at the end of a failed replica's traceback."""
+    """The message at the end of a failed replica's traceback, or an empty text if the application is gone."""
     from ray import serve
 
-    messages = [deployment.message for deployment in serve.status().applications[name].deployments.values()]
+    application = serve.status().applications.get(name)
+    messages = [deployment.message for deployment in application.deployments.values()] if application else []
     last = "\n".join(messages).strip().rpartition("\n")[2]
     return re.sub(r"^[\w.]+Error: ", "", last)
 

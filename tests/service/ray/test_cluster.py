@@ -425,12 +425,43 @@ def test_replicas_that_cannot_start_give_the_cause_and_are_removed(two: Any, tmp
 
 
 @needs_ray
-@pytest.mark.parametrize("address", ["127.0.0.1:9", "nowhere", "ray://127.0.0.1:10001"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:9", "nowhere", "ray://127.0.0.1:10001", "127.0.0.1:99999", "127.0.0.1:", "127.0.0.1:²"]
+)
 def test_a_missing_cluster_is_refused_at_once(address: str) -> None:
     from inception.service.ray.cluster import check_address
 
     with pytest.raises((OSError, ValueError)):
         check_address(address)
+
+
+@needs_ray
+def test_a_cluster_that_fails_without_a_message_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    from inception.service.ray.cluster import cluster
+
+    def fail(**_: object) -> None:
+        raise ConnectionError
+
+    monkeypatch.setattr(ray, "init", fail)
+    monkeypatch.setattr(ray, "shutdown", lambda **_: None)
+    with pytest.raises(ServingError, match=r"no Ray cluster at 'auto' \(ConnectionError\)"), cluster(1, "auto"):
+        pass
+
+
+@needs_ray
+def test_replicas_whose_application_is_gone_give_the_cause(two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ray import serve
+
+    from inception.service.ray.cluster import replicas
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("The application was deleted.")
+
+    monkeypatch.setattr(serve, "run", fail)
+    with pytest.raises(ServingError, match="could not start: The application was deleted"), replicas((NAME,), Scale()):
+        pass
 
 
 @needs_ray
