@@ -65,11 +65,6 @@ class LocalBackend:
         self._batchers_lock = Lock()
         self._photos = 0  # since the last `trim_heap`
 
-    @property
-    def waiting(self) -> int:
-        """Number of batches and explanations that wait for the processor."""
-        return self._lock.waiting
-
     def predict(self, pretrained: PretrainedModel, query: Query) -> Prediction:
         # The device belongs to the key and the network does not: after a fallback to the CPU, the batcher that
         # remains from the GPU must not keep the old network alive.

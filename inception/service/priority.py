@@ -60,11 +60,6 @@ class PriorityLock:
                 self._changed.notify_all()
 
     @property
-    def is_locked(self) -> bool:
-        """Whether some thread holds the lock."""
-        return self._locked
-
-    @property
     def waiting(self) -> int:
         """Number of threads that wait for the lock."""
         return len(self._queue)

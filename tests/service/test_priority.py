@@ -53,7 +53,7 @@ def test_the_number_of_overtakings_is_bounded() -> None:
 
 
 def test_heavy_work_does_not_begin_while_light_work_is_expected() -> None:
-    lock, done, go = PriorityLock(), [], Event()
+    lock, done, begun, go = PriorityLock(), [], Event(), Event()
 
     def heavy() -> None:
         with lock.acquire(HEAVY):
@@ -63,14 +63,14 @@ def test_heavy_work_does_not_begin_while_light_work_is_expected() -> None:
         with lock.expect_light():
             for number in range(2):
                 with lock.acquire(LIGHT):
+                    begun.set()
                     assert number or go.wait(10)
                     done.append("light")
                 time.sleep(0.05)  # the lock is free, and heavy work waits for it
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(batches)
-        while lock.waiting or not lock.is_locked:
-            time.sleep(0.001)
+        assert begun.wait(10)
         last = pool.submit(heavy)
         while lock.waiting < 1:
             time.sleep(0.001)
@@ -107,7 +107,9 @@ def test_the_lock_is_released_after_an_error() -> None:
         pass
 
 
-def test_a_prediction_overtakes_an_explanation() -> None:
+def test_a_prediction_overtakes_an_explanation(monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = PriorityLock()
+    monkeypatch.setattr("inception.service.backend.PriorityLock", lambda: lock)
     backend = LocalBackend()
     service = InferenceService(("tiny-imagenet",), choose_device("cpu"), backend)
     first, second = (service.query("tiny-imagenet", str(EXAMPLES / name)) for name in ("bison.jpg", "espresso.jpg"))
@@ -124,11 +126,11 @@ def test_a_prediction_overtakes_an_explanation() -> None:
         assert begun.wait(10)
         table = pool.submit(service.explained, first, single_ablation_logits, "zero")
         table.add_done_callback(lambda _: order.append("table"))
-        while backend.waiting < 1:
+        while lock.waiting < 1:
             time.sleep(0.001)
         answer = pool.submit(service.prediction, second)
         answer.add_done_callback(lambda _: order.append("answer"))
-        while backend.waiting < 2:
+        while lock.waiting < 2:
             time.sleep(0.001)
         go.set()
         told = table.result(30)
