@@ -19,7 +19,6 @@ from ..http.upload_paths import is_uploaded
 from ..photo_input import PhotoInput, foreign_file_error
 
 PATH_LETTERS = 4096
-MOST = 10**9  # of a number whose component has a `minimum` and no `maximum`
 
 
 def may_be_null(component: Component) -> bool:
@@ -53,7 +52,6 @@ def checked(component: Component, what: str, value: Any, *, may_be_null: bool = 
         case gr.Number():
             bounds = (component.minimum, component.maximum)
             least, most = (None if bound is None else int(bound) for bound in bounds)
-            most = MOST if most is None and least is not None else most
             return Argument("", "", name=what, type=int, minimum=least, maximum=most).check(value)
         case gr.CheckboxGroup():
             several = tuple(allowed for _, allowed in component.choices)

@@ -175,7 +175,7 @@ def components() -> dict[str, Any]:
         return {
             "whole": gr.Number(0, precision=0),
             "bounded": gr.Number(5, precision=0, minimum=1, maximum=10),
-            "field": gr.Number(1, precision=0, minimum=1),
+            "field": gr.Number(1, precision=0, minimum=1, maximum=10**9),
             "radio": gr.Radio(["en", "zh"], value="en"),
             "open radio": gr.Radio(["en", "zh"]),
             "group": gr.CheckboxGroup(["1x1", "3x3"], value=[]),
@@ -250,6 +250,7 @@ def test_every_input_of_the_page_has_a_check_that_lets_its_first_value_pass() ->
         checked(block, "it", block.value, may_be_null=may_be_null(block))
         if isinstance(block, gr.Number):
             assert block.precision == 0
+            assert (block.minimum is None) == (block.maximum is None), "a range has two ends"
     with gr.Blocks(), pytest.raises(TypeError, match="no check for a ColorPicker"):
         checked(gr.ColorPicker(), "it", "#fff")
 
