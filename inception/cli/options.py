@@ -8,14 +8,16 @@ from typing import Annotated, Any
 
 import typer
 
+from ..pretrained import names
+from ..render import views
 from .numbers import refused, with_default
 
+YEAR_MINUTES = 525_600
+MODELS, VIEWS = names.MODEL_NAMES, views.VIEWS
 # As in the modules that check them; those need torch, which neither `--help` nor completion must import.
-MODELS = ("tiny-imagenet", "googlenet", "torchvision")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 BLOCKS = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
 VARIANTS = ("batchnorm", "googlenet", "torchvision")
-VIEWS = ("channels", "mean", "photo")
 SCALES = ("shared", "branch", "channel")
 COLOURS = ("magma", "viridis", "cividis", "gray")
 

@@ -22,13 +22,11 @@ from ..web.http.starting import StartingPage
 from .backend_options import Name, RayAddress, ReplicaCpus, ReplicaGpus, Replicas, running_backend, scale_of
 from .main import load_command, run
 from .numbers import real_option, with_default
-from .options import MODELS, OneDevice, choice_option, text_option
+from .options import MODELS, YEAR_MINUTES, OneDevice, choice_option, text_option
 
 # What needs torch or Gradio is imported inside the functions: `--help` must not import it.
 if TYPE_CHECKING:
     from ..service.ray.scale import Scale
-
-YEAR_MINUTES = 525_600
 
 
 @dataclass(frozen=True)

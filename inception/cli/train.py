@@ -13,7 +13,7 @@ from ..errors import UserError
 from ..runtime.files import as_text, is_file, is_there
 from ..runtime.terminal import err, out, short_path
 from .numbers import MAX_SIDE, MIN_SIDE, real, real_option, refused, whole, whole_option
-from .options import MODELS, VARIANTS, OneDevice, listed, path_option, text_option
+from .options import MODELS, VARIANTS, YEAR_MINUTES, OneDevice, listed, path_option, text_option
 
 # What needs torch is imported inside the functions: `--help` must not import it.
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 SCRATCH = "scratch"
 MIXES = ("none", "mixup", "cutmix", "both")
-YEAR_MINUTES = 525_600
 MAX_EPOCHS = 1_000_000
 MAX_BATCH = 100_000
 MAX_WORKERS = 256

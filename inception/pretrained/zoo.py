@@ -28,13 +28,13 @@ from .checkpoint import (
 )
 from .description import Description, Provenance
 from .hub import HubFile, download, files_in_weights_dir, sha256_of, unreachable_error
+from .names import MODEL_NAMES as MODEL_NAMES
 from .pretrained import PretrainedModel
 
 if TYPE_CHECKING:
     from torchvision.models import GoogLeNet_Weights
 
 EMBEDDED_WEIGHTS = resource("weights/tiny-imagenet.safetensors")
-MODEL_NAMES = ("tiny-imagenet", "googlenet", "torchvision")
 DEFAULT_MODEL = MODEL_NAMES[0]
 # As torchvision.models.GoogLeNet_Weights names it; importing that takes more than a second.
 TORCHVISION_FILE = "googlenet-1378be20.pth"

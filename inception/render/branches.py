@@ -12,8 +12,8 @@ from ..errors import ChoiceError
 from ..network.blocks import BLOCKS
 from ..prediction import BranchStatistics, Prediction, statistics
 from .maps import COLOURS, SCALES, TILE, Limits, heat_map, mosaic, overlay, scale_limits
+from .views import VIEWS
 
-VIEWS = ("channels", "mean", "photo")
 SIDE = 448  # pixels of a map over the photo
 
 

@@ -18,8 +18,6 @@ from inception.cli import options, train
 from inception.cli.main import COMMANDS
 from inception.network.blocks import BLOCKS
 from inception.network.inception_v1 import VARIANTS
-from inception.pretrained.zoo import MODEL_NAMES
-from inception.render.branches import VIEWS
 from inception.render.maps import COLOURS, SCALES
 from inception.runtime.device import DEVICES
 from inception.training.recipe import MIXES, SCRATCH
@@ -187,11 +185,9 @@ def test_help_of_the_page_alone_imports_no_large_library_either() -> None:
 
 
 def test_the_values_that_a_shell_completes_are_those_that_exist() -> None:
-    assert options.MODELS == MODEL_NAMES
     assert options.DEVICES == DEVICES
     assert tuple(BLOCKS) == options.BLOCKS
     assert tuple(VARIANTS) == options.VARIANTS
-    assert tuple(VIEWS) == options.VIEWS
     assert tuple(SCALES) == options.SCALES
     assert tuple(COLOURS) == options.COLOURS
     assert (train.MIXES, train.SCRATCH) == (MIXES, SCRATCH)

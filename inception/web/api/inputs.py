@@ -10,8 +10,8 @@ from ...explain.registry import BLOCK as ANY_BLOCK
 from ...explain.registry import BLOCK_NAMES, BRANCH_NAMES, Argument
 from ...explain.registry import BRANCH as ANY_BRANCH
 from ...explain.registry import CLASS_NAME as ANY_CLASS
-from ...render.branches import VIEWS
 from ...render.maps import COLOURS, SCALES
+from ...render.views import VIEW_CONTENTS, VIEWS
 from ...service.query import Query
 from ...service.service import InferenceService
 from ...vision.photo import Source
@@ -27,8 +27,8 @@ BRANCH = replace(ANY_BRANCH, default=BRANCH_NAMES[0])
 CLASS_NAME = replace(ANY_CLASS, default="")
 VIEW = Argument(
     "View",
-    "channels for all channels side by side, mean for their mean, photo for that mean over the photo",
-    choices=tuple(VIEWS),
+    ", ".join(f"{name} for {content}" for name, content in VIEW_CONTENTS.items()),
+    choices=VIEWS,
     default=VIEWS[0],
 )
 SCALE = Argument(
