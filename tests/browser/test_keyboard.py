@@ -37,6 +37,9 @@ def test_a_button_that_is_drawn_again_keeps_the_focus(visit: StageVisit) -> None
     press(chips.first)
     expect(chips).to_have_count(1)
     expect(chips.first).to_be_focused()
+    press(chips.first)
+    expect(chips).to_have_count(0)
+    expect(page.locator("[data-stage=answer] .rows button").first).to_be_focused()
     select = page.locator(".block-tools select").first
     select.focus()
     select.select_option("mean")

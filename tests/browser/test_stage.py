@@ -147,17 +147,21 @@ def test_the_camera_is_opened_once_and_ends_with_another_photo(stage: StageVisit
     page.evaluate(
         """() => {
           const usual = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+          const allowed = new Promise(done => (window.allow = done));
           window.opened = [];
           navigator.mediaDevices.getUserMedia = async wanted => {
-            const stream = new Promise(done => setTimeout(done, 500)).then(() => usual(wanted));
+            const stream = allowed.then(() => usual(wanted));
             window.opened.push(stream);
             return stream;
           };
         }"""
     )
-    camera = page.get_by_role("button", name="Camera")
+    # Before its module is there, and before there is permission.
+    camera = page.get_by_role("button", name="Camera", exact=True)
+    camera.evaluate("button => [button, button].forEach(one => one.click())")
+    page.wait_for_function("window.opened.length")
     camera.click()
-    camera.click()
+    page.evaluate("window.allow()")
     video = page.locator("[data-stage=photo] video")
     picture = page.locator("[data-stage=photo] img").first
     expect(video).to_be_visible()
@@ -172,6 +176,17 @@ def test_the_camera_is_opened_once_and_ends_with_another_photo(stage: StageVisit
     assert page.evaluate(tracks) == ["ended"]
 
 
+def test_the_lesson_is_about_the_last_frame_of_the_camera(stage: StageVisit) -> None:
+    page = stage.page
+    page.get_by_role("button", name="Camera").click()
+    expect(page.locator("[data-stage=photo] img").first).to_have_attribute("src", re.compile("^blob:"))
+    page.get_by_role("button", name="Lesson", exact=True).click()
+    expect(page.locator("[data-stage=photo] video")).to_have_count(0)
+    expect(page.locator("[data-stage=lesson]")).to_contain_text("Step 1 of 8")
+    expect(page.locator("[data-stage=lesson] [data-choice]").first).to_be_visible()
+    expect(page.locator("#notice")).to_be_hidden()
+
+
 def test_a_camera_whose_frames_are_refused_stops_and_says_why(stage: StageVisit) -> None:
     page = stage.page
     page.get_by_role("button", name="Camera").click()
@@ -180,7 +195,7 @@ def test_a_camera_whose_frames_are_refused_stops_and_says_why(stage: StageVisit)
     page.route("**/gradio_api/upload*", lambda route: route.fulfill(status=413, json={"error": "It is too large."}))
     expect(page.locator("#notice")).to_be_visible()
     expect(page.locator("[data-stage=photo] video")).to_have_count(0)
-    expect(page.get_by_role("button", name="Camera")).to_be_visible()
+    expect(page.get_by_role("button", name="Camera", exact=True)).to_be_visible()
 
 
 # ---------------------------------------------------------------- switches

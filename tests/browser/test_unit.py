@@ -30,7 +30,7 @@ def test_an_address_opens_a_channel_at_its_strongest_cell(visit: StageVisit, emb
     page = visit.page
     expect(page.locator(f"{UNIT} h3").first).to_have_text("Block 4c, 3×3, channel 17")
     number = embedded.model.block("4c").slices["3x3"].start + 17
-    expect(page.locator(f"{UNIT} .deeper-lead")).to_contain_text(f"number {number} of the 512 channels")
+    expect(page.locator(f"{UNIT} .deeper-lead")).to_contain_text(f"channel {number} of the block’s 512")
     seen = predict(embedded, open_photo(EXAMPLES / "espresso.jpg"))
     values = seen.branch("4c", "3x3")[17]
     row, column = np.unravel_index(values.argmax(), values.shape)
@@ -118,7 +118,7 @@ def test_an_image_grows_on_the_page(visit: StageVisit) -> None:
     page.get_by_role("button", name="Make the image").click()
     expect(picture).to_be_visible(timeout=30_000)
     first = picture.get_attribute("src")
-    expect(page.locator(f"{UNIT} .unit-image [role=status]")).to_contain_text("value for it", timeout=60_000)
+    expect(page.locator(f"{UNIT} .unit-image [role=status]")).to_contain_text("value for this image", timeout=60_000)
     assert picture.get_attribute("src") != first
     page.reload()
     visit.settle()

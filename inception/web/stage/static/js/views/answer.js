@@ -154,6 +154,7 @@ export function createAnswer(root, store) {
     const { off, cls } = store.get();
     const list = offList(off);
     const channels = channelsOff();
+    const hadFocus = chips.contains(document.activeElement);
     replace(
       chips,
       list.map(([block, branch]) =>
@@ -180,6 +181,7 @@ export function createAnswer(root, store) {
       cls !== null && h("button", { onclick: () => store.update({ cls: null }) }, t("answer.unpin")),
     );
     reachChip();
+    if (hadFocus && !chips.childElementCount) rows.querySelector("button")?.focus({ preventScroll: true });
   }
 
   /**

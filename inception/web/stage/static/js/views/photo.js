@@ -41,7 +41,8 @@ export function createPhoto(root, store, source, controller) {
   let camera = null;
   async function toggleCamera() {
     try {
-      camera ??= (await import("./camera.js")).createCamera(frame, store, source, drawWords);
+      const { createCamera } = await import("./camera.js");
+      camera ??= createCamera(frame, store, source, drawWords);
     } catch {
       return store.receive({ error: t("notice.unreachable") });
     }
