@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from support.stage_visitor import StageVisit
 
@@ -15,16 +13,10 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def stage(browser: Browser, page_address: str, request: pytest.FixtureRequest) -> Iterator[StageVisit]:
-    wanted: dict[str, Any] = {"locale": "en-GB", "viewport": {"width": 1440, "height": 900}, "reduced_motion": "reduce"}
-    wanted |= getattr(request, "param", {})
-    query = wanted.pop("query", "")
-    context = browser.new_context(**wanted)
-    visit = StageVisit(context, page_address, query)
-    yield visit
-    context.close()
-    assert visit.complaints == []
-    assert visit.foreign == []
+def stage(visit: StageVisit) -> StageVisit:
+    """A first visit, whose address names nothing."""
+    visit.open()
+    return visit
 
 
 def expect_block(stage: StageVisit, block: str) -> None:
@@ -71,7 +63,7 @@ def test_back_keeps_the_language_that_was_chosen_last(stage: StageVisit) -> None
     expect(stage.page.locator("html")).to_have_attribute("lang", "en")
 
 
-@pytest.mark.parametrize("stage", [{"locale": "zh-CN"}], indirect=True)
+@pytest.mark.parametrize("visit", [{"locale": "zh-CN"}], indirect=True)
 def test_english_chosen_in_a_chinese_browser_survives_a_reload(stage: StageVisit) -> None:
     stage.page.get_by_role("button", name="EN", exact=True).click()
     expect(stage.page).to_have_url(re.compile("lang=en"))
@@ -80,7 +72,7 @@ def test_english_chosen_in_a_chinese_browser_survives_a_reload(stage: StageVisit
     expect(stage.page.locator("html")).to_have_attribute("lang", "en")
 
 
-@pytest.mark.parametrize("stage", [{"query": "?block=5b&lens=5x5:3:20:4"}], indirect=True)
 def test_a_cell_that_the_block_does_not_have_is_left_out(stage: StageVisit) -> None:
+    stage.open("?block=5b&lens=5x5:3:20:4")
     expect(stage.page.locator(".lens")).to_be_hidden()
     assert "NaN" not in stage.page.locator("body").inner_text()

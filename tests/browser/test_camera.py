@@ -1,45 +1,34 @@
-"""The camera: its frames are answered one after another, and the last one stays as the photo."""
+"""The camera: its frames are answered, until it is stopped or another photo is chosen."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from support.stage_visitor import StageVisit
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture
-def stage(browser: Browser, page_address: str) -> Iterator[StageVisit]:
-    context = browser.new_context(locale="en-GB", viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
-    visit = StageVisit(context, page_address, "?photo=espresso&block=4c")
-    yield visit
-    context.close()
-    assert visit.complaints == []
-    assert visit.foreign == []
-
-
-def test_the_camera_is_answered_and_its_last_frame_stays(stage: StageVisit) -> None:
-    camera = stage.page.get_by_role("button", name="Camera")
-    before = len([url for url in stage.requests if "stage_scene" in url])
+def test_the_camera_is_answered_and_its_last_frame_stays(visit: StageVisit) -> None:
+    camera = visit.page.get_by_role("button", name="Camera")
+    before = len([url for url in visit.requests if "stage_scene" in url])
     camera.click()
-    expect(stage.page.locator("[data-stage=photo] video")).to_be_visible()
-    expect(stage.page.get_by_role("button", name="Stop the camera")).to_be_visible()
-    stage.page.wait_for_timeout(2500)
-    stage.page.get_by_role("button", name="Stop the camera").click()
-    expect(stage.page.locator("[data-stage=photo] video")).to_have_count(0)
-    assert len([url for url in stage.requests if "stage_scene" in url]) - before >= 2
-    stage.page.wait_for_timeout(1000)
-    stage.unfold("3a")
-    expect(stage.page.locator("#notice")).to_be_hidden()
+    expect(visit.page.locator("[data-stage=photo] video")).to_be_visible()
+    expect(visit.page.get_by_role("button", name="Stop the camera")).to_be_visible()
+    visit.page.wait_for_timeout(2500)
+    visit.page.get_by_role("button", name="Stop the camera").click()
+    expect(visit.page.locator("[data-stage=photo] video")).to_have_count(0)
+    assert len([url for url in visit.requests if "stage_scene" in url]) - before >= 2
+    visit.page.wait_for_timeout(1000)
+    visit.unfold("3a")
+    expect(visit.page.locator("#notice")).to_be_hidden()
 
 
-def test_the_camera_is_opened_once_and_ends_with_another_photo(stage: StageVisit) -> None:
-    page = stage.page
+def test_the_camera_is_opened_once_and_ends_with_another_photo(visit: StageVisit) -> None:
+    page = visit.page
     page.evaluate(
         """() => {
           const usual = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -72,8 +61,8 @@ def test_the_camera_is_opened_once_and_ends_with_another_photo(stage: StageVisit
     assert page.evaluate(tracks) == ["ended"]
 
 
-def test_the_lesson_is_about_the_last_frame_of_the_camera(stage: StageVisit) -> None:
-    page = stage.page
+def test_the_lesson_is_about_the_last_frame_of_the_camera(visit: StageVisit) -> None:
+    page = visit.page
     page.get_by_role("button", name="Camera").click()
     expect(page.locator("[data-stage=photo] img").first).to_have_attribute("src", re.compile("^blob:"))
     page.get_by_role("button", name="Lesson", exact=True).click()
@@ -83,11 +72,11 @@ def test_the_lesson_is_about_the_last_frame_of_the_camera(stage: StageVisit) -> 
     expect(page.locator("#notice")).to_be_hidden()
 
 
-def test_a_camera_whose_frames_are_refused_stops_and_says_why(stage: StageVisit) -> None:
-    page = stage.page
+def test_a_camera_whose_frames_are_refused_stops_and_says_why(visit: StageVisit) -> None:
+    page = visit.page
     page.get_by_role("button", name="Camera").click()
     expect(page.locator("[data-stage=photo] img").first).to_have_attribute("src", re.compile("^blob:"))
-    stage.may_be_refused = True
+    visit.may_be_refused = True
     page.route("**/gradio_api/upload*", lambda route: route.fulfill(status=413, json={"error": "It is too large."}))
     expect(page.locator("#notice")).to_be_visible()
     expect(page.locator("[data-stage=photo] video")).to_have_count(0)
