@@ -1,5 +1,6 @@
 /** The steps in which the student looks at maps: what is bright where, which size, early and late, bright and important. */
 
+import { strongestCell } from "../maps.js";
 import { BRANCHES, order, shapley } from "../numbers.js";
 import { ALL_ON } from "../state.js";
 import { verdict } from "../stimuli.js";
@@ -47,18 +48,6 @@ export function branchChoices() {
   return BRANCHES.map((branch) => ({ id: branch, branch, says: say("lesson.branch", { branch: { branch } }) }));
 }
 
-/**
- * A channel's brightest cell.
- * @param {import("../types.js").Channels} channels
- * @param {Branch} branch
- * @param {number} channel
- * @returns {Lens}
- */
-function brightestCell({ side, values }, branch, channel) {
-  const cell = order(values.subarray(channel * side * side, (channel + 1) * side * side), 1)[0];
-  return { branch, channel, row: Math.floor(cell / side), column: cell % side };
-}
-
 /** 1: a tile that is bright where the evidence lies. @type {Step} */
 export const look = {
   id: "look",
@@ -85,7 +74,7 @@ export const look = {
       ask: [say("lesson.look.ask", { block: TILES, name: { cls } })],
       choices: [],
       weak: !cells || (times(found[top.branch][top.channel]) ?? 0) < BRIGHT_THERE,
-      facts: { cls, found, top, place, lens: brightestCell(channels[top.branch], top.branch, top.channel) },
+      facts: { cls, found, top, place, lens: { branch: top.branch, channel: top.channel, ...strongestCell(channels[top.branch], top.channel) } },
     };
   },
   read: (_, state) => (state.block === TILES && state.lens ? `${state.lens.branch}:${state.lens.channel}` : null),

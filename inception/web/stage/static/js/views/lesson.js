@@ -5,7 +5,7 @@ import { h, replace, set } from "../dom.js";
 import { sentence, sentences } from "../lesson/sentences.js";
 import { clearExample, isReady, STEPS, stepAt } from "../lesson/steps.js";
 import { ALL_ON } from "../state.js";
-import { t } from "../words.js";
+import { sentenceOf, t } from "../words.js";
 import { button, resultOf, scoreList } from "./lesson_parts.js";
 
 /** @import {State} from "../types.js" */
@@ -132,7 +132,7 @@ export function createLesson(root, store, source) {
   function fail(mine, error) {
     if (run !== mine || mine.verdict?.done) return;
     mine.isChecking = mine.isShowing = false;
-    mine.error = error instanceof Error ? error.message : String(error);
+    mine.error = sentenceOf(error);
     draw();
   }
 
