@@ -45,7 +45,8 @@ test("of the answers only the latest are kept", async (context) => {
   context.mock.method(globalThis, "fetch", async (_, { body }) => {
     asked += 1;
     const [, classes] = JSON.parse(body).data;
-    return { ok: true, json: async () => ({ data: [{ worth: Object.fromEntries((Array.isArray(classes) ? classes : []).map((cls) => [cls, {}])) }] }) };
+    const answer = Array.isArray(classes) ? { worth: Object.fromEntries(classes.map((cls) => [cls, {}])) } : {};
+    return { ok: true, json: async () => ({ data: [answer] }) };
   });
   const source = createSource(new URL("http://page/"));
   const subject = (digest) => ({ photo: "a", model: "b", crop: null, digest });
@@ -71,4 +72,12 @@ test("an address of a photo that is replaced is given back to the browser", asyn
   const first = source.photoUrl("/tmp/photo");
   await source.upload(new Blob(["photo"]));
   assert.deepEqual(given, [first]);
+});
+
+test("a branch that is zero at its middle cell has no square of influence", async (context) => {
+  const square = { row: 5, column: 5, share: 0.9, left: 40, top: 40, right: 80, bottom: 80 };
+  const fields = { "1x1": square, pool: { ...square, left: 0, top: 0, right: 0, bottom: 0 } };
+  context.mock.method(globalThis, "fetch", async () => ({ ok: true, json: async () => ({ data: [fields] }) }));
+  const source = createSource(new URL("http://page/"));
+  assert.deepEqual(await source.field({ photo: "a", model: "b", crop: null, digest: null }, "4c"), { "1x1": square });
 });

@@ -152,8 +152,8 @@ export function createSource(root) {
       const all = await told(readWorth, "worth", subject, missing, BLOCKS[0]);
       for (const cls of missing) keep(worthKey(subject, cls), Promise.resolve({ [cls]: all[cls] }));
     },
-    /** @param {Subject} subject @param {Block} block @returns {Promise<Record<Branch, FieldSquare>>} */
-    field: (subject, block) => ask("field", subject, block),
+    /** @param {Subject} subject @param {Block} block @returns {Promise<Partial<Record<Branch, FieldSquare>>>} */
+    field: (subject, block) => told(readFields, "field", subject, block),
     /** @param {Subject} subject @param {Block} block @param {Branch} branch @param {number} channel @param {number} row @param {number} column */
     cell: (subject, block, branch, channel, row, column) => ask("cell", subject, block, branch, channel, row, column),
     /** @param {Subject} subject @param {Block} block @param {Branch} branch @param {number} channel @param {number} row @param {number} column */
@@ -242,7 +242,7 @@ export function createSource(root) {
 const worthKey = (subject, cls) => JSON.stringify(["worth", [subject, [cls], BLOCKS[0]]]);
 
 /** What unpacks each event's answer. @type {Record<string, (raw: any) => any>} */
-const READERS = { network: readNetwork, scene: readScene, block: readChannels, votes: readSubsets, worth: readWorth };
+const READERS = { network: readNetwork, scene: readScene, block: readChannels, votes: readSubsets, worth: readWorth, field: readFields };
 
 /**
  * @param {any} body
@@ -293,6 +293,14 @@ function readSubsets(raw) {
 /** @param {any} raw @returns {Record<number, Worth>} */
 function readWorth(raw) {
   return each(raw.worth, (blocks) => each(blocks, floats));
+}
+
+/**
+ * Without those of branches that are zero at their middle cell: nothing influences it.
+ * @param {Record<Branch, FieldSquare>} raw
+ */
+function readFields(raw) {
+  return Object.fromEntries(Object.entries(raw).filter(([, { left, right }]) => right > left));
 }
 
 /** @param {any} raw @returns {BlockTuning} */

@@ -180,7 +180,7 @@
  * @property {BlockChannels | null} baseChannels  of the unfolded block, nothing off
  * @property {Subsets | null} subsets  of the unfolded block
  * @property {Worth | null} worth  of the class in question
- * @property {Record<Branch, FieldSquare> | null} field  of the unfolded block
+ * @property {Partial<Record<Branch, FieldSquare>> | null} field  of the unfolded block
  * @property {BlockTuning | null} tuned  of the unfolded block, once the channels are to be sorted by it
  * @property {boolean} busy
  * @property {boolean} moving  pictures follow one another: their worth and votes are not asked for

@@ -265,7 +265,7 @@ export function createUnit(root, store, source) {
       silent !== null && h("p", { class: "quiet" }, t("unit.atlas_silent", { share: Math.round(100 * silent) })),
       classes &&
         classes.length > 0 &&
-        h("p", {}, t("unit.atlas_classes"), " ", classes.map(({ label, area }) => `${named(network, label)} ${area.toFixed(2)}`).join(", ")),
+        h("p", {}, t("unit.atlas_classes"), " ", classes.map(({ label, area }) => `${named(network, label)} ${area.toFixed(2)}`).join(t("answer.joiner"))),
     );
   }
 

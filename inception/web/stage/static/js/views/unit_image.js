@@ -2,7 +2,7 @@
 
 import { h, replace, set } from "../dom.js";
 import { short } from "../numbers.js";
-import { language, t } from "../words.js";
+import { joined, language, t } from "../words.js";
 import { choices, failure } from "./deeper_parts.js";
 
 /** @import {Block, Branch} from "../types.js" */
@@ -136,7 +136,7 @@ function told({ blocks, photos, silent }, goal) {
   const like = blocks.filter((one) => one.natural).map((one) => one.block);
   const unlike = blocks.filter((one) => one.natural === false).map((one) => one.block);
   const last = blocks.at(-1)?.block ?? "";
-  return [...none, sentence(like, unlike, last, photos)].join(" ");
+  return joined([...none, sentence(like, unlike, last, photos)]);
 }
 
 /**
