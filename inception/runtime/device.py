@@ -53,11 +53,15 @@ def choose_device(name: str = "auto") -> Device:
 def usable_device(device: str | torch.device) -> torch.device:
     """Return the device called `device`, one of `DEVICES` or for instance "cuda:1".
 
+    A `torch.device` of another kind, such as "xpu", is returned as it is: whether it works is PyTorch's to say.
+
     Raises:
         DeviceError: if PyTorch knows no such device, or this machine does not have it or cannot use it.
     """
     if device == "auto":
         return choose_device().torch_device
+    if isinstance(device, torch.device) and device.type not in DEVICES:
+        return device
     try:
         wanted = torch.device(device)
     except RuntimeError as error:

@@ -145,7 +145,7 @@ def test_the_version_is_that_of_all_files(tmp_path: Path) -> None:
 def test_text_is_compressed_where_the_browser_takes_it(
     accepted: str, coding: str, decompress: Callable[[bytes], bytes], address: str
 ) -> None:
-    url = f"{address}stage/static/js/main.js"
+    url = f"{address}stage/static/js/state.js"
     with httpx.stream("GET", url, headers={"Accept-Encoding": accepted}, timeout=60) as response:
         sent = b"".join(response.iter_raw())
         assert response.headers["content-encoding"] == coding
@@ -153,7 +153,7 @@ def test_text_is_compressed_where_the_browser_takes_it(
         packed = response.headers["etag"]
     whole = get(url, **PLAIN)
     assert "content-encoding" not in whole.headers
-    assert decompress(sent) == whole.content == (STATIC / "js" / "main.js").read_bytes()
+    assert decompress(sent) == whole.content == (STATIC / "js" / "state.js").read_bytes()
     assert len(sent) < len(whole.content) / 1.5
     assert whole.headers["etag"] != packed, "a strong tag belongs to one form"
     assert whole.headers["vary"] == "Accept-Encoding"

@@ -392,10 +392,10 @@ REFUSED: list[tuple[str, list[Any], str]] = [
     ("scene", [subject("example:nobody"), {}], "photo is 'example:nobody'; it must be one of: example:bison"),
     ("scene", [subject("example:../bison"), {}], "it must be one of"),
     ("scene", [subject(3), {}], "photo is 3; it must be"),  # type: ignore[arg-type]
-    ("scene", [subject("/etc/passwd"), {}], "sent to this page"),
-    ("scene", [subject("../../etc/passwd"), {}], "sent to this page"),
-    ("scene", [subject("http://127.0.0.1:9/photo.jpg"), {}], "sent to this page"),
-    ("scene", [subject("x" * 1900), {}], "sent to this page"),
+    ("scene", [subject("/etc/passwd"), {}], "uploaded to this page"),
+    ("scene", [subject("../../etc/passwd"), {}], "uploaded to this page"),
+    ("scene", [subject("http://127.0.0.1:9/photo.jpg"), {}], "uploaded to this page"),
+    ("scene", [subject("x" * 1900), {}], "uploaded to this page"),
     ("scene", [subject("x" * 5000), {}], "at most"),
     ("scene", [subject("example:bison", "vgg"), {}], "model is 'vgg'; it must be one of"),
     ("scene", [subject("example:bison", 3), {}], "model is 3; it must be one of"),  # type: ignore[arg-type]
