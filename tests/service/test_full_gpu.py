@@ -19,7 +19,7 @@ from PIL import Image
 from benchmarks.visitors import Visitor
 from inception import open_photo, predict
 from inception.cli.main import main
-from inception.explain import circuit
+from inception.explain import linear_piece
 from inception.explain.ablation import single_ablation_logits
 from inception.network.copies import copy_module
 from inception.prediction import Prediction
@@ -86,7 +86,7 @@ def exhaust_everywhere(
     def copied(module: torch.nn.Module, device: str) -> torch.nn.Module:
         return copy_module(module, device) if next(module.parameters()).is_cpu else no_more("copy_module")
 
-    monkeypatch.setattr(circuit, "copy_module", copied)
+    monkeypatch.setattr(linear_piece, "copy_module", copied)
     return ended
 
 
