@@ -131,7 +131,7 @@ def test_an_image_that_failed_can_be_started_again(visit: StageVisit) -> None:
     visit.open(f"?photo=espresso&unit=tiny-imagenet/3a/3x3/{other}")
     page = visit.page
     image = page.locator(f"{UNIT} .unit-image")
-    start = page.get_by_role("button", name="Let it grow")
+    start = page.get_by_role("button", name="Make the image")
     visit.may_be_refused = True
     page.route(
         "**/run/stage_unit_image", lambda route: route.fulfill(status=400, json={"error": "The server is busy."})
@@ -141,14 +141,14 @@ def test_an_image_that_failed_can_be_started_again(visit: StageVisit) -> None:
     expect(image.locator("progress")).to_be_hidden()
     page.unroute("**/run/stage_unit_image")
     start.click()
-    expect(image.get_by_role("status")).to_contain_text("value for it", timeout=60_000)
+    expect(image.get_by_role("status")).to_contain_text("value for this image", timeout=60_000)
 
 
 def test_what_is_said_of_an_image_follows_the_language(visit: StageVisit) -> None:
     known = read_atlas(EMBEDDED_WEIGHTS.with_suffix(".atlas")).branch("4c", "5x5").channels
     visit.open(f"?photo=espresso&unit=tiny-imagenet/4c/5x5/{min(known)}")
     said = visit.page.locator(f"{UNIT} .unit-image").get_by_role("status")
-    expect(said).to_contain_text("value for it")
+    expect(said).to_contain_text("value for this image")
     visit.page.get_by_role("button", name="中文", exact=True).click()
     expect(said).to_have_text(re.compile("^[^A-Za-z]*[一-鿿]"))
 
