@@ -26,7 +26,7 @@ export function createController(store, source, touched = Promise.resolve()) {
   let loaded = ""; // the photo, crop and network of `loadedBase`
   /** While the square is dragged, `data.base` is another. @type {Scene | null} */
   let loadedBase = null;
-  let loadedBlock = "";
+  let loadedBlock = ""; // of `data.channels`
 
   /** What the photo's part of the state says. @returns {Subject} */
   const subject = () => subjectOf(store.get(), store.data());
@@ -117,11 +117,11 @@ export function createController(store, source, touched = Promise.resolve()) {
     votes.catch(() => undefined);
     // The first picture does not wait for them. With something off, `base` is not what the stage shows.
     if (isNew) store.receive({ ...patch, now: isOff ? null : base, ...NO_BLOCK });
-    else if (block !== loadedBlock) store.receive(NO_BLOCK);
-    loadedBlock = block;
-    const results = await parts;
+    const isOther = block !== loadedBlock;
+    const results = await inTime(parts, () => isOther && isCurrent() && store.receive(NO_BLOCK));
     if (!isCurrent()) return;
-    store.receive(Object.assign(patch, ...results));
+    loadedBlock = block;
+    store.receive(Object.assign(patch, isOther ? { subsets: null, field: null } : {}, ...results));
     if (isMoving) return;
     const subsets = await votes;
     if (!isCurrent()) return;
@@ -201,6 +201,22 @@ export function createController(store, source, touched = Promise.resolve()) {
  */
 export function subjectOf(state, data) {
   return { photo: state.photo, model: state.model, crop: state.crop, digest: data.base?.digest ?? null };
+}
+
+/**
+ * What a promise gives; `late` is called once if it takes longer than the visitor's patience.
+ * @template T
+ * @param {Promise<T>} promise
+ * @param {() => void} late
+ * @returns {Promise<T>}
+ */
+async function inTime(promise, late) {
+  const patience = setTimeout(late, PATIENCE);
+  try {
+    return await promise;
+  } finally {
+    clearTimeout(patience);
+  }
 }
 
 /**
