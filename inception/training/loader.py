@@ -7,13 +7,12 @@ import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
-from torchvision.transforms import InterpolationMode, v2
 
 from ..errors import PhotoError, quoted
 from ..runtime.progress import Progress
@@ -22,6 +21,9 @@ from ..vision.photo import Source, open_photo
 from .augment import degraded, happens, zoomed_out
 from .datasets import DataError, LabelledPhotos
 from .recipe import Recipe
+
+if TYPE_CHECKING:
+    from torchvision.transforms import v2
 
 STORED_SIDE = 1.25  # short side of stored photos in network input sizes: more than 1, because crops take a part
 CHUNK = 1024  # photos between two updates of a progress bar
@@ -168,6 +170,9 @@ class AugmentedPhotos(Dataset[tuple[Tensor, int]]):
     ) -> None:
         self.photos, self.also, self.recipe, self.cache_bytes = photos, also, recipe, cache_bytes
         self.decoded: dict[int, Image.Image] = {}
+        # Takes a second, for which a refused command need not wait.
+        from torchvision.transforms import v2
+
         transforms = [
             *([v2.RandomHorizontalFlip()] if recipe.flip else []),
             *([v2.ColorJitter(recipe.colour, recipe.colour, recipe.colour)] if recipe.colour else []),
@@ -191,6 +196,8 @@ class AugmentedPhotos(Dataset[tuple[Tensor, int]]):
 
     def _crop(self, size: int) -> v2.RandomResizedCrop:
         if size not in self.crops:
+            from torchvision.transforms import InterpolationMode, v2
+
             # Bicubic, as the preprocessing resizes: the network notices the difference on enlarged photos.
             self.crops[size] = v2.RandomResizedCrop(
                 size, scale=(self.recipe.smallest_crop, 1.0), interpolation=InterpolationMode.BICUBIC

@@ -20,7 +20,6 @@ from ..runtime.device import cpu_name
 from ..runtime.progress import Progress
 from ..runtime.threads import available_cores
 from ..runtime.wording import counted
-from . import plots
 from .calibration import best_temperature, branch_means, half_precision
 from .datasets import LabelledPhotos
 from .evaluation import Evaluation, LabelledLogits, evaluate_logits, labelled_logits
@@ -131,6 +130,9 @@ def _save_plots(
     val_logits: LabelledLogits,
     out: Path,
 ) -> None:
+    # Loads matplotlib, for which a refused command need not wait.
+    from . import plots
+
     probabilities = saved.probabilities(val_logits.logits).numpy()
     predicted, targets = probabilities.argmax(axis=1), val_logits.targets.numpy()
     confidence = probabilities.max(axis=1)

@@ -7,14 +7,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
-from torchvision.transforms import v2
 
 from ..errors import UserError, quoted
 from ..network.inception_v1 import InceptionV1
@@ -27,6 +26,9 @@ from .loader import UNLABELLED, BatchSampler, data_loader
 from .log import LogRow
 from .recipe import Recipe
 from .teacher import Teacher, divergence
+
+if TYPE_CHECKING:
+    from torchvision.transforms import v2
 
 AUXILIARY_WEIGHT = 0.3  # Szegedy et al. 2014, section 5
 MOMENTUM = 0.9
@@ -375,5 +377,7 @@ def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, A
 
 
 def _mix(kind: str, classes: int) -> v2.Transform | None:
+    from torchvision.transforms import v2
+
     transforms = {"mixup": [v2.MixUp], "cutmix": [v2.CutMix], "both": [v2.MixUp, v2.CutMix]}.get(kind, [])
     return v2.RandomChoice([transform(num_classes=classes) for transform in transforms]) if transforms else None
