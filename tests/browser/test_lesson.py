@@ -26,7 +26,7 @@ def ask(visit: StageVisit, query: str) -> Locator:
 
 
 def shown(part: Locator) -> str:
-    """What is seen of a part of the page, and what a screen reader is told of it."""
+    """Return the visible text of an element and its text for screen readers."""
     return f"{part.inner_text()}\n{part.aria_snapshot()}"
 
 
@@ -38,7 +38,7 @@ def test_no_part_of_the_page_says_which_branch_matters_before_the_answer(visit: 
     visit.page.locator("[data-lane='3x3'] [data-channel]").first.click()
     expect(visit.page.locator(".lens")).to_be_visible()
     assert not WORTH.search(shown(stage))
-    assert "contributes most" not in shown(stage)
+    assert "adds most" not in shown(stage)
     visit.page.locator("[data-deeper=numbers]").click()
     numbers = visit.page.locator("#deeper-numbers")
     expect(numbers.locator(".deeper-bars")).to_be_attached()
@@ -51,6 +51,7 @@ def test_no_part_of_the_page_says_which_branch_matters_before_the_answer(visit: 
         lesson.locator("[data-choice=show]").click()
     expect(lesson.locator(".lesson-verdict")).not_to_be_empty()
     assert WORTH.search(shown(stage))
+    assert "adds most" in shown(stage)
     expect(visit.page.locator(".carried")).to_be_visible()
     expect(numbers.locator(".deeper-bars")).to_be_visible()
 

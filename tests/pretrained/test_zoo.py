@@ -271,9 +271,9 @@ def test_an_unknown_device_is_refused(device: str | torch.device) -> None:
         load("tiny-imagenet", device)
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
 @pytest.mark.parametrize("device", ["cuda", "cuda:0", torch.device("cuda"), torch.device("cuda", 1)])
-def test_a_device_that_is_not_there_is_refused(device: str | torch.device) -> None:
+def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, device: str | torch.device) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(DeviceError, match="no cuda device that PyTorch can use"):
         load("tiny-imagenet", device)
 
