@@ -14,7 +14,7 @@ from .numbers import refused, with_default
 
 YEAR_MINUTES = 525_600
 MODELS, VIEWS = names.MODEL_NAMES, views.VIEWS
-# As in the modules that check them; those need torch, which neither `--help` nor completion must import.
+# These as in the modules that check them; those need torch, which neither `--help` nor completion must import.
 DEVICES = ("auto", "cpu", "cuda", "mps")
 BLOCKS = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
 VARIANTS = ("batchnorm", "googlenet", "torchvision")
