@@ -97,6 +97,25 @@ def test_a_channel_that_is_not_there_is_not_shown(visit: StageVisit) -> None:
     expect(visit.page.locator(f"{UNIT} h3").first).to_have_text("Block 3a, 1×1, channel 63")
 
 
+def test_a_number_survives_what_arrives_while_it_is_typed(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&unit=tiny-imagenet/3a/1x1/5")
+    page = visit.page
+    expect(page.locator(f"{UNIT} h3").first).to_have_text("Block 3a, 1×1, channel 5")
+    number = page.get_by_role("spinbutton", name="Channel, 0 to 63")
+    number.fill("63")
+    lead = page.locator(f"{UNIT} .deeper-lead .tells-worth")
+    before = lead.inner_text()
+    page.locator("[data-stage=answer] .rows button").nth(1).evaluate("row => row.click()")
+    expect(lead).not_to_have_text(before)  # the worths for another class have arrived
+    expect(page).to_have_url(re.compile("unit=tiny-imagenet/3a/1x1/5$"))
+    expect(number).to_have_value("63")
+    number.press("Enter")
+    expect(page.locator(f"{UNIT} h3").first).to_have_text("Block 3a, 1×1, channel 63")
+    number.fill("64")
+    number.press("Enter")
+    expect(number).to_have_value("63")
+
+
 def test_an_image_of_the_atlas_is_there_at_once(visit: StageVisit) -> None:
     known = read_atlas(EMBEDDED_WEIGHTS.with_suffix(".atlas")).branch("4c", "5x5").channels
     visit.open(f"?photo=espresso&unit=tiny-imagenet/4c/5x5/{min(known)}")

@@ -10,7 +10,7 @@ import json
 import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread, active_count
+from threading import BoundedSemaphore, Thread
 from typing import Any
 
 from ...runtime.address import PORTS, Address, no_free_port
@@ -19,7 +19,7 @@ STATIC = Path(__file__).parent / "static"
 HEALTH, SCRIPT = "/healthz", "/starting.js"
 RETRY_SECONDS = 2
 REQUEST_SECONDS = 5  # that a connection may take to send its request
-MAX_THREADS = 40  # of the process; further connections are closed
+MAX_CONNECTIONS = 40  # open at once, each with a thread; further ones are closed
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'self'; style-src 'unsafe-inline'",
@@ -64,6 +64,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 64  # connections that wait to be accepted; a class may open the page at once
 
     def __init__(self, host: str, port: int) -> None:
+        self._free = BoundedSemaphore(MAX_CONNECTIONS)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Handler)
 
@@ -75,10 +76,16 @@ class _Server(ThreadingHTTPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer in a thread: browsers also open connections that they send nothing on."""
-        if active_count() >= MAX_THREADS:
-            self.shutdown_request(request)
-        else:
+        if self._free.acquire(blocking=False):
             super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Ignore a connection that broke off."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
+from threading import Event, Thread
 
 import gradio as gr
 import httpx
@@ -66,10 +68,26 @@ def test_a_silent_connection_holds_nobody_up(page: StartingPage) -> None:
         assert httpx.get(url(page, "/healthz"), timeout=2).status_code == 503
 
 
-def test_connections_are_bounded(page: StartingPage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(starting, "MAX_THREADS", 0)
-    with pytest.raises(httpx.HTTPError):
-        httpx.get(url(page, "/healthz"))
+def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starting, "MAX_CONNECTIONS", 1)
+    with closing(StartingPage(Address("127.0.0.1", free_port()))) as page:
+        with socket.create_connection(("127.0.0.1", page.address.port)), pytest.raises(httpx.HTTPError):
+            httpx.get(url(page, "/healthz"))
+        while True:  # until the server has seen that the silent connection was closed
+            with contextlib.suppress(httpx.HTTPError):
+                assert httpx.get(url(page, "/healthz")).status_code == 503
+                break
+
+
+def test_other_threads_of_the_process_do_not_count(page: StartingPage) -> None:
+    over = Event()
+    others = [Thread(target=over.wait) for _ in range(starting.MAX_CONNECTIONS)]
+    for other in others:
+        other.start()
+    try:
+        assert httpx.get(url(page, "/healthz")).status_code == 503
+    finally:
+        over.set()
 
 
 def test_the_port_is_free_at_once_when_it_is_closed() -> None:

@@ -42,14 +42,29 @@ const PLACES = 9;
  * @param {Source} source
  */
 export function createUnit(root, store, source) {
-  const head = h("div");
+  const title = h("h3");
+  const pickers = h("div", { class: "deeper-pickers" });
+  const number = h("input", { type: "number", min: 0, onchange: take });
+  const numberName = h("span");
+  const lead = h("p", { class: "deeper-lead" });
+  const controls = h("div", { class: "deeper-controls" }, pickers, h("label", { class: "deeper-number" }, numberName, number));
+  const head = h("div", { hidden: true }, title, controls, lead);
+  const wait = h("div");
   const places = h("div");
   const tuning = h("div");
   const atlas = h("div");
   const circuit = createCircuit(store, source);
   const image = createUnitImage(source);
   const wiring = createUnitWiring(source, unitButton);
-  root.append(head, h("div", { class: "unit-grid" }, image.root, places, tuning), atlas, h("div", { class: "unit-sums" }, wiring.root, circuit.root));
+  root.append(
+    wait,
+    head,
+    h("div", { class: "unit-grid" }, image.root, places, tuning),
+    atlas,
+    h("div", { class: "unit-sums" }, wiring.root, circuit.root),
+  );
+  /** The channel that the number names: one that is being typed survives a redraw of the same channel. */
+  let numbered = "";
   /** Whether the channel was chosen without a cell: its strongest one is shown once the channels are there. */
   let isFresh = store.get().lens?.row === 0 && store.get().lens?.column === 0;
   const askPlaces = newest();
@@ -59,7 +74,9 @@ export function createUnit(root, store, source) {
   /** @type {Parameters<typeof whileOpen>[3]} */
   function draw(state, data) {
     const { network } = data;
-    if (!network) return replace(head, waiting(data));
+    head.hidden = !network;
+    replace(wait, !network && waiting(data));
+    if (!network) return;
     drawHead(state, network);
     const lens = knownLens(state, network);
     for (const part of [image.root, places, tuning, atlas, wiring.root, circuit.root]) part.hidden = !lens;
@@ -80,30 +97,30 @@ export function createUnit(root, store, source) {
     const { block } = state;
     const lens = knownLens(state, network);
     const branch = lens?.branch ?? "1x1";
-    const count = network.blocks[block].branches[branch].channels;
-    const number = h("input", {
-      type: "number",
-      min: 0,
-      max: count - 1,
-      value: lens?.channel ?? "",
-      onchange: () => {
-        const channel = wholeWithin(number.value, 0, count - 1);
-        if (channel !== null) show(block, branch, channel);
-        else drawHead(store.get(), network);
-      },
-    });
+    const last = network.blocks[block].branches[branch].channels - 1;
+    title.textContent = lens ? t("unit.title", { block, branch: branchName(branch), channel: lens.channel }) : t("unit.title_none");
     replace(
-      head,
-      h("h3", {}, lens ? t("unit.title", { block, branch: branchName(branch), channel: lens.channel }) : t("unit.title_none")),
-      h(
-        "div",
-        { class: "deeper-controls" },
-        choices(t("unit.block"), BLOCKS, block, (one) => one, (one) => show(one, branch, 0), (one) => ({ dataset: { unitBlock: one } })),
-        choices(t("unit.branch"), BRANCHES, branch, branchName, (one) => show(block, one, 0), (one) => ({ dataset: { branch: one } })),
-        h("label", { class: "deeper-number" }, t("unit.channel", { last: count - 1 }), number),
-      ),
-      lens ? h("p", { class: "deeper-lead" }, summary(state, network, lens)) : h("p", { class: "deeper-lead" }, t("unit.choose")),
+      pickers,
+      choices(t("unit.block"), BLOCKS, block, (one) => one, (one) => show(one, branch, 0), (one) => ({ dataset: { unitBlock: one } })),
+      choices(t("unit.branch"), BRANCHES, branch, branchName, (one) => show(block, one, 0), (one) => ({ dataset: { branch: one } })),
     );
+    numberName.textContent = t("unit.channel", { last });
+    number.max = String(last);
+    const shown = `${state.model} ${block} ${branch} ${lens?.channel}`;
+    if (shown !== numbered) number.value = String(lens?.channel ?? "");
+    numbered = shown;
+    replace(lead, lens ? summary(state, network, lens) : t("unit.choose"));
+  }
+
+  /** Show the channel that was typed. */
+  function take() {
+    const { network } = store.data();
+    if (!network) return;
+    const state = store.get();
+    const channel = wholeWithin(number.value, 0, Number(number.max));
+    if (channel !== null) return show(state.block, knownLens(state, network)?.branch ?? "1x1", channel);
+    numbered = "";
+    drawHead(state, network);
   }
 
   /**
