@@ -33,12 +33,12 @@ from .measure import Row, arithmetic_limit, compared, machine
 from .peers import CLASSES, caffe_onnx, noise, openvino_forward, plain_forward, runtime_forward
 
 BOUNDS = {
-    "forward-fp32": 0.7,
-    "forward-fp32-onnxruntime": 1.1,
+    "forward-fp32": 0.42,
+    "forward-fp32-onnxruntime": 0.8,
     "forward-fp32-openvino": 1.05,
     "forward-fast-openvino": 1.05,
-    "forward-fast": 0.4,
-    "forward-batch16": 0.3,
+    "forward-fast": 0.3,
+    "forward-batch16": 0.25,
 }
 BATCH = 16
 

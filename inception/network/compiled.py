@@ -2,10 +2,14 @@
 
 `compile_where_faster(engine, model)` replaces how `engine` computes and keeps its interface: the same tensors (float32,
 channels last) go in and come out, and whatever OpenVINO was not compiled for (gradients, other sizes, other types) runs
-in PyTorch as before. A full pass from the photo is compiled as one graph. Passes that start elsewhere run stage by
-stage, each stage compiled separately: two copies of the weights instead of one for each possible start. Tests compare
-the results with the plain model's, to 1e-4. Engines in bfloat16 are compiled as two graphs: the layers of `ALWAYS_FULL`
-in float32, the others in bfloat16.
+in PyTorch as before. Tests compare the results with the plain model's, to 1e-4.
+
+- A full pass from the photo is one graph.
+- A pass that starts elsewhere runs stage by stage, each stage a graph.
+- Where only logits are wanted, a graph from each start to the classifier is compiled when it is first needed.
+
+Every graph has a fixed batch size, because OpenVINO is a fifth slower where the size is left open. Larger batches run
+in parts: this is no slower, as a part's activations fit into the processor's cache.
 
 What was found faster is remembered in the user's cache folder, for this processor, these versions and such a network.
 Only that is compiled the next time.
@@ -16,40 +20,38 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
 from importlib.util import find_spec
 from statistics import median
 from threading import Lock
 from time import perf_counter
-from typing import Any, cast
+from typing import cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..runtime.device import cpu_name
 from ..runtime.remembered import recall, remember
 from ..runtime.threads import WAITING, available_cores
-from .blocks import BRANCHES, InceptionBlock, side_of
-from .fused import ALWAYS_FULL, FULL, HALF
-from .inception_v1 import STAGES, InceptionV1, Trace
+from .fused import FULL, HALF
+from .graph import Compiled, is_plain
+from .inception_v1 import HEAD, STAGES, InceptionV1, Trace, stages_from
 
 SWITCH = "INCEPTION_ENGINE"  # environment: "torch" or "openvino" instead of a measurement
 MIN_PASSES, MAX_PASSES, MAX_SECONDS = 3, 6, 1.0  # timed passes of each engine, and when no more are begun
 STEADY = 1.3  # median to shortest time; above it, other work disturbed the measurement
 NOTICEABLE = 0.95  # of PyTorch's time; a smaller gain is not worth a second engine
-# Of larger batches OpenVINO is the slower one: the 15 passes of a block's votes took it a fifth longer than PyTorch.
-MAX_STAGE_BATCH = 2
+LOGITS_BATCH = 4  # of the graphs that only compute logits; smaller batches compute the rest of it for nothing
+MIN_LOGITS_BATCH = 3  # a smaller rest runs stage by stage
 CHOICES_FILE = "engines.json"  # in the cache folder
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What OpenVINO computes: passes that start behind a block (`stages`), and passes from the photo (`whole`)."""
+    """What OpenVINO computes: passes of one photo from behind a block (`stages`), and all others (`whole`)."""
 
     stages: bool
     whole: bool
@@ -103,6 +105,8 @@ def _compile_where_faster(engine: InceptionV1, model: InceptionV1, precision: to
         if seconds.steady:
             remember(CHOICES_FILE, key, asdict(choice))
     _use(stages if choice.stages else [], whole if choice.whole else None, engine)
+    if choice.whole and whole is not None and precision == FULL and model.head is not None:
+        engine.logits = CompiledLogits(engine, model, whole.input_shapes)  # type: ignore[method-assign]
 
 
 def choice_key(model: InceptionV1, precision: torch.dtype = FULL) -> str:
@@ -136,7 +140,8 @@ def _use(stages: Sequence[CompiledStage], whole: CompiledTrace | None, engine: I
         vars(engine.get_submodule(name)).pop("forward", None)
     for stage in stages:
         stage.insert()
-    vars(engine).pop("trace", None)
+    for name in ("trace", "logits"):
+        vars(engine).pop(name, None)
     if whole is not None:
         engine.trace = whole  # type: ignore[method-assign]
 
@@ -174,9 +179,9 @@ def engine_seconds(engine: InceptionV1, stages: Sequence[CompiledStage], whole: 
 
 
 class CompiledStage:
-    """Replacement of a stage's `forward`: (N, C_in, H, W) to (N, C_out, H', W'), for any N and one C_in, H and W.
+    """Replacement of a stage's `forward`: (1, C_in, H, W) to (1, C_out, H', W'), for one C_in, H and W.
 
-    Batches of more than `MAX_STAGE_BATCH` run in PyTorch.
+    Batches run in PyTorch, which is as fast.
 
     Args:
         module: the fused stage, whose `forward` is replaced.
@@ -194,145 +199,63 @@ class CompiledStage:
         self.module.forward = self
 
     def __call__(self, x: Tensor) -> Tensor:
-        is_small = len(x) <= MAX_STAGE_BATCH
-        return self._function(x)[0] if is_small and self._function.takes(x) else self.forward(x)
+        return self._function(x)[0] if len(x) == 1 and self._function.takes(x) else self.forward(x)
 
 
 class CompiledTrace:
-    """Replacement of an engine's `trace` that runs a full pass from the photo as one graph.
+    """Replacement of an engine's `trace` that runs a full pass from the photo in OpenVINO.
 
-    With `precision` `HALF` as two: the layers of `ALWAYS_FULL` come first. Outputs are float32 all the same.
+    Outputs are float32 also with `precision` `HALF`.
+
+    Attributes:
+        input_shapes: (C, H, W) of the input of each stage.
     """
 
     def __init__(self, engine: InceptionV1, model: InceptionV1, precision: torch.dtype = FULL) -> None:
         self._engine = cast(InceptionV1, weakref.proxy(engine))  # which holds this object
-        stem, *others = (model.get_submodule(name) for name in STAGES)
-        shape = tuple(engine.input_shape)
-        self._first: Compiled | None = None
-        if precision == HALF:
-            first, stem = _split(cast(nn.Sequential, stem))
-            self._first = Compiled([first], shape)
-            (shape,) = self._first.output_shapes
-        self._function = Compiled([stem, *others], shape, precision)
+        modules = [model.get_submodule(name) for name in (*STAGES, *([] if model.head is None else [HEAD]))]
+        self._function = Compiled(modules, tuple(engine.input_shape), precision)
+        shapes = [tuple(engine.input_shape), *self._function.output_shapes]
+        self.input_shapes = dict(zip(STAGES, shapes, strict=False))
 
     def __call__(self, x: Tensor, start: str = STAGES[0]) -> Trace:
-        first = self._first or self._function
-        if start != STAGES[0] or not first.takes(x):
+        if start != STAGES[0] or not self._function.takes(x):
             return InceptionV1.trace(self._engine, x, start)
-        if self._first is not None:
-            (x,) = self._first(x)
-        stages = dict(zip(STAGES, self._function(x), strict=True))
-        head = self._engine.head
-        return Trace(stages, None if head is None else head(stages[STAGES[-1]]), {})
+        outputs = dict(zip((*STAGES, HEAD), self._function(x), strict=False))
+        logits = outputs.pop(HEAD, None)
+        return Trace(outputs, logits, {})
 
 
-def _split(stem: nn.Sequential) -> tuple[nn.Sequential, nn.Sequential]:
-    """Return the layers of a stem up to the last of `ALWAYS_FULL`, and those behind it."""
-    last = max(number for number, (name, _) in enumerate(stem.named_children()) if name in ALWAYS_FULL)
-    return stem[: last + 1], stem[last + 1 :]
+class CompiledLogits:
+    """Replacement of an engine's `logits` that runs passes of several photos in OpenVINO.
 
+    The graph for a start is compiled when the first such pass runs.
 
-class Compiled:
-    """Modules, one after another, compiled by OpenVINO: from (N, C, H, W) to the output of each, for any N.
-
-    Attributes:
-        output_shapes: (C, H, W) of the output of each.
+    Args:
+        input_shapes: (C, H, W) of the input of each stage; other inputs run in PyTorch.
     """
 
-    def __init__(self, modules: Sequence[nn.Module], shape: tuple[int, ...], precision: torch.dtype = FULL) -> None:
-        self._shape = shape
-        self._model = _compile(modules, shape, precision)
-        self._request = self._model.create_infer_request()
-        self._lock = Lock()  # a request computes one thing at a time
-        self._sides = [tuple(side.get_length() for side in output.partial_shape[1:]) for output in self._model.outputs]
-        self.output_shapes = [(channels, height, width) for height, width, channels in self._sides]
+    def __init__(self, engine: InceptionV1, model: InceptionV1, input_shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self._engine = cast(InceptionV1, weakref.proxy(engine))  # which holds this object
+        self._model, self._shapes = model, input_shapes
+        self._functions: dict[str, Compiled] = {}
+        self._lock = Lock()
 
-    def takes(self, x: Tensor) -> bool:
-        """Return whether it was compiled for such an input, and no gradient is wanted of it."""
-        return x.is_cpu and x.dtype == torch.float32 and tuple(x.shape[1:]) == self._shape and not x.requires_grad
+    def __call__(self, x: Tensor, start: str = STAGES[0]) -> Tensor:
+        rest = len(x) % LOGITS_BATCH
+        count = len(x) - rest if rest < MIN_LOGITS_BATCH else len(x)
+        if not count or not is_plain(x) or tuple(x.shape[1:]) != self._shapes.get(start):
+            return InceptionV1.logits(self._engine, x, start)
+        (logits,) = self._function(start)(x[:count])
+        if count == len(x):
+            return logits
+        return torch.cat([logits, InceptionV1.logits(self._engine, x[count:], start)])
 
-    def __call__(self, x: Tensor) -> list[Tensor]:
-        import openvino
-
-        samples = x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1).numpy()
-        outputs = [np.empty((len(x), *sides), np.float32) for sides in self._sides]
+    def _function(self, start: str) -> Compiled:
+        """Return the graph that starts with the stage `start`."""
         with self._lock:
-            self._request.set_input_tensor(openvino.Tensor(samples, shared_memory=True))
-            for number, output in enumerate(outputs):
-                self._request.set_output_tensor(number, openvino.Tensor(output, shared_memory=True))
-            self._request.infer()
-        return [torch.from_numpy(output).permute(0, 3, 1, 2) for output in outputs]
-
-
-@cache
-def _core() -> Any:
-    import openvino
-
-    return openvino.Core()
-
-
-def _compile(modules: Sequence[nn.Module], shape: tuple[int, ...], precision: torch.dtype) -> Any:
-    """Return OpenVINO's compiled model of modules in a row, with channels last at both ends."""
-    import openvino
-    from openvino import opset14 as ops
-
-    x = parameter = ops.parameter([-1, *shape], np.float32)
-    results = []
-    for module in modules:
-        x = _node(module, x)
-        results.append(ops.result(x))
-    steps = openvino.preprocess.PrePostProcessor(openvino.Model(results, [parameter]))
-    for end in (steps.input(), *(steps.output(number) for number in range(len(results)))):
-        end.model().set_layout(openvino.Layout("NCHW"))
-        end.tensor().set_layout(openvino.Layout("NHWC"))
-    options = {
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        "INFERENCE_PRECISION_HINT": "f32" if precision == FULL else "bf16",
-        "PERFORMANCE_HINT": "LATENCY",
-    }
-    return _core().compile_model(steps.build(), "CPU", options)
-
-
-def _node(module: nn.Module, x: Any) -> Any:
-    """Return a module applied to a node of OpenVINO's graph, as a node."""
-    from openvino import opset14 as ops
-
-    if isinstance(module, InceptionBlock):
-        return ops.concat([_chain((module[layer] for layer in layers), x) for layers in BRANCHES.values()], 1)
-    if isinstance(module, nn.Sequential):
-        return _chain(module, x)
-    if isinstance(module, nn.Conv2d):
-        padding = [side_of(module.padding)] * 2
-        y = ops.convolution(x, _constant(module.weight), list(module.stride), padding, padding, [1, 1])
-        return y if module.bias is None else ops.add(y, _per_channel(module.bias))
-    if isinstance(module, nn.BatchNorm2d):
-        assert module.running_mean is not None
-        assert module.running_var is not None
-        # In float64, so that there is a single rounding.
-        scale = module.weight.double() / torch.sqrt(module.running_var.double() + module.eps)
-        shift = module.bias.double() - module.running_mean.double() * scale
-        return ops.add(ops.multiply(x, _per_channel(scale)), _per_channel(shift))
-    if isinstance(module, nn.MaxPool2d):
-        kernel, stride, padding = ([side_of(one)] * 2 for one in (module.kernel_size, module.stride, module.padding))
-        rounding = "ceil_torch" if module.ceil_mode else "floor"
-        return ops.max_pool(x, stride, [1, 1], padding, padding, kernel, rounding).output(0)
-    if isinstance(module, nn.LocalResponseNorm):
-        return ops.lrn(x, ops.constant(np.array([1])), module.alpha, module.beta, module.k, module.size)
-    assert isinstance(module, nn.ReLU)
-    return ops.relu(x)
-
-
-def _chain(modules: Iterable[nn.Module], x: Any) -> Any:
-    for module in modules:
-        x = _node(module, x)
-    return x
-
-
-def _constant(values: Tensor) -> Any:
-    from openvino import opset14 as ops
-
-    return ops.constant(values.detach().float().contiguous().numpy())
-
-
-def _per_channel(values: Tensor) -> Any:
-    return _constant(values.view(1, -1, 1, 1))
+            if start not in self._functions:
+                modules = [self._model.get_submodule(name) for name in stages_from(start)]
+                whole = nn.Sequential(*modules, self._model.required_head)
+                self._functions[start] = Compiled([whole], self._shapes[start], batch=LOGITS_BATCH)
+            return self._functions[start]

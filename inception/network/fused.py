@@ -123,7 +123,7 @@ class FusedUnit(nn.Module):
     def __init__(self, unit: ConvUnit, input_shape: Sequence[int], precision: torch.dtype = FULL) -> None:
         super().__init__()
         conv = unit.conv
-        weight, bias = _fold_batchnorm(conv, unit.norm)
+        weight, bias = fold_batchnorm(conv, unit.norm)
         self.bias = bias.to(precision)
         self.weight = weight.to(precision).contiguous(memory_format=torch.channels_last)
         self.stride, self.padding = list(conv.stride), [conv.kernel_size[0] // 2] * 2
@@ -143,7 +143,8 @@ class FusedUnit(nn.Module):
         )
 
 
-def _fold_batchnorm(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Tensor, Tensor]:
+def fold_batchnorm(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Tensor, Tensor]:
+    """Return the weight and bias of a convolution that computes `norm(conv(x))`, with statistics as in evaluation."""
     weight = conv.weight
     bias = torch.zeros(conv.out_channels, device=weight.device) if conv.bias is None else conv.bias
     if norm is None or norm.running_mean is None or norm.running_var is None:

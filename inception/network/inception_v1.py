@@ -264,15 +264,17 @@ class InceptionV1(nn.Module):
             }
         return Trace(stages, logits, aux)
 
-    def logits(self, x: Tensor) -> Tensor:
-        """Compute logits (N, classes) of photos (N, 3, H, W), like `trace` but without keeping the stages.
+    def logits(self, x: Tensor, start: str = "stem") -> Tensor:
+        """Compute logits (N, classes) like `trace`, but without keeping the stages.
 
         Raises:
-            ValueError: if the model was built without a top, or `x` has another shape.
+            ValueError: as `trace`, or if the model was built without a top.
         """
         head = self.required_head
-        _check_photos(x)
-        for name in STAGES:
+        _require("start", start, (*STAGES, HEAD))
+        if start == "stem":
+            _check_photos(x)
+        for name in stages_from(start):
             x = self.get_submodule(name)(x)
         return head(x)
 
