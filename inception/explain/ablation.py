@@ -16,7 +16,7 @@ from ..checks import choice
 from ..network.blocks import BLOCKS
 from ..prediction import Prediction
 from ..pretrained.pretrained import PretrainedModel
-from .masking import ablation_values, block_output, branch_mask, class_index, logits_from
+from .masking import ablation_values, batched_logits, block_output, branch_mask, class_index, logits_from
 from .shapley import BRANCH_NAMES, to_array
 
 
@@ -154,15 +154,17 @@ def single_ablation_logits(
 ) -> dict[str, np.ndarray]:
     """Return for each block the logits (4, classes) with one branch ablated, in the order of the branches.
 
+    The 36 runs are one batch that grows: each block's four outputs join those of the blocks before it.
+
     Raises:
         ChoiceError, ExplanationError: if there is no such ablation.
     """
-    told = {}
+    changed = {}
     for block in BLOCKS:
         output, values = block_output(pretrained, prediction, block), ablation_values(pretrained, block, ablation)
         masks = torch.cat([branch_mask(pretrained, block, [branch]) for branch in BRANCH_NAMES])
-        told[block] = to_array(logits_from(pretrained, block, torch.lerp(output, values, masks)))
-    return told
+        changed[block] = torch.lerp(output, values, masks)
+    return {block: to_array(logits) for block, logits in batched_logits(pretrained, changed).items()}
 
 
 def ablation_table(
@@ -172,7 +174,7 @@ def ablation_table(
     ablation: str = "zero",
     logits: Mapping[str, np.ndarray] | None = None,
 ) -> AblationTable:
-    """Return how much the logit of a class falls without each branch of each block.
+    """Return how much the logit of a class falls without each branch of each block, from one pass.
 
     Args:
         target: class name or number; the most probable class by default.

@@ -6,7 +6,7 @@ They start from the stored outputs of a `Prediction`, not from the photo, and ru
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from ..checks import choice, is_whole, spelled
 from ..errors import QUOTED_CHARACTERS, UserError
 from ..network.blocks import BLOCKS, BRANCHES
-from ..network.inception_v1 import stage_after
+from ..network.inception_v1 import STAGES, stage_after
 from ..network.overflow import check_overflow
 from ..prediction import Prediction
 from ..pretrained.labels import first_name
@@ -61,6 +61,33 @@ def logits_from(pretrained: PretrainedModel, block: str, outputs: Tensor) -> Ten
     logits = pretrained.engine.logits(contiguous_like_input(outputs), start=stage_after(f"inception_{block}"))
     check_overflow(pretrained.name, [logits])
     return logits
+
+
+def batched_logits(pretrained: PretrainedModel, changed: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the logits (N, classes) for changed outputs (N, C, H, W) of several blocks, in one growing batch.
+
+    Each block's changed outputs join the batch that comes from the blocks before it.
+    """
+    running: Tensor | None = None
+    counts: list[tuple[str, int]] = []
+    logits = None
+    for number, stage in enumerate(STAGES):
+        block = stage.removeprefix("inception_")
+        if block in changed:
+            joined = changed[block] if running is None else torch.cat([running, changed[block]])
+            running = contiguous_like_input(joined)
+            counts.append((block, len(changed[block])))
+        if running is not None:
+            rest = set(STAGES[number + 1 :]) & {f"inception_{later}" for later in changed}
+            if not rest:
+                logits = pretrained.engine.logits(running, start=stage_after(stage))
+                break
+            running = pretrained.engine.get_submodule(STAGES[number + 1])(running)
+    if logits is None:
+        return {}
+    check_overflow(pretrained.name, [logits])
+    parts = torch.split(logits, [count for _, count in counts])
+    return {block: part for (block, _), part in zip(counts, parts, strict=True)}
 
 
 def branch_mask(

@@ -10,14 +10,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import factorial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 
 from ..network.blocks import BRANCHES
+from ..network.inception_v1 import InceptionV1
 from ..prediction import Prediction
 from ..pretrained.pretrained import PretrainedModel
-from .masking import ablation_values, block_output, branch_mask, class_index, logits_from
+from .masking import ablation_values, block_output, class_index, logits_from
+from .subsets import logits_of_subsets
 
 BRANCH_NAMES = tuple(BRANCHES)
 # All coalitions of branches, from none to all four.
@@ -25,6 +28,8 @@ BRANCH_SUBSETS = tuple(
     frozenset(name for bit, name in enumerate(BRANCH_NAMES) if number >> bit & 1)
     for number in range(2 ** len(BRANCH_NAMES))
 )
+
+_EMPTY_SUBSET_LOGITS: WeakKeyDictionary[InceptionV1, dict[tuple[object, ...], torch.Tensor]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -88,15 +93,25 @@ def subset_logits(
 ) -> np.ndarray:
     """Return the logits (16, classes) for all sets of active branches, in the order of `BRANCH_SUBSETS`.
 
-    One batch through the layers behind the block serves all classes.
+    One batch through the layers behind the block serves all classes. The first row, with all branches ablated, is the
+    same for every photo and is computed once per network.
 
     Raises:
         ChoiceError, ExplanationError: if there is no such block or ablation.
     """
     values = ablation_values(pretrained, block, ablation)
-    masks = torch.cat([branch_mask(pretrained, block, set(BRANCH_NAMES) - active) for active in BRANCH_SUBSETS])
-    outputs = torch.lerp(block_output(pretrained, prediction, block), values, masks)
-    return to_array(logits_from(pretrained, block, outputs))
+    output = block_output(pretrained, prediction, block)
+    empty = _empty_subset_logits(pretrained, block, ablation, values.expand_as(output))
+    return to_array(torch.cat([empty, logits_of_subsets(pretrained, block, output, values, BRANCH_SUBSETS[1:])]))
+
+
+def _empty_subset_logits(pretrained: PretrainedModel, block: str, ablation: str, outputs: torch.Tensor) -> torch.Tensor:
+    """Return the logits (1, classes) with all four branches ablated, which do not depend on the photo."""
+    cached = _EMPTY_SUBSET_LOGITS.setdefault(pretrained.engine, {})
+    key = (block, ablation, *outputs.shape)
+    if key not in cached:
+        cached[key] = logits_from(pretrained, block, outputs)
+    return cached[key]
 
 
 def branch_votes(

@@ -4,12 +4,11 @@
 channels last) go in and come out, and whatever OpenVINO was not compiled for (gradients, other sizes, other types) runs
 in PyTorch as before. Tests compare the results with the plain model's, to 1e-4.
 
-- A full pass from the photo is one graph.
-- A pass that starts elsewhere runs stage by stage, each stage a graph.
-- Where only logits are wanted, a graph from each start to the classifier is compiled when it is first needed.
+A full pass from the photo is compiled as one graph. Passes that start elsewhere run stage by stage, each stage compiled
+separately: two copies of the weights instead of one for each possible start, each of which would take about 50 MB.
 
-Every graph has a fixed batch size, because OpenVINO is a fifth slower where the size is left open. Larger batches run
-in parts: this is no slower, as a part's activations fit into the processor's cache.
+Graphs take one photo, because OpenVINO is a fifth slower where the batch size is left open. A batch from the photo on
+runs photo by photo, which is no slower, as the activations of one fit into the processor's cache.
 
 What was found faster is remembered in the user's cache folder, for this processor, these versions and such a network.
 Only that is compiled the next time.
@@ -20,13 +19,12 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from importlib.metadata import version
 from importlib.util import find_spec
 from statistics import median
-from threading import Lock
 from time import perf_counter
 from typing import cast
 
@@ -37,21 +35,19 @@ from ..runtime.device import cpu_name
 from ..runtime.remembered import recall, remember
 from ..runtime.threads import WAITING, available_cores
 from .fused import FULL, HALF
-from .graph import Compiled, is_plain
-from .inception_v1 import HEAD, STAGES, InceptionV1, Trace, stages_from
+from .graph import Compiled
+from .inception_v1 import HEAD, STAGES, InceptionV1, Trace
 
 SWITCH = "INCEPTION_ENGINE"  # environment: "torch" or "openvino" instead of a measurement
 MIN_PASSES, MAX_PASSES, MAX_SECONDS = 3, 6, 1.0  # timed passes of each engine, and when no more are begun
 STEADY = 1.3  # median to shortest time; above it, other work disturbed the measurement
 NOTICEABLE = 0.95  # of PyTorch's time; a smaller gain is not worth a second engine
-LOGITS_BATCH = 4  # of the graphs that only compute logits; smaller batches compute the rest of it for nothing
-MIN_LOGITS_BATCH = 3  # a smaller rest runs stage by stage
 CHOICES_FILE = "engines.json"  # in the cache folder
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What OpenVINO computes: passes of one photo from behind a block (`stages`), and all others (`whole`)."""
+    """What OpenVINO computes: passes that start behind a block (`stages`), and passes from the photo (`whole`)."""
 
     stages: bool
     whole: bool
@@ -105,8 +101,6 @@ def _compile_where_faster(engine: InceptionV1, model: InceptionV1, precision: to
         if seconds.steady:
             remember(CHOICES_FILE, key, asdict(choice))
     _use(stages if choice.stages else [], whole if choice.whole else None, engine)
-    if choice.whole and whole is not None and precision == FULL and model.head is not None:
-        engine.logits = CompiledLogits(engine, model, whole.input_shapes)  # type: ignore[method-assign]
 
 
 def choice_key(model: InceptionV1, precision: torch.dtype = FULL) -> str:
@@ -140,8 +134,7 @@ def _use(stages: Sequence[CompiledStage], whole: CompiledTrace | None, engine: I
         vars(engine.get_submodule(name)).pop("forward", None)
     for stage in stages:
         stage.insert()
-    for name in ("trace", "logits"):
-        vars(engine).pop(name, None)
+    vars(engine).pop("trace", None)
     if whole is not None:
         engine.trace = whole  # type: ignore[method-assign]
 
@@ -206,17 +199,12 @@ class CompiledTrace:
     """Replacement of an engine's `trace` that runs a full pass from the photo in OpenVINO.
 
     Outputs are float32 also with `precision` `HALF`.
-
-    Attributes:
-        input_shapes: (C, H, W) of the input of each stage.
     """
 
     def __init__(self, engine: InceptionV1, model: InceptionV1, precision: torch.dtype = FULL) -> None:
         self._engine = cast(InceptionV1, weakref.proxy(engine))  # which holds this object
         modules = [model.get_submodule(name) for name in (*STAGES, *([] if model.head is None else [HEAD]))]
         self._function = Compiled(modules, tuple(engine.input_shape), precision)
-        shapes = [tuple(engine.input_shape), *self._function.output_shapes]
-        self.input_shapes = dict(zip(STAGES, shapes, strict=False))
 
     def __call__(self, x: Tensor, start: str = STAGES[0]) -> Trace:
         if start != STAGES[0] or not self._function.takes(x):
@@ -224,38 +212,3 @@ class CompiledTrace:
         outputs = dict(zip((*STAGES, HEAD), self._function(x), strict=False))
         logits = outputs.pop(HEAD, None)
         return Trace(outputs, logits, {})
-
-
-class CompiledLogits:
-    """Replacement of an engine's `logits` that runs passes of several photos in OpenVINO.
-
-    The graph for a start is compiled when the first such pass runs.
-
-    Args:
-        input_shapes: (C, H, W) of the input of each stage; other inputs run in PyTorch.
-    """
-
-    def __init__(self, engine: InceptionV1, model: InceptionV1, input_shapes: Mapping[str, tuple[int, ...]]) -> None:
-        self._engine = cast(InceptionV1, weakref.proxy(engine))  # which holds this object
-        self._model, self._shapes = model, input_shapes
-        self._functions: dict[str, Compiled] = {}
-        self._lock = Lock()
-
-    def __call__(self, x: Tensor, start: str = STAGES[0]) -> Tensor:
-        rest = len(x) % LOGITS_BATCH
-        count = len(x) - rest if rest < MIN_LOGITS_BATCH else len(x)
-        if not count or not is_plain(x) or tuple(x.shape[1:]) != self._shapes.get(start):
-            return InceptionV1.logits(self._engine, x, start)
-        (logits,) = self._function(start)(x[:count])
-        if count == len(x):
-            return logits
-        return torch.cat([logits, InceptionV1.logits(self._engine, x[count:], start)])
-
-    def _function(self, start: str) -> Compiled:
-        """Return the graph that starts with the stage `start`."""
-        with self._lock:
-            if start not in self._functions:
-                modules = [self._model.get_submodule(name) for name in stages_from(start)]
-                whole = nn.Sequential(*modules, self._model.required_head)
-                self._functions[start] = Compiled([whole], self._shapes[start], batch=LOGITS_BATCH)
-            return self._functions[start]

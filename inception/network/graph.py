@@ -22,54 +22,37 @@ from .fused import ALWAYS_FULL, FULL, fold_batchnorm
 class Compiled:
     """Modules, one after another, compiled by OpenVINO: from (N, C, H, W) to the output of each, for any N.
 
-    Args:
-        shape: (C, H, W) of the input.
-        batch: how many of the N are computed at once.
-
-    Attributes:
-        output_shapes: (C, H, W) of the output of each module, (C,) of a classifier's.
+    `shape` is (C, H, W) of the input.
     """
 
-    def __init__(
-        self, modules: Sequence[nn.Module], shape: tuple[int, ...], precision: torch.dtype = FULL, batch: int = 1
-    ) -> None:
-        self._shape, self._batch = shape, batch
-        self._model = _compile(modules, (batch, *shape), precision)
+    def __init__(self, modules: Sequence[nn.Module], shape: tuple[int, ...], precision: torch.dtype = FULL) -> None:
+        self._shape = shape
+        self._model = _compile(modules, (1, *shape), precision)
         self._request = self._model.create_infer_request()
         self._lock = Lock()  # a request computes one thing at a time
         self._sides = [tuple(output.shape)[1:] for output in self._model.outputs]
-        self.output_shapes = [(sides[-1], *sides[:-1]) for sides in self._sides]
 
     def takes(self, x: Tensor) -> bool:
         """Return whether it was compiled for such an input, and no gradient is wanted of it."""
-        return is_plain(x) and tuple(x.shape[1:]) == self._shape
+        return x.is_cpu and x.dtype == torch.float32 and tuple(x.shape[1:]) == self._shape and not x.requires_grad
 
     def __call__(self, x: Tensor) -> list[Tensor]:
-        count, step = len(x), self._batch
         samples = x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1).numpy()
-        padding = -count % step
-        if padding:
-            samples = np.concatenate([samples, np.zeros((padding, *samples.shape[1:]), np.float32)])
-        outputs = [np.empty((len(samples), *sides), np.float32) for sides in self._sides]
+        outputs = [np.empty((len(x), *sides), np.float32) for sides in self._sides]
         with self._lock:
-            for first in range(0, len(samples), step):
-                self._infer(samples[first : first + step], [output[first : first + step] for output in outputs])
-        tensors = [torch.from_numpy(output[:count]) for output in outputs]
+            for one in range(len(x)):
+                self._infer(samples[one : one + 1], [output[one : one + 1] for output in outputs])
+        tensors = map(torch.from_numpy, outputs)
         return [tensor.permute(0, 3, 1, 2) if tensor.dim() == 4 else tensor for tensor in tensors]
 
     def _infer(self, samples: np.ndarray, outputs: Sequence[np.ndarray]) -> None:
-        """Compute one batch into arrays that OpenVINO writes to directly."""
+        """Compute one sample (1, ...) into arrays that OpenVINO writes to directly."""
         import openvino
 
         self._request.set_input_tensor(openvino.Tensor(samples, shared_memory=True))
         for number, output in enumerate(outputs):
             self._request.set_output_tensor(number, openvino.Tensor(output, shared_memory=True))
         self._request.infer()
-
-
-def is_plain(x: Tensor) -> bool:
-    """Return whether a tensor is on the CPU, float32, and no gradient of it is wanted."""
-    return x.is_cpu and x.dtype == torch.float32 and not x.requires_grad
 
 
 @cache

@@ -24,8 +24,9 @@ from inception.errors import ChoiceError, UserError
 from inception.explain.ablation import ablate, ablation_table
 from inception.explain.attribution import evidence, grad_cam, grad_cams
 from inception.explain.circuit import logit_circuit
-from inception.explain.masking import ExplanationError, class_index
-from inception.explain.shapley import BRANCH_NAMES, branch_votes, shapley_values
+from inception.explain.masking import ExplanationError, branch_mask, class_index, logits_from
+from inception.explain.shapley import BRANCH_NAMES, BRANCH_SUBSETS, branch_votes, shapley_values
+from inception.explain.subsets import logits_of_subsets
 from inception.network.blocks import BLOCKS, BRANCHES
 from inception.network.inception_v1 import InceptionV1
 from inception.prediction import Prediction, predict
@@ -383,3 +384,23 @@ def test_a_wrong_branch_is_answered_with_the_four(made_up, seen) -> None:
     for explain in (ablate, lambda *three: grad_cam(three[0], three[1], three[2], 0, three[3][0])):
         with pytest.raises(ChoiceError, match="1x1, 3x3, 5x5, pool"):
             explain(made_up["batchnorm"], seen["batchnorm"], "4c", ["7x7"])
+
+
+@pytest.mark.parametrize(
+    ("variant", "preact"), [("googlenet", False), ("batchnorm", False), ("batchnorm", True), ("torchvision", False)]
+)
+def test_what_is_shared_between_the_sets_changes_no_logit(variant: str, preact: bool) -> None:
+    model = lively(InceptionV1(variant=variant, preact=preact, input_shape=(3, 64, 64), classes=7))
+    pretrained = pretrained_of(model)
+    rng = np.random.default_rng(0)
+    with torch.inference_mode():
+        for block in BLOCKS:
+            count, side = sum(model.block(block).branch_channels.values()), {"3": 8, "4": 4, "5": 2}[block[0]]
+            on = torch.from_numpy(rng.random((1, count, side, side), np.float32))
+            off = torch.from_numpy(rng.random((1, count, 1, 1), np.float32))
+            masks = torch.cat(
+                [branch_mask(pretrained, block, set(BRANCH_NAMES) - members) for members in BRANCH_SUBSETS]
+            )
+            plain = logits_from(pretrained, block, torch.lerp(on, off, masks))
+            shared = logits_of_subsets(pretrained, block, on, off, BRANCH_SUBSETS)
+            assert torch.allclose(shared, plain, rtol=1e-5, atol=1e-5 * float(plain.abs().max())), block
