@@ -61,7 +61,7 @@ def test_a_sweep_traces_what_the_network_computes(visit: StageVisit, embedded: P
     chart = page.locator(".lab-chart")
     chart.get_by_role("button").click()
     expect(chart.locator("polyline")).to_have_count(len(BRANCHES))
-    sizes = page.evaluate("import('./stage/static/js/lab.js').then(lab => lab.SWEEPS.size)")
+    sizes = page.evaluate("import('./stage/static/js/state.js').then(state => state.SWEEPS.size)")
     expect(chart.locator("path")).to_have_count(len(BRANCHES) * (len(sizes) + 1), timeout=60_000)
     expect(chart.get_by_role("button")).to_have_attribute("aria-pressed", "false")
     known = np.array([middle_means(embedded, disc(embedded, size)) for size in sizes])

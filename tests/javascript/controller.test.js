@@ -6,8 +6,9 @@ import { setTimeout as wait } from "node:timers/promises";
 
 import { page } from "./support.js";
 
-const { createController, classOf } = await page("controller.js");
-const { createStore } = await page("state.js");
+const { createController, classOf, fitting } = await page("controller.js");
+const { BLOCKS } = await page("numbers.js");
+const { INITIAL, createStore } = await page("state.js");
 
 const CLASSES = 3;
 
@@ -219,4 +220,20 @@ test("the stage does not wait for what may be wanted next", async () => {
   await createController(store, server.source).refresh();
   assert.equal(store.data().busy, false);
   assert.equal(store.data().subsets.block, "4c");
+});
+
+test("a network that lacks channels or means changes the state", () => {
+  const network = (has_means) => ({ has_means, blocks: Object.fromEntries(BLOCKS.map((block) => [block, { channels: 512, side: 10, branches: { "1x1": { channels: 128 } } }])) });
+  const state = { ...INITIAL, offChannels: { "3a": [600], "4b": [3, 512] }, fill: "mean" };
+  assert.deepEqual(fitting(state, network(false)), { offChannels: { "4b": [3] }, fill: "zero" });
+  assert.deepEqual(fitting({ ...state, offChannels: { "4b": [3] } }, network(true)), {});
+});
+
+test("a lens on a cell or channel that the block does not have is left out", () => {
+  const network = { has_means: true, blocks: { "4c": { channels: 512, side: 10, branches: { "5x5": { channels: 64 } } } } };
+  const lens = { branch: "5x5", channel: 63, row: 9, column: 0 };
+  assert.deepEqual(fitting({ ...INITIAL, lens }, network), {});
+  for (const wrong of [{ channel: 64 }, { row: 10 }, { column: 10 }]) {
+    assert.deepEqual(fitting({ ...INITIAL, lens: { ...lens, ...wrong } }, network), { lens: null });
+  }
 });

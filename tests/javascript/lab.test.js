@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { page } from "./support.js";
 
-const { FIRST_LAB, LAB_SHAPES, RANGES, SLIDERS, SWEEPS, labOf, labText } = await page("lab.js");
+const { FIRST_LAB, LAB_SHAPES, RANGES, SLIDERS, SWEEPS, labOf, labText } = await page("state.js");
 const { labPixels, onChart, rgbOf, stimulus } = await page("stimuli.js");
 
 const SIDE = 64;

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { none, page, randomNumbers } from "./support.js";
 
-const { INITIAL, addressOf, allOff, channelSwitched, createStore, fitting, isAnythingOff, isOff, offList, stateOf, switched } = await page("state.js");
+const { INITIAL, addressOf, allOff, channelSwitched, createStore, isAnythingOff, isOff, offList, stateOf, switched } = await page("state.js");
 const { BLOCKS, BRANCHES } = await page("numbers.js");
 
 const EXAMPLE = Object.freeze({
@@ -175,22 +175,6 @@ test("branches and channels that are off go to the server as one, in the network
   const all = allOff({ off, offChannels: { "4b": [3, 117], "3a": [0] } });
   assert.deepEqual(Object.entries(all), [["3a", [0]], ["4b", ["1x1", 3, 117]], ["5a", ["pool"]]]);
   assert.deepEqual(allOff(INITIAL), {});
-});
-
-test("a network that lacks channels or means changes the state", () => {
-  const network = (has_means) => ({ has_means, blocks: Object.fromEntries(BLOCKS.map((block) => [block, { channels: 512, side: 10, branches: { "1x1": { channels: 128 } } }])) });
-  const state = { ...INITIAL, offChannels: { "3a": [600], "4b": [3, 512] }, fill: "mean" };
-  assert.deepEqual(fitting(state, network(false)), { offChannels: { "4b": [3] }, fill: "zero" });
-  assert.deepEqual(fitting({ ...state, offChannels: { "4b": [3] } }, network(true)), {});
-});
-
-test("a lens on a cell or channel that the block does not have is left out", () => {
-  const network = { has_means: true, blocks: { "4c": { channels: 512, side: 10, branches: { "5x5": { channels: 64 } } } } };
-  const lens = { branch: "5x5", channel: 63, row: 9, column: 0 };
-  assert.deepEqual(fitting({ ...INITIAL, lens }, network), {});
-  for (const wrong of [{ channel: 64 }, { row: 10 }, { column: 10 }]) {
-    assert.deepEqual(fitting({ ...INITIAL, lens: { ...lens, ...wrong } }, network), { lens: null });
-  }
 });
 
 test("an address names the language unless it is the browser's", () => {

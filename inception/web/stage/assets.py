@@ -12,6 +12,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
@@ -30,6 +31,7 @@ from starlette.types import Scope
 from ...runtime.resources import resource
 from ..http.errors import RequestRefusedError
 from ..http.page_functions import page_of
+from ..words import LANGUAGES, language_of
 
 STATIC = Path(__file__).parent / "static"
 EXAMPLES = resource("examples")
@@ -49,6 +51,8 @@ GRADIO_VIEWS = frozenset({"api", "api-recorder", "settings"})  # values of `view
 PICTURES_KEPT = "max-age=3600"
 KEPT_FOR_EVER = "public, max-age=31536000, immutable"
 STATIC_FOLDER = "stage/static/"  # as index.html names it; there a version is inserted
+STYLE_LINK = re.compile(f'<link rel="stylesheet" href="{STATIC_FOLDER}(css/[a-z]+[.]css)">')
+TAGS = {"en": "en", "zh": "zh-CN"}  # of languages, as HTML names them
 VERSION_SECONDS = 1.0
 VERSION = "v-"  # before the digest in the address of a file that never changes
 # By content coding, smallest first: brotli takes an eighth less than gzip.
@@ -86,10 +90,11 @@ class Asset:
                 self._compressed[coding] = CODINGS[coding](self.data)
             return self._compressed[coding]
 
-    def response(self, request: Request, cache_control: str = "") -> Response:
+    def response(self, request: Request, cache_control: str = "", vary: str = "") -> Response:
         """Return the response: the file, or status 304 if the browser has it already.
 
-        Without `cache_control`, browsers keep a picture for an hour and ask each time whether another file has changed.
+        `vary` names a further request header on which it depends. Without `cache_control`, browsers keep a picture for
+        an hour and ask each time whether another file has changed.
         """
         accepted = request.headers.get("accept-encoding", "")
         coding = next((one for one in CODINGS if self.is_compressible and accepts(accepted, one)), None)
@@ -99,7 +104,9 @@ class Asset:
         usual = PICTURES_KEPT if self.media_type.startswith("image/") else "no-cache"
         headers = {"ETag": etag, "Cache-Control": cache_control or usual}
         if self.is_compressible:
-            headers["Vary"] = "Accept-Encoding"
+            vary = f"{vary}, Accept-Encoding".removeprefix(", ")
+        if vary:
+            headers["Vary"] = vary
         if matches(request.headers.get("if-none-match", ""), etag):
             return Response(status_code=304, headers=headers)
         if coding is None:
@@ -224,15 +231,24 @@ class FrontRoute(Route):
 
 
 def _front_page(request: Request) -> Response:
-    index = static.get("index.html")
-    return _response(request, None if index is None else _versioned(index.data, static.version()))
+    wish = request.query_params.get("lang")
+    language = wish if wish in LANGUAGES else language_of(request.headers.get("accept-language", ""))
+    return front_page(language, static.version()).response(request, vary="Accept-Language")
 
 
-@lru_cache(1)
-def _versioned(index: bytes, version: str) -> Asset:
-    """Return the front page with a version in the addresses of its files; they name each other by relative paths."""
-    own = f"{STATIC_FOLDER}{VERSION}{version}/"
-    return Asset(index.replace(STATIC_FOLDER.encode(), own.encode()), TYPES[".html"], is_text=True)
+@lru_cache(len(LANGUAGES))
+def front_page(language: str, version: str) -> Asset:
+    """Return the front page in a language, with its styles and a version in the addresses of its files.
+
+    Styles are part of the page because each further request costs a slow network a round trip. The page's modules name
+    each other by relative paths.
+    """
+    text = (STATIC / "index.html").read_text(encoding="utf-8")
+    text = STYLE_LINK.sub(lambda link: f"<style>\n{(STATIC / link[1]).read_text(encoding='utf-8')}</style>", text)
+    text = text.replace('<html lang="en">', f'<html lang="{TAGS[language]}">', 1)
+    text = text.replace("words/en.json", f"words/{language}.json", 1)
+    text = text.replace(STATIC_FOLDER, f"{STATIC_FOLDER}{VERSION}{version}/")
+    return Asset(text.encode(), TYPES[".html"], is_text=True)
 
 
 def _static_file(request: Request) -> Response:

@@ -53,9 +53,34 @@ def test_the_stage_is_the_front_page(address: str) -> None:
     assert page.status_code == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert page.content == get(f"{address}?photo=bison&off=4b:1x1%2B3x3").content
-    assert re.sub(rb"v-[0-9a-f]{16}/", b"", page.content) == (STATIC / "index.html").read_bytes()
+    text = re.sub(r"v-[0-9a-f]{16}/", "", page.text)
+    index = (STATIC / "index.html").read_text()
+    for link, name in re.findall(r'(<link rel="stylesheet" href="stage/static/(css/\w+\.css)">)', index):
+        style = f"<style>\n{(STATIC / name).read_text()}</style>"
+        assert text.count(style) == 1
+        text = text.replace(style, link)
+    assert text == index
     assert "Content-Security-Policy" in page.headers
     assert httpx.head(address, timeout=60).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "accepted", "language"),
+    [
+        ("", "", "en"),
+        ("", "fr, zh-TW;q=0.8, en;q=0.5", "zh"),
+        ("?photo=bison&lang=en", "zh-CN, zh;q=0.9", "en"),
+        ("?lang=zh", "en", "zh"),
+        ("?lang=fr", "zh", "zh"),
+    ],
+)
+def test_the_front_page_fetches_the_words_of_the_visitors_language(
+    address: str, query: str, accepted: str, language: str
+) -> None:
+    page = get(address + query, **{"accept-language": accepted})
+    assert re.findall(r"words/(\w+)\.json", page.text) == [language]
+    assert f'<html lang="{"zh-CN" if language == "zh" else "en"}">' in page.text
+    assert page.headers["vary"] == "Accept-Language, Accept-Encoding"
 
 
 @pytest.mark.parametrize("view", ["api", "settings"])

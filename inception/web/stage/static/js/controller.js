@@ -1,10 +1,10 @@
 /** Asks the source for what the state needs, and gives it to the store; of several answers only the latest counts. */
 
-import { ALL_ON, allOff, fitting, isAnythingOff } from "./state.js";
+import { ALL_ON, allOff, isAnythingOff } from "./state.js";
 import { BRANCHES, order } from "./numbers.js";
 import { sentenceOf } from "./words.js";
 
-/** @import {AllOff, Block, Data, Fill, Scene, Sort, State, Subject} from "./types.js" */
+/** @import {AllOff, Block, Data, Fill, Network, OffChannels, Scene, Sort, State, Subject} from "./types.js" */
 /** @import {Store} from "./state.js" */
 /** @import {Source} from "./source.js" */
 
@@ -246,4 +246,36 @@ export function classOf(state, data) {
  */
 export function newPhoto(photo) {
   return { photo, crop: null, ...ALL_ON, cls: null, lens: null, lab: null };
+}
+
+/**
+ * What has to be changed in a state so that a network can show it: it has neither other channels nor other means.
+ * @param {Readonly<State>} state
+ * @param {Network} network
+ * @returns {Partial<State>}
+ */
+export function fitting({ offChannels, fill, cls, lens, block }, network) {
+  /** @type {OffChannels} */
+  const known = {};
+  for (const [block, channels = []] of /** @type {[Block, number[]][]} */ (Object.entries(offChannels))) {
+    const there = channels.filter((channel) => channel < network.blocks[block].channels);
+    if (there.length) known[block] = there;
+  }
+  return {
+    ...(JSON.stringify(known) === JSON.stringify(offChannels) ? {} : { offChannels: known }),
+    ...(fill === "mean" && !network.has_means ? { fill: "zero" } : {}),
+    ...(cls !== null && cls >= network.labels.length ? { cls: null } : {}),
+    ...(lens && isOutside(lens, block, network) ? { lens: null } : {}),
+  };
+}
+
+/**
+ * Whether a network has no such channel, or the channel no such cell.
+ * @param {NonNullable<State["lens"]>} lens
+ * @param {Block} block
+ * @param {Network} network
+ */
+function isOutside({ branch, channel, row, column }, block, network) {
+  const { side, branches } = network.blocks[block];
+  return channel >= branches[branch].channels || Math.max(row, column) >= side;
 }

@@ -1,8 +1,8 @@
-/** The values of maps, and the same as 0 to 255, from the first colour of a palette to its last. */
+/** The values of maps, the same as 0 to 255 from a palette's first colour to its last, and where cells lie on the photo. */
 
 import { BRANCHES } from "./numbers.js";
 
-/** @import {BlockChannels, Branch, Channels, Colours, MeanMap, Palette, Scale, Scene} from "./types.js" */
+/** @import {BlockChannels, Branch, Channels, Colours, Crop, Field, MeanMap, Network, Palette, Scale, Scene} from "./types.js" */
 
 /** @typedef {[number, number]} Range  the values that have the first and the last colour */
 
@@ -245,4 +245,55 @@ export function brightest(maps) {
   });
   const highest = Math.max(...averages);
   return highest > FLAT ? BRANCHES[averages.indexOf(highest)] : null;
+}
+
+// ---------------------------------------------------------------- places on the photo
+
+/**
+ * The square that the network sees, in pixels of the photo.
+ * @param {{width: number, height: number}} photo
+ * @param {Crop | null} crop
+ */
+export function cropSquare(photo, crop) {
+  const shorter = Math.min(photo.width, photo.height);
+  if (!crop) return { left: (photo.width - shorter) / 2, top: (photo.height - shorter) / 2, side: shorter };
+  const [left, top, side] = crop;
+  return { left: left * photo.width, top: top * photo.height, side: side * shorter };
+}
+
+/**
+ * Where a photo lies within a square frame of 100 x 100 that it fills as far as its shape allows.
+ * @param {{width: number, height: number}} photo
+ */
+export function fitted(photo) {
+  const scale = 100 / Math.max(photo.width, photo.height);
+  const width = photo.width * scale;
+  const height = photo.height * scale;
+  return { left: (100 - width) / 2, top: (100 - height) / 2, width, height, scale };
+}
+
+/**
+ * The input pixels that a cell of a branch's map sees.
+ * @param {Field} field
+ * @param {number} row
+ * @param {number} column
+ */
+export function cellSquare(field, row, column) {
+  const left = field.start + column * field.stride;
+  const top = field.start + row * field.stride;
+  return { left, top, right: left + field.size, bottom: top + field.size };
+}
+
+/**
+ * The part of a cell's square that lies within the input.
+ * @param {{left: number, top: number, right: number, bottom: number}} square
+ * @param {Pick<Network, "size">} network
+ */
+export function visible(square, network) {
+  return {
+    left: Math.max(0, square.left),
+    top: Math.max(0, square.top),
+    right: Math.min(network.size, square.right),
+    bottom: Math.min(network.size, square.bottom),
+  };
 }

@@ -1,6 +1,5 @@
-/** The page's state, subscriptions to its changes, and the address that encodes it. */
+/** The page's state, subscriptions to its changes, and the address that encodes it; stimuli.js draws the laboratory's. */
 
-import { labOf, labText } from "./lab.js";
 import { BLOCKS, BRANCHES } from "./numbers.js";
 
 /** @import {AllOff, Block, Branch, Data, Hover, Network, Off, OffChannels, State} from "./types.js" */
@@ -198,38 +197,6 @@ export function channelSwitched(offChannels, block, channel) {
 }
 
 /**
- * What has to be changed in a state so that a network can show it: it has neither other channels nor other means.
- * @param {Readonly<State>} state
- * @param {Network} network
- * @returns {Partial<State>}
- */
-export function fitting({ offChannels, fill, cls, lens, block }, network) {
-  /** @type {OffChannels} */
-  const known = {};
-  for (const [block, channels = []] of /** @type {[Block, number[]][]} */ (Object.entries(offChannels))) {
-    const there = channels.filter((channel) => channel < network.blocks[block].channels);
-    if (there.length) known[block] = there;
-  }
-  return {
-    ...(JSON.stringify(known) === JSON.stringify(offChannels) ? {} : { offChannels: known }),
-    ...(fill === "mean" && !network.has_means ? { fill: "zero" } : {}),
-    ...(cls !== null && cls >= network.labels.length ? { cls: null } : {}),
-    ...(lens && isOutside(lens, block, network) ? { lens: null } : {}),
-  };
-}
-
-/**
- * Whether a network has no such channel, or the channel no such cell.
- * @param {NonNullable<State["lens"]>} lens
- * @param {Block} block
- * @param {Network} network
- */
-function isOutside({ branch, channel, row, column }, block, network) {
-  const { side, branches } = network.blocks[block];
-  return channel >= branches[branch].channels || Math.max(row, column) >= side;
-}
-
-/**
  * The blocks and branches, or channels, that are off, in the network's order.
  * @template {Branch | number} T
  * @param {Partial<Record<Block, T[]>>} off
@@ -377,4 +344,58 @@ function channelsOf(text) {
     }
   }
   return channels;
+}
+
+// ---------------------------------------------------------------- stimulus of the laboratory
+
+/**
+ * @typedef {"disc" | "ring" | "grating" | "edge" | "colour" | "pen"} LabShape
+ * @typedef {"size" | "angle" | "hue"} Slider
+ *
+ * @typedef {object} Lab
+ * @property {LabShape} shape  pen: what the visitor has drawn
+ * @property {number} size  diameter, wavelength or width of the pen, in percent of the input's side
+ * @property {number} angle  of stripes or of an edge, in degrees; 0 is upright
+ * @property {number} hue  in degrees; 0 is red
+ */
+
+/** @type {LabShape[]} */
+export const LAB_SHAPES = ["disc", "ring", "grating", "edge", "colour", "pen"];
+/** @type {Record<LabShape, Slider[]>} */
+export const SLIDERS = { disc: ["size"], ring: ["size"], grating: ["size", "angle"], edge: ["angle"], colour: ["hue"], pen: ["size"] };
+/** @type {Record<Slider, {min: number, max: number, step: number}>} */
+export const RANGES = {
+  size: { min: 2, max: 100, step: 1 },
+  angle: { min: 0, max: 175, step: 5 },
+  hue: { min: 0, max: 355, step: 5 },
+};
+/** The sizes, angles and hues of a sweep. @type {Record<Slider, number[]>} */
+export const SWEEPS = {
+  size: [3, 4, 5, 6, 8, 10, 13, 17, 22, 28, 36, 47, 60, 78, 100],
+  angle: Array.from({ length: 12 }, (_, i) => 15 * i),
+  hue: Array.from({ length: 24 }, (_, i) => 15 * i),
+};
+/** @type {Readonly<Lab>} */
+export const FIRST_LAB = Object.freeze({ shape: "disc", size: 20, angle: 0, hue: 0 });
+
+/**
+ * "grating:15:45:0": shape, size, angle, hue.
+ * @param {Lab} lab
+ */
+export function labText({ shape, size, angle, hue }) {
+  return [shape, size, angle, hue].join(":");
+}
+
+/**
+ * The same back; null if it makes no sense.
+ * @param {string | null} text
+ * @returns {Lab | null}
+ */
+export function labOf(text) {
+  const [shape, ...rest] = text?.split(":") ?? [];
+  const values = rest.map(Number);
+  const names = /** @type {Slider[]} */ (Object.keys(RANGES));
+  if (!LAB_SHAPES.includes(/** @type {LabShape} */ (shape)) || values.length !== names.length) return null;
+  const isFine = names.every((name, i) => Number.isInteger(values[i]) && values[i] >= RANGES[name].min && values[i] <= RANGES[name].max);
+  return isFine ? { shape: /** @type {LabShape} */ (shape), size: values[0], angle: values[1], hue: values[2] } : null;
 }

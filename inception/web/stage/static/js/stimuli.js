@@ -1,9 +1,9 @@
 /** Stimuli on grey, and what responses to them say. Nothing here knows the page. */
 
-import { RANGES } from "./lab.js";
+import { RANGES } from "./state.js";
 import { clamp } from "./numbers.js";
 
-/** @import {Lab, LabShape, Slider} from "./lab.js" */
+/** @import {Lab, LabShape, Slider} from "./state.js" */
 /** @import {Branch} from "./types.js" */
 
 /**

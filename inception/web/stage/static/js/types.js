@@ -42,7 +42,7 @@
  * @property {Language} lang
  * @property {number} step  of the lesson, from 1; 0 outside it
  * @property {Deeper | null} deeper
- * @property {import("./lab.js").Lab | null} lab  the stimulus that stands in for a photo
+ * @property {import("./state.js").Lab | null} lab  the stimulus that stands in for a photo
  *
  * @typedef {object} Layer
  * @property {string} name

@@ -3,7 +3,7 @@
 import { BLOCKS, BRANCHES, softmax } from "../numbers.js";
 import { allOff, isAnythingOff } from "../state.js";
 import { best, blockToSearch, places, singles, squeezes } from "./measure.js";
-import { FRESH, branchChoices, known } from "./looking.js";
+import { branchChoices, FRESH, known } from "./looking.js";
 import { say } from "./sentences.js";
 
 /** @import {Block, Branch, Crop} from "../types.js" */

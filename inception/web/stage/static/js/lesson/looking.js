@@ -4,6 +4,7 @@ import { strongestCell } from "../maps.js";
 import { BRANCHES, order, shapley } from "../numbers.js";
 import { ALL_ON } from "../state.js";
 import { verdict } from "../stimuli.js";
+import { say } from "./sentences.js";
 import {
   best,
   brightness,
@@ -18,7 +19,6 @@ import {
   times,
   winners,
 } from "./measure.js";
-import { say } from "./sentences.js";
 
 /** @import {Block, Branch, Lens, Network, Scene} from "../types.js" */
 /** @import {Tuning} from "../stimuli.js" */

@@ -1,8 +1,7 @@
 /** Where the network comes from, how good it is, and how to read the page. */
 
 import { h, replace } from "../dom.js";
-import { percent } from "../numbers.js";
-import { grouped } from "../sums.js";
+import { grouped, percent } from "../numbers.js";
 import { className, joined, language, t } from "../words.js";
 import { waiting, whileOpen } from "./deeper_parts.js";
 

@@ -1,11 +1,13 @@
 /** All channels of the unfolded block, as an overlay. */
 
-import { h, replace, set } from "../dom.js";
+import { h, replace, roving, set } from "../dom.js";
 import { BRANCHES } from "../numbers.js";
 import { firstChannel, measuredFor, sortedChannels, worthOf } from "../ranking.js";
-import { roving } from "../roving.js";
 import { branchName, t } from "../words.js";
 import { createTile, greyPhoto } from "./tile.js";
+
+/** @type {import("../state.js").Name[]} */
+const DRAWN = ["channels", "worth", "sort", "scale", "colours", "lang", "offChannels"];
 
 /**
  * @param {HTMLElement} root
@@ -59,14 +61,19 @@ export function createAllChannels(root, store, source) {
     reach();
   }
 
-  store.subscribe((state, _, changed) => {
-    const isOpen = state.view === "all";
+  /** @param {Set<import("../state.js").Name>} changed */
+  function follow(changed) {
+    const { view, lens } = store.get();
+    const isOpen = view === "all";
     if (isOpen && !dialog.open) {
       draw();
       dialog.showModal();
     } else if (!isOpen && dialog.open) dialog.close();
-    else if (isOpen && ["channels", "worth", "sort", "scale", "colours", "lang", "offChannels"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
+    else if (isOpen && DRAWN.some((name) => changed.has(name))) draw();
     // A channel that is chosen here is looked at on the stage.
-    if (changed.has("lens") && state.lens && dialog.open) dialog.close();
-  });
+    if (changed.has("lens") && lens && dialog.open) dialog.close();
+  }
+
+  store.subscribe((_, __, changed) => follow(changed));
+  follow(new Set());
 }

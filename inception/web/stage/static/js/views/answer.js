@@ -1,10 +1,9 @@
 /** The answer: the most probable classes, now and before; a row is also the choice of the class in question. */
 
 import { classOf } from "../controller.js";
-import { h, replace, set } from "../dom.js";
+import { h, replace, roving, set } from "../dom.js";
 import { clamp, movers, order, percent, points, shownClasses, softmax } from "../numbers.js";
 import { placeOf } from "../ranking.js";
-import { roving } from "../roving.js";
 import { ALL_ON, allOff, channelSwitched, isAnythingOff, offList, switched } from "../state.js";
 import { branchName, className, englishName, joined, t } from "../words.js";
 

@@ -3,14 +3,11 @@
 import { classOf } from "../controller.js";
 import { h, isStill, replace, set } from "../dom.js";
 import { isSignedBlock, paletteOf, rangeOf } from "../maps.js";
-import { BRANCHES, forAndAgainst, shapley, signed } from "../numbers.js";
+import { BRANCHES, fixed, forAndAgainst, shapley, signed } from "../numbers.js";
 import { measuredFor, sortedChannels, worthOf } from "../ranking.js";
 import { CHOICES, isOff, switched } from "../state.js";
-import { fixed } from "../sums.js";
 import { branchName, className, joined, t } from "../words.js";
-import { createAllChannels } from "./all_channels.js";
-import { legend } from "./legend.js";
-import { createTile, greyPhoto } from "./tile.js";
+import { createTile, greyPhoto, legend } from "./tile.js";
 
 /** @import {Branch, Layer, Network, State} from "../types.js" */
 
@@ -39,7 +36,6 @@ export function createBlock(root, store, source) {
     lanes,
     h("div", { class: "block-foot" }, carried, sum, scale, tools),
   );
-  createAllChannels(root, store, source);
 
   const parts = BRANCHES.map((branch) => {
     const name = h("b", { class: "lane-name" });

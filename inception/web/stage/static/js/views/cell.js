@@ -2,16 +2,15 @@
 
 import { subjectOf } from "../controller.js";
 import { h, replace, set } from "../dom.js";
-import { BRANCHES, clamp, order, wholeWithin } from "../numbers.js";
+import { BRANCHES, clamp, decimalsFor, fixed, grouped, order, wholeWithin } from "../numbers.js";
 import { paintMap } from "../colours.js";
 import { channelValues, isSignedBlock, paletteOf, rangeOf, strongestCell } from "../maps.js";
 import { allOff, isAnythingOff } from "../state.js";
-import { decimalsFor, fixed, grouped } from "../sums.js";
 import { branchName, joined, t } from "../words.js";
 import { cellPicker, choices, failure, newest, pause, photoSquare, row, skeleton, table, waiting, whileOpen } from "./deeper_parts.js";
 import { photoFigure } from "./cell_photo.js";
 import { counted, createKernel } from "./kernel.js";
-import { legend } from "./legend.js";
+import { legend } from "./tile.js";
 
 /** @import {Block, BlockChannels, Branch, Lens, Network, Subject} from "../types.js" */
 /** @import {Store} from "../state.js" */

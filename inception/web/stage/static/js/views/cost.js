@@ -2,8 +2,7 @@
 
 import { blockCosts, bottleneck, breakEven, convolutions } from "../cost.js";
 import { h, replace, set } from "../dom.js";
-import { wholeWithin } from "../numbers.js";
-import { grouped, millions, times } from "../sums.js";
+import { grouped, millions, times, wholeWithin } from "../numbers.js";
 import { branchName, t } from "../words.js";
 import { createCostMaps } from "./cost_maps.js";
 import { wholeNetwork } from "./cost_network.js";

@@ -2,7 +2,7 @@
 
 import { googlenet, googlenetCounts, googlenetPath, PUBLISHED_SIDE, vgg16 } from "../cost.js";
 import { h } from "../dom.js";
-import { grouped, millions, times } from "../sums.js";
+import { grouped, millions, times } from "../numbers.js";
 import { t } from "../words.js";
 import { row, table } from "./deeper_parts.js";
 

@@ -1,9 +1,8 @@
 /** What the views under the stage share: when they draw, pictures on the photo, a cell chooser, tables, legends. */
 
 import { h, set } from "../dom.js";
-import { clamp } from "../numbers.js";
+import { clamp, fixed } from "../numbers.js";
 import { diverging } from "../signed.js";
-import { fixed } from "../sums.js";
 import { t } from "../words.js";
 
 /** @import {Data, Deeper, State} from "../types.js" */

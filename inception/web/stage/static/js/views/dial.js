@@ -1,9 +1,8 @@
 /** The size dial: a disc, ring or grating instead of the photo, and how strongly each branch responds to its size. */
 
 import { h, isStill, replace, set, svg } from "../dom.js";
-import { BLOCKS, BRANCHES } from "../numbers.js";
+import { BLOCKS, BRANCHES, decimalsFor, fixed } from "../numbers.js";
 import { along, nearest, peak, SHAPES, shares, stimulus, verdict } from "../stimuli.js";
-import { decimalsFor, fixed } from "../sums.js";
 import { branchName, t } from "../words.js";
 import { choices, failure, newest, row, skeleton, table, waiting, whileOpen } from "./deeper_parts.js";
 

@@ -3,11 +3,11 @@
 import { classOf, subjectOf } from "../controller.js";
 import { h, replace } from "../dom.js";
 import { strongestCell } from "../maps.js";
-import { BRANCHES, order } from "../numbers.js";
+import { addingUp, BRANCHES, decimalsFor, fixed, order, settled, term } from "../numbers.js";
 import { placeOf } from "../ranking.js";
 import { allOff, isAnythingOff } from "../state.js";
-import { addingUp, decimalsFor, fixed, settled, term } from "../sums.js";
 import { branchName, className, sentenceOf, t } from "../words.js";
+import { createTrust } from "./trust.js";
 import {
   cellPicker,
   choices,
@@ -22,7 +22,6 @@ import {
   table,
   whileOpen,
 } from "./deeper_parts.js";
-import { createTrust } from "./trust.js";
 
 /** @import {Block, Branch, Network, Subject, Worth} from "../types.js" */
 /** @import {Store} from "../state.js" */

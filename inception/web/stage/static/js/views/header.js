@@ -1,9 +1,7 @@
 /** Name, lesson, comparison, camera, link, network, language. */
 
-import { h, replace, set } from "../dom.js";
-import { newPhoto } from "../controller.js";
-import { roving } from "../roving.js";
-import { language, loadWords, sentenceOf, t } from "../words.js";
+import { h, replace, roving, set } from "../dom.js";
+import { language, loadWords, t } from "../words.js";
 
 /** @import {Language} from "../types.js" */
 
@@ -16,9 +14,8 @@ const LANGUAGES = [
 /**
  * @param {HTMLElement} root
  * @param {import("../state.js").Store} store
- * @param {import("../source.js").Source} source
  */
-export function createHeader(root, store, source) {
+export function createHeader(root, store) {
   const tagline = h("p", { class: "tagline" });
   const views = h("span", { class: "views", role: "group" });
   const reachView = roving(views);
@@ -126,7 +123,6 @@ export function createHeader(root, store, source) {
     if (isLeft) views.querySelector("button")?.focus({ preventScroll: true });
   });
   draw();
-  acceptAnywhere(store, source);
 }
 
 /** @param {string} name */
@@ -137,39 +133,4 @@ export function modelName(name) {
     torchvision: "model.torchvision",
   });
   return t(keys[name] ?? "model.own", { name });
-}
-
-/**
- * A photo may be dropped or pasted anywhere on the page.
- * @param {import("../state.js").Store} store
- * @param {import("../source.js").Source} source
- */
-function acceptAnywhere(store, source) {
-  /** @param {DataTransfer | null} transfer */
-  const take = async (transfer) => {
-    const files = [...(transfer?.files ?? [])];
-    const file = files.find((one) => one.type.startsWith("image/"));
-    if (file) await openFile(store, source, file);
-    else if (files.length) store.receive({ error: t("photo.not_image") });
-  };
-  addEventListener("dragover", (event) => event.preventDefault());
-  addEventListener("drop", (event) => {
-    event.preventDefault();
-    void take(event.dataTransfer);
-  });
-  addEventListener("paste", (event) => void take(event.clipboardData));
-}
-
-/**
- * @param {import("../state.js").Store} store
- * @param {import("../source.js").Source} source
- * @param {File} file
- */
-export async function openFile(store, source, file) {
-  try {
-    store.receive({ busy: true, error: null });
-    store.update(newPhoto(await source.upload(file, file.name)), { push: true });
-  } catch (error) {
-    store.receive({ busy: false, error: sentenceOf(error) });
-  }
 }

@@ -1,8 +1,7 @@
 /** One convolution on real numbers: patch times kernel, product by product, and what follows from their sum. */
 
 import { h, isStill, replace } from "../dom.js";
-import { clamp } from "../numbers.js";
-import { addingUp, decimalsFor, fixed, grouped, settled, term } from "../sums.js";
+import { addingUp, clamp, decimalsFor, fixed, grouped, settled, term } from "../numbers.js";
 import { joined, t } from "../words.js";
 
 /**

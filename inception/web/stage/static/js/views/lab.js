@@ -1,17 +1,16 @@
 /** The stimulus laboratory: a bar at the bottom of the page whose sliders draw what the network sees instead of a photo. */
 
-import { h, replace, set, svg } from "../dom.js";
+import { h, replace, roving, set, svg } from "../dom.js";
 import { imageBlob } from "../encoding.js";
-import { LAB_SHAPES, labText, RANGES, SLIDERS, SWEEPS } from "../lab.js";
+import { LAB_SHAPES, labText, RANGES, SLIDERS, SWEEPS } from "../state.js";
 import { cellValue } from "../maps.js";
 import { BRANCHES, short } from "../numbers.js";
-import { roving } from "../roving.js";
 import { labPixels, onChart } from "../stimuli.js";
 import { branchName, sentenceOf, t } from "../words.js";
 import { answered, FRAME } from "./frames.js";
 
 /** @import {Branch, Crop} from "../types.js" */
-/** @import {Lab, Slider} from "../lab.js" */
+/** @import {Lab, Slider} from "../state.js" */
 
 const QUIET = 600; // milliseconds without a change, after which the picture is sent to stay
 const STAYS = "stimulus.png"; // a file of this name is kept by the server

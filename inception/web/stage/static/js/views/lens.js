@@ -212,6 +212,7 @@ export function createLens(root, store, source) {
   store.subscribe((_, __, changed) => {
     if (["lens", "deeper", "offChannels", "channels", "worth", "field", "scale", "colours", "lang", "network"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
   });
+  draw();
 }
 
 /** A share of cells; what is none or all is said without "less than". @param {number} share */

@@ -3,7 +3,7 @@
 import { subjectOf } from "../controller.js";
 import { h, replace, set } from "../dom.js";
 import { sentence, sentences } from "../lesson/sentences.js";
-import { clearExample, isReady, STEPS, stepAt } from "../lesson/steps.js";
+import { clearExample, isReady, stepAt, STEPS } from "../lesson/steps.js";
 import { ALL_ON } from "../state.js";
 import { sentenceOf, t } from "../words.js";
 import { button, resultOf, scoreList } from "./lesson_parts.js";

@@ -3,9 +3,8 @@
 import { classOf, subjectOf, withFill } from "../controller.js";
 import { h, replace } from "../dom.js";
 import { classRows, statistics } from "../downloads.js";
-import { BLOCKS, BRANCHES, percent, shapley, softmax } from "../numbers.js";
+import { addingUp, BLOCKS, BRANCHES, decimalsFor, fixed, grouped, percent, shapley, softmax, term } from "../numbers.js";
 import { allOff, isAnythingOff } from "../state.js";
-import { addingUp, decimalsFor, fixed, grouped, term } from "../sums.js";
 import { branchName, className, joined, t } from "../words.js";
 import { reachLane } from "./block.js";
 import { createDownloads } from "./downloads.js";

@@ -1,15 +1,11 @@
 /** The photo, the square that the network sees, and what a hovered channel or cell sees of it. */
 
 import { newPhoto, NO_BLOCK, withFill } from "../controller.js";
-import { h, replace, set, svg } from "../dom.js";
-import { FIRST_LAB } from "../lab.js";
-import { cellSquare, cropSquare, fitted, visible } from "../geometry.js";
-import { channelValues, isSignedBlock, paletteOf } from "../maps.js";
+import { h, replace, roving, set, svg } from "../dom.js";
+import { allOff, FIRST_LAB, isAnythingOff } from "../state.js";
+import { cellSquare, channelValues, cropSquare, fitted, isSignedBlock, paletteOf, visible } from "../maps.js";
 import { clamp } from "../numbers.js";
-import { roving } from "../roving.js";
-import { allOff, isAnythingOff } from "../state.js";
-import { t } from "../words.js";
-import { openFile } from "./header.js";
+import { sentenceOf, t } from "../words.js";
 import { greySquare, paintOverlay } from "../colours.js";
 
 /** @import {Crop} from "../types.js" */
@@ -300,6 +296,7 @@ export function createPhoto(root, store, source, controller) {
   });
   store.onHover(drawHover);
   drawWords();
+  acceptAnywhere(store, source);
 }
 
 /**
@@ -314,4 +311,39 @@ function rectangle(square, name) {
     width: Math.max(0, square.right - square.left),
     height: Math.max(0, square.bottom - square.top),
   });
+}
+
+/**
+ * A photo may be dropped or pasted anywhere on the page.
+ * @param {import("../state.js").Store} store
+ * @param {import("../source.js").Source} source
+ */
+function acceptAnywhere(store, source) {
+  /** @param {DataTransfer | null} transfer */
+  const take = async (transfer) => {
+    const files = [...(transfer?.files ?? [])];
+    const file = files.find((one) => one.type.startsWith("image/"));
+    if (file) await openFile(store, source, file);
+    else if (files.length) store.receive({ error: t("photo.not_image") });
+  };
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    void take(event.dataTransfer);
+  });
+  addEventListener("paste", (event) => void take(event.clipboardData));
+}
+
+/**
+ * @param {import("../state.js").Store} store
+ * @param {import("../source.js").Source} source
+ * @param {File} file
+ */
+async function openFile(store, source, file) {
+  try {
+    store.receive({ busy: true, error: null });
+    store.update(newPhoto(await source.upload(file, file.name)), { push: true });
+  } catch (error) {
+    store.receive({ busy: false, error: sentenceOf(error) });
+  }
 }

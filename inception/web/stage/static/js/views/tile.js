@@ -1,14 +1,14 @@
-/** One channel: its map over the photo, its number and its worth. */
+/** One channel: its map over the photo, its number and its worth; and the legend of its colours. */
 
-import { greySquare, paintOverlay } from "../colours.js";
+import { gradient, greySquare, paintOverlay } from "../colours.js";
 import { h } from "../dom.js";
-import { cropSquare } from "../geometry.js";
-import { channelValues, isSignedBlock, paletteOf, strongestCell } from "../maps.js";
-import { signed } from "../numbers.js";
+import { channelValues, cropSquare, isSignedBlock, paletteOf, strongestCell } from "../maps.js";
+import { decimalsFor, fixed, signed } from "../numbers.js";
 import { firstChannel } from "../ranking.js";
 import { branchName, t } from "../words.js";
 
-/** @import {BlockChannels, Branch, Scene, State} from "../types.js" */
+/** @import {BlockChannels, Branch, Palette, Scene, State} from "../types.js" */
+/** @import {Range} from "../maps.js" */
 
 const SIZE = 96; // pixels of a tile's canvas, and of the photo below it
 
@@ -78,4 +78,21 @@ async function cut(address, base) {
   await image.decode();
   const square = cropSquare({ width: image.naturalWidth, height: image.naturalHeight }, base.crop);
   return greySquare(image, square, SIZE);
+}
+
+/**
+ * The legend of a map's colours: a bar between the two values at its ends.
+ * @param {Range | null} range  null where each map has its own
+ * @param {Palette} palette
+ */
+export function legend(range, palette) {
+  const decimals = range ? decimalsFor(range) : 0;
+  const [low, high] = range ? range.map((value) => fixed(value, decimals)) : [t("legend.below"), t("legend.above")];
+  return h(
+    "span",
+    { class: "legend number" },
+    h("span", {}, low),
+    h("i", { "aria-hidden": "true", style: { background: gradient(palette) } }, palette === "signed" && h("b", {}, "0")),
+    h("span", {}, high),
+  );
 }

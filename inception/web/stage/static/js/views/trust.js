@@ -3,7 +3,7 @@
 import { h, replace, set, svg } from "../dom.js";
 import { t } from "../words.js";
 import { choices, failure, newest, paintSigned, signedLegend, skeleton } from "./deeper_parts.js";
-import { decimalsFor } from "../sums.js";
+import { decimalsFor } from "../numbers.js";
 
 /** @import {Block, Subject} from "../types.js" */
 /** @import {Source} from "../source.js" */

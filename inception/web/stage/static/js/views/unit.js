@@ -2,8 +2,7 @@
 
 import { classOf } from "../controller.js";
 import { h, replace } from "../dom.js";
-import { cellSquare, visible } from "../geometry.js";
-import { channelValues, peaks, strongestCell } from "../maps.js";
+import { cellSquare, channelValues, peaks, strongestCell, visible } from "../maps.js";
 import { BLOCKS, BRANCHES, short, signed, wholeWithin } from "../numbers.js";
 import { firstChannel, rankOf, worthOf } from "../ranking.js";
 import { branchName, className, t } from "../words.js";
