@@ -1,0 +1,14 @@
+"""Photos that several files of tests train with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.training import COLOURS, painted
+
+
+@pytest.fixture(scope="module")
+def meadow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return painted(tmp_path_factory.mktemp("data") / "meadow", COLOURS, 20)
