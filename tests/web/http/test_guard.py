@@ -1,162 +1,39 @@
-"""Rate, size and concurrency limits: with a fake clock, with the guard around a small app, and at the served page."""
+"""Size and concurrency limits: with the guard around a small app, and at the served page."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import threading
 import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from gradio.utils import get_upload_folder
-from gradio_client import Client
-from gradio_client.exceptions import ValidationError
-from playwright.sync_api import Request as PlaywrightRequest
 from playwright.sync_api import expect
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from inception.vision.photo import MAX_BYTES
-from inception.web.http import guard, rate_limit
+from inception.web.http import guard
 from inception.web.http.guard import RequestGuard
-from inception.web.http.rate_limit import TokenBucket
 from inception.web.http.upload_form import MEGABYTE
 from support.event_loop import in_a_thread
+from support.guarded import JOIN, LIGHT, Clock, answer, client_at, guarded
 from support.paths import EXAMPLES
 from support.stage_visitor import StageVisit
-
-
-class Clock:
-    """A clock that the test moves on."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-# ---------------------------------------------------------------- the token bucket
-
-
-def test_a_bucket_can_be_emptied_at_once_and_fills_with_time() -> None:
-    clock = Clock()
-    bucket = TokenBucket(10, 2, 8, clock)
-    assert [bucket.take("a", 4), bucket.take("a", 4)] == [0, 0]
-    assert bucket.take("a", 4) == pytest.approx(1.0)  # 2 are left, and 2 come in a second
-    clock.now += 0.5
-    assert bucket.take("a", 4) == pytest.approx(0.5)
-    clock.now += 0.5
-    assert bucket.take("a", 4) == 0
-    clock.now += 3600
-    assert [bucket.take("a", 4) for _ in range(3)] == [0, 0, pytest.approx(1.0)], "it does not overflow"
-
-
-def test_the_tokens_are_there_after_the_returned_wait() -> None:
-    clock = Clock()
-    bucket = TokenBucket(10, 0.7, 8, clock)
-    bucket.take("a", 9.5)
-    clock.now += bucket.take("a", 3.3) + 1e-6
-    assert bucket.take("a", 3.3) == 0
-
-
-def test_buckets_are_independent_and_their_number_is_bounded() -> None:
-    clock = Clock()
-    bucket = TokenBucket(1, 0.1, 3, clock)
-    assert [bucket.take(name, 1) for name in "abc"] == [0, 0, 0]
-    assert bucket.take("a", 1) == pytest.approx(10)
-    assert [bucket.take(name, 1) for name in "de"] == [0, 0]
-    assert len(bucket) == 3
-    clock.now += 11
-    assert len(bucket) == 0, "full buckets are forgotten"
-
 
 # ---------------------------------------------------------------- the guard around an app that answers at once
 
 
-async def answer(request: Request) -> Response:
-    return JSONResponse({"answered": request.url.path, "bytes": len(await request.body())})
-
-
 async def full(request: Request) -> Response:
     return JSONResponse({"detail": "Queue is full. Max size is 1 and size is 1."}, 503)
-
-
-def guarded(clock: Clock, *routes: Route) -> httpx.AsyncClient:
-    # Every route exists in the app, so that only the guard refuses.
-    app = Starlette(routes=[*routes, Route("/{rest:path}", answer, methods=["GET", "POST", "PUT", "DELETE"])])
-    return client_at("127.0.0.1", RequestGuard(app, clock))
-
-
-def client_at(address: str, app: ASGIApp) -> httpx.AsyncClient:
-    transport = httpx.ASGITransport(app, client=(address, 1234))
-    return httpx.AsyncClient(transport=transport, base_url="http://page")
-
-
-JOIN, LIGHT, UPLOAD = "/gradio_api/queue/join", "/gradio_api/run/predict", "/gradio_api/upload"
-FORM = {"Content-Type": "multipart/form-data; boundary=part"}
-
-
-def test_a_class_of_thirty_at_the_same_instant_is_never_refused() -> None:
-    async def lesson(client: httpx.AsyncClient, student: int) -> list[int]:
-        session = {"session_hash": f"student{student}", "data": [], "fn_index": 1}
-        responses = [await client.post(UPLOAD, headers={"Content-Length": "6000000", **FORM})]
-        # A photo, five blocks and an explanation, each with a generous number of requests.
-        for _ in range(1 + 5 + 1):
-            responses += [await client.post(JOIN, json=session) for _ in range(5)]
-            responses += [await client.post(LIGHT, json=session) for _ in range(15)]
-        return [response.status_code for response in responses]
-
-    async def work() -> list[list[int]]:
-        async with guarded(Clock()) as client:
-            return await asyncio.gather(*(lesson(client, student) for student in range(30)))
-
-    lessons = in_a_thread(work())
-    assert len(lessons) == 30
-    assert {status for statuses in lessons for status in statuses} == {200}
-
-
-@pytest.mark.parametrize(("language", "sentence"), [("en", "please wait {} seconds"), ("zh-CN", "请等待 {} 秒")])
-def test_a_session_above_its_rate_is_refused_until_retry_after(language: str, sentence: str) -> None:
-    async def work() -> None:
-        clock = Clock()
-        async with guarded(clock) as client:
-            client.headers["Accept-Language"] = language
-            mine, other = ({"session_hash": name, "data": []} for name in ("mine", "other"))
-            for _ in range(rate_limit.BURST // rate_limit.QUEUED_COST):
-                assert (await client.post(JOIN, json=mine)).status_code == 200
-            refused = await client.post(JOIN, json=mine)
-            assert refused.status_code == 429
-            seconds = int(refused.headers["Retry-After"])
-            assert seconds == 5
-            assert sentence.format(seconds) in refused.json()["detail"] == refused.json()["error"]
-            assert (await client.post(LIGHT, json=mine)).status_code == 429
-            assert (await client.post(JOIN, json=other)).status_code == 200, "another session at the same address"
-            clock.now += seconds
-            assert (await client.post(JOIN, json=mine)).status_code == 200
-
-    in_a_thread(work())
-
-
-def test_a_camera_that_is_left_on_is_never_refused() -> None:
-    async def work() -> set[int]:
-        clock, statuses = Clock(), set()
-        async with guarded(clock) as client:
-            for _ in range(3000):  # frames, as many as the page sends at most
-                clock.now += 0.12
-                statuses.add((await client.post(LIGHT, json={"session_hash": "one", "data": []})).status_code)
-        return statuses
-
-    assert in_a_thread(work()) == {200}
 
 
 def test_a_full_queue_is_reported_in_the_visitors_language() -> None:
@@ -191,26 +68,6 @@ def test_concurrent_requests_are_bounded() -> None:
             assert (await client.post(LIGHT, json={"session_hash": "late"})).status_code == 200
 
     in_a_thread(asyncio.wait_for(work(), 60))
-
-
-def test_uploads_within_an_hour_are_bounded_for_all_visitors_together() -> None:
-    async def work() -> None:
-        clock = Clock()
-        async with guarded(clock) as client:
-
-            async def send() -> httpx.Response:
-                return await client.post(UPLOAD, headers={"Content-Length": str(MAX_BYTES), **FORM})
-
-            sent = 0
-            while (response := await send()).status_code == 200:
-                sent += MAX_BYTES
-            assert sent <= rate_limit.STORED_BYTES < sent + MAX_BYTES
-            assert response.status_code == 429
-            assert "please try again in 2 minutes" in response.json()["error"]
-            clock.now += 120
-            assert (await send()).status_code == 200
-
-    in_a_thread(work())
 
 
 @pytest.mark.parametrize("announced", [True, False])
@@ -321,56 +178,6 @@ def test_buffered_bodies_are_bounded_and_small_requests_are_answered_meanwhile()
     in_a_thread(asyncio.wait_for(work(), 60))
 
 
-# ---------------------------------------------------------------- calls without a session
-
-
-def test_calls_without_a_session_are_limited_by_client_address() -> None:
-    async def work() -> None:
-        clock = Clock()
-        app = RequestGuard(Starlette(routes=[Route("/{rest:path}", answer, methods=["POST"])]), clock)
-        call, tool, named = "/gradio_api/call/predict", "/gradio_api/mcp/", "/gradio_api/call/v2/predict"
-        async with client_at("10.0.0.1", app) as client, client_at("10.0.0.2", app) as other:
-            for number in range(rate_limit.ADDRESS_FACTOR * rate_limit.BURST // rate_limit.QUEUED_COST):
-                assert (await client.post((call, tool, named)[number % 3], json={"data": []})).status_code == 200
-            for path in (call, tool, named):
-                # In a call with named arguments, `session_hash` is an argument.
-                body = {"data": []} if path == call else {"session_hash": "mine"}
-                refused = await client.post(path, json=body)
-                assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5")
-                assert "please wait 5 seconds" in refused.json()["error"] == refused.json()["detail"]
-            assert (await other.post(call, json={"data": []})).status_code == 200, "another address"
-            assert (await client.post(JOIN, json={"session_hash": "a"})).status_code == 200, "a page at the same one"
-            clock.now += 5
-            assert (await client.post(call, json={"data": []})).status_code == 200
-
-    in_a_thread(work())
-
-
-def test_gradios_python_client_raises_the_sentence_of_the_rate_limit(page_address: str) -> None:
-    client = Client(page_address, verbose=False)
-    limited, done = threading.Event(), threading.Event()
-
-    async def flood() -> None:
-        async with httpx.AsyncClient(base_url=page_address, timeout=60) as http:
-            while not done.is_set():
-                if 429 in await asyncio.gather(*(cancel_status(http, client.session_hash) for _ in range(50))):
-                    limited.set()
-
-    def call_repeatedly() -> None:
-        for _ in range(50):  # a token may just have been added
-            client.predict("tiny-imagenet", "3a", api_name="/anatomy")
-
-    with ThreadPoolExecutor(1) as thread:
-        flooding = thread.submit(asyncio.run, flood())
-        try:
-            assert limited.wait(90), "no limit was reached"
-            with pytest.raises(ValidationError, match=r"Too many requests .* please wait 5 seconds"):
-                call_repeatedly()
-        finally:
-            done.set()
-            flooding.result(90)
-
-
 # ---------------------------------------------------------------- uploads at the served page
 
 
@@ -461,60 +268,3 @@ def test_the_stage_says_that_a_photo_is_too_large(visit: StageVisit, tmp_path: P
     expect(visit.page.locator("#notice")).to_contain_text(sentence, timeout=60_000)
     visit.upload(EXAMPLES / "bison.jpg")
     expect(visit.page.locator("[data-stage=answer] h2")).to_contain_text("bison" if sentence.isascii() else "牛")
-
-
-@pytest.mark.browser
-def test_the_stage_shows_the_rate_limit_and_other_visitors_are_not_affected(
-    visit: StageVisit, page_address: str
-) -> None:
-    sessions: list[str] = []
-
-    def record_session(request: PlaywrightRequest) -> None:
-        if request.method == "POST" and "/run/stage_" in request.url:
-            sessions.append(json.loads(request.post_data or "{}")["session_hash"])
-
-    visit.page.on("request", record_session)
-    visit.unfold("3a")
-    visit.may_be_refused = True
-    limited, done = threading.Event(), threading.Event()
-
-    async def flood() -> None:
-        # In the stage's session, with requests that cost the server little.
-        async with httpx.AsyncClient(base_url=page_address, timeout=60) as client:
-            while not done.is_set():
-                statuses = await asyncio.gather(*(cancel_status(client, sessions[-1]) for _ in range(50)))
-                if 429 in statuses:
-                    limited.set()
-
-    async def another() -> int:
-        async with httpx.AsyncClient(base_url=page_address, timeout=60) as client:
-            return await cancel_status(client, "another")
-
-    with ThreadPoolExecutor(1) as thread:
-        flooding = thread.submit(asyncio.run, flood())
-        try:
-            assert limited.wait(90), "no limit was reached"
-            notice = visit.page.locator("#notice")
-            # Several clicks: a token may just have been added.
-            for block in ("4a", "4b", "4d", "4e", "5a", "5b", "3b"):
-                visit.page.locator(f"[data-block='{block}']").click()
-                visit.page.wait_for_timeout(300)
-                if notice.is_visible():
-                    break
-            expect(notice).to_contain_text("please wait 5 seconds and try again", timeout=30_000)
-            assert in_a_thread(another()) == 200
-        finally:
-            done.set()
-            flooding.result(90)
-    # After the wait, the visitor is served again.
-    visit.page.wait_for_timeout(6_000)
-    visit.unfold("3a")
-    visit.unfold("5a")
-    visit.settle()
-    expect(notice).to_be_hidden()
-
-
-async def cancel_status(client: httpx.AsyncClient, session: str) -> int:
-    """Ask the page to cancel an event that does not exist; return the status."""
-    body = {"session_hash": session, "fn_index": 0, "event_id": "none"}
-    return (await client.post("gradio_api/cancel", json=body)).status_code
