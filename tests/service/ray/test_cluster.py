@@ -5,16 +5,12 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-import pickle
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, is_dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +19,6 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from benchmarks.serving import Class, Click, planned
-from inception.cli import serve as app
 from inception.errors import ChoiceError, UserError
 from inception.explain.ablation import ablate, single_ablation_logits
 from inception.explain.attribution import evidence, grad_cams
@@ -36,113 +30,15 @@ from inception.runtime.device import choose_device
 from inception.service.backend import LocalBackend
 from inception.service.query import Query
 from inception.service.ray.errors import ServingError
-from inception.service.ray.scale import MAX_AT_ONCE, MAX_REPLICA_BATCH, Scale
+from inception.service.ray.scale import MAX_REPLICA_BATCH, Scale
 from inception.service.service import InferenceService
 from inception.web.blocks import build, launch_options
-from support.paths import EXAMPLES, ROOT
+from support.paths import EXAMPLES
+from support.ray import needs_ray
 from support.server import running
 
 NAME = "tiny-imagenet"
 PHOTOS = sorted(EXAMPLES.glob("*.jpg"))
-needs_ray = pytest.mark.skipif(
-    find_spec("ray") is None, reason="Ray is not installed: pip install -r requirements-ray.txt"
-)
-
-
-# ---------------------------------------------------------------- without Ray
-
-
-@pytest.mark.parametrize(("told", "least", "most"), [("1", 1, 1), ("3", 3, 3), ("1-8", 1, 8), ("2-2", 2, 2)])
-def test_a_scale_is_a_number_of_replicas_or_a_range(told: str, least: int, most: int) -> None:
-    scale = Scale.of(told, cpus=1.5)
-    assert (scale.minimum, scale.maximum) == (least, most)
-    assert scale.all_cpus == -(-most * 3 // 2)
-
-
-@pytest.mark.parametrize("told", ["", "0", "0-2", "4-2", "two", "1-", "-1", "1.5", "1-2-3", "99999"])
-def test_an_invalid_number_of_replicas_is_refused(told: str) -> None:
-    with pytest.raises(ValueError, match="replicas"):
-        Scale.of(told)
-
-
-@pytest.mark.parametrize(("cpus", "gpus"), [(0, 0), (-1, 0), (1, -0.5), (float("nan"), 0), (1, float("inf"))])
-def test_a_replica_needs_a_core_and_no_less_than_no_gpu(cpus: float, gpus: float) -> None:
-    with pytest.raises(ValueError, match="a part of a core"):
-        Scale(1, 1, cpus, gpus)
-
-
-def test_a_replica_has_as_many_threads_as_whole_cores_and_computes_where_it_has_a_gpu() -> None:
-    assert [Scale(cpus=cpus).threads for cpus in (0.25, 1, 2.5)] == [1, 1, 2]
-    assert [Scale(gpus=gpus).device for gpus in (0, 0.25, 1)] == ["cpu", "cuda", "cuda"]
-    assert [Scale(1, most).at_once for most in (1, 2, 50)] == [MAX_REPLICA_BATCH, 2 * MAX_REPLICA_BATCH, MAX_AT_ONCE]
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (["--replicas", "2"], "need --backend ray"),
-        (["--replica-gpus", "1"], "need --backend ray"),
-        (["--ray-address", "auto"], "need --backend ray"),
-        (["--backend", "ray", "--replicas", "many"], "'many' is not a number of replicas from 1 to 9999"),
-        (["--backend", "ray", "--replicas", "0"], "'0' is not a number of replicas from 1 to 9999"),
-        (["--backend", "ray", "--replicas", "3-2"], "'3-2' is not a number of replicas from 1 to 9999"),
-        (["--backend", "ray", "--replica-cpus", "0"], "'0' is not allowed; it must be a number above 0"),
-        (["--backend", "ray", "--replica-cpus", "some"], "'some' is not allowed; it must be a number above 0"),
-        (["--backend", "ray", "--replica-gpus", "inf"], "at least 0 and at most 64"),
-        (["--keep-minutes", "nan"], "'nan' is not allowed; it must be a number above 0 and at most 525600"),
-        (["--backend", "spark"], "'spark' is not allowed; it must be one of: local, ray"),
-    ],
-)
-def test_invalid_options_are_refused_before_the_start(
-    options: list[str], said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as ended:
-        app.main(options)
-    assert ended.value.code == 2
-    assert said in capsys.readouterr().err
-
-
-def test_errors_survive_pickling() -> None:
-    for error in (ChoiceError("block", "9z", ("3a", "3b")), ServingError("serving_lost", "{what} is gone", what=1)):
-        again = pickle.loads(pickle.dumps(error))
-        assert type(again) is type(error)
-        assert (str(again), again.kind, again.details) == (str(error), error.kind, error.details)
-
-
-def test_a_server_without_replicas_does_not_import_ray() -> None:
-    code = "import sys, app, inception.web.blocks; sys.exit('ray' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
-    assert "ray" not in (ROOT / "requirements.txt").read_text()
-
-
-@needs_ray
-@pytest.mark.parametrize("module", ["ray.replica", "ray.backend", "ray.cluster", "service", "zero_gpu", "spaces"])
-def test_the_service_and_its_replicas_start_without_the_page(module: str) -> None:
-    code = (
-        f"import sys, inception.service.{module}\n"
-        "print(*(name for name in sys.modules if name.startswith(('gradio', 'inception.web'))))"
-    )
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert run.stdout.split() == []
-
-
-def test_without_ray_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from inception.service.ray.cluster import cluster
-
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ServingError, match=r"requirements-ray\.txt"), cluster(1):
-        pass
-
-
-def test_a_plan_is_the_cost_of_a_click_times_their_number() -> None:
-    clicks = [Click("photo", 0.1, 0.06, 9), Click("block", 0.05, 0.03, 9), Click("why", 0.1, 0.03, 9)]
-    school = Class(photos=1, blocks=2, whys=1, busy=0.5, price=0.04)
-    # Each student costs 0.3 core-seconds a minute in pages and 0.15 in replicas, at half of what the cores could do.
-    assert planned(clicks, school, 100) == (1, 1, pytest.approx(0.08))
-    assert planned(clicks, school, 10_000) == (100, 50, pytest.approx(6))
-
-
-# ---------------------------------------------------------------- with two replicas
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -422,32 +318,6 @@ def test_replicas_that_cannot_start_give_the_cause_and_are_removed(two: Any, tmp
     with pytest.raises(ServingError, match=r"There is no file 'gone\.pth'"), replicas((gone,), Scale(1, 1, 0.5)):
         pass
     assert len(serve.status().applications) == 1
-
-
-@needs_ray
-@pytest.mark.parametrize(
-    "address", ["127.0.0.1:9", "nowhere", "ray://127.0.0.1:10001", "127.0.0.1:99999", "127.0.0.1:", "127.0.0.1:²"]
-)
-def test_a_missing_cluster_is_refused_at_once(address: str) -> None:
-    from inception.service.ray.cluster import check_address
-
-    with pytest.raises((OSError, ValueError)):
-        check_address(address)
-
-
-@needs_ray
-def test_a_cluster_that_fails_without_a_message_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    import ray
-
-    from inception.service.ray.cluster import cluster
-
-    def fail(**_: object) -> None:
-        raise ConnectionError
-
-    monkeypatch.setattr(ray, "init", fail)
-    monkeypatch.setattr(ray, "shutdown", lambda **_: None)
-    with pytest.raises(ServingError, match=r"no Ray cluster at 'auto' \(ConnectionError\)"), cluster(1, "auto"):
-        pass
 
 
 @needs_ray
