@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -46,3 +47,10 @@ def subject(
 ) -> Any:
     """A subject as the browser sends it."""
     return {"photo": photo, "model": model, "crop": crop, "digest": digest}
+
+
+def upload(address: str, photo: Path) -> str:
+    """Upload a file; return its path on the server."""
+    response = httpx.post(f"{address}gradio_api/upload", files={"files": (photo.name, photo.read_bytes())}, timeout=60)
+    (path,) = response.raise_for_status().json()
+    return str(path)

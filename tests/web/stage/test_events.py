@@ -1,8 +1,7 @@
-"""Each event over HTTP, through the guarded server, against the library; and what is refused, in a sentence."""
+"""Each event over HTTP, through the guarded server, against the library."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -30,10 +29,9 @@ from inception.service.service import InferenceService
 from inception.units.size_tuning import size_tuning
 from inception.units.stimuli import plain_grey
 from inception.vision.photo import MAX_BYTES
-from inception.vision.preprocessing import WHOLE_PHOTO, Crop
 from inception.web.stage import scene
 from support.paths import EXAMPLES
-from support.stage import ask, sentence, subject, told, unpack
+from support.stage import subject, told, unpack, upload
 
 NET, BISON = "tiny-imagenet", subject("example:bison")
 OFF: dict[str, list[str | int]] = {"4b": ["1x1", "pool"], "3b": ["5x5"]}
@@ -324,156 +322,6 @@ def test_tuning_is_that_of_the_library(page_address: str, embedded: PretrainedMo
     for branch, row in answer["branches"].items():
         assert row["response"] == pytest.approx(known.branches[branch].response, rel=1e-3)
         assert row["preferred"] == pytest.approx(known.branches[branch].preferred, rel=0.05)
-
-
-# ---------------------------------------------------------------- photos and crops
-
-
-def upload(address: str, photo: Path) -> str:
-    response = httpx.post(f"{address}gradio_api/upload", files={"files": (photo.name, photo.read_bytes())}, timeout=60)
-    (path,) = response.raise_for_status().json()
-    return str(path)
-
-
-def test_an_uploaded_photo_is_the_same_as_the_example(page_address: str) -> None:
-    own = told(page_address, "scene", subject(upload(page_address, EXAMPLES / "bison.jpg")), {})
-    example = told(page_address, "scene", BISON, {})
-    assert own["digest"] == example["digest"]
-    assert own["logits"] == example["logits"]
-
-
-@pytest.mark.parametrize(
-    ("sent", "crop"),
-    [([0, 0, 1], Crop(0, 0)), ([0.9, 0.9, 1], Crop(1, 1)), ([-5, 0.5, 0.2], Crop(0, 0.5)), ([0, 0, 1.5], WHOLE_PHOTO)],
-)
-def test_a_crop_is_the_square_of_the_network_that_lies_nearest(
-    page_address: str, embedded: PretrainedModel, sent: list[float], crop: Crop
-) -> None:
-    photo = open_photo(EXAMPLES / "bison.jpg")
-    answer = told(page_address, "scene", subject("example:bison", crop=sent), {})
-    assert unpack(answer["logits"]) == pytest.approx(predict(embedded, photo, crop=crop).logits, abs=1e-4)
-    box = embedded.preprocessing.crop_box(*photo.size, crop)
-    short = min(photo.size)
-    assert answer["crop"] == pytest.approx([box[0] / photo.width, box[1] / photo.height, (box[2] - box[0]) / short])
-    again = told(page_address, "scene", subject("example:bison", crop=answer["crop"], digest=answer["digest"]), {})
-    assert (again["digest"], again["crop"]) == (answer["digest"], answer["crop"]), "what was seen is seen again"
-
-
-def test_a_photo_that_was_seen_is_remembered_and_an_unseen_one_that_is_gone_is_a_sentence(page_address: str) -> None:
-    paths = [Path(upload(page_address, EXAMPLES / f"{stem}.jpg")) for stem in ("macaw", "mountain")]
-    before = told(page_address, "scene", subject(str(paths[0])), {})
-    for path in paths:
-        path.unlink()
-    # The browser goes on after its photo's time is over, as long as the crop is in memory.
-    after = told(page_address, "scene", subject(str(paths[0]), digest=before["digest"]), {})
-    assert after["logits"] == before["logits"]
-    refused = ask(page_address, "scene", subject(str(paths[1])), {})
-    assert "has deleted this one" in sentence(refused)
-    assert "已经删除" in sentence(ask(page_address, "scene", subject(str(paths[1])), {}, language="zh"))
-
-
-def test_a_file_that_is_no_photo_is_a_sentence(page_address: str, tmp_path: Path) -> None:
-    file = tmp_path / "text.jpg"
-    file.write_text("no photo")
-    assert "not a picture" in sentence(ask(page_address, "scene", subject(upload(page_address, file)), {}))
-
-
-# ---------------------------------------------------------------- what is refused
-
-DEEP: Any = None
-for _ in range(30):
-    DEEP = {"a": DEEP}
-GOOD_CELL = ["3a", "1x1", 0, 0, 0]
-REFUSED: list[tuple[str, list[Any], str]] = [
-    ("scene", [None, {}], "subject is None; it must be"),
-    ("scene", [[], {}], "subject is []; it must be"),
-    ("scene", [{"photo": "example:bison"}, {}], "it must be"),
-    ("scene", [{**BISON, "more": 1}, {}], "it must be"),
-    ("scene", [subject("example:nobody"), {}], "photo is 'example:nobody'; it must be one of: example:bison"),
-    ("scene", [subject("example:../bison"), {}], "it must be one of"),
-    ("scene", [subject(3), {}], "photo is 3; it must be"),  # type: ignore[arg-type]
-    ("scene", [subject("/etc/passwd"), {}], "uploaded to this page"),
-    ("scene", [subject("../../etc/passwd"), {}], "uploaded to this page"),
-    ("scene", [subject("http://127.0.0.1:9/photo.jpg"), {}], "uploaded to this page"),
-    ("scene", [subject("x" * 1900), {}], "uploaded to this page"),
-    ("scene", [subject("x" * 5000), {}], "at most"),
-    ("scene", [subject("example:bison", "vgg"), {}], "model is 'vgg'; it must be one of"),
-    ("scene", [subject("example:bison", 3), {}], "model is 3; it must be one of"),  # type: ignore[arg-type]
-    ("scene", [subject("example:bison", crop=[0, 0]), {}], "crop is [0, 0]; it must be"),
-    ("scene", [subject("example:bison", crop=[0, 0, 0]), {}], "crop is [0, 0, 0]; it must be"),
-    ("scene", [subject("example:bison", crop=[0, True, 1]), {}], "it must be"),
-    ("scene", [subject("example:bison", crop=[0, 1e300, 1]), {}], "it must be"),
-    ("scene", [subject("example:bison", crop=[0, "0", 1]), {}], "it must be"),  # type: ignore[list-item]
-    ("scene", [subject("example:bison", crop={"left": 0}), {}], "it must be"),  # type: ignore[arg-type]
-    ("scene", [subject("example:bison", digest="0" * 63), {}], "digest is"),
-    ("scene", [BISON, None], "off is None; it must be"),
-    ("scene", [BISON, {"6a": ["1x1"]}], "block is '6a'; it must be one of: 3a"),
-    ("scene", [BISON, {"4b": ["7x7"]}], "branch is '7x7'; it must be one of: 1x1"),
-    ("scene", [BISON, {"4b": "1x1"}], "off is {'4b': '1x1'}; it must be"),
-    ("scene", [BISON, {"4b": ["1x1"] * 5}], "it must be"),
-    ("scene", [BISON, {"4b": [["1x1"]]}], "branch is ['1x1']; it must be one of"),
-    ("scene", [BISON, {"4b": [512]}], "There is no channel 512; block 4b has the channels 0 to 511"),
-    ("scene", [BISON, {"4b": [-1]}], "There is no channel -1"),
-    ("scene", [BISON, {"4b": [10**15]}], "There is no channel"),
-    ("scene", [BISON, {"4b": [1.5]}], "branch is 1.5; it must be one of"),
-    ("scene", [BISON, {"4b": [True]}], "branch is True; it must be one of"),
-    ("scene", [BISON, {"4b": [7] * 1025}], "it must be"),
-    ("scene", [{**BISON, "fill": "noise"}, {}], "fill is 'noise'; it must be one of: zero, mean"),
-    ("votes", [{**BISON, "fill": ["mean"]}, "3a"], "fill is ['mean']; it must be one of"),
-    ("effective", [BISON, "3a", "1x1", 20, 0], "There is no cell at row 20"),
-    ("bottleneck", [BISON, "3c"], "block is '3c'"),
-    ("scene", [BISON, DEEP], "level"),
-    ("scene", [BISON], "takes 2 arguments (subject, off)"),
-    ("scene", [BISON, {}, {}], "takes 2 arguments (subject, off)"),
-    ("network", ["vgg"], "model is 'vgg'"),
-    ("network", [["tiny-imagenet"]], "model is ['tiny-imagenet']"),
-    ("block", [BISON, {}, "3c"], "block is '3c'"),
-    ("votes", [BISON, 4], "block is 4"),
-    ("worth", [BISON, [200], "4c"], "There is no class number 200"),
-    ("worth", [BISON, [-1], "4c"], "There is no class number -1"),
-    ("worth", [BISON, list(range(9)), "4c"], "at most 8"),
-    ("worth", [BISON, [1.5], "4c"], "list of whole numbers"),
-    ("worth", [BISON, 3, "4c"], "list of whole numbers"),
-    ("field", [BISON, "9z"], "block is '9z'"),
-    ("cell", [BISON, "3a", "1x1", 64, 0, 0], "There is no channel 64"),
-    ("cell", [BISON, "3a", "1x1", 0, 20, 0], "There is no cell at row 20"),
-    ("cell", [BISON, "3a", "1x1", 0, None, 0], "row is None; it must be a whole number"),
-    ("kernel", [BISON, "3a", "2x2", 0, 0, 0], "branch is '2x2'"),
-    ("kernel", [BISON, "3a", "1x1", 0, 0, -1], "There is no cell at row 0, column -1"),
-    ("evidence", [BISON, 200], "There is no class number 200"),
-    ("evidence", [BISON, "ox"], "class is 'ox'; it must be a whole number"),
-    ("cam", [BISON, "3a", 10**15], "There is no class number"),
-    ("table", [subject("example:x")], "it must be one of"),
-    ("tuning", [NET, "3a", "star"], "shape is 'star'; it must be one of: disc, ring, grating"),
-]
-
-
-@pytest.mark.parametrize(
-    ("event", "arguments", "said"), REFUSED, ids=[f"{row[0]}-{number}" for number, row in enumerate(REFUSED)]
-)
-def test_a_bad_argument_is_refused_in_a_sentence(
-    page_address: str, event: str, arguments: list[Any], said: str, capfd: pytest.CaptureFixture[str]
-) -> None:
-    message = sentence(ask(page_address, event, *arguments))
-    assert said in message
-    assert message.endswith(".")
-    assert len(message) < 600
-    assert "Traceback" not in capfd.readouterr().err
-
-
-def test_a_number_that_is_none_is_refused_by_the_guard(page_address: str) -> None:
-    body = '{"data": [{"photo": "example:bison", "model": "tiny-imagenet", "crop": [0, NaN, 1]}, {}]}'
-    for text in (body, body.replace("NaN", "1e400")):
-        response = httpx.post(
-            f"{page_address}gradio_api/run/stage_scene", content=text, headers={"Content-Type": "application/json"}
-        )
-        assert 400 <= response.status_code < 500
-        assert response.json()["error"].endswith(".")
-
-
-def test_a_sentence_comes_in_the_visitors_language(page_address: str) -> None:
-    assert "只能是" in sentence(ask(page_address, "votes", BISON, "3c", language="zh-CN"))
-    assert "格式必须是" in sentence(ask(page_address, "votes", None, "3c", language="zh-CN"))
 
 
 def test_the_events_are_no_part_of_the_api(page_address: str) -> None:
