@@ -1,15 +1,13 @@
-"""Every way to get weights, and every way in which that can go wrong."""
+"""Every way to get the weights of a network by its name, and every way in which that can go wrong."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import socket
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -19,20 +17,18 @@ import pytest
 import torch
 import torchvision
 from onnx import numpy_helper
-from safetensors.torch import save_file
 
 from benchmarks.peers import caffe_onnx
-from inception import load, open_photo, predict
+from inception import load
 from inception.errors import DeviceError, WeightsError
 from inception.network.blocks import BLOCKS
 from inception.network.inception_v1 import InceptionV1
-from inception.pretrained import checkpoint, convert, zoo
-from inception.pretrained.description import Description, Provenance
+from inception.pretrained import convert, zoo
 from inception.pretrained.pretrained import PretrainedModel
-from inception.vision.preprocessing import CAFFE, IMAGENET, TORCHVISION
+from inception.vision.preprocessing import CAFFE
 from support.hub import Hub
 from support.networks import answers_alike, lively
-from support.paths import EXAMPLES, ROOT
+from support.paths import ROOT
 
 # ---------------------------------------------------------------- embedded
 
@@ -69,194 +65,7 @@ def test_a_loaded_model_cannot_be_changed_by_accident(embedded: PretrainedModel)
     assert not any(parameter.requires_grad for parameter in embedded.model.parameters())
 
 
-# ---------------------------------------------------------------- a user's own checkpoint
-
-
-def description(**changes: object) -> Description:
-    values = {
-        "variant": "batchnorm",
-        "classes": ("cat", "dog"),
-        "preprocessing": IMAGENET,
-        "provenance": Provenance("me", "MIT", "two pets", "90 %"),
-    }
-    return Description(**{**values, **changes})
-
-
-@pytest.mark.parametrize("options", [{}, {"preact": True}, {"use_bias": False}])
-def test_a_saved_checkpoint_loads_as_it_was(tmp_path: Path, options: dict) -> None:
-    model = lively(InceptionV1(classes=2, **options))
-    checkpoint.save_checkpoint(
-        tmp_path / "pets.safetensors", model.state_dict(), description(temperature=1.5, **options)
-    )
-    loaded = load(str(tmp_path / "pets.safetensors"))
-    assert (loaded.labels, loaded.temperature, loaded.preprocessing) == (("cat", "dog"), 1.5, IMAGENET)
-    assert answers_alike(loaded.model, model)
-    assert [path.name for path in tmp_path.iterdir()] == ["pets.safetensors"], "nothing unfinished is left"
-
-
-def test_a_description_beside_the_checkpoint_is_used(tmp_path: Path) -> None:
-    torch.save(lively(InceptionV1(classes=2)).state_dict(), tmp_path / "pets.pth")
-    (tmp_path / "pets.json").write_text(json.dumps({"classes": ["Katze", "Hund"], "preprocessing": CAFFE.to_dict()}))
-    loaded = load(str(tmp_path / "pets.pth"))
-    assert loaded.labels == ("Katze", "Hund")
-    assert loaded.preprocessing == CAFFE
-    assert not loaded.provenance.notice
-
-
-def in_design_names(model: InceptionV1) -> dict[str, torch.Tensor]:
-    """Written out by hand for the layers of one block of each group, by counting for the rest."""
-    state, out = model.state_dict(), {}
-    for theirs, ours in {"conv1.0": "stem.conv1", "conv2.0": "stem.conv2_reduce", "conv2.2": "stem.conv2"}.items():
-        for tensor in ("weight", "bias"):
-            out[f"{theirs}.{tensor}"] = state[f"{ours}.conv.{tensor}"]
-    groups = {
-        "3a": "conv3.0",
-        "3b": "conv3.1",
-        "4a": "conv4.0",
-        "4b": "conv4.1",
-        "4c": "conv4.2",
-        "4d": "conv4.3",
-        "4e": "conv4.4",
-        "5a": "conv5.0",
-        "5b": "conv5.1",
-    }
-    units = {
-        "1x1": (1, 0, 1),
-        "3x3_reduce": (2, 0, 1),
-        "3x3": (2, 3, 4),
-        "5x5_reduce": (3, 0, 1),
-        "5x5": (3, 3, 4),
-        "pool_proj": (4, 1, 2),
-    }
-    for block, group in groups.items():
-        for unit, (branch, conv, bn) in units.items():
-            for name, tensor in state.items():
-                if name.startswith(f"inception_{block}.{unit}."):
-                    kind, _, last = name.split(".", 2)[2].partition(".")
-                    out[f"{group}.conv{branch}.{conv if kind == 'conv' else bn}.{last}"] = tensor
-    for theirs, ours in {"fc.1": "head.hidden", "fc.3": "head.classifier"}.items():
-        for tensor in ("weight", "bias"):
-            out[f"{theirs}.{tensor}"] = state[f"{ours}.{tensor}"]
-    return out
-
-
-@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-def test_a_checkpoint_of_the_design_documents_code_loads(tmp_path: Path, suffix: str) -> None:
-    model = lively(InceptionV1(classes=3))
-    state = in_design_names(model)
-    assert len(state) == len(model.state_dict())
-    assert {"conv1.0.weight", "conv3.0.conv2.3.bias", "fc.3.weight"} <= set(state)
-    path = tmp_path / f"design.{suffix}"
-    torch.save(state, path) if suffix == "pth" else save_file(state, path)
-    loaded = load(str(path))
-    assert answers_alike(loaded.model, model)
-    assert loaded.labels == ("class 0", "class 1", "class 2")
-    assert "numbered" in loaded.provenance.notice
-
-
-def test_the_shared_starting_weights_load_by_their_own_names(shared: Path, embedded: PretrainedModel) -> None:
-    loaded = load(str(shared / "weights" / "batchnorm-tiny-imagenet.safetensors"))
-    # Trained on the same classes and photos, so it answers much as the embedded weights do.
-    known = replace(loaded, preprocessing=embedded.preprocessing, labels=embedded.labels)
-    for file, label in (("espresso", "espresso"), ("red_panda", "lesser panda"), ("stone_bridge", "viaduct")):
-        assert predict(known, open_photo(EXAMPLES / f"{file}.jpg")).top(1)[0].label == label
-
-
-def test_a_checkpoint_finetuned_with_torchvision_loads(tmp_path: Path) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        theirs = lively(torchvision.models.googlenet(weights=None, num_classes=4, aux_logits=True, init_weights=False))
-    torch.save(theirs.state_dict(), tmp_path / "birds.pt")
-    loaded = load(str(tmp_path / "birds.pt"))
-    x = torch.randn(2, 3, 96, 96)
-    with torch.no_grad():
-        assert torch.allclose(loaded.model.trace(x).logits, theirs(x), atol=1e-5)
-    assert loaded.preprocessing == TORCHVISION
-
-
-@pytest.mark.parametrize(
-    "options", [{"preact": True}, {"use_bias": False}, {"variant": "googlenet"}, {"variant": "torchvision"}]
-)
-def test_a_description_need_not_say_what_the_tensors_tell(tmp_path: Path, options: dict) -> None:
-    model = lively(InceptionV1(classes=2, **options))
-    torch.save(model.state_dict(), tmp_path / "pets.pth")
-    (tmp_path / "pets.json").write_text(json.dumps({"classes": ["cat", "dog"], "preprocessing": IMAGENET.to_dict()}))
-    assert answers_alike(load(tmp_path / "pets.pth", "auto").model.cpu(), model)
-
-
-def test_a_design_checkpoint_without_biases_loads(tmp_path: Path) -> None:
-    model = lively(InceptionV1(classes=3, use_bias=False))
-    full = in_design_names(lively(InceptionV1(classes=3)))
-    ours = convert.design_names()
-    state = {name: model.state_dict()[ours[name]] for name in full if ours[name] in model.state_dict()}
-    torch.save(state, tmp_path / "design.pth")
-    assert answers_alike(load(str(tmp_path / "design.pth")).model, model)
-
-
-def test_a_wrong_number_of_classes_is_told_as_that(tmp_path: Path) -> None:
-    torch.save(InceptionV1(classes=3).state_dict(), tmp_path / "pets.pth")
-    (tmp_path / "pets.json").write_text(description().to_json())
-    with pytest.raises(WeightsError, match="names 2 classes, the tensors are for 3"):
-        load(tmp_path / "pets.pth")
-
-
-class Malicious:
-    def __reduce__(self) -> tuple:
-        return (Path.touch, (Path("was-run"),))
-
-
-def test_code_in_a_pickle_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    torch.save({"weights": Malicious()}, tmp_path / "evil.pth")
-    with pytest.raises(WeightsError, match="running code from a checkpoint is not allowed"):
-        load(str(tmp_path / "evil.pth"))
-    assert not (tmp_path / "was-run").exists()
-
-
-def broken_state(change: Callable[[dict[str, torch.Tensor]], None]) -> dict[str, torch.Tensor]:
-    state = dict(lively(InceptionV1(classes=2)).state_dict())
-    change(state)
-    return state
-
-
-@pytest.mark.parametrize(
-    ("change", "kind", "said"),
-    [
-        (lambda s: s.pop("inception_4c.5x5.conv.weight"), "weights_names", "missing inception_4c.5x5.conv.weight"),
-        (lambda s: s.update(extra=torch.ones(1)), "weights_names", "unknown extra"),
-        (lambda s: s.update({"stem.conv1.conv.weight": torch.ones(64, 3, 5, 5)}), "weights_shape", r"\(64, 3, 7, 7\)"),
-        (lambda s: s["head.hidden.bias"].fill_(float("nan")), "weights_not_finite", "head.hidden.bias"),
-        (lambda s: s.clear(), "weights_names", "missing"),
-    ],
-    ids=["missing", "unknown", "shape", "nan", "empty"],
-)
-def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path, change: Callable, kind: str, said: str) -> None:
-    state = broken_state(change)
-    torch.save(state, tmp_path / "broken.pth")
-    (tmp_path / "broken.json").write_text(description().to_json())
-    with pytest.raises(WeightsError, match=said) as refused:
-        load(str(tmp_path / "broken.pth"))
-    assert refused.value.kind == kind
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["{", "[]", "{}", '{"classes": [], "preprocessing": {}}', '{"classes": ["a"], "preprocessing": {"size": 3}}'],
-)
-def test_a_description_that_cannot_be_used_is_told(tmp_path: Path, text: str) -> None:
-    torch.save(InceptionV1(classes=2).state_dict(), tmp_path / "pets.pth")
-    (tmp_path / "pets.json").write_text(text)
-    with pytest.raises(WeightsError, match='"classes"'):
-        load(str(tmp_path / "pets.pth"))
-
-
-@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-@pytest.mark.parametrize("data", [b"", b"no checkpoint at all", b"PK\x03\x04" + b"\0" * 100])
-def test_a_damaged_file_is_refused(tmp_path: Path, suffix: str, data: bytes) -> None:
-    (tmp_path / f"damaged.{suffix}").write_bytes(data)
-    with pytest.raises(WeightsError, match="damaged") as refused:
-        load(str(tmp_path / f"damaged.{suffix}"))
-    assert str(tmp_path) not in str(refused.value)
+# ---------------------------------------------------------------- unknown names, and devices
 
 
 @pytest.mark.parametrize("name", ["resnet50", "../../etc/passwd", "missing.safetensors"])
