@@ -47,6 +47,7 @@ MARKED = {
         "explain/test_receptive_field.py::test_a_cell_",
         "export/test_archive.py::test_a_sheet_shows",
         "export/test_folder.py",
+        "export/test_parquet.py",
         "network/test_anatomy.py::test_receptive_field_is",
         "pretrained/test_bad_checkpoints.py",
         "pretrained/test_rejection.py",

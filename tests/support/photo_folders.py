@@ -10,6 +10,8 @@ from pyarrow import parquet
 
 from support.paths import EXAMPLES
 
+NAMES = ("b/2.jpg", "a.png", "b/1.JPG", "b-c/x.jpeg", "b/deep/er/3.webp", "ü ñ.jpg")
+
 
 def class_folders(root: Path, photos: dict[str, list[str]]) -> Path:
     for name, files in photos.items():
