@@ -18,7 +18,7 @@ from .query import Query
 
 Result = TypeVar("Result")
 # Photos between two calls of `trim_heap`: what each leaves free between kept arrays is half a gigabyte after thousands.
-PHOTOS_PER_TRIM = 64
+PHOTOS_PER_TRIM = 32
 
 
 class Backend(Protocol):

@@ -31,8 +31,8 @@ from .cache import SingleFlightCache
 from .memory_size import memory_size
 from .query import PhotoSize, Query
 
-CACHE_BYTES = 128 * 2**20  # 40 predictions of the embedded network; GoogLeNet's take twice as much
-ABLATED_BYTES = 64 * 2**20  # of predictions with branches off, each as large as one with all on
+CACHE_BYTES = 96 * 2**20  # 30 predictions of the embedded network, a class; GoogLeNet's take twice as much
+ABLATED_BYTES = 32 * 2**20  # of predictions with branches off, each as large as one with all on
 QUERY_BYTES = 16 * 2**20  # of crops of files; one of 224 pixels takes 0.15 MB
 EXPLANATION_BYTES = 32 * 2**20  # of explanations: from some bytes to the 3 MB of a circuit of GoogLeNet's block 4a
 KEY_BYTES = 1024  # of an explanation's place in the cache, which may take more than the explanation
