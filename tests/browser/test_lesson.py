@@ -44,6 +44,12 @@ def test_no_part_of_the_page_says_which_branch_matters_before_the_answer(visit: 
     expect(numbers.locator(".deeper-bars")).to_be_attached()
     assert not WORTH.search(shown(numbers))
     expect(numbers.locator("summary").last).to_be_hidden()
+    visit.page.locator("[data-deeper=unit]").click()
+    circuit = visit.page.locator("#deeper-unit .unit-circuit")
+    circuit.get_by_role("button", name="Begin with the answer").click()
+    expect(circuit.locator(".circuit-path b")).to_contain_text("logit of")
+    expect(circuit.locator(".circuit-terms")).to_be_hidden()
+    visit.page.locator("[data-deeper=numbers]").click()
 
     if step == BRIGHT:
         lesson.locator("[data-choice='1x1']").click()
@@ -54,6 +60,20 @@ def test_no_part_of_the_page_says_which_branch_matters_before_the_answer(visit: 
     assert "adds most" in shown(stage)
     expect(visit.page.locator(".carried")).to_be_visible()
     expect(numbers.locator(".deeper-bars")).to_be_visible()
+
+
+def test_the_lens_lies_above_the_lesson(visit: StageVisit) -> None:
+    visit.page.set_viewport_size({"width": 1440, "height": 900})
+    lesson = ask(visit, "?photo=honey_bee&step=3")
+    lens = visit.page.locator(".lens")
+    for branch in ("1x1", "pool"):
+        visit.page.locator(f"[data-lane='{branch}'] [data-channel]").first.click()
+        expect(lens).to_be_visible()
+        box, bar = lens.bounding_box(), lesson.bounding_box()
+        assert box is not None
+        assert bar is not None
+        assert 0 <= box["y"]
+        assert box["y"] + box["height"] <= bar["y"]
 
 
 def test_a_step_goes_on_after_a_photo_that_fails(visit: StageVisit) -> None:

@@ -111,7 +111,7 @@ export function createCircuit(store, source) {
       ),
       h(
         "ol",
-        { class: "circuit-terms" },
+        { class: path[0] ? "circuit-terms" : "circuit-terms tells-worth" },
         line(h("span", {}, t("circuit.constant")), circuit.constant),
         circuit.sources.map((one) => {
           const { branch } = one;

@@ -193,7 +193,7 @@ export function createLens(root, store, source) {
    */
   const tileOf = (branch, channel) => root.querySelector(`[data-lane="${branch}"] [data-channel="${channel}"]`);
 
-  /** Put the lens beside its tile, within the card; on a phone it is a sheet at the bottom. */
+  /** Put the lens beside its tile, within the card and above the lesson; on a phone it is a sheet at the bottom. */
   function put() {
     const { lens } = store.get();
     if (!lens) return;
@@ -204,7 +204,9 @@ export function createLens(root, store, source) {
     const width = panel.offsetWidth;
     const right = box.right - frame.left + 10;
     const left = tile ? (right + width <= frame.width - 8 ? right : Math.max(8, box.left - frame.left - width - 10)) : frame.width / 2;
-    const top = clamp(box.top - frame.top - 40, -frame.top + 8, Math.max(8, frame.height - panel.offsetHeight - 8));
+    const lesson = document.querySelector("#lesson:not([hidden])")?.getBoundingClientRect();
+    const bottom = Math.min(frame.bottom, lesson?.top ?? Infinity) - frame.top;
+    const top = clamp(box.top - frame.top - 40, -frame.top + 8, Math.max(8 - frame.top, bottom - panel.offsetHeight - 8));
     set(panel, { style: { left: `${left}px`, top: `${top}px` } });
     for (const one of root.querySelectorAll(".tile[aria-pressed]")) one.setAttribute("aria-pressed", String(one === tile));
   }
