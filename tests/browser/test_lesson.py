@@ -72,7 +72,7 @@ def test_the_lens_lies_above_the_lesson(visit: StageVisit) -> None:
         box, bar = lens.bounding_box(), lesson.bounding_box()
         assert box is not None
         assert bar is not None
-        assert 0 <= box["y"]
+        assert box["y"] >= 0
         assert box["y"] + box["height"] <= bar["y"]
 
 
