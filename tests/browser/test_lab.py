@@ -114,6 +114,7 @@ def test_while_a_slider_moves_answers_and_maps_come_and_the_rest_follows(visit: 
         """() => {
           const usual = history.replaceState.bind(history);
           window.replaced = 0;
+          window.began = performance.now();
           history.replaceState = (...given) => (window.replaced++, usual(...given));
         }"""
     )
