@@ -81,6 +81,7 @@ def _compile(modules: Sequence[nn.Module], shape: tuple[int, ...], precision: to
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         "INFERENCE_PRECISION_HINT": "f32",  # the nodes say where it is bfloat16
         "PERFORMANCE_HINT": "LATENCY",
+        "ENABLE_CPU_PINNING": False,  # two replicas with a core each would share the first
     }
     return _core().compile_model(steps.build(), "CPU", options)
 
