@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..runtime.threads import available_cores
 from .blocks import BRANCHES, ConvUnit, InceptionBlock, side_of
 from .fused import ALWAYS_FULL, FULL, fold_batchnorm
 
@@ -77,11 +78,14 @@ def _compile(modules: Sequence[nn.Module], shape: tuple[int, ...], precision: to
     for end in (steps.input(), *map(steps.output, maps)):
         end.model().set_layout(openvino.Layout("NCHW"))
         end.tensor().set_layout(openvino.Layout("NHWC"))
+    threads = torch.get_num_threads()
     options = {
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "INFERENCE_NUM_THREADS": threads,
         "INFERENCE_PRECISION_HINT": "f32",  # the nodes say where it is bfloat16
         "PERFORMANCE_HINT": "LATENCY",
-        "ENABLE_CPU_PINNING": False,  # two replicas with a core each would share the first
+        # Pinned threads suffer less from a browser on the same cores; of two replicas with a core each, both would be
+        # pinned to the first.
+        "ENABLE_CPU_PINNING": threads >= available_cores(),
     }
     return _core().compile_model(steps.build(), "CPU", options)
 
