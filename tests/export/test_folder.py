@@ -1,4 +1,4 @@
-"""A folder of photos into one parquet file: the same answers as alone, and what is told of bad files."""
+"""A folder of photos into one parquet file: the same answers as one by one, and how bad files are reported."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ from .errors import RequestRefusedError
 from .routes import QUEUE_JOIN, path_within_app
 from .security_headers import add_security_headers
 
-MAX_ACCEPT_LANGUAGE = 200  # characters that are read of the header
 RETRY_SECONDS = 10  # after a refusal because the whole server is busy
 INVALID_REQUEST = -32600  # JSON-RPC 2.0, section 5.1
 PYTHON_CLIENT = "gradio_client/"  # prefix of its User-Agent header
@@ -44,7 +43,7 @@ class Exchange:
         self.content_length = int(length) if length.isascii() and length.isdecimal() and len(length) < 20 else None
         client = scope.get("client")
         self.client_address = client[0] if client else ""
-        self._language = language_of(self.headers.get("accept-language", "")[:MAX_ACCEPT_LANGUAGE])
+        self._language = language_of(self.headers.get("accept-language", ""))
         self.body, self.buffered_bytes = b"", 0
         self.rpc_id: int | str | None = None
         self.has_started = self._has_replayed = False

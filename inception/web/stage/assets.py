@@ -2,8 +2,8 @@
 
 Gradio's own page stays where the address has one of its views: `/?view=api`, `/?view=settings`.
 
-Modules import each other by relative addresses, so a file has one address for all its versions: browsers keep it and
-ask each time whether it has changed (`no-cache` and an ETag). Pictures are cached for an hour. Text is
+The front page names its files by addresses with a digest of all of them, which browsers keep for a year; without the
+digest they ask each time whether a file has changed (`no-cache` and an ETag). Pictures are cached for an hour. Text is
 sent compressed where the browser takes it.
 """
 
@@ -233,11 +233,11 @@ class FrontRoute(Route):
 def _front_page(request: Request) -> Response:
     wish = request.query_params.get("lang")
     language = wish if wish in LANGUAGES else language_of(request.headers.get("accept-language", ""))
-    return front_page(language, static.version()).response(request, vary="Accept-Language")
+    return _page_in(language, static.version()).response(request, vary="Accept-Language")
 
 
 @lru_cache(len(LANGUAGES))
-def front_page(language: str, version: str) -> Asset:
+def _page_in(language: str, version: str) -> Asset:
     """Return the front page in a language, with its styles and a version in the addresses of its files.
 
     Styles are part of the page because each further request costs a slow network a round trip. The page's modules name

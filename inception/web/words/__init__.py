@@ -12,6 +12,7 @@ from pathlib import Path
 from ...errors import UserError
 
 DEFAULT = "en"
+MAX_ACCEPT_LANGUAGE = 200  # characters that are read of the header
 WORDS: dict[str, dict[str, str]] = {
     path.stem: json.loads(path.read_text("utf-8")) for path in sorted(Path(__file__).parent.glob("*.json"))
 }
@@ -32,7 +33,7 @@ def say_error(language: str, error: UserError) -> str:
 def language_of(accept_language: str) -> str:
     """Return the best of `LANGUAGES` for a browser's Accept-Language header, English if none fits."""
     wishes = []
-    for position, part in enumerate(accept_language.split(",")):
+    for position, part in enumerate(accept_language[:MAX_ACCEPT_LANGUAGE].split(",")):
         tag, _, quality = part.strip().partition(";q=")
         try:
             wishes.append((-float(quality or 1), position, tag.split("-")[0].lower()))
