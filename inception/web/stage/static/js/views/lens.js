@@ -206,7 +206,9 @@ export function createLens(root, store, source) {
     const left = tile ? (right + width <= frame.width - 8 ? right : Math.max(8, box.left - frame.left - width - 10)) : frame.width / 2;
     const lesson = document.querySelector("#lesson:not([hidden])")?.getBoundingClientRect();
     const bottom = Math.min(frame.bottom, lesson?.top ?? Infinity) - frame.top;
-    const top = clamp(box.top - frame.top - 40, -frame.top + 8, Math.max(8 - frame.top, bottom - panel.offsetHeight - 8));
+    // Only the lesson may push it over what lies above the card, as the answer.
+    const highest = lesson ? 8 - frame.top : 8;
+    const top = clamp(box.top - frame.top - 40, 8 - frame.top, Math.max(highest, bottom - panel.offsetHeight - 8));
     set(panel, { style: { left: `${left}px`, top: `${top}px` } });
     for (const one of root.querySelectorAll(".tile[aria-pressed]")) one.setAttribute("aria-pressed", String(one === tile));
   }
