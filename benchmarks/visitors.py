@@ -70,7 +70,7 @@ class Visitor:
     @property
     def subject(self) -> dict[str, Any]:
         """The photo and the network, as events take them."""
-        return {"photo": self.photo_path, "model": self.model, "crop": None, "digest": self.scene.get("digest")}
+        return {"photo": self.photo_path, "model": self.model, "crop": None}
 
     @property
     def logits(self) -> np.ndarray:
@@ -96,7 +96,7 @@ class Visitor:
     async def answer(self, data: bytes, name: str = "photo.jpg") -> None:
         """Send a photo and wait for its answer and the 36 mean maps; its channels are for `unfold`."""
         path = await self.sent(data, name)
-        self.scene = await self.ask("scene", {**self.subject, "photo": path, "digest": None}, {})
+        self.scene = await self.ask("scene", {**self.subject, "photo": path}, {})
         self.photo_path = path
 
     async def unfold(self, block: str) -> None:

@@ -19,7 +19,7 @@ FIRST_BLOCK = next(iter(BLOCKS))
 
 
 def channel_worth(
-    pretrained: PretrainedModel, prediction: Prediction, classes: Iterable[int], first: str = FIRST_BLOCK
+    pretrained: PretrainedModel, prediction: Prediction, classes: Iterable[int | None], first: str = FIRST_BLOCK
 ) -> dict[int, dict[str, np.ndarray]]:
     """Return by class and block the worth (C,) of each channel of the block's output, float32 and read-only.
 

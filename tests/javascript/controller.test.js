@@ -12,8 +12,8 @@ const { INITIAL, createStore } = await page("state.js");
 
 const CLASSES = 3;
 
-/** A source that notes what it is asked; `slow` holds back the answers about one photo. */
-function fake({ slow = null, refused = null } = {}) {
+/** A source that notes what it is asked; `slow` holds back the answers about one photo, and `hasScene` says what is at hand. */
+function fake({ slow = null, refused = null, hasScene = true } = {}) {
   const asked = [];
   let release = () => undefined;
   const gate = new Promise((open) => (release = open));
@@ -29,6 +29,7 @@ function fake({ slow = null, refused = null } = {}) {
       if (model === refused) throw new Error("It cannot be had.");
       return { name: model, chinese: {}, has_means: true, blocks: { "4b": { channels: 512 }, "4c": { channels: 512 } } };
     },
+    hasScene: () => hasScene,
     scene: async (subject, off) => {
       asked.push(["scene", subject.photo, off, subject.fill]);
       if (subject.photo === refused) throw new Error("No picture.");
@@ -75,6 +76,19 @@ test("another block asks for no photo again", async () => {
   await settled();
   assert.deepEqual(asked.slice(0, 3).map(([what, ...values]) => [what, values.at(-1)]), [["block", undefined], ["worth", "3a"], ["votes", "zero"]]);
   assert.equal(store.data().baseChannels.block, "3a");
+});
+
+test("of a new photo all is asked for at once, and of a square that is moved the scene first", async () => {
+  const { asked, release, store } = await staged({ slow: "two", hasScene: false });
+  asked.length = 0;
+  store.update({ photo: "two", fill: "mean" });
+  await settled();
+  assert.deepEqual(asked, [["scene", "two", {}, undefined], ["block", "4c", {}, undefined], ["worth", null, "4c"], ["votes", "4c", "mean"]]);
+  asked.length = 0;
+  store.update({ crop: [0, 0, 1] });
+  await settled();
+  assert.deepEqual(asked, [["scene", "two", {}, undefined]]);
+  release();
 });
 
 test("an answer that comes late is not shown over a newer one", async () => {

@@ -226,7 +226,7 @@ def test_all_public_endpoints_are_tested(served: tuple[InferenceService, gr.Bloc
     assert public == set(ENDPOINTS)
 
 
-BISON = {"photo": "example:bison", "model": "tiny-imagenet", "crop": None, "digest": None}
+BISON = {"photo": "example:bison", "model": "tiny-imagenet", "crop": None}
 EVENTS: dict[str, list[object]] = {
     "scene": [BISON, {"4b": ["3x3"]}],
     "block": [BISON, {"4b": ["3x3"]}, "4c"],

@@ -42,11 +42,9 @@ def sentence(response: httpx.Response) -> str:
     return error
 
 
-def subject(
-    photo: str, model: str = "tiny-imagenet", crop: list[float] | None = None, digest: str | None = None
-) -> Any:
+def subject(photo: str, model: str = "tiny-imagenet", crop: list[float] | None = None) -> Any:
     """A subject as the browser sends it."""
-    return {"photo": photo, "model": model, "crop": crop, "digest": digest}
+    return {"photo": photo, "model": model, "crop": crop}
 
 
 def upload(address: str, photo: Path) -> str:

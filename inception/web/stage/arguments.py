@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
@@ -39,14 +38,11 @@ CAMERA_FRAME = "camera-frame.jpg"  # name of the files that are deleted once the
 EXAMPLE = "example:"  # before the name of an example photo
 MAX_CLASSES = 8  # whose worth is computed at once, with one backward pass for each
 FURTHEST = 1000.0  # of a crop's numbers, which are fractions of the photo's sides
-DIGEST = re.compile(r"[0-9a-f]{64}")
 
 SUBJECT_FORM = (
-    '{"photo": "example:NAME" / "PATH", "model": "NAME", "crop": null / [left, top, side], "digest": null, '
-    '"fill": "zero" / "mean"}'
+    '{"photo": "example:NAME" / "PATH", "model": "NAME", "crop": null / [left, top, side], "fill": "zero" / "mean"}'
 )
 CROP_FORM = "null / [left, top, side]"
-DIGEST_FORM = "null / SHA-256"
 OFF_FORM = '{"4b": ["1x1", 117], ...}'
 
 Check = Callable[[str, Any], Any]  # of an argument's name and its value, as JSON
@@ -96,12 +92,9 @@ class SubjectCheck:
 
     def read(self, value: Any, what: str = "subject") -> Subject:
         """Return the subject of its JSON; raises as `check`."""
-        keys = {"photo", "model", "crop", "digest", "fill"}
+        keys = {"photo", "model", "crop", "fill"}
         if not isinstance(value, dict) or not {"photo", "model"} <= value.keys() <= keys:
             raise form_error(what, value, SUBJECT_FORM)
-        digest = value.get("digest")
-        if digest is not None and not (isinstance(digest, str) and DIGEST.fullmatch(digest)):
-            raise form_error("digest", digest, DIGEST_FORM)
         model, crop = choice("model", value["model"], self._models), _crop(value.get("crop"))
         fill = choice("fill", value.get("fill", ABLATIONS[0]), ABLATIONS)
         photo = value["photo"]

@@ -41,7 +41,7 @@ def add_stage_events(service: InferenceService, examples: Sequence[Path]) -> Non
         "model": by(model_of(service)),
     }
     values: dict[str, Any] = {
-        "subject": {"photo": f"{EXAMPLE}{examples[0].stem}", "model": service.models[0], "crop": None, "digest": None},
+        "subject": {"photo": f"{EXAMPLE}{examples[0].stem}", "model": service.models[0], "crop": None},
         "model": service.models[0],
         "off": {},
         "classes": [0],

@@ -49,18 +49,17 @@ class FirstVisit:
     def _answers(self, start: dict[str, Any]) -> list[list[Any]]:
         """Return `[event, arguments, answer]` of each event that a first visit asks, as the scripts ask it."""
         service, model = self._service, start["first"]
-        begin = {"photo": start["photo"], "model": model, "crop": None, "digest": None}
-        query = query_of(service, self._subjects.read(begin))
+        subject = {"photo": start["photo"], "model": model, "crop": None}
+        query = query_of(service, self._subjects.read(subject))
         # The page shows how long the forward pass took, and the first one of a process takes ten times as long.
         service.compute(model, service.backend.predict, query)
-        known = {**begin, "digest": query.digest}
         best = service.prediction(query).top(1)[0].index
         return [
             ["start", [], start],
             ["network", [model], network.network(service, model)],
-            ["scene", [begin, {}], scene.scene(service, query, {})],
-            ["block", [known, {}, BLOCK], scene.block_channels(service, query, {}, BLOCK)],
-            ["worth", [known, [best], FIRST_BLOCK], scene.worth(service, query, [best], FIRST_BLOCK)],
-            ["votes", [known, BLOCK], scene.votes(service, query, BLOCK)],
-            ["field", [known, BLOCK], scene.middle_fields(service, query, BLOCK)],
+            ["scene", [subject, {}], scene.scene(service, query, {})],
+            ["block", [subject, {}, BLOCK], scene.block_channels(service, query, {}, BLOCK)],
+            ["worth", [subject, [best], FIRST_BLOCK], scene.worth(service, query, [best], FIRST_BLOCK)],
+            ["votes", [subject, BLOCK], scene.votes(service, query, BLOCK)],
+            ["field", [subject, BLOCK], scene.middle_fields(service, query, BLOCK)],
         ]

@@ -124,8 +124,11 @@ def votes(service: InferenceService, query: Query, block: str, fill: str = ZERO)
 
 
 def worth(service: InferenceService, query: Query, classes: Sequence[int], first: str) -> dict[str, Any]:
-    """Gradient times activation of each channel of a block and of all blocks behind it, for some classes."""
-    amounts = service.explained(query, channel_worth, tuple(classes), first)
+    """Gradient times activation of each channel of a block and of all blocks behind it, for some classes.
+
+    Without any, it is that of the most probable class.
+    """
+    amounts = service.explained(query, channel_worth, tuple(classes) or (None,), first)
     return {
         "worth": {
             str(index): {block: pack(values) for block, values in blocks.items()} for index, blocks in amounts.items()

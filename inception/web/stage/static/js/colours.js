@@ -107,7 +107,7 @@ let scratch = null;
  * @param {Palette} [palette]
  */
 export function paintOverlay(canvas, photo, values, side, size, palette = "inferno") {
-  canvas.width = canvas.height = size;
+  if (canvas.width !== size || canvas.height !== size) canvas.width = canvas.height = size;
   const context = canvas.getContext("2d", { alpha: false });
   if (!context) return;
   context.imageSmoothingQuality = "medium";

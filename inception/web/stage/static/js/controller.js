@@ -28,9 +28,6 @@ export function createController(store, source, touched = Promise.resolve()) {
   let loadedBase = null;
   let loadedBlock = ""; // of `data.channels`
 
-  /** What the photo's part of the state says. @returns {Subject} */
-  const subject = () => subjectOf(store.get(), store.data());
-
   /**
    * Bring the data up to date with the state.
    * @param {string | null} [error]  a sentence that stays
@@ -95,19 +92,24 @@ export function createController(store, source, touched = Promise.resolve()) {
     const isOff = isAnythingOff(off);
     if (!isNew && isOff) preview(off, block, fill);
     const scene = !isNew && store.data().base;
-    const [base] = scene ? [scene] : await Promise.all([source.scene({ ...subject(), digest: null }, {}), source.drawable(subject())]);
+    const subject = subjectOf(store.get());
+    const filled = withFill(subject, fill);
+    // All that is shown of a new photo is requested at once: the server goes on computing while the browser draws. Of a
+    // square that is being moved, the scene may be all that is ever shown.
+    const isAtHand = Boolean(scene) || source.hasScene(subject);
+    const scenes = scene ? [scene] : Promise.all([source.scene(subject, {}), source.drawable(subject)]);
+    if (!isAtHand && !crop && !isMoving) ahead(subject, filled, block, store.get().cls);
+    const [base] = await scenes;
     if (!isCurrent()) return;
     loaded = key;
     loadedBase = base;
     patch.base = base;
-    const known = { ...subject(), digest: base.digest };
-    const filled = withFill(known, fill);
     const cls = store.get().cls ?? order(base.logits, 1)[0];
-    const baseChannels = source.block(known, {}, block);
+    const baseChannels = source.block(subject, {}, block);
     // What belongs together is drawn together: a block's channels with their worth.
     const parts = Promise.all([
       baseChannels.then((channels) => ({ baseChannels: channels, ...(isOff ? {} : { channels }) })),
-      isMoving ? {} : source.worth(known, cls, block).then((worth) => ({ worth })),
+      isMoving ? {} : source.worth(subject, cls, block).then((worth) => ({ worth })),
       isOff ? source.scene(filled, off).then((now) => ({ now })) : Promise.resolve({ now: base }),
       ...(isOff ? [source.block(filled, off, block).then((channels) => ({ channels }))] : []),
     ]);
@@ -126,22 +128,34 @@ export function createController(store, source, touched = Promise.resolve()) {
     const subsets = await votes;
     if (!isCurrent()) return;
     store.receive({ subsets });
-    void follow(known, block, cls, order(base.logits, CLASSES), isCurrent);
+    void follow(subject, block, cls, order(base.logits, CLASSES), isCurrent);
+  }
+
+  /**
+   * Ask for what is shown of a photo beside its scene; `load` then finds it on its way, and reports what fails.
+   * @param {Subject} subject
+   * @param {Subject} filled
+   * @param {Block} block
+   * @param {number | null} cls
+   */
+  function ahead(subject, filled, block, cls) {
+    const parts = [source.block(subject, {}, block), source.worth(subject, cls, block), source.votes(filled, block)];
+    Promise.all(parts).catch(() => undefined);
   }
 
   /**
    * Ask for what the stage can do without: the squares of fields, and the worth that may be wanted next.
-   * @param {Subject} known
+   * @param {Subject} subject
    * @param {Block} block
    * @param {number} cls
    * @param {number[]} likely  classes
    * @param {() => boolean} isCurrent
    */
-  async function follow(known, block, cls, likely, isCurrent) {
-    await source.prefetchWorth(known, [cls]).catch(() => undefined); // for the choice of another block
+  async function follow(subject, block, cls, likely, isCurrent) {
+    await source.prefetchWorth(subject, [cls]).catch(() => undefined); // for the choice of another block
     if (!isCurrent()) return;
-    void touched.then(() => setTimeout(() => isCurrent() && source.prefetchWorth(known, likely).catch(() => undefined), QUIET));
-    const field = await source.field(known, block).catch(() => null); // only the dashed square is missing
+    void touched.then(() => setTimeout(() => isCurrent() && source.prefetchWorth(subject, likely).catch(() => undefined), QUIET));
+    const field = await source.field(subject, block).catch(() => null); // only the dashed square is missing
     if (isCurrent()) store.receive({ field });
   }
 
@@ -187,20 +201,20 @@ export function createController(store, source, touched = Promise.resolve()) {
     prefetch(block) {
       const { base } = store.data();
       if (!base || isAnythingOff(allOff(store.get()))) return;
-      const known = { ...subject(), digest: base.digest };
-      Promise.all([source.block(known, {}, block), source.votes(withFill(known, store.get().fill), block)]).catch(() => undefined);
+      const subject = subjectOf(store.get());
+      Promise.all([source.block(subject, {}, block), source.votes(withFill(subject, store.get().fill), block)]).catch(() => undefined);
     },
     refresh,
   };
 }
 
 /**
+ * The photo's part of a state.
  * @param {Readonly<State>} state
- * @param {Readonly<Data>} data
  * @returns {Subject}
  */
-export function subjectOf(state, data) {
-  return { photo: state.photo, model: state.model, crop: state.crop, digest: data.base?.digest ?? null };
+export function subjectOf({ photo, model, crop }) {
+  return { photo, model, crop };
 }
 
 /**

@@ -126,6 +126,8 @@ export function createSource(root) {
     network: (model) => told(readNetwork, "network", model),
     /** @param {Subject} subject @param {AllOff} off @returns {Promise<Scene>} */
     scene: (subject, off) => told(readScene, "scene", subject, off),
+    /** Whether the scene with everything on is at hand, or on its way. @param {Subject} subject */
+    hasScene: (subject) => answers.has(JSON.stringify(["scene", [subject, {}]])),
     /** @param {Subject} subject @param {AllOff} off @param {Block} block @returns {Promise<BlockChannels>} */
     block: (subject, off, block) => told(readChannels, "block", subject, off, block),
     /** @param {Subject} subject @param {Block} block @returns {Promise<Subsets>} */
@@ -133,13 +135,15 @@ export function createSource(root) {
     /**
      * The worth of the channels of a block and of those behind it for a class: sooner there than that of all blocks.
      * @param {Subject} subject
-     * @param {number} cls
+     * @param {number | null} cls  null: the most probable
      * @param {Block} block
      * @returns {Promise<Worth>}
      */
     async worth(subject, cls, block) {
-      const from = answers.has(worthKey(subject, cls)) ? BLOCKS[0] : block;
-      return (await told(readWorth, "worth", subject, [cls], from))[cls];
+      if (cls === null) return Object.values(await told(readWorth, "worth", subject, [], block))[0];
+      if (answers.has(worthKey(subject, [cls]))) return (await told(readWorth, "worth", subject, [cls], BLOCKS[0]))[cls];
+      const best = await answers.get(worthKey(subject, [], block)); // asked for before its class was known
+      return (best && cls in best ? best : await told(readWorth, "worth", subject, [cls], block))[cls];
     },
     /**
      * Ask for the worth of several classes in all blocks at once, so that `worth` has each of them without a request.
@@ -147,10 +151,10 @@ export function createSource(root) {
      * @param {number[]} classes
      */
     async prefetchWorth(subject, classes) {
-      const missing = classes.filter((cls) => !answers.has(worthKey(subject, cls)));
+      const missing = classes.filter((cls) => !answers.has(worthKey(subject, [cls])));
       if (!missing.length) return;
       const all = await told(readWorth, "worth", subject, missing, BLOCKS[0]);
-      for (const cls of missing) keep(worthKey(subject, cls), Promise.resolve({ [cls]: all[cls] }));
+      for (const cls of missing) keep(worthKey(subject, [cls]), Promise.resolve({ [cls]: all[cls] }));
     },
     /** @param {Subject} subject @param {Block} block @returns {Promise<Partial<Record<Branch, FieldSquare>>>} */
     field: (subject, block) => told(readFields, "field", subject, block),
@@ -235,11 +239,12 @@ export function createSource(root) {
 }
 
 /**
- * What the worth of a class in all blocks is kept as.
+ * What the worth of classes in a block and all behind it is kept as, by default in all blocks.
  * @param {Subject} subject
- * @param {number} cls
+ * @param {number[]} classes
+ * @param {Block} [first]
  */
-const worthKey = (subject, cls) => JSON.stringify(["worth", [subject, [cls], BLOCKS[0]]]);
+const worthKey = (subject, classes, first = BLOCKS[0]) => JSON.stringify(["worth", [subject, classes, first]]);
 
 /** What unpacks each event's answer. @type {Record<string, (raw: any) => any>} */
 const READERS = { network: readNetwork, scene: readScene, block: readChannels, votes: readSubsets, worth: readWorth, field: readFields };

@@ -160,7 +160,6 @@
  * @property {string} photo
  * @property {string} model
  * @property {Crop | null} crop
- * @property {string | null} digest
  * @property {Fill} [fill]  zero if it is not there
  *
  * @typedef {object} Start

@@ -175,7 +175,7 @@ export const fool = {
   },
   async show({ facts }, scenery) {
     const { network } = known(scenery);
-    const subject = { ...scenery.subject, digest: null };
+    const { subject } = scenery;
     for (const crop of tries(scenery)) {
       const { logits } = await scenery.source.scene({ ...subject, crop }, {});
       const after = best(logits);

@@ -186,9 +186,10 @@ export function createBlock(root, store, source) {
       const worths = worthOf(network, state.block, branch, worth);
       const best = sortedChannels(mine[branch], worths, state.sort, measuredFor(state, store.data(), branch)).slice(0, columns);
       const key = document.activeElement instanceof HTMLElement && tiles.contains(document.activeElement) ? document.activeElement.dataset.channel : undefined;
+      const canvases = [...tiles.querySelectorAll("canvas")];
       replace(
         tiles,
-        best.map((channel) => createTile(store, { branch, channel, channels, worth: worths?.[channel] ?? null, square })),
+        best.map((channel, i) => createTile(store, { branch, channel, channels, worth: worths?.[channel] ?? null, square }, canvases[i])),
         h(
           "button",
           {

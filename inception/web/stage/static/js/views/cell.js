@@ -87,7 +87,7 @@ export function createCell(root, store, source) {
     note.textContent = t("deeper.all_on");
     handTitle.textContent = t("kernel.title");
     if (!base || !network) return replace(wait, waiting(data, "pictures"));
-    const subject = subjectOf(state, data);
+    const subject = subjectOf(state);
     replace(trouble);
     try {
       const channels = await askBlock(source.block(subject, {}, block));

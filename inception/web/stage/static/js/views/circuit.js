@@ -49,7 +49,7 @@ export function createCircuit(store, source) {
    * @param {Place | null} cell  the one in the lens
    */
   async function draw(network, cls, cell) {
-    const key = JSON.stringify([subjectOf(store.get(), store.data()), cls, cell]);
+    const key = JSON.stringify([subjectOf(store.get()), cls, cell]);
     if (key !== about) path = [cell];
     about = key;
     await step(network, cls, cell);
@@ -64,7 +64,7 @@ export function createCircuit(store, source) {
     const at = path[path.length - 1];
     if (!root.childElementCount) replace(root, skeleton());
     root.classList.add("deeper-stale");
-    const subject = subjectOf(store.get(), store.data());
+    const subject = subjectOf(store.get());
     try {
       const circuit = await ask(/** @type {Promise<Circuit>} */ (at ? source.circuit(subject, at) : source.logitCircuit(subject, cls)));
       if (!circuit) return;

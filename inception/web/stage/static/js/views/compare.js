@@ -115,12 +115,12 @@ export function createCompare(root, store, source) {
     const { base, network } = store.data();
     if (!base || !network) return;
     const model = other.model ?? network.name;
-    const subject = { photo: other.photo ?? photo, model, crop: other.photo ? null : crop, digest: null };
+    const subject = { photo: other.photo ?? photo, model, crop: other.photo ? null : crop };
     if (!body.querySelector(".compare-side")) replace(body, skeleton());
     try {
       const found = await latest(
         Promise.all([
-          source.block(subjectOf(store.get(), store.data()), {}, block),
+          source.block(subjectOf(store.get()), {}, block),
           source.network(model),
           source.scene(subject, {}),
           source.block(subject, {}, block),

@@ -29,7 +29,7 @@ export function createCostMaps(root, store, source) {
     if (!data.network || !data.base) return replace(root);
     if (!root.childElementCount) replace(root, skeleton("pictures"));
     try {
-      const told = await ask(source.bottleneck(subjectOf(state, data), block));
+      const told = await ask(source.bottleneck(subjectOf(state), block));
       if (!told) return;
       const { before, "3x3": three, "5x5": five } = told;
       replace(

@@ -58,7 +58,7 @@ export function createDownloads(root, store, source) {
     const photo = state.photo.startsWith("example:") ? state.photo.slice("example:".length) : "photo";
     const stem = `${network.name}-${photo}`.replace(/[^\w.-]+/g, "_");
     const about = { model: network.name, photo: photo === "photo" ? null : photo, date: new Date().toISOString().slice(0, 10), off: allOff(state), fill: state.fill };
-    const block = (/** @type {Block} */ name) => source.block(withFill(subjectOf(state, data), state.fill), allOff(state), name);
+    const block = (/** @type {Block} */ name) => source.block(withFill(subjectOf(state), state.fill), allOff(state), name);
     const all = async () => {
       /** @type {Partial<Record<Block, BlockChannels>>} */
       const blocks = {};

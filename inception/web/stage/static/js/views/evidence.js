@@ -58,7 +58,7 @@ export function createEvidence(root, store, source) {
     const { base, network } = data;
     if (!base || !network) return replace(root, waiting(data, "pictures"));
     const cls = classOf(state, data);
-    const subject = subjectOf(state, data);
+    const subject = subjectOf(state);
     if (!root.childElementCount) replace(root, skeleton("pictures"));
     root.classList.add("deeper-stale");
     try {

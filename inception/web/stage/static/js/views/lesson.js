@@ -63,7 +63,7 @@ export function createLesson(root, store, source) {
   const key = () => JSON.stringify([store.get().photo, store.get().model, store.get().crop === null]);
   let shownKey = key(); // of the scene on the stage; others are still computed, or failed
 
-  const scenery = () => ({ state: store.get(), data: store.data(), source, subject: subjectOf(store.get(), store.data()) });
+  const scenery = () => ({ state: store.get(), data: store.data(), source, subject: subjectOf(store.get()) });
 
   // ---------------------------------------------------------------- going through the steps
 

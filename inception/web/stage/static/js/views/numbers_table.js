@@ -80,7 +80,7 @@ export function createNumbers(root, store, source) {
       const cls = classOf(state, data);
       replace(body, skeleton());
       try {
-        const told = await ask(source.table(withFill(subjectOf(state, data), state.fill)));
+        const told = await ask(source.table(withFill(subjectOf(state), state.fill)));
         if (told) replace(body, ...glanceTable(told, base, network, cls, state.block, store));
       } catch (error) {
         replace(body, failure(error));

@@ -211,7 +211,7 @@ export function createPhoto(root, store, source, controller) {
       const crop = shown;
       const { photo, model, fill } = store.get();
       const off = allOff(store.get());
-      const subject = { photo, model, crop, digest: null };
+      const subject = { photo, model, crop };
       try {
         const [base, now] = await Promise.all([source.scene(subject, {}), isAnythingOff(off) ? source.scene(withFill(subject, fill), off) : null]);
         const isSame = store.get().photo === photo && store.get().model === model;

@@ -1,7 +1,7 @@
 /** One channel: its map over the photo, its number and its worth; and the legend of its colours. */
 
 import { gradient, greySquare, paintOverlay } from "../colours.js";
-import { h } from "../dom.js";
+import { h, set } from "../dom.js";
 import { channelValues, cropSquare, isSignedBlock, paletteOf, strongestCell } from "../maps.js";
 import { decimalsFor, fixed, signed } from "../numbers.js";
 import { firstChannel } from "../ranking.js";
@@ -15,18 +15,19 @@ const SIZE = 96; // pixels of a tile's canvas, and of the photo below it
 /**
  * @param {import("../state.js").Store} store
  * @param {{branch: Branch, channel: number, channels: BlockChannels, worth: number | null, square: Promise<CanvasImageSource>}} what
+ * @param {HTMLCanvasElement} [canvas]  of a tile that goes: a new one takes as long as what is painted on it
  */
-export function createTile(store, { branch, channel, channels, worth, square }) {
+export function createTile(store, { branch, channel, channels, worth, square }, canvas = h("canvas", { width: SIZE, height: SIZE, role: "img" })) {
   const { scale, colours, lens, block, offChannels } = store.get();
   const { network } = store.data();
   const isOff = network && offChannels[block]?.includes(firstChannel(network, block, branch) + channel);
   const palette = paletteOf(isSignedBlock(channels), colours);
   const label = [t("block.tile", { channel, branch: branchName(branch) }), isOff && t("block.off")].filter(Boolean).join(", ");
   // The button's name comes from its content: worth that the lesson hides is then hidden from screen readers too.
-  const canvas = h("canvas", { width: SIZE, height: SIZE, role: "img", "aria-label": label });
+  set(canvas, { "aria-label": label });
   square.then(
     (photo) => paintOverlay(canvas, photo, channelValues(channels, branch, channel, scale), channels[branch].side, SIZE, palette),
-    () => undefined,
+    () => (canvas.width = SIZE), // blank
   );
   const look = () => store.hover({ kind: "tile", branch, channel });
   return h(
