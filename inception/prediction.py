@@ -174,7 +174,10 @@ def predict_batch(
 def input_batch(pretrained: PretrainedModel, images: Sequence[Image.Image]) -> Tensor:
     """Return images from `Preprocessing.apply` as the network's input (N, 3, size, size), float32, on its device."""
     # Pillow stores channels last, which is the layout that the convolutions prefer.
-    samples = torch.from_numpy(np.stack([np.asarray(image.convert("RGB")) for image in images])).permute(0, 3, 1, 2)
+    pixels = np.stack([np.asarray(image.convert("RGB")) for image in images])
+    if pretrained.device.type == "cpu":
+        return torch.from_numpy(pretrained.preprocessing.normalise_bytes(pixels)).permute(0, 3, 1, 2)
+    samples = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     if pretrained.device.type == "cuda":
         # Copied as bytes, a quarter of the size of floats, and asynchronously thanks to pinned memory.
         samples = samples.pin_memory()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -142,6 +143,17 @@ class Preprocessing:
         mean, std = (samples.new_tensor(values).view(1, 3, 1, 1) for values in (self.mean, self.std))
         return (samples / self.divisor - mean) / std
 
+    def normalise_bytes(self, pixels: np.ndarray) -> np.ndarray:
+        """Normalise RGB pixels (N, H, W, 3), uint8, to the same numbers as `normalise`, float32.
+
+        They are looked up: for one photo, arithmetic takes less time than the threads that share it take to wake up.
+        """
+        order = (2, 1, 0) if self.channels == "BGR" else (0, 1, 2)
+        samples = np.empty(pixels.shape, np.float32)
+        for number, (values, channel) in enumerate(zip(_normalised_values(self), order, strict=True)):
+            samples[..., number] = values[pixels[..., channel]]
+        return samples
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -158,6 +170,13 @@ class Preprocessing:
             if name in arguments:
                 arguments[name] = tuple(arguments[name])
         return strict_json.built(cls, arguments)
+
+
+@cache
+def _normalised_values(preprocessing: Preprocessing) -> np.ndarray:
+    """Return the normalised value (3, 256) of each byte, by the network's channel."""
+    samples = torch.arange(256.0).expand(1, 3, 1, 256)
+    return preprocessing.normalise(samples)[0, :, 0].numpy()
 
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -123,6 +123,24 @@ def test_it_runs_from_any_stage_and_lets_gradients_through(kind: str) -> None:
     assert (slopes[0] - slopes[1]).abs().max() <= 1e-4 * slopes[0].abs().max()
 
 
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("shape", [(1, 24, 7, 7), (3, 24, 14, 10)])
+def test_the_gradient_of_a_unit_is_that_of_the_plain_one(kernel: int, shape: tuple[int, ...]) -> None:
+    plain = lively(ConvUnit(24, 40, kernel, eps=1e-3)).eval()
+    unit = FusedUnit(plain, (1, 24, 7, 7))
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    weights = torch.randn(40, generator=torch.Generator().manual_seed(1)).view(1, 40, 1, 1)
+    slopes = []
+    for one in (plain, unit):
+        given = x.clone(memory_format=torch.channels_last).requires_grad_()
+        # A gradient that is the same in all cells has no memory of its own.
+        slopes.append(torch.autograd.grad((one(given) * weights).sum(), given)[0])
+        slopes.append(torch.autograd.grad(one(given).square()[:, 3:20].sum(), given)[0])
+    for expected, found in zip(slopes[:2], slopes[2:], strict=True):
+        assert expected.abs().max() > 0
+        assert (found - expected).abs().max() <= 1e-4 * expected.abs().max()
+
+
 def test_the_model_stays_as_it_was_and_the_engine_as_it_was_made() -> None:
     model = model_of("batchnorm").train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

@@ -29,6 +29,13 @@ def test_torchvision_values_are_imagenet_normalisation_and_transform_input() -> 
     assert torch.allclose(TORCHVISION.to_tensor(photo), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("preprocessing", [CAFFE, TORCHVISION, TINY_IMAGENET])
+def test_bytes_become_the_same_numbers_as_floats(preprocessing: Preprocessing) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), dtype=np.uint8)
+    expected = preprocessing.normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).float())
+    assert np.array_equal(preprocessing.normalise_bytes(pixels), expected.permute(0, 2, 3, 1).numpy())
+
+
 @pytest.mark.parametrize("size", [(640, 427), (300, 500), (256, 256), (1000, 257)])
 def test_the_crop_is_that_of_torchvisions_resize_and_centre_crop(size: tuple[int, int]) -> None:
     y, x = np.mgrid[0 : size[1], 0 : size[0]]
