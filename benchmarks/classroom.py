@@ -4,7 +4,7 @@ The stage is started as a user starts it, with the embedded model, and used thro
 those who use it run beside it on the same cores. No two photos are the same.
 
 - `class-of-thirty`: thirty send a photo at the same moment: time until all have their answers, for each, in
-  units of the time to an answer when they come one after another. The stage then asks for channels and votes.
+  units of the time to an answer when they come one after another. Channels and votes are requested at the same time.
 - `class-memory`: resident memory of the server, in units of what it has after one visitor, with its engines compiled:
   after thirty visitors (each a photo, five blocks, a switch, the evidence), and after 2,000 further requests, whichever
   is more.

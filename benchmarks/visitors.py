@@ -34,6 +34,7 @@ class Visitor:
     photo_path: str = ""
     scene: dict[str, Any] = field(default_factory=dict)
     shown: dict[str, Any] = field(default_factory=dict)  # the unfolded block, by what the stage asked
+    ahead: asyncio.Future[list[Any]] | None = None  # what was requested with the photo: channels, worth, votes
 
     async def __aenter__(self) -> Visitor:
         self.session = "".join(random.choices(string.ascii_lowercase, k=12))
@@ -94,9 +95,18 @@ class Visitor:
         await self.unfold(self.block)
 
     async def answer(self, data: bytes, name: str = "photo.jpg") -> None:
-        """Send a photo and wait for its answer and the 36 mean maps; its channels are for `unfold`."""
+        """Send a photo and wait for its answer and the 36 mean maps.
+
+        What else is shown of it is requested at the same time, and `unfold` waits for it.
+        """
         path = await self.sent(data, name)
-        self.scene = await self.ask("scene", {**self.subject, "photo": path}, {})
+        subject = {**self.subject, "photo": path}
+        scene = asyncio.ensure_future(self.ask("scene", subject, {}))
+        asked = {"block": (subject, {}, self.block), "worth": (subject, [], self.block), "votes": (subject, self.block)}
+        self.ahead = asyncio.gather(
+            *(self.ask(name, *arguments) for name, arguments in asked.items()), return_exceptions=True
+        )
+        self.scene = await scene
         self.photo_path = path
 
     async def unfold(self, block: str) -> None:
@@ -104,12 +114,20 @@ class Visitor:
         subject, best = self.subject, int(self.logits.argmax())
         asked = {
             "block": (subject, {}, block),
-            "worth": (subject, [best], "3a"),
             "votes": (subject, block),
+            "worth": (subject, [best], "3a"),
             "field": (subject, block),
         }
         if self.shown.get("of") == (self.photo_path, self.model):
             del asked["worth"]  # of all blocks at once, and remembered in the browser
+        if self.ahead:
+            found, self.ahead = await self.ahead, None
+            for error in found:
+                if isinstance(error, BaseException):
+                    raise error
+            if block == self.block:
+                self.shown.update(block=found[0], votes=found[2])
+                del asked["block"], asked["votes"]
         told = await asyncio.gather(*(self.ask(name, *arguments) for name, arguments in asked.items()))
         self.shown.update(zip(asked, told, strict=True), of=(self.photo_path, self.model))
         self.block = block

@@ -84,7 +84,7 @@ def test_a_photo_is_deleted_after_its_time_and_an_open_page_says_so(served: Serv
 
             # What is remembered of it is still shown; whatever needs the photo says what happened and what to do.
             await guest.unfold("5a")
-            moved = {**guest.subject, "crop": [0, 0, 1], "digest": None}
+            moved = {**guest.subject, "crop": [0, 0, 1]}
             assert await refused(guest, "scene", moved, {}) == say_error("en", expired_photo_error())
             guest.language = "zh"
             assert await refused(guest, "block", moved, {}, "4c") == say_error("zh", expired_photo_error())
