@@ -38,6 +38,9 @@ SYSTEM_FONTS = (
     "Noto Sans CJK SC",
     "sans-serif",
 )
+# Threads for events, most of which wait for their turn at the network: with Gradio's 40, explanations for the first
+# twenty visitors would keep the next ones from their answers. Enough for sixty who send a photo at once.
+MAX_THREADS = 200
 QUEUE_SIZE = 16  # events that may wait, for each that is computed at once
 
 
@@ -58,7 +61,8 @@ def build(
         page.endpoints = add_endpoints(service)
         add_stage_events(service, example_photos())
         page.first_visit = FirstVisit(service, example_photos())
-    page.state_session_capacity = MAX_SESSIONS  # for a mounted page; `launch` sets it from `launch_options`
+    # For a mounted page; `launch` sets them from `launch_options`.
+    page.state_session_capacity, page.max_threads = MAX_SESSIONS, MAX_THREADS
     at_once = service.backend.at_once
     # A limit for each endpoint: no other waits behind explanations.
     page.queue(default_concurrency_limit=max(1, at_once // 2), max_size=QUEUE_SIZE * at_once, api_open=False)
@@ -89,6 +93,7 @@ def launch_options() -> dict[str, Any]:
             "routes": [*ROUTES, *STAGE_ROUTES],
             "exception_handlers": {TypeError: argument_name_error},
         },
+        "max_threads": MAX_THREADS,
         "max_file_size": MAX_BYTES,
         "state_session_capacity": MAX_SESSIONS,
         "mcp_server": False,  # Gradio's; ours is `mcp.server.with_tools`

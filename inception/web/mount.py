@@ -65,6 +65,6 @@ def mount(
         from .mcp.server import with_tools
 
         options = with_tools(options, page, service.backend.at_once)
-    del options["state_session_capacity"]  # of `launch` only; `build` has set it on the page
+    del options["state_session_capacity"], options["max_threads"]  # of `launch` only; `build` has set them on the page
     # Explicit, because Gradio would omit the path from the addresses of files in responses outside the queue.
     return gr.mount_gradio_app(app, page, path, **options, root_path=root_path or path)

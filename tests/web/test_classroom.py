@@ -6,6 +6,8 @@ import asyncio
 import itertools
 import json
 from collections.abc import Iterator
+from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +17,12 @@ from benchmarks.visitors import Visitor, visitors
 from inception import open_photo, predict
 from inception.pretrained.pretrained import PretrainedModel
 from inception.runtime.device import choose_device
+from inception.service.backend import LocalBackend
 from inception.service.service import InferenceService
 from inception.web.blocks import build, launch_options
 from support.event_loop import in_a_thread
+
+PATIENCE_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -67,3 +72,44 @@ def test_a_class_of_thirty_each_gets_their_own_lesson(
     # Thirty different photos: what somebody saw was nobody else's.
     assert len({shown[0] for _, shown in lessons}) == len({shown[-1] for _, shown in lessons}) == CLASS
     assert service.backend.at_once >= 16
+
+
+class HeldBackend(LocalBackend):
+    """Explains nothing until it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_explain = Event()
+
+    def explain(self, *arguments: Any) -> Any:
+        self.may_explain.wait()
+        return super().explain(*arguments)
+
+
+def test_explanations_that_wait_keep_nobody_from_an_answer() -> None:
+    backend = HeldBackend()
+    page = build(InferenceService(("tiny-imagenet",), choose_device("cpu"), backend))
+    _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
+
+    camera = photos()
+
+    async def answered(count: int) -> list[Visitor]:
+        """New visitors, each of whom has an answer and waits for worth and votes, which are requested with it."""
+        guests = await visitors(address.rstrip("/"), count)
+        await asyncio.gather(*(guest.answer(next(camera)) for guest in guests))
+        return guests
+
+    async def visit() -> None:
+        try:
+            guests = await asyncio.wait_for(answered(CLASS), PATIENCE_SECONDS)
+            guests += await asyncio.wait_for(answered(1), PATIENCE_SECONDS)
+            assert not any(guest.ahead is None or guest.ahead.done() for guest in guests)
+        finally:
+            backend.may_explain.set()
+        await asyncio.gather(*(guest.unfold(guest.block) for guest in guests))
+        assert all(guest.shown["votes"]["block"] == guest.block for guest in guests)
+        for guest in guests:
+            await guest.__aexit__(None, None, None)
+
+    in_a_thread(visit())
+    page.close()
