@@ -39,8 +39,9 @@ SYSTEM_FONTS = (
     "sans-serif",
 )
 # Threads for events, most of which wait for their turn at the network: with Gradio's 40, explanations for the first
-# twenty visitors would keep the next ones from their answers. Enough for sixty who send a photo at once.
-MAX_THREADS = 200
+# twenty visitors would keep the next ones from their answers. Enough for sixty who send a photo at once; more threads
+# need more memory.
+MAX_THREADS = 80
 QUEUE_SIZE = 16  # events that may wait, for each that is computed at once
 
 
