@@ -208,10 +208,11 @@ def has_fused_convolution(precision: torch.dtype = FULL) -> bool:
         output = torch.ops.mkldnn._convolution_pointwise(
             x, packed, torch.full((3,), -5.0, dtype=precision), (0, 0), (1, 1), (1, 1), 1, "relu", [], ""
         )
+        plain = torch.ops.mkldnn._convolution_pointwise(x, packed, None, (0, 0), (1, 1), (1, 1), 1, "none", [], "")
     # Another build of PyTorch may raise anything; the plain convolution always works.
     except Exception:
         return False
-    return output.shape == (1, 3, 4, 4) and bool((output == 0).all())
+    return output.shape == plain.shape == (1, 3, 4, 4) and bool((output == 0).all() and (plain == 2).all())
 
 
 class ConvolutionalLRN(nn.Module):

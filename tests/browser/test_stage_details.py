@@ -229,3 +229,35 @@ def test_a_number_out_of_range_is_reported_and_not_changed(visit: StageVisit, vi
 def test_a_link_of_an_earlier_version_opens_the_lessons_step(visit: StageVisit) -> None:
     visit.open("?lesson=2")
     expect(visit.page.locator("[data-stage=lesson]")).to_contain_text("Step 2 of 8")
+
+
+# ---------------------------------------------------------------- tiles
+
+OUT_OF_ORDER = """async () => {
+  const { createTile } = await import(new URL("stage/static/js/views/tile.js", document.baseURI).href);
+  const state = { scale: "own", colours: "grey", lens: null, block: "4c", offChannels: {} };
+  const store = { get: () => state, data: () => ({ network: null }), hover: () => undefined };
+  const maps = { count: 1, side: 1, low: [0], high: [1], mean: [0], values: Uint8Array.of(0) };
+  const channels = { "1x1": maps, "3x3": maps, "5x5": maps, pool: maps };
+  const plain = (colour) => {
+    const canvas = new OffscreenCanvas(96, 96), context = canvas.getContext("2d");
+    context.fillStyle = colour;
+    context.fillRect(0, 0, 96, 96);
+    return canvas;
+  };
+  const what = { branch: "1x1", channel: 0, channels, worth: null };
+  const tile = (square, canvas) => createTile(store, { ...what, square }, canvas).querySelector("canvas");
+  let arrive;
+  const slow = new Promise((done) => (arrive = done));
+  const canvas = tile(slow);
+  tile(Promise.resolve(plain("#00f")), canvas);
+  await new Promise(requestAnimationFrame);
+  arrive(plain("#f00"));
+  await new Promise(requestAnimationFrame);
+  return [...canvas.getContext("2d").getImageData(48, 48, 1, 1).data];
+}"""
+
+
+def test_a_photo_that_arrives_late_is_not_painted_over_the_next_one(visit: StageVisit) -> None:
+    visit.open(BLOCK)
+    assert visit.page.evaluate(OUT_OF_ORDER) == [0, 0, 255, 255]

@@ -11,6 +11,8 @@ import { branchName, t } from "../words.js";
 /** @import {Range} from "../maps.js" */
 
 const SIZE = 96; // pixels of a tile's canvas, and of the photo below it
+/** The photo that each canvas was last to be painted with: an earlier one may arrive later. @type {WeakMap<HTMLCanvasElement, Promise<CanvasImageSource>>} */
+const squares = new WeakMap();
 
 /**
  * @param {import("../state.js").Store} store
@@ -25,9 +27,11 @@ export function createTile(store, { branch, channel, channels, worth, square }, 
   const label = [t("block.tile", { channel, branch: branchName(branch) }), isOff && t("block.off")].filter(Boolean).join(", ");
   // The button's name comes from its content: worth that the lesson hides is then hidden from screen readers too.
   set(canvas, { "aria-label": label });
+  squares.set(canvas, square);
+  const isLatest = () => squares.get(canvas) === square;
   square.then(
-    (photo) => paintOverlay(canvas, photo, channelValues(channels, branch, channel, scale), channels[branch].side, SIZE, palette),
-    () => (canvas.width = SIZE), // blank
+    (photo) => isLatest() && paintOverlay(canvas, photo, channelValues(channels, branch, channel, scale), channels[branch].side, SIZE, palette),
+    () => isLatest() && (canvas.width = SIZE), // blank
   );
   const look = () => store.hover({ kind: "tile", branch, channel });
   return h(
