@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import numpy as np
@@ -125,6 +126,7 @@ def by_folder(folder: Path, out: Path) -> tuple[dict[str, Told], str, float]:
 async def by_stage(visitor: Visitor, data: bytes, name: str) -> str:
     """The stage's own way: what is said of a file, empty where it is answered."""
     try:
+        visitor.session = uuid4().hex  # of one visitor, so many photos would be too many requests
         await visitor.photo(data, name)
     except RefusedError as refusal:
         return str(refusal)
