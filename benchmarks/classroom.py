@@ -58,7 +58,7 @@ async def thirty(address: str, rounds: int) -> Row:
         alone = 0.0
         for guest, photo in zip(guests, list(itertools.islice(camera, CLASS)), strict=True):
             begin = time.perf_counter()
-            await guest.answer(photo)
+            await guest.answer(photo, alone=True)
             alone += time.perf_counter() - begin
             await guest.unfold(BLOCKS[0])
         taken = list(itertools.islice(camera, CLASS))

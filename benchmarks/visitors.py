@@ -94,18 +94,23 @@ class Visitor:
         await self.answer(data, name)
         await self.unfold(self.block)
 
-    async def answer(self, data: bytes, name: str = "photo.jpg") -> None:
+    async def answer(self, data: bytes, name: str = "photo.jpg", *, alone: bool = False) -> None:
         """Send a photo and wait for its answer and the 36 mean maps.
 
-        What else is shown of it is requested at the same time, and `unfold` waits for it.
+        Unless it is to come `alone`, what else is shown of it is requested at the same time; `unfold` waits for that.
         """
         path = await self.sent(data, name)
         subject = {**self.subject, "photo": path}
         scene = asyncio.ensure_future(self.ask("scene", subject, {}))
-        asked = {"block": (subject, {}, self.block), "worth": (subject, [], self.block), "votes": (subject, self.block)}
-        self.ahead = asyncio.gather(
-            *(self.ask(name, *arguments) for name, arguments in asked.items()), return_exceptions=True
-        )
+        if not alone:
+            asked = {
+                "block": (subject, {}, self.block),
+                "worth": (subject, [], self.block),
+                "votes": (subject, self.block),
+            }
+            self.ahead = asyncio.gather(
+                *(self.ask(event, *arguments) for event, arguments in asked.items()), return_exceptions=True
+            )
         self.scene = await scene
         self.photo_path = path
 

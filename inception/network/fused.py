@@ -162,7 +162,7 @@ class _FusedConvolution(torch.autograd.Function):
     """A `FusedUnit` with a gradient, which is a convolution with packed weights too.
 
     PyTorch's own backward pass rearranges the weights each time, and for one photo runs most 3x3 convolutions without
-    oneDNN: forward and backward together take twice as long.
+    oneDNN: forward and backward together take a third longer.
     """
 
     @staticmethod

@@ -25,7 +25,7 @@ def keep_freed() -> None:
 def share_freed() -> None:
     """Share two memory pools among all threads, each of which keeps some freed memory, for servers.
 
-    With glibc's default of a pool for each of forty threads, memory freed by one is useless to the others, and the
+    With glibc's default of a pool for each of dozens of threads, memory freed by one is useless to the others, and the
     process grows for hours. The default trim threshold adapts to the past: in every second process explanations spent a
     fifth of their time on page faults for memory that had just been returned.
     """

@@ -20,9 +20,10 @@ def out(*lines: str) -> None:
         BrokenPipeError: if the reader has closed the pipe (`| head`).
         UserError: if stdout cannot be written for another reason, such as a full disk.
     """
+    text = "\n".join(map(one_line, lines))
     with writing():
-        # Flushed, so that the reader of a pipe has each answer at once.
-        print(*map(one_line, lines), sep="\n", flush=True)
+        # In one piece, so that an interrupt cuts no line; flushed, so that a pipe has each answer at once.
+        print(f"{text}\n", end="", flush=True)
 
 
 @contextmanager

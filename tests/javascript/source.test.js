@@ -40,7 +40,7 @@ test("the worth of a block is asked for by itself until that of all blocks is kn
   assert.deepEqual(asked, [[[7], "4c"], [[7, 8], "3a"]]);
 });
 
-test("the worth of the most probable class serves whoever asks for that class by its number", async (context) => {
+test("a request for the most probable class also answers one for its number", async (context) => {
   const asked = [];
   context.mock.method(globalThis, "fetch", async (_, { body }) => {
     const [, classes, block] = JSON.parse(body).data;

@@ -10,7 +10,7 @@ from ...errors import quoted
 
 MAX_REPLICAS, MAX_CPUS, MAX_GPUS = 9999, 1024, 64
 MAX_REPLICA_BATCH = 16
-# The page's own limit: Gradio answers with 40 threads, and other events need some of them.
+# Fewer than the page has threads for events, some of which other events need.
 MAX_AT_ONCE = 32
 
 
