@@ -118,8 +118,8 @@ def _atlas(request: Request, device: str) -> int:
         report = {"model": request.model, "photos": made.data.photos, "classes": len(made.data.classes)}
         out(json_line({**report, "channels": channels, "bytes": size, "folder": as_text(request.folder)}))
     else:
-        told = f"{counted(channels, 'channel')} on {counted(made.data.photos, 'photo')}"
-        out(f"{told}, {size / 1e6:.1f} MB in {as_text(request.folder)}")
+        summary = f"{counted(channels, 'channel')} on {counted(made.data.photos, 'photo')}"
+        out(f"{summary}, {size / 1e6:.1f} MB in {as_text(request.folder)}")
     return 0
 
 

@@ -77,7 +77,7 @@ def scale_of(
     """Return the replicas, or None if this process is to compute.
 
     Raises:
-        UserError: if there can be no such replicas, or they are asked for without Ray.
+        UserError: if there can be no such replicas, or Ray is not installed.
     """
     if name == "local":
         if any(value is not None for value in (replicas, cpus, gpus, address)):

@@ -144,15 +144,15 @@ def _integrated_lines(gradients: Report) -> Iterator[str]:
     yield f"    all pixels add up to {gradients['total']:z.2f}; {difference} is {gradients['error']:.2f} away"
 
 
-def _faithfulness_lines(told: Report) -> Iterator[str]:
-    method = told["method"].replace("_", " ") + (f" at block {told['block']}" if told["block"] else "")
-    yield f"  can the map of {method} for {told['label']} be trusted? Areas under the probability, 0 to 1:"
+def _faithfulness_lines(result: Report) -> Iterator[str]:
+    method = result["method"].replace("_", " ") + (f" at block {result['block']}" if result["block"] else "")
+    yield f"  can the map of {method} for {result['label']} be trusted? Areas under the probability, 0 to 1:"
     for test, wanted in (("insertion", "higher"), ("deletion", "lower")):
-        random = ", ".join(f"{order[f'{test}_auc']:.3f}" for order in told["random"])
-        verdict = "better than all of them" if told[f"{test}_beats_random"] else "not better than all of them"
-        yield f"    {test:9} {told[f'{test}_auc']:.3f} ({wanted} is better); in random orders {random}: {verdict}"
+        random = ", ".join(f"{order[f'{test}_auc']:.3f}" for order in result["random"])
+        verdict = "better than all of them" if result[f"{test}_beats_random"] else "not better than all of them"
+        yield f"    {test:9} {result[f'{test}_auc']:.3f} ({wanted} is better); in random orders {random}: {verdict}"
     yield "    rank correlation with the map of a network that is random from the head down to"
-    for level in told["randomised"]:
+    for level in result["randomised"]:
         known = "none, a map is constant" if level["correlation"] is None else f"{level['correlation']:+z.2f}"
         yield f"      {level['stage']:13} {known}"
 

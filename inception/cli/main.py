@@ -24,7 +24,7 @@ from ..runtime.terminal import discard, err
 COMMAND = "inception-lens"
 COMPLETE_VARIABLE = "_INCEPTION_LENS_COMPLETE"
 MAX_ERROR_CHARACTERS = 400  # of a parsing error, which quotes arguments whole
-# Each is the function of that name in the module of that name, imported when the command is run or asked for help.
+# Each is the function of that name in the module of that name, imported when the command or its help is run.
 COMMANDS = {
     "models": "List the networks, and whether their weights are on this machine.",
     "predict": "Print the most probable classes of photos, or write those of a folder's photos to a file.",

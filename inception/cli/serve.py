@@ -199,7 +199,7 @@ def _serve_after(starting: StartingPage, request: Request) -> int:
             page, starting.listener, **launched, server_name=listen_on.host, server_port=listen_on.port
         )
     if not finished:
-        # Threads that still compute, for nobody, would keep the process alive.
+        # Threads whose results no client waits for would keep the process alive.
         logging.shutdown()
         os._exit(0)
     return 0

@@ -33,7 +33,7 @@ STEM = STAGES[0]
 
 @dataclass(frozen=True)
 class CircuitUnit:
-    """What a circuit takes apart: a cell of a branch before its ReLU, or the logit of a class.
+    """Target of a circuit: a cell of a branch before its ReLU, or the logit of a class.
 
     `channel` is that within the branch. Of a cell, `index` and `label` are None; of a logit, all others.
     """

@@ -47,7 +47,7 @@ CHOICES_FILE = "engines.json"  # in the cache folder
 
 @dataclass(frozen=True)
 class Choice:
-    """What OpenVINO computes: passes that start behind a block (`stages`), and passes from the photo (`whole`)."""
+    """Whether OpenVINO computes passes that start behind a block (`stages`), and passes from the photo (`whole`)."""
 
     stages: bool
     whole: bool

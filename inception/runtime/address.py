@@ -17,7 +17,7 @@ PORTS = range(7860, 7960)  # of which the first free one is taken where none is 
 
 @dataclass(frozen=True)
 class Address:
-    """Where to listen; without a port, at the first free one of `PORTS`."""
+    """Listening address; a `port` of None stands for the first free one of `PORTS`."""
 
     host: str
     port: int | None
@@ -27,7 +27,7 @@ def port_number(text: str) -> int:
     """Return a port from its text.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is not a port number.
     """
     if not (text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= MAX_PORT):
         raise ValueError(f"the port is {quoted(text)}; it must be a whole number from 1 to {MAX_PORT}")

@@ -32,7 +32,7 @@ def choose_device(name: str = "auto") -> Device:
     """Return the device called `name`; "auto" is a GPU if this machine has one that works, else the CPU.
 
     Raises:
-        DeviceError: if `name` is none of `DEVICES`, or a GPU that this machine does not have or cannot use.
+        DeviceError: if `name` is not one of `DEVICES`, or a GPU that this machine does not have or cannot use.
     """
     if name not in DEVICES:
         raise unknown_device(name)

@@ -16,7 +16,7 @@ from . import strict_json
 from .files import is_file, replace_file
 
 MAX_RESULTS = 64  # in a file; the oldest are dropped
-MAX_BYTES = 64 * 2**10  # of a file; a larger one is none of ours
+MAX_BYTES = 64 * 2**10  # of a file; this package writes none that is larger
 
 _lock = Lock()
 

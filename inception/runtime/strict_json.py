@@ -40,7 +40,7 @@ def built(kind: type[Kind], values: object) -> Kind:
     """Build a dataclass from its JSON object.
 
     Raises:
-        TypeError: if `values` is no object, or a field is missing or unknown.
+        TypeError: if `values` is not an object, or a field is missing or unknown.
         ValueError: as the dataclass raises it.
     """
     if not isinstance(values, dict):

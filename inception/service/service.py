@@ -197,7 +197,7 @@ class InferenceService:
         return Query(name, image, hashlib.sha256(image.tobytes()).hexdigest())
 
     def query_of_file(self, name: str, path: str, key: Hashable, crop_of: Callable[[int, int], Crop]) -> Query:
-        """Return the query for a crop of a file to the network called `name`, from the cache if it was asked lately.
+        """Return the query for a crop of a file to the network called `name`, from the cache if it was requested recently.
 
         Args:
             path: of a file whose content never changes, as that of an upload or an example.
@@ -212,7 +212,7 @@ class InferenceService:
     # ---------------------------------------------------------------- predictions and explanations
 
     def prediction(self, query: Query) -> Prediction:
-        """Return the prediction of one forward pass, from the cache if any caller asked for the same crop lately."""
+        """Return the prediction of one forward pass, from the cache if any caller requested the same crop recently."""
         return self._predictions.get(
             (query.model, query.digest, query.precision), lambda: self.compute(query.model, self.backend.predict, query)
         )

@@ -91,7 +91,7 @@ def evaluate_without(
         branches: pairs of block and branch; each counts once.
         ablation: what replaces the channels.
         draws: random sets for each branch.
-        seed: of the sets, which are the same for a branch whichever others are asked for.
+        seed: of the sets, which do not depend on the other branches measured.
         progress: may wrap the iteration over batches.
 
     Raises:

@@ -73,7 +73,7 @@ class ClassArea:
 
 @dataclass(frozen=True)
 class ChannelRecord:
-    """What is known of a channel.
+    """Atlas entry of a channel.
 
     Attributes:
         channel: within its branch.
@@ -112,7 +112,7 @@ class ChannelRecord:
 
 @dataclass(frozen=True)
 class BranchRecord:
-    """A branch of an atlas: its channels by number, and their pictures, which are read when they are asked for."""
+    """A branch of an atlas: its channels by number, and their pictures, which are read on demand."""
 
     block: str
     branch: str

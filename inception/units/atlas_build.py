@@ -80,7 +80,7 @@ class AtlasPhotos(Protocol):
 
 @dataclass(frozen=True)
 class AtlasOptions:
-    """What an atlas is to hold.
+    """Contents of an atlas to build.
 
     Attributes:
         blocks: whose branches.

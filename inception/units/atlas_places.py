@@ -1,4 +1,4 @@
-"""What the channels of a block do on many photos, measured in one pass over them, a batch at a time."""
+"""Statistics and strongest places of a block's channels over many photos, measured in one pass of batches."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class Places:
 
 @dataclass(frozen=True)
 class BlockMeasurement:
-    """What the channels (C) of a block do on `photos` photos.
+    """Measurement of a block's channels (C) over `photos` photos.
 
     Attributes:
         mean: (C,), over all cells of all photos.
         silent: (C,), share of the photos in which the channel is nowhere above zero.
         strongest: of each photo its strongest cell, and of these the strongest, in descending order.
         random: cells drawn at random from photos drawn at random.
-        maxima: (photos, C), each photo's strongest value; None unless it was asked for.
+        maxima: (photos, C), each photo's strongest value; None unless requested.
     """
 
     photos: int

@@ -98,7 +98,7 @@ class BranchDifference:
 
     @property
     def sentence(self) -> str:
-        """What follows, where the difference is clear."""
+        """The difference as a sentence, for one that is clear."""
         measure = MEASURES[self.measure]
         return (
             f"In block {self.block} the {self.highest} branch {measure.claim}: {self.high:.{measure.digits}f}"
@@ -122,15 +122,17 @@ class Census:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What follows from the tests, in words: for each measure the clear differences, then the other blocks."""
-        told: list[str] = []
+        """Results of the tests as sentences: for each measure the clear differences, then the other blocks."""
+        sentences: list[str] = []
         for name, measure in MEASURES.items():
-            tests = [one for one in self.differences if one.measure == name]
-            told += [one.sentence for one in tests if one.is_clear]
-            if rest := [one.block for one in tests if not one.is_clear]:
+            tests = [test for test in self.differences if test.measure == name]
+            sentences += [test.sentence for test in tests if test.is_clear]
+            if unclear := [test.block for test in tests if not test.is_clear]:
                 subject = measure.title.partition(",")[0]
-                told.append(f"Nothing follows about {subject} in {', '.join(rest)}: the branches may differ by chance.")
-        return tuple(told)
+                sentences.append(
+                    f"Nothing follows about {subject} in {', '.join(unclear)}: the branches may differ by chance."
+                )
+        return tuple(sentences)
 
     def to_dict(self) -> dict[str, Any]:
         """`model, photos, permutations, blocks, differences, sentences`; `blocks` is by block and branch."""

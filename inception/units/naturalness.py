@@ -111,15 +111,15 @@ class Naturalness:
 
         None if no block has. A single test for all blocks: of nine, a photo often fails one by chance.
         """
-        told = [block for block in self.blocks if block.share is not None]
-        if not told:
+        measured = [block for block in self.blocks if block.share is not None]
+        if not measured:
             return None
-        photos = np.mean([block.single for block in told], axis=0)
-        return bool(np.mean([block.similarity for block in told]) >= photos.min())
+        photos = np.mean([block.single for block in measured], axis=0)
+        return bool(np.mean([block.similarity for block in measured]) >= photos.min())
 
     @property
     def sentence(self) -> str:
-        """What follows for each block, in plain sentences."""
+        """The result for each block in plain sentences."""
         like = [block.block for block in self.blocks if block.is_natural]
         unlike = [block.block for block in self.blocks if block.is_natural is False]
         does = "excites" if self.sign > 0 else "inhibits"

@@ -1,4 +1,4 @@
-"""What the channels and branches of every block do for a set of photos: responses, and how much the branches matter."""
+"""Statistics over a set of photos: responses of the channels, and the importance of the branches of every block."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def photo_statistics(
             sums[block][:, members[number]] += maps.mean(axis=(1, 2))
             responds[block] |= maps.any(axis=(1, 2))
             if number in counted:
-                told = branch_votes(pretrained, prediction, block)
-                votes[block].append([abs(told.votes[branch]) for branch in BRANCHES])
+                result = branch_votes(pretrained, prediction, block)
+                votes[block].append([abs(result.votes[branch]) for branch in BRANCHES])
     sizes = np.bincount(members)
     return {
         block: _statistics(block, np.maximum(sums[block] / sizes, 0), responds[block], np.mean(votes[block], axis=0))

@@ -78,7 +78,7 @@ def _no_unit(text: str) -> UserError:
 
 @dataclass(frozen=True)
 class UnitView:
-    """What a unit is shown: an image, and how it lies in the network's input.
+    """Image shown to a unit, and its position in the network's input.
 
     Attributes:
         height, width: of the image in pixels.

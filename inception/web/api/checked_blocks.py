@@ -35,7 +35,7 @@ class CheckedBlocks(gr.Blocks):  # type: ignore[misc]
         event_data: gr.EventData | None = None,
         **options: Any,
     ) -> Any:
-        """As `gr.Blocks`, but raises `gr.Error` only."""
+        """Process an event as `gr.Blocks` does, but raise only `gr.Error`."""
         fn = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
         scope = _scope_of(request)
         language = _language(fn, inputs, scope)
@@ -50,13 +50,13 @@ class CheckedBlocks(gr.Blocks):  # type: ignore[misc]
         except Exception:
             log.exception("unforeseen error in %s", fn.name)
             sentence = say(language, "fault")
-        # Not within the handler, so that no traceback goes along.
+        # Raised outside the handler, so that it carries no traceback.
         raise gr.Error(sentence, print_exception=False)
 
     async def preprocess_data(
         self, block_fn: Any, inputs: list[Any], state: Any, explicit_call: bool = False
     ) -> list[Any]:
-        """As `gr.Blocks`, with every input checked first.
+        """Preprocess inputs as `gr.Blocks` does, after checking each of them.
 
         Raises:
             UserError, gr.Error: if there are too few or too many of them, or one is not allowed.
@@ -79,14 +79,14 @@ class CheckedBlocks(gr.Blocks):  # type: ignore[misc]
 
 
 def names_of(block_fn: Any) -> Sequence[str]:
-    """What an event's inputs are called: an endpoint's by its parameters, the stage's by their labels."""
+    """Return the names of an event's inputs: the parameters of an endpoint, the labels of a stage event."""
     if block_fn.api_visibility == "public":
         return list(inspect.signature(block_fn.fn).parameters)
     return [block.label for block in block_fn.inputs]
 
 
 def _language(fn: Any, inputs: Sequence[Any], scope: Scope) -> str:
-    """What the endpoint's language argument says, else the browser's wish."""
+    """Return the value of the endpoint's language argument, or else the language that the browser prefers."""
     for block, value in zip(fn.inputs, inputs, strict=False):
         is_language = isinstance(block, gr.Radio) and tuple(code for _, code in block.choices) == LANGUAGES
         if is_language and isinstance(value, str) and value in LANGUAGES:

@@ -42,7 +42,7 @@ class DescribedPage(CheckedBlocks):
     first_visit: FirstVisit | None = None
 
     def get_api_info(self, *arguments: Any, **options: Any) -> Any:
-        """As `gr.Blocks` has it, with the types and sentences of `endpoints`, and examples that they accept."""
+        """Return the API description of `gr.Blocks`, with the types, texts and valid examples of `endpoints`."""
         info = super().get_api_info(*arguments, **options)
         for endpoint in self.endpoints:
             described = info["named_endpoints"].get(f"/{endpoint.name}")

@@ -48,18 +48,18 @@ class Endpoint:
 
     @property
     def description(self) -> str:
-        """What it does and what it returns, without the arguments."""
+        """Description of the endpoint and of its result, without the arguments."""
         what, returned = described(self.function)
         return f"{what} Returns: {returned}."
 
     @property
     def returned(self) -> str:
-        """What it returns, as a sentence."""
+        """Description of the result, as a sentence."""
         return sentence(described(self.function)[1])
 
     @cached_property
     def arguments(self) -> tuple[Argument, ...]:
-        """The arguments in their order, with their names; required is what has no default at all."""
+        """The arguments in order; those without a default are required."""
         parameters = inspect.signature(self.function).parameters.values()
         return tuple(
             replace(

@@ -62,7 +62,7 @@ def as_source(photo: str) -> Source:
     try:
         return b64decode(photo.partition(",")[2], validate=True)
     except ValueError:
-        return photo.encode(errors="replace")  # which is no picture, and refused as such
+        return photo.encode(errors="replace")  # not a picture, and refused as such
 
 
 def query_of(service: InferenceService, photo: str | None, model: str) -> Query:

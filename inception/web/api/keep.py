@@ -35,7 +35,7 @@ class Source:
 
     @property
     def about(self) -> dict[str, str | None]:
-        """What the files of numbers begin with; a caller's photo has no name."""
+        """Header of the files of numbers; `photo` is None because a caller's photo has no name."""
         return {"model": self.query.model, "photo": None, "date": self.date}
 
 
@@ -134,7 +134,7 @@ def _numbers(panel: Panel, picture: ViewOptions, language: str) -> str:
 
 
 def _legend(panels: Mapping[str, Panel], picture: ViewOptions, language: str) -> list[str]:
-    """How the colours are to be read."""
+    """Return the sentences that explain the colours."""
     has_bounds = next(iter(panels.values())).bounds is not None
     words = [say(language, f"legend_{'branch' if picture.scale == 'channel' and has_bounds else picture.scale}")]
     if any(panel.signed for panel in panels.values()):

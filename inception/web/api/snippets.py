@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 
 def _info(request: Request) -> JSONResponse:
-    """What "Use via API" and Gradio's clients read: the endpoints, with code that calls this server.
+    """Respond with the endpoints and sample code that calls this server, for "Use via API" and Gradio's clients.
 
     Replaces Gradio's route, which shows everybody the host of the first request.
     """

@@ -113,7 +113,7 @@ class StartingPage:
         self._server.shutdown()
 
     def close(self) -> None:
-        """Stop, and close the socket if nobody has done so."""
+        """Stop, and close the socket if it is still open."""
         self.stop()
         self._server.server_close()
 

@@ -121,10 +121,10 @@ def _crop(value: Any) -> PhotoCrop | None:
 
 
 def query_of(service: InferenceService, subject: Subject) -> Query:
-    """Return the query of a subject, from memory if the same was asked lately.
+    """Return the query of a subject, from the cache if it was requested recently.
 
     Raises:
-        PhotoError: if the file is no photo, or was deleted because its time was over.
+        PhotoError: if the file is not a photo, or has expired.
         WeightsError: if the network cannot be loaded.
     """
     preprocessing = service.pretrained(subject.model).preprocessing
@@ -140,7 +140,7 @@ def query_of(service: InferenceService, subject: Subject) -> Query:
             raise expired_photo_error() from error
         raise
     finally:
-        # Several come each second: what is asked of one again comes from memory.
+        # Several arrive each second; further requests about one are served from the cache.
         if Path(subject.path).name == CAMERA_FRAME and is_uploaded(subject.path):
             Path(subject.path).unlink(missing_ok=True)
     return query

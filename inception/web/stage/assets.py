@@ -224,7 +224,7 @@ class FrontRoute(Route):
     """The front page; Gradio's own page, whose route comes later, where the address has one of `GRADIO_VIEWS`."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """As `Route`, but none for Gradio's views."""
+        """Match as `Route` does, except for Gradio's own views."""
         if scope["type"] == "http" and QueryParams(scope["query_string"]).get("view") in GRADIO_VIEWS:
             return Match.NONE, {}
         return super().matches(scope)

@@ -1,4 +1,4 @@
-"""What the four branches of each block are tuned to, and whether they differ, as plain data."""
+"""Plain data of the census: the tuning of each block's four branches, and tests of whether they differ."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a first visit shows, as one file that the browser fetches while it reads the scripts: `stage/first.json`.
+"""The data of the first view as one file, `stage/first.json`, which the browser preloads beside the scripts.
 
-It holds answers of the stage's events with their arguments, so that the scripts find them as if they had asked.
+It holds responses of the stage's events together with their arguments; the scripts put them into their cache.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the stage says of the networks themselves, as plain data."""
+"""Plain data of the networks themselves, independent of a photo."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _block(module: InceptionBlock, block: str, facts: tuple[BranchFacts, ...]) -
 
 
 def _reading(service: InferenceService, name: str, block: str) -> dict[str, Any]:
-    """How strongly the weights of the next layer, `reader`, read each channel of a block."""
+    """Return how strongly the weights of the next layer, `reader`, read each channel of a block."""
     readout = service.readout(name, block)
     return {"reader": readout.reader, "reading": pack(readout.strengths)}
 
@@ -133,5 +133,5 @@ def _layer(module: InceptionBlock, layer: str, cells: int) -> dict[str, Any]:
 
 
 def tuning(service: InferenceService, name: str, block: str, shape: str) -> dict[str, Any]:
-    """How strongly a block's branches answer a shape, by its size."""
+    """Return the response of a block's branches to a shape, by its size."""
     return service.explained(service.grey_query(name), size_tuning, block, shape).to_dict()

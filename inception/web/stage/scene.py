@@ -1,4 +1,4 @@
-"""What the stage shows of a photo, as plain data: numbers only, arrays packed."""
+"""Plain data of a photo on the stage: numbers only, arrays packed."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ class Cell:
 
 
 def cell(service: InferenceService, query: Query, place: Cell) -> dict[str, Any]:
-    """One cell explained, as the API's `cell` does."""
+    """Explain one cell, as the API's `cell` does."""
     explanation = EXPLANATIONS["cell"]
     return explanation(ServedSubject(service, query), **vars(place)).to_dict()
 
@@ -234,7 +234,7 @@ def table(service: InferenceService, query: Query, fill: str = ZERO) -> dict[str
 def effective(
     service: InferenceService, query: Query, block: str, branch: str, row: int, column: int
 ) -> dict[str, Any]:
-    """How much each part of the network's input influences one cell of a branch, and the square with most of it.
+    """Return the influence of each part of the input on one cell of a branch, and the square that holds most of it.
 
     `map` is the energy of `EffectiveField`, the largest value as 1; its cells are squares of `step` input pixels. It is
     zero everywhere, and the square empty, where all channels are zero at the cell.

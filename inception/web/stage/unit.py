@@ -1,4 +1,4 @@
-"""What the stage says of one channel of a network, as plain data."""
+"""Plain data of the page of one channel."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _side_by_side(images: np.ndarray) -> np.ndarray:
 
 
 def unit_atlas(service: InferenceService, name: str, block: str, branch: str, channel: int) -> dict[str, Any]:
-    """What the network's atlas says of a channel; null for each where there is none.
+    """Return the atlas entry of a channel; each value is null where the atlas has none.
 
     `places` is a picture of two rows of squares: the strongest places above, random ones below. `values` are those of
     the strongest; `classes` is a list of `{"label", "area"}`.
@@ -143,7 +143,7 @@ def _url(webp: bytes) -> str:
 
 
 def block_tuning(service: InferenceService, name: str, block: str) -> dict[str, Any]:
-    """What each channel of a block is tuned to, packed: its selectivity for orientation and colour, its size.
+    """Return the tuning of each channel of a block, packed: selectivity for orientation and colour, and preferred size.
 
     The size is the diameter in pixels of the disc that it responds to most. Channels that do not respond have 0.
     """

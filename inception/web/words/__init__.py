@@ -1,7 +1,7 @@
-"""What the server says, in each language that has a catalogue here: refusals, errors, captions of files.
+"""Message catalogues of the server: refusals, errors and captions of files.
 
-Errors are said in English where they are raised, so `en.json` has no key beginning with `error_`. The stage's own words
-are in `stage/static/words`.
+Errors carry their English text where they are raised, so `en.json` has no key beginning with `error_`. The stage's own
+catalogues are in `stage/static/words`.
 """
 
 from __future__ import annotations

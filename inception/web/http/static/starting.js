@@ -6,7 +6,7 @@ async function isReady() {
   try {
     return (await fetch("healthz", { cache: "no-store" })).ok;
   } catch {
-    return false; // between the two servers nobody listens
+    return false; // no server listens during the handover
   }
 }
 
