@@ -1,4 +1,4 @@
-"""Each argument of an explanation is checked before any work is done, and what it was is quoted in short."""
+"""Checks of explanations' arguments, and how their errors quote invalid values."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from support.paths import EXAMPLES
 
 
 @pytest.fixture(scope="module")
-def seen(embedded: PretrainedModel) -> Prediction:
+def prediction(embedded: PretrainedModel) -> Prediction:
     return predict(embedded, open_photo(EXAMPLES / "espresso.jpg"))
 
 
-# ---------------------------------------------------------------- quotes
+# ---------------------------------------------------------------- quoting
 
 
 @pytest.mark.parametrize(
@@ -46,11 +46,11 @@ def seen(embedded: PretrainedModel) -> Prediction:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_quote_is_repr_and_at_most_80_characters(value: object, text: str) -> None:
+def test_quoted_is_repr_cut_to_80_characters(value: object, text: str) -> None:
     assert quoted(value) == text
 
 
-def test_to_quote_much_costs_little() -> None:
+def test_quoting_large_values_takes_little_memory() -> None:
     deep: Any = []
     for _ in range(500):
         deep = [deep, deep]
@@ -58,11 +58,11 @@ def test_to_quote_much_costs_little() -> None:
     for value in (HUGE, [HUGE] * 1000, deep, wide, {"a": HUGE}):
         tracemalloc.start()
         try:
-            told = quoted(value)
+            text = quoted(value)
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
-        assert len(told) <= 80
+        assert len(text) <= 80
         assert peak < 2**20
     assert len(str(ChoiceError("block", HUGE, tuple(BLOCKS)))) < 150
 
@@ -70,84 +70,82 @@ def test_to_quote_much_costs_little() -> None:
 # ---------------------------------------------------------------- explanations
 
 
-def test_a_class_name_of_15_megabytes_is_refused_without_being_compared(
-    embedded: PretrainedModel, seen: Prediction
-) -> None:
+def test_huge_class_name_is_rejected_without_comparing_it(embedded: PretrainedModel, prediction: Prediction) -> None:
     tracemalloc.start()
     try:
-        with pytest.raises(UserError, match=r"has no class 'goldfish.*…; it has 200 classes, among them") as refused:
-            class_index(embedded, seen, HUGE)
+        with pytest.raises(UserError, match=r"has no class 'goldfish.*…; it has 200 classes, among them") as error:
+            class_index(embedded, prediction, HUGE)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert len(str(refused.value)) < 300
+    assert len(str(error.value)) < 300
     assert peak < 2**20
 
 
-def test_a_long_name_that_is_a_whole_label_is_still_found(embedded: PretrainedModel, seen: Prediction) -> None:
-    longest = "x" * (CLASS_LETTERS + 1)
-    named = type("Named", (), {"labels": (*embedded.labels, longest)})()
-    assert class_index(named, seen, longest) == len(embedded.labels)
+def test_long_class_name_that_equals_a_label_is_found(embedded: PretrainedModel, prediction: Prediction) -> None:
+    long_label = "x" * (CLASS_LETTERS + 1)
+    labelled = type("Named", (), {"labels": (*embedded.labels, long_label)})()
+    assert class_index(labelled, prediction, long_label) == len(embedded.labels)
 
 
-NO_NUMBERS = ["3", None, True, 1.5, float("nan"), float("inf"), -1, 10**30, [1], {}, 10**5000]
+INVALID_NUMBERS = ["3", None, True, 1.5, float("nan"), float("inf"), -1, 10**30, [1], {}, 10**5000]
 
 
-@pytest.mark.parametrize("wrong", NO_NUMBERS, ids=lambda value: str(type(value).__name__))
+@pytest.mark.parametrize("wrong", INVALID_NUMBERS, ids=lambda value: str(type(value).__name__))
 @pytest.mark.parametrize(
-    "ask",
+    "explain",
     [
-        lambda net, seen, number: trace_convolution(net, seen, "4c", "3x3", number, 0, 0),
-        lambda net, seen, number: trace_convolution(net, seen, "4c", "3x3", 0, number, 0),
-        lambda net, seen, number: cell_square(net.model, "4c", "3x3", 0, number),
-        lambda net, seen, number: effective_field(net, seen, "4c", "3x3", number, 0),
-        lambda net, seen, number: ablate(net, seen, "4c", [], [0, number]),
+        lambda net, prediction, number: trace_convolution(net, prediction, "4c", "3x3", number, 0, 0),
+        lambda net, prediction, number: trace_convolution(net, prediction, "4c", "3x3", 0, number, 0),
+        lambda net, prediction, number: cell_square(net.model, "4c", "3x3", 0, number),
+        lambda net, prediction, number: effective_field(net, prediction, "4c", "3x3", number, 0),
+        lambda net, prediction, number: ablate(net, prediction, "4c", [], [0, number]),
     ],
     ids=["channel", "row", "column", "field", "channels"],
 )
-def test_what_is_no_number_of_a_cell_or_channel_is_refused_in_a_sentence(
-    embedded: PretrainedModel, seen: Prediction, ask: Callable[..., Any], wrong: Any
+def test_invalid_cells_and_channels_are_rejected_with_a_sentence(
+    embedded: PretrainedModel, prediction: Prediction, explain: Callable[..., Any], wrong: Any
 ) -> None:
-    with pytest.raises(UserError, match=r"^There is no (channel|cell at row) .*(channels 0 to|rows and) ") as refused:
-        ask(embedded, seen, wrong)
-    assert len(str(refused.value)) < 400
+    with pytest.raises(UserError, match=r"^There is no (channel|cell at row) .*(channels 0 to|rows and) ") as error:
+        explain(embedded, prediction, wrong)
+    assert len(str(error.value)) < 400
 
 
-def test_numpys_integers_are_numbers_too(embedded: PretrainedModel, seen: Prediction) -> None:
+def test_numpy_integers_are_accepted(embedded: PretrainedModel, prediction: Prediction) -> None:
     one = np.int64(1)
     assert (
-        trace_convolution(embedded, seen, "4c", "3x3", one, one, one).sum
-        == trace_convolution(embedded, seen, "4c", "3x3", 1, 1, 1).sum
+        trace_convolution(embedded, prediction, "4c", "3x3", one, one, one).sum
+        == trace_convolution(embedded, prediction, "4c", "3x3", 1, 1, 1).sum
     )
-    assert class_index(embedded, seen, one) == 1
+    assert class_index(embedded, prediction, one) == 1
     with pytest.raises(UserError, match=r"no class number 500; "):
-        class_index(embedded, seen, np.int64(500))
+        class_index(embedded, prediction, np.int64(500))
 
 
 @pytest.mark.parametrize("wrong", [["3a"], {}, 3, None, float("nan"), "9z", HUGE], ids=lambda value: str(value)[:6])
 @pytest.mark.parametrize(
-    "ask",
+    "explain",
     [
-        lambda net, seen, value: branch_votes(net, seen, value),
-        lambda net, seen, value: branch_votes(net, seen, "4c", ablation=value),
-        lambda net, seen, value: grad_cams(net, seen, value),
-        lambda net, seen, value: ablate(net, seen, "4c", [value]),
-        lambda net, seen, value: trace_convolution(net, seen, "4c", value, 0, 0, 0),
-        lambda net, seen, value: cell_square(net.model, "4c", value, 0, 0),
-        lambda net, seen, value: seen.branch("4c", value),
-        lambda net, seen, value: seen.block(value),
+        lambda net, prediction, value: branch_votes(net, prediction, value),
+        lambda net, prediction, value: branch_votes(net, prediction, "4c", ablation=value),
+        lambda net, prediction, value: grad_cams(net, prediction, value),
+        lambda net, prediction, value: ablate(net, prediction, "4c", [value]),
+        lambda net, prediction, value: trace_convolution(net, prediction, "4c", value, 0, 0, 0),
+        lambda net, prediction, value: cell_square(net.model, "4c", value, 0, 0),
+        lambda net, prediction, value: prediction.branch("4c", value),
+        lambda net, prediction, value: prediction.block(value),
     ],
     ids=["block", "off", "cam", "branches", "layers", "square", "branch", "map"],
 )
-def test_what_is_no_choice_is_refused_in_a_sentence(
-    embedded: PretrainedModel, seen: Prediction, ask: Callable[..., Any], wrong: Any
+def test_invalid_choices_are_rejected_with_a_sentence(
+    embedded: PretrainedModel, prediction: Prediction, explain: Callable[..., Any], wrong: Any
 ) -> None:
-    with pytest.raises(ChoiceError, match="it must be one of: ") as refused:
-        ask(embedded, seen, wrong)
-    assert len(str(refused.value)) < 200
+    with pytest.raises(ChoiceError, match="it must be one of: ") as error:
+        explain(embedded, prediction, wrong)
+    assert len(str(error.value)) < 200
 
 
 @pytest.mark.parametrize("wrong", [True, 1.5, float("nan"), ["goldfish"], {}], ids=str)
-def test_a_class_is_a_name_or_a_number(embedded: PretrainedModel, seen: Prediction, wrong: Any) -> None:
+def test_class_must_be_a_name_or_a_number(embedded: PretrainedModel, prediction: Prediction, wrong: Any) -> None:
     with pytest.raises(UserError, match=r"This network has no class .*; it has 200 classes, among them"):
-        class_index(embedded, seen, wrong)
+        class_index(embedded, prediction, wrong)

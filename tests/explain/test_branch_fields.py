@@ -1,4 +1,4 @@
-"""Effective receptive fields of all branches at once, against those of each branch alone."""
+"""Effective receptive fields of all branches at once, compared with those of each branch alone."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ def prediction(embedded: PretrainedModel) -> Prediction:
 
 
 @pytest.mark.parametrize("block", ["3a", "4c", "5b"])
-def test_each_branch_has_the_energy_that_it_has_alone(
+def test_fields_computed_together_equal_those_computed_alone(
     block: str, embedded: PretrainedModel, prediction: Prediction
 ) -> None:
     _, height, width = prediction.block(block).shape
     row, column = height // 2, width // 2
     with torch.inference_mode():
-        told = effective_fields(embedded, prediction, block, row, column)
-    assert list(told) == list(BRANCHES)
-    for branch, field in told.items():
+        fields = effective_fields(embedded, prediction, block, row, column)
+    assert list(fields) == list(BRANCHES)
+    for branch, field in fields.items():
         alone = effective_field(embedded, prediction, block, branch, row, column)
         np.testing.assert_array_equal(field.energy, alone.energy)
         assert (field.square, field.row, field.column) == (alone.square, row, column)
         assert not field.energy.flags.writeable
     for branch, core in middle_cores(embedded, prediction, block).items():
         assert (core.row, core.column, core.share) == (row, column, 0.9)
-        assert core.square == told[branch].core(0.9)
+        assert core.square == fields[branch].core(0.9)
     assert all(parameter.grad is None for parameter in embedded.engine.parameters())
 
 
-def test_wider_windows_see_more(embedded: PretrainedModel, prediction: Prediction) -> None:
+def test_larger_kernels_have_larger_cores(embedded: PretrainedModel, prediction: Prediction) -> None:
     cores = middle_cores(embedded, prediction, "3b")
     assert cores["1x1"].square.width < cores["3x3"].square.width < cores["5x5"].square.width
 
 
-def test_unknown_blocks_and_cells_are_refused(embedded: PretrainedModel, prediction: Prediction) -> None:
+def test_unknown_blocks_and_cells_are_rejected(embedded: PretrainedModel, prediction: Prediction) -> None:
     with pytest.raises(ChoiceError, match="block is '3c'"):
         middle_cores(embedded, prediction, "3c")
     with pytest.raises(CellError, match="row 99"):

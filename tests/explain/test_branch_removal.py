@@ -1,4 +1,4 @@
-"""Ablated branches and channels, against hooks that set channels of the plain network's outputs."""
+"""Ablated branches and channels, compared with hooks that replace channels of the plain network."""
 
 from __future__ import annotations
 
@@ -40,13 +40,15 @@ def pretrained(request: pytest.FixtureRequest) -> PretrainedModel:
     variant = "batchnorm" if preact else request.param
     model = InceptionV1(variant=variant, preact=preact, classes=7, classifier_activation=None)
     model = lively(model).requires_grad_(False)  # type: ignore[assignment]
-    how = replace(IMAGENET, resize=96, crop=96, size=96)
+    preprocessing = replace(IMAGENET, resize=96, crop=96, size=96)
     labels = tuple(f"class {index}" for index in range(7))
     means = {
         block: torch.linspace(-1, 2, sum(model.block(block).branch_channels.values()))  # type: ignore[operator]
         for block in BLOCKS
     }
-    return PretrainedModel("made up", model, how, labels, Provenance("", "", "", ""), temperature=1.5, means=means)
+    return PretrainedModel(
+        "made up", model, preprocessing, labels, Provenance("", "", "", ""), temperature=1.5, means=means
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +57,13 @@ def prediction(pretrained: PretrainedModel) -> Prediction:
 
 
 @torch.inference_mode()
-def hooked(
+def run_with_hooks(
     pretrained: PretrainedModel, prediction: Prediction, off: Off, ablation: str
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Stages and logits of the plain network, of which hooks set the channels that are off to zero or their means."""
+    """Stages and logits of the plain network, whose hooks set ablated channels to zero or to their means."""
     model = pretrained.model
 
-    def zero(block: str) -> torch.utils.hooks.RemovableHandle:
+    def ablate_block(block: str) -> torch.utils.hooks.RemovableHandle:
         def hook(module: torch.nn.Module, _: object, output: torch.Tensor) -> torch.Tensor:
             output = output.clone()
             for member in off[block]:
@@ -71,7 +73,7 @@ def hooked(
 
         return model.block(block).register_forward_hook(hook)
 
-    handles = [zero(block) for block in off]
+    handles = [ablate_block(block) for block in off]
     try:
         trace = model.trace(pretrained.preprocessing.to_tensor(prediction.image))
     finally:
@@ -83,54 +85,56 @@ def hooked(
 
 @pytest.mark.parametrize("ablation", ["zero", "mean"])
 @pytest.mark.parametrize("off", CHOICES, ids=lambda off: "+".join(off))
-def test_every_later_output_is_that_of_the_network_whose_channels_are_replaced(
+def test_ablated_prediction_matches_hooks_on_the_plain_network(
     off: Off, ablation: str, pretrained: PretrainedModel, prediction: Prediction
 ) -> None:
-    told = ablated_prediction(pretrained, prediction, off, ablation)
-    stages, logits = hooked(pretrained, prediction, off, ablation)
-    assert told.stages.keys() == stages.keys()
+    ablated = ablated_prediction(pretrained, prediction, off, ablation)
+    stages, logits = run_with_hooks(pretrained, prediction, off, ablation)
+    assert ablated.stages.keys() == stages.keys()
     for name, maps in stages.items():
-        np.testing.assert_allclose(told.stages[name], maps, rtol=1e-4, atol=1e-4, err_msg=name)
-    assert told.logits == pytest.approx(logits, abs=1e-4)
-    assert told.probabilities == pytest.approx(torch.from_numpy(logits / 1.5).softmax(0).numpy(), abs=1e-5)
+        np.testing.assert_allclose(ablated.stages[name], maps, rtol=1e-4, atol=1e-4, err_msg=name)
+    assert ablated.logits == pytest.approx(logits, abs=1e-4)
+    assert ablated.probabilities == pytest.approx(torch.from_numpy(logits / 1.5).softmax(0).numpy(), abs=1e-5)
     if ablation == "zero":
         for block, members in off.items():
-            for one in members:
-                assert not (told.branch(block, one) if isinstance(one, str) else told.block(block)[one]).any()
+            for member in members:
+                assert not (
+                    ablated.branch(block, member) if isinstance(member, str) else ablated.block(block)[member]
+                ).any()
 
 
-def test_what_comes_before_is_shared_and_nothing_is_changed(
+def test_earlier_stages_are_shared_and_the_original_is_unchanged(
     pretrained: PretrainedModel, prediction: Prediction
 ) -> None:
     before = {name: maps.copy() for name, maps in prediction.stages.items()}
-    told = ablated_prediction(pretrained, prediction, {"4e": ["pool"], "4b": ["1x1"]})
+    ablated = ablated_prediction(pretrained, prediction, {"4e": ["pool"], "4b": ["1x1"]})
     first = STAGES.index("inception_4b")
-    assert all(told.stages[name] is prediction.stages[name] for name in STAGES[:first])
-    assert not any(np.shares_memory(told.stages[name], prediction.stages[name]) for name in STAGES[first:])
+    assert all(ablated.stages[name] is prediction.stages[name] for name in STAGES[:first])
+    assert not any(np.shares_memory(ablated.stages[name], prediction.stages[name]) for name in STAGES[first:])
     assert all(np.array_equal(prediction.stages[name], maps) for name, maps in before.items())
-    assert not any(maps.flags.writeable for maps in (*told.stages.values(), told.logits, told.probabilities))
-    assert told.image is prediction.image
-    assert told.seconds > 0
+    assert not any(maps.flags.writeable for maps in (*ablated.stages.values(), ablated.logits, ablated.probabilities))
+    assert ablated.image is prediction.image
+    assert ablated.seconds > 0
 
 
 @pytest.mark.parametrize("ablation", ["zero", "mean"])
 @pytest.mark.parametrize("channels", [[], [0, 300, 511]])
-def test_one_block_is_what_ablate_says(
+def test_ablating_one_block_agrees_with_ablate(
     ablation: str, channels: list[int], pretrained: PretrainedModel, prediction: Prediction
 ) -> None:
-    told = ablated_prediction(pretrained, prediction, {"4c": ["3x3", "1x1", *channels]}, ablation)
+    ablated = ablated_prediction(pretrained, prediction, {"4c": ["3x3", "1x1", *channels]}, ablation)
     result = ablate(pretrained, prediction, "4c", ["3x3", "1x1"], channels, ablation, top=7)
     for change in result.top:
-        assert told.logits[change.index] == pytest.approx(change.logit, abs=1e-5)
-        assert told.probabilities[change.index] == pytest.approx(change.probability, abs=1e-6)
+        assert ablated.logits[change.index] == pytest.approx(change.logit, abs=1e-5)
+        assert ablated.probabilities[change.index] == pytest.approx(change.probability, abs=1e-6)
 
 
-def test_with_nothing_off_it_is_the_same(pretrained: PretrainedModel, prediction: Prediction) -> None:
+def test_ablating_nothing_returns_the_same_prediction(pretrained: PretrainedModel, prediction: Prediction) -> None:
     assert ablated_prediction(pretrained, prediction, {}) is prediction
     assert ablated_prediction(pretrained, prediction, {"4b": []}) is prediction
 
 
-def test_unknown_channels_and_means_are_refused(pretrained: PretrainedModel, prediction: Prediction) -> None:
+def test_unknown_channels_and_missing_means_are_rejected(pretrained: PretrainedModel, prediction: Prediction) -> None:
     with pytest.raises(UserError, match="There is no channel 512; block 4b has the channels 0 to 511"):
         ablated_prediction(pretrained, prediction, {"4b": [512]})
     with pytest.raises(UserError, match="There is no channel -1"):
@@ -141,7 +145,7 @@ def test_unknown_channels_and_means_are_refused(pretrained: PretrainedModel, pre
         ablated_prediction(replace(pretrained, means={}), prediction, {"4b": [1]}, "mean")
 
 
-def test_unknown_blocks_and_branches_are_refused(pretrained: PretrainedModel, prediction: Prediction) -> None:
+def test_unknown_blocks_and_branches_are_rejected(pretrained: PretrainedModel, prediction: Prediction) -> None:
     with pytest.raises(ChoiceError, match="branch is '7x7'"):
         ablated_prediction(pretrained, prediction, {"4b": ["7x7"]})
     with pytest.raises(ChoiceError, match="block is '6a'"):

@@ -1,4 +1,4 @@
-"""One convolution by hand, against the maps and against PyTorch's own layers."""
+"""The arithmetic of one convolution, compared with the prediction's maps and with PyTorch's layers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from inception.vision.preprocessing import IMAGENET
 from support.networks import lively
 
 LAYERS = [(branch, layer) for branch, layers in BRANCHES.items() for layer in layers if layer != "pool"]
-# 3a has 12 x 12 cells then, 4a 6 x 6 and 5a 3 x 3: there a 5x5 kernel reaches over all four borders at once.
+# Gives 12 x 12 cells in 3a, 6 x 6 in 4a and 3 x 3 in 5a, where a 5x5 kernel crosses all four borders at once.
 SIDE = 96
 
 
@@ -37,23 +37,23 @@ NETWORKS = {
     "preact, no bias": {"preact": True, "use_bias": False},
 }
 
-Looked = tuple[PretrainedModel, Prediction]
+Subject = tuple[PretrainedModel, Prediction]
 
 
 @pytest.fixture(scope="module", params=[*NETWORKS, "tiny-imagenet"])
-def looked(request: pytest.FixtureRequest, photo: Image.Image) -> Looked:
+def subject(request: pytest.FixtureRequest, photo: Image.Image) -> Subject:
     net = load("tiny-imagenet") if request.param == "tiny-imagenet" else network(**NETWORKS[request.param])
     return net, predict(net, photo)
 
 
 @pytest.fixture(scope="module")
-def plain(photo: Image.Image) -> Looked:
+def plain(photo: Image.Image) -> Subject:
     net = network()
     return net, predict(net, photo)
 
 
 def cells(maps: np.ndarray, seed: int) -> Iterator[tuple[int, int, int]]:
-    """The four corners, a cell beside a corner and the liveliest cell, each of some channel."""
+    """The corners and a cell beside one, each of a random channel, and the cell with the highest value."""
     channels, height, width = maps.shape
     draw = np.random.default_rng(seed).integers
     for row, column in ((0, 0), (0, width - 1), (height - 1, 0), (height - 1, width - 1), (1, height - 2)):
@@ -62,117 +62,117 @@ def cells(maps: np.ndarray, seed: int) -> Iterator[tuple[int, int, int]]:
     yield int(channel), int(row), int(column)
 
 
-def given_to(net: PretrainedModel, seen: Prediction, block: str, branch: str, layer: str) -> torch.Tensor:
-    """A layer's input (1, C, H, W), by running PyTorch's layers before it."""
-    x = torch.from_numpy(seen.stages[STAGES[STAGES.index(f"inception_{block}") - 1]].copy())[None]
+def layer_input(net: PretrainedModel, prediction: Prediction, block: str, branch: str, layer: str) -> torch.Tensor:
+    """A layer's input (1, C, H, W), computed by PyTorch's layers before it."""
+    x = torch.from_numpy(prediction.stages[STAGES[STAGES.index(f"inception_{block}") - 1]].copy())[None]
     with torch.no_grad():
         for earlier in BRANCHES[branch][: BRANCHES[branch].index(layer)]:
             x = net.model.block(block)[earlier](x)
     return x
 
 
-def total(told: ConvolutionTrace) -> float:
-    return sum(product.product for product in told.products) + told.others
+def total(trace: ConvolutionTrace) -> float:
+    return sum(product.product for product in trace.products) + trace.others
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_the_arithmetic_comes_to_what_the_map_has(looked: Looked, block: str) -> None:
-    net, seen = looked
-    inside, positive = intermediates(net, seen, block), 0
+def test_computed_result_is_the_value_in_the_map(subject: Subject, block: str) -> None:
+    net, prediction = subject
+    intermediate_maps, positive = intermediates(net, prediction, block), 0
     for number, (branch, layer) in enumerate(LAYERS):
-        maps = seen.branch(block, branch) if layer == BRANCHES[branch][-1] else inside[layer]
+        maps = prediction.branch(block, branch) if layer == BRANCHES[branch][-1] else intermediate_maps[layer]
         for channel, row, column in cells(maps, number):
-            told = trace_convolution(net, seen, block, branch, channel, row, column, layer)
-            where = (block, layer, channel, row, column)
-            assert told.value == maps[channel, row, column], where
-            assert np.isclose(told.result, told.value, rtol=1e-4, atol=1e-5), where
-            assert np.isclose(total(told), told.sum - told.bias, rtol=1e-9, atol=1e-12), where
-            positive += told.value > 0
-    assert positive >= len(LAYERS), "a ReLU that holds everything at zero would hide a mistake"
+            trace = trace_convolution(net, prediction, block, branch, channel, row, column, layer)
+            position = (block, layer, channel, row, column)
+            assert trace.value == maps[channel, row, column], position
+            assert np.isclose(trace.result, trace.value, rtol=1e-4, atol=1e-5), position
+            assert np.isclose(total(trace), trace.sum - trace.bias, rtol=1e-9, atol=1e-12), position
+            positive += trace.value > 0
+    assert positive >= len(LAYERS), "too few positive values: zeros behind a ReLU would hide errors"
 
 
 @pytest.mark.parametrize("block", ["3a", "4d", "5b"])
-def test_each_step_is_what_pytorchs_own_layer_computes(looked: Looked, block: str) -> None:
-    net, seen = looked
+def test_each_step_matches_pytorchs_layer(subject: Subject, block: str) -> None:
+    net, prediction = subject
     for branch, layer in LAYERS:
         unit = net.model.block(block)[layer]
-        steps, x = {}, given_to(net, seen, block, branch, layer)
+        steps, x = {}, layer_input(net, prediction, block, branch, layer)
         with torch.no_grad():
             for name, module in unit.named_children():
                 steps[f"into {name}"] = x[0].double().numpy()
                 x = steps[name] = module(x)
         for channel, row, column in cells(x[0].numpy(), 7):
-            told = trace_convolution(net, seen, block, branch, channel, row, column, layer)
+            trace = trace_convolution(net, prediction, block, branch, channel, row, column, layer)
 
             def step(name: str, at: tuple[int, int, int] = (channel, row, column)) -> float:
-                return float(steps[name][0][at])  # noqa: B023 - called before the next layer's turn
+                return float(steps[name][0][at])  # noqa: B023 - called within the same iteration
 
-            assert told.sum == pytest.approx(step("conv"), rel=1e-4, abs=1e-5)
-            assert told.bias == (0 if unit.conv.bias is None else unit.conv.bias[channel].item())
-            if told.preact:
-                assert told.affine is told.normalised is told.relu is None
+            assert trace.sum == pytest.approx(step("conv"), rel=1e-4, abs=1e-5)
+            assert trace.bias == (0 if unit.conv.bias is None else unit.conv.bias[channel].item())
+            if trace.preact:
+                assert trace.affine is trace.normalised is trace.relu is None
             else:
-                assert told.relu == pytest.approx(step("relu"), rel=1e-4, abs=1e-5)
+                assert trace.relu == pytest.approx(step("relu"), rel=1e-4, abs=1e-5)
             if "bn" not in steps:
-                assert told.affine is told.normalised is None
-            elif not told.preact:
-                assert told.normalised == pytest.approx(step("bn"), rel=1e-4, abs=1e-5)
-                assert told.normalised == told.affine.scale * told.sum + told.affine.shift
+                assert trace.affine is trace.normalised is None
+            elif not trace.preact:
+                assert trace.normalised == pytest.approx(step("bn"), rel=1e-4, abs=1e-5)
+                assert trace.normalised == trace.affine.scale * trace.sum + trace.affine.shift
 
-            side, reach = told.kernel_side, told.kernel_side // 2
+            side, reach = trace.kernel_side, trace.kernel_side // 2
             padded = np.pad(steps["into conv"], ((0, 0), (reach, reach), (reach, reach)))
-            assert np.allclose(told.patch, padded[:, row : row + side, column : column + side], rtol=1e-4, atol=1e-5)
-            assert np.array_equal(told.kernel, unit.conv.weight[channel].detach().double().numpy())
+            assert np.allclose(trace.patch, padded[:, row : row + side, column : column + side], rtol=1e-4, atol=1e-5)
+            assert np.array_equal(trace.kernel, unit.conv.weight[channel].detach().double().numpy())
 
 
-def test_the_products_told_are_the_largest(plain: Looked) -> None:
-    for row, column, inside in ((3, 3, 25), (0, 0, 9), (0, 3, 15), (5, 4, 12)):
-        told = trace_convolution(*plain, "4b", "5x5", 7, row, column, maximum=12)
-        assert told.kernel_side == 5
-        assert told.inside.sum() == inside
-        assert told.count == inside * 24
-        every = told.patch * told.kernel
-        sizes = np.sort(np.abs(every).ravel())[::-1]
-        assert [abs(product.product) for product in told.products] == sizes[:12].tolist()
-        for product in told.products:
-            place = (product.input_channel, product.row, product.column)
-            assert told.inside[product.row, product.column]
-            assert (product.value, product.weight) == (told.patch[place], told.kernel[place])
+def test_listed_products_are_the_largest(plain: Subject) -> None:
+    for row, column, inside_count in ((3, 3, 25), (0, 0, 9), (0, 3, 15), (5, 4, 12)):
+        trace = trace_convolution(*plain, "4b", "5x5", 7, row, column, maximum=12)
+        assert trace.kernel_side == 5
+        assert trace.inside.sum() == inside_count
+        assert trace.count == inside_count * 24
+        products = trace.patch * trace.kernel
+        magnitudes = np.sort(np.abs(products).ravel())[::-1]
+        assert [abs(product.product) for product in trace.products] == magnitudes[:12].tolist()
+        for product in trace.products:
+            position = (product.input_channel, product.row, product.column)
+            assert trace.inside[product.row, product.column]
+            assert (product.value, product.weight) == (trace.patch[position], trace.kernel[position])
             assert product.product == product.value * product.weight
 
 
-def test_what_lies_beside_the_map_is_no_product(plain: Looked) -> None:
-    told = trace_convolution(*plain, "5a", "5x5", 0, 0, 0, maximum=10**6)
-    assert len(told.products) == told.count == 9 * 32
-    assert {(product.row, product.column) for product in told.products} == {
+def test_padding_gives_no_products(plain: Subject) -> None:
+    trace = trace_convolution(*plain, "5a", "5x5", 0, 0, 0, maximum=10**6)
+    assert len(trace.products) == trace.count == 9 * 32
+    assert {(product.row, product.column) for product in trace.products} == {
         (r, c) for r in (2, 3, 4) for c in (2, 3, 4)
     }
-    assert len({(product.input_channel, product.row, product.column) for product in told.products}) == told.count
-    assert told.others == pytest.approx(0, abs=1e-12)
-    assert not told.patch[:, ~told.inside].any()
+    assert len({(product.input_channel, product.row, product.column) for product in trace.products}) == trace.count
+    assert trace.others == pytest.approx(0, abs=1e-12)
+    assert not trace.patch[:, ~trace.inside].any()
 
 
-def test_fewer_products_leave_more_to_the_others(plain: Looked) -> None:
-    every, few, none = (trace_convolution(*plain, "4c", "3x3", 5, 2, 2, maximum=most) for most in (10**6, 3, 0))
-    assert few.products == every.products[:3]
+def test_unlisted_products_are_summed_in_others(plain: Subject) -> None:
+    full, few, none = (trace_convolution(*plain, "4c", "3x3", 5, 2, 2, maximum=maximum) for maximum in (10**6, 3, 0))
+    assert few.products == full.products[:3]
     assert none.products == ()
-    assert none.others == pytest.approx(every.sum - every.bias)
-    assert few.others == pytest.approx(sum(product.product for product in every.products[3:]))
+    assert none.others == pytest.approx(full.sum - full.bias)
+    assert few.others == pytest.approx(sum(product.product for product in full.products[3:]))
 
 
-def test_a_preact_map_may_be_negative_and_its_patch_may_not(photo: Image.Image) -> None:
+def test_preact_maps_can_be_negative_and_their_patches_cannot(photo: Image.Image) -> None:
     net = network(preact=True)
-    seen = predict(net, photo)
-    maps = seen.branch("4c", "3x3")
+    prediction = predict(net, photo)
+    maps = prediction.branch("4c", "3x3")
     channel, row, column = (int(i) for i in np.unravel_index(maps.argmin(), maps.shape))
-    told = trace_convolution(net, seen, "4c", "3x3", channel, row, column)
-    assert told.preact
-    assert told.value == maps.min() < 0
-    assert told.result == told.sum == pytest.approx(told.value, rel=1e-4)
-    assert told.patch.min() == 0
+    trace = trace_convolution(net, prediction, "4c", "3x3", channel, row, column)
+    assert trace.preact
+    assert trace.value == maps.min() < 0
+    assert trace.result == trace.sum == pytest.approx(trace.value, rel=1e-4)
+    assert trace.patch.min() == 0
 
 
-def test_the_last_layer_is_told_where_none_is_named(plain: Looked) -> None:
+def test_layer_defaults_to_the_last_convolution(plain: Subject) -> None:
     assert {branch: trace_convolution(*plain, "4a", branch, 0, 0, 0).layer for branch in BRANCHES} == {
         "1x1": "1x1",
         "3x3": "3x3",
@@ -187,14 +187,14 @@ def test_the_last_layer_is_told_where_none_is_named(plain: Looked) -> None:
     ]
 
 
-def test_torchvisions_5x5_is_computed_with_the_kernel_that_it_has(photo: Image.Image) -> None:
+def test_torchvisions_5x5_branch_is_traced_with_its_3x3_kernel(photo: Image.Image) -> None:
     net = network(variant="torchvision")
-    told = trace_convolution(net, predict(net, photo), "3b", "5x5", 1, 5, 5)
-    assert (told.kernel_side, told.kernel.shape, told.count) == (3, (32, 3, 3), 9 * 32)
+    trace = trace_convolution(net, predict(net, photo), "3b", "5x5", 1, 5, 5)
+    assert (trace.kernel_side, trace.kernel.shape, trace.count) == (3, (32, 3, 3), 9 * 32)
 
 
 @pytest.mark.parametrize(
-    ("asked", "kind", "sentence"),
+    ("arguments", "kind", "sentence"),
     [
         (("6a", "3x3", 0, 0, 0), "choice", "3a, 3b, 4a"),
         (("4c", "7x7", 0, 0, 0), "choice", "1x1, 3x3, 5x5, pool"),
@@ -207,19 +207,19 @@ def test_torchvisions_5x5_is_computed_with_the_kernel_that_it_has(photo: Image.I
         (("4c", "5x5", 0, 0, -1, "5x5_reduce"), "explain_cell", "map of 4c/5x5_reduce has 6 rows and 6 columns"),
     ],
 )
-def test_what_does_not_exist_is_refused_with_what_does(
-    plain: Looked, asked: tuple[object, ...], kind: str, sentence: str
+def test_unknown_names_and_cells_are_rejected_with_the_valid_ones(
+    plain: Subject, arguments: tuple[object, ...], kind: str, sentence: str
 ) -> None:
-    with pytest.raises(UserError, match=sentence) as refused:
-        trace_convolution(*plain, *asked)  # type: ignore[arg-type]
-    assert refused.value.kind == kind
+    with pytest.raises(UserError, match=sentence) as error:
+        trace_convolution(*plain, *arguments)  # type: ignore[arg-type]
+    assert error.value.kind == kind
 
 
-def test_the_numbers_are_told_and_not_lent(plain: Looked) -> None:
+def test_arrays_are_read_only_and_the_model_is_unchanged(plain: Subject) -> None:
     net, _ = plain
     before = {name: tensor.clone() for name, tensor in net.model.state_dict().items()}
-    told = trace_convolution(*plain, "4c", "3x3", 0, 0, 0)
-    for array in (told.patch, told.kernel, told.inside):
+    trace = trace_convolution(*plain, "4c", "3x3", 0, 0, 0)
+    for array in (trace.patch, trace.kernel, trace.inside):
         with pytest.raises(ValueError, match="read-only"):
             array[...] = 1
     assert all(torch.equal(before[name], tensor) for name, tensor in net.model.state_dict().items())

@@ -1,4 +1,4 @@
-"""Insertion and deletion against a loop over painted photos; random weights against copies made by hand and SciPy."""
+"""Insertion and deletion curves, compared with painting pixel by pixel; randomised weights, compared with SciPy."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ SIDE = 64
 @pytest.fixture(scope="module")
 def pretrained() -> PretrainedModel:
     model = InceptionV1(variant="torchvision", classes=5, input_shape=(3, SIDE, SIDE), classifier_activation=None)
-    how = replace(IMAGENET, resize=SIDE, crop=SIDE, size=SIDE)
+    preprocessing = replace(IMAGENET, resize=SIDE, crop=SIDE, size=SIDE)
     return PretrainedModel(
         "made up",
         lively(model).requires_grad_(False),
-        how,
+        preprocessing,
         tuple("abcde"),
         Provenance("", "", "", ""),
         temperature=2.0,
@@ -52,42 +52,42 @@ def pretrained() -> PretrainedModel:
 
 
 @pytest.fixture(scope="module")
-def seen(pretrained: PretrainedModel) -> Prediction:
+def prediction(pretrained: PretrainedModel) -> Prediction:
     return predict(pretrained, open_photo(EXAMPLES / "espresso.jpg"))
 
 
 # ---------------------------------------------------------------- the maps
 
 
-def test_each_method_gives_its_own_map(pretrained: PretrainedModel, seen: Prediction) -> None:
-    covered = occlusion(pretrained, seen, 3, 12, 12)  # what the default is without overlap
+def test_attribution_map_returns_each_methods_own_map(pretrained: PretrainedModel, prediction: Prediction) -> None:
+    occluded = occlusion(pretrained, prediction, 3, 12, 12)  # 12 pixels are the default window; here without overlap
     expected = {
-        "grad_cam": grad_cam(pretrained, seen, "4a", 3).signed,
-        "evidence": evidence(pretrained, seen, 3).map,
-        "occlusion": covered.drops,
-        "integrated_gradients": integrated_gradients(pretrained, seen, 3, 16).map,
+        "grad_cam": grad_cam(pretrained, prediction, "4a", 3).signed,
+        "evidence": evidence(pretrained, prediction, 3).map,
+        "occlusion": occluded.drops,
+        "integrated_gradients": integrated_gradients(pretrained, prediction, 3, 16).map,
     }
     assert tuple(expected) == ATTRIBUTIONS
-    told = {name: attribution_map(pretrained, seen, name, 3, "4a", quick=True) for name in expected}
+    maps = {name: attribution_map(pretrained, prediction, name, 3, "4a", quick=True) for name in expected}
     for name, cells in expected.items():
-        assert np.array_equal(told[name].cells, cells)
-        shuffled = told[name].shuffled(np.random.default_rng(0)).cells
+        assert np.array_equal(maps[name].cells, cells)
+        shuffled = maps[name].shuffled(np.random.default_rng(0)).cells
         assert not np.array_equal(shuffled, cells)
         assert np.array_equal(np.sort(shuffled, axis=None), np.sort(cells, axis=None))
-    pixels = {name: one.pixels(SIDE, SIDE) for name, one in told.items()}
+    pixels = {name: attribution.pixels(SIDE, SIDE) for name, attribution in maps.items()}
     for name in ("grad_cam", "evidence"):
         assert np.allclose(pixels[name], cv2.resize(expected[name].astype(np.float64), (SIDE, SIDE)), atol=1e-6)
-    assert np.array_equal(pixels["occlusion"], covered.map)
+    assert np.array_equal(pixels["occlusion"], occluded.map)
     assert np.array_equal(pixels["integrated_gradients"], expected["integrated_gradients"])
 
 
 # ---------------------------------------------------------------- insertion and deletion
 
 
-def painted_one_by_one(
+def paint_pixel_by_pixel(
     pretrained: PretrainedModel, start: Image.Image, end: Image.Image, values: np.ndarray, index: int
 ) -> list[float]:
-    """The class's probability as the pixels of one picture replace those of another, by the plain network."""
+    """Probabilities by the plain network as pixels of `end` replace those of `start`, highest values first."""
     canvas, other = np.array(start), np.array(end)
     order = sorted(range(values.size), key=lambda pixel: -values.flat[pixel])
     probabilities, done = [], 0
@@ -103,39 +103,39 @@ def painted_one_by_one(
 
 
 @pytest.mark.parametrize("method", ["grad_cam", "occlusion"])
-def test_the_curves_are_those_of_photos_that_are_painted_pixel_by_pixel(
-    method: str, pretrained: PretrainedModel, seen: Prediction
+def test_curves_match_photos_painted_pixel_by_pixel(
+    method: str, pretrained: PretrainedModel, prediction: Prediction
 ) -> None:
-    told = pixel_curves(pretrained, seen, method, "4a", 2)
-    values = attribution_map(pretrained, seen, method, 2, "4a").pixels(SIDE, SIDE)
-    blurred = seen.image.filter(ImageFilter.GaussianBlur(SIDE / 16))
-    grey = Image.new("RGB", seen.image.size, (128, 128, 128))
-    inserted = painted_one_by_one(pretrained, blurred, seen.image, values, 2)
-    deleted = painted_one_by_one(pretrained, seen.image, grey, values, 2)
-    assert told.ordered.insertion == pytest.approx(inserted, abs=1e-4)
-    assert told.ordered.deletion == pytest.approx(deleted, abs=1e-4)
+    curves = pixel_curves(pretrained, prediction, method, "4a", 2)
+    values = attribution_map(pretrained, prediction, method, 2, "4a").pixels(SIDE, SIDE)
+    blurred = prediction.image.filter(ImageFilter.GaussianBlur(SIDE / 16))
+    grey = Image.new("RGB", prediction.image.size, (128, 128, 128))
+    inserted = paint_pixel_by_pixel(pretrained, blurred, prediction.image, values, 2)
+    deleted = paint_pixel_by_pixel(pretrained, prediction.image, grey, values, 2)
+    assert curves.ordered.insertion == pytest.approx(inserted, abs=1e-4)
+    assert curves.ordered.deletion == pytest.approx(deleted, abs=1e-4)
     assert np.ptp(inserted) > 1e-2
     areas = [sum((a + b) / 2 for a, b in itertools.pairwise(curve)) / STEPS for curve in (inserted, deleted)]
-    assert (told.ordered.insertion_auc, told.ordered.deletion_auc) == pytest.approx(tuple(areas), abs=1e-4)
+    assert (curves.ordered.insertion_auc, curves.ordered.deletion_auc) == pytest.approx(tuple(areas), abs=1e-4)
 
 
-def test_random_orders_are_others_with_the_same_ends_and_the_seed_decides(
-    pretrained: PretrainedModel, seen: Prediction
+def test_random_orders_depend_on_the_seed_and_share_the_curves_ends(
+    pretrained: PretrainedModel, prediction: Prediction
 ) -> None:
-    told = pixel_curves(pretrained, seen, "grad_cam", "4a")
-    assert len(told.random) == CONTROLS
-    assert len({told.ordered, *told.random}) == CONTROLS + 1
-    for order in told.random:
-        for curve, ordered in ((order.insertion, told.ordered.insertion), (order.deletion, told.ordered.deletion)):
+    curves = pixel_curves(pretrained, prediction, "grad_cam", "4a")
+    assert len(curves.random) == CONTROLS
+    assert len({curves.ordered, *curves.random}) == CONTROLS + 1
+    for order in curves.random:
+        for curve, ordered in ((order.insertion, curves.ordered.insertion), (order.deletion, curves.ordered.deletion)):
             assert (curve[0], curve[-1]) == pytest.approx((ordered[0], ordered[-1]), abs=1e-6)
-    other = pixel_curves(pretrained, seen, "grad_cam", "4a", seed=1)
-    assert told.ordered == other.ordered
-    assert not set(told.random) & set(other.random)
-    found = attribution_map(pretrained, seen, "grad_cam", told.index, "4a")
-    first = [found.shuffled(np.random.default_rng(seed)).cells for seed in (0, 0, 1)]
-    assert np.array_equal(first[0], first[1])
-    assert not np.array_equal(first[0], first[2])
-    assert told.ordered.deletion[0] == pytest.approx(float(seen.probabilities[told.index]), abs=1e-5)
+    other = pixel_curves(pretrained, prediction, "grad_cam", "4a", seed=1)
+    assert curves.ordered == other.ordered
+    assert not set(curves.random) & set(other.random)
+    attribution = attribution_map(pretrained, prediction, "grad_cam", curves.index, "4a")
+    shuffled = [attribution.shuffled(np.random.default_rng(seed)).cells for seed in (0, 0, 1)]
+    assert np.array_equal(shuffled[0], shuffled[1])
+    assert not np.array_equal(shuffled[0], shuffled[2])
+    assert curves.ordered.deletion[0] == pytest.approx(float(prediction.probabilities[curves.index]), abs=1e-5)
 
 
 def test_a_map_beats_random_only_if_it_beats_every_random_order() -> None:
@@ -152,7 +152,7 @@ def test_a_map_beats_random_only_if_it_beats_every_random_order() -> None:
 # ---------------------------------------------------------------- random weights
 
 
-def test_the_copies_are_random_from_the_head_down_and_as_trained_below(pretrained: PretrainedModel) -> None:
+def test_networks_are_randomised_from_the_head_down_and_trained_below(pretrained: PretrainedModel) -> None:
     before = {name: tensor.clone() for name, tensor in pretrained.model.state_dict().items()}
     downwards = [HEAD, *reversed(STAGES)]
     networks = dict(randomised_networks(pretrained, seed=3))
@@ -174,20 +174,20 @@ def test_the_copies_are_random_from_the_head_down_and_as_trained_below(pretraine
         assert torch.equal(tensor, other[name]) is (tensor.dim() < 2 or not name.startswith(HEAD))
 
 
-def test_the_correlation_is_spearmans_between_the_trained_and_the_random_networks_maps(
-    pretrained: PretrainedModel, seen: Prediction
+def test_correlation_is_spearmans_between_trained_and_randomised_networks_maps(
+    pretrained: PretrainedModel, prediction: Prediction
 ) -> None:
-    told = randomised_levels(pretrained, seen, "grad_cam", "3b", 4)
-    assert tuple(level.stage for level in told) == LEVELS
-    trained = grad_cam(pretrained, seen, "3b", 4).signed
-    for level, (stage, network) in zip(told, randomised_networks(pretrained), strict=True):
-        cells = grad_cam(network, predict_crop(network, seen.image), "3b", 4).signed
+    levels = randomised_levels(pretrained, prediction, "grad_cam", "3b", 4)
+    assert tuple(level.stage for level in levels) == LEVELS
+    trained = grad_cam(pretrained, prediction, "3b", 4).signed
+    for level, (stage, network) in zip(levels, randomised_networks(pretrained), strict=True):
+        cells = grad_cam(network, predict_crop(network, prediction.image), "3b", 4).signed
         assert level.stage == stage
         assert level.correlation == pytest.approx(spearmanr(trained.ravel(), cells.ravel()).statistic, abs=1e-6)
         assert abs(level.correlation) < 0.9
 
 
-def test_rank_correlation_shares_the_ranks_of_ties_and_has_none_for_constants() -> None:
+def test_rank_correlation_averages_ties_and_is_none_for_constants() -> None:
     rng = np.random.default_rng(0)
     one, other = rng.integers(0, 4, (5, 5)).astype(float), rng.integers(0, 4, (5, 5)).astype(float)
     assert rank_correlation(one, other) == pytest.approx(spearmanr(one.ravel(), other.ravel()).statistic)
@@ -195,17 +195,17 @@ def test_rank_correlation_shares_the_ranks_of_ties_and_has_none_for_constants() 
     assert rank_correlation(one, np.zeros((5, 5))) is None
 
 
-# ---------------------------------------------------------------- both, and wrong wishes
+# ---------------------------------------------------------------- reports and invalid arguments
 
 
 @pytest.mark.parametrize("method", ATTRIBUTIONS)
-def test_the_report_is_plain_data_for_every_method(
-    method: str, pretrained: PretrainedModel, seen: Prediction, monkeypatch: pytest.MonkeyPatch
+def test_report_is_plain_data_for_every_method(
+    method: str, pretrained: PretrainedModel, prediction: Prediction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(randomised, "LEVELS", (HEAD,))
     ordered, other = PixelOrder((0.1, 0.2), (0.2, 0.1)), PixelOrder((0.1, 0.1), (0.2, 0.2))
     curves = PixelCurves(1, "b", method, ordered, (other,))
-    levels = randomised_levels(pretrained, seen, method, "3a", 1)
+    levels = randomised_levels(pretrained, prediction, method, "3a", 1)
     report = Faithfulness("3a", curves, levels).to_dict()
     assert json.loads(json.dumps(report, allow_nan=False)) == report
     assert report["block"] == ("3a" if method == "grad_cam" else None)
@@ -215,12 +215,14 @@ def test_the_report_is_plain_data_for_every_method(
     assert not any(parameter.requires_grad for parameter in pretrained.model.parameters())
 
 
-def test_a_wrong_wish_is_answered_with_what_exists(pretrained: PretrainedModel, seen: Prediction) -> None:
-    for test in (pixel_curves, randomised_levels):
+def test_invalid_arguments_are_rejected_with_the_valid_choices(
+    pretrained: PretrainedModel, prediction: Prediction
+) -> None:
+    for function in (pixel_curves, randomised_levels):
         with pytest.raises(ChoiceError, match="grad_cam, evidence, occlusion, integrated_gradients"):
-            test(pretrained, seen, "lime", "3a")
+            function(pretrained, prediction, "lime", "3a")
         with pytest.raises(ChoiceError, match="3a, 3b, 4a"):
-            test(pretrained, seen, "grad_cam", "6a")
+            function(pretrained, prediction, "grad_cam", "6a")
         with pytest.raises(ExplanationError, match="numbered 0 to 4"):
-            test(pretrained, seen, "evidence", "3a", 5)
+            function(pretrained, prediction, "evidence", "3a", 5)
     assert AttributionMap(np.zeros((2, 2))).pixels(4, 4).shape == (4, 4)

@@ -44,41 +44,45 @@ DECLARED = {
 
 
 @pytest.fixture(scope="module")
-def seen(embedded: PretrainedModel) -> Prediction:
+def prediction(embedded: PretrainedModel) -> Prediction:
     return predict(embedded, open_photo(ESPRESSO))
 
 
-class KeptSubject(PhotoSubject):
-    """Computes each thing once, as a server may: some take seconds."""
+class CachingSubject(PhotoSubject):
+    """Caches each computation, as the server does: some take seconds."""
 
-    kept: ClassVar[dict[Any, Any]] = {}
+    cache: ClassVar[dict[Any, Any]] = {}
 
     def cached(self, function: Callable[..., Any], *arguments: Any) -> Any:
         key = (function, *arguments)
-        if key not in self.kept:
-            self.kept[key] = self.compute(function, *arguments)
-        return self.kept[key]
+        if key not in self.cache:
+            self.cache[key] = self.compute(function, *arguments)
+        return self.cache[key]
 
 
 @pytest.fixture(scope="module")
-def subject(embedded: PretrainedModel, seen: Prediction) -> Subject:
-    return KeptSubject(embedded, seen)
+def subject(embedded: PretrainedModel, prediction: Prediction) -> Subject:
+    return CachingSubject(embedded, prediction)
 
 
-def test_these_explanations_are_declared_with_these_arguments() -> None:
+def test_declared_explanations_and_their_arguments() -> None:
     assert {
-        name: " ".join(argument.name for argument in one.arguments) for name, one in EXPLANATIONS.items()
+        name: " ".join(argument.name for argument in explanation.arguments)
+        for name, explanation in EXPLANATIONS.items()
     } == DECLARED
 
 
-def test_names_that_are_repeated_to_spare_an_import_are_those_of_the_network() -> None:
+def test_constants_repeated_to_avoid_an_import_match_the_network() -> None:
     assert tuple(BLOCKS) == BLOCK_NAMES
     assert tuple(BRANCHES) == BRANCH_NAMES
-    assert max(one.n1x1 + one.n3x3[-1] + one.n5x5[-1] + one.pool_proj for one in BLOCKS.values()) == MAX_CHANNELS
+    assert (
+        max(widths.n1x1 + widths.n3x3[-1] + widths.n5x5[-1] + widths.pool_proj for widths in BLOCKS.values())
+        == MAX_CHANNELS
+    )
     assert ABLATIONS == ("zero", "mean")
 
 
-def test_the_declarations_are_read_without_torch() -> None:
+def test_catalogue_imports_without_torch() -> None:
     code = (
         "import sys, inception.explain.catalogue; assert not {'torch', 'numpy', 'gradio', 'typer'} & set(sys.modules)"
     )
@@ -86,36 +90,39 @@ def test_the_declarations_are_read_without_torch() -> None:
 
 
 @pytest.mark.parametrize("name", DECLARED)
-def test_every_default_passes_its_own_check_and_gives_plain_data(name: str, subject: Subject) -> None:
-    one = EXPLANATIONS[name]
-    arguments = {argument.name: argument.check(argument.default) for argument in one.arguments}
-    told = one(subject, **arguments).to_dict()
-    assert json.loads(json.dumps(told, allow_nan=False)) == told
-    assert told == one(subject).to_dict()
+def test_defaults_pass_their_own_checks_and_give_plain_data(name: str, subject: Subject) -> None:
+    explanation = EXPLANATIONS[name]
+    arguments = {argument.name: argument.check(argument.default) for argument in explanation.arguments}
+    report = explanation(subject, **arguments).to_dict()
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    assert report == explanation(subject).to_dict()
 
 
-def test_a_list_of_choices_names_each_at_most_once() -> None:
+def test_list_of_choices_rejects_duplicates() -> None:
     branches, channels = EXPLANATIONS["switch_off"].arguments[1:3]
     validator = Draft202012Validator(branches.schema)
     for value, allowed in ((["1x1", "pool"], True), ([], True), (["1x1", "1x1"], False)):
         assert validator.is_valid(value) == allowed
         with nullcontext() if allowed else pytest.raises(UserError, match="each at most once"):
             assert branches.check(value) == value
-    assert channels.check([3, 3]) == [3, 3], "numbers are a set anyway"
+    assert channels.check([3, 3]) == [3, 3], "channel numbers may repeat"
     assert Draft202012Validator(channels.schema).is_valid([3, 3])
 
 
-# ---------------------------------------------------------------- what follows from the declarations
+# ---------------------------------------------------------------- interfaces made from the declarations
 
 
 @pytest.fixture(scope="module")
 def endpoints() -> dict[str, Endpoint]:
     with gr.Blocks():
-        return {one.name: one for one in add_endpoints(InferenceService(("tiny-imagenet",), choose_device("cpu")))}
+        return {
+            endpoint.name: endpoint
+            for endpoint in add_endpoints(InferenceService(("tiny-imagenet",), choose_device("cpu")))
+        }
 
 
 @pytest.mark.parametrize("name", DECLARED)
-def test_the_endpoint_takes_a_photo_a_network_and_what_is_declared(name: str, endpoints: dict[str, Endpoint]) -> None:
+def test_endpoint_takes_a_photo_a_model_and_the_declared_arguments(name: str, endpoints: dict[str, Endpoint]) -> None:
     declared, endpoint = EXPLANATIONS[name], endpoints[name]
     photo, model, *others = endpoint.arguments
     assert (photo.name, photo.required, model.name) == ("photo", True, "model")
@@ -123,52 +130,59 @@ def test_the_endpoint_takes_a_photo_a_network_and_what_is_declared(name: str, en
     assert endpoint.description.startswith(declared.summary)
 
 
-def test_the_readme_counts_the_endpoints_and_the_tools(endpoints: dict[str, Endpoint]) -> None:
+def test_readme_states_the_number_of_endpoints_and_tools(endpoints: dict[str, Endpoint]) -> None:
     text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     assert f"lists all {len(endpoints)} with their arguments" in text
     assert (
-        f"`--mcp` {sum(one.is_tool for one in endpoints.values())} of them are also the tools of an MCP server" in text
+        f"`--mcp` {sum(endpoint.is_tool for endpoint in endpoints.values())} "
+        "of them are also the tools of an MCP server" in text
     )
 
 
-def test_the_tools_take_what_is_declared(endpoints: dict[str, Endpoint]) -> None:
+def test_tools_take_the_declared_arguments(endpoints: dict[str, Endpoint]) -> None:
     tools = pytest.importorskip("inception.web.mcp.tools", reason="needs requirements-mcp.txt").tools
     listed = tools(list(endpoints.values()))
-    assert {name for name in DECLARED if name in listed} == {one.name for one in EXPLANATIONS.values() if one.is_tool}
+    assert {name for name in DECLARED if name in listed} == {
+        explanation.name for explanation in EXPLANATIONS.values() if explanation.is_tool
+    }
     for name in set(listed) & set(DECLARED):
-        rows = listed[name].definition.inputSchema["properties"]
+        properties = listed[name].definition.inputSchema["properties"]
         expected = {argument.name: argument for argument in EXPLANATIONS[name].arguments}
-        assert list(rows) == ["photo", "model", *expected]
+        assert list(properties) == ["photo", "model", *expected]
         for key, argument in expected.items():
-            told = {"description": argument.sentence, "default": argument.default}
-            assert rows[key] == {**argument.schema, **told}
+            documented = {"description": argument.sentence, "default": argument.default}
+            assert properties[key] == {**argument.schema, **documented}
 
 
-def test_the_command_line_has_an_option_for_each_explanation_or_for_its_own_arguments() -> None:
-    options = {name.removeprefix("--") for one in load_command("explain").params for name in one.opts}
+def test_command_line_has_an_option_for_each_explanation_or_for_its_arguments() -> None:
+    options = {name.removeprefix("--") for parameter in load_command("explain").params for name in parameter.opts}
     shared = {argument.name for argument in EXPLANATIONS["branch_votes"].arguments}
-    for one in EXPLANATIONS.values():
-        own = [argument for argument in one.arguments if argument.name not in shared]
+    for explanation in EXPLANATIONS.values():
+        own = [argument for argument in explanation.arguments if argument.name not in shared]
         lists = {argument.option or argument.name for argument in own if argument.is_list}
-        assert one.name == "branch_votes" or (lists or {one.option}) <= options
-        assert {argument.option or argument.name for argument in one.arguments if argument.name in shared} <= options
+        assert explanation.name == "branch_votes" or (lists or {explanation.option}) <= options
+        assert {
+            argument.option or argument.name for argument in explanation.arguments if argument.name in shared
+        } <= options
 
 
-def test_the_command_line_gives_the_same_json(subject: Subject, capsys: pytest.CaptureFixture[str]) -> None:
-    wanted = ["--table", "--evidence", "--cam", "--switch-off", "5x5", "--channels", "3", "--cell", "pool:1:2:3"]
-    wanted += ["--logit-circuit", "--circuit", "pool:1:2:3", "--occlusion", "--integrated-gradients"]
-    wanted += ["--faithfulness", "evidence"]
-    asked = ["--class", "pretzel", "--block", "4c", "--subsets", *wanted]
-    assert main(["explain", str(ESPRESSO), "--json", *asked]) == 0
-    told = json.loads(capsys.readouterr().out)
-    given = {"block": "4c", "class_name": "pretzel", "off": "zero"}
-    given |= {"branches": ["5x5"], "channels": [3], "branch": "pool", "channel": 1, "row": 2, "column": 3}
-    given["method"] = "evidence"
+def test_command_line_gives_the_same_json(subject: Subject, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--table", "--evidence", "--cam", "--switch-off", "5x5", "--channels", "3", "--cell", "pool:1:2:3"]
+    flags += ["--logit-circuit", "--circuit", "pool:1:2:3", "--occlusion", "--integrated-gradients"]
+    flags += ["--faithfulness", "evidence"]
+    options = ["--class", "pretzel", "--block", "4c", "--subsets", *flags]
+    assert main(["explain", str(ESPRESSO), "--json", *options]) == 0
+    output = json.loads(capsys.readouterr().out)
+    values = {"block": "4c", "class_name": "pretzel", "off": "zero"}
+    values |= {"branches": ["5x5"], "channels": [3], "branch": "pool", "channel": 1, "row": 2, "column": 3}
+    values["method"] = "evidence"
     expected: dict[str, Any] = {"photo": str(ESPRESSO), "model": "tiny-imagenet"}
-    for one in EXPLANATIONS.values():
-        part = one(subject, **{argument.name: given[argument.name] for argument in one.arguments}).to_dict()
-        expected |= part if one.name == "branch_votes" else {one.key: part}
-    assert told == expected
+    for explanation in EXPLANATIONS.values():
+        part = explanation(
+            subject, **{argument.name: values[argument.name] for argument in explanation.arguments}
+        ).to_dict()
+        expected |= part if explanation.name == "branch_votes" else {explanation.key: part}
+    assert output == expected
 
 
 @pytest.mark.parametrize(
@@ -187,10 +201,10 @@ def test_the_command_line_gives_the_same_json(subject: Subject, capsys: pytest.C
         ("circuit", {"block": "4c", "branch": "pool", "channel": 1, "row": 2, "column": 3}),
     ],
 )
-def test_the_library_and_the_endpoint_give_the_same_json(
+def test_library_and_endpoint_give_the_same_json(
     name: str, arguments: dict[str, Any], endpoints: dict[str, Endpoint], subject: Subject
 ) -> None:
     photo = f"data:image/jpeg;base64,{b64encode(ESPRESSO.read_bytes()).decode()}"
-    every = {one.name: one.default for one in EXPLANATIONS[name].arguments} | arguments
-    told = endpoints[name].function(photo, "tiny-imagenet", *every.values())
-    assert told == {"model": "tiny-imagenet", **EXPLANATIONS[name](subject, **arguments).to_dict()}
+    all_arguments = {argument.name: argument.default for argument in EXPLANATIONS[name].arguments} | arguments
+    response = endpoints[name].function(photo, "tiny-imagenet", *all_arguments.values())
+    assert response == {"model": "tiny-imagenet", **EXPLANATIONS[name](subject, **arguments).to_dict()}
