@@ -1,4 +1,4 @@
-"""The atlas: places and classes by brute force, crops by pixels, and files that are whole or refused."""
+"""Atlas: places and classes compared with brute force, crops compared by pixels, and damaged files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OPTIONS = AtlasOptions(blocks=("3a",), channels=3, image_settings=VisualizationS
 
 @dataclass(frozen=True)
 class Pieces:
-    """Pieces of the example photos, one of which cannot be read."""
+    """Crops of the example photos, one of them unreadable."""
 
     classes: tuple[str, ...] = ("left", "right")
     count: int = 16
@@ -56,9 +56,11 @@ class Pieces:
 
 
 def area_by_pairs(truth: Sequence[bool], values: Sequence[float]) -> float:
-    """The share of pairs, one inside and one outside of the class, whose first value is the greater."""
-    inside, outside = ([one for one, is_one in zip(values, truth, strict=True) if is_one == kind] for kind in (1, 0))
-    return float(np.mean([(one > other) + (one == other) / 2 for one in inside for other in outside]))
+    """Area under the ROC curve: the share of pairs of a photo of the class and another that are ranked correctly."""
+    inside, outside = (
+        [value for value, is_inside in zip(values, truth, strict=True) if is_inside == kind] for kind in (1, 0)
+    )
+    return float(np.mean([(a > b) + (a == b) / 2 for a in inside for b in outside]))
 
 
 @pytest.fixture(scope="module")
@@ -76,15 +78,15 @@ def folder(photos: Pieces, embedded: PretrainedModel, tmp_path_factory: pytest.T
 @pytest.fixture(scope="module")
 def maps(photos: Pieces, embedded: PretrainedModel) -> dict[int, np.ndarray]:
     """The output (C, H, W) of block 3a for each photo, by the plain network."""
-    found = {}
+    outputs = {}
     for number in set(range(len(photos))) - {UNREADABLE}:
-        shown = embedded.preprocessing.to_tensor(embedded.preprocessing.apply(photos.photo(number)))
+        x = embedded.preprocessing.to_tensor(embedded.preprocessing.apply(photos.photo(number)))
         with torch.inference_mode():
-            found[number] = embedded.model.trace(shown).stages["inception_3a"][0].numpy()
-    return found
+            outputs[number] = embedded.model.trace(x).stages["inception_3a"][0].numpy()
+    return outputs
 
 
-def test_the_strongest_places_are_those_of_brute_force(
+def test_strongest_places_match_brute_force(
     folder: Path, maps: dict[int, np.ndarray], embedded: PretrainedModel
 ) -> None:
     for branch, part in embedded.model.block("3a").slices.items():
@@ -92,60 +94,64 @@ def test_the_strongest_places_are_those_of_brute_force(
         means = np.mean([values[part].mean(axis=(1, 2)) for values in maps.values()], axis=0)
         assert set(records) == set(np.argsort(-means)[:3].tolist())
         for channel, record in records.items():
-            one = {number: values[part][channel] for number, values in maps.items()}
-            order = sorted(one, key=lambda number: -one[number].max())[:PLACES]
+            channel_maps = {number: values[part][channel] for number, values in maps.items()}
+            order = sorted(channel_maps, key=lambda number: -channel_maps[number].max())[:PLACES]
             assert [place.photo for place in record.strongest] == order
             for place in record.strongest:
-                assert one[place.photo].argmax() == place.row * one[place.photo].shape[1] + place.column
+                assert (
+                    channel_maps[place.photo].argmax() == place.row * channel_maps[place.photo].shape[1] + place.column
+                )
             for place in (*record.strongest, *record.random):
-                assert place.value == pytest.approx(float(one[place.photo][place.row, place.column]), abs=1e-4)
+                assert place.value == pytest.approx(float(channel_maps[place.photo][place.row, place.column]), abs=1e-4)
             assert record.mean == pytest.approx(float(means[channel]), rel=1e-4)
-            assert record.silent == np.mean([values.max() <= 0 for values in one.values()])
+            assert record.silent == np.mean([values.max() <= 0 for values in channel_maps.values()])
             assert len({place.photo for place in record.random}) == PLACES
 
 
-def test_a_channels_classes_are_those_of_all_pairs(
+def test_class_areas_match_counting_all_pairs(
     folder: Path, photos: Pieces, maps: dict[int, np.ndarray], embedded: PretrainedModel
 ) -> None:
     part = embedded.model.block("3a").slices["3x3"]
     for channel, record in read_atlas(folder).branch("3a", "3x3").channels.items():
-        told = {row.label: row.area for row in record.classes}
+        areas = {row.label: row.area for row in record.classes}
         for target, label in enumerate(photos.classes):
             truth = [photos.targets[number] == target for number in maps]
-            values = [values[part][channel].max() for values in maps.values()]
-            assert told[label] == pytest.approx(area_by_pairs(truth, values), abs=1e-6)
-        assert [row.area for row in record.classes] == sorted(told.values(), reverse=True)
+            maxima = [output[part][channel].max() for output in maps.values()]
+            assert areas[label] == pytest.approx(area_by_pairs(truth, maxima), abs=1e-6)
+        assert [row.area for row in record.classes] == sorted(areas.values(), reverse=True)
 
 
-def test_equal_values_count_half() -> None:
+def test_ties_count_half() -> None:
     maxima = np.array([[0.0, 3.0], [0.0, 0.0], [1.0, 0.0], [0.0, 2.0], [2.0, 0.0]])
     targets = np.array([0, 0, 1, 1, 2])
     areas = class_areas(maxima, targets, 4)
     for channel in range(2):
         for target in range(3):
-            wanted = area_by_pairs(targets == target, maxima[:, channel])
-            assert areas[channel, target] == pytest.approx(wanted)
+            expected = area_by_pairs(targets == target, maxima[:, channel])
+            assert areas[channel, target] == pytest.approx(expected)
     assert np.isnan(areas[:, 3]).all()
 
 
-def test_a_batch_more_or_less_changes_no_strongest_place() -> None:
+def test_survey_does_not_depend_on_the_batch_size() -> None:
     maps = torch.randn(40, 6, 3, 4, generator=torch.Generator().manual_seed(0)).relu()
     surveys = [BlockSurvey(6, seed=0, keep_maxima=True) for _ in range(2)]
     surveys[0].add(maps, list(range(40)))
     for start in range(0, 40, 7):
         surveys[1].add(maps[start : start + 7], list(range(start, min(start + 7, 40))))
-    whole, parts = (survey.result() for survey in surveys)
+    at_once, in_batches = (survey.result() for survey in surveys)
     for kind in ("strongest", "random"):
-        for part in ("photos", "cells", "values"):
-            assert torch.equal(getattr(getattr(whole, kind), part), getattr(getattr(parts, kind), part))
-    assert torch.equal(whole.maxima, parts.maxima)
+        for attribute in ("photos", "cells", "values"):
+            assert torch.equal(
+                getattr(getattr(at_once, kind), attribute), getattr(getattr(in_batches, kind), attribute)
+            )
+    assert torch.equal(at_once.maxima, in_batches.maxima)
     few = BlockSurvey(6, seed=0, keep_maxima=False)
     few.add(maps[:4], [3, 5, 7, 9])
     assert few.result().strongest.photos[:, 4:].eq(NOWHERE).all()
     assert few.result().random.photos[:, :4].tolist() == [[3, 5, 7, 9]] * 6
 
 
-def test_random_places_are_drawn_evenly_and_by_the_seed() -> None:
+def test_random_places_are_uniform_and_depend_on_the_seed() -> None:
     maps = torch.zeros(60, 400, 2, 3)
     drawn = []
     for seed in (1, 1, 2):
@@ -162,14 +168,14 @@ def test_random_places_are_drawn_evenly_and_by_the_seed() -> None:
     assert float(cells.max() / cells.min()) < 1.3
 
 
-def test_crops_are_the_receptive_field_within_the_photo(
+def test_crops_show_the_receptive_field_within_the_photo(
     folder: Path, photos: Pieces, embedded: PretrainedModel
 ) -> None:
     for branch in ("1x1", "5x5"):
-        read = read_atlas(folder).branch("3a", branch)
+        branch_record = read_atlas(folder).branch("3a", branch)
         field = receptive_field(embedded.model, "3a", branch)
-        channel, record = next(iter(read.channels.items()))
-        sheet = np.asarray(opened(read.places(channel))).astype(float)
+        channel, record = next(iter(branch_record.channels.items()))
+        sheet = np.asarray(decoded(branch_record.places(channel))).astype(float)
         assert sheet.shape == (2 * field.size, 9 * field.size, 3)
         for row, places in enumerate((record.strongest, record.random)):
             for column, place in enumerate(places):
@@ -177,25 +183,25 @@ def test_crops_are_the_receptive_field_within_the_photo(
                 photo = np.asarray(embedded.preprocessing.apply(photos.photo(place.photo))).astype(float)
                 crop = photo[square.top : square.bottom, square.left : square.right]
                 tile = sheet[row * field.size :, column * field.size :][: crop.shape[0], : crop.shape[1]]
-                assert np.abs(tile - crop).mean() < 12, "but for WebP's losses"
+                assert np.abs(tile - crop).mean() < 12, "differs by more than WebP's losses"
 
 
 @pytest.mark.parametrize(
     ("row", "column", "box"), [(5, 5, (19, 19, 62, 62)), (0, 19, (131, 0, 160, 22)), (19, 0, (0, 131, 22, 160))]
 )
-def test_a_place_at_the_border_is_clipped(
+def test_square_of_a_place_at_the_border_is_clipped(
     row: int, column: int, box: tuple[int, ...], embedded: PretrainedModel
 ) -> None:
     square = place_square(receptive_field(embedded.model, "3a", "3x3"), Place(0, row, column, 1.0), 160)
     assert (square.left, square.top, square.right, square.bottom) == box
 
 
-def opened(webp: bytes | None) -> Image.Image:
+def decoded(webp: bytes | None) -> Image.Image:
     assert webp is not None
     return Image.open(io.BytesIO(webp)).convert("RGB")
 
 
-def test_a_file_that_would_take_too_much_memory_is_refused(
+def test_file_that_would_take_too_much_memory_is_rejected(
     folder: Path, embedded: PretrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     branch = read_atlas(folder, embedded).branch("3a", "1x1")
@@ -211,22 +217,22 @@ def test_every_channel_has_its_image_and_tuning(folder: Path, embedded: Pretrain
     tuned = layer_tuning(embedded, "3a")
     assert (atlas.network.name, atlas.data.name, atlas.data.photos) == ("tiny-imagenet", "pieces", 16)
     for block, branch in atlas.branches:
-        read = atlas.branch(block, branch)
-        for channel, record in read.channels.items():
+        branch_record = atlas.branch(block, branch)
+        for channel, record in branch_record.channels.items():
             side = min(receptive_field(embedded.model, block, branch).size, 48)
-            assert opened(read.image(channel)).size == (side, side)
+            assert decoded(branch_record.image(channel)).size == (side, side)
             assert record.activation is not None
             assert record.tuning is not None
-            known = tuned.channel(embedded.model.block(block).slices[branch].start + channel)
-            for feature, curve in known.curves.items():
+            expected = tuned.channel(embedded.model.block(block).slices[branch].start + channel)
+            for feature, curve in expected.curves.items():
                 assert record.tuning[feature]["values"] == list(curve.values)
                 assert record.tuning[feature]["responses"] == pytest.approx(curve.responses, rel=1e-3)
-    assert read.image(10**6) is None
+    assert branch_record.image(10**6) is None
     with pytest.raises(UserError, match="block is '4c'; it must be one of: 3a"):
         atlas.branch("4c", "3x3")
 
 
-def test_an_atlas_goes_on_where_it_was_stopped(
+def test_interrupted_build_resumes_where_it_stopped(
     folder: Path, photos: Pieces, embedded: PretrainedModel, tmp_path: Path
 ) -> None:
     class StopError(Exception):
@@ -252,29 +258,29 @@ def test_an_atlas_goes_on_where_it_was_stopped(
         return iter(batches)
 
     build_atlas(embedded, photos, "pieces", tmp_path, OPTIONS, count)
-    assert counted == [3], "no pass over the photos, and one branch has its image already"
+    assert counted == [3], "expected no pass over the photos, and the images of three branches"
     assert (tmp_path / "3a-1x1.zip").stat().st_mtime_ns == finished
     for file in folder.iterdir():
         assert (tmp_path / file.name).read_bytes() == file.read_bytes()
-    whole = (tmp_path / "3a-pool.zip").read_bytes()
-    (tmp_path / "3a-pool.zip").write_bytes(whole[:-100])
+    complete = (tmp_path / "3a-pool.zip").read_bytes()
+    (tmp_path / "3a-pool.zip").write_bytes(complete[:-100])
     with pytest.raises(UserError, match=r"'3a-pool.zip' is missing or cut off; please finish the atlas"):
         read_atlas(tmp_path).branch("3a", "pool")
     build_atlas(embedded, photos, "pieces", tmp_path, OPTIONS, count)
-    assert counted == [3, 1, 1], "a pass over the photos, and one image"
-    assert (tmp_path / "3a-pool.zip").read_bytes() == whole
+    assert counted == [3, 1, 1], "expected one pass over the photos, and the image of one branch"
+    assert (tmp_path / "3a-pool.zip").read_bytes() == complete
 
 
-def test_nothing_of_the_photos_is_kept_where_that_is_wished(embedded: PretrainedModel, tmp_path: Path) -> None:
+def test_atlas_can_be_built_without_crops_and_images(embedded: PretrainedModel, tmp_path: Path) -> None:
     photos = Pieces(classes=("unknown",), count=4)
     build_atlas(embedded, photos, "pieces", tmp_path, replace(OPTIONS, crops=False, images=False))
-    read = read_atlas(tmp_path).branch("3a", "5x5")
-    assert [(read.image(channel), read.places(channel)) for channel in read.channels] == [(None, None)] * 3
-    record = next(iter(read.channels.values()))
+    branch = read_atlas(tmp_path).branch("3a", "5x5")
+    assert [(branch.image(channel), branch.places(channel)) for channel in branch.channels] == [(None, None)] * 3
+    record = next(iter(branch.channels.values()))
     assert (record.classes, len(record.strongest), len(record.random)) == ((), 4, 4)
 
 
-def test_what_is_no_atlas_of_this_network_is_one_sentence(
+def test_missing_damaged_and_foreign_atlases_are_reported_as_one_sentence(
     folder: Path, photos: Pieces, embedded: PretrainedModel, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match=r"^There is no atlas in '.*'; please make one with the command atlas, or name"):
@@ -292,11 +298,11 @@ def test_what_is_no_atlas_of_this_network_is_one_sentence(
     (tmp_path / "atlas.json").write_text((folder / "atlas.json").read_text())
     with pytest.raises(UserError, match=r"'3a-1x1.zip' is missing or cut off"):
         read_atlas(tmp_path)
-    rows = json.loads((folder / "atlas.json").read_text())
-    assert rows["network"]["digest"] == weights_digest(embedded)
+    description = json.loads((folder / "atlas.json").read_text())
+    assert description["network"]["digest"] == weights_digest(embedded)
 
 
-def test_photos_of_which_none_can_be_read_are_one_sentence(embedded: PretrainedModel, tmp_path: Path) -> None:
+def test_photos_that_are_all_unreadable_are_reported_as_one_sentence(embedded: PretrainedModel, tmp_path: Path) -> None:
     @dataclass(frozen=True)
     class Broken(Pieces):
         def photo(self, index: int) -> Image.Image:
@@ -306,29 +312,31 @@ def test_photos_of_which_none_can_be_read_are_one_sentence(embedded: PretrainedM
         build_atlas(embedded, Broken(count=3), "broken", tmp_path, OPTIONS)
 
 
-def test_the_embedded_atlas_is_of_the_embedded_weights(embedded: PretrainedModel) -> None:
+def test_embedded_atlas_matches_the_embedded_weights(embedded: PretrainedModel) -> None:
     atlas = read_atlas(EMBEDDED_ATLAS, embedded)
     assert atlas.branches == tuple((block, branch) for block in BLOCKS for branch in BRANCHES)
     for block, branch in atlas.branches:
-        read = atlas.branch(block, branch)
-        assert len(read.channels) == 32
-        channel, record = next(iter(read.channels.items()))
-        assert opened(read.image(channel)).width >= 27
-        assert read.places(channel) is None, "no photos are shipped"
+        branch_record = atlas.branch(block, branch)
+        assert len(branch_record.channels) == 32
+        channel, record = next(iter(branch_record.channels.items()))
+        assert decoded(branch_record.image(channel)).width >= 27
+        assert branch_record.places(channel) is None, "no photos are shipped"
         assert len(record.classes) == 5
     tuned = layer_tuning(embedded, "3a")
     for channel, record in atlas.branch("3a", "1x1").channels.items():
         assert record.tuning is not None
-        known = tuned.channel(channel).curves["orientation"].responses
-        assert record.tuning["orientation"]["responses"] == pytest.approx(known, abs=2e-3)
+        expected = tuned.channel(channel).curves["orientation"].responses
+        assert record.tuning["orientation"]["responses"] == pytest.approx(expected, abs=2e-3)
     assert sum(file.stat().st_size for file in EMBEDDED_ATLAS.iterdir()) <= 6_000_000
 
 
-def test_an_embedded_image_excites_its_channel_as_the_atlas_says(embedded: PretrainedModel) -> None:
-    read = read_atlas(EMBEDDED_ATLAS).branch("4a", "5x5")
-    for channel, record in list(read.channels.items())[:4]:
-        shown = embedded.preprocessing.to_tensor(opened(read.image(channel)))
+def test_embedded_images_excite_their_channels_as_recorded(embedded: PretrainedModel) -> None:
+    branch_record = read_atlas(EMBEDDED_ATLAS).branch("4a", "5x5")
+    for channel, record in list(branch_record.channels.items())[:4]:
+        x = embedded.preprocessing.to_tensor(decoded(branch_record.image(channel)))
         with torch.inference_mode():
-            maps = embedded.model.trace(shown).stages["inception_4a"][0, embedded.model.block("4a").slices["5x5"]]
-        assert float(maps[channel].max()) == pytest.approx(record.activation, rel=0.15), "but for WebP's losses"
+            maps = embedded.model.trace(x).stages["inception_4a"][0, embedded.model.block("4a").slices["5x5"]]
+        assert float(maps[channel].max()) == pytest.approx(record.activation, rel=0.15), (
+            "differs by more than WebP's losses"
+        )
         assert record.activation > record.strongest[0].value

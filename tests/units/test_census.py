@@ -1,4 +1,4 @@
-"""Census: its numbers from tuning and photos, its sentences from data made to differ, and its false alarms."""
+"""Census: its numbers, its sentences for constructed differences, and its rate of false alarms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from inception.units.selectivity import sparseness
 from inception.units.tuning import layer_tunings, stimulus_grid
 from support.narrow import CHANNELS, narrow
 
-FEW = stimulus_grid(64, orientations=4, wavelengths=2, phases=2, diameters=2, hues=3)
+SMALL_GRID = stimulus_grid(64, orientations=4, wavelengths=2, phases=2, diameters=2, hues=3)
 PERMUTATIONS = 299
 GROUPS = [0, 0, 1, 2]
 
@@ -34,30 +34,30 @@ def images(network: PretrainedModel, photo: Image.Image) -> list[Image.Image]:
 
 
 @pytest.fixture(scope="module")
-def seen(network: PretrainedModel, images: list[Image.Image]) -> dict[str, PhotoStatistics]:
+def statistics(network: PretrainedModel, images: list[Image.Image]) -> dict[str, PhotoStatistics]:
     return photo_statistics(network, images, GROUPS, worth_photos=2)
 
 
 @pytest.fixture(scope="module")
-def taken(network: PretrainedModel, images: list[Image.Image]) -> Census:
-    return census(network, images, grid=FEW, permutations=PERMUTATIONS)
+def small_census(network: PretrainedModel, images: list[Image.Image]) -> Census:
+    return census(network, images, grid=SMALL_GRID, permutations=PERMUTATIONS)
 
 
 @pytest.mark.parametrize("block", ["3a", "4d", "5b"])
 def test_photo_statistics_are_means_over_predictions(
-    block: str, network: PretrainedModel, images: list[Image.Image], seen: dict[str, PhotoStatistics]
+    block: str, network: PretrainedModel, images: list[Image.Image], statistics: dict[str, PhotoStatistics]
 ) -> None:
     predictions = [predict_crop(network, image) for image in images]
     means = np.array([prediction.block(block).mean(axis=(1, 2)) for prediction in predictions])
     grouped = np.stack([means[:2].mean(axis=0), means[2], means[3]], axis=1)
-    told = seen[block]
-    assert told.responses == pytest.approx(grouped, rel=1e-5)
+    measured = statistics[block]
+    assert measured.responses == pytest.approx(grouped, rel=1e-5)
     responds = grouped.max(axis=1) > 0
-    assert told.selectivity[responds] == pytest.approx(sparseness(grouped[responds]), abs=1e-5)
-    assert np.isnan(told.selectivity[~responds]).all()
+    assert measured.selectivity[responds] == pytest.approx(sparseness(grouped[responds]), abs=1e-5)
+    assert np.isnan(measured.selectivity[~responds]).all()
     votes = [branch_votes(network, predictions[number], block).votes for number in (0, 2)]
     for branch in BRANCHES:
-        assert told.worth[branch] == pytest.approx(np.mean([abs(vote[branch]) for vote in votes]), rel=1e-4)
+        assert measured.worth[branch] == pytest.approx(np.mean([abs(vote[branch]) for vote in votes]), rel=1e-4)
 
 
 def test_photos_of_one_class_are_too_few(network: PretrainedModel, images: list[Image.Image]) -> None:
@@ -67,74 +67,78 @@ def test_photos_of_one_class_are_too_few(network: PretrainedModel, images: list[
         census(network, images, permutations=0)
 
 
-def test_the_census_joins_tuning_and_photos(network: PretrainedModel, images: list[Image.Image], taken: Census) -> None:
-    tuned, photos = layer_tunings(network, ["3b", "4c"], FEW), photo_statistics(network, images)
-    for block, measured in tuned.items():
+def test_census_combines_tuning_and_photos(
+    network: PretrainedModel, images: list[Image.Image], small_census: Census
+) -> None:
+    tunings, photos = layer_tunings(network, ["3b", "4c"], SMALL_GRID), photo_statistics(network, images)
+    for block, tuning in tunings.items():
         for branch, part in network.model.block(block).slices.items():
-            row = taken.blocks[block][branch]
+            row = small_census.blocks[block][branch]
             assert row.channels == part.stop - part.start
-            assert row.silent == measured.silent[part].mean()
+            assert row.silent == tuning.silent[part].mean()
             assert row.worth == photos[block].worth[branch]
-            for told, values, typical in (
-                (row.orientation, measured.curves["orientation"].selectivity, np.nanmedian),
-                (row.wavelength, measured.curves["wavelength"].preferred, np.nanmean),
-                (row.size, measured.curves["size"].preferred, np.nanmean),
-                (row.colour, measured.curves["colour"].selectivity, np.nanmedian),
+            for value, values, average in (
+                (row.orientation, tuning.curves["orientation"].selectivity, np.nanmedian),
+                (row.wavelength, tuning.curves["wavelength"].preferred, np.nanmean),
+                (row.size, tuning.curves["size"].preferred, np.nanmean),
+                (row.colour, tuning.curves["colour"].selectivity, np.nanmedian),
                 (row.photos, photos[block].selectivity, np.nanmedian),
             ):
-                assert told == pytest.approx(typical(values[part]))
+                assert value == pytest.approx(average(values[part]))
 
 
-def test_the_census_is_the_same_for_a_seed_and_plain_data(
-    network: PretrainedModel, images: list[Image.Image], taken: Census
+def test_census_is_reproducible_and_plain_data(
+    network: PretrainedModel, images: list[Image.Image], small_census: Census
 ) -> None:
-    again = census(network, images, grid=FEW, permutations=PERMUTATIONS).to_dict()
-    assert again == taken.to_dict()
+    again = census(network, images, grid=SMALL_GRID, permutations=PERMUTATIONS).to_dict()
+    assert again == small_census.to_dict()
     assert list(again) == ["model", "photos", "permutations", "blocks", "differences", "sentences"]
-    assert [(one["measure"], one["block"]) for one in again["differences"]] == [
+    assert [(difference["measure"], difference["block"]) for difference in again["differences"]] == [
         (measure, block) for measure in MEASURES for block in BLOCKS
     ]
-    # Every block of every measure is in a sentence, either with what follows or among those of which nothing does.
-    for one in taken.differences:
-        assert (one.sentence in taken.sentences) == one.is_clear
-    assert sum("Nothing follows" in sentence for sentence in taken.sentences) <= len(MEASURES)
+    # A clear difference has its own sentence; the other blocks share one sentence per measure.
+    for difference in small_census.differences:
+        assert (difference.sentence in small_census.sentences) == difference.is_clear
+    assert sum("Nothing follows" in sentence for sentence in small_census.sentences) <= len(MEASURES)
 
 
-def slices() -> dict[str, dict[str, slice]]:
-    own = narrow().model.block("3a").slices
-    return dict.fromkeys(BLOCKS, own)
+def block_slices() -> dict[str, dict[str, slice]]:
+    slices = narrow().model.block("3a").slices
+    return dict.fromkeys(BLOCKS, slices)
 
 
-def test_what_follows_is_a_sentence() -> None:
+def test_clear_differences_are_stated_as_sentences() -> None:
     generator = np.random.default_rng(0)
     numbers = {block: generator.uniform(0.1, 0.3, CHANNELS) for block in BLOCKS}
-    numbers["3b"][slices()["3b"]["5x5"]] = 0.95
-    numbers["3b"][slices()["3b"]["pool"]] = [0.1, 0.05, np.nan, 0.15]
-    first, second, *others = branch_differences("orientation", numbers, slices(), 4999)
+    numbers["3b"][block_slices()["3b"]["5x5"]] = 0.95
+    numbers["3b"][block_slices()["3b"]["pool"]] = [0.1, 0.05, np.nan, 0.15]
+    first, second, *others = branch_differences("orientation", numbers, block_slices(), 4999)
     assert second.sentence == (
         "In block 3b the 5x5 branch holds the orientation-selective channels: 0.95 against 0.10 in pool (p = "
         f"{second.p:.3f})."
     )
     assert second.p < 0.05
-    assert not any(one.is_clear for one in (first, *others))
-    lengths = {block: np.where(values > 0.9, 32.0, 8.0) for block, values in numbers.items()}
-    told = branch_differences("wavelength", lengths, slices(), 4999)[1]
-    assert told.sentence.startswith(
+    assert not any(difference.is_clear for difference in (first, *others))
+    wavelengths = {block: np.where(values > 0.9, 32.0, 8.0) for block, values in numbers.items()}
+    widest = branch_differences("wavelength", wavelengths, block_slices(), 4999)[1]
+    assert widest.sentence.startswith(
         "In block 3b the 5x5 branch prefers the widest stripes: 32.0 pixels against 8.0 in "
     )
 
 
-def test_a_block_without_responses_says_nothing() -> None:
+def test_blocks_without_responses_show_no_difference() -> None:
     numbers = {block: np.full(CHANNELS, np.nan) for block in BLOCKS}
-    for one in branch_differences("size", numbers, slices(), 99):
-        assert (one.p, one.highest, one.is_clear) == (1, "", False)
+    for difference in branch_differences("size", numbers, block_slices(), 99):
+        assert (difference.p, difference.highest, difference.is_clear) == (1, "", False)
 
 
-def test_false_alarms_at_shuffled_labels_are_at_most_five_in_a_hundred() -> None:
-    """Skewed numbers with ties, dealt out at random: how often any of the nine blocks is said to differ."""
+def test_at_most_five_percent_of_random_censuses_raise_a_false_alarm() -> None:
+    """How often one of the nine blocks is reported to differ, for random skewed numbers with ties."""
     generator = np.random.default_rng(0)
-    alarms, trials, parts = 0, 300, slices()
+    alarms, trials, slices = 0, 300, block_slices()
     for trial in range(trials):
         numbers = {block: np.round(generator.exponential(size=CHANNELS), 1) for block in BLOCKS}
-        alarms += any(one.is_clear for one in branch_differences("size", numbers, parts, PERMUTATIONS, seed=trial))
+        alarms += any(
+            difference.is_clear for difference in branch_differences("size", numbers, slices, PERMUTATIONS, seed=trial)
+        )
     assert alarms <= 0.05 * trials + 2 * np.sqrt(0.05 * 0.95 * trials)

@@ -1,4 +1,4 @@
-"""Fourier images: spectra to pixels by NumPy, with the constants written out once more."""
+"""Fourier images, compared with NumPy and with the constants written out again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from inception.units.fourier_image import FourierImage
 
 
-def by_numpy(spectrum: np.ndarray, height: int, width: int) -> np.ndarray:
+def numpy_images(spectrum: np.ndarray, height: int, width: int) -> np.ndarray:
     """The images (N, 3, H, W) of complex spectra (N, 3, H, W // 2 + 1), in float64."""
     rows = np.minimum(np.arange(height), height - np.arange(height)) / height
     columns = np.arange(width // 2 + 1) / width
@@ -25,18 +25,18 @@ def by_numpy(spectrum: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (27, 27), (43, 60), (32, 59)])
-def test_images_are_those_that_numpy_computes(height: int, width: int) -> None:
+def test_images_match_numpy(height: int, width: int) -> None:
     images = FourierImage(2, height, width, torch.Generator().manual_seed(0))
     with torch.no_grad():
-        images.spectrum.mul_(300)  # or all would be almost grey
+        images.spectrum.mul_(300)  # otherwise the images would be almost grey
     parts = images.spectrum.detach().double().numpy()
-    told = images().detach().numpy()
-    assert told.shape == (2, 3, height, width)
-    assert np.ptp(told) > 0.9
-    assert np.abs(told - by_numpy(parts[..., 0] + 1j * parts[..., 1], height, width)).max() <= 1e-6
+    pixels = images().detach().numpy()
+    assert pixels.shape == (2, 3, height, width)
+    assert np.ptp(pixels) > 0.9
+    assert np.abs(pixels - numpy_images(parts[..., 0] + 1j * parts[..., 1], height, width)).max() <= 1e-6
 
 
-def test_the_first_images_are_almost_grey_and_the_seed_decides_them() -> None:
+def test_initial_images_are_almost_grey_and_depend_on_the_seed() -> None:
     first, again, other = (
         FourierImage(1, 48, 48, torch.Generator().manual_seed(seed))().detach() for seed in (3, 3, 4)
     )
@@ -45,7 +45,7 @@ def test_the_first_images_are_almost_grey_and_the_seed_decides_them() -> None:
     assert float((first - 0.5).abs().max()) < 0.1
 
 
-def test_a_step_moves_low_frequencies_furthest() -> None:
+def test_gradient_is_largest_at_low_frequencies() -> None:
     images = FourierImage(1, 32, 32, torch.Generator().manual_seed(0))
     (images() * torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))).sum().backward()
     gradient = images.spectrum.grad[0].square().sum(dim=(0, 3)).sqrt()

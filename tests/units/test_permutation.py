@@ -1,4 +1,4 @@
-"""Permutation test: against counting every permutation."""
+"""Permutation test, compared with counting every permutation."""
 
 from __future__ import annotations
 
@@ -11,32 +11,35 @@ from inception.errors import UserError
 from inception.units.permutation import holm, permutation_p, ranks
 
 
-def by_counting(values: np.ndarray) -> np.ndarray:
-    """Ranks by their definition: how many are lower, and half of the others that are equal."""
+def ranks_by_counting(values: np.ndarray) -> np.ndarray:
+    """Ranks by counting the lower and the equal values."""
     return np.array([(values < value).sum() + ((values == value).sum() + 1) / 2 for value in values])
 
 
 def test_equal_values_share_their_rank() -> None:
     values = np.random.default_rng(0).integers(0, 5, 40).astype(float)
-    assert ranks(values) == pytest.approx(by_counting(values))
+    assert ranks(values) == pytest.approx(ranks_by_counting(values))
 
 
-def test_the_probability_is_that_of_counting_every_permutation() -> None:
+def test_p_value_matches_counting_every_permutation() -> None:
     values, groups = np.array([0.1, 0.9, 0.3, 0.8, 0.7, 0.2, 0.2]), (0, 1, 0, 1, 1, 0, 2)
-    placed = by_counting(values)
+    value_ranks = ranks_by_counting(values)
 
     def statistic(labels: tuple[int, ...]) -> float:
         """The variance of the values' group means."""
-        means = [np.mean([rank for rank, other in zip(placed, labels, strict=True) if other == own]) for own in labels]
+        means = [
+            np.mean([rank for rank, other in zip(value_ranks, labels, strict=True) if other == label])
+            for label in labels
+        ]
         return float(np.var(means))
 
-    every = [statistic(labels) for labels in set(permutations(groups))]
-    exact = np.mean(np.array(every) >= statistic(groups) - 1e-9)
-    told = permutation_p(values, np.array(groups), 9999)
-    assert told == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 9999))
+    statistics = [statistic(labels) for labels in set(permutations(groups))]
+    exact = np.mean(np.array(statistics) >= statistic(groups) - 1e-9)
+    p = permutation_p(values, np.array(groups), 9999)
+    assert p == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 9999))
 
 
-def test_a_difference_is_found_and_is_the_same_for_a_seed() -> None:
+def test_difference_is_detected_and_reproducible() -> None:
     groups = np.repeat([0, 1, 2, 3], [20, 30, 8, 8])
     values = np.random.default_rng(1).random(len(groups)) + (groups == 2)
     assert permutation_p(values, groups, 999) == 0.001
@@ -51,6 +54,6 @@ def test_holm_by_hand() -> None:
     assert holm([]) == ()
 
 
-def test_the_number_of_permutations_is_checked() -> None:
+def test_number_of_permutations_is_checked() -> None:
     with pytest.raises(UserError, match="permutations is 0; it must be a whole number from 1 to"):
         permutation_p(np.array([1.0, 2.0]), np.array([0, 1]), 0)

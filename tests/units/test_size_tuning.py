@@ -1,4 +1,4 @@
-"""Size tuning: the curves by a plain forward pass for each picture."""
+"""Size tuning curves, compared with one forward pass of the plain network for each stimulus."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def grey(embedded: PretrainedModel) -> Prediction:
     return predict_crop(embedded, plain_grey(embedded.input_size))
 
 
-def test_sizes_rise_from_four_pixels_by_one_factor() -> None:
+def test_sizes_grow_from_four_pixels_by_a_constant_factor() -> None:
     for side in (32, 128, 224):
         sizes = tuning_sizes(side)
         assert len(set(sizes)) == SIZES
@@ -31,51 +31,52 @@ def test_sizes_rise_from_four_pixels_by_one_factor() -> None:
 
 @pytest.mark.parametrize("shape", ["disc", "grating"])
 @pytest.mark.parametrize("block", ["3b", "4c"])
-def test_a_curve_is_that_of_the_plain_network(
-    block: str, shape: str, embedded: PretrainedModel, grey: Prediction
-) -> None:
-    told = size_tuning(embedded, grey, block, shape)
+def test_curve_matches_the_plain_network(block: str, shape: str, embedded: PretrainedModel, grey: Prediction) -> None:
+    tuning = size_tuning(embedded, grey, block, shape)
     side, module = embedded.input_size, embedded.model.block(block)
 
     @torch.inference_mode()
-    def centre(picture) -> np.ndarray:
+    def centre_response(picture) -> np.ndarray:
         maps = embedded.model.trace(embedded.preprocessing.to_tensor(picture)).stages[f"inception_{block}"]
-        return maps[0, :, told.row, told.column].numpy()
+        return maps[0, :, tuning.row, tuning.column].numpy()
 
-    before = centre(plain_grey(side))
-    turns = (0.0, 45.0, 90.0, 135.0) if shape == "grating" else (0.0,)
+    grey_response = centre_response(plain_grey(side))
+    orientations = (0.0, 45.0, 90.0, 135.0) if shape == "grating" else (0.0,)
     for number in (0, 5, 11):
-        size = told.sizes[number]
-        shown = [np.abs(centre(draw(Stimulus(shape, size, turn), side, told.x, told.y)) - before) for turn in turns]
-        answer = np.max(shown, axis=0)
+        size = tuning.sizes[number]
+        differences = [
+            np.abs(centre_response(draw(Stimulus(shape, size, orientation), side, tuning.x, tuning.y)) - grey_response)
+            for orientation in orientations
+        ]
+        response = np.max(differences, axis=0)
         for branch, part in module.slices.items():
-            assert told.branches[branch].response[number] == pytest.approx(float(answer[part].mean()), rel=1e-3)
+            assert tuning.branches[branch].response[number] == pytest.approx(float(response[part].mean()), rel=1e-3)
 
 
 @pytest.mark.parametrize("block", ["3a", "4a", "5b"])
-def test_the_middle_cell_sees_the_middle(block: str, embedded: PretrainedModel, grey: Prediction) -> None:
-    told = size_tuning(embedded, grey, block, "disc")
+def test_middle_cell_is_centred_on_the_input(block: str, embedded: PretrainedModel, grey: Prediction) -> None:
+    tuning = size_tuning(embedded, grey, block, "disc")
     field = receptive_field(embedded.model, block, "pool")
-    assert told.x == field.start + told.column * field.stride + field.size / 2
-    assert abs(told.x - embedded.input_size / 2) <= field.stride / 2
-    assert (told.row, told.y) == (told.column, told.x)
-    plain = told.to_dict()
-    assert list(plain) == ["block", "shape", "sizes", "row", "column", "x", "y", "branches"]
-    assert all(4 <= row["preferred"] <= told.sizes[-1] for row in plain["branches"].values())
+    assert tuning.x == field.start + tuning.column * field.stride + field.size / 2
+    assert abs(tuning.x - embedded.input_size / 2) <= field.stride / 2
+    assert (tuning.row, tuning.y) == (tuning.column, tuning.x)
+    report = tuning.to_dict()
+    assert list(report) == ["block", "shape", "sizes", "row", "column", "x", "y", "branches"]
+    assert all(4 <= row["preferred"] <= tuning.sizes[-1] for row in report["branches"].values())
 
 
-def test_the_preferred_size_is_the_mean_over_channels_that_respond() -> None:
-    # Channel 0 prefers 4, channel 1 prefers 8, channel 2 answers with less than a hundredth of these, 3 not at all.
+def test_preferred_size_is_the_mean_over_responding_channels() -> None:
+    # Channel 0 prefers 4, channel 1 prefers 8, channel 2 responds less than a hundredth as much, channel 3 not at all.
     differences = np.array([[2.0, 0.0, 0.01, 0.0], [1.0, 3.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]])
-    told = branch_tuning(differences, (4.0, 8.0, 16.0))
-    assert told.preferred == pytest.approx(6.0)
-    assert told.response == pytest.approx((2.01 / 4, 1.0, 0.25))
+    tuning = branch_tuning(differences, (4.0, 8.0, 16.0))
+    assert tuning.preferred == pytest.approx(6.0)
+    assert tuning.response == pytest.approx((2.01 / 4, 1.0, 0.25))
     silent = branch_tuning(np.zeros((3, 4)), (4.0, 8.0, 16.0))
     assert silent.preferred is None
     assert silent.response == (0, 0, 0)
 
 
-def test_unknown_blocks_and_shapes_are_refused(embedded: PretrainedModel, grey: Prediction) -> None:
+def test_unknown_blocks_and_shapes_are_rejected(embedded: PretrainedModel, grey: Prediction) -> None:
     assert SHAPES == ("disc", "ring", "grating")
     with pytest.raises(ChoiceError, match="shape is 'star'"):
         size_tuning(embedded, grey, "3a", "star")

@@ -1,4 +1,4 @@
-"""Units: their addresses, and that a cell shown its receptive field answers as it does within a whole photo."""
+"""Units: their addresses, and responses to a receptive field alone, compared with those to the whole photo."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ SIDE = 160  # of the embedded network's input
         ("3a:1x1:0@7,12", Unit("3a", "1x1", 0, 7, 12)),
     ],
 )
-def test_an_address_is_a_unit_and_back(text: str, unit: Unit) -> None:
+def test_address_round_trips(text: str, unit: Unit) -> None:
     assert parse_unit(text) == unit
     assert str(unit) == text
 
 
 @pytest.mark.parametrize("text", ["", "4c", "4c:3x3:x", "4c:3x3@7,7", "4c:3x3:17@7", "4c:3x3:17 ", "4c:3x3:-1"])
-def test_other_texts_are_no_unit(text: str) -> None:
+def test_invalid_addresses_are_rejected(text: str) -> None:
     with pytest.raises(UserError, match=r"is not a unit; write BLOCK:BRANCH, .* for instance 4c:3x3:17@7,7\.$"):
         parse_unit(text)
 
 
 @pytest.mark.parametrize(
-    ("unit", "said"),
+    ("unit", "message"),
     [
         (Unit("9z", "3x3"), "block is '9z'; it must be one of: 3a, 3b"),
         (Unit("4c", "7x7"), "branch is '7x7'; it must be one of: 1x1, 3x3, 5x5, pool"),
@@ -48,10 +48,10 @@ def test_other_texts_are_no_unit(text: str) -> None:
         (Unit("4c", "5x5", None, 3, 3), "is not a unit"),
     ],
 )
-def test_an_unknown_unit_says_which_exist(unit: Unit, said: str, embedded: PretrainedModel) -> None:
+def test_unknown_unit_is_rejected_with_those_that_exist(unit: Unit, message: str, embedded: PretrainedModel) -> None:
     with pytest.raises(UserError) as error:
         unit.check(embedded)
-    assert said in str(error.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize("variant", ["batchnorm", "googlenet", "torchvision"])
@@ -59,46 +59,46 @@ def test_an_unknown_unit_says_which_exist(unit: Unit, said: str, embedded: Pretr
     ("block", "branch", "row", "column"),
     [("3a", "5x5", 10, 9), ("3b", "3x3", 0, 19), ("3b", "pool", 7, 1), ("4a", "1x1", 4, 5), ("4a", "3x3", 9, 0)],
 )
-def test_a_cell_shown_its_field_answers_as_in_the_whole_photo(
+def test_cell_responds_to_its_field_alone_as_in_the_whole_photo(
     variant: str, block: str, branch: str, row: int, column: int, embedded: PretrainedModel
 ) -> None:
     model = lively(InceptionV1(variant=variant, include_top=False, input_shape=(3, SIDE, SIDE)))
     pretrained = replace(embedded, model=model)
     view = unit_view(pretrained, Unit(block, branch, 0, row, column), SIDE)
     photo = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
-    # What the cell sees begins here; at the right and lower border it is clipped.
-    field = 8 if block[0] == "3" else 16
-    top, left = (row - view.row) * field + view.top, (column - view.column) * field + view.left
-    seen = photo[:, :, top : top + view.height, left : left + view.width]
-    assert seen.shape[2:] == (view.height, view.width)
+    # The top left corner of the cell's field, which is clipped at the right and lower borders.
+    stride = 8 if block[0] == "3" else 16
+    top, left = (row - view.row) * stride + view.top, (column - view.column) * stride + view.left
+    crop = photo[:, :, top : top + view.height, left : left + view.width]
+    assert crop.shape[2:] == (view.height, view.width)
     with torch.inference_mode():
         stages = model.trace(photo).stages
-        whole = stages[f"inception_{block}"][0, model.block(block).slices[branch], row, column]
-        maps = branch_network(model, block, branch)(F.pad(seen, (view.left, 0, view.top, 0)))
+        in_photo = stages[f"inception_{block}"][0, model.block(block).slices[branch], row, column]
+        maps = branch_network(model, block, branch)(F.pad(crop, (view.left, 0, view.top, 0)))
     alone = F.relu(maps[0, :, view.row, view.column])
-    assert float(whole.max()) > 0.1
-    assert torch.allclose(alone, whole, rtol=1e-4, atol=1e-4)
+    assert float(in_photo.max()) > 0.1
+    assert torch.allclose(alone, in_photo, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("block", ["3a", "4a"])
-def test_a_channel_is_shown_the_field_of_one_cell_where_that_is_small(block: str, embedded: PretrainedModel) -> None:
+def test_view_of_a_channel_is_the_field_of_one_cell_if_that_is_small(block: str, embedded: PretrainedModel) -> None:
     for branch, side in {"3a": ((("1x1", 27), ("5x5", 59))), "4a": (("1x1", 107), ("3x3", 139))}[block]:
         view = unit_view(embedded, Unit(block, branch, 0), SIDE)
         assert (view.height, view.width) == (side, side)
         cell = unit_view(embedded, Unit(block, branch, 0, 5, 5), SIDE)
         if block == "4a" and branch == "3x3":
-            assert cell.height > view.height - 16, "the field of a middle cell"
+            assert cell.height > view.height - 16, "smaller than the field of a middle cell"
         small = unit_view(embedded, Unit(block, branch), side - 1)
         assert (small.height, small.width, small.row) == (side - 1, side - 1, None)
 
 
-def test_an_image_for_all_cells_has_three_cells_across_at_least(embedded: PretrainedModel) -> None:
+def test_view_of_all_cells_is_at_least_three_cells_wide(embedded: PretrainedModel) -> None:
     for block, side in {"4e": 64, "5a": 96, "5b": 96}.items():
         view = unit_view(embedded, Unit(block, "3x3", 0), 64)
         assert (view.height, view.width, view.row) == (side, side, None)
 
 
-def test_the_copy_ends_at_the_branch_and_leaves_the_network_as_it_was(embedded: PretrainedModel) -> None:
+def test_branch_network_ends_at_its_branch_and_leaves_the_original_unchanged(embedded: PretrainedModel) -> None:
     before = {name: value.clone() for name, value in embedded.model.state_dict().items()}
     flags = [parameter.requires_grad for parameter in embedded.model.parameters()]
     network = branch_network(embedded.model, "3b", "5x5")
@@ -111,7 +111,7 @@ def test_the_copy_ends_at_the_branch_and_leaves_the_network_as_it_was(embedded: 
     assert not embedded.model.training
 
 
-def test_a_silent_relu_passes_what_would_raise_its_values() -> None:
+def test_silent_relu_passes_gradients_that_would_raise_its_values() -> None:
     relu = RedirectedReLU()
     # Two photos; the first has one value above zero.
     x = torch.tensor([[-1.0, 2.0, -3.0], [-1.0, -2.0, -3.0]]).view(2, 3, 1, 1).requires_grad_()
