@@ -1,4 +1,4 @@
-"""What an error sentence quotes of a value is short, one line, and made without reading all of the value."""
+"""Values quoted in error sentences: short, on one line, and made without reading all of a large value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inception.errors import QUOTED_CHARACTERS, ChoiceError, quoted
 @pytest.mark.parametrize(
     "value", ["3a", "照片", "it's", "", 7, -0.5, None, True, ["3x3", "pool"], {"a": [1, 2]}, float("nan")]
 )
-def test_a_short_value_is_quoted_as_python_writes_it(value: object) -> None:
+def test_short_value_is_quoted_as_its_repr(value: object) -> None:
     assert quoted(value) == repr(value)
 
 
@@ -32,20 +32,20 @@ def test_a_short_value_is_quoted_as_python_writes_it(value: object) -> None:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_long_value_is_cut(value: object) -> None:
-    told = quoted(value)
-    assert len(told) <= QUOTED_CHARACTERS
-    assert told.isprintable()
-    assert len(told) == QUOTED_CHARACTERS or told[-1] in "]})>'"
-    assert told.encode()  # also what cannot be written as UTF-8
+def test_long_value_is_cut(value: object) -> None:
+    text = quoted(value)
+    assert len(text) <= QUOTED_CHARACTERS
+    assert text.isprintable()
+    assert len(text) == QUOTED_CHARACTERS or text[-1] in "]})>'"
+    assert text.encode()  # raises if a lone surrogate is left
 
 
-def test_where_a_string_was_cut_can_be_seen() -> None:
+def test_cut_string_ends_in_an_ellipsis() -> None:
     assert quoted("x" * 100) == "'" + "x" * 78 + "…"
-    assert quoted("x" * 78) == repr("x" * 78), "80 characters with its quotes"
+    assert quoted("x" * 78) == repr("x" * 78), "80 characters with the quotes"
 
 
-def test_a_value_is_not_read_to_its_end() -> None:
+def test_large_value_is_not_read_completely() -> None:
     class Counted(list[Any]):
         read = 0
 
@@ -54,13 +54,13 @@ def test_a_value_is_not_read_to_its_end() -> None:
                 self.read += 1
                 yield item
 
-    Counted.__name__ = "list"  # `reprlib` goes by the name of the type
+    Counted.__name__ = "list"  # `reprlib` dispatches on the name of the type
     value = Counted(range(100_000))
     quoted(value)
     assert value.read < 100
 
 
-def test_an_object_that_cannot_be_written_is_named_by_its_type() -> None:
+def test_object_with_a_failing_repr_is_named_by_its_type() -> None:
     class Broken:
         def __repr__(self) -> str:
             raise RuntimeError("/srv/secret")
@@ -70,7 +70,7 @@ def test_an_object_that_cannot_be_written_is_named_by_its_type() -> None:
     assert quoted(10**5000) == "<int>"
 
 
-def test_a_choice_quotes_little_of_what_was_chosen() -> None:
-    said = str(ChoiceError("block", "9" * 10_000_000, ("3a", "3b")))
-    assert len(said) < 200
-    assert said.endswith("it must be one of: 3a, 3b.")
+def test_choice_error_shortens_the_rejected_value() -> None:
+    message = str(ChoiceError("block", "9" * 10_000_000, ("3a", "3b")))
+    assert len(message) < 200
+    assert message.endswith("it must be one of: 3a, 3b.")

@@ -1,4 +1,4 @@
-"""One look at one photo, against the network run by hand."""
+"""Predictions, compared with running the network layer by layer."""
 
 from __future__ import annotations
 
@@ -30,60 +30,60 @@ def pretrained(**options: object) -> PretrainedModel:
 
 
 def test_top_k_is_the_calibrated_softmax_of_the_logits(photo: Image.Image) -> None:
-    seen = predict(pretrained(), photo)
-    raised = np.exp(seen.logits / 0.5 - (seen.logits / 0.5).max())
-    expected = raised / raised.sum()
-    top = seen.top(2)
+    prediction = predict(pretrained(), photo)
+    exponentials = np.exp(prediction.logits / 0.5 - (prediction.logits / 0.5).max())
+    expected = exponentials / exponentials.sum()
+    top = prediction.top(2)
     assert [guess.index for guess in top] == np.argsort(-expected)[:2].tolist()
     assert [guess.probability for guess in top] == pytest.approx(np.sort(expected)[::-1][:2].tolist(), rel=1e-4)
     assert [guess.label for guess in top] == ["abc"[guess.index] for guess in top]
-    assert [guess.logit for guess in top] == [seen.logits[guess.index] for guess in top]
-    assert len(seen.top(99)) == 3
+    assert [guess.logit for guess in top] == [prediction.logits[guess.index] for guess in top]
+    assert len(prediction.top(99)) == 3
 
 
-@pytest.mark.parametrize("how", [CAFFE, TINY_IMAGENET], ids=["caffe", "tiny-imagenet"])
-def test_a_batch_is_what_its_photos_are_alone(how: Preprocessing) -> None:
-    net = replace(pretrained(), preprocessing=how)
-    seen = [net.preprocessing.apply(open_photo(EXAMPLES / file)) for file in ("espresso.jpg", "bison.jpg")]
-    batch = input_batch(net, seen)
-    assert torch.equal(batch, torch.cat([net.preprocessing.to_tensor(one) for one in seen]))
+@pytest.mark.parametrize("preprocessing", [CAFFE, TINY_IMAGENET], ids=["caffe", "tiny-imagenet"])
+def test_batch_matches_single_photos(preprocessing: Preprocessing) -> None:
+    net = replace(pretrained(), preprocessing=preprocessing)
+    images = [net.preprocessing.apply(open_photo(EXAMPLES / file)) for file in ("espresso.jpg", "bison.jpg")]
+    batch = input_batch(net, images)
+    assert torch.equal(batch, torch.cat([net.preprocessing.to_tensor(image) for image in images]))
     assert batch.is_contiguous(memory_format=torch.channels_last)
-    together = top_classes_batch(net, batch, 2)
-    for one, top in zip(seen, together, strict=True):
-        alone = predict_crop(net, one).top(2)
+    tops = top_classes_batch(net, batch, 2)
+    for image, top in zip(images, tops, strict=True):
+        alone = predict_crop(net, image).top(2)
         assert [guess.index for guess in top] == [guess.index for guess in alone]
         assert [guess.logit for guess in top] == pytest.approx([guess.logit for guess in alone], rel=1e-4)
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-def test_a_branch_is_what_its_own_layers_compute(photo: Image.Image, block: str) -> None:
+def test_branch_is_the_output_of_its_own_layers(photo: Image.Image, block: str) -> None:
     net = pretrained()
-    seen = predict(net, photo)
-    before = list(seen.stages)[list(seen.stages).index(f"inception_{block}") - 1]
-    x = torch.from_numpy(seen.stages[before].copy())[None]
+    prediction = predict(net, photo)
+    before = list(prediction.stages)[list(prediction.stages).index(f"inception_{block}") - 1]
+    x = torch.from_numpy(prediction.stages[before].copy())[None]
     for branch, layers in BRANCHES.items():
         y = x
         with torch.no_grad():
             for layer in layers:
                 y = net.model.block(block)[layer](y)
         expected = y[0].numpy()
-        assert np.abs(seen.branch(block, branch) - expected).max() <= 1e-5 * np.abs(expected).max()
+        assert np.abs(prediction.branch(block, branch) - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
 def test_intermediates_are_the_reductions_and_the_pooled_input(photo: Image.Image) -> None:
     net = pretrained()
-    seen = predict(net, photo)
-    inside = intermediates(net, seen, "4a")
-    assert {name: maps.shape for name, maps in inside.items()} == {
+    prediction = predict(net, photo)
+    maps_by_layer = intermediates(net, prediction, "4a")
+    assert {name: maps.shape for name, maps in maps_by_layer.items()} == {
         "3x3_reduce": (96, 14, 14),
         "5x5_reduce": (16, 14, 14),
         "pool": (480, 14, 14),
     }
-    given = torch.from_numpy(seen.stages["pool3"].copy())
-    assert np.array_equal(inside["pool"], F.max_pool2d(given, 3, 1, 1).numpy())
+    block_input = torch.from_numpy(prediction.stages["pool3"].copy())
+    assert np.array_equal(maps_by_layer["pool"], F.max_pool2d(block_input, 3, 1, 1).numpy())
 
 
-def test_the_model_is_left_as_it_was_found(photo: Image.Image) -> None:
+def test_model_is_unchanged(photo: Image.Image) -> None:
     net = pretrained()
     before = {name: tensor.clone() for name, tensor in net.model.state_dict().items()}
     intermediates(net, predict(net, photo), "5b")
@@ -91,34 +91,34 @@ def test_the_model_is_left_as_it_was_found(photo: Image.Image) -> None:
     assert not any(module._forward_hooks or module.training for module in net.model.modules())
 
 
-def test_what_was_seen_cannot_be_written_over(photo: Image.Image) -> None:
-    seen = predict(pretrained(), photo)
+def test_prediction_is_read_only(photo: Image.Image) -> None:
+    prediction = predict(pretrained(), photo)
     with pytest.raises(ValueError, match="read-only"):
-        seen.branch("3a", "1x1")[0, 0, 0] = 1
+        prediction.branch("3a", "1x1")[0, 0, 0] = 1
     with pytest.raises(TypeError):
-        seen.stages["stem"] = seen.logits  # type: ignore[index]
+        prediction.stages["stem"] = prediction.logits  # type: ignore[index]
 
 
-def test_an_unknown_block_or_branch_is_refused_with_those_that_exist(photo: Image.Image) -> None:
-    seen = predict(pretrained(), photo)
+def test_unknown_block_or_branch_is_rejected_with_the_valid_choices(photo: Image.Image) -> None:
+    prediction = predict(pretrained(), photo)
     with pytest.raises(ValueError, match="3a, 3b, 4a, 4b, 4c, 4d, 4e, 5a, 5b"):
-        seen.block("4f")
+        prediction.block("4f")
     with pytest.raises(ValueError, match="1x1, 3x3, 5x5, pool"):
-        seen.branch("4a", "2x2")
+        prediction.branch("4a", "2x2")
 
 
 def test_statistics_by_hand() -> None:
     maps = np.zeros((3, 2, 2), np.float32)
     maps[0] = [[1, 2], [3, 4]]
     maps[1, 0, 0] = 8
-    told = statistics(maps)
-    assert (told.channels, told.height, told.width) == (3, 2, 2)
-    assert (told.lowest, told.highest, told.mean, told.silent) == (0, 8, 1.5, 1)
-    assert told.zero_share == pytest.approx(7 / 12)
+    measured = statistics(maps)
+    assert (measured.channels, measured.height, measured.width) == (3, 2, 2)
+    assert (measured.lowest, measured.highest, measured.mean, measured.silent) == (0, 8, 1.5, 1)
+    assert measured.zero_share == pytest.approx(7 / 12)
 
 
-def test_the_embedded_model_knows_its_example_photos(embedded: PretrainedModel) -> None:
-    known = {
+def test_embedded_model_recognises_its_example_photos(embedded: PretrainedModel) -> None:
+    labels = {
         "bison": "bison",
         "espresso": "espresso",
         "honey_bee": "bee",
@@ -126,21 +126,25 @@ def test_the_embedded_model_knows_its_example_photos(embedded: PretrainedModel) 
         "red_panda": "lesser panda",
         "stone_bridge": "viaduct",
     }
-    for name, label in known.items():
+    for name, label in labels.items():
         top = predict(embedded, open_photo(EXAMPLES / f"{name}.jpg")).top(5)
         assert label in [guess.label for guess in top], name
-    assert not {"macaw", "giant panda"} & set(embedded.labels), "two are of no class of it, on purpose"
+    assert not {"macaw", "giant panda"} & set(embedded.labels), (
+        "two example photos are meant to be of no class of the model"
+    )
 
 
-def test_googlenet_answers_real_photos(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_googlenet_classifies_real_photos(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(shared / "weights"))
     net = load("googlenet")
     references = json.loads((shared / "reference" / "bvlc-top5.json").read_text())["images"]
-    right = [predict(net, open_photo(shared / row["image"])).top(1)[0].index == row["true_class"] for row in references]
-    assert sum(right) >= 17
+    correct = [
+        predict(net, open_photo(shared / row["image"])).top(1)[0].index == row["true_class"] for row in references
+    ]
+    assert sum(correct) >= 17
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU on this machine")
-def test_a_gpu_answers_as_the_cpu(photo: Image.Image) -> None:
+def test_gpu_matches_the_cpu(photo: Image.Image) -> None:
     on_cpu, on_gpu = predict(load("tiny-imagenet", "cpu"), photo), predict(load("tiny-imagenet", "cuda"), photo)
     assert np.abs(on_cpu.logits - on_gpu.logits).max() <= 1e-3 * np.abs(on_cpu.logits).max()
