@@ -1,1 +1,1 @@
-"""Speed as ratios against a peer that is measured in the same run; nothing here is a test."""
+"""Benchmarks as ratios to a peer that is measured in the same run; not part of the tests."""

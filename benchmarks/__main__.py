@@ -1,6 +1,6 @@
-"""Every row, each file in a process of its own: `make bench`, or `python -m benchmarks [NAME ...]`.
+"""Run all benchmarks, each file in its own process: `make bench`, or `python -m benchmarks [NAME ...]`.
 
-Prints a table and writes it to `benchmarks/results/latest.json`. Ends with 1 if a row is above its bound.
+Prints a table and writes it to `benchmarks/results/latest.json`. Exits with status 1 if a ratio is above its bound.
 """
 
 from __future__ import annotations
@@ -13,36 +13,36 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from .measure import Row, machine, rows_of
+from .measure import Row, machine, run_file
 
-FILES = ("forward", "answer", "explain", "classroom", "start", "sent", "page", "training", "serving")
+FILES = ("forward", "answer", "explain", "classroom", "start", "transfer", "page", "training", "serving")
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
 
 def as_json(machine: str, rows: Sequence[Row]) -> str:
-    """What is kept of a run."""
-    told = [
+    """Format the results of a run as JSON."""
+    entries = [
         {"name": row.name, "ratio": round(row.ratio, 4), "bound": round(row.bound, 4)}
         | {"spread": [round(end, 4) for end in row.spread]}
         | ({} if row.limit is None else {"limit": round(row.limit, 4)})
         for row in rows
     ]
-    return json.dumps({"machine": machine, "rows": told}, indent=2) + "\n"
+    return json.dumps({"machine": machine, "rows": entries}, indent=2) + "\n"
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="*", metavar="NAME", help=f"of {', '.join(FILES)}")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where the figures go (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="file to write the results to (default: %(default)s)")
     options = parser.parse_args(arguments)
     for unknown in set(options.files) - set(FILES):
         parser.error(f"there is no file {unknown!r}; choose from {', '.join(FILES)}")
     print(machine())
     rows: list[Row] = []
-    # What one file does to its process, as to keep freed memory, is not to help or hinder the next.
+    # Settings of the process, such as those of the memory allocator, must not affect the next file.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as processes:
         for file in options.files or FILES:
-            for row in processes.submit(rows_of, file).result():
+            for row in processes.submit(run_file, file).result():
                 print(row, flush=True)
                 rows.append(row)
     options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""How long other visitors wait during an attack: `python -m benchmarks.attacks`.
+"""Response times for other visitors during an attack: `python -m benchmarks.attacks`.
 
-Start the app as a user does and send each attack once, from its own process. Meanwhile, repeat a small request, each
-time on a new connection, and record its longest response time in seconds. Print a table, and exit with status 1 if a
+Starts the app as a user does and sends each attack once, from its own process. Meanwhile, repeats a small request, each
+time on a new connection, and records its longest response time in seconds. Prints a table, and exits with status 1 if a
 time is above one second. `--checkout FOLDER` measures another version of the project.
 """
 
@@ -25,7 +25,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from .measure import machine
-from .start import ROOT, served
+from .start import ROOT, running_server
 
 ALLOWED_SECONDS = 1.0
 TIMEOUT_SECONDS = 300
@@ -152,14 +152,14 @@ def send(
     head = "\r\n".join([*lines, length, "", ""]).encode()
     size = len(body) or len(head)
     with socket.create_connection((server.hostname, server.port), TIMEOUT_SECONDS) as connection:
-        # The body is complete now: the time of making it is not measured.
+        # The body is complete: building it is not part of the measurement.
         results.put((size, 0, ""))
         try:
             connection.sendall(head)
             for part in _encoded(body, attack.chunk):
                 connection.sendall(part)
         except ConnectionError:
-            pass  # refused while it is sent
+            pass  # refused before all of it was sent
         try:
             response = HTTPResponse(connection, method=attack.method)
             response.begin()
@@ -198,14 +198,14 @@ def time_small_request(address: str) -> float:
     except TimeoutError:
         pass
     except OSError as error:
-        raise SystemExit("The server no longer answers; its log says why.") from error
+        raise SystemExit("The server no longer responds; see its log.") from error
     finally:
         connection.close()
     return time.monotonic() - start
 
 
 def measure(address: str, attack: Attack, uploaded: str) -> Outcome:
-    """Send an attack; repeat the small request until the attack has been answered, and once more."""
+    """Send an attack; repeat the small request until the response to the attack, and once more."""
     results: multiprocessing.SimpleQueue[tuple[int, int, str]] = multiprocessing.SimpleQueue()
     sender = multiprocessing.Process(target=send, args=(address, attack, uploaded, results), daemon=True)
     sender.start()
@@ -214,7 +214,7 @@ def measure(address: str, attack: Attack, uploaded: str) -> Outcome:
     while time.monotonic() < deadline and results.empty():
         longest = max(longest, time_small_request(address))
         time.sleep(PAUSE_SECONDS)
-    size, status, sentence = (0, 0, "no answer") if results.empty() else results.get()
+    size, status, sentence = (0, 0, "no response") if results.empty() else results.get()
     sender.kill()
     sender.join()
     return Outcome(attack.name, size, max(longest, time_small_request(address)), status, sentence)
@@ -229,15 +229,17 @@ def row(outcome: Outcome) -> str:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.attacks", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help="of attacks (default: all)")
-    parser.add_argument("--checkout", type=Path, default=ROOT, help="version whose app is started (default: this one)")
+    parser.add_argument(
+        "--checkout", type=Path, default=ROOT, help="version of the project to measure (default: this one)"
+    )
     options = parser.parse_args(arguments)
     print(machine())
-    print("| attack | size | longest time of others, s | status | error message |")
+    print("| attack | size | longest time for others, s | status | error message |")
     print("|---|---:|---:|---|---|", flush=True)
     longest = 0.0
     with (
         tempfile.TemporaryFile("w+") as log,
-        served("--device", "cpu", "--mcp", log=log, root=options.checkout) as (
+        running_server("--device", "cpu", "--mcp", log=log, root=options.checkout) as (
             address,
             _,
         ),

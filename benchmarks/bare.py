@@ -1,4 +1,4 @@
-"""A page that does nothing but return a picture: what Gradio itself costs. `python -m benchmarks.bare`."""
+"""A page that only returns a picture, to measure the overhead of Gradio itself: `python -m benchmarks.bare`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ SIDE = 224
 
 
 def build() -> gr.Blocks:
-    """One button, one picture. Two pictures take turns, for an address that stays the same is not loaded again."""
-    chance = np.random.default_rng(0)
-    pictures = cycle([Image.fromarray(chance.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8)) for _ in range(2)])
+    """Build a page of a button and a picture, which alternates because browsers do not reload an unchanged address."""
+    rng = np.random.default_rng(0)
+    pictures = cycle([Image.fromarray(rng.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8)) for _ in range(2)])
     with gr.Blocks(analytics_enabled=False) as page:
         button, picture = gr.Button("go", elem_id="go"), gr.Image(elem_id="picture", format="png")
         button.click(lambda: next(pictures), None, picture, show_progress="hidden")

@@ -1,4 +1,4 @@
-"""The browser that benchmarks and tests use the page with."""
+"""The browser that benchmarks and tests use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ARGUMENTS = (
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, or what else is installed, without a window."""
+    """Start a headless Chromium: the installed one, else Playwright's."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
         try:

@@ -1,14 +1,13 @@
-"""Thirty visitors at once: `python -m benchmarks.classroom`.
+"""Thirty simultaneous visitors: `python -m benchmarks.classroom`.
 
-The stage is started as a user starts it, with the embedded model, and used through its own events;
-those who use it run beside it on the same cores. No two photos are the same.
+The app is started as a user does, with the embedded model; the visitors send the stage's requests from the same
+machine. No two photos are the same.
 
-- `class-of-thirty`: thirty send a photo at the same moment: time until all have their answers, for each, in
-  units of the time to an answer when they come one after another. Channels and votes are requested at the same time.
-- `class-memory`: resident memory of the server, in units of what it has after one visitor, with its engines compiled:
-  after thirty visitors (each a photo, five blocks, a switch, the evidence), and after 2,000 further requests, whichever
-  is more.
-- `class-growth`: resident memory after those 2,000 requests, in units of that after 1,000 of them.
+- `class-of-thirty`: thirty visitors send a photo simultaneously. Time until all have their answers, per visitor, in
+  units of the time to one answer when they are sent one after another. Channels and votes are requested with the photo.
+- `class-memory`: the server's resident memory after thirty visitors (each a photo, five blocks, a switch, the evidence)
+  or after 2,000 further requests, whichever is more, in units of that after one visitor, with compiled engines.
+- `class-growth`: resident memory after those 2,000 requests, in units of that after the first 1,000.
 """
 
 from __future__ import annotations
@@ -25,116 +24,119 @@ from PIL import Image
 
 from inception.service.service import COMPILE_AFTER
 
-from .measure import Row, machine, row
-from .start import ROOT, served
-from .visitors import Visitor, visitors
+from .measure import Row, machine, row_of_ratios
+from .start import ROOT, running_server
+from .visitors import Visitor, open_visitors
 
-CLASS = 30
-BLOCKS = ("3b", "4a", "4c", "4e", "5b")
-FURTHER = 2000
-COMPILED_AFTER = COMPILE_AFTER + 10  # seconds in which a server has compiled its engines
+CLASS_SIZE = 30
+LESSON_BLOCKS = ("3b", "4a", "4c", "4e", "5b")
+FURTHER_REQUESTS = 2000
+COMPILED_AFTER = COMPILE_AFTER + 10  # seconds after which a server has compiled its engines
 PHOTO_EVERY = 10  # of the further requests; the others choose a block
 
 
-def photos(seed: int = 0) -> Iterator[bytes]:
-    """JPEG files of 500x375 pixels, cut at random out of the example photos."""
-    chance = random.Random(seed)
+def random_photos(seed: int = 0) -> Iterator[bytes]:
+    """Yield JPEG files of 500x375 pixels, random crops of the example photos."""
+    rng = random.Random(seed)
     examples = [Image.open(path).convert("RGB") for path in sorted((ROOT / "examples").glob("*.jpg"))]
     while True:
-        photo = chance.choice(examples)
-        width = chance.uniform(0.6, 1) * min(photo.width, photo.height * 4 / 3)
-        left, top = chance.uniform(0, photo.width - width), chance.uniform(0, photo.height - width * 0.75)
+        photo = rng.choice(examples)
+        width = rng.uniform(0.6, 1) * min(photo.width, photo.height * 4 / 3)
+        left, top = rng.uniform(0, photo.width - width), rng.uniform(0, photo.height - width * 0.75)
         box = (left, top, left + width, top + width * 0.75)
         file = io.BytesIO()
         photo.resize((500, 375), box=box).save(file, "JPEG", quality=90)
         yield file.getvalue()
 
 
-async def thirty(address: str, rounds: int) -> Row:
-    camera, guests = photos(), await visitors(address, CLASS)
+async def measure_class(address: str, rounds: int) -> Row:
+    photos, visitors = random_photos(), await open_visitors(address, CLASS_SIZE)
     ratios = []
     # One round to warm up.
     for number in range(rounds + 1):
-        alone = 0.0
-        for guest, photo in zip(guests, list(itertools.islice(camera, CLASS)), strict=True):
+        sequential = 0.0
+        for visitor, photo in zip(visitors, list(itertools.islice(photos, CLASS_SIZE)), strict=True):
             begin = time.perf_counter()
-            await guest.answer(photo, alone=True)
-            alone += time.perf_counter() - begin
-            await guest.unfold(BLOCKS[0])
-        taken = list(itertools.islice(camera, CLASS))
+            await visitor.predict(photo, scene_only=True)
+            sequential += time.perf_counter() - begin
+            await visitor.unfold(LESSON_BLOCKS[0])
+        batch = list(itertools.islice(photos, CLASS_SIZE))
         begin = time.perf_counter()
-        # What the stage goes on to show the first of them is in the way of the last.
-        ends = await asyncio.gather(*(_answered(guest, photo) for guest, photo in zip(guests, taken, strict=True)))
+        # What the stage requests after the first answers delays the last ones.
+        ends = await asyncio.gather(
+            *(_answer_end(visitor, photo) for visitor, photo in zip(visitors, batch, strict=True))
+        )
         if number:
-            ratios.append((max(ends) - begin) / alone)
-    await _leave(guests)
-    return row("class-of-thirty", ratios, 0.6)
+            ratios.append((max(ends) - begin) / sequential)
+    await _close(visitors)
+    return row_of_ratios("class-of-thirty", ratios, 0.6)
 
 
-async def _answered(guest: Visitor, photo: bytes) -> float:
-    await guest.answer(photo)
+async def _answer_end(visitor: Visitor, photo: bytes) -> float:
+    """Show a photo; return when its answer arrived."""
+    await visitor.predict(photo)
     end = time.perf_counter()
-    await guest.unfold(BLOCKS[0])
+    await visitor.unfold(LESSON_BLOCKS[0])
     return end
 
 
-async def memory(address: str, process: int) -> list[Row]:
-    camera, chance = photos(seed=1), random.Random(1)
-    (first,) = await visitors(address, 1)
-    await _visit(first, next(camera))
+async def measure_memory(address: str, process: int) -> list[Row]:
+    photos, rng = random_photos(seed=1), random.Random(1)
+    (first,) = await open_visitors(address, 1)
+    await _lesson(first, next(photos))
     await asyncio.sleep(COMPILED_AFTER)
-    one = resident(process)
-    guests = await visitors(address, CLASS)
-    await asyncio.gather(*(_visit(guest, next(camera)) for guest in guests))
-    many = resident(process)
+    after_one = resident_bytes(process)
+    visitors = await open_visitors(address, CLASS_SIZE)
+    await asyncio.gather(*(_lesson(visitor, next(photos)) for visitor in visitors))
+    after_class = resident_bytes(process)
 
-    async def further(guest: Visitor, requests: int) -> None:
+    async def send_further(visitor: Visitor, requests: int) -> None:
         for number in range(requests):
             if number % PHOTO_EVERY == 0:
-                await guest.photo(next(camera))
+                await visitor.show_photo(next(photos))
             else:
-                await guest.unfold(chance.choice(BLOCKS))
+                await visitor.unfold(rng.choice(LESSON_BLOCKS))
 
     sizes = []
     for _ in range(2):
-        await asyncio.gather(*(further(guest, -(-FURTHER // (2 * CLASS))) for guest in guests))
-        sizes.append(resident(process))
-    await _leave([first, *guests])
-    after = max(many, *sizes) / one
+        await asyncio.gather(*(send_further(visitor, -(-FURTHER_REQUESTS // (2 * CLASS_SIZE))) for visitor in visitors))
+        sizes.append(resident_bytes(process))
+    await _close([first, *visitors])
+    ratio = max(after_class, *sizes) / after_one
     return [
-        Row("class-memory", after, 1.5, (many / one, sizes[-1] / one)),
+        Row("class-memory", ratio, 1.5, (after_class / after_one, sizes[-1] / after_one)),
         Row("class-growth", sizes[1] / sizes[0], 1.05, (sizes[1] / sizes[0],) * 2),
     ]
 
 
-async def _visit(guest: Visitor, photo: bytes) -> None:
-    await guest.photo(photo)
-    for block in BLOCKS:
-        await guest.unfold(block)
-    await guest.switch({BLOCKS[-1]: ["3x3"]})
-    await guest.ask("evidence", guest.subject, None)
+async def _lesson(visitor: Visitor, photo: bytes) -> None:
+    await visitor.show_photo(photo)
+    for block in LESSON_BLOCKS:
+        await visitor.unfold(block)
+    await visitor.switch({LESSON_BLOCKS[-1]: ["3x3"]})
+    await visitor.request("evidence", visitor.subject, None)
 
 
-async def _leave(guests: list[Visitor]) -> None:
-    for guest in guests:
-        await guest.__aexit__(None, None, None)
+async def _close(visitors: list[Visitor]) -> None:
+    for visitor in visitors:
+        await visitor.__aexit__(None, None, None)
 
 
-def resident(process: int) -> int:
-    """Bytes of memory that a process has, on Linux."""
+def resident_bytes(process: int) -> int:
+    """Return the resident memory (RSS) of a process, on Linux."""
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
-    raise RuntimeError("This system does not say how much memory a process has.")
+    raise RuntimeError("This system does not report the memory of a process.")
 
 
 def rows(rounds: int = 5) -> list[Row]:
-    with served() as (address, process):
-        told = asyncio.run(memory(address, process))
-        return [asyncio.run(thirty(address, rounds)), *told]
+    with running_server() as (address, process):
+        memory_rows = asyncio.run(measure_memory(address, process))
+        return [asyncio.run(measure_class(address, rounds)), *memory_rows]
 
 
 if __name__ == "__main__":
     print(machine())
-    for told in rows():
-        print(told)
+    for row in rows():
+        print(row)

@@ -1,17 +1,17 @@
-"""The network alone: `python -m benchmarks.forward`.
+"""Forward passes of the network: `python -m benchmarks.forward`.
 
-The unit is one forward pass of torchvision's googlenet at batch 1, eagerly, in float32. Ours keeps
-all block outputs. Weights are random, which costs what trained ones cost; that "fast" keeps every
-top-5 with the trained ones is `tests/network/test_fused.py`.
+The unit is one forward pass of torchvision's googlenet at batch size 1, eager, in float32. Ours returns all block
+outputs. Weights are random, which are as fast as trained ones; `tests/network/test_fused.py` tests with trained ones
+that "fast" keeps every top-5.
 
 - `forward-fp32`: in float32, the slowest of the three variants.
-- `forward-fp32-onnxruntime`: the `googlenet` variant against onnxruntime on the same weights.
-- `forward-fp32-openvino`: the same against OpenVINO in float32, which keeps all block outputs too.
+- `forward-fp32-onnxruntime`: the `googlenet` variant against onnxruntime with the same weights.
+- `forward-fp32-openvino`: the same against OpenVINO in float32, which also returns all block outputs.
 - `forward-fast-openvino`: the fastest precision against OpenVINO's.
 - `forward-fast`: in the fastest precision that keeps every top-5, the slowest variant.
-- `forward-batch16`: the same for a batch of 16 photos, for each photo.
+- `forward-batch16`: the same for a batch of 16 photos, per photo.
 
-Beside those in float32 and in the fastest precision stands the limit of the machine's arithmetic (`Row.limit`).
+The rows that are compared with torchvision also show the arithmetic limit (`Row.limit`).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from inception.network.fused import HALF, fast_engine, fused_engine
 from inception.network.inception_v1 import VARIANTS, InceptionV1
 from inception.pretrained import convert
 
-from .measure import Row, arithmetic_limit, compared, machine
-from .peers import CLASSES, caffe_onnx, noise, openvino_forward, plain_forward, runtime_forward
+from .measure import Row, arithmetic_limit, compare, machine
+from .peers import CLASSES, caffe_onnx, noise, onnxruntime_forward, openvino_forward, torchvision_forward
 
 BOUNDS = {
     "forward-fp32": 0.42,
@@ -43,67 +43,67 @@ BOUNDS = {
 BATCH = 16
 
 
-def forward(engine: InceptionV1, photos: int = 1) -> Callable[[], object]:
-    """A forward pass that keeps all block outputs."""
-    given = noise(photos).contiguous(memory_format=torch.channels_last)
+def traced_forward(engine: InceptionV1, photos: int = 1) -> Callable[[], object]:
+    """Return a function that runs a forward pass and returns all block outputs."""
+    inputs = noise(photos).contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
-    def answer() -> object:
-        return engine.trace(given)
+    def run() -> object:
+        return engine.trace(inputs)
 
-    return answer
+    return run
 
 
 def rows(rounds: int = 15) -> list[Row]:
-    peer = plain_forward()
-    exact, fast, many = [], [], []
+    peer = torchvision_forward()
+    exact_rows, fast_rows, batch_rows = [], [], []
     for variant in VARIANTS:
         torch.manual_seed(0)
         model = InceptionV1(variant=variant, classes=CLASSES).eval()
-        full, half = engines_of(model)
-        exact.append(_row("forward-fp32", forward(full), peer, rounds))
-        fast.append(_row("forward-fast", forward(half), peer, rounds))
-        many.append(_row("forward-batch16", forward(half, BATCH), peer, rounds, BATCH))
-    work = published_size().multiplications
-    full_limit = arithmetic_limit(work, peer)
-    half_limit = min(full_limit, arithmetic_limit(work, peer, HALF))
+        exact, fast = engines_of(model)
+        exact_rows.append(_row("forward-fp32", traced_forward(exact), peer, rounds))
+        fast_rows.append(_row("forward-fast", traced_forward(fast), peer, rounds))
+        batch_rows.append(_row("forward-batch16", traced_forward(fast, BATCH), peer, rounds, BATCH))
+    multiplications = published_size().multiplications
+    exact_limit = arithmetic_limit(multiplications, peer)
+    fast_limit = min(exact_limit, arithmetic_limit(multiplications, peer, HALF))
     return [
-        replace(_worst(exact), limit=full_limit),
-        *against_runtimes(rounds),
-        replace(_worst(fast), limit=half_limit),
-        replace(_worst(many), limit=half_limit),
+        replace(_slowest(exact_rows), limit=exact_limit),
+        *runtime_rows(rounds),
+        replace(_slowest(fast_rows), limit=fast_limit),
+        replace(_slowest(batch_rows), limit=fast_limit),
     ]
 
 
 def engines_of(model: InceptionV1) -> tuple[InceptionV1, InceptionV1]:
-    """Return the engines that a server uses after its first seconds, in float32 and with `--precision fast`."""
-    full = fused_engine(model)
-    # As in a server, chosen before any of the two is compiled.
-    fast = fast_engine(model, full)
-    compile_engines(model, full, fast)
-    return full, fast
+    """Return the engines of a server after compilation, in float32 and with `--precision fast`."""
+    exact = fused_engine(model)
+    # As in a server, chosen before either of the two is compiled.
+    fast = fast_engine(model, exact)
+    compile_engines(model, exact, fast)
+    return exact, fast
 
 
-def against_runtimes(rounds: int) -> list[Row]:
-    """Ours and each other runtime with the weights of one ONNX file."""
+def runtime_rows(rounds: int) -> list[Row]:
+    """Compare with onnxruntime and OpenVINO, with the weights of one ONNX file."""
     with TemporaryDirectory() as folder:
         file = caffe_onnx(Path(folder) / "googlenet.onnx")
         model = InceptionV1(variant="googlenet", classes=CLASSES).eval()
         weights = convert.rename_tensors(convert.read_onnx(file), convert.caffe_names(), source=file.name)
         convert.load_state(model, weights, source=file.name)
-        full, fast = engines_of(model)
+        exact, fast = engines_of(model)
         return [
-            _row("forward-fp32-onnxruntime", forward(full), runtime_forward(file), rounds),
-            _row("forward-fp32-openvino", forward(full), openvino_forward(file, "f32"), rounds),
-            _row("forward-fast-openvino", forward(fast), openvino_forward(file, "bf16"), rounds),
+            _row("forward-fp32-onnxruntime", traced_forward(exact), onnxruntime_forward(file), rounds),
+            _row("forward-fp32-openvino", traced_forward(exact), openvino_forward(file, "f32"), rounds),
+            _row("forward-fast-openvino", traced_forward(fast), openvino_forward(file, "bf16"), rounds),
         ]
 
 
 def _row(name: str, ours: Callable[[], object], peer: Callable[[], object], rounds: int, photos: int = 1) -> Row:
-    return compared(name, ours, peer, bound=BOUNDS[name], rounds=rounds, times=photos)
+    return compare(name, ours, peer, bound=BOUNDS[name], rounds=rounds, batch_size=photos)
 
 
-def _worst(rows: list[Row]) -> Row:
+def _slowest(rows: list[Row]) -> Row:
     return max(rows, key=lambda row: row.ratio)
 
 

@@ -1,4 +1,4 @@
-"""Ratios: two pieces of work, taken in turns, and how long one takes in units of the other."""
+"""Measure how long one piece of work takes in units of another, running them alternately."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ import torch.nn.functional as F
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: `ratio` is a median, `spread` the range that half of the rounds fell into.
+    """Row of the table of results.
 
-    `limit` is the ratio at which all multiplications would run as fast as those of a large matrix product or 1x1
-    convolution on this machine; no engine that does all of them gets below it.
+    Attributes:
+        name: of the benchmark.
+        ratio: median over the rounds.
+        bound: largest accepted ratio.
+        spread: interquartile range.
+        limit: the ratio if all multiplications ran as fast as those of a large matrix product or 1x1 convolution on
+            this machine; no engine that performs all of them is faster.
     """
 
     name: str
@@ -37,21 +42,21 @@ class Row:
 def arithmetic_limit(
     multiplications: float, peer: Callable[[], object], precision: torch.dtype = torch.float32
 ) -> float:
-    """The least time that so many multiplications with additions take here, in units of `peer`; see `Row.limit`."""
-    side, tries = 1024, 15
+    """Return the shortest time for this many multiply-adds on this machine, in units of `peer`; see `Row.limit`."""
+    side, repeats = 1024, 15
     matrix = torch.ones(side, side, dtype=precision)
-    # The same product as a convolution: on AMD only oneDNN, which computes it, has all of the processor's arithmetic.
+    # The same product as a convolution: on AMD only oneDNN, which computes it, reaches the processor's peak arithmetic.
     maps = matrix.view(1, 32, 32, side).permute(0, 3, 1, 2)
     weight = matrix.view(side, side, 1, 1)
     with torch.inference_mode():
-        product = min(
-            _seconds(work) for work in (lambda: matrix @ matrix, lambda: F.conv2d(maps, weight)) for _ in range(tries)
+        product_seconds = min(
+            _seconds(work) for work in (lambda: matrix @ matrix, lambda: F.conv2d(maps, weight)) for _ in range(repeats)
         )
-    unit = statistics.median(_seconds(peer) for _ in range(tries))
-    return multiplications * product / side**3 / unit
+    peer_seconds = statistics.median(_seconds(peer) for _ in range(repeats))
+    return multiplications * product_seconds / side**3 / peer_seconds
 
 
-def compared(
+def compare(
     name: str,
     ours: Callable[[], object],
     peer: Callable[[], object],
@@ -59,50 +64,50 @@ def compared(
     bound: float,
     rounds: int = 9,
     warm_up: int = 2,
-    times: int = 1,
+    batch_size: int = 1,
     before_ours: Callable[[], object] = lambda: None,
     before_peer: Callable[[], object] = lambda: None,
 ) -> Row:
-    """How long `ours` takes in units of `peer`.
+    """Measure the time of `ours` in units of `peer`.
 
-    Each round runs both, so that a slow minute of the machine hits both. What runs before them is
-    not timed. `times` is how often `ours` does at once what `peer` does once: the ratio is for each.
+    Each round runs both, so that a slowdown of the machine affects both. `before_ours` and `before_peer` are not
+    timed. If `ours` processes a batch and `peer` one item, `batch_size` makes the ratio that of one item.
     """
     ratios = []
     for number in range(warm_up + rounds):
         before_ours()
-        one = _seconds(ours)
+        our_seconds = _seconds(ours)
         before_peer()
-        other = _seconds(peer)
+        peer_seconds = _seconds(peer)
         if number >= warm_up:
-            ratios.append(one / times / other)
-    return row(name, ratios, bound)
+            ratios.append(our_seconds / batch_size / peer_seconds)
+    return row_of_ratios(name, ratios, bound)
 
 
-def row(name: str, ratios: Sequence[float], bound: float) -> Row:
-    """The median of some ratios and the range that half of them fell into."""
+def row_of_ratios(name: str, ratios: Sequence[float], bound: float) -> Row:
+    """Summarise ratios as their median and interquartile range."""
     return Row(name, statistics.median(ratios), bound, spread(ratios))
 
 
 def spread(values: Sequence[float]) -> tuple[float, float]:
-    """The range that half of some values fell into."""
+    """Return the first and the third quartile."""
     low, _, high = statistics.quantiles(values, n=4) if len(values) > 1 else list(values) * 3
     return low, high
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    begin = time.perf_counter()
+    start = time.perf_counter()
     work()
-    return time.perf_counter() - begin
+    return time.perf_counter() - start
 
 
 def machine() -> str:
-    """What the figures were measured on, in words."""
-    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    """Describe this machine and its PyTorch."""
+    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
-    return f"{os.cpu_count()} cores {able.get('cpu_name', '')}{gpu}, PyTorch {torch.__version__.split('+')[0]}"
+    return f"{os.cpu_count()} cores {capabilities.get('cpu_name', '')}{gpu}, PyTorch {torch.__version__.split('+')[0]}"
 
 
-def rows_of(file: str) -> list[Row]:
-    """All rows of one file of this folder."""
-    return list(import_module(f"benchmarks.{file}").rows())
+def run_file(name: str) -> list[Row]:
+    """Run one file of this folder and return its rows."""
+    return list(import_module(f"benchmarks.{name}").rows())

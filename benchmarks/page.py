@@ -1,11 +1,11 @@
-"""What somebody waits for in the browser: `python -m benchmarks.page`.
+"""Response times in the browser: `python -m benchmarks.page`.
 
-The unit is the time from a click to one new constant picture of 224x224 pixels on a page that has nothing else
-(`benchmarks/bare.py`), in the same browser, by turns. The embedded model. Nothing is measured that the browser
-remembers: each photo, block and switch is new to it.
+The unit is the time from a click to a new constant picture of 224x224 pixels on an otherwise empty page
+(`benchmarks/bare.py`), in the same browser, measured alternately. The network is the embedded one. Each photo, block
+and switch is new to the browser, so nothing comes from its cache.
 
 - `page-block`: from the choice of another block to the channels of its four lanes.
-- `page-switch`: from a switch to the answer, the maps of all blocks behind it and the channels of its own.
+- `page-switch`: from switching a branch off to the answer, the maps of all blocks behind it and its block's channels.
 - `page-answer`: from the choice of a photo, which is uploaded, to its answer, the channels of four lanes and the votes.
 """
 
@@ -20,32 +20,32 @@ from playwright.sync_api import Browser, Page, expect
 from inception.network.blocks import BLOCKS, BRANCHES
 
 from .browser import chromium
-from .classroom import photos
-from .measure import Row, machine, row
-from .start import served
+from .classroom import random_photos
+from .measure import Row, machine, row_of_ratios
+from .start import running_server
 
 WARM_UP = 3
 QUIET_MILLISECONDS = 150  # without a request, before the next click
 
-# Counts the requests that are under way, so that the next click can wait for the end of the one before.
-COUNTED = """
-const ask = window.fetch;
+# Counts the requests in progress, so that a click can wait for the end of the previous ones.
+COUNT_REQUESTS = """
+const originalFetch = window.fetch;
 window.pending = 0;
-window.fetch = (...told) => {
+window.fetch = (...parameters) => {
   window.pending += 1;
-  return ask(...told).finally(() => { window.pending -= 1; });
+  return originalFetch(...parameters).finally(() => { window.pending -= 1; });
 };
 """
-UNTIL = """
+HELPERS = """
 const until = async done => { while (!done()) await new Promise(requestAnimationFrame); };
 const tiles = () => [...document.querySelectorAll('[data-lane] [data-channel]:first-child')];
 const votes = () => [...document.querySelectorAll('[data-lane] .worth .number')];
-// Whether all four are there and none is one of those before.
-const renewed = (now, before) => now.length === 4 && now.every(one => !before.includes(one));
+// Whether there are four elements, all of them new.
+const renewed = (now, before) => now.length === 4 && now.every(element => !before.includes(element));
 """
 PEER = (
     "async () => {"
-    + UNTIL
+    + HELPERS
     + """
   const before = document.querySelector('#picture img')?.src, begin = performance.now();
   document.getElementById('go').click();
@@ -58,7 +58,7 @@ PEER = (
 )
 BLOCK = (
     "async block => {"
-    + UNTIL
+    + HELPERS
     + """
   const before = tiles(), begin = performance.now();
   document.querySelector(`[data-block="${block}"]`).click();
@@ -68,7 +68,7 @@ BLOCK = (
 )
 SWITCH = (
     "async branch => {"
-    + UNTIL
+    + HELPERS
     + """
   const before = tiles(), begin = performance.now();
   document.querySelector(`[data-switch="${branch}"]`).click();
@@ -77,36 +77,36 @@ SWITCH = (
   return performance.now() - begin;
 }"""
 )
-# A photo as it is dropped or pasted: a file made in the page.
+# The photo is a file created in the page, as when it is dropped or pasted.
 ANSWER = (
     "async data => {"
-    + UNTIL
+    + HELPERS
     + """
   const bytes = Uint8Array.from(atob(data), letter => letter.charCodeAt(0));
   const files = new DataTransfer();
   files.items.add(new File([bytes], 'photo.jpg', {type: 'image/jpeg'}));
-  const before = tiles(), voted = votes();
+  const before = tiles(), votesBefore = votes();
   const input = document.querySelector('[data-stage=photo] input[type=file]'), begin = performance.now();
   input.files = files.files;
   input.dispatchEvent(new Event('change', {bubbles: true}));
-  await until(() => renewed(tiles(), before) && renewed(votes(), voted));
+  await until(() => renewed(tiles(), before) && renewed(votes(), votesBefore));
   return performance.now() - begin;
 }"""
 )
 
 
 class Stage:
-    """The stage in a browser, on photos that it has not seen."""
+    """The stage in a browser, with photos that are new to it."""
 
     def __init__(self, browser: Browser, address: str) -> None:
         self.page = browser.new_page(viewport={"width": 1440, "height": 900}, locale="en-US", reduced_motion="reduce")
-        self.page.add_init_script(COUNTED)
+        self.page.add_init_script(COUNT_REQUESTS)
         self.page.goto(address)
-        self._camera = photos()
+        self._photos = random_photos()
         self.settle()
 
     def settle(self) -> None:
-        """Wait until all is shown and nothing is asked for any more."""
+        """Wait until everything is shown and no request is in progress."""
         expect(self.page.locator("[data-lane] .worth .number")).to_have_count(4, timeout=60_000)
         while True:
             self.page.wait_for_function("window.pending === 0", timeout=60_000)
@@ -115,18 +115,19 @@ class Stage:
                 return
 
     def measure(self, script: str, argument: str) -> float:
-        """Milliseconds that a click takes, with nothing else under way before it."""
+        """Run a script, which clicks and returns milliseconds, with no request in progress before it."""
         self.settle()
-        taken = float(self.page.evaluate(script, argument))
+        milliseconds = float(self.page.evaluate(script, argument))
         self.settle()
-        return taken
+        return milliseconds
 
-    def answer(self) -> float:
-        """Send a new photo; milliseconds until the stage shows it."""
-        return self.measure(ANSWER, base64.b64encode(next(self._camera)).decode())
+    def send_photo(self) -> float:
+        """Send a new photo; return the milliseconds until the stage shows its answer."""
+        return self.measure(ANSWER, base64.b64encode(next(self._photos)).decode())
 
 
-def opened(browser: Browser, address: str, ready: str) -> Page:
+def open_page(browser: Browser, address: str, ready: str) -> Page:
+    """Open a page and wait until the element `ready` is visible."""
     page = browser.new_page(viewport={"width": 1440, "height": 900}, locale="en-US")
     page.goto(address)
     expect(page.locator(ready)).to_be_visible(timeout=30_000)
@@ -134,38 +135,38 @@ def opened(browser: Browser, address: str, ready: str) -> Page:
     return page
 
 
-def by_turns(name: str, bound: float, rounds: int, ours: Callable[[], float], peer: Callable[[], float]) -> Row:
-    """As `compared`, with times that the browser took."""
+def compare(name: str, bound: float, rounds: int, ours: Callable[[], float], peer: Callable[[], float]) -> Row:
+    """Compare times that the browser measured, as `measure.compare` does."""
     pairs = [(ours(), peer()) for _ in range(WARM_UP + rounds)][WARM_UP:]
-    return row(name, [one / other for one, other in pairs], bound)
+    return row_of_ratios(name, [our_time / peer_time for our_time, peer_time in pairs], bound)
 
 
 def rows(rounds: int = 15) -> list[Row]:
-    with served() as (address, _), served(module="benchmarks.bare") as (bare, _), chromium() as browser:
-        stage, peer = Stage(browser, address), opened(browser, bare, "#go")
+    with running_server() as (address, _), running_server(module="benchmarks.bare") as (bare, _), chromium() as browser:
+        stage, peer = Stage(browser, address), open_page(browser, bare, "#go")
         blocks = cycle(name for name in BLOCKS if name != "4c")
         branches = cycle(BRANCHES)
 
-        def constant() -> float:
+        def constant_picture() -> float:
             return float(peer.evaluate(PEER))
 
         def block() -> float:
-            stage.answer()
+            stage.send_photo()
             return stage.measure(BLOCK, next(blocks))
 
         def switch() -> float:
-            stage.answer()
+            stage.send_photo()
             return stage.measure(SWITCH, next(branches))
 
-        found = [by_turns("page-block", 1.5, rounds, block, constant)]
-        found.append(by_turns("page-switch", 4.0, rounds, switch, constant))
+        results = [compare("page-block", 1.5, rounds, block, constant_picture)]
+        results.append(compare("page-switch", 4.0, rounds, switch, constant_picture))
         stage.page.close()
-        # The last, with the block that is shown first: by now the server has compiled its network.
+        # Measured last, on a new page with its first block: by now the server has compiled its network.
         stage = Stage(browser, address)
-        return [by_turns("page-answer", 5.0, rounds, stage.answer, constant), *found]
+        return [compare("page-answer", 5.0, rounds, stage.send_photo, constant_picture), *results]
 
 
 if __name__ == "__main__":
     print(machine())
-    for told in rows():
-        print(told)
+    for row in rows():
+        print(row)

@@ -1,4 +1,4 @@
-"""What people would use instead of ours: torchvision's network, onnxruntime, OpenVINO, and hooks with matplotlib."""
+"""Peers for comparison: torchvision's network, onnxruntime, OpenVINO, and hooks with matplotlib."""
 
 from __future__ import annotations
 
@@ -17,45 +17,45 @@ SIDE, CLASSES = 224, 1000
 
 
 def noise(photos: int = 1) -> torch.Tensor:
-    """What photos are to a network that has not learned anything: (photos, 3, 224, 224)."""
+    """Return noise (photos, 3, 224, 224), which serves as photos for networks with random weights."""
     return torch.randn(photos, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
 
 
-def torchvisions() -> torch.nn.Module:
-    """torchvision's googlenet, in evaluation, with random weights."""
+def torchvision_googlenet() -> torch.nn.Module:
+    """Build torchvision's googlenet in evaluation mode, with random weights."""
     from torchvision.models import googlenet
 
     return googlenet(weights=None, aux_logits=False, init_weights=False, num_classes=CLASSES).eval()
 
 
-def plain_forward() -> Callable[[], object]:
-    """One photo through torchvision's googlenet, eagerly, in float32: the unit of most rows."""
-    model, photo = torchvisions(), noise()
+def torchvision_forward() -> Callable[[], object]:
+    """Return a forward pass of torchvision's googlenet, eager, in float32, on one photo: the unit of most rows."""
+    model, photo = torchvision_googlenet(), noise()
 
     @torch.inference_mode()
-    def answer() -> object:
+    def forward() -> object:
         return model(photo)
 
-    return answer
+    return forward
 
 
-def runtime_forward(path: Path) -> Callable[[], object]:
-    """One photo through an ONNX file with onnxruntime's own choices; only the logits are asked for."""
+def onnxruntime_forward(path: Path) -> Callable[[], object]:
+    """Return a forward pass of an ONNX file with onnxruntime's defaults, on one photo; it outputs only the logits."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    # Else its threads spin on for a while, and whoever is measured next has a core less.
+    # Otherwise its threads keep spinning for a while and take a core from the next measurement.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    given = {session.get_inputs()[0].name: noise().numpy()}
+    inputs = {session.get_inputs()[0].name: noise().numpy()}
     logits = session.get_outputs()[-1].name
-    return lambda: session.run([logits], given)
+    return lambda: session.run([logits], inputs)
 
 
 def openvino_forward(path: Path, precision: str) -> Callable[[], object]:
-    """One photo through an ONNX file with OpenVINO, all block outputs copied; `precision` is "f32" or "bf16".
+    """Return a forward pass of an ONNX file with OpenVINO, on one photo, with all block outputs copied.
 
-    A processor without bfloat16 instructions computes in float32 in both.
+    `precision` is "f32" or "bf16"; a processor without bfloat16 instructions computes both in float32.
     """
     import openvino
 
@@ -64,28 +64,28 @@ def openvino_forward(path: Path, precision: str) -> Callable[[], object]:
     model = core.read_model(path)
     model.add_outputs([f"inception_{block}/output_1" for block in BLOCKS])
     request = core.compile_model(model, "CPU", options).create_infer_request()
-    given = noise().numpy()
-    return lambda: [values.copy() for values in request.infer({0: given}, share_outputs=True).values()]
+    inputs = noise().numpy()
+    return lambda: [values.copy() for values in request.infer({0: inputs}, share_outputs=True).values()]
 
 
 def hooks_and_matplotlib() -> Callable[[], list[bytes]]:
-    """The usual way to see what a block computed: hooks, and a grid of axes for each branch of 4a, as PNG."""
+    """Return the usual way to view a block: forward hooks, and a grid of axes for each branch of 4a, as PNG files."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    model, photo = torchvisions(), noise()
-    kept: dict[str, torch.Tensor] = {}
+    model, photo = torchvision_googlenet(), noise()
+    outputs: dict[str, torch.Tensor] = {}
     for number, branch in enumerate(BRANCHES, start=1):
         module = model.inception4a.get_submodule(f"branch{number}")
-        module.register_forward_hook(lambda _, __, output, branch=branch: kept.update({branch: output}))
+        module.register_forward_hook(lambda _, __, output, branch=branch: outputs.update({branch: output}))
 
     @torch.inference_mode()
-    def answer() -> list[bytes]:
+    def draw() -> list[bytes]:
         model(photo)
         sheets = []
-        for maps in kept.values():
+        for maps in outputs.values():
             channels = maps[0].numpy()
             figure, axes = pyplot.subplots(-(-len(channels) // 12), 12, squeeze=False, figsize=(12, len(channels) / 12))
             for axis in axes.flat:
@@ -98,11 +98,11 @@ def hooks_and_matplotlib() -> Callable[[], list[bytes]]:
             sheets.append(file.getvalue())
         return sheets
 
-    return answer
+    return draw
 
 
 def caffe_onnx(path: Path, *, seed: int = 0, with_shape_constant: bool = True) -> Path:
-    """A GoogLeNet with random weights, written as the ONNX model zoo names it, by code that knows nothing of ours."""
+    """Write a GoogLeNet with random weights and the ONNX model zoo's names, without the package's code."""
     rng = np.random.default_rng(seed)
     nodes: list[onnx.NodeProto] = []
     tensors: list[onnx.TensorProto] = []
@@ -132,7 +132,7 @@ def caffe_onnx(path: Path, *, seed: int = 0, with_shape_constant: bool = True) -
         nodes.append(helper.make_node("LRN", [x], [name], size=5, alpha=1e-4, beta=0.75, bias=1.0))
         return name
 
-    shrink = [0, 0, 1, 1]  # what ceil mode comes to on the even sizes of a 224 pixel photo
+    shrink = [0, 0, 1, 1]  # equals ceil mode for the even sizes of a 224 pixel photo
     x = conv("data_0", "conv1/7x7_s2", 3, 64, 7, 2)
     x = norm(pool(x, "pool1", 2, shrink), "norm1")
     x = conv(x, "conv2/3x3_reduce", 64, 64, 1)

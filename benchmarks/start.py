@@ -1,7 +1,7 @@
-"""From the command to the first page: `python -m benchmarks.start`.
+"""Start-up time: `python -m benchmarks.start`.
 
-- `start`: `python app.py` until its page, which then has the embedded model, is served, in units of
-  importing torch, torchvision and gradio and doing nothing with them.
+- `start`: from `python app.py` until its page is served, with the embedded model loaded, in units of importing torch,
+  torchvision and gradio.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from pathlib import Path
 from typing import IO
 from urllib.request import urlopen
 
-from .measure import Row, compared, machine
+from .measure import Row, compare, machine
 
 ROOT = Path(__file__).parents[1]
-PATIENCE_SECONDS = 600
+TIMEOUT_SECONDS = 600
 
 
 @contextmanager
-def served(
+def running_server(
     *arguments: str, module: str = "", log: IO[str] | None = None, root: Path = ROOT
 ) -> Iterator[tuple[str, int]]:
-    """The page, started as a user starts it, or what `module` serves: its address and the number of its process.
+    """Run app.py as a user does, or `module`; yield its address and process id.
 
-    What it says of errors goes into `log` if there is one. `root` is the checkout that is started.
+    `log` receives standard error; `root` is the checkout to start.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1"}
     process = subprocess.Popen(
         [sys.executable, *(("-m", module) if module else ("app.py",)), *arguments],
@@ -48,32 +48,32 @@ def served(
         yield address, process.pid
     finally:
         process.terminate()
-        process.wait(PATIENCE_SECONDS)
+        process.wait(TIMEOUT_SECONDS)
 
 
 def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < end and process.poll() is None:
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urlopen(address, timeout=PATIENCE_SECONDS) as page:
+            with urlopen(address, timeout=TIMEOUT_SECONDS) as page:
                 page.read()
             return
-        except OSError:  # also between the starting page and the app
+        except OSError:  # not listening yet, or the starting page has just been replaced by the app
             time.sleep(0.02)
     raise RuntimeError("The page did not start.")
 
 
-def start() -> None:
-    with served():
+def start_app() -> None:
+    with running_server():
         pass
 
 
-def libraries() -> None:
+def import_libraries() -> None:
     subprocess.run([sys.executable, "-c", "import torch, torchvision, gradio"], check=True)
 
 
 def rows(rounds: int = 5) -> list[Row]:
-    return [compared("start", start, libraries, bound=1.05, rounds=rounds, warm_up=1)]
+    return [compare("start", start_app, import_libraries, bound=1.05, rounds=rounds, warm_up=1)]
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Whether decoding and augmenting photos holds training up: `python -m benchmarks.training`.
+"""Whether decoding and augmenting photos slows training down: `python -m benchmarks.training`.
 
-The same network takes the same steps once on photos that are cut and turned on the way, and once on random tensors that
-lie in memory. There are two kinds of photos: of 64x64 pixels, as Tiny ImageNet has them, which from the second epoch on
-are decoded already, as the warm-up is longer than an epoch; and of 200 pixels, for training at 128 and 160, where there
-is no room for decoded photos (`loader.DECODED_BYTES`), so that every one is decoded in every epoch.
+The same network runs the same training steps on photos that are decoded and augmented, and on random tensors in memory.
+The photos either have 64x64 pixels, as in Tiny ImageNet, and are decoded only in the first epoch, which is part of the
+warm-up; or they have a short side of 200 pixels, for training at 128 and 160, and are decoded in every epoch, as no
+memory is allowed for decoded photos (`loader.DECODED_BYTES`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from inception.training.initial_model import initial_model
 from inception.training.recipe import SCRATCH, Recipe
 from inception.training.trainer import Trainer
 
-from .measure import Row, compared, machine
+from .measure import Row, compare, machine
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 CLASSES = 200
@@ -32,7 +32,7 @@ CLASSES = 200
 
 @dataclass(frozen=True)
 class Case:
-    """A row: photos of `short_side` pixels, from which the network gets squares of `size`."""
+    """Configuration of a row: photos of `short_side` pixels, cropped to squares of `size` pixels."""
 
     name: str
     size: int
@@ -46,38 +46,38 @@ class Case:
 
 CASES = (
     Case("train-data-path", 64, 64, photos=5000, batch=128, steps=12, rounds=9, decoded_bytes=loader.DECODED_BYTES),
-    # Fewer and smaller steps, which take longer; photos that are never kept need not be many.
+    # Fewer and smaller steps, as they take longer; a few photos suffice, as they are never cached.
     Case("train-data-path-128", 128, 200, photos=1000, batch=32, steps=8, rounds=5, decoded_bytes=0),
     Case("train-data-path-160", 160, 200, photos=1000, batch=32, steps=8, rounds=5, decoded_bytes=0),
 )
 
 
 def small_photos(count: int) -> LabelledPhotos:
-    """WebP files of 64x64 pixels, as Tiny ImageNet has them, cut out of the example photos."""
-    chance = random.Random(0)
+    """Crop WebP files of 64x64 pixels, as in Tiny ImageNet, out of the example photos."""
+    rng = random.Random(0)
     examples = _examples()
     sources = []
     for _ in range(count):
-        photo = chance.choice(examples)
-        side = chance.randint(64, min(photo.size))
-        left, top = chance.randint(0, photo.width - side), chance.randint(0, photo.height - side)
+        photo = rng.choice(examples)
+        side = rng.randint(64, min(photo.size))
+        left, top = rng.randint(0, photo.width - side), rng.randint(0, photo.height - side)
         square = photo.resize((64, 64), box=(left, top, left + side, top + side))
         sources.append(_encoded(square, "WEBP"))
     return _labelled(sources)
 
 
 def middle_photos(count: int, short_side: int) -> LabelledPhotos:
-    """JPEG files of 4:3 with a short side of `short_side` pixels, cut out of the example photos."""
-    chance = random.Random(0)
+    """Crop JPEG files of 4:3 with a short side of `short_side` pixels out of the example photos."""
+    rng = random.Random(0)
     examples = _examples()
     sources = []
     for _ in range(count):
-        photo = chance.choice(examples)
-        height = chance.randint(short_side, min(photo.height, photo.width * 3 // 4))
+        photo = rng.choice(examples)
+        height = rng.randint(short_side, min(photo.height, photo.width * 3 // 4))
         width = height * 4 // 3
-        left, top = chance.randint(0, photo.width - width), chance.randint(0, photo.height - height)
-        part = photo.resize((short_side * 4 // 3, short_side), box=(left, top, left + width, top + height))
-        sources.append(_encoded(part, "JPEG"))
+        left, top = rng.randint(0, photo.width - width), rng.randint(0, photo.height - height)
+        crop = photo.resize((short_side * 4 // 3, short_side), box=(left, top, left + width, top + height))
+        sources.append(_encoded(crop, "JPEG"))
     return _labelled(sources)
 
 
@@ -85,9 +85,9 @@ def _examples() -> list[Image.Image]:
     return [Image.open(path).convert("RGB") for path in sorted(EXAMPLES.glob("*.jpg"))]
 
 
-def _encoded(photo: Image.Image, kind: str) -> bytes:
+def _encoded(photo: Image.Image, file_format: str) -> bytes:
     file = io.BytesIO()
-    photo.save(file, kind, quality=90)
+    photo.save(file, file_format, quality=90)
     return file.getvalue()
 
 
@@ -97,30 +97,30 @@ def _labelled(sources: list[bytes]) -> LabelledPhotos:
 
 
 def throughput(case: Case) -> Row:
-    """Seconds a step takes with the data path, in units of a step on tensors in memory."""
+    """Measure a training step on photos in units of a step on tensors in memory."""
     keep_freed()
     loader.DECODED_BYTES = case.decoded_bytes
     side = case.short_side
     photos = small_photos(case.photos) if case.size == side else middle_photos(case.photos, side)
-    # As training does before it starts: photos larger than the network needs are reduced.
+    # As before a training: photos larger than the network needs are reduced.
     photos = loader.readable_photos(photos, case.size).photos
     recipe = Recipe(start=SCRATCH, sizes=((case.size, 1.0),), minutes=1e6, batch=case.batch)
-    model, how = initial_model(recipe, photos.classes, case.size)
-    steps = Trainer(recipe, model, how, photos, workers=1)
-    running = steps.steps()
+    model, preprocessing = initial_model(recipe, photos.classes, case.size)
+    trainer = Trainer(recipe, model, preprocessing, photos, workers=1)
+    steps = trainer.steps()
     samples = torch.randint(0, 256, (recipe.batch, 3, case.size, case.size), dtype=torch.uint8)
     targets = torch.randint(0, CLASSES, (recipe.batch,))
-    rest = Trainer(recipe, initial_model(recipe, photos.classes, case.size)[0], how, photos)
+    peer = Trainer(recipe, initial_model(recipe, photos.classes, case.size)[0], preprocessing, photos)
 
     def from_files(count: int = case.steps) -> None:
-        list(islice(running, count))
+        list(islice(steps, count))
 
     def from_memory(count: int = case.steps) -> None:
         for _ in range(count):
-            rest.train_step(samples, targets)
+            peer.train_step(samples, targets)
 
-    # Batches made while the peer ran would flatter us, and batches still being made then would slow it down.
-    return compared(
+    # Batches prepared while the peer runs would flatter ours, and preparing them would slow the peer down.
+    return compare(
         case.name,
         from_files,
         from_memory,

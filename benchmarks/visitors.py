@@ -1,4 +1,7 @@
-"""Visitors without a browser, who use the stage as its own script does: many of them fit beside it on one machine."""
+"""Simulated visitors without a browser, who send the same requests as the stage's script.
+
+Many of them fit beside the server on one machine.
+"""
 
 from __future__ import annotations
 
@@ -13,37 +16,49 @@ from typing import Any
 import httpx
 import numpy as np
 
-PATIENCE_SECONDS = 300
+TIMEOUT_SECONDS = 300
 PREFIX = "/gradio_api"
 FIRST_BLOCK = "4c"
 
 
 class RefusedError(Exception):
-    """What the stage says to a request that it refuses."""
+    """A request was refused; the message is the server's sentence."""
 
 
 @dataclass
 class Visitor:
-    """One open stage: what it shows, and a session at the server. To be used in `async with`."""
+    """An open stage with its session at the server; use it with `async with`.
+
+    Attributes:
+        address: of the server.
+        model: name of the network; empty for the first.
+        language: of the server's sentences.
+        block: the unfolded block.
+        received: bytes of all responses.
+        photo_path: path of the photo at the server.
+        scene: response of the event `scene`.
+        shown: responses about the unfolded block, by event.
+        prefetched: requests that were sent along with the photo: channels, worth and votes.
+    """
 
     address: str
-    model: str = ""  # the first, if none is named
+    model: str = ""
     language: str = "en"
     block: str = FIRST_BLOCK
-    received: int = 0  # bytes of answers
+    received: int = 0
     photo_path: str = ""
     scene: dict[str, Any] = field(default_factory=dict)
-    shown: dict[str, Any] = field(default_factory=dict)  # the unfolded block, by what the stage asked
-    ahead: asyncio.Future[list[Any]] | None = None  # what was requested with the photo: channels, worth, votes
+    shown: dict[str, Any] = field(default_factory=dict)
+    prefetched: asyncio.Future[list[Any]] | None = None
 
     async def __aenter__(self) -> Visitor:
         self.session = "".join(random.choices(string.ascii_lowercase, k=12))
-        # The server closes a connection after five seconds without a request, just when the next one may be sent.
+        # The server closes a connection after five idle seconds, which may coincide with the next request.
         limits = httpx.Limits(keepalive_expiry=3)
-        self.client = httpx.AsyncClient(base_url=self.address, timeout=PATIENCE_SECONDS, limits=limits)
-        start = await self.ask("start")
+        self.client = httpx.AsyncClient(base_url=self.address, timeout=TIMEOUT_SECONDS, limits=limits)
+        start = await self.request("start")
         self.model = self.model or start["models"][0]["name"]
-        self.labels: list[str] = (await self.ask("network", self.model))["labels"]
+        self.labels: list[str] = (await self.request("network", self.model))["labels"]
         return self
 
     async def __aexit__(
@@ -51,65 +66,65 @@ class Visitor:
     ) -> None:
         await self.client.aclose()
 
-    async def ask(self, event: str, *arguments: Any) -> Any:
-        """What an event of the stage answers.
+    async def request(self, event: str, *arguments: Any) -> Any:
+        """Send an event of the stage and return its result.
 
         Raises:
-            RefusedError: with the sentence, if it is refused.
+            RefusedError: if the status code is 4xx.
         """
-        reply = await self.client.post(
+        response = await self.client.post(
             f"{PREFIX}/run/stage_{event}",
             json={"data": arguments, "session_hash": self.session},
             headers={"Accept-Language": self.language},
         )
-        self.received += len(reply.content)
-        if 400 <= reply.status_code < 500:
-            raise RefusedError(reply.json()["error"])
-        (answer,) = reply.raise_for_status().json()["data"]
-        return answer
+        self.received += len(response.content)
+        if 400 <= response.status_code < 500:
+            raise RefusedError(response.json()["error"])
+        (result,) = response.raise_for_status().json()["data"]
+        return result
 
     @property
     def subject(self) -> dict[str, Any]:
-        """The photo and the network, as events take them."""
+        """The photo and the network, in the form that events expect."""
         return {"photo": self.photo_path, "model": self.model, "crop": None}
 
     @property
     def logits(self) -> np.ndarray:
-        """Of the photo, as they were sent."""
+        """Logits of the photo, as received."""
         return np.frombuffer(base64.b64decode(self.scene["logits"]["data"]), "<f4")
 
     @property
     def answer_label(self) -> str:
-        """The most probable class."""
+        """Label of the most probable class."""
         return self.labels[int(self.logits.argmax())]
 
-    async def sent(self, data: bytes, name: str = "photo.jpg") -> str:
-        """Send a file; the path by which the server knows it."""
-        reply = await self.client.post(f"{PREFIX}/upload", files={"files": (name, data)})
-        (path,) = reply.raise_for_status().json()
+    async def upload(self, data: bytes, name: str = "photo.jpg") -> str:
+        """Upload a file and return its path at the server."""
+        response = await self.client.post(f"{PREFIX}/upload", files={"files": (name, data)})
+        (path,) = response.raise_for_status().json()
         return str(path)
 
-    async def photo(self, data: bytes, name: str = "photo.jpg") -> None:
-        """Send a photo and wait for all that the stage shows of it."""
-        await self.answer(data, name)
+    async def show_photo(self, data: bytes, name: str = "photo.jpg") -> None:
+        """Upload a photo and wait for everything that the stage shows of it."""
+        await self.predict(data, name)
         await self.unfold(self.block)
 
-    async def answer(self, data: bytes, name: str = "photo.jpg", *, alone: bool = False) -> None:
-        """Send a photo and wait for its answer and the 36 mean maps.
+    async def predict(self, data: bytes, name: str = "photo.jpg", *, scene_only: bool = False) -> None:
+        """Upload a photo and wait for its logits and the 36 mean maps.
 
-        Unless it is to come `alone`, what else is shown of it is requested at the same time; `unfold` waits for that.
+        Unless `scene_only`, the rest of what the stage shows is requested simultaneously; `unfold` waits for it.
         """
-        path = await self.sent(data, name)
+        path = await self.upload(data, name)
         subject = {**self.subject, "photo": path}
-        scene = asyncio.ensure_future(self.ask("scene", subject, {}))
-        if not alone:
-            asked = {
+        scene = asyncio.ensure_future(self.request("scene", subject, {}))
+        if not scene_only:
+            requests = {
                 "block": (subject, {}, self.block),
                 "worth": (subject, [], self.block),
                 "votes": (subject, self.block),
             }
-            self.ahead = asyncio.gather(
-                *(self.ask(event, *arguments) for event, arguments in asked.items()), return_exceptions=True
+            self.prefetched = asyncio.gather(
+                *(self.request(event, *arguments) for event, arguments in requests.items()), return_exceptions=True
             )
         self.scene = await scene
         self.photo_path = path
@@ -117,34 +132,34 @@ class Visitor:
     async def unfold(self, block: str) -> None:
         """Choose a block and wait for its channels, their worth, the votes and the receptive fields."""
         subject, best = self.subject, int(self.logits.argmax())
-        asked = {
+        requests = {
             "block": (subject, {}, block),
             "votes": (subject, block),
             "worth": (subject, [best], "3a"),
             "field": (subject, block),
         }
         if self.shown.get("of") == (self.photo_path, self.model):
-            del asked["worth"]  # of all blocks at once, and remembered in the browser
-        if self.ahead:
-            found, self.ahead = await self.ahead, None
-            for error in found:
+            del requests["worth"]  # covers all blocks, and is cached in the browser
+        if self.prefetched:
+            prefetched, self.prefetched = await self.prefetched, None
+            for error in prefetched:
                 if isinstance(error, BaseException):
                     raise error
             if block == self.block:
-                self.shown.update(block=found[0], votes=found[2])
-                del asked["block"], asked["votes"]
-        told = await asyncio.gather(*(self.ask(name, *arguments) for name, arguments in asked.items()))
-        self.shown.update(zip(asked, told, strict=True), of=(self.photo_path, self.model))
+                self.shown.update(block=prefetched[0], votes=prefetched[2])
+                del requests["block"], requests["votes"]
+        results = await asyncio.gather(*(self.request(event, *arguments) for event, arguments in requests.items()))
+        self.shown.update(zip(requests, results, strict=True), of=(self.photo_path, self.model))
         self.block = block
 
     async def switch(self, off: dict[str, list[str]]) -> dict[str, Any]:
-        """Switch branches off and wait for the scene and the channels that follow; the new scene."""
+        """Ablate branches, wait for the new scene and channels, and return the scene."""
         scene, self.shown["block"] = await asyncio.gather(
-            self.ask("scene", self.subject, off), self.ask("block", self.subject, off, self.block)
+            self.request("scene", self.subject, off), self.request("block", self.subject, off, self.block)
         )
         return dict(scene)
 
 
-async def visitors(address: str, count: int) -> list[Visitor]:
-    """That many open stages."""
+async def open_visitors(address: str, count: int) -> list[Visitor]:
+    """Open `count` stages simultaneously."""
     return list(await asyncio.gather(*(Visitor(address).__aenter__() for _ in range(count))))

@@ -121,9 +121,9 @@ def test_the_stage_answers_on_the_cpu_and_says_where_it_computes(monkeypatch: py
 
     async def visit() -> None:
         async with Visitor(address.rstrip("/")) as guest:
-            await guest.photo(photos(1)[0])
+            await guest.show_photo(photos(1)[0])
             assert guest.answer_label == "ox", "the visitor has done nothing wrong"
-            assert (await guest.ask("start"))["device"] == "CPU"
+            assert (await guest.request("start"))["device"] == "CPU"
 
     try:
         assert stage.told(address, "start")["device"] == "GPU"

@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 from pyarrow import parquet
 
-from benchmarks.start import served
+from benchmarks.start import running_server
 from benchmarks.visitors import PREFIX, RefusedError, Visitor
 from inception.runtime.files import one_line
 from support.corpus.cases import Case, write
@@ -127,7 +127,7 @@ async def by_stage(visitor: Visitor, data: bytes, name: str) -> str:
     """The stage's own way: what is said of a file, empty where it is answered."""
     try:
         visitor.session = uuid4().hex  # of one visitor, so many photos would be too many requests
-        await visitor.photo(data, name)
+        await visitor.show_photo(data, name)
     except RefusedError as refusal:
         return str(refusal)
     return "" if len(visitor.scene["maps"]) == 9 else f"an odd answer: {visitor.scene}"
@@ -135,7 +135,7 @@ async def by_stage(visitor: Visitor, data: bytes, name: str) -> str:
 
 async def by_api(visitor: Visitor, data: bytes, name: str) -> str:
     """The API's `/predict`, as curl would ask it: the sentence, empty where it answers."""
-    photo = {"path": await visitor.sent(data, name), "meta": {"_type": "gradio.FileData"}}
+    photo = {"path": await visitor.upload(data, name), "meta": {"_type": "gradio.FileData"}}
     asked = {"data": [photo, "tiny-imagenet", 3]}
     begun = await visitor.client.post(f"{PREFIX}/call/predict", json=asked)
     told = await visitor.client.get(f"{PREFIX}/call/predict/{begun.raise_for_status().json()['event_id']}")
@@ -197,7 +197,7 @@ def table(folder: Path) -> Iterator[str]:
     """The corpus as a Markdown table: file, what it is, what happens, megabytes above rest."""
     made = write(folder)
     alone = by_library(folder, made)
-    with served("--device", "cpu") as (address, process):
+    with running_server("--device", "cpu") as (address, process):
         served_ones, _ = asyncio.run(through_server(address, process, made, folder))
     yield "| file | what it is | what happens | MB: library | API | stage |"
     yield "|---|---|---|---:|---:|---:|"

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from benchmarks.start import served
+from benchmarks.start import running_server
 from inception.errors import PhotoError
 from inception.vision.photo import FORMATS_TEXT, PHOTO_SUFFIXES, open_photo
 from support.corpus.cases import Case, cases, write
@@ -120,7 +120,7 @@ def test_a_name_that_is_too_long_for_a_file_is_one_line() -> None:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[tuple[str, int]]:
-    with served("--device", "cpu") as (address, process):
+    with running_server("--device", "cpu") as (address, process):
         yield address, process
 
 

@@ -1,4 +1,4 @@
-"""Thirty visitors at once, through the stage's events and with photos of their own."""
+"""Thirty simultaneous visitors of the stage, each with their own photos."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.classroom import BLOCKS, CLASS, photos
-from benchmarks.visitors import Visitor, visitors
+from benchmarks.classroom import CLASS_SIZE, LESSON_BLOCKS, random_photos
+from benchmarks.visitors import Visitor, open_visitors
 from inception import open_photo, predict
 from inception.pretrained.pretrained import PretrainedModel
 from inception.runtime.device import choose_device
@@ -22,7 +22,7 @@ from inception.service.service import InferenceService
 from inception.web.blocks import build, launch_options
 from support.event_loop import in_a_thread
 
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -39,43 +39,43 @@ def address(service: InferenceService) -> Iterator[str]:
 
 
 async def lesson(visitor: Visitor, photo: bytes) -> tuple[np.ndarray, list[str]]:
-    """What a student does: a photo, five blocks, a switch, and which evidence it was. Returns what was shown."""
-    await visitor.photo(photo)
+    """Send a photo, choose five blocks, ablate a branch, open the evidence; return the logits and all maps as JSON."""
+    await visitor.show_photo(photo)
     shown = [json.dumps(visitor.scene["maps"])]
-    for block in BLOCKS:
+    for block in LESSON_BLOCKS:
         await visitor.unfold(block)
         assert visitor.shown["block"]["block"] == visitor.shown["votes"]["block"] == block
         shown.append(json.dumps(visitor.shown["block"]["branches"]))
-    switched = await visitor.switch({BLOCKS[-1]: ["3x3"]})
+    switched = await visitor.switch({LESSON_BLOCKS[-1]: ["3x3"]})
     assert switched["logits"] != visitor.scene["logits"]
-    evidence = await visitor.ask("evidence", visitor.subject, None)
+    evidence = await visitor.request("evidence", visitor.subject, None)
     assert evidence["class"] == visitor.logits.argmax()
     return visitor.logits, [*shown, json.dumps(evidence["map"])]
 
 
-def test_a_class_of_thirty_each_gets_their_own_lesson(
+def test_thirty_simultaneous_visitors_each_see_their_own_photo(
     address: str, service: InferenceService, embedded: PretrainedModel
 ) -> None:
-    async def at_once(taken: list[bytes]) -> list[tuple[np.ndarray, list[str]]]:
-        guests = await visitors(address, CLASS)
-        lessons = await asyncio.gather(*(lesson(*pair) for pair in zip(guests, taken, strict=True)))
-        for guest in guests:
-            await guest.__aexit__(None, None, None)
+    async def simultaneous_lessons(photos: list[bytes]) -> list[tuple[np.ndarray, list[str]]]:
+        visitors = await open_visitors(address, CLASS_SIZE)
+        lessons = await asyncio.gather(*(lesson(*pair) for pair in zip(visitors, photos, strict=True)))
+        for visitor in visitors:
+            await visitor.__aexit__(None, None, None)
         return lessons
 
-    taken = list(itertools.islice(photos(), CLASS))
-    lessons = in_a_thread(at_once(taken))
-    assert len(lessons) == CLASS
-    for photo, (logits, shown) in zip(taken, lessons, strict=True):
+    photos = list(itertools.islice(random_photos(), CLASS_SIZE))
+    lessons = in_a_thread(simultaneous_lessons(photos))
+    assert len(lessons) == CLASS_SIZE
+    for photo, (logits, shown) in zip(photos, lessons, strict=True):
         assert logits == pytest.approx(predict(embedded, open_photo(photo)).logits, abs=1e-3)
-        assert len(set(shown)) == len(shown), "each block looks different"
-    # Thirty different photos: what somebody saw was nobody else's.
-    assert len({shown[0] for _, shown in lessons}) == len({shown[-1] for _, shown in lessons}) == CLASS
+        assert len(set(shown)) == len(shown), "all maps differ"
+    # As the photos differ, so do the maps of any two visitors.
+    assert len({shown[0] for _, shown in lessons}) == len({shown[-1] for _, shown in lessons}) == CLASS_SIZE
     assert service.backend.at_once >= 16
 
 
-class HeldBackend(LocalBackend):
-    """Explains nothing until it may."""
+class BlockedBackend(LocalBackend):
+    """Local back end whose explanations wait until `may_explain` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,30 +86,30 @@ class HeldBackend(LocalBackend):
         return super().explain(*arguments)
 
 
-def test_explanations_that_wait_keep_nobody_from_an_answer() -> None:
-    backend = HeldBackend()
+def test_waiting_explanations_do_not_block_answers() -> None:
+    backend = BlockedBackend()
     page = build(InferenceService(("tiny-imagenet",), choose_device("cpu"), backend))
     _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
 
-    camera = photos()
+    photos = random_photos()
 
     async def answered(count: int) -> list[Visitor]:
-        """New visitors, each of whom has an answer and waits for worth and votes, which are requested with it."""
-        guests = await visitors(address.rstrip("/"), count)
-        await asyncio.gather(*(guest.answer(next(camera)) for guest in guests))
-        return guests
+        """Open visitors who have their answers, and whose simultaneous requests for worth and votes are waiting."""
+        visitors = await open_visitors(address.rstrip("/"), count)
+        await asyncio.gather(*(visitor.predict(next(photos)) for visitor in visitors))
+        return visitors
 
     async def visit() -> None:
         try:
-            guests = await asyncio.wait_for(answered(CLASS), PATIENCE_SECONDS)
-            guests += await asyncio.wait_for(answered(1), PATIENCE_SECONDS)
-            assert not any(guest.ahead is None or guest.ahead.done() for guest in guests)
+            visitors = await asyncio.wait_for(answered(CLASS_SIZE), TIMEOUT_SECONDS)
+            visitors += await asyncio.wait_for(answered(1), TIMEOUT_SECONDS)
+            assert not any(visitor.prefetched is None or visitor.prefetched.done() for visitor in visitors)
         finally:
             backend.may_explain.set()
-        await asyncio.gather(*(guest.unfold(guest.block) for guest in guests))
-        assert all(guest.shown["votes"]["block"] == guest.block for guest in guests)
-        for guest in guests:
-            await guest.__aexit__(None, None, None)
+        await asyncio.gather(*(visitor.unfold(visitor.block) for visitor in visitors))
+        assert all(visitor.shown["votes"]["block"] == visitor.block for visitor in visitors)
+        for visitor in visitors:
+            await visitor.__aexit__(None, None, None)
 
     in_a_thread(visit())
     page.close()

@@ -1,4 +1,4 @@
-"""The soak, in its short form, and that it would see what it looks for; half an hour of it is in docs/robustness.md."""
+"""A short soak test, and the failures that it detects; docs/robustness.md has the results of half an hour."""
 
 from __future__ import annotations
 
@@ -7,43 +7,46 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from benchmarks.soak import LEFT_OPEN, WORK, Held, Told, soak
+from benchmarks.soak import LEFT_OPEN, WORK, SoakResult, Usage, soak
 
-REST = Held(memory=900, open_files=20, temporary=10)
+IDLE = Usage(memory=900, open_files=20, temporary=10)
 
 
-def test_some_visitors_come_and_go_without_an_error_and_leave_nothing_behind() -> None:
+def test_a_short_soak_has_no_errors_and_leaves_nothing_behind() -> None:
     with ThreadPoolExecutor(1) as thread:
-        told, log = thread.submit(soak, minutes=0.25, visitors=6, pause=0.0, keep_minutes=0.06).result()
-    assert told.errors == Counter()
-    assert told.done["refused"] > 0
-    assert {"photos", "blocks"} <= set(told.done)
-    assert sum(told.done.values()) > len(WORK)
-    assert told.left_behind() == []
+        result, log = thread.submit(soak, minutes=0.25, visitors=6, pause=0.0, keep_minutes=0.06).result()
+    assert result.errors == Counter()
+    assert result.completed["refused"] > 0
+    assert {"photos", "blocks"} <= set(result.completed)
+    assert sum(result.completed.values()) > len(WORK)
+    assert result.left_behind() == []
     assert "Traceback" not in log
-    assert "memory, MiB" in told.table()
+    assert "memory, MiB" in result.table()
 
 
-def told(last: Held, after: Held = REST) -> Told:
-    return Told(Counter(photos=9, refused=1), Counter(), REST, [REST] * 20 + [last] * 10, after)
+def soak_result(last_third: Usage, after: Usage = IDLE) -> SoakResult:
+    return SoakResult(Counter(photos=9, refused=1), Counter(), IDLE, [IDLE] * 20 + [last_third] * 10, after)
 
 
-def test_a_soak_in_which_all_is_well_says_nothing() -> None:
-    assert told(REST).failures() == []
+def test_a_successful_soak_reports_no_failures() -> None:
+    assert soak_result(IDLE).failures() == []
 
 
 @pytest.mark.parametrize(
-    ("one", "said"),
+    ("result", "expected"),
     [
-        (told(Held(990, 20, 10)), "memory grew to 1.100 times"),
-        (told(Held(900, 30, 10)), "open_files grew to 1.500 times"),
-        (told(Held(900, 20, 20)), "temporary grew to 2.000 times"),
-        (told(REST, Held(900, 21 + LEFT_OPEN, 10)), "files stayed open"),
-        (told(REST, Held(900, 20, 11)), "11 temporary files stayed, 10 before"),
-        (Told(Counter(refused=1), Counter({"AssertionError: no maps": 2}), REST, [REST] * 3, REST), "2 times: Asser"),
-        (Told(Counter(photos=1), Counter(), REST, [REST] * 3, REST), "no bad photo was refused"),
+        (soak_result(Usage(990, 20, 10)), "memory grew to 1.100 times"),
+        (soak_result(Usage(900, 30, 10)), "open_files grew to 1.500 times"),
+        (soak_result(Usage(900, 20, 20)), "temporary grew to 2.000 times"),
+        (soak_result(IDLE, Usage(900, 21 + LEFT_OPEN, 10)), "files stayed open"),
+        (soak_result(IDLE, Usage(900, 20, 11)), "11 temporary files stayed, 10 before"),
+        (
+            SoakResult(Counter(refused=1), Counter({"AssertionError: no maps": 2}), IDLE, [IDLE] * 3, IDLE),
+            "2 times: Asser",
+        ),
+        (SoakResult(Counter(photos=1), Counter(), IDLE, [IDLE] * 3, IDLE), "no bad photo was refused"),
     ],
 )
-def test_a_soak_says_what_was_not_as_it_should_be(one: Told, said: str) -> None:
-    (failure,) = one.failures()
-    assert said in failure
+def test_each_failure_of_a_soak_is_reported(result: SoakResult, expected: str) -> None:
+    (failure,) = result.failures()
+    assert expected in failure

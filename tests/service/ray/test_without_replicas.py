@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from benchmarks.serving import Class, Click, planned
+from benchmarks.serving import Assumptions, ClickCost, plan
 from inception.cli import serve as app
 from inception.errors import ChoiceError
 from inception.service.ray.errors import ServingError
@@ -100,11 +100,11 @@ def test_without_ray_the_error_says_how_to_install_it(monkeypatch: pytest.Monkey
 
 
 def test_a_plan_is_the_cost_of_a_click_times_their_number() -> None:
-    clicks = [Click("photo", 0.1, 0.06, 9), Click("block", 0.05, 0.03, 9), Click("why", 0.1, 0.03, 9)]
-    school = Class(photos=1, blocks=2, whys=1, busy=0.5, price=0.04)
+    clicks = [ClickCost("photo", 0.1, 0.06, 9), ClickCost("block", 0.05, 0.03, 9), ClickCost("why", 0.1, 0.03, 9)]
+    school = Assumptions(photos=1, blocks=2, explanations=1, utilisation=0.5, price=0.04)
     # Each student costs 0.3 core-seconds a minute in pages and 0.15 in replicas, at half of what the cores could do.
-    assert planned(clicks, school, 100) == (1, 1, pytest.approx(0.08))
-    assert planned(clicks, school, 10_000) == (100, 50, pytest.approx(6))
+    assert plan(clicks, school, 100) == (1, 1, pytest.approx(0.08))
+    assert plan(clicks, school, 10_000) == (100, 50, pytest.approx(6))
 
 
 @needs_ray

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from benchmarks.attacks import ATTACKS, SMALL_REQUEST, Attack, measure, time_small_request
-from benchmarks.start import served
+from benchmarks.start import running_server
 from inception.web.http.logs import BURST
 from inception.web.http.protocol import MAX_HEAD_BYTES
 
@@ -30,7 +30,7 @@ ACCEPTED = {"a photo of noise", "60 kB of languages", "a form of line ends", "a 
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """The address of an app in its own process, and its log file."""
     path = tmp_path_factory.mktemp("log") / "log"
-    with path.open("w") as log, served("--device", "cpu", "--mcp", log=log) as (address, _):
+    with path.open("w") as log, running_server("--device", "cpu", "--mcp", log=log) as (address, _):
         yield address, path
 
 

@@ -33,7 +33,7 @@ async def submit(guest: Visitor, photo: bytes, model: str) -> str:
     """Queue a photo for the table of its network, as Gradio's clients do; return the event's id."""
     handlers = (await guest.client.get("/config")).json()["dependencies"]
     number = next(handler["id"] for handler in handlers if handler["api_name"] == "network_table")
-    data = [{"path": await guest.sent(photo), "meta": {"_type": "gradio.FileData"}}, model, "", "zero"]
+    data = [{"path": await guest.upload(photo), "meta": {"_type": "gradio.FileData"}}, model, "", "zero"]
     body = {"data": data, "fn_index": number, "session_hash": guest.session}
     accepted = await guest.client.post(f"{PREFIX}/queue/join", json=body)
     return accepted.raise_for_status().json()["event_id"]

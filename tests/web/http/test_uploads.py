@@ -70,12 +70,12 @@ def test_a_photo_is_deleted_after_its_time_and_an_open_page_says_so(served: Serv
 
     async def refused(guest: Visitor, event: str, *arguments: object) -> str:
         with pytest.raises(RefusedError) as refusal:
-            await guest.ask(event, *arguments)
+            await guest.request(event, *arguments)
         return str(refusal.value)
 
     async def visit() -> None:
         async with Visitor(served.address) as guest:
-            await guest.photo(first)
+            await guest.show_photo(first)
             assert guest.answer_label == "ox"
             photo = Path(guest.photo_path)
             await asyncio.to_thread(wait_until, lambda: not photo.parent.exists())
@@ -89,7 +89,7 @@ def test_a_photo_is_deleted_after_its_time_and_an_open_page_says_so(served: Serv
             guest.language = "zh"
             assert await refused(guest, "block", moved, {}, "4c") == say_error("zh", expired_photo_error())
 
-            await guest.photo(second)
+            await guest.show_photo(second)
             await guest.unfold("4c")
 
     in_a_thread(visit())
@@ -170,7 +170,7 @@ def test_a_client_that_disconnects_leaves_nothing_and_disturbs_no_other(served: 
     async def disconnect(photo: bytes) -> None:
         """Upload a photo, request its prediction, and disconnect once that has started."""
         async with Visitor(address) as guest:
-            file = {"path": await guest.sent(photo), "meta": {"_type": "gradio.FileData"}}
+            file = {"path": await guest.upload(photo), "meta": {"_type": "gradio.FileData"}}
             handlers = (await guest.client.get("/config")).json()["dependencies"]
             number = next(handler["id"] for handler in handlers if handler["api_name"] == "predict")
             body = {"data": [file, guest.model, 3], "fn_index": number, "session_hash": guest.session}
@@ -185,7 +185,7 @@ def test_a_client_that_disconnects_leaves_nothing_and_disturbs_no_other(served: 
         *first, last = photos(9)
         await asyncio.gather(*map(disconnect, first))
         async with Visitor(address) as guest:
-            await guest.photo(last)
+            await guest.show_photo(last)
             assert guest.answer_label == "bison"
 
     in_a_thread(visits())
