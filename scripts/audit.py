@@ -1,7 +1,7 @@
-"""Whether what is installed has known vulnerabilities: `python scripts/audit.py`, as `make test` does.
+"""Check the installed packages for known vulnerabilities: `python scripts/audit.py`, as `make test` does.
 
-Asks a service about each package, through pip-audit, which takes the arguments. Fails if one is known to be
-vulnerable. Without a network nobody can tell: then it says so and fails nothing.
+Runs pip-audit with the given arguments, which queries a service about each package. Exits with status 1 if a package is
+vulnerable. If the service is unavailable, prints that and exits with status 0.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-# How pip-audit ends, with a traceback, when the service is out of reach or answers with an error of its own.
-OUT_OF_REACH = ("requests.exceptions.", "pip_audit._service.interface.")
+# Exceptions in the last line of pip-audit's traceback if the service is unreachable or responds with an error.
+UNAVAILABLE = ("requests.exceptions.", "pip_audit._service.interface.")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print what was found; 0 unless something was, or pip-audit was asked for what it cannot do."""
+    """Print the vulnerabilities. Returns the exit status: 0 without any, or pip-audit's if it rejects the arguments."""
     command = [sys.executable, "-m", "pip_audit", "--format", "json", "--progress-spinner", "off", *arguments]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if not run.stdout:
-        last = (run.stderr.strip().splitlines() or [""])[-1]
-        if last.startswith(OUT_OF_REACH):
-            print(f"NOT AUDITED: the service that knows vulnerabilities could not be asked ({last.split(':')[0]}).")
+        last_line = (run.stderr.strip().splitlines() or [""])[-1]
+        if last_line.startswith(UNAVAILABLE):
+            print(f"NOT AUDITED: the vulnerability service is unavailable ({last_line.split(':')[0]}).")
             return 0
         print(run.stderr, file=sys.stderr)
         return run.returncode or 1
     packages = json.loads(run.stdout)["dependencies"]
     unknown = [package["name"] for package in packages if "skip_reason" in package]
-    found = [(package, fault) for package in packages for fault in package.get("vulns", [])]
-    for package, fault in found:
-        mended = ", ".join(fault["fix_versions"]) or "none yet"
-        print(f"{package['name']} {package['version']}: {fault['id']}, mended in: {mended}")
+    found = [(package, vulnerability) for package in packages for vulnerability in package.get("vulns", [])]
+    for package, vulnerability in found:
+        fixed = ", ".join(vulnerability["fix_versions"]) or "none yet"
+        print(f"{package['name']} {package['version']}: {vulnerability['id']}, fixed in: {fixed}")
     audited = len(packages) - len(unknown)
     if not audited:
-        print(f"NOT AUDITED: the service that was asked knows none of the {len(packages)} packages.")
+        print(f"NOT AUDITED: the service knows none of the {len(packages)} packages.")
     else:
         print(f"{audited} packages audited, {len(found)} vulnerabilities known.")
         if unknown:

@@ -1,8 +1,8 @@
-"""Do in a clean environment what Hugging Face Spaces would do, and ask the page that comes of it.
+"""Install and run the app in a clean environment as Hugging Face Spaces does, and send it a photo.
 
-Copies the files that `scripts/space.py` would send into an empty folder, makes a new virtual environment, installs
-the front matter's Gradio and requirements.txt, runs app.py with Spaces' variables, looks at the page, sends a photo
-through its API, and stops. Takes minutes and gigabytes, most of them PyTorch's.
+Copies the files that `scripts/space.py` would upload into an empty folder, creates a virtual environment, installs the
+front matter's Gradio and requirements.txt, runs app.py with Spaces' environment variables, loads the page, sends a
+photo through its API, and stops. Takes minutes and gigabytes, mostly for PyTorch.
 """
 
 from __future__ import annotations
@@ -22,29 +22,30 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import yaml
-from space import ROOT, files_to_send
+from space import ROOT, files_to_upload
 
-PATIENCE_SECONDS = 300
+TIMEOUT_SECONDS = 300
 PHOTO = "examples/espresso.jpg"
 # Runs in the new environment.
-ASK = """
+CLIENT_SCRIPT = """
 import json, sys
 from gradio_client import Client, handle_file
 client = Client(sys.argv[1], verbose=False)
-told = client.predict(handle_file(sys.argv[2]), "tiny-imagenet", 3, api_name="/predict")
-print(json.dumps({"endpoints": len(client.view_api(return_format="dict")["named_endpoints"]), "top": told["top"]}))
+prediction = client.predict(handle_file(sys.argv[2]), "tiny-imagenet", 3, api_name="/predict")
+endpoints = client.view_api(return_format="dict")["named_endpoints"]
+print(json.dumps({"endpoints": len(endpoints), "top": prediction["top"]}))
 """
 
 
 def front_matter(folder: Path) -> dict[str, Any]:
-    """What README.md tells Spaces."""
-    told: dict[str, Any] = yaml.safe_load((folder / "README.md").read_text(encoding="utf-8").split("---")[1])
-    return told
+    """Return the settings for Spaces at the top of README.md."""
+    settings: dict[str, Any] = yaml.safe_load((folder / "README.md").read_text(encoding="utf-8").split("---")[1])
+    return settings
 
 
 def copy(folder: Path) -> int:
-    """The files that would be sent; returns how many."""
-    names = files_to_send()
+    """Copy the files that would be uploaded; return their number."""
+    names = files_to_upload()
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
@@ -52,27 +53,30 @@ def copy(folder: Path) -> int:
 
 
 def install(folder: Path, front: dict[str, Any]) -> Path:
-    """A new environment as Spaces makes it; returns its Python."""
-    wanted = front["python_version"]
-    python = shutil.which(f"python{wanted}")
+    """Create an environment as Spaces does; return the path of its Python."""
+    version = front["python_version"]
+    python = shutil.which(f"python{version}")
     if python is None:
-        raise SystemExit(f"The front matter asks for Python {wanted}, which is not installed here.")
+        raise SystemExit(f"The front matter requires Python {version}, which is not installed here.")
     environment = folder / "environment"
     subprocess.run([python, "-m", "venv", environment], check=True)
-    own = environment / "bin" / "python"
-    for wanted in (
+    environment_python = environment / "bin" / "python"
+    for requirements in (
         [f"gradio[oauth,mcp]=={front['sdk_version']}", "spaces"],
         ["-r", str(folder / "space" / "requirements.txt")],
     ):
-        subprocess.run([own, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted], check=True)
-    return own
+        subprocess.run(
+            [environment_python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements],
+            check=True,
+        )
+    return environment_python
 
 
 def variables(folder: Path, port: int) -> dict[str, str]:
-    """The environment in which Spaces runs an app, with a home of its own."""
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG")}
+    """Return the environment variables of an app on Spaces, with a new home folder."""
+    inherited = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG")}
     return {
-        **kept,
+        **inherited,
         "HOME": str(folder / "home"),
         "SYSTEM": "spaces",
         "SPACE_ID": "check/inception-lens",
@@ -86,11 +90,11 @@ def variables(folder: Path, port: int) -> dict[str, str]:
 
 
 def wait_for(address: str, app: subprocess.Popen[bytes]) -> float:
-    """Until the page is there; returns the seconds that it took."""
+    """Wait until the page is served; return the seconds that it took."""
     begin = time.monotonic()
-    while time.monotonic() - begin < PATIENCE_SECONDS:
+    while time.monotonic() - begin < TIMEOUT_SECONDS:
         if app.poll() is not None:
-            raise SystemExit(f"app.py ended with status {app.returncode}; what it said stands above.")
+            raise SystemExit(f"app.py ended with status {app.returncode}; see its output above.")
         try:
             with urlopen(address, timeout=10) as page:
                 if b"InceptionLens" in page.read():
@@ -98,17 +102,17 @@ def wait_for(address: str, app: subprocess.Popen[bytes]) -> float:
         except (URLError, TimeoutError, ConnectionError):
             pass
         time.sleep(0.5)
-    raise SystemExit("The page did not come up.")
+    raise SystemExit("The page did not start.")
 
 
-def ask(python: Path, app_folder: Path, environment: dict[str, str]) -> dict[str, Any]:
-    """Run the app and send it a photo; returns what it answered."""
+def predict_with_app(python: Path, app_folder: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """Run the app and send it a photo; return its prediction and the number of endpoints."""
     address = f"http://127.0.0.1:{environment['GRADIO_SERVER_PORT']}"
     app = subprocess.Popen([python, "app.py"], cwd=app_folder, env=environment)
     try:
-        print(f"the page is served after {wait_for(address, app):.1f} s", flush=True)
-        told = subprocess.run(
-            [python, "-c", ASK, address, app_folder / PHOTO],
+        print(f"page served after {wait_for(address, app):.1f} s", flush=True)
+        client = subprocess.run(
+            [python, "-c", CLIENT_SCRIPT, address, app_folder / PHOTO],
             env=environment,
             check=True,
             capture_output=True,
@@ -117,15 +121,15 @@ def ask(python: Path, app_folder: Path, environment: dict[str, str]) -> dict[str
     finally:
         app.terminate()
         app.wait(60)
-    answered: dict[str, Any] = json.loads(told.stdout.splitlines()[-1])
-    return answered
+    result: dict[str, Any] = json.loads(client.stdout.splitlines()[-1])
+    return result
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do all of it. Returns the exit status."""
+    """Run all steps. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--python", type=Path, help="of an environment that is installed already, for a quick look")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="an empty folder to do it in, which stays")
+    parser.add_argument("--python", type=Path, help="of an existing environment, to skip the installation")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="empty folder to work in, which is not deleted")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
@@ -135,12 +139,12 @@ def main(arguments: list[str] | None = None) -> int:
         begin = time.monotonic()
         python = options.python or install(folder, front)
         print(f"installed in {time.monotonic() - begin:.0f} s: {python}", flush=True)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        answered = ask(python, folder / "space", variables(folder, port))
-    first = answered["top"][0]
-    print(f"{answered['endpoints']} endpoints; {PHOTO}: {first['label']} {first['probability']:.1%}")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        result = predict_with_app(python, folder / "space", variables(folder, port))
+    first = result["top"][0]
+    print(f"{result['endpoints']} endpoints; {PHOTO}: {first['label']} {first['probability']:.1%}")
     return 0 if first["label"] == Path(PHOTO).stem else 1
 
 

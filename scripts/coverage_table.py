@@ -1,4 +1,4 @@
-"""Print the lines of each package of inception/ that a test run reached: `coverage_table.py <coverage.json`."""
+"""Print the line coverage of each package of inception/: `coverage_table.py <coverage.json`."""
 
 from __future__ import annotations
 

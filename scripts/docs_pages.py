@@ -1,4 +1,4 @@
-"""Sphinx extension for docs/conf.py: parts of the site that are computed from the code.
+"""Sphinx extension for docs/conf.py that computes parts of the site from the code.
 
 `<!-- computed: network -->` in a page of docs/ is replaced by the result of the function `network` of this file.
 """
@@ -27,17 +27,17 @@ COLUMNS = 100
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Called by Sphinx."""
-    app.connect("source-read", _write)
+    """Register the extension; called by Sphinx."""
+    app.connect("source-read", _insert_parts)
     return {"parallel_read_safe": True}
 
 
-def _write(_app: Sphinx, _page: str, source: list[str]) -> None:
-    source[0] = re.sub(r"<!-- computed: ([\w-]+) -->", lambda wish: PARTS[wish[1]](), source[0])
+def _insert_parts(_app: Sphinx, _page: str, source: list[str]) -> None:
+    source[0] = re.sub(r"<!-- computed: ([\w-]+) -->", lambda match: PARTS[match[1]](), source[0])
 
 
 def command_line() -> str:
-    """What each command prints when it is asked for `--help`."""
+    """Return the `--help` output of each command."""
     overview = _help("-m", "inception")
     parts = ["## `python app.py`", _block(_help("app.py")), "## `python -m inception`", _block(overview)]
     for command in COMMANDS:
@@ -46,9 +46,9 @@ def command_line() -> str:
 
 
 def _help(*arguments: str) -> str:
-    surroundings = {**os.environ, "COLUMNS": str(COLUMNS), "NO_COLOR": "1"}
+    environment = {**os.environ, "COLUMNS": str(COLUMNS), "NO_COLOR": "1"}
     command = [sys.executable, *arguments, "--help"]
-    return subprocess.run(command, cwd=ROOT, env=surroundings, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 def _block(text: str) -> str:
@@ -56,16 +56,16 @@ def _block(text: str) -> str:
 
 
 def endpoints() -> str:
-    """The page's functions, as the server tells callers of them."""
+    """Return the reference of the API's endpoints, from the server's description of them."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     from inception.pretrained.zoo import MODEL_NAMES
     from inception.runtime.device import choose_device
     from inception.service.service import InferenceService
     from inception.web.blocks import build
 
-    told = build(InferenceService(MODEL_NAMES, choose_device("cpu"))).get_api_info()
+    api = build(InferenceService(MODEL_NAMES, choose_device("cpu"))).get_api_info()
     parts: list[str] = []
-    for name, endpoint in told["named_endpoints"].items():
+    for name, endpoint in api["named_endpoints"].items():
         rows = [
             (
                 f"`{argument['parameter_name']}`",
@@ -75,19 +75,19 @@ def endpoints() -> str:
             )
             for argument in endpoint["parameters"]
         ]
-        returned = [
+        returns = [
             f"`{result['label']}` (a picture)" if result["component"] == "Image" else "JSON"
             for result in endpoint["returns"]
         ]
         parts += [f"## `{name}`", endpoint.get("description") or ""]
         if rows:
             parts.append(_table(("argument", "type", "default", "description"), rows))
-        parts.append(f"Returns {', '.join(returned)}.")
+        parts.append(f"Returns {', '.join(returns)}.")
     return "\n\n".join(parts)
 
 
 def network() -> str:
-    """The nine blocks and the whole network, counted on the one of 2014."""
+    """Return tables of the nine blocks and of the network, computed from the variant of 2014."""
     from inception.network.anatomy import network_facts
     from inception.network.blocks import BRANCHES
     from inception.network.cost import module_costs, published_network
@@ -96,10 +96,10 @@ def network() -> str:
     widths, fields = [], []
     for block, facts in network_facts(model).items():
         channels = [f"{fact.channels}{f' (through {fact.reduced_to})' if fact.reduced_to else ''}" for fact in facts]
-        together = str(sum(fact.channels for fact in facts))
-        widths.append((block, f"{facts[0].height}×{facts[0].width}", *channels, together))
-        seen = [f"{fact.receptive_field.size}{' (all)' if fact.wider_than_photo else ''}" for fact in facts]
-        fields.append((block, *seen, str(facts[0].receptive_field.stride)))
+        total = str(sum(fact.channels for fact in facts))
+        widths.append((block, f"{facts[0].height}×{facts[0].width}", *channels, total))
+        sizes = [f"{fact.receptive_field.size}{' (all)' if fact.wider_than_photo else ''}" for fact in facts]
+        fields.append((block, *sizes, str(facts[0].receptive_field.stride)))
     costs = [
         (
             cost.block,
@@ -130,7 +130,7 @@ def network() -> str:
 
 
 def first_block() -> str:
-    """Block 3a naive and as it is."""
+    """Return a table of block 3a without and with reductions."""
     from inception.network.cost import module_costs, published_network
 
     cost = module_costs(published_network())[0]
@@ -149,7 +149,7 @@ def first_block() -> str:
 
 
 def network_size() -> str:
-    """GoogLeNet beside VGG-16."""
+    """Return a table that compares GoogLeNet with VGG-16."""
     from inception.network.cost import published_size, vgg16_size
 
     size, vgg = published_size(), vgg16_size()
@@ -166,25 +166,25 @@ def network_size() -> str:
 
 
 def lesson_steps() -> str:
-    """The titles of the lesson's steps in their order, in English and Chinese."""
+    """Return the titles of the lesson's steps in their order, in English and Chinese."""
     script = (STAGE / "js" / "lesson" / "steps.js").read_text(encoding="utf-8")
-    listed = re.search(r"const STEPS = \[(.*?)\]", script, re.S)
-    assert listed is not None
+    steps = re.search(r"const STEPS = \[(.*?)\]", script, re.S)
+    assert steps is not None
     words = [json.loads((STAGE / "words" / f"{code}.json").read_text(encoding="utf-8")) for code in ("en", "zh")]
     rows = [
         (str(number), *(catalogue[f"lesson.{step}.title"] for catalogue in words))
-        for number, step in enumerate(re.findall(r"\w+", listed[1]), 1)
+        for number, step in enumerate(re.findall(r"\w+", steps[1]), 1)
     ]
     return _table(("step", "English", "中文"), rows)
 
 
 def accuracy() -> str:
-    """What the embedded weights say of themselves."""
+    """Return the accuracy that is stored with the embedded weights."""
     return f"It has {load('tiny-imagenet').provenance.accuracy}."
 
 
 def rejection() -> str:
-    """How good the embedded network's rule is."""
+    """Return the error rates of the embedded network's rejection rule."""
     rule = load("tiny-imagenet").rejection
     assert rule is not None
     return (
@@ -194,17 +194,17 @@ def rejection() -> str:
 
 
 def other_pages() -> str:
-    """A place in the navigation for whatever lies in docs/ and is not named on its first page."""
-    named = (DOCS / "index.md").read_text(encoding="utf-8").splitlines()
-    others = [page.stem for page in sorted(DOCS.glob("*.md")) if page.stem not in ("index", *named)]
+    """Return a hidden table of contents of the pages in docs/ that index.md does not name."""
+    listed = (DOCS / "index.md").read_text(encoding="utf-8").splitlines()
+    others = [page.stem for page in sorted(DOCS.glob("*.md")) if page.stem not in ("index", *listed)]
     return "\n".join(("```{toctree}", ":hidden:", "", *others, "```")) if others else ""
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Columns of numbers stand at the right."""
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Format a Markdown table; columns of numbers are right-aligned."""
     body = list(rows)
-    rules = ["---:" if all(cell[:1].isdigit() for cell in column) else "---" for column in zip(*body, strict=True)]
-    lines = [head, rules, *body]
+    alignments = ["---:" if all(cell[:1].isdigit() for cell in column) else "---" for column in zip(*body, strict=True)]
+    lines = [header, alignments, *body]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 

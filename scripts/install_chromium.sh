@@ -1,6 +1,5 @@
 #!/bin/sh
-# A Chromium for the browser tests, from whichever source this machine has: one that is
-# installed, the system's packages, or Playwright's own build.
+# Install Chromium for the browser tests, unless it is installed: from the system's packages, or Playwright's build.
 #   sh scripts/install_chromium.sh PYTHON
 set -eu
 

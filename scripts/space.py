@@ -1,6 +1,6 @@
-"""Put the app on Hugging Face Spaces: `python scripts/space.py OWNER/NAME`, or `--dry-run` to see what would go.
+"""Upload the app to Hugging Face Spaces: `python scripts/space.py OWNER/NAME`, or `--dry-run` to list the files.
 
-Uploads the tracked files through huggingface_hub, because a plain git push of binaries is refused there.
+Uploads the tracked files through huggingface_hub, because Spaces refuses a plain git push of binaries.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-# What the Space runs on; tests, tools and the house's own papers stay at home.
-LEFT_OUT = (
+# Tests, tools and project files that the app does not need.
+EXCLUDED = (
     "tests/",
     "benchmarks/",
     "scripts/",
@@ -27,19 +27,19 @@ LEFT_OUT = (
 )
 
 
-def files_to_send() -> list[str]:
-    """Tracked files, without those that only development needs."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
-    return sorted(name for name in listed.stdout.split("\0") if name and not name.startswith(LEFT_OUT))
+def files_to_upload() -> list[str]:
+    """Return the tracked files, without those that only development needs."""
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
+    return sorted(name for name in listing.stdout.split("\0") if name and not name.startswith(EXCLUDED))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """List the files, and unless this is a dry run, send them. Returns the exit status."""
+    """List the files, and upload them unless this is a dry run. Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("space", nargs="?", help="OWNER/NAME of the Space; it is made if need be")
-    parser.add_argument("--dry-run", action="store_true", help="only list what would go")
+    parser.add_argument("space", nargs="?", help="OWNER/NAME of the Space; created if it does not exist")
+    parser.add_argument("--dry-run", action="store_true", help="only list the files")
     options = parser.parse_args(arguments)
-    names = files_to_send()
+    names = files_to_upload()
     for name in names:
         print(f"{(ROOT / name).stat().st_size:>12,}  {name}")
     total = sum((ROOT / name).stat().st_size for name in names)
@@ -63,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
             commit_message="Update InceptionLens",
         )
     except (LocalTokenNotFoundError, HfHubHTTPError, OSError) as error:
-        print(f"Nothing was sent: {error}\nPlease log in first with `hf auth login`.", file=sys.stderr)
+        print(f"Nothing was uploaded: {error}\nPlease log in first with `hf auth login`.", file=sys.stderr)
         return 1
     print(address)
     return 0
