@@ -1,4 +1,4 @@
-# `make demo` starts the app, `make test` runs every test. Each installs what it needs, once.
+# `make demo` starts the app, `make test` runs every test. Both first install what they need.
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,11 +7,11 @@ BIN := $(VENV)/bin
 ARGS ?=
 SPACE ?=
 SECONDS ?= 60
-# Two files of tests at a time, in the order of their folders: the long ones (browser, docs) are not the last.
+# Two test files at a time, in the order of their folders, so that the long ones (browser, docs) do not run last.
 IN_PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
-# Two workers with as many threads as cores would mostly wait for each other.
+# Two workers with as many threads as cores would slow each other down.
 ONE_THREAD := $(if $(ARGS),,OMP_NUM_THREADS=1)
-# As app.py and `python -m inception` settle it for themselves; benchmarks and tests load torch sooner.
+# Threading settings that app.py and `python -m inception` set for themselves, but too late for benchmarks and tests.
 export GOMP_SPINCOUNT ?= 1000
 export OMP_WAIT_POLICY ?= active
 export KMP_BLOCKTIME ?= 1
@@ -31,11 +31,11 @@ test: $(VENV)/.installed-dev
 	$(BIN)/python scripts/audit.py
 	@cat out/coverage/table.txt 2>/dev/null || echo "The lines that the tests reach: make coverage"
 
-# No browser, no Ray, no training, no server: less than three minutes.
+# Tests without browser, Ray, training or servers: less than three minutes.
 test-fast: $(VENV)/.installed-dev
 	$(ONE_THREAD) $(BIN)/python -m pytest $(IN_PARALLEL) -m "not (browser or ray or training or slow)" $(ARGS)
 
-# The lines of each package that the tests reach, in the processes that they start too.
+# Line coverage of each package, including subprocesses of the tests.
 coverage: $(VENV)/.installed-dev
 	rm -rf out/coverage
 	mkdir -p out/coverage
@@ -44,7 +44,7 @@ coverage: $(VENV)/.installed-dev
 	$(BIN)/coverage json --quiet -o out/coverage/coverage.json
 	$(BIN)/python scripts/coverage_table.py <out/coverage/coverage.json | tee out/coverage/table.txt
 
-# The same tests with the lowest versions that requirements.txt allows.
+# All tests with the lowest versions that requirements.txt allows.
 test-oldest: $(VENV)/.installed-dev
 	$(PYTHON) -m venv --clear $(VENV)-oldest
 	sed 's/>=/==/; s/,<.*//' requirements.txt >$(VENV)-oldest/requirements.txt
@@ -52,33 +52,33 @@ test-oldest: $(VENV)/.installed-dev
 		-r $(VENV)-oldest/requirements.txt -r requirements-dev.txt -r requirements-ray.txt -r requirements-mcp.txt
 	$(ONE_THREAD) $(VENV)-oldest/bin/python -m pytest $(or $(ARGS),$(IN_PARALLEL))
 
-# Every figure in units of what people use today; nothing else should run meanwhile. One file's rows: make bench ARGS=forward
+# Benchmarks, as ratios to peers, on an otherwise idle machine. For a single file: make bench ARGS=forward
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks $(ARGS)
 
-# The site of docs/ into out/site; a warning is an error.
+# Build the site of docs/ into out/site; warnings are errors.
 docs: $(VENV)/.installed-dev
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs out/site
 	@echo "out/site/index.html"
 
-# A search for payloads that get no answer and no sentence, and for files that break the upload path; what it finds of
-# those lies in out/fuzz/found. Each for a minute, or for longer: make fuzz SECONDS=600
+# Fuzz the API for payloads that get neither a response nor an error message, and uploads for files that crash them,
+# which are stored in out/fuzz/found. Each runs for a minute; for longer: make fuzz SECONDS=600
 fuzz: $(VENV)/.installed-dev
 	PYTHONPATH=.:tests $(BIN)/python -m support.fuzz_api $(SECONDS)
 	PYTHONPATH=.:tests $(BIN)/python -m support.fuzz_photo $(SECONDS) out/fuzz
 
-# The table of bad and odd files in docs/robustness.md, measured.
+# Measure and print the table of bad and unusual files in docs/robustness.md.
 corpus: $(VENV)/.installed-dev
 	@PYTHONPATH=.:tests $(BIN)/python -m support.entry_points
 
-# make space SPACE=owner/name
+# Upload to Hugging Face Spaces: make space SPACE=owner/name
 space: setup
 	$(BIN)/python scripts/space.py $(SPACE)
 
 space-dry-run: setup
 	$(BIN)/python scripts/space.py --dry-run
 
-# In a clean environment what Spaces would do: minutes, and gigabytes that go again afterwards.
+# Install and run the app as Spaces does, in a temporary environment: takes minutes and gigabytes.
 space-check: $(VENV)/.installed-dev
 	$(BIN)/python scripts/check_space.py $(ARGS)
 
