@@ -1,4 +1,4 @@
-"""Facts about the network, against the design document's table and arithmetic by hand."""
+"""Network facts, compared with the design document's table and hand calculations."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from support.networks import smooth_copy
 TABLE = Path(__file__).parent / "data" / "layer-table-2-classes.csv"
 
 
-def test_layer_table_is_that_of_the_design_document() -> None:
+def test_layer_table_matches_the_design_document() -> None:
     expected = [
         (int(row["index"]), row["layer"], tuple(map(int, row["output_shape"].split("x"))), int(row["parameters"]))
         for row in csv.DictReader(TABLE.open())
@@ -41,7 +41,7 @@ def test_layer_table_is_that_of_the_design_document() -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_layer_table_counts_every_parameter_and_leaves_the_model_as_it_was(variant: str) -> None:
+def test_layer_table_counts_every_parameter_and_leaves_the_model_unchanged(variant: str) -> None:
     model = InceptionV1(variant=variant, classes=3).train()
     model.stem.eval()
     modes = [module.training for module in model.modules()]
@@ -51,14 +51,14 @@ def test_layer_table_counts_every_parameter_and_leaves_the_model_as_it_was(varia
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_a_model_at_work_in_many_threads_is_counted_once() -> None:
+def test_concurrent_layer_tables_of_one_model_count_it_once() -> None:
     model = InceptionV1(classes=2)
     with ThreadPoolExecutor(4) as pool:
         tables = list(pool.map(layer_table, [model] * 8))
     assert {table.parameters for table in tables} == {parameter_count(model)}
 
 
-def test_worked_example_of_the_bottleneck() -> None:
+def test_worked_bottleneck_example() -> None:
     example = bottleneck(128, 32, 256, 5)
     assert example.direct.parameters == 819_456
     assert example.reduction.parameters == 4_128
@@ -67,7 +67,7 @@ def test_worked_example_of_the_bottleneck() -> None:
     assert round(example.saving, 2) == 3.92
 
 
-def test_costs_of_3a_by_hand() -> None:
+def test_costs_of_3a_match_hand_calculations() -> None:
     block = InceptionV1(variant="googlenet").block("3a")
     cells = 28 * 28
     cost = module_cost(block, cells)
@@ -87,7 +87,7 @@ def test_every_block_is_cheaper_with_its_reductions() -> None:
         assert module_cost(model.block(block)).saving > 2, block
 
 
-def test_receptive_fields_of_3a_by_hand() -> None:
+def test_receptive_fields_of_3a_match_hand_calculations() -> None:
     model = InceptionV1(variant="googlenet")
     assert [receptive_field(model, "3a", branch).size for branch in BRANCHES] == [27, 43, 59, 43]
     assert {receptive_field(model, "3a", branch).stride for branch in BRANCHES} == {8}
@@ -106,21 +106,24 @@ def test_receptive_field_is_the_support_of_the_gradient(variant: str) -> None:
         cell = output.shape[-1] // 2
         for branch, channels in model.block(block).slices.items():
             (gradient,) = torch.autograd.grad(output[0, channels, cell, cell].sum(), x, retain_graph=True)
-            touched = gradient.abs().sum((0, 1)).nonzero()
+            support = gradient.abs().sum((0, 1)).nonzero()
             field = receptive_field(facts, block, branch)
             first = field.start + cell * field.stride
-            assert touched.min(0).values.tolist() == [first, first], (block, branch)
-            assert touched.max(0).values.tolist() == [first + field.size - 1] * 2, (block, branch)
+            assert support.min(0).values.tolist() == [first, first], (block, branch)
+            assert support.max(0).values.tolist() == [first + field.size - 1] * 2, (block, branch)
 
 
-def test_torchvisions_5x5_is_called_what_it_runs() -> None:
-    labels = {v: [branch_label(InceptionV1(variant=v).block("4c"), b) for b in BRANCHES] for v in VARIANTS}
+def test_torchvisions_5x5_branch_is_labelled_with_its_actual_kernel() -> None:
+    labels = {
+        variant: [branch_label(InceptionV1(variant=variant).block("4c"), branch) for branch in BRANCHES]
+        for variant in VARIANTS
+    }
     assert labels["googlenet"] == labels["batchnorm"] == ["1x1", "3x3", "5x5", "pool"]
     assert labels["torchvision"] == ["1x1", "3x3", "5x5 (runs 3x3)", "pool"]
 
 
 @pytest.mark.parametrize(("variant", "side"), [("batchnorm", 4), ("googlenet", 4), ("torchvision", 4)])
-def test_facts_follow_the_model_at_hand(variant: str, side: int) -> None:
+def test_facts_follow_the_variant_and_input_shape(variant: str, side: int) -> None:
     model = InceptionV1(variant=variant, input_shape=(3, 128, 128))
     facts = network_facts(model)
     assert list(facts) == list(BLOCKS)
@@ -133,7 +136,7 @@ def test_facts_follow_the_model_at_hand(variant: str, side: int) -> None:
     assert facts["3b"][0].cost.multiplications == 256 * 128 * cells
 
 
-def test_an_unknown_block_or_branch_is_refused_with_those_that_exist() -> None:
+def test_unknown_block_or_branch_error_lists_valid_names() -> None:
     model = InceptionV1()
     with pytest.raises(ValueError, match="3a, 3b, 4a, 4b, 4c, 4d, 4e, 5a, 5b"):
         receptive_field(model, "6a", "1x1")

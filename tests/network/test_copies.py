@@ -1,4 +1,4 @@
-"""Copies of networks: the same numbers, and nothing shared."""
+"""Copies of networks: equal values, no shared tensors."""
 
 from __future__ import annotations
 
@@ -13,60 +13,64 @@ from inception.network.inception_v1 import InceptionV1
 from support.networks import lively
 
 
-def test_a_copy_is_what_deepcopy_makes() -> None:
+def test_copy_equals_deepcopy_and_shares_no_tensor() -> None:
     model = lively(InceptionV1(classes=3)).requires_grad_(False)
     model.block("3a")["1x1"].conv.weight.requires_grad_(True)
-    made, expected = copy_module(model), copy.deepcopy(model)
-    assert made.state_dict().keys() == expected.state_dict().keys()
-    for (name, own), (_, other), (_, first) in zip(
-        made.named_parameters(), expected.named_parameters(), model.named_parameters(), strict=True
+    copied, expected = copy_module(model), copy.deepcopy(model)
+    assert copied.state_dict().keys() == expected.state_dict().keys()
+    for (name, tensor), (_, expected_tensor), (_, original) in zip(
+        copied.named_parameters(), expected.named_parameters(), model.named_parameters(), strict=True
     ):
-        assert torch.equal(own, other), name
-        assert (type(own), own.requires_grad, own.stride()) == (type(other), other.requires_grad, other.stride())
-        assert own.data_ptr() != first.data_ptr(), name
-    pairs = zip(made.buffers(), model.buffers(), strict=True)
-    assert all(torch.equal(own, first) and own.data_ptr() != first.data_ptr() for own, first in pairs)
+        assert torch.equal(tensor, expected_tensor), name
+        assert (type(tensor), tensor.requires_grad, tensor.stride()) == (
+            type(expected_tensor),
+            expected_tensor.requires_grad,
+            expected_tensor.stride(),
+        )
+        assert tensor.data_ptr() != original.data_ptr(), name
+    pairs = zip(copied.buffers(), model.buffers(), strict=True)
+    assert all(torch.equal(tensor, original) and tensor.data_ptr() != original.data_ptr() for tensor, original in pairs)
 
 
-def test_no_tensor_is_copied_together_with_all_before_it() -> None:
-    class Listening(torch.overrides.TorchFunctionMode):
+def test_tensors_are_copied_without_deepcopys_memo() -> None:
+    class MemoSize(torch.overrides.TorchFunctionMode):
         largest = 0
 
         def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-            for one in args:
-                if isinstance(one, dict):
-                    self.largest = max(self.largest, len(one))
+            for argument in args:
+                if isinstance(argument, dict):
+                    self.largest = max(self.largest, len(argument))
             return func(*args, **(kwargs or {}))
 
     model = InceptionV1(classes=3)
-    with Listening() as heard:
+    with MemoSize() as memo:
         copy_module(model)
-    assert heard.largest == 0
-    with Listening() as heard:
+    assert memo.largest == 0
+    with MemoSize() as memo:
         copy.deepcopy(model)
-    assert heard.largest > 100, "what this is about"
+    assert memo.largest > 100, "deepcopy passes its memo to each tensor"
 
 
-def test_a_copy_without_numbers_takes_nothing_of_the_models_device() -> None:
-    """It may be a GPU whose memory is full: facts about a network are told there too."""
+def test_a_meta_copy_allocates_nothing_on_the_models_device() -> None:
+    """The device may be a GPU whose memory is full; network facts must be available there too."""
 
-    class Allocating(torch.utils._python_dispatch.TorchDispatchMode):
-        elsewhere = 0
+    class AllocationCounter(torch.utils._python_dispatch.TorchDispatchMode):
+        allocations = 0
 
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-            made = func(*args, **(kwargs or {}))
-            if isinstance(made, torch.Tensor) and made.device.type != "meta":
-                self.elsewhere += made.data_ptr() not in known
-            return made
+            result = func(*args, **(kwargs or {}))
+            if isinstance(result, torch.Tensor) and result.device.type != "meta":
+                self.allocations += result.data_ptr() not in known
+            return result
 
     model = InceptionV1(classes=3)
     known = {tensor.data_ptr() for tensor in (*model.parameters(), *model.buffers())}
-    with Allocating() as made:
-        plan = copy_module(model, "meta")
-    assert made.elsewhere == 0
-    assert {tensor.device.type for tensor in (*plan.parameters(), *plan.buffers())} == {"meta"}
-    assert {name: tensor.shape for name, tensor in plan.state_dict().items()} == {
+    with AllocationCounter() as counter:
+        meta_copy = copy_module(model, "meta")
+    assert counter.allocations == 0
+    assert {tensor.device.type for tensor in (*meta_copy.parameters(), *meta_copy.buffers())} == {"meta"}
+    assert {name: tensor.shape for name, tensor in meta_copy.state_dict().items()} == {
         name: tensor.shape for name, tensor in model.state_dict().items()
     }
-    for facts in (network_facts, lambda one: network_size(one, one.input_shape)):
-        assert facts(plan) == facts(model), "without the model's device, and without its numbers"
+    for facts in (network_facts, lambda network: network_size(network, network.input_shape)):
+        assert facts(meta_copy) == facts(model), "facts need neither the model's device nor its values"

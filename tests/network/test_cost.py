@@ -1,4 +1,4 @@
-"""Sizes, costs and depths, against arithmetic by hand, torchvision's networks, PyTorch's own counter and the paper."""
+"""Sizes, costs and depths, compared with hand calculations, torchvision, PyTorch's FLOP counter and the paper."""
 
 from __future__ import annotations
 
@@ -52,23 +52,23 @@ TABLE_1: Mapping[str, float] = {
 
 
 @cache
-def theirs(name: str) -> nn.Module:
-    """torchvision's network without numbers, in evaluation."""
+def torchvision_model(name: str) -> nn.Module:
+    """Return torchvision's network on the meta device, in evaluation mode."""
     with torch.device("meta"):
-        more = {"aux_logits": True, "init_weights": False} if name == "googlenet" else {}
-        return getattr(models, name)(weights=None, **more).eval()
+        options = {"aux_logits": True, "init_weights": False} if name == "googlenet" else {}
+        return getattr(models, name)(weights=None, **options).eval()
 
 
-def held(model: nn.Module, without: tuple[str, ...] = ()) -> int:
-    return sum(one.numel() for name, one in model.named_parameters() if not name.startswith(without or "-"))
+def parameter_total(model: nn.Module, without: tuple[str, ...] = ()) -> int:
+    return sum(parameter.numel() for name, parameter in model.named_parameters() if not name.startswith(without or "-"))
 
 
-def layers_in(told: NetworkSize, part: str) -> int:
-    return sum(name.startswith(part) for name in told.longest_path)
+def layers_in(size: NetworkSize, part: str) -> int:
+    return sum(name.startswith(part) for name in size.longest_path)
 
 
 def counted_multiplications(model: nn.Module) -> int:
-    """PyTorch counts an addition and a multiplication for each product."""
+    """Return PyTorch's FLOP count, halved: it counts each multiply-add as two."""
     with FlopCounterMode(display=False) as counter:
         model(torch.empty(1, 3, 224, 224, device="meta"))
     return counter.get_total_flops() // 2
@@ -77,33 +77,39 @@ def counted_multiplications(model: nn.Module) -> int:
 # ---------------------------------------------------------------- reductions
 
 
-def test_the_5x5_of_3a_by_hand() -> None:
+def test_5x5_reduction_of_3a_matches_hand_calculations() -> None:
     cost = bottleneck(192, 16, 32, 5, bias=False)
     assert cost.direct.weights == 25 * 192 * 32 == 153_600
     assert cost.reduced.weights == 192 * 16 + 25 * 16 * 32 == 15_872
 
 
 @pytest.mark.parametrize(
-    ("kernel", "direct", "through", "limit"), [(3, 294_912, 77_824, 121), (5, 819_200, 208_896, 125)]
+    ("kernel", "direct", "reduced", "limit"), [(3, 294_912, 77_824, 121), (5, 819_200, 208_896, 125)]
 )
-def test_the_worked_example_by_hand(kernel: int, direct: int, through: int, limit: int) -> None:
-    given, reduced, out = WORKED_EXAMPLE
+def test_worked_example_matches_hand_calculations(kernel: int, direct: int, reduced: int, limit: int) -> None:
+    in_channels, reduced_channels, out_channels = WORKED_EXAMPLE
     assert WORKED_EXAMPLE == (128, 32, 256)
-    cost = bottleneck(given, reduced, out, kernel, bias=False)
-    assert (cost.direct.weights, cost.reduced.weights) == (direct, through)
-    assert break_even(given, out, kernel) == limit
+    cost = bottleneck(in_channels, reduced_channels, out_channels, kernel, bias=False)
+    assert (cost.direct.weights, cost.reduced.weights) == (direct, reduced)
+    assert break_even(in_channels, out_channels, kernel) == limit
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 5, 7])
-@pytest.mark.parametrize(("given", "out"), [(1, 1), (2, 2), (3, 8), (16, 16), (64, 10), (10, 64), (480, 208)])
-def test_a_reduction_saves_up_to_the_break_even_and_not_beyond(given: int, out: int, kernel: int) -> None:
-    direct = kernel**2 * given * out
-    # Through as many channels as there are it cannot save: the window alone costs as much.
-    saving = [r for r in range(1, given + 1) if r * given + kernel**2 * r * out < direct]
-    assert break_even(given, out, kernel) == max(saving, default=0)
+@pytest.mark.parametrize(
+    ("in_channels", "out_channels"), [(1, 1), (2, 2), (3, 8), (16, 16), (64, 10), (10, 64), (480, 208)]
+)
+def test_a_reduction_saves_weights_up_to_the_break_even_only(in_channels: int, out_channels: int, kernel: int) -> None:
+    direct = kernel**2 * in_channels * out_channels
+    # Reducing to the number of input channels saves nothing: the second convolution alone costs as much.
+    saving = [
+        reduced
+        for reduced in range(1, in_channels + 1)
+        if reduced * in_channels + kernel**2 * reduced * out_channels < direct
+    ]
+    assert break_even(in_channels, out_channels, kernel) == max(saving, default=0)
 
 
-def test_3a_naive_and_reduced_by_hand() -> None:
+def test_naive_and_reduced_costs_of_3a_match_hand_calculations() -> None:
     first = module_costs(InceptionV1(variant="googlenet"))[0]
     naive = 192 * 64 + 9 * 192 * 128 + 25 * 192 * 32
     reduced = 192 * 64 + 192 * 96 + 9 * 96 * 128 + 192 * 16 + 25 * 16 * 32 + 192 * 32
@@ -113,25 +119,25 @@ def test_3a_naive_and_reduced_by_hand() -> None:
     assert first.reduced.multiplications == reduced * 784
     assert (first.naive_channels, first.reduced_channels) == (64 + 128 + 32 + 192, 256)
     assert first.saving == pytest.approx(387_072 / 163_328)
-    # Nothing stands before it.
+    # 3a comes first, so stacking does not widen its input.
     assert (first.stacked, first.stacked_channels) == (first.naive, first.naive_channels)
 
 
-@pytest.mark.parametrize(("variant", "wide"), [("batchnorm", 5), ("googlenet", 5), ("torchvision", 3)])
-def test_naive_blocks_one_after_another_grow_ever_wider(variant: str, wide: int) -> None:
+@pytest.mark.parametrize(("variant", "third_kernel"), [("batchnorm", 5), ("googlenet", 5), ("torchvision", 3)])
+def test_stacked_naive_blocks_grow_wider(variant: str, third_kernel: int) -> None:
     model = InceptionV1(variant=variant, classes=2)
     rows = module_costs(model)
     assert [row.block for row in rows] == list(BLOCKS)
-    given = 192
-    for row, (own, one, (_, three), (_, five), _) in zip(rows, BLOCKS.values(), strict=True):
-        per_channel = one + 9 * three + wide**2 * five
-        biases = one + three + five if model.block(row.block)["1x1"].conv.bias is not None else 0
-        assert row.naive.weights == own * per_channel
-        assert row.stacked.weights == given * per_channel
+    stacked_channels = 192
+    for row, (in_channels, n1x1, (_, n3x3), (_, n5x5), _) in zip(rows, BLOCKS.values(), strict=True):
+        per_channel = n1x1 + 9 * n3x3 + third_kernel**2 * n5x5
+        biases = n1x1 + n3x3 + n5x5 if model.block(row.block)["1x1"].conv.bias is not None else 0
+        assert row.naive.weights == in_channels * per_channel
+        assert row.stacked.weights == stacked_channels * per_channel
         assert row.stacked.parameters == row.stacked.weights + biases
         assert row.stacked.multiplications == row.stacked.weights * row.cells
-        given += one + three + five
-        assert row.stacked_channels == given
+        stacked_channels += n1x1 + n3x3 + n5x5
+        assert row.stacked_channels == stacked_channels
 
 
 def test_block_costs_follow_the_input_shape() -> None:
@@ -141,11 +147,11 @@ def test_block_costs_follow_the_input_shape() -> None:
         assert row.reduced.multiplications == row.reduced.weights * row.cells
 
 
-# ---------------------------------------------------------------- whole networks
+# ---------------------------------------------------------------- networks
 
 
 class Forked(nn.Module):
-    """Two ways, a long and a short one, meet again; one layer never runs."""
+    """A long and a short path that join again, and a layer that never runs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -161,128 +167,141 @@ class Forked(nn.Module):
         return self.last(self.after(self.long(x) + self.short(x)).flatten(1))
 
 
-def test_a_small_network_by_hand() -> None:
-    told = network_size(Forked(), (3, 8, 8))
-    assert told.input_shape == (3, 8, 8)
-    assert told.convolution_weights == 3 * 4 * 9 + 4 * 2 + 2 * 4 * 9 + 4 * 2
-    assert told.weights == told.convolution_weights + 64 * 5
-    # Biases of three layers, scale and shift of BatchNorm; the layer that never runs has no part.
-    assert told.parameters == told.weights + 4 + 2 + 5 + 2 * 4
-    assert told.classifier_parameters == 64 * 5 + 5
-    assert told.multiplications == 64 * told.convolution_weights + 64 * 5
-    assert told.longest_path == ("first", "long.0", "long.2", "last")
-    # Of the pools only the one that makes the map smaller is a layer.
-    assert (told.depth, told.depth_with_pools) == (4, 5)
-    assert (told.convolutions, told.linears, told.weighted_layers) == (4, 1, 5)
+def test_a_small_network_matches_hand_calculations() -> None:
+    size = network_size(Forked(), (3, 8, 8))
+    assert size.input_shape == (3, 8, 8)
+    assert size.convolution_weights == 3 * 4 * 9 + 4 * 2 + 2 * 4 * 9 + 4 * 2
+    assert size.weights == size.convolution_weights + 64 * 5
+    # Biases of three layers, scale and shift of BatchNorm; the layer that never runs does not count.
+    assert size.parameters == size.weights + 4 + 2 + 5 + 2 * 4
+    assert size.classifier_parameters == 64 * 5 + 5
+    assert size.multiplications == 64 * size.convolution_weights + 64 * 5
+    assert size.longest_path == ("first", "long.0", "long.2", "last")
+    # Only a pool that shrinks the feature map counts as a layer.
+    assert (size.depth, size.depth_with_pools) == (4, 5)
+    assert (size.convolutions, size.linears, size.weighted_layers) == (4, 1, 5)
 
 
-def test_counting_leaves_the_model_as_it_was_and_works_in_inference_mode() -> None:
+def test_counting_leaves_the_model_unchanged_and_works_in_inference_mode() -> None:
     model = InceptionV1(variant="googlenet", classes=2, aux_classifiers=True).train()
     model.stem.requires_grad_(False)
-    before = {name: one.clone() for name, one in model.state_dict().items()}
-    wishes = [one.requires_grad for one in model.parameters()]
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    requires_grad = [parameter.requires_grad for parameter in model.parameters()]
     with torch.inference_mode():
-        told = network_size(model, (3, 64, 64))
-    assert told.depth == 22
+        size = network_size(model, (3, 64, 64))
+    assert size.depth == 22
     assert model.training
-    assert all(torch.equal(one, before[name]) for name, one in model.state_dict().items())
-    assert [one.requires_grad for one in model.parameters()] == wishes
-    assert all(one.grad is None for one in model.parameters())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert [parameter.requires_grad for parameter in model.parameters()] == requires_grad
+    assert all(parameter.grad is None for parameter in model.parameters())
     assert not any(module._forward_hooks for module in model.modules())
 
 
 @pytest.mark.parametrize("shape", [(224, 224), (1, 3, 224, 224), (3, 8, 8)])
-def test_a_shape_that_no_photo_has_is_refused(shape: tuple[int, ...]) -> None:
+def test_invalid_input_shapes_are_rejected(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"3, height, width\)"):
         network_size(published_network(), shape)
 
 
-def test_vgg16_is_counted_as_torchvision_and_pytorch_count_it() -> None:
-    told = vgg16_size()
-    assert told.parameters == held(theirs("vgg16")) == 138_357_544
-    assert told.parameters_without_classifier == held(theirs("vgg16"), ("classifier.",))
-    assert told.multiplications == counted_multiplications(theirs("vgg16"))
+def test_vgg16_counts_match_torchvision_and_pytorch() -> None:
+    size = vgg16_size()
+    assert size.parameters == parameter_total(torchvision_model("vgg16")) == 138_357_544
+    assert size.parameters_without_classifier == parameter_total(torchvision_model("vgg16"), ("classifier.",))
+    assert size.multiplications == counted_multiplications(torchvision_model("vgg16"))
     # Simonyan and Zisserman 2015, configuration D: 13 convolutions, 3 linear layers, 5 pools.
-    assert (told.convolutions, told.linears) == (13, 3)
-    assert (told.depth, told.depth_with_pools) == (16, 21)
+    assert (size.convolutions, size.linears) == (13, 3)
+    assert (size.depth, size.depth_with_pools) == (16, 21)
 
 
-def test_torchvisions_googlenet_is_as_large_as_ours_of_that_kind() -> None:
-    ours, other = published_size("torchvision"), network_size(theirs("googlenet"), (3, 224, 224))
-    assert ours.parameters == other.parameters == held(theirs("googlenet"), ("aux1.", "aux2.")) == 6_624_904
-    assert ours.parameters_without_classifier == held(theirs("googlenet"), ("aux1.", "aux2.", "fc."))
-    assert ours.multiplications == other.multiplications == counted_multiplications(theirs("googlenet"))
-    assert (other.depth, other.depth_with_pools) == (22, 27)
+def test_torchvision_variant_has_the_size_of_torchvisions_googlenet() -> None:
+    ours, reference = published_size("torchvision"), network_size(torchvision_model("googlenet"), (3, 224, 224))
+    assert (
+        ours.parameters
+        == reference.parameters
+        == parameter_total(torchvision_model("googlenet"), ("aux1.", "aux2."))
+        == 6_624_904
+    )
+    assert ours.parameters_without_classifier == parameter_total(
+        torchvision_model("googlenet"), ("aux1.", "aux2.", "fc.")
+    )
+    assert ours.multiplications == reference.multiplications == counted_multiplications(torchvision_model("googlenet"))
+    assert (reference.depth, reference.depth_with_pools) == (22, 27)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_multiplications_are_those_that_pytorch_counts(variant: str) -> None:
+def test_multiplications_match_pytorchs_counter(variant: str) -> None:
     assert published_size(variant).multiplications == counted_multiplications(published_network(variant).eval())
 
 
 def test_googlenet_is_22_layers_deep_and_27_with_pools() -> None:
-    told = published_size()
-    assert (told.depth, told.depth_with_pools) == (22, 27)
-    assert [layers_in(told, part) for part in ("stem", "inception", "head")] == [3, 18, 1]
-    assert all(layers_in(told, f"inception_{block}.") == 2 for block in BLOCKS)
-    assert (told.convolutions, told.linears) == (3 + 9 * 6, 1)
-    # What the Caffe model that was published holds without its auxiliary classifiers, and with them.
-    assert told.parameters == 6_998_552
-    assert held(published_network()) == 13_378_280
+    size = published_size()
+    assert (size.depth, size.depth_with_pools) == (22, 27)
+    assert [layers_in(size, part) for part in ("stem", "inception", "head")] == [3, 18, 1]
+    assert all(layers_in(size, f"inception_{block}.") == 2 for block in BLOCKS)
+    assert (size.convolutions, size.linears) == (3 + 9 * 6, 1)
+    # Parameters of the published Caffe model, without and with its auxiliary classifiers.
+    assert size.parameters == 6_998_552
+    assert parameter_total(published_network()) == 13_378_280
 
 
-def test_a_hidden_layer_in_the_head_makes_it_deeper() -> None:
-    told = published_size("batchnorm")
-    assert (told.depth, told.depth_with_pools) == (23, 28)
-    assert (layers_in(told, "head"), told.linears) == (2, 2)
-    assert told.classifier_parameters == 1024 * 1024 + 1024 + 1024 * 1000 + 1000
+def test_a_hidden_layer_in_the_head_adds_depth() -> None:
+    size = published_size("batchnorm")
+    assert (size.depth, size.depth_with_pools) == (23, 28)
+    assert (layers_in(size, "head"), size.linears) == (2, 2)
+    assert size.classifier_parameters == 1024 * 1024 + 1024 + 1024 * 1000 + 1000
 
 
-# ---------------------------------------------------------------- what "5 million" counts
+# ---------------------------------------------------------------- the paper's "5 million" parameters
 
 
-def test_the_eight_ways_of_counting_on_torchvisions_own_network() -> None:
-    theirs_by_way = {
+def test_eight_counting_conventions_match_torchvisions_googlenet() -> None:
+    expected = {
         (auxiliary, classifier, biases): sum(
-            one.numel()
-            for name, one in theirs("googlenet").named_parameters()
+            parameter.numel()
+            for name, parameter in torchvision_model("googlenet").named_parameters()
             if (auxiliary or not name.startswith("aux"))
             and (classifier or not name.startswith("fc."))
-            and (biases or one.dim() > 1)
+            and (biases or parameter.dim() > 1)
         )
         for auxiliary in (True, False)
         for classifier in (True, False)
         for biases in (True, False)
     }
     counts = parameter_counts(published_network("torchvision"))
-    assert {(one.auxiliary, one.classifier, one.biases): one.parameters for one in counts} == theirs_by_way
-    assert counts[0] == ParameterCount(True, True, True, held(theirs("googlenet")))
+    assert {(count.auxiliary, count.classifier, count.biases): count.parameters for count in counts} == expected
+    assert counts[0] == ParameterCount(True, True, True, parameter_total(torchvision_model("googlenet")))
     assert counts[0].parameters == 13_004_888
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_module_documents_its_counts_as_they_are(variant: str) -> None:
-    from inception.network import cost as size
+def test_the_module_docstring_lists_the_actual_counts(variant: str) -> None:
+    from inception.network import cost
 
     column = list(VARIANTS).index(variant) + 1
-    _, head, rows, _ = re.split(r"^=+ .*=$", size.__doc__ or "", flags=re.M)
-    assert head.split()[-len(VARIANTS) :] == list(VARIANTS)
-    written = [float(re.split(r" {2,}", row)[column]) for row in rows.strip().splitlines()]
-    by_way = {
-        (one.auxiliary, one.classifier, one.biases): one.parameters
-        for one in parameter_counts(published_network(variant))
+    _, header, rows, _ = re.split(r"^=+ .*=$", cost.__doc__ or "", flags=re.M)
+    assert header.split()[-len(VARIANTS) :] == list(VARIANTS)
+    documented = [float(re.split(r" {2,}", row)[column]) for row in rows.strip().splitlines()]
+    actual = {
+        (count.auxiliary, count.classifier, count.biases): count.parameters
+        for count in parameter_counts(published_network(variant))
     }
-    ways = [(True, True, True), (False, True, True), (False, True, False), (False, False, True), (False, False, False)]
-    assert written == [round(by_way[way] / 1e6, 2) for way in ways]
+    conventions = [
+        (True, True, True),
+        (False, True, True),
+        (False, True, False),
+        (False, False, True),
+        (False, False, False),
+    ]
+    assert documented == [round(actual[convention] / 1e6, 2) for convention in conventions]
 
 
-def test_no_way_of_counting_gives_five_million() -> None:
+def test_no_counting_convention_gives_five_million() -> None:
     counts = parameter_counts(published_network())
     nearest = min(counts, key=lambda count: abs(count.parameters - FIVE_MILLION))
     assert (nearest.auxiliary, nearest.classifier, nearest.biases) == (False, False, False)
     assert nearest.parameters == published_size().convolution_weights
-    assert min(one.parameters for one in counts) > 5_900_000
-    assert ALEXNET_CLAIM / 12 == FIVE_MILLION, "12 times fewer"
+    assert min(count.parameters for count in counts) > 5_900_000
+    assert ALEXNET_CLAIM / 12 == FIVE_MILLION, "the paper claims 12 times fewer"
 
 
 def test_the_papers_table_counts_weights_in_units_of_1024() -> None:
@@ -292,7 +311,7 @@ def test_the_papers_table_counts_weights_in_units_of_1024() -> None:
     weights["linear"] = 1024 * 1000
     assert set(TABLE_1) == {*weights, "conv1"}
     assert (weights["conv2"], weights["linear"]) == (112 * TABLE_1_UNIT, 1000 * TABLE_1_UNIT)
-    # As printed; 4c is the farthest off, but for conv1.
+    # Values as printed; apart from conv1, 4c deviates most.
     for row, weight in weights.items():
         assert TABLE_1[row] * TABLE_1_UNIT == pytest.approx(weight, rel=0.08), row
     assert sum(TABLE_1.values()) * TABLE_1_UNIT == pytest.approx(published_size().weights, rel=0.01)

@@ -1,4 +1,4 @@
-"""The fast copy against the plain model, module by module and whole."""
+"""Fused engines, compared with the plain model by module and as a whole."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def model_of(kind: str, side: int = 96) -> InceptionV1:
 
 @pytest.mark.parametrize("fused", [True, False], ids=["fused", "plain PyTorch"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_stage_is_that_of_the_plain_model(kind: str, fused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_stage_matches_the_plain_model(kind: str, fused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "has_fused_convolution", lambda *_: fused)
     model = model_of(kind)
     engine = fused_engine(model)
     units = [module for module in engine.modules() if isinstance(module, FusedUnit)]
     assert len(units) == (3 if "preact" in kind else 57)
     assert all((unit.packed is not None) == fused for unit in units)
-    # Also at sizes and batches that it was not laid out for.
+    # Including sizes and batches other than those it was prepared for.
     for shape in ((1, 3, 96, 96), (5, 3, 96, 96), (2, 3, 131, 77)):
         x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         with torch.inference_mode():
@@ -68,7 +68,7 @@ def test_every_stage_is_that_of_the_plain_model(kind: str, fused: bool, monkeypa
 
 @pytest.mark.parametrize("fused", [True, False], ids=["fused", "plain PyTorch"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_in_bfloat16_every_stage_is_right_to_a_few_hundredths(
+def test_bfloat16_stages_are_accurate_to_a_few_hundredths(
     kind: str, fused: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if fused and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
@@ -76,14 +76,14 @@ def test_in_bfloat16_every_stage_is_right_to_a_few_hundredths(
     monkeypatch.setattr(engine_module, "has_fused_convolution", lambda *_: fused)
     model = model_of(kind)
     engine = fused_engine(model, HALF)
-    for photos in (1, 3):
-        x = torch.randn(photos, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    for count in (1, 3):
+        x = torch.randn(count, 3, 96, 96, generator=torch.Generator().manual_seed(0))
         with torch.inference_mode():
             plain, fast = model.trace(x), engine.trace(x.contiguous(memory_format=torch.channels_last))
         for name, expected in plain.stages.items():
             error = (fast.stages[name].float() - expected).abs()
             assert error.max() <= 0.06 * expected.abs().max(), name
-            # Eight bits: the rounding is there, or this would not be bfloat16.
+            # Without rounding errors this would not be bfloat16.
             assert error.max() > 1e-4 * expected.abs().max() or name in ("conv1", "pool1"), name
         assert fast.logits is not None
         assert plain.logits is not None
@@ -91,78 +91,80 @@ def test_in_bfloat16_every_stage_is_right_to_a_few_hundredths(
         assert (fast.logits - plain.logits).abs().max() <= 0.06 * plain.logits.abs().max()
 
 
-def test_the_fused_convolution_is_used_where_the_processor_can() -> None:
+def test_the_fused_convolution_is_used_where_the_processor_supports_it() -> None:
     assert has_fused_convolution(FULL)
     assert has_fused_convolution(HALF) == torch.ops.mkldnn._is_mkldnn_bf16_supported()
     units = [module for module in fused_engine(model_of("batchnorm"), HALF).modules() if isinstance(module, FusedUnit)]
     assert {unit.packed is None for unit in units if unit.weight.dtype == HALF} == {not has_fused_convolution(HALF)}
 
 
-@pytest.mark.parametrize(("half", "taken"), [(0.5, "half"), (0.95, "full"), (3.0, "full")])
-def test_bfloat16_is_taken_only_where_it_is_clearly_faster(
-    half: float, taken: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("half", "chosen"), [(0.5, "half"), (0.95, "full"), (3.0, "full")])
+def test_bfloat16_is_chosen_only_where_it_is_clearly_faster(
+    half: float, chosen: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = model_of("batchnorm")
     full = fused_engine(model)
     monkeypatch.setattr(engine_module, "engine_seconds", lambda engine, _: 1.0 if engine is full else half)
-    assert (fast_engine(model, full) is full) == (taken == "full")
+    assert (fast_engine(model, full) is full) == (chosen == "full")
 
 
 @pytest.mark.parametrize("kind", ["googlenet", "batchnorm, preact"])
-def test_it_runs_from_any_stage_and_lets_gradients_through(kind: str) -> None:
+def test_an_engine_starts_at_a_later_stage_and_propagates_gradients(kind: str) -> None:
     model = model_of(kind)
     engine = fused_engine(model)
     x = torch.randn(1, 192, 12, 12)
-    slopes = []
-    for one in (model, engine):
-        given = x.clone(memory_format=torch.channels_last).requires_grad_()
-        logits = one.trace(given, start="inception_3a").logits
+    gradients = []
+    for network in (model, engine):
+        maps = x.clone(memory_format=torch.channels_last).requires_grad_()
+        logits = network.trace(maps, start="inception_3a").logits
         assert logits is not None
-        (slope,) = torch.autograd.grad(logits[0, 3], given)
-        slopes.append(slope)
-    assert (slopes[0] - slopes[1]).abs().max() <= 1e-4 * slopes[0].abs().max()
+        (gradient,) = torch.autograd.grad(logits[0, 3], maps)
+        gradients.append(gradient)
+    assert (gradients[0] - gradients[1]).abs().max() <= 1e-4 * gradients[0].abs().max()
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 5])
 @pytest.mark.parametrize("shape", [(1, 24, 7, 7), (3, 24, 14, 10)])
-def test_the_gradient_of_a_unit_is_that_of_the_plain_one(kernel: int, shape: tuple[int, ...]) -> None:
+def test_gradients_of_a_fused_unit_match_the_plain_unit(kernel: int, shape: tuple[int, ...]) -> None:
     plain = lively(ConvUnit(24, 40, kernel, eps=1e-3)).eval()
     unit = FusedUnit(plain, (1, 24, 7, 7))
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     weights = torch.randn(40, generator=torch.Generator().manual_seed(1)).view(1, 40, 1, 1)
-    slopes = []
-    for one in (plain, unit):
-        given = x.clone(memory_format=torch.channels_last).requires_grad_()
-        # A gradient that is the same in all cells has no memory of its own.
-        slopes.append(torch.autograd.grad((one(given) * weights).sum(), given)[0])
-        slopes.append(torch.autograd.grad(one(given).square()[:, 3:20].sum(), given)[0])
-    for expected, found in zip(slopes[:2], slopes[2:], strict=True):
+    gradients = []
+    for module in (plain, unit):
+        maps = x.clone(memory_format=torch.channels_last).requires_grad_()
+        # This output gradient is constant over cells: an expanded tensor without storage for each cell.
+        gradients.append(torch.autograd.grad((module(maps) * weights).sum(), maps)[0])
+        gradients.append(torch.autograd.grad(module(maps).square()[:, 3:20].sum(), maps)[0])
+    for expected, gradient in zip(gradients[:2], gradients[2:], strict=True):
         assert expected.abs().max() > 0
-        assert (found - expected).abs().max() <= 1e-4 * expected.abs().max()
+        assert (gradient - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
-def test_the_model_stays_as_it_was_and_the_engine_as_it_was_made() -> None:
+def test_fusing_leaves_the_model_unchanged_and_the_engine_is_independent_of_it() -> None:
     model = model_of("batchnorm").train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     x = torch.randn(2, 3, 96, 96)
     with torch.inference_mode():
         engine = fused_engine(model)
-        told = engine.trace(x).logits
+        logits = engine.trace(x).logits
     assert model.training
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     nn.init.zeros_(model.head.classifier.weight)  # type: ignore[union-attr]
     with torch.inference_mode():
-        again = engine.trace(x).logits
-    assert told is not None
-    assert again is not None
-    assert torch.equal(told, again)
-    assert told.abs().max() > 0
+        later_logits = engine.trace(x).logits
+    assert logits is not None
+    assert later_logits is not None
+    assert torch.equal(logits, later_logits)
+    assert logits.abs().max() > 0
 
 
 @pytest.mark.parametrize("ceil_mode", [True, False])
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (3, 2, 0), (3, 2, 1), (2, 2, 0), (5, 3, 2)])
-def test_maxima_are_the_pool_to_the_last_bit(kernel: int, stride: int, padding: int, ceil_mode: bool) -> None:
+def test_elementwise_maxima_equal_max_pooling_bit_by_bit(
+    kernel: int, stride: int, padding: int, ceil_mode: bool
+) -> None:
     pool = nn.MaxPool2d(kernel, stride, padding, ceil_mode=ceil_mode)
     maxima = ElementwiseMaxPool(pool)
     generator = torch.Generator().manual_seed(0)
@@ -171,7 +173,7 @@ def test_maxima_are_the_pool_to_the_last_bit(kernel: int, stride: int, padding: 
             x = torch.randn(2, 3, height, width, generator=generator).contiguous(memory_format=torch.channels_last)
             before = x.clone()
             assert torch.equal(maxima(x), pool(x)), (height, width)
-            assert torch.equal(x, before), "its input belongs to somebody else"
+            assert torch.equal(x, before), "the input must not be modified"
             assert torch.equal(maxima(x.contiguous()), pool(x))
     x = torch.randn(1, 2, 9, 9).contiguous(memory_format=torch.channels_last).requires_grad_()
     maxima(x).sum().backward()
@@ -179,13 +181,13 @@ def test_maxima_are_the_pool_to_the_last_bit(kernel: int, stride: int, padding: 
 
 
 @pytest.mark.parametrize(("size", "beta", "k"), [(5, 0.75, 1.0), (4, 0.75, 2.0), (3, 0.5, 1.0)])
-def test_the_band_is_local_response_normalisation(size: int, beta: float, k: float) -> None:
+def test_convolutional_lrn_matches_local_response_normalisation(size: int, beta: float, k: float) -> None:
     norm = nn.LocalResponseNorm(size, alpha=0.3, beta=beta, k=k)
     x = torch.randn(2, 13, 4, 6).contiguous(memory_format=torch.channels_last)
     assert torch.allclose(ConvolutionalLRN(norm, 13, x.device)(x), norm(x), rtol=1e-5, atol=1e-6)
 
 
-def test_a_folded_unit_is_convolution_batchnorm_and_relu_by_hand() -> None:
+def test_a_fused_unit_matches_convolution_batchnorm_and_relu_by_hand() -> None:
     unit = lively(ConvUnit(2, 3, 1, eps=1e-3))
     x = torch.randn(1, 2, 2, 2)
     conv, bn = unit.conv, unit.bn
@@ -198,10 +200,10 @@ def test_a_folded_unit_is_convolution_batchnorm_and_relu_by_hand() -> None:
         assert np.allclose(FusedUnit(unit, (1, 2, 2, 2))(x).numpy(), by_hand, atol=1e-5)
 
 
-@pytest.mark.parametrize("together", [1, 24])
+@pytest.mark.parametrize("batch_size", [1, 24])
 @pytest.mark.parametrize("runtime", ["PyTorch", "OpenVINO"])
 def test_real_weights_keep_all_top_fives_in_bfloat16(
-    runtime: str, together: int, shared: Path, monkeypatch: pytest.MonkeyPatch
+    runtime: str, batch_size: int, shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if runtime == "OpenVINO":
         pytest.importorskip("openvino")
@@ -209,16 +211,16 @@ def test_real_weights_keep_all_top_fives_in_bfloat16(
     pretrained = load("googlenet")
     engine = fused_engine(pretrained.model, HALF)
     trace = engine.trace if runtime == "PyTorch" else CompiledTrace(engine, pretrained.model, HALF)
-    pictures = [Image.open(path).convert("RGB") for path in sorted((shared / "reference").glob("*-224.png"))]
-    assert len(pictures) == 24
-    batch = input_batch(pretrained, pictures)
+    images = [Image.open(path).convert("RGB") for path in sorted((shared / "reference").glob("*-224.png"))]
+    assert len(images) == 24
+    batch = input_batch(pretrained, images)
     with torch.inference_mode():
         plain = pretrained.model.trace(batch).logits
-        fast = [trace(photos).logits for photos in batch.split(together)]
+        outputs = [trace(photos).logits for photos in batch.split(batch_size)]
     assert plain is not None
-    told = torch.cat([logits for logits in fast if logits is not None])
-    assert torch.equal(told.topk(5).indices, plain.topk(5).indices)
-    error = (told - plain).abs().max()
+    logits = torch.cat([output for output in outputs if output is not None])
+    assert torch.equal(logits.topk(5).indices, plain.topk(5).indices)
+    error = (logits - plain).abs().max()
     assert error < 0.1
     # OpenVINO computes in float32 on processors without bfloat16, which PyTorch emulates.
     assert error > 1e-3 or runtime == "OpenVINO"
@@ -228,8 +230,8 @@ def test_real_weights_keep_all_top_fives(shared: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(shared / "weights"))
     pretrained = load("googlenet")
     for path in sorted((shared / "reference").glob("*-224.png")):
-        with Image.open(path) as seen:
-            prediction = predict_crop(pretrained, seen.convert("RGB"))
+        with Image.open(path) as image:
+            prediction = predict_crop(pretrained, image.convert("RGB"))
         with torch.inference_mode():
             plain = pretrained.model.trace(pretrained.preprocessing.to_tensor(prediction.image))
         assert plain.logits is not None

@@ -1,4 +1,4 @@
-"""The network against independent oracles: torchvision, onnxruntime, arithmetic by hand."""
+"""InceptionV1, compared with independent oracles: torchvision, onnxruntime and hand calculations."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from inception.vision.preprocessing import CAFFE
 from support.networks import lively
 
 
-def assert_close(ours: Tensor, theirs: Tensor | np.ndarray, what: str) -> None:
+def assert_close(ours: Tensor, theirs: Tensor | np.ndarray, name: str) -> None:
     theirs = torch.as_tensor(theirs)
-    assert ours.shape == theirs.shape, what
+    assert ours.shape == theirs.shape, name
     largest = theirs.abs().max()
-    assert largest > 0, f"{what} is all zero: such a test would show nothing"
-    assert (ours - theirs).abs().max() <= 1e-5 * largest, what
+    assert largest > 0, f"{name} is all zero, so the comparison would prove nothing"
+    assert (ours - theirs).abs().max() <= 1e-5 * largest, name
 
 
 @pytest.mark.parametrize(
@@ -52,18 +52,18 @@ def test_torchvision_variant_agrees_with_torchvision(size: int) -> None:
     )
     photos = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
 
-    seen: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
     for name in BLOCKS:
         # A clone, because torchvision's next block may write over its input in place.
         getattr(theirs, f"inception{name}").register_forward_hook(
-            lambda _m, _i, output, name=name: seen.update({name: output.clone()})
+            lambda _m, _i, output, name=name: outputs.update({name: output.clone()})
         )
     with torch.no_grad():
         logits, trace = theirs(photos), ours.trace(photos)
     assert (logits[0] - logits[1]).abs().max() > 0.01 * logits.abs().max(), "the answer must depend on the photo"
     assert_close(trace.logits, logits, "logits")
     for name in BLOCKS:
-        assert_close(trace.stages[f"inception_{name}"], seen[name], name)
+        assert_close(trace.stages[f"inception_{name}"], outputs[name], name)
 
 
 def googlenet_from(path: Path) -> InceptionV1:
@@ -78,7 +78,9 @@ def session_with_all_blocks(path: Path) -> tuple[onnxruntime.InferenceSession, l
     model = onnx.load(path)
     outputs = [f"inception_{name}/output_1" for name in BLOCKS] + ["loss3/classifier_1"]
     del model.graph.output[:]
-    model.graph.output.extend(onnx.helper.make_tensor_value_info(o, onnx.TensorProto.FLOAT, None) for o in outputs)
+    model.graph.output.extend(
+        onnx.helper.make_tensor_value_info(output, onnx.TensorProto.FLOAT, None) for output in outputs
+    )
     return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]), outputs
 
 
@@ -118,31 +120,31 @@ def test_googlenet_variant_agrees_with_onnxruntime_on_the_real_weights(shared: P
         assert probabilities.tolist() == pytest.approx([row["probability"] for row in reference["top5"]], rel=1e-3)
 
 
-def test_a_block_concatenates_its_branches_where_its_slices_say() -> None:
+def test_block_slices_locate_each_branch_in_the_output() -> None:
     block = lively(InceptionBlock(192, 64, [96, 128], [16, 32], 32))
     x = torch.randn(2, 192, 9, 9)
     with torch.no_grad():
-        output, inside = block(x), block.trace(x)
+        output, trace = block(x), block.trace(x)
     assert output.shape == (2, 256, 9, 9)
     assert block.slices == {"1x1": slice(0, 64), "3x3": slice(64, 192), "5x5": slice(192, 224), "pool": slice(224, 256)}
     for branch, layers in BRANCHES.items():
-        assert torch.equal(output[:, block.slices[branch]], inside[layers[-1]])
-    assert torch.equal(inside["pool"], F.max_pool2d(x, 3, 1, 1))
-    assert inside["5x5_reduce"].shape == (2, 16, 9, 9)
+        assert torch.equal(output[:, block.slices[branch]], trace[layers[-1]])
+    assert torch.equal(trace["pool"], F.max_pool2d(x, 3, 1, 1))
+    assert trace["5x5_reduce"].shape == (2, 16, 9, 9)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_pass_may_begin_at_any_stage(variant: str) -> None:
+def test_a_pass_can_start_at_any_stage(variant: str) -> None:
     model = lively(InceptionV1(variant=variant, classes=5, input_shape=(3, 64, 64)))
     with torch.no_grad():
-        whole = model.trace(torch.randn(1, 3, 64, 64))
+        full = model.trace(torch.randn(1, 3, 64, 64))
         for before, start in pairwise(STAGES):
-            part = model.trace(whole.stages[before], start=start)
-            assert torch.equal(part.logits, whole.logits)
-            assert list(part.stages) == list(STAGES[STAGES.index(start) :])
+            partial = model.trace(full.stages[before], start=start)
+            assert torch.equal(partial.logits, full.logits)
+            assert list(partial.stages) == list(STAGES[STAGES.index(start) :])
 
 
-def test_without_a_top_the_last_map_or_its_pooling_comes_out() -> None:
+def test_without_a_top_the_output_is_the_last_feature_map_or_its_pooling() -> None:
     maps = lively(InceptionV1(include_top=False))
     x = torch.randn(2, 3, 96, 96)
     with torch.no_grad():
@@ -179,7 +181,7 @@ def test_preact_puts_batchnorm_and_relu_before_each_convolution_of_a_block() -> 
 
 def test_use_bias_false_drops_the_bias_of_every_convolution() -> None:
     def biases(model: InceptionV1) -> list[bool]:
-        return [m.bias is not None for m in model.modules() if isinstance(m, nn.Conv2d)]
+        return [module.bias is not None for module in model.modules() if isinstance(module, nn.Conv2d)]
 
     assert len(biases(InceptionV1())) == 57
     assert all(biases(InceptionV1()))
@@ -187,29 +189,29 @@ def test_use_bias_false_drops_the_bias_of_every_convolution() -> None:
 
 
 @pytest.mark.parametrize("size", [64, 96, 224])
-def test_auxiliary_classifiers_count_in_training_and_are_dropped_in_evaluation(size: int) -> None:
+def test_auxiliary_classifiers_run_in_training_but_not_in_evaluation(size: int) -> None:
     model = InceptionV1(classes=4, aux_classifiers=True)
     x = torch.randn(2, 3, size, size)
     trace = model.train().trace(x)
     assert {name: tuple(out.shape) for name, out in trace.aux.items()} == {"aux1": (2, 4), "aux2": (2, 4)}
     trace.aux["aux2"].sum().backward()
     assert model.block("4d")["1x1"].conv.weight.grad.abs().sum() > 0
-    assert model.block("4e")["1x1"].conv.weight.grad is None, "the second one stands after 4d"
+    assert model.block("4e")["1x1"].conv.weight.grad is None, "aux2 branches off after 4d"
     assert model.eval().trace(x).aux == {}
 
 
-def test_auxiliary_classifier_pools_as_the_paper_at_224() -> None:
-    side = lively(InceptionV1(aux_classifiers=True)).aux["aux1"]
+def test_auxiliary_classifier_pools_as_in_the_paper_at_224() -> None:
+    auxiliary = lively(InceptionV1(aux_classifiers=True)).aux["aux1"]
     x = torch.rand(1, 512, 14, 14)
-    by_hand = F.avg_pool2d(x, kernel_size=5, stride=3)
-    assert by_hand.shape[-2:] == (4, 4)
+    pooled = F.avg_pool2d(x, kernel_size=5, stride=3)
+    assert pooled.shape[-2:] == (4, 4)
     with torch.no_grad():
-        expected = side.classifier(F.relu(side.hidden(side.conv(by_hand).flatten(1))))
-        assert torch.allclose(side(x), expected)
+        expected = auxiliary.classifier(F.relu(auxiliary.hidden(auxiliary.conv(pooled).flatten(1))))
+        assert torch.allclose(auxiliary(x), expected)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         ({"input_shape": (224, 224, 3)}, "three colour channels first"),
         ({"input_shape": (3, 31, 224)}, "at least 32"),
@@ -224,12 +226,12 @@ def test_auxiliary_classifier_pools_as_the_paper_at_224() -> None:
         ({"include_top": False, "aux_classifiers": True}, "include_top=True"),
     ],
 )
-def test_a_wrong_argument_is_refused_with_what_is_allowed(arguments: dict, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_invalid_argument_errors_list_the_allowed_values(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         InceptionV1(**arguments)
 
 
-def test_numpy_numbers_are_numbers() -> None:
+def test_numpy_numbers_are_accepted() -> None:
     model = InceptionV1(input_shape=tuple(np.array([3, 64, 64])), classes=np.int64(5))
     assert (model.input_shape, model.classes) == ((3, 64, 64), 5)
 
@@ -240,13 +242,13 @@ def test_a_block_needs_two_numbers_for_each_wide_branch() -> None:
 
 
 @pytest.mark.parametrize("shape", [(3, 224, 224), (1, 1, 224, 224), (1, 3, 31, 64)])
-def test_a_tensor_that_is_no_photo_is_refused(shape: tuple[int, ...]) -> None:
+def test_tensors_of_other_shapes_than_photos_are_rejected(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"\(N, 3, height, width\)"):
         InceptionV1(classes=2)(torch.zeros(shape))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_smallest_photo_goes_through(variant: str) -> None:
+def test_the_smallest_photo_is_accepted(variant: str) -> None:
     model = InceptionV1(variant=variant, classes=2, input_shape=(3, 32, 32)).eval()
     with torch.no_grad():
         assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 2)
