@@ -1,4 +1,4 @@
-"""Checkpoints that attack or cannot be: each is refused in one sentence, and nothing of it is run or believed."""
+"""Malicious and invalid checkpoints: each is rejected in one sentence, without running its code or much memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ from support.networks import lively
 
 MEGABYTE = 2**20
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells and sets back the highest memory")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux can report and reset a process's peak memory"
+)
 
 State = dict[str, torch.Tensor]
 
@@ -38,23 +40,23 @@ def state() -> State:
     return dict(lively(InceptionV1(classes=2)).state_dict())
 
 
-def refused(path: Path) -> WeightsError:
-    """The error, after a look at its sentence: one line, no folder, and what to do."""
-    with pytest.raises(WeightsError) as told:
+def load_error(path: Path) -> WeightsError:
+    """Return the error of loading `path`, having checked that it is one line without the folder and says what to do."""
+    with pytest.raises(WeightsError) as error:
         load(path)
-    sentence = str(told.value)
+    sentence = str(error.value)
     assert str(path.parent) not in sentence
     assert len(sentence.splitlines()) == 1
     assert len(sentence) < 500
     assert any(word in sentence for word in ("please", "Please", "Save it", "save it", "it is a JSON object")), sentence
-    return told.value
+    return error.value
 
 
 # ---------------------------------------------------------------- pickles that would run code
 
 
 class Call:
-    """Pickled, it is a call of a function when it is read."""
+    """An object whose unpickling calls a function."""
 
     def __init__(self, function: Callable[..., object], *arguments: object) -> None:
         self.call = function, arguments
@@ -63,15 +65,15 @@ class Call:
         return self.call
 
 
-def zipped(obj: object, path: Path) -> None:
+def zip_pickle(obj: object, path: Path) -> None:
     torch.save(obj, path)
 
 
-def legacy(obj: object, path: Path) -> None:
+def legacy_pickle(obj: object, path: Path) -> None:
     torch.save(obj, path, _use_new_zipfile_serialization=False)
 
 
-def bare(obj: object, path: Path) -> None:
+def bare_pickle(obj: object, path: Path) -> None:
     path.write_bytes(pickle.dumps(obj))
 
 
@@ -79,66 +81,66 @@ def text_pickle(obj: object, path: Path) -> None:
     path.write_bytes(pickle.dumps(obj, protocol=0))
 
 
-def attacks(mark: Path) -> dict[str, object]:
-    """What would leave `mark` if any of it was run."""
-    write = f"open({str(mark)!r}, 'w').close()"
+def attacks(marker: Path) -> dict[str, object]:
+    """Return objects that create `marker` if they are unpickled."""
+    write = f"open({str(marker)!r}, 'w').close()"
     import os
     import subprocess
 
     return {
-        "system": Call(os.system, f"touch {mark}"),
+        "system": Call(os.system, f"touch {marker}"),
         "exec": Call(exec, write),
         "eval": Call(eval, write),
-        "popen": Call(subprocess.Popen, ["touch", str(mark)]),
-        "open": Call(open, str(mark), "w"),
-        "touch": Call(Path.touch, mark),
-        "load": Call(pickle.loads, pickle.dumps(Call(Path.touch, mark))),
-        "torch.load": Call(torch.load, str(mark.with_name("inner.pth"))),
+        "popen": Call(subprocess.Popen, ["touch", str(marker)]),
+        "open": Call(open, str(marker), "w"),
+        "touch": Call(Path.touch, marker),
+        "load": Call(pickle.loads, pickle.dumps(Call(Path.touch, marker))),
+        "torch.load": Call(torch.load, str(marker.with_name("inner.pth"))),
     }
 
 
-@pytest.mark.parametrize("write", [zipped, legacy, bare, text_pickle])
+@pytest.mark.parametrize("write", [zip_pickle, legacy_pickle, bare_pickle, text_pickle])
 @pytest.mark.parametrize("attack", ["system", "exec", "eval", "popen", "open", "touch", "load", "torch.load"])
-def test_a_pickle_that_would_run_code_runs_none(tmp_path: Path, attack: str, write: Callable, state: State) -> None:
-    mark = tmp_path / "was-run"
-    torch.save({"x": Call(Path.touch, mark)}, tmp_path / "inner.pth")
+def test_code_in_a_pickle_is_not_run(tmp_path: Path, attack: str, write: Callable, state: State) -> None:
+    marker = tmp_path / "was-run"
+    torch.save({"x": Call(Path.touch, marker)}, tmp_path / "inner.pth")
     path = tmp_path / "evil.pth"
-    write({"head.classifier.bias": torch.ones(2), "code": attacks(mark)[attack]}, path)
-    opened: list[str] = []
-    WATCHED.append(opened)
+    write({"head.classifier.bias": torch.ones(2), "code": attacks(marker)[attack]}, path)
+    events: list[str] = []
+    WATCHERS.append(events)
     try:
-        refused(path)
+        load_error(path)
     finally:
-        WATCHED.remove(opened)
-    assert not mark.exists()
-    assert opened == []
-    # The same bytes read without care do run: what was refused was no dud.
-    if write is bare and attack == "touch":
+        WATCHERS.remove(events)
+    assert not marker.exists()
+    assert events == []
+    # Plain unpickling does run the code, so the attack is a real one.
+    if write is bare_pickle and attack == "touch":
         pickle.loads(path.read_bytes())
-        assert mark.exists()
+        assert marker.exists()
 
 
-WATCHED: list[list[str]] = []
+WATCHERS: list[list[str]] = []
 
 
-def watch(event: str, arguments: tuple[object, ...]) -> None:
-    for opened in WATCHED:
+def record_event(event: str, arguments: tuple[object, ...]) -> None:
+    for events in WATCHERS:
         if event in ("os.system", "subprocess.Popen"):
-            opened.append(f"{event} {arguments[0]}")
+            events.append(f"{event} {arguments[0]}")
 
 
-sys.addaudithook(watch)
+sys.addaudithook(record_event)
 
 
-# ---------------------------------------------------------------- tensors that lie
+# ---------------------------------------------------------------- invalid state dicts
 
 
 def expanded(tensor: torch.Tensor, *shape: int) -> torch.Tensor:
-    """A tensor of one number that says it has this shape."""
+    """Return a tensor of this shape that stores a single number."""
     return torch.zeros(1).expand(*shape)
 
 
-ODD_STATES: dict[str, Callable[[State], object]] = {
+INVALID_STATES: dict[str, Callable[[State], object]] = {
     "no-dict": lambda s: [1, 2],
     "one-tensor": lambda s: torch.ones(3),
     "numbers": lambda s: {**s, "epoch": 3},
@@ -171,31 +173,31 @@ ODD_STATES: dict[str, Callable[[State], object]] = {
 }
 
 
-@pytest.mark.parametrize("what", ODD_STATES)
-def test_a_state_that_cannot_be_is_refused_at_little_cost(tmp_path: Path, what: str, state: State) -> None:
+@pytest.mark.parametrize("case", INVALID_STATES)
+def test_invalid_state_dicts_are_rejected_with_little_memory(tmp_path: Path, case: str, state: State) -> None:
     path = tmp_path / "odd.pth"
-    torch.save(ODD_STATES[what](state), path)
+    torch.save(INVALID_STATES[case](state), path)
     memory = Memory()
-    refused(path)
+    load_error(path)
     assert memory.highest < 300
 
 
-def test_a_checkpoint_that_unpacks_to_gigabytes_is_refused_before(tmp_path: Path, state: State) -> None:
-    """`torch.save` packs nothing; a file that is packed may be a thousand times larger than it looks."""
+def test_a_zip_bomb_is_rejected_before_it_is_unpacked(tmp_path: Path, state: State) -> None:
+    """`torch.save` does not compress; a compressed checkpoint may be a thousand times larger than its file."""
     path = tmp_path / "bomb.pth"
-    out = io.BytesIO()
-    torch.save({"head.classifier.weight": torch.zeros(64 * MEGABYTE)}, out)
-    with zipfile.ZipFile(out) as stored, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
-        for name in stored.namelist():
-            packed.writestr(name, stored.read(name))
-    del out
+    buffer = io.BytesIO()
+    torch.save({"head.classifier.weight": torch.zeros(64 * MEGABYTE)}, buffer)
+    with zipfile.ZipFile(buffer) as original, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as compressed:
+        for name in original.namelist():
+            compressed.writestr(name, original.read(name))
+    del buffer
     assert path.stat().st_size < MEGABYTE
     memory = Memory()
-    assert "damaged" in str(refused(path))
+    assert "damaged" in str(load_error(path))
     assert memory.highest < 100
 
 
-# ---------------------------------------------------------------- safetensors, byte by byte
+# ---------------------------------------------------------------- safetensors
 
 
 def header(length: int | None = None, **tensors: dict[str, object]) -> bytes:
@@ -207,7 +209,7 @@ def tensor(shape: list[int], begin: int, end: int, dtype: str = "F32") -> dict[s
     return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
 
 
-BAD_SAFETENSORS: dict[str, bytes] = {
+INVALID_SAFETENSORS: dict[str, bytes] = {
     "10-gigabyte-header": header(10 * 2**30),
     "10-gigabyte-header-and-more": header(10 * 2**30) + bytes(MEGABYTE),
     "largest-header": header(2**64 - 1),
@@ -226,31 +228,31 @@ BAD_SAFETENSORS: dict[str, bytes] = {
 }
 
 
-@pytest.mark.parametrize("what", BAD_SAFETENSORS)
-def test_safetensors_that_lie_are_refused_at_little_cost(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize("case", INVALID_SAFETENSORS)
+def test_invalid_safetensors_are_rejected_with_little_memory(tmp_path: Path, case: str) -> None:
     path = tmp_path / "lying.safetensors"
-    path.write_bytes(BAD_SAFETENSORS[what])
+    path.write_bytes(INVALID_SAFETENSORS[case])
     memory = Memory()
-    assert refused(path).kind == "weights_unreadable"
+    assert load_error(path).kind == "weights_unreadable"
     assert memory.highest < 100
 
 
 @pytest.mark.parametrize("share", [0.0001, 0.01, 0.5, 0.999])
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-def test_a_checkpoint_that_was_cut_off_is_refused(tmp_path: Path, state: State, suffix: str, share: float) -> None:
+def test_a_truncated_checkpoint_is_rejected(tmp_path: Path, state: State, suffix: str, share: float) -> None:
     path = tmp_path / f"cut.{suffix}"
-    whole = io.BytesIO()
+    buffer = io.BytesIO()
     if suffix == "pth":
-        torch.save(state, whole)
-    data = whole.getvalue() or safetensors_bytes({name: tensor.contiguous() for name, tensor in state.items()})
+        torch.save(state, buffer)
+    data = buffer.getvalue() or safetensors_bytes({name: tensor.contiguous() for name, tensor in state.items()})
     path.write_bytes(data[: int(share * len(data))])
-    assert "damaged" in str(refused(path))
+    assert "damaged" in str(load_error(path))
 
 
-# ---------------------------------------------------------------- what stands beside
+# ---------------------------------------------------------------- files beside the checkpoint
 
 
-NAMED = {"classes": ["cat", "dog"], "preprocessing": IMAGENET.to_dict()}
+DESCRIPTION = {"classes": ["cat", "dog"], "preprocessing": IMAGENET.to_dict()}
 
 
 @pytest.mark.parametrize(
@@ -258,41 +260,41 @@ NAMED = {"classes": ["cat", "dog"], "preprocessing": IMAGENET.to_dict()}
     [
         "[" * 100_000,
         b"\xff\xfe\xfa",
-        json.dumps({**NAMED, "variant": ["batchnorm"]}),
-        json.dumps({**NAMED, "variant": "vgg"}),
-        json.dumps({**NAMED, "classes": ["cat", "\ud800"]}),
-        json.dumps({**NAMED, "classes": [f"{number}" for number in range(200_000)]}),
-        json.dumps({**NAMED, "temperature": "NaN"}),
-        json.dumps({**NAMED, "temperature": float("nan")}),
-        json.dumps({**NAMED, "temperature": 1e-300}),
-        json.dumps({**NAMED, "temperature": 10**400}),
-        json.dumps({**NAMED, "preprocessing": {**IMAGENET.to_dict(), "std": [float("inf"), 1, 1]}}),
-        json.dumps({**NAMED, "preprocessing": {**IMAGENET.to_dict(), "divisor": -255}}),
-        json.dumps({**NAMED, "preprocessing": {**IMAGENET.to_dict(), "size": 10**9}}),
-        json.dumps({**NAMED, "preprocessing": {**IMAGENET.to_dict(), "resize": 10**9, "crop": 10**9}}),
-        json.dumps({**NAMED, "preprocessing": {**IMAGENET.to_dict(), "mean": ["a", "b", "c"]}}),
-        json.dumps({**NAMED, "preprocessing": {**IMAGENET.to_dict(), "mean": 5}}),
-        json.dumps({**NAMED, "preprocessing": {**IMAGENET.to_dict(), "std": [1e-320, 1, 1]}}),
-        json.dumps({**NAMED, "training": 5}),
-        json.dumps({**NAMED, "provenance": {"owner": "me"}}),
+        json.dumps({**DESCRIPTION, "variant": ["batchnorm"]}),
+        json.dumps({**DESCRIPTION, "variant": "vgg"}),
+        json.dumps({**DESCRIPTION, "classes": ["cat", "\ud800"]}),
+        json.dumps({**DESCRIPTION, "classes": [f"{number}" for number in range(200_000)]}),
+        json.dumps({**DESCRIPTION, "temperature": "NaN"}),
+        json.dumps({**DESCRIPTION, "temperature": float("nan")}),
+        json.dumps({**DESCRIPTION, "temperature": 1e-300}),
+        json.dumps({**DESCRIPTION, "temperature": 10**400}),
+        json.dumps({**DESCRIPTION, "preprocessing": {**IMAGENET.to_dict(), "std": [float("inf"), 1, 1]}}),
+        json.dumps({**DESCRIPTION, "preprocessing": {**IMAGENET.to_dict(), "divisor": -255}}),
+        json.dumps({**DESCRIPTION, "preprocessing": {**IMAGENET.to_dict(), "size": 10**9}}),
+        json.dumps({**DESCRIPTION, "preprocessing": {**IMAGENET.to_dict(), "resize": 10**9, "crop": 10**9}}),
+        json.dumps({**DESCRIPTION, "preprocessing": {**IMAGENET.to_dict(), "mean": ["a", "b", "c"]}}),
+        json.dumps({**DESCRIPTION, "preprocessing": {**IMAGENET.to_dict(), "mean": 5}}),
+        json.dumps({**DESCRIPTION, "preprocessing": {**IMAGENET.to_dict(), "std": [1e-320, 1, 1]}}),
+        json.dumps({**DESCRIPTION, "training": 5}),
+        json.dumps({**DESCRIPTION, "provenance": {"owner": "me"}}),
     ],
     ids=lambda text: str(text)[:30] if len(text) > 1000 else None,
 )
-def test_a_description_that_cannot_be_is_refused(tmp_path: Path, state: State, text: str | bytes) -> None:
+def test_an_invalid_description_is_rejected(tmp_path: Path, state: State, text: str | bytes) -> None:
     torch.save(state, tmp_path / "pets.pth")
     (tmp_path / "pets.json").write_bytes(text if isinstance(text, bytes) else text.encode())
-    assert refused(tmp_path / "pets.pth").kind == "weights_description"
+    assert load_error(tmp_path / "pets.pth").kind == "weights_description"
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "{}", "[]", '{"threshold": "x"}', '{"threshold": NaN}'])
-def test_a_rule_that_cannot_be_is_refused(tmp_path: Path, state: State, text: str) -> None:
+def test_an_invalid_rejection_rule_is_rejected(tmp_path: Path, state: State, text: str) -> None:
     torch.save(state, tmp_path / "pets.pth")
-    (tmp_path / "pets.json").write_text(json.dumps(NAMED))
+    (tmp_path / "pets.json").write_text(json.dumps(DESCRIPTION))
     (tmp_path / "pets.unknown.json").write_text(text)
-    assert refused(tmp_path / "pets.pth").kind == "weights_doubt"
+    assert load_error(tmp_path / "pets.pth").kind == "weights_doubt"
 
 
-def test_a_description_that_is_a_folder_or_a_long_name_is_refused(tmp_path: Path, state: State) -> None:
+def test_folders_and_impossible_file_names_are_rejected(tmp_path: Path, state: State) -> None:
     with pytest.raises(WeightsError, match="There is no file"):
         load("x" * 300 + ".pth")
     with pytest.raises(WeightsError, match="There is no file"):
@@ -305,35 +307,35 @@ def test_a_description_that_is_a_folder_or_a_long_name_is_refused(tmp_path: Path
 # ---------------------------------------------------------------- ONNX
 
 
-def test_onnx_that_points_to_another_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_onnx_with_external_data_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "secret").write_bytes(bytes(range(8)))
     monkeypatch.chdir(tmp_path)
-    outside = TensorProto(name="conv1/7x7_s2_w_0", dims=[2], data_type=TensorProto.FLOAT)
-    outside.data_location = TensorProto.EXTERNAL
+    external = TensorProto(name="conv1/7x7_s2_w_0", dims=[2], data_type=TensorProto.FLOAT)
+    external.data_location = TensorProto.EXTERNAL
     for key, value in (("location", "secret"), ("offset", "0"), ("length", "8")):
-        outside.external_data.add(key=key, value=value)
-    graph = onnx.helper.make_graph([], "outside", [], [], [outside])
+        external.external_data.add(key=key, value=value)
+    graph = onnx.helper.make_graph([], "outside", [], [], [external])
     (tmp_path / "googlenet-8.onnx").write_bytes(onnx.helper.make_model(graph).SerializeToString())
     with pytest.raises(WeightsError, match="damaged or not an ONNX file"):
         convert.read_onnx(tmp_path / "googlenet-8.onnx")
 
 
-# ---------------------------------------------------------------- as a user meets it
+# ---------------------------------------------------------------- the command line
 
 
-def test_at_the_command_line_it_is_one_sentence(tmp_path: Path) -> None:
-    (tmp_path / "header.safetensors").write_bytes(BAD_SAFETENSORS["10-gigabyte-header"])
-    bare({"x": Call(Path.touch, tmp_path / "was-run")}, tmp_path / "evil.pth")
+def test_the_command_line_reports_a_bad_checkpoint_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "header.safetensors").write_bytes(INVALID_SAFETENSORS["10-gigabyte-header"])
+    bare_pickle({"x": Call(Path.touch, tmp_path / "was-run")}, tmp_path / "evil.pth")
     (tmp_path / "empty.pt").touch()
-    for name, said in (
+    for name, message in (
         ("header.safetensors", "is damaged or not a checkpoint; please fetch or save it again."),
         ("evil.pth", "running code from a checkpoint is not allowed"),
         ("empty.pt", "is damaged or not a checkpoint"),
         ("x" * 300 + ".pth", "There is no file"),
     ):
-        told, _ = by_command("models", "--model", tmp_path / name)
-        assert told.returncode == 2, told.stderr
-        assert said in told.stderr
-        assert len(told.stderr.splitlines()) == 1, told.stderr
-        assert str(tmp_path) not in told.stderr
+        process, _ = by_command("models", "--model", tmp_path / name)
+        assert process.returncode == 2, process.stderr
+        assert message in process.stderr
+        assert len(process.stderr.splitlines()) == 1, process.stderr
+        assert str(tmp_path) not in process.stderr
     assert not (tmp_path / "was-run").exists()

@@ -1,4 +1,4 @@
-"""A user's own checkpoint: in every form in which it loads as it was, and refused where it does not fit."""
+"""A user's own checkpoint: the formats that load unchanged, and the errors for those that do not fit."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def description(**changes: object) -> Description:
 
 
 @pytest.mark.parametrize("options", [{}, {"preact": True}, {"use_bias": False}])
-def test_a_saved_checkpoint_loads_as_it_was(tmp_path: Path, options: dict) -> None:
+def test_a_saved_checkpoint_loads_unchanged(tmp_path: Path, options: dict) -> None:
     model = lively(InceptionV1(classes=2, **options))
     checkpoint.save_checkpoint(
         tmp_path / "pets.safetensors", model.state_dict(), description(temperature=1.5, **options)
@@ -43,7 +43,7 @@ def test_a_saved_checkpoint_loads_as_it_was(tmp_path: Path, options: dict) -> No
     loaded = load(str(tmp_path / "pets.safetensors"))
     assert (loaded.labels, loaded.temperature, loaded.preprocessing) == (("cat", "dog"), 1.5, IMAGENET)
     assert answers_alike(loaded.model, model)
-    assert [path.name for path in tmp_path.iterdir()] == ["pets.safetensors"], "nothing unfinished is left"
+    assert [path.name for path in tmp_path.iterdir()] == ["pets.safetensors"], "no temporary file is left"
 
 
 def test_a_description_beside_the_checkpoint_is_used(tmp_path: Path) -> None:
@@ -55,12 +55,12 @@ def test_a_description_beside_the_checkpoint_is_used(tmp_path: Path) -> None:
     assert not loaded.provenance.notice
 
 
-def in_design_names(model: InceptionV1) -> dict[str, torch.Tensor]:
-    """Written out by hand for the layers of one block of each group, by counting for the rest."""
-    state, out = model.state_dict(), {}
+def with_design_names(model: InceptionV1) -> dict[str, torch.Tensor]:
+    """Return the state dict under the names that the design document's code gives its layers."""
+    state, renamed = model.state_dict(), {}
     for theirs, ours in {"conv1.0": "stem.conv1", "conv2.0": "stem.conv2_reduce", "conv2.2": "stem.conv2"}.items():
         for tensor in ("weight", "bias"):
-            out[f"{theirs}.{tensor}"] = state[f"{ours}.conv.{tensor}"]
+            renamed[f"{theirs}.{tensor}"] = state[f"{ours}.conv.{tensor}"]
     groups = {
         "3a": "conv3.0",
         "3b": "conv3.1",
@@ -84,18 +84,18 @@ def in_design_names(model: InceptionV1) -> dict[str, torch.Tensor]:
         for unit, (branch, conv, bn) in units.items():
             for name, tensor in state.items():
                 if name.startswith(f"inception_{block}.{unit}."):
-                    kind, _, last = name.split(".", 2)[2].partition(".")
-                    out[f"{group}.conv{branch}.{conv if kind == 'conv' else bn}.{last}"] = tensor
+                    kind, _, parameter = name.split(".", 2)[2].partition(".")
+                    renamed[f"{group}.conv{branch}.{conv if kind == 'conv' else bn}.{parameter}"] = tensor
     for theirs, ours in {"fc.1": "head.hidden", "fc.3": "head.classifier"}.items():
         for tensor in ("weight", "bias"):
-            out[f"{theirs}.{tensor}"] = state[f"{ours}.{tensor}"]
-    return out
+            renamed[f"{theirs}.{tensor}"] = state[f"{ours}.{tensor}"]
+    return renamed
 
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-def test_a_checkpoint_of_the_design_documents_code_loads(tmp_path: Path, suffix: str) -> None:
+def test_a_checkpoint_with_the_design_documents_names_loads(tmp_path: Path, suffix: str) -> None:
     model = lively(InceptionV1(classes=3))
-    state = in_design_names(model)
+    state = with_design_names(model)
     assert len(state) == len(model.state_dict())
     assert {"conv1.0.weight", "conv3.0.conv2.3.bias", "fc.3.weight"} <= set(state)
     path = tmp_path / f"design.{suffix}"
@@ -106,12 +106,12 @@ def test_a_checkpoint_of_the_design_documents_code_loads(tmp_path: Path, suffix:
     assert "numbered" in loaded.provenance.notice
 
 
-def test_the_shared_starting_weights_load_by_their_own_names(shared: Path, embedded: PretrainedModel) -> None:
+def test_the_shared_starting_weights_load(shared: Path, embedded: PretrainedModel) -> None:
     loaded = load(str(shared / "weights" / "batchnorm-tiny-imagenet.safetensors"))
-    # Trained on the same classes and photos, so it answers much as the embedded weights do.
-    known = replace(loaded, preprocessing=embedded.preprocessing, labels=embedded.labels)
+    # Trained on the same classes and photos as the embedded weights, so the top classes agree.
+    pretrained = replace(loaded, preprocessing=embedded.preprocessing, labels=embedded.labels)
     for file, label in (("espresso", "espresso"), ("red_panda", "lesser panda"), ("stone_bridge", "viaduct")):
-        assert predict(known, open_photo(EXAMPLES / f"{file}.jpg")).top(1)[0].label == label
+        assert predict(pretrained, open_photo(EXAMPLES / f"{file}.jpg")).top(1)[0].label == label
 
 
 def test_a_checkpoint_finetuned_with_torchvision_loads(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_a_checkpoint_finetuned_with_torchvision_loads(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "options", [{"preact": True}, {"use_bias": False}, {"variant": "googlenet"}, {"variant": "torchvision"}]
 )
-def test_a_description_need_not_say_what_the_tensors_tell(tmp_path: Path, options: dict) -> None:
+def test_options_missing_from_a_description_are_inferred_from_the_tensors(tmp_path: Path, options: dict) -> None:
     model = lively(InceptionV1(classes=2, **options))
     torch.save(model.state_dict(), tmp_path / "pets.pth")
     (tmp_path / "pets.json").write_text(json.dumps({"classes": ["cat", "dog"], "preprocessing": IMAGENET.to_dict()}))
@@ -138,14 +138,16 @@ def test_a_description_need_not_say_what_the_tensors_tell(tmp_path: Path, option
 
 def test_a_design_checkpoint_without_biases_loads(tmp_path: Path) -> None:
     model = lively(InceptionV1(classes=3, use_bias=False))
-    full = in_design_names(lively(InceptionV1(classes=3)))
-    ours = convert.design_names()
-    state = {name: model.state_dict()[ours[name]] for name in full if ours[name] in model.state_dict()}
+    design_names = with_design_names(lively(InceptionV1(classes=3)))
+    our_names = convert.design_names()
+    state = {
+        name: model.state_dict()[our_names[name]] for name in design_names if our_names[name] in model.state_dict()
+    }
     torch.save(state, tmp_path / "design.pth")
     assert answers_alike(load(str(tmp_path / "design.pth")).model, model)
 
 
-def test_a_wrong_number_of_classes_is_told_as_that(tmp_path: Path) -> None:
+def test_a_wrong_number_of_classes_is_reported(tmp_path: Path) -> None:
     torch.save(InceptionV1(classes=3).state_dict(), tmp_path / "pets.pth")
     (tmp_path / "pets.json").write_text(description().to_json())
     with pytest.raises(WeightsError, match="names 2 classes, the tensors are for 3"):
@@ -172,7 +174,7 @@ def broken_state(change: Callable[[dict[str, torch.Tensor]], None]) -> dict[str,
 
 
 @pytest.mark.parametrize(
-    ("change", "kind", "said"),
+    ("change", "kind", "message"),
     [
         (lambda s: s.pop("inception_4c.5x5.conv.weight"), "weights_names", "missing inception_4c.5x5.conv.weight"),
         (lambda s: s.update(extra=torch.ones(1)), "weights_names", "unknown extra"),
@@ -182,20 +184,20 @@ def broken_state(change: Callable[[dict[str, torch.Tensor]], None]) -> dict[str,
     ],
     ids=["missing", "unknown", "shape", "nan", "empty"],
 )
-def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path, change: Callable, kind: str, said: str) -> None:
+def test_a_mismatched_checkpoint_is_rejected(tmp_path: Path, change: Callable, kind: str, message: str) -> None:
     state = broken_state(change)
     torch.save(state, tmp_path / "broken.pth")
     (tmp_path / "broken.json").write_text(description().to_json())
-    with pytest.raises(WeightsError, match=said) as refused:
+    with pytest.raises(WeightsError, match=message) as error:
         load(str(tmp_path / "broken.pth"))
-    assert refused.value.kind == kind
+    assert error.value.kind == kind
 
 
 @pytest.mark.parametrize(
     "text",
     ["{", "[]", "{}", '{"classes": [], "preprocessing": {}}', '{"classes": ["a"], "preprocessing": {"size": 3}}'],
 )
-def test_a_description_that_cannot_be_used_is_told(tmp_path: Path, text: str) -> None:
+def test_an_unusable_description_is_reported(tmp_path: Path, text: str) -> None:
     torch.save(InceptionV1(classes=2).state_dict(), tmp_path / "pets.pth")
     (tmp_path / "pets.json").write_text(text)
     with pytest.raises(WeightsError, match='"classes"'):
@@ -204,8 +206,8 @@ def test_a_description_that_cannot_be_used_is_told(tmp_path: Path, text: str) ->
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
 @pytest.mark.parametrize("data", [b"", b"no checkpoint at all", b"PK\x03\x04" + b"\0" * 100])
-def test_a_damaged_file_is_refused(tmp_path: Path, suffix: str, data: bytes) -> None:
+def test_a_damaged_file_is_rejected(tmp_path: Path, suffix: str, data: bytes) -> None:
     (tmp_path / f"damaged.{suffix}").write_bytes(data)
-    with pytest.raises(WeightsError, match="damaged") as refused:
+    with pytest.raises(WeightsError, match="damaged") as error:
         load(str(tmp_path / f"damaged.{suffix}"))
-    assert str(tmp_path) not in str(refused.value)
+    assert str(tmp_path) not in str(error.value)

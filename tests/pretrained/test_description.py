@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself: its numbers are within bounds, and its texts can be shown anywhere."""
+"""Descriptions of checkpoints: their numbers are within bounds, and their texts are safe to print."""
 
 from __future__ import annotations
 
@@ -34,41 +34,43 @@ from inception.web.class_names import class_names
 from support.networks import lively
 from support.paths import EXAMPLES
 
-# Clear the screen, in two ways; a title; a line of one's own; from right to left in two ways; an invisible tag.
-HARM = "\x1b[2J\x9b2J\x1b]0;x\x07\nstatus 0\r\u202e\u2066\u200f\x7f\u2028\ufeff\U000e0041"
+# Clear the screen (two ways), set the title, fake a line of output, reverse the direction, an invisible tag.
+HOSTILE_TEXT = "\x1b[2J\x9b2J\x1b]0;x\x07\nstatus 0\r\u202e\u2066\u200f\x7f\u2028\ufeff\U000e0041"
 PHOTO = str(EXAMPLES / "bison.jpg")
 
 
-def harmful(text: str) -> list[str]:
-    """The characters that a terminal obeys, or that turn what stands around them."""
+def control_characters(text: str) -> list[str]:
+    """Return the characters that control a terminal or reorder the text around them."""
     return [letter for letter in text if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
 
 
 def texts_of(value: Any) -> Iterator[str]:
-    """All texts in a value of lists and dicts."""
+    """Yield all strings in nested lists and dicts."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
-        for key, one in value.items():
-            yield from (*texts_of(key), *texts_of(one))
+        for key, item in value.items():
+            yield from (*texts_of(key), *texts_of(item))
     elif isinstance(value, list | tuple):
-        for one in value:
-            yield from texts_of(one)
+        for item in value:
+            yield from texts_of(item)
 
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint all of whose texts, its file's name too, mean harm or are far too long."""
-    path = tmp_path_factory.mktemp("hostile") / f"pets{HARM}.safetensors"
-    described = Description(
+    """A checkpoint whose texts, including its file name, contain control characters or are far too long."""
+    path = tmp_path_factory.mktemp("hostile") / f"pets{HOSTILE_TEXT}.safetensors"
+    description = Description(
         variant="batchnorm",
-        classes=(f"cat{HARM}", "dog" * 100_000, HARM, "照片 ü – 🐝", "می\u200cخواهم", "👩\u200d🔬"),
+        classes=(f"cat{HOSTILE_TEXT}", "dog" * 100_000, HOSTILE_TEXT, "照片 ü – 🐝", "می\u200cخواهم", "👩\u200d🔬"),
         preprocessing=IMAGENET,
-        provenance=Provenance(*(f"{word}{HARM}{'x' * 100_000}" for word in ("me", "MIT", "pets", "90 %", "careful"))),
-        training={f"key{HARM}": [f"value{HARM}", {"deep": f"x{HARM}"}], "top1": 0.5},
+        provenance=Provenance(
+            *(f"{word}{HOSTILE_TEXT}{'x' * 100_000}" for word in ("me", "MIT", "pets", "90 %", "careful"))
+        ),
+        training={f"key{HOSTILE_TEXT}": [f"value{HOSTILE_TEXT}", {"deep": f"x{HOSTILE_TEXT}"}], "top1": 0.5},
     )
-    save_checkpoint(path, lively(InceptionV1(classes=6)).state_dict(), described)
-    rule = RejectionRule(1.0, 10, 10, 0.1, 0.2, 0.5, f"photos{HARM}{'x' * 1000}")
+    save_checkpoint(path, lively(InceptionV1(classes=6)).state_dict(), description)
+    rule = RejectionRule(1.0, 10, 10, 0.1, 0.2, 0.5, f"photos{HOSTILE_TEXT}{'x' * 1000}")
     rejection_file(path).write_text(rule.to_json(), encoding="utf-8")
     return path
 
@@ -81,12 +83,12 @@ def loaded(hostile: Path) -> PretrainedModel:
 # ---------------------------------------------------------------- texts
 
 
-def test_texts_come_out_of_a_checkpoint_as_they_can_be_shown(loaded: PretrainedModel) -> None:
-    told = [loaded.name, *loaded.labels, *vars(loaded.provenance).values(), *texts_of(dict(loaded.training))]
+def test_texts_of_a_checkpoint_are_sanitised_and_shortened(loaded: PretrainedModel) -> None:
+    texts = [loaded.name, *loaded.labels, *vars(loaded.provenance).values(), *texts_of(dict(loaded.training))]
     assert loaded.rejection
-    told.append(loaded.rejection.outside_photos)
-    for text in told:
-        assert set(harmful(text)) <= {"\u200c", "\u200d"}, text[:80]
+    texts.append(loaded.rejection.outside_photos)
+    for text in texts:
+        assert set(control_characters(text)) <= {"\u200c", "\u200d"}, text[:80]
         assert len(text.splitlines()) == 1
         assert len(text) <= MAX_TEXT
     assert max(map(len, loaded.labels)) == MAX_NAME
@@ -95,66 +97,66 @@ def test_texts_come_out_of_a_checkpoint_as_they_can_be_shown(loaded: PretrainedM
     assert loaded.training["top1"] == 0.5
 
 
-def test_other_scripts_stay_as_they_are(loaded: PretrainedModel) -> None:
+def test_other_scripts_are_unchanged(loaded: PretrainedModel) -> None:
     assert loaded.labels[3:] == ("照片 ü – 🐝", "می\u200cخواهم", "👩\u200d🔬")
 
 
-def test_a_name_of_nothing_visible_is_a_number() -> None:
+def test_an_invisible_class_name_is_replaced_by_a_number() -> None:
     text = json.dumps({"classes": ["cat", "\u202e\x1b"], "preprocessing": IMAGENET.to_dict()})
-    assert Description.from_json(text, guessed()).classes == ("cat", "class 1")
+    assert Description.from_json(text, inferred_description()).classes == ("cat", "class 1")
 
 
-@pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.parametrize("json_option", [[], ["--json"]])
 @pytest.mark.parametrize(
     "command", [["models"], ["predict", PHOTO], ["maps", PHOTO, "--block", "5b"], ["explain", PHOTO, "--block", "5b"]]
 )
-def test_commands_print_nothing_that_a_terminal_obeys(
-    command: list[str], form: list[str], hostile: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+def test_commands_print_no_control_characters(
+    command: list[str], json_option: list[str], hostile: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     model = hostile.with_name("pets.safetensors")
     if not model.exists():
-        # The file's own name is what the user typed; here it is about what is in it.
+        # A file name is the user's own input; this test is about the file's contents.
         model.write_bytes(hostile.read_bytes())
         rejection_file(model).write_bytes(rejection_file(hostile).read_bytes())
-    out = ["--out", str(tmp_path)] if command[0] == "maps" else []
-    assert main([*command, "--model", str(model), *out, *form]) == 0
-    printed = capsys.readouterr()
-    assert set(harmful(printed.out + printed.err)) <= {"\n", "\u200c", "\u200d"}
-    assert "status 0" not in (printed.out + printed.err).splitlines()
-    assert max(map(len, printed.out.splitlines())) < 50_000
-    if form:
-        assert json.loads(printed.out, parse_constant=pytest.fail)
+    out_options = ["--out", str(tmp_path)] if command[0] == "maps" else []
+    assert main([*command, "--model", str(model), *out_options, *json_option]) == 0
+    captured = capsys.readouterr()
+    assert set(control_characters(captured.out + captured.err)) <= {"\n", "\u200c", "\u200d"}
+    assert "status 0" not in (captured.out + captured.err).splitlines()
+    assert max(map(len, captured.out.splitlines())) < 50_000
+    if json_option:
+        assert json.loads(captured.out, parse_constant=pytest.fail)
 
 
-def test_the_stage_the_api_and_files_to_keep_have_them_so_too(loaded: PretrainedModel) -> None:
-    seen = predict(loaded, open_photo(PHOTO))
-    told = [
-        json.dumps(answer_report("pets", seen, 6), ensure_ascii=False),
+def test_stage_api_and_exported_files_contain_no_control_characters(loaded: PretrainedModel) -> None:
+    prediction = predict(loaded, open_photo(PHOTO))
+    texts = [
+        json.dumps(answer_report("pets", prediction, 6), ensure_ascii=False),
         json.dumps([class_names(loaded, "zh"), asdict(loaded.provenance)], ensure_ascii=False),
-        table_csv(seen).decode(),
-        table_json(seen, {"model": "pets"}).decode(),
+        table_csv(prediction).decode(),
+        table_json(prediction, {"model": "pets"}).decode(),
     ]
-    for text in told:
-        assert set(harmful(text)) <= {"\n", "\r", "\u200c", "\u200d", "\ufeff"}
+    for text in texts:
+        assert set(control_characters(text)) <= {"\n", "\r", "\u200c", "\u200d", "\ufeff"}
         assert "\u202e" not in text
 
 
-def test_photos_in_a_folder_of_such_a_name_are_of_the_class_that_a_checkpoint_has(tmp_path: Path) -> None:
-    names = (f"bird{HARM.replace('/', '')}", "x" * 250, "\u202e")
+def test_hostile_folder_names_match_the_classes_of_a_checkpoint(tmp_path: Path) -> None:
+    names = (f"bird{HOSTILE_TEXT.replace('/', '')}", "x" * 250, "\u202e")
     for name in names:
         (tmp_path / "photos" / name).mkdir(parents=True)
         (tmp_path / "photos" / name / "1.jpg").write_bytes((EXAMPLES / "bison.jpg").read_bytes())
     photos = labelled_photos(tmp_path / "photos")
     path = tmp_path / "own.safetensors"
-    about = Description("batchnorm", photos.classes, IMAGENET, Provenance("me", "MIT", "birds", "none"))
-    save_checkpoint(path, lively(InceptionV1(classes=3)).state_dict(), about)
-    own = load(path)
-    assert own.labels == photos.classes
-    assert evaluate(own, photos).images == 3
+    description = Description("batchnorm", photos.classes, IMAGENET, Provenance("me", "MIT", "birds", "none"))
+    save_checkpoint(path, lively(InceptionV1(classes=3)).state_dict(), description)
+    pretrained = load(path)
+    assert pretrained.labels == photos.classes
+    assert evaluate(pretrained, photos).images == 3
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("plain", "plain"),
         ("two\nlines", "two lines"),
@@ -168,11 +170,11 @@ def test_photos_in_a_folder_of_such_a_name_are_of_the_class_that_a_checkpoint_ha
         ("  a  b  ", "a  b"),
     ],
 )
-def test_plain_texts(text: str, shown: str) -> None:
-    assert plain(text, 10) == shown
+def test_plain_text(text: str, expected: str) -> None:
+    assert plain(text, 10) == expected
 
 
-def test_values_are_plain_to_a_bounded_depth() -> None:
+def test_nested_values_are_sanitised_to_a_bounded_depth() -> None:
     assert plain_value({"a\n": ["b\x1b", {"c": 1, "d": None}]}, 10) == {"a": ["b", {"c": 1, "d": None}]}
     deep: Any = 0
     for _ in range(100):
@@ -181,38 +183,44 @@ def test_values_are_plain_to_a_bounded_depth() -> None:
         plain_value(deep, 10)
 
 
-def test_tensor_names_and_file_names_are_shown_so_in_errors(tmp_path: Path) -> None:
+def test_errors_sanitise_tensor_names_and_file_names(tmp_path: Path) -> None:
     state = dict(lively(InceptionV1(classes=2)).state_dict())
-    for number, added in enumerate(
-        ({f"odd{HARM}{'x' * 10_000}": torch.ones(1)}, {f"means.{HARM}{'x' * 10_000}": torch.full((1,), torch.nan)})
+    for number, extra in enumerate(
+        (
+            {f"odd{HOSTILE_TEXT}{'x' * 10_000}": torch.ones(1)},
+            {f"means.{HOSTILE_TEXT}{'x' * 10_000}": torch.full((1,), torch.nan)},
+        )
     ):
-        path = tmp_path / f"{number}{HARM}.pth"
-        torch.save({**state, **added}, path)
-        with pytest.raises(WeightsError) as refused:
+        path = tmp_path / f"{number}{HOSTILE_TEXT}.pth"
+        torch.save({**state, **extra}, path)
+        with pytest.raises(WeightsError) as error:
             load(path)
-        assert harmful(str(refused.value)) == []
-        assert len(str(refused.value)) < 500
+        assert control_characters(str(error.value)) == []
+        assert len(str(error.value)) < 500
 
 
 # ---------------------------------------------------------------- numbers
 
 
-def guessed() -> Description:
+def inferred_description() -> Description:
     return Description("batchnorm", (), IMAGENET, Provenance("", "", "", ""))
 
 
-def written(values: object) -> str:
-    """As JSON, in which "RAW 1e999" is written as 1e999."""
+def raw_json(values: object) -> str:
+    """Return JSON in which "RAW 1e999" becomes the number 1e999."""
     return re.sub(r'"RAW (.*?)"', r"\1", json.dumps(values))
 
 
-def described(**changes: object) -> str:
-    return written({"classes": ["cat", "dog"], "preprocessing": IMAGENET.to_dict(), **changes})
+def description_json(**changes: object) -> str:
+    return raw_json({"classes": ["cat", "dog"], "preprocessing": IMAGENET.to_dict(), **changes})
 
 
 @pytest.mark.parametrize("temperature", [0.01, 0.82, 1, 100])
-def test_temperatures_within_bounds_are_taken(temperature: float) -> None:
-    assert Description.from_json(described(temperature=temperature), guessed()).temperature == temperature
+def test_temperatures_within_bounds_are_accepted(temperature: float) -> None:
+    assert (
+        Description.from_json(description_json(temperature=temperature), inferred_description()).temperature
+        == temperature
+    )
 
 
 INFINITE = ["RAW NaN", "RAW Infinity", "RAW -Infinity", "RAW 1e999"]
@@ -220,35 +228,35 @@ BAD_NUMBERS: list[object] = [0, -1, *INFINITE, "1", True, None, [1], 10**400]
 
 
 @pytest.mark.parametrize("temperature", [*BAD_NUMBERS, 1e-300, 0.0099, 101, "RAW 1e-999"])
-def test_other_temperatures_are_refused(temperature: object) -> None:
+def test_other_temperatures_are_rejected(temperature: object) -> None:
     with pytest.raises(ValueError, match=r"temperature is .{1,80}; it must be"):
-        Description.from_json(described(temperature=temperature), guessed())
+        Description.from_json(description_json(temperature=temperature), inferred_description())
 
 
 @pytest.mark.parametrize("number", [*BAD_NUMBERS, 1e-300, 1e300])
 @pytest.mark.parametrize("name", ["divisor", "std", "resize", "crop", "size"])
-def test_numbers_of_the_preprocessing_are_within_bounds(name: str, number: object) -> None:
+def test_preprocessing_numbers_out_of_bounds_are_rejected(name: str, number: object) -> None:
     preprocessing = {**IMAGENET.to_dict(), name: [1, number, 1] if name == "std" else number}
     with pytest.raises(ValueError, match=rf"{name} is .{{1,80}}; it must be"):
-        Description.from_json(described(preprocessing=preprocessing), guessed())
+        Description.from_json(description_json(preprocessing=preprocessing), inferred_description())
 
 
 @pytest.mark.parametrize("number", [*BAD_NUMBERS[2:], 1e300, -1e300])
-def test_means_of_the_preprocessing_are_within_bounds(number: object) -> None:
+def test_preprocessing_means_out_of_bounds_are_rejected(number: object) -> None:
     preprocessing = {**IMAGENET.to_dict(), "mean": [0, number, 1]}
     with pytest.raises(ValueError, match=r"mean is .{1,80}; it must be"):
-        Description.from_json(described(preprocessing=preprocessing), guessed())
+        Description.from_json(description_json(preprocessing=preprocessing), inferred_description())
 
 
 @pytest.mark.parametrize("value", ["yes", 1, None, []])
 @pytest.mark.parametrize("name", ["preact", "use_bias"])
-def test_yes_and_no_are_that(name: str, value: object) -> None:
+def test_boolean_options_must_be_booleans(name: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"{name} is .*; it must be true or false"):
-        Description.from_json(described(**{name: value}), guessed())
+        Description.from_json(description_json(**{name: value}), inferred_description())
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"preprocessing": 5}, "'int' object"),
         ({"preprocessing": {}}, "resize is missing"),
@@ -257,16 +265,16 @@ def test_yes_and_no_are_that(name: str, value: object) -> None:
         ({"provenance": [1]}, "'list' object"),
     ],
 )
-def test_fields_that_are_missing_or_unknown_are_named_in_short(
-    tmp_path: Path, changes: dict[str, object], said: str
+def test_errors_name_missing_and_unknown_fields_briefly(
+    tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
     torch.save(lively(InceptionV1(classes=2)).state_dict(), tmp_path / "pets.pth")
-    (tmp_path / "pets.json").write_text(described(**changes))
-    with pytest.raises(WeightsError, match=said) as refused:
+    (tmp_path / "pets.json").write_text(description_json(**changes))
+    with pytest.raises(WeightsError, match=message) as error:
         load(tmp_path / "pets.pth")
-    assert len(str(refused.value)) < 420
-    assert "__init__" not in str(refused.value)
-    assert harmful(str(refused.value)) == []
+    assert len(str(error.value)) < 420
+    assert "__init__" not in str(error.value)
+    assert control_characters(str(error.value)) == []
 
 
 RULE = {"threshold": 0.2, "inside": 9, "outside": 8, "doubted": 0.1, "caught": 0.3, "auroc": 0.6}
@@ -274,20 +282,20 @@ RULE = {"threshold": 0.2, "inside": 9, "outside": 8, "doubted": 0.1, "caught": 0
 
 @pytest.mark.parametrize("number", [*BAD_NUMBERS[1:], 1.01])
 @pytest.mark.parametrize("name", ["threshold", "doubted", "caught", "auroc"])
-def test_shares_of_a_rule_are_from_0_to_1(name: str, number: object) -> None:
+def test_shares_of_a_rejection_rule_must_be_from_0_to_1(name: str, number: object) -> None:
     with pytest.raises(ValueError, match=rf"{name} is .{{1,80}}; it must be a number from 0 to 1"):
-        RejectionRule.from_json(written({**RULE, name: number}))
+        RejectionRule.from_json(raw_json({**RULE, name: number}))
 
 
 @pytest.mark.parametrize("number", [-1, 1.5, "9", True, None, 10**400])
 @pytest.mark.parametrize("name", ["inside", "outside"])
-def test_counts_of_a_rule_are_whole_and_not_below_0(name: str, number: object) -> None:
+def test_counts_of_a_rejection_rule_must_be_non_negative_integers(name: str, number: object) -> None:
     with pytest.raises(ValueError, match=rf"{name} is .{{1,80}}; it must be a whole number"):
         RejectionRule.from_json(json.dumps({**RULE, name: number}))
 
 
 @pytest.mark.parametrize("kind", ["json", "unknown.json"])
-def test_files_beside_a_checkpoint_are_not_read_at_any_length(tmp_path: Path, kind: str) -> None:
+def test_oversized_files_beside_a_checkpoint_are_rejected(tmp_path: Path, kind: str) -> None:
     torch.save(InceptionV1(classes=2).state_dict(), tmp_path / "pets.pth")
     with (tmp_path / f"pets.{kind}").open("wb") as file:
         file.truncate(2**34)
@@ -295,14 +303,16 @@ def test_files_beside_a_checkpoint_are_not_read_at_any_length(tmp_path: Path, ki
         load(tmp_path / "pets.pth")
 
 
-# ---------------------------------------------------------------- tensors that are not finite, and what runs over
+# ---------------------------------------------------------------- non-finite tensors and overflow
 
 
 def with_means(value: float, dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
-    """The state of a network of six classes, with all its means the same."""
+    """Return the state dict of a network of six classes, with constant branch means."""
     means = {
-        f"means.{block}": torch.full((w.n1x1 + w.n3x3[1] + w.n5x5[1] + w.pool_proj,), value, dtype=dtype)
-        for block, w in BLOCKS.items()
+        f"means.{block}": torch.full(
+            (widths.n1x1 + widths.n3x3[1] + widths.n5x5[1] + widths.pool_proj,), value, dtype=dtype
+        )
+        for block, widths in BLOCKS.items()
     }
     return {**lively(InceptionV1(classes=6)).state_dict(), **means}
 
@@ -318,21 +328,19 @@ def with_means(value: float, dtype: torch.dtype = torch.float32) -> dict[str, to
     ],
 )
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-def test_means_that_are_not_finite_are_refused_by_name(
-    tmp_path: Path, suffix: str, value: float, dtype: torch.dtype
-) -> None:
+def test_non_finite_means_are_rejected_by_name(tmp_path: Path, suffix: str, value: float, dtype: torch.dtype) -> None:
     from safetensors.torch import save_file
 
     state = with_means(0.0)
     state["means.4c"] = torch.full(state["means.4c"].shape, value, dtype=torch.float64).to(dtype)
     path = tmp_path / f"pets.{suffix}"
     torch.save(state, path) if suffix == "pth" else save_file(state, path)
-    with pytest.raises(WeightsError, match=r"values in means\.4c that are not finite") as refused:
+    with pytest.raises(WeightsError, match=r"values in means\.4c that are not finite") as error:
         load(path)
-    assert refused.value.kind == "weights_not_finite"
+    assert error.value.kind == "weights_not_finite"
 
 
-def test_tensors_that_are_left_out_are_looked_at_too(tmp_path: Path) -> None:
+def test_unused_tensors_are_checked_too(tmp_path: Path) -> None:
     model = lively(InceptionV1(classes=2, variant="googlenet", aux_classifiers=True))
     state = dict(model.state_dict())
     name = next(name for name in state if name.startswith("aux."))
@@ -344,7 +352,7 @@ def test_tensors_that_are_left_out_are_looked_at_too(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def overflowing(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Each number of it is finite; what it computes is not."""
+    """A checkpoint of finite weights whose activations overflow."""
     path = tmp_path_factory.mktemp("overflow") / "large.safetensors"
     state = dict(lively(InceptionV1(classes=6)).state_dict())
     state["head.classifier.weight"] = torch.full_like(state["head.classifier.weight"], 3e38)
@@ -353,38 +361,38 @@ def overflowing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.parametrize("json_option", [[], ["--json"]])
 @pytest.mark.parametrize("command", [["predict", PHOTO], ["explain", PHOTO, "--block", "4c"]])
-def test_a_network_that_runs_over_is_refused_in_a_sentence(
-    command: list[str], form: list[str], overflowing: Path, capsys: pytest.CaptureFixture[str]
+def test_an_overflowing_network_is_reported_in_one_sentence(
+    command: list[str], json_option: list[str], overflowing: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([*command, "--model", str(overflowing), *form]) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.count("The activations of large overflow (NaN or infinite)") == 1
+    assert main([*command, "--model", str(overflowing), *json_option]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("The activations of large overflow (NaN or infinite)") == 1
 
 
-def test_votes_that_run_over_are_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_overflowing_ablations_are_reported_in_one_sentence(tmp_path: Path) -> None:
     labels = tuple("abcdef")
     path = tmp_path / "large.safetensors"
     state, means = lively(InceptionV1(classes=6)).state_dict(), with_means(3e38)
-    about = Description("batchnorm", labels, IMAGENET, Provenance("me", "MIT", "letters", "none"))
-    save_checkpoint(path, state, about, {block: means[f"means.{block}"] for block in BLOCKS})
-    large = load(path)
+    description = Description("batchnorm", labels, IMAGENET, Provenance("me", "MIT", "letters", "none"))
+    save_checkpoint(path, state, description, {block: means[f"means.{block}"] for block in BLOCKS})
+    pretrained = load(path)
     with pytest.raises(WeightsError, match=r"activations of .* overflow"):
-        single_ablation_logits(large, predict(large, open_photo(PHOTO)), "mean")
+        single_ablation_logits(pretrained, predict(pretrained, open_photo(PHOTO)), "mean")
 
 
 # ---------------------------------------------------------------- JSON
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), [{"x": -float("inf")}]])
-def test_no_json_is_written_that_is_none(value: object) -> None:
+def test_non_finite_numbers_are_not_written_to_json(value: object) -> None:
     with pytest.raises(WeightsError, match="not finite"):
         dumps(value)
 
 
-def test_what_is_no_number_in_json_is_none() -> None:
+def test_non_finite_numbers_in_json_are_read_as_none() -> None:
     assert loads('[NaN, Infinity, -Infinity, 1e999, -1e999, 1.5, 2, 1e-999, "NaN"]') == [
         *[None] * 5,
         1.5,

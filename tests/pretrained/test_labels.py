@@ -1,4 +1,4 @@
-"""Chinese names of classes: in line with ImageNet's labels, on the page only, and only for ImageNet's classes."""
+"""Chinese class names: aligned with ImageNet's labels, and shown only on the page and for ImageNet classes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from support.stage_visitor import StageVisit
 ESPRESSO = str(EXAMPLES / "espresso.jpg")
 
 
-def test_the_list_is_in_line_with_imagenets_labels(
+def test_chinese_names_are_aligned_with_imagenets_labels(
     embedded: PretrainedModel, random_onnx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = chinese_names()
@@ -46,38 +46,38 @@ def test_the_list_is_in_line_with_imagenets_labels(
     assert len(embedded.labels) == len(set(embedded.labels))
 
 
-def test_no_two_classes_share_a_chinese_name_and_few_have_none(embedded: PretrainedModel) -> None:
-    sure = [name for name in chinese_names().values() if name is not None]
-    assert len(sure) == len(set(sure)) >= 980
-    assert [name for name in sure if not re.search(r"[\u4e00-\u9fff]", name)] == ["iPod"]
-    assert [name for name in sure if re.search(r"[\s；;，,、（）()]", name)] == [], "one name, no remarks"
+def test_chinese_names_are_unique_and_few_are_missing(embedded: PretrainedModel) -> None:
+    translated = [name for name in chinese_names().values() if name is not None]
+    assert len(translated) == len(set(translated)) >= 980
+    assert [name for name in translated if not re.search(r"[\u4e00-\u9fff]", name)] == ["iPod"]
+    assert [name for name in translated if re.search(r"[\s；;，,、（）()]", name)] == [], "one name, no remarks"
     assert [label for label in embedded.labels if chinese_names()[label] is None] == []
 
 
-def test_names_in_a_language(embedded: PretrainedModel) -> None:
+def test_class_names_by_language(embedded: PretrainedModel) -> None:
     crane = embedded.labels.index("crane")
     assert class_name(embedded, crane, "en") == "crane"
     assert class_name(embedded, crane, "zh") == "起重机 (crane)"
     assert class_name(embedded, embedded.labels.index("iPod"), "zh") == "iPod"
-    strange = replace(embedded, labels=("zebra", "eft", "unicorn"))
-    assert class_names(strange, "zh") == ("斑马 (zebra)", "eft（英文名）", "unicorn（英文名）")
+    other = replace(embedded, labels=("zebra", "eft", "unicorn"))
+    assert class_names(other, "zh") == ("斑马 (zebra)", "eft（英文名）", "unicorn（英文名）")
 
 
-def test_a_users_own_classes_are_untouched(tmp_path: Path, embedded: PretrainedModel) -> None:
+def test_class_names_of_a_users_checkpoint_are_unchanged(tmp_path: Path, embedded: PretrainedModel) -> None:
     path = tmp_path / "tiny-imagenet.safetensors"
     path.write_bytes(EMBEDDED_WEIGHTS.read_bytes())
     assert embedded.imagenet
     assert class_names(load(path), "zh") == embedded.labels
 
 
-def test_api_and_explanations_in_python_keep_english(embedded: PretrainedModel) -> None:
-    seen = predict(embedded, open_photo(ESPRESSO))
-    assert answer_report("tiny-imagenet", seen, 1)["top"][0]["label"] == "espresso"
-    assert branch_votes(embedded, seen, "4c").label == "espresso"
+def test_api_and_python_explanations_use_english(embedded: PretrainedModel) -> None:
+    prediction = predict(embedded, open_photo(ESPRESSO))
+    assert answer_report("tiny-imagenet", prediction, 1)["top"][0]["label"] == "espresso"
+    assert branch_votes(embedded, prediction, "4c").label == "espresso"
 
 
 @pytest.mark.browser
-def test_the_stage_in_chinese_names_classes_in_chinese(visit: StageVisit) -> None:
+def test_the_chinese_stage_shows_chinese_class_names(visit: StageVisit) -> None:
     answer = visit.page.locator("[data-stage=answer]")
     expect(answer).to_contain_text("espresso")
     visit.page.get_by_role("button", name="中文", exact=True).click()

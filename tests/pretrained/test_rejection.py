@@ -1,4 +1,4 @@
-"""When a network says "probably none of my classes": the rule by hand, and where its figures come from."""
+"""Rejection of photos ("probably none of the classes"): hand calculations, and the source of the stored figures."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from support.paths import EXAMPLES, ROOT
 RULE = RejectionRule(
     threshold=0.25, inside=300, outside=40, doubted=0.112, caught=0.375, auroc=0.7, outside_photos="cars"
 )
-MACAW = str(EXAMPLES / "macaw.jpg")  # none of the 200 classes, on purpose
+MACAW = str(EXAMPLES / "macaw.jpg")  # not one of the 200 classes
 
 
-def test_a_photo_is_doubted_below_the_threshold_and_not_at_it() -> None:
+def test_a_photo_is_rejected_only_below_the_threshold() -> None:
     assert RULE.rejects(np.array([0.2, 0.24, 0.1], np.float32))
     assert not RULE.rejects(np.array([0.25, 0.1], np.float32))
     assert not replace(RULE, threshold=0.0).rejects(np.array([0.1]))
@@ -45,62 +45,62 @@ def test_auroc_counts_pairs() -> None:
     assert auroc(outside, inside) == pytest.approx(1 - sum(pairs) / 6)
 
 
-def test_the_scores_are_what_their_names_say() -> None:
+def test_scores_match_hand_calculations() -> None:
     logits = torch.tensor([[2.0, 1.0, 0.0]])
-    p = np.exp(np.array([2, 1, 0]) / 0.5)
-    p /= p.sum()
-    told = {name: float(score(logits, 0.5)[0]) for name, score in SCORES.items()}
-    assert told["probability"] == pytest.approx(p.max(), rel=1e-5)
-    assert told["logit"] == 2.0
-    assert told["energy"] == pytest.approx(np.log(np.exp([2, 1, 0]).sum()), rel=1e-5)
-    assert told["entropy"] == pytest.approx((p * np.log(p)).sum(), rel=1e-4)
+    probabilities = np.exp(np.array([2, 1, 0]) / 0.5)
+    probabilities /= probabilities.sum()
+    scores = {name: float(score(logits, 0.5)[0]) for name, score in SCORES.items()}
+    assert scores["probability"] == pytest.approx(probabilities.max(), rel=1e-5)
+    assert scores["logit"] == 2.0
+    assert scores["energy"] == pytest.approx(np.log(np.exp([2, 1, 0]).sum()), rel=1e-5)
+    assert scores["entropy"] == pytest.approx((probabilities * np.log(probabilities)).sum(), rel=1e-4)
 
 
 def binary(probabilities: np.ndarray) -> torch.Tensor:
-    """Logits of two classes, the first of them with these probabilities (all above a half)."""
+    """Return logits of two classes, of which the first has these probabilities (all above a half)."""
     return torch.tensor(np.stack([np.log(probabilities), np.log(1 - probabilities)], axis=1))
 
 
 def test_the_threshold_is_chosen_on_one_half_and_measured_on_the_other() -> None:
     known, unknown = np.linspace(0.6, 0.9, 201), np.linspace(0.55, 0.75, 101)
-    told = measure_rejection(binary(known), binary(unknown), 1.0, "made up").rejection
-    # A tenth of the way through the first half's probabilities, rounded down.
-    assert told.threshold == pytest.approx(0.63, abs=0.0011)
-    assert (told.inside, told.outside, told.outside_photos) == (100, 50, "made up")
-    assert told.doubted == pytest.approx((known[1::2] < told.threshold).mean())
-    assert told.caught == pytest.approx((unknown[1::2] < told.threshold).mean())
-    assert told.auroc == pytest.approx(auroc(known[1::2], unknown[1::2]))
-    # What the second half is like does not move the threshold.
-    surer = known.copy()
-    surer[1::2] = 0.99
-    assert measure_rejection(binary(surer), binary(unknown), 1.0).rejection.threshold == told.threshold
+    rule = measure_rejection(binary(known), binary(unknown), 1.0, "made up").rejection
+    # The first decile of the first half's probabilities, rounded down.
+    assert rule.threshold == pytest.approx(0.63, abs=0.0011)
+    assert (rule.inside, rule.outside, rule.outside_photos) == (100, 50, "made up")
+    assert rule.doubted == pytest.approx((known[1::2] < rule.threshold).mean())
+    assert rule.caught == pytest.approx((unknown[1::2] < rule.threshold).mean())
+    assert rule.auroc == pytest.approx(auroc(known[1::2], unknown[1::2]))
+    # The threshold does not depend on the second half.
+    shifted = known.copy()
+    shifted[1::2] = 0.99
+    assert measure_rejection(binary(shifted), binary(unknown), 1.0).rejection.threshold == rule.threshold
 
 
-def test_too_few_photos_are_refused() -> None:
+def test_too_few_photos_are_an_error() -> None:
     logits = torch.zeros(MIN_PHOTOS, 3)
     measure_rejection(logits, logits, 1.0)
     with pytest.raises(ValueError, match="at least"):
         measure_rejection(logits, logits[1:], 1.0)
 
 
-def test_the_embedded_network_carries_its_measurement(embedded: PretrainedModel) -> None:
+def test_the_embedded_network_has_its_measured_rule(embedded: PretrainedModel) -> None:
     stored = json.loads(rejection_file(EMBEDDED_WEIGHTS).read_text(encoding="utf-8"))
     assert embedded.rejection is not None
     assert asdict(embedded.rejection) == stored
-    assert embedded.rejection.doubted < 0.12, "about a tenth of the photos inside"
+    assert embedded.rejection.doubted < 0.12, "about a tenth of the photos of known classes"
     assert embedded.rejection.caught > embedded.rejection.doubted, "the rule is better than chance"
     assert embedded.rejection.auroc > 0.6
 
 
-def test_a_network_without_a_rule_never_doubts(embedded: PretrainedModel) -> None:
-    seen = predict(replace(embedded, rejection=None), open_photo(MACAW))
-    assert seen.rejection is None
-    assert not seen.rejected
-    report = answer_report("mine", seen, 1)
+def test_a_network_without_a_rule_rejects_nothing(embedded: PretrainedModel) -> None:
+    prediction = predict(replace(embedded, rejection=None), open_photo(MACAW))
+    assert prediction.rejection is None
+    assert not prediction.rejected
+    report = answer_report("mine", prediction, 1)
     assert (report["probably_none"], report["rule"]) == (None, None)
 
 
-def test_a_rule_beside_a_checkpoint_is_its_own(tmp_path: Path) -> None:
+def test_a_rule_beside_a_checkpoint_is_used(tmp_path: Path) -> None:
     path = tmp_path / "mine.safetensors"
     shutil.copy(EMBEDDED_WEIGHTS, path)
     assert load(path).rejection is None
@@ -109,79 +109,79 @@ def test_a_rule_beside_a_checkpoint_is_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"threshold": 0.2}', RULE.to_json().replace("0.25", "25")])
-def test_a_rule_that_cannot_be_used_is_told(tmp_path: Path, text: str) -> None:
+def test_an_unusable_rule_is_reported(tmp_path: Path, text: str) -> None:
     path = tmp_path / "mine.safetensors"
     shutil.copy(EMBEDDED_WEIGHTS, path)
     rejection_file(path).write_text(text, encoding="utf-8")
-    with pytest.raises(WeightsError, match=r"mine\.unknown\.json cannot be used") as refused:
+    with pytest.raises(WeightsError, match=r"mine\.unknown\.json cannot be used") as error:
         load(path)
-    assert str(tmp_path) not in str(refused.value)
+    assert str(tmp_path) not in str(error.value)
 
 
 def test_the_embedded_rule_is_right_more_often_than_not(embedded: PretrainedModel) -> None:
     rule = embedded.rejection
     assert rule is not None
-    assert rule.caught / (rule.caught + rule.doubted) > 0.5, "only then may it be said that it is probably none"
+    assert rule.caught / (rule.caught + rule.doubted) > 0.5, "otherwise most rejected photos would be of a known class"
 
 
 @pytest.fixture
-def nothing(tmp_path: Path) -> Path:
-    """A photo of nothing, which the embedded network doubts."""
+def grey_photo(tmp_path: Path) -> Path:
+    """A plain grey photo, which the embedded network rejects."""
     path = tmp_path / "nothing.png"
     Image.new("RGB", (300, 300), (128, 128, 128)).save(path)
     return path
 
 
-def test_the_api_tells_it_too(page_address: str, embedded: PretrainedModel, nothing: Path) -> None:
+def test_the_api_reports_rejection(page_address: str, embedded: PretrainedModel, grey_photo: Path) -> None:
     client = Client(page_address, verbose=False)
-    told = client.predict(handle_file(nothing), "tiny-imagenet", 3, api_name="/predict")
+    answer = client.predict(handle_file(grey_photo), "tiny-imagenet", 3, api_name="/predict")
     assert embedded.rejection is not None
-    assert told["probably_none"] is True
-    assert told["rule"] == asdict(embedded.rejection)
+    assert answer["probably_none"] is True
+    assert answer["rule"] == asdict(embedded.rejection)
     assert not client.predict(handle_file(str(EXAMPLES / "espresso.jpg")), "tiny-imagenet", 3, api_name="/predict")[
         "probably_none"
     ]
 
 
-def test_the_command_line_says_it_and_json_has_it(nothing: Path) -> None:
-    told = inception("predict", nothing, EXAMPLES / "espresso.jpg").stdout
-    assert told.count("probably none of the classes") == 1
-    row = json.loads(inception("predict", nothing, "--json").stdout)
+def test_the_command_line_reports_rejection(grey_photo: Path) -> None:
+    stdout = inception("predict", grey_photo, EXAMPLES / "espresso.jpg").stdout
+    assert stdout.count("probably none of the classes") == 1
+    row = json.loads(inception("predict", grey_photo, "--json").stdout)
     assert row["probably_none"] is True
 
 
-def test_evaluate_measures_the_rule_and_keeps_it_if_asked(tmp_path: Path, nothing: Path) -> None:
+def test_evaluate_measures_the_rule_and_stores_it_on_request(tmp_path: Path, grey_photo: Path) -> None:
     weights = tmp_path / "mine.safetensors"
     shutil.copy(EMBEDDED_WEIGHTS, weights)
-    for kind, file in (("bee", "honey_bee.jpg"), ("espresso", "espresso.jpg")):
-        (tmp_path / "data" / kind).mkdir(parents=True)
+    for label, file in (("bee", "honey_bee.jpg"), ("espresso", "espresso.jpg")):
+        (tmp_path / "data" / label).mkdir(parents=True)
         for number in range(MIN_PHOTOS):
-            shutil.copy(EXAMPLES / file, tmp_path / "data" / kind / f"{number}.jpg")
+            shutil.copy(EXAMPLES / file, tmp_path / "data" / label / f"{number}.jpg")
     (tmp_path / "strange" / "deep").mkdir(parents=True)
     for number in range(MIN_PHOTOS):
-        shutil.copy(nothing, tmp_path / "strange" / "deep" / f"{number}.png")
+        shutil.copy(grey_photo, tmp_path / "strange" / "deep" / f"{number}.png")
     command = ("evaluate", weights, "--data", tmp_path / "data", "--unknown", tmp_path / "strange")
-    told = json.loads(inception(*command, "--json", "--limit", 30).stdout)
-    assert told["images"] == 30
-    assert told["unknown"]["doubt"]["inside"] == 15
-    assert set(told["unknown"]["scores"]) == set(SCORES)
+    report = json.loads(inception(*command, "--json", "--limit", 30).stdout)
+    assert report["images"] == 30
+    assert report["unknown"]["doubt"]["inside"] == 15
+    assert set(report["unknown"]["scores"]) == set(SCORES)
     assert not rejection_file(weights).exists()
     run = inception(*command, "--outside", "grey photos", "--keep")
     assert "probability" in run.stdout
-    kept = load(weights).rejection
-    assert kept is not None
-    assert (kept.inside, kept.outside, kept.outside_photos) == (20, 10, "grey photos")
-    assert (kept.caught, kept.auroc) == (1.0, 1.0), "the score separates bees and coffee from plain grey"
-    wrong = inception("evaluate", weights, "--data", tmp_path / "data", "--keep")
-    assert wrong.returncode == 2
-    assert "--unknown" in wrong.stderr
+    stored = load(weights).rejection
+    assert stored is not None
+    assert (stored.inside, stored.outside, stored.outside_photos) == (20, 10, "grey photos")
+    assert (stored.caught, stored.auroc) == (1.0, 1.0), "the score separates bees and coffee from plain grey"
+    failed = inception("evaluate", weights, "--data", tmp_path / "data", "--keep")
+    assert failed.returncode == 2
+    assert "--unknown" in failed.stderr
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no photos"):
         unlabelled_photos(tmp_path / "empty")
 
 
-# Everyday things that are, or look like, classes of Tiny ImageNet of another name: neither inside nor outside.
-ALIKE = {
+# Everyday classes that are, or resemble, Tiny ImageNet classes of another name: neither inside nor outside.
+AMBIGUOUS = {
     *("crayfish", "car", "crocodile", "lamp", "chair", "hat"),
     *("skirt", "shorts", "watch", "potato", "pitcher", "juice"),
     *("milk", "yoghurt", "jacket", "shirt", "sweatshirt", "dress"),
@@ -189,25 +189,25 @@ ALIKE = {
     *("minaret", "ferry", "euphonium", "langur", "macaque", "house"),
     *("church", "running shoe", "cassette player", "sailing boat", "garbage truck", "patas monkey"),
 }
-# Everyday things of which several classes are kinds.
-KINDS = ("cat", "dog", "lobster", "butterfly", "penguin", "elephant")
+# Everyday classes that comprise several Tiny ImageNet classes.
+SUPERCLASSES = ("cat", "dog", "lobster", "butterfly", "penguin", "elephant")
 
 
-def test_the_kept_figures_are_those_of_the_photos_that_the_card_names(shared: Path, embedded: PretrainedModel) -> None:
+def test_the_stored_figures_match_the_photos_named_in_the_card(shared: Path, embedded: PretrainedModel) -> None:
     photos = labelled_photos(shared / "data" / "everyday", "val")
     names = [photos.classes[target] for target in photos.targets]
-    known = {*embedded.labels, *KINDS}
+    known = {*embedded.labels, *SUPERCLASSES}
     inside, outside = (
-        logits_of(embedded, photos, [number for number, name in enumerate(names) if wanted(name)])
-        for wanted in (lambda name: name in known, lambda name: name not in known and name not in ALIKE)
+        logits_of(embedded, photos, [number for number, name in enumerate(names) if is_selected(name)])
+        for is_selected in (lambda name: name in known, lambda name: name not in known and name not in AMBIGUOUS)
     )
-    told = measure_rejection(inside, outside, embedded.temperature).rejection
+    rule = measure_rejection(inside, outside, embedded.temperature).rejection
     assert embedded.rejection is not None
-    assert (told.inside, told.outside) == (embedded.rejection.inside, embedded.rejection.outside)
-    assert told.threshold == pytest.approx(embedded.rejection.threshold, abs=0.002)
-    assert told.auroc == pytest.approx(embedded.rejection.auroc, abs=0.01)
-    assert told.doubted == pytest.approx(embedded.rejection.doubted, abs=0.02)
-    assert told.caught == pytest.approx(embedded.rejection.caught, abs=0.02)
+    assert (rule.inside, rule.outside) == (embedded.rejection.inside, embedded.rejection.outside)
+    assert rule.threshold == pytest.approx(embedded.rejection.threshold, abs=0.002)
+    assert rule.auroc == pytest.approx(embedded.rejection.auroc, abs=0.01)
+    assert rule.doubted == pytest.approx(embedded.rejection.doubted, abs=0.02)
+    assert rule.caught == pytest.approx(embedded.rejection.caught, abs=0.02)
 
 
 @torch.inference_mode()
@@ -217,31 +217,31 @@ def logits_of(pretrained: PretrainedModel, photos: Any, numbers: list[int]) -> t
 
 
 @pytest.mark.parametrize(
-    ("data", "every", "doubted", "wrong", "wrong_others"),
+    ("data", "step", "doubted", "wrong", "wrong_others"),
     [("wild", 1, "doubts 22 %", "77 %", "42 %"), ("tiny-imagenet", 10, "24 %", "83 %", "38 %")],
 )
-def test_the_card_says_how_many_photos_of_known_classes_are_doubted_and_how_often_rightly(
-    shared: Path, embedded: PretrainedModel, data: str, every: int, doubted: str, wrong: str, wrong_others: str
+def test_the_card_states_how_many_photos_of_known_classes_are_doubted_and_how_often_rightly(
+    shared: Path, embedded: PretrainedModel, data: str, step: int, doubted: str, wrong: str, wrong_others: str
 ) -> None:
     assert embedded.rejection is not None
     photos = labelled_photos(shared / "data" / data, "val")
-    numbers = list(range(1, len(photos), every))
+    numbers = list(range(1, len(photos), step))
     probabilities = embedded.probabilities(logits_of(embedded, photos, numbers)).numpy()
     is_doubted = np.array([embedded.rejection.rejects(row) for row in probabilities])
     is_wrong = probabilities.argmax(axis=1) != np.array([photos.targets[number] for number in numbers])
     card = (ROOT / "weights" / "README.md").read_text(encoding="utf-8")
-    # A thousand photos measure a quarter to within twice 1.4 %, and of the quarter that is doubted a share to within
-    # twice 2.4 %; of `wild`, nearly all are used.
-    for measured, figure, within in (
+    # Of a thousand photos, a share of a quarter has a standard error of 1.4 %; a share of the doubted quarter, 2.4 %.
+    # The tolerance is about twice that. Of `wild`, nearly all photos are used.
+    for sample, figure, tolerance in (
         (is_doubted, doubted, 3),
         (is_wrong[is_doubted], wrong, 5),
         (is_wrong[~is_doubted], wrong_others, 4),
     ):
-        assert 100 * measured.mean() == pytest.approx(float(figure.split()[-2]), abs=within)
+        assert 100 * sample.mean() == pytest.approx(float(figure.split()[-2]), abs=tolerance)
         assert figure in card
 
 
-def test_the_card_says_the_kept_figures(embedded: PretrainedModel) -> None:
+def test_the_card_states_the_stored_figures(embedded: PretrainedModel) -> None:
     card = (ROOT / "weights" / "README.md").read_text(encoding="utf-8")
     rejection = embedded.rejection
     assert rejection is not None

@@ -1,4 +1,4 @@
-"""Every way to get the weights of a network by its name, and every way in which that can go wrong."""
+"""Loading networks by name, and every way in which that can fail."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from support.paths import ROOT
 # ---------------------------------------------------------------- embedded
 
 
-def test_the_embedded_weights_come_with_all_that_belongs_to_them(embedded: PretrainedModel) -> None:
+def test_the_embedded_weights_include_labels_provenance_and_means(embedded: PretrainedModel) -> None:
     assert not embedded.model.training
     assert len(embedded.labels) == len(set(embedded.labels)) == 200
     assert embedded.model.variant.name == "batchnorm"
@@ -47,7 +47,7 @@ def test_the_embedded_weights_come_with_all_that_belongs_to_them(embedded: Pretr
     assert embedded.training["command"].startswith("python -m inception train")
 
 
-def test_the_embedded_weights_need_no_network() -> None:
+def test_the_embedded_weights_need_no_internet_access() -> None:
     code = (
         "import socket\n"
         "def refuse(*a, **k): raise AssertionError('the network was used')\n"
@@ -65,37 +65,37 @@ def test_a_loaded_model_cannot_be_changed_by_accident(embedded: PretrainedModel)
     assert not any(parameter.requires_grad for parameter in embedded.model.parameters())
 
 
-# ---------------------------------------------------------------- unknown names, and devices
+# ---------------------------------------------------------------- names and devices
 
 
 @pytest.mark.parametrize("name", ["resnet50", "../../etc/passwd", "missing.safetensors"])
-def test_an_unknown_name_is_refused(name: str) -> None:
+def test_an_unknown_name_is_rejected(name: str) -> None:
     with pytest.raises(WeightsError, match=r"choose one of tiny-imagenet, googlenet, torchvision|There is no file"):
         load(name)
 
 
 @pytest.mark.parametrize("device", ["cpu:1", "meta", "abacus", torch.device("cpu", 7)])
-def test_an_unknown_device_is_refused(device: str | torch.device) -> None:
+def test_an_unknown_device_is_rejected(device: str | torch.device) -> None:
     with pytest.raises(DeviceError, match=r"There is no device called .*; choose one of auto, cpu, cuda, mps"):
         load("tiny-imagenet", device)
 
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:0", torch.device("cuda"), torch.device("cuda", 1)])
-def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, device: str | torch.device) -> None:
+def test_an_unavailable_device_is_rejected(monkeypatch: pytest.MonkeyPatch, device: str | torch.device) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(DeviceError, match="no cuda device that PyTorch can use"):
         load("tiny-imagenet", device)
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "cpu:0", torch.device("cpu"), torch.device("cpu", 0)])
-def test_a_device_may_be_named_or_numbered(device: str | torch.device) -> None:
+def test_a_device_can_be_named_or_numbered(device: str | torch.device) -> None:
     assert load("tiny-imagenet", device).device.type in ("cpu", "cuda", "mps")
 
 
 # ---------------------------------------------------------------- googlenet: a folder, the hub, the cache
 
 
-def test_the_weights_folder_is_looked_into_first(
+def test_the_weights_folder_is_searched_first(
     tmp_path: Path, random_onnx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "googlenet-bvlc.onnx").write_bytes(random_onnx.read_bytes())
@@ -117,7 +117,7 @@ def test_a_damaged_file_does_not_hide_a_good_one(
     assert load("googlenet").labels[340] == "zebra"
 
 
-def test_a_weights_folder_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_weights_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(tmp_path / "typo"))
     with pytest.raises(WeightsError, match="INCEPTION_WEIGHTS_DIR names a folder that does not exist"):
         load("googlenet")
@@ -133,7 +133,7 @@ def test_only_integer_tensors_are_ignored(tmp_path: Path) -> None:
         convert.rename_tensors(convert.read_onnx(path), convert.caffe_names(), source="googlenet-8.onnx")
 
 
-def test_a_file_of_another_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_another_model_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = onnx.helper.make_graph([], "other", [], [], [numpy_helper.from_array(np.ones(3, np.float32), "fc_w")])
     onnx.save(onnx.helper.make_model(graph), tmp_path / "googlenet-8.onnx")
     monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(tmp_path))
@@ -144,7 +144,7 @@ def test_a_file_of_another_model_is_refused(tmp_path: Path, monkeypatch: pytest.
         load("googlenet")
 
 
-def kept_models(folder: Path) -> list[Path]:
+def cached_models(folder: Path) -> list[Path]:
     return (
         [path for path in folder.rglob("*") if path.is_file() and path.suffix in (".onnx", ".safetensors", "")]
         if folder.exists()
@@ -153,47 +153,47 @@ def kept_models(folder: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("repository", ["onnxmodelzoo/googlenet-8", "onnxmodelzoo/googlenet-6"])
-def test_googlenet_is_fetched_once_and_then_found_in_the_cache(
+def test_googlenet_is_downloaded_once_and_then_loaded_from_the_cache(
     http_server: Callable, hub_cache: Path, published: bytes, monkeypatch: pytest.MonkeyPatch, repository: str
 ) -> None:
     hub = Hub({f"{repository}/{repository.split('/')[1]}.onnx": published})
     monkeypatch.setenv("HF_ENDPOINT", http_server(hub))
     first = load("googlenet")
-    asked = hub.asked
+    request_count = hub.asked
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    again = load("googlenet")
-    assert asked > 0
-    assert hub.asked == asked
-    assert answers_alike(first.model, again.model)
+    second = load("googlenet")
+    assert request_count > 0
+    assert hub.asked == request_count
+    assert answers_alike(first.model, second.model)
     assert (first.labels, first.preprocessing, first.provenance) == (
-        again.labels,
-        again.preprocessing,
-        again.provenance,
+        second.labels,
+        second.preprocessing,
+        second.provenance,
     )
 
 
-def test_a_file_with_a_wrong_checksum_is_refused_and_not_kept(
+def test_a_file_with_a_wrong_checksum_is_rejected_and_not_cached(
     http_server: Callable, hub_cache: Path, published: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    wrong = published[:-1] + bytes([published[-1] ^ 1])
-    monkeypatch.setenv("HF_ENDPOINT", http_server(Hub({"onnxmodelzoo/googlenet-8/googlenet-8.onnx": wrong})))
+    corrupted = published[:-1] + bytes([published[-1] ^ 1])
+    monkeypatch.setenv("HF_ENDPOINT", http_server(Hub({"onnxmodelzoo/googlenet-8/googlenet-8.onnx": corrupted})))
     with pytest.raises(WeightsError, match="not the published file"):
         load("googlenet")
-    assert not [path for path in kept_models(hub_cache) if path.suffix == ".onnx" or len(path.name) == 64]
-    assert not kept_models(tmp_path / "cache")
+    assert not [path for path in cached_models(hub_cache) if path.suffix == ".onnx" or len(path.name) == 64]
+    assert not cached_models(tmp_path / "cache")
 
 
-def test_a_download_that_is_cut_off_leaves_nothing(
+def test_an_incomplete_download_is_not_cached(
     http_server: Callable, hub_cache: Path, published: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub = Hub({"onnxmodelzoo/googlenet-8/googlenet-8.onnx": published}, cut_at=100_000)
     monkeypatch.setenv("HF_ENDPOINT", http_server(hub))
     with pytest.raises(WeightsError, match="could not be fetched"):
         load("googlenet")
-    assert not [path for path in kept_models(hub_cache) if path.suffix == ".onnx"]
+    assert not [path for path in cached_models(hub_cache) if path.suffix == ".onnx"]
 
 
-def test_a_hub_that_has_the_file_no_more_is_told(
+def test_a_file_missing_from_the_hub_is_reported(
     http_server: Callable, hub_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", http_server(Hub({})))
@@ -202,20 +202,20 @@ def test_a_hub_that_has_the_file_no_more_is_told(
 
 
 def closed_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
 
 
-def test_without_a_network_one_sentence_says_what_to_do(hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_hub_is_reported_in_one_sentence(hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{closed_port()}")
-    with pytest.raises(WeightsError, match=r"could not be fetched.*INCEPTION_WEIGHTS_DIR") as refused:
+    with pytest.raises(WeightsError, match=r"could not be fetched.*INCEPTION_WEIGHTS_DIR") as error:
         load("googlenet")
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(error.value)
     assert load("tiny-imagenet").name == "tiny-imagenet"
 
 
-def test_a_damaged_cache_is_fetched_anew(
+def test_a_damaged_cached_file_is_replaced(
     http_server: Callable, hub_cache: Path, published: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HF_ENDPOINT", http_server(Hub({"onnxmodelzoo/googlenet-8/googlenet-8.onnx": published})))
@@ -226,7 +226,7 @@ def test_a_damaged_cache_is_fetched_anew(
     assert cached.stat().st_size > 1_000_000
 
 
-# ---------------------------------------------------------------- torchvision's
+# ---------------------------------------------------------------- torchvision
 
 
 @pytest.fixture
@@ -240,20 +240,20 @@ def torchvision_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
 
 
 def serve_torchvision(http_server: Callable, monkeypatch: pytest.MonkeyPatch, data: bytes, digest: str) -> None:
-    """Point torchvision's own weights entry at this machine, under the checksum that the name promises."""
+    """Let torchvision download `data` from a local server, under a file name that promises the checksum `digest`."""
 
-    def answer(request: BaseHTTPRequestHandler) -> None:
+    def respond(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
         request.send_header("Content-Length", str(len(data)))
         request.end_headers()
         request.wfile.write(data)
 
     entry = torchvision.models.GoogLeNet_Weights.IMAGENET1K_V1.value
-    # The dataclass is not frozen in torchvision; the entry goes back to what it was after the test.
-    monkeypatch.setattr(entry, "url", f"{http_server(answer)}/googlenet-{digest[:8]}.pth")
+    # torchvision's dataclass is not frozen; monkeypatch restores the entry after the test.
+    monkeypatch.setattr(entry, "url", f"{http_server(respond)}/googlenet-{digest[:8]}.pth")
 
 
-def test_torchvisions_weights_come_through_its_own_api(
+def test_torchvisions_weights_are_downloaded_through_its_own_api(
     http_server: Callable, torchvision_file: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     serve_torchvision(http_server, monkeypatch, torchvision_file, hashlib.sha256(torchvision_file).hexdigest())
@@ -264,7 +264,7 @@ def test_torchvisions_weights_come_through_its_own_api(
     assert len(list((tmp_path / "torch-hub").rglob("*.pth"))) == 1
 
 
-def test_torchvisions_weights_with_a_wrong_checksum_are_not_kept(
+def test_torchvisions_weights_with_a_wrong_checksum_are_not_cached(
     http_server: Callable, torchvision_file: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     serve_torchvision(http_server, monkeypatch, torchvision_file, "1378be20")
@@ -273,7 +273,7 @@ def test_torchvisions_weights_with_a_wrong_checksum_are_not_kept(
     assert not list((tmp_path / "torch-hub").rglob("*.pth"))
 
 
-def test_a_damaged_file_in_torch_hubs_cache_is_fetched_again(
+def test_a_damaged_file_in_torch_hubs_cache_is_downloaded_again(
     http_server: Callable, torchvision_file: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     digest = hashlib.sha256(torchvision_file).hexdigest()
@@ -285,7 +285,7 @@ def test_a_damaged_file_in_torch_hubs_cache_is_fetched_again(
     assert cached.read_bytes() == torchvision_file
 
 
-def test_a_published_file_that_cannot_be_read_is_named(
+def test_an_unreadable_published_file_is_named_in_the_error(
     http_server: Callable, torchvision_file: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     damaged = torchvision_file[:1_000_000]
@@ -315,17 +315,17 @@ def test_torchvisions_weights_are_found_in_the_weights_folder(
         (convert.design_names(), "batchnorm"),
     ],
 )
-def test_each_map_of_names_covers_its_variant_and_nothing_else(names: dict[str, str], variant: str) -> None:
+def test_each_name_map_covers_exactly_its_variant(names: dict[str, str], variant: str) -> None:
     assert sorted(names.values()) == sorted(InceptionV1(variant=variant).state_dict())
-    assert all(any(f"inception_{block}." in ours for ours in names.values()) for block in BLOCKS)
+    assert all(any(f"inception_{block}." in name for name in names.values()) for block in BLOCKS)
 
 
-def test_the_file_of_torchvisions_weights_is_known_without_importing_it() -> None:
+def test_the_torchvision_file_name_matches_torchvision() -> None:
     assert Path(torchvision.models.GoogLeNet_Weights.IMAGENET1K_V1.url).name == zoo.TORCHVISION_FILE
 
 
-def test_listing_the_networks_imports_nothing_that_takes_long() -> None:
+def test_listing_the_networks_imports_no_slow_modules() -> None:
     code = "import sys; from inception.pretrained import zoo; [zoo.describe(one) for one in zoo.MODEL_NAMES]; "
     code += "zoo.load().engine; print([one for one in ('torchvision', 'torch._dynamo', 'sympy') if one in sys.modules])"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert told.stdout.strip() == "[]", told.stdout
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert process.stdout.strip() == "[]", process.stdout
