@@ -1,4 +1,4 @@
-"""Odd photos are shown as they should be, bad ones refused in one sentence."""
+"""Opening photos: odd ones are shown correctly, bad ones rejected in one sentence."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def scene(mode: str = "RGB", size: tuple[int, int] = (80, 60)) -> Image.Image:
     return image.convert(mode)
 
 
-def is_near(pixel: tuple[int, ...], wanted: tuple[int, ...], within: int = 12) -> bool:
-    return len(pixel) == len(wanted) and all(abs(a - b) <= within for a, b in zip(pixel, wanted, strict=True))
+def is_near(pixel: tuple[int, ...], expected: tuple[int, ...], tolerance: int = 12) -> bool:
+    return len(pixel) == len(expected) and all(abs(a - b) <= tolerance for a, b in zip(pixel, expected, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def is_near(pixel: tuple[int, ...], wanted: tuple[int, ...], within: int = 12) -
         ("TIFF", "RGB"),
     ],
 )
-def test_common_kinds_keep_their_colours(kind: str, mode: str) -> None:
+def test_common_formats_keep_their_colours(kind: str, mode: str) -> None:
     photo = open_photo(encoded(scene(mode), kind))
     assert (photo.mode, photo.size) == ("RGB", (80, 60))
     assert is_near(photo.getpixel((10, 30)), (255, 0, 0), 30)
@@ -52,7 +52,7 @@ def test_common_kinds_keep_their_colours(kind: str, mode: str) -> None:
 
 
 @pytest.mark.parametrize(("orientation", "corner"), [(1, "red"), (3, "blue"), (6, "red"), (8, "blue")])
-def test_a_photo_from_a_phone_stands_upright(orientation: int, corner: str) -> None:
+def test_exif_orientation_is_applied(orientation: int, corner: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     photo = open_photo(encoded(scene(), "JPEG", exif=exif, quality=95))
@@ -60,7 +60,7 @@ def test_a_photo_from_a_phone_stands_upright(orientation: int, corner: str) -> N
     assert is_near(photo.getpixel((3, 3)), (255, 0, 0) if corner == "red" else (0, 0, 255), 30)
 
 
-def test_transparency_is_laid_on_white_and_hides_what_lies_below() -> None:
+def test_transparent_pixels_become_white() -> None:
     image = scene("RGBA")
     image.putalpha(Image.new("L", image.size, 0))
     assert open_photo(encoded(image, "PNG")).getpixel((10, 10)) == (255, 255, 255)
@@ -103,7 +103,7 @@ def test_an_animation_shows_its_first_frame() -> None:
 
 
 @pytest.mark.parametrize("size", [(6000, 400), (400, 6000), (4000, 3000)])
-def test_a_large_photo_is_brought_to_a_working_size(size: tuple[int, int]) -> None:
+def test_a_large_photo_is_scaled_down_to_the_size_limit(size: tuple[int, int]) -> None:
     photo = open_photo(encoded(scene(size=size), "JPEG"))
     assert max(photo.size) <= MAX_SIDE
     assert photo.width / photo.height == pytest.approx(size[0] / size[1], rel=0.02)
@@ -146,37 +146,37 @@ def truncated() -> bytes:
         "heavy",
     ],
 )
-def test_a_bad_file_is_refused_in_one_sentence(tmp_path: Path, data: bytes, kind: str) -> None:
+def test_a_bad_file_is_rejected_in_one_sentence(tmp_path: Path, data: bytes, kind: str) -> None:
     file = tmp_path / "photo.jpg"
     file.write_bytes(data)
     for source in (data, file):
-        with pytest.raises(PhotoError) as refused:
+        with pytest.raises(PhotoError) as error:
             open_photo(source)
-        assert refused.value.kind == kind
-        assert str(tmp_path) not in str(refused.value)
-        assert "\n" not in str(refused.value)
+        assert error.value.kind == kind
+        assert str(tmp_path) not in str(error.value)
+        assert "\n" not in str(error.value)
 
 
 def test_a_missing_file_is_named_without_its_folder(tmp_path: Path) -> None:
-    with pytest.raises(PhotoError, match=r"'nowhere\.jpg'") as refused:
+    with pytest.raises(PhotoError, match=r"'nowhere\.jpg'") as error:
         open_photo(tmp_path / "nowhere.jpg")
-    assert str(tmp_path) not in str(refused.value)
+    assert str(tmp_path) not in str(error.value)
 
 
-def test_what_is_not_a_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+def test_non_regular_files_are_rejected_without_being_read(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.jpg"
-    os.mkfifo(pipe)  # to open it would wait for a writer
+    os.mkfifo(pipe)  # opening it would wait for a writer
     endless = tmp_path / "endless.jpg"
-    endless.symlink_to("/dev/zero")  # has size 0, and no end
+    endless.symlink_to("/dev/zero")  # has size 0 and never ends
     for source in (pipe, endless, tmp_path):
-        with pytest.raises(PhotoError) as refused:
+        with pytest.raises(PhotoError) as error:
             open_photo(source)
-        assert refused.value.kind == "photo_missing"
+        assert error.value.kind == "photo_missing"
 
 
 @pytest.mark.skipif(not Path("/proc/cpuinfo").is_file(), reason="needs the /proc of Linux")
-def test_a_file_of_unknown_size_is_read_no_further_than_a_photo_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_unknown_size_is_read_only_up_to_the_size_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inception.vision.photo.MAX_BYTES", 100)
-    with pytest.raises(PhotoError) as refused:
+    with pytest.raises(PhotoError) as error:
         open_photo("/proc/cpuinfo")  # regular, of size 0, and with content
-    assert refused.value.kind == "photo_heavy"
+    assert error.value.kind == "photo_heavy"

@@ -1,4 +1,4 @@
-"""A short coverage-guided search for files that the upload path does not take as it should; longer by hand."""
+"""A short coverage-guided fuzz test of opening photos; `make fuzz` runs a longer one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import pytest
 from support.paths import ROOT
 
 SECONDS = 15
-SLOW = "slow-unit-"  # says that the machine was busy, and nothing of the file
+SLOW_PREFIX = "slow-unit-"  # written when the machine is busy, whatever the file
 
 
 @pytest.mark.skipif(
     importlib.util.find_spec("atheris") is None, reason="atheris has no wheel for this Python or this machine"
 )
-def test_no_file_is_found_that_is_neither_shown_nor_refused(tmp_path: Path) -> None:
+def test_fuzzing_finds_no_file_that_is_neither_shown_nor_rejected(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-m", "support.fuzz_photo", str(SECONDS), str(tmp_path)],
         cwd=ROOT,
@@ -29,9 +29,9 @@ def test_no_file_is_found_that_is_neither_shown_nor_refused(tmp_path: Path) -> N
         text=True,
         check=False,
     )
-    found = [file.name for file in (tmp_path / "found").iterdir() if not file.name.startswith(SLOW)]
-    assert (run.returncode, found) == (0, []), run.stderr[-3000:]
-    begun = len(list((tmp_path / "begun").iterdir()))
-    runs = int(re.search(r"number_of_executed_units:\s*(\d+)", run.stderr)[1])  # type: ignore[index]
-    assert runs > begun > 60
-    assert re.search(r"cov: [1-9]\d\d", run.stderr), "the search sees what code its files reach"
+    findings = [file.name for file in (tmp_path / "found").iterdir() if not file.name.startswith(SLOW_PREFIX)]
+    assert (run.returncode, findings) == (0, []), run.stderr[-3000:]
+    seed_count = len(list((tmp_path / "begun").iterdir()))
+    execution_count = int(re.search(r"number_of_executed_units:\s*(\d+)", run.stderr)[1])  # type: ignore[index]
+    assert execution_count > seed_count > 60
+    assert re.search(r"cov: [1-9]\d\d", run.stderr), "the fuzzer measures code coverage"

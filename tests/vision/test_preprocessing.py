@@ -1,4 +1,4 @@
-"""What the network gets, against numbers by hand and torchvision's transforms."""
+"""Preprocessing, compared with hand calculations and torchvision's transforms."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from inception.vision.preprocessing import CAFFE, IMAGENET, TORCHVISION, Preproc
 from support.preprocessing import TINY_IMAGENET
 
 
-def test_caffe_takes_blue_green_red_minus_its_mean() -> None:
+def test_caffe_input_is_bgr_minus_the_mean() -> None:
     x = CAFFE.to_tensor(Image.new("RGB", (224, 224), (10, 20, 30)))
     assert x.shape == (1, 3, 224, 224)
     assert x[0, :, 0, 0].tolist() == [30 - 104, 20 - 117, 10 - 123]
 
 
-def test_torchvision_values_are_imagenet_normalisation_and_transform_input() -> None:
+def test_torchvision_input_is_imagenet_normalisation_and_transform_input() -> None:
     # torchvision.models.GoogLeNet._transform_input, on top of its own preset.
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (224, 224, 3), dtype=np.uint8))
     normal = IMAGENET.to_tensor(photo)
@@ -30,14 +30,14 @@ def test_torchvision_values_are_imagenet_normalisation_and_transform_input() -> 
 
 
 @pytest.mark.parametrize("preprocessing", [CAFFE, TORCHVISION, TINY_IMAGENET])
-def test_bytes_become_the_same_numbers_as_floats(preprocessing: Preprocessing) -> None:
+def test_normalising_bytes_equals_normalising_floats(preprocessing: Preprocessing) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), dtype=np.uint8)
     expected = preprocessing.normalise(torch.from_numpy(pixels).permute(0, 3, 1, 2).float())
     assert np.array_equal(preprocessing.normalise_bytes(pixels), expected.permute(0, 2, 3, 1).numpy())
 
 
 @pytest.mark.parametrize("size", [(640, 427), (300, 500), (256, 256), (1000, 257)])
-def test_the_crop_is_that_of_torchvisions_resize_and_centre_crop(size: tuple[int, int]) -> None:
+def test_the_crop_matches_torchvisions_resize_and_centre_crop(size: tuple[int, int]) -> None:
     y, x = np.mgrid[0 : size[1], 0 : size[0]]
     photo = Image.fromarray(
         np.stack([127 + 120 * np.sin(x / 17), 127 + 120 * np.cos(y / 13), (x + y) % 256], -1).astype(np.uint8)
@@ -49,27 +49,27 @@ def test_the_crop_is_that_of_torchvisions_resize_and_centre_crop(size: tuple[int
     assert CAFFE.crop_box(*size)[2] - CAFFE.crop_box(*size)[0] == pytest.approx(min(size) * 224 / 256)
 
 
-def test_a_network_of_enlarged_photos_sees_few_pixels_shown_larger() -> None:
+def test_photos_are_scaled_to_the_crop_and_then_enlarged_to_the_input_size() -> None:
     photo = Image.effect_noise((400, 300), 60).convert("RGB")
-    seen = replace(IMAGENET, resize=64, crop=64, size=128).apply(photo)
-    assert seen.size == (128, 128)
+    image = replace(IMAGENET, resize=64, crop=64, size=128).apply(photo)
+    assert image.size == (128, 128)
     small = photo.resize((64, 64), Image.Resampling.BICUBIC, box=(50, 0, 350, 300))
-    assert seen.tobytes() == small.resize((128, 128), Image.Resampling.BILINEAR).tobytes()
+    assert image.tobytes() == small.resize((128, 128), Image.Resampling.BILINEAR).tobytes()
 
 
-def test_a_photo_one_pixel_wide_costs_no_more_than_others() -> None:
+def test_a_photo_one_pixel_wide_is_accepted() -> None:
     assert CAFFE.apply(Image.new("RGB", (1, 10_000), "red")).getpixel((100, 100)) == (255, 0, 0)
 
 
 @pytest.mark.parametrize("preprocessing", [CAFFE, TORCHVISION, TINY_IMAGENET])
-def test_it_survives_the_way_through_json(preprocessing: Preprocessing) -> None:
+def test_preprocessing_survives_a_json_round_trip(preprocessing: Preprocessing) -> None:
     import json
 
     assert Preprocessing.from_dict(json.loads(json.dumps(preprocessing.to_dict()))) == preprocessing
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "changes",
     [
         {"crop": 300},
         {"size": 0},
@@ -82,6 +82,6 @@ def test_it_survives_the_way_through_json(preprocessing: Preprocessing) -> None:
         {"resize": 64.5, "crop": 64.5},
     ],
 )
-def test_impossible_values_are_refused(wrong: dict) -> None:
+def test_invalid_values_are_rejected(changes: dict) -> None:
     with pytest.raises(ValueError, match=r"must be|need"):
-        Preprocessing.from_dict({**CAFFE.to_dict(), **wrong})
+        Preprocessing.from_dict({**CAFFE.to_dict(), **changes})
