@@ -1,4 +1,4 @@
-"""Pictures of a block's branches, against the maps of the prediction."""
+"""Pictures of a block's branches, compared with the prediction's feature maps."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def prediction() -> Prediction:
     return predict(load(), open_photo(EXAMPLES / "espresso.jpg"))
 
 
-def test_the_name_of_a_block_stands_for_its_default_view(prediction: Prediction) -> None:
-    short, long = render_branches(prediction, "4c"), render_branches(prediction, ViewOptions("4c"))
-    assert list(short) == list(BRANCHES)
-    for branch, panel in short.items():
-        assert np.array_equal(np.asarray(panel.image), np.asarray(long[branch].image))
+def test_a_block_name_selects_its_default_view(prediction: Prediction) -> None:
+    by_name, by_options = render_branches(prediction, "4c"), render_branches(prediction, ViewOptions("4c"))
+    assert list(by_name) == list(BRANCHES)
+    for branch, panel in by_name.items():
+        assert np.array_equal(np.asarray(panel.image), np.asarray(by_options[branch].image))
         assert panel.numbers == statistics(np.ascontiguousarray(prediction.branch("4c", branch)))
 
 
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("scale", SCALES)
-def test_bounds_are_shared_as_the_scale_says(prediction: Prediction, view: str, scale: str) -> None:
+def test_the_scale_decides_which_panels_share_bounds(prediction: Prediction, view: str, scale: str) -> None:
     panels = render_branches(prediction, ViewOptions("4c", view, scale))
     bounds = [panel.bounds for panel in panels.values()]
     if scale == "shared":
@@ -48,6 +48,6 @@ def test_a_mean_map_shows_the_mean_of_all_channels(prediction: Prediction) -> No
         assert np.array_equal(cells, np.rint(mean * ((LEVELS - 1) / mean.max())).astype(np.uint8))
 
 
-def test_an_unknown_block_is_refused(prediction: Prediction) -> None:
+def test_an_unknown_block_is_rejected(prediction: Prediction) -> None:
     with pytest.raises(ChoiceError, match="block is '9z'"):
         render_branches(prediction, "9z")

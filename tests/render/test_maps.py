@@ -1,4 +1,4 @@
-"""Pictures say what the arrays say: pixel by pixel, against matplotlib's own colour maps."""
+"""Pictures of feature maps, compared pixel by pixel with the arrays and matplotlib's colour maps."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def test_gaps_and_missing_tiles_are_transparent() -> None:
     picture = render.mosaic(maps(5), [Limits(0, 1)] * 5, columns=4)
     indices = np.asarray(picture)
     assert indices[-1, -1] == GAP
-    again = Image.open(io.BytesIO(render.encode(picture))).convert("RGBA")
-    assert again.getpixel((again.width - 1, again.height - 1))[3] == 0
-    assert again.getpixel((3, 3))[3] == 255
+    decoded = Image.open(io.BytesIO(render.encode(picture))).convert("RGBA")
+    assert decoded.getpixel((decoded.width - 1, decoded.height - 1))[3] == 0
+    assert decoded.getpixel((3, 3))[3] == 255
 
 
-def test_a_silent_channel_is_crossed_out_and_no_other() -> None:
+def test_only_silent_channels_are_crossed_out() -> None:
     values = maps(3)
     values[1] = 0
     indices = np.asarray(render.mosaic(values, [Limits(0, 1)] * 3, columns=3))
@@ -58,17 +58,19 @@ def test_a_silent_channel_is_crossed_out_and_no_other() -> None:
 
 
 def test_limits_of_the_three_scales() -> None:
-    both = {"a": maps(2) * 3, "b": maps(2, seed=1) * 10}
-    highest = {name: float(values.max()) for name, values in both.items()}
-    assert {b for bounds in render.scale_limits(both, "shared").values() for b in bounds} == {Limits(0, highest["b"])}
-    assert render.scale_limits(both, "branch")["a"] == [Limits(0, highest["a"])] * 2
-    each = render.scale_limits(both, "channel")["b"]
-    assert [b.high for b in each] == [float(channel.max()) for channel in both["b"]]
+    branches = {"a": maps(2) * 3, "b": maps(2, seed=1) * 10}
+    highest = {name: float(values.max()) for name, values in branches.items()}
+    assert {limits for bounds in render.scale_limits(branches, "shared").values() for limits in bounds} == {
+        Limits(0, highest["b"])
+    }
+    assert render.scale_limits(branches, "branch")["a"] == [Limits(0, highest["a"])] * 2
+    channel_limits = render.scale_limits(branches, "channel")["b"]
+    assert [limits.high for limits in channel_limits] == [float(channel.max()) for channel in branches["b"]]
     with pytest.raises(ValueError, match="shared, branch, channel"):
-        render.scale_limits(both, "row")
+        render.scale_limits(branches, "row")
 
 
-def test_values_below_zero_get_a_scale_with_zero_in_its_middle() -> None:
+def test_negative_values_get_a_scale_symmetric_about_zero() -> None:
     values = maps(2) - 0.8
     (bounds,) = set(render.scale_limits({"a": values}, "branch")["a"])
     assert bounds.low == -bounds.high
@@ -80,7 +82,7 @@ def test_values_below_zero_get_a_scale_with_zero_in_its_middle() -> None:
 
 
 @pytest.mark.parametrize("scale", render.SCALES)
-def test_zero_has_one_colour_in_all_pictures_side_by_side(scale: str) -> None:
+def test_zero_has_the_same_colour_in_all_pictures(scale: str) -> None:
     mixed = {
         "a": np.array([[[0, 1], [0, 2]], [[0, -1], [0, 2]]], np.float32),
         "b": np.array([[[0, 3], [0, 1]]], np.float32),
@@ -103,14 +105,14 @@ def test_maps_of_zeros_are_drawn() -> None:
     assert render.heat_map(zero[0], bounds[0]).size == (448, 448)
 
 
-def test_the_overlay_lies_on_the_photo_cell_on_cell() -> None:
+def test_overlay_cells_are_aligned_with_the_photo() -> None:
     photo = Image.new("RGB", (224, 224), "white")
     values = np.zeros((14, 14), np.float32)
     values[3, 10] = 1
     picture = render.overlay(photo, values, Limits(0, 1), "gray", size=448)
     assert picture.size == (448, 448)
     assert picture.mode == "RGB"
-    # Cell (3, 10) covers 32 pixels: its centre keeps the colour, a far one shows the photo, darkened a little.
+    # Cell (3, 10) covers 32 pixels: its centre has the map's colour, a distant pixel shows the photo slightly darkened.
     lit, dark = picture.getpixel((10 * 32 + 16, 3 * 32 + 16)), picture.getpixel((100, 400))
     assert lit[0] > 240
     assert 200 < dark[0] < 225
@@ -123,11 +125,11 @@ def test_a_heat_map_has_one_square_for_each_cell() -> None:
     assert (picture[::32, ::32] == np.round(values * (LEVELS - 1))).all()
 
 
-def test_encoding_of_maps_is_lossless() -> None:
+def test_encoding_is_lossless() -> None:
     picture = render.mosaic(maps(9), [Limits(0, 1)] * 9)
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(render.encode(picture)))), np.asarray(picture))
 
 
-def test_unknown_colours_are_refused_with_those_that_exist() -> None:
+def test_unknown_colour_map_error_lists_valid_names() -> None:
     with pytest.raises(ValueError, match="magma, viridis, cividis, gray"):
         render.colour_bar("rainbow")

@@ -1,4 +1,4 @@
-"""Palette images as PNG, read again by Pillow, which knows nothing of how they were written."""
+"""Encoding of palette images as PNG, checked by decoding them with Pillow."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def read(data: bytes) -> Image.Image:
     st.one_of(st.none(), st.integers(0, 255)),
 )
 def test_decoding_returns_the_levels_for_every_cell_size_and_zoom(
-    cells: np.ndarray, enlarged: int, zoom: int, transparent: int | None
+    cells: np.ndarray, cell_size: int, zoom: int, transparent: int | None
 ) -> None:
-    levels = cells.repeat(enlarged, axis=0).repeat(enlarged, axis=1)
+    levels = cells.repeat(cell_size, axis=0).repeat(cell_size, axis=1)
     image = read(palette_png(levels, PALETTE, transparent=transparent, zoom=zoom))
     assert image.mode == "P"
     assert np.array_equal(np.asarray(image), levels)
@@ -50,19 +50,19 @@ def test_a_view_of_a_larger_array_is_encoded() -> None:
 
 @pytest.mark.parametrize("side", [16, 14, 8, 7, 4])
 @pytest.mark.parametrize("silent", [0, 20])
-def test_a_mosaic_of_enlarged_cells_is_smaller_than_as_pillow_writes_it(side: int, silent: int) -> None:
+def test_a_mosaic_is_smaller_than_pillows_encoding(side: int, silent: int) -> None:
     maps = np.random.default_rng(side).random((96, side, side), dtype=np.float32)
     maps[np.random.default_rng(0).permutation(96)[:silent]] = 0
     mosaic = render.mosaic(maps, [Limits(0, 1)] * 96, tile=28)
-    assert len(render.encode(mosaic)) < 0.95 * len(as_pillow_writes(mosaic))
+    assert len(render.encode(mosaic)) < 0.95 * len(pillow_png(mosaic))
 
 
-def test_a_heat_map_is_smaller_too() -> None:
+def test_a_heat_map_is_smaller_than_pillows_encoding() -> None:
     picture = render.heat_map(np.random.default_rng(0).random((14, 14), dtype=np.float32), Limits(0, 1))
-    assert len(render.encode(picture)) < 0.95 * len(as_pillow_writes(picture))
+    assert len(render.encode(picture)) < 0.95 * len(pillow_png(picture))
 
 
-def as_pillow_writes(image: Image.Image) -> bytes:
+def pillow_png(image: Image.Image) -> bytes:
     file = io.BytesIO()
     image.save(file, "PNG", compress_level=1)
     return file.getvalue()
