@@ -1,4 +1,4 @@
-"""Fixtures of the tests that predict a folder of photos."""
+"""Fixtures for predicting a folder of photos."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from support.photo_folders import NAMES, make_photo
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    where = tmp_path / "photos"
+    root = tmp_path / "photos"
     for number, name in enumerate(NAMES):
-        make_photo(where / name, number)
-    return where
+        make_photo(root / name, number)
+    return root
 
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the photos that are opened, as they are."""
+    """Names of the photos that are opened, in order."""
     names: list[str] = []
 
-    def noted(file: Path) -> Image.Image:
+    def record(file: Path) -> Image.Image:
         names.append(file.name)
         return open_photo(file)
 
-    monkeypatch.setattr(folder, "open_photo", noted)
+    monkeypatch.setattr(folder, "open_photo", record)
     return names

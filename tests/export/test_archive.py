@@ -1,4 +1,4 @@
-"""Files to take away: every one is opened again and compared with what the network computed."""
+"""Exported files, read back and compared with the prediction."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ import pytest
 from PIL import Image, ImageFont
 
 from inception import load, open_photo, predict
-from inception.export import archive as keep
-from inception.export import fonts
+from inception.export import archive, fonts
 from inception.export.figure import Caption, draw_figure, encode_png, wrap_text
 from inception.network.anatomy import network_facts
 from inception.network.blocks import BLOCKS, BRANCHES
@@ -35,7 +34,7 @@ ABOUT = {"model": "tiny-imagenet", "photo": "espresso", "date": DAY}
 
 
 @pytest.fixture(scope="module")
-def seen() -> Prediction:
+def prediction() -> Prediction:
     return predict(load(), open_photo(EXAMPLES / "espresso.jpg"))
 
 
@@ -49,90 +48,92 @@ def source_of(service: InferenceService, picture: ViewOptions, language: str = "
     return Source(service, query, picture, DAY, language)
 
 
-# ---------------------------------------------------------------- the zip
+# ---------------------------------------------------------------- zip
 
 
 @pytest.mark.parametrize("scale", render.SCALES)
-def test_the_zip_holds_every_map_as_picture_and_values(seen: Prediction, scale: str) -> None:
-    picture = ViewOptions("3a", "mean", scale, "viridis")  # whatever the view: the zip has the channels
-    with ZipFile(io.BytesIO(keep.maps_zip(seen, ABOUT, "Read me.\n", picture))) as file:
+def test_the_zip_holds_every_map_as_picture_and_values(prediction: Prediction, scale: str) -> None:
+    picture = ViewOptions("3a", "mean", scale, "viridis")  # the zip has the channels, whatever the view
+    with ZipFile(io.BytesIO(archive.maps_zip(prediction, ABOUT, "Read me.\n", picture))) as file:
         names = {f"{block}/{branch}" for block in BLOCKS for branch in BRANCHES}
         assert len(names) == 36
         expected = {f"{name}.{kind}" for name in names for kind in ("png", "npy")} | {"README.txt", "limits.json"}
         assert set(file.namelist()) == expected
         assert file.testzip() is None
         assert file.read("README.txt") == b"Read me.\n"
-        told = json.loads(file.read("limits.json"))
-        assert {name: told[name] for name in (*ABOUT, "scale", "colours")} == {
+        limits = json.loads(file.read("limits.json"))
+        assert {name: limits[name] for name in (*ABOUT, "scale", "colours")} == {
             **ABOUT,
             "scale": scale,
             "colours": "viridis",
         }
         for block in BLOCKS:
-            panels = render_branches(seen, ViewOptions(block, "channels", scale, "viridis"))
-            for branch, values in seen.branches(block).items():
-                drawn, row = panels[branch].image, told["blocks"][block][branch]
+            panels = render_branches(prediction, ViewOptions(block, "channels", scale, "viridis"))
+            for branch, values in prediction.branches(block).items():
+                drawn, row = panels[branch].image, limits["blocks"][block][branch]
                 with Image.open(file.open(row["picture"])) as image:
                     assert image.size == drawn.size
                     assert np.array_equal(np.asarray(image.convert("RGBA")), np.asarray(drawn.convert("RGBA")))
                 assert np.array_equal(np.load(file.open(row["numbers"]), allow_pickle=False), values)
-                bounds = render.scale_limits(seen.branches(block), scale)[branch]
-                ends = row["limits"] if scale == "channel" else [row["limits"]] * len(values)
-                assert ends == [[bound.low, bound.high] for bound in bounds]
+                bounds = render.scale_limits(prediction.branches(block), scale)[branch]
+                actual_limits = row["limits"] if scale == "channel" else [row["limits"]] * len(values)
+                assert actual_limits == [[bound.low, bound.high] for bound in bounds]
                 assert row["silent"] == statistics(values).silent
 
 
-def test_the_same_photo_gives_the_same_bytes(seen: Prediction) -> None:
-    one, other = (keep.maps_zip(seen, ABOUT, "Read me.", ViewOptions()) for _ in range(2))
-    assert one == other
-    assert keep.table_csv(seen) == keep.table_csv(seen)
-    assert keep.table_json(seen, ABOUT) == keep.table_json(seen, ABOUT)
+def test_the_same_photo_gives_the_same_bytes(prediction: Prediction) -> None:
+    first, second = (archive.maps_zip(prediction, ABOUT, "Read me.", ViewOptions()) for _ in range(2))
+    assert first == second
+    assert archive.table_csv(prediction) == archive.table_csv(prediction)
+    assert archive.table_json(prediction, ABOUT) == archive.table_json(prediction, ABOUT)
 
 
-def test_values_above_the_size_limit_are_left_out(seen: Prediction, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keep, "RAW_BYTES", 1000)
-    with ZipFile(io.BytesIO(keep.maps_zip(seen, ABOUT, "", ViewOptions()))) as file:
+def test_values_above_the_size_limit_are_left_out(prediction: Prediction, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "RAW_BYTES", 1000)
+    with ZipFile(io.BytesIO(archive.maps_zip(prediction, ABOUT, "", ViewOptions()))) as file:
         assert not [name for name in file.namelist() if name.endswith(".npy")]
         assert json.loads(file.read("limits.json"))["blocks"]["3a"]["1x1"]["numbers"] is None
 
 
 def test_googlenets_values_are_below_the_size_limit() -> None:
     facts = network_facts(InceptionV1(variant="googlenet", classes=10))
-    numbers = sum(one.channels * one.height * one.width for branches in facts.values() for one in branches)
-    assert 10**6 < numbers * 4 < keep.RAW_BYTES
+    numbers = sum(branch.channels * branch.height * branch.width for branches in facts.values() for branch in branches)
+    assert 10**6 < numbers * 4 < archive.RAW_BYTES
 
 
-# ---------------------------------------------------------------- the tables
+# ---------------------------------------------------------------- tables
 
 
 def rows_of(data: bytes) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline="")))
 
 
-def test_the_csv_has_every_class_and_every_branch(seen: Prediction) -> None:
-    rows = rows_of(keep.table_csv(seen))
+def test_the_csv_has_every_class_and_every_branch(prediction: Prediction) -> None:
+    rows = rows_of(archive.table_csv(prediction))
     classes = [row for row in rows if row["kind"] == "class"]
     branches = [row for row in rows if row["kind"] == "branch"]
     assert len(classes) + len(branches) == len(rows)
     assert [(int(row["class"]), row["label"], float(row["logit"]), float(row["probability"])) for row in classes] == [
-        (guess.index, guess.label, guess.logit, guess.probability) for guess in seen.top(200)
+        (guess.index, guess.label, guess.logit, guess.probability) for guess in prediction.top(200)
     ]
     assert sum(float(row["probability"]) for row in classes) == pytest.approx(1, abs=1e-5)
-    assert [(row["block"], row["branch"]) for row in branches] == [(b, c) for b in BLOCKS for c in BRANCHES]
+    assert [(row["block"], row["branch"]) for row in branches] == [
+        (block, branch) for block in BLOCKS for branch in BRANCHES
+    ]
     for row in branches:
-        numbers = asdict(statistics(seen.branch(row["block"], row["branch"])))
+        numbers = asdict(statistics(prediction.branch(row["block"], row["branch"])))
         assert {name: float(row[name]) for name in numbers} == numbers
         assert row["label"] == row["probability"] == ""
 
 
-def test_the_json_holds_the_same_numbers(seen: Prediction) -> None:
-    told = json.loads(keep.table_json(seen, ABOUT))
-    assert {name: told[name] for name in ABOUT} == ABOUT
-    assert told["probably_none"] is seen.rejected
-    assert [row["class"] for row in told["classes"]] == [guess.index for guess in seen.top(200)]
-    assert {row["label"] for row in told["classes"]} == set(seen.labels)
-    assert told["blocks"] == {
-        block: {branch: asdict(statistics(values)) for branch, values in seen.branches(block).items()}
+def test_the_json_holds_the_same_numbers(prediction: Prediction) -> None:
+    report = json.loads(archive.table_json(prediction, ABOUT))
+    assert {name: report[name] for name in ABOUT} == ABOUT
+    assert report["probably_none"] is prediction.rejected
+    assert [row["class"] for row in report["classes"]] == [guess.index for guess in prediction.top(200)]
+    assert {row["label"] for row in report["classes"]} == set(prediction.labels)
+    assert report["blocks"] == {
+        block: {branch: asdict(statistics(values)) for branch, values in prediction.branches(block).items()}
         for block in BLOCKS
     }
 
@@ -140,19 +141,19 @@ def test_the_json_holds_the_same_numbers(seen: Prediction) -> None:
 @pytest.mark.parametrize(
     "name", ["=1+1", "+cmd|' /C calc'!A0", "-2", "@SUM(A1)", "\t=1", "\r=1", " =1", "＝1", '=1,"2\n']
 )
-def test_labels_that_look_like_formulas_are_escaped(seen: Prediction, name: str) -> None:
-    named = replace(seen, labels=(name, *seen.labels[1:]))
-    cell = next(row["label"] for row in rows_of(keep.table_csv(named)) if row["class"] == "0")
+def test_labels_that_look_like_formulas_are_escaped(prediction: Prediction, name: str) -> None:
+    named = replace(prediction, labels=(name, *prediction.labels[1:]))
+    cell = next(row["label"] for row in rows_of(archive.table_csv(named)) if row["class"] == "0")
     assert cell == f"'{name}"
-    assert name in {row["label"] for row in json.loads(keep.table_json(named, ABOUT))["classes"]}
+    assert name in {row["label"] for row in json.loads(archive.table_json(named, ABOUT))["classes"]}
 
 
 @pytest.mark.parametrize("name", ["cat", "斑马", "a=b", "Sutton Hoo helmet, 7th c.", ""])
 def test_other_labels_are_unchanged(name: str) -> None:
-    assert keep.escape_formula(name) == name
+    assert archive.escape_formula(name) == name
 
 
-# ---------------------------------------------------------------- the sheet
+# ---------------------------------------------------------------- figure
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -170,23 +171,23 @@ def test_a_figure_shows_the_panels_and_a_caption(
     assert width < image.width < width * 1.3
     highest = max(panel.image.height for panel in panels.values())
     assert highest + 100 < image.height < highest + 600
-    # The panels lie in it pixel by pixel, side by side: the leftmost is found again by its corner.
+    # Every panel appears in the figure, pixel by pixel.
     for panel in panels.values():
-        assert _lies_in(pixels, np.asarray(panel.image.convert("RGBA")))
-    # The caption, right of the photo and above the panels, is dark letters on white.
+        assert _contains(pixels, np.asarray(panel.image.convert("RGBA")))
+    # The caption, dark text on white, is right of the photo and above the panels.
     caption = pixels[: image.height - highest - 60, image.width // 8 :].min(axis=2)
     assert 0.002 < (caption < 120).mean() < 0.3
 
 
-def _lies_in(page: np.ndarray, part: np.ndarray) -> bool:
-    """Whether a picture is somewhere in another, apart from its transparent gaps. Looked for below its first rows."""
+def _contains(page: np.ndarray, part: np.ndarray) -> bool:
+    """Return whether `part`, apart from its transparent gaps, appears in `page`."""
     opaque = part[..., 3] > 0
     first = np.argwhere(opaque)[0]
     colour = part[tuple(first)][:3]
     height, width = part.shape[:2]
     corners = (page[: page.shape[0] - height + 1, : page.shape[1] - width + 1] == colour).all(axis=2)
     for top, left in np.argwhere(corners):
-        # A handful of cells first: whole pictures are compared only where those agree.
+        # Compare a few pixels first, and the whole part only where they agree.
         if not (page[top : top + 9, left : left + 9] == part[:9, :9, :3]).all():
             continue
         window = page[top : top + height, left : left + width]
@@ -200,7 +201,7 @@ def captioned(service: InferenceService, picture: ViewOptions, language: str) ->
     return caption_of(source, render_branches(source.prediction, picture), language)
 
 
-def test_the_caption_says_model_block_branches_scale_and_date(service: InferenceService) -> None:
+def test_the_caption_states_model_block_branches_scale_and_date(service: InferenceService) -> None:
     caption = captioned(service, ViewOptions("4c"), "en")
     assert caption.title == "Block 4c · all channels"
     assert "tiny-imagenet" in caption.lines[0]
@@ -211,36 +212,44 @@ def test_the_caption_says_model_block_branches_scale_and_date(service: Inference
     bounds = panels["1x1"].bounds
     assert bounds is not None
     assert caption.ends == (f"{bounds.low:.2f}", f"{bounds.high:.2f}")
-    assert [one.heading.split(" ")[0] for one in caption.branches.values()] == ["1×1", "3×3", "5×5", "pool"]
-    assert all(f"mean {panels[branch].numbers.mean:.2f}" in one.numbers for branch, one in caption.branches.items())
-    own = captioned(service, ViewOptions("4c", scale="branch"), "en")
-    assert own.ends is None
-    assert len({one.ends for one in own.branches.values()}) == 4
-    each = captioned(service, ViewOptions("4c", scale="channel"), "en")
-    assert each.ends is None
-    assert {one.ends for one in each.branches.values()} == {None}
+    assert [branch_caption.heading.split(" ")[0] for branch_caption in caption.branches.values()] == [
+        "1×1",
+        "3×3",
+        "5×5",
+        "pool",
+    ]
+    assert all(
+        f"mean {panels[branch].numbers.mean:.2f}" in branch_caption.numbers
+        for branch, branch_caption in caption.branches.items()
+    )
+    branch_scaled = captioned(service, ViewOptions("4c", scale="branch"), "en")
+    assert branch_scaled.ends is None
+    assert len({branch_caption.ends for branch_caption in branch_scaled.branches.values()}) == 4
+    channel_scaled = captioned(service, ViewOptions("4c", scale="channel"), "en")
+    assert channel_scaled.ends is None
+    assert {branch_caption.ends for branch_caption in channel_scaled.branches.values()} == {None}
     assert "模块 4c" in captioned(service, ViewOptions("4c"), "zh").title
 
 
-def test_the_caption_doubts_where_the_rule_does(service: InferenceService, tmp_path: Path) -> None:
+def test_the_caption_reports_rejection(service: InferenceService, tmp_path: Path) -> None:
     Image.new("RGB", (300, 300), (128, 128, 128)).save(tmp_path / "nothing.png")
-    nothing = replace(
+    source = replace(
         source_of(service, ViewOptions()), query=service.query("tiny-imagenet", str(tmp_path / "nothing.png"))
     )
-    panels = render_branches(nothing.prediction, nothing.picture)
-    assert "Probably none of the 200 classes" in caption_of(nothing, panels, "en").lines[1]
-    assert "很可能不属于" in caption_of(nothing, panels, "zh").lines[1]
+    panels = render_branches(source.prediction, source.picture)
+    assert "Probably none of the 200 classes" in caption_of(source, panels, "en").lines[1]
+    assert "很可能不属于" in caption_of(source, panels, "zh").lines[1]
 
 
-def test_a_third_branch_that_runs_3x3_is_called_what_it_runs() -> None:
+def test_torchvisions_5x5_branch_is_named_with_its_actual_kernel() -> None:
     facts = network_facts(InceptionV1(variant="torchvision", classes=3))["4c"]
     assert [branch_name(fact, "en") for fact in facts] == ["1×1", "3×3", "5×5 (runs 3×3)", "pool"]
     assert branch_name(facts[2], "zh") == "5×5（实为 3×3）"
 
 
 def test_numbers_are_short_and_readable() -> None:
-    shown = ["0.00", "0.12", "5.30", "12.3", "501.6", "-3.14"]
-    assert [short(v) for v in (0, 0.123456, 5.302, 12.34, 501.58, -3.14159)] == shown
+    expected = ["0.00", "0.12", "5.30", "12.3", "501.6", "-3.14"]
+    assert [short(value) for value in (0, 0.123456, 5.302, 12.34, 501.58, -3.14159)] == expected
 
 
 def test_a_figure_is_in_english_without_a_chinese_font(
@@ -253,14 +262,14 @@ def test_a_figure_is_in_english_without_a_chinese_font(
     assert make_file("sheet", source_of(service, ViewOptions("5a", "mean"), "zh"))[1] == english
 
 
-def test_without_a_home_folder_fonts_are_looked_for_in_the_systems_folders(monkeypatch: pytest.MonkeyPatch) -> None:
-    of_the_system = tuple(folder for folder in fonts.font_folders() if not folder.is_relative_to(Path.home()))
+def test_without_a_home_folder_only_system_font_folders_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    system_folders = tuple(folder for folder in fonts.font_folders() if not folder.is_relative_to(Path.home()))
 
     def home() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "home", home)
-    assert fonts.font_folders() == of_the_system
+    assert fonts.font_folders() == system_folders
 
 
 def test_a_chinese_font_is_found_by_file_name(tmp_path: Path) -> None:
@@ -287,25 +296,25 @@ def test_long_text_is_wrapped() -> None:
     assert wrap_text("", font, 100) == []
 
 
-def test_equal_figures_have_equal_bytes(seen: Prediction, service: InferenceService) -> None:
+def test_equal_figures_have_equal_bytes(prediction: Prediction, service: InferenceService) -> None:
     panels, caption = (
-        render_branches(seen, ViewOptions("5b", "mean")),
+        render_branches(prediction, ViewOptions("5b", "mean")),
         captioned(service, ViewOptions("5b", "mean"), "en"),
     )
-    one, other = (encode_png(draw_figure(seen.image, panels, caption, "magma")) for _ in range(2))
-    assert one == other
+    first, second = (encode_png(draw_figure(prediction.image, panels, caption, "magma")) for _ in range(2))
+    assert first == second
 
 
-def test_files_are_named_by_network_and_kind_and_name_no_photo(service: InferenceService) -> None:
-    made = dict(make_file(kind, source_of(service, ViewOptions())) for kind in KINDS)
-    assert list(made) == [
+def test_file_names_contain_network_and_kind_but_not_the_photo(service: InferenceService) -> None:
+    files = dict(make_file(kind, source_of(service, ViewOptions())) for kind in KINDS)
+    assert list(files) == [
         "tiny-imagenet-photo-3a-channels.png",
         "tiny-imagenet-photo-maps.zip",
         "tiny-imagenet-photo.csv",
         "tiny-imagenet-photo.json",
     ]
-    told = json.loads(made["tiny-imagenet-photo.json"])
-    assert (told["model"], told["photo"], told["date"]) == ("tiny-imagenet", None, DAY)
+    report = json.loads(files["tiny-imagenet-photo.json"])
+    assert (report["model"], report["photo"], report["date"]) == ("tiny-imagenet", None, DAY)
 
 
 @pytest.mark.parametrize("module", ["archive", "figure", "folder", "fonts", "parquet", "report"])

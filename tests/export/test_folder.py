@@ -1,4 +1,4 @@
-"""A folder of photos into one parquet file: the same answers as one by one, and how bad files are reported."""
+"""Predictions of a folder of photos: the same as for single photos, and bad files are reported."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from support.photo_folders import NAMES, make_photo, rows_of
 
 
 @pytest.mark.parametrize(("batch", "workers"), [(None, None), (1, 2), (4, 1), (64, 3)])
-def test_every_photo_has_the_prediction_that_it_has_alone(
+def test_every_photo_is_predicted_as_it_is_alone(
     embedded: PretrainedModel, photos: Path, tmp_path: Path, batch: int | None, workers: int | None
 ) -> None:
-    told = predict_folder(embedded, photos, tmp_path / "r.parquet", top=3, batch=batch, workers=workers)
+    outcome = predict_folder(embedded, photos, tmp_path / "r.parquet", top=3, batch=batch, workers=workers)
     rows = rows_of(tmp_path / "r.parquet")
-    assert (told.photos, told.known, told.refused) == (len(NAMES), 0, {})
+    assert (outcome.photos, outcome.known, outcome.refused) == (len(NAMES), 0, {})
     assert [row["path"] for row in rows] == sorted(NAMES)
     for row in rows:
-        alone = predict(embedded, open_photo(photos / row["path"])).top(3)
-        assert row["indices"] == [guess.index for guess in alone]
-        assert row["labels"] == [guess.label for guess in alone]
-        assert row["probabilities"] == pytest.approx([guess.probability for guess in alone], abs=1e-5)
+        guesses = predict(embedded, open_photo(photos / row["path"])).top(3)
+        assert row["indices"] == [guess.index for guess in guesses]
+        assert row["labels"] == [guess.label for guess in guesses]
+        assert row["probabilities"] == pytest.approx([guess.probability for guess in guesses], abs=1e-5)
         assert (row["label"], row["index"], row["probability"], row["error"]) == (
             row["labels"][0],
             row["indices"][0],
@@ -50,8 +50,8 @@ def test_hidden_files_other_types_and_pipes_are_skipped(photos: Path) -> None:
     (photos / "notes.txt").write_text("no photo")
     (photos / "folder.jpg").mkdir()
     os.mkfifo(photos / "pipe.jpg")
-    found, unreadable = photos_in(photos)
-    assert [photo.path for photo in found] == sorted(NAMES)
+    listed, unreadable = photos_in(photos)
+    assert [photo.path for photo in listed] == sorted(NAMES)
     assert unreadable == ()
 
 
@@ -60,16 +60,16 @@ def test_an_unreadable_folder_is_reported(
 ) -> None:
     scandir = os.scandir
 
-    def refusing(where: object) -> object:
-        if str(where).endswith("deep"):
-            raise PermissionError(13, "no", where)
-        return scandir(where)
+    def failing_scandir(path: object) -> object:
+        if str(path).endswith("deep"):
+            raise PermissionError(13, "no", path)
+        return scandir(path)
 
-    monkeypatch.setattr(os, "scandir", refusing)
+    monkeypatch.setattr(os, "scandir", failing_scandir)
     assert main(["predict", str(photos), "--out", str(tmp_path / "r.parquet")]) == 0
-    said = capsys.readouterr()
-    assert said.err == f"skipped, cannot be read: {short_path(str(photos / 'b' / 'deep'))}\n"
-    assert said.out.endswith(": 5 photos, 0 known before, 0 refused\n")
+    captured = capsys.readouterr()
+    assert captured.err == f"skipped, cannot be read: {short_path(str(photos / 'b' / 'deep'))}\n"
+    assert captured.out.endswith(": 5 photos, 0 known before, 0 refused\n")
 
 
 def test_a_file_name_that_is_not_utf8_is_escaped(embedded: PretrainedModel, tmp_path: Path) -> None:
@@ -90,10 +90,10 @@ def test_bad_files_are_listed_and_do_not_stop_the_run(
     (photos / "text.jpg").write_text("no photo")
     (photos / "empty.jpg").touch()
     (photos / "gone.jpg").symlink_to("nowhere.jpg")
-    whole = (EXAMPLES / "bison.jpg").read_bytes()
-    (photos / "truncated.jpg").write_bytes(whole[: len(whole) // 2])
+    data = (EXAMPLES / "bison.jpg").read_bytes()
+    (photos / "truncated.jpg").write_bytes(data[: len(data) // 2])
     assert main(["predict", str(photos), "--out", str(out)]) == 0
-    said = capsys.readouterr()
+    captured = capsys.readouterr()
     refused = {row["path"]: row["error"] for row in rows_of(out) if row["error"]}
     assert {name: sentence.split(";")[0] for name, sentence in refused.items()} == {
         "text.jpg": "This file is not a picture that can be read",
@@ -101,16 +101,16 @@ def test_bad_files_are_listed_and_do_not_stop_the_run(
         "gone.jpg": "There is no readable file 'gone.jpg'",
         "truncated.jpg": "This picture is damaged or cut off",
     }
-    assert all(f"{name}: {sentence}\n" in said.err for name, sentence in refused.items())
+    assert all(f"{name}: {sentence}\n" in captured.err for name, sentence in refused.items())
     assert all(row["label"] is None and row["labels"] is None for row in rows_of(out) if row["error"])
-    assert said.out == f"{out}: 10 photos, 0 known before, 4 refused\n"
+    assert captured.out == f"{out}: 10 photos, 0 known before, 4 refused\n"
 
-    # A file that is as bad as before is not looked at again; one that could not even be read is.
+    # An unchanged bad file is not opened again; one that could not be read is.
     opened.clear()
     assert main(["predict", str(photos), "--out", str(out), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    report = json.loads(capsys.readouterr().out)
     assert opened == ["gone.jpg"]
-    assert told == {
+    assert report == {
         "model": "tiny-imagenet",
         "file": str(out),
         "photos": 10,
@@ -122,38 +122,38 @@ def test_bad_files_are_listed_and_do_not_stop_the_run(
 def test_an_unreadable_photo_is_retried(
     embedded: PretrainedModel, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def forbidden(file: Path) -> Image.Image:
+    def failing_open(file: Path) -> Image.Image:
         return open_photo(file if file.name != "a.png" else file / "not to be read")
 
     with monkeypatch.context() as patch:
-        patch.setattr(folder, "open_photo", forbidden)
+        patch.setattr(folder, "open_photo", failing_open)
         assert list(predict_folder(embedded, photos, tmp_path / "r.parquet").refused) == ["a.png"]
-    told = predict_folder(embedded, photos, tmp_path / "r.parquet")
-    assert (told.known, told.refused) == (len(NAMES) - 1, {})
+    outcome = predict_folder(embedded, photos, tmp_path / "r.parquet")
+    assert (outcome.known, outcome.refused) == (len(NAMES) - 1, {})
 
 
-def test_only_bad_files_set_the_exit_status_and_at_most_ten_messages(
+def test_a_folder_of_only_bad_files_fails_with_at_most_ten_messages(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for number in range(12):
         (tmp_path / f"{number}.jpg").touch()
     assert main(["predict", str(tmp_path), "--out", str(tmp_path / "r.parquet")]) == 1
-    said = capsys.readouterr().err
-    assert said.count("This file is empty") == 10
-    assert "and 2 more" in said
+    stderr = capsys.readouterr().err
+    assert stderr.count("This file is empty") == 10
+    assert "and 2 more" in stderr
     assert len(rows_of(tmp_path / "r.parquet")) == 12
 
 
-# ---------------------------------------------------------------- the machine
+# ---------------------------------------------------------------- threads and arguments
 
 
 def test_the_number_of_pending_items_is_bounded() -> None:
-    begun: list[int] = []
+    started: list[int] = []
     with ThreadPoolExecutor(4) as pool:
-        made = folder.map_in_order(pool, lambda number: begun.append(number) or -number, iter(range(50)), 6)
-        for number, one in enumerate(made):
-            assert one == -number
-            assert len(begun) <= number + 6
+        results = folder.map_in_order(pool, lambda number: started.append(number) or -number, iter(range(50)), 6)
+        for number, result in enumerate(results):
+            assert result == -number
+            assert len(started) <= number + 6
 
 
 def test_the_number_of_threads_is_restored(embedded: PretrainedModel, photos: Path, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_the_number_of_threads_is_restored(embedded: PretrainedModel, photos: Pa
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["FOLDER"], "with --out FILE.parquet"),
         (["FOLDER", "--out", "r.csv"], "let --out end in .parquet"),
@@ -185,11 +185,11 @@ def test_the_number_of_threads_is_restored(embedded: PretrainedModel, photos: Pa
         (["FOLDER", "--out", "/proc/r.parquet"], "cannot be made"),
     ],
 )
-def test_invalid_arguments_are_refused_in_one_sentence(
-    photos: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+def test_invalid_arguments_are_rejected_in_one_sentence(
+    photos: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     (photos / "b" / "empty").mkdir()
     assert main(["predict", *(word.replace("FOLDER", str(photos)) for word in arguments)]) == 2
-    told = capsys.readouterr().err
-    assert said.replace("FOLDER", str(photos)) in told
-    assert told.count("\n") == 1
+    stderr = capsys.readouterr().err
+    assert message.replace("FOLDER", str(photos)) in stderr
+    assert stderr.count("\n") == 1

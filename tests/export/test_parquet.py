@@ -1,4 +1,4 @@
-"""The file with the predictions of a folder: interrupted, gone on with, and never mixed or half written."""
+"""The Parquet file of a folder's predictions: it can be resumed, and is never mixed or partially written."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from support.photo_folders import NAMES, make_photo, rows_of
 
 
 def assert_same(rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> None:
-    """Equal, but for what the size of a batch may change in a probability."""
+    """Check that the rows are equal, apart from the effect of the batch size on probabilities."""
     numbers = ("probability", "probabilities")
     for row, other in zip(rows, others, strict=True):
         for name in row:
-            wanted = pytest.approx(other[name], abs=1e-5) if name in numbers and other[name] else other[name]
-            assert row[name] == wanted, (row["path"], name)
+            expected = pytest.approx(other[name], abs=1e-5) if name in numbers and other[name] else other[name]
+            assert row[name] == expected, (row["path"], name)
 
 
-# ---------------------------------------------------------------- interrupted, and going on
+# ---------------------------------------------------------------- interruption and resumption
 
-KILLED = """
+HANGING_RUN = """
 import sys, threading
 from inception.cli import main as cli
 from inception.export import folder, parquet
@@ -66,7 +66,7 @@ def test_a_killed_run_is_resumed(embedded: PretrainedModel, tmp_path: Path, open
     assert len(opened) == 20
 
     arguments = ["predict", photos, "--out", out, "--batch", "2", "--workers", "1"]
-    run = subprocess.Popen([sys.executable, "-c", KILLED, *map(str, arguments)], cwd=ROOT, env=os.environ)
+    run = subprocess.Popen([sys.executable, "-c", HANGING_RUN, *map(str, arguments)], cwd=ROOT, env=os.environ)
     try:
         wait_until(lambda: len(list(tmp_path.glob("r.parquet.parts/*.parquet"))) == 3 or run.poll() is not None)
     finally:
@@ -75,21 +75,21 @@ def test_a_killed_run_is_resumed(embedded: PretrainedModel, tmp_path: Path, open
     assert not out.exists()
 
     opened.clear()
-    told = predict_folder(embedded, photos, out)
+    outcome = predict_folder(embedded, photos, out)
     assert sorted(opened) == [f"{number:02}.jpg" for number in range(12, 20)]
-    assert told.known == 12
+    assert outcome.known == 12
     assert_same(rows_of(out), rows_of(tmp_path / "uninterrupted.parquet"))
     assert sorted(path.name for path in tmp_path.glob("*r.parquet*")) == ["r.parquet"]
 
 
-def wait_until(it_is: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 120
-    while not it_is():
-        assert time.monotonic() < deadline, "it did not happen"
+    while not condition():
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.02)
 
 
-def test_ctrl_c_keeps_all_answers_so_far(
+def test_ctrl_c_keeps_all_predictions_so_far(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(file: Path) -> Image.Image:
@@ -106,15 +106,15 @@ def test_ctrl_c_keeps_all_answers_so_far(
     assert "6 photos, 4 known before" in capsys.readouterr().out
 
 
-def test_a_damaged_part_costs_its_own_photos_only(
+def test_a_damaged_part_loses_only_its_own_photos(
     embedded: PretrainedModel, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "r.parquet"
     monkeypatch.setattr(results, "PART", 2)
     interrupted_before_the_end(embedded, photos, out, monkeypatch)
-    one, *others = sorted(tmp_path.glob("r.parquet.parts/*.parquet"))
+    damaged, *others = sorted(tmp_path.glob("r.parquet.parts/*.parquet"))
     assert len(others) == 2
-    one.write_bytes(one.read_bytes()[:100])
+    damaged.write_bytes(damaged.read_bytes()[:100])
     assert predict_folder(embedded, photos, out).known == 4
     assert [row["path"] for row in rows_of(out)] == sorted(NAMES)
 
@@ -131,26 +131,26 @@ def test_only_new_and_changed_photos_are_predicted_again(
     assert opened == []
     assert (out.stat().st_ino, out.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
-    make_photo(photos / "a.png", 7)  # another photo by the same name
+    make_photo(photos / "a.png", 7)  # another photo under the same name
     changed = photos / "b" / "2.jpg"
-    os.utime(changed, ns=(0, changed.stat().st_mtime_ns + 1))  # the same bytes, written anew
+    os.utime(changed, ns=(0, changed.stat().st_mtime_ns + 1))  # the same bytes with a newer time
     make_photo(photos / "b" / "0.jpg", 5)
     (photos / "b" / "1.JPG").unlink()
     assert predict_folder(embedded, photos, out).known == 3
     assert sorted(opened) == ["0.jpg", "2.jpg", "a.png"]
     now = {row["path"]: row for row in rows_of(out)}
     assert list(now) == ["a.png", "b-c/x.jpeg", "b/0.jpg", "b/2.jpg", "b/deep/er/3.webp", "ü ñ.jpg"]
-    alone = predict(embedded, open_photo(photos / "a.png")).top(1)[0]
-    assert now["a.png"]["probability"] == pytest.approx(alone.probability, abs=1e-5)
+    guess = predict(embedded, open_photo(photos / "a.png")).top(1)[0]
+    assert now["a.png"]["probability"] == pytest.approx(guess.probability, abs=1e-5)
     untouched = ("b-c/x.jpeg", "b/deep/er/3.webp", "ü ñ.jpg")
     assert [now[path] for path in untouched] == [row for row in rows if row["path"] in untouched]
 
 
-# ---------------------------------------------------------------- never mixed, never half
+# ---------------------------------------------------------------- no mixed or partial files
 
 
 def other_weights(embedded: PretrainedModel) -> PretrainedModel:
-    """What training on would leave under the same name."""
+    """Return a network of the same name with different weights."""
     state = {name: tensor.clone() for name, tensor in embedded.model.state_dict().items()}
     state["head.classifier.bias"][0] += 1
     model = type(embedded.model)(classes=200, input_shape=(3, 128, 128))
@@ -160,22 +160,22 @@ def other_weights(embedded: PretrainedModel) -> PretrainedModel:
 
 @pytest.mark.parametrize("is_finished", [True, False], ids=["finished", "interrupted"])
 @pytest.mark.parametrize(
-    ("how", "top", "said"),
+    ("change", "top", "message"),
     [
-        (lambda one: one, 3, "(top was 5, is 3)"),
-        (lambda one: replace(one, name="mine"), 3, "(model was tiny-imagenet, is mine, top was 5, is 3)"),
-        (lambda one: replace(one, temperature=2.0), 5, "is 2.0)"),
+        (lambda pretrained: pretrained, 3, "(top was 5, is 3)"),
+        (lambda pretrained: replace(pretrained, name="mine"), 3, "(model was tiny-imagenet, is mine, top was 5, is 3)"),
+        (lambda pretrained: replace(pretrained, temperature=2.0), 5, "is 2.0)"),
         (other_weights, 5, "(weights was "),
     ],
     ids=["top", "model", "temperature", "weights"],
 )
-def test_results_of_other_options_are_refused(
+def test_results_of_other_options_are_rejected(
     embedded: PretrainedModel,
     photos: Path,
     tmp_path: Path,
-    how: Callable[[PretrainedModel], PretrainedModel],
+    change: Callable[[PretrainedModel], PretrainedModel],
     top: int,
-    said: str,
+    message: str,
     is_finished: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -184,12 +184,12 @@ def test_results_of_other_options_are_refused(
         predict_folder(embedded, photos, out)
     else:
         interrupted_before_the_end(embedded, photos, out, monkeypatch)
-    left = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
-    with pytest.raises(UserError) as refused:
-        predict_folder(how(embedded), photos, out, top=top)
-    assert said in str(refused.value)
-    assert ("remove 'r.parquet'." if is_finished else "remove 'r.parquet.parts'.") in str(refused.value)
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")} == left
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
+    with pytest.raises(UserError) as error:
+        predict_folder(change(embedded), photos, out, top=top)
+    assert message in str(error.value)
+    assert ("remove 'r.parquet'." if is_finished else "remove 'r.parquet.parts'.") in str(error.value)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")} == before
     assert predict_folder(embedded, photos, out).known == len(NAMES)
 
 
@@ -206,20 +206,20 @@ def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("what", ["text", "other columns", "folder", "list", "no JSON"])
+@pytest.mark.parametrize("content", ["text", "other columns", "folder", "list", "no JSON"])
 def test_a_foreign_file_is_never_overwritten(
-    embedded: PretrainedModel, photos: Path, tmp_path: Path, what: str
+    embedded: PretrainedModel, photos: Path, tmp_path: Path, content: str
 ) -> None:
     out = tmp_path / "r.parquet"
-    if what == "text":
+    if content == "text":
         out.write_text("my notes")
-    elif what == "folder":
+    elif content == "folder":
         out.mkdir()
-    elif what == "other columns":
+    elif content == "other columns":
         predict_folder(embedded, photos, out)
         parquet.write_table(parquet.read_table(out).drop_columns(["error"]), out)
     else:
-        metadata = {"inception": "[1, 2]" if what == "list" else b"\xff{"}
+        metadata = {"inception": "[1, 2]" if content == "list" else b"\xff{"}
         parquet.write_table(results.SCHEMA.empty_table().replace_schema_metadata(metadata), out)
     before = out.read_bytes() if out.is_file() else b""
     with pytest.raises(UserError, match="holds no results of this command"):
@@ -235,13 +235,13 @@ def test_the_file_is_written_atomically(
     before = out.read_bytes()
     make_photo(photos / "z.jpg", 9)
 
-    def full(self: Path, target: Path) -> Path:
+    def fail_for_out(self: Path, target: Path) -> Path:
         if target == out:
             raise OSError("no space left")
         return shutil.move(self, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", full)
+        patch.setattr(Path, "replace", fail_for_out)
         with pytest.raises(UserError, match="Nothing can be written"):
             predict_folder(embedded, photos, out)
     assert out.read_bytes() == before
@@ -257,8 +257,8 @@ def test_the_metadata_names_the_weights_and_not_the_folder(
     predict_folder(embedded, photos, tmp_path / "one.parquet", batch=4)
     predict_folder(embedded, tmp_path / "elsewhere", tmp_path / "two.parquet", batch=4)
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
-    told = json.loads(parquet.read_schema(tmp_path / "one.parquet").metadata[b"inception"])
-    assert (told["model"], told["classes"], told["top"]) == ("tiny-imagenet", 200, 5)
-    assert told["preprocessing"] == json.loads(json.dumps(embedded.preprocessing.to_dict()))
-    assert told["provenance"] == asdict(embedded.provenance)
-    assert len(told["weights"]) == 64
+    metadata = json.loads(parquet.read_schema(tmp_path / "one.parquet").metadata[b"inception"])
+    assert (metadata["model"], metadata["classes"], metadata["top"]) == ("tiny-imagenet", 200, 5)
+    assert metadata["preprocessing"] == json.loads(json.dumps(embedded.preprocessing.to_dict()))
+    assert metadata["provenance"] == asdict(embedded.provenance)
+    assert len(metadata["weights"]) == 64
