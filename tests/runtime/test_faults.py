@@ -1,4 +1,4 @@
-"""Real faults of disks and of the weights hub: nothing that was there is lost, and a sentence says what to do."""
+"""Failures of disks and of the weights hub: no existing data is lost, and the error says what to do."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PUBLISHED = "onnxmodelzoo/googlenet-8/googlenet-8.onnx"
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
-    """Small disks: `disk("1m")` is a folder on a new one of that size, `disk("1m", "ro")` on one that is read-only."""
+    """Mount small disks: `disk("1m")` returns a folder on a new disk of that size; with "ro" the disk is read-only."""
     mounted: list[Path] = []
 
     def mount(size: str, mode: str = "rw") -> Path:
@@ -41,7 +41,7 @@ def disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
         try:
             subprocess.run(command, check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError):
-            pytest.skip("a small disk can only be mounted by root, with the right to do so")
+            pytest.skip("mounting a small disk needs root and the permission to mount")
         mounted.append(folder)
         return folder
 
@@ -51,7 +51,7 @@ def disk(tmp_path: Path) -> Iterator[Callable[..., Path]]:
 
 
 def fill(disk: Path) -> Path:
-    """Fill a disk; return the file that does so."""
+    """Fill a disk; return the file that fills it."""
     ballast = disk / "ballast"
     for size in (2**20, 2**12):
         with suppress(OSError), ballast.open("ab", buffering=0) as file:
@@ -60,18 +60,18 @@ def fill(disk: Path) -> Path:
     return ballast
 
 
-def names(folder: Path) -> set[str]:
+def file_names(folder: Path) -> set[str]:
     return {path.name for path in folder.rglob("*") if path.is_file()}
 
 
 # ---------------------------------------------------------------- weights: the hub and the cache
 
 
-def use_hub(hub: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_ENDPOINT", hub)
+def use_hub(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", address)
 
 
-def test_a_file_with_a_wrong_announced_length_is_refused(
+def test_a_file_with_a_wrong_content_length_is_rejected(
     http_server: Callable, hub_cache: Path, published: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class WrongLength(Hub):
@@ -87,7 +87,7 @@ def test_a_file_with_a_wrong_announced_length_is_refused(
     use_hub(http_server(WrongLength({PUBLISHED: published})), monkeypatch)
     with pytest.raises(WeightsError, match=r"not the published file|could not be fetched"):
         load("googlenet")
-    # Nothing of it was kept: the file is downloaded again.
+    # Nothing was cached: the file is downloaded again.
     use_hub(http_server(Hub({PUBLISHED: published})), monkeypatch)
     assert load("googlenet").name == "googlenet"
 
@@ -130,7 +130,7 @@ def test_an_interrupted_download_is_resumed(
     assert load("googlenet").labels[340] == "zebra"
     assert len(ranges) > 1
     assert ranges[0] is None
-    assert None not in ranges[1:], "only the rest is requested"
+    assert None not in ranges[1:], "only the remainder is requested"
 
 
 def test_a_full_disk_is_reported_and_another_model_still_works(
@@ -149,29 +149,29 @@ def test_a_full_disk_is_reported_and_another_model_still_works(
     assert load("googlenet").name == "googlenet"
 
 
-@pytest.mark.parametrize("full", ["full", "read-only", "a file in its place"])
+@pytest.mark.parametrize("cache_state", ["full", "read-only", "a file in its place"])
 def test_weights_load_without_a_writable_cache(
     http_server: Callable,
     published: bytes,
     monkeypatch: pytest.MonkeyPatch,
     disk: Callable[..., Path],
     tmp_path: Path,
-    full: str,
+    cache_state: str,
 ) -> None:
-    if full == "a file in its place":
+    if cache_state == "a file in its place":
         caches = tmp_path / "caches"
         caches.write_text("in the way")
     else:
-        caches = disk("200k", "ro" if full == "read-only" else "rw")
+        caches = disk("200k", "ro" if cache_state == "read-only" else "rw")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(caches / "hub"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(caches / "own"))
     hub = Hub({PUBLISHED: published})
     use_hub(http_server(hub), monkeypatch)
     first = load("googlenet")
-    before = hub.asked
+    request_count = hub.asked
     assert answers_alike(load("googlenet").model, first.model)
-    assert hub.asked > before > 0
-    files = names(caches) if caches.is_dir() else set()
+    assert hub.asked > request_count > 0
+    files = file_names(caches) if caches.is_dir() else set()
     assert not [name for name in files if name.endswith((".safetensors", ".onnx", ".part"))], "no partial file is left"
 
 
@@ -196,7 +196,7 @@ save_checkpoint(Path(sys.argv[4]), net.model.state_dict(), description)
 """
 
 
-def test_two_processes_can_fill_one_cache_at_once(http_server: Callable, published: bytes, tmp_path: Path) -> None:
+def test_two_processes_can_fill_one_cache_concurrently(http_server: Callable, published: bytes, tmp_path: Path) -> None:
     hub = Hub({PUBLISHED: published})
     environment = {
         **os.environ,
@@ -219,8 +219,8 @@ def test_two_processes_can_fill_one_cache_at_once(http_server: Callable, publish
         _, stderr = process.communicate(timeout=240)
         assert process.returncode == 0, stderr
     assert (tmp_path / "0.safetensors").read_bytes() == (tmp_path / "1.safetensors").read_bytes()
-    own = list((tmp_path / "own").rglob("*.*"))
-    assert [path.name for path in own] == [f"googlenet-{digest[:12]}.safetensors"], "one file, and no partial one"
+    cached = list((tmp_path / "own").rglob("*.*"))
+    assert [path.name for path in cached] == [f"googlenet-{digest[:12]}.safetensors"], "one file, and no partial one"
 
 
 # ---------------------------------------------------------------- full disks: results, training
@@ -246,7 +246,7 @@ def test_a_full_disk_keeps_the_results_of_a_folder(
     assert message.startswith(f"There is no room left on the disk for '{str(small)[:70]}")
     assert message.count("\n") == 1
     assert out.read_bytes() == before
-    assert names(small) == {"ballast", "r.parquet"}, "no partial file is left"
+    assert file_names(small) == {"ballast", "r.parquet"}, "no partial file is left"
 
     ballast.unlink()
     assert main(command) == 0
@@ -259,18 +259,18 @@ def test_training_resumes_from_its_last_checkpoint_after_a_full_disk(tmp_path: P
     small = disk("130m")  # room for one checkpoint, not for two
     out = small / "out"
     command = ("train", "--data", data, "--out", out, "--workers", 1, *replace(SMALL, epochs=1).as_options())
-    full = inception(*command, "--save-every", 0)
-    assert full.returncode == 2, full.stderr
-    message = full.stderr.splitlines()[-1]
+    failed = inception(*command, "--save-every", 0)
+    assert failed.returncode == 2, failed.stderr
+    message = failed.stderr.splitlines()[-1]
     assert message.startswith("There is no room left on the disk for ")
     assert message.endswith("go on with the same command and --resume.")
-    assert "Traceback" not in full.stderr
-    assert names(out) == {"checkpoint.pt"}, "complete, and no partial one beside it"
+    assert "Traceback" not in failed.stderr
+    assert file_names(out) == {"checkpoint.pt"}, "complete, and no partial one beside it"
     steps = read_checkpoint(out / "checkpoint.pt")["step"]
     assert steps > 0
 
     subprocess.run(["mount", "-o", "remount,size=400m", str(small)], check=True)
-    again = inception(*command, "--resume")
-    assert again.returncode == 0, again.stderr
-    assert f"resuming after step {steps} " in again.stderr
+    resumed = inception(*command, "--resume")
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"resuming after step {steps} " in resumed.stderr
     assert load(out / "model.safetensors").labels == ("grass", "sky")

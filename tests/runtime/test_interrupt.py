@@ -1,4 +1,4 @@
-"""Ctrl+C: one line on stderr, exit status 130, no trace and nothing half written, whenever it comes."""
+"""Ctrl+C at any time: one line on stderr, exit status 130, no traceback and no partial file."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from inception.pretrained.zoo import GOOGLENET_FILES
 from inception.runtime.files import write_file
 from support.paths import EXAMPLES, ROOT
 
-PATIENCE_SECONDS = 200
+TIMEOUT_SECONDS = 200
 BISON = EXAMPLES / "bison.jpg"
 
 
 @contextmanager
 def started(*arguments: object, **options: Any) -> Iterator[subprocess.Popen[str]]:
-    """The command line in a process of its own, which is killed at the end if it still runs."""
+    """Start the command line in its own process, and kill it at the end if it still runs."""
     command = [sys.executable, "-m", "inception", *map(str, arguments)]
     environment = {**os.environ, **options.pop("env", {})}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
@@ -44,18 +44,18 @@ def started(*arguments: object, **options: Any) -> Iterator[subprocess.Popen[str
             run.kill()
 
 
-def wait_until(it_is: Callable[[], bool], run: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not it_is():
-        assert run.poll() is None, "it ended before"
-        assert time.monotonic() < end, "it did not happen"
+def wait_until(condition: Callable[[], bool], run: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while not condition():
+        assert run.poll() is None, "the process ended early"
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.005)
 
 
-def interrupted(run: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Exit status, stdout and stderr after SIGINT."""
+def interrupt_process(run: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Send SIGINT; return exit status, stdout and stderr."""
     run.send_signal(signal.SIGINT)
-    out, err = run.communicate(timeout=PATIENCE_SECONDS)
+    out, err = run.communicate(timeout=TIMEOUT_SECONDS)
     return run.returncode, out, err
 
 
@@ -72,7 +72,7 @@ COMMANDS = {
     "train": ["train", "--data", EXAMPLES, "--out", "OUT"],
     "serve": ["serve"],
 }
-# A library that each of these moments of an import loads.
+# The library whose loading marks each of these moments during the imports.
 MOMENTS = {"numpy": "_multiarray_umath", "torch": "libtorch_cpu", "pillow": "_imaging"}
 
 
@@ -80,34 +80,34 @@ MOMENTS = {"numpy": "_multiarray_umath", "torch": "libtorch_cpu", "pillow": "_im
     ("name", "moment"),
     [*((name, "torch") for name in COMMANDS), *(("predict", moment) for moment in MOMENTS if moment != "torch")],
 )
-def test_during_imports(name: str, moment: str, tmp_path: Path) -> None:
+def test_interrupt_during_imports(name: str, moment: str, tmp_path: Path) -> None:
     arguments = [str(word).replace("OUT", str(tmp_path / "out")) for word in COMMANDS[name]]
     with started(*arguments) as run:
         mapped = Path(f"/proc/{run.pid}/maps")
         wait_until(lambda: MOMENTS[moment] in mapped.read_text(), run)
-        assert interrupted(run) == (130, "", "Interrupted.\n")
+        assert interrupt_process(run) == (130, "", "Interrupted.\n")
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", [["predict", "--json"], ["explain", "--block", "4c"]])
-def test_between_photos_and_what_was_printed_stays(command: list[str]) -> None:
+def test_interrupt_between_photos_keeps_the_printed_lines(command: list[str]) -> None:
     with started(*command, *[BISON] * 2000) as run:
         assert run.stdout
         first = run.stdout.readline()
         assert "bison.jpg" in first
-        status, out, err = interrupted(run)
+        status, out, err = interrupt_process(run)
     assert (status, err) == (130, "Interrupted.\n")
     lines = (first + out).splitlines()
     photos = [line for line in lines if "bison.jpg" in line]
     assert 1 <= len(photos) < 2000
-    assert out == "" or out.endswith("\n"), "lines are printed whole"
+    assert out == "" or out.endswith("\n"), "only complete lines are printed"
 
 
-def test_pictures_are_whole_or_not_there(tmp_path: Path) -> None:
+def test_interrupt_leaves_no_partial_pictures(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with started("maps", *[BISON] * 500, "--block", "3a", "--out", out) as run:
         wait_until(lambda: out.is_dir() and len(list(out.iterdir())) >= 3, run)
-        status, _, err = interrupted(run)
+        status, _, err = interrupt_process(run)
     assert (status, err) == (130, "Interrupted.\n")
     pictures = sorted(out.iterdir())
     assert {picture.suffix for picture in pictures} == {".png"}
@@ -115,33 +115,31 @@ def test_pictures_are_whole_or_not_there(tmp_path: Path) -> None:
         Image.open(picture).load()
 
 
-def test_a_file_that_is_interrupted_half_way_leaves_the_one_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_write_leaves_the_previous_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "picture.png"
     write_file(file, b"before")
 
     class Cut(bytes):
-        """Half of it is written when Ctrl+C comes."""
+        """Data of which half is written before Ctrl+C."""
 
-    def interrupt(path: Path, mode: str = "r", *rest: Any, **named: Any) -> Any:
-        opened = opening(path, mode, *rest, **named)
-        write = opened.write
+    def interrupt(path: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        opened_file = original_open(path, mode, *arguments, **options)
+        write = opened_file.write
 
-        class Half:
-            def __enter__(self) -> Half:
+        class HalfWriter:
+            def __enter__(self) -> HalfWriter:
                 return self
 
             def __exit__(self, *_: object) -> None:
-                opened.close()
+                opened_file.close()
 
             def write(self, data: bytes) -> None:
                 write(data[: len(data) // 2])
                 raise KeyboardInterrupt
 
-        return Half()
+        return HalfWriter()
 
-    opening = Path.open
+    original_open = Path.open
     monkeypatch.setattr(Path, "open", interrupt)
     for name in ("picture.png", "new.png"):
         with pytest.raises(KeyboardInterrupt):
@@ -151,7 +149,7 @@ def test_a_file_that_is_interrupted_half_way_leaves_the_one_before(
     assert file.read_bytes() == b"before"
 
 
-def test_in_a_terminal_while_a_network_is_evaluated(tmp_path: Path) -> None:
+def test_interrupt_in_a_terminal_during_an_evaluation(tmp_path: Path) -> None:
     for name in ("bison", "espresso"):
         (tmp_path / name).mkdir()
         for number in range(1000):
@@ -159,46 +157,46 @@ def test_in_a_terminal_while_a_network_is_evaluated(tmp_path: Path) -> None:
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (24, 80))
 
-    def own_terminal() -> None:
+    def set_controlling_terminal() -> None:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that ^C is sent to this process
 
-    terminal = {"stdin": slave, "stderr": slave, "start_new_session": True, "preexec_fn": own_terminal}
-    with started("evaluate", "tiny-imagenet", "--data", tmp_path, **terminal) as run:
+    options = {"stdin": slave, "stderr": slave, "start_new_session": True, "preexec_fn": set_controlling_terminal}
+    with started("evaluate", "tiny-imagenet", "--data", tmp_path, **options) as run:
         os.close(slave)
-        shown = read_until(master, "1/32", run)  # of the progress bar, in batches of 64
+        output = read_until(master, "1/32", run)  # from the progress bar; 64 photos a batch
         os.write(master, b"\x03")
-        assert run.wait(PATIENCE_SECONDS) == 130
-        shown += read_until(master, None, run)
+        assert run.wait(TIMEOUT_SECONDS) == 130
+        output += read_until(master, None, run)
         assert run.stdout
         assert run.stdout.read() == ""
     os.close(master)
-    assert "Traceback" not in shown
-    last = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-?]*[@-~]", "", shown).rstrip())[-1]
-    assert last.strip().removeprefix("^C") == "Interrupted."
+    assert "Traceback" not in output
+    last_line = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-?]*[@-~]", "", output).rstrip())[-1]
+    assert last_line.strip().removeprefix("^C") == "Interrupted."
 
 
 def read_until(master: int, text: str | None, run: subprocess.Popen[str]) -> str:
-    """What the terminal shows until `text` is there, or until nothing more comes."""
-    shown = ""
-    while text is None or text not in shown:
+    """Return the terminal's output until `text` appears, or to its end."""
+    output = ""
+    while text is None or text not in output:
         try:
-            more = os.read(master, 65536)
-        except OSError:  # Linux says so that the other end is closed
+            data = os.read(master, 65536)
+        except OSError:  # raised by Linux if the other end is closed
             break
-        if not more:
+        if not data:
             break
-        shown += more.decode(errors="replace")
-    assert text is None or text in shown, shown
-    return shown
+        output += data.decode(errors="replace")
+    assert text is None or text in output, output
+    return output
 
 
-def test_during_a_download_nothing_half_fetched_takes_the_place_of_the_weights(
+def test_interrupt_during_a_download_leaves_no_partial_weights(
     tmp_path: Path, http_server: Callable[[Callable[[BaseHTTPRequestHandler], None]], str]
 ) -> None:
-    half_sent, end = threading.Event(), threading.Event()
+    half_sent, released = threading.Event(), threading.Event()
     size = GOOGLENET_FILES[0].size
 
-    def hub(request: BaseHTTPRequestHandler) -> None:
+    def respond(request: BaseHTTPRequestHandler) -> None:
         request.send_response(200)
         request.send_header("ETag", f'"{hashlib.sha256(b"").hexdigest()}"')
         request.send_header("X-Repo-Commit", "0" * 40)
@@ -208,27 +206,27 @@ def test_during_a_download_nothing_half_fetched_takes_the_place_of_the_weights(
             request.wfile.write(bytes(size // 2))
             request.wfile.flush()
             half_sent.set()
-            end.wait(PATIENCE_SECONDS)
+            released.wait(TIMEOUT_SECONDS)
 
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    surroundings = {
-        "HF_ENDPOINT": http_server(hub),
+    environment = {
+        "HF_ENDPOINT": http_server(respond),
         "HF_HOME": str(tmp_path / "hub"),
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "TMPDIR": str(temporary),
     }
-    with started("predict", BISON, "--model", "googlenet", env=surroundings) as run:
+    with started("predict", BISON, "--model", "googlenet", env=environment) as run:
         wait_until(half_sent.is_set, run)
-        assert interrupted(run) == (130, "", "Interrupted.\n")
-    end.set()
+        assert interrupt_process(run) == (130, "", "Interrupted.\n")
+    released.set()
     assert list(temporary.iterdir()) == []
-    left = [path for path in (tmp_path / "hub").rglob("*") if path.is_file() and path.stat().st_size]
-    assert not [path for path in left if path.suffix in (".onnx", ".safetensors")]
+    remaining = [path for path in (tmp_path / "hub").rglob("*") if path.is_file() and path.stat().st_size]
+    assert not [path for path in remaining if path.suffix in (".onnx", ".safetensors")]
 
 
-def test_before_the_first_checkpoint_of_a_training_nothing_is_promised(tmp_path: Path) -> None:
-    """There is nothing that --resume could go on with."""
+def test_interrupt_before_the_first_checkpoint_does_not_suggest_resuming(tmp_path: Path) -> None:
+    """There is no checkpoint that --resume could use."""
     data = tmp_path / "data"
     for name in ("bison", "espresso"):
         (data / name).mkdir(parents=True)
@@ -236,12 +234,12 @@ def test_before_the_first_checkpoint_of_a_training_nothing_is_promised(tmp_path:
             (data / name / f"{number}.jpg").symlink_to(EXAMPLES / f"{name}.jpg")
     out = tmp_path / "out"
     with started("train", "--data", data, "--out", out, "--from", "scratch") as run:
-        wait_until(out.is_dir, run)  # then photos are opened, which takes a while
-        assert interrupted(run) == (130, "", "Interrupted.\n")
+        wait_until(out.is_dir, run)  # opening the photos, which comes next, takes a while
+        assert interrupt_process(run) == (130, "", "Interrupted.\n")
 
 
-def test_an_interrupt_within_a_lock_is_one(capsys: pytest.CaptureFixture[str]) -> None:
-    """`with lock:` raises RuntimeError if the interrupt comes before the lock is taken."""
+def test_an_interrupt_while_acquiring_a_lock_is_reported_as_an_interrupt(capsys: pytest.CaptureFixture[str]) -> None:
+    """`with lock:` raises RuntimeError if the interrupt arrives before the lock is acquired."""
 
     class Command:
         def make_context(self, *_: object) -> Any:

@@ -1,4 +1,4 @@
-"""Freed memory goes back, measured from outside as the system counts it."""
+"""Release of freed memory to the system, measured as resident memory and page faults of subprocesses."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-# Large blocks between small ones that stay, as observations between what is kept of each.
-WORK = """
+# Frees large blocks between small ones that stay allocated, like predictions between stored results.
+FREE_LARGE_BLOCKS = """
 import re, sys
 from pathlib import Path
 from inception.runtime import memory
@@ -27,28 +27,29 @@ print(full, freed, resident())
 """
 
 
-def after(settle: str) -> list[int]:
-    told = subprocess.run(
-        [sys.executable, "-c", WORK.format(settle=settle)], capture_output=True, text=True, check=True
+def resident_megabytes(settle: str) -> list[int]:
+    """Return resident memory before freeing, after it, and after trimming."""
+    process = subprocess.run(
+        [sys.executable, "-c", FREE_LARGE_BLOCKS.format(settle=settle)], capture_output=True, text=True, check=True
     )
-    return [int(megabytes) for megabytes in told.stdout.split()]
+    return [int(megabytes) for megabytes in process.stdout.split()]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps memory so, and only there it is asked for it")
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc's allocator is configured")
 def test_trimming_returns_freed_memory() -> None:
-    full, freed, given_back = after("share_freed")
-    assert freed - given_back > 40
-    assert full - given_back > 120
+    full, freed, trimmed = resident_megabytes("share_freed")
+    assert freed - trimmed > 40
+    assert full - trimmed > 120
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps memory so, and only there it is asked for it")
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc's allocator is configured")
 def test_training_keeps_freed_memory() -> None:
-    full, freed, _ = after("keep_freed")
+    full, freed, _ = resident_megabytes("keep_freed")
     assert full - freed < 10
 
 
-# What an explanation frees at once and asks for again with the next.
-AGAIN = """
+# Allocates and frees, again and again, as much as an explanation does.
+REPEAT_ALLOCATION = """
 import resource
 from inception.runtime import memory
 memory.{settle}()
@@ -63,10 +64,10 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) * resource.g
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps memory so, and only there it is asked for it")
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc's allocator is configured")
 @pytest.mark.parametrize("settle", ["share_freed", "keep_freed"])
 def test_repeated_allocation_causes_no_page_faults(settle: str) -> None:
-    told = subprocess.run(
-        [sys.executable, "-c", AGAIN.format(settle=settle)], capture_output=True, text=True, check=True
+    process = subprocess.run(
+        [sys.executable, "-c", REPEAT_ALLOCATION.format(settle=settle)], capture_output=True, text=True, check=True
     )
-    assert int(told.stdout) < 5, "megabytes for each repetition, of 80"
+    assert int(process.stdout) < 5, "megabytes per repetition, of 80 allocated"

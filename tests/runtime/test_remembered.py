@@ -1,4 +1,4 @@
-"""Small results remembered in the cache folder: bounded, replaced as a whole, and never in the way."""
+"""Small results remembered in the cache folder: bounded in number, written atomically, never blocking."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from inception.runtime.remembered import MAX_RESULTS, cache_dir, recall, remembe
 from support.paths import ROOT
 
 
-def test_what_is_remembered_is_recalled_and_nothing_else() -> None:
+def test_recall_returns_only_what_was_remembered() -> None:
     remember("a.json", "speed", {"whole": True})
     assert recall("a.json", "speed") == {"whole": True}
     assert recall("a.json", "size") is recall("b.json", "speed") is None
@@ -25,11 +25,11 @@ def test_the_newest_results_are_kept() -> None:
         remember("a.json", str(number), number)
     remember("a.json", "0", "again")
     remember("a.json", "one more", 1)
-    kept = json.loads((cache_dir() / "a.json").read_text())
-    assert list(kept) == [*map(str, range(2, MAX_RESULTS)), "0", "one more"]
+    stored = json.loads((cache_dir() / "a.json").read_text())
+    assert list(stored) == [*map(str, range(2, MAX_RESULTS)), "0", "one more"]
 
 
-def test_a_pipe_in_its_place_is_not_waited_for() -> None:
+def test_a_pipe_in_place_of_the_file_does_not_block() -> None:
     cache_dir().mkdir(parents=True)
     os.mkfifo(cache_dir() / "a.json")
     assert recall("a.json", "speed") is None
@@ -57,7 +57,7 @@ for number in range(300):
 """
 
 
-def test_two_processes_at_once_never_leave_half_a_file() -> None:
+def test_two_concurrent_processes_leave_no_partial_file() -> None:
     remember("a.json", "shared", "from the beginning")
     processes = [
         subprocess.Popen(
@@ -67,7 +67,7 @@ def test_two_processes_at_once_never_leave_half_a_file() -> None:
     ]
     for process in processes:
         assert process.stdout is not None
-        process.stdout.readline()  # it is ready
+        process.stdout.readline()  # wait until it is ready
     for process in processes:
         assert process.stdin is not None
         process.stdin.write("\n")

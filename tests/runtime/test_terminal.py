@@ -1,4 +1,4 @@
-"""Names of files, folders and classes that would steer a terminal are spelled out wherever a command prints them."""
+"""Control characters in names of files, folders and classes are escaped wherever a command prints them."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ from inception.cli.main import main
 from inception.runtime.terminal import json_line
 from support.paths import EXAMPLES, ROOT
 
-# Clear the screen, in two ways; a title; a line of one's own; from right to left; and half a character.
-HARM = "\x1b[2J\x9b2J\x1b]0;x\x07\nstatus 0\r\u202e\x7f\u2028"
-BYTES = b"\xff\xfe"
+# Clear the screen (two ways), set the title, fake a line of output, reverse the direction; and invalid UTF-8.
+HOSTILE_TEXT = "\x1b[2J\x9b2J\x1b]0;x\x07\nstatus 0\r\u202e\x7f\u2028"
+INVALID_UTF8 = b"\xff\xfe"
 
 
-def steering(text: str) -> list[str]:
-    """The characters of what was printed that a terminal would obey, other than line ends."""
+def control_characters(text: str) -> list[str]:
+    """Return the characters of printed text that a terminal would obey, other than line ends."""
     return [letter for letter in text if unicodedata.category(letter) in ("Cc", "Cf", "Cs", "Zl") and letter != "\n"]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Photos with such names in folders with such names, good and bad."""
-    root = tmp_path / f"data{HARM}"
-    for name, photo in ((f"bee{HARM}", "honey_bee.jpg"), (f"espresso{HARM}", "espresso.jpg")):
+    """A folder of photos, good and bad, whose names and folders' names are hostile."""
+    root = tmp_path / f"data{HOSTILE_TEXT}"
+    for name, photo in ((f"bee{HOSTILE_TEXT}", "honey_bee.jpg"), (f"espresso{HOSTILE_TEXT}", "espresso.jpg")):
         (root / name).mkdir(parents=True)
         for number in range(4):
-            (root / name / f"{number}{HARM}.jpg").write_bytes((EXAMPLES / photo).read_bytes())
-        (root / name / f"bad{HARM}.jpg").write_bytes(b"no photo")
-    (root / f"bee{HARM}" / os.fsdecode(BYTES + b".jpg")).write_bytes(b"no photo")
+            (root / name / f"{number}{HOSTILE_TEXT}.jpg").write_bytes((EXAMPLES / photo).read_bytes())
+        (root / name / f"bad{HOSTILE_TEXT}.jpg").write_bytes(b"no photo")
+    (root / f"bee{HOSTILE_TEXT}" / os.fsdecode(INVALID_UTF8 + b".jpg")).write_bytes(b"no photo")
     return root
 
 
 @pytest.fixture
-def printed(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+def run_command(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     def run(*arguments: object) -> tuple[int, str, str]:
         try:
             status = main([os.fspath(word) if isinstance(word, Path) else str(word) for word in arguments])
-        except SystemExit as left:
-            status = int(str(left.code))
+        except SystemExit as error:
+            status = int(str(error.code))
         out, err = capsys.readouterr()
-        assert steering(out + err) == []
+        assert control_characters(out + err) == []
         assert "status 0" not in (out + err).splitlines()
         return status, out, err
 
@@ -63,50 +63,54 @@ def photos(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.jpg"))
 
 
-@pytest.mark.parametrize("form", [[], ["--json"]])
-def test_photos_and_what_is_written_for_them(folder: Path, printed: Any, tmp_path: Path, form: list[str]) -> None:
-    out = tmp_path / f"out{HARM}"
-    assert printed("predict", *photos(folder), *form)[0] == 1
+@pytest.mark.parametrize("json_option", [[], ["--json"]])
+def test_names_of_photos_and_output_files_are_escaped(
+    folder: Path, run_command: Any, tmp_path: Path, json_option: list[str]
+) -> None:
+    out = tmp_path / f"out{HOSTILE_TEXT}"
+    assert run_command("predict", *photos(folder), *json_option)[0] == 1
     good_and_bad = [photo for photo in photos(folder) if photo.name.startswith(("0", "bad"))]
-    assert printed("maps", *good_and_bad, "--block", "5b", "--out", out, *form)[0] == 1
-    assert printed("explain", *good_and_bad, "--block", "5b", "--out", out, *form)[0] == 1
-    status, told, said = printed("predict", folder, "--out", tmp_path / f"answers{HARM}.parquet", *form)
+    assert run_command("maps", *good_and_bad, "--block", "5b", "--out", out, *json_option)[0] == 1
+    assert run_command("explain", *good_and_bad, "--block", "5b", "--out", out, *json_option)[0] == 1
+    status, stdout, stderr = run_command(
+        "predict", folder, "--out", tmp_path / f"answers{HOSTILE_TEXT}.parquet", *json_option
+    )
     assert status == 0
-    assert "8 photos" not in told
-    assert len(said.splitlines()) == 3, "a line for each photo that was refused"
+    assert "8 photos" not in stdout
+    assert len(stderr.splitlines()) == 3, "one line per rejected photo"
 
 
-def test_json_is_the_same_as_before_for_programs(folder: Path, printed: Any) -> None:
+def test_json_contains_the_exact_name_of_the_photo(folder: Path, run_command: Any) -> None:
     photo = next(photo for photo in photos(folder) if photo.name.startswith("0"))
-    _, out, _ = printed("predict", photo, "--json")
+    _, out, _ = run_command("predict", photo, "--json")
     (line,) = out.splitlines()
     assert json.loads(line)["photo"] == str(photo)
 
 
-def test_classes_of_a_data_set(folder: Path, printed: Any) -> None:
-    status, _, err = printed("evaluate", "tiny-imagenet", "--data", folder)
+def test_class_names_of_a_data_set_are_escaped(folder: Path, run_command: Any) -> None:
+    status, _, err = run_command("evaluate", "tiny-imagenet", "--data", folder)
     assert status == 2
     assert "has none of the data's classes (bee\\x1b[2J" in err
     (folder / "orange").mkdir()
     (folder / "orange" / "1.jpg").write_bytes((EXAMPLES / "macaw.jpg").read_bytes())
-    for form in ([], ["--json"]):
-        status, _, err = printed("evaluate", "tiny-imagenet", "--data", folder, *form)
+    for json_option in ([], ["--json"]):
+        status, _, err = run_command("evaluate", "tiny-imagenet", "--data", folder, *json_option)
         assert status == 0
         assert "11 photos of 2 classes (bee\\x1b[2J" in err
 
 
-def test_a_training_and_the_evaluation_of_what_it_left(folder: Path, printed: Any, tmp_path: Path) -> None:
+def test_class_names_are_escaped_in_training_and_its_evaluation(folder: Path, run_command: Any, tmp_path: Path) -> None:
     out = tmp_path / "out"
     recipe = ["--from", "scratch", "--sizes", "32", "--epochs", "1", "--val-split", "0.4", "--held-out", "0.4"]
-    status, _, err = printed("train", "--data", folder, "--out", out, *recipe, "--workers", "0")
+    status, _, err = run_command("train", "--data", folder, "--out", out, *recipe, "--workers", "0")
     assert status == 0, err
     assert "1 epoch at 32 pixels" in err
     assert "1 step an epoch" in err
     assert err.count("skipped, cannot be read: ") == 3
-    status, told, err = printed("evaluate", out / "model.safetensors", "--data", folder)
+    status, stdout, err = run_command("evaluate", out / "model.safetensors", "--data", folder)
     assert status == 0
-    assert "8 photos of 2 classes, 3 skipped" in told
-    assert told.count("bee\\x1b[2J") == 1
+    assert "8 photos of 2 classes, 3 skipped" in stdout
+    assert stdout.count("bee\\x1b[2J") == 1
     assert "left out" not in err
 
 
@@ -126,11 +130,11 @@ def test_a_training_and_the_evaluation_of_what_it_left(folder: Path, printed: An
     ],
 )
 @pytest.mark.parametrize("times", [1, 60])
-def test_arguments_are_quoted_in_one_line_and_not_at_any_length(
-    arguments: list[str], times: int, printed: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_arguments_are_quoted_in_one_line_and_shortened(
+    arguments: list[str], times: int, run_command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    status, out, err = printed(*(word.replace("NAME", HARM * times) for word in arguments))
+    status, out, err = run_command(*(word.replace("NAME", HOSTILE_TEXT * times) for word in arguments))
     assert (status, out) == (2, "")
     assert "Traceback" not in err
     assert len(err.splitlines()[-1]) < 600
@@ -140,35 +144,35 @@ def test_arguments_are_quoted_in_one_line_and_not_at_any_length(
     "arguments",
     [["predict", "NAME"], ["predict", "x.jpg", "--model", "NAME"], ["evaluate", "NAME.safetensors", "--data", "."]],
 )
-def test_names_of_files_that_are_not_there(arguments: list[str], printed: Any) -> None:
-    status, out, err = printed(*(word.replace("NAME", HARM) for word in arguments))
+def test_names_of_missing_files_are_escaped(arguments: list[str], run_command: Any) -> None:
+    status, out, err = run_command(*(word.replace("NAME", HOSTILE_TEXT) for word in arguments))
     assert status in (1, 2)
     assert (out, len(err.splitlines())) == ("", 1)
 
 
-def shown_in_terminal(*arguments: object) -> str:
-    """What a terminal of 100 columns gets from a command."""
+def terminal_output(*arguments: object) -> str:
+    """Return what a command prints to a terminal of 100 columns."""
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (40, 100))
     command = [sys.executable, "-m", "inception", *map(str, arguments)]
     with subprocess.Popen(command, cwd=ROOT, stdout=slave, stderr=subprocess.DEVNULL, env=TERMINAL) as run:
         os.close(slave)
-        shown = b""
-        # At the other end, Linux says by an error that it is closed.
+        output = b""
+        # Linux raises an error once the other end is closed.
         with contextlib.suppress(OSError):
-            while more := os.read(master, 65536):
-                shown += more
+            while data := os.read(master, 65536):
+                output += data
     os.close(master)
     assert run.returncode in (0, 1)
-    return shown.decode()
+    return output.decode()
 
 
 TERMINAL = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "PYTHONIOENCODING": "utf-8"}
-COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+COLOUR_CODES = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @pytest.mark.parametrize("command", ["models", "summary", "predict", "maps", "evaluate"])
-def test_a_terminal_is_shown_tables_and_no_harm(command: str, folder: Path, tmp_path: Path) -> None:
+def test_a_terminal_shows_tables_without_control_characters(command: str, folder: Path, tmp_path: Path) -> None:
     photo = next(photo for photo in photos(folder) if photo.name.startswith("0"))
     arguments = {
         "predict": [photo, "--top", 2],
@@ -184,11 +188,11 @@ def test_a_terminal_is_shown_tables_and_no_harm(command: str, folder: Path, tmp_
     }[command]
     (folder / "orange").mkdir()
     (folder / "orange" / "1.jpg").write_bytes((EXAMPLES / "macaw.jpg").read_bytes())
-    shown = shown_in_terminal(command, *arguments)
-    text = COLOURS.sub("", shown).replace("\r\n", "\n")
-    assert steering(text) == []
+    output = terminal_output(command, *arguments)
+    text = COLOUR_CODES.sub("", output).replace("\r\n", "\n")
+    assert control_characters(text) == []
     assert "status 0" not in text.splitlines()
-    assert "───" in text, "the rule below a table's head"
+    assert "───" in text, "the line below a table's header"
     assert [word for word in words if word not in text.replace("\n", "")] == []
 
 
@@ -198,13 +202,13 @@ def test_a_terminal_is_shown_tables_and_no_harm(command: str, folder: Path, tmp_
 def test_json_is_the_same_in_a_terminal_and_in_a_pipe(arguments: list[str]) -> None:
     command = [sys.executable, "-m", "inception", *arguments, "--json"]
     piped = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert shown_in_terminal(*arguments, "--json").replace("\r\n", "\n") == piped
+    assert terminal_output(*arguments, "--json").replace("\r\n", "\n") == piped
 
 
-def test_json_keeps_what_people_read() -> None:
-    value = {"照片": "überall – 🐝", "harm": HARM, "far": "\U000e0001"}
+def test_json_keeps_printable_characters() -> None:
+    value = {"照片": "überall – 🐝", "harm": HOSTILE_TEXT, "far": "\U000e0001"}
     line = json_line(value)
     assert json.loads(line) == value
     assert "照片" in line
     assert "🐝" in line
-    assert steering(line) == []
+    assert control_characters(line) == []
