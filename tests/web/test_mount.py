@@ -1,4 +1,4 @@
-"""The page within another FastAPI application, served by uvicorn."""
+"""The page mounted in another FastAPI application, served by uvicorn."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from support.visitor import ApiVisit
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[str]:
-    """The address of another application that has the page under /lens."""
+    """Address of an application that mounts the page under /lens."""
     app = FastAPI()
 
     @app.get("/own")
@@ -46,38 +46,38 @@ def test_the_host_keeps_its_own_routes(host: str) -> None:
     assert urlopen(f"{host}/own", timeout=60).read() == b'"still here"'
 
 
-def test_the_health_check_is_under_the_path(host: str) -> None:
+def test_the_health_check_is_served_under_the_path(host: str) -> None:
     assert urlopen(f"{host}/lens/healthz", timeout=60).read() == b'{"status":"ok"}'
     with pytest.raises(HTTPError, match="404"):
-        urlopen(f"{host}/healthz", timeout=60)  # the host's own to define
+        urlopen(f"{host}/healthz", timeout=60)  # left to the host
 
 
-def test_the_api_answers_under_the_path(host: str) -> None:
+def test_the_api_is_served_under_the_path(host: str) -> None:
     client = Client(f"{host}/lens", verbose=False)
     result = client.predict(handle_file(str(EXAMPLES / "bison.jpg")), "tiny-imagenet", 1, api_name="/predict")
     assert result["top"][0]["label"] == "bison"
 
 
-def test_the_mcp_server_is_under_the_path(host: str) -> None:
+def test_the_mcp_server_is_served_under_the_path(host: str) -> None:
     pytest.importorskip("mcp", reason="needs requirements-mcp.txt")
     from support.mcp_client import session
 
-    listed = session(f"{host}/lens/gradio_api/mcp/", lambda client: client.list_tools())
-    assert "branch_votes" in {tool.name for tool in listed.tools}
+    listing = session(f"{host}/lens/gradio_api/mcp/", lambda client: client.list_tools())
+    assert "branch_votes" in {tool.name for tool in listing.tools}
 
 
-def test_a_tool_contacts_no_host_that_a_client_names(host: str, http_server: Callable[..., str]) -> None:
+def test_tools_do_not_contact_a_host_named_by_the_client(host: str, http_server: Callable[..., str]) -> None:
     pytest.importorskip("mcp", reason="needs requirements-mcp.txt")
     from support.mcp_client import call, photo
 
     requested = []
 
-    def answer(request: BaseHTTPRequestHandler) -> None:
+    def respond(request: BaseHTTPRequestHandler) -> None:
         requested.append(request.path)
         request.send_error(404)
 
-    other = http_server(answer)
-    headers = {"Host": other.removeprefix("http://")}
+    other_server = http_server(respond)
+    headers = {"Host": other_server.removeprefix("http://")}
     result = call(f"{host}/lens/gradio_api/mcp/", "predict", {"photo": photo()}, headers=headers)
     assert not result.isError
     assert json.loads(result.content[0].text)["top"][0]["label"] == "espresso"
@@ -85,7 +85,7 @@ def test_a_tool_contacts_no_host_that_a_client_names(host: str, http_server: Cal
 
 
 @pytest.mark.browser
-def test_a_visitor_uses_the_page_under_the_path(host: str, browser: Browser) -> None:
+def test_the_page_works_in_a_browser_under_the_path(host: str, browser: Browser) -> None:
     context = browser.new_context(viewport={"width": 1440, "height": 1000}, locale="en-US")
     try:
         visit = StageVisit(context, f"{host}/lens")
@@ -105,7 +105,7 @@ def test_a_visitor_uses_the_page_under_the_path(host: str, browser: Browser) -> 
 def test_uploads_to_the_page_are_deleted_and_files_of_other_apps_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The host has another Gradio app, and both store their files in one folder.
+    # The host mounts another Gradio app, and both store their files in one folder.
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     app = FastAPI()
     lens = mount(app, path="/lens", models=["tiny-imagenet"], device="cpu", keep_minutes=0.05).routes[-1].app
@@ -115,29 +115,29 @@ def test_uploads_to_the_page_are_deleted_and_files_of_other_apps_are_kept(
     assert examples
     with served(app) as address:
         photo = handle_file(str(EXAMPLES / "bison.jpg"))
-        text = tmp_path.with_suffix(".txt")
-        text.write_text("text")
-        Client(f"{address}/other", verbose=False).predict(handle_file(str(text)), api_name="/echo")
-        others = {path for path in tmp_path.rglob("*") if path.is_file()} - examples
-        assert others
+        text_file = tmp_path.with_suffix(".txt")
+        text_file.write_text("text")
+        Client(f"{address}/other", verbose=False).predict(handle_file(str(text_file)), api_name="/echo")
+        other_files = {path for path in tmp_path.rglob("*") if path.is_file()} - examples
+        assert other_files
         client = Client(f"{address}/lens", verbose=False)
         assert client.predict(photo, "tiny-imagenet", 1, api_name="/predict")["top"][0]["label"] == "bison"
-        end = time.monotonic() + 60
-        while time.monotonic() < end and (
-            {path for path in tmp_path.rglob("*") if path.is_file()} != examples | others
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and (
+            {path for path in tmp_path.rglob("*") if path.is_file()} != examples | other_files
             or lens.state_holder.session_data
         ):
             time.sleep(0.1)
-        assert {path for path in tmp_path.rglob("*") if path.is_file()} == examples | others
+        assert {path for path in tmp_path.rglob("*") if path.is_file()} == examples | other_files
         assert not lens.state_holder.session_data
         assert not any(path.is_dir() and not any(path.iterdir()) for path in tmp_path.rglob("*")), (
-            "empty folders are deleted"
+            "empty folders must be deleted"
         )
         # The page still works.
         assert client.predict(photo, "tiny-imagenet", 1, api_name="/predict")["top"][0]["label"] == "bison"
 
 
-def test_a_wrong_model_or_device_is_an_error_at_once(tmp_path: Path) -> None:
+def test_mounting_with_an_unknown_model_or_device_fails(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="There is no file"):
         mount(FastAPI(), models=[tmp_path / "gone.pth"], device="cpu")
     with pytest.raises(DeviceError, match="choose one of"):

@@ -1,4 +1,4 @@
-"""The server's sentences: both languages say everything."""
+"""The server's sentences and their translations."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ from inception.web.words import LANGUAGES, WORDS, language_of, say, say_error
 from support.paths import ROOT
 
 
-def fields(template: str) -> set[str]:
+def placeholders(template: str) -> set[str]:
     return {name for _, name, _, _ in Formatter().parse(template) if name}
 
 
-def test_both_languages_have_the_same_sentences_with_the_same_values() -> None:
+def test_both_languages_have_the_same_sentences_with_the_same_placeholders() -> None:
     english, chinese = WORDS["en"], {key: text for key, text in WORDS["zh"].items() if not key.startswith("error_")}
     assert english.keys() == chinese.keys()
-    assert {key: fields(text) for key, text in english.items()} == {key: fields(text) for key, text in chinese.items()}
+    assert {key: placeholders(text) for key, text in english.items()} == {
+        key: placeholders(text) for key, text in chinese.items()
+    }
     assert not [key for key, text in chinese.items() if text == english[key] and key not in ("title",)]
     assert LANGUAGES == ("en", "zh")
     assert say("fr", "fault") == english["fault"]
 
 
-def test_every_error_that_a_visitor_can_meet_is_said_in_chinese_too() -> None:
+def test_every_error_shown_to_visitors_has_a_chinese_translation() -> None:
     package = ROOT / "inception"
     paths = [path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in ("cli", "training")]
     raised: dict[str, set[str]] = {}
@@ -34,28 +36,30 @@ def test_every_error_that_a_visitor_can_meet_is_said_in_chinese_too() -> None:
             r'\(\s*"((?:photo|weights|device|explain|serving|argument|page)_\w+|choice|number)",\s*((?:["\'].*["\']\s*)+)',
             path.read_text(),
         ):
-            wanted = fields("".join(re.findall(r'["\'](.*)["\']', message)))
-            # One kind, one translation: wherever it is raised, it brings the same values.
-            assert raised.setdefault(kind, wanted) == wanted
+            names = placeholders("".join(re.findall(r'["\'](.*)["\']', message)))
+            # A kind has one translation, so its placeholders must be the same wherever it is raised.
+            assert raised.setdefault(kind, names) == names
     assert len(raised) >= 35
     assert {"explain_class", "explain_class_number", "explain_channel", "explain_cell", "explain_means"} <= set(raised)
     chinese = {
-        key.removeprefix("error_"): fields(text) for key, text in WORDS["zh"].items() if key.startswith("error_")
+        key.removeprefix("error_"): placeholders(text) for key, text in WORDS["zh"].items() if key.startswith("error_")
     }
     assert chinese == raised
 
 
-def test_an_error_is_said_in_the_visitors_language() -> None:
+def test_an_error_is_translated_into_the_visitors_language() -> None:
     error = PhotoError("photo_large", "too many, at most {limit}", limit=50)
     assert say_error("en", error) == "too many, at most 50"
     assert "50 百万像素" in say_error("zh", error)
     assert say_error("fr", error) == "too many, at most 50"
 
 
-def test_every_sentence_is_said_somewhere() -> None:
+def test_every_sentence_is_used() -> None:
     code = "".join(path.read_text() for path in (ROOT / "inception" / "web").rglob("*.py"))
-    built = {f"{kind}_" for kind in ("view", "legend")}
-    keys = [key for key in WORDS["en"] if not re.search(f"[\"']{key}[\"']", code) and not key.startswith(tuple(built))]
+    prefixes = {f"{kind}_" for kind in ("view", "legend")}
+    keys = [
+        key for key in WORDS["en"] if not re.search(f"[\"']{key}[\"']", code) and not key.startswith(tuple(prefixes))
+    ]
     assert keys == []
 
 
@@ -71,5 +75,5 @@ def test_every_sentence_is_said_somewhere() -> None:
         ("zh;q=nonsense", "en"),
     ],
 )
-def test_the_browsers_wish_chooses_the_language(header: str, language: str) -> None:
+def test_the_accept_language_header_chooses_the_language(header: str, language: str) -> None:
     assert language_of(header) == language
