@@ -1,4 +1,4 @@
-"""Each argument is checked before any work is done: by the API's components, by its endpoints and by the page."""
+"""Checks of arguments by the API's components, its endpoints and the stage's events."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def components() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("name", "sent", "given"),
+    ("name", "sent", "expected"),
     [
         ("whole", 3, 3),
         ("whole", 3.0, 3),
@@ -60,10 +60,10 @@ def components() -> dict[str, Any]:
         ("list", None, []),
     ],
 )
-def test_what_a_component_allows_is_taken(components: dict[str, Any], name: str, sent: Any, given: Any) -> None:
+def test_valid_values_are_accepted(components: dict[str, Any], name: str, sent: Any, expected: Any) -> None:
     component = components[name]
-    told = checked(component, "it", sent, may_be_null=may_be_null(component))
-    assert (told, type(told)) == (given, type(given))
+    value = checked(component, "it", sent, may_be_null=may_be_null(component))
+    assert (value, type(value)) == (expected, type(expected))
 
 
 @pytest.mark.parametrize(
@@ -92,15 +92,15 @@ def test_what_a_component_allows_is_taken(components: dict[str, Any], name: str,
         ("list", {"0": 1}, "it must be a list of whole numbers"),
     ],
 )
-def test_anything_else_is_refused_in_a_sentence(
+def test_invalid_values_are_refused_with_a_sentence(
     components: dict[str, Any], name: str, sent: Any, sentence: str
 ) -> None:
-    with pytest.raises(UserError, match=re.escape(sentence)) as refused:
+    with pytest.raises(UserError, match=re.escape(sentence)) as refusal:
         checked(components[name], "it", sent, may_be_null=may_be_null(components[name]))
-    assert len(str(refused.value)) < 300
+    assert len(str(refusal.value)) < 300
 
 
-def test_every_input_of_the_page_has_a_check_that_lets_its_first_value_pass() -> None:
+def test_every_input_of_the_page_has_a_check_that_accepts_its_default() -> None:
     page = build(InferenceService((NET,), choose_device("cpu")))
     inputs = {block for fn in page.fns.values() if fn.fn for block in fn.inputs}
     assert len(inputs) > 30
@@ -108,7 +108,7 @@ def test_every_input_of_the_page_has_a_check_that_lets_its_first_value_pass() ->
         checked(block, "it", block.value, may_be_null=may_be_null(block))
         if isinstance(block, gr.Number):
             assert block.precision == 0
-            assert (block.minimum is None) == (block.maximum is None), "a range has two ends"
+            assert (block.minimum is None) == (block.maximum is None), "a range needs both bounds"
     with gr.Blocks(), pytest.raises(TypeError, match="no check for a ColorPicker"):
         checked(gr.ColorPicker(), "it", "#fff")
 
@@ -118,28 +118,28 @@ def test_every_input_of_the_page_has_a_check_that_lets_its_first_value_pass() ->
 
 @pytest.fixture(scope="module")
 def photo(page_address: str) -> dict[str, Any]:
-    sent = httpx.post(f"{page_address}gradio_api/upload", files={"files": ("photo.jpg", ESPRESSO.read_bytes())})
-    return {"path": sent.raise_for_status().json()[0], "meta": META}
+    response = httpx.post(f"{page_address}gradio_api/upload", files={"files": ("photo.jpg", ESPRESSO.read_bytes())})
+    return {"path": response.raise_for_status().json()[0], "meta": META}
 
 
 def call(address: str, endpoint: str, data: Any, language: str = "en") -> tuple[str, Any]:
-    """The event that an endpoint answers with ("complete" or "error"), or the status if it was refused before."""
-    way = f"{address}gradio_api/call/{'v2/' if isinstance(data, dict) else ''}{endpoint}"
-    text = json.dumps(data if isinstance(data, dict) else {"data": data}).replace('"1e400"', "1e400")
+    """Return the final event of a call ("complete" or "error"), or the status code if it was refused, and the data."""
+    url = f"{address}gradio_api/call/{'v2/' if isinstance(data, dict) else ''}{endpoint}"
+    body = json.dumps(data if isinstance(data, dict) else {"data": data}).replace('"1e400"', "1e400")
     headers = {"Content-Type": "application/json", "Accept-Language": language}
-    begun = httpx.post(way, content=text, headers=headers, timeout=120)
-    if begun.status_code != 200:
-        return str(begun.status_code), begun.json()["error"]
-    told = httpx.get(f"{address}gradio_api/call/{endpoint}/{begun.json()['event_id']}", timeout=120).text
-    event, _, line = told.strip().rpartition("event: ")[2].partition("\n")
-    answer = json.loads(line.removeprefix("data: "))
-    return event, answer["error"] if event == "error" else answer
+    response = httpx.post(url, content=body, headers=headers, timeout=120)
+    if response.status_code != 200:
+        return str(response.status_code), response.json()["error"]
+    messages = httpx.get(f"{address}gradio_api/call/{endpoint}/{response.json()['event_id']}", timeout=120).text
+    event, _, line = messages.strip().rpartition("event: ")[2].partition("\n")
+    content = json.loads(line.removeprefix("data: "))
+    return event, content["error"] if event == "error" else content
 
 
-PHOTO = "PHOTO"  # in its place, the one that was sent
+PHOTO = "PHOTO"  # placeholder for the uploaded photo
 NUMBER = "it must be a whole number"
-UNREADABLE = "What was sent could not be read"  # JSON has no NaN, no Infinity and no half characters
-FAULTS: list[tuple[str, Any, str, str, str]] = [
+UNREADABLE = "What was sent could not be read"  # JSON has no NaN, no Infinity and no lone surrogates
+INVALID_CALLS: list[tuple[str, Any, str, str, str]] = [
     *(
         ("predict", [value, NET, 3], "error", 'photo is .*; it must be {"path": "…"', "photo 的值是")
         for value in ("photo.jpg", "http://127.0.0.1:9/x.jpg", 3, True, [], {}, {"meta": []}, {"url": 3})
@@ -165,8 +165,8 @@ FAULTS: list[tuple[str, Any, str, str, str]] = [
     ("predict", {"photo": None, "size": 3}, "400", "predict has no argument 'size'; its .* photo, model", "没有参数"),
     ("models", {"x" * 500: 3}, "400", "models has no argument 'xxx.*…; its arguments are: –", "没有参数"),
     *(
-        ("cell", [PHOTO, NET, "4c", "3x3", *place], "error", f"{name} is None; {NUMBER}", f"{name} 的值是 None")
-        for name, place in (("channel", [None, 0, 0]), ("row", [0, None, 0]), ("column", [0, 0, None]))
+        ("cell", [PHOTO, NET, "4c", "3x3", *position], "error", f"{name} is None; {NUMBER}", f"{name} 的值是 None")
+        for name, position in (("channel", [None, 0, 0]), ("row", [0, None, 0]), ("column", [0, 0, None]))
     ),
     ("channel", [PHOTO, NET, "4c", "3x3", None, "magma"], "error", f"channel is None; {NUMBER}", "必须是整数"),
     ("anatomy", [NET, ["3a"]], "error", r"block is \['3a'\]; it must be one of: 3a, ", "只能是"),
@@ -182,8 +182,10 @@ FAULTS: list[tuple[str, Any, str, str, str]] = [
 
 
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
-@pytest.mark.parametrize(("endpoint", "data", "event", "english", "chinese"), FAULTS, ids=lambda value: str(value)[:30])
-def test_each_fault_is_told_to_the_caller_in_their_language(
+@pytest.mark.parametrize(
+    ("endpoint", "data", "event", "english", "chinese"), INVALID_CALLS, ids=lambda value: str(value)[:30]
+)
+def test_invalid_calls_are_refused_in_the_callers_language(
     page_address: str,
     photo: dict[str, Any],
     endpoint: str,
@@ -194,33 +196,33 @@ def test_each_fault_is_told_to_the_caller_in_their_language(
     language: str,
 ) -> None:
     sent = data if isinstance(data, dict) else [photo if value is PHOTO else value for value in data]
-    told, sentence = call(page_address, endpoint, sent, language)
-    assert told == event
+    outcome, sentence = call(page_address, endpoint, sent, language)
+    assert outcome == event
     assert re.search(english if language == "en" else chinese, sentence), sentence
     assert len(sentence) < 400
 
 
-def test_an_endpoint_answers_in_the_language_that_it_is_asked_for(page_address: str) -> None:
+def test_the_language_argument_overrides_the_header(page_address: str) -> None:
     _, sentence = call(page_address, "classes", ["vgg", "zh"])
     assert sentence == "model 的值是 'vgg'，只能是：tiny-imagenet, googlenet, torchvision。"
 
 
 @pytest.mark.parametrize("form", ["path", "meta", "more"])
-def test_a_photo_may_be_named_by_its_path_alone(page_address: str, photo: dict[str, Any], form: str) -> None:
-    given = {"path": {"path": photo["path"]}, "meta": photo, "more": {**photo, "size": "x", "is_stream": True}}[form]
-    event, answer = call(page_address, "predict", [given, NET, 1])
-    assert (event, answer[0]["top"][0]["label"]) == ("complete", "espresso")
+def test_a_photo_needs_only_its_path(page_address: str, photo: dict[str, Any], form: str) -> None:
+    file = {"path": {"path": photo["path"]}, "meta": photo, "more": {**photo, "size": "x", "is_stream": True}}[form]
+    event, result = call(page_address, "predict", [file, NET, 1])
+    assert (event, result[0]["top"][0]["label"]) == ("complete", "espresso")
 
 
-def test_a_photo_that_was_deleted_is_asked_for_again(page_address: str, photo: dict[str, Any]) -> None:
-    lost = {**photo, "path": photo["path"].replace("photo.jpg", "lost.jpg")}
-    assert call(page_address, "predict", [lost, NET, 1]) == (
+def test_a_deleted_photo_must_be_sent_again(page_address: str, photo: dict[str, Any]) -> None:
+    deleted = {**photo, "path": photo["path"].replace("photo.jpg", "lost.jpg")}
+    assert call(page_address, "predict", [deleted, NET, 1]) == (
         "error",
         "This server keeps a photo only for a while and has deleted this one; please choose it again.",
     )
 
 
-def test_a_class_name_of_15_megabytes_takes_little_and_does_not_come_back(
+def test_a_class_name_of_15_megabytes_is_refused_cheaply_and_not_quoted(
     page_address: str, photo: dict[str, Any]
 ) -> None:
     assert call(page_address, "class_evidence", [photo, NET, "goldfish"])[0] == "complete"
@@ -229,7 +231,7 @@ def test_a_class_name_of_15_megabytes_takes_little_and_does_not_come_back(
         event, sentence = call(page_address, "class_evidence", [photo, NET, HUGE])
         assert event == "413"
         assert sentence == "What was sent has more than 5000 values; please send only what the function takes."
-    # What caller and server, here in one process, take to write, read and parse it; comparing it took 670 MB.
+    # Client and server are both in this process and hold the 15 MB; comparing the name used to take 670 MB.
     assert memory.highest < 300
 
 
@@ -237,23 +239,23 @@ def test_a_class_name_of_15_megabytes_takes_little_and_does_not_come_back(
 
 
 def events(address: str) -> dict[str, Any]:
-    return {one["api_name"]: one for one in httpx.get(f"{address}config").json()["dependencies"]}
+    return {event["api_name"]: event for event in httpx.get(f"{address}config").json()["dependencies"]}
 
 
-def run(address: str, event: dict[str, Any], data: list[Any], **more: Any) -> tuple[int, Any]:
-    body = {"data": data, "fn_index": event["id"], "session_hash": "somebody", **more}
-    told = httpx.post(f"{address}gradio_api/run/predict", json=body, headers={"Accept-Language": "en"}, timeout=60)
-    return told.status_code, told.json()
+def run(address: str, event: dict[str, Any], data: list[Any], **fields: Any) -> tuple[int, Any]:
+    body = {"data": data, "fn_index": event["id"], "session_hash": "somebody", **fields}
+    response = httpx.post(f"{address}gradio_api/run/predict", json=body, headers={"Accept-Language": "en"}, timeout=60)
+    return response.status_code, response.json()
 
 
-def test_an_event_is_refused_with_a_status_and_a_sentence_however_it_is_called(page_address: str) -> None:
+def test_an_invalid_event_is_refused_with_a_status_and_a_sentence(page_address: str) -> None:
     event = events(page_address)["stage_tuning"]
     assert run(page_address, event, [NET, "5b", "disc"])[0] == 200
-    status, told = run(page_address, event, [NET, "5b", {}])
-    assert (status, told["error"]) == (400, "shape is {}; it must be one of: disc, ring, grating.")
-    status, told = run(page_address, event, [NET])
+    status, body = run(page_address, event, [NET, "5b", {}])
+    assert (status, body["error"]) == (400, "shape is {}; it must be one of: disc, ring, grating.")
+    status, body = run(page_address, event, [NET])
     assert status == 400
-    assert told["error"].startswith("stage_tuning takes 3 arguments (model, block, shape)")
+    assert body["error"].startswith("stage_tuning takes 3 arguments (model, block, shape)")
 
 
 def test_all_events_run_on_the_server(page_address: str) -> None:
@@ -261,13 +263,13 @@ def test_all_events_run_on_the_server(page_address: str) -> None:
 
 
 @pytest.mark.parametrize("event_data", [3, "x", [], ["block"], True, {"block": [{}]}, None])
-def test_event_data_counts_for_nothing(page_address: str, event_data: Any) -> None:
+def test_event_data_is_ignored(page_address: str, event_data: Any) -> None:
     event = events(page_address)["stage_start"]
-    status, told = run(page_address, event, [], event_data=event_data)
-    assert (status, told["data"]) == (200, run(page_address, event, [])[1]["data"])
+    status, body = run(page_address, event, [], event_data=event_data)
+    assert (status, body["data"]) == (200, run(page_address, event, [])[1]["data"])
 
 
-def test_a_fault_of_the_servers_is_logged_and_said_without_what_it_was(
+def test_an_internal_error_is_logged_but_not_disclosed(
     page_address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object) -> None:

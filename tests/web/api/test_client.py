@@ -1,4 +1,4 @@
-"""The API through `gradio_client`: what it answers is what Python computes; and what the app never tells."""
+"""The API through `gradio_client`, compared with the Python package."""
 
 from __future__ import annotations
 
@@ -36,44 +36,47 @@ def client(page_address: str) -> Client:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "report"),
+    ("arguments", "compute_expected"),
     [
         (
             ("/branch_votes", "4c", "goldfish", "zero"),
-            lambda net, seen: branch_votes(net, seen, "4c", "goldfish").votes,
+            lambda net, prediction: branch_votes(net, prediction, "4c", "goldfish").votes,
         ),
-        (("/network_table", "", "zero"), lambda net, seen: ablation_table(net, seen).falls),
-        (("/class_evidence", "espresso"), lambda net, seen: evidence(net, seen, "espresso").amounts),
+        (("/network_table", "", "zero"), lambda net, prediction: ablation_table(net, prediction).falls),
+        (("/class_evidence", "espresso"), lambda net, prediction: evidence(net, prediction, "espresso").amounts),
         (
             ("/switch_off", "4c", ["3x3"], [0, 5], "zero"),
-            lambda net, seen: [change.label for change in ablate(net, seen, "4c", ["3x3"], [0, 5]).top],
+            lambda net, prediction: [change.label for change in ablate(net, prediction, "4c", ["3x3"], [0, 5]).top],
         ),
-        (("/grad_cam", "3b", ""), lambda net, seen: float(grad_cam(net, seen, "3b").signed.max())),
-        (("/cell", "3a", "5x5", 3, 4, 5), lambda net, seen: trace_convolution(net, seen, "3a", "5x5", 3, 4, 5).value),
+        (("/grad_cam", "3b", ""), lambda net, prediction: float(grad_cam(net, prediction, "3b").signed.max())),
+        (
+            ("/cell", "3a", "5x5", 3, 4, 5),
+            lambda net, prediction: trace_convolution(net, prediction, "3a", "5x5", 3, 4, 5).value,
+        ),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
-def test_explanations_through_the_api_are_those_of_python(
-    client: Client, arguments: tuple[Any, ...], report: Callable[..., Any]
+def test_explanations_of_the_api_match_the_package(
+    client: Client, arguments: tuple[Any, ...], compute_expected: Callable[..., Any]
 ) -> None:
-    name, *rest = arguments
-    told = client.predict(handle_file(ESPRESSO), "tiny-imagenet", *rest, api_name=name)
-    assert told["model"] == "tiny-imagenet"
-    shown = {
-        "/branch_votes": lambda: told["votes"],
-        "/network_table": lambda: told["falls"],
-        "/class_evidence": lambda: told["amounts"],
-        "/switch_off": lambda: [row["label"] for row in told["top"]],
-        "/grad_cam": lambda: told["maps"]["all"]["highest"],
-        "/cell": lambda: told["value"],
+    name, *values = arguments
+    result = client.predict(handle_file(ESPRESSO), "tiny-imagenet", *values, api_name=name)
+    assert result["model"] == "tiny-imagenet"
+    actual = {
+        "/branch_votes": lambda: result["votes"],
+        "/network_table": lambda: result["falls"],
+        "/class_evidence": lambda: result["amounts"],
+        "/switch_off": lambda: [row["label"] for row in result["top"]],
+        "/grad_cam": lambda: result["maps"]["all"]["highest"],
+        "/cell": lambda: result["value"],
     }[name]()
-    expected = report(load(), predict(load(), open_photo(ESPRESSO)))
+    expected = compute_expected(load(), predict(load(), open_photo(ESPRESSO)))
     if isinstance(expected, dict) and isinstance(next(iter(expected.values())), dict):
-        assert shown == {block: pytest.approx(dict(row), abs=1e-3) for block, row in expected.items()}
+        assert actual == {block: pytest.approx(dict(row), abs=1e-3) for block, row in expected.items()}
     elif isinstance(expected, list):
-        assert shown == expected
+        assert actual == expected
     else:
-        assert shown == pytest.approx(expected if isinstance(expected, float) else dict(expected), abs=1e-3)
+        assert actual == pytest.approx(expected if isinstance(expected, float) else dict(expected), abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -89,60 +92,60 @@ def test_explanations_through_the_api_are_those_of_python(
         (("/cell", "5b", "1x1", 0, 99, 0), "There is no cell at row 99"),
     ],
 )
-def test_what_cannot_be_explained_is_told_to_the_caller_in_a_sentence(
+def test_impossible_explanations_are_refused_with_a_sentence(
     client: Client, arguments: tuple[Any, ...], sentence: str
 ) -> None:
-    name, *rest = arguments
+    name, *values = arguments
     with pytest.raises(AppError, match=sentence):
-        client.predict(handle_file(ESPRESSO), "tiny-imagenet", *rest, api_name=name)
+        client.predict(handle_file(ESPRESSO), "tiny-imagenet", *values, api_name=name)
 
 
-def test_predict_answers_as_python_does(client: Client) -> None:
-    told = client.predict(handle_file(ESPRESSO), "tiny-imagenet", 3, api_name="/predict")
+def test_predict_matches_the_package(client: Client) -> None:
+    result = client.predict(handle_file(ESPRESSO), "tiny-imagenet", 3, api_name="/predict")
     expected = predict(load(), open_photo(ESPRESSO)).top(3)
-    assert told["model"] == "tiny-imagenet"
-    assert [row["label"] for row in told["top"]] == [guess.label for guess in expected]
-    assert told["top"][0]["probability"] == pytest.approx(expected[0].probability, rel=1e-4)
+    assert result["model"] == "tiny-imagenet"
+    assert [row["label"] for row in result["top"]] == [entry.label for entry in expected]
+    assert result["top"][0]["probability"] == pytest.approx(expected[0].probability, rel=1e-4)
 
 
-def test_maps_gives_four_pictures_and_their_numbers(client: Client) -> None:
-    *files, told = client.predict(
+def test_maps_returns_four_pictures_with_their_numbers(client: Client) -> None:
+    *files, numbers = client.predict(
         handle_file(ESPRESSO), "tiny-imagenet", "4c", "channels", "shared", "viridis", api_name="/maps"
     )
     panels = render_branches(predict(load(), open_photo(ESPRESSO)), ViewOptions("4c", colours="viridis"))
     for file, panel in zip(files, panels.values(), strict=True):
         assert np.array_equal(np.asarray(Image.open(file)), np.asarray(panel.image))
-    assert told["branches"]["3x3"]["channels"] == 256
-    assert told["branches"]["3x3"]["highest"] == pytest.approx(panels["3x3"].numbers.highest, rel=1e-4)
+    assert numbers["branches"]["3x3"]["channels"] == 256
+    assert numbers["branches"]["3x3"]["highest"] == pytest.approx(panels["3x3"].numbers.highest, rel=1e-4)
 
 
 def test_anatomy_and_models_need_no_photo(client: Client) -> None:
-    told = client.predict("tiny-imagenet", "3a", api_name="/anatomy")
-    assert [row["receptive_field"]["size"] for row in told["branches"].values()] == [27, 43, 59, 43]
-    assert told["module"]["naive"]["weights"] == 387_072
-    wide = told["bottlenecks"]["5x5"]
-    assert wide["direct"]["weights"] == 153_600
-    assert wide["reduction"]["weights"] + wide["convolution"]["weights"] == 15_872
+    anatomy = client.predict("tiny-imagenet", "3a", api_name="/anatomy")
+    assert [row["receptive_field"]["size"] for row in anatomy["branches"].values()] == [27, 43, 59, 43]
+    assert anatomy["module"]["naive"]["weights"] == 387_072
+    bottleneck = anatomy["bottlenecks"]["5x5"]
+    assert bottleneck["direct"]["weights"] == 153_600
+    assert bottleneck["reduction"]["weights"] + bottleneck["convolution"]["weights"] == 15_872
     names = [row["model"] for row in client.predict(api_name="/models")]
     assert names == ["tiny-imagenet", "googlenet", "torchvision"]
 
 
 @pytest.mark.parametrize("data", [b"", b"not a photo"])
-def test_a_bad_photo_is_refused_in_a_sentence_without_a_path(client: Client, tmp_path: Path, data: bytes) -> None:
+def test_an_invalid_photo_is_refused_without_quoting_its_path(client: Client, tmp_path: Path, data: bytes) -> None:
     file = tmp_path / "bad.jpg"
     file.write_bytes(data)
-    with pytest.raises(AppError) as refused:
+    with pytest.raises(AppError) as refusal:
         client.predict(handle_file(str(file)), "tiny-imagenet", 3, api_name="/predict")
-    assert "please choose" in str(refused.value)
-    assert "/" not in str(refused.value).split("(")[0]
+    assert "please choose" in str(refusal.value)
+    assert "/" not in str(refusal.value).split("(")[0]
 
 
-def test_a_choice_that_does_not_exist_is_refused(client: Client) -> None:
+def test_an_unknown_block_is_refused(client: Client) -> None:
     with pytest.raises(AppError):
         client.predict(handle_file(ESPRESSO), "tiny-imagenet", "9z", "channels", "shared", "magma", api_name="/maps")
 
 
-def test_visitors_never_learn_where_a_users_checkpoint_lies(tmp_path: Path) -> None:
+def test_the_folder_of_a_checkpoint_is_not_disclosed(tmp_path: Path) -> None:
     checkpoint.save_checkpoint(
         tmp_path / "secret" / "pets.safetensors", load().model.state_dict(), description_of_tiny()
     )
@@ -157,35 +160,33 @@ def description_of_tiny() -> Description:
     return Description("batchnorm", tiny.labels, tiny.preprocessing, tiny.provenance)
 
 
-@pytest.mark.parametrize("wish", ["cuda", "mps"])
-def test_a_gpu_that_is_not_there_is_an_error_and_only_auto_falls_back(
-    wish: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_missing_gpu_is_an_error_and_only_auto_falls_back(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
-    with pytest.raises(DeviceError, match=f"no {wish} device that PyTorch can use; choose auto, .*: cpu"):
-        choose_device(wish)
+    with pytest.raises(DeviceError, match=f"no {device} device that PyTorch can use; choose auto, .*: cpu"):
+        choose_device(device)
     assert choose_device("auto").torch_device.type == "cpu"
     with pytest.raises(DeviceError, match="auto, cpu, cuda, mps"):
         choose_device("gpu")
 
 
-def test_a_fast_answer_is_explained_exactly() -> None:
-    quick = InferenceService(("tiny-imagenet",), choose_device("cpu"), precision="fast")
-    pretrained = quick.pretrained("tiny-imagenet")
+def test_a_fast_prediction_is_explained_exactly() -> None:
+    service = InferenceService(("tiny-imagenet",), choose_device("cpu"), precision="fast")
+    pretrained = service.pretrained("tiny-imagenet")
     exact = predict(pretrained, open_photo(ESPRESSO))
-    # Whether or not this machine is faster with it: the page is to answer in bfloat16 here.
+    # Predict in bfloat16 even if that is not faster on this machine.
     pretrained.__dict__["fast_engine"] = fused_engine(pretrained.model, HALF)
-    query = quick.query("tiny-imagenet", ESPRESSO)
-    error = np.abs(quick.prediction(query).logits - exact.logits).max()
+    query = service.query("tiny-imagenet", ESPRESSO)
+    error = np.abs(service.prediction(query).logits - exact.logits).max()
     assert 1e-4 < error < 0.3
-    told = quick.explained(query, branch_votes, "4c", None)
-    assert told == branch_votes(pretrained, exact, "4c", None)
+    votes = service.explained(query, branch_votes, "4c", None)
+    assert votes == branch_votes(pretrained, exact, "4c", None)
     with pytest.raises(ChoiceError, match="exact, fast"):
         predict(pretrained, open_photo(ESPRESSO), "double")
 
 
-def test_an_endpoint_has_places_of_its_own_and_leaves_threads_to_the_stage() -> None:
+def test_each_endpoint_has_its_own_limit_and_leaves_threads_to_the_stage() -> None:
     page = build(InferenceService(("tiny-imagenet",), choose_device("cpu")))
     queued = [fn for fn in page.fns.values() if fn.queue]
     assert len({fn.concurrency_id for fn in queued}) == len(queued)

@@ -1,4 +1,4 @@
-"""What "Use via API" and Gradio's clients read of the endpoints: types, sentences, and code that runs as shown."""
+"""Documentation of the endpoints in "Use via API" and for Gradio's clients: types, descriptions and runnable code."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ def code_of(info: dict[str, Any], name: str, language: str) -> str:
     return info[name]["code_snippets"][language]
 
 
-# ---------------------------------------------------------------- types and sentences
+# ---------------------------------------------------------------- types and descriptions
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_each_argument_has_a_type_and_a_sentence_of_its_own(info: dict[str, Any], name: str) -> None:
-    sentences = []
+def test_each_argument_has_a_type_and_its_own_description(info: dict[str, Any], name: str) -> None:
+    descriptions = []
     for row in info[name]["parameters"]:
         Draft202012Validator.check_schema(row["type"])
-        sentence = row["type"]["description"]
-        assert re.fullmatch(r"[A-Z0-9].{9,}[.]", sentence)
-        assert row["python_type"]["description"] == sentence
-        sentences.append(sentence)
-    assert len(set(sentences)) == len(sentences)
+        description = row["type"]["description"]
+        assert re.fullmatch(r"[A-Z0-9].{9,}[.]", description)
+        assert row["python_type"]["description"] == description
+        descriptions.append(description)
+    assert len(set(descriptions)) == len(descriptions)
     for row in info[name]["returns"]:
         Draft202012Validator.check_schema(row["type"])
         if row["component"] == "Json":
@@ -54,7 +54,7 @@ def test_each_argument_has_a_type_and_a_sentence_of_its_own(info: dict[str, Any]
             assert len(row["type"]["description"]) > 10
 
 
-def test_types_say_which_values_are_allowed(info: dict[str, Any]) -> None:
+def test_types_declare_the_allowed_values(info: dict[str, Any]) -> None:
     types = {row["parameter_name"]: row["type"] for row in info["/switch_off"]["parameters"]}
     Draft202012Validator(types["channels"]).validate([3, 17])
     for value in ({"foo": "bar"}, ["3"], [-1], [0] * 1025):
@@ -63,17 +63,17 @@ def test_types_say_which_values_are_allowed(info: dict[str, Any]) -> None:
     assert NET in types["model"]["enum"]
 
 
-def test_openapi_has_the_same_sentences(page_address: str, info: dict[str, Any]) -> None:
+def test_openapi_has_the_same_descriptions(page_address: str, info: dict[str, Any]) -> None:
     paths = httpx.get(f"{page_address}gradio_api/openapi.json", timeout=60).json()["paths"]
     for name in EVERY:
         (path,) = [path for path in paths if path.endswith(f"/call/v2{name}")]
         schema = paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"]
         Draft202012Validator.check_schema(schema)
-        told = {argument: row["description"] for argument, row in schema["properties"].items()}
-        assert told == {row["parameter_name"]: row["type"]["description"] for row in info[name]["parameters"]}
+        descriptions = {argument: row["description"] for argument, row in schema["properties"].items()}
+        assert descriptions == {row["parameter_name"]: row["type"]["description"] for row in info[name]["parameters"]}
 
 
-# ---------------------------------------------------------------- code, run as shown
+# ---------------------------------------------------------------- runnable code
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -85,9 +85,9 @@ def test_the_python_code_runs(info: dict[str, Any], name: str) -> None:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_the_command_runs(info: dict[str, Any], name: str) -> None:
-    """In this process: Gradio's command takes seconds to begin."""
+    """Run it in this process, as Gradio's command takes seconds to start."""
     command = shlex.split(code_of(info, name, "cli"))
-    assert command[:2] == ["{command}", "predict"]  # the page puts the command's name there
+    assert command[:2] == ["{command}", "predict"]  # the page fills in the command's name
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         predict(*command[2:])
     assert len(json.loads(printed.getvalue())) == len(info[name]["returns"])
@@ -104,53 +104,53 @@ def test_the_curl_code_runs(info: dict[str, Any], name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_the_javascript_code_asks_the_same(info: dict[str, Any], name: str) -> None:
-    """Not run here, which would take Node and its package: read, and held against the Python code."""
+def test_the_javascript_code_sends_the_same_arguments(info: dict[str, Any], name: str) -> None:
+    """Compare it with the Python code, as running it would need Node and Gradio's package."""
     code = code_of(info, name, "javascript")
-    asked = re.search(rf'client\.predict\("{name}", {{\n(.*)}}\);', code, re.S)[1]  # type: ignore[index]
-    values = dict(re.findall(r"^  (\w+): (.*),$", asked, re.M))
-    told = {}
+    arguments = re.search(rf'client\.predict\("{name}", {{\n(.*)}}\);', code, re.S)[1]  # type: ignore[index]
+    values = dict(re.findall(r"^  (\w+): (.*),$", arguments, re.M))
+    javascript = {}
     for argument, value in values.items():
         file = re.fullmatch(r"handle_file\((.*)\)", value)
-        told[argument] = json.loads(file[1] if file else value)
+        javascript[argument] = json.loads(file[1] if file else value)
         if file:
-            assert httpx.get(told[argument], timeout=60).content == PHOTO.read_bytes()
+            assert httpx.get(javascript[argument], timeout=60).content == PHOTO.read_bytes()
     call = next(
         node
         for node in ast.walk(ast.parse(code_of(info, name, "python")))
         if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "predict"
     )
     python = {
-        word.arg: ast.literal_eval(word.value.args[0] if isinstance(word.value, ast.Call) else word.value)
-        for word in call.keywords
-        if word.arg != "api_name"
+        keyword.arg: ast.literal_eval(keyword.value.args[0] if isinstance(keyword.value, ast.Call) else keyword.value)
+        for keyword in call.keywords
+        if keyword.arg != "api_name"
     }
-    assert told == python
+    assert javascript == python
     assert ("handle_file }" in code) == ("handle_file(" in code)
 
 
-def test_code_is_for_the_address_that_was_asked(page_address: str) -> None:
-    """And not for that which somebody else asked first."""
+def test_code_has_the_address_of_its_request(page_address: str) -> None:
+    """It is not cached from another client's request."""
 
-    def shown(**headers: str) -> str:
-        asked = httpx.get(f"{page_address}gradio_api/info", headers=headers, timeout=60)
-        return asked.json()["named_endpoints"]["/predict"]["code_snippets"]["python"]
+    def python_code(**headers: str) -> str:
+        response = httpx.get(f"{page_address}gradio_api/info", headers=headers, timeout=60)
+        return response.json()["named_endpoints"]["/predict"]["code_snippets"]["python"]
 
-    assert "https://lens.example/gradio_api/file=" in shown(**{"X-Forwarded-Host": "lens.example"}).replace(
+    assert "https://lens.example/gradio_api/file=" in python_code(**{"X-Forwarded-Host": "lens.example"}).replace(
         "http:", "https:"
     )
-    assert 'Client("http://other.example")' in shown(Host="other.example")
-    assert f'Client("{page_address.rstrip("/")}")' in shown()
+    assert 'Client("http://other.example")' in python_code(Host="other.example")
+    assert f'Client("{page_address.rstrip("/")}")' in python_code()
 
 
 # ---------------------------------------------------------------- in the browser
 
 
-NETWORK = "Which network classifies the photo, as `models` lists them."  # what an argument says of itself
+NETWORK = "Which network classifies the photo, as `models` lists them."  # description of an argument
 
 
 @pytest.mark.browser
-def test_the_code_that_the_page_shows_runs(api_visit: ApiVisit) -> None:
+def test_the_code_shown_on_the_page_runs(api_visit: ApiVisit) -> None:
     page = api_visit.page
     for name in ("predict", "switch_off", "bottleneck_cost"):
         shown = shown_code(page, name)
@@ -162,7 +162,7 @@ def test_the_code_that_the_page_shows_runs(api_visit: ApiVisit) -> None:
 
 
 @pytest.mark.browser
-def test_the_page_shows_our_sentences_alone(api_visit: ApiVisit, info: dict[str, Any]) -> None:
+def test_the_page_shows_only_our_descriptions(api_visit: ApiVisit, info: dict[str, Any]) -> None:
     page = api_visit.page
     for language in ("JavaScript", "Python", "cURL"):
         page.locator(".snippet", has_text=language).click()
@@ -172,13 +172,13 @@ def test_the_page_shows_our_sentences_alone(api_visit: ApiVisit, info: dict[str,
         for endpoint in endpoints.all():
             name = endpoint.locator("h3 .post").inner_text().strip()
             parameters, returns = info[name]["parameters"], info[name]["returns"]
-            sentences = [row["python_type"]["description"] for row in parameters]
+            descriptions = [row["python_type"]["description"] for row in parameters]
             results = [row["type"].get("description") or f"{row['label']}." for row in returns]
-            expect(endpoint.locator("p.desc")).to_have_text([*sentences, *results])
+            expect(endpoint.locator("p.desc")).to_have_text([*descriptions, *results])
 
 
 @pytest.mark.browser
-def test_the_copied_documentation_has_our_sentences_alone(api_visit: ApiVisit) -> None:
+def test_the_copied_documentation_has_only_our_descriptions(api_visit: ApiVisit) -> None:
     page = api_visit.page
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.locator(".snippet", has_text="Python").click()
@@ -190,7 +190,7 @@ def test_the_copied_documentation_has_our_sentences_alone(api_visit: ApiVisit) -
 
 
 @pytest.mark.browser
-def test_without_an_mcp_server_there_is_no_mcp_tool(api_visit: ApiVisit) -> None:
+def test_without_an_mcp_server_no_mcp_tool_is_listed(api_visit: ApiVisit) -> None:
     page = api_visit.page
     page.locator(".snippet", has_text="MCP").click()
     expect(page.locator(".counts")).to_contain_text("0 MCP Tools")
@@ -200,15 +200,15 @@ def test_without_an_mcp_server_there_is_no_mcp_tool(api_visit: ApiVisit) -> None
 
 @pytest.mark.browser
 @pytest.mark.parametrize("view", ["api", "settings"])
-def test_gradios_page_opens_what_its_address_names_and_leads_back(
+def test_gradios_page_opens_the_requested_view_and_links_back(
     api_visit: ApiVisit, page_address: str, view: str
 ) -> None:
     page = api_visit.page
     page.goto(f"{page_address}?view={view}")
     expect(page.locator(".api-docs")).to_be_visible(timeout=30_000)
     assert page.url == f"{page_address}?view={view}"
-    back = page.get_by_role("link", name="InceptionLens", include_hidden=True)
-    assert back.evaluate("link => link.href") == page_address
+    link = page.get_by_role("link", name="InceptionLens", include_hidden=True)
+    assert link.evaluate("link => link.href") == page_address
     page.goto(page_address)
     expect(page.locator("[data-stage=block]")).to_be_attached(timeout=30_000)
     assert page.locator(".api-docs").count() == 0

@@ -1,4 +1,4 @@
-"""The address of a file that was uploaded stands for it; no other address does, and none is fetched."""
+"""Addresses of uploaded files in place of their paths; other addresses are refused, and none is fetched."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PHOTO, NET = EXAMPLES / "espresso.jpg", "tiny-imagenet"
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_an_address_of_this_kind_holds_a_path(source: str, path: str | None) -> None:
+def test_the_path_is_taken_from_the_address_of_an_upload(source: str, path: str | None) -> None:
     assert local_path(source) == (source if path is None else path)
 
 
@@ -44,7 +44,7 @@ def test_addresses_are_replaced_wherever_a_request_names_a_file() -> None:
         assert not localise(other)
 
 
-def test_the_address_of_an_upload_is_a_photo(page_address: str) -> None:
+def test_the_address_of_an_upload_is_accepted_as_a_photo(page_address: str) -> None:
     (path,) = httpx.post(f"{page_address}gradio_api/upload", files={"files": ("ü 1.jpg", PHOTO.read_bytes())}).json()
     client = Client(page_address, verbose=False)
     for host in (page_address, "https://where.the.proxy.is/lens/"):
@@ -52,32 +52,32 @@ def test_the_address_of_an_upload_is_a_photo(page_address: str) -> None:
         assert client.predict(sent, NET, 1, api_name="/predict")["top"][0]["label"] == "espresso"
 
 
-def test_no_host_is_asked_and_no_other_file_is_opened(
+def test_no_host_is_contacted_and_no_other_file_is_opened(
     page_address: str, http_server: Callable[..., str], tmp_path: Path
 ) -> None:
     fetched = []
 
-    def answer(request: BaseHTTPRequestHandler) -> None:
+    def respond(request: BaseHTTPRequestHandler) -> None:
         fetched.append(request.path)
         request.send_error(404)
 
-    other = http_server(answer)
+    other_server = http_server(respond)
     secret = tmp_path / "secret.jpg"
     secret.write_bytes(PHOTO.read_bytes())
     (path,) = httpx.post(f"{page_address}gradio_api/upload", files={"files": ("a.jpg", PHOTO.read_bytes())}).json()
     client = Client(page_address, verbose=False)
-    own = f"{other}/gradio_api/file={quote(path)}"
-    assert client.predict(handle_file(own), NET, 1, api_name="/predict")["top"][0]["label"] == "espresso"
-    for named in (
-        f"{other}/photo.jpg",
-        f"{other}/gradio_api/file=/{other}/photo.jpg",
+    upload_address = f"{other_server}/gradio_api/file={quote(path)}"
+    assert client.predict(handle_file(upload_address), NET, 1, api_name="/predict")["top"][0]["label"] == "espresso"
+    for file_address in (
+        f"{other_server}/photo.jpg",
+        f"{other_server}/gradio_api/file=/{other_server}/photo.jpg",
         f"{page_address}gradio_api/file={quote(str(secret))}",
         f"{page_address}gradio_api/file={quote(path)}/../../../{secret}",
         f"{page_address}gradio_api/file={quote(quote(path, safe=''), safe='')}",
     ):
         with pytest.raises((AppError, ValidationError)):
-            client.predict(handle_file(named), NET, 1, api_name="/predict")
-    # In place of any other value too: Gradio fetches whatever looks like a file.
+            client.predict(handle_file(file_address), NET, 1, api_name="/predict")
+    # Nor in place of another argument: Gradio fetches every value that looks like a file.
     with pytest.raises(AppError):
-        client.predict(handle_file(own), NET, handle_file(own), "zero", api_name="/network_table")
+        client.predict(handle_file(upload_address), NET, handle_file(upload_address), "zero", api_name="/network_table")
     assert fetched == []
