@@ -1,6 +1,6 @@
-"""Requests that are meant to stop the server or to fill its log are refused, and others are answered meanwhile.
+"""Denial of service: attacks are refused, and other requests are served meanwhile.
 
-`python -m benchmarks.attacks` measures how long the others wait; here statuses, sentences and the log are checked.
+These tests check status codes, sentences and the log; `python -m benchmarks.attacks` measures how long others wait.
 """
 
 from __future__ import annotations
@@ -35,18 +35,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-def test_an_attack_is_refused_in_a_sentence_and_others_are_answered(server: tuple[str, Path], attack: Attack) -> None:
+def test_an_attack_is_refused_with_a_sentence_and_other_requests_are_served(
+    server: tuple[str, Path], attack: Attack
+) -> None:
     address, log = server
     response = httpx.post(f"{address}/gradio_api/upload", files={"files": ("own.jpg", b"\xff\xd8")}, timeout=60)
-    (own,) = response.raise_for_status().json()
+    (uploaded,) = response.raise_for_status().json()
     before = log.stat().st_size
-    outcome = measure(address, attack, own)
+    outcome = measure(address, attack, uploaded)
     # A refused tool call is a JSON-RPC error with status 200, if its id could be read.
     rpc = outcome.status == 200 and attack.path.startswith("/gradio_api/mcp")
     is_accepted = attack.name in ACCEPTED
     assert outcome.status == 200 if is_accepted else rpc or 400 <= outcome.status < 500, outcome
     assert is_accepted or outcome.sentence.startswith(("A text", "What was sent", "This", "There is nothing", "A form"))
-    assert log.stat().st_size == before, "nothing is written to the log"
+    assert log.stat().st_size == before, "an attack must not write to the log"
     assert time_small_request(address) >= 0
 
 
@@ -95,21 +97,21 @@ def test_headers_and_chunks_of_usual_sizes_are_accepted(server: tuple[str, Path]
     body = f'{{"data":[{{"url":"data:image/jpeg;base64,{data}"}},"tiny-imagenet",3]}}'.encode()
     headers = {"Content-Type": "application/json"}
     with httpx.Client(timeout=60) as client:
-        for _ in range(3):  # on one connection: each request is counted by itself
+        for _ in range(3):  # on one connection: each request is counted separately
             chunks = (body[start : start + 1024] for start in range(0, len(body), 1024))
             response = client.post(f"{address}/gradio_api/call/predict", content=chunks, headers=headers)
             assert response.status_code == 200
 
 
 def call(address: str, name: str, *values: Any) -> str:
-    """Call an endpoint; return its result, or the refusal."""
+    """Call an endpoint; return the text of its result or of the refusal."""
     response = httpx.post(f"{address}/gradio_api/call/{name}", json={"data": values}, timeout=60)
     if response.status_code != 200:
         return response.text
     return httpx.get(f"{address}/gradio_api/call/{name}/{response.json()['event_id']}", timeout=60).text
 
 
-def test_the_log_quotes_nothing_of_what_was_sent_and_stays_small(server: tuple[str, Path]) -> None:
+def test_the_log_quotes_no_input_and_stays_small(server: tuple[str, Path]) -> None:
     address, log = server
     photo = "data:image/jpeg;base64," + b64encode(b"PIECE OF A PHOTO" * 1000).decode()
     control = "\x1b[2J\x07" * 10

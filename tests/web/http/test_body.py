@@ -1,4 +1,4 @@
-"""Limits on a request's JSON body: before it is parsed, in every part, and before the file system is consulted."""
+"""Limits on a request's JSON body, checked before it is parsed and before the file system is consulted."""
 
 from __future__ import annotations
 
@@ -110,11 +110,11 @@ def resolved(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     paths: list[str] = []
     real = os.path.realpath
 
-    def recorded(path: Any, **options: Any) -> Any:
+    def record(path: Any, **options: Any) -> Any:
         paths.append(os.fspath(path))
         return real(path, **options)
 
-    monkeypatch.setattr(os.path, "realpath", recorded)
+    monkeypatch.setattr(os.path, "realpath", record)
     return paths
 
 
@@ -140,10 +140,10 @@ def test_a_path_of_another_form_is_rejected_before_the_file_system_is_consulted(
     assert not is_uploaded(path)
     assert path not in resolved
     # Only the upload folder itself is resolved, as it may be a symbolic link.
-    assert {Path(one) for one in resolved} <= {Path(get_upload_folder())}
+    assert {Path(resolved_path) for resolved_path in resolved} <= {Path(get_upload_folder())}
 
 
-def test_an_uploaded_file_is_recognised_by_a_link_to_the_upload_folder_too(
+def test_an_uploaded_file_is_recognised_if_the_upload_folder_is_a_link(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "real" / CHECKSUM).mkdir(parents=True)
@@ -155,12 +155,12 @@ def test_an_uploaded_file_is_recognised_by_a_link_to_the_upload_folder_too(
         monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / folder))
         assert is_uploaded(str(tmp_path / folder / CHECKSUM / "a.jpg"))
         assert is_uploaded(str(tmp_path / "real" / CHECKSUM / "a.jpg"))
-        assert not is_uploaded(str(tmp_path / folder / CHECKSUM / "out.jpg")), "a link in it must not lead out"
+        assert not is_uploaded(str(tmp_path / folder / CHECKSUM / "out.jpg")), "a link must not lead out of the folder"
 
 
 def test_no_file_is_resolved_if_too_many_are_named(resolved: list[str]) -> None:
-    own = {"path": f"{get_upload_folder()}/{CHECKSUM}/a.jpg"}
+    uploaded = {"path": f"{get_upload_folder()}/{CHECKSUM}/a.jpg"}
     resolved.clear()
     with pytest.raises(RequestRefusedError, match="guard_file_count"):
-        check({"data": [own] * 100}, 20_000)
+        check({"data": [uploaded] * 100}, 20_000)
     assert resolved == []

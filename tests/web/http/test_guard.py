@@ -29,7 +29,7 @@ from support.guarded import JOIN, LIGHT, Clock, answer, client_at, guarded
 from support.paths import EXAMPLES
 from support.stage_visitor import StageVisit
 
-# ---------------------------------------------------------------- the guard around an app that answers at once
+# ---------------------------------------------------------------- the guard around an app that responds immediately
 
 
 async def full(request: Request) -> Response:
@@ -86,12 +86,12 @@ def test_a_body_above_16_mb_is_refused(announced: bool) -> None:
             assert "at most 16 MB" in refused.json()["detail"]
             small = {"data": ["x" * 1000], "session_hash": "one"}
             allowed = await client.post(JOIN, json=small)
-            assert allowed.json()["bytes"] == len(allowed.request.content), "and the app gets what was sent"
+            assert allowed.json()["bytes"] == len(allowed.request.content), "the app must receive the whole body"
 
     in_a_thread(work())
 
 
-def test_a_photo_as_a_data_address_may_fill_a_body(page_address: str) -> None:
+def test_a_large_photo_as_a_data_address_is_accepted(page_address: str) -> None:
     data = b64encode(os.urandom(11 * MEGABYTE)).decode()
     body = {"data": [{"url": f"data:image/jpeg;base64,{data}"}, "tiny-imagenet", 3]}
     event = httpx.post(f"{page_address}gradio_api/call/predict", json=body, timeout=60).json()["event_id"]
@@ -100,7 +100,7 @@ def test_a_photo_as_a_data_address_may_fill_a_body(page_address: str) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[" * 4_000, b"\xff\xfe", b"[NaN]"])
-def test_invalid_json_is_refused_in_a_sentence(body: bytes) -> None:
+def test_invalid_json_is_refused_with_a_sentence(body: bytes) -> None:
     async def work() -> None:
         async with guarded(Clock()) as client:
             response = await client.post(JOIN, content=body)
@@ -110,12 +110,12 @@ def test_invalid_json_is_refused_in_a_sentence(body: bytes) -> None:
     in_a_thread(work())
 
 
-# ---------------------------------------------------------------- requests that are meant to stop the server
+# ---------------------------------------------------------------- denial of service
 
 
 @pytest.mark.parametrize("part", [b"{},", b"1,", b"[", b'"a":0,', b"\0,\0"], ids=range(5))
 @pytest.mark.parametrize("path", [JOIN, LIGHT, "/gradio_api/call/predict", "/gradio_api/mcp/", "/gradio_api/cancel"])
-def test_too_many_values_are_refused_while_they_arrive_and_never_parsed(
+def test_too_many_values_are_refused_before_the_body_is_complete_and_never_parsed(
     part: bytes, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read, parsed = [], []
@@ -135,31 +135,31 @@ def test_too_many_values_are_refused_while_they_arrive_and_never_parsed(
 
     in_a_thread(work())
     assert parsed == []
-    assert len(read) < 10, "the rest is not read"
+    assert len(read) < 10, "the remainder must not be read"
 
 
 def test_a_large_body_is_parsed_in_a_thread(page_address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     in_thread: list[bool] = []
     parse = guard.parse
 
-    def recorded(body: bytes) -> Any:
+    def record(body: bytes) -> Any:
         in_thread.append("AnyIO" in threading.current_thread().name)
         return parse(body)
 
-    monkeypatch.setattr(guard, "parse", recorded)
+    monkeypatch.setattr(guard, "parse", record)
     for size in (100, 2 * guard.LARGE_BODY_BYTES):
         body = {"data": [{"url": f"data:,{'x' * size}"}, "tiny-imagenet", 3]}
         httpx.post(f"{page_address}gradio_api/call/predict", json=body, timeout=60).raise_for_status()
     assert in_thread == [False, True]
 
 
-def test_buffered_bodies_are_bounded_and_small_requests_are_answered_meanwhile() -> None:
+def test_buffered_bodies_are_bounded_and_small_requests_are_served_meanwhile() -> None:
     async def work() -> None:
-        more = asyncio.Event()
+        resume = asyncio.Event()
 
         async def slow() -> AsyncIterator[bytes]:
             yield b'{"data": ["' + b"x" * 2 * MEGABYTE
-            await more.wait()
+            await resume.wait()
             yield b'"]}'
 
         app = Starlette(routes=[Route(JOIN, answer, methods=["POST"])])
@@ -170,7 +170,7 @@ def test_buffered_bodies_are_bounded_and_small_requests_are_answered_meanwhile()
             assert refused.status_code == 429
             assert "try again in 10 seconds" in refused.json()["error"]
             assert (await client.post(JOIN, json={"session_hash": "small"})).status_code == 200
-            more.set()
+            resume.set()
             assert {response.status_code for response in await asyncio.gather(first, second)} == {413, 429}
             # The buffers have been released.
             assert (await client.post(JOIN, content=slow())).status_code == 413
@@ -186,24 +186,24 @@ def stored_paths() -> set[Path]:
     return set(folder.rglob("*")) if folder.is_dir() else set()
 
 
-def form(photo_bytes: int) -> tuple[bytes, bytes, bytes]:
+def form_parts(photo_bytes: int) -> tuple[bytes, bytes, bytes]:
     head = b'--part\r\nContent-Disposition: form-data; name="files"; filename="large-test.jpg"\r\n\r\n'
     return head, b"\xff\xd8" + b"0" * (photo_bytes - 2), b"\r\n--part--\r\n"
 
 
 @pytest.mark.parametrize(("language", "sentence"), [("en", "at most 40 MB"), ("zh", "照片最多 40 MB")])
 @pytest.mark.parametrize("announced", [True, False])
-def test_an_upload_that_is_too_large_is_refused_and_leaves_nothing(
+def test_an_upload_that_is_too_large_is_refused_and_leaves_no_file(
     page_address: str, language: str, sentence: str, announced: bool
 ) -> None:
     before = stored_paths()
-    parts = form(MAX_BYTES + 2 * MEGABYTE)
+    parts = form_parts(MAX_BYTES + 2 * MEGABYTE)
     body: Any = b"".join(parts) if announced else iter(parts)
     headers = {"Content-Type": "multipart/form-data; boundary=part", "Accept-Language": language}
     try:
         response = httpx.post(f"{page_address}gradio_api/upload", content=body, headers=headers, timeout=120)
     except httpx.WriteError:
-        # Refused by its announced length: the connection may be closed while the client still sends.
+        # Refused by its Content-Length: the connection may be closed while the client is still sending.
         assert announced
     else:
         assert response.status_code == 413
@@ -211,11 +211,11 @@ def test_an_upload_that_is_too_large_is_refused_and_leaves_nothing(
     assert not [path for path in stored_paths() - before if path.is_file()]
 
 
-def test_a_form_with_too_many_files_leaves_none(page_address: str) -> None:
+def test_a_form_with_too_many_files_leaves_no_file(page_address: str) -> None:
     before = stored_paths()
-    head = form(2)[0]
+    head = form_parts(2)[0]
     headers = {"Content-Type": "multipart/form-data; boundary=part"}
-    for cut in (0, 3):  # so that boundaries arrive in two chunks
+    for cut in (0, 3):  # chunks split the boundaries at different places
         body = (head + b"x\r\n") * 1000 + b"--part--\r\n"
         chunks = [body[start : start + 999] for start in range(cut, len(body), 999)]
         response = httpx.post(f"{page_address}gradio_api/upload", content=iter([body[:cut], *chunks]), headers=headers)
@@ -224,27 +224,27 @@ def test_a_form_with_too_many_files_leaves_none(page_address: str) -> None:
     assert not [path for path in stored_paths() - before if path.is_file()]
 
 
-def test_an_aborted_upload_leaves_nothing(page_address: str) -> None:
+def test_an_aborted_upload_leaves_no_file(page_address: str) -> None:
     before = stored_paths()
 
-    def aborted() -> Any:
-        head, photo, _ = form(3 * MEGABYTE)
+    def aborted_body() -> Any:
+        head, photo, _ = form_parts(3 * MEGABYTE)
         yield head
         yield photo
         raise ConnectionAbortedError
 
     headers = {"Content-Type": "multipart/form-data; boundary=part"}
     with pytest.raises(ConnectionAbortedError):
-        httpx.post(f"{page_address}gradio_api/upload", content=aborted(), headers=headers, timeout=60)
-    end = time.monotonic() + 30
-    while [path for path in stored_paths() - before if path.is_file()] and time.monotonic() < end:
+        httpx.post(f"{page_address}gradio_api/upload", content=aborted_body(), headers=headers, timeout=60)
+    deadline = time.monotonic() + 30
+    while [path for path in stored_paths() - before if path.is_file()] and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not [path for path in stored_paths() - before if path.is_file()]
 
 
-def test_a_photo_of_the_largest_size_is_stored(page_address: str) -> None:
+def test_a_photo_of_the_maximum_size_is_stored(page_address: str) -> None:
     before = stored_paths()
-    head, photo, tail = form(MAX_BYTES)
+    head, photo, tail = form_parts(MAX_BYTES)
     headers = {"Content-Type": "multipart/form-data; boundary=part"}
     response = httpx.post(f"{page_address}gradio_api/upload", content=head + photo + tail, headers=headers, timeout=120)
     (path,) = response.raise_for_status().json()
@@ -259,7 +259,7 @@ def test_a_photo_of_the_largest_size_is_stored(page_address: str) -> None:
     [({"locale": "en-US"}, "a photo may have at most 40 MB"), ({"locale": "zh-CN"}, "照片最多 40 MB")],
     indirect=["visit"],
 )
-def test_the_stage_says_that_a_photo_is_too_large(visit: StageVisit, tmp_path: Path, sentence: str) -> None:
+def test_the_stage_reports_a_photo_that_is_too_large(visit: StageVisit, tmp_path: Path, sentence: str) -> None:
     large = tmp_path / "large.jpg"
     with large.open("wb") as file:
         file.truncate(41 * MEGABYTE)

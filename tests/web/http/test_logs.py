@@ -1,4 +1,4 @@
-"""A server's log: short lines, no control characters, nothing of a photo, and a bounded rate."""
+"""The server's log: short lines without control characters or photo data, at a bounded rate."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PIECE = b64encode(b"PIECE OF A PHOTO" * 3).decode()[:40]
 
 
 @given(st.text(st.characters(exclude_characters="\n\t")).map(lambda text: text[:MAX_LINE]))
-def test_a_line_stays_as_it_is_but_for_control_characters(text: str) -> None:
+def test_a_line_is_unchanged_except_for_control_characters(text: str) -> None:
     cleaned = clean(text)
     assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in cleaned)
     if text.isprintable() and "data:" not in text.lower() and len(text) < 200:
@@ -44,7 +44,7 @@ def test_long_lines_and_long_records_are_cut(length: int) -> None:
         f"input_value='{PHOTO[:50]}...{PHOTO[-50:]}', input_type=str",
         f"('{PHOTO}', 3)",
         PHOTO.upper(),
-        PHOTO[30:],  # without its beginning
+        PHOTO[30:],  # without its prefix
     ],
 )
 def test_photo_data_is_removed(text: str) -> None:
@@ -52,7 +52,7 @@ def test_photo_data_is_removed(text: str) -> None:
     assert len(clean(text)) < 100
 
 
-def test_text_beside_photo_data_stays() -> None:
+def test_text_around_photo_data_is_kept() -> None:
     assert clean(f"Value: {PHOTO!r} is not in the list of choices: ['3a', '3b']") == (
         "Value: 'data:…' is not in the list of choices: ['3a', '3b']"
     )
@@ -68,7 +68,7 @@ def test_a_traceback_keeps_its_lines() -> None:
     assert len(cleaned) < 2000
 
 
-def test_a_log_stays_within_its_rate_limit_and_says_how_much_was_dropped() -> None:
+def test_the_log_stays_within_its_rate_limit_and_reports_how_much_was_dropped() -> None:
     now = [0.0]
     file = io.StringIO()
     stream = CleanStream(file, lambda: now[0])

@@ -27,20 +27,20 @@ from support.stage_visitor import StageVisit
 # ---------------------------------------------------------------- the token bucket
 
 
-def test_a_bucket_can_be_emptied_at_once_and_fills_with_time() -> None:
+def test_a_bucket_can_be_emptied_at_once_and_refills_over_time() -> None:
     clock = Clock()
     bucket = TokenBucket(10, 2, 8, clock)
     assert [bucket.take("a", 4), bucket.take("a", 4)] == [0, 0]
-    assert bucket.take("a", 4) == pytest.approx(1.0)  # 2 are left, and 2 come in a second
+    assert bucket.take("a", 4) == pytest.approx(1.0)  # 2 are left, and 2 are added each second
     clock.now += 0.5
     assert bucket.take("a", 4) == pytest.approx(0.5)
     clock.now += 0.5
     assert bucket.take("a", 4) == 0
     clock.now += 3600
-    assert [bucket.take("a", 4) for _ in range(3)] == [0, 0, pytest.approx(1.0)], "it does not overflow"
+    assert [bucket.take("a", 4) for _ in range(3)] == [0, 0, pytest.approx(1.0)], "capacity exceeded"
 
 
-def test_the_tokens_are_there_after_the_returned_wait() -> None:
+def test_the_tokens_are_available_after_the_returned_wait() -> None:
     clock = Clock()
     bucket = TokenBucket(10, 0.7, 8, clock)
     bucket.take("a", 9.5)
@@ -56,13 +56,13 @@ def test_buckets_are_independent_and_their_number_is_bounded() -> None:
     assert [bucket.take(name, 1) for name in "de"] == [0, 0]
     assert len(bucket) == 3
     clock.now += 11
-    assert len(bucket) == 0, "full buckets are forgotten"
+    assert len(bucket) == 0, "full buckets must be dropped"
 
 
-# ---------------------------------------------------------------- the guard around an app that answers at once
+# ---------------------------------------------------------------- the guard around an app that responds immediately
 
 
-def test_a_class_of_thirty_at_the_same_instant_is_never_refused() -> None:
+def test_thirty_simultaneous_visitors_are_never_refused() -> None:
     async def lesson(client: httpx.AsyncClient, student: int) -> list[int]:
         session = {"session_hash": f"student{student}", "data": [], "fn_index": 1}
         responses = [await client.post(UPLOAD, headers={"Content-Length": "6000000", **FORM})]
@@ -107,7 +107,7 @@ def test_a_camera_that_is_left_on_is_never_refused() -> None:
     async def work() -> set[int]:
         clock, statuses = Clock(), set()
         async with guarded(clock) as client:
-            for _ in range(3000):  # frames, as many as the page sends at most
+            for _ in range(3000):  # frames, at the page's highest rate
                 clock.now += 0.12
                 statuses.add((await client.post(LIGHT, json={"session_hash": "one", "data": []})).status_code)
         return statuses
@@ -115,22 +115,22 @@ def test_a_camera_that_is_left_on_is_never_refused() -> None:
     assert in_a_thread(work()) == {200}
 
 
-def test_uploads_within_an_hour_are_bounded_for_all_visitors_together() -> None:
+def test_the_total_size_of_uploads_within_an_hour_is_bounded() -> None:
     async def work() -> None:
         clock = Clock()
         async with guarded(clock) as client:
 
-            async def send() -> httpx.Response:
+            async def upload() -> httpx.Response:
                 return await client.post(UPLOAD, headers={"Content-Length": str(MAX_BYTES), **FORM})
 
             sent = 0
-            while (response := await send()).status_code == 200:
+            while (response := await upload()).status_code == 200:
                 sent += MAX_BYTES
             assert sent <= rate_limit.STORED_BYTES < sent + MAX_BYTES
             assert response.status_code == 429
             assert "please try again in 2 minutes" in response.json()["error"]
             clock.now += 120
-            assert (await send()).status_code == 200
+            assert (await upload()).status_code == 200
 
     in_a_thread(work())
 
@@ -153,7 +153,7 @@ def test_calls_without_a_session_are_limited_by_client_address() -> None:
                 assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5")
                 assert "please wait 5 seconds" in refused.json()["error"] == refused.json()["detail"]
             assert (await other.post(call, json={"data": []})).status_code == 200, "another address"
-            assert (await client.post(JOIN, json={"session_hash": "a"})).status_code == 200, "a page at the same one"
+            assert (await client.post(JOIN, json={"session_hash": "a"})).status_code == 200, "with a session"
             clock.now += 5
             assert (await client.post(call, json={"data": []})).status_code == 200
 
@@ -201,14 +201,14 @@ def test_the_stage_shows_the_rate_limit_and_other_visitors_are_not_affected(
     limited, done = threading.Event(), threading.Event()
 
     async def flood() -> None:
-        # In the stage's session, with requests that cost the server little.
+        # Cheap requests in the stage's session.
         async with httpx.AsyncClient(base_url=page_address, timeout=60) as client:
             while not done.is_set():
                 statuses = await asyncio.gather(*(cancel_status(client, sessions[-1]) for _ in range(50)))
                 if 429 in statuses:
                     limited.set()
 
-    async def another() -> int:
+    async def status_of_another_session() -> int:
         async with httpx.AsyncClient(base_url=page_address, timeout=60) as client:
             return await cancel_status(client, "another")
 
@@ -224,7 +224,7 @@ def test_the_stage_shows_the_rate_limit_and_other_visitors_are_not_affected(
                 if notice.is_visible():
                     break
             expect(notice).to_contain_text("please wait 5 seconds and try again", timeout=30_000)
-            assert in_a_thread(another()) == 200
+            assert in_a_thread(status_of_another_session()) == 200
         finally:
             done.set()
             flooding.result(90)
@@ -237,6 +237,6 @@ def test_the_stage_shows_the_rate_limit_and_other_visitors_are_not_affected(
 
 
 async def cancel_status(client: httpx.AsyncClient, session: str) -> int:
-    """Ask the page to cancel an event that does not exist; return the status."""
+    """Cancel an event that does not exist; return the status code."""
     body = {"session_hash": session, "fn_index": 0, "event_id": "none"}
     return (await client.post("gradio_api/cancel", json=body)).status_code

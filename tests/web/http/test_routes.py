@@ -1,4 +1,4 @@
-"""Only the routes that the page needs are served, and what they cannot read is refused in a sentence."""
+"""Routes: only those that the page needs are served, and they refuse invalid requests with a sentence."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SERVED = {
     *("POST /gradio_api/call/{api_name}", "POST /gradio_api/call/v2/{api_name}"),
     *("POST /gradio_api/cancel", "POST /gradio_api/reset"),
 }
-# Refused with another sentence (`file=x` is no upload), or answered for as long as the page is open.
+# Refused with another sentence (`file=x` is not an upload), or open for as long as the page is.
 TESTED_ELSEWHERE = {"GET /gradio_api/file={path_or_url}", "GET /gradio_api/heartbeat/{session_hash}"}
 
 
@@ -42,19 +42,19 @@ def routes_of(routes: list[Any], prefix: str = "") -> Iterator[tuple[str, str]]:
 def test_only_the_routes_that_the_page_needs_are_served(page_address: str) -> None:
     with gr.Blocks() as empty:
         pass
-    passed, tried = set(), 0
+    served, route_count = set(), 0
     for method, path in routes_of(App.create_app(empty).routes):
-        plain = f"{method} {path.replace(':path}', '}')}"
-        if method == "HEAD" or plain in TESTED_ELSEWHERE:
+        route = f"{method} {path.replace(':path}', '}')}"
+        if method == "HEAD" or route in TESTED_ELSEWHERE:
             continue
-        tried += 1
-        example = re.sub(r"{\w+(:path)?}", "x", path)
-        _, body = request(page_address, example, method, b"{}" if method == "POST" else None)
+        route_count += 1
+        example_path = re.sub(r"{\w+(:path)?}", "x", path)
+        _, body = request(page_address, example_path, method, b"{}" if method == "POST" else None)
         if b"There is nothing here" not in body:
-            passed.add(plain.rstrip("/") if len(path) > 1 else plain)
-    assert tried > 60
-    assert passed - SERVED == set()
-    assert {"GET /", "GET /config", "POST /gradio_api/queue/join"} <= passed
+            served.add(route.rstrip("/") if len(path) > 1 else route)
+    assert route_count > 60
+    assert served - SERVED == set()
+    assert {"GET /", "GET /config", "POST /gradio_api/queue/join"} <= served
     others = ("/monitoring/summary", "/gradio_api/runs", "/gradio_api/deep_link?session_hash=x", "/gradio_api/user")
     assert {request(page_address, path)[0] for path in others} == {404}
     for path in ("component_server", "process_recording", "stream/x", "vibe-edit", "run-history/connect"):
@@ -69,7 +69,7 @@ UNKNOWN = {"data": [], "session_hash": "nobody"}
     [
         ("run/nothing", UNKNOWN),
         ("run/nothing/", UNKNOWN),
-        ("run/predict", UNKNOWN),  # a queued function, which is called through the queue only
+        ("run/predict", UNKNOWN),  # a queued function, which can only be called through the queue
         ("call/nothing", UNKNOWN),
         ("call/v2/nothing", {}),
         ("call/v2", {}),
@@ -83,14 +83,14 @@ UNKNOWN = {"data": [], "session_hash": "nobody"}
     ],
 )
 @pytest.mark.parametrize(("language", "sentence"), [("en", "has no such function"), ("zh", "没有这个功能")])
-def test_a_call_of_an_unknown_function_is_refused_in_a_sentence(
+def test_a_call_of_an_unknown_function_is_refused_with_a_sentence(
     page_address: str, path: str, body: Any, language: str, sentence: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     headers = {"Accept-Language": language}
     response = httpx.post(f"{page_address}gradio_api/{path}", json=body, headers=headers, timeout=60)
     assert response.status_code == 404
     assert sentence in response.json()["error"] == response.json()["detail"]
-    assert "".join(capfd.readouterr()) == "", "nothing of it is written to the log"
+    assert "".join(capfd.readouterr()) == "", "the refusal must not write to the log"
 
 
 @pytest.mark.parametrize(
@@ -105,9 +105,7 @@ def test_a_call_of_an_unknown_function_is_refused_in_a_sentence(
         ("reset", {"event_id": 7}),
     ],
 )
-def test_a_body_that_gradio_cannot_read_is_refused_in_a_sentence_that_quotes_nothing(
-    page_address: str, path: str, body: Any
-) -> None:
+def test_a_body_that_gradio_cannot_read_is_refused_without_quoting_it(page_address: str, path: str, body: Any) -> None:
     response = httpx.post(f"{page_address}gradio_api/{path}", json=body, timeout=60)
     assert 400 <= response.status_code < 500
     sentence = response.json().get("error", response.json()["detail"])  # Gradio's own errors have `detail` alone
@@ -118,7 +116,7 @@ def test_a_body_that_gradio_cannot_read_is_refused_in_a_sentence_that_quotes_not
 @pytest.mark.parametrize(
     "path", ["queue/data", "upload_progress", "upload_progress?upload_id=x", "call/x/y", "call/v2/x/y"]
 )
-def test_fetching_an_unknown_event_is_refused_in_a_sentence(
+def test_fetching_an_unknown_event_is_refused_with_a_sentence(
     page_address: str, path: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     response = httpx.get(f"{page_address}gradio_api/{path}", timeout=60)
@@ -159,9 +157,7 @@ def test_urls_that_are_too_long_are_refused_and_long_file_names_are_not_found(pa
     ids=range(10),
 )
 @pytest.mark.parametrize("query", ["", "?upload_id=one"])
-def test_a_form_that_cannot_be_read_is_refused_in_a_sentence(
-    page_address: str, kind: str, body: bytes, query: str
-) -> None:
+def test_an_invalid_form_is_refused_with_a_sentence(page_address: str, kind: str, body: bytes, query: str) -> None:
     headers = {"Content-Type": kind}
     response = httpx.post(f"{page_address}gradio_api/upload{query}", content=body, headers=headers, timeout=60)
     assert response.status_code == 400

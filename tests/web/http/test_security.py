@@ -1,4 +1,4 @@
-"""No visitor reads another's photo or a file of the server, or makes it fetch a URL; tested at the served page."""
+"""Security: visitors cannot read others' photos or the server's files, or make the server fetch a URL."""
 
 from __future__ import annotations
 
@@ -84,35 +84,42 @@ PARENTS = "../" * 12
 
 
 def spellings(path: str) -> Iterator[str]:
-    """Yield spellings of a file's path that might get past a check."""
-    bare, climbing, folder = path.lstrip("/"), PARENTS + path.lstrip("/"), get_upload_folder()
-    for spelling in (path, bare, climbing, f"{folder}/{climbing}", f"{folder}/{'0' * 64}/{climbing}", f"/{path}"):
+    """Yield spellings of a file's path that might bypass a check."""
+    relative, traversal, folder = path.lstrip("/"), PARENTS + path.lstrip("/"), get_upload_folder()
+    for spelling in (
+        path,
+        relative,
+        traversal,
+        f"{folder}/{traversal}",
+        f"{folder}/{'0' * 64}/{traversal}",
+        f"/{path}",
+    ):
         yield quote(spelling)
         yield quote(spelling, safe="")
         yield quote(quote(spelling, safe=""), safe="")
-    yield climbing.replace("../", "....//")
-    yield quote(climbing.replace("/", "\\"))
-    yield climbing.replace("..", "%c0%ae%c0%ae")
-    yield climbing.replace("../", "..;/")
+    yield traversal.replace("../", "....//")
+    yield quote(traversal.replace("/", "\\"))
+    yield traversal.replace("..", "%c0%ae%c0%ae")
+    yield traversal.replace("../", "..;/")
     yield quote(path) + "%00.jpg"
     yield f"file://{path}"
     yield f"{quote(path)}/."
-    yield f"/./{quote(bare)}"
+    yield f"/./{quote(relative)}"
 
 
 def test_no_route_serves_a_file_of_the_server(page_address: str, secret: Path) -> None:
     served = []
     for target in (str(secret), "/etc/passwd", str(ROOT / "app.py"), str(ROOT / "weights" / "README.md")):
-        marks = (SECRET.encode(), b"root:x:0:0", b"import argparse", b"# Model card")
+        markers = (SECRET.encode(), b"root:x:0:0", b"import argparse", b"# Model card")
         for route in FILE_ROUTES:
             for spelling in spellings(target):
                 status, body = request(page_address, route + spelling)
-                if status < 400 or any(mark in body for mark in marks):
+                if status < 400 or any(marker in body for marker in markers):
                     served.append((route + spelling, status))
     assert served == []
-    # A visitor's own upload is served.
-    own = upload(page_address, secret.read_bytes())
-    assert SECRET.encode() in request(page_address, "/gradio_api/file=" + quote(own))[1]
+    # An uploaded file is served.
+    uploaded = upload(page_address, secret.read_bytes())
+    assert SECRET.encode() in request(page_address, "/gradio_api/file=" + quote(uploaded))[1]
 
 
 def test_a_symbolic_link_in_the_upload_folder_is_not_followed(page_address: str, secret: Path) -> None:
@@ -146,8 +153,8 @@ def test_the_path_of_an_upload_cannot_be_guessed_or_listed(page_address: str) ->
 
 def photo_forms(path: str) -> list[Any]:
     """Return every form in which a request may name a photo."""
-    whole = {"path": path, "orig_name": "photo.png", "meta": META}
-    return [whole, {"path": path}, {**whole, "url": path}, {"path": path, "url": None, "meta": META}, [whole]]
+    file = {"path": path, "orig_name": "photo.png", "meta": META}
+    return [file, {"path": path}, {**file, "url": path}, {"path": path, "url": None, "meta": META}, [file]]
 
 
 def call_everything(address: str, path: str) -> list[tuple[str, int, bytes]]:
@@ -180,7 +187,7 @@ def test_no_endpoint_opens_a_file_that_was_not_uploaded(page_address: str, secre
         assert str(secret.parent).encode() not in body
 
 
-def test_gradios_python_client_raises_the_sentence(page_address: str) -> None:
+def test_gradios_python_client_raises_the_sentence_of_the_refusal(page_address: str) -> None:
     client = Client(page_address, verbose=False)
     with pytest.raises(ValidationError, match="Only photos that were uploaded to this page"):
         client.predict(handle_file("http://127.0.0.1:9/photo.jpg"), "tiny-imagenet", 3, api_name="/predict")
@@ -191,11 +198,11 @@ def test_gradios_python_client_raises_the_sentence(page_address: str) -> None:
 def trap(http_server: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> tuple[str, list[str]]:
     """A server that must not be contacted, and the paths requested from it.
 
-    Gradio fetches from public hosts but not from this machine; for the test it takes this one for public.
+    Gradio fetches from public hosts only; in the test, this machine counts as one.
     """
     requested: list[str] = []
 
-    def answer(request: BaseHTTPRequestHandler) -> None:
+    def respond(request: BaseHTTPRequestHandler) -> None:
         requested.append(request.path)
         body = (EXAMPLES / "bison.jpg").read_bytes()
         request.send_response(200)
@@ -209,11 +216,11 @@ def trap(http_server: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> tu
 
     monkeypatch.setattr(processing_utils, "PUBLIC_HOSTNAME_WHITELIST", ["127.0.0.1"])
     monkeypatch.setattr(route_utils.safehttpx, "async_validate_url", resolve)
-    address = http_server(answer)
+    address = http_server(respond)
     with ThreadPoolExecutor(1) as thread:
-        fetched = thread.submit(asyncio.run, processing_utils.async_ssrf_protected_get(f"{address}/allowed")).result()
-    assert fetched.status_code == 200
-    assert requested.pop() == "/allowed", "Gradio would fetch it"
+        response = thread.submit(asyncio.run, processing_utils.async_ssrf_protected_get(f"{address}/allowed")).result()
+    assert response.status_code == 200
+    assert requested.pop() == "/allowed", "Gradio must be able to fetch it"
     return address, requested
 
 
@@ -229,18 +236,20 @@ def test_the_server_fetches_no_url_that_a_visitor_names(page_address: str, trap:
         "url": f"{address}/u.jpg",
         "meta": META,
     }
-    own = httpx.post(f"{page_address}gradio_api/call/predict", json={"data": [photo, "tiny-imagenet", 3]}, timeout=60)
-    event = own.raise_for_status().json()["event_id"]
+    response = httpx.post(
+        f"{page_address}gradio_api/call/predict", json={"data": [photo, "tiny-imagenet", 3]}, timeout=60
+    )
+    event = response.raise_for_status().json()["event_id"]
     assert b"event: complete" in request(page_address, f"/gradio_api/call/predict/{event}")[1]
     assert requested == []
 
 
-@pytest.mark.parametrize("mounted", ["/etc/passwd", "secret", "http"])
-def test_a_page_mounted_without_the_guard_opens_no_other_file_either(
-    secret: Path, trap: tuple[str, list[str]], mounted: str
+@pytest.mark.parametrize("target", ["/etc/passwd", "secret", "http"])
+def test_a_page_mounted_without_the_guard_opens_no_other_file(
+    secret: Path, trap: tuple[str, list[str]], target: str
 ) -> None:
     address, requested = trap
-    path = {"secret": str(secret), "http": f"{address}/photo.jpg"}.get(mounted, mounted)
+    path = {"secret": str(secret), "http": f"{address}/photo.jpg"}.get(target, target)
     page = build(InferenceService(("tiny-imagenet",), choose_device("cpu")))
     with TestClient(gr.mount_gradio_app(FastAPI(), page, path="/lens", show_error=False)) as client:
         body = {"data": [{"path": path, "meta": META}, "tiny-imagenet", 3]}
@@ -281,7 +290,7 @@ def test_a_session_cannot_fetch_the_result_of_another(page_address: str) -> None
 @pytest.mark.parametrize(
     "model", ["path", "../mine.safetensors", "mine.safetensors", "/etc/passwd", "googlenet/..", ""]
 )
-def test_visitors_choose_among_the_networks_that_are_offered(page_address: str, tmp_path: Path, model: str) -> None:
+def test_only_the_offered_networks_can_be_chosen(page_address: str, tmp_path: Path, model: str) -> None:
     tiny = zoo.load()
     description = Description("batchnorm", tiny.labels, tiny.preprocessing, tiny.provenance)
     checkpoint.save_checkpoint(tmp_path / "mine.safetensors", tiny.model.state_dict(), description)
@@ -300,23 +309,23 @@ def test_visitors_choose_among_the_networks_that_are_offered(page_address: str, 
 
 
 def test_every_response_has_the_security_headers(page_address: str) -> None:
-    own = upload(page_address, b"<script>alert(1)</script>", "page.html")
+    uploaded = upload(page_address, b"<script>alert(1)</script>", "page.html")
     for path in (
         "",
         "?view=api",
         "stage/static/js/main.js",
         "config",
-        f"gradio_api/file={own}",
+        f"gradio_api/file={uploaded}",
         "nothing/here",
         "theme.css",
     ):
         response = httpx.get(page_address + path, timeout=60)
         assert {name: response.headers[name] for name in HEADERS} == HEADERS, path
         assert "set-cookie" not in response.headers
-        assert "x-frame-options" not in response.headers, "a Space is shown in a frame of its host"
+        assert "x-frame-options" not in response.headers, "a Space is embedded in a frame of its host"
     assert "frame-ancestors" not in POLICY
     # An upload is never rendered as a page of this server.
-    file = httpx.get(f"{page_address}gradio_api/file={own}", timeout=60)
+    file = httpx.get(f"{page_address}gradio_api/file={uploaded}", timeout=60)
     assert file.headers["content-disposition"].startswith("attachment")
     assert file.headers["content-type"] == "application/octet-stream"
 
@@ -349,15 +358,15 @@ def test_the_page_of_a_space_contacts_no_other_server(browser: Browser) -> None:
 def test_the_app_turns_telemetry_off_before_the_libraries_read_their_settings(tmp_path: Path) -> None:
     code = (
         "import runpy, sys; sys.argv = ['app.py', '--model', 'nowhere.pth']\n"
-        # It ends because the network does not exist, after all libraries with telemetry have been loaded.
+        # The app exits because the network does not exist, after loading all libraries with telemetry.
         "try: runpy.run_path('app.py', run_name='__main__')\n"
         "except SystemExit: assert 'gradio' in sys.modules\n"
         "import huggingface_hub.constants as hub, gradio\n"
         "print(hub.HF_HUB_DISABLE_TELEMETRY, gradio.analytics.analytics_enabled())"
     )
-    bare = {name: value for name, value in os.environ.items() if not name.startswith(("GRADIO_", "HF_"))}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("GRADIO_", "HF_"))}
     run = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=bare, capture_output=True, text=True, check=True, timeout=300
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=300
     )
     assert run.stdout.split() == ["True", "False"]
 

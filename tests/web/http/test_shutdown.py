@@ -30,13 +30,13 @@ from support.server import running
 
 
 async def submit(guest: Visitor, photo: bytes, model: str) -> str:
-    """Queue a photo for the table of its network, as Gradio's clients do; return the event's id."""
+    """Queue a photo for `network_table`, as Gradio's clients do; return the event's id."""
     handlers = (await guest.client.get("/config")).json()["dependencies"]
     number = next(handler["id"] for handler in handlers if handler["api_name"] == "network_table")
     data = [{"path": await guest.upload(photo), "meta": {"_type": "gradio.FileData"}}, model, "", "zero"]
     body = {"data": data, "fn_index": number, "session_hash": guest.session}
-    accepted = await guest.client.post(f"{PREFIX}/queue/join", json=body)
-    return accepted.raise_for_status().json()["event_id"]
+    response = await guest.client.post(f"{PREFIX}/queue/join", json=body)
+    return response.raise_for_status().json()["event_id"]
 
 
 async def messages(guest: Visitor) -> AsyncIterator[dict[str, Any]]:
@@ -63,10 +63,10 @@ async def stop_after_first_result(
     """Submit four photos and send the signal after the first result; return the results by event id."""
     async with Visitor(address) as guest, Visitor(address) as idle:
         submitted = [await submit(guest, photo, "tiny-imagenet") for photo in photos(4)]
-        # An open page keeps this connection for hours.
+        # An open page keeps this connection open for hours.
         url = f"{PREFIX}/heartbeat/{idle.session}"
-        async with idle.client.stream("GET", url) as beats:
-            await anext(beats.aiter_raw())
+        async with idle.client.stream("GET", url) as heartbeat:
+            await anext(heartbeat.aiter_raw())
             results: dict[str, Any] = {}
             async for message in messages(guest):
                 if message["msg"] == "process_completed":
@@ -90,8 +90,8 @@ def test_requests_before_the_signal_are_answered_and_the_exit_status_is_0(
     assert all(message["success"] for message in results.values())
     tables = [message["output"]["data"][0]["falls"] for message in results.values()]
     assert all(set(falls) == set(BLOCKS) for falls in tables)
-    assert len({str(falls) for falls in tables}) == len(results), "each photo has its own table"
-    assert list((tmp_path / "sent").glob("inception-lens-*")) == [], "no photo is left"
+    assert len({str(falls) for falls in tables}) == len(results), "each photo must have its own table"
+    assert list((tmp_path / "sent").glob("inception-lens-*")) == [], "every photo must be deleted"
     assert "Traceback" not in (app.stderr.read() if app.stderr else "")
 
 
@@ -135,7 +135,7 @@ def test_draining_refuses_new_requests_and_still_serves_results() -> None:
         for method in ("post", "get"):
             assert getattr(client, method)("/queue").status_code == 200
         client.get("/heartbeat/x")
-        assert in_flight == [1, 1, 0], "an open page is not waited for"
+        assert in_flight == [1, 1, 0], "an open page must not count as in flight"
         assert client.get("/healthz").status_code == client.head("/healthz").status_code == 200
         state.is_draining = True
         for response in (client.get("/healthz"), client.head("/healthz")):

@@ -1,4 +1,4 @@
-"""Clean-up: photos and sessions are deleted when their time is over, and a page that is still open says so."""
+"""Clean-up of expired photos and sessions, and what an open page reports afterwards."""
 
 from __future__ import annotations
 
@@ -65,10 +65,10 @@ def served() -> Iterator[Served]:
         page.close()
 
 
-def test_a_photo_is_deleted_after_its_time_and_an_open_page_says_so(served: Served) -> None:
+def test_an_expired_photo_is_deleted_and_an_open_page_reports_it(served: Served) -> None:
     first, second = photos(2)
 
-    async def refused(guest: Visitor, event: str, *arguments: object) -> str:
+    async def refusal_sentence(guest: Visitor, event: str, *arguments: object) -> str:
         with pytest.raises(RefusedError) as refusal:
             await guest.request(event, *arguments)
         return str(refusal.value)
@@ -79,15 +79,15 @@ def test_a_photo_is_deleted_after_its_time_and_an_open_page_says_so(served: Serv
             assert guest.answer_label == "ox"
             photo = Path(guest.photo_path)
             await asyncio.to_thread(wait_until, lambda: not photo.parent.exists())
-            assert served.uploads == frozenset(), "its folder is deleted too"
+            assert served.uploads == frozenset(), "its folder must be deleted too"
             assert all(path.exists() for path in served.examples)
 
-            # What is remembered of it is still shown; whatever needs the photo says what happened and what to do.
+            # Cached results are still shown; events that need the photo report that it was deleted.
             await guest.unfold("5a")
-            moved = {**guest.subject, "crop": [0, 0, 1]}
-            assert await refused(guest, "scene", moved, {}) == say_error("en", expired_photo_error())
+            cropped = {**guest.subject, "crop": [0, 0, 1]}
+            assert await refusal_sentence(guest, "scene", cropped, {}) == say_error("en", expired_photo_error())
             guest.language = "zh"
-            assert await refused(guest, "block", moved, {}, "4c") == say_error("zh", expired_photo_error())
+            assert await refusal_sentence(guest, "block", cropped, {}, "4c") == say_error("zh", expired_photo_error())
 
             await guest.show_photo(second)
             await guest.unfold("4c")
@@ -118,12 +118,12 @@ def test_new_files_and_files_to_keep_are_not_deleted(tmp_path: Path) -> None:
     delete_old_files(tmp_path, 60, keep)
     assert len(list(tmp_path.rglob("*"))) == 8
     wait_until(lambda: time.time() - (tmp_path / "link.jpg").lstat().st_ctime > 0.05)
-    for _ in range(3):  # deleting a file makes its folder new
+    for _ in range(3):  # deleting a file updates its folder's time
         delete_old_files(tmp_path, -1, keep)
     assert frozenset(tmp_path.rglob("*")) == keep
 
 
-def test_clean_ups_go_on_after_one_that_failed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_clean_up_continues_after_a_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     class App:
         cleaned = 0
 
@@ -164,7 +164,7 @@ def test_the_upload_folder_is_created_where_configured_and_deleted_afterwards(
     assert "GRADIO_TEMP_DIR" not in os.environ
 
 
-def test_a_client_that_disconnects_leaves_nothing_and_disturbs_no_other(served: Served) -> None:
+def test_a_disconnected_client_leaves_no_data_and_does_not_affect_others(served: Served) -> None:
     address, page = served.address, served.page
 
     async def disconnect(photo: bytes) -> None:
@@ -192,8 +192,8 @@ def test_a_client_that_disconnects_leaves_nothing_and_disturbs_no_other(served: 
     queue = page._queue
     wait_until(lambda: not len(queue) and queue.get_active_worker_count() == 0)
     wait_until(lambda: not queue.event_ids_to_events)
-    waiting = [messages.qsize() for messages in dict(queue.pending_messages_per_session).values()]
-    assert sum(waiting) == 0, "no result waits for a client that has gone"
-    # And no session.
+    message_counts = [messages.qsize() for messages in dict(queue.pending_messages_per_session).values()]
+    assert sum(message_counts) == 0, "no result may wait for a disconnected client"
+    # Its session is deleted too.
     wait_until(lambda: not page.app.state_holder.session_data)
     wait_until(lambda: not served.uploads)
