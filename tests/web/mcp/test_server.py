@@ -1,4 +1,4 @@
-"""The page as an MCP server, asked by a real MCP client over HTTP."""
+"""The page as an MCP server, called by a real MCP client over HTTP."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from inception.web.mcp.server import ToolServer  # noqa: E402
 from support.mcp_client import PATIENCE, call, photo, session  # noqa: E402
 
 PHOTO, NET = EXAMPLES / "espresso.jpg", "tiny-imagenet"
-# Each tool once, with all of its kinds of arguments.
+# Each tool, with arguments of every kind that it has.
 CALLS: dict[str, dict[str, Any]] = {
     "predict": {"top_k": 3},
     "maps": {"block": "3a", "view": "mean"},
@@ -70,7 +70,7 @@ WITHOUT_PHOTO = {"models", "anatomy", "network_size"}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the server keeps what it is sent."""
+    """Upload folder of the server."""
     return tmp_path_factory.mktemp("kept")
 
 
@@ -86,7 +86,7 @@ def server(address: str) -> str:
 
 
 @pytest.mark.browser
-def test_the_api_page_counts_the_tools_that_there_are(browser: Browser, address: str) -> None:
+def test_the_api_page_shows_the_number_of_tools(browser: Browser, address: str) -> None:
     page = browser.new_context().new_page()
     page.goto(f"{address}/?view=api")
     counts = page.locator(".counts")
@@ -98,69 +98,74 @@ def test_the_api_page_counts_the_tools_that_there_are(browser: Browser, address:
     page.context.close()
 
 
-def test_few_endpoints_are_tools_and_say_what_they_take(server: str) -> None:
-    async def talk(client: Any) -> Any:
+def test_the_listed_tools_describe_their_arguments(server: str) -> None:
+    async def list_tools(client: Any) -> Any:
         return (await client.list_tools()).tools, client.get_server_capabilities()
 
-    tools, able = session(server, talk)
+    tools, capabilities = session(server, list_tools)
     assert [tool.name for tool in tools] == list(CALLS)
-    assert able.resources is able.prompts is None
+    assert capabilities.resources is capabilities.prompts is None
     for tool in tools:
         Draft202012Validator.check_schema(tool.inputSchema)
-        what, returned = tool.description.split(" Returns: ")
-        assert len(what) > 20, tool.name
-        assert len(returned) > 10, tool.name
-        taken = tool.inputSchema["properties"]
-        assert list(taken) == EVERY[f"/{tool.name}"].split()
-        for argument in taken.values():
+        purpose, returns = tool.description.split(" Returns: ")
+        assert len(purpose) > 20, tool.name
+        assert len(returns) > 10, tool.name
+        properties = tool.inputSchema["properties"]
+        assert list(properties) == EVERY[f"/{tool.name}"].split()
+        for argument in properties.values():
             assert argument["type"] in ("string", "integer", "array")
             assert re.fullmatch(r"[A-Z0-9].{9,}[.]", argument["description"])
         takes_photo = tool.name not in WITHOUT_PHOTO
         assert tool.inputSchema["required"] == (["photo"] if takes_photo else [])
         assert ("data: address" in tool.description) == takes_photo
         assert tool.annotations.readOnlyHint
-        # What a client leaves out is what the schema says.
-        given = {"photo": "data:"} if takes_photo else {}
-        assert all("default" in argument for name, argument in taken.items() if name not in given)
+        # The schema has a default for every optional argument.
+        required = {"photo": "data:"} if takes_photo else {}
+        assert all("default" in argument for name, argument in properties.items() if name not in required)
 
 
-async def progress(done: float, whole: float | None, message: str | None) -> None:
-    """What clients that show a bar ask to be told."""
+async def ignore_progress(done: float, total: float | None, message: str | None) -> None:
+    """Progress callback, which a client with a progress bar would pass."""
 
 
-@pytest.mark.parametrize("follows", [False, True], ids=["", "with a progress token"])
+@pytest.mark.parametrize("with_progress", [False, True], ids=["", "with a progress token"])
 @pytest.mark.parametrize("tool", CALLS)
-def test_every_tool_answers_in_json_and_pictures_as_the_api_does(
-    server: str, address: str, tool: str, follows: bool
+def test_every_tool_returns_the_same_json_and_pictures_as_the_api(
+    server: str, address: str, tool: str, with_progress: bool
 ) -> None:
-    sent = {} if tool in WITHOUT_PHOTO else {"photo": photo()}
-    result = call(server, tool, {**sent, **CALLS[tool]}, **({"progress_callback": progress} if follows else {}))
+    photo_argument = {} if tool in WITHOUT_PHOTO else {"photo": photo()}
+    result = call(
+        server,
+        tool,
+        {**photo_argument, **CALLS[tool]},
+        **({"progress_callback": ignore_progress} if with_progress else {}),
+    )
     assert not result.isError, result.content
-    *pictures, told = result.content
-    answer = json.loads(told.text)
-    assert str(address) not in told.text
-    assert "/gradio" not in told.text
+    *pictures, json_content = result.content
+    values = json.loads(json_content.text)
+    assert str(address) not in json_content.text
+    assert "/gradio" not in json_content.text
     assert [picture.mimeType for picture in pictures] == ["image/png"] * PICTURES.get(tool, 0)
 
     api = Client(address, verbose=False)
-    asked = {name: handle_file(str(PHOTO)) for name in sent}
-    expected = api.predict(**asked, **CALLS[tool], api_name=f"/{tool}")
-    *files, numbers = expected if pictures else (expected,)
-    assert answer == numbers
+    api_photo = {name: handle_file(str(PHOTO)) for name in photo_argument}
+    expected = api.predict(**api_photo, **CALLS[tool], api_name=f"/{tool}")
+    *files, expected_values = expected if pictures else (expected,)
+    assert values == expected_values
     for picture, file in zip(pictures, files, strict=True):
-        shown = Image.open(io.BytesIO(base64.b64decode(picture.data)))
-        assert np.array_equal(np.asarray(shown.convert("RGB")), np.asarray(Image.open(file).convert("RGB")))
+        image = Image.open(io.BytesIO(base64.b64decode(picture.data)))
+        assert np.array_equal(np.asarray(image.convert("RGB")), np.asarray(Image.open(file).convert("RGB")))
 
 
-def test_a_client_asks_which_branch_carries_a_photo(server: str) -> None:
-    carried = json.loads(call(server, "branch_votes", {"photo": photo(), "block": "4c"}).content[0].text)
+def test_branch_votes_match_the_package(server: str) -> None:
+    result = json.loads(call(server, "branch_votes", {"photo": photo(), "block": "4c"}).content[0].text)
     expected = branch_votes(load(), predict(load(), open_photo(PHOTO)), "4c")
-    assert carried["label"] == "espresso"
-    assert carried["votes"] == pytest.approx(dict(expected.votes), abs=1e-3)
-    assert max(carried["votes"], key=carried["votes"].get) == "1x1"
+    assert result["label"] == "espresso"
+    assert result["votes"] == pytest.approx(dict(expected.votes), abs=1e-3)
+    assert max(result["votes"], key=result["votes"].get) == "1x1"
 
 
-def test_the_program_of_the_documentation_runs(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_documented_program_runs(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (ROOT / "docs" / "how-to" / "assistants.md").read_text(encoding="utf-8")
     code, printed = re.search(r"```python\n(.*?)```\s+```text\n(.*?)```", page, re.S).groups()  # type: ignore[union-attr]
     monkeypatch.chdir(ROOT)
@@ -172,19 +177,19 @@ def test_the_program_of_the_documentation_runs(address: str, monkeypatch: pytest
         check=True,
     )
     assert run.stdout == printed
-    listed = re.findall(r"^\| `(\w+)` \|", page, re.M)
-    assert listed == list(CALLS), "the table of tools"
+    tools = re.findall(r"^\| `(\w+)` \|", page, re.M)
+    assert tools == list(CALLS), "the table must list every tool"
     assert set(re.findall(r"`(\w+)`", page)) >= {name.removeprefix("/") for name in EVERY}
 
 
-def test_a_local_file_goes_through_gradios_upload_tool(server: str, address: str, tmp_path: Path) -> None:
-    """As the page's instructions have it: a second MCP server, beside the client, uploads files of one folder."""
+def test_a_local_file_can_be_sent_with_gradios_upload_tool(server: str, address: str, tmp_path: Path) -> None:
+    """As the page instructs: a second MCP server, beside the client, uploads files from one folder."""
     file = tmp_path / "my photo ä.jpg"
     file.write_bytes(PHOTO.read_bytes())
     gradio = str(Path(sys.executable).with_name("gradio"))
     parameters = StdioServerParameters(command=gradio, args=["upload-mcp", address, str(tmp_path)])
 
-    async def uploaded() -> Any:
+    async def upload() -> Any:
         async with (
             stdio_client(parameters) as (read, write),
             mcp.ClientSession(read, write, read_timeout_seconds=PATIENCE) as client,
@@ -192,45 +197,45 @@ def test_a_local_file_goes_through_gradios_upload_tool(server: str, address: str
             await client.initialize()
             return await client.call_tool("upload_file_to_gradio", {"file": str(file)})
 
-    sent = in_a_thread(uploaded()).content[0].text
-    assert sent.startswith(f"{address}/gradio_api/file=")
-    answer = json.loads(call(server, "predict", {"photo": sent}).content[0].text)
-    assert answer["top"][0]["label"] == "espresso"
+    file_address = in_a_thread(upload()).content[0].text
+    assert file_address.startswith(f"{address}/gradio_api/file=")
+    result = json.loads(call(server, "predict", {"photo": file_address}).content[0].text)
+    assert result["top"][0]["label"] == "espresso"
 
 
-def test_a_photo_of_megabytes_arrives(server: str, tmp_path: Path) -> None:
+def test_a_photo_of_several_megabytes_is_accepted(server: str, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (1300, 1300, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
-    sent = photo(tmp_path / "noise.png")
-    assert len(sent) > 6_000_000
-    assert "top" in json.loads(call(server, "predict", {"photo": sent}).content[0].text)
+    data = photo(tmp_path / "noise.png")
+    assert len(data) > 6_000_000
+    assert "top" in json.loads(call(server, "predict", {"photo": data}).content[0].text)
 
 
-def test_what_is_too_large_is_refused_before_it_is_read(server: str) -> None:
-    call = {"name": "predict", "arguments": {"photo": "data:" + "A" * 17_000_000}}
-    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+def test_a_request_that_is_too_large_is_refused(server: str) -> None:
+    params = {"name": "predict", "arguments": {"photo": "data:" + "A" * 17_000_000}}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
     headers = {"Accept": "application/json, text/event-stream"}
-    answer = httpx.post(server, json=asked, headers=headers, timeout=60)
-    assert answer.status_code == 413
-    assert "16 MB" in answer.json()["error"]
+    response = httpx.post(server, json=body, headers=headers, timeout=60)
+    assert response.status_code == 413
+    assert "16 MB" in response.json()["error"]
 
 
-def test_no_photo_is_left_behind(server: str, folder: Path) -> None:
+def test_the_photo_is_deleted_after_a_call(server: str, folder: Path) -> None:
     before = {path for path in folder.rglob("*") if path.is_file()}
     assert not call(server, "maps", {"photo": photo(EXAMPLES / "macaw.jpg"), "block": "3a"}).isError
     assert {path for path in folder.rglob("*") if path.is_file()} == before
 
 
-def test_an_address_names_the_tools_that_are_wanted(server: str) -> None:
-    async def talk(client: Any) -> Any:
+def test_the_address_selects_tools(server: str) -> None:
+    async def list_and_call(client: Any) -> Any:
         return (await client.list_tools()).tools, await client.call_tool("predict", {"photo": photo()})
 
-    tools, refused = session(f"{server}?tools=models,anatomy", talk)
+    tools, result = session(f"{server}?tools=models,anatomy", list_and_call)
     assert [tool.name for tool in tools] == ["models", "anatomy"]
-    assert refused.isError
+    assert result.isError
 
 
-def test_an_address_names_tools_without_the_spaces_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_address_selects_tools_without_the_spaces_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYSTEM", "spaces")
     monkeypatch.setenv("SPACE_ID", "somebody/inception-lens")
 
@@ -258,18 +263,18 @@ def test_an_address_names_tools_without_the_spaces_prefix(monkeypatch: pytest.Mo
             yield
 
     with served(FastAPI(routes=[Route("/mcp", server), Route("/schema", server.schema)], lifespan=lifespan)) as address:
-        listed = session(f"{address}/mcp?tools=models", lambda client: client.list_tools()).tools
-        shown = json.load(urlopen(f"{address}/schema?tools=models", timeout=60))
-    assert [tool.name for tool in listed] == [row["name"] for row in shown] == ["inception_lens_models"]
+        tools = session(f"{address}/mcp?tools=models", lambda client: client.list_tools()).tools
+        schema = json.load(urlopen(f"{address}/schema?tools=models", timeout=60))
+    assert [tool.name for tool in tools] == [row["name"] for row in schema] == ["inception_lens_models"]
 
 
-def test_the_page_lists_the_same_tools(server: str) -> None:
-    listed = session(server, lambda client: client.list_tools()).tools
-    shown = json.load(urlopen(f"{server}schema", timeout=60))
-    assert [(row["name"], row["description"], row["inputSchema"]) for row in shown] == [
-        (tool.name, tool.description, tool.inputSchema) for tool in listed
+def test_the_schema_lists_the_same_tools(server: str) -> None:
+    tools = session(server, lambda client: client.list_tools()).tools
+    schema = json.load(urlopen(f"{server}schema", timeout=60))
+    assert [(row["name"], row["description"], row["inputSchema"]) for row in schema] == [
+        (tool.name, tool.description, tool.inputSchema) for tool in tools
     ]
-    assert {row["name"] for row in shown if not row["meta"]["file_data_present"]} == WITHOUT_PHOTO
+    assert {row["name"] for row in schema if not row["meta"]["file_data_present"]} == WITHOUT_PHOTO
 
 
 LONG = "x" * 100_000
@@ -305,38 +310,38 @@ LONG = "x" * 100_000
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_what_cannot_be_done_is_told_in_a_sentence(
+def test_an_invalid_call_is_refused_with_a_sentence(
     server: str, tool: str, arguments: dict[str, Any], sentence: str
 ) -> None:
     result = call(server, tool, {"photo": photo(), **arguments})
     assert result.isError
-    (told,) = result.content
-    assert sentence in told.text
-    assert len(told.text) < 400
-    assert "Traceback" not in told.text
+    (content,) = result.content
+    assert sentence in content.text
+    assert len(content.text) < 400
+    assert "Traceback" not in content.text
 
 
-def test_a_photo_that_is_missing_is_asked_for(server: str) -> None:
+def test_a_missing_photo_is_refused_with_a_sentence(server: str) -> None:
     result = call(server, "predict", {})
     assert result.isError
     assert result.content[0].text.startswith("photo is needed.")
 
 
 def test_no_address_is_fetched(server: str, http_server: Callable[..., str]) -> None:
-    asked = []
+    requested = []
 
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        asked.append(request.path)
+    def respond(request: BaseHTTPRequestHandler) -> None:
+        requested.append(request.path)
         request.send_error(404)
 
-    other = http_server(answer)
+    other_server = http_server(respond)
     for path in ("/photo.jpg", "/gradio_api/file=/photo.jpg", "/gradio_api/file=%2Fphoto.jpg"):
-        assert call(server, "predict", {"photo": f"{other}{path}"}).isError
-    assert asked == []
+        assert call(server, "predict", {"photo": f"{other_server}{path}"}).isError
+    assert requested == []
 
 
 @pytest.mark.parametrize(("tool", "arguments"), [("maps", {"block": LONG}), ("predict", {"photo": LONG})])
-def test_a_text_that_is_too_long_for_any_argument_is_refused_before_the_tool(
+def test_a_text_too_long_for_any_argument_is_refused_before_the_tool_runs(
     server: str, tool: str, arguments: dict[str, Any]
 ) -> None:
     sentence = pytest.RaisesExc(McpError, match="A text that was sent is too long: at most 2000 characters")
@@ -344,40 +349,40 @@ def test_a_text_that_is_too_long_for_any_argument_is_refused_before_the_tool(
         call(server, tool, {"photo": photo(), **arguments})
 
 
-def test_more_values_than_any_call_has_are_refused_before_they_are_parsed(server: str) -> None:
-    arguments = {"name": "switch_off", "arguments": {"photo": photo(), "channels": [0] * 100_000}}
-    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": arguments}).encode()
-    with pytest.raises(HTTPError) as refused:
+def test_too_many_values_are_refused_by_the_guard(server: str) -> None:
+    params = {"name": "switch_off", "arguments": {"photo": photo(), "channels": [0] * 100_000}}
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
+    with pytest.raises(HTTPError) as refusal:
         urlopen(Request(server, data=body, headers={"Content-Type": "application/json"}), timeout=60)
-    assert refused.value.code == 413
-    assert "more than 5000 values" in refused.value.read().decode()
+    assert refusal.value.code == 413
+    assert "more than 5000 values" in refusal.value.read().decode()
 
 
-def test_a_browser_that_opens_the_address_is_told_what_it_is_for(server: str) -> None:
-    with pytest.raises(HTTPError) as refused:
+def test_the_address_explains_its_purpose_to_browsers(server: str) -> None:
+    with pytest.raises(HTTPError) as refusal:
         urlopen(Request(server, headers={"Accept": "text/html"}), timeout=60)
-    assert refused.value.code == 405
-    assert "for MCP clients" in refused.value.read().decode()
+    assert refusal.value.code == 405
+    assert "for MCP clients" in refusal.value.read().decode()
 
 
-def test_as_many_calls_wait_as_are_computed_and_more_are_refused() -> None:
-    free = threading.Event()
+def test_as_many_calls_wait_as_run_and_further_calls_are_refused() -> None:
+    release = threading.Event()
 
     def models() -> dict[str, Any]:
-        """What waits until it is let go, as a long computation would.
+        """Wait until released, as in a long computation.
 
         Returns:
             nothing of interest
         """
-        free.wait(60)
+        release.wait(60)
         return {}
 
     server = ToolServer([Endpoint(models, [], [], is_tool=True)], at_once=2)
 
-    async def talk() -> list[Any]:
+    async def call_five_times() -> list[Any]:
         results = []
 
-        async def ask(client: Any) -> None:
+        async def call_tool(client: Any) -> None:
             results.append(await client.call_tool("models", {}))
 
         async with (
@@ -386,22 +391,22 @@ def test_as_many_calls_wait_as_are_computed_and_more_are_refused() -> None:
             anyio.create_task_group() as tasks,
         ):
             for _ in range(5):
-                tasks.start_soon(ask, client)
+                tasks.start_soon(call_tool, client)
             while not results:
                 await anyio.sleep(0.01)
-            free.set()
+            release.set()
         return results
 
-    refused, *answered = in_a_thread(talk())
+    refused, *completed = in_a_thread(call_five_times())
     assert refused.isError
     assert "Very many people" in refused.content[0].text
-    assert len(answered) == 4
-    assert not any(result.isError for result in answered)
+    assert len(completed) == 4
+    assert not any(result.isError for result in completed)
 
 
-def test_what_was_not_foreseen_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_internal_error_is_logged_but_not_disclosed(caplog: pytest.LogCaptureFixture) -> None:
     def models() -> dict[str, Any]:
-        """What fails as no function should, with a path in its message.
+        """Raise an error with a path in its message.
 
         Returns:
             nothing
@@ -410,17 +415,17 @@ def test_what_was_not_foreseen_is_not_told(caplog: pytest.LogCaptureFixture) -> 
 
     server = ToolServer([Endpoint(models, [], [], is_tool=True)], at_once=1)
 
-    async def talk() -> Any:
+    async def call_tool() -> Any:
         async with server.running(), create_connected_server_and_client_session(server._server) as client:
             return await client.call_tool("models", {})
 
-    result = in_a_thread(talk())
+    result = in_a_thread(call_tool())
     assert result.isError
     assert "secret" not in result.content[0].text
     assert "secret" in caplog.text
 
 
-def test_without_its_package_one_sentence_says_what_to_install() -> None:
+def test_a_missing_mcp_package_is_reported_with_how_to_install_it() -> None:
     code = (
         "import runpy, sys; sys.modules['mcp'] = None; sys.argv = ['app.py', '--mcp']; "
         "runpy.run_path('app.py', run_name='__main__')"
@@ -431,13 +436,13 @@ def test_without_its_package_one_sentence_says_what_to_install() -> None:
     assert "Traceback" not in run.stderr
 
 
-def test_the_environment_can_ask_for_it() -> None:
+def test_the_server_can_be_enabled_by_the_environment() -> None:
     with running("app.py", "--device", "cpu", GRADIO_MCP_SERVER="True") as (address, _):
-        listed = session(f"{address}/gradio_api/mcp/", lambda client: client.list_tools())
-    assert [tool.name for tool in listed.tools] == list(CALLS)
+        listing = session(f"{address}/gradio_api/mcp/", lambda client: client.list_tools())
+    assert [tool.name for tool in listing.tools] == list(CALLS)
 
 
-def test_a_page_that_was_not_told_to_be_one_is_no_mcp_server(page_address: str) -> None:
-    asked = Request(f"{page_address}gradio_api/mcp/", data=b"{}", headers={"Content-Type": "application/json"})
+def test_the_mcp_server_is_disabled_by_default(page_address: str) -> None:
+    request = Request(f"{page_address}gradio_api/mcp/", data=b"{}", headers={"Content-Type": "application/json"})
     with pytest.raises(HTTPError, match=r"404|405"):
-        urlopen(asked, timeout=60)
+        urlopen(request, timeout=60)
