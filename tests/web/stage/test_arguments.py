@@ -1,4 +1,4 @@
-"""What the events are asked: photos and crops of every kind, and what is refused, in a sentence."""
+"""Arguments of the stage's events: photos, crops, and values that are refused with a sentence."""
 
 from __future__ import annotations
 
@@ -19,50 +19,52 @@ NET, BISON = "tiny-imagenet", subject("example:bison")
 # ---------------------------------------------------------------- photos and crops
 
 
-def test_an_uploaded_photo_is_the_same_as_the_example(page_address: str) -> None:
-    own = told(page_address, "scene", subject(upload(page_address, EXAMPLES / "bison.jpg")), {})
+def test_an_uploaded_copy_gives_the_same_scene_as_the_example(page_address: str) -> None:
+    uploaded = told(page_address, "scene", subject(upload(page_address, EXAMPLES / "bison.jpg")), {})
     example = told(page_address, "scene", BISON, {})
-    assert own["digest"] == example["digest"]
-    assert own["logits"] == example["logits"]
+    assert uploaded["digest"] == example["digest"]
+    assert uploaded["logits"] == example["logits"]
 
 
 @pytest.mark.parametrize(
     ("sent", "crop"),
     [([0, 0, 1], Crop(0, 0)), ([0.9, 0.9, 1], Crop(1, 1)), ([-5, 0.5, 0.2], Crop(0, 0.5)), ([0, 0, 1.5], WHOLE_PHOTO)],
 )
-def test_a_crop_is_the_square_of_the_network_that_lies_nearest(
+def test_a_crop_is_moved_to_the_nearest_square_that_the_network_allows(
     page_address: str, embedded: PretrainedModel, sent: list[float], crop: Crop
 ) -> None:
     photo = open_photo(EXAMPLES / "bison.jpg")
-    answer = told(page_address, "scene", subject("example:bison", crop=sent), {})
-    assert unpack(answer["logits"]) == pytest.approx(predict(embedded, photo, crop=crop).logits, abs=1e-4)
+    scene = told(page_address, "scene", subject("example:bison", crop=sent), {})
+    assert unpack(scene["logits"]) == pytest.approx(predict(embedded, photo, crop=crop).logits, abs=1e-4)
     box = embedded.preprocessing.crop_box(*photo.size, crop)
     short = min(photo.size)
-    assert answer["crop"] == pytest.approx([box[0] / photo.width, box[1] / photo.height, (box[2] - box[0]) / short])
-    again = told(page_address, "scene", subject("example:bison", crop=answer["crop"]), {})
-    assert (again["digest"], again["crop"]) == (answer["digest"], answer["crop"]), "what was seen is seen again"
+    assert scene["crop"] == pytest.approx([box[0] / photo.width, box[1] / photo.height, (box[2] - box[0]) / short])
+    repeated = told(page_address, "scene", subject("example:bison", crop=scene["crop"]), {})
+    assert (repeated["digest"], repeated["crop"]) == (scene["digest"], scene["crop"]), (
+        "the returned crop must give the same scene"
+    )
 
 
-def test_a_photo_that_was_seen_is_remembered_and_an_unseen_one_that_is_gone_is_a_sentence(page_address: str) -> None:
+def test_a_deleted_photo_is_served_from_the_cache_or_refused_with_a_sentence(page_address: str) -> None:
     paths = [Path(upload(page_address, EXAMPLES / f"{stem}.jpg")) for stem in ("macaw", "mountain")]
     before = told(page_address, "scene", subject(str(paths[0])), {})
     for path in paths:
         path.unlink()
-    # The browser goes on after its photo's time is over, as long as the crop is in memory.
+    # A photo that has expired is still usable while its crop is cached.
     after = told(page_address, "scene", subject(str(paths[0])), {})
     assert after["logits"] == before["logits"]
-    refused = ask(page_address, "scene", subject(str(paths[1])), {})
-    assert "has deleted this one" in sentence(refused)
+    response = ask(page_address, "scene", subject(str(paths[1])), {})
+    assert "has deleted this one" in sentence(response)
     assert "已经删除" in sentence(ask(page_address, "scene", subject(str(paths[1])), {}, language="zh"))
 
 
-def test_a_file_that_is_no_photo_is_a_sentence(page_address: str, tmp_path: Path) -> None:
+def test_an_invalid_photo_is_refused_with_a_sentence(page_address: str, tmp_path: Path) -> None:
     file = tmp_path / "text.jpg"
     file.write_text("no photo")
     assert "not a picture" in sentence(ask(page_address, "scene", subject(upload(page_address, file)), {}))
 
 
-# ---------------------------------------------------------------- what is refused
+# ---------------------------------------------------------------- refused arguments
 
 DEEP: Any = None
 for _ in range(30):
@@ -131,19 +133,19 @@ REFUSED: list[tuple[str, list[Any], str]] = [
 
 
 @pytest.mark.parametrize(
-    ("event", "arguments", "said"), REFUSED, ids=[f"{row[0]}-{number}" for number, row in enumerate(REFUSED)]
+    ("event", "arguments", "excerpt"), REFUSED, ids=[f"{row[0]}-{number}" for number, row in enumerate(REFUSED)]
 )
-def test_a_bad_argument_is_refused_in_a_sentence(
-    page_address: str, event: str, arguments: list[Any], said: str, capfd: pytest.CaptureFixture[str]
+def test_an_invalid_argument_is_refused_with_a_sentence(
+    page_address: str, event: str, arguments: list[Any], excerpt: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     message = sentence(ask(page_address, event, *arguments))
-    assert said in message
+    assert excerpt in message
     assert message.endswith(".")
     assert len(message) < 600
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_a_number_that_is_none_is_refused_by_the_guard(page_address: str) -> None:
+def test_non_finite_numbers_are_refused_by_the_guard(page_address: str) -> None:
     body = '{"data": [{"photo": "example:bison", "model": "tiny-imagenet", "crop": [0, NaN, 1]}, {}]}'
     for text in (body, body.replace("NaN", "1e400")):
         response = httpx.post(
@@ -153,6 +155,6 @@ def test_a_number_that_is_none_is_refused_by_the_guard(page_address: str) -> Non
         assert response.json()["error"].endswith(".")
 
 
-def test_a_sentence_comes_in_the_visitors_language(page_address: str) -> None:
+def test_refusals_are_in_the_visitors_language(page_address: str) -> None:
     assert "只能是" in sentence(ask(page_address, "votes", BISON, "3c", language="zh-CN"))
     assert "格式必须是" in sentence(ask(page_address, "votes", None, "3c", language="zh-CN"))

@@ -84,21 +84,21 @@ def test_the_front_page_fetches_the_words_of_the_visitors_language(
 
 
 @pytest.mark.parametrize("view", ["api", "settings"])
-def test_gradios_own_page_is_where_its_views_are(address: str, view: str) -> None:
+def test_gradios_page_is_served_for_its_views(address: str, view: str) -> None:
     page = get(f"{address}?view={view}")
     assert page.status_code == 200
     assert "window.gradio_config" in page.text
 
 
-@pytest.mark.parametrize("old", ["stage", "stage/"])
-def test_where_the_stage_was_leads_to_the_front_page(address: str, old: str) -> None:
-    moved = get(f"{address}{old}?photo=bison&off=4b:1x1%2B3x3")
-    assert moved.is_redirect
-    assert moved.next_request is not None
-    assert str(moved.next_request.url) == f"{address}?photo=bison&off=4b:1x1%2B3x3"
+@pytest.mark.parametrize("former_path", ["stage", "stage/"])
+def test_the_former_address_of_the_stage_redirects_to_the_front_page(address: str, former_path: str) -> None:
+    response = get(f"{address}{former_path}?photo=bison&off=4b:1x1%2B3x3")
+    assert response.is_redirect
+    assert response.next_request is not None
+    assert str(response.next_request.url) == f"{address}?photo=bison&off=4b:1x1%2B3x3"
 
 
-def test_every_file_of_the_page_is_there_with_its_type(address: str) -> None:
+def test_every_file_of_the_page_is_served_with_its_media_type(address: str) -> None:
     kinds = {
         ".html": "text/html; charset=utf-8",
         ".css": "text/css; charset=utf-8",
@@ -115,7 +115,7 @@ def test_every_file_of_the_page_is_there_with_its_type(address: str) -> None:
         assert response.headers["cache-control"] == ("max-age=3600" if path.suffix == ".svg" else "no-cache")
 
 
-def test_a_known_file_is_not_sent_again(address: str) -> None:
+def test_an_unchanged_file_is_not_sent_again(address: str) -> None:
     url = f"{address}stage/static/js/main.js"
     for encoding in ("identity", "gzip", "br"):
         first = get(url, **{"Accept-Encoding": encoding})
@@ -128,7 +128,7 @@ def test_a_known_file_is_not_sent_again(address: str) -> None:
         assert get(url, **{"Accept-Encoding": encoding, "If-None-Match": '"other"'}).status_code == 200
 
 
-def test_files_of_the_pages_version_are_kept_for_ever(address: str) -> None:
+def test_files_of_the_current_version_are_cached_forever(address: str) -> None:
     page = get(address).text
     (folder,) = set(re.findall(r"stage/static/v-[0-9a-f]{16}/", page))
     names = re.findall(rf'"{folder}([^"]+)"', page)
@@ -138,16 +138,16 @@ def test_files_of_the_pages_version_are_kept_for_ever(address: str) -> None:
         file = get(f"{address}{folder}{name}")
         assert file.content == (STATIC / name).read_bytes()
         assert file.headers["cache-control"] == "public, max-age=31536000, immutable"
-    # What these load is named relative to them, and so has the version too.
+    # Files that these load have relative addresses, hence the version too.
     assert get(f"{address}{folder}words/zh.json").headers["cache-control"].endswith("immutable")
-    old = get(f"{address}stage/static/v-0123456789abcdef/js/main.js")
-    assert old.content == (STATIC / "js" / "main.js").read_bytes(), "for a page that was opened before an update"
-    assert old.headers["cache-control"] == "no-cache"
+    previous = get(f"{address}stage/static/v-0123456789abcdef/js/main.js")
+    assert previous.content == (STATIC / "js" / "main.js").read_bytes(), "a page opened before an update must find it"
+    assert previous.headers["cache-control"] == "no-cache"
     assert get(address).headers["cache-control"] == "no-cache"
     assert httpx.get(f"{address}{folder}js/none.js", timeout=60).status_code == 404
 
 
-def test_the_version_is_that_of_all_files(tmp_path: Path) -> None:
+def test_the_version_depends_on_all_files(tmp_path: Path) -> None:
     def version() -> str:
         return Files(tmp_path).version()
 
@@ -167,21 +167,21 @@ def test_the_version_is_that_of_all_files(tmp_path: Path) -> None:
     ("accepted", "coding", "decompress"),
     [("gzip, deflate", "gzip", gzip.decompress), ("gzip, deflate, br, zstd", "br", brotli.decompress)],
 )
-def test_text_is_compressed_where_the_browser_takes_it(
+def test_text_is_compressed_if_the_browser_accepts_it(
     accepted: str, coding: str, decompress: Callable[[bytes], bytes], address: str
 ) -> None:
     url = f"{address}stage/static/js/state.js"
     with httpx.stream("GET", url, headers={"Accept-Encoding": accepted}, timeout=60) as response:
-        sent = b"".join(response.iter_raw())
+        compressed = b"".join(response.iter_raw())
         assert response.headers["content-encoding"] == coding
-        assert int(response.headers["content-length"]) == len(sent)
-        packed = response.headers["etag"]
-    whole = get(url, **PLAIN)
-    assert "content-encoding" not in whole.headers
-    assert decompress(sent) == whole.content == (STATIC / "js" / "state.js").read_bytes()
-    assert len(sent) < len(whole.content) / 1.5
-    assert whole.headers["etag"] != packed, "a strong tag belongs to one form"
-    assert whole.headers["vary"] == "Accept-Encoding"
+        assert int(response.headers["content-length"]) == len(compressed)
+        compressed_tag = response.headers["etag"]
+    plain = get(url, **PLAIN)
+    assert "content-encoding" not in plain.headers
+    assert decompress(compressed) == plain.content == (STATIC / "js" / "state.js").read_bytes()
+    assert len(compressed) < len(plain.content) / 1.5
+    assert plain.headers["etag"] != compressed_tag, "a strong tag must identify one encoding"
+    assert plain.headers["vary"] == "Accept-Encoding"
     assert "content-encoding" not in get(f"{address}stage/examples/bison.jpg", **{"Accept-Encoding": accepted}).headers
 
 
@@ -219,8 +219,8 @@ def test_text_is_compressed_where_the_browser_takes_it(
         "assets.py",
     ],
 )
-def test_nothing_else_is_there(address: str, path: str) -> None:
-    # Sent as it is written; httpx resolves "." and "..".
+def test_other_paths_are_not_found(address: str, path: str) -> None:
+    # Sent unchanged; httpx would resolve "." and "..".
     server = urlsplit(f"{address}stage/")
     with closing(HTTPConnection(server.hostname or "", server.port, timeout=60)) as connection:
         connection.request("GET", server.path + path.replace("\\", "%5c"))
@@ -256,7 +256,7 @@ def test_a_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "coding", "taken"),
+    ("header", "coding", "expected"),
     [
         ("gzip", "gzip", True),
         ("deflate, gzip;q=0.5, br", "gzip", True),
@@ -272,11 +272,11 @@ def test_a_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
         ("gzip", "br", False),
     ],
 )
-def test_a_coding_is_used_only_where_it_is_accepted(header: str, coding: str, taken: bool) -> None:
-    assert accepts(header, coding) is taken
+def test_a_coding_is_used_only_if_it_is_accepted(header: str, coding: str, expected: bool) -> None:
+    assert accepts(header, coding) is expected
 
 
-def test_any_tag_matches_a_star() -> None:
+def test_a_star_matches_any_tag() -> None:
     assert matches("*", '"a"')
     assert not matches("", '"a"')
 
@@ -284,30 +284,30 @@ def test_any_tag_matches_a_star() -> None:
 # ---------------------------------------------------------------- example photos
 
 
-def test_an_example_photo_is_sent_as_large_as_it_is_shown(address: str) -> None:
+def test_an_example_photo_is_sent_in_the_size_that_is_shown(address: str) -> None:
     response = get(f"{address}stage/examples/bison.jpg")
     assert response.headers["content-type"] == "image/jpeg"
-    shown = Image.open(io.BytesIO(response.content))
-    assert max(shown.size) == 448
-    whole = Image.open(EXAMPLES / "bison.jpg").convert("RGB").resize(shown.size, Image.Resampling.LANCZOS)
-    assert np.abs(np.asarray(shown, float) - np.asarray(whole, float)).mean() < 6
+    photo = Image.open(io.BytesIO(response.content))
+    assert max(photo.size) == 448
+    expected = Image.open(EXAMPLES / "bison.jpg").convert("RGB").resize(photo.size, Image.Resampling.LANCZOS)
+    assert np.abs(np.asarray(photo, float) - np.asarray(expected, float)).mean() < 6
 
 
 def test_every_thumbnail_is_small(address: str) -> None:
     for path in EXAMPLES.glob("*.jpg"):
         response = get(f"{address}stage/examples/{path.stem}.thumb.jpg")
         thumb = Image.open(io.BytesIO(response.content))
-        whole = Image.open(path)
+        original = Image.open(path)
         assert thumb.format == "JPEG"
         assert max(thumb.size) == 80
-        assert thumb.width / thumb.height == pytest.approx(whole.width / whole.height, rel=0.02)
+        assert thumb.width / thumb.height == pytest.approx(original.width / original.height, rel=0.02)
         assert len(response.content) < 12_000
         assert not thumb.getexif()
         tag = response.headers["etag"]
         assert get(f"{address}stage/examples/{path.stem}.thumb.jpg", **{"If-None-Match": tag}).status_code == 304
 
 
-def test_the_events_answer_under_the_path(mounted: str) -> None:
-    answer = told(mounted, "scene", subject("example:espresso"), {"4b": ["1x1"]})
-    assert answer["off"] == {"4b": ["1x1"]}
+def test_the_events_work_under_the_path_of_a_mounted_page(mounted: str) -> None:
+    scene = told(mounted, "scene", subject("example:espresso"), {"4b": ["1x1"]})
+    assert scene["off"] == {"4b": ["1x1"]}
     assert [row["name"] for row in told(mounted, "start")["models"]] == ["tiny-imagenet"]

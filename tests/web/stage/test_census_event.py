@@ -1,4 +1,4 @@
-"""The event about what each branch is tuned to, over HTTP, against the library."""
+"""The event `census` over HTTP, compared with the library."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from support.stage import ask, sentence, told, unpack
 NET = "tiny-imagenet"
 
 
-def test_a_census_is_that_of_the_library(page_address: str, embedded: PretrainedModel) -> None:
-    answer = told(page_address, "census", NET)
-    assert answer["model"] == NET
-    assert set(answer["measures"]) == {"orientation", "wavelength", "size", "colour"}
+def test_census_matches_the_library(page_address: str, embedded: PretrainedModel) -> None:
+    census = told(page_address, "census", NET)
+    assert census["model"] == NET
+    assert set(census["measures"]) == {"orientation", "wavelength", "size", "colour"}
     tuned = layer_tuning(embedded, "3b", stimulus_grid(embedded.input_size, orientations=8, wavelengths=5))
-    for branch, part in embedded.model.block("3b").slices.items():
-        silent = tuned.silent[part]
-        assert answer["channels"]["3b"][branch] == [len(silent), int(silent.sum())]
-        seen = {measure: answer["measures"][measure]["3b"]["branches"][branch] for measure in answer["measures"]}
-        for measure, values in {
-            "orientation": np.nanmedian(tuned.curves["orientation"].selectivity[part]),
-            "colour": np.nanmedian(tuned.curves["colour"].selectivity[part]),
-            "size": np.nanmean(tuned.curves["size"].preferred[part]),
-            "wavelength": np.nanmean(tuned.curves["wavelength"].preferred[part]),
+    for branch, channels in embedded.model.block("3b").slices.items():
+        silent = tuned.silent[channels]
+        assert census["channels"]["3b"][branch] == [len(silent), int(silent.sum())]
+        actual = {measure: census["measures"][measure]["3b"]["branches"][branch] for measure in census["measures"]}
+        for measure, expected in {
+            "orientation": np.nanmedian(tuned.curves["orientation"].selectivity[channels]),
+            "colour": np.nanmedian(tuned.curves["colour"].selectivity[channels]),
+            "size": np.nanmean(tuned.curves["size"].preferred[channels]),
+            "wavelength": np.nanmean(tuned.curves["wavelength"].preferred[channels]),
         }.items():
-            assert seen[measure] == pytest.approx(values, rel=0.02)
+            assert actual[measure] == pytest.approx(expected, rel=0.02)
 
 
-def test_the_p_values_are_those_of_the_channels_that_the_page_sorts(
-    page_address: str, embedded: PretrainedModel
-) -> None:
+def test_p_values_match_a_test_of_the_block_tuning(page_address: str, embedded: PretrainedModel) -> None:
     tests = told(page_address, "census", NET)["measures"]["colour"]
     p_values = []
     for number, block in enumerate(BLOCKS):
         colour = unpack(told(page_address, "block_tuning", NET, block)["colour"])
-        labels = np.repeat(np.arange(4), [len(colour[part]) for part in embedded.model.block(block).slices.values()])
-        known = colour > 0  # silent channels are sent as 0
-        p_values.append(permutation_p(colour[known], labels[known], seed=number))
+        labels = np.repeat(
+            np.arange(4), [len(colour[channels]) for channels in embedded.model.block(block).slices.values()]
+        )
+        is_tuned = colour > 0  # silent channels are sent as 0
+        p_values.append(permutation_p(colour[is_tuned], labels[is_tuned], seed=number))
     for block, p in zip(BLOCKS, holm(p_values), strict=True):
         # Values are sent in single precision, where some become equal.
         assert tests[block]["p"] == pytest.approx(p, abs=0.1)
@@ -51,5 +51,5 @@ def test_the_p_values_are_those_of_the_channels_that_the_page_sorts(
         assert typical[tests[block]["lowest"]] == min(typical.values())
 
 
-def test_an_unknown_network_is_refused_in_a_sentence(page_address: str) -> None:
+def test_an_unknown_network_is_refused_with_a_sentence(page_address: str) -> None:
     assert "tiny-imagenet" in sentence(ask(page_address, "census", "vgg"))

@@ -1,4 +1,4 @@
-"""Each event over HTTP, through the guarded server, against the library."""
+"""The stage's events over HTTP, through the guard, compared with the library."""
 
 from __future__ import annotations
 
@@ -39,73 +39,73 @@ CHANNELS: dict[str, list[str | int]] = {"4b": ["pool", 3, 117], "5a": [9]}
 
 
 @pytest.fixture(scope="module")
-def seen(embedded: PretrainedModel) -> Prediction:
+def prediction(embedded: PretrainedModel) -> Prediction:
     return predict(embedded, open_photo(EXAMPLES / "bison.jpg"))
 
 
 @pytest.fixture(scope="module")
-def off(embedded: PretrainedModel, seen: Prediction) -> Prediction:
-    return ablated_prediction(embedded, seen, OFF)
+def ablated(embedded: PretrainedModel, prediction: Prediction) -> Prediction:
+    return ablated_prediction(embedded, prediction, OFF)
 
 
 def dequantised(scaled: dict[str, Any], low: Any, high: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The values, and half a level of each map."""
+    """Return the values, and half a quantisation step of each map."""
     span = np.asarray(high - low)[..., None, None]
     return np.asarray(low)[..., None, None] + unpack(scaled["values"]) / 255 * span, span / 510
 
 
-class Noting(InferenceService):
-    """A service that notes the precision of every prediction that it is asked for."""
+class RecordingService(InferenceService):
+    """Service that records the precision of every requested prediction."""
 
-    asked: tuple[str, ...] = ()
+    precisions: tuple[str, ...] = ()
 
     def prediction(self, query: Query) -> Prediction:
-        self.asked = (*self.asked, query.precision)
+        self.precisions = (*self.precisions, query.precision)
         return super().prediction(query)
 
 
-def test_a_fast_server_answers_fast_and_explains_exactly() -> None:
-    service = Noting((NET,), choose_device("cpu"), precision="fast")
+def test_a_fast_service_predicts_fast_and_explains_exactly() -> None:
+    service = RecordingService((NET,), choose_device("cpu"), precision="fast")
     query = service.query(NET, EXAMPLES / "bison.jpg")
     scene.scene(service, query, {})
     scene.block_channels(service, query, {}, "4c")
-    assert set(service.asked) == {"fast"}
-    service.asked = ()
+    assert set(service.precisions) == {"fast"}
+    service.precisions = ()
     scene.scene(service, query, {"4c": ["1x1"]})
     scene.votes(service, query, "4c")
-    assert set(service.asked) == {"exact"}
+    assert set(service.precisions) == {"exact"}
 
 
-# ---------------------------------------------------------------- what an event answers
+# ---------------------------------------------------------------- results of the events
 
 
-def test_start_names_networks_and_examples(page_address: str) -> None:
-    answer = told(page_address, "start")
-    assert [row["name"] for row in answer["models"]] == ["tiny-imagenet", "googlenet", "torchvision"]
-    assert answer["models"][0]["available"] is True
-    assert [row["stem"] for row in answer["examples"]] == sorted(path.stem for path in EXAMPLES.glob("*.jpg"))
+def test_start_lists_networks_and_examples(page_address: str) -> None:
+    start = told(page_address, "start")
+    assert [row["name"] for row in start["models"]] == ["tiny-imagenet", "googlenet", "torchvision"]
+    assert start["models"][0]["available"] is True
+    assert [row["stem"] for row in start["examples"]] == sorted(path.stem for path in EXAMPLES.glob("*.jpg"))
     photo = open_photo(EXAMPLES / "bison.jpg")
-    (bison,) = [row for row in answer["examples"] if row["stem"] == "bison"]
+    (bison,) = [row for row in start["examples"] if row["stem"] == "bison"]
     assert (bison["width"], bison["height"]) == photo.size
-    assert answer["device"]
-    assert answer["max_bytes"] == MAX_BYTES
+    assert start["device"]
+    assert start["max_bytes"] == MAX_BYTES
 
 
-def test_a_network_is_told_with_every_layer(page_address: str, embedded: PretrainedModel) -> None:
-    answer = told(page_address, "network", NET)
-    assert answer["labels"] == list(embedded.labels)
-    assert answer["chinese"]["goldfish"] == "金鱼"
-    assert (answer["size"], answer["temperature"]) == (embedded.input_size, embedded.temperature)
+def test_network_describes_every_layer(page_address: str, embedded: PretrainedModel) -> None:
+    network = told(page_address, "network", NET)
+    assert network["labels"] == list(embedded.labels)
+    assert network["chinese"]["goldfish"] == "金鱼"
+    assert (network["size"], network["temperature"]) == (embedded.input_size, embedded.temperature)
     assert embedded.rejection is not None
-    assert answer["threshold"] == embedded.rejection.threshold
+    assert network["threshold"] == embedded.rejection.threshold
     size = network_size(embedded.model, embedded.model.input_shape)
-    assert (answer["parameters"], answer["macs"]) == (size.parameters, size.multiplications)
-    assert answer["parameters"] - answer["linear"] == size.parameters_without_classifier
-    assert answer["rejection"] == vars(embedded.rejection)
-    assert answer["has_means"] is True
-    assert answer["about"]["licence"] == embedded.provenance.licence
-    assert list(answer["blocks"]) == list(BLOCKS)
-    for name, block in answer["blocks"].items():
+    assert (network["parameters"], network["macs"]) == (size.parameters, size.multiplications)
+    assert network["parameters"] - network["linear"] == size.parameters_without_classifier
+    assert network["rejection"] == vars(embedded.rejection)
+    assert network["has_means"] is True
+    assert network["about"]["licence"] == embedded.provenance.licence
+    assert list(network["blocks"]) == list(BLOCKS)
+    for name, block in network["blocks"].items():
         module = embedded.model.block(name)
         assert block["in_channels"] == BLOCKS[name].in_channels
         assert block["channels"] == sum(branch["channels"] for branch in block["branches"].values())
@@ -125,207 +125,215 @@ def test_a_network_is_told_with_every_layer(page_address: str, embedded: Pretrai
             for layer in layers
             if layer["name"] != "pool"
         }
-    assert answer["blocks"]["3a"]["branches"]["1x1"]["field"]["stride"] == 8
-    assert answer["blocks"]["4a"]["side"] == embedded.input_size // 16
+    assert network["blocks"]["3a"]["branches"]["1x1"]["field"]["stride"] == 8
+    assert network["blocks"]["4a"]["side"] == embedded.input_size // 16
 
 
-def test_a_scene_has_the_logits_and_the_mean_maps(page_address: str, seen: Prediction) -> None:
-    answer = told(page_address, "scene", BISON, {})
-    assert (answer["model"], answer["off"]) == (NET, {})
-    assert unpack(answer["logits"]) == pytest.approx(seen.logits, abs=1e-4)
+def test_a_scene_has_the_logits_and_the_mean_maps(page_address: str, prediction: Prediction) -> None:
+    result = told(page_address, "scene", BISON, {})
+    assert (result["model"], result["off"]) == (NET, {})
+    assert unpack(result["logits"]) == pytest.approx(prediction.logits, abs=1e-4)
     width, height = open_photo(EXAMPLES / "bison.jpg").size
-    assert answer["photo"] == {"width": width, "height": height}
+    assert result["photo"] == {"width": width, "height": height}
     side = min(width, height)
-    assert answer["crop"] == pytest.approx([(width - side) / 2 / width, (height - side) / 2 / height, 1])
-    compare_maps(answer, seen)
+    assert result["crop"] == pytest.approx([(width - side) / 2 / width, (height - side) / 2 / height, 1])
+    compare_maps(result, prediction)
 
 
-def compare_maps(answer: dict[str, Any], expected: Prediction) -> None:
-    assert list(answer["maps"]) == list(BLOCKS)
-    for block, branches in answer["maps"].items():
+def compare_maps(result: dict[str, Any], expected: Prediction) -> None:
+    assert list(result["maps"]) == list(BLOCKS)
+    for block, branches in result["maps"].items():
         assert list(branches) == list(BRANCHES)
         for branch, scaled in branches.items():
-            values, half = dequantised(scaled, scaled["low"], scaled["high"])
+            values, half_step = dequantised(scaled, scaled["low"], scaled["high"])
             mean = expected.branch(block, branch).mean(axis=0)
-            assert np.all(np.abs(values - mean) <= half + 1e-4), (block, branch)
+            assert np.all(np.abs(values - mean) <= half_step + 1e-4), (block, branch)
 
 
-def test_a_scene_with_branches_off_runs_on_without_them(page_address: str, off: Prediction) -> None:
-    answer = told(page_address, "scene", BISON, {**OFF, "5a": []})
-    assert answer["off"] == OFF
-    assert list(answer["off"]) == ["3b", "4b"], "in the network's order"
-    assert unpack(answer["logits"]) == pytest.approx(off.logits, abs=1e-4)
-    compare_maps(answer, off)
-    assert answer["maps"]["4b"]["1x1"]["low"] == answer["maps"]["4b"]["1x1"]["high"] == 0
+def test_a_scene_with_branches_off_matches_the_ablation(page_address: str, ablated: Prediction) -> None:
+    result = told(page_address, "scene", BISON, {**OFF, "5a": []})
+    assert result["off"] == OFF
+    assert list(result["off"]) == ["3b", "4b"], "expected the network's order"
+    assert unpack(result["logits"]) == pytest.approx(ablated.logits, abs=1e-4)
+    compare_maps(result, ablated)
+    assert result["maps"]["4b"]["1x1"]["low"] == result["maps"]["4b"]["1x1"]["high"] == 0
 
 
 @pytest.mark.parametrize("fill", ["zero", "mean"])
-def test_channels_off_and_what_replaces_them(
-    page_address: str, embedded: PretrainedModel, seen: Prediction, fill: str
+def test_channels_off_are_replaced_by_zero_or_their_mean(
+    page_address: str, embedded: PretrainedModel, prediction: Prediction, fill: str
 ) -> None:
-    known = ablated_prediction(embedded, seen, CHANNELS, fill)
-    filled = {**BISON, "fill": fill}
-    answer = told(page_address, "scene", filled, {"5a": [9, 9], "4b": [117, "pool", 3]})
-    assert (answer["off"], answer["fill"]) == (CHANNELS, fill)
-    assert unpack(answer["logits"]) == pytest.approx(known.logits, abs=1e-4)
-    compare_maps(answer, known)
-    block = told(page_address, "block", filled, CHANNELS, "5a")["branches"]["1x1"]
+    expected = ablated_prediction(embedded, prediction, CHANNELS, fill)
+    filled_subject = {**BISON, "fill": fill}
+    result = told(page_address, "scene", filled_subject, {"5a": [9, 9], "4b": [117, "pool", 3]})
+    assert (result["off"], result["fill"]) == (CHANNELS, fill)
+    assert unpack(result["logits"]) == pytest.approx(expected.logits, abs=1e-4)
+    compare_maps(result, expected)
+    block = told(page_address, "block", filled_subject, CHANNELS, "5a")["branches"]["1x1"]
     assert unpack(block["mean"])[9] == pytest.approx(0 if fill == "zero" else float(embedded.means["5a"][9]), abs=1e-4)
-    subsets = told(page_address, "votes", filled, "4c")
+    subsets = told(page_address, "votes", filled_subject, "4c")
     assert subsets["fill"] == fill
-    assert unpack(subsets["subsets"]) == pytest.approx(subset_logits(embedded, seen, "4c", fill), abs=1e-4)
-    alone = single_ablation_logits(embedded, seen, fill)
-    for name, packed in told(page_address, "table", filled)["logits"].items():
-        assert unpack(packed) == pytest.approx(alone[name], abs=1e-4)
+    assert unpack(subsets["subsets"]) == pytest.approx(subset_logits(embedded, prediction, "4c", fill), abs=1e-4)
+    single_ablations = single_ablation_logits(embedded, prediction, fill)
+    for name, packed in told(page_address, "table", filled_subject)["logits"].items():
+        assert unpack(packed) == pytest.approx(single_ablations[name], abs=1e-4)
 
 
 @pytest.mark.parametrize("with_off", [False, True])
-def test_a_block_has_every_channel(page_address: str, seen: Prediction, off: Prediction, with_off: bool) -> None:
-    answer = told(page_address, "block", BISON, OFF if with_off else {}, "4c")
-    assert answer["block"] == "4c"
-    for branch, scaled in answer["branches"].items():
-        maps = (off if with_off else seen).branch("4c", branch)
+def test_a_block_has_every_channel(
+    page_address: str, prediction: Prediction, ablated: Prediction, with_off: bool
+) -> None:
+    result = told(page_address, "block", BISON, OFF if with_off else {}, "4c")
+    assert result["block"] == "4c"
+    for branch, scaled in result["branches"].items():
+        maps = (ablated if with_off else prediction).branch("4c", branch)
         low, high = unpack(scaled["low"]), unpack(scaled["high"])
-        values, half = dequantised(scaled, low, high)
+        values, half_step = dequantised(scaled, low, high)
         assert values.shape == maps.shape
-        assert np.all(np.abs(values - maps) <= half + 1e-4), branch
+        assert np.all(np.abs(values - maps) <= half_step + 1e-4), branch
         assert unpack(scaled["mean"]) == pytest.approx(maps.mean(axis=(1, 2)), abs=1e-4)
 
 
-def test_votes_are_the_logits_of_all_subsets(page_address: str, embedded: PretrainedModel, seen: Prediction) -> None:
-    answer = told(page_address, "votes", BISON, "4c")
-    subsets = unpack(answer["subsets"])
-    assert subsets == pytest.approx(subset_logits(embedded, seen, "4c"), abs=1e-4)
-    assert subsets[15] == pytest.approx(seen.logits, abs=1e-3)
-    known = branch_votes(embedded, seen, "4c", 3).subsets
+def test_votes_are_the_logits_of_all_subsets(
+    page_address: str, embedded: PretrainedModel, prediction: Prediction
+) -> None:
+    result = told(page_address, "votes", BISON, "4c")
+    subsets = unpack(result["subsets"])
+    assert subsets == pytest.approx(subset_logits(embedded, prediction, "4c"), abs=1e-4)
+    assert subsets[15] == pytest.approx(prediction.logits, abs=1e-3)
+    expected = branch_votes(embedded, prediction, "4c", 3).subsets
     for number, on in enumerate(BRANCH_SUBSETS):
         assert {name for bit, name in enumerate(BRANCH_NAMES) if number >> bit & 1} == on
-        assert float(subsets[number, 3]) == pytest.approx(known[on], abs=1e-4)
+        assert float(subsets[number, 3]) == pytest.approx(expected[on], abs=1e-4)
 
 
-def test_worth_is_of_every_channel_for_each_class(
-    page_address: str, embedded: PretrainedModel, seen: Prediction
+def test_worth_covers_every_channel_for_each_class(
+    page_address: str, embedded: PretrainedModel, prediction: Prediction
 ) -> None:
-    everything = channel_worth(embedded, seen, [7, 100])
+    expected = channel_worth(embedded, prediction, [7, 100])
     for first in ("3a", "4c"):
-        answer = told(page_address, "worth", BISON, [7, 100, 7], first)["worth"]
-        assert list(answer) == ["7", "100"]
-        for index, blocks in everything.items():
-            assert list(answer[str(index)]) == [block for block in BLOCKS if block >= first]
-            for block in answer[str(index)]:
-                assert unpack(answer[str(index)][block]) == pytest.approx(blocks[block], abs=1e-4)
+        worth = told(page_address, "worth", BISON, [7, 100, 7], first)["worth"]
+        assert list(worth) == ["7", "100"]
+        for index, blocks in expected.items():
+            assert list(worth[str(index)]) == [block for block in BLOCKS if block >= first]
+            for block in worth[str(index)]:
+                assert unpack(worth[str(index)][block]) == pytest.approx(blocks[block], abs=1e-4)
 
 
-def test_fields_are_the_core_of_the_middle_cells(
-    page_address: str, embedded: PretrainedModel, seen: Prediction
+def test_field_is_the_core_of_the_middle_cells_effective_field(
+    page_address: str, embedded: PretrainedModel, prediction: Prediction
 ) -> None:
-    answer = told(page_address, "field", BISON, "3b")
-    assert list(answer) == list(BRANCHES)
-    middle = seen.block("3b").shape[1] // 2
-    for branch, square in answer.items():
-        core = effective_field(embedded, seen, "3b", branch, middle, middle).core(0.9)
+    fields = told(page_address, "field", BISON, "3b")
+    assert list(fields) == list(BRANCHES)
+    middle = prediction.block("3b").shape[1] // 2
+    for branch, square in fields.items():
+        core = effective_field(embedded, prediction, "3b", branch, middle, middle).core(0.9)
         assert square == {"row": middle, "column": middle, "share": 0.9, **vars(core)}
-    assert answer["1x1"]["right"] - answer["1x1"]["left"] < answer["5x5"]["right"] - answer["5x5"]["left"]
+    assert fields["1x1"]["right"] - fields["1x1"]["left"] < fields["5x5"]["right"] - fields["5x5"]["left"]
 
 
-def test_a_cell_is_explained_as_by_the_api(page_address: str) -> None:
-    answer = told(page_address, "cell", BISON, "4c", "5x5", 3, 2, 4)
+def test_cell_matches_the_api(page_address: str) -> None:
+    cell = told(page_address, "cell", BISON, "4c", "5x5", 3, 2, 4)
     photo = {"path": upload(page_address, EXAMPLES / "bison.jpg"), "meta": {"_type": "gradio.FileData"}}
-    known = Client(page_address, verbose=False).predict(photo, NET, "4c", "5x5", 3, 2, 4, api_name="/cell")
-    assert {"model": NET, **answer} == known
+    expected = Client(page_address, verbose=False).predict(photo, NET, "4c", "5x5", 3, 2, 4, api_name="/cell")
+    assert {"model": NET, **cell} == expected
 
 
-def test_a_kernels_sums_add_up(page_address: str, embedded: PretrainedModel, seen: Prediction) -> None:
-    answer = told(page_address, "kernel", BISON, "3b", "3x3", 11, 0, 5)
-    trace = trace_convolution(embedded, seen, "3b", "3x3", 11, 0, 5)
-    assert (answer["layer"], answer["kernel"]) == ("3x3", 3)
+def test_the_sums_of_a_kernel_add_up(page_address: str, embedded: PretrainedModel, prediction: Prediction) -> None:
+    kernel = told(page_address, "kernel", BISON, "3b", "3x3", 11, 0, 5)
+    trace = trace_convolution(embedded, prediction, "3b", "3x3", 11, 0, 5)
+    assert (kernel["layer"], kernel["kernel"]) == ("3x3", 3)
     sums = (trace.patch * trace.kernel).sum(axis=(1, 2))
-    assert len(answer["inputs"]) == 3
-    for row in answer["inputs"]:
+    assert len(kernel["inputs"]) == 3
+    for row in kernel["inputs"]:
         by_hand = (np.array(row["patch"]) * np.array(row["weights"])).sum()
         assert row["sum"] == pytest.approx(by_hand)
         assert row["sum"] == pytest.approx(sums[row["channel"]], abs=1e-4)
-    assert min(abs(row["sum"]) for row in answer["inputs"]) >= np.sort(np.abs(sums))[-3] - 1e-6
-    total = sum(row["sum"] for row in answer["inputs"]) + answer["others"] + answer["bias"]
-    assert answer["sum"] == pytest.approx(total)
-    assert answer["result"] == pytest.approx(max(0, answer["scale"] * total + answer["shift"]))
-    assert answer["result"] == pytest.approx(float(seen.branch("3b", "3x3")[11, 0, 5]), abs=1e-4)
+    assert min(abs(row["sum"]) for row in kernel["inputs"]) >= np.sort(np.abs(sums))[-3] - 1e-6
+    total = sum(row["sum"] for row in kernel["inputs"]) + kernel["others"] + kernel["bias"]
+    assert kernel["sum"] == pytest.approx(total)
+    assert kernel["result"] == pytest.approx(max(0, kernel["scale"] * total + kernel["shift"]))
+    assert kernel["result"] == pytest.approx(float(prediction.branch("3b", "3x3")[11, 0, 5]), abs=1e-4)
 
 
-def test_evidence_adds_up_to_the_logit(page_address: str, embedded: PretrainedModel, seen: Prediction) -> None:
-    answer = told(page_address, "evidence", BISON, None)
-    known = evidence(embedded, seen)
-    assert answer["class"] == known.index == int(seen.logits.argmax())
-    assert answer["bias"] + sum(answer["branches"].values()) == pytest.approx(answer["logit"], abs=1e-4)
-    assert unpack(answer["map"]) == pytest.approx(known.map, abs=1e-4)
-    assert float(unpack(answer["map"]).sum()) == pytest.approx(sum(answer["branches"].values()), abs=1e-3)
-    assert answer["linear"] is known.linear
-    assert list(answer["maps"]) == list(BRANCHES)
-    for branch, packed in answer["maps"].items():
-        assert float(unpack(packed).sum()) == pytest.approx(answer["branches"][branch], abs=1e-3)
-        assert unpack(packed) == pytest.approx(known.maps[branch], abs=1e-4)
+def test_evidence_adds_up_to_the_logit(page_address: str, embedded: PretrainedModel, prediction: Prediction) -> None:
+    result = told(page_address, "evidence", BISON, None)
+    expected = evidence(embedded, prediction)
+    assert result["class"] == expected.index == int(prediction.logits.argmax())
+    assert result["bias"] + sum(result["branches"].values()) == pytest.approx(result["logit"], abs=1e-4)
+    assert unpack(result["map"]) == pytest.approx(expected.map, abs=1e-4)
+    assert float(unpack(result["map"]).sum()) == pytest.approx(sum(result["branches"].values()), abs=1e-3)
+    assert result["linear"] is expected.linear
+    assert list(result["maps"]) == list(BRANCHES)
+    for branch, packed in result["maps"].items():
+        assert float(unpack(packed).sum()) == pytest.approx(result["branches"][branch], abs=1e-3)
+        assert unpack(packed) == pytest.approx(expected.maps[branch], abs=1e-4)
 
 
-def test_a_cam_is_grad_cam_of_the_whole_block(page_address: str, embedded: PretrainedModel, seen: Prediction) -> None:
-    answer = told(page_address, "cam", BISON, "4e", 9)
-    assert answer["class"] == 9
-    known = grad_cams(embedded, seen, "4e", 9)
-    assert unpack(answer["map"]) == pytest.approx(known[None].signed, abs=1e-4)
-    assert list(answer["maps"]) == list(BRANCHES)
-    for branch, packed in answer["maps"].items():
-        assert unpack(packed) == pytest.approx(known[branch].signed, abs=1e-4)
-
-
-def test_an_effective_field_is_that_of_the_library_made_coarse(
-    page_address: str, embedded: PretrainedModel, seen: Prediction
+def test_cam_matches_grad_cam_of_the_block_and_its_branches(
+    page_address: str, embedded: PretrainedModel, prediction: Prediction
 ) -> None:
-    answer = told(page_address, "effective", BISON, "4a", "3x3", 2, 7)
-    known = effective_field(embedded, seen, "4a", "3x3", 2, 7)
-    core = {key: answer[key] for key in ("left", "top", "right", "bottom")}
-    assert (core, answer["share"]) == (vars(known.core(0.9)), 0.9)
-    found, step = unpack(answer["map"]), answer["step"]
+    cam = told(page_address, "cam", BISON, "4e", 9)
+    assert cam["class"] == 9
+    expected = grad_cams(embedded, prediction, "4e", 9)
+    assert unpack(cam["map"]) == pytest.approx(expected[None].signed, abs=1e-4)
+    assert list(cam["maps"]) == list(BRANCHES)
+    for branch, packed in cam["maps"].items():
+        assert unpack(packed) == pytest.approx(expected[branch].signed, abs=1e-4)
+
+
+def test_effective_field_matches_the_downsampled_field_of_the_library(
+    page_address: str, embedded: PretrainedModel, prediction: Prediction
+) -> None:
+    effective = told(page_address, "effective", BISON, "4a", "3x3", 2, 7)
+    expected = effective_field(embedded, prediction, "4a", "3x3", 2, 7)
+    core = {key: effective[key] for key in ("left", "top", "right", "bottom")}
+    assert (core, effective["share"]) == (vars(expected.core(0.9)), 0.9)
+    field, step = unpack(effective["map"]), effective["step"]
     side = -(-embedded.input_size // step)
-    assert found.shape == (side, side)
+    assert field.shape == (side, side)
     assert side <= 112
-    assert found.max() == 1
+    assert field.max() == 1
     padded = np.zeros((side * step, side * step))
-    padded[: embedded.input_size, : embedded.input_size] = known.energy
+    padded[: embedded.input_size, : embedded.input_size] = expected.energy
     sums = padded.reshape(side, step, side, step).sum(axis=(1, 3))
-    assert found == pytest.approx(sums / sums.max(), abs=1e-5)
+    assert field == pytest.approx(sums / sums.max(), abs=1e-5)
 
 
 def test_a_bottleneck_shows_the_strongest_channels(
-    page_address: str, embedded: PretrainedModel, seen: Prediction
+    page_address: str, embedded: PretrainedModel, prediction: Prediction
 ) -> None:
-    answer = told(page_address, "bottleneck", BISON, "4c")
-    known = strongest_reduced(embedded, seen, "4c", 24)
-    assert list(answer) == list(known) == ["before", "3x3", "5x5"]
-    assert [answer[part]["count"] for part in answer] == [512, 128, 24]
-    for part, strongest in known.items():
-        assert answer[part]["numbers"] == list(strongest.numbers)
-        low, high = unpack(answer[part]["low"]), unpack(answer[part]["high"])
-        values, half = dequantised(answer[part], low, high)
-        assert np.all(np.abs(values - strongest.maps) <= half + 1e-4)
+    bottleneck = told(page_address, "bottleneck", BISON, "4c")
+    expected = strongest_reduced(embedded, prediction, "4c", 24)
+    assert list(bottleneck) == list(expected) == ["before", "3x3", "5x5"]
+    assert [bottleneck[part]["count"] for part in bottleneck] == [512, 128, 24]
+    for part, strongest in expected.items():
+        assert bottleneck[part]["numbers"] == list(strongest.numbers)
+        low, high = unpack(bottleneck[part]["low"]), unpack(bottleneck[part]["high"])
+        values, half_step = dequantised(bottleneck[part], low, high)
+        assert np.all(np.abs(values - strongest.maps) <= half_step + 1e-4)
 
 
-def test_the_table_has_each_branch_off_alone(page_address: str, embedded: PretrainedModel, seen: Prediction) -> None:
-    answer = told(page_address, "table", BISON)["logits"]
-    for block, rows in single_ablation_logits(embedded, seen).items():
-        assert unpack(answer[block]) == pytest.approx(rows, abs=1e-4)
+def test_the_table_has_the_logits_without_each_branch(
+    page_address: str, embedded: PretrainedModel, prediction: Prediction
+) -> None:
+    logits = told(page_address, "table", BISON)["logits"]
+    for block, rows in single_ablation_logits(embedded, prediction).items():
+        assert unpack(logits[block]) == pytest.approx(rows, abs=1e-4)
 
 
 @pytest.mark.parametrize("shape", ["disc", "ring", "grating"])
-def test_tuning_is_that_of_the_library(page_address: str, embedded: PretrainedModel, shape: str) -> None:
-    answer = told(page_address, "tuning", NET, "4a", shape)
-    known = size_tuning(embedded, predict_crop(embedded, plain_grey(embedded.input_size)), "4a", shape)
-    assert answer["sizes"] == list(known.sizes)
-    for branch, row in answer["branches"].items():
-        assert row["response"] == pytest.approx(known.branches[branch].response, rel=1e-3)
-        assert row["preferred"] == pytest.approx(known.branches[branch].preferred, rel=0.05)
+def test_tuning_matches_the_library(page_address: str, embedded: PretrainedModel, shape: str) -> None:
+    tuning = told(page_address, "tuning", NET, "4a", shape)
+    expected = size_tuning(embedded, predict_crop(embedded, plain_grey(embedded.input_size)), "4a", shape)
+    assert tuning["sizes"] == list(expected.sizes)
+    for branch, row in tuning["branches"].items():
+        assert row["response"] == pytest.approx(expected.branches[branch].response, rel=1e-3)
+        assert row["preferred"] == pytest.approx(expected.branches[branch].preferred, rel=0.05)
 
 
-def test_the_events_are_no_part_of_the_api(page_address: str) -> None:
+def test_the_events_are_not_part_of_the_api(page_address: str) -> None:
     for route in ("info", "openapi.json"):
         assert "stage_" not in httpx.get(f"{page_address}gradio_api/{route}", timeout=60).text
-    known = load(NET).labels
-    assert told(page_address, "network", NET)["labels"][0] == known[0]
+    labels = load(NET).labels
+    assert told(page_address, "network", NET)["labels"][0] == labels[0]

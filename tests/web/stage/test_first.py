@@ -1,4 +1,4 @@
-"""The file of a first visit, which a class opens at once."""
+"""The file of a first visit, requested by many visitors simultaneously."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from inception.web.stage.first import FirstVisit
 VISITORS = 8
 
 
-class Counting(LocalBackend):
-    """Counts predictions."""
+class CountingBackend(LocalBackend):
+    """Local back end that counts predictions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,8 +32,8 @@ class Counting(LocalBackend):
         return super().predict(pretrained, query)
 
 
-def test_visitors_who_come_at_once_share_one_computation(monkeypatch: pytest.MonkeyPatch) -> None:
-    backend, barrier = Counting(), Barrier(VISITORS)
+def test_simultaneous_visitors_share_one_computation(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend, barrier = CountingBackend(), Barrier(VISITORS)
     service = InferenceService(("tiny-imagenet",), choose_device("cpu"), backend)
     first = FirstVisit(service, example_photos())
     compressed: list[int] = []
@@ -47,8 +47,8 @@ def test_visitors_who_come_at_once_share_one_computation(monkeypatch: pytest.Mon
         return asset, asset.compressed("gzip")
 
     with ThreadPoolExecutor(VISITORS) as pool:
-        files = list(pool.map(visit, range(VISITORS)))
-    assert backend.predictions == 2, "one to warm up, and one whose time is shown"
+        responses = list(pool.map(visit, range(VISITORS)))
+    assert backend.predictions == 2, "expected one warm-up and one timed prediction"
     assert len(compressed) == 1
-    assert all(asset is files[0][0] for asset, _ in files)
-    assert [event for event, _, _ in json.loads(files[0][0].data)["answers"]][:3] == ["start", "network", "scene"]
+    assert all(asset is responses[0][0] for asset, _ in responses)
+    assert [event for event, _, _ in json.loads(responses[0][0].data)["answers"]][:3] == ["start", "network", "scene"]

@@ -1,4 +1,4 @@
-"""Uploads: pictures for browsers that cannot show a photo's format, and camera frames that are not kept."""
+"""Uploads: JPEG copies of photos that browsers cannot decode, and deletion of camera frames."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ def encoded(kind: str, size: tuple[int, int] = (1600, 900)) -> bytes:
     return file.getvalue()
 
 
-def test_a_tiff_is_a_jpeg_for_the_browser(page_address: str) -> None:
+def test_a_tiff_is_converted_to_jpeg_for_the_browser(page_address: str) -> None:
     path = upload(page_address, encoded("TIFF"), "photo.tiff")
     url = told(page_address, "picture", subject(path))["url"]
-    kind, data = url.split(",")
-    assert kind == "data:image/jpeg;base64"
+    header, data = url.split(",")
+    assert header == "data:image/jpeg;base64"
     picture = Image.open(io.BytesIO(b64decode(data)))
     assert (picture.format, picture.size) == ("JPEG", (1024, 576))
     expected = Image.open(io.BytesIO(encoded("TIFF"))).resize((1024, 576))
     assert np.abs(np.asarray(picture, float) - np.asarray(expected, float)).mean() < 6
 
 
-def test_no_picture_is_made_of_a_foreign_file_or_of_none(page_address: str) -> None:
+def test_foreign_files_and_invalid_photos_are_refused(page_address: str) -> None:
     assert sentence(ask(page_address, "picture", subject("/etc/passwd")))
     path = upload(page_address, b"no picture", "photo.tiff")
     assert "not a picture" in sentence(ask(page_address, "picture", subject(path)))
 
 
-@pytest.mark.parametrize(("name", "is_kept"), [("camera-frame.jpg", False), ("photo.jpg", True)])
-def test_a_frame_of_the_camera_is_deleted_once_it_is_read(page_address: str, name: str, *, is_kept: bool) -> None:
+@pytest.mark.parametrize(("name", "is_stored"), [("camera-frame.jpg", False), ("photo.jpg", True)])
+def test_a_camera_frame_is_deleted_after_it_is_read(page_address: str, name: str, *, is_stored: bool) -> None:
     path = upload(page_address, encoded("JPEG", (320, 320)), name)
-    first = told(page_address, "scene", subject(path), {})
-    assert Path(path).exists() == is_kept
-    # What is asked of it next comes from memory.
-    assert told(page_address, "scene", subject(path), {"4c": ["1x1"]})["digest"] == first["digest"]
+    scene = told(page_address, "scene", subject(path), {})
+    assert Path(path).exists() == is_stored
+    # Further events use the cache.
+    assert told(page_address, "scene", subject(path), {"4c": ["1x1"]})["digest"] == scene["digest"]
     told(page_address, "block", subject(path), {}, "4c")

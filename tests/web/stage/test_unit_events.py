@@ -1,4 +1,4 @@
-"""The events about one channel, over HTTP, against the library."""
+"""The events about one channel over HTTP, compared with the library."""
 
 from __future__ import annotations
 
@@ -33,69 +33,74 @@ from support.stage import ask, sentence, subject, told, unpack
 NET, BISON = "tiny-imagenet", subject("example:bison")
 
 
-def test_tuning_is_that_of_the_channel_of_the_branch(page_address: str, embedded: PretrainedModel) -> None:
-    answer = told(page_address, "unit_tuning", NET, "3a", "5x5", 7)
+def test_unit_tuning_matches_the_channel_of_the_branch(page_address: str, embedded: PretrainedModel) -> None:
+    result = told(page_address, "unit_tuning", NET, "3a", "5x5", 7)
     tuned = layer_tuning(embedded, "3a", stimulus_grid(embedded.input_size, orientations=8, wavelengths=5))
     number = embedded.model.block("3a").slices["5x5"].start + 7
-    known = tuned.channel(number)
-    assert answer["silent"] is known.silent
-    for feature, curve in known.curves.items():
-        assert answer["curves"][feature]["values"] == list(curve.values)
-        assert answer["curves"][feature]["responses"] == pytest.approx(curve.responses, abs=1e-3)
+    expected = tuned.channel(number)
+    assert result["silent"] is expected.silent
+    for feature, curve in expected.curves.items():
+        assert result["curves"][feature]["values"] == list(curve.values)
+        assert result["curves"][feature]["responses"] == pytest.approx(curve.responses, abs=1e-3)
     responses = [
         tuned.gratings.reshape(len(tuned.silent), -1),
-        *(tuned.curves[one].responses for one in ("size", "colour")),
+        *(tuned.curves[feature].responses for feature in ("size", "colour")),
     ]
     cosines = {}
     for other in range(len(tuned.silent)):
         if other != number and not tuned.silent[other]:
-            each = [
+            similarities = [
                 a[number] @ a[other] / max(np.linalg.norm(a[number]) * np.linalg.norm(a[other]), 1e-12)
                 for a in responses
             ]
-            cosines[other] = sum(each) / 3
-    best = sorted(cosines, key=lambda one: -cosines[one])[: len(answer["alike"])]
+            cosines[other] = sum(similarities) / 3
+    best = sorted(cosines, key=lambda channel: -cosines[channel])[: len(result["alike"])]
     slices = embedded.model.block("3a").slices
-    assert [slices[one["branch"]].start + one["channel"] for one in answer["alike"]] == best
-    assert [one["similarity"] for one in answer["alike"]] == pytest.approx([cosines[one] for one in best], abs=1e-3)
+    assert [slices[unit["branch"]].start + unit["channel"] for unit in result["alike"]] == best
+    assert [unit["similarity"] for unit in result["alike"]] == pytest.approx(
+        [cosines[channel] for channel in best], abs=1e-3
+    )
 
 
-def test_the_tuning_of_a_block_is_that_of_its_channels(page_address: str, embedded: PretrainedModel) -> None:
-    answer = told(page_address, "block_tuning", NET, "3a")
+def test_block_tuning_matches_the_channels_of_the_block(page_address: str, embedded: PretrainedModel) -> None:
+    result = told(page_address, "block_tuning", NET, "3a")
     curves = layer_tuning(embedded, "3a", stimulus_grid(embedded.input_size, orientations=8, wavelengths=5)).curves
-    for name, known in (("orientation", curves["orientation"].selectivity), ("colour", curves["colour"].selectivity)):
-        assert unpack(answer[name]) == pytest.approx(np.nan_to_num(known), abs=1e-3)
-    assert unpack(answer["size"]) == pytest.approx(np.nan_to_num(curves["size"].preferred), rel=0.3)
+    for name, expected in (
+        ("orientation", curves["orientation"].selectivity),
+        ("colour", curves["colour"].selectivity),
+    ):
+        assert unpack(result[name]) == pytest.approx(np.nan_to_num(expected), abs=1e-3)
+    assert unpack(result["size"]) == pytest.approx(np.nan_to_num(curves["size"].preferred), rel=0.3)
 
 
-def test_wiring_is_that_of_the_library(page_address: str, embedded: PretrainedModel) -> None:
-    answer = told(page_address, "unit_wiring", NET, "4b", "3x3", 17)
-    known = wiring(embedded.model, "4b", "3x3", 17).to_dict()
+def test_wiring_matches_the_library(page_address: str, embedded: PretrainedModel) -> None:
+    result = told(page_address, "unit_wiring", NET, "4b", "3x3", 17)
+    expected = wiring(embedded.model, "4b", "3x3", 17).to_dict()
     for side in ("feeds", "readers"):
-        assert [(one["layer"], one["branch"], one["channel"]) for one in answer[side]] == [
-            (one["layer"], one["branch"], one["channel"]) for one in known[side]
+        assert [(unit["layer"], unit["branch"], unit["channel"]) for unit in result[side]] == [
+            (unit["layer"], unit["branch"], unit["channel"]) for unit in expected[side]
         ]
-        for one, other in zip(answer[side], known[side], strict=True):
-            assert np.asarray(one["kernel"]) == pytest.approx(np.asarray(other["kernel"]), abs=1e-6)
+        for unit, expected_unit in zip(result[side], expected[side], strict=True):
+            assert np.asarray(unit["kernel"]) == pytest.approx(np.asarray(expected_unit["kernel"]), abs=1e-6)
 
 
-def test_circuits_are_those_of_the_library(page_address: str, embedded: PretrainedModel) -> None:
-    seen = predict(embedded, open_photo(EXAMPLES / "bison.jpg"))
+def test_circuits_match_the_library(page_address: str, embedded: PretrainedModel) -> None:
+    prediction = predict(embedded, open_photo(EXAMPLES / "bison.jpg"))
     cell = told(page_address, "circuit", BISON, "4b", "3x3", 17, 2, 3)
-    known = cell_circuit(embedded, seen, "4b", "3x3", 17, 2, 3)
-    assert cell["value"] == pytest.approx(known.value, abs=1e-4)
-    added = cell["constant"] + sum(one["contribution"] for one in cell["sources"]) + cell["rest"]
-    assert added == pytest.approx(cell["value"], abs=1e-4)
+    expected = cell_circuit(embedded, prediction, "4b", "3x3", 17, 2, 3)
+    assert cell["value"] == pytest.approx(expected.value, abs=1e-4)
+    total = cell["constant"] + sum(source["contribution"] for source in cell["sources"]) + cell["rest"]
+    assert total == pytest.approx(cell["value"], abs=1e-4)
     logit = told(page_address, "logit_circuit", BISON, None)
-    assert logit["value"] == pytest.approx(float(seen.logits.max()), abs=1e-3)
-    assert [one["channel"] for one in logit["sources"]] == [
-        one.channel for one in logit_circuit(embedded, seen).sources
+    assert logit["value"] == pytest.approx(float(prediction.logits.max()), abs=1e-3)
+    assert [source["channel"] for source in logit["sources"]] == [
+        source.channel for source in logit_circuit(embedded, prediction).sources
     ]
 
 
 @pytest.mark.parametrize("event", ["unit_tuning", "unit_wiring"])
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "excerpt"),
     [
         ((NET, "3a", "1x1", 64), "There is no channel 64; block 3a/1x1 has the channels 0 to 63."),
         ((NET, "3a", "7x7", 0), "branch is '7x7'"),
@@ -104,62 +109,62 @@ def test_circuits_are_those_of_the_library(page_address: str, embedded: Pretrain
         ((NET, "3a", "1x1", 1.5), "channel is 1.5"),
     ],
 )
-def test_an_unknown_unit_is_refused_in_a_sentence(
-    page_address: str, event: str, arguments: tuple[object, ...], words: str
+def test_an_unknown_unit_is_refused_with_a_sentence(
+    page_address: str, event: str, arguments: tuple[object, ...], excerpt: str
 ) -> None:
     response = ask(page_address, event, *arguments)
     assert 400 <= response.status_code < 500
-    assert words in sentence(response)
+    assert excerpt in sentence(response)
 
 
-def test_an_image_grows_and_is_kept_for_all(page_address: str, embedded: PretrainedModel) -> None:
-    place = (NET, "3a", "1x1", 5, "inhibits")  # an atlas has only images that excite
-    nothing = told(page_address, "unit_image", *place, -1)
-    assert (nothing["url"], nothing["path"]) == (None, None)
-    growth, values = {"step": 0, "steps": 1}, []
-    while growth["step"] < growth["steps"]:
-        before = growth["step"]
-        growth = told(page_address, "unit_image", *place, before)
-        assert growth["step"] > before
-        assert (growth["path"] is None) is (growth["step"] < growth["steps"]), "only of a finished image"
-        values.append(growth["activations"][0])
-    *_, known = visualize(embedded, Unit("3a", "1x1", 5), VisualizationSettings(sign=-1))
-    assert growth["activations"][0] == pytest.approx(known.activation[0], rel=0.05)
+def test_an_image_is_computed_in_steps_and_cached(page_address: str, embedded: PretrainedModel) -> None:
+    unit = (NET, "3a", "1x1", 5, "inhibits")  # the atlas has no such images
+    initial = told(page_address, "unit_image", *unit, -1)
+    assert (initial["url"], initial["path"]) == (None, None)
+    state, values = {"step": 0, "steps": 1}, []
+    while state["step"] < state["steps"]:
+        before = state["step"]
+        state = told(page_address, "unit_image", *unit, before)
+        assert state["step"] > before
+        assert (state["path"] is None) is (state["step"] < state["steps"]), "only a finished image has a path"
+        values.append(state["activations"][0])
+    *_, expected = visualize(embedded, Unit("3a", "1x1", 5), VisualizationSettings(sign=-1))
+    assert state["activations"][0] == pytest.approx(expected.activation[0], rel=0.05)
     assert values[-1] < values[0]
-    picture = Image.fromarray(known.image[0])
-    path = naturalness(embedded, Unit("3a", "1x1", 5), picture, example_photos(), -1).to_dict()
-    assert [one["block"] for one in growth["path"]["blocks"]] == ["3a"]
-    assert growth["path"]["blocks"][0]["share"] == pytest.approx(path["blocks"][0]["share"], abs=0.05)
-    assert (growth["path"]["photos"], growth["path"]["silent"]) == (8, path["silent"])
-    picture = np.asarray(Image.open(io.BytesIO(b64decode(growth["url"].split(",")[1]))).convert("RGB"), float)
-    packed = io.BytesIO()
-    Image.fromarray(known.image[0]).save(packed, "WEBP", quality=90)
-    assert np.abs(picture - np.asarray(Image.open(packed).convert("RGB"), float)).mean() < 3, "up to rounding"
-    assert told(page_address, "unit_image", *place, -1) == growth
+    picture = Image.fromarray(expected.image[0])
+    expected_path = naturalness(embedded, Unit("3a", "1x1", 5), picture, example_photos(), -1).to_dict()
+    assert [row["block"] for row in state["path"]["blocks"]] == ["3a"]
+    assert state["path"]["blocks"][0]["share"] == pytest.approx(expected_path["blocks"][0]["share"], abs=0.05)
+    assert (state["path"]["photos"], state["path"]["silent"]) == (8, expected_path["silent"])
+    picture = np.asarray(Image.open(io.BytesIO(b64decode(state["url"].split(",")[1]))).convert("RGB"), float)
+    webp = io.BytesIO()
+    Image.fromarray(expected.image[0]).save(webp, "WEBP", quality=90)
+    assert np.abs(picture - np.asarray(Image.open(webp).convert("RGB"), float)).mean() < 3, "pictures differ"
+    assert told(page_address, "unit_image", *unit, -1) == state
     in_atlas = read_atlas(EMBEDDED_WEIGHTS.with_suffix(".atlas")).branch("3a", "1x1").channels
-    other = next(one for one in range(64) if one not in in_atlas)
+    other = next(channel for channel in range(64) if channel not in in_atlas)
     assert told(page_address, "unit_image", NET, "3a", "1x1", other, "excites", -1)["url"] is None
-    small = told(page_address, "unit_image", NET, "3a", "1x1", min(in_atlas), "excites", -1)
-    assert small["activations"] == [in_atlas[min(in_atlas)].activation]
+    atlas_image = told(page_address, "unit_image", NET, "3a", "1x1", min(in_atlas), "excites", -1)
+    assert atlas_image["activations"] == [in_atlas[min(in_atlas)].activation]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "excerpt"),
     [
         ((NET, "3a", "1x1", 64, "excites", 0), "no channel 64"),
         ((NET, "3a", "1x1", 6, "pleases", 0), "goal is 'pleases'; it must be one of: excites, inhibits, varied"),
         ((NET, "3a", "1x1", 6, "excites", None), "step is None"),
     ],
 )
-def test_an_image_of_something_else_is_refused(page_address: str, arguments: tuple[object, ...], words: str) -> None:
-    assert words in sentence(ask(page_address, "unit_image", *arguments))
+def test_an_invalid_image_request_is_refused(page_address: str, arguments: tuple[object, ...], excerpt: str) -> None:
+    assert excerpt in sentence(ask(page_address, "unit_image", *arguments))
 
 
-def test_an_atlas_beside_the_weights_is_shown(tmp_path: Path) -> None:
+def test_an_atlas_beside_the_weights_is_used(tmp_path: Path) -> None:
     weights = tmp_path / "mine.safetensors"
     shutil.copy(EMBEDDED_WEIGHTS, weights)
     service = InferenceService((str(weights),), choose_device("cpu"))
-    assert unit_atlas(service, weights.name, "3a", "5x5", 3)["photos"] is None, "there is none yet"
+    assert unit_atlas(service, weights.name, "3a", "5x5", 3)["photos"] is None, "there is no atlas yet"
     options = ["--blocks", "3a", "--channels", "2", "--steps", "4", "--size", "32", "--limit", "6"]
     assert main(["atlas", str(weights), "--data", str(EXAMPLES), "--out", str(tmp_path / "mine.atlas"), *options]) == 0
     service = InferenceService((str(weights),), choose_device("cpu"))
@@ -169,19 +174,19 @@ def test_an_atlas_beside_the_weights_is_shown(tmp_path: Path) -> None:
     assert entry["photos"] == 6
     assert entry["values"] == [place.value for place in record.strongest]
     assert entry["silent"] == record.silent
-    read = atlas.places(channel)
-    assert read is not None
-    assert entry["places"] == f"data:image/webp;base64,{b64encode(read).decode()}"
-    place = Unit("3a", "5x5", channel)
-    known = unit_image(service, Visualizations(service), weights.name, place, "excites", -1)
-    assert known["activations"] == [record.activation]
-    assert known["path"] is None
-    assert known["url"].startswith("data:image/webp;base64,")
+    places = atlas.places(channel)
+    assert places is not None
+    assert entry["places"] == f"data:image/webp;base64,{b64encode(places).decode()}"
+    unit = Unit("3a", "5x5", channel)
+    image = unit_image(service, Visualizations(service), weights.name, unit, "excites", -1)
+    assert image["activations"] == [record.activation]
+    assert image["path"] is None
+    assert image["url"].startswith("data:image/webp;base64,")
     other = next(number for number in range(32) if number not in atlas.channels)
     assert unit_atlas(service, weights.name, "3a", "5x5", other)["photos"] is None
 
 
-def test_an_atlas_of_other_weights_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_atlas_of_other_weights_is_ignored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     weights = tmp_path / "mine.safetensors"
     shutil.copy(EMBEDDED_WEIGHTS, weights)
     folder = tmp_path / "mine.atlas"
