@@ -29,29 +29,29 @@ from support.photos import photos
 from support.server import running
 
 
-async def submit(guest: Visitor, photo: bytes, model: str) -> str:
+async def submit(visitor: Visitor, photo: bytes, model: str) -> str:
     """Queue a photo for `network_table`, as Gradio's clients do; return the event's id."""
-    handlers = (await guest.client.get("/config")).json()["dependencies"]
+    handlers = (await visitor.client.get("/config")).json()["dependencies"]
     number = next(handler["id"] for handler in handlers if handler["api_name"] == "network_table")
-    data = [{"path": await guest.upload(photo), "meta": {"_type": "gradio.FileData"}}, model, "", "zero"]
-    body = {"data": data, "fn_index": number, "session_hash": guest.session}
-    response = await guest.client.post(f"{PREFIX}/queue/join", json=body)
+    data = [{"path": await visitor.upload(photo), "meta": {"_type": "gradio.FileData"}}, model, "", "zero"]
+    body = {"data": data, "fn_index": number, "session_hash": visitor.session}
+    response = await visitor.client.post(f"{PREFIX}/queue/join", json=body)
     return response.raise_for_status().json()["event_id"]
 
 
-async def messages(guest: Visitor) -> AsyncIterator[dict[str, Any]]:
+async def messages(visitor: Visitor) -> AsyncIterator[dict[str, Any]]:
     """Yield the server's messages to a visitor until all events are complete."""
-    url, session = f"{PREFIX}/queue/data", {"session_hash": guest.session}
-    async with guest.client.stream("GET", url, params=session) as stream:
+    url, session = f"{PREFIX}/queue/data", {"session_hash": visitor.session}
+    async with visitor.client.stream("GET", url, params=session) as stream:
         async for line in stream.aiter_lines():
             if line.startswith("data:"):
                 yield json.loads(line.removeprefix("data:"))
 
 
-async def health_while_stopping(guest: Visitor) -> httpx.Response:
+async def health_while_stopping(visitor: Visitor) -> httpx.Response:
     """Poll the health check until it no longer reports 200; return its response."""
     for _ in range(200):
-        if (health := await guest.client.get("/healthz")).status_code != 200:
+        if (health := await visitor.client.get("/healthz")).status_code != 200:
             break
         await asyncio.sleep(0.02)
     return health
@@ -61,20 +61,20 @@ async def stop_after_first_result(
     address: str, app: subprocess.Popen[str], stop_signal: signal.Signals
 ) -> dict[str, Any]:
     """Submit four photos and send the signal after the first result; return the results by event id."""
-    async with Visitor(address) as guest, Visitor(address) as idle:
-        submitted = [await submit(guest, photo, "tiny-imagenet") for photo in photos(4)]
+    async with Visitor(address) as visitor, Visitor(address) as idle:
+        submitted = [await submit(visitor, photo, "tiny-imagenet") for photo in photos(4)]
         # An open page keeps this connection open for hours.
         url = f"{PREFIX}/heartbeat/{idle.session}"
         async with idle.client.stream("GET", url) as heartbeat:
             await anext(heartbeat.aiter_raw())
             results: dict[str, Any] = {}
-            async for message in messages(guest):
+            async for message in messages(visitor):
                 if message["msg"] == "process_completed":
                     results[message["event_id"]] = message
                     if len(results) == 1:
-                        assert (await guest.client.get("/healthz")).status_code == 200
+                        assert (await visitor.client.get("/healthz")).status_code == 200
                         app.send_signal(stop_signal)
-                        health = await health_while_stopping(guest)
+                        health = await health_while_stopping(visitor)
                         assert (health.status_code, health.json()["status"]) == (503, "stopping")
         assert sorted(results) == sorted(submitted)
         return results
@@ -103,9 +103,9 @@ def test_work_that_takes_too_long_is_abandoned(tmp_path: Path) -> None:
     )
 
     async def submit_many(address: str) -> None:
-        async with Visitor(address) as guest:
+        async with Visitor(address) as visitor:
             for photo in photos(60):
-                await submit(guest, photo, "large.safetensors")
+                await submit(visitor, photo, "large.safetensors")
 
     with running("app.py", "--device", "cpu", "--model", tmp_path / "large.safetensors") as (address, app):
         in_a_thread(submit_many(address))

@@ -68,29 +68,29 @@ def served() -> Iterator[Served]:
 def test_an_expired_photo_is_deleted_and_an_open_page_reports_it(served: Served) -> None:
     first, second = photos(2)
 
-    async def refusal_sentence(guest: Visitor, event: str, *arguments: object) -> str:
+    async def refusal_sentence(visitor: Visitor, event: str, *arguments: object) -> str:
         with pytest.raises(RefusedError) as refusal:
-            await guest.request(event, *arguments)
+            await visitor.request(event, *arguments)
         return str(refusal.value)
 
     async def visit() -> None:
-        async with Visitor(served.address) as guest:
-            await guest.show_photo(first)
-            assert guest.answer_label == "ox"
-            photo = Path(guest.photo_path)
+        async with Visitor(served.address) as visitor:
+            await visitor.show_photo(first)
+            assert visitor.answer_label == "ox"
+            photo = Path(visitor.photo_path)
             await asyncio.to_thread(wait_until, lambda: not photo.parent.exists())
             assert served.uploads == frozenset(), "its folder must be deleted too"
             assert all(path.exists() for path in served.examples)
 
             # Cached results are still shown; events that need the photo report that it was deleted.
-            await guest.unfold("5a")
-            cropped = {**guest.subject, "crop": [0, 0, 1]}
-            assert await refusal_sentence(guest, "scene", cropped, {}) == say_error("en", expired_photo_error())
-            guest.language = "zh"
-            assert await refusal_sentence(guest, "block", cropped, {}, "4c") == say_error("zh", expired_photo_error())
+            await visitor.unfold("5a")
+            cropped = {**visitor.subject, "crop": [0, 0, 1]}
+            assert await refusal_sentence(visitor, "scene", cropped, {}) == say_error("en", expired_photo_error())
+            visitor.language = "zh"
+            assert await refusal_sentence(visitor, "block", cropped, {}, "4c") == say_error("zh", expired_photo_error())
 
-            await guest.show_photo(second)
-            await guest.unfold("4c")
+            await visitor.show_photo(second)
+            await visitor.unfold("4c")
 
     in_a_thread(visit())
 
@@ -169,13 +169,13 @@ def test_a_disconnected_client_leaves_no_data_and_does_not_affect_others(served:
 
     async def disconnect(photo: bytes) -> None:
         """Upload a photo, request its prediction, and disconnect once that has started."""
-        async with Visitor(address) as guest:
-            file = {"path": await guest.upload(photo), "meta": {"_type": "gradio.FileData"}}
-            handlers = (await guest.client.get("/config")).json()["dependencies"]
+        async with Visitor(address) as visitor:
+            file = {"path": await visitor.upload(photo), "meta": {"_type": "gradio.FileData"}}
+            handlers = (await visitor.client.get("/config")).json()["dependencies"]
             number = next(handler["id"] for handler in handlers if handler["api_name"] == "predict")
-            body = {"data": [file, guest.model, 3], "fn_index": number, "session_hash": guest.session}
-            (await guest.client.post(f"{PREFIX}/queue/join", json=body)).raise_for_status()
-            stream = guest.client.stream("GET", f"{PREFIX}/queue/data", params={"session_hash": guest.session})
+            body = {"data": [file, visitor.model, 3], "fn_index": number, "session_hash": visitor.session}
+            (await visitor.client.post(f"{PREFIX}/queue/join", json=body)).raise_for_status()
+            stream = visitor.client.stream("GET", f"{PREFIX}/queue/data", params={"session_hash": visitor.session})
             async with stream as lines:
                 async for line in lines.aiter_lines():
                     if "process_starts" in line:
@@ -184,9 +184,9 @@ def test_a_disconnected_client_leaves_no_data_and_does_not_affect_others(served:
     async def visits() -> None:
         *first, last = photos(9)
         await asyncio.gather(*map(disconnect, first))
-        async with Visitor(address) as guest:
-            await guest.show_photo(last)
-            assert guest.answer_label == "bison"
+        async with Visitor(address) as visitor:
+            await visitor.show_photo(last)
+            assert visitor.answer_label == "bison"
 
     in_a_thread(visits())
     queue = page._queue
