@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 from playwright.sync_api import Locator, Page, expect
 
 from benchmarks.browser import chromium
-from inception.export.fonts import default_face
+from inception.render.fonts import default_face
 
 ROOT = Path(__file__).parents[1]
 TOUR = "?photo=honey_bee&model=googlenet&block=4c"

@@ -13,7 +13,7 @@ from ..runtime.terminal import err, json_line, out, short_path
 from ..runtime.wording import counted
 from .device import load_pretrained, with_cpu_fallback
 from .numbers import MAX_CHANNELS, MAX_IMAGE_SIDE, MAX_SEED, MAX_STEPS, MIN_SIDE, refused, whole_option
-from .options import BLOCKS, Json, OneDevice, model_argument, path_option, text_option
+from .options import BLOCKS, SPLITS, Json, OneDevice, listed, model_argument, path_option, text_option
 from .progress import progress
 
 # What needs torch is imported inside the functions: `--help` must not import it.
@@ -62,7 +62,7 @@ def atlas(
     ],
     folder: Annotated[Path, path_option("--out", "DIR", "Folder of the atlas; created, or completed if it exists.")],
     split: Annotated[
-        str, text_option("--split", "Part of the data: train or val.", values=("train", "val"), metavar="SPLIT")
+        str, text_option("--split", f"Part of the data: {listed(SPLITS)}.", values=SPLITS, metavar="SPLIT")
     ] = "val",
     blocks: Annotated[
         str,

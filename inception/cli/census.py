@@ -16,7 +16,7 @@ from ..runtime.terminal import err, out, short_path
 from ..runtime.wording import counted
 from .device import load_pretrained, with_cpu_fallback
 from .numbers import whole_option
-from .options import BLOCKS, MODELS, OneDevice, choice_option, path_option, text_option
+from .options import BLOCKS, MODELS, SPLITS, OneDevice, choice_option, path_option, text_option
 from .progress import progress
 from .tables import in_terminal, show, table, text
 
@@ -52,7 +52,7 @@ def census(
             default="the example photos",
         ),
     ] = None,
-    split: Annotated[str, choice_option("--split", ("train", "val"), "Part of the data.")] = "val",
+    split: Annotated[str, choice_option("--split", SPLITS, "Part of the data.")] = "val",
     limit: Annotated[
         int,
         whole_option("--limit", 2, MAX_LIMIT, "Use no more than N photos of the data, taken evenly"),

@@ -11,12 +11,13 @@ import typer
 
 from ..errors import UserError, quoted
 from ..explain.registry import ABLATIONS, BRANCH_NAMES
-from ..runtime.files import is_file, write_file
+from ..runtime.files import check_writable, is_file, write_file
 from ..runtime.terminal import err, json_line, out, short_path
 from ..runtime.wording import counted
 from .device import load_pretrained, with_cpu_fallback
 from .numbers import refused, whole_option
-from .options import BLOCKS, Json, OneDevice, choice_option, model_argument, path_option, text_option
+from .options import BLOCKS, SPLITS, Json, OneDevice, choice_option, listed, model_argument, path_option, text_option
+from .photos import report_ignored
 from .progress import progress
 from .tables import in_terminal, show, table, text
 
@@ -76,7 +77,7 @@ def evaluate(
         ),
     ],
     split: Annotated[
-        str, text_option("--split", "Part of the data: train or val.", values=("train", "val"), metavar="SPLIT")
+        str, text_option("--split", f"Part of the data: {listed(SPLITS)}.", values=SPLITS, metavar="SPLIT")
     ] = "val",
     device: OneDevice = "auto",
     limit: Annotated[
@@ -130,6 +131,7 @@ def evaluate(
 
 
 def _evaluate(request: Request, device: str) -> int:
+    from ..pretrained.rejection import MIN_PHOTOS
     from ..training.datasets import labelled_photos, locate_data, unlabelled_photos
     from ..training.evaluation import evaluate_logits, labelled_logits, unlabelled_logits
     from ..training.matching import known_photos
@@ -139,11 +141,17 @@ def _evaluate(request: Request, device: str) -> int:
         raise UserError("keep", "--keep keeps what --unknown DIR measures; please name that folder.")
     if request.off != ABLATIONS[0] and not request.without:
         raise UserError("off", "--off is about the channels that --without BLOCK:BRANCH removes; please name a branch.")
+    rule_file = _rule_file(request.model) if request.keep else None
     pretrained = load_pretrained(request.model, device)
-    photos, left_out = known_photos(pretrained, labelled_photos(locate_data(request.data), request.split))
+    data = locate_data(request.data)
+    photos, left_out = known_photos(pretrained, labelled_photos(data, request.split))
     if request.limit:
         photos = photos.evenly(request.limit)
     outside = unlabelled_photos(request.unknown) if request.unknown else None
+    if outside is not None and min(len(photos), len(outside)) < MIN_PHOTOS:
+        counts = f"{len(photos)} inside and {len(outside)} outside"
+        raise _not_measured(f"at least {MIN_PHOTOS} photos of each kind are needed, there are {counts}")
+    report_ignored(data)
     without = (
         evaluate_without(pretrained, photos, request.without, request.off, progress=progress)
         if request.without
@@ -151,11 +159,15 @@ def _evaluate(request: Request, device: str) -> int:
     )
     inside = labelled_logits(pretrained, photos, progress)
     result = replace(evaluate_logits(pretrained, photos, inside), left_out=left_out)
-    skipped, measurement = result.skipped, None
+    skipped, measurement, failure = result.skipped, None, None
     if outside is not None:
         outside_logits, unreadable = unlabelled_logits(pretrained, outside, progress)
         skipped += unreadable
-        measurement = _measure_rejection(request, pretrained, inside.logits, outside_logits)
+        # Without a rule, the accuracy is printed nevertheless.
+        try:
+            measurement = _measure_rejection(request, pretrained, inside.logits, outside_logits, rule_file)
+        except UserError as error:
+            failure = error
     for name in skipped:
         err(f"skipped, cannot be read: {short_path(name)}")
     if left_out.photos:
@@ -178,30 +190,55 @@ def _evaluate(request: Request, device: str) -> int:
         if without is not None:
             out("", _without_heading(without), f"{'branch':10} {'top-1':>6} {'random channels':>16}")
             out(*(f"{name:10} {top1:>6} {control:>16}" for name, top1, control in _without_rows(without)))
+    if failure is not None:
+        raise failure
     return 0
 
 
+def _rule_file(model: str) -> Path:
+    """Return the file for the rejection rule of a network.
+
+    Raises:
+        UserError: if its weights are not a file, or nothing can be written beside them.
+    """
+    from ..pretrained.checkpoint import rejection_file
+    from ..pretrained.zoo import EMBEDDED_WEIGHTS, MODEL_NAMES
+
+    weights = EMBEDDED_WEIGHTS if model == MODEL_NAMES[0] else Path(model)
+    if not is_file(weights):
+        raise UserError(
+            "keep",
+            "{name} is not a file of yours, so the rule cannot be stored beside it; evaluate a checkpoint by its path.",
+            name=quoted(model),
+        )
+    file = rejection_file(weights)
+    check_writable(file)
+    return file
+
+
+def _not_measured(why: str) -> UserError:
+    return UserError("unknown", "This cannot be measured: {why}.", why=why)
+
+
 def _measure_rejection(
-    request: Request, pretrained: PretrainedModel, inside: Tensor, outside: Tensor
+    request: Request, pretrained: PretrainedModel, inside: Tensor, outside: Tensor, file: Path | None
 ) -> RejectionMeasurement:
-    """Measure the rejection rule; with --keep, write it next to the weights.
+    """Measure the rejection rule, and write it to `file`, if there is one.
 
     Args:
         inside, outside: logits (photos, classes) of photos of the classes, and of other things.
+
+    Raises:
+        UserError: if it cannot be measured or written.
     """
-    from ..pretrained.checkpoint import rejection_file
     from ..pretrained.rejection import measure_rejection
-    from ..pretrained.zoo import EMBEDDED_WEIGHTS, MODEL_NAMES
 
     try:
         measurement = measure_rejection(inside, outside, pretrained.temperature, request.outside)
     except ValueError as error:
-        raise UserError("unknown", "This cannot be measured: {why}.", why=str(error)) from error
-    if request.keep:
-        path = EMBEDDED_WEIGHTS if request.model == MODEL_NAMES[0] else Path(request.model)
-        if not is_file(path):
-            raise UserError("keep", "The weights of {name} lie in no file of yours.", name=quoted(request.model))
-        write_file(rejection_file(path), measurement.rejection.to_json().encode(), durable=True)
+        raise _not_measured(str(error)) from error
+    if file is not None:
+        write_file(file, measurement.rejection.to_json().encode(), durable=True)
     return measurement
 
 
@@ -211,9 +248,11 @@ def _plain(measurement: RejectionMeasurement) -> dict[str, Any]:
 
 
 def _summary(result: Evaluation) -> Iterator[str]:
+    from ..training.result import error_text
+
     classes = counted(len(result.per_class), "class", "classes")
     yield f"{counted(result.images, 'photo')} of {classes}, {len(result.skipped)} skipped"
-    yield f"top-1 {result.top1:.1%}   top-5 {result.top5:.1%}   calibration error {result.ece:.3f}"
+    yield f"top-1 {result.top1:.1%}   top-5 {result.top5:.1%}   calibration error {error_text(result)}"
 
 
 def _by_accuracy(result: Evaluation) -> list[tuple[str, float]]:

@@ -18,6 +18,7 @@ MODELS, VIEWS = names.MODEL_NAMES, views.VIEWS
 DEVICES = ("auto", "cpu", "cuda", "mps")
 BLOCKS = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
 VARIANTS = ("batchnorm", "googlenet", "torchvision")
+SPLITS = ("train", "val", "test")
 SCALES = ("shared", "branch", "channel")
 COLOURS = ("magma", "viridis", "cividis", "gray")
 

@@ -76,6 +76,15 @@ def each_photo(
     return with_cpu_fallback(device, run)
 
 
+def report_ignored(data: Path) -> None:
+    """Print to stderr which files of a data set's folders are ignored, if any."""
+    from ..training.datasets import ignored_text
+    from ..vision.photo import PHOTO_SUFFIXES
+
+    if ignored := ignored_text(data):
+        err(f"ignored: {ignored} (photos end in {' '.join(PHOTO_SUFFIXES)})")
+
+
 class Stems:
     """First parts of file names, one a photo: photos of one name must not overwrite each other's files."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import UserError
+from ..errors import UserError, quoted
 from ..runtime.files import as_text, is_file, is_there
 from ..runtime.terminal import err, out, short_path
 from .numbers import MAX_SIDE, MIN_SIDE, real, real_option, refused, whole, whole_option
 from .options import MODELS, VARIANTS, YEAR_MINUTES, OneDevice, listed, path_option, text_option
+from .photos import report_ignored
 
 # What needs torch is imported inside the functions: `--help` must not import it.
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 SCRATCH = "scratch"
 MIXES = ("none", "mixup", "cutmix", "both")
+VAL_SPLIT = 0.2
+MAX_CLASSES_SHOWN = 20  # accuracies at the end; `evaluate` prints them all
 MAX_EPOCHS = 1_000_000
 MAX_BATCH = 100_000
 MAX_WORKERS = 256
@@ -103,7 +107,7 @@ def train(
             below=True,
             metavar="SHARE",
         ),
-    ] = 0.2,
+    ] = VAL_SPLIT,
     device: OneDevice = "auto",
     workers: Annotated[int | None, whole_option("--workers", 0, MAX_WORKERS, "Processes that decode photos")] = None,
     save_every: Annotated[
@@ -188,13 +192,14 @@ def train(
         float | None, _real("--degrade", 0, 1, "Share of the photos that are reduced to a low resolution", "0")
     ] = None,
     also_share: Annotated[
-        float | None, _real("--also-share", 0, 1, "Share of each batch that comes from --also", "0.1")
+        float | None,
+        _real("--also-share", 0, 1, "Share of each batch that comes from --also", "0.1", above=True, below=True),
     ] = None,
     teacher: Annotated[
         str | None,
         _text(
             "--teacher",
-            "Weights whose answers are learned from too: googlenet, …",
+            "Teacher network for distillation: a name that `models` lists, or a checkpoint.",
             "",
             values=MODELS,
             metavar="WEIGHTS",
@@ -205,7 +210,7 @@ def train(
         _real("--teacher-weight", 0, 1, "Weight of the teacher's answers against the labels", "0.5", metavar="W"),
     ] = None,
     teacher_share: Annotated[
-        float | None, _real("--teacher-share", 0, 1, "Share of the labelled photos that the teacher answers", "1")
+        float | None, _real("--teacher-share", 0, 1, "Fraction of the labelled photos that the teacher is run on", "1")
     ] = None,
     teacher_size: Annotated[
         int | None,
@@ -215,9 +220,10 @@ def train(
         str | None, _text("--mix", f"Mix photos: {listed(MIXES)}.", "none", values=MIXES, metavar="MIX")
     ] = None,
     average: Annotated[
-        float | None, _real("--average", 0, 1, "Share that averaged weights keep at a step", "0.999", below=True)
+        float | None,
+        _real("--average", 0, 1, "Decay of the moving average of the weights, per step", "0.999", below=True),
     ] = None,
-    balance: Annotated[bool | None, _flag("--balance", "Weigh rare classes more.")] = None,
+    balance: Annotated[bool | None, _flag("--balance", "Give rare classes more weight in the loss.")] = None,
     held_out: Annotated[
         float | None,
         _real(
@@ -258,16 +264,32 @@ def train(
             save_every=save_every,
             workers=workers,
         )
-    except RuntimeError as error:
-        from ..runtime.device import is_out_of_memory
-
-        if not is_out_of_memory(error):
+    except (RuntimeError, MemoryError) as error:
+        full = _full_memory(error)
+        if not full:
             raise
+        from ..training.loop import CHECKPOINT
+
+        elsewhere = " or --device cpu" if full == "device" else ""
+        begin = "please go on with --resume and" if is_file(folder / CHECKPOINT) else "please choose"
         raise UserError(
             "train_memory",
-            "The memory of the device is full; please choose a larger --accumulate, a smaller --batch or --device "
-            "cpu. With --resume the training goes on from what it saved last.",
+            "The memory of the {full} is full; {begin} a larger --accumulate{elsewhere}, or begin anew with a smaller "
+            "--batch.",
+            full=full,
+            begin=begin,
+            elsewhere=elsewhere,
         ) from error
+
+
+def _full_memory(error: Exception) -> str:
+    """Return whose memory an error says is full, "device" or "computer"; "" if it says something else."""
+    from ..runtime.device import is_out_of_memory
+
+    if is_out_of_memory(error):
+        return "device"
+    # PyTorch's allocator for the CPU raises a plain RuntimeError.
+    return "computer" if isinstance(error, MemoryError) or "can't allocate memory" in str(error) else ""
 
 
 def recipe_of(options: Mapping[str, Any]) -> Recipe:
@@ -321,16 +343,24 @@ def _train(
     from ..runtime.device import choose_device
     from ..runtime.files import is_full, no_room
     from ..training.datasets import locate_data
+    from ..training.distributed import claim_device
     from ..training.loop import CHECKPOINT, interrupted_recipe
     from ..training.loop import train as run_training
-    from ..training.result import accuracy_text
+    from ..training.recipe import number_text
+    from ..training.result import accuracy_text, calibration_text
     from ..training.split import further_photos, training_photos
 
     recipe = replace(interrupted_recipe(folder), **_given(options)) if resume else recipe_of(options)
+    if device != "cpu":
+        claim_device()
     torch_device = choose_device(device).torch_device
-    photos, val = training_photos(locate_data(located_at), val_split, classes)
+    data = locate_data(located_at)
+    photos, val = training_photos(data, val_split, classes)
     further = further_photos(locate_data(also_at)) if also_at else None
+    report_ignored(data)
     data_options = ["--classes", ",".join(classes)] if classes else []
+    if val_split != VAL_SPLIT:
+        data_options += ["--val-split", number_text(val_split)]
     if also_at:
         data_options += ["--also", _data_name(also_at)]
     try:
@@ -350,18 +380,28 @@ def _train(
     except KeyboardInterrupt:
         then = "; the same command with --resume goes on from here" if is_file(folder / CHECKPOINT) else ""
         raise KeyboardInterrupt(f"Interrupted{then}.") from None
+    except BrokenPipeError:
+        raise  # the reader of our output has seen enough
     except OSError as error:
-        if not is_full(error):
-            raise
         kept = is_file(folder / CHECKPOINT)
-        then = "make some, and go on with the same command and --resume" if kept else "make some, and begin again"
-        raise no_room(folder, then) from error
+        then = "go on with the same command and --resume" if kept else "begin again"
+        if is_full(error):
+            raise no_room(folder, f"free some space, and {then}") from error
+        raise UserError(
+            "train_files",
+            "The training has stopped because a file could not be read or written ({why}); please check {name}, and "
+            "{then}.",
+            why=error.strerror or type(error).__name__,
+            name=quoted(str(folder)),
+            then=then,
+        ) from error
     if outcome is None:
         return 0
     for name in outcome.skipped:
         err(f"skipped, cannot be read: {short_path(name)}")
-    accuracy = accuracy_text(outcome.val)
-    out(f"{accuracy}, calibration error {outcome.val.ece:.3f} with temperature {outcome.temperature:g}")
+    out(f"{accuracy_text(outcome.val)}, {calibration_text(outcome)}")
+    if len(outcome.val.per_class) <= MAX_CLASSES_SHOWN:
+        out(*(f"{accuracy:7.1%}  {name}" for name, accuracy in outcome.val.per_class.items()))
     weights = as_text(outcome.weights)
-    out(f"{weights}: look inside with python -m inception serve --model {weights}")
+    out(f"{weights}: look inside with {shlex.join(['python', '-m', 'inception', 'serve', '--model', weights])}")
     return 0

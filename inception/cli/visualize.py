@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..runtime.files import as_text, write_file
+from ..runtime.files import as_text, check_writable, write_file
 from ..runtime.terminal import json_line, out
 from .device import load_pretrained, with_cpu_fallback
 from .numbers import MAX_IMAGE_SIDE, MAX_IMAGES, MAX_SEED, MAX_STEPS, MIN_SIDE, whole_option
@@ -54,13 +54,12 @@ def visualize(
     negative: Annotated[
         bool, typer.Option("--negative", help="What drives the unit below zero, instead of what excites it.")
     ] = False,
-    diverse: Annotated[
-        int, whole_option("--diverse", 1, MAX_IMAGES, "So many pictures side by side that differ from each other")
-    ] = 1,
+    diverse: Annotated[int, whole_option("--diverse", 1, MAX_IMAGES, "Number of different pictures, side by side")] = 1,
     device: OneDevice = "auto",
     json: Json = False,
 ) -> int:
     """Draw what excites a branch, a channel or a cell."""
+    check_writable(file)
     sign = -1 if negative else 1
     request = Request(unit, model, file, steps, size, seed, sign, diverse, json)
     return with_cpu_fallback(device, lambda device: _visualize(request, device))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from PIL import Image, ImageDraw, ImageFont
 
 from ..render.branches import Panel
+from ..render.fonts import Face, default_face, face_for
 from ..render.maps import colour_bar
-from .fonts import Face, default_face, face_for
 
 # As in the page's style sheet.
 BRANCH_COLOURS = {"1x1": (0, 114, 178), "3x3": (213, 94, 0), "5x5": (0, 158, 115), "pool": (176, 82, 142)}

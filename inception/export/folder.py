@@ -139,8 +139,10 @@ def _photo(folder: Path, file: Path) -> Photo | None:
         facts = file.stat()
     except OSError:
         return Photo(path, file, None, None)
+    # The table's timestamps end in the year 2262, and begin in 1677.
+    modified = facts.st_mtime_ns if -(2**63) <= facts.st_mtime_ns < 2**63 else None
     # Only regular files: reading a pipe could block for ever.
-    return Photo(path, file, facts.st_size, facts.st_mtime_ns) if stat.S_ISREG(facts.st_mode) else None
+    return Photo(path, file, facts.st_size, modified) if stat.S_ISREG(facts.st_mode) else None
 
 
 # ---------------------------------------------------------------- predicting

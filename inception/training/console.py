@@ -31,7 +31,7 @@ def print_introduction(trainer: Trainer, held_out: int, validation: int) -> None
         few, many = int(counts.argmin()), int(counts.argmax())
         remedy = "they are weighted" if recipe.balance else "--balance would weight them"
         lines.append(
-            f"the classes are uneven: {trainer.photos.classes[few]} has {counted(counts[few], 'photo')}, "
+            f"the classes are unbalanced: {trainer.photos.classes[few]} has {counted(counts[few], 'photo')}, "
             f"{trainer.photos.classes[many]} has {counts[many]}; {remedy}"
         )
     if trainer.step:

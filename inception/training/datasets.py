@@ -6,7 +6,8 @@ import json
 import os
 import re
 import stat
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -173,8 +174,30 @@ def unlabelled_photos(path: Path) -> LabelledPhotos:
     return LabelledPhotos(("unknown",), files, [0] * len(files))
 
 
+def ignored_text(path: Path) -> str:
+    """Return how many files in a folder are ignored because of their names' ends: "3 .heic, 1 .txt", or "".
+
+    Only folders of photos are counted, not those of Parquet files, and only files in subfolders, as classes are.
+    """
+    try:
+        parquet = not is_folder(path) or any(part.suffix == ".parquet" for part in _parts(path))
+        files = () if parquet else (file for file in _visible(path) if file.parent != path)
+        others = (file for file in files if file.suffix.lower() not in PHOTO_SUFFIXES and _is_regular(file))
+        counts = Counter(file.suffix.lower() or "without an ending" for file in others)
+    except OSError:
+        return ""  # reading the photos reports the error
+    return ", ".join(f"{count} {plain(end, QUOTED_CHARACTERS)}" for end, count in counts.most_common())
+
+
 def _photos_in(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*") if file.suffix.lower() in PHOTO_SUFFIXES and _is_regular(file))
+    return sorted(file for file in _visible(folder) if file.suffix.lower() in PHOTO_SUFFIXES and _is_regular(file))
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    """Yield what is in a folder and its subfolders, except hidden files and folders, such as `._1.jpg` of macOS."""
+    for file in folder.rglob("*"):
+        if not any(part.startswith(".") for part in file.relative_to(folder).parts):
+            yield file
 
 
 def _is_regular(file: Path) -> bool:
@@ -190,14 +213,22 @@ def _parts(path: Path) -> list[Path]:
     for folder in (path, path / "data"):
         if files := sorted(folder.glob("*.parquet")):
             return files
-    folders = sorted(folder for folder in path.iterdir() if folder.is_dir())
+    folders = _visible_folders(path)
     # A class may be called "val", so these are splits only if all folders are.
     return folders if all(_split_of(folder.name) for folder in folders) else []
 
 
-def has_splits(path: Path) -> bool:
-    """Return whether a folder is divided into training and validation photos."""
-    return is_folder(path) and any(_split_of(part.name) for part in _parts(path))
+def _visible_folders(path: Path) -> list[Path]:
+    return sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+
+
+def splits_of(path: Path) -> set[str]:
+    """Return the splits ("train", "val", "test") into which a folder is divided; none if it is not divided."""
+    try:
+        parts = _parts(path) if is_folder(path) else []
+    except OSError:
+        parts = []  # reading the photos reports the error
+    return {split for part in parts if (split := _split_of(part.name))}
 
 
 def locate_data(data: str) -> Path:
@@ -253,7 +284,7 @@ def _parts_of_split(parts: list[Path], split: str, path: Path) -> list[Path]:
 
 
 def _from_folders(path: Path, names_file: Path) -> LabelledPhotos:
-    folders = sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+    folders = _visible_folders(path)
     sources: list[Path] = []
     targets: list[int] = []
     for target, folder in enumerate(folders):

@@ -35,7 +35,7 @@ SINGLE_PROCESS = World()
 @contextmanager
 def process_group(device: torch.device) -> Iterator[World]:
     """Join the process group if `torchrun` started this process, and leave it on exit."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if int(os.environ.get("WORLD_SIZE") or 1) == 1:
         yield SINGLE_PROCESS
         return
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
@@ -43,6 +43,15 @@ def process_group(device: torch.device) -> Iterator[World]:
         yield World(distributed.get_rank(), distributed.get_world_size())
     finally:
         distributed.destroy_process_group()
+
+
+def claim_device() -> None:
+    """Make the GPU that `torchrun` assigned to this process the current one, before anything is allocated on a GPU.
+
+    Otherwise each process would also take memory of the first GPU.
+    """
+    if "LOCAL_RANK" in os.environ and torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
 
 
 def local_device(device: torch.device) -> torch.device:

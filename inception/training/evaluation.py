@@ -21,6 +21,7 @@ from .datasets import DataError, LabelledPhotos
 from .matching import LeftOut, known_photos, match_classes
 
 BINS = 15
+CHANCE_DRAWS = 100  # tell the mean to about a twentieth, in half a second for 50,000 photos
 BATCH = 64
 
 
@@ -51,6 +52,7 @@ class Evaluation:
     top1: float
     top5: float
     ece: float  # expected calibration error
+    ece_by_chance: float  # the error that a perfectly calibrated network would show on average, with as many photos
     per_class: dict[str, float] = field(repr=False)  # top-1 accuracy of each class of the data that the network has
     skipped: tuple[str, ...] = field(repr=False)  # names of photos that cannot be read
     left_out: LeftOut = field(default_factory=LeftOut)
@@ -156,6 +158,7 @@ def evaluate_logits(pretrained: PretrainedModel, photos: LabelledPhotos, answers
         top1=float(hits[:, 0].mean()),
         top5=float(hits.any(axis=1).mean()),
         ece=calibration_error(probabilities.max(axis=1), hits[:, 0]),
+        ece_by_chance=calibration_error_by_chance(probabilities.max(axis=1)),
         per_class={name: float(hits[rows, 0].mean()) for name, rows in class_rows if rows.any()},
         skipped=answers.skipped,
         left_out=answers.left_out,
@@ -198,3 +201,14 @@ def calibration_error(confidences: np.ndarray, correct: np.ndarray, bins: int = 
         if rows.any()
     )
     return float(sum(gaps))
+
+
+def calibration_error_by_chance(confidences: np.ndarray, draws: int = CHANCE_DRAWS) -> float:
+    """Compute the mean calibration error of a perfectly calibrated network with these `confidences` (N,).
+
+    It is above 0, because the accuracy of a bin with few photos differs from their mean confidence by chance: whether
+    a prediction is right is drawn `draws` times with its confidence as the probability, with a fixed seed.
+    """
+    rng = np.random.default_rng(0)
+    errors = (calibration_error(confidences, rng.random(len(confidences)) < confidences) for _ in range(draws))
+    return float(np.mean(list(errors)))

@@ -28,6 +28,16 @@ def initial_model(recipe: Recipe, classes: tuple[str, ...], short_side: int) -> 
         RecipeError: if the initial weights are of another variant.
         WeightsError: if they cannot be loaded.
     """
+    initial = None if recipe.start == SCRATCH else load(recipe.start)
+    if initial is not None and initial.model.variant.name != recipe.variant:
+        raise RecipeError(
+            "recipe_variant",
+            "The weights {start} are of the variant {theirs}, not {wanted}; name that variant, or --from scratch.",
+            start=quoted(recipe.start),
+            theirs=quoted(initial.model.variant.name),
+            wanted=quoted(recipe.variant),
+        )
+    preact, use_bias = layer_options(initial.model) if initial else (False, True)
     torch.manual_seed(recipe.seed)
     model = InceptionV1(
         variant=recipe.variant,
@@ -35,19 +45,12 @@ def initial_model(recipe: Recipe, classes: tuple[str, ...], short_side: int) -> 
         input_shape=(3, recipe.size, recipe.size),
         classifier_activation=None,
         aux_classifiers=recipe.aux,
+        preact=preact,
+        use_bias=use_bias,
     )
     _set_dropout(model, recipe.dropout)
     preprocessing = IMAGENET
-    if recipe.start != SCRATCH:
-        initial = load(recipe.start)
-        if initial.model.variant.name != recipe.variant:
-            raise RecipeError(
-                "recipe_variant",
-                "The weights {start} are of the variant {theirs}, not {wanted}; name that variant, or --from scratch.",
-                start=quoted(recipe.start),
-                theirs=quoted(initial.model.variant.name),
-                wanted=quoted(recipe.variant),
-            )
+    if initial is not None:
         state = initial.model.state_dict()
         # By first names, because the embedded network's labels are shorter than its data's.
         if [first_name(name) for name in initial.labels] != [first_name(name) for name in classes]:
@@ -55,6 +58,13 @@ def initial_model(recipe: Recipe, classes: tuple[str, ...], short_side: int) -> 
         model.load_state_dict({**model.state_dict(), **state})
         preprocessing = initial.preprocessing
     return model, _resized(preprocessing, recipe.size, short_side)
+
+
+def layer_options(model: InceptionV1) -> tuple[bool, bool]:
+    """Return `preact` and `use_bias`, with which a network was built."""
+    unit = model.inception_3a["1x1"]
+    preact = isinstance(next(unit.children()), nn.BatchNorm2d)
+    return preact, model.variant.name != "batchnorm" or "conv.bias" in unit.state_dict()
 
 
 def _resized(preprocessing: Preprocessing, size: int, short_side: int) -> Preprocessing:

@@ -91,6 +91,7 @@ def _shrunk(source: Source, maximum: int) -> tuple[bytes, int] | None:
 
 
 UNLABELLED = -1  # class of photos without a label
+ALSO_EPOCH = 2**32  # added to the epoch of unlabelled photos, which are in another order than the labelled ones
 
 
 class Sample(NamedTuple):
@@ -143,7 +144,7 @@ class BatchSampler(Sampler[list[Sample]]):
         for position in range(step * self.unlabelled, (step + 1) * self.unlabelled):
             epoch, index = divmod(position, self.also)
             if self._also_order[0] != epoch:
-                self._also_order = (epoch, self._order(self.also, -1 - epoch))
+                self._also_order = (epoch, self._order(self.also, ALSO_EPOCH + epoch))
             yield Sample(self.count + self._also_order[1][index], epoch, size)
 
     def _order(self, count: int, epoch: int) -> list[int]:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
+from math import nan
 from pathlib import Path
 
 import torch
 
 from ..errors import quoted
+from ..network.overflow import ActivationOverflowError
+from ..pretrained.checkpoint import rejection_file
 from ..pretrained.zoo import load
 from ..runtime import memory
-from ..runtime.files import is_file, make_folder
+from ..runtime.files import check_writable, is_file, make_folder
+from ..runtime.interrupt import LINE, STATUS
+from ..runtime.terminal import err, short_path
 from ..runtime.threads import available_cores
+from .checkpoint import read_checkpoint
 from .console import batch_bar, photo_bar, print_introduction, row_text, step_text
 from .datasets import LabelledPhotos
 from .distributed import local_device, process_group
@@ -26,10 +34,10 @@ from .initial_model import initial_model
 from .loader import readable_photos
 from .log import LogRow, write_log
 from .recipe import Recipe, RecipeError
-from .result import TrainingResult, averaged_model, write_result
-from .split import split_photos
+from .result import WEIGHTS, TrainingResult, averaged_model, write_result
+from .split import fingerprint, split_photos
 from .teacher import Teacher
-from .trainer import Step, Trainer, read_checkpoint
+from .trainer import Step, Trainer, diverged
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
@@ -70,15 +78,11 @@ def train(
         verbose = world.is_main and not quiet
         progress = partial(batch_bar, enabled=verbose)
         if recipe.minutes and world.size > 1:
-            raise RecipeError("recipe_minutes", "Several processes cannot agree on the time; please give --epochs.")
+            raise RecipeError("recipe_minutes", "--minutes works with a single process only; please give --epochs.")
         if also and not recipe.teacher:
             raise RecipeError("recipe_also", "Photos without labels need a teacher; please name one by --teacher.")
-        if not resume and is_file(out / CHECKPOINT):
-            raise RecipeError(
-                "recipe_out",
-                "{folder} already holds a training; resume it by --resume, or name another folder.",
-                folder=quoted(str(out)),
-            )
+        if not resume:
+            _check_unused(out)
         state = read_checkpoint(out / CHECKPOINT) if resume else None
         if state:
             Recipe.from_dict(state["recipe"]).check_continued_by(recipe)
@@ -87,10 +91,12 @@ def train(
         if recipe.teacher:
             teacher = Teacher(load(recipe.teacher, device), photos, recipe.teacher_size)
         make_folder(out)
+        if world.is_main:
+            check_writable(out / LOG)
 
         largest = max(side for side, _ in recipe.sizes)
         training = readable_photos(photos, largest, progress("opening photos"))
-        unlabelled = readable_photos(also, largest, progress("opening further photos")).photos if also else None
+        further = readable_photos(_without_labels(also), largest, progress("opening further photos")) if also else None
         maximum = max(MAX_HELD_OUT // len(photos.classes), 1)
         kept, held_out = split_photos(training.photos, recipe.held_out, recipe.seed, maximum)
         model, preprocessing = initial_model(recipe, photos.classes, training.short_side)
@@ -99,9 +105,10 @@ def train(
             model.to(device),
             preprocessing,
             training.photos.subset(kept),
-            also=unlabelled,
+            also=further.photos if further else None,
             teacher=teacher,
             workers=_worker_count(device) if workers is None else workers,
+            fingerprint=fingerprint(photos, val),
             world=world,
         )
         if state:
@@ -113,16 +120,59 @@ def train(
         world.barrier()
         if not world.is_main:
             return None
-        return write_result(
-            trainer,
-            training,
-            held_out_photos,
-            val,
-            out,
-            data_name=data_name,
-            data_options=data_options,
-            progress=progress,
+        if _remove_rule(out / WEIGHTS) and verbose:
+            folder = short_path(str(out))
+            err(f"removed the rejection rule of the earlier weights in {folder}; evaluate --keep measures a new one")
+        try:
+            result = write_result(
+                trainer,
+                training,
+                held_out_photos,
+                val,
+                out,
+                data_name=data_name,
+                data_options=data_options,
+                progress=progress,
+            )
+        # Finite in training, but not in half precision.
+        except ActivationOverflowError as error:
+            raise diverged(trainer.step) from error
+        return replace(result, skipped=result.skipped + further.skipped) if further else result
+
+
+def _check_unused(out: Path) -> None:
+    """Check that a folder holds no training.
+
+    Raises:
+        RecipeError: if it holds an interrupted or a finished one.
+    """
+    if is_file(out / CHECKPOINT):
+        raise RecipeError(
+            "recipe_out",
+            "{folder} already holds a training; resume it by --resume, or name another folder.",
+            folder=quoted(str(out)),
         )
+    if is_file(out / WEIGHTS):
+        raise RecipeError(
+            "recipe_out_weights",
+            "{folder} already holds a trained network, {weights}; please name another folder, or move the file away.",
+            folder=quoted(str(out)),
+            weights=WEIGHTS,
+        )
+
+
+def _without_labels(photos: LabelledPhotos) -> LabelledPhotos:
+    """Return photos as one class, so that none of their own classes needs a readable photo."""
+    return replace(photos, classes=("unknown",), targets=[0] * len(photos), wnids=())
+
+
+def _remove_rule(weights: Path) -> bool:
+    """Remove the rejection rule beside weights that are about to be replaced; return whether there was one."""
+    rule = rejection_file(weights)
+    if not is_file(rule):
+        return False
+    rule.unlink()
+    return True
 
 
 def interrupted_recipe(out: Path) -> Recipe:
@@ -144,6 +194,19 @@ def _run(trainer: Trainer, held_out: LabelledPhotos, out: Path, save_every: floa
         _interruption() as interrupted,
         photo_bar(images, trainer.step * trainer.batches.batch, verbose) as bar,
     ):
+
+        def evaluate() -> None:
+            try:
+                trainer.add_row(_evaluated_row(trainer, held_out, totals, interrupted))
+            except KeyboardInterrupt:
+                trainer.save(out / CHECKPOINT)
+                raise
+            write_log(out / LOG, trainer.log)
+            if verbose:
+                bar.write(row_text(trainer.log[-1], len(held_out.classes)), file=sys.stderr)
+
+        if is_main and _lacks_row(trainer, every):
+            evaluate()
         for step in trainer.steps():
             totals.add(step)
             bar.update(step.photos)
@@ -151,10 +214,7 @@ def _run(trainer: Trainer, held_out: LabelledPhotos, out: Path, save_every: floa
             if trainer.finished or (trainer.evaluations_due > evaluated and trainer.evaluations_due % every == 0):
                 evaluated = trainer.evaluations_due
                 if is_main:
-                    trainer.add_row(_evaluated_row(trainer, held_out, totals))
-                    write_log(out / LOG, trainer.log)
-                    if verbose:
-                        bar.write(row_text(trainer.log[-1], len(held_out.classes)), file=sys.stderr)
+                    evaluate()
                 totals = _Totals(trainer.seconds)
             if is_main and (interrupted() or trainer.finished or time.monotonic() - saved_at >= save_every):
                 trainer.save(out / CHECKPOINT)
@@ -163,14 +223,36 @@ def _run(trainer: Trainer, held_out: LabelledPhotos, out: Path, save_every: floa
                 raise KeyboardInterrupt
 
 
+def _lacks_row(trainer: Trainer, every: int) -> bool:
+    """Return whether a resumed training has not been evaluated where it should have been.
+
+    So it is if it was interrupted in that evaluation, or if its new length ends here.
+    """
+    if trainer.log and trainer.log[-1].step == trainer.step:
+        return False
+    interval = trainer.recipe.evaluate_every or trainer.per_epoch
+    due = trainer.step > 0 and trainer.step % interval == 0 and trainer.evaluations_due % every == 0
+    return due or trainer.finished
+
+
 @contextmanager
 def _interruption() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether SIGINT or SIGTERM has arrived, so that a started step is completed first."""
+    """Yield a function that tells whether SIGINT or SIGTERM has arrived, so that a started step is completed first.
+
+    A second signal ends the process at once; the last checkpoint is complete, as files are replaced at once.
+    """
     received: list[int] = []
+
+    def receive(number: int, _: object) -> None:
+        if received:
+            os.write(2, f"{LINE}\n".encode())
+            os._exit(STATUS)
+        received.append(number)
+
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False  # signal handlers can be set in the main thread only
         return
-    before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in SIGNALS}
+    before = {number: signal.signal(number, receive) for number in SIGNALS}
     try:
         yield lambda: bool(received)
     finally:
@@ -192,16 +274,36 @@ class _Totals:
 
     @property
     def mean_loss(self) -> float:
-        return self.loss / self.steps
+        """NaN without a step."""
+        return self.loss / self.steps if self.steps else nan
 
     @property
     def mean_top1(self) -> float:
-        return self.top1 / self.steps
+        """NaN without a step."""
+        return self.top1 / self.steps if self.steps else nan
 
 
-def _evaluated_row(trainer: Trainer, held_out: LabelledPhotos, totals: _Totals) -> LogRow:
+def _evaluated_row(
+    trainer: Trainer, held_out: LabelledPhotos, totals: _Totals, interrupted: Callable[[], bool]
+) -> LogRow:
+    """Evaluate the averaged weights on the held-out photos.
+
+    Raises:
+        KeyboardInterrupt: if a signal has arrived.
+        DivergenceError: if the weights are so large that activations are not finite.
+    """
+
+    def until_interrupted(batches: Iterable[int]) -> Iterator[int]:
+        for batch in batches:
+            if interrupted():
+                raise KeyboardInterrupt
+            yield batch
+
     model = averaged_model(trainer)
-    answers = labelled_logits(model, held_out)
+    try:
+        answers = labelled_logits(model, held_out, until_interrupted)
+    except ActivationOverflowError as error:
+        raise diverged(trainer.step) from error
     evaluation = evaluate_logits(model, held_out, answers)
     return LogRow(
         epoch=trainer.epoch,

@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from PIL import Image
 
-BINS = 15
+from ..render.fonts import default_face, face_for
+from .evaluation import BINS, calibration_error
+
 # Paul Tol's bright scheme, distinct for colour-blind eyes.
 BLUE, RED, GREY = "#4477AA", "#EE6677", "#888888"
 MAX_NAMES = 40  # class names along a confusion matrix; more would not be legible
@@ -67,8 +70,9 @@ def confusion(counts: np.ndarray, names: Sequence[str]) -> Image.Image:
     axis.set_ylabel("true class")
     if few:
         short = [name.split(",")[0] for name in names]
-        axis.set_xticks(range(len(names)), short, rotation=90)
-        axis.set_yticks(range(len(names)), short)
+        literally = _literally("".join(short))
+        axis.set_xticks(range(len(names)), short, rotation=90, **literally)
+        axis.set_yticks(range(len(names)), short, **literally)
     if len(names) <= 12:
         for row, column in np.ndindex(*counts.shape):
             colour = "black" if shares[row, column] > 0.6 else "white"
@@ -80,7 +84,7 @@ def reliability(kinds: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Image.Ima
     """Plot a reliability diagram: accuracy against confidence. A calibrated network lies on the diagonal.
 
     `kinds` gives for each label the confidences (N,) and whether the predictions were right (N,). The area of a point
-    is proportional to its number of predictions.
+    is proportional to its number of predictions. The legend gives the calibration error over the bins that are drawn.
     """
     figure = Figure(figsize=(5.6, 5.2), layout="constrained")
     axis = figure.subplots()
@@ -91,7 +95,8 @@ def reliability(kinds: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Image.Ima
         indices = np.minimum((confidences * bins).astype(int), bins - 1)
         rows = [indices == index for index in range(bins) if (indices == index).any()]
         x, y = [confidences[row].mean() for row in rows], [correct[row].mean() for row in rows]
-        axis.plot(x, y, color=colour, label=label)
+        error = calibration_error(confidences, correct, bins)
+        axis.plot(x, y, color=colour, label=f"{label}, error {error:.3f} in {bins} bins")
         axis.scatter(x, y, [12 + 250 * row.mean() for row in rows], color=colour, zorder=3)
     axis.set_xlim(0, 1.02)
     axis.set_ylim(0, 1.02)
@@ -112,8 +117,20 @@ def mistakes(examples: Sequence[tuple[Image.Image, str, str]], columns: int = 6)
         figure.suptitle("No mistakes on the validation photos")
     for axis, (photo, predicted, target) in zip(figure.axes, examples, strict=False):
         axis.imshow(photo)
-        axis.set_title(f"{_shortened(predicted)}\n{_shortened(target)}", fontsize=8)
+        title = f"{_shortened(predicted)}\n{_shortened(target)}"
+        axis.set_title(title, **_literally(title), fontsize=8)
     return _rendered(figure)
+
+
+def _literally(text: str) -> dict[str, Any]:
+    """Return the properties with which matplotlib draws a text of the user's.
+
+    Dollar signs do not begin a formula, and a font of this machine is used where matplotlib's lacks a letter.
+    """
+    face = face_for(text)
+    if face is None or face == default_face():
+        return {"parse_math": False}
+    return {"parse_math": False, "fontproperties": FontProperties(fname=face.path)}
 
 
 def _shortened(text: str, maximum: int = 28) -> str:

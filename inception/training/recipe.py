@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from math import cos, isfinite, pi
 from typing import Any
 
-from ..errors import ChoiceError, UserError, quoted
+from ..errors import QUOTED_CHARACTERS, ChoiceError, UserError, quoted
 from ..network.inception_v1 import MIN_SIDE, VARIANTS
+from ..runtime.plain_text import plain
 
 MIXES = ("none", "mixup", "cutmix", "both")
 SCRATCH = "scratch"
@@ -130,21 +132,22 @@ class Recipe:
         return self.rate * 0.5 * (1 + cos(pi * min((progress - self.warm_up) / (1 - self.warm_up), 1.0)))
 
     def check_continued_by(self, other: Recipe) -> None:
-        """Check that a training with this recipe can be resumed with `other`, which may differ in length only.
+        """Check that a training with this recipe can be resumed with `other`.
+
+        Only the length may differ, and `accumulate`, so that a training for which the memory was too small can go on.
 
         Raises:
             RecipeError: if it cannot.
         """
         for field in fields(self):
             before, now = getattr(self, field.name), getattr(other, field.name)
-            if before != now and field.name not in ("epochs", "minutes"):
+            if before != now and field.name not in ("epochs", "minutes", "accumulate"):
                 raise RecipeError(
                     "recipe_resume",
-                    "The interrupted training has {name} {before}, not {now}; please leave that option out, "
+                    "The interrupted training has {before}, not {now}; please leave that option out, "
                     "or begin anew with another --out.",
-                    name=field.name,
-                    before=quoted(before),
-                    now=quoted(now),
+                    before=_option_text(field.name, before),
+                    now=_option_text(field.name, now),
                 )
 
     def to_dict(self) -> dict[str, Any]:
@@ -166,13 +169,26 @@ class Recipe:
         ]
 
 
+def number_text(value: float) -> str:
+    """Return a number in as few digits as give exactly this number again."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
+
+
 def _plain(name: str, value: object) -> list[str]:
     option = "--" + name.replace("_", "-")
-    return [option] if value is True else [option, f"{value:g}" if isinstance(value, float) else str(value)]
+    return [option] if value is True else [option, number_text(value) if isinstance(value, float) else str(value)]
 
 
 _OPTIONS: dict[str, Callable[[str, Any], list[str]]] = {
     "start": lambda _, value: ["--from", value],
-    "sizes": lambda _, value: ["--sizes", ",".join(f"{side}:{share:g}" for side, share in value)],
-    "flip": lambda _, value: [] if value else ["--no-flip"],
+    "sizes": lambda _, value: ["--sizes", ",".join(f"{side}:{number_text(share)}" for side, share in value)],
+    "flip": lambda _, value: ["--flip" if value else "--no-flip"],
 }
+
+
+def _option_text(name: str, value: object) -> str:
+    """Return the option that gives a value, for an error, for instance "--rate 0.05" or "no --aux"."""
+    if value == "" or (value is False and name not in _OPTIONS):
+        return f"no --{name.replace('_', '-')}"
+    return plain(shlex.join(_OPTIONS.get(name, _plain)(name, value)), QUOTED_CHARACTERS)

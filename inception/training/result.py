@@ -20,9 +20,10 @@ from ..runtime.device import cpu_name
 from ..runtime.progress import Progress
 from ..runtime.threads import available_cores
 from ..runtime.wording import counted
-from .calibration import best_temperature, branch_means, half_precision
+from .calibration import MIN_CALIBRATION_PHOTOS, best_temperature, branch_means, half_precision
 from .datasets import LabelledPhotos
 from .evaluation import Evaluation, LabelledLogits, evaluate_logits, labelled_logits
+from .initial_model import layer_options
 from .loader import ReadablePhotos
 from .recipe import SCRATCH, Recipe
 from .trainer import Trainer
@@ -39,6 +40,7 @@ class TrainingResult:
     weights: Path
     val: Evaluation
     temperature: float
+    calibrated: bool  # whether there were enough held-out photos to fit the temperature
     skipped: tuple[str, ...]  # names of photos that cannot be read
 
 
@@ -72,11 +74,14 @@ def write_result(
     model.load_state_dict(trainer.best_state)
     state = half_precision({name: tensor.cpu() for name, tensor in model.state_dict().items()})
     means = branch_means(averaged_model(trainer), trainer.photos, progress=progress("branch means"))
+    preact, use_bias = layer_options(trainer.model)
     description = Description(
         variant=trainer.recipe.variant,
         classes=trainer.photos.classes,
         preprocessing=trainer.preprocessing,
         provenance=NO_PROVENANCE,
+        preact=preact,
+        use_bias=use_bias,
     )
     # Calibration and evaluation use the weights as they are in the file, in half precision.
     weights = out / WEIGHTS
@@ -117,15 +122,14 @@ def write_result(
         },
     )
     save_checkpoint(weights, state, description, means)
-    _save_plots(trainer, saved, uncalibrated, evaluation, val, val_logits, out)
-    return TrainingResult(weights, evaluation, temperature, training.skipped + val_logits.skipped)
+    _save_plots(trainer, saved, val, val_logits, out)
+    calibrated = len(held_out_logits.targets) >= MIN_CALIBRATION_PHOTOS
+    return TrainingResult(weights, evaluation, temperature, calibrated, training.skipped + val_logits.skipped)
 
 
 def _save_plots(
     trainer: Trainer,
     saved: PretrainedModel,
-    uncalibrated: Evaluation,
-    evaluation: Evaluation,
     val: LabelledPhotos,
     val_logits: LabelledLogits,
     out: Path,
@@ -140,9 +144,9 @@ def _save_plots(
     plots.curves([asdict(row) for row in trainer.log], top5=len(labels) > 5).save(out / "curves.png")
     plots.confusion(plots.confusion_counts(targets, predicted, len(labels)), labels).save(out / "confusion.png")
     raw_confidence = torch.softmax(val_logits.logits, dim=1).amax(dim=1).numpy()
-    confidences = {f"as trained, error {uncalibrated.ece:.3f}": raw_confidence}
+    confidences = {"as trained": raw_confidence}
     if saved.temperature != 1:
-        confidences[f"temperature {saved.temperature:g}, error {evaluation.ece:.3f}"] = confidence
+        confidences[f"temperature {saved.temperature:g}"] = confidence
     correct = predicted == targets
     reliability = plots.reliability({label: (values, correct) for label, values in confidences.items()})
     reliability.save(out / "reliability.png")
@@ -179,6 +183,21 @@ def accuracy_text(evaluation: Evaluation) -> str:
     top5 = f" and {100 * evaluation.top5:.1f} % top-5" if len(evaluation.per_class) > 5 else ""
     plural = "" if evaluation.images == 1 else "s"
     return f"{100 * evaluation.top1:.1f} % top-1{top5} on {evaluation.images:,} validation photo{plural}"
+
+
+def calibration_text(result: TrainingResult) -> str:
+    """Return the calibration error and the temperature in words."""
+    temperature = (
+        f"temperature {result.temperature:g}"
+        if result.calibrated
+        else f"no temperature: fewer than {MIN_CALIBRATION_PHOTOS} held-out photos"
+    )
+    return f"calibration error {error_text(result.val)}, {temperature}"
+
+
+def error_text(evaluation: Evaluation) -> str:
+    """Return the calibration error, and what it would be by chance alone."""
+    return f"{evaluation.ece:.3f} ({evaluation.ece_by_chance:.3f} if perfectly calibrated)"
 
 
 def command_line(recipe: Recipe, data_options: Sequence[str]) -> str:

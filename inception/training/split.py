@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +13,7 @@ from ..errors import quoted
 from ..pretrained.labels import first_name
 from ..runtime.files import is_file
 from ..runtime.wording import counted
-from .datasets import DataError, LabelledPhotos, has_splits, labelled_photos, unlabelled_photos
+from .datasets import DataError, LabelledPhotos, labelled_photos, splits_of, unlabelled_photos
 
 
 def training_photos(
@@ -19,16 +21,17 @@ def training_photos(
 ) -> tuple[LabelledPhotos, LabelledPhotos]:
     """Return the training and the validation photos, of all classes or of those named.
 
-    Data without a validation split gets one of `val_share` of each class, at least one photo.
+    Data without a validation split gets one of `val_share` of each class, at least one photo. A test split is not used.
 
     Raises:
-        DataError: if a split is missing, a class has no photos in one of them, or two classes have the same name.
+        DataError: if there is no training split, a class has no photos in one of the two, or two classes have the same
+            name.
     """
-    if not has_splits(path):
-        photos = _checked(_select(labelled_photos(path), classes))
-        training, validation = split_photos(photos, val_share, seed)
+    photos = _select(_training_part(path), classes)
+    if "val" not in splits_of(path):
+        training, validation = split_photos(_checked(photos), val_share, seed)
         return photos.subset(training), photos.subset(validation)
-    photos, val = (_select(labelled_photos(path, split), classes) for split in ("train", "val"))
+    val = _select(labelled_photos(path, "val"), classes)
     missing = sorted(_present(photos) ^ _present(val))
     if missing:
         raise DataError(
@@ -38,6 +41,19 @@ def training_photos(
             name=quoted(missing[0]),
         )
     return _checked(photos), val.select_classes(photos.classes)
+
+
+def _training_part(path: Path) -> LabelledPhotos:
+    """Return the train split, or all photos of data that are not divided."""
+    splits = splits_of(path)
+    if splits and "train" not in splits:
+        raise DataError(
+            "data_no_train",
+            "{path} has no part 'train'; it has {others}. Please add one, or name a folder of class folders.",
+            path=quoted(str(path)),
+            others=", ".join(sorted(splits)),
+        )
+    return labelled_photos(path, "train")
 
 
 def _select(photos: LabelledPhotos, classes: Sequence[str]) -> LabelledPhotos:
@@ -76,7 +92,7 @@ def further_photos(path: Path) -> LabelledPhotos:
     Raises:
         DataError: if there are none.
     """
-    return labelled_photos(path, "train") if is_file(path) or has_splits(path) else unlabelled_photos(path)
+    return _training_part(path) if is_file(path) or splits_of(path) else unlabelled_photos(path)
 
 
 def split_photos(
@@ -106,3 +122,18 @@ def split_photos(
         count = max(1, min(round(share * len(indices)), len(indices) - 1))
         second += indices[: count if maximum is None else min(count, maximum)]
     return sorted(set(order) - set(second)), sorted(second)
+
+
+def fingerprint(*parts: LabelledPhotos) -> str:
+    """Return a digest of the photos and classes of some parts of a data set, in their order.
+
+    Of a file, its folder and name count, so that a data set may be moved; of encoded photos, their bytes.
+    """
+    digest = hashlib.sha256()
+    for photos in parts:
+        for source, target in zip(photos.sources, photos.targets, strict=True):
+            facts = source if isinstance(source, bytes) else os.fsencode(Path(*source.parts[-2:]))
+            digest.update(b"%d %d " % (target, len(facts)))
+            digest.update(facts)
+        digest.update(b"|")
+    return digest.hexdigest()

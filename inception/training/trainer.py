@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,16 +16,17 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
-from ..errors import UserError, quoted
+from ..errors import UserError
 from ..network.inception_v1 import InceptionV1
-from ..runtime.files import is_file, replace_file
+from ..runtime.files import replace_file
 from ..runtime.wording import counted
 from ..vision.preprocessing import Preprocessing
+from .checkpoint import CheckpointError
 from .datasets import LabelledPhotos
 from .distributed import SINGLE_PROCESS, World, low_precision
 from .loader import UNLABELLED, BatchSampler, data_loader
 from .log import LogRow
-from .recipe import Recipe
+from .recipe import Recipe, RecipeError
 from .teacher import Teacher, divergence
 
 if TYPE_CHECKING:
@@ -32,25 +34,20 @@ if TYPE_CHECKING:
 
 AUXILIARY_WEIGHT = 0.3  # Szegedy et al. 2014, section 5
 MOMENTUM = 0.9
-# Of what `Trainer.save` writes.
-CHECKPOINT_TYPES: dict[str, type | tuple[type, ...]] = {
-    "recipe": dict,
-    "classes": list,
-    "photos": int,
-    "step": int,
-    "seconds": (int, float),
-    "log": list,
-    "model": dict,
-    "averaged": dict,
-    "optimizer": dict,
-    "best": list,
-    "best_state": dict,
-}
 MAX_GRADIENT_NORM = 5.0  # without BatchNorm, where a few large gradients would make training diverge
 
 
-class CheckpointError(UserError):
-    """A training checkpoint that is missing, damaged, of another program or of other photos."""
+class DivergenceError(UserError):
+    """A training whose loss or activations are no longer finite."""
+
+
+def diverged(step: int) -> DivergenceError:
+    """Return the error of a training that diverged at `step`."""
+    return DivergenceError(
+        "train_diverged",
+        "The loss is no longer finite at step {step}; please begin anew with a smaller --rate.",
+        step=step,
+    )
 
 
 @dataclass(frozen=True)
@@ -119,6 +116,7 @@ class Trainer:
         also: further photos for distillation; their labels are ignored.
         teacher: on the same device; required if the recipe names one.
         workers: processes that decode photos.
+        fingerprint: of the photos, as `split.fingerprint` returns it; a checkpoint of others is refused.
         world: this process's rank among the training processes.
     """
 
@@ -132,8 +130,10 @@ class Trainer:
         also: LabelledPhotos | None = None,
         teacher: Teacher | None = None,
         workers: int = 0,
+        fingerprint: str = "",
         world: World = SINGLE_PROCESS,
     ) -> None:
+        self.fingerprint = fingerprint
         self.recipe, self.model, self.preprocessing, self.photos = recipe, model, preprocessing, photos
         self.also, self.teacher, self.workers, self.world = also, teacher, workers, world
         self.device = next(model.parameters()).device
@@ -157,6 +157,28 @@ class Trainer:
         self.batches = BatchSampler(
             len(photos), recipe, self.size_at, also=len(also or ()), rank=world.rank, world=world.size
         )
+
+        self._check_parts()
+
+    def _check_parts(self) -> None:
+        """Check that BatchNorm gets several values of each channel from every part of a batch.
+
+        Raises:
+            RecipeError: if a part is a single photo so small that block 5b has a single cell.
+        """
+        share, side = self.batches.batch // self.world.size, min(side for side, _ in self.recipe.sizes)
+        if self.model.variant.block_eps is None or share // min(self.recipe.accumulate, share) > 1:
+            return
+        with torch.inference_mode():
+            features = self.model.eval().trace(torch.zeros(1, 3, side, side, device=self.device)).features
+        self.model.train()
+        if features.shape[2:].numel() == 1:
+            raise RecipeError(
+                "recipe_part",
+                "A part of a batch is one photo of {side} pixels, too little for BatchNorm; please choose a larger "
+                "--batch, a smaller --accumulate or larger photos.",
+                side=side,
+            )
 
     # ---------------------------------------------------------------- progress
 
@@ -212,6 +234,8 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         step = self.backward(samples, targets)
+        if not isfinite(step.loss):
+            raise diverged(self.step)
         if self.model.variant.block_eps is None:
             nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
         self.optimizer.step()
@@ -289,6 +313,7 @@ class Trainer:
                 "recipe": self.recipe.to_dict(),
                 "classes": list(self.photos.classes),
                 "photos": self._photo_count,
+                "fingerprint": self.fingerprint,
                 "step": self.step,
                 "seconds": self.seconds,
                 "log": [asdict(row) for row in self.log],
@@ -303,7 +328,7 @@ class Trainer:
         replace_file(path, file.getbuffer())
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a checkpoint that `read_checkpoint` returned.
+        """Continue from a checkpoint that `checkpoint.read_checkpoint` returned.
 
         Raises:
             CheckpointError: if it is of other photos.
@@ -318,48 +343,19 @@ class Trainer:
                 now=self._photo_count,
                 others=len(self.photos.classes),
             )
+        # Checkpoints of earlier versions have none.
+        if state.get("fingerprint", self.fingerprint) != self.fingerprint:
+            raise CheckpointError(
+                "checkpoint_other_photos",
+                "The interrupted training had other photos, or other ones for validation; please name the same photos "
+                "and --val-split, or begin anew with another --out.",
+            )
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.seconds = state["step"], state["seconds"]
         self.log = [LogRow(**row) for row in state["log"]]
         self.best, self.best_state = tuple(state["best"]), state["best_state"]
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint that `Trainer.save` wrote.
-
-    Raises:
-        CheckpointError: if it is missing, damaged or of another program.
-    """
-    if not is_file(path):
-        raise CheckpointError(
-            "checkpoint_missing",
-            "There is no interrupted training in {folder}; leave out --resume to begin one.",
-            folder=quoted(str(path.parent)),
-        )
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    # torch.load lets the errors of its zip reader and its unpickler through.
-    except Exception as error:
-        raise _damaged(path) from error
-    if not isinstance(state, dict) or not all(
-        isinstance(state.get(key), kind) for key, kind in CHECKPOINT_TYPES.items()
-    ):
-        raise _damaged(path)
-    try:
-        Recipe.from_dict(state["recipe"])
-    except (KeyError, TypeError, ValueError, UserError) as error:
-        raise _damaged(path) from error
-    return state
-
-
-def _damaged(path: Path) -> CheckpointError:
-    return CheckpointError(
-        "checkpoint_damaged",
-        "{name} is damaged or no checkpoint of a training; please remove it and begin anew.",
-        name=quoted(str(path)),
-    )
 
 
 def _class_weights(photos: LabelledPhotos) -> Tensor:

@@ -16,12 +16,13 @@ import pytest
 from PIL import Image, ImageFont
 
 from inception import load, open_photo, predict
-from inception.export import archive, fonts
+from inception.export import archive
 from inception.export.figure import Caption, draw_figure, encode_png, wrap_text
 from inception.network.anatomy import network_facts
 from inception.network.blocks import BLOCKS, BRANCHES
 from inception.network.inception_v1 import InceptionV1
 from inception.prediction import Prediction, statistics
+from inception.render import fonts
 from inception.render import maps as render
 from inception.render.branches import VIEWS, ViewOptions, render_branches
 from inception.runtime.device import choose_device

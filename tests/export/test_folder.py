@@ -193,3 +193,14 @@ def test_invalid_arguments_are_rejected_in_one_sentence(
     stderr = capsys.readouterr().err
     assert message.replace("FOLDER", str(photos)) in stderr
     assert stderr.count("\n") == 1
+
+
+def test_a_modification_time_outside_int64_is_stored_as_none(
+    photos: Path, tmp_path: Path, embedded: PretrainedModel
+) -> None:
+    os.utime(photos / "a.png", (2**34, 2**34))  # in the year 2514
+    if (photos / "a.png").stat().st_mtime_ns < 2**63:
+        pytest.skip("this file system cannot store such times")
+    outcomes = [predict_folder(embedded, photos, tmp_path / "r.parquet") for _ in range(2)]
+    assert [outcome.known for outcome in outcomes] == [0, len(NAMES)]
+    assert outcomes[0].refused == {}

@@ -22,9 +22,9 @@ from inception.export.folder import single_folder
 from inception.export.parquet import check_name
 from inception.runtime.device import choose_device
 from inception.runtime.files import make_folder, write_file
+from inception.training.checkpoint import read_checkpoint
 from inception.training.datasets import LabelledPhotos, labelled_photos, locate_data, unlabelled_photos
 from inception.training.recipe import Recipe
-from inception.training.trainer import read_checkpoint
 from inception.vision.preprocessing import IMAGENET
 from support.endpoints import EVERY
 from support.fuzz_api import Server

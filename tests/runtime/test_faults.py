@@ -18,7 +18,7 @@ import pytest
 from inception import load
 from inception.cli.main import main
 from inception.errors import WeightsError
-from inception.training.trainer import read_checkpoint
+from inception.training.checkpoint import read_checkpoint
 from support.command import inception
 from support.hub import Hub
 from support.networks import answers_alike

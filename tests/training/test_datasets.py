@@ -14,7 +14,7 @@ import pytest
 from inception.cli.main import main
 from inception.cli.numbers import MAX_CLASSES
 from inception.pretrained.pretrained import PretrainedModel
-from inception.training.datasets import DataError, labelled_photos, locate_data, unlabelled_photos
+from inception.training.datasets import DataError, ignored_text, labelled_photos, locate_data, unlabelled_photos
 from inception.training.evaluation import evaluate
 from support.paths import EXAMPLES
 from support.photo_folders import class_folders
@@ -165,3 +165,17 @@ def test_names_that_would_steer_a_terminal_are_spelled_out(tmp_path: Path) -> No
     metadata = json.dumps({"info": {"features": {"label": {"names": many}}}})
     with pytest.raises(DataError, match="too many classes"):
         labelled_photos(parquet(tmp_path / "many.parquet", rows(BEE, ESPRESSO), [0, 1], metadata))
+
+
+def test_hidden_files_are_no_photos_and_files_of_other_kinds_are_counted(tmp_path: Path) -> None:
+    root = class_folders(tmp_path, {"bee": ["honey_bee.jpg"], "espresso": ["espresso.jpg"]})
+    for name in ("._honey_bee.jpg", ".ipynb_checkpoints/honey_bee.jpg", "a.HEIC", "b.heic", "notes"):
+        file = root / "bee" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(BEE)
+    (root / "classes.json").write_text("[]")
+    assert [Path(name).name for name in labelled_photos(root).sources] == ["honey_bee.jpg", "espresso.jpg"]
+    assert len(unlabelled_photos(root)) == 2
+    assert ignored_text(root) == "2 .heic, 1 without an ending"
+    parquet(tmp_path / "val.parquet", rows(BEE, ESPRESSO), [0, 1])
+    assert ignored_text(tmp_path) == "", "photos in Parquet files have no endings"

@@ -22,7 +22,7 @@ from inception.prediction import predict
 from inception.pretrained.labels import first_name
 from inception.pretrained.pretrained import PretrainedModel
 from inception.training.datasets import DataError, labelled_photos, locate_data
-from inception.training.evaluation import calibration_error, evaluate
+from inception.training.evaluation import calibration_error, calibration_error_by_chance, evaluate
 from inception.vision.photo import open_photo
 from support.command import inception
 from support.paths import EXAMPLES, ROOT
@@ -214,3 +214,15 @@ def test_a_data_set_of_the_hub_is_fetched_by_its_name(tmp_path: Path, http_serve
         locate_data("you/photos")
     assert locate_data(str(tmp_path)) == tmp_path
     assert locate_data("no/such/folder") == Path("no/such/folder")
+
+
+def test_a_calibrated_network_has_the_calibration_error_that_chance_gives() -> None:
+    rng = np.random.default_rng(1)
+    for count, error in ((60, 0.13), (10_000, 0.01)):
+        confidences = rng.dirichlet([0.4] * 3, size=count).max(axis=1)
+        told = calibration_error_by_chance(confidences)
+        drawn = [calibration_error(confidences, rng.random(count) < confidences) for _ in range(400)]
+        assert told == pytest.approx(np.mean(drawn), rel=0.1)
+        assert told == pytest.approx(error, rel=0.2)
+        assert told == calibration_error_by_chance(confidences), "always the same"
+    assert calibration_error_by_chance(np.ones(20)) == 0

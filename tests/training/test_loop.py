@@ -26,12 +26,12 @@ from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
 from inception.training import plots as figures
 from inception.training.calibration import best_temperature, branch_means, half_precision
+from inception.training.checkpoint import CheckpointError
 from inception.training.datasets import LabelledPhotos
 from inception.training.evaluation import evaluate
 from inception.training.log import LogRow, write_log
 from inception.training.loop import interrupted_recipe
 from inception.training.split import training_photos
-from inception.training.trainer import CheckpointError
 from inception.web.stage.network import network
 from support.command import inception
 from support.paths import EXAMPLES, ROOT
@@ -213,7 +213,7 @@ def test_what_cannot_be_resumed_is_told_in_a_sentence(tmp_path: Path, meadow: Pa
     assert "There is no interrupted training" in nothing.stderr
     recipe = inception("train", "--data", meadow, "--out", uninterrupted, "--resume", "--rate", "0.1")
     assert recipe.returncode == 2
-    assert "has rate 0.02, not 0.1; please leave that option out" in recipe.stderr
+    assert "has --rate 0.02, not --rate 0.1; please leave that option out" in recipe.stderr
     others = painted(tmp_path / "others", {"sea": (0, 0, 200), "sand": (230, 210, 150)}, 5)
     other = inception("train", "--data", others, "--out", uninterrupted, "--resume")
     assert other.returncode == 2
@@ -230,7 +230,7 @@ def test_a_foreign_checkpoint_is_told_from_one_of_a_training(tmp_path: Path, uni
     wrong = ({}, [own], {"state_dict": {}}, own | {"recipe": {}}, own | {"recipe": {"sizes": 3}})
     for state in (*wrong, own | {"recipe": own["recipe"] | {"momentum": 0.9}}, own | {"step": "first"}):
         torch.save(state, tmp_path / "checkpoint.pt")
-        with pytest.raises(CheckpointError, match="is damaged or no checkpoint of a training"):
+        with pytest.raises(CheckpointError, match="is damaged, or is not a training checkpoint"):
             interrupted_recipe(tmp_path)
 
 

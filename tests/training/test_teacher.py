@@ -17,6 +17,7 @@ from inception.network.inception_v1 import InceptionV1
 from inception.pretrained.description import Provenance
 from inception.pretrained.pretrained import PretrainedModel
 from inception.training.augment import ASPECT, DEGRADED_SIDE, ZOOMED_OUT_AREA, degraded, zoomed_out
+from inception.training.checkpoint import read_checkpoint
 from inception.training.datasets import DataError, LabelledPhotos, labelled_photos
 from inception.training.initial_model import initial_model
 from inception.training.loader import UNLABELLED, AugmentedPhotos, BatchSampler, readable_photos
@@ -24,7 +25,7 @@ from inception.training.matching import LeftOut, known_photos
 from inception.training.recipe import Recipe, RecipeError
 from inception.training.split import further_photos
 from inception.training.teacher import Teacher, divergence
-from inception.training.trainer import LossModule, TeacherLogits, Trainer, read_checkpoint
+from inception.training.trainer import LossModule, TeacherLogits, Trainer
 from inception.vision.preprocessing import CAFFE
 from support.command import inception
 from support.networks import lively
@@ -276,3 +277,13 @@ def test_the_classifier_is_kept_where_the_data_only_say_more_of_each_class() -> 
     assert torch.equal(
         model.state_dict()["head.classifier.weight"], started.model.state_dict()["head.classifier.weight"]
     )
+
+
+def test_photos_without_labels_come_in_another_order_at_each_pass_over_them() -> None:
+    # Seven of the eight photos of each batch.
+    sampler = BatchSampler(8, replace(SMALL, batch=11, also_share=0.9), lambda step: 32, also=20)
+    assert sampler.unlabelled == 7
+    drawn = [draw.photo for batch in islice(sampler, 20) for draw in batch if draw.photo >= 8]
+    passes = [drawn[start : start + 20] for start in (0, 20, 40)]
+    assert all(sorted(one) == list(range(8, 28)) for one in passes)
+    assert len({tuple(one) for one in passes}) == 3

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from ...export.archive import maps_zip, table_csv, table_json
 from ...export.figure import BranchCaption, Caption, draw_figure, encode_png
-from ...export.fonts import face_for
 from ...network.anatomy import BranchFacts
 from ...prediction import Prediction
 from ...render.branches import Panel, ViewOptions, render_branches
+from ...render.fonts import face_for
 from ...render.maps import COLUMNS
 from ...service.query import Query
 from ...service.service import InferenceService

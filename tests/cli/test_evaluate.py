@@ -1,0 +1,75 @@
+"""`evaluate` and its like: what is refused before the work, and which parts of data they take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from inception.cli import evaluate, visualize
+from inception.cli.main import main
+from inception.training import evaluation
+from support.narrow import narrow
+from support.photo_folders import class_folders, make_photo
+from support.training import COLOURS, painted
+
+PHOTOS = {"bee": ["honey_bee.jpg"], "espresso": ["espresso.jpg"]}
+
+
+@pytest.fixture
+def nothing_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "labelled_logits", lambda *_: pytest.fail("it has begun"))
+
+
+def test_a_rule_that_cannot_be_stored_is_refused_before_the_work(
+    nothing_computed: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = class_folders(tmp_path, PHOTOS)
+    command = ["evaluate", "googlenet", "--data", str(root), "--unknown", str(root), "--keep"]
+    assert main(command) == 2
+    assert capsys.readouterr().err.startswith("'googlenet' is not a file of yours, so the rule cannot be stored")
+
+
+def test_too_few_photos_for_a_rule_are_refused_before_the_work(
+    nothing_computed: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = class_folders(tmp_path, PHOTOS)
+    assert main(["evaluate", "tiny-imagenet", "--data", str(root), "--unknown", str(root)]) == 2
+    assert "at least 20 photos of each kind are needed, there are 2 inside and 2 outside" in capsys.readouterr().err
+
+
+def test_the_accuracy_is_printed_also_if_the_rule_cannot_be_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = narrow(48)
+    data = painted(tmp_path / "data", {network.labels[0]: COLOURS["sky"], network.labels[1]: COLOURS["grass"]}, 10)
+    for number in range(20):
+        make_photo(tmp_path / "strange" / f"{number:02}.jpg", number)
+    (tmp_path / "strange" / "19.jpg").write_bytes(b"no photo")
+    monkeypatch.setattr(evaluate, "load_pretrained", lambda *_: network)
+    assert main(["evaluate", "any", "--data", str(data), "--unknown", str(tmp_path / "strange")]) == 2
+    printed, told = capsys.readouterr()
+    assert "top-1" in printed
+    assert "there are 20 inside and 19 outside" in told
+
+
+def test_a_picture_that_cannot_be_written_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(visualize, "load_pretrained", lambda *_: pytest.fail("it has begun"))
+    assert main(["visualize", "4c:3x3", "--out", str(tmp_path / "nowhere" / "x.png")]) == 2
+    assert "Nothing can be written" in capsys.readouterr().err
+
+
+def test_the_test_part_of_data_can_be_evaluated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = narrow(48)
+    classes = {network.labels[0]: COLOURS["sky"], network.labels[1]: COLOURS["grass"]}
+    for part, count in (("train", 3), ("test", 2)):
+        painted(tmp_path / part, classes, count)
+    monkeypatch.setattr(evaluate, "load_pretrained", lambda *_: network)
+    assert main(["evaluate", "any", "--data", str(tmp_path), "--split", "test"]) == 0
+    assert "4 photos of 2 classes" in capsys.readouterr().out
+    assert main(["census", "any", "--data", str(tmp_path), "--split", "tests"]) == 2
+    assert "one of: train, val, test" in capsys.readouterr().err

@@ -1,0 +1,105 @@
+"""`train` in this process: errors of the machine as sentences, what it prints, and the command that it records."""
+
+from __future__ import annotations
+
+import errno
+import re
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from inception import load
+from inception.cli import numbers, options
+from inception.cli.main import load_command, main
+from inception.cli.train import recipe_of
+from inception.training import loop
+from inception.training.datasets import SPLITS
+from support.training import COLOURS, SMALL, painted
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return painted(tmp_path / "meadow", COLOURS, 20)
+
+
+CPU_FULL = RuntimeError("[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory")
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [(torch.OutOfMemoryError("CUDA out of memory"), "device"), (CPU_FULL, "computer"), (MemoryError(), "computer")],
+)
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_full_memory_is_a_sentence_with_what_helps(
+    error: Exception,
+    full: str,
+    kept: bool,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+
+    def fail(*_: object, **__: object) -> None:
+        out.mkdir()
+        if kept:
+            (out / "checkpoint.pt").write_bytes(b"one")
+        raise error
+
+    monkeypatch.setattr(loop, "train", fail)
+    assert main(["train", "--data", str(data), "--out", str(out), "--device", "cpu"]) == 2
+    elsewhere = " or --device cpu" if full == "device" else ""
+    begin = "please go on with --resume and" if kept else "please choose"
+    assert capsys.readouterr().err == (
+        f"The memory of the {full} is full; {begin} a larger --accumulate{elsewhere}, or begin anew with a smaller "
+        "--batch.\n"
+    )
+
+
+def test_a_file_that_cannot_be_written_is_a_sentence(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(loop, "train", fail)
+    assert main(["train", "--data", str(data), "--out", str(tmp_path / "out")]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("The training has stopped because a file could not be read or written (Permission denied);")
+    assert told.endswith("and begin again.\n")
+    assert told.count("\n") == 1
+
+
+def test_the_end_of_a_training_tells_each_class_and_commands_that_can_be_copied(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "my out"
+    (data / "sky" / "1.heic").write_bytes(b"one")
+    (data / "sky" / "._0.png").write_bytes(b"hidden")
+    recipe = replace(SMALL, epochs=1).as_options()
+    words = ["--data", str(data), "--out", str(out), "--workers", "0", "--val-split", "0.25", *recipe]
+    assert main(["train", *words]) == 0
+    printed, told = capsys.readouterr()
+    assert "ignored: 1 .heic (photos end in .jpg" in told
+    first, *classes, last = printed.splitlines()
+    assert re.search(r"calibration error 0\.\d{3} \(0\.\d{3} if perfectly calibrated\), no temperature: fewer", first)
+    assert [line.split("  ")[-1] for line in classes] == ["grass", "sky"]
+    weights = out / "model.safetensors"
+    assert shlex.split(last.partition("look inside with ")[2])[-1] == str(weights)
+    assert "--val-split 0.25" in load(weights).training["command"]
+
+
+def test_the_share_of_further_photos_is_bounded_as_in_the_recipe() -> None:
+    for share in ("0", "1"):
+        with pytest.raises(numbers.typer.BadParameter, match="above 0 and below 1"):
+            load_command("train").make_context("train", ["--data", "d", "--out", "o", "--also-share", share])
+    with load_command("train").make_context("train", ["--data", "d", "--out", "o", "--also-share", "0.5"]) as context:
+        assert recipe_of(context.params).also_share == 0.5
+
+
+def test_the_parts_of_data_that_a_shell_completes_are_those_that_exist() -> None:
+    assert tuple(SPLITS) == options.SPLITS

@@ -1,0 +1,211 @@
+"""Trainings in this process: which folders they refuse, what a resumed one checks, and how they end early."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from inception import load
+from inception.pretrained.checkpoint import rejection_file
+from inception.pretrained.rejection import RejectionRule
+from inception.training import loop
+from inception.training.checkpoint import CheckpointError
+from inception.training.datasets import LabelledPhotos
+from inception.training.loop import train
+from inception.training.recipe import Recipe, RecipeError
+from inception.training.result import TrainingResult
+from inception.training.split import training_photos
+from inception.training.trainer import DivergenceError, Trainer
+from support.paths import ROOT
+from support.training import SMALL, painted
+
+Splits = tuple[LabelledPhotos, LabelledPhotos]
+
+
+def small_training(splits: Splits, out: Path, recipe: Recipe = SMALL, **more) -> TrainingResult | None:
+    device = torch.device("cpu")
+    return train(recipe, *splits, out, device=device, data_name="meadow", workers=0, quiet=True, **more)
+
+
+@pytest.fixture(scope="module")
+def splits(meadow: Path) -> Splits:
+    return training_photos(meadow, 0.2)
+
+
+def interrupted_after(monkeypatch: pytest.MonkeyPatch, steps: int, start: Callable[[], object]) -> None:
+    """Send SIGINT to this process within a step of a training."""
+    taken: list[int] = []
+    train_step = Trainer.train_step
+
+    def step(self: Trainer, *batch: torch.Tensor):
+        taken.append(1)
+        if len(taken) == steps:
+            os.kill(os.getpid(), signal.SIGINT)
+        return train_step(self, *batch)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "train_step", step)
+        with pytest.raises(KeyboardInterrupt):
+            start()
+
+
+# ---------------------------------------------------------------- folders
+
+
+def test_a_folder_with_a_finished_network_is_refused_also_without_its_checkpoint(
+    tmp_path: Path, splits: Splits
+) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    with pytest.raises(RecipeError, match=r"already holds a trained network, model\.safetensors"):
+        small_training(splits, tmp_path)
+    assert (tmp_path / "model.safetensors").read_bytes() == b"weights"
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_first_step(
+    splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trainer, "train_step", lambda *_: pytest.fail("it has begun"))
+    with pytest.raises(Exception, match="Nothing can be written"):
+        small_training(splits, Path("/proc/self/fd"))
+
+
+def test_a_rule_of_earlier_weights_is_removed_and_the_training_says_so(
+    tmp_path: Path, splits: Splits, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small_training(splits, tmp_path, replace(SMALL, epochs=1))
+    rule = RejectionRule(threshold=0.9, inside=20, outside=20, doubted=0.1, caught=0.9, auroc=0.9)
+    rejection_file(tmp_path / "model.safetensors").write_text(rule.to_json())
+    assert load(tmp_path / "model.safetensors").rejection == rule
+    device = torch.device("cpu")
+    train(SMALL, *splits, tmp_path, device=device, data_name="meadow", workers=0, resume=True)
+    assert load(tmp_path / "model.safetensors").rejection is None
+    assert "removed the rejection rule of the earlier weights" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- resuming
+
+
+def test_a_training_is_not_resumed_with_as_many_other_photos(
+    tmp_path: Path, meadow: Path, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted_after(monkeypatch, 2, lambda: small_training(splits, tmp_path))
+    others = training_photos(meadow, 0.2, seed=1)
+    assert [len(part) for part in others] == [len(part) for part in splits]
+    with pytest.raises(CheckpointError, match="had other photos"):
+        small_training(others, tmp_path, resume=True)
+    # As checkpoints of earlier versions are.
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    del state["fingerprint"]
+    torch.save(state, tmp_path / "checkpoint.pt")
+    assert small_training(splits, tmp_path, resume=True)
+
+
+def test_a_training_that_is_made_shorter_than_its_first_epoch_still_has_a_result(
+    tmp_path: Path, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(SMALL, minutes=5.0)
+    interrupted_after(monkeypatch, 1, lambda: small_training(splits, tmp_path, recipe))
+    result = small_training(splits, tmp_path, replace(recipe, minutes=0.0001), resume=True)
+    assert result
+    assert result.val.images == 8
+    assert load(result.weights).training["steps"] == 1
+
+
+def test_a_training_that_is_interrupted_in_an_evaluation_ends_with_the_same_weights(
+    tmp_path: Path, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_training(splits, tmp_path / "whole")
+    evaluate, calls = loop.labelled_logits, []
+
+    def interrupted(*arguments):
+        calls.append(1)
+        if len(calls) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return evaluate(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "labelled_logits", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            small_training(splits, tmp_path / "parts")
+    assert not (tmp_path / "parts" / "log.csv").exists(), "the evaluation was not completed"
+    small_training(splits, tmp_path / "parts", resume=True)
+    whole, parts = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    lines = [(tmp_path / name / "log.csv").read_text().count("\n") for name in ("whole", "parts")]
+    assert lines == [3, 3]
+
+
+TWICE = """
+import os, signal, sys, torch
+from pathlib import Path
+from inception.training import loop
+from inception.training.split import training_photos
+from support.training import SMALL
+
+def evaluated_row(*_):
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGINT)
+    print("it goes on", flush=True)
+
+loop._evaluated_row = evaluated_row
+splits = training_photos(Path(sys.argv[1]), 0.2)
+loop.train(SMALL, *splits, Path(sys.argv[2]), device=torch.device("cpu"), data_name="d", workers=0, quiet=True,
+           save_every=0)
+"""
+
+
+def test_a_second_interruption_ends_a_training_at_once(tmp_path: Path, meadow: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    command = [sys.executable, "-c", TWICE, str(meadow), str(tmp_path)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "Interrupted.\n")
+    assert loop.interrupted_recipe(tmp_path) == SMALL, "the last checkpoint is complete"
+
+
+# ---------------------------------------------------------------- trainings that cannot succeed
+
+
+@pytest.mark.parametrize(("variant", "rate"), [("googlenet", 1e30), ("batchnorm", 100.0)])
+def test_a_training_that_diverges_says_so_and_saves_no_such_weights(
+    tmp_path: Path, splits: Splits, variant: str, rate: float
+) -> None:
+    recipe = replace(SMALL, variant=variant, rate=rate, warm_up=0.0, average=0.0, epochs=3)
+    with pytest.raises(DivergenceError, match=r"no longer finite at step \d+; please begin anew with a smaller --rate"):
+        small_training(splits, tmp_path, recipe)
+    if (tmp_path / "checkpoint.pt").exists():
+        state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+        assert all(torch.isfinite(tensor).all() for tensor in state["model"].values())
+
+
+def test_single_photos_too_small_for_batchnorm_are_refused_before_the_first_step(
+    tmp_path: Path, splits: Splits
+) -> None:
+    for recipe in (replace(SMALL, batch=1), replace(SMALL, accumulate=8)):
+        with pytest.raises(RecipeError, match="one photo of 32 pixels, too little for BatchNorm"):
+            small_training(splits, tmp_path, recipe)
+
+
+def test_photos_without_labels_need_none_of_each_of_their_classes(tmp_path: Path, splits: Splits) -> None:
+    root = painted(tmp_path / "further", {"sea": (0, 0, 200), "sand": (230, 210, 150)}, 3)
+    for file in (root / "sand").iterdir():
+        file.write_bytes(b"no photo")
+    Image.new("RGB", (40, 40)).save(root / "sea" / "more.png")
+    files = sorted(root.rglob("*.png"))
+    further = LabelledPhotos(("sand", "sea", "none"), files, [int(file.parent.name == "sea") for file in files])
+    teacher = small_training(splits, tmp_path / "teacher", replace(SMALL, epochs=1))
+    assert teacher
+    recipe = replace(SMALL, epochs=1, teacher=str(teacher.weights), teacher_size=32, also_share=0.25)
+    result = small_training(splits, tmp_path / "out", recipe, also=further)
+    assert result
+    assert [Path(name).parent.name for name in result.skipped] == ["sand"] * 3
+    assert load(result.weights).training["without_labels"] == 4

@@ -1,0 +1,61 @@
+"""Splits of a data set: which layouts have what is needed, and the digest that recognises photos."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from inception.training.datasets import DataError, LabelledPhotos, labelled_photos
+from inception.training.split import fingerprint, further_photos, split_photos, training_photos
+from support.training import COLOURS, painted
+
+
+def _names(photos: LabelledPhotos) -> set[str]:
+    return {photos.name(index) for index in range(len(photos))}
+
+
+@pytest.mark.parametrize("others", [(), ("test",)], ids=["train", "train and test"])
+def test_without_a_val_part_validation_photos_are_taken_from_the_train_part(
+    tmp_path: Path, others: tuple[str, ...]
+) -> None:
+    for part in ("train", *others):
+        painted(tmp_path / part, COLOURS, 10)
+    photos, val = training_photos(tmp_path, 0.2)
+    assert (len(photos), len(val), photos.classes) == (16, 4, ("grass", "sky"))
+    assert _names(photos) | _names(val) == _names(labelled_photos(tmp_path, "train"))
+
+
+def test_a_val_part_is_used_as_it_is(tmp_path: Path) -> None:
+    for part, count in (("train", 6), ("val", 3), ("test", 2)):
+        painted(tmp_path / part, COLOURS, count)
+    photos, val = training_photos(tmp_path, 0.2)
+    assert (len(photos), len(val)) == (12, 6)
+
+
+def test_without_a_train_part_no_option_of_another_command_is_advised(tmp_path: Path) -> None:
+    painted(tmp_path / "val", COLOURS, 3)
+    for read in (lambda: training_photos(tmp_path, 0.2), lambda: further_photos(tmp_path)):
+        with pytest.raises(DataError, match="has no part 'train'; it has val") as refused:
+            read()
+        assert "--split" not in str(refused.value)
+
+
+def test_a_hidden_folder_beside_the_parts_is_no_class(tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        painted(tmp_path / part, COLOURS, 4)
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    assert training_photos(tmp_path, 0.2)[0].classes == ("grass", "sky")
+
+
+def test_the_fingerprint_is_of_the_photos_and_not_of_their_place(tmp_path: Path) -> None:
+    here, there = (labelled_photos(painted(tmp_path / place / "data", COLOURS, 6)) for place in ("here", "there"))
+    assert fingerprint(here) == fingerprint(there)
+    kept, held = (here.subset(part) for part in split_photos(here, 0.5, 0))
+    others, held_too = (here.subset(part) for part in split_photos(here, 0.5, 1))
+    assert fingerprint(kept, held) != fingerprint(others, held_too)
+    assert fingerprint(kept, held) != fingerprint(held, kept)
+    assert fingerprint(replace(here, targets=[1 - target for target in here.targets])) != fingerprint(here)
+    encoded = [LabelledPhotos(("a", "b"), sources, [0, 1]) for sources in ([b"one", b"two"], [b"one", b"too"])]
+    assert fingerprint(encoded[0]) != fingerprint(encoded[1])
