@@ -9,6 +9,8 @@ const SWITCHES = ["q", "w", "e", "r"];
 export function addKeys(store) {
   addEventListener("keydown", (event) => {
     const target = /** @type {HTMLElement} */ (event.target);
+    // A key that is held down does not switch back and forth; a dialog keeps its keys to itself.
+    if (event.repeat || document.querySelector("dialog[open]")) return;
     if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, select, textarea")) return;
     const key = event.key.toLowerCase();
     const { block, off } = store.get();

@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { page } from "./support.js";
+
+const { addKeys } = await page("keys.js");
+const { createStore } = await page("state.js");
+
+/** A stage, and a function that presses a key on it; `dialog`: what is open over it. */
+function stage(dialog = null) {
+  const store = createStore();
+  let press;
+  globalThis.addEventListener = (_, listener) => (press = listener);
+  globalThis.document = { querySelector: () => dialog };
+  addKeys(store);
+  const event = { target: { closest: () => null }, preventDefault: () => undefined };
+  return { store, press: (key, more = {}) => press({ ...event, key, ...more }) };
+}
+
+test("a key switches a branch or chooses a block", () => {
+  const { store, press } = stage();
+  press("q");
+  press("9");
+  assert.deepEqual(store.get().off, { "4c": ["1x1"] });
+  assert.equal(store.get().block, "5b");
+});
+
+test("a key that is held down counts once", () => {
+  const { store, press } = stage();
+  press("q");
+  press("q", { repeat: true });
+  assert.deepEqual(store.get().off, { "4c": ["1x1"] });
+});
+
+test("nothing happens behind an open dialog", () => {
+  const { store, press } = stage({});
+  press("q");
+  press("9");
+  assert.deepEqual(store.get().off, {});
+  assert.equal(store.get().block, "4c");
+});
