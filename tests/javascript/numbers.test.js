@@ -7,7 +7,7 @@ const { useWords } = await page("words.js");
 const numbers = await page("numbers.js");
 const { addingUp, decimalsFor, fixed, grouped, millions, settled, term, times } = numbers;
 const { diverging } = await page("signed.js");
-const { BLOCKS, BRANCHES, clamp, floats, order, percent, percentile, shapley, short, shownClasses, signed, softmax, unpack } = numbers;
+const { BLOCKS, BRANCHES, clamp, floats, order, percent, percentile, shapley, short, shownVotes, shownClasses, signed, softmax, unpack } = numbers;
 
 /** A packed array as the server sends it, written a value at a time. */
 function packed(dtype, shape, values) {
@@ -235,4 +235,18 @@ test("red is above zero, blue below, and zero is transparent", () => {
   assert.deepEqual(diverging(3), diverging(1));
   assert.ok(diverging(0.5)[3] < diverging(1)[3]);
   assert.ok(close(diverging(-0.5)[3], diverging(0.5)[3]));
+});
+
+test("what is shown of votes adds up, in each line and over both", () => {
+  const random = randomNumbers(11);
+  for (let round = 0; round < 200; round++) {
+    const subsets = { logits: Float32Array.from({ length: 16 }, () => 20 * random() - 10), classes: 1 };
+    const votes = shapley(subsets, 0);
+    const shown = shownVotes(votes);
+    const hundredths = (value) => Math.round(100 * Number(value.toFixed(2)));
+    const branches = BRANCHES.map((branch) => hundredths(shown[branch]));
+    assert.equal(branches.reduce((sum, one) => sum + one, 0), hundredths(shown.sum));
+    assert.equal(hundredths(shown.baseline) + hundredths(shown.sum), Math.round(100 * votes.logit));
+    BRANCHES.forEach((branch) => assert.ok(Math.abs(shown[branch] - votes[branch]) <= 0.0101));
+  }
 });

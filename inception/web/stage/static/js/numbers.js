@@ -281,6 +281,19 @@ export function addingUp(parts, total, decimals) {
 }
 
 /**
+ * What a block's branches and its baseline add to a logit, rounded to hundredths so that they add up to it as shown.
+ * @param {{baseline: number, logit: number} & Record<Branch, number>} votes
+ * @returns {{baseline: number, sum: number, logit: number} & Record<Branch, number>}  sum: of the four branches
+ */
+export function shownVotes(votes) {
+  const decimals = 2;
+  const [baseline, ...parts] = addingUp([votes.baseline, ...BRANCHES.map((branch) => votes[branch])], votes.logit, decimals);
+  const sum = Number(parts.reduce((all, part) => all + part, 0).toFixed(decimals));
+  const branches = /** @type {Record<Branch, number>} */ (Object.fromEntries(BRANCHES.map((branch, i) => [branch, parts[i]])));
+  return { baseline, ...branches, sum, logit: votes.logit };
+}
+
+/**
  * The observed number where the computed one agrees with it to half a unit of the last decimal, else the computed one.
  * The two come in different precision, and a tie between two roundings should not look like a difference.
  * @param {number} computed

@@ -3,13 +3,13 @@
 import { classOf } from "../controller.js";
 import { h, isStill, replace, set } from "../dom.js";
 import { isSignedBlock, paletteOf, rangeOf } from "../maps.js";
-import { BRANCHES, fixed, forAndAgainst, shapley, signed } from "../numbers.js";
+import { BRANCHES, fixed, forAndAgainst, shapley, shownVotes, signed } from "../numbers.js";
 import { measuredFor, sortedChannels, worthOf } from "../ranking.js";
 import { CHOICES, isOff, switched } from "../state.js";
 import { branchName, className, joined, t } from "../words.js";
 import { createTile, greyPhoto, legend } from "./tile.js";
 
-/** @import {Branch, Layer, Network, State} from "../types.js" */
+/** @import {Branch, Layer, State} from "../types.js" */
 
 // Pixels between tiles, and of the button behind them: the number of tiles in a lane follows from its width.
 const GAP = 5;
@@ -99,7 +99,6 @@ export function createBlock(root, store, source) {
     );
     if (!network) return;
     const facts = network.blocks[state.block];
-    const name = className(network, classOf(state, store.data()));
     const counts = BRANCHES.map((branch) => facts.branches[branch].channels);
     lead.textContent = joined([
       t("block.lead", { side: facts.side, channels: facts.in_channels }),
@@ -107,8 +106,6 @@ export function createBlock(root, store, source) {
       state.sort === "worth" ? t("block.lead_worth") : "",
     ]);
     lead.title = lead.textContent;
-    worthHead.textContent = t("block.worth", { name });
-    worthHead.title = t("block.worth_help", { name });
     for (const part of parts) drawLayers(part);
   }
 
@@ -139,12 +136,15 @@ export function createBlock(root, store, source) {
 
   function drawWorth() {
     const state = store.get();
-    const { subsets, base } = store.data();
-    root.classList.toggle("no-votes", !subsets);
-    if (!subsets || !base || subsets.block !== state.block) return;
+    const { network, subsets, base } = store.data();
     const hover = store.hovered();
     const cls = hover.kind === "class" && hover.cls !== undefined ? hover.cls : classOf(state, store.data());
-    const votes = shapley(subsets, cls);
+    const name = network ? className(network, cls) : "";
+    worthHead.textContent = network && t("block.worth", { name });
+    worthHead.title = network ? t("block.worth_help", { name }) : "";
+    root.classList.toggle("no-votes", !subsets);
+    if (!subsets || !base || subsets.block !== state.block) return;
+    const votes = shownVotes(shapley(subsets, cls));
     const largest = Math.max(...BRANCHES.map((branch) => Math.abs(votes[branch])), 1e-9);
     for (const { branch, worth } of parts) {
       const share = Math.abs(votes[branch]) / largest;
@@ -154,14 +154,12 @@ export function createBlock(root, store, source) {
         h("span", { class: "number" }, signed(votes[branch])),
       );
     }
-    const total = BRANCHES.reduce((all, branch) => all + votes[branch], 0);
     const { best, against } = forAndAgainst(votes);
-    const name = store.data().network ? className(/** @type {Network} */ (store.data().network), cls) : "";
     carried.textContent = joined([
       best ? t("block.carries", { branch: branchName(best), worth: signed(votes[best]), logit: fixed(votes.logit, 2) }) : t("deeper.evidence_no_branch", { name }),
       against.length ? t("block.against", { list: against.map((one) => `${branchName(one)} ${signed(votes[one])}`).join(t("answer.joiner")), name }) : "",
     ]);
-    sum.textContent = t("block.sum", { baseline: signed(votes.baseline), sum: signed(total), logit: signed(votes.logit) });
+    sum.textContent = t("block.sum", { baseline: signed(votes.baseline), sum: signed(votes.sum), logit: signed(votes.logit) });
   }
 
   /** The legend of the maps' colours, where all maps have one scale, or two colours. */
@@ -171,6 +169,14 @@ export function createBlock(root, store, source) {
     const isSigned = Boolean(channels && isSignedBlock(channels));
     const range = channels && chosen === "block" ? rangeOf(channels, "1x1", 0, "block") : null;
     replace(scale, (range || isSigned) && legend(range, paletteOf(isSigned, colours)));
+  }
+
+  /** After a failure nothing of another block stays under the title. */
+  function clear() {
+    const { channels, error, busy } = store.data();
+    if (channels || !error || busy) return;
+    for (const { tiles, worth } of parts) replace(tiles), replace(worth);
+    for (const text of [carried, sum, scale]) text.textContent = "";
   }
 
   let drawn = "";
@@ -206,7 +212,7 @@ export function createBlock(root, store, source) {
     drawScale();
     const focused = document.activeElement?.closest(".tile, .more") ?? null;
     reachTile(lanes.contains(focused) ? focused : null);
-    unfold(`${base.digest} ${state.block}`);
+    unfold(state.block);
   }
 
   function measured() {
@@ -214,11 +220,11 @@ export function createBlock(root, store, source) {
     return Math.max(3, Math.floor((parts[0].tiles.clientWidth - MORE) / tile));
   }
 
-  /** A block that was chosen unfolds: its tiles come out of its place in the strip. @param {string} key */
-  function unfold(key) {
-    if (key === drawn) return;
-    drawn = key;
-    const node = document.querySelector(`[data-block="${store.get().block}"]`);
+  /** A block that was chosen unfolds: its tiles come out of its place in the strip. @param {string} block */
+  function unfold(block) {
+    if (block === drawn) return;
+    drawn = block;
+    const node = document.querySelector(`[data-block="${block}"]`);
     if (!node || isStill()) return;
     const from = node.getBoundingClientRect();
     const to = lanes.getBoundingClientRect();
@@ -278,8 +284,9 @@ export function createBlock(root, store, source) {
     const any = (...names) => names.some((name) => changed.has(/** @type {any} */ (name)));
     if (any("lang", "block", "network", "base", "cls", "sort", "scale", "colours", "fill")) drawWords();
     if (any("off", "block")) drawSwitches();
-    if (any("lang", "subsets", "cls", "block", "base")) drawWorth();
+    if (any("lang", "network", "subsets", "cls", "block", "base")) drawWorth();
     root.classList.toggle("no-worth", !store.data().worth);
+    if (any("error", "busy")) clear();
     if (any("lang", "channels", "worth", "sort", "tuned", "scale", "colours", "baseChannels", "offChannels")) drawTiles();
   });
   drawWords();
