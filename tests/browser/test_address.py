@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
+from support.paths import EXAMPLES
 from support.stage_visitor import StageVisit
 
 pytestmark = pytest.mark.browser
@@ -76,3 +78,36 @@ def test_a_cell_that_the_block_does_not_have_is_left_out(stage: StageVisit) -> N
     stage.open("?block=5b&lens=5x5:3:20:4")
     expect(stage.page.locator(".lens")).to_be_hidden()
     assert "NaN" not in stage.page.locator("body").inner_text()
+
+
+def test_back_and_forward_restore_an_own_photo(stage: StageVisit) -> None:
+    picture = stage.page.locator("[data-stage=photo] img").first
+    answer = stage.page.locator("[data-stage=answer] h2")
+    stage.upload(EXAMPLES / "espresso.jpg")
+    expect(answer).to_contain_text("espresso")
+    stage.page.get_by_role("button", name="Example: bison").click()
+    expect(answer).to_contain_text("bison")
+    stage.page.go_back()
+    expect(answer).to_contain_text("espresso")
+    expect(picture).to_have_attribute("src", re.compile("^blob:"))
+    stage.page.go_back()
+    expect(answer).not_to_contain_text("espresso")
+    stage.page.go_forward()
+    expect(answer).to_contain_text("espresso")
+
+
+def test_a_photo_that_is_refused_leaves_no_step_of_the_history(stage: StageVisit, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"no picture")
+    stage.may_be_refused = True
+    stage.unfold("3a")
+    steps = stage.page.evaluate("history.length")
+    stage.upload(bad)
+    expect(stage.page.locator("#notice")).to_be_visible()
+    expect(stage.page).to_have_url(re.compile("photo="))
+    stage.unfold("5b")
+    assert stage.page.evaluate("history.length") == steps + 1
+    stage.page.go_back()
+    expect_block(stage, "3a")
+    stage.page.go_back()
+    expect_block(stage, "4c")

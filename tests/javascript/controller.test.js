@@ -6,11 +6,12 @@ import { setTimeout as wait } from "node:timers/promises";
 
 import { page } from "./support.js";
 
-const { createController, classOf, fitting } = await page("controller.js");
+const { createController, classOf, fitting, isAnswerTo, newPhoto } = await page("controller.js");
 const { BLOCKS } = await page("numbers.js");
 const { INITIAL, createStore } = await page("state.js");
 
 const CLASSES = 3;
+const FACTS = { channels: 512, side: 10, branches: { "1x1": { channels: 128 } } };
 
 /** A source that notes what it is asked; `slow` holds back the answers about one photo, and `hasScene` says what is at hand. */
 function fake({ slow = null, refused = null, hasScene = true } = {}) {
@@ -27,7 +28,7 @@ function fake({ slow = null, refused = null, hasScene = true } = {}) {
     network: async (model) => {
       asked.push(["network", model]);
       if (model === refused) throw new Error("It cannot be had.");
-      return { name: model, chinese: {}, has_means: true, blocks: { "4b": { channels: 512 }, "4c": { channels: 512 } } };
+      return { name: model, chinese: {}, has_means: true, labels: ["x", "y", "z"], blocks: { "4b": { channels: 512 }, "4c": FACTS } };
     },
     hasScene: () => hasScene,
     scene: async (subject, off) => {
@@ -250,4 +251,98 @@ test("a lens on a cell or channel that the block does not have is left out", () 
   for (const wrong of [{ channel: 64 }, { row: 10 }, { column: 10 }]) {
     assert.deepEqual(fitting({ ...INITIAL, lens: { ...lens, ...wrong } }, network), { lens: null });
   }
+});
+
+// ---------------------------------------------------------------- failures
+
+test("a block that cannot be had leaves the one before, with its lens and channels", async () => {
+  const { store, source } = await staged();
+  const usual = source.block;
+  source.block = async (subject, off, block) => {
+    if (block === "3a") throw new Error("It was refused.");
+    return usual(subject, off, block);
+  };
+  const lens = { branch: "1x1", channel: 0, row: 0, column: 0 };
+  store.update({ lens });
+  store.update({ block: "3a", lens: null }, { push: true });
+  await settled();
+  assert.equal(store.get().block, "4c");
+  assert.deepEqual(store.get().lens, lens);
+  assert.equal(store.data().channels.block, "4c");
+  assert.equal(store.data().error, "It was refused.");
+});
+
+test("a photo that is refused leaves what was off, the class and the lens", async () => {
+  const { store } = await staged({ refused: "bad" });
+  const before = { off: { "4b": ["pool"] }, offChannels: { "4b": [3] }, cls: 2, lens: { branch: "1x1", channel: 0, row: 0, column: 0 } };
+  store.update(before);
+  await settled();
+  const undone = [];
+  store.onAddress((_, __, undo) => undone.push(undo));
+  store.update(newPhoto("bad"), { push: true });
+  await settled();
+  const { photo, off, offChannels, cls, lens } = store.get();
+  assert.deepEqual({ photo, off, offChannels, cls, lens }, { photo: "one", ...before });
+  assert.deepEqual(undone, [false, true], "the address is told that the step was taken back");
+});
+
+test("an answer that fails leaves the switches as they were", async () => {
+  const { store, source } = await staged();
+  store.update({ off: { "4b": ["1x1"] } });
+  await settled();
+  const scene = source.scene;
+  source.scene = async (subject, off) => {
+    if (off["5a"]) throw new Error("It was refused.");
+    return scene(subject, off);
+  };
+  store.update({ off: { "4b": ["1x1"], "5a": ["pool"] } });
+  await settled();
+  assert.deepEqual(store.get().off, { "4b": ["1x1"] });
+  assert.deepEqual(store.data().now.off, { "4b": ["1x1"] });
+});
+
+test("a photo that is refused at first changes neither the network nor the address", async () => {
+  const server = fake({ refused: "bad" });
+  const store = createStore({ photo: "bad", model: "a" });
+  store.receive({ start: START });
+  const addresses = [];
+  store.onAddress((state) => addresses.push(state));
+  await createController(store, server.source).refresh();
+  await settled();
+  assert.equal(store.get().model, "a");
+  assert.deepEqual(addresses, []);
+  assert.equal(store.data().error, "No picture.");
+});
+
+test("a network that was downloaded is there from then on", async () => {
+  const { source } = fake();
+  const store = createStore({ photo: "one", model: "a" });
+  store.receive({ start: { models: [{ name: "a", available: true, megabytes: null }, { name: "b", available: false, megabytes: 28 }] } });
+  const { start } = store.data();
+  await createController(store, source).refresh();
+  assert.equal(store.data().start, start, "nothing was downloaded");
+  store.update({ model: "b" });
+  await settled();
+  assert.deepEqual(store.data().start.models[1], { name: "b", available: true, megabytes: null });
+});
+
+test("who waits for a refresh also waits for the one that follows a failure", async () => {
+  const server = fake({ refused: "bad" });
+  const store = createStore({ photo: "one", model: "a" });
+  const controller = createController(store, server.source);
+  await controller.refresh();
+  store.update({ photo: "bad" });
+  await controller.settled();
+  assert.equal(store.get().photo, "one");
+  assert.equal(store.data().busy, false);
+  assert.equal(store.data().subsets.block, "4c");
+});
+
+test("a scene answers a state if the same is off, filled alike", () => {
+  const state = { off: { "4b": ["pool"] }, offChannels: { "4b": [3] }, fill: "mean" };
+  const scene = { off: { "4b": ["pool", 3] }, fill: "mean" };
+  assert.equal(isAnswerTo(scene, state), true);
+  assert.equal(isAnswerTo({ ...scene, fill: "zero" }, state), false);
+  assert.equal(isAnswerTo({ ...scene, off: {} }, state), false);
+  assert.equal(isAnswerTo({ off: {}, fill: "zero" }, { off: {}, offChannels: {}, fill: "mean" }), true, "with nothing off, nothing is filled");
 });

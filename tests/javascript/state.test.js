@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { none, page, randomNumbers } from "./support.js";
 
-const { INITIAL, addressOf, allOff, channelSwitched, createStore, isAnythingOff, isOff, offList, stateOf, switched } = await page("state.js");
+const { FRAME, INITIAL, addressOf, allOff, channelSwitched, createStore, isAnythingOff, isOff, keptWith, offList, stateOf, switched } = await page("state.js");
 const { BLOCKS, BRANCHES } = await page("numbers.js");
 
 const EXAMPLE = Object.freeze({
@@ -268,4 +268,11 @@ test("a channel has an address of its own", () => {
   for (const wrong of ["googlenet/4c/5x5", "googlenet/9z/5x5/9", "googlenet/4c/7x7/9", "googlenet/4c/5x5/-1", "googlenet/4c/5x5/99999", "/4c/5x5/9"]) {
     assert.deepEqual(stateOf(`?unit=${wrong}`), {}, wrong);
   }
+});
+
+test("a step of the history keeps the visitor's own photo, if the server still has it", () => {
+  assert.deepEqual(keptWith({ photo: "/files/abc/cat.jpg", lab: null }), { photo: "/files/abc/cat.jpg" });
+  assert.equal(keptWith({ photo: "example:bison", lab: null }), null, "the address names it");
+  assert.equal(keptWith({ photo: `/files/abc/${FRAME}`, lab: null }), null, "the server has deleted it");
+  assert.equal(keptWith({ photo: "/files/abc/stimulus.png", lab: { shape: "disc" } }), null, "it is drawn again");
 });

@@ -4,7 +4,7 @@ import { ALL_ON, allOff, isAnythingOff } from "./state.js";
 import { BRANCHES, order } from "./numbers.js";
 import { sentenceOf } from "./words.js";
 
-/** @import {AllOff, Block, Data, Fill, Network, OffChannels, Scene, Sort, State, Subject} from "./types.js" */
+/** @import {AllOff, Block, Data, Fill, Network, OffChannels, Scene, Sort, Start, State, Subject} from "./types.js" */
 /** @import {Store} from "./state.js" */
 /** @import {Source} from "./source.js" */
 
@@ -13,6 +13,8 @@ const QUIET = 1000; // milliseconds without a change, after which it asks for wh
 /** @type {Sort[]} */
 const TUNED = ["orientation", "colour", "size"];
 const CLASSES = 5; // of the answer, whose worth may be wanted next
+/** What the answers depend on. */
+const ANSWERED = /** @type {const} */ (["photo", "crop", "model", "block", "off", "offChannels", "fill", "cls"]);
 /** What belongs to another block, photo or crop. */
 export const NO_BLOCK = Object.freeze({ channels: null, baseChannels: null, subsets: null, worth: null, field: null });
 
@@ -27,14 +29,27 @@ export function createController(store, source, touched = Promise.resolve()) {
   /** While the square is dragged, `data.base` is another. @type {Scene | null} */
   let loadedBase = null;
   let loadedBlock = ""; // of `data.channels`
+  /** The newest state whose answers are on the stage. @type {Readonly<State> | null} */
+  let answered = null;
+  let isAnswered = false; // whether that is the present state
+  let missing = ""; // the network that was asked for last, if it cannot be had
+  let latest = Promise.resolve(); // the newest refresh
 
   /**
    * Bring the data up to date with the state.
    * @param {string | null} [error]  a sentence that stays
+   * @returns {Promise<void>}
    */
-  async function refresh(error = null) {
-    const mine = ++turn;
-    const isCurrent = () => mine === turn;
+  function refresh(error = null) {
+    latest = update(error);
+    return latest;
+  }
+
+  /** @param {string | null} error */
+  async function update(error) {
+    const number = ++turn;
+    const isCurrent = () => number === turn;
+    isAnswered = false;
     const patience = setTimeout(() => isCurrent() && store.receive({ busy: true }), PATIENCE);
     try {
       await load(isCurrent);
@@ -51,21 +66,40 @@ export function createController(store, source, touched = Promise.resolve()) {
     }
   }
 
+  /** Wait until the newest refresh has ended, with its answers or with an error. */
+  async function settled() {
+    for (let one; one !== latest; ) {
+      one = latest;
+      await one;
+    }
+  }
+
   let reason = /** @type {string | null} */ (null); // why the state is set back, while it is
 
   /**
-   * After a failure, name again what the stage still shows, or a network that can be had.
+   * After a failure, set the state back to the last one that was answered; if there is none and the network cannot be
+   * had, choose one that can.
    * @param {string} sentence
    */
   function goBack(sentence) {
     const { model } = store.get();
     const other = store.data().start?.models.find((one) => one.available && one.name !== model);
     reason = sentence;
-    if (loaded) {
-      const [photo, crop, before] = JSON.parse(loaded);
-      store.update({ photo, crop, model: before });
-    } else if (other) store.update({ model: other.name });
+    if (answered) {
+      const { photo, crop, model, block, off, offChannels, fill, cls, lens } = answered;
+      store.update({ photo, crop, model, block, off, offChannels, fill, cls, lens }, { undo: true });
+    } else if (missing === model && other) store.update({ model: other.name });
     reason = null;
+  }
+
+  /** @param {string} model */
+  async function networkOf(model) {
+    missing = model;
+    const network = await source.network(model);
+    missing = "";
+    const { start } = store.data();
+    if (start) store.receive({ start: withDownloaded(start, model) });
+    return network;
   }
 
   let isFitting = false; // while the state is changed to what the network has
@@ -79,7 +113,7 @@ export function createController(store, source, touched = Promise.resolve()) {
     /** @type {Partial<Data>} */
     const patch = {};
     if (store.data().network?.name !== model) {
-      patch.network = await source.network(model);
+      patch.network = await networkOf(model);
       if (!isCurrent()) return;
     }
     const network = patch.network ?? store.data().network;
@@ -123,6 +157,8 @@ export function createController(store, source, touched = Promise.resolve()) {
     const results = await inTime(parts, () => isOther && isCurrent() && store.receive(NO_BLOCK));
     if (!isCurrent()) return;
     loadedBlock = block;
+    answered = store.get();
+    isAnswered = true;
     store.receive(Object.assign(patch, isOther ? { subsets: null, field: null } : {}, ...results));
     if (isMoving) return;
     const subsets = await votes;
@@ -176,8 +212,8 @@ export function createController(store, source, touched = Promise.resolve()) {
   }
 
   store.subscribe((state, _, changed) => {
-    const mine = /** @type {const} */ (["photo", "crop", "model", "block", "off", "offChannels", "fill", "cls"]);
-    if (!isFitting && mine.some((name) => changed.has(name)) && state.photo && state.model) void refresh(reason);
+    if (!isFitting && ANSWERED.some((name) => changed.has(name)) && state.photo && state.model) void refresh(reason);
+    else if (isAnswered) answered = state; // with what needs no answer, such as the lens
   });
 
   /** What the channels are tuned to, if they are to be sorted by it: it is measured once for a block of a network. */
@@ -205,7 +241,21 @@ export function createController(store, source, touched = Promise.resolve()) {
       Promise.all([source.block(subject, {}, block), source.votes(withFill(subject, store.get().fill), block)]).catch(() => undefined);
     },
     refresh,
+    settled,
   };
+}
+
+/** @typedef {ReturnType<typeof createController>} Controller */
+
+/**
+ * What is known of the networks once one of them has been loaded: if it had to be downloaded, it is there now.
+ * @param {Start} start
+ * @param {string} name
+ * @returns {Start}  the same object if nothing changes
+ */
+export function withDownloaded(start, name) {
+  if (start.models.every((one) => one.name !== name || (one.available && one.megabytes === null))) return start;
+  return { ...start, models: start.models.map((one) => (one.name === name ? { ...one, available: true, megabytes: null } : one)) };
 }
 
 /**
@@ -251,6 +301,16 @@ export function withFill(subject, fill) {
  */
 export function classOf(state, data) {
   return state.cls ?? (data.base ? order(data.base.logits, 1)[0] : 0);
+}
+
+/**
+ * Whether a scene is the answer to what is off, and not to what was off before.
+ * @param {Pick<Scene, "off" | "fill">} scene
+ * @param {Pick<State, "off" | "offChannels" | "fill">} state
+ */
+export function isAnswerTo(scene, state) {
+  const off = allOff(state);
+  return JSON.stringify(scene.off) === JSON.stringify(off) && (scene.fill === state.fill || !isAnythingOff(off));
 }
 
 /**

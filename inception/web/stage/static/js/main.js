@@ -3,7 +3,7 @@
 import { createController } from "./controller.js";
 import { h, loadStyle, replace } from "./dom.js";
 import { createSource } from "./source.js";
-import { addressOf, createStore, INITIAL, stateOf } from "./state.js";
+import { addressOf, createStore, INITIAL, keptWith, stateOf } from "./state.js";
 import { loadWords, preferredLanguage, sentenceOf, t } from "./words.js";
 import { createAnswer } from "./views/answer.js";
 import { createBlock } from "./views/block.js";
@@ -60,7 +60,7 @@ async function start() {
       createAllChannels(part("block"), store, source);
       createDeeper(part("deeper"), store, source);
       createWhenWanted(store, "lesson", (state) => state.step > 0, async () => (await import("./views/lesson.js")).createLesson(part("lesson"), store, source));
-      createWhenWanted(store, "lab", (state, data) => state.lab !== null && data.channels !== null, async () => (await import("./views/lab.js")).createLab(part("lab"), photoFrame(), store, source));
+      createWhenWanted(store, "lab", (state, data) => state.lab !== null && data.channels !== null, async () => (await import("./views/lab.js")).createLab(part("lab"), photoFrame(), store, source, controller));
       addKeys(store);
     },
     () => store.receive({ error: t("notice.unreachable") }),
@@ -114,40 +114,50 @@ function createWhenWanted(store, style, isWanted, create) {
 function followAddress(store) {
   const address = (/** @type {Readonly<State>} */ state) => `?${addressOf(state, preferredLanguage())}`;
   let written = -ADDRESS_PAUSE;
-  /** @type {string | null} */
+  /** The state whose address is still to be written. @type {Readonly<State> | null} */
   let pending = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let later;
   let seen = store.get();
   store.subscribe((state) => (seen = state));
+  let isPushed = false; // whether the newest change was a step of the history
+  let isSpare = false; // whether that step was taken back: it shows what the one before it shows, and the next one replaces it
   const write = () => {
     clearTimeout(later);
     if (pending === null) return;
-    history.replaceState(null, "", pending);
+    history.replaceState(keptWith(pending), "", address(pending));
     pending = null;
     written = performance.now();
   };
-  store.onAddress((state, push) => {
-    const now = address(state);
-    if (push) {
-      pending ??= address(seen); // a first visit has written nothing yet
+  store.onAddress((state, push, undo) => {
+    const takesSpare = push && isSpare;
+    isSpare = undo && isPushed;
+    isPushed = push;
+    if (takesSpare) {
+      pending = state;
       write();
-      history.pushState(null, "", now);
       return;
     }
-    pending = now;
+    if (push) {
+      pending ??= seen; // a first visit has written nothing yet
+      write();
+      history.pushState(keptWith(state), "", address(state));
+      return;
+    }
+    pending = state;
     clearTimeout(later);
     const wait = written + ADDRESS_PAUSE - performance.now();
     if (wait > 0) later = setTimeout(write, wait);
     else write();
   });
   addEventListener("pagehide", write);
-  addEventListener("popstate", () => {
+  addEventListener("popstate", ({ state }) => {
     pending = null;
+    isPushed = isSpare = false;
     const { photo, model, lang } = store.get();
     // A language is not a step of the history: the page stays in the one that was chosen last.
-    store.update({ ...INITIAL, photo, model, ...stateOf(location.search), lang }, { silent: true });
-    history.replaceState(null, "", address(store.get()));
+    store.update({ ...INITIAL, photo: state?.photo ?? photo, model, ...stateOf(location.search), lang }, { silent: true });
+    history.replaceState(keptWith(store.get()), "", address(store.get()));
   });
 }
 

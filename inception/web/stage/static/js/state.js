@@ -48,6 +48,7 @@ const NO_DATA = Object.freeze({
 /**
  * @typedef {keyof State | keyof Data} Name
  * @typedef {(state: Readonly<State>, data: Readonly<Data>, changed: Set<Name>) => void} Listener
+ * @typedef {(state: Readonly<State>, push: boolean, undo: boolean) => void} AddressListener
  * @typedef {ReturnType<typeof createStore>} Store
  */
 
@@ -65,7 +66,7 @@ export function createStore(first = {}) {
   const listeners = [];
   /** @type {((hover: Hover) => void)[]} */
   const hoverListeners = [];
-  /** @type {((state: Readonly<State>, push: boolean) => void)[]} */
+  /** @type {AddressListener[]} */
   const addressListeners = [];
 
   /** @param {Set<Name>} changed */
@@ -81,15 +82,16 @@ export function createStore(first = {}) {
       listeners.push(listener);
     },
     /**
-     * Change the state. `push` makes a step of the browser's history of it.
+     * Change the state.
      * @param {Partial<State>} patch
-     * @param {{push?: boolean, silent?: boolean}} [options]  silent: the address is left alone
+     * @param {{push?: boolean, undo?: boolean, silent?: boolean}} [options]  push: it is a step of the browser's history;
+     *   undo: it takes back the latest change; silent: the address is left alone
      */
-    update(patch, { push = false, silent = false } = {}) {
+    update(patch, { push = false, undo = false, silent = false } = {}) {
       const changed = differences(state, patch);
       if (!changed.size) return;
       state = Object.freeze({ ...state, ...patch });
-      if (!silent) for (const listener of addressListeners) listener(state, push);
+      if (!silent) for (const listener of addressListeners) listener(state, push, undo);
       tell(changed);
     },
     /**
@@ -115,7 +117,7 @@ export function createStore(first = {}) {
     onHover(listener) {
       hoverListeners.push(listener);
     },
-    /** @param {(state: Readonly<State>, push: boolean) => void} listener */
+    /** @param {AddressListener} listener */
     onAddress(listener) {
       addressListeners.push(listener);
     },
@@ -260,6 +262,19 @@ function listed(off) {
   return BLOCKS.filter((block) => off[block]?.length)
     .map((block) => `${block}:${off[block]?.join("+")}`)
     .join(",");
+}
+
+/** A file of this name is deleted by the server once it has read it. */
+export const FRAME = "camera-frame.jpg";
+
+/**
+ * What a step of the history keeps beside its address: a photo of the visitor's own that the server still has.
+ * @param {Pick<State, "photo" | "lab">} state
+ * @returns {{photo: string} | null}
+ */
+export function keptWith({ photo, lab }) {
+  const isKept = photo && !photo.startsWith("example:") && !photo.endsWith(FRAME) && lab === null;
+  return isKept ? { photo } : null;
 }
 
 /**

@@ -2,8 +2,9 @@
 
 import { h } from "../dom.js";
 import { imageBlob } from "../encoding.js";
+import { FRAME } from "../state.js";
 import { sentenceOf, t } from "../words.js";
-import { answered, FRAME } from "./frames.js";
+import { answered } from "./frames.js";
 
 const SIDE = 320; // pixels of a frame that is sent
 const PAUSE = 120; // milliseconds between two frames at least
@@ -12,9 +13,10 @@ const PAUSE = 120; // milliseconds between two frames at least
  * @param {HTMLElement} frame
  * @param {import("../state.js").Store} store
  * @param {import("../source.js").Source} source
+ * @param {Pick<import("../controller.js").Controller, "settled">} controller
  * @param {() => void} onToggle
  */
-export function createCamera(frame, store, source, onToggle) {
+export function createCamera(frame, store, source, controller, onToggle) {
   /** @type {MediaStream | null} */
   let stream = null;
   let isOpening = false;
@@ -66,7 +68,7 @@ export function createCamera(frame, store, source, onToggle) {
       if (mine !== stream) return;
       sent = { photo, blob };
       store.update({ photo, crop: null });
-      await answered(store);
+      await answered(store, controller);
     } catch (error) {
       store.receive({ error: sentenceOf(error) });
       if (mine === stream) await stop();

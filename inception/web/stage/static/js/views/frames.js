@@ -1,18 +1,17 @@
-/** Pictures that are sent one after another: the name of their files, and waiting for the answer to each. */
+/** Pictures that are sent one after another: waiting for the answer to each. */
 
-export const FRAME = "camera-frame.jpg"; // a file of this name is deleted by the server once it has read it
 const STEP = 20; // milliseconds
-const TRIES = 250;
 
 /**
- * Wait until another scene has come and the rest that is wanted of it, or until it failed.
+ * Wait until another scene has come and the rest that is wanted of it, or until nothing more is awaited: the next
+ * picture would take the place of one whose answer is still computed, however long that takes.
  * @param {import("../state.js").Store} store
+ * @param {Pick<import("../controller.js").Controller, "settled">} controller
  * @param {() => boolean} [isComplete]
  */
-export async function answered(store, isComplete = () => true) {
+export async function answered(store, controller, isComplete = () => true) {
   const before = store.data().base;
-  for (let tries = 0; tries < TRIES && !store.data().error; tries++) {
-    if (store.data().base !== before && isComplete()) return;
-    await new Promise((done) => setTimeout(done, STEP));
-  }
+  let isOver = false;
+  void controller.settled().then(() => (isOver = true));
+  while (!isOver && (store.data().base === before || !isComplete())) await new Promise((done) => setTimeout(done, STEP));
 }

@@ -2,12 +2,12 @@
 
 import { h, replace, roving, set, svg } from "../dom.js";
 import { imageBlob } from "../encoding.js";
-import { LAB_SHAPES, labText, RANGES, SLIDERS, SWEEPS } from "../state.js";
+import { FRAME, LAB_SHAPES, labText, RANGES, SLIDERS, SWEEPS } from "../state.js";
 import { cellValue } from "../maps.js";
 import { BRANCHES, short } from "../numbers.js";
 import { labPixels, onChart } from "../stimuli.js";
 import { branchName, sentenceOf, t } from "../words.js";
-import { answered, FRAME } from "./frames.js";
+import { answered } from "./frames.js";
 
 /** @import {Branch, Crop} from "../types.js" */
 /** @import {Lab, Slider} from "../state.js" */
@@ -23,8 +23,9 @@ const CHART = { width: 270, height: 64 };
  * @param {HTMLElement} frame  of the photo, which becomes the sheet to draw on
  * @param {import("../state.js").Store} store
  * @param {import("../source.js").Source} source
+ * @param {Pick<import("../controller.js").Controller, "settled">} controller
  */
-export function createLab(root, frame, store, source) {
+export function createLab(root, frame, store, source, controller) {
   const sheet = h("canvas", { class: "lab-sheet", role: "img", onpointerdown: drawLine });
   const context = /** @type {CanvasRenderingContext2D} */ (sheet.getContext("2d"));
   const shapes = h("div", { class: "lab-shapes", role: "group" });
@@ -132,7 +133,7 @@ export function createLab(root, frame, store, source) {
     sent = { photo, lab: drawn };
     store.receive({ moving: name === FRAME });
     store.update({ photo, crop: WHOLE, cls: null });
-    await answered(store, () => store.data().channels !== null);
+    await answered(store, controller, () => store.data().channels !== null);
   }
 
   /** @param {unknown} error */

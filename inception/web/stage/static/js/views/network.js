@@ -15,7 +15,7 @@ const CHANGED = 2; // of 255, mean difference of a map that counts as changed
 /**
  * @param {HTMLElement} root
  * @param {import("../state.js").Store} store
- * @param {{prefetch: (block: Block) => void}} controller
+ * @param {Pick<import("../controller.js").Controller, "prefetch" | "refresh">} controller
  */
 export function createNetwork(root, store, controller) {
   const flow = svg("svg", { "aria-hidden": "true" });
@@ -57,7 +57,9 @@ export function createNetwork(root, store, controller) {
 
   /** @param {Block} block */
   function choose(block) {
+    const { channels, error } = store.data();
     if (block !== store.get().block) store.update({ block, lens: null }, { push: true });
+    else if (!channels && error) void controller.refresh(); // it is tried again
   }
 
   /** Arrow keys go from block to block. @param {KeyboardEvent} event */

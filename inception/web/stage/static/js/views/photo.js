@@ -16,7 +16,7 @@ const OVERLAY = 224; // pixels of a channel's map over the photo
  * @param {HTMLElement} root
  * @param {import("../state.js").Store} store
  * @param {import("../source.js").Source} source
- * @param {{refresh: () => Promise<void>}} controller
+ * @param {Pick<import("../controller.js").Controller, "refresh" | "settled">} controller
  */
 export function createPhoto(root, store, source, controller) {
   const image = h("img", { crossorigin: "anonymous", draggable: "false" });
@@ -38,7 +38,7 @@ export function createPhoto(root, store, source, controller) {
   async function toggleCamera() {
     try {
       const { createCamera } = await import("./camera.js");
-      camera ??= createCamera(frame, store, source, drawWords);
+      camera ??= createCamera(frame, store, source, controller, drawWords);
     } catch {
       return store.receive({ error: t("notice.unreachable") });
     }
