@@ -79,3 +79,76 @@ def test_a_branch_that_is_off_stays_off_while_the_square_moves(visit: StageVisit
     assert with_all_on > 0  # later blocks differ from the run with everything on
     visit.page.mouse.up()
     expect(was).to_be_visible()
+
+
+def test_the_right_button_moves_nothing(visit: StageVisit) -> None:
+    box = visit.page.locator(".photo-crop").bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    visit.page.mouse.move(x, y)
+    visit.page.mouse.down(button="right")
+    visit.page.mouse.move(x - 20, y, steps=4)
+    visit.page.mouse.up(button="right")
+    assert visit.page.locator(".photo-crop").bounding_box() == box
+    assert "crop=" not in visit.page.url
+
+
+@pytest.mark.parametrize("visit", [{"has_touch": True}], indirect=True)
+def test_a_second_finger_does_not_move_the_square(visit: StageVisit) -> None:
+    crop = visit.page.locator(".photo-crop")
+    box = crop.bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    fingers = visit.page.context.new_cdp_session(visit.page)
+
+    def touch(kind: str, *places: tuple[float, float]) -> None:
+        points = [{"x": left, "y": top, "id": number} for number, (left, top) in enumerate(places)]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        visit.page.wait_for_timeout(STEP_MILLISECONDS)
+
+    touch("touchStart", (x, y))
+    touch("touchMove", (x - 5, y))
+    touch("touchMove", (x - 10, y))
+    first = crop.bounding_box()
+    assert first
+    assert first["x"] < box["x"] - 2
+    touch("touchStart", (x - 10, y), (x + 20, y + 20))
+    touch("touchMove", (x - 10, y), (x + 45, y + 30))
+    second = crop.bounding_box()
+    assert second
+    assert second["x"] == pytest.approx(first["x"], abs=1)
+    touch("touchMove", (x - 10, y))  # the second is lifted, and the first goes on
+    touch("touchMove", (x - 14, y))
+    third = crop.bounding_box()
+    assert third
+    assert third["x"] < first["x"] - 1
+    touch("touchEnd")
+    expect(visit.page).to_have_url(re.compile("crop="))
+
+
+def test_the_whole_photo_stays_where_it_is(visit: StageVisit) -> None:
+    visit.page.get_by_role("button", name="Whole", exact=True).click()
+    expect(visit.page).to_have_url(re.compile("crop="))
+    visit.settle()
+    crop = visit.page.locator(".photo-crop")
+    visit.page.wait_for_load_state("networkidle")
+    box, address = crop.bounding_box(), visit.page.url
+    assert box
+    crop.press("ArrowRight")
+    crop.press("ArrowDown")
+    drag(visit, [-10, -20])
+    visit.page.mouse.up()
+    visit.page.wait_for_timeout(500)
+    assert crop.bounding_box() == box
+    assert visit.page.url == address
+
+
+def test_a_square_outside_the_photo_is_drawn_where_the_network_looks(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&crop=9:9:1")
+    visit.page.wait_for_load_state("networkidle")
+    frame, box = (visit.page.locator(one).bounding_box() for one in (".photo-frame", ".photo-crop"))
+    assert frame
+    assert box
+    assert box["x"] >= frame["x"] - 1
+    assert box["x"] + box["width"] <= frame["x"] + frame["width"] + 1
+    assert box["y"] + box["height"] <= frame["y"] + frame["height"] + 1

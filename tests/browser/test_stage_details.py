@@ -198,6 +198,27 @@ def test_an_own_second_photo_is_compared_and_both_sides_share_one_scale_if_wante
     assert [url for url in visit.requests[asked:] if not url.startswith(("blob:", "data:"))] == []
 
 
+def test_of_two_photos_to_compare_the_one_that_was_chosen_last_is_shown(visit: StageVisit) -> None:
+    visit.open(f"{BLOCK}&deeper=compare")
+    image = visit.page.locator("#deeper-compare .compare-side").nth(1).locator("img")
+    expect(image).to_be_attached()
+    held: list[Route] = []
+    visit.page.route("**/gradio_api/upload*", lambda route: held.append(route))
+    chooser = visit.page.locator("#deeper-compare input[type=file]")
+    for count, name in enumerate(("macaw", "bison"), 1):
+        chooser.set_input_files(EXAMPLES / f"{name}.jpg")
+        while len(held) < count:
+            visit.page.wait_for_timeout(20)
+    with visit.page.expect_response("**/gradio_api/upload*"):
+        held[1].continue_()
+    expect(image).to_have_attribute("src", re.compile("^blob:"))
+    second = image.get_attribute("src")
+    with visit.page.expect_response("**/gradio_api/upload*"):
+        held[0].continue_()
+    visit.page.wait_for_timeout(1000)
+    expect(image).to_have_attribute("src", str(second))
+
+
 def test_from_the_table_of_36_numbers_a_click_leads_to_the_branch(visit: StageVisit) -> None:
     visit.open(f"{BLOCK}&deeper=numbers")
     visit.page.get_by_text("Every branch of every block, off alone").click()

@@ -1,7 +1,7 @@
 /** The stage's photo and network beside another network, or another photo: answers, and the unfolded block's maps. */
 
 import { paintMap } from "../colours.js";
-import { subjectOf } from "../controller.js";
+import { subjectOf, withDownloaded } from "../controller.js";
 import { h, replace, set } from "../dom.js";
 import { statistics } from "../downloads.js";
 import { isSignedScene, meanRange, meanValues, paletteOf } from "../maps.js";
@@ -33,6 +33,7 @@ export function createCompare(root, store, source) {
   const chooser = h("input", { type: "file", accept: "image/*", class: "unseen", tabindex: "-1", onchange: upload });
   root.append(form, chooser, body);
   const latest = newest();
+  const latestFile = newest();
   /** @type {{model: string | null, photo: string | null, own: string | null, isCommon: boolean}} */
   const other = { model: null, photo: null, own: null, isCommon: false };
 
@@ -42,8 +43,11 @@ export function createCompare(root, store, source) {
     chooser.value = "";
     if (!file) return;
     replace(body, skeleton());
+    const before = other.photo;
     try {
-      other.photo = other.own = await source.upload(file, file.name);
+      const photo = await latestFile(source.upload(file, file.name));
+      if (!photo || other.photo !== before) return; // another was chosen
+      other.photo = other.own = photo;
       drawForm();
       await draw();
     } catch (error) {
@@ -128,6 +132,8 @@ export function createCompare(root, store, source) {
         ]),
       );
       if (!found) return;
+      const { start } = store.data();
+      if (start) store.receive({ start: withDownloaded(start, model) });
       const [ownChannels, otherNetwork, scene, channels] = found;
       const own = { network, scene: base, channels: ownChannels, photo };
       const beside = { network: otherNetwork, scene, channels, photo: subject.photo };

@@ -140,8 +140,13 @@ export function createPhoto(root, store, source, controller) {
   /** The square while it is dragged. @type {Crop | null} */
   let shown = null;
 
-  /** The square that was chosen, or else the one that the network took. */
-  const chosen = () => shown ?? store.get().crop ?? store.data().base?.crop ?? null;
+  let isTaken = false; // whether the scene is about the square of the state
+
+  /** The square that is dragged, or the one that the network took, or before it has answered the one that was chosen. */
+  const chosen = () => {
+    const { base } = store.data();
+    return shown ?? (isTaken && base ? base.crop : (store.get().crop ?? base?.crop ?? null));
+  };
 
   /** @returns {Crop} */
   function current() {
@@ -176,21 +181,27 @@ export function createPhoto(root, store, source, controller) {
 
   /** @param {PointerEvent} event */
   function drag(event) {
+    // A second finger, or another button of the mouse, moves nothing; nor is there room to move the whole photo.
+    if (!event.isPrimary || event.button !== 0 || isWhole()) return;
     event.preventDefault();
     crop.setPointerCapture(event.pointerId);
     const photo = size();
     const begun = cropSquare(photo, current());
     const pixel = Math.max(photo.width, photo.height) / frame.clientWidth;
+    const listening = new AbortController();
     /** @param {PointerEvent} moved */
     const move = (moved) => {
+      if (moved.pointerId !== event.pointerId) return;
       const x = begun.left + (moved.clientX - event.clientX) * pixel;
       const y = begun.top + (moved.clientY - event.clientY) * pixel;
       shown = within(x, y);
       place();
       stream();
     };
-    const end = () => {
-      crop.removeEventListener("pointermove", move);
+    /** @param {PointerEvent} ended */
+    const end = (ended) => {
+      if (ended.pointerId !== event.pointerId) return;
+      listening.abort();
       const dropped = shown;
       shown = null;
       if (!dropped) return;
@@ -198,8 +209,8 @@ export function createPhoto(root, store, source, controller) {
       if (JSON.stringify(dropped) === JSON.stringify(store.get().crop)) void controller.refresh();
       else store.update({ crop: dropped });
     };
-    crop.addEventListener("pointermove", move);
-    crop.addEventListener("lostpointercapture", end, { once: true });
+    crop.addEventListener("pointermove", move, { signal: listening.signal });
+    crop.addEventListener("lostpointercapture", end, { signal: listening.signal });
   }
 
   // One answer after another while the square moves, never two at once.
@@ -232,6 +243,7 @@ export function createPhoto(root, store, source, controller) {
     const [x, y] = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[event.key] ?? [0, 0];
     if (!x && !y) return;
     event.preventDefault();
+    if (isWhole()) return; // there is no room to move it
     store.update({ crop: within(square.left + x, square.top + y) });
   }
 
@@ -291,6 +303,8 @@ export function createPhoto(root, store, source, controller) {
       drawPhoto();
     }
     if (changed.has("base")) drawPhoto(); // a JPEG of it may have come
+    if (changed.has("base")) isTaken = shown === null;
+    else if (changed.has("crop") || changed.has("photo")) isTaken = false;
     if (changed.has("base") || changed.has("crop") || changed.has("photo")) place();
     if (changed.has("lens") || changed.has("block") || changed.has("channels") || changed.has("field")) drawHover();
   });
@@ -334,16 +348,27 @@ function acceptAnywhere(store, source) {
   addEventListener("paste", (event) => void take(event.clipboardData));
 }
 
+let files = 0; // that were chosen so far
+
 /**
+ * Show a file, unless another file or an example is chosen while it is sent.
  * @param {import("../state.js").Store} store
  * @param {import("../source.js").Source} source
  * @param {File} file
  */
-async function openFile(store, source, file) {
+export async function openFile(store, source, file) {
+  const number = ++files;
+  const before = store.get().photo;
+  const isWanted = () => {
+    const { photo } = store.get();
+    // The camera and Draw change the photo by themselves; an example is chosen.
+    return number === files && (photo === before || !photo.startsWith("example:"));
+  };
   try {
     store.receive({ busy: true, error: null });
-    store.update(newPhoto(await source.upload(file, file.name)), { push: true });
+    const photo = await source.upload(file, file.name);
+    if (isWanted()) store.update(newPhoto(photo), { push: true });
   } catch (error) {
-    store.receive({ busy: false, error: sentenceOf(error) });
+    if (isWanted()) store.receive({ busy: false, error: sentenceOf(error) });
   }
 }
