@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from inception.explain.ablation import ablate
 from inception.explain.shapley import branch_votes
@@ -380,3 +380,101 @@ def test_few_tab_stops_lead_to_the_lanes(stage: StageVisit) -> None:
     column = stage.page.evaluate("document.activeElement.dataset.channel")
     stage.page.keyboard.press("ArrowRight")
     assert stage.page.evaluate("document.activeElement.dataset.channel") != column
+
+
+# ---------------------------------------------------------------- what is said is about what is shown
+
+
+@pytest.mark.parametrize("stage", [{"reduced_motion": "no-preference"}], indirect=True)
+def test_a_block_unfolds_when_it_is_chosen_and_not_with_another_photo(stage: StageVisit) -> None:
+    stage.page.evaluate(
+        """() => {
+          const lanes = document.querySelector(".lanes");
+          const usual = lanes.animate.bind(lanes);
+          window.unfolded = 0;
+          lanes.animate = (...given) => (window.unfolded++, usual(...given));
+        }"""
+    )
+    stage.page.get_by_role("button", name="Example: bison").click()
+    expect(stage.page.locator("[data-stage=answer] h2")).to_contain_text("bison")
+    expect(stage.page.locator("#block")).not_to_have_class(re.compile("no-worth"))
+    assert stage.page.evaluate("unfolded") == 0
+    stage.unfold("3a")
+    stage.page.wait_for_function("unfolded === 1")
+
+
+def test_a_block_that_cannot_be_had_is_not_the_title_of_another_ones_channels(stage: StageVisit) -> None:
+    stage.may_be_refused = True
+    stage.page.wait_for_load_state("networkidle")
+
+    def refuse(route: Route) -> None:
+        stage.page.wait_for_timeout(400)  # longer than the page waits before it says so
+        route.fulfill(status=400, json={"error": "The server is busy."})
+
+    stage.page.route("**/run/stage_block", refuse)
+    stage.page.locator("[data-block='3b']").focus()
+    stage.page.keyboard.press("Enter")
+    expect(stage.page.locator("#notice")).to_contain_text("The server is busy.")
+    expect(stage.page.locator("[data-stage=block] h2").first).to_contain_text("4c")
+    expect(stage.page.locator("[data-block='4c']")).to_have_attribute("aria-selected", "true")
+    expect(stage.page).to_have_url(re.compile("block=4c"))
+    expect(stage.page.locator("[data-lane='1x1'] [data-channel]").first).to_be_attached()
+    stage.page.unroute("**/run/stage_block")
+    stage.unfold("3b")
+    expect(stage.page.locator("#notice")).to_be_hidden()
+
+
+def test_where_the_first_block_cannot_be_had_another_click_tries_again(stage: StageVisit) -> None:
+    stage.may_be_refused = True
+    stage.page.route(
+        "**/run/stage_block", lambda route: route.fulfill(status=400, json={"error": "The server is busy."})
+    )
+    stage.page.goto(f"{stage.address}?photo=macaw&block=4d")
+    expect(stage.page.locator("#notice")).to_contain_text("The server is busy.")
+    expect(stage.page.locator("[data-lane] [data-channel]")).to_have_count(0)
+    stage.page.unroute("**/run/stage_block")
+    stage.page.locator("[data-block='4d']").click()
+    stage.settle()
+    expect(stage.page.locator("#notice")).to_be_hidden()
+
+
+def test_an_answer_that_is_awaited_or_fails_is_not_claimed(stage: StageVisit) -> None:
+    page = stage.page
+    answer, live = page.locator("[data-stage=answer]"), page.locator("#live")
+    stage.switch("1x1")
+    stage.unfold("5a")
+    page.wait_for_load_state("networkidle")
+    said, shown = live.inner_text(), page.locator(".rows").inner_text()
+    held: list[Route] = []
+    page.route("**/run/stage_scene", lambda route: held.append(route))
+    stage.may_be_refused = True
+    stage.switch("3x3")
+    while not held:
+        page.wait_for_timeout(20)
+    expect(answer).to_have_class(re.compile("pending"))
+    expect(answer.locator(".ranks")).to_have_attribute("aria-busy", "true")
+    expect(answer.locator(".lead")).to_have_text("Without 1×1 of 4c")
+    assert page.locator(".rows").inner_text() == shown
+    assert live.inner_text() == said
+    held.pop().fulfill(status=400, json={"error": "The server is busy."})
+    expect(page.locator("#notice")).to_contain_text("The server is busy.")
+    expect(page.locator("[data-switch='3x3']")).to_have_attribute("aria-checked", "true")
+    expect(answer).not_to_have_class(re.compile("pending"))
+    assert page.locator(".rows").inner_text() == shown
+    stage.switch("3x3")
+    while not held:
+        page.wait_for_timeout(20)
+    held.pop().continue_()
+    expect(answer.locator(".lead")).to_have_text("Without 1×1 of 4c, 3×3 of 5a")
+    expect(answer).not_to_have_class(re.compile("pending"))
+    expect(live).not_to_have_text(said)
+
+
+def test_the_worths_of_a_class_under_the_pointer_stand_under_its_name(stage: StageVisit) -> None:
+    head = stage.page.locator(".worth-head")
+    before = head.inner_text()
+    row = stage.page.locator("[data-stage=answer] .rows button").nth(1)
+    row.hover()
+    expect(head).to_contain_text(row.locator(".name").inner_text())
+    stage.page.locator("header h1").hover()
+    expect(head).to_have_text(before)

@@ -1,11 +1,13 @@
 /** The answer: the most probable classes, now and before; a row is also the choice of the class in question. */
 
-import { classOf } from "../controller.js";
+import { classOf, isAnswerTo } from "../controller.js";
 import { h, replace, roving, set } from "../dom.js";
 import { clamp, movers, order, percent, points, shownClasses, softmax } from "../numbers.js";
 import { placeOf } from "../ranking.js";
-import { ALL_ON, allOff, channelSwitched, isAnythingOff, offList, switched } from "../state.js";
+import { ALL_ON, channelSwitched, isAnythingOff, offList, switched } from "../state.js";
 import { branchName, className, englishName, joined, t } from "../words.js";
+
+/** @import {AllOff, Block} from "../types.js" */
 
 const MOST_ROWS = 10;
 const MOVED = 2; // classes that are said to have risen, and to have fallen, at most
@@ -47,18 +49,21 @@ export function createAnswer(root, store) {
     set(search, { placeholder: t("answer.search"), "aria-label": t("answer.choose") });
     if (!network || !base || !now || base.model !== network.name) {
       headline.textContent = t("stage.loading");
+      root.classList.add("pending");
       return;
     }
     const before = softmax(base.logits, network.temperature);
     const after = softmax(now.logits, network.temperature);
     const first = order(after, 1)[0];
     const firstBefore = order(before, 1)[0];
-    const isOff = isAnythingOff(allOff(store.get()));
+    // All that is said is about what the answer was computed with; another answer may be on its way.
+    const isOff = isAnythingOff(now.off);
+    const isPending = !isAnswerTo(now, store.get());
     const doubtful = network.threshold !== null && after[first] < network.threshold;
     const name = className(network, first);
 
     const seconds = t("answer.seconds", { milliseconds: Math.round(1000 * base.seconds) });
-    const facts = isOff ? [t("answer.without", { what: listed() })] : [t("answer.of", { count: network.labels.length }), ` · ${seconds}`];
+    const facts = isOff ? [t("answer.without", { what: listed(now.off) })] : [t("answer.of", { count: network.labels.length }), ` · ${seconds}`];
     // Each in one piece: where there is no room for both, the second is not there.
     replace(lead, facts.map((fact) => h("span", {}, fact)));
     const calibrated = network.temperature === 1 ? "" : t("answer.calibrated", { temperature: network.temperature.toFixed(2) });
@@ -110,10 +115,12 @@ export function createAnswer(root, store) {
       }),
     );
     root.classList.toggle("off", isOff);
+    root.classList.toggle("pending", isPending);
+    set(ranks, { "aria-busy": String(isPending) });
     drawMoved(isOff ? movers(before, after, MOVED) : { rose: [], fell: [] }, (index) => points(after[index] - before[index]));
     reachRow();
     drawChips();
-    announce(className(network, firstBefore), before[firstBefore], name, after[first], isOff);
+    if (!isPending) announce(className(network, firstBefore), before[firstBefore], name, after[first], isOff);
   }
 
   /**
@@ -134,25 +141,34 @@ export function createAnswer(root, store) {
     );
   }
 
-  /** What is off, in words. */
-  function listed() {
-    return offList(store.get().off)
-      .map(([block, branch]) => t("answer.item", { branch: branchName(branch), block }))
-      .concat(channelsOff().map(({ block, branch, channel }) => t("answer.item_channel", { channel, branch: branchName(branch), block })))
+  /**
+   * What is off, in words: branches, then channels.
+   * @param {AllOff} off
+   */
+  function listed(off) {
+    const all = offList(off);
+    const branches = all.flatMap(([block, one]) => (typeof one === "number" ? [] : [{ block, branch: one }]));
+    const channels = all.flatMap(([block, one]) => (typeof one === "number" ? channelOf(block, one) : []));
+    return branches
+      .map(({ block, branch }) => t("answer.item", { branch: branchName(branch), block }))
+      .concat(channels.map(({ block, branch, channel }) => t("answer.item_channel", { channel, branch: branchName(branch), block })))
       .join(t("answer.joiner"));
   }
 
-  /** The channels that are off, with the branches that they belong to. */
-  function channelsOff() {
+  /**
+   * A channel that is off, with the branch that it belongs to; nothing before the network is known.
+   * @param {Block} block
+   * @param {number} number  in the block's output
+   */
+  function channelOf(block, number) {
     const { network } = store.data();
-    if (!network) return [];
-    return offList(store.get().offChannels).map(([block, number]) => ({ block, number, ...placeOf(network, block, number) }));
+    return network ? [{ block, number, ...placeOf(network, block, number) }] : [];
   }
 
   function drawChips() {
     const { off, cls } = store.get();
     const list = offList(off);
-    const channels = channelsOff();
+    const channels = offList(store.get().offChannels).flatMap(([block, number]) => channelOf(block, number));
     const hadFocus = chips.contains(document.activeElement);
     replace(
       chips,
@@ -226,7 +242,7 @@ export function createAnswer(root, store) {
   }
 
   store.subscribe((_, __, changed) => {
-    if (["lang", "network", "base", "now", "off", "offChannels", "cls", "top"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
+    if (["lang", "network", "base", "now", "off", "offChannels", "fill", "cls", "top"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
     if (changed.has("lang") || changed.has("network")) drawOptions();
   });
   draw();
