@@ -197,7 +197,7 @@ class InferenceService:
         return Query(name, image, hashlib.sha256(image.tobytes()).hexdigest())
 
     def query_of_file(self, name: str, path: str, key: Hashable, crop_of: Callable[[int, int], Crop]) -> Query:
-        """Return the query for a crop of a file to the network called `name`, from the cache if it was requested recently.
+        """Return the query for a crop of a file to network `name`, from the cache if it was requested recently.
 
         Args:
             path: of a file whose content never changes, as that of an upload or an example.

@@ -318,7 +318,7 @@ def test_file_names_contain_network_and_kind_but_not_the_photo(service: Inferenc
     assert (report["model"], report["photo"], report["date"]) == ("tiny-imagenet", None, DAY)
 
 
-@pytest.mark.parametrize("module", ["archive", "figure", "folder", "fonts", "parquet", "report"])
+@pytest.mark.parametrize("module", ["archive", "figure", "folder", "parquet", "report"])
 def test_files_are_made_without_the_page(module: str) -> None:
     code = (
         f"import sys, inception.export.{module}\n"
