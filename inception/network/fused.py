@@ -190,10 +190,13 @@ def fold_batchnorm(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Tensor
     bias = torch.zeros(conv.out_channels, device=weight.device) if conv.bias is None else conv.bias
     if norm is None or norm.running_mean is None or norm.running_var is None:
         return weight.detach().clone(), bias.detach().clone()
-    # In float64, so that folding adds a single rounding.
-    scale = norm.weight.double() / torch.sqrt(norm.running_var.double() + norm.eps)
-    shifted = (bias.double() - norm.running_mean) * scale + norm.bias
-    return (weight.double() * scale.view(-1, 1, 1, 1)).to(weight.dtype), shifted.to(weight.dtype)
+    # In float64, so that folding adds a single rounding; on the CPU, because not every device has float64.
+    statistics = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
+    gamma, beta, mean, variance = (tensor.detach().cpu().double() for tensor in statistics)
+    scale = gamma / torch.sqrt(variance + norm.eps)
+    shifted = (bias.detach().cpu().double() - mean) * scale + beta
+    scaled = weight.detach().cpu().double() * scale.view(-1, 1, 1, 1)
+    return scaled.to(weight.dtype).to(weight.device), shifted.to(weight.dtype).to(weight.device)
 
 
 @cache

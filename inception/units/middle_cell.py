@@ -89,9 +89,9 @@ def middle_values(
     pictures = iter(images)
     while batch := list(islice(pictures, BATCH)):
         for layer, maps in _maps(pretrained, input_batch(pretrained, batch), tuple(cells)).items():
-            values = maps[:, :, cells[layer].row, cells[layer].column].double()
+            values = maps[:, :, cells[layer].row, cells[layer].column].cpu().double()
             check_overflow(pretrained.name, [values])
-            rows[layer].append(values.cpu().numpy())
+            rows[layer].append(values.numpy())
     return {layer: np.concatenate(values) for layer, values in rows.items()}
 
 

@@ -280,7 +280,7 @@ def _paths(
         for stage in stages:
             x = pretrained.engine.get_submodule(stage)(x)
             if stage.startswith("inception_"):
-                greatest = x.amax(dim=(2, 3)).double()
+                greatest = x.amax(dim=(2, 3)).cpu().double()
                 check_overflow(pretrained.name, [greatest])
-                found.setdefault(stage.removeprefix("inception_"), []).append(greatest.cpu().numpy())
+                found.setdefault(stage.removeprefix("inception_"), []).append(greatest.numpy())
     return {name: np.concatenate(rows) for name, rows in found.items()}

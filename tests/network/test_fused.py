@@ -27,6 +27,7 @@ from inception.network.inception_v1 import STAGES, InceptionV1
 from inception.prediction import input_batch, predict_crop
 from inception.pretrained.zoo import load
 from support.networks import lively
+from support.no_float64 import NoFloat64
 
 KINDS = {
     "googlenet": {"variant": "googlenet"},
@@ -240,3 +241,13 @@ def test_real_weights_keep_all_top_fives(shared: Path, monkeypatch: pytest.Monke
         for block in BLOCKS:
             outputs = plain.stages[f"inception_{block}"][0].numpy()
             assert np.abs(prediction.block(block) - outputs).max() <= 1e-4 * max(1.0, float(np.abs(outputs).max()))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_device_without_float64_suffices(kind: str) -> None:
+    model, x = model_of(kind), torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    with NoFloat64():
+        engine = fused_engine(model)
+        logits = engine.logits(x)
+    with torch.inference_mode():
+        torch.testing.assert_close(logits, fused_engine(model).logits(x), rtol=0, atol=0)

@@ -20,6 +20,7 @@ from inception.units.feature_visualization import VisualizationSettings, visuali
 from inception.units.naturalness import BlockPath, Naturalness, block_path, example_photos, naturalness, spearman
 from inception.units.unit import Unit
 from support.networks import lively
+from support.no_float64 import NoFloat64
 
 
 @pytest.fixture(scope="module")
@@ -204,3 +205,10 @@ def test_sentence_names_the_blocks_that_differ() -> None:
     like = Naturalness((path("3a", 0.3),), 2, 1, False)
     assert like.sentence == "Up to block 3a the network processes this image much as it does photos."
     assert Naturalness((path("3a", 0.3),), 8, -1, True).sentence.startswith("None of the 8 photos inhibits it. ")
+
+
+def test_device_without_float64_suffices(small: PretrainedModel, photos: list[Image.Image]) -> None:
+    unit, image = Unit("3b", "3x3", 4), noise(64)
+    with NoFloat64():
+        path = naturalness(small, unit, image, photos)
+    assert path == naturalness(small, unit, image, photos)
