@@ -62,6 +62,7 @@ def visualize(
     check_writable(file)
     sign = -1 if negative else 1
     request = Request(unit, model, file, steps, size, seed, sign, diverse, json)
+    check_writable(file)
     return with_cpu_fallback(device, lambda device: _visualize(request, device))
 
 

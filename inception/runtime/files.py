@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -45,8 +48,38 @@ def write_file(file: Path, data: bytes, *, durable: bool = False) -> None:
     Raises:
         UserError: if nothing can be written there.
     """
-    try:
+    with _errors_as_sentences(file):
         replace_file(file, data, durable=durable)
+
+
+def check_writable(file: Path) -> None:
+    """Check that a file can be written, before the work whose result it is to hold; it is not touched.
+
+    Raises:
+        UserError: as `write_file`.
+    """
+    with _errors_as_sentences(file):
+        trial = _unfinished(_target(file))
+        try:
+            trial.touch()
+        finally:
+            trial.unlink(missing_ok=True)
+
+
+class NotRegularError(OSError):
+    """A folder, a device, a pipe or the like in the place of a file to write."""
+
+
+@contextmanager
+def _errors_as_sentences(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except NotRegularError as error:
+        raise UserError(
+            "not_regular",
+            "{name} is a folder or a device, not a file that can be replaced; please name another.",
+            name=quoted(str(file)),
+        ) from error
     except OSError as error:
         if is_full(error):
             raise no_room(file.parent) from error
@@ -55,27 +88,39 @@ def write_file(file: Path, data: bytes, *, durable: bool = False) -> None:
         ) from error
 
 
-def check_writable(file: Path) -> None:
-    """Check that a file can be written, before the work whose result it is to hold.
+def _target(file: Path) -> Path:
+    """Return the file to replace: the one that a symbolic link leads to, so that the link stays.
 
     Raises:
-        UserError: as `write_file`.
+        NotRegularError: if something else than a regular file has this name.
+        OSError: if it cannot be a file's name.
     """
-    if not is_file(file):
-        write_file(file, b"")
-        file.unlink(missing_ok=True)
+    target = Path(os.path.realpath(file))
+    try:
+        mode = target.lstat().st_mode
+    except FileNotFoundError:
+        return target
+    if not stat.S_ISREG(mode):
+        raise NotRegularError(f"{target} is not a regular file")
+    return target
+
+
+def _unfinished(target: Path) -> Path:
+    """Return a new name in the target's folder, without its own name, which may already have the maximum length."""
+    return target.with_name(f".{uuid4().hex}.part")
 
 
 def replace_file(file: Path, data: bytes | memoryview, *, durable: bool = True) -> None:
     """Write a file atomically: an interrupted write leaves the previous file, or none.
 
-    `durable` waits for the disk, so that this holds after a power cut too.
+    A symbolic link is followed. `durable` waits for the disk, so that this holds after a power cut too.
 
     Raises:
+        NotRegularError: if a folder, a device or the like has this name.
         OSError: if nothing can be written there.
     """
-    # Without the file's own name, which may already have the maximum length.
-    unfinished = file.with_name(f".{uuid4().hex}.part")
+    target = _target(file)
+    unfinished = _unfinished(target)
     try:
         with unfinished.open("wb") as out:
             out.write(data)
@@ -83,7 +128,7 @@ def replace_file(file: Path, data: bytes | memoryview, *, durable: bool = True) 
                 out.flush()
                 # Otherwise a power cut could leave the new name on an empty file.
                 os.fsync(out.fileno())
-        unfinished.replace(file)
+        unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
 
