@@ -9,6 +9,7 @@ from threading import Lock
 from cachetools import LRUCache
 from PIL import Image
 
+from ..network.inception_v1 import STAGES
 from ..prediction import Prediction
 from ..pretrained.pretrained import PretrainedModel
 from ..units.feature_visualization import VisualizationSettings, VisualizationStep, visualize
@@ -25,8 +26,12 @@ GOALS = {
     "inhibits": VisualizationSettings(sign=-1),
     "varied": VisualizationSettings(count=4, side=96),
 }
-KEPT = 512  # finished images; one of 128 pixels takes 50 kB
-RUNNING = 16  # unfinished ones; the others begin again
+KEPT = 512  # finished visualizations; one image of 128 pixels takes 50 kB, four of 96 pixels 110 kB
+# Of unfinished ones. Each has a copy of the layers up to its branch, so that one takes 3 MB in 3a and 25 MB in 5b:
+# enough for a class in any block but the last two.
+RUNNING_BYTES = 512 * 2**20
+IMAGE_BYTES = 2 * 2**20  # of an unfinished one beside its layers, with the state of its optimiser
+RECALLED = 16  # read from files a moment ago
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,9 @@ class Growth:
 
 @dataclass
 class _Run:
-    """An unfinished visualization. `lock` is held while it takes steps."""
+    """An unfinished visualization of `nbytes` of memory. `lock` is held while it takes steps."""
 
+    nbytes: int
     lock: Lock = field(default_factory=Lock)
     pretrained: PretrainedModel | None = None
     steps: Iterator[VisualizationStep] | None = None
@@ -61,9 +67,9 @@ class Visualizations:
     def __init__(self, service: InferenceService) -> None:
         self._service = service
         self._finished: LRUCache[tuple[object, ...], Growth] = LRUCache(KEPT)
-        self._running: LRUCache[tuple[object, ...], _Run] = LRUCache(RUNNING)
+        self._running: LRUCache[tuple[object, ...], _Run] = LRUCache(RUNNING_BYTES, lambda run: run.nbytes)
         self._files: SingleFlightCache[ImageFiles] = SingleFlightCache(len(service.models))
-        self._recalled: SingleFlightCache[Growth] = SingleFlightCache(RUNNING)  # read from a file, compared once
+        self._recalled: SingleFlightCache[Growth] = SingleFlightCache(RECALLED)  # compared once for all callers
         self._lock = Lock()
 
     def known(self, model: str, unit: Unit, goal: str) -> Growth | None:
@@ -87,6 +93,9 @@ class Visualizations:
     def after(self, model: str, unit: Unit, goal: str, step: int) -> Growth:
         """Return the visualization of a unit, further on than at `step`; at its end, that.
 
+        One that had begun and made room for others is computed to its end: with however many callers, each comes to
+        an end.
+
         Args:
             unit: a channel.
 
@@ -96,11 +105,16 @@ class Visualizations:
         if (finished := self.known(model, unit, goal)) is not None:
             return finished
         key = (model, unit, goal)
+        nbytes = run_bytes(self._service.pretrained(model), unit)
         with self._lock:
-            run = self._running.get(key) or _Run()
-            self._running[key] = run
+            run = self._running.get(key)
+            if run is None:
+                run = self._running[key] = _Run(nbytes)
+                if step > 0:
+                    step = GOALS[goal].steps
         with run.lock:
-            if run.growth is None or (run.growth.shown.step <= step and not run.growth.is_finished):
+            # Predictions go in between two of these calls.
+            while run.growth is None or not (run.growth.is_finished or run.growth.shown.step > step):
                 run.growth = self._advance(run, model, unit, goal)
             growth = run.growth
         return self._finish(key, growth) if growth.is_finished else growth
@@ -126,17 +140,28 @@ class Visualizations:
                 run.pretrained, run.steps = pretrained, visualize(pretrained, unit, settings)
             return next(run.steps)
 
-        run.growth = growth = Growth(service.compute(model, lambda pretrained: backend.run(advance, pretrained)))
-        if not growth.is_finished:
-            return growth
-        self._files_of(model).write(unit, settings, growth.shown)
-        return self._compared(model, unit, goal, growth.shown)
+        try:
+            growth = Growth(service.compute(model, lambda pretrained: backend.run(advance, pretrained)))
+            if not growth.is_finished:
+                return growth
+            self._files_of(model).write(unit, settings, growth.shown)
+            return self._compared(model, unit, goal, growth.shown)
+        except BaseException:
+            run.steps = None  # a generator that has raised, or is at its end, has no further steps
+            raise
 
     def _compared(self, model: str, unit: Unit, goal: str, last: VisualizationStep) -> Growth:
         backend = self._service.backend
         assert isinstance(backend, LocalBackend)
         sign = GOALS[goal].sign
         return self._service.compute(model, lambda pretrained: backend.run(compared, pretrained, unit, sign, last))
+
+
+def run_bytes(pretrained: PretrainedModel, unit: Unit) -> int:
+    """Return about how many bytes an unfinished visualization of a unit takes, mostly for its copy of the layers."""
+    stages = STAGES[: STAGES.index(f"inception_{unit.block}") + 1]
+    layers = (pretrained.model.get_submodule(stage) for stage in stages)
+    return IMAGE_BYTES + sum(parameter.nbytes for layer in layers for parameter in layer.parameters())
 
 
 def finished_visualization(

@@ -17,7 +17,7 @@ from inception.runtime.device import choose_device
 from inception.service import image_files, visualizations
 from inception.service.service import InferenceService
 from inception.service.visualizations import GOALS, Growth, Visualizations
-from inception.units.feature_visualization import VisualizationSettings, visualize
+from inception.units.feature_visualization import VisualizationSettings, _Ascent, visualize
 from inception.units.unit import Unit
 from inception.vision.preprocessing import IMAGENET
 from support.networks import lively
@@ -132,3 +132,53 @@ def test_the_oldest_files_are_deleted(
     finished(images, one, "varied")
     (second,) = (tmp_path / "cache").rglob("*.png")
     assert first != second
+
+
+def test_more_visitors_than_there_is_room_for_all_come_to_an_end(
+    weights: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = weights
+    room = 3 * visualizations.run_bytes(load(one), UNIT)
+    monkeypatch.setattr(visualizations, "RUNNING_BYTES", room)
+    images = started(one)
+    steps = {Unit("3a", "3x3", channel): 0 for channel in range(4)}
+    for _ in range(GOALS["excites"].steps):  # in turn, so that each one's run is gone when it calls again
+        for unit, step in steps.items():
+            growth = images.after(one.name, unit, "excites", step)
+            assert growth.is_finished or growth.shown.step > step
+            steps[unit] = growth.shown.step
+    assert set(steps.values()) == {GOALS["excites"].steps}
+
+
+def test_a_class_has_room_for_a_channel_each() -> None:
+    assert 30 * visualizations.run_bytes(load(), Unit("4e", "3x3", 0)) <= visualizations.RUNNING_BYTES
+
+
+def test_an_image_that_failed_once_is_begun_again(weights: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    one, _ = weights
+    images, shown = started(one), _Ascent.shown
+    images.after(one.name, UNIT, "excites", 0)
+
+    def fail(ascent: _Ascent) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(_Ascent, "shown", fail)
+    with pytest.raises(MemoryError):
+        images.after(one.name, UNIT, "excites", 1)
+    monkeypatch.setattr(_Ascent, "shown", shown)
+    *_, direct = visualize(load(one), UNIT, GOALS["excites"])
+    assert np.array_equal(finished(images, one).shown.image, direct.image)
+
+
+def test_an_image_whose_comparison_failed_is_compared_again_also_where_no_file_can_be_written(
+    weights: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    one, _ = weights
+    images, compared = started(one), visualizations.compared
+    monkeypatch.setattr(visualizations, "compared", None)
+    with pytest.raises(TypeError):
+        finished(images, one)
+    monkeypatch.setattr(visualizations, "compared", compared)
+    assert finished(images, one).naturalness is not None
