@@ -59,7 +59,6 @@ def visualize(
     json: Json = False,
 ) -> int:
     """Draw what excites a branch, a channel or a cell."""
-    check_writable(file)
     sign = -1 if negative else 1
     request = Request(unit, model, file, steps, size, seed, sign, diverse, json)
     check_writable(file)
