@@ -209,3 +209,14 @@ def test_photos_without_labels_need_none_of_each_of_their_classes(tmp_path: Path
     assert result
     assert [Path(name).parent.name for name in result.skipped] == ["sand"] * 3
     assert load(result.weights).training["without_labels"] == 4
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_before_the_weights_change(
+    splits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backward = Trainer.backward
+    monkeypatch.setattr(Trainer, "backward", lambda *arguments: replace(backward(*arguments), loss=float("nan")))
+    monkeypatch.setattr(torch.optim.SGD, "step", lambda *_: pytest.fail("the weights have changed"))
+    with pytest.raises(DivergenceError, match="no longer finite at step 0;"):
+        small_training(splits, tmp_path, save_every=0)
+    assert not (tmp_path / "checkpoint.pt").exists()

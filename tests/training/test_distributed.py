@@ -1,0 +1,26 @@
+"""What `torchrun` says of a process, taken before anything is allocated."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from inception.training.distributed import SINGLE_PROCESS, claim_device, process_group
+
+
+def test_an_empty_number_of_processes_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "")
+    with process_group(torch.device("cpu")) as world:
+        assert world == SINGLE_PROCESS
+
+
+@pytest.mark.parametrize(("rank", "claimed"), [("1", [1]), (None, [])])
+def test_a_process_claims_its_own_gpu(rank: str | None, claimed: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("LOCAL_RANK", rank)
+    told: list[int] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", told.append)
+    claim_device()
+    assert told == claimed
