@@ -98,8 +98,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def quiet_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No test sees this machine's weights or caches."""
-    monkeypatch.delenv("INCEPTION_WEIGHTS_DIR", raising=False)
+    """Hide this machine's weights and caches, and the address that `serve` left in the environment of this process."""
+    for name in ("INCEPTION_WEIGHTS_DIR", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 

@@ -192,11 +192,16 @@ def fold_batchnorm(conv: nn.Conv2d, norm: nn.BatchNorm2d | None) -> tuple[Tensor
         return weight.detach().clone(), bias.detach().clone()
     # In float64, so that folding adds a single rounding; on the CPU, because not every device has float64.
     statistics = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
-    gamma, beta, mean, variance = (tensor.detach().cpu().double() for tensor in statistics)
+    gamma, beta, mean, variance = (_host_float64(tensor) for tensor in statistics)
     scale = gamma / torch.sqrt(variance + norm.eps)
-    shifted = (bias.detach().cpu().double() - mean) * scale + beta
-    scaled = weight.detach().cpu().double() * scale.view(-1, 1, 1, 1)
+    shifted = (_host_float64(bias) - mean) * scale + beta
+    scaled = _host_float64(weight) * scale.view(-1, 1, 1, 1)
     return scaled.to(weight.dtype).to(weight.device), shifted.to(weight.dtype).to(weight.device)
+
+
+def _host_float64(tensor: Tensor) -> Tensor:
+    """Return a float64 copy on the CPU; of a meta tensor, which has no data to copy, a meta tensor."""
+    return (tensor.detach() if tensor.is_meta else tensor.detach().cpu()).double()
 
 
 @cache
