@@ -40,6 +40,25 @@ def _copy(module: Module, copy_tensor: Callable[[Tensor], Tensor]) -> Module:
     return copy.deepcopy(module, memo)
 
 
+def state_of(module: nn.Module) -> list[int]:
+    """Return numbers that differ after an in-place operation on a parameter or buffer, or its replacement.
+
+    In-place operations on a tensor's `data`, and on tensors made in inference mode, are not counted. Takes 0.1 to
+    0.2 ms for InceptionV1.
+    """
+    state: list[int] = []
+    # By hand, because `parameters()` takes ten times as long, and this runs before each use of an engine.
+    modules: list[nn.Module] = [module]
+    while modules:
+        one = modules.pop()
+        modules.extend(child for child in one._modules.values() if child is not None)
+        for tensors in (one._parameters.values(), one._buffers.values()):
+            for tensor in tensors:
+                if tensor is not None:
+                    state += (tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
+    return state
+
+
 def empty_batch(module: nn.Module, shape: Sequence[int]) -> Tensor:
     """Return no photos, (0, *shape), of the type and on the device of the parameters.
 

@@ -35,8 +35,8 @@ MAX_TIME_RATIO = 0.9  # of HALF to FULL; a smaller gain does not justify the los
 def fused_engine(model: InceptionV1, precision: torch.dtype = FULL) -> InceptionV1:
     """Return a fused copy of `model` in evaluation mode, without gradients, on the same device.
 
-    The copy does not follow later changes of `model`'s weights. With `precision` `HALF` block outputs are bfloat16;
-    logits are always float32.
+    The copy is float32, whatever type `model` has, and does not follow later changes of `model`'s weights. With
+    `precision` `HALF` block outputs are bfloat16; logits are always float32.
     """
     # Tensors made in inference mode can never take part in a gradient.
     with torch.inference_mode(False):
@@ -67,7 +67,7 @@ def engine_seconds(engine: InceptionV1, photo: Tensor, passes: int = 4) -> float
 
 
 def _fused_copy(model: InceptionV1, precision: torch.dtype) -> InceptionV1:
-    engine = copy_module(model).eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    engine = copy_module(model).float().eval().requires_grad_(False).to(memory_format=torch.channels_last)
     device = next(engine.parameters()).device
     for name, input_shape in _input_shapes(engine).items():
         keep_full = name.removeprefix("stem.") in ALWAYS_FULL

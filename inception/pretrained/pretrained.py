@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import ChoiceError
+from ..network.copies import state_of
 from ..network.fused import fast_engine, fused_engine
 from ..network.inception_v1 import InceptionV1
 from ..vision.preprocessing import Preprocessing
@@ -23,6 +23,9 @@ PRECISIONS = ("exact", "fast")
 @dataclass(frozen=True)
 class PretrainedModel:
     """A trained network in evaluation mode.
+
+    Its engines are rebuilt at the next use after `model` was trained, moved or converted, but not after in-place
+    changes of a tensor's `data`.
 
     Attributes:
         name: of the weights.
@@ -48,15 +51,28 @@ class PretrainedModel:
     rejection: RejectionRule | None = None
     imagenet: bool = False
 
-    @cached_property
+    @property
     def engine(self) -> InceptionV1:
         """The fused copy of `model` for inference, created at first use."""
-        return fused_engine(self.model)
+        return self._built("_engine", lambda: fused_engine(self.model))
 
-    @cached_property
+    @property
     def fast_engine(self) -> InceptionV1:
         """The bfloat16 engine where it is faster, with logits accurate to about 0.05; else `engine`."""
-        return fast_engine(self.model, self.engine)
+        return self._built("_fast_engine", lambda: fast_engine(self.model, self.engine))
+
+    def _built(self, name: str, build: Callable[[], InceptionV1]) -> InceptionV1:
+        """Return the engine kept as `name`, built anew if the model has changed since."""
+        state = state_of(self.model)
+        kept = self.__dict__.get(name)
+        if kept is None or kept[0] != state:
+            # One assignment, so that other threads find an engine with the state that it was built from.
+            kept = self.__dict__[name] = (state, build())
+        return kept[1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Without the engines, whose packed weights cannot be pickled; they are built again.
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def engine_for(self, precision: str) -> InceptionV1:
         """Return the engine for precision "exact" or "fast".

@@ -20,6 +20,7 @@ from inception.explain.convolution import trace_convolution
 from inception.explain.shapley import branch_votes
 from inception.network.fused import HALF, fused_engine
 from inception.pretrained import checkpoint
+from inception.pretrained import pretrained as pretrained_module
 from inception.pretrained.description import Description
 from inception.render.branches import ViewOptions, render_branches
 from inception.runtime.device import choose_device
@@ -171,12 +172,14 @@ def test_a_missing_gpu_is_an_error_and_only_auto_falls_back(device: str, monkeyp
         choose_device("gpu")
 
 
-def test_a_fast_prediction_is_explained_exactly() -> None:
+def test_a_fast_prediction_is_explained_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
     service = InferenceService(("tiny-imagenet",), choose_device("cpu"), precision="fast")
     pretrained = service.pretrained("tiny-imagenet")
     exact = predict(pretrained, open_photo(ESPRESSO))
     # Predict in bfloat16 even if that is not faster on this machine.
-    pretrained.__dict__["fast_engine"] = fused_engine(pretrained.model, HALF)
+    half = fused_engine(pretrained.model, HALF)
+    monkeypatch.setattr(pretrained_module, "fast_engine", lambda model, full: half)
+    pretrained.__dict__.pop("_fast_engine", None)
     query = service.query("tiny-imagenet", ESPRESSO)
     error = np.abs(service.prediction(query).logits - exact.logits).max()
     assert 1e-4 < error < 0.3

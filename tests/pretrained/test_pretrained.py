@@ -1,0 +1,77 @@
+"""A trained network's engines: they follow its weights, and are not part of its pickle."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from inception import load
+from inception.network.fused import HALF
+from inception.pretrained.pretrained import PretrainedModel
+
+
+@pytest.fixture
+def pretrained() -> PretrainedModel:
+    """A network of the test's own, whose engines have been used."""
+    pretrained = load()
+    _ = pretrained.engine, pretrained.fast_engine
+    return pretrained
+
+
+def logits(pretrained: PretrainedModel) -> torch.Tensor:
+    photo = torch.rand(1, 3, 160, 160, generator=torch.Generator().manual_seed(0))
+    return pretrained.engine.logits(photo)
+
+
+@pytest.mark.parametrize("duplicate", [lambda one: pickle.loads(pickle.dumps(one)), copy.deepcopy])
+def test_a_used_network_can_be_pickled_and_copied(
+    pretrained: PretrainedModel, duplicate: Callable[[PretrainedModel], PretrainedModel]
+) -> None:
+    other = duplicate(pretrained)
+    assert (other.name, other.labels, other.provenance) == (pretrained.name, pretrained.labels, pretrained.provenance)
+    assert torch.equal(logits(other), logits(pretrained))
+
+
+def test_an_engine_is_built_once(pretrained: PretrainedModel) -> None:
+    assert pretrained.engine is pretrained.engine
+    assert pretrained.fast_engine is pretrained.fast_engine
+
+
+def _in_place(model: nn.Module) -> None:
+    with torch.no_grad():
+        next(model.parameters()).mul_(0.5)
+
+
+def _statistics(model: nn.Module) -> None:
+    next(model.buffers()).add_(1)
+
+
+def _replacement(model: nn.Module) -> None:
+    model.head.classifier.bias = nn.Parameter(model.head.classifier.bias + 1)
+
+
+def _conversion(model: nn.Module) -> None:
+    model.to(HALF).float()
+
+
+@pytest.mark.parametrize("change", [_in_place, _statistics, _replacement, _conversion])
+def test_engines_follow_a_changed_network(pretrained: PretrainedModel, change: Callable[[nn.Module], None]) -> None:
+    before = pretrained.engine, pretrained.fast_engine
+    change(pretrained.model)
+    assert pretrained.engine is not before[0]
+    assert pretrained.fast_engine is not before[1]
+    assert torch.equal(logits(pretrained), logits(replace(pretrained)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_the_engine_of_a_network_of_another_type_is_float32(dtype: torch.dtype) -> None:
+    pretrained = load()
+    expected = logits(pretrained)
+    pretrained.model.to(dtype)
+    torch.testing.assert_close(logits(pretrained), expected, rtol=0, atol=0.5)
