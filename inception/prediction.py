@@ -35,7 +35,7 @@ class ClassScore:
     logit: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prediction:
     """Result of one forward pass for one photo. All arrays are float32 and read-only.
 

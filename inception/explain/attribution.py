@@ -36,7 +36,7 @@ class ChannelEvidence:
     highest: float  # activation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evidence:
     """The logit of a class as a sum over branches, channels and cells of block 5b, and a rest.
 
@@ -141,7 +141,7 @@ def _is_linear(pretrained: PretrainedModel) -> bool:
     return head is not None and not any(isinstance(module, nn.ReLU) for module in head.modules())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GradCam:
     """Grad-CAM map (H, W) of one class at a block's output, or at one of its branches.
 
@@ -160,7 +160,7 @@ class GradCam:
         return np.maximum(self.signed, 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GradCams:
     """Grad-CAM maps of a block and its branches."""
 

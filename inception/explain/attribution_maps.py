@@ -19,7 +19,7 @@ from .registry import ATTRIBUTIONS
 FEW_STEPS = 16  # of integrated gradients, for a quick map
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AttributionMap:
     """A map as its method computes it: `cells` (rows, columns), of a feature map, of window places or of pixels.
 

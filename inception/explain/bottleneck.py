@@ -10,7 +10,7 @@ from ..prediction import Prediction, bottleneck_maps
 from ..pretrained.pretrained import PretrainedModel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Strongest:
     """The channels with the highest means of some maps, the highest first.
 

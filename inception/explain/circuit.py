@@ -71,7 +71,7 @@ class Contribution:
     activation: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Circuit:
     """A unit's value as the sum of a constant and the contributions of the block before.
 

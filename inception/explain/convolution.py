@@ -37,7 +37,7 @@ class Affine:
     shift: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ConvolutionTrace:
     """How the value of one cell of one channel is computed, in float64; arrays are read-only.
 

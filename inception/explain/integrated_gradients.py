@@ -21,7 +21,7 @@ from .pixels import BATCH, grey_input, network_input
 MAX_STEPS = 512
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class IntegratedGradients:
     """What each pixel contributes to the difference between a class's logit for the photo and for plain grey.
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..network.copies import copy_module
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LinearSplit:
     """A number as the sum of a constant and the contributions of the inputs, in float64.
 

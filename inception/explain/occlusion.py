@@ -21,7 +21,7 @@ WINDOWS = 5  # that stand side by side along an edge of the photo, by default
 STEPS = 2  # by which the window moves over its own width, by default
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Occlusion:
     """How far the logit of a class falls for each place of the grey window.
 

@@ -19,7 +19,7 @@ ENTRIES = tuple("pool_proj" if branch == "pool" else layers[0] for branch, layer
 CLASSIFIER = "classifier"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ChannelReadout:
     """How strongly the next layer's weights read the channels of a block, independent of the photo.
 

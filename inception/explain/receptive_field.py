@@ -71,7 +71,7 @@ class Square:
         return self.bottom - self.top
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EffectiveField:
     """How much each pixel of the network's input influences one cell of one branch, for this photo.
 

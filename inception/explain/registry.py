@@ -233,7 +233,7 @@ class Subject(Protocol):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PhotoSubject:
     """A `Subject` in this process, without a cache."""
 

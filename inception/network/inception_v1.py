@@ -105,7 +105,7 @@ VARIANTS: dict[str, Variant] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trace:
     """Activations of one forward pass.
 

@@ -20,7 +20,7 @@ from .rejection import RejectionRule
 PRECISIONS = ("exact", "fast")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PretrainedModel:
     """A trained network in evaluation mode.
 

@@ -25,7 +25,7 @@ CHANCE_DRAWS = 100  # tell the mean to about a twentieth, in half a second for 5
 BATCH = 64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LabelledLogits:
     """A network's logits for labelled photos.
 
@@ -109,7 +109,7 @@ def _logits_of_readable(
     return torch.cat(logits), tuple(readable), tuple(skipped)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class InputBatch:
     """Network inputs (N, 3, size, size) of the `readable` ones among some photos, which are numbered as in the data."""
 

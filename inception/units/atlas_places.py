@@ -15,7 +15,7 @@ TOLD_APART = 5  # classes listed for each channel
 NOWHERE = -1  # the photo of a place that is not there, as there are fewer photos than places
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Places:
     """Places of each channel among the photos: arrays (C, PLACES); `photos` is `NOWHERE` where there are too few.
 
@@ -33,7 +33,7 @@ class Places:
         return cls(torch.full(shape, NOWHERE), torch.zeros(shape, dtype=torch.int64), torch.full(shape, -torch.inf))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BlockMeasurement:
     """Measurement of a block's channels (C) over `photos` photos.
 

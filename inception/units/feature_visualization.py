@@ -70,7 +70,7 @@ class VisualizationSettings:
             raise ChoiceError("sign", self.sign, ("1", "-1"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class VisualizationStep:
     """Images after some of the steps.
 

@@ -19,7 +19,7 @@ from .selectivity import sparseness
 WORTH_PHOTOS = 8  # of the photos, taken evenly: votes take sixteen passes a block
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PhotoStatistics:
     """Statistics of a block over photos. The arrays are read-only.
 

@@ -80,7 +80,7 @@ def _lengths(longest: float, count: int) -> tuple[float, ...]:
     return tuple(round(float(length), 1) for length in lengths)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curves:
     """Tuning of all channels of a layer to one feature. All arrays are read-only.
 
@@ -98,7 +98,7 @@ class Curves:
     selectivity: np.ndarray = field(repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayerTuning:
     """Tuning of all channels of a layer at its middle cell.
 

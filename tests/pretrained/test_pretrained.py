@@ -75,3 +75,9 @@ def test_the_engine_of_a_network_of_another_type_is_float32(dtype: torch.dtype) 
     expected = logits(pretrained)
     pretrained.model.to(dtype)
     torch.testing.assert_close(logits(pretrained), expected, rtol=0, atol=0.5)
+
+
+def test_networks_are_compared_by_identity(pretrained: PretrainedModel) -> None:
+    assert pretrained == pretrained
+    assert pretrained != replace(pretrained, means={"3a": torch.zeros(2)})
+    assert len({pretrained, pretrained}) == 1

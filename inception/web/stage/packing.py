@@ -18,7 +18,7 @@ def pack(array: np.ndarray) -> dict[str, Any]:
     return {"dtype": kind, "shape": list(array.shape), "data": b64encode(values.tobytes()).decode("ascii")}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Quantised:
     """Maps with one byte a value, each on its own scale: value = low + byte / 255 * (high - low).
 
