@@ -125,7 +125,8 @@ def predict(
     """Classify an RGB photo of any size, by default its centre square.
 
     `precision` is "exact" (float32), or "fast" for logits accurate to about 0.05 in two thirds of the time on
-    processors with bfloat16. Explanations expect exact predictions.
+    processors with bfloat16. Explanations expect exact predictions. On NVIDIA's GPUs PyTorch computes convolutions in
+    TF32, unless `torch.backends.cudnn.allow_tf32` is set to False.
 
     Raises:
         ChoiceError: if there is no such precision.

@@ -19,8 +19,9 @@ def load_pretrained(model: str, device: str) -> PretrainedModel:
         WeightsError, DeviceError: if there are no such weights, or there is no such device.
     """
     from ..pretrained.zoo import load
-    from ..runtime.device import choose_device
+    from ..runtime.device import choose_device, compute_in_full_float32
 
+    compute_in_full_float32()
     pretrained = load(model, choose_device(device).torch_device)
     if pretrained.provenance.notice:
         err(pretrained.provenance.notice)

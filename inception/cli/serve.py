@@ -158,12 +158,13 @@ def _serve_after(starting: StartingPage, request: Request) -> int:
         import spaces  # noqa: F401 - before torch, which it prepares for a GPU that comes and goes
 
     from ..pretrained.zoo import MODEL_NAMES
-    from ..runtime.device import choose_device
+    from ..runtime.device import choose_device, compute_in_full_float32
     from ..service.service import InferenceService
     from ..web.blocks import build, launch_options
     from ..web.http.shutdown import serve as serve_page
     from ..web.http.uploads import cleanup_lifespan, temporary_upload_folder
 
+    compute_in_full_float32()
     device = choose_device("cpu" if zero_gpu else request.device)
     models = (request.model, *(name for name in MODEL_NAMES if name != request.model))
     computes_here = not zero_gpu and request.scale is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -36,18 +37,32 @@ def choose_device(name: str = "auto") -> Device:
     """
     if name not in DEVICES:
         raise unknown_device(name)
-    usable = {"cuda": _cuda_works(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    # Asked only of the devices in question: the question makes PyTorch start CUDA.
+    works: dict[str, Callable[[], bool]] = {
+        "cuda": _cuda_works,
+        "mps": torch.backends.mps.is_available,
+        "cpu": lambda: True,
+    }
     if name == "auto":
-        return _named(next(kind for kind, works in usable.items() if works))
-    if not usable[name]:
+        return _named(next(kind for kind, asked in works.items() if asked()))
+    if not works[name]():
         raise DeviceError(
             "device_missing",
             "This machine has no {wish} device that PyTorch can use; choose auto, or one of those that it has: "
             "{devices}.",
             wish=name,
-            devices=", ".join(kind for kind, works in usable.items() if works),
+            devices=", ".join(kind for kind, asked in works.items() if asked()),
         )
     return _named(name)
+
+
+def compute_in_full_float32() -> None:
+    """Let the convolutions of this process compute in float32 on NVIDIA's GPUs.
+
+    PyTorch's default there is TF32, which rounds their inputs to 10 bits. A setting of the whole process, so only for
+    processes of this project's own.
+    """
+    torch.backends.cudnn.allow_tf32 = False
 
 
 def usable_device(device: str | torch.device) -> torch.device:

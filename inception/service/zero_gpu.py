@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 from ..errors import UserError
 from ..prediction import Prediction
 from ..pretrained.pretrained import PretrainedModel
-from ..runtime.device import choose_device
+from ..runtime.device import choose_device, compute_in_full_float32
 from .backend import LocalBackend
 from .batching import MAX_BATCH, Batcher
 from .query import Query
@@ -111,4 +111,5 @@ def compute_on_gpu(
 @cache
 def service_on_gpu(models: tuple[str, ...]) -> InferenceService:
     """Return the service of the process that has the GPU."""
+    compute_in_full_float32()
     return InferenceService(models, choose_device(), compiles=False)

@@ -16,7 +16,7 @@ from ray import serve
 
 from ...network.overflow import ActivationOverflowError
 from ...prediction import Prediction
-from ...runtime.device import choose_device
+from ...runtime.device import choose_device, compute_in_full_float32
 from ..batching import run_batch
 from ..priority import HEAVY, LIGHT, PriorityLock
 from ..query import Query
@@ -49,6 +49,7 @@ class Replica:
 
     def __init__(self, models: tuple[str, ...], scale: Scale, precision: str) -> None:
         torch.set_num_threads(scale.threads)
+        compute_in_full_float32()
         self._service = InferenceService(models, choose_device(scale.device), precision=precision)
         self._service.pretrained(self._service.models[0])  # a replica that is ready can answer
         # Recent predictions: an explanation of one of them needs no second forward pass.
