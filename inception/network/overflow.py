@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import WeightsError
 
@@ -28,3 +28,24 @@ def check_overflow(name: str, activations: Iterable[Tensor]) -> None:
             "The activations of {name} overflow (NaN or infinite); please choose another network.",
             name=name,
         )
+
+
+@torch.inference_mode()
+def check_every_layer(name: str, model: nn.Module, x: Tensor) -> None:
+    """Check that the output of every layer of the plain network `name` is finite for a batch x (N, 3, H, W).
+
+    Within blocks `check_overflow` of their outputs is not enough: a ReLU makes minus infinity zero, and that of a fused
+    engine NaN too.
+
+    Raises:
+        ActivationOverflowError: if one is NaN or infinite.
+    """
+    outputs: list[Tensor] = []
+    layers = [module for module in model.modules() if not any(module.children())]
+    hooks = [layer.register_forward_hook(lambda _layer, _input, output: outputs.append(output)) for layer in layers]
+    try:
+        model(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    check_overflow(name, outputs)

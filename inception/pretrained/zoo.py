@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import WeightsError, quoted
+from ..network.overflow import check_every_layer
 from ..runtime.device import usable_device
 from ..runtime.remembered import cache_dir
 from ..runtime.resources import resource
@@ -38,6 +39,7 @@ EMBEDDED_WEIGHTS = resource("weights/tiny-imagenet.safetensors")
 DEFAULT_MODEL = MODEL_NAMES[0]
 # As torchvision.models.GoogLeNet_Weights names it; importing that takes more than a second.
 TORCHVISION_FILE = "googlenet-1378be20.pth"
+TRIAL_SIDE = 224  # pixels; of photos with which a checkpoint is tried
 
 
 def load(name: str | Path = DEFAULT_MODEL, device: str | torch.device = "cpu") -> PretrainedModel:
@@ -57,6 +59,7 @@ def load(name: str | Path = DEFAULT_MODEL, device: str | torch.device = "cpu") -
         pretrained = replace(loaders[str(name)](), imagenet=True)
     elif Path(name).suffix.lower() in CHECKPOINT_SUFFIXES:
         pretrained = load_checkpoint(Path(name))
+        check_every_layer(pretrained.name, pretrained.model, _trial_photos(pretrained))
     else:
         raise WeightsError(
             "weights_unknown",
@@ -67,6 +70,13 @@ def load(name: str | Path = DEFAULT_MODEL, device: str | torch.device = "cpu") -
         )
     pretrained.model.to(device)
     return pretrained
+
+
+def _trial_photos(pretrained: PretrainedModel) -> Tensor:
+    """Return a grey and a noisy photo as the network's input (2, 3, side, side), of at most `TRIAL_SIDE`."""
+    side = min(pretrained.input_size, TRIAL_SIDE)
+    noise = torch.rand(3, side, side, generator=torch.Generator().manual_seed(0)) * 255
+    return pretrained.preprocessing.normalise(torch.stack([torch.full_like(noise, 127.5), noise]))
 
 
 def _tiny_imagenet() -> PretrainedModel:
