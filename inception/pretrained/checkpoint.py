@@ -42,7 +42,7 @@ def load_checkpoint(path: Path) -> PretrainedModel:
     if not is_file(path):
         raise WeightsError("weights_missing", "There is no file {name}; please check the path.", name=quoted(path.name))
     source = _shown_name(path)
-    state, metadata = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else (read_pickle(path), {})
+    state, metadata = read_safetensors(path) if path.suffix.lower() == ".safetensors" else (read_pickle(path), {})
     # Before branch means and auxiliary classifiers are removed, so that they are checked too.
     convert.check_finite(state, source=source)
     means = _pop_means(state, source)
@@ -101,7 +101,12 @@ def _pop_means(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
     return means
 
 
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read the tensors and the metadata of a safetensors file.
+
+    Raises:
+        WeightsError: if it is damaged or holds anything but dense tensors of real numbers.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -8,11 +8,14 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.request import urlopen
 
 from ..errors import WeightsError
 from ..runtime.files import is_full
 
 WEIGHTS_DIR_VARIABLE = "INCEPTION_WEIGHTS_DIR"
+STALLED_SECONDS = 30.0  # without any data, after which a download is given up
+MAX_BYTES = 128 * 2**20  # of a file that `fetched` keeps in memory
 # Errors of a cache folder that cannot be written; another folder is used then.
 CACHE_UNUSABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOSPC, errno.EDQUOT)
 
@@ -39,17 +42,19 @@ def download(files: tuple[HubFile, ...], fallback_dir: Path) -> tuple[Path, HubF
     from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError
 
     for file in files:
+        if (cached := _from_cache(file)) is not None:
+            return cached, file
         try:
             path = _from_hub(file, fallback_dir)
+            published = _is_published(path, file)
         except (RepositoryNotFoundError, RemoteEntryNotFoundError):
             continue
         # Network, disk and protocol raise many types of errors; none leaves a file under the final name.
         except Exception as error:
             raise unreachable_error("googlenet", "Hugging Face", error) from error
-        if path.stat().st_size == file.size and sha256_of(path) == file.sha256:
+        if published:
             return path, file
-        path.resolve().unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+        _delete(path)
         raise WeightsError(
             "weights_checksum",
             "{file} from the Hugging Face hub is not the published file (wrong size or checksum), so it was deleted. "
@@ -65,13 +70,36 @@ def download(files: tuple[HubFile, ...], fallback_dir: Path) -> tuple[Path, HubF
     )
 
 
-def _from_hub(file: HubFile, fallback_dir: Path) -> Path:
-    """Return a file from the hub's cache (which a Space fills when it is built), or download it."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
-    from huggingface_hub.errors import LocalEntryNotFoundError
+def _from_cache(file: HubFile) -> Path | None:
+    """Return a file from the hub's cache, which a Space fills when it is built; a damaged one is deleted."""
+    from huggingface_hub import try_to_load_from_cache
 
-    with suppress(LocalEntryNotFoundError):
-        return Path(hf_hub_download(file.repository, file.name, local_files_only=True))
+    cached = try_to_load_from_cache(file.repository, file.name)
+    if not isinstance(cached, str):
+        return None
+    path = Path(cached)
+    with suppress(OSError):
+        if _is_published(path, file):
+            return path
+    _delete(path)
+    return None
+
+
+def _is_published(path: Path, file: HubFile) -> bool:
+    return path.stat().st_size == file.size and sha256_of(path) == file.sha256
+
+
+def _delete(path: Path) -> None:
+    """Delete a file of the hub's cache, and what it links to, if this user may."""
+    with suppress(OSError):
+        path.resolve().unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+
+def _from_hub(file: HubFile, fallback_dir: Path) -> Path:
+    """Download a file."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+
     # Read at each call and not at import, so that a mirror can be named at run time.
     endpoint = os.environ.get("HF_ENDPOINT")
     # With a short timeout, because the download would retry an unreachable hub for most of a minute.
@@ -83,6 +111,22 @@ def _from_hub(file: HubFile, fallback_dir: Path) -> Path:
         if error.errno not in CACHE_UNUSABLE:
             raise
         return Path(hf_hub_download(file.repository, file.name, endpoint=endpoint, cache_dir=fallback_dir))
+
+
+def fetched(url: str, sha256: str) -> bytes:
+    """Download a file of at most `MAX_BYTES` bytes whose checksum begins with `sha256`.
+
+    Raises:
+        OSError: if the server cannot be reached, or sends nothing for `STALLED_SECONDS`.
+        ValueError: if the file is incomplete, larger or another one.
+    """
+    with urlopen(url, timeout=STALLED_SECONDS) as response:
+        data = response.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES} bytes")
+    if not hashlib.sha256(data).hexdigest().startswith(sha256):
+        raise ValueError("it is not the published file")
+    return data
 
 
 def files_in_weights_dir(names: tuple[str, ...]) -> list[Path]:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
-from urllib.request import Request, urlopen
 
 import torch
 from torch import Tensor
@@ -15,7 +14,8 @@ from torch import Tensor
 from ..errors import WeightsError, quoted
 from ..network.overflow import check_every_layer
 from ..runtime.device import usable_device
-from ..runtime.remembered import cache_dir
+from ..runtime.files import is_file, replace_file
+from ..runtime.remembered import NoCacheError, cache_dir
 from ..runtime.resources import resource
 from ..vision import preprocessing
 from . import convert
@@ -24,11 +24,12 @@ from .checkpoint import (
     assemble,
     load_checkpoint,
     read_pickle,
+    read_safetensors,
     save_checkpoint,
     without_auxiliary,
 )
 from .description import Description, Provenance
-from .hub import HubFile, download, files_in_weights_dir, sha256_of, unreachable_error
+from .hub import HubFile, download, fetched, files_in_weights_dir, sha256_of, unreachable_error
 from .names import MODEL_NAMES as MODEL_NAMES
 from .pretrained import PretrainedModel
 
@@ -120,11 +121,10 @@ def _googlenet() -> PretrainedModel:
             local_error = local_error or error
     if local_error is not None:
         raise local_error
-    for file in GOOGLENET_FILES:
+    for converted in _conversions():
         # A damaged file in the cache is not the user's error; it is downloaded again.
         with suppress(WeightsError):
-            if _converted(file).is_file():
-                return replace(load_checkpoint(_converted(file)), name="googlenet")
+            return _from_conversion(converted)
     with TemporaryDirectory(prefix="inception-lens-") as fallback_dir:
         onnx, file = download(GOOGLENET_FILES, Path(fallback_dir))
         pretrained = _from_onnx(onnx, "")
@@ -141,6 +141,20 @@ def _googlenet() -> PretrainedModel:
 def _converted(file: HubFile) -> Path:
     """Return the path in the cache of a hub file's weights as safetensors."""
     return cache_dir() / f"googlenet-{file.sha256[:12]}.safetensors"
+
+
+def _conversions() -> list[Path]:
+    """Return the converted weights that the cache has."""
+    with suppress(NoCacheError):
+        return [path for file in GOOGLENET_FILES if is_file(path := _converted(file))]
+    return []
+
+
+def _from_conversion(path: Path) -> PretrainedModel:
+    """Read converted weights; the description beside them may be that of an earlier version."""
+    state, _ = read_safetensors(path)
+    convert.check_finite(state, source=path.name)
+    return assemble("googlenet", _googlenet_description(""), state, source=path.name)
 
 
 def _googlenet_description(notice: str) -> Description:
@@ -193,7 +207,11 @@ def _torchvision() -> PretrainedModel:
 
 
 def _from_torch_hub(published: GoogLeNet_Weights) -> dict[str, Tensor]:
-    """Return the weights from torch hub's cache, or download them into it."""
+    """Return the weights from torch hub's cache, or download them into it.
+
+    Raises:
+        WeightsError: if they cannot be downloaded, stored or read.
+    """
     file = _torch_hub_file(Path(published.url).name)
     if file.is_file():
         try:
@@ -205,14 +223,14 @@ def _from_torch_hub(published: GoogLeNet_Weights) -> dict[str, Tensor]:
             except OSError:
                 raise damaged from None
     try:
-        # A probe with a timeout, because torch.hub waits for ever on a network that drops its packets.
-        urlopen(Request(published.url, method="HEAD"), timeout=10).close()
-        return dict(published.get_state_dict(progress=False, check_hash=True, weights_only=True))
-    # urllib, the disk and the unpickler raise many types of errors; torch.hub leaves no incomplete file.
+        # Not by torch.hub, which waits for ever for a server that stalls. The name has the checksum's first digits.
+        data = fetched(published.url, file.stem.rpartition("-")[2])
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(file, data)
+    # urllib and the disk raise many types of errors.
     except Exception as error:
-        if file.is_file():
-            return read_pickle(file)  # says why this file cannot be read
         raise unreachable_error("torchvision", "torchvision", error) from error
+    return read_pickle(file)
 
 
 def _torch_hub_file(name: str) -> Path:
@@ -242,10 +260,8 @@ def describe(name: str) -> dict[str, Any]:
 def _has_googlenet() -> bool:
     from huggingface_hub import try_to_load_from_cache
 
-    cached = any(
-        _converted(file).is_file() or isinstance(try_to_load_from_cache(file.repository, file.name), str)
-        for file in GOOGLENET_FILES
-    )
+    downloaded = (try_to_load_from_cache(file.repository, file.name) for file in GOOGLENET_FILES)
+    cached = bool(_conversions()) or any(isinstance(path, str) for path in downloaded)
     return cached or bool(files_in_weights_dir(GOOGLENET_FILE_NAMES))
 
 

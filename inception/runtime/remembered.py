@@ -22,21 +22,32 @@ _lock = Lock()
 
 
 def cache_dir() -> Path:
-    """Return the folder for files that can be made again: converted weights and remembered results."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "inception-lens"
+    """Return the folder for files that can be made again: converted weights and remembered results.
+
+    Raises:
+        NoCacheError: if the user has no home folder, and XDG_CACHE_HOME names none.
+    """
+    base = os.environ.get("XDG_CACHE_HOME")
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "inception-lens"
+    except RuntimeError as error:
+        raise NoCacheError("there is no home folder") from error
+
+
+class NoCacheError(OSError):
+    """There is no folder for files that can be made again."""
 
 
 def recall(file_name: str, key: str) -> Any:
     """Return what was remembered for `key`, any JSON value, or None: also if the file is damaged or unreadable."""
-    with suppress(RuntimeError):  # no home folder
+    with suppress(NoCacheError):
         return _results(cache_dir() / file_name).get(key)
     return None
 
 
 def remember(file_name: str, key: str, result: Any) -> None:
     """Remember a JSON value for `key`, if the cache folder can be written."""
-    with _lock, suppress(OSError, RuntimeError):
+    with _lock, suppress(OSError):
         file = cache_dir() / file_name
         results = _results(file)
         results.pop(key, None)  # so that it becomes the newest

@@ -39,7 +39,7 @@ class ImageFiles:
 
     def read(self, unit: Unit, settings: VisualizationSettings) -> VisualizationStep | None:
         """Return the last step of a visualization, or None if it is not there."""
-        with suppress(OSError, RuntimeError, ValueError, TypeError, RecursionError, SyntaxError):
+        with suppress(OSError, ValueError, TypeError, RecursionError, SyntaxError):
             file = self._file(unit, settings)
             if not is_file(file) or file.stat().st_size > MAX_BYTES:
                 return None
@@ -53,7 +53,7 @@ class ImageFiles:
 
     def write(self, unit: Unit, settings: VisualizationSettings, last: VisualizationStep) -> None:
         """Keep the last step of a visualization; its images stand one below another in the file."""
-        with suppress(OSError, RuntimeError):
+        with suppress(OSError):
             text = PngInfo()
             text.add_text(ACTIVATION, strict_json.dumps(list(last.activation)))
             packed = io.BytesIO()

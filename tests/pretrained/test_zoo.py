@@ -6,6 +6,7 @@ import hashlib
 import socket
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
@@ -23,9 +24,11 @@ from inception import load
 from inception.errors import DeviceError, WeightsError
 from inception.network.blocks import BLOCKS
 from inception.network.inception_v1 import InceptionV1
-from inception.pretrained import convert, zoo
+from inception.pretrained import convert, hub, zoo
+from inception.pretrained.checkpoint import save_checkpoint
+from inception.pretrained.description import Description, Provenance
 from inception.pretrained.pretrained import PretrainedModel
-from inception.vision.preprocessing import CAFFE
+from inception.vision.preprocessing import CAFFE, TORCHVISION
 from support.hub import Hub
 from support.networks import answers_alike, lively
 from support.paths import ROOT
@@ -226,6 +229,46 @@ def test_a_damaged_cached_file_is_replaced(
     assert cached.stat().st_size > 1_000_000
 
 
+def test_a_damaged_file_in_the_hubs_cache_is_fetched_anew(
+    http_server: Callable, hub_cache: Path, published: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", http_server(Hub({"onnxmodelzoo/googlenet-8/googlenet-8.onnx": published})))
+    first = load("googlenet")
+    (converted,) = (tmp_path / "cache").rglob("*.safetensors")
+    converted.unlink()
+    (cached,) = hub_cache.rglob("*.onnx")
+    cached.write_bytes(b"damaged on this disk")
+    assert answers_alike(load("googlenet").model, first.model)
+    assert cached.read_bytes() == published
+
+
+def test_converted_weights_have_the_description_of_this_version(
+    http_server: Callable, hub_cache: Path, published: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", http_server(Hub({"onnxmodelzoo/googlenet-8/googlenet-8.onnx": published})))
+    first = load("googlenet")
+    (converted,) = (tmp_path / "cache").rglob("*.safetensors")
+    earlier = Description("googlenet", ("one label",) * 1000, TORCHVISION, Provenance("me", "MIT", "none", "none"))
+    save_checkpoint(converted, first.model.state_dict(), earlier)
+    again = load("googlenet")
+    assert answers_alike(again.model, first.model)
+    assert (again.labels, again.preprocessing, again.provenance) == (first.labels, CAFFE, first.provenance)
+
+
+def test_without_a_home_folder_networks_are_listed_and_loaded(
+    http_server: Callable, hub_cache: Path, published: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", home)
+    assert not zoo.describe("googlenet")["at_hand"]
+    monkeypatch.setenv("HF_ENDPOINT", http_server(Hub({"onnxmodelzoo/googlenet-8/googlenet-8.onnx": published})))
+    assert load("googlenet").labels[340] == "zebra"
+    assert zoo.describe("googlenet")["at_hand"]
+
+
 # ---------------------------------------------------------------- torchvision
 
 
@@ -271,6 +314,40 @@ def test_torchvisions_weights_with_a_wrong_checksum_are_not_cached(
     with pytest.raises(WeightsError, match="could not be fetched"):
         load("torchvision")
     assert not list((tmp_path / "torch-hub").rglob("*.pth"))
+
+
+def test_a_download_of_torchvisions_weights_that_stalls_is_given_up(
+    http_server: Callable, torchvision_file: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given_up = threading.Event()
+
+    def stall(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(torchvision_file)))
+        request.end_headers()
+        if request.command == "GET":
+            request.wfile.write(torchvision_file[:1000])
+            given_up.wait(60)
+
+    entry = torchvision.models.GoogLeNet_Weights.IMAGENET1K_V1.value
+    monkeypatch.setattr(entry, "url", f"{http_server(stall)}/googlenet-1378be20.pth")
+    monkeypatch.setattr(hub, "STALLED_SECONDS", 0.2)
+    with pytest.raises(WeightsError, match="could not be fetched from torchvision"):
+        load("torchvision")
+    assert not given_up.is_set()
+    given_up.set()
+    assert not [path for path in (tmp_path / "torch-hub").rglob("*") if path.is_file()]
+
+
+def test_a_download_is_bounded_in_size(http_server: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.end_headers()
+        request.wfile.write(bytes(1001))
+
+    monkeypatch.setattr(hub, "MAX_BYTES", 1000)
+    with pytest.raises(ValueError, match="more than 1000 bytes"):
+        hub.fetched(http_server(answer), "")
 
 
 def test_a_damaged_file_in_torch_hubs_cache_is_downloaded_again(
