@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import warnings
 from collections.abc import Iterator
+from math import ceil
 from pathlib import Path
 from threading import Lock
 
@@ -35,6 +37,7 @@ PIXEL_BYTES = {"WEBP": 15.5, "AVIF": 15.5}
 # TIFF's decoder holds and transposes a strip or tile, which may be the whole image.
 TIFF_COPIES = 3
 TIFF_TILE = (322, 323)  # tags: width and height of a tile
+TIFF_BITS, TIFF_MEANING, WHITE_IS_ZERO = 258, 262, 0  # tags: bits of a sample, what zero means; a value of the latter
 # Transposition that makes an image upright, by its EXIF orientation.
 TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -45,6 +48,8 @@ TRANSPOSITIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+PILLOW_MODULES = r"PIL\."
+PILLOW_WARNINGS = ("ignore", None, Warning, re.compile(PILLOW_MODULES), 0)  # as in `warnings.filters`
 TILE = 512  # side in pixels of the tiles in which decoded images are converted
 
 Source = str | Path | bytes
@@ -66,17 +71,25 @@ def open_photo(source: Source) -> Image.Image:
     except ValueError as error:
         raise _unknown() from error
     data, orientation = stripped.data, stripped.orientation
-    with warnings.catch_warnings():
-        # Pillow's warnings are for programmers, and contain the path of its installation.
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        if _bytes_to_decode(_opened(data), data) <= SERIAL_BYTES:
+    _ignore_pillow_warnings()
+    if _bytes_to_decode(_opened(data), data) <= SERIAL_BYTES:
+        return _decoded(_opened(data), orientation)
+    with _serial:
+        trim_heap()  # or the memory that earlier work left free would come on top of this photo's
+        try:
             return _decoded(_opened(data), orientation)
-        with _serial:
-            trim_heap()  # or the memory that earlier work left free would come on top of this photo's
-            try:
-                return _decoded(_opened(data), orientation)
-            finally:
-                trim_heap()
+        finally:
+            trim_heap()
+
+
+def _ignore_pillow_warnings() -> None:
+    """Ignore Pillow's warnings, which are for programmers and contain the path of its installation.
+
+    In the whole process and for good: `catch_warnings` would restore the filters of the whole process too, and so undo
+    what other threads have set meanwhile.
+    """
+    if warnings.filters[:1] != [PILLOW_WARNINGS]:
+        warnings.filterwarnings("ignore", module=PILLOW_MODULES)
 
 
 def _bytes(source: Source) -> bytes:
@@ -122,8 +135,8 @@ def _without_waiting(path: str, flags: int) -> int:
 def _too_heavy(size: int) -> PhotoError:
     return PhotoError(
         "photo_heavy",
-        "This file has {megabytes:.0f} MB; a photo may have at most {limit} MB. Please choose a smaller one.",
-        megabytes=size / 2**20,
+        "This file is {megabytes:.1f} MB; a photo may have at most {limit} MB. Please choose a smaller one.",
+        megabytes=ceil(size / 2**20 * 10) / 10,  # rounded up, so that it is never the limit itself
         limit=MAX_BYTES // 2**20,
     )
 
@@ -154,7 +167,7 @@ def _unknown() -> PhotoError:
 def _too_large(max_pixels: int) -> PhotoError:
     return PhotoError(
         "photo_large",
-        "This picture has too many pixels; at most {limit} megapixels of its kind are allowed. "
+        "This picture has too many pixels; pictures of this kind may have at most {limit} megapixels. "
         "Please choose a smaller one.",
         limit=max_pixels // 1_000_000,
     )
@@ -252,13 +265,17 @@ def _eight_bit_grey(image: Image.Image) -> Image.Image:
     factor = _reduction_factor(image)
     width, height = _reduced_size(image, factor)
     samples = np.empty((height, width), np.float32)
+    transparent = image.info.get("transparency") if image.format == "PNG" else None
     for left, top, tile in _tiles(image, factor):
-        means = _block_means(np.asarray(tile), factor)
+        tile_samples = np.asarray(tile)
+        if isinstance(transparent, int):
+            tile_samples = np.where(tile_samples == transparent, 65535, tile_samples)
+        means = _block_means(tile_samples, factor)
         row, column = top // factor, left // factor
         samples[row : row + means.shape[0], column : column + means.shape[1]] = means
     low, high = float(samples.min()), float(samples.max())
     if image.mode.startswith("I;16") or (image.mode == "I" and low >= 0 and 255 < high <= 65535):
-        low, high = 0.0, 65535.0
+        low, high = 0.0, float(2 ** _bits(image) - 1)
     elif low >= 0 and high <= 1 and image.mode == "F":
         low, high = 0.0, 1.0
     elif low >= 0 and high <= 255:
@@ -266,7 +283,16 @@ def _eight_bit_grey(image: Image.Image) -> Image.Image:
     # Other ranges are unknown, so the darkest sample becomes black and the brightest white.
     samples -= low
     samples *= 255 / ((high - low) or 1.0)
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(TIFF_MEANING) == WHITE_IS_ZERO:
+        samples = 255 - samples  # Pillow does so for samples of 8 bits only
     return Image.fromarray(np.round(samples, out=samples).astype(np.uint8))
+
+
+def _bits(image: Image.Image) -> int:
+    """Return the bits of a sample that is stored in 16; a TIFF may use fewer."""
+    bits = image.tag_v2.get(TIFF_BITS, 16) if isinstance(image, TiffImageFile) else 16
+    first = bits[0] if isinstance(bits, tuple) and bits else bits
+    return first if isinstance(first, int) and 8 < first <= 16 else 16
 
 
 def _block_means(samples: np.ndarray, factor: int) -> np.ndarray:

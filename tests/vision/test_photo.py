@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import struct
+import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from inception.errors import PhotoError
+from inception.vision import photo as photo_module
 from inception.vision.photo import MAX_BYTES, MAX_SIDE, open_photo
 
 
@@ -180,3 +184,85 @@ def test_a_file_of_unknown_size_is_read_only_up_to_the_size_limit(monkeypatch: p
     with pytest.raises(PhotoError) as error:
         open_photo("/proc/cpuinfo")  # regular, of size 0, and with content
     assert error.value.kind == "photo_heavy"
+
+
+def grey_tiff(samples: bytes, bits: int, *, zero_is_white: bool) -> bytes:
+    """A grey TIFF of 64 x 1 pixels in one strip; Pillow writes none with these fields."""
+    fields = [
+        (256, 64),
+        (257, 1),
+        (258, bits),
+        (259, 1),
+        (262, 0 if zero_is_white else 1),
+        (273, 8),
+        (277, 1),
+        (278, 1),
+    ]
+    fields.append((279, len(samples)))
+    directory = b"".join(struct.pack("<HHIHH", tag, 3, 1, value, 0) for tag, value in fields)
+    head = b"II*\0" + struct.pack("<I", 8 + len(samples))
+    return head + samples + struct.pack("<H", len(fields)) + directory + bytes(4)
+
+
+def first_row(data: bytes) -> np.ndarray:
+    return np.asarray(open_photo(data))[0, :, 0].astype(int)
+
+
+def test_twelve_bits_span_black_to_white() -> None:
+    values = np.linspace(0, 4095, 64).astype(int)
+    first, second = values[::2], values[1::2]
+    packed = np.stack([first >> 4, (first & 15) << 4 | second >> 8, second & 255], axis=1).astype(np.uint8)
+    row = first_row(grey_tiff(packed.tobytes(), 12, zero_is_white=False))
+    assert np.abs(row - values / 4095 * 255).max() <= 1
+
+
+@pytest.mark.parametrize("zero_is_white", [True, False])
+def test_what_zero_means_is_read_from_a_tiff(zero_is_white: bool) -> None:
+    values = np.linspace(0, 65535, 64).astype("<u2")
+    row = first_row(grey_tiff(values.tobytes(), 16, zero_is_white=zero_is_white))
+    assert np.abs((255 - row if zero_is_white else row) - values / 257).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(8, 8), (4300, 8)])
+def test_a_transparent_grey_of_sixteen_bits_is_white(size: tuple[int, int]) -> None:
+    samples = np.full(size[::-1], 20_000, np.uint16)
+    samples[:4] = 1000
+    row, last = (
+        np.asarray(open_photo(encoded(Image.fromarray(samples), "PNG", transparency=1000)))[at] for at in (0, -1)
+    )
+    assert (row == 255).all()
+    assert (last == round(20_000 / 257)).all()
+
+
+def test_the_size_of_a_heavy_file_is_never_the_limit_itself() -> None:
+    with pytest.raises(PhotoError, match=r"This file is 40\.1 MB; a photo may have at most 40 MB"):
+        open_photo(bytes(MAX_BYTES + 1))
+
+
+def test_filters_of_warnings_that_another_thread_sets_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoding, filtered = threading.Event(), threading.Event()
+
+    def wait(image: Image.Image, orientation: int) -> Image.Image:
+        decoding.set()
+        assert filtered.wait(10)
+        return image
+
+    monkeypatch.setattr(photo_module, "_decoded", wait)
+    thread = threading.Thread(target=open_photo, args=(encoded(scene(), "PNG"),))
+    thread.start()
+    assert decoding.wait(10)
+    warnings.filterwarnings("error", message="of this test")
+    filtered.set()
+    thread.join()
+    with pytest.raises(UserWarning, match="of this test"):
+        warnings.warn("of this test", stacklevel=1)
+
+
+def test_warnings_of_pillow_are_ignored_whatever_was_set() -> None:
+    data = grey_tiff(bytes(64), 8, zero_is_white=False)
+    twice = data.replace(struct.pack("<HHIHH", 257, 3, 1, 1, 0), struct.pack("<HHIHH", 257, 3, 2, 1, 1))
+    with pytest.warns(UserWarning, match="tag 257 had too many entries"):
+        Image.open(io.BytesIO(twice))
+    for _ in range(2):
+        warnings.simplefilter("error")
+        assert open_photo(twice).size == (64, 1)
