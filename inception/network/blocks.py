@@ -6,7 +6,7 @@ Szegedy et al., "Going Deeper with Convolutions", CVPR 2015: `BLOCKS` is its tab
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Any, NamedTuple
 
 import torch
@@ -109,7 +109,7 @@ class InceptionBlock(nn.ModuleDict):
         eps: float | None = 1e-5,
         wide_kernel: int = 5,
     ) -> None:
-        if len(n3x3) != 2 or len(n5x5) != 2:
+        if not all(isinstance(widths, Sized) and len(widths) == 2 for widths in (n3x3, n5x5)):
             raise ValueError(
                 f"n3x3 is {quoted(n3x3)} and n5x5 is {quoted(n5x5)}; each must be two numbers: the channels after the "
                 "reduction and after the convolution, for instance [96, 128]."

@@ -6,6 +6,7 @@ import pickle
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from zipfile import ZipFile, is_zipfile
 
@@ -113,9 +114,10 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(str(path), framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if not all(_is_dense_cpu_tensor(name, tensor) for name, tensor in state.items()):
-                raise ValueError("it holds complex numbers")
+                raise ValueError("it holds complex numbers, or packed ones")
             return state, dict(file.metadata() or {})
-    except (SafetensorError, OSError, ValueError) as error:
+    # An AttributeError for types that this PyTorch does not have.
+    except (SafetensorError, OSError, ValueError, AttributeError) as error:
         raise _unreadable(path) from error
 
 
@@ -167,11 +169,23 @@ def _is_dense_cpu_tensor(name: object, tensor: object) -> bool:
     return (
         isinstance(name, str)
         and isinstance(tensor, Tensor)
+        and not tensor.is_nested
         and tensor.layout == torch.strided
         and tensor.device.type == "cpu"
         and not (tensor.is_quantized or tensor.is_complex())
+        and _becomes_float(tensor.dtype)
         and tensor.untyped_storage().nbytes() >= tensor.numel() * tensor.element_size()
     )
+
+
+@cache
+def _becomes_float(dtype: torch.dtype) -> bool:
+    """Return whether PyTorch converts such numbers to float32; it does not for those of fewer than 8 bits."""
+    try:
+        torch.empty(1, dtype=dtype).float()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _unreadable(path: Path) -> WeightsError:

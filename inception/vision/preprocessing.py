@@ -72,6 +72,9 @@ class Preprocessing:
             )
         if self.channels not in ("RGB", "BGR"):
             raise ValueError(f"channels is {quoted(self.channels)}; it must be 'RGB' or 'BGR'.")
+        # Lists and arrays become tuples, so that the dataclass is hashable.
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
         if len(self.mean) != 3 or len(self.std) != 3:
             raise ValueError("mean and std need three numbers each.")
         for name, numbers, minimum in (
@@ -165,11 +168,7 @@ class Preprocessing:
             TypeError: if a field is missing or unknown.
             ValueError: if a value is not allowed.
         """
-        arguments = dict(values)
-        for name in ("mean", "std"):
-            if name in arguments:
-                arguments[name] = tuple(arguments[name])
-        return strict_json.built(cls, arguments)
+        return strict_json.built(cls, dict(values))
 
 
 @cache

@@ -252,3 +252,10 @@ def test_the_smallest_photo_is_accepted(variant: str) -> None:
     model = InceptionV1(variant=variant, classes=2, input_shape=(3, 32, 32)).eval()
     with torch.no_grad():
         assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 2)
+
+
+@pytest.mark.parametrize("widths", [96, 96.0, None])
+def test_a_single_number_for_a_wide_branch_is_refused_in_a_sentence(widths: object) -> None:
+    with pytest.raises(ValueError, match="each must be two numbers"):
+        InceptionBlock(192, 64, widths, [16, 32], 32)  # type: ignore[arg-type]
+    assert InceptionBlock(192, 64, np.array([96, 128]), [16, 32], 32).branch_channels["3x3"] == 128

@@ -156,6 +156,9 @@ INVALID_STATES: dict[str, Callable[[State], object]] = {
         **s,
         "head.classifier.weight": torch.quantize_per_tensor(s["head.classifier.weight"], 0.1, 0, torch.qint8),
     },
+    "four-bit": lambda s: {**s, "head.classifier.bias": torch.zeros(4, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)},
+    "bits": lambda s: {**s, "head.classifier.bias": torch.zeros(4, dtype=torch.uint8).view(torch.bits8)},
+    "nested-tensor": lambda s: {**s, "head.classifier.bias": torch.nested.nested_tensor([torch.zeros(2)])},
     "scalar-classes": lambda s: {**s, "head.classifier.weight": torch.tensor(3.0)},
     "infinite": lambda s: {**s, "stem.conv1.conv.weight": torch.full((64, 3, 7, 7), torch.inf)},
     "too-large": lambda s: {**s, "stem.conv1.conv.weight": torch.full((64, 3, 7, 7), 1e300, dtype=torch.float64)},
@@ -224,6 +227,7 @@ INVALID_SAFETENSORS: dict[str, bytes] = {
     "offsets-overlap": header(x=tensor([1], 0, 4), y=tensor([1], 0, 4)) + bytes(4),
     "a-hole": header(x=tensor([1], 4, 8)) + bytes(8),
     "unknown-type": header(x=tensor([1], 0, 4, "F99")) + bytes(4),
+    "four-bit": header(x=tensor([2], 0, 1, "F4")) + bytes(1),
     "more-than-said": header(x=tensor([1], 0, 4)) + bytes(400),
 }
 

@@ -85,3 +85,10 @@ def test_preprocessing_survives_a_json_round_trip(preprocessing: Preprocessing) 
 def test_invalid_values_are_rejected(changes: dict) -> None:
     with pytest.raises(ValueError, match=r"must be|need"):
         Preprocessing.from_dict({**CAFFE.to_dict(), **changes})
+
+
+def test_lists_and_arrays_of_numbers_are_those_of_a_tuple() -> None:
+    for kind in (list, np.array):
+        listed = replace(CAFFE, mean=kind(CAFFE.mean), std=kind(CAFFE.std))
+        assert (listed, hash(listed)) == (CAFFE, hash(CAFFE))
+        assert listed.normalise_bytes(np.zeros((1, 4, 4, 3), np.uint8)).shape == (1, 4, 4, 3)
