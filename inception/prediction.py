@@ -195,7 +195,8 @@ def top_classes_batch(pretrained: PretrainedModel, x: Tensor, k: int = 5) -> lis
 
 
 def _top(labels: Sequence[str], logits: np.ndarray, probabilities: np.ndarray, k: int) -> tuple[ClassScore, ...]:
-    order = np.argsort(-probabilities, kind="stable")[: max(k, 0)]
+    # By logits, because the largest probabilities of a small temperature may round to the same number.
+    order = np.argsort(-logits, kind="stable")[: max(k, 0)]
     return tuple(ClassScore(int(i), labels[i], float(probabilities[i]), float(logits[i])) for i in order)
 
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 
 from inception import intermediates, load, open_photo, predict
+from inception.explain.ablation import ablate
 from inception.network.blocks import BLOCKS, BRANCHES
 from inception.network.inception_v1 import InceptionV1
 from inception.prediction import input_batch, predict_crop, statistics, top_classes_batch
@@ -148,3 +149,15 @@ def test_googlenet_classifies_real_photos(shared: Path, monkeypatch: pytest.Monk
 def test_gpu_matches_the_cpu(photo: Image.Image) -> None:
     on_cpu, on_gpu = predict(load("tiny-imagenet", "cpu"), photo), predict(load("tiny-imagenet", "cuda"), photo)
     assert np.abs(on_cpu.logits - on_gpu.logits).max() <= 1e-3 * np.abs(on_cpu.logits).max()
+
+
+def test_classes_whose_probabilities_round_to_the_same_number_go_by_logit(photo: Image.Image) -> None:
+    net = replace(pretrained(), temperature=0.01)
+    head = net.model.required_head.get_submodule("classifier")
+    with torch.no_grad():
+        head.weight.zero_()
+        head.bias.copy_(torch.tensor([1.0, 2.0, 9.0]))
+    prediction = predict(net, photo)
+    assert prediction.probabilities[0] == prediction.probabilities[1] == 0
+    assert [guess.label for guess in prediction.top()] == ["c", "b", "a"]
+    assert [change.label for change in ablate(net, prediction, "3a", ["pool"]).top] == ["c", "b", "a"]

@@ -117,7 +117,7 @@ def ablate(
         ablation=ablation,
         branches=ablated_branches,
         channels=tuple(sorted(set(ablated_channels))),
-        top=tuple(change(index) for index in np.argsort(-now, kind="stable")[:top]),
+        top=tuple(change(index) for index in np.argsort(-after, kind="stable")[:top]),
         first_before=change(prediction.top(1)[0].index),
         risen=tuple(change(index) for index in order[::-1][:moved] if differences[index] > 0),
         fallen=tuple(change(index) for index in order[:moved] if differences[index] < 0),
