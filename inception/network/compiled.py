@@ -41,7 +41,7 @@ from .inception_v1 import HEAD, STAGES, InceptionV1, Trace
 SWITCH = "INCEPTION_ENGINE"  # environment: "torch" or "openvino" instead of a measurement
 MIN_PASSES, MAX_PASSES, MAX_SECONDS = 3, 6, 1.0  # timed passes of each engine, and when no more are begun
 STEADY = 1.3  # median to shortest time; above it, other work disturbed the measurement
-NOTICEABLE = 0.95  # of PyTorch's time; a smaller gain is not worth a second engine
+MAX_TIME_RATIO = 0.95  # of OpenVINO to PyTorch; a smaller gain does not justify a second engine
 CHOICES_FILE = "engines.json"  # in the cache folder
 
 
@@ -116,8 +116,8 @@ def choice_key(model: InceptionV1, precision: torch.dtype = FULL) -> str:
 
 def faster(seconds: Seconds) -> Choice:
     """Return what OpenVINO should compute after these times."""
-    stages = seconds.stages < NOTICEABLE * seconds.pytorch
-    return Choice(stages, whole=seconds.whole <= NOTICEABLE * min(seconds.stages, seconds.pytorch))
+    stages = seconds.stages < MAX_TIME_RATIO * seconds.pytorch
+    return Choice(stages, whole=seconds.whole <= MAX_TIME_RATIO * min(seconds.stages, seconds.pytorch))
 
 
 def _remembered(key: str) -> Choice | None:

@@ -50,12 +50,12 @@ def fast_engine(model: InceptionV1, full: InceptionV1) -> InceptionV1:
     """
     half = fused_engine(model, HALF)
     photo = torch.zeros(1, *model.input_shape, device=next(model.parameters()).device)
-    return half if engine_seconds(half, photo) < MAX_TIME_RATIO * engine_seconds(full, photo) else full
+    return half if shortest_pass(half, photo) < MAX_TIME_RATIO * shortest_pass(full, photo) else full
 
 
 @torch.inference_mode()
-def engine_seconds(engine: InceptionV1, photo: Tensor, passes: int = 4) -> float:
-    """Time `passes` forward passes and return the shortest, not counting the first."""
+def shortest_pass(engine: InceptionV1, photo: Tensor, passes: int = 4) -> float:
+    """Time `passes` forward passes and return the shortest in seconds, not counting the first."""
     times = []
     for _ in range(passes):
         begin = perf_counter()

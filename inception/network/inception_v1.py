@@ -152,7 +152,8 @@ class InceptionV1(nn.Module):
         classifier_activation: "softmax" for probabilities, None for logits.
         aux_classifiers: add the paper's two auxiliary classifiers, which run in training only. Their logits are
             in `trace(x).aux`; the paper adds their losses with weight 0.3 (section 5).
-        variant: a key of `VARIANTS`.
+        variant: a key of `VARIANTS`. On the CPU "googlenet" does not run in float16, for which PyTorch has no local
+            response normalisation there; it runs in bfloat16.
 
     Raises:
         ValueError: if an argument is not allowed; the message says what is.

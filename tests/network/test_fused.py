@@ -105,7 +105,7 @@ def test_bfloat16_is_chosen_only_where_it_is_clearly_faster(
 ) -> None:
     model = model_of("batchnorm")
     full = fused_engine(model)
-    monkeypatch.setattr(engine_module, "engine_seconds", lambda engine, _: 1.0 if engine is full else half)
+    monkeypatch.setattr(engine_module, "shortest_pass", lambda engine, _: 1.0 if engine is full else half)
     assert (fast_engine(model, full) is full) == (chosen == "full")
 
 
