@@ -65,7 +65,7 @@ class Description:
             raise TypeError(f"{quoted(values)} is not a JSON object")
         classes = _classes(values["classes"])
         if default.classes and len(classes) != len(default.classes):
-            raise ValueError(f"it names {len(classes)} classes, the tensors are for {len(default.classes)}")
+            raise ValueError(f"it names {len(classes)} classes, but the tensors are for {len(default.classes)}")
         provenance = {name: plain(str(value), MAX_TEXT) for name, value in values.get("provenance", {}).items()}
         return cls(
             variant=plain(str(values.get("variant", default.variant)), MAX_NAME),

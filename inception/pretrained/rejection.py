@@ -53,7 +53,7 @@ class RejectionRule:
             if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MAX_PHOTOS:
                 raise ValueError(f"{name} is {quoted(count)}; it must be a whole number from 0 to {MAX_PHOTOS}")
         if not isinstance(self.outside_photos, str):
-            raise ValueError(f"outside_photos is {quoted(self.outside_photos)}; it must be a text")
+            raise ValueError(f"outside_photos is {quoted(self.outside_photos)}; it must be a string")
 
     def rejects(self, probabilities: np.ndarray) -> bool:
         """Return whether a photo with these calibrated probabilities (classes,) is rejected."""

@@ -64,10 +64,10 @@ def load(name: str | Path = DEFAULT_MODEL, device: str | torch.device = "cpu") -
     else:
         raise WeightsError(
             "weights_unknown",
-            "There are no weights called {name}; choose one of {names}, or a path that ends in {suffixes}.",
+            "There are no weights called {name}; choose one of {names}, or a path that ends in "
+            ".safetensors, .pth or .pt.",
             name=quoted(str(name)),
             names=", ".join(MODEL_NAMES),
-            suffixes=" or ".join(CHECKPOINT_SUFFIXES),
         )
     pretrained.model.to(device)
     return pretrained

@@ -50,9 +50,20 @@ def address(host: str | None, port: int | None) -> Address:
     return result
 
 
-def no_free_port() -> UserError:
-    """Return the error for a server that cannot have any of the ports that it may have."""
-    return UserError("port", "No port is free that the page may have; please name another: --port N.")
+def no_free_port(port: int | None) -> UserError:
+    """Return the error for a port that is taken, or for None that of `PORTS` all are."""
+    if port is not None:
+        return UserError(
+            "port_taken",
+            "The port {port} is taken by another program; please stop that, or name another port with --port.",
+            port=port,
+        )
+    return UserError(
+        "ports_taken",
+        "All ports from {first} to {last} are taken; please choose another with --port N.",
+        first=PORTS[0],
+        last=PORTS[-1],
+    )
 
 
 def _check(address: Address) -> None:
@@ -72,11 +83,7 @@ def _check(address: Address) -> None:
 def _refusal(address: Address, error: Exception) -> UserError:
     number = getattr(error, "errno", None)
     if number == errno.EADDRINUSE:
-        return UserError(
-            "port_taken",
-            "The port {port} is taken by another program; please stop that, or name another port with --port.",
-            port=address.port,
-        )
+        return no_free_port(address.port)
     if number == errno.EACCES:
         return UserError(
             "port_forbidden",
@@ -85,7 +92,7 @@ def _refusal(address: Address, error: Exception) -> UserError:
         )
     return UserError(
         "host",
-        "The host {host} is no address of this machine; please name one with --host: 127.0.0.1 for this machine alone, "
-        "0.0.0.0 for its network.",
+        "The host {host} is not an address of this machine; please name one with --host: 127.0.0.1 for this machine "
+        "alone, 0.0.0.0 for its network.",
         host=quoted(address.host),
     )

@@ -44,11 +44,11 @@ def built(kind: type[Kind], values: object) -> Kind:
         ValueError: as the dataclass raises it.
     """
     if not isinstance(values, dict):
-        raise TypeError(f"{quoted(values)} is no JSON object")
+        raise TypeError(f"{quoted(values)} is not a JSON object")
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     for name in values:
         if name not in known:
-            raise TypeError(f"{quoted(name)} is not known; there are {', '.join(known)}")
+            raise TypeError(f"{quoted(name)} is not a field; the fields are {', '.join(known)}")
     for name, field in known.items():
         if name not in values and field.default is MISSING and field.default_factory is MISSING:
             raise TypeError(f"{name} is missing")

@@ -98,7 +98,7 @@ def test_what_is_no_port_is_refused_in_a_sentence(port: str) -> None:
 def test_what_is_no_host_of_this_machine_is_refused_in_a_sentence(host: str) -> None:
     for said in (refused("--host", host), refused(GRADIO_SERVER_NAME=host)):
         assert said.startswith("The host ")
-        assert "is no address of this machine; please name one with --host" in said
+        assert "is not an address of this machine; please name one with --host" in said
         assert len(said) < 250
 
 

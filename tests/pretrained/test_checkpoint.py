@@ -150,7 +150,7 @@ def test_a_design_checkpoint_without_biases_loads(tmp_path: Path) -> None:
 def test_a_wrong_number_of_classes_is_reported(tmp_path: Path) -> None:
     torch.save(InceptionV1(classes=3).state_dict(), tmp_path / "pets.pth")
     (tmp_path / "pets.json").write_text(description().to_json())
-    with pytest.raises(WeightsError, match="names 2 classes, the tensors are for 3"):
+    with pytest.raises(WeightsError, match="names 2 classes, but the tensors are for 3"):
         load(tmp_path / "pets.pth")
 
 

@@ -25,10 +25,11 @@ from inception.errors import DeviceError, WeightsError
 from inception.network.blocks import BLOCKS
 from inception.network.inception_v1 import InceptionV1
 from inception.pretrained import convert, hub, zoo
-from inception.pretrained.checkpoint import save_checkpoint
+from inception.pretrained.checkpoint import CHECKPOINT_SUFFIXES, save_checkpoint
 from inception.pretrained.description import Description, Provenance
 from inception.pretrained.pretrained import PretrainedModel
 from inception.vision.preprocessing import CAFFE, TORCHVISION
+from inception.web.words import say_error
 from support.hub import Hub
 from support.networks import answers_alike, lively
 from support.paths import ROOT
@@ -406,3 +407,10 @@ def test_listing_the_networks_imports_no_slow_modules() -> None:
     code += "zoo.load().engine; print([one for one in ('torchvision', 'torch._dynamo', 'sympy') if one in sys.modules])"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert process.stdout.strip() == "[]", process.stdout
+
+
+def test_the_kinds_of_checkpoints_are_named_in_both_languages() -> None:
+    with pytest.raises(WeightsError) as refused:
+        load("resnet50")
+    for language in ("en", "zh"):
+        assert all(suffix in say_error(language, refused.value) for suffix in CHECKPOINT_SUFFIXES)

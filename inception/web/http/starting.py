@@ -125,4 +125,4 @@ def _listening(wanted: Address) -> _Server:
             return _Server(host, port)
         except OSError:
             continue
-    raise no_free_port()
+    raise no_free_port(wanted.port)

@@ -142,8 +142,10 @@ def test_the_first_free_port_is_used_if_none_is_given(monkeypatch: pytest.Monkey
         monkeypatch.setattr(starting, "PORTS", ports)
         with closing(StartingPage(Address("127.0.0.1", None))) as page:
             assert page.address.port == ports[1]
-            with pytest.raises(UserError, match="No port is free"):
+            with pytest.raises(UserError, match=r"All ports from \d+ to \d+ are taken"):
                 StartingPage(Address("127.0.0.1", None))
+            with pytest.raises(UserError, match=f"The port {ports[1]} is taken by another program"):
+                StartingPage(Address("127.0.0.1", ports[1]))
 
 
 def test_the_app_responds_before_its_libraries_are_loaded() -> None:
