@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from inception import intermediates, load, open_photo, predict
+from inception import evidence, intermediates, load, open_photo, predict
 from inception.explain.ablation import ablate
 from inception.network.blocks import BLOCKS, BRANCHES
 from inception.network.inception_v1 import InceptionV1
@@ -161,3 +161,11 @@ def test_classes_whose_probabilities_round_to_the_same_number_go_by_logit(photo:
     assert prediction.probabilities[0] == prediction.probabilities[1] == 0
     assert [guess.label for guess in prediction.top()] == ["c", "b", "a"]
     assert [change.label for change in ablate(net, prediction, "3a", ["pool"]).top] == ["c", "b", "a"]
+
+
+def test_results_with_arrays_are_compared_by_identity(photo: Image.Image) -> None:
+    net = pretrained()
+    one, other = predict(net, photo), predict(net, photo)
+    assert one == one
+    assert one != other
+    assert len({one, other, evidence(net, one), evidence(net, one)}) == 4
