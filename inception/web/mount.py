@@ -50,21 +50,35 @@ def mount(
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
     import gradio as gr
+    from starlette.middleware import Middleware
+    from starlette.routing import Mount
 
     from ..pretrained.zoo import MODEL_NAMES
     from ..runtime.device import choose_device
     from ..service.service import InferenceService
     from .blocks import build, launch_options
+    from .http.root_path import MountedPage, MountedRoutes
 
     service = InferenceService(tuple(map(str, models)) or MODEL_NAMES, choose_device(device), precision=precision)
     service.pretrained(service.models[0])  # a wrong path is an error now, not at the first photo
     keep = keep_minutes * 60
     page, options = build(service, keep, gradio_cleanup=False), launch_options()
-    options["app_kwargs"] = {**options["app_kwargs"], "lifespan": shared_cleanup_lifespan(keep)}
+    settings = options["app_kwargs"]
+    options["app_kwargs"] = {
+        **settings,
+        "middleware": [Middleware(MountedRoutes), *settings["middleware"]],
+        "lifespan": shared_cleanup_lifespan(keep),
+    }
     if mcp:
         from .mcp.server import with_tools
 
         options = with_tools(options, page, service.backend.at_once)
     del options["state_session_capacity"], options["max_threads"]  # of `launch` only; `build` has set them on the page
-    # Explicit, because Gradio would omit the path from the addresses of files in responses outside the queue.
-    return gr.mount_gradio_app(app, page, path, **options, root_path=root_path or path)
+    path = f"/{path.strip('/')}"
+    if "://" not in root_path:
+        root_path = f"/{root_path.strip('/')}".rstrip("/")
+    gr.mount_gradio_app(app, page, path, **options, root_path=root_path or path)
+    place = app.routes[-1]
+    assert isinstance(place, Mount)
+    place.app = MountedPage(place.app, root_path)
+    return app

@@ -19,6 +19,8 @@ import pytest
 from fastapi import FastAPI
 from gradio_client import Client, handle_file
 from playwright.sync_api import Browser, expect
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 
 from inception import mount
 from inception.errors import DeviceError, WeightsError
@@ -108,7 +110,7 @@ def test_uploads_to_the_page_are_deleted_and_files_of_other_apps_are_kept(
     # The host mounts another Gradio app, and both store their files in one folder.
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     app = FastAPI()
-    lens = mount(app, path="/lens", models=["tiny-imagenet"], device="cpu", keep_minutes=0.05).routes[-1].app
+    lens = mount(app, path="/lens", models=["tiny-imagenet"], device="cpu", keep_minutes=0.05).routes[-1].app.app
     other_app = gr.Interface(lambda file: file, gr.File(), gr.File(), api_name="echo")
     gr.mount_gradio_app(app, other_app, "/other")
     examples = {path for path in tmp_path.rglob("*") if path.is_file()}
@@ -147,3 +149,46 @@ def test_mounting_with_an_unknown_model_or_device_fails(tmp_path: Path) -> None:
 def test_importing_the_package_loads_neither_gradio_nor_torch() -> None:
     code = "import sys, inception.web; sys.exit(any(name in sys.modules for name in ('gradio', 'torch')))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def page_in(place: str) -> tuple[Starlette, str, dict[str, str]]:
+    """An application with the page, the page's path in it, and how a proxy's requests are marked."""
+    app = FastAPI()
+    if place == "proxy":  # it removes /school from the path
+        return (
+            mount(app, "/lens", device="cpu", root_path="/school/lens"),
+            "/lens",
+            {"X-Forwarded-Host": "school.example"},
+        )
+    if place == "outer":
+        outer = FastAPI(
+            lifespan=lambda _: app.router.lifespan_context(app)
+        )  # Starlette does not run those of mounted apps
+        outer.mount("/school", mount(app, "/lens", device="cpu"))
+        return outer, "/school/lens", {}
+    if place == "uvicorn":  # with `--root-path /school`, which it prefixes to the path
+        return mount(app, "/lens", device="cpu"), "/school/lens", {}
+    return mount(app, place, device="cpu"), place.rstrip("/"), {}
+
+
+@pytest.mark.parametrize("place", ["/lens", "/lens/", "lens", "/", "proxy", "outer", "uvicorn"])
+def test_the_page_answers_wherever_it_is_mounted(place: str) -> None:
+    app, path, headers = page_in(place)
+    path = f"/{path}" if path and not path.startswith("/") else path
+    public = "http://school.example/school/lens" if place == "proxy" else f"http://testserver{path}"
+    with TestClient(app, root_path="/school" if place == "uvicorn" else "", headers=headers) as client:
+        assert client.get(f"{path}/healthz").json() == {"status": "ok"}
+        assert client.get(f"{path}/nothing").status_code == 404
+        front = client.get(f"{path}/")
+        assert front.status_code == 200
+        assert "<title>InceptionLens" in front.text
+        assert client.get(f"{path}/config").json()["root"] == public
+        information = client.get(f"{path}/gradio_api/info").json()["named_endpoints"]["/predict"]
+        photo = {**information["parameters"][0]["example_input"], "meta": {"_type": "gradio.FileData"}}
+        assert photo["url"].startswith(f"{public}/gradio_api/file=")
+        body = {"data": [photo, "tiny-imagenet", "4a", "1x1", 0, "viridis"]}
+        event = client.post(f"{path}/gradio_api/call/channel", json=body).json()["event_id"]
+        *_, last = client.get(f"{path}/gradio_api/call/channel/{event}").text.strip().splitlines()
+        drawn = json.loads(last.removeprefix("data: "))[0]["url"]
+        assert drawn.startswith(f"{public}/gradio_api/file=")
+        assert client.get(f"{path}{drawn.removeprefix(public)}").headers["Content-Type"] == "image/png"
