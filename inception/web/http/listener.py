@@ -15,6 +15,13 @@ from starlette.types import ASGIApp
 from ...errors import UserError
 
 
+def local_url(host: str, port: int) -> str:
+    """Return the address by which this machine reaches a server that listens on `host`."""
+    name = host.strip("[]")
+    name = {"0.0.0.0": "localhost", "::": "::1"}.get(name, name)
+    return f"http://[{name}]:{port}/" if ":" in name else f"http://{name}:{port}/"
+
+
 @contextmanager
 def launching_on(listener: socket.socket) -> Iterator[None]:
     """Within, have Gradio's `launch` serve on `listener`, which its server closes at the end.
@@ -30,9 +37,12 @@ def launching_on(listener: socket.socket) -> Iterator[None]:
     ) -> tuple[str, int, str, http_server.Server]:
         server = http_server.Server(uvicorn.Config(app, log_level="warning"))
         server.run = partial(server.run, sockets=[listener])
-        server.run_in_thread()
-        local = "localhost" if server_name == "0.0.0.0" else server_name
-        return server_name, server_port, f"http://{local}:{server_port}/", server
+        try:
+            server.run_in_thread()
+        except ServerFailedToStartError:
+            server.close()  # a thread that still starts while Python ends would crash it
+            raise
+        return server_name, server_port, local_url(server_name, server_port), server
 
     original = http_server.start_server
     http_server.start_server = start_server

@@ -97,18 +97,26 @@ def serve(page: gr.Blocks, listener: socket.socket, **options: Any) -> bool:
     middleware = [Middleware(DrainMiddleware, state=state), *app_options.get("middleware", ())]
     _bound_request_heads()
     with _stop_event() as stop:
-        with launching_on(listener):
-            page.launch(**options, prevent_thread_lock=True, app_kwargs={**app_options, "middleware": middleware})
         try:
+            # Quiet, because Gradio would advise `share=True`, which this command does not have.
+            with launching_on(listener):
+                page.launch(
+                    **options,
+                    prevent_thread_lock=True,
+                    quiet=True,
+                    app_kwargs={**app_options, "middleware": middleware},
+                )
+            print(f"The page is at {page.local_url}", flush=True)
             # With a timeout: on some systems a signal does not interrupt a waiting thread.
             while not stop.wait(1):
                 pass
             state.is_draining = True
             is_drained = _drain(page, state)
         finally:
-            # Without a timeout, uvicorn would wait for every open page to be closed.
-            page.server.config.timeout_graceful_shutdown = CLOSE_SECONDS
-            page.close(verbose=False)
+            if page.is_running:
+                # Without a timeout, uvicorn would wait for every open page to be closed.
+                page.server.config.timeout_graceful_shutdown = CLOSE_SECONDS
+                page.close(verbose=False)
     if not is_drained:
         log.warning("Some questions were not answered: they would have taken longer than a server may take to stop.")
     return is_drained

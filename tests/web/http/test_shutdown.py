@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -17,12 +19,14 @@ from fastapi.testclient import TestClient
 from starlette.middleware import Middleware
 
 from benchmarks.visitors import PREFIX, Visitor
+from inception.errors import UserError
 from inception.network.blocks import BLOCKS
 from inception.network.inception_v1 import InceptionV1
 from inception.pretrained import checkpoint
 from inception.pretrained.description import UNKNOWN_PROVENANCE, Description
 from inception.vision.preprocessing import CAFFE
-from inception.web.http.shutdown import DrainMiddleware, DrainState
+from inception.web.http.listener import local_url
+from inception.web.http.shutdown import DrainMiddleware, DrainState, serve
 from support.event_loop import in_a_thread
 from support.networks import lively
 from support.photos import photos
@@ -146,3 +150,20 @@ def test_draining_refuses_new_requests_and_still_serves_results() -> None:
         assert "please try again in a minute" in refused.json()["detail"]
         assert client.get("/queue").status_code == 200
     assert state.in_flight == 0
+
+
+def test_a_page_that_cannot_be_launched_is_an_error_with_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise UserError("server", "The server did not start.")
+
+    page = gr.Blocks()
+    monkeypatch.setattr(page, "launch", fail)
+    with socket.socket() as listener, pytest.raises(UserError, match="did not start"):
+        serve(page, listener)
+
+
+def test_a_server_is_reached_by_an_address_of_this_machine() -> None:
+    reached = {host: local_url(host, 80) for host in ("127.0.0.1", "0.0.0.0", "::1", "[::1]", "::")}
+    assert reached["127.0.0.1"] == "http://127.0.0.1:80/"
+    assert reached["0.0.0.0"] == "http://localhost:80/"
+    assert {reached[host] for host in ("::1", "[::1]", "::")} == {"http://[::1]:80/"}
