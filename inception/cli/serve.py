@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Request:
     """How to serve the page."""
 
-    model: str
+    model: str | None
     host: str | None
     port: int | None
     device: str
@@ -53,14 +53,15 @@ def _port(text: str) -> int:
 
 def serve(
     model: Annotated[
-        str,
+        str | None,
         text_option(
             "--model",
             f"Network to start with: {', '.join(MODELS)}, or the path of your own checkpoint.",
             values=MODELS,
             metavar="MODEL",
+            default=f"googlenet if its weights are here, else {MODELS[0]}",
         ),
-    ] = MODELS[0],
+    ] = None,
     host: Annotated[
         str | None,
         text_option(
@@ -166,14 +167,17 @@ def _serve_after(starting: StartingPage, request: Request) -> int:
 
     compute_in_full_float32()
     device = choose_device("cpu" if zero_gpu else request.device)
-    models = (request.model, *(name for name in MODEL_NAMES if name != request.model))
+    first = request.model or MODEL_NAMES[0]
+    models, is_named = (first, *(name for name in MODEL_NAMES if name != first)), request.model is not None
     computes_here = not zero_gpu and request.scale is None
     try:
-        service = InferenceService(models, device, precision=request.precision, compiles=computes_here)
+        service = InferenceService(
+            models, device, precision=request.precision, compiles=computes_here, begins_with_first=is_named
+        )
         # Load now and not at the first photo: a wrong path is reported at once.
         service.pretrained(service.models[0])
     except UserError as error:
-        if request.model not in MODEL_NAMES[1:]:
+        if first not in MODEL_NAMES[1:]:
             raise
         # Downloads may work later; until then the embedded network serves.
         logging.warning("%s The page begins with %s.", error, MODEL_NAMES[0])

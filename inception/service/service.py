@@ -53,6 +53,7 @@ class InferenceService:
         precision: of predictions, as `predict` takes it; explanations are always exact.
         compiles: whether OpenVINO compiles networks where that is faster: not where GPUs are lent to forked processes,
             which its threads do not survive, nor where only other processes compute.
+        begins_with_first: whether the operator chose the first network for the page to begin with.
 
     Raises:
         UserError: if two checkpoints have one file name.
@@ -66,6 +67,7 @@ class InferenceService:
         precision: str = PRECISIONS[0],
         *,
         compiles: bool = True,
+        begins_with_first: bool = False,
     ) -> None:
         self._sources = _sources(models)
         self.models = tuple(self._sources)
@@ -73,6 +75,7 @@ class InferenceService:
         self.backend = backend or LocalBackend()
         self.precision = precision
         self._compiles = compiles
+        self.begins_with_first = begins_with_first
         self._networks: SingleFlightCache[PretrainedModel] = SingleFlightCache(len(self.models))
         self._facts: dict[str, dict[str, tuple[BranchFacts, ...]]] = {}
         self._readouts: dict[tuple[str, str], ChannelReadout] = {}

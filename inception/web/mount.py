@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import UserError, quoted
 from .http.uploads import KEEP_SECONDS, shared_cleanup_lifespan
 
 if TYPE_CHECKING:
@@ -29,8 +31,9 @@ def mount(
     Args:
         app: the application.
         path: of the page within it.
-        models: networks that visitors may choose, by name or path, the first one being the default; all named ones
-            if empty. Visitors know a checkpoint by its file's name, so these names differ.
+        models: networks that visitors may choose, by name or path, the first one being the default. Visitors know a
+            checkpoint by its file's name, so these names differ. If empty, all named ones, and the page begins with
+            GoogLeNet if its weights are here.
         device: as `choose_device` takes it.
         precision: as `predict` takes it.
         mcp: whether the page is also an MCP server, at `path` followed by `/gradio_api/mcp/`.
@@ -43,8 +46,14 @@ def mount(
     Raises:
         DeviceError: if the device is unknown, or this machine does not have it.
         WeightsError: if the first network cannot be loaded.
-        UserError: if two checkpoints have one file name.
+        UserError: if two checkpoints have one file name, or `keep_minutes` is not above 0.
     """
+    if not (isfinite(keep_minutes) and keep_minutes > 0):
+        raise UserError(
+            "keep_minutes",
+            "keep_minutes is {value}; it must be a number of minutes above 0.",
+            value=quoted(keep_minutes),
+        )
     # Before gradio is imported, which reads them then: no telemetry.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -59,7 +68,12 @@ def mount(
     from .blocks import build, launch_options
     from .http.root_path import MountedPage, MountedRoutes
 
-    service = InferenceService(tuple(map(str, models)) or MODEL_NAMES, choose_device(device), precision=precision)
+    service = InferenceService(
+        tuple(map(str, models)) or MODEL_NAMES,
+        choose_device(device),
+        precision=precision,
+        begins_with_first=bool(models),
+    )
     service.pretrained(service.models[0])  # a wrong path is an error now, not at the first photo
     keep = keep_minutes * 60
     page, options = build(service, keep, gradio_cleanup=False), launch_options()

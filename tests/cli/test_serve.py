@@ -17,10 +17,12 @@ from gradio_client import Client, handle_file
 from inception.network.inception_v1 import InceptionV1
 from inception.pretrained import checkpoint
 from inception.pretrained.description import UNKNOWN_PROVENANCE, Description
+from inception.pretrained.zoo import GOOGLENET_FILE_NAMES
 from inception.vision.preprocessing import IMAGENET
 from support.networks import lively
 from support.paths import EXAMPLES, ROOT
 from support.server import free_port, running, wait_for
+from support.stage import told
 
 
 def test_the_app_serves_a_users_own_model_on_the_port_that_gradio_is_told(tmp_path: Path) -> None:
@@ -156,3 +158,32 @@ def test_the_server_asks_nobody_on_the_network(tmp_path: Path, monkeypatch: pyte
         client = Client(address, verbose=False)
         client.predict(handle_file(str(EXAMPLES / "bison.jpg")), "tiny-imagenet", 5, api_name="/predict")
     assert log.read_text() == ""
+
+
+@pytest.mark.parametrize(("host", "reached"), [("::1", "::1"), ("[::1]", "::1"), ("::", "::1")])
+def test_the_page_is_served_on_ipv6(host: str, reached: str) -> None:
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+    port = free_port()
+    command = [sys.executable, "app.py", "--device", "cpu", "--host", host, "--port", str(port)]
+    app = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(f"http://[{reached}]:{port}/healthz", app)
+    finally:
+        app.terminate()
+        said, complaints = app.communicate(timeout=60)
+    assert app.returncode == 0
+    assert said == f"The page is at http://[{reached}]:{port}/\n"
+    assert "Traceback" not in complaints
+
+
+def test_the_page_begins_with_the_network_that_is_named(tmp_path: Path) -> None:
+    (tmp_path / GOOGLENET_FILE_NAMES[0]).write_bytes(b"")  # it seems to be here, and is never opened
+    command = ("app.py", "--model", "tiny-imagenet", "--device", "cpu")
+    with running(*command, INCEPTION_WEIGHTS_DIR=str(tmp_path)) as (address, _):
+        start = told(f"{address}/", "start")
+    assert start["models"][1] == {"name": "googlenet", "available": True, "megabytes": None}
+    assert start["first"] == "tiny-imagenet"

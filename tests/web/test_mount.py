@@ -23,7 +23,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from inception import mount
-from inception.errors import DeviceError, WeightsError
+from inception.errors import DeviceError, UserError, WeightsError
 from support.mounted import served
 from support.paths import EXAMPLES, ROOT
 from support.stage_visitor import StageVisit
@@ -192,3 +192,9 @@ def test_the_page_answers_wherever_it_is_mounted(place: str) -> None:
         drawn = json.loads(last.removeprefix("data: "))[0]["url"]
         assert drawn.startswith(f"{public}/gradio_api/file=")
         assert client.get(f"{path}{drawn.removeprefix(public)}").headers["Content-Type"] == "image/png"
+
+
+@pytest.mark.parametrize("minutes", [0, -1, float("inf"), float("nan")])
+def test_a_time_for_which_no_photo_can_be_kept_is_an_error_at_once(minutes: float) -> None:
+    with pytest.raises(UserError, match="above 0"):
+        mount(FastAPI(), models=["tiny-imagenet"], device="cpu", keep_minutes=minutes)

@@ -34,10 +34,11 @@ def start(service: InferenceService, examples: Sequence[Path]) -> dict[str, Any]
     """
     models = [_model(name) for name in service.models]
     stems = [path.stem for path in examples]
+    may_choose = service.models == MODEL_NAMES and not service.begins_with_first
     is_there = any(model["name"] == BEST and model["available"] for model in models)
     return {
         "models": models,
-        "first": BEST if is_there and service.models == MODEL_NAMES else service.models[0],
+        "first": BEST if is_there and may_choose else service.models[0],
         "photo": f"example:{FIRST_PHOTO if FIRST_PHOTO in stems else stems[0]}",
         "examples": [_example(path) for path in examples],
         "device": service.device.name,

@@ -22,6 +22,7 @@ from inception.explain.shapley import BRANCH_NAMES, BRANCH_SUBSETS, branch_votes
 from inception.network.blocks import BLOCKS, BRANCHES
 from inception.network.cost import network_size
 from inception.prediction import Prediction, predict_crop
+from inception.pretrained.names import MODEL_NAMES
 from inception.pretrained.pretrained import PretrainedModel
 from inception.runtime.device import choose_device
 from inception.service.query import Query
@@ -29,7 +30,7 @@ from inception.service.service import InferenceService
 from inception.units.size_tuning import size_tuning
 from inception.units.stimuli import plain_grey
 from inception.vision.photo import MAX_BYTES
-from inception.web.stage import scene
+from inception.web.stage import network, scene
 from support.paths import EXAMPLES
 from support.stage import subject, told, unpack, upload
 
@@ -337,3 +338,13 @@ def test_the_events_are_not_part_of_the_api(page_address: str) -> None:
         assert "stage_" not in httpx.get(f"{page_address}gradio_api/{route}", timeout=60).text
     labels = load(NET).labels
     assert told(page_address, "network", NET)["labels"][0] == labels[0]
+
+
+def test_the_page_begins_with_the_network_that_the_operator_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "describe", lambda name: {"at_hand": True})
+    cpu, examples = choose_device("cpu"), sorted(EXAMPLES.glob("*.jpg"))
+    begun = [
+        network.start(InferenceService(MODEL_NAMES, cpu, begins_with_first=is_named), examples)["first"]
+        for is_named in (True, False)
+    ]
+    assert begun == ["tiny-imagenet", "googlenet"]
