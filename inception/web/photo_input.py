@@ -13,7 +13,7 @@ from gradio_client.utils import encode_file_path
 from ..runtime.resources import resource
 from .api.file_address import MARK
 from .http.upload_paths import is_uploaded
-from .words import say
+from .http.uploads import foreign_photo_error
 
 EXAMPLE = resource("examples") / "espresso.jpg"  # for the API's documentation
 
@@ -27,14 +27,14 @@ class PhotoInput(gr.Image):
         """Return the path of the uploaded file, or the `data:` address that some clients send in its place.
 
         Raises:
-            gr.Error: if the file is not an uploaded one.
+            PhotoError: if the file is not an uploaded one.
         """
         if payload is None:
             return None
         if payload.url and payload.url.startswith("data:"):
             return str(payload.url)
         if payload.path and not is_uploaded(payload.path):
-            raise foreign_file_error()
+            raise foreign_photo_error(payload.path)
         return payload.path
 
     async def async_move_resource_to_block_cache(self, url_or_file_path: str | Path | None) -> str | None:
@@ -43,10 +43,10 @@ class PhotoInput(gr.Image):
         `gr.Image` also fetches URLs and, if the page is mounted in an app without the guard, opens any file.
 
         Raises:
-            gr.Error: if the file is not an uploaded one.
+            PhotoError: if the file is not an uploaded one.
         """
         if url_or_file_path is not None and not is_uploaded(str(url_or_file_path)):
-            raise foreign_file_error()
+            raise foreign_photo_error(str(url_or_file_path))
         return await super().async_move_resource_to_block_cache(url_or_file_path)
 
     def example_payload(self) -> dict[str, Any]:
@@ -67,11 +67,6 @@ class PhotoInput(gr.Image):
     def api_info(self) -> dict[str, Any]:
         """As `gr.Image`, from a cache: Gradio asks for it whenever an event leaves the component unchanged."""
         return dict(_schema())
-
-
-def foreign_file_error() -> gr.Error:
-    """Return the error for a file or URL that was not uploaded; in English, as the stage itself never sends one."""
-    return gr.Error(say("en", "guard_foreign_file"), print_exception=False)
 
 
 @cache

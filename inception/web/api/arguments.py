@@ -16,7 +16,8 @@ from ...checks import choice
 from ...errors import UserError, quoted
 from ...explain.registry import MAX_CHANNELS, Argument
 from ..http.upload_paths import is_uploaded
-from ..photo_input import PhotoInput, foreign_file_error
+from ..http.uploads import foreign_photo_error
+from ..photo_input import PhotoInput
 
 PATH_LETTERS = 4096
 
@@ -36,8 +37,7 @@ def checked(component: Component, what: str, value: Any, *, may_be_null: bool = 
         may_be_null: whether null stands for nothing: an empty text or list, or no photo or choice.
 
     Raises:
-        UserError: if it is not allowed.
-        gr.Error: if it is a photo that was not sent to this server.
+        UserError: if it is not allowed, or a photo that was not sent to this server.
         TypeError: for a component of another type.
     """
     if (own_check := getattr(component, "own_check", None)) is not None:
@@ -82,5 +82,5 @@ def _photo(what: str, value: Any) -> dict[str, Any]:
             upload="/gradio_api/upload",
         )
     if not is_uploaded(path):
-        raise foreign_file_error()
+        raise foreign_photo_error(path)
     return {**form, "path": path}

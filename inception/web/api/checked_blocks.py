@@ -59,7 +59,7 @@ class CheckedBlocks(gr.Blocks):  # type: ignore[misc]
         """Preprocess inputs as `gr.Blocks` does, after checking each of them.
 
         Raises:
-            UserError, gr.Error: if there are too few or too many of them, or one is not allowed.
+            UserError: if there are too few or too many of them, or one is not allowed.
         """
         names = names_of(block_fn)
         if len(inputs) != len(names):

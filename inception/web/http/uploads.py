@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import PhotoError
+from .upload_paths import CHECKSUM
 
 VARIABLE = "GRADIO_TEMP_DIR"
 KEEP_SECONDS = 3600
@@ -35,6 +36,20 @@ def expired_photo_error() -> PhotoError:
     """Return the error for a photo that has been deleted because its time was over."""
     return PhotoError(
         "photo_gone", "This server keeps a photo only for a while and has deleted this one; please choose it again."
+    )
+
+
+def foreign_photo_error(path: str) -> PhotoError:
+    """Return the error for a path that is not that of an upload of this server.
+
+    One of a server that ran before, which an open page still knows, has the form of an upload.
+    """
+    if CHECKSUM.fullmatch(Path(path).parent.name):
+        return expired_photo_error()
+    return PhotoError(
+        "photo_foreign",
+        "Only photos that were uploaded to this page can be opened here, not other files or addresses; please upload "
+        "the photo.",
     )
 
 

@@ -30,8 +30,7 @@ from ...units.size_tuning import SHAPES
 from ...vision.preprocessing import CENTRE_CROP
 from ..api.arguments import PATH_LETTERS
 from ..http.upload_paths import is_uploaded
-from ..http.uploads import expired_photo_error
-from ..photo_input import foreign_file_error
+from ..http.uploads import expired_photo_error, foreign_photo_error
 from .scene import PhotoCrop
 
 CAMERA_FRAME = "camera-frame.jpg"  # name of the files that are deleted once they have been read
@@ -84,8 +83,7 @@ class SubjectCheck:
         """Return the JSON of a subject if it is one.
 
         Raises:
-            UserError: if it is not, or names a network or example that there is not.
-            gr.Error: if it names a file that was not uploaded.
+            UserError: if it is not, or names a network or example that there is not, or a file that was not uploaded.
         """
         self.read(value, what)
         return dict(value)
@@ -103,7 +101,7 @@ class SubjectCheck:
         if photo.startswith(EXAMPLE):
             return Subject(photo, self._examples[choice("photo", photo, tuple(self._examples))], model, crop, fill)
         if not is_uploaded(photo):
-            raise foreign_file_error()
+            raise foreign_photo_error(photo)
         return Subject(photo, photo, model, crop, fill)
 
 

@@ -30,6 +30,7 @@ from gradio_client.exceptions import AppError, ValidationError
 from PIL import Image
 from playwright.sync_api import Browser, expect
 
+from inception.errors import PhotoError
 from inception.pretrained import checkpoint, zoo
 from inception.pretrained.description import Description
 from inception.runtime.device import choose_device
@@ -262,7 +263,7 @@ def test_a_page_mounted_without_the_guard_opens_no_other_file(
 
 def test_the_photo_component_caches_no_file_that_was_not_uploaded(secret: Path) -> None:
     async def cache() -> None:
-        with pytest.raises(gr.Error, match="Only photos that were uploaded"):
+        with pytest.raises(PhotoError, match="Only photos that were uploaded"):
             await PhotoInput(render=False).async_move_resource_to_block_cache(str(secret))
 
     with ThreadPoolExecutor(1) as thread:

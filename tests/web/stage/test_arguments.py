@@ -158,3 +158,18 @@ def test_non_finite_numbers_are_refused_by_the_guard(page_address: str) -> None:
 def test_refusals_are_in_the_visitors_language(page_address: str) -> None:
     assert "只能是" in sentence(ask(page_address, "votes", BISON, "3c", language="zh-CN"))
     assert "格式必须是" in sentence(ask(page_address, "votes", None, "3c", language="zh-CN"))
+
+
+@pytest.mark.parametrize(
+    ("path", "english", "chinese"),
+    [
+        (f"/tmp/inception-lens-before/{'0123456789abcdef' * 4}/bison.jpg", "has deleted this one", "已经删除"),
+        ("/etc/passwd", "Only photos that were uploaded", "只能打开上传到本页面的照片"),
+        (f"{EXAMPLES}/bison.jpg", "Only photos that were uploaded", "只能打开上传到本页面的照片"),
+    ],
+)
+def test_a_photo_of_a_server_that_ran_before_has_expired_and_any_other_file_is_refused(
+    page_address: str, path: str, english: str, chinese: str
+) -> None:
+    assert english in sentence(ask(page_address, "scene", subject(path), {}))
+    assert chinese in sentence(ask(page_address, "scene", subject(path), {}, language="zh"))
