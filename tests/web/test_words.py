@@ -77,3 +77,19 @@ def test_every_sentence_is_used() -> None:
 )
 def test_the_accept_language_header_chooses_the_language(header: str, language: str) -> None:
     assert language_of(header) == language
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("en; q=0.2, zh; q=0.9", "zh"),
+        ("en ;q=0.2, zh ; q = 0.9", "zh"),
+        ("zh;q=0,de", "en"),
+        ("zh;q=0.0, en;q=0.1", "en"),
+        ("en;Q=0.2,zh", "zh"),
+        ("zh;level=1", "zh"),
+        ("zh;q=nan,en;q=0.1", "en"),
+    ],
+)
+def test_spaces_around_a_wishs_weight_are_allowed_and_none_of_weight_0_is_chosen(header: str, language: str) -> None:
+    assert language_of(header) == language

@@ -18,11 +18,13 @@ from threading import Event
 from typing import Any
 
 import gradio as gr
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.config import HTTP_PROTOCOLS
 
+from ..words import language_of, say
 from .listener import launching_on
 from .routes import HEALTH, path_within_app
 from .security_headers import HEADERS
@@ -32,7 +34,6 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 DRAIN_SECONDS, CLOSE_SECONDS = 7.0, 1
 # Without requests, before the server counts as drained: a result is fetched by a request of its own.
 QUIET_SECONDS = 0.5
-STOPPING = "This server is about to stop and begins nothing new; please try again in a minute."
 # Connections that an open page, or an MCP client, holds for hours without waiting for a result.
 LONG_LIVED_PATHS = ("/heartbeat/", "/mcp/")
 
@@ -69,7 +70,8 @@ class DrainMiddleware:
             await self.app(scope, receive, send)
         elif self.state.is_draining and (scope["method"] == "POST" or path_within_app(scope) == HEALTH):
             headers = {**HEADERS, "Retry-After": "60", "Cache-Control": "no-store"}
-            refusal = JSONResponse({"status": "stopping", "detail": STOPPING}, status_code=503, headers=headers)
+            sentence = say(language_of(Headers(scope=scope).get("accept-language", "")), "stopping")
+            refusal = JSONResponse({"status": "stopping", "detail": sentence}, status_code=503, headers=headers)
             await refusal(scope, receive, send)
         else:
             self.state.in_flight += 1

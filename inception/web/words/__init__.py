@@ -34,9 +34,12 @@ def language_of(accept_language: str) -> str:
     """Return the best of `LANGUAGES` for a browser's Accept-Language header, English if none fits."""
     wishes = []
     for position, part in enumerate(accept_language[:MAX_ACCEPT_LANGUAGE].split(",")):
-        tag, _, quality = part.strip().partition(";q=")
+        tag, _, parameter = part.partition(";")
+        name, _, quality = parameter.strip().lower().partition("=")
         try:
-            wishes.append((-float(quality or 1), position, tag.split("-")[0].lower()))
+            weight = float(quality) if name.strip() == "q" else 1.0
         except ValueError:
             continue
+        if weight > 0:  # 0 stands for a language that is not wanted
+            wishes.append((-weight, position, tag.strip().split("-")[0].lower()))
     return next((language for _, _, language in sorted(wishes) if language in LANGUAGES), DEFAULT)

@@ -41,7 +41,7 @@ def test_a_full_queue_is_reported_in_the_visitors_language() -> None:
         async with guarded(Clock(), Route(JOIN, full, methods=["POST"])) as client:
             response = await client.post(JOIN, json={"session_hash": "a"}, headers={"Accept-Language": "zh"})
             assert (response.status_code, response.headers["Retry-After"]) == (429, "10")
-            assert response.json()["detail"] == "现在使用本页面的人非常多，请 10 秒后再试。"
+            assert response.json()["detail"] == "本页面现在非常繁忙，请 10 秒后再试。"
 
     in_a_thread(work())
 

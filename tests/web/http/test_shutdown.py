@@ -148,6 +148,8 @@ def test_draining_refuses_new_requests_and_still_serves_results() -> None:
         refused = client.post("/queue")
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "60")
         assert "please try again in a minute" in refused.json()["detail"]
+        refused = client.post("/queue", headers={"Accept-Language": "zh-CN"})
+        assert "请一分钟后再试" in refused.json()["detail"]
         assert client.get("/queue").status_code == 200
     assert state.in_flight == 0
 
