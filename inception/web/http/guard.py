@@ -34,6 +34,7 @@ from .routes import (
     is_mcp,
     is_queued,
 )
+from .storage import Storage
 from .upload_form import MEGABYTE, UploadForm
 from .upload_paths import is_uploaded
 
@@ -60,7 +61,7 @@ class RequestGuard:
         self, app: ASGIApp, clock: Callable[[], float] = monotonic, max_buffered_bytes: int = MAX_BUFFERED_BYTES
     ) -> None:
         self.app = app
-        self._rates = RateLimits(clock)
+        self._rates, self._storage = RateLimits(clock), Storage(clock)
         self._max_buffered_bytes = max_buffered_bytes
         self._buffered_bytes = self._concurrent = 0
 
@@ -106,11 +107,13 @@ class RequestGuard:
 
     async def _handle_upload(self, exchange: Exchange) -> None:
         form = UploadForm(exchange)
-        self._rates.charge_upload(form.size)
+        await self._storage.reserve(page_of(exchange.scope), form.size)
         try:
             await self.app(exchange.scope, form.receive, form.send)
         except (AttributeError, TypeError):
             raise malformed() from None  # Gradio takes every part of a form for a file
+        finally:
+            self._storage.settle(form.size, form.received)
 
     async def _handle_post(self, exchange: Exchange) -> None:
         path, scope = exchange.path, exchange.scope
@@ -123,6 +126,8 @@ class RequestGuard:
         session = None if is_mcp(path) or path.startswith(NAMED_CALL) else _session_of(document)
         self._rates.charge_request(session, exchange.client_address, is_queued=is_queued(path))
         page = page_of(scope)
+        if is_queued(path) and not is_mcp(path):
+            await self._storage.check(page)  # the answer may be a file
         check(document, len(body), photo_positions(page, path, document) if page else frozenset())
         if has_changed:
             exchange.body = json.dumps(document).encode()

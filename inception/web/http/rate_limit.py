@@ -1,4 +1,4 @@
-"""Rate limits: a token bucket, and the buckets for requests and uploads."""
+"""Rate limits: a token bucket, and the buckets for requests."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ QUEUED_COST = 4
 # the higher limit: as many as two cores answer.
 ADDRESS_FACTOR = 10
 MAX_KEYS = 4096  # sessions, and addresses, of which the remaining tokens are remembered
-STORED_BYTES = 4 * 2**30  # of uploads of all visitors within the hour for which they are kept
-STORED_SECONDS = 3600
 MIN_RETRY_SECONDS = 5  # a visitor who waits less would be refused again at the next click
 
 
@@ -63,7 +61,7 @@ class TokenBucket:
 
 
 class RateLimits:
-    """Rate limits of a server: requests by session or client address, and uploaded bytes of all visitors.
+    """Rate limits of a server: requests by session or client address.
 
     Args:
         clock: monotonic time in seconds.
@@ -72,7 +70,6 @@ class RateLimits:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._sessions = TokenBucket(BURST, PER_SECOND, MAX_KEYS, clock)
         self._addresses = TokenBucket(ADDRESS_FACTOR * BURST, ADDRESS_FACTOR * PER_SECOND, MAX_KEYS, clock)
-        self._uploads = TokenBucket(STORED_BYTES, STORED_BYTES / STORED_SECONDS, 1, clock)
 
     def charge_request(self, session: str | None, address: str, *, is_queued: bool) -> None:
         """Charge a request to its session, or to the client's address if it has none.
@@ -84,12 +81,3 @@ class RateLimits:
         wait = self._sessions.take(session, cost) if session else self._addresses.take(address, cost)
         if wait:
             raise RequestRefusedError(429, "guard_rate", seconds=max(MIN_RETRY_SECONDS, ceil(wait)))
-
-    def charge_upload(self, size: int) -> None:
-        """Charge an upload of `size` bytes.
-
-        Raises:
-            RequestRefusedError: if there is no room for it.
-        """
-        if wait := self._uploads.take("", size):
-            raise RequestRefusedError(429, "guard_storage", minutes=max(2, ceil(wait / 60)))

@@ -32,6 +32,9 @@ def too_large() -> RequestRefusedError:
 class UploadForm:
     """A multipart form on its way to Gradio.
 
+    Attributes:
+        received: bytes that have come so far.
+
     Raises:
         RequestRefusedError: if the content type is not a plain multipart form, or the announced size is too large.
     """
@@ -44,7 +47,7 @@ class UploadForm:
             raise too_large()
         self._exchange = exchange
         self._delimiter = b"--" + match["boundary"].encode()
-        self._received = self._delimiters = 0
+        self.received = self._delimiters = 0
         self._tail = b""  # of the bytes received so far: a delimiter may begin in it
         self._refusal: RequestRefusedError | None = None
         self._is_replaced = False  # whether an error of Gradio's was replaced by a refusal
@@ -65,10 +68,10 @@ class UploadForm:
         if message["type"] == "http.disconnect":
             raise MultiPartException("The photo was not sent to its end.")
         chunk = message.get("body", b"")
-        self._received += len(chunk)
+        self.received += len(chunk)
         self._delimiters += (self._tail + chunk).count(self._delimiter)
         self._tail = (self._tail + chunk)[-len(self._delimiter) + 1 :]
-        if self._received > MAX_UPLOAD_BYTES:
+        if self.received > MAX_UPLOAD_BYTES:
             self._refusal = too_large()
         elif self._delimiters > MAX_PARTS + 1:  # the last one ends the form
             self._refusal = RequestRefusedError(413, "guard_part_count", limit=MAX_PARTS)
@@ -81,7 +84,7 @@ class UploadForm:
         if message["type"] == "http.response.start" and message["status"] >= 400:
             self._is_replaced = True
             # A 413 of fewer bytes is about a header of the form.
-            is_large = message["status"] == 413 and self._received > MAX_BYTES
+            is_large = message["status"] == 413 and self.received > MAX_BYTES
             await self._exchange.refuse(self._refusal or (too_large() if is_large else malformed()))
         elif not self._is_replaced:
             await self._exchange.send(message)

@@ -89,6 +89,8 @@ def cleanup_lifespan(folder: Path, keep_seconds: float) -> Lifespan:
 
     def clean_up(app: Any) -> None:
         delete_old_files(folder, keep_seconds, keep)
+        for recorded in app.get_blocks().temp_file_sets:
+            recorded.difference_update([file for file in recorded if not Path(file).exists()])
         delete_old_sessions(app, keep_seconds)
 
     return _periodic(clean_up, cleanup_interval(keep_seconds))

@@ -16,7 +16,6 @@ from playwright.sync_api import expect
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from inception.vision.photo import MAX_BYTES
 from inception.web.http import rate_limit
 from inception.web.http.guard import RequestGuard
 from inception.web.http.rate_limit import TokenBucket
@@ -113,26 +112,6 @@ def test_a_camera_that_is_left_on_is_never_refused() -> None:
         return statuses
 
     assert in_a_thread(work()) == {200}
-
-
-def test_the_total_size_of_uploads_within_an_hour_is_bounded() -> None:
-    async def work() -> None:
-        clock = Clock()
-        async with guarded(clock) as client:
-
-            async def upload() -> httpx.Response:
-                return await client.post(UPLOAD, headers={"Content-Length": str(MAX_BYTES), **FORM})
-
-            sent = 0
-            while (response := await upload()).status_code == 200:
-                sent += MAX_BYTES
-            assert sent <= rate_limit.STORED_BYTES < sent + MAX_BYTES
-            assert response.status_code == 429
-            assert "please try again in 2 minutes" in response.json()["error"]
-            clock.now += 120
-            assert (await upload()).status_code == 200
-
-    in_a_thread(work())
 
 
 # ---------------------------------------------------------------- calls without a session

@@ -135,7 +135,7 @@ def test_clean_up_continues_after_a_failure(tmp_path: Path, caplog: pytest.LogCa
             return SimpleNamespace(time_last_used={})
 
         def get_blocks(self) -> SimpleNamespace:
-            return SimpleNamespace(_queue=None)
+            return SimpleNamespace(_queue=None, temp_file_sets=[])
 
     app = App()
 

@@ -1,0 +1,104 @@
+"""The limit on the files that a server stores for visitors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+import pytest
+from gradio_client import Client, handle_file
+
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
+from inception.vision.photo import MAX_BYTES
+from inception.web.blocks import build, launch_options
+from inception.web.http import storage
+from inception.web.http.errors import RequestRefusedError
+from inception.web.http.storage import COUNT_SECONDS, Storage, stored_bytes
+from inception.web.http.upload_form import MAX_UPLOAD_BYTES
+from support.event_loop import in_a_thread
+from support.guarded import FORM, JOIN, LIGHT, UPLOAD, Clock, guarded
+from support.paths import EXAMPLES
+
+
+def page_with(*files: Path) -> gr.Blocks:
+    page = gr.Blocks()
+    page.temp_file_sets.append({str(file) for file in files})
+    return page
+
+
+def test_what_is_stored_is_counted_and_reserved_and_room_comes_back_with_deletion(tmp_path: Path) -> None:
+    file, clock = tmp_path / "photo.jpg", Clock()
+    file.write_bytes(bytes(60))
+    page, room = page_with(file, tmp_path / "deleted.jpg"), Storage(clock, 100)
+
+    async def work() -> None:
+        with pytest.raises(RequestRefusedError):
+            await room.reserve(page, 41)
+        await room.reserve(page, 30)
+        with pytest.raises(RequestRefusedError):
+            await room.reserve(page, 11)
+        room.settle(30, 10)  # the client has gone after 10 bytes
+        await room.reserve(page, 30)
+        room.settle(30, 30)
+        with pytest.raises(RequestRefusedError):
+            await room.check(page)
+        clock.now += COUNT_SECONDS  # of those uploads nothing was stored
+        await room.reserve(page, 40)
+        room.settle(40, 0)
+        file.unlink()
+        clock.now += COUNT_SECONDS
+        await room.reserve(page, 100)
+
+    in_a_thread(work())
+
+
+def test_uploads_at_once_are_bounded_and_one_that_is_not_sent_takes_no_room() -> None:
+    async def work() -> None:
+        async with guarded(Clock()) as client:
+            size = {"Content-Length": str(MAX_BYTES), **FORM}
+            for _ in range(2 * storage.STORED_BYTES // MAX_BYTES):
+                assert (await client.post(UPLOAD, headers=size)).status_code == 200
+
+    in_a_thread(work())
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "please try again in 10 minutes"), ("zh", "请 10 分钟后再试")])
+def test_uploads_and_calls_are_refused_where_there_is_no_room_and_the_page_goes_on(
+    monkeypatch: pytest.MonkeyPatch, language: str, said: str
+) -> None:
+    monkeypatch.setattr(storage, "STORED_BYTES", MAX_UPLOAD_BYTES)
+
+    async def work() -> None:
+        async with guarded(Clock()) as client:
+            client.headers["Accept-Language"] = language
+            assert (await client.post(UPLOAD, content=bytes(MAX_UPLOAD_BYTES), headers=FORM)).status_code == 200
+            for refused in (
+                await client.post(UPLOAD, content=b"x", headers=FORM),
+                await client.post(JOIN, json={"session_hash": "one", "data": []}),
+                await client.post("/gradio_api/call/keep", json={"data": []}),
+            ):
+                assert refused.status_code == 429
+                assert said in refused.json()["error"]
+            assert (await client.post(LIGHT, json={"session_hash": "one", "data": []})).status_code == 200
+            assert (await client.post("/gradio_api/mcp/", json={"id": 1})).status_code == 200, "it stores nothing"
+
+    in_a_thread(work())
+
+
+def test_photos_pictures_and_files_of_a_page_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "files"))
+    page = build(InferenceService(("tiny-imagenet",), choose_device("cpu")))
+    _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
+    try:
+        before = {path for path in (tmp_path / "files").rglob("*") if path.is_file()}
+        counted = stored_bytes(page)
+        client = Client(address, verbose=False, download_files=False)
+        photo = handle_file(str(EXAMPLES / "bison.jpg"))
+        client.predict(photo, "tiny-imagenet", "4a", "1x1", 0, "viridis", api_name="/channel")
+        client.predict(photo, "maps", "tiny-imagenet", api_name="/keep")
+        added = {path for path in (tmp_path / "files").rglob("*") if path.is_file()} - before
+        assert {path.suffix for path in added} >= {".jpg", ".png", ".zip"}
+        assert stored_bytes(page) - counted == sum(path.stat().st_size for path in added)
+    finally:
+        page.close()
