@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError, quoted
 from .http.uploads import KEEP_SECONDS, shared_cleanup_lifespan
@@ -60,7 +60,6 @@ def mount(
 
     import gradio as gr
     from starlette.middleware import Middleware
-    from starlette.routing import Mount
 
     from ..pretrained.zoo import MODEL_NAMES
     from ..runtime.device import choose_device
@@ -92,7 +91,6 @@ def mount(
     if "://" not in root_path:
         root_path = f"/{root_path.strip('/')}".rstrip("/")
     gr.mount_gradio_app(app, page, path, **options, root_path=root_path or path)
-    place = app.routes[-1]
-    assert isinstance(place, Mount)
+    place: Any = app.routes[-1]
     place.app = MountedPage(place.app, root_path)
     return app

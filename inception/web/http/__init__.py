@@ -1,5 +1,5 @@
-"""HTTP server parts: request guard, rate limits, body limits, log filter, upload clean-up, draining on shutdown.
+"""HTTP server parts: request guard, limits, log filter, upload clean-up, draining on shutdown.
 
-`guard` is the outermost middleware of the page; `shutdown.serve` starts the server and puts `DrainMiddleware` and
-`protocol.BoundedProtocol` around it.
+`guard` stands before all of Gradio's routes; only compression, and Gradio's middleware for CORS, come before it.
+`shutdown.serve` starts the server, with `DrainMiddleware` before the guard and `protocol.BoundedProtocol` around all.
 """

@@ -1,4 +1,4 @@
-"""Security headers of every response."""
+"""Security headers of every response but that to a CORS preflight, which Gradio's middleware answers first."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def serve(page: gr.Blocks, listener: socket.socket, **options: Any) -> bool:
     """
     state = DrainState()
     app_options = options.pop("app_kwargs", {})
-    # Outermost, so that it counts whatever the other middleware answers.
+    # The first of ours, so that it counts whatever the others answer.
     middleware = [Middleware(DrainMiddleware, state=state), *app_options.get("middleware", ())]
     _bound_request_heads()
     with _stop_event() as stop:
