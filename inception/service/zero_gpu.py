@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -47,7 +48,11 @@ class ZeroGpuBackend:
     def predict(self, pretrained: PretrainedModel, query: Query) -> Prediction:
         try:
             return self._batcher.submit(query)
-        except NoGpuError:
+        except NoGpuError as error:
+            # A batch runs on the quota of one of its visitors, which is no reason to refuse the others.
+            if error.photos > 1:
+                with suppress(NoGpuError):
+                    return self._predict([query])[0]
             return self._local.predict(pretrained, query)
 
     def _predict(self, queries: Sequence[Query]) -> list[Prediction]:
@@ -66,21 +71,25 @@ class ZeroGpuBackend:
         except NoGpuError:
             return self._local.explain(pretrained, query, prediction, function, *arguments)
 
-    def _call(self, *arguments: Any) -> Any:
+    def _call(self, queries: tuple[Query, ...], *arguments: Any) -> Any:
         try:
-            result = self._on_gpu(self._models, *arguments)
+            result = self._on_gpu(self._models, queries, *arguments)
         except Exception as error:
             if not _is_refusal(error):
                 raise
             log.warning("ZeroGPU lends no GPU, so the CPU computes: %s", error)
-            raise NoGpuError from error
+            raise NoGpuError(len(queries)) from error
         if isinstance(result, UserError):
             raise result
         return result
 
 
 class NoGpuError(Exception):
-    """ZeroGPU lent no GPU."""
+    """ZeroGPU lent no GPU for a batch of `photos`."""
+
+    def __init__(self, photos: int) -> None:
+        super().__init__(photos)
+        self.photos = photos
 
 
 def _is_refusal(error: Exception) -> bool:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.request import urlopen
 
+import gradio as gr
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from inception import load, open_photo, predict
 from inception.explain.shapley import branch_votes
-from inception.service.zero_gpu import SECONDS
+from inception.service.zero_gpu import SECONDS, ZeroGpuBackend
 from support.paths import EXAMPLES
 from support.server import running
 
@@ -129,3 +133,31 @@ def test_on_other_hardware_nothing_is_lent_and_the_tools_are_there(stand_in: dic
         tools = json.load(urlopen(f"{address}/gradio_api/mcp/schema", timeout=60))
     assert "decorated" not in {row["event"] for row in told(stand_in)}
     assert "inception_lens_branch_votes" in {tool["name"] for tool in tools}
+
+
+def test_a_visitor_without_quota_sends_no_other_visitors_photo_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def lent(models: Sequence[str], queries: Sequence[str]) -> list[str]:
+        asked.append([*queries])
+        if "without quota" in queries:
+            raise gr.Error("You have exceeded your GPU quota.")
+        return [f"GPU: {query}" for query in queries]
+
+    class Local:
+        def predict(self, pretrained: object, query: str) -> str:
+            return f"CPU: {query}"
+
+    def run_together(query: str) -> str:
+        return backend._predict(["without quota", "with quota"])[0]
+
+    monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=lambda duration: lambda task: lent))
+    backend = ZeroGpuBackend([NET])
+    monkeypatch.setattr(backend, "_local", Local())
+    monkeypatch.setattr(backend, "_batcher", SimpleNamespace(submit=run_together))
+    assert backend.predict(None, "with quota") == "GPU: with quota"
+    assert backend.predict(None, "without quota") == "CPU: without quota"
+    assert asked[1::2] == [["with quota"], ["without quota"]]
+    monkeypatch.setattr(backend, "_batcher", SimpleNamespace(submit=lambda query: backend._predict([query])[0]))
+    assert backend.predict(None, "without quota") == "CPU: without quota"
+    assert len(asked) == 5, "a photo that was alone is not sent again"
