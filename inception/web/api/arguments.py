@@ -75,11 +75,12 @@ def _photo(what: str, value: Any) -> dict[str, Any]:
     if not isinstance(path, str) or len(path) > PATH_LETTERS:
         raise UserError(
             "argument_photo",
-            "{what} is {value}; it must be {form}. Please upload the photo to {upload}, which returns the path.",
+            "{what} is {value}; it must be {form}. Please upload the photo to {upload} below the page's address, which "
+            "returns the path.",
             what=what,
             value=quoted(value),
             form='{"path": "…", "meta": {"_type": "gradio.FileData"}}',
-            upload="/gradio_api/upload",
+            upload="gradio_api/upload",
         )
     if not is_uploaded(path):
         raise foreign_photo_error(path)
