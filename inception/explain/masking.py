@@ -125,7 +125,8 @@ def check_channel(where: str, channel: object, count: int) -> None:
 def class_index(pretrained: PretrainedModel, prediction: Prediction, target: str | int | None) -> int:
     """Return the number of a class, given its name or number; the most probable class for None or "".
 
-    The first name of a label ("goldfish, Carassius auratus") is enough, in any case. A name of more than
+    A text is taken for a name first, and for a number if no class has that name. The first name of a label
+    ("goldfish, Carassius auratus") is enough, in any case. A name of more than
     `CLASS_LETTERS` letters is compared with whole labels only.
 
     Raises:

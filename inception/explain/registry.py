@@ -39,7 +39,7 @@ class Argument:
         example: a value for an error; `default` if there is none.
         metavar: how the command line's help calls one text of a list.
         name, type, default: of the parameter; `declared` reads them from the signature. `type` is `str`, `int`,
-            `Sequence[str]` or `Sequence[int]`.
+            `str | int` (a number stays one), `Sequence[str]` or `Sequence[int]`.
         required: whether a caller must send it.
     """
 
@@ -131,10 +131,12 @@ class Argument:
             )
         return value
 
-    def _text(self, value: Any) -> str:
+    def _text(self, value: Any) -> str | int:
         limit = self.max_length or TEXT_CHARACTERS
         if is_whole(value):
-            value = str(value)  # a class by its number
+            if self.type == str | int:
+                return int(value)
+            value = str(value)
         if isinstance(value, str) and len(value) > limit:
             raise UserError(
                 "argument_long",
@@ -189,6 +191,7 @@ CLASS_NAME = Argument(
     "the class whose logit is explained, by name or number; empty for the most probable class",
     max_length=CLASS_LETTERS,
     option="class",
+    type=str | int,
 )
 ABLATION = Argument(
     "What replaces the output of an ablated branch",
@@ -201,7 +204,7 @@ COLUMN = Argument("Column, counted from 0", "column of the cell, counted from 0 
 
 Block = Annotated[str, BLOCK]
 Branch = Annotated[str, BRANCH]
-ClassName = Annotated[str, CLASS_NAME]
+ClassName = Annotated[str | int, CLASS_NAME]
 Ablation = Annotated[str, ABLATION]
 
 

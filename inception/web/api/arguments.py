@@ -15,6 +15,7 @@ from gradio.components import Component
 from ...checks import choice
 from ...errors import UserError, quoted
 from ...explain.registry import MAX_CHANNELS, Argument
+from ..class_input import ClassInput
 from ..http.upload_paths import is_uploaded
 from ..http.uploads import foreign_photo_error
 from ..photo_input import PhotoInput
@@ -61,7 +62,8 @@ def checked(component: Component, what: str, value: Any, *, may_be_null: bool = 
         case gr.JSON():
             return Argument("", "", name=what, type=Sequence[int], max_length=MAX_CHANNELS).check(value)
         case gr.Textbox():
-            return Argument("", "", name=what, max_length=component.max_length).check(value)
+            kind = str | int if isinstance(component, ClassInput) else str
+            return Argument("", "", name=what, type=kind, max_length=component.max_length).check(value)
         case _:
             raise TypeError(f"There is no check for a {type(component).__name__}.")
 

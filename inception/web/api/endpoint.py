@@ -15,6 +15,7 @@ import gradio as gr
 from gradio.components import Component
 
 from ...explain.registry import Argument, described, sentence
+from ..class_input import ClassInput
 from ..photo_input import PhotoInput
 
 # Of the arguments with choices, those that are drop-down menus on the page: the API's information says so.
@@ -120,4 +121,5 @@ def _component(argument: Argument) -> Component:
     if argument.choices:
         kind = gr.Dropdown if argument.name in MENUS else gr.Radio
         return kind(list(argument.choices), value=argument.default, **shown)
-    return gr.Textbox(value=argument.default, max_length=argument.max_length, **shown)
+    kind = ClassInput if argument.type == str | int else gr.Textbox
+    return kind(value=argument.default, max_length=argument.max_length, **shown)

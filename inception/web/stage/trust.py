@@ -43,5 +43,5 @@ def coarse_map(
 def trust(service: InferenceService, query: Query, method: str, block: str, index: int | None) -> dict[str, Any]:
     """The tests of a method's map, as in the explanation `faithfulness`."""
     test = EXPLANATIONS["faithfulness"]
-    name = "" if index is None else str(index)
+    name = "" if index is None else index  # a number as text could be another class's name
     return test(ServedSubject(service, query), method=method, block=block, class_name=name).to_dict()

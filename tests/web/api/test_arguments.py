@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import json
 import re
 from typing import Any
@@ -111,6 +113,17 @@ def test_every_input_of_the_page_has_a_check_that_accepts_its_default() -> None:
             assert (block.minimum is None) == (block.maximum is None), "a range needs both bounds"
     with gr.Blocks(), pytest.raises(TypeError, match="no check for a ColorPicker"):
         checked(gr.ColorPicker(), "it", "#fff")
+
+
+def test_a_class_reaches_its_endpoint_as_number_or_text_as_it_was_sent() -> None:
+    page = build(InferenceService((NET,), choose_device("cpu")))
+    for fn in (fn for fn in page.fns.values() if fn.api_name in ("class_evidence", "faithfulness", "overlays")):
+        names = list(inspect.signature(fn.fn).parameters)
+        for sent in (1, "1", "", "pretzel"):
+            pairs = zip(fn.inputs, names, strict=True)
+            values = [sent if name == "class_name" else block.value for block, name in pairs]
+            given = asyncio.run(page.preprocess_data(fn, values, None))[names.index("class_name")]
+            assert (type(given), given) == (type(sent), sent), fn.api_name
 
 
 # ---------------------------------------------------------------- the served page

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,8 +12,15 @@ from inception import open_photo, predict
 from inception.explain.attribution_maps import attribution_map
 from inception.explain.faithfulness import pixel_curves
 from inception.explain.registry import ATTRIBUTIONS
+from inception.network.inception_v1 import InceptionV1
+from inception.pretrained.checkpoint import save_checkpoint
+from inception.pretrained.description import UNKNOWN_PROVENANCE, Description
 from inception.pretrained.pretrained import PretrainedModel
-from inception.web.stage.trust import SIDE
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
+from inception.vision.preprocessing import IMAGENET
+from inception.web.stage.trust import SIDE, trust
+from support.networks import lively
 from support.paths import EXAMPLES
 from support.stage import ask, sentence, subject, told, unpack
 
@@ -50,3 +60,15 @@ def test_trust_matches_the_library(page_address: str, embedded: PretrainedModel)
 def test_an_unknown_method_is_refused(page_address: str, event: str) -> None:
     message = sentence(ask(page_address, event, BISON, "saliency", "4c", None))
     assert message.startswith("method is 'saliency'; it must be one of")
+
+
+def test_maps_and_tests_explain_the_class_of_a_number_where_names_are_numbers(tmp_path: Path) -> None:
+    labels = ("1", "2", "3")
+    preprocessing = replace(IMAGENET, resize=64, crop=64, size=64)
+    described = Description("batchnorm", labels, preprocessing, UNKNOWN_PROVENANCE)
+    save_checkpoint(tmp_path / "digits.safetensors", lively(InceptionV1(classes=3)).state_dict(), described)
+    service = InferenceService((str(tmp_path / "digits.safetensors"),), choose_device("cpu"))
+    query = service.query("digits.safetensors", EXAMPLES / "bison.jpg")
+    for index, label in enumerate(labels):
+        tested = trust(service, query, "evidence", "5b", index)
+        assert (tested["class"], tested["label"]) == (index, label)
