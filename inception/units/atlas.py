@@ -32,6 +32,8 @@ EMBEDDED_ATLAS = resource("weights/tiny-imagenet.atlas")  # of the embedded netw
 FORMAT = 1
 INDEX, CHANNELS = "atlas.json", "channels.json"
 MAX_BYTES = 32 * 2**20  # of a file in an archive; the largest that is made takes a tenth of it
+# What reading a damaged archive raises; RuntimeError if its flags say that it is encrypted.
+DAMAGED = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
 COLUMNS = 9  # of the crops in one row: the strongest places above, the random ones below
 
 
@@ -79,7 +81,7 @@ class ChannelRecord:
         channel: within its branch.
         mean: over all cells of all photos.
         silent: share of the photos in which it is nowhere above zero.
-        strongest: of each photo its strongest cell, and of these the strongest nine, in descending order.
+        strongest: of each photo its strongest cell, and of these up to nine where it is above zero, in descending order.
         random: nine cells drawn at random.
         classes: the classes that it tells apart best, best first.
         activation: its greatest value on its visualization image; None without an image.
@@ -132,15 +134,22 @@ class BranchRecord:
         return self._picture(f"{channel}-places.webp")
 
     def pictures(self) -> dict[str, bytes]:
-        """Return all pictures as WebP files, by name."""
-        with zipfile.ZipFile(self.file) as archive:
-            return {name: _member(archive, name) for name in archive.namelist() if name != CHANNELS}
+        """Return all pictures as WebP files, by name.
+
+        Raises:
+            UserError: if the file is missing, cut off or damaged.
+        """
+        try:
+            with zipfile.ZipFile(self.file) as archive:
+                return {name: _member(archive, name) for name in archive.namelist() if name != CHANNELS}
+        except DAMAGED as error:
+            raise _cut_off(self.file) from error
 
     def _picture(self, name: str) -> bytes | None:
         try:
             with zipfile.ZipFile(self.file) as archive:
                 return _member(archive, name) if name in archive.namelist() else None
-        except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        except DAMAGED as error:
             raise _cut_off(self.file) from error
 
 
@@ -231,7 +240,7 @@ def read_branch(folder: Path, block: str, branch: str) -> BranchRecord:
         with zipfile.ZipFile(file) as archive:
             rows = strict_json.loads(_member(archive, CHANNELS).decode())
         channels = {record.channel: record for record in map(ChannelRecord.from_dict, rows)}
-    except (OSError, zipfile.BadZipFile, zlib.error, ValueError, TypeError, KeyError, RecursionError) as error:
+    except (*DAMAGED, TypeError, KeyError) as error:
         raise _cut_off(file) from error
     return BranchRecord(block, branch, channels, file)
 

@@ -135,7 +135,7 @@ def build_atlas(
 
 def _is_whole(folder: Path, block: str, branch: str) -> bool:
     try:
-        read_branch(folder, block, branch)
+        read_branch(folder, block, branch).pictures()  # reading checks each one's checksum
     except UserError:
         return False
     return True
@@ -300,30 +300,36 @@ def _crops(
 def _add_images(
     pretrained: PretrainedModel, folder: Path, blocks: Sequence[str], options: AtlasOptions, progress: Progress
 ) -> None:
-    """Optimise the images that are missing, a batch at a time, and write each branch's file when it has all."""
+    """Optimise the images that are missing, a batch at a time, and write the branch's file after each."""
     branches = [read_branch(folder, block, branch) for block in blocks for branch in BRANCHES]
-    missing = [branch for branch in branches if any(one.activation is None for one in branch.channels.values())]
+    missing = [(branch, batches) for branch in branches if (batches := _without_images(branch))]
     work = _image_batches(pretrained, missing, options)
-    batches = sum(-(-len(branch.channels) // IMAGES) for branch in missing)
-    for _ in progress(range(batches)):
+    for _ in progress(range(sum(len(batches) for _, batches in missing))):
         next(work)
 
 
+def _without_images(branch: BranchRecord) -> list[list[int]]:
+    """Return the batches of a branch's channels that have no images yet.
+
+    A channel is always in the same batch, since its image depends on its place there.
+    """
+    channels = sorted(branch.channels)
+    batches = [channels[start : start + IMAGES] for start in range(0, len(channels), IMAGES)]
+    return [batch for batch in batches if any(branch.channels[channel].activation is None for channel in batch)]
+
+
 def _image_batches(
-    pretrained: PretrainedModel, branches: Sequence[BranchRecord], options: AtlasOptions
+    pretrained: PretrainedModel, missing: Sequence[tuple[BranchRecord, list[list[int]]]], options: AtlasOptions
 ) -> Iterator[None]:
     settings = replace(options.image_settings, seed=options.seed)
-    for branch in branches:
-        channels, records = sorted(branch.channels), dict(branch.channels)
-        pictures = branch.pictures()
-        for start in range(0, len(channels), IMAGES):
-            batch = channels[start : start + IMAGES]
+    for branch, batches in missing:
+        records, pictures = dict(branch.channels), branch.pictures()
+        for batch in batches:
             found = visualize_channels(pretrained, branch.block, branch.branch, batch, settings)
             for channel, image, activation in zip(batch, found.image, found.activation, strict=True):
                 records[channel] = replace(records[channel], activation=activation)
                 pictures[f"{channel}-image.webp"] = _webp(Image.fromarray(image))
-            if start + IMAGES >= len(channels):
-                write_file(branch.file, branch_bytes(records, pictures))
+            write_file(branch.file, branch_bytes(records, pictures))
             yield
 
 

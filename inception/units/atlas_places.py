@@ -12,12 +12,12 @@ from ..explain.ranks import ranks
 
 PLACES = 9  # of each kind, for each channel
 TOLD_APART = 5  # classes listed for each channel
-NOWHERE = -1  # the photo of a place that is not there, as there are fewer photos than places
+NOWHERE = -1  # the photo of a place that is not there: fewer photos have one than there are places
 
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Places of each channel among the photos: arrays (C, PLACES); `photos` is `NOWHERE` where there are too few.
+    """Places of each channel among the photos: arrays (C, PLACES); `photos` is `NOWHERE` where there are fewer.
 
     `cells` count the cells of a map row by row; `values` are the channel's there.
     """
@@ -40,7 +40,7 @@ class BlockMeasurement:
     Attributes:
         mean: (C,), over all cells of all photos.
         silent: (C,), share of the photos in which the channel is nowhere above zero.
-        strongest: of each photo its strongest cell, and of these the strongest, in descending order.
+        strongest: of each photo its strongest cell if it is above zero, and of these the strongest, in descending order.
         random: cells drawn at random from photos drawn at random.
         maxima: (photos, C), each photo's strongest value; None unless requested.
     """
@@ -83,11 +83,15 @@ class BlockSurvey:
         self.cells += values.shape[0] * values.shape[2]
 
     def _merge(self, maxima: Tensor, cells: Tensor, numbers: Tensor) -> None:
-        """Keep the strongest of those that were kept and of new ones (C, N); of equals, the earlier photo's."""
-        before = self.strongest
+        """Keep the strongest of those that were kept and of new ones (C, N); of equals, the earlier photo's.
+
+        A place where the channel is not above zero is none: such a photo does not excite it.
+        """
+        before, excited = self.strongest, maxima > 0
+        maxima = torch.where(excited, maxima, -torch.inf)
         values = torch.cat([before.values, maxima], dim=1)
         kept = values.argsort(dim=1, descending=True, stable=True)[:, :PLACES]
-        photos = torch.cat([before.photos, numbers.expand(len(maxima), -1)], dim=1)
+        photos = torch.cat([before.photos, torch.where(excited, numbers, NOWHERE)], dim=1)
         places = (photos, torch.cat([before.cells, cells], dim=1), values)
         self.strongest = Places(*(one.gather(1, kept) for one in places))
 

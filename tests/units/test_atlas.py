@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -340,3 +342,66 @@ def test_embedded_images_excite_their_channels_as_recorded(embedded: PretrainedM
             "differs by more than WebP's losses"
         )
         assert record.activation > record.strongest[0].value
+
+
+def test_places_where_a_channel_is_not_above_zero_are_not_among_the_strongest() -> None:
+    maps = torch.zeros(12, 3, 2, 2)
+    maps[[4, 7], 0, 1, 0] = torch.tensor([2.0, 3.0])
+    maps[:, 1] = -1
+    maps[:, 2, 0, 1] = 1
+    survey = BlockSurvey(3, seed=0, keep_maxima=False)
+    for start in (0, 5):
+        survey.add(maps[start : start + 5 + start], list(range(start, min(2 * start + 5, 12))))
+    few, none, many = survey.result().strongest.photos.tolist()
+    assert few == [7, 4, *[NOWHERE] * 7]
+    assert none == [NOWHERE] * PLACES
+    assert many == list(range(PLACES))
+
+
+def damage(file: Path, name: str) -> None:
+    """Change one byte of a file in an archive."""
+    with zipfile.ZipFile(file) as archive:
+        begin = archive.getinfo(name).header_offset + 30 + len(name)
+    data = bytearray(file.read_bytes())
+    data[begin + 40] ^= 255
+    file.write_bytes(data)
+
+
+def test_build_repairs_a_branch_with_a_damaged_picture(
+    folder: Path, photos: Pieces, embedded: PretrainedModel, tmp_path: Path
+) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    branch = read_atlas(tmp_path).branch("3a", "3x3")
+    whole = branch.file.read_bytes()
+    name = f"{min(branch.channels)}-image.webp"
+    damage(branch.file, name)
+    for read in (lambda: branch.image(min(branch.channels)), branch.pictures):
+        with pytest.raises(UserError, match=r"'3a-3x3.zip' is missing or cut off; please finish the atlas"):
+            read()
+    build_atlas(embedded, photos, "pieces", tmp_path, OPTIONS)
+    assert branch.file.read_bytes() == whole
+
+
+def test_interrupted_build_keeps_the_images_of_a_branch_that_are_made(
+    folder: Path, photos: Pieces, embedded: PretrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inception.units.atlas_build.IMAGES", 2)  # two batches for each branch
+    lengths: list[int] = []
+
+    def stopping(batches: Sequence[int]) -> Iterator[int]:
+        lengths.append(len(batches))
+        for number in batches:
+            if len(lengths) == 2 and number == 3:
+                raise KeyboardInterrupt
+            yield number
+
+    with pytest.raises(KeyboardInterrupt):
+        build_atlas(embedded, photos, "pieces", tmp_path, OPTIONS, stopping)
+    records = read_atlas(tmp_path).branch("3a", "3x3").channels
+    assert sum(record.activation is not None for record in records.values()) == 2
+    build_atlas(embedded, photos, "pieces", tmp_path, OPTIONS, stopping)
+    assert lengths == [1, 8, 5]
+    (tmp_path / "at once").mkdir()
+    build_atlas(embedded, photos, "pieces", tmp_path / "at once", OPTIONS)
+    for file in (tmp_path / "at once").iterdir():
+        assert (tmp_path / file.name).read_bytes() == file.read_bytes()
