@@ -25,9 +25,9 @@ class PhotoStatistics:
 
     Attributes:
         responses: of each channel, the mean over the cells of each photo and over the photos of each group,
-            (C, groups).
+            (C, groups); 0 where that is negative.
         selectivity: `sparseness` of the responses, (C,): 0 for a channel that responds to all groups alike, 1 for one
-            that responds to a single group; NaN for a channel that is zero at all cells of all photos.
+            that responds to a single group; NaN for a channel that responds to none.
         worth: by branch, the mean absolute vote for the most probable class, over some of the photos.
     """
 
@@ -66,20 +66,18 @@ def photo_statistics(
         )
     counted = {number * len(images) // worth_photos for number in range(worth_photos)}
     sums = {block: np.zeros((_channels(pretrained, block), len(names))) for block in BLOCKS}
-    responds = {block: np.zeros(len(rows), bool) for block, rows in sums.items()}
     votes: dict[str, list[list[float]]] = {block: [] for block in BLOCKS}
     for number in progress(range(len(images))):
         prediction = predict_crop(pretrained, images[number])
         for block in BLOCKS:
             maps = prediction.block(block)
             sums[block][:, members[number]] += maps.mean(axis=(1, 2))
-            responds[block] |= maps.any(axis=(1, 2))
             if number in counted:
                 result = branch_votes(pretrained, prediction, block)
                 votes[block].append([abs(result.votes[branch]) for branch in BRANCHES])
     sizes = np.bincount(members)
     return {
-        block: _statistics(block, np.maximum(sums[block] / sizes, 0), responds[block], np.mean(votes[block], axis=0))
+        block: _statistics(block, np.maximum(sums[block] / sizes, 0), np.mean(votes[block], axis=0))
         for block in BLOCKS
     }
 
@@ -88,8 +86,8 @@ def _channels(pretrained: PretrainedModel, block: str) -> int:
     return sum(pretrained.model.block(block).branch_channels.values())
 
 
-def _statistics(block: str, responses: np.ndarray, responds: np.ndarray, worth: np.ndarray) -> PhotoStatistics:
-    selectivity = np.where(responds, sparseness(responses), np.nan)
+def _statistics(block: str, responses: np.ndarray, worth: np.ndarray) -> PhotoStatistics:
+    selectivity = np.where(responses.any(axis=1), sparseness(responses), np.nan)
     for array in (responses, selectivity):
         array.flags.writeable = False
     return PhotoStatistics(block, responses, selectivity, dict(zip(BRANCHES, worth.tolist(), strict=True)))

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from inception.errors import UserError
 from inception.explain.shapley import branch_votes
 from inception.network.blocks import BLOCKS, BRANCHES
+from inception.network.inception_v1 import InceptionV1
 from inception.prediction import predict_crop
+from inception.pretrained.description import UNKNOWN_PROVENANCE
 from inception.pretrained.pretrained import PretrainedModel
 from inception.units.census import MEASURES, Census, branch_differences, census
 from inception.units.photo_statistics import PhotoStatistics, photo_statistics
 from inception.units.selectivity import sparseness
 from inception.units.tuning import layer_tunings, stimulus_grid
+from inception.vision.preprocessing import IMAGENET
 from support.narrow import CHANNELS, narrow
+from support.networks import lively
 
 SMALL_GRID = stimulus_grid(64, orientations=4, wavelengths=2, phases=2, diameters=2, hues=3)
 PERMUTATIONS = 299
@@ -142,3 +149,20 @@ def test_at_most_five_percent_of_random_censuses_raise_a_false_alarm() -> None:
             difference.is_clear for difference in branch_differences("size", numbers, slices, PERMUTATIONS, seed=trial)
         )
     assert alarms <= 0.05 * trials + 2 * np.sqrt(0.05 * 0.95 * trials)
+
+
+def test_channels_that_are_negative_for_every_photo_have_no_selectivity() -> None:
+    # With `preact` a block ends with convolutions, without ReLU.
+    model = lively(InceptionV1(preact=True, classes=4, input_shape=(3, 64, 64)))
+    preprocessing = replace(IMAGENET, resize=64, crop=64, size=64)
+    network = PretrainedModel("preact", model, preprocessing, tuple("abcd"), UNKNOWN_PROVENANCE)
+    with torch.no_grad():
+        conv = model.block("3a")["1x1"].conv
+        conv.weight[0] = -conv.weight[0].abs()
+        conv.bias[0] = -1
+    images = [Image.new("RGB", (64, 64), colour) for colour in ("red", "green", "blue")]
+    assert all((predict_crop(network, image).block("3a")[0] < 0).all() for image in images)
+    measured = photo_statistics(network, images, worth_photos=1)["3a"]
+    assert not measured.responses[0].any()
+    assert np.isnan(measured.selectivity[0])
+    assert np.isfinite(measured.selectivity).any()
