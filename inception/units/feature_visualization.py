@@ -62,10 +62,10 @@ class VisualizationSettings:
     rotation: float = 5.0
 
     def __post_init__(self) -> None:
-        whole("steps", self.steps, 1, MAX_STEPS)
-        whole("side", self.side, MIN_SIDE, MAX_SIDE)
-        whole("seed", self.seed, 0, MAX_SEED)
-        whole("count", self.count, 1, MAX_COUNT)
+        bounds = {"steps": (1, MAX_STEPS), "side": (MIN_SIDE, MAX_SIDE), "seed": (0, MAX_SEED), "count": (1, MAX_COUNT)}
+        for name, (least, most) in bounds.items():
+            # 3.0 is allowed, but no count of steps.
+            object.__setattr__(self, name, whole(name, getattr(self, name), least, most))
         if self.sign not in (1, -1):
             raise ChoiceError("sign", self.sign, ("1", "-1"))
 
@@ -227,9 +227,12 @@ def transformed(images: Tensor, settings: VisualizationSettings, generator: torc
     turn, scale, across, down = 2 * torch.rand(4, len(images), generator=generator) - 1
     angle, factor = torch.deg2rad(settings.rotation * turn), 1 + settings.scale * scale
     cosine, sine = factor * torch.cos(angle), factor * torch.sin(angle)
-    # The grid's coordinates go from -1 to 1, so that a whole side is 2.
+    # The grid's coordinates go from -1 to 1, so that a whole side is 2; a turn mixes lengths across and down, which
+    # are in different units where the image is not square.
     across, down = 2 * settings.jitter * across, 2 * settings.jitter * down
-    affine = torch.stack([cosine, -sine, across, sine, cosine, down], dim=1).view(-1, 2, 3).to(images.device)
+    height, width = images.shape[2:]
+    tilted = (-sine * (height / width), sine * (width / height))
+    affine = torch.stack([cosine, tilted[0], across, tilted[1], cosine, down], dim=1).view(-1, 2, 3).to(images.device)
     grid = F.affine_grid(affine, list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 

@@ -59,14 +59,14 @@ def stimulus_grid(
         UserError: if a number is not from 2 to 360.
     """
     counts = {"orientations": orientations, "wavelengths": wavelengths, "phases": phases}
-    for name, count in {**counts, "diameters": diameters, "hues": hues}.items():
-        whole(name, count, 2, 360)
+    counts |= {"diameters": diameters, "hues": hues}
+    counts = {name: whole(name, count, 2, 360) for name, count in counts.items()}
     return StimulusGrid(
-        orientations=_turns(180, orientations),
-        wavelengths=_lengths(LARGEST_WAVELENGTH * side, wavelengths),
-        phases=_turns(360, phases),
-        diameters=_lengths(LARGEST_DIAMETER * side, diameters),
-        hues=_turns(360, hues),
+        orientations=_turns(180, counts["orientations"]),
+        wavelengths=_lengths(LARGEST_WAVELENGTH * side, counts["wavelengths"]),
+        phases=_turns(360, counts["phases"]),
+        diameters=_lengths(LARGEST_DIAMETER * side, counts["diameters"]),
+        hues=_turns(360, counts["hues"]),
         patch=PATCH * side,
     )
 

@@ -23,6 +23,7 @@ from inception.units.feature_visualization import (
     visualize,
     visualize_channels,
 )
+from inception.units.tuning import stimulus_grid
 from inception.units.unit import Unit
 from inception.vision.preprocessing import CAFFE
 from support.networks import lively
@@ -168,3 +169,21 @@ def test_few_steps_are_shown_once_each() -> None:
     assert shown_after(1) == (1,)
     assert shown_after(3) == (1, 2, 3)
     assert shown_after(128) == tuple(range(16, 129, 16))
+
+
+@pytest.mark.parametrize(("height", "width"), [(60, 120), (120, 60)])
+def test_turning_keeps_shapes_in_images_that_are_not_square(height: int, width: int) -> None:
+    # A disc stays a disc: turned in the grid's own coordinates it would be sheared into an ellipse.
+    down, across = torch.meshgrid(torch.arange(height) - height / 2, torch.arange(width) - width / 2, indexing="ij")
+    disc = (torch.hypot(down, across) < 25).float().expand(1, 3, -1, -1)
+    settings = VisualizationSettings(jitter=0, scale=0, rotation=40)
+    turned = transformed(disc, settings, torch.Generator().manual_seed(1))
+    assert (turned - disc).abs().mean() < 0.01
+    line = (down.abs() < 3).float().expand(1, 3, -1, -1)
+    assert (transformed(line, settings, torch.Generator().manual_seed(1)) - line).abs().mean() > 0.02, "not turned"
+
+
+def test_counts_with_a_point_are_whole_numbers() -> None:
+    settings = VisualizationSettings(steps=3.0, side=64.0, seed=1.0, count=2.0)
+    assert [type(value) for value in (settings.steps, settings.side, settings.seed, settings.count)] == [int] * 4
+    assert len(stimulus_grid(64, orientations=4.0, phases=2.0)) == len(stimulus_grid(64, orientations=4, phases=2))
