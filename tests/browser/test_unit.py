@@ -12,7 +12,7 @@ from inception.explain.circuit import cell_circuit, logit_circuit
 from inception.pretrained.pretrained import PretrainedModel
 from inception.pretrained.zoo import EMBEDDED_WEIGHTS
 from inception.units.atlas import read_atlas
-from inception.units.tuning import layer_tuning, stimulus_grid
+from inception.units.tuning import layer_tuning
 from support.paths import EXAMPLES
 from support.stage_visitor import StageVisit
 
@@ -174,7 +174,7 @@ def test_what_is_said_of_an_image_follows_the_language(visit: StageVisit) -> Non
 
 def test_channels_are_sorted_by_what_they_are_tuned_to(visit: StageVisit, embedded: PretrainedModel) -> None:
     visit.open("?photo=espresso&block=3a&sort=orientation")
-    tuned = layer_tuning(embedded, "3a", stimulus_grid(embedded.input_size, orientations=8, wavelengths=5))
+    tuned = layer_tuning(embedded, "3a")
     selectivity = np.nan_to_num(tuned.curves["orientation"].selectivity)
     for branch, part in embedded.model.block("3a").slices.items():
         first = visit.page.locator(f"[data-lane='{branch}'] [data-channel]").first

@@ -19,7 +19,7 @@ from ...service.service import InferenceService
 from ...service.visualizations import GOALS, Visualizations
 from ...units.atlas import BranchRecord, ChannelRecord
 from ...units.similarity import most_similar
-from ...units.tuning import LayerTuning, layer_tunings, stimulus_grid
+from ...units.tuning import LayerTuning, layer_tunings
 from ...units.unit import Unit
 from ...units.wiring import wiring
 from .packing import pack
@@ -30,11 +30,12 @@ GAP, GREY = 4, 128  # pixels between images, and their value
 
 
 def tuning_of_blocks(pretrained: PretrainedModel, prediction: Prediction) -> dict[str, LayerTuning]:
-    """Return `layer_tunings` on fewer stimuli than by default: a visitor waits for it. It depends on no prediction.
+    """Return `layer_tunings`, on the stimuli of the command `census`, so that both say the same.
 
-    All blocks together take little longer than one: most of the time goes into drawing and the first layers.
+    It depends on no prediction. All blocks together take little longer than one: most of the time goes into drawing
+    and the first layers.
     """
-    return layer_tunings(pretrained, grid=stimulus_grid(pretrained.input_size, orientations=8, wavelengths=5))
+    return layer_tunings(pretrained)
 
 
 def network_tuning(service: InferenceService, name: str) -> dict[str, LayerTuning]:

@@ -8,7 +8,7 @@ import pytest
 from inception.network.blocks import BLOCKS, BRANCHES
 from inception.pretrained.pretrained import PretrainedModel
 from inception.units.permutation import holm, permutation_p
-from inception.units.tuning import layer_tuning, stimulus_grid
+from inception.units.tuning import layer_tuning
 from support.stage import ask, sentence, told, unpack
 
 NET = "tiny-imagenet"
@@ -18,7 +18,7 @@ def test_census_matches_the_library(page_address: str, embedded: PretrainedModel
     census = told(page_address, "census", NET)
     assert census["model"] == NET
     assert set(census["measures"]) == {"orientation", "wavelength", "size", "colour"}
-    tuned = layer_tuning(embedded, "3b", stimulus_grid(embedded.input_size, orientations=8, wavelengths=5))
+    tuned = layer_tuning(embedded, "3b")
     for branch, channels in embedded.model.block("3b").slices.items():
         silent = tuned.silent[channels]
         assert census["channels"]["3b"][branch] == [len(silent), int(silent.sum())]

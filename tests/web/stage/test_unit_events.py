@@ -23,7 +23,7 @@ from inception.service.visualizations import Visualizations
 from inception.units.atlas import read_atlas
 from inception.units.feature_visualization import VisualizationSettings, visualize
 from inception.units.naturalness import example_photos, naturalness
-from inception.units.tuning import layer_tuning, stimulus_grid
+from inception.units.tuning import layer_tuning
 from inception.units.unit import Unit
 from inception.units.wiring import wiring
 from inception.web.stage.unit import unit_atlas, unit_image
@@ -35,7 +35,7 @@ NET, BISON = "tiny-imagenet", subject("example:bison")
 
 def test_unit_tuning_matches_the_channel_of_the_branch(page_address: str, embedded: PretrainedModel) -> None:
     result = told(page_address, "unit_tuning", NET, "3a", "5x5", 7)
-    tuned = layer_tuning(embedded, "3a", stimulus_grid(embedded.input_size, orientations=8, wavelengths=5))
+    tuned = layer_tuning(embedded, "3a")
     number = embedded.model.block("3a").slices["5x5"].start + 7
     expected = tuned.channel(number)
     assert result["silent"] is expected.silent
@@ -64,7 +64,7 @@ def test_unit_tuning_matches_the_channel_of_the_branch(page_address: str, embedd
 
 def test_block_tuning_matches_the_channels_of_the_block(page_address: str, embedded: PretrainedModel) -> None:
     result = told(page_address, "block_tuning", NET, "3a")
-    curves = layer_tuning(embedded, "3a", stimulus_grid(embedded.input_size, orientations=8, wavelengths=5)).curves
+    curves = layer_tuning(embedded, "3a").curves
     for name, expected in (
         ("orientation", curves["orientation"].selectivity),
         ("colour", curves["colour"].selectivity),
