@@ -116,7 +116,7 @@ def ablate(
         block=block,
         ablation=ablation,
         branches=ablated_branches,
-        channels=tuple(sorted(set(ablated_channels))),
+        channels=tuple(sorted({int(channel) for channel in ablated_channels})),  # NumPy's are not for JSON
         top=tuple(change(index) for index in np.argsort(-after, kind="stable")[:top]),
         first_before=change(prediction.top(1)[0].index),
         risen=tuple(change(index) for index in order[::-1][:moved] if differences[index] > 0),

@@ -130,8 +130,10 @@ class Circuit:
         }
 
 
-def check_unit(model: InceptionV1, block: str, branch: str, channel: int, row: int, column: int) -> None:
-    """Check a cell at `model.input_shape`.
+def check_unit(
+    model: InceptionV1, block: str, branch: str, channel: int, row: int, column: int
+) -> tuple[int, int, int]:
+    """Return channel, row and column of a cell at `model.input_shape` as ints.
 
     Raises:
         ChoiceError: if there is no such block or branch.
@@ -140,8 +142,8 @@ def check_unit(model: InceptionV1, block: str, branch: str, channel: int, row: i
     """
     choice("block", block, tuple(BLOCKS))
     choice("branch", branch, tuple(BRANCHES))
-    check_channel(f"{block}/{branch}", channel, model.block(block).branch_channels[branch])
-    check_cell(f"{block}/{branch}", row, column, *map_size(model, block))
+    channel = check_channel(f"{block}/{branch}", channel, model.block(block).branch_channels[branch])
+    return channel, *check_cell(f"{block}/{branch}", row, column, *map_size(model, block))
 
 
 def cell_circuit(
@@ -164,7 +166,7 @@ def cell_circuit(
         ChoiceError, ExplanationError, CellError: as `check_unit`.
     """
     model = pretrained.model
-    check_unit(model, block, branch, channel, row, column)
+    channel, row, column = check_unit(model, block, branch, channel, row, column)
     before = block_before(block)
     pools = STAGES[STAGES.index(_stage(before)) + 1 : STAGES.index(_stage(block))]
     layers = leaves([model.get_submodule(pool) for pool in pools])

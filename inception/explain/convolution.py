@@ -121,8 +121,8 @@ def trace_convolution(
     layer = known[-1] if layer is None else choice("layer", layer, known)
     maps, inputs = _maps(pretrained, prediction, block, branch, layer)
     channels, height, width = maps.shape
-    check_channel(f"{block}/{layer}", channel, channels)
-    check_cell(f"{block}/{layer}", row, column, height, width)
+    channel = check_channel(f"{block}/{layer}", channel, channels)
+    row, column = check_cell(f"{block}/{layer}", row, column, height, width)
 
     unit = pretrained.model.block(block)[layer]
     assert isinstance(unit, ConvUnit)

@@ -110,8 +110,12 @@ def branch_mask(
     return mask.view(1, count, 1, 1)
 
 
-def check_channel(where: str, channel: object, count: int) -> None:
-    """Raise `ExplanationError` unless `channel` is a whole number below `count`, the channels of `where`."""
+def check_channel(where: str, channel: object, count: int) -> int:
+    """Return `channel` as an int, also of NumPy's integers, which JSON cannot hold.
+
+    Raises:
+        ExplanationError: unless it is a whole number below `count`, the channels of `where`.
+    """
     if not is_whole(channel) or not 0 <= channel < count:
         raise ExplanationError(
             "explain_channel",
@@ -120,6 +124,7 @@ def check_channel(where: str, channel: object, count: int) -> None:
             block=where,
             last=count - 1,
         )
+    return int(channel)
 
 
 def class_index(pretrained: PretrainedModel, prediction: Prediction, target: str | int | None) -> int:

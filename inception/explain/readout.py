@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..network.blocks import BLOCKS, BRANCHES, ConvUnit, InceptionBlock
 from ..network.inception_v1 import InceptionV1
 from ..prediction import Prediction
+from .masking import check_channel
 
 # The first convolution of each branch, which takes the block's input.
 ENTRIES = tuple("pool_proj" if branch == "pool" else layers[0] for branch, layers in BRANCHES.items())
@@ -83,8 +84,14 @@ class ChannelSummary:
 
 
 def channel_summary(prediction: Prediction, readout: ChannelReadout, branch: str, channel: int) -> ChannelSummary:
-    """Summarise a channel, counted from 0 within its branch."""
-    values = prediction.branch(readout.block, branch)[channel]
+    """Summarise a channel, counted from 0 within its branch.
+
+    Raises:
+        ChoiceError, ExplanationError: if there is no such branch or channel.
+    """
+    maps = prediction.branch(readout.block, branch)
+    channel = check_channel(f"{readout.block}/{branch}", channel, len(maps))
+    values = maps[channel]
     number = prediction.slices[readout.block][branch].start + channel
     row, column = divmod(int(values.argmax()), values.shape[1])
     strength = float(readout.strengths[number])

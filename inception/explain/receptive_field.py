@@ -43,11 +43,18 @@ class CellError(ExplanationError):
         )
 
 
-def check_cell(where: str, row: object, column: object, height: int, width: int) -> None:
-    """Raise `CellError` unless row and column are whole numbers inside a map of `height` rows and `width` columns."""
+def check_cell(where: str, row: object, column: object, height: int, width: int) -> tuple[int, int]:
+    """Return row and column as ints, also of NumPy's integers, which JSON cannot hold.
+
+    Raises:
+        CellError: unless they are whole numbers inside a map of `height` rows and `width` columns.
+    """
+    places = []
     for place, count in ((row, height), (column, width)):
         if not is_whole(place) or not 0 <= place < count:
             raise CellError(where, row, column, height, width)
+        places.append(int(place))
+    return places[0], places[1]
 
 
 @dataclass(frozen=True)
@@ -178,6 +185,7 @@ def effective_fields(
     model = pretrained.model
     cells, pixels = prediction.block(block).shape[1:], (prediction.image.height, prediction.image.width)
     squares = {branch: _square(model, block, branch, row, column, cells, pixels) for branch in branches}
+    row, column = int(row), int(column)
     fields = {}
     # Enable gradients even inside a caller's no_grad or inference_mode.
     with torch.inference_mode(False), torch.enable_grad():
@@ -202,7 +210,7 @@ def _square(
 ) -> Square:
     """Return the square of a cell in a map of `cells` (rows, columns), clipped at `pixels` (rows, columns)."""
     field = receptive_field(model, block, branch)
-    check_cell(f"{block}/{branch}", row, column, *cells)
+    row, column = check_cell(f"{block}/{branch}", row, column, *cells)
     top, left = field.start + row * field.stride, field.start + column * field.stride
     return Square(
         left=max(left, 0),

@@ -14,12 +14,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..checks import choice
+from ..explain.circuit import STEM
 from ..explain.masking import check_channel
+from ..explain.readout import CLASSIFIER
 from ..network.blocks import BLOCKS, BRANCHES, ConvUnit, InceptionBlock
 from ..network.inception_v1 import InceptionV1
 
-STEM = "stem"
-CLASSIFIER = "classifier"
 STRONGEST = 8
 
 
@@ -67,7 +68,7 @@ def wiring(model: InceptionV1, block: str, branch: str, channel: int, strongest:
         UserError: if there is no such channel.
     """
     own = model.block(block)
-    part = own.slices[branch]
+    part = own.slices[choice("branch", branch, tuple(BRANCHES))]
     check_channel(f"{block}/{branch}", channel, part.stop - part.start)
     names = list(BLOCKS)
     at = names.index(block)

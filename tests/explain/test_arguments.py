@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,12 @@ from inception import open_photo, predict
 from inception.errors import ChoiceError, UserError, quoted
 from inception.explain.ablation import ablate
 from inception.explain.attribution import grad_cams
+from inception.explain.catalogue import EXPLANATIONS
+from inception.explain.circuit import cell_circuit
 from inception.explain.convolution import trace_convolution
 from inception.explain.masking import class_index
 from inception.explain.receptive_field import cell_square, effective_field
-from inception.explain.registry import CLASS_LETTERS
+from inception.explain.registry import CLASS_LETTERS, PhotoSubject
 from inception.explain.shapley import branch_votes
 from inception.network.blocks import BLOCKS
 from inception.prediction import Prediction
@@ -149,3 +153,23 @@ def test_invalid_choices_are_rejected_with_a_sentence(
 def test_class_must_be_a_name_or_a_number(embedded: PretrainedModel, prediction: Prediction, wrong: Any) -> None:
     with pytest.raises(UserError, match=r"This network has no class .*; it has 200 classes, among them"):
         class_index(embedded, prediction, wrong)
+
+
+def test_numpy_integers_become_numbers_that_json_can_hold(embedded: PretrainedModel, prediction: Prediction) -> None:
+    one = np.int64(1)
+    subject, place = PhotoSubject(embedded, prediction), {"channel": one, "row": one, "column": one}
+    results = [
+        ablate(embedded, prediction, "4c", channels=[one]),
+        cell_circuit(embedded, prediction, "4c", "3x3", **place),
+        EXPLANATIONS["cell"](subject, block="4c", branch="3x3", **place),
+    ]
+    for result in results:
+        assert json.loads(json.dumps(result.to_dict())) == result.to_dict()
+    field = effective_field(embedded, prediction, "4c", "3x3", one, one)
+    assert {type(value) for value in (field.row, field.column, *astuple(field.square))} == {int}
+
+
+@pytest.mark.parametrize("name", ["cell", "circuit"])
+def test_a_cell_of_no_channel_is_refused_before_there_is_a_photo(name: str, embedded: PretrainedModel) -> None:
+    with pytest.raises(UserError, match="There is no channel 9999; block 4c/3x3 has the channels 0 to"):
+        EXPLANATIONS[name].check(embedded, block="4c", branch="3x3", channel=9999, row=0, column=0)

@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from inception.explain.readout import channel_readout
+from inception import open_photo, predict
+from inception.errors import UserError
+from inception.explain.readout import channel_readout, channel_summary
 from inception.network.blocks import BLOCKS
 from inception.network.inception_v1 import InceptionV1
+from inception.pretrained.pretrained import PretrainedModel
 from support.networks import lively
+from support.paths import EXAMPLES
 
 
 def model_of(**options: object) -> InceptionV1:
@@ -61,3 +65,12 @@ def test_last_block_is_read_by_the_classifier() -> None:
     assert [channel_readout(model, block).reader for block in list(BLOCKS)[:-1]] == list(BLOCKS)[1:]
     with pytest.raises(ValueError, match="include_top"):
         channel_readout(InceptionV1(variant="torchvision", include_top=False, input_shape=(3, 64, 64)), "5b")
+
+
+@pytest.mark.parametrize("channel", [-1, 256])
+def test_summary_of_no_channel_is_refused(channel: int, embedded: PretrainedModel) -> None:
+    prediction = predict(embedded, open_photo(EXAMPLES / "espresso.jpg"))
+    readout = channel_readout(embedded.model, "4c")
+    with pytest.raises(UserError, match=f"no channel {channel}; block 4c/3x3 has the channels 0 to 255"):
+        channel_summary(prediction, readout, "3x3", channel)
+    assert channel_summary(prediction, readout, "3x3", 255).number == 128 + 255

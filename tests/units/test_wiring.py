@@ -96,3 +96,8 @@ def test_every_branch_has_a_wiring(embedded: PretrainedModel) -> None:
         for branch in BRANCHES:
             connections = wiring(embedded.model, block, branch, 0, strongest=2)
             assert len(connections.feeds) == len(connections.readers) == 2
+
+
+def test_unknown_branch_is_rejected(embedded: PretrainedModel) -> None:
+    with pytest.raises(ChoiceError, match="branch is '7x7'; it must be one of: 1x1, 3x3, 5x5, pool"):
+        wiring(embedded.model, "3a", "7x7", 0)

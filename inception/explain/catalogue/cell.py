@@ -55,10 +55,10 @@ class CellExplanation:
         }
 
 
-def _check(pretrained: "PretrainedModel", *, block: str, branch: str, row: int, column: int, **_: int) -> None:
-    from ..receptive_field import cell_square
+def _check(pretrained: "PretrainedModel", *, block: str, branch: str, channel: int, row: int, column: int) -> None:
+    from ..circuit import check_unit
 
-    cell_square(pretrained.model, block, branch, row, column)
+    check_unit(pretrained.model, block, branch, channel, row, column)
 
 
 @explanation(position=6, check=_check)

@@ -106,7 +106,7 @@ def unit_atlas(service: InferenceService, name: str, block: str, branch: str, ch
     """Return the atlas entry of a channel; each value is null where the atlas has none.
 
     `places` is a picture of two rows of squares: the strongest places above, random ones below. `values` are those of
-    the strongest, each above zero; `classes` is a list of `{"label", "area"}`.
+    the strongest; `classes` is a list of `{"label", "area"}`.
     """
     unit = Unit(block, branch, channel)
     unit.check(service.pretrained(name))
@@ -118,7 +118,7 @@ def unit_atlas(service: InferenceService, name: str, block: str, branch: str, ch
     return {
         "photos": atlas.data.photos,
         "places": None if places is None else _url(places),
-        "values": [place.value for place in record.strongest if place.value > 0],
+        "values": [place.value for place in record.strongest],
         "classes": [asdict(one) for one in record.classes],
         "silent": record.silent,
     }
