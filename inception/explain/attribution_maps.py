@@ -14,7 +14,7 @@ from ..pretrained.pretrained import PretrainedModel
 from .attribution import evidence, grad_cam
 from .integrated_gradients import integrated_gradients
 from .occlusion import WINDOWS, Occlusion, occlusion
-from .registry import ATTRIBUTIONS
+from .registry import ATTRIBUTIONS, BLOCK_NAMES
 
 FEW_STEPS = 16  # of integrated gradients, for a quick map
 
@@ -41,6 +41,11 @@ class AttributionMap:
     def shuffled(self, generator: np.random.Generator) -> AttributionMap:
         """Return the same cells in a random order."""
         return replace(self, cells=generator.permutation(self.cells.ravel()).reshape(self.cells.shape))
+
+
+def block_of_map(method: str, block: str) -> str:
+    """Return the block that a method's map depends on: `block` for Grad-CAM, else one for all, to cache under."""
+    return block if method == "grad_cam" else BLOCK_NAMES[-1]
 
 
 def attribution_map(

@@ -15,7 +15,7 @@ from ..checks import whole
 from ..prediction import Prediction
 from ..pretrained.pretrained import PretrainedModel
 from .masking import class_index
-from .pixels import grey_input, logits_with, network_input
+from .pixels import BATCH, grey_input, logits_with, network_input
 
 WINDOWS = 5  # that stand side by side along an edge of the photo, by default
 STEPS = 2  # by which the window moves over its own width, by default
@@ -91,17 +91,18 @@ def occlusion(
     window = max(1, side // WINDOWS) if window is None else whole("window", window, 1, side)
     stride = max(1, window // STEPS) if stride is None else whole("stride", stride, 1, window)
     rows, columns = (ceil((length - window) / stride) + 1 for length in (height, width))
-    masks = np.zeros((rows, columns, height, width), dtype=bool)
-    for row, column in np.ndindex(rows, columns):
-        masks[row, column][_place(row, column, window, stride)] = True
-    covered = logits_with(
-        pretrained,
-        network_input(pretrained, prediction),
-        grey_input(pretrained),
-        masks.reshape(rows * columns, height, width),
-    )
+    photo, grey = network_input(pretrained, prediction), grey_input(pretrained)
+    places = [_place(row, column, window, stride) for row, column in np.ndindex(rows, columns)]
+    covered = []
+    # The masks of one batch at a time: of a narrow window all would take gigabytes.
+    for first in range(0, len(places), BATCH):
+        batch = places[first : first + BATCH]
+        masks = np.zeros((len(batch), height, width), dtype=bool)
+        for mask, place in zip(masks, batch, strict=True):
+            mask[place] = True
+        covered.append(logits_with(pretrained, photo, grey, masks)[:, index])
     logit = float(prediction.logits[index])
-    drops = (logit - covered[:, index].astype(np.float64)).reshape(rows, columns)
+    drops = (logit - np.concatenate(covered).astype(np.float64)).reshape(rows, columns)
     drops.flags.writeable = False
     return Occlusion(index, pretrained.labels[index], logit, window, stride, height, width, drops)
 

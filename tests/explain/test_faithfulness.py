@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import cv2
@@ -19,6 +20,7 @@ from inception.errors import ChoiceError
 from inception.explain import randomised
 from inception.explain.attribution import evidence, grad_cam
 from inception.explain.attribution_maps import AttributionMap, attribution_map
+from inception.explain.catalogue import EXPLANATIONS
 from inception.explain.catalogue.faithfulness import Faithfulness
 from inception.explain.faithfulness import CONTROLS, STEPS, PixelCurves, PixelOrder, pixel_curves
 from inception.explain.integrated_gradients import integrated_gradients
@@ -226,3 +228,16 @@ def test_invalid_arguments_are_rejected_with_the_valid_choices(
         with pytest.raises(ExplanationError, match="numbered 0 to 4"):
             function(pretrained, prediction, "evidence", "3a", 5)
     assert AttributionMap(np.zeros((2, 2))).pixels(4, 4).shape == (4, 4)
+
+
+@pytest.mark.parametrize("method", ATTRIBUTIONS)
+def test_only_grad_cam_is_cached_by_block(method: str) -> None:
+    keys: set[tuple[object, ...]] = set()
+
+    class Recorder:
+        def cached(self, function: Callable[..., object], *arguments: object) -> None:
+            keys.add((function.__name__, *arguments))
+
+    for block in ("3a", "4c"):
+        EXPLANATIONS["faithfulness"](Recorder(), method=method, block=block)
+    assert len(keys) == (4 if method == "grad_cam" else 2)

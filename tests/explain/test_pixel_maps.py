@@ -17,6 +17,7 @@ from inception.errors import UserError
 from inception.explain.integrated_gradients import integrated_gradients
 from inception.explain.masking import ExplanationError
 from inception.explain.occlusion import occlusion
+from inception.explain.pixels import grey_input, logits_with, network_input
 from inception.network.inception_v1 import InceptionV1
 from inception.prediction import Prediction, predict, predict_crop
 from inception.pretrained.description import Provenance
@@ -109,3 +110,24 @@ def test_invalid_arguments_are_rejected_with_the_valid_range(subject: tuple[Pret
     for explain in (occlusion, integrated_gradients):
         with pytest.raises(ExplanationError, match="numbered 0 to 4"):
             explain(pretrained, prediction, 5)
+
+
+def test_occlusion_of_many_places_takes_the_masks_of_one_batch(
+    subject: tuple[PretrainedModel, Prediction], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretrained, prediction = subject
+    shapes = []
+
+    def counted(pretrained: PretrainedModel, photo: torch.Tensor, grey: torch.Tensor, masks: np.ndarray) -> np.ndarray:
+        shapes.append(masks.shape)
+        return logits_with(pretrained, photo, grey, masks)
+
+    monkeypatch.setattr("inception.explain.occlusion.logits_with", counted)
+    result = occlusion(pretrained, prediction, 2, 16, 8)
+    assert shapes == [(8, SIDE, SIDE)] * 6 + [(1, SIDE, SIDE)]
+    masks = np.zeros((7, 7, SIDE, SIDE), dtype=bool)
+    for row, column in np.ndindex(7, 7):
+        masks[row, column, 8 * row : 8 * row + 16, 8 * column : 8 * column + 16] = True
+    photo, grey = network_input(pretrained, prediction), grey_input(pretrained)
+    at_once = logits_with(pretrained, photo, grey, masks.reshape(-1, SIDE, SIDE))[:, 2]
+    assert np.array_equal(result.drops.ravel(), result.logit - at_once.astype(np.float64)), "not bit for bit"

@@ -74,9 +74,10 @@ def faithfulness(
         both curves with the areas under them, in the order of the map and in random orders, and for each part of the
         network that was randomised the rank correlation of the map with the original one
     """
+    from ..attribution_maps import block_of_map
     from ..faithfulness import pixel_curves
     from ..randomised import randomised_levels
 
-    arguments = (method, block, class_name)
+    arguments = (method, block_of_map(method, block), class_name)
     curves, levels = subject.cached(pixel_curves, *arguments), subject.cached(randomised_levels, *arguments)
     return Faithfulness(block, curves, levels)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...explain.attribution_maps import attribution_map
+from ...explain.attribution_maps import attribution_map, block_of_map
 from ...explain.catalogue import EXPLANATIONS
 from ...explain.masking import class_index
 from ...prediction import Prediction
@@ -21,7 +21,7 @@ SIDE = 56  # cells at most of a map that is sent
 
 def attribution(service: InferenceService, query: Query, method: str, block: str, index: int | None) -> dict[str, Any]:
     """The map of a class by one method, signed, in at most `SIDE` x `SIDE` cells."""
-    return {"map": pack(service.explained(query, coarse_map, method, block, index))}
+    return {"map": pack(service.explained(query, coarse_map, method, block_of_map(method, block), index))}
 
 
 def coarse_map(
