@@ -16,7 +16,7 @@ from ..prediction import BranchStatistics, Prediction, statistics
 from ..render.branches import ViewOptions, render_branches
 from ..render.maps import encode, scale_limits
 from ..runtime import strict_json
-from .report import answer_report
+from .report import rejection_report
 
 # GoogLeNet's maps are 5 MB, half of them zeros, and more precise than the pictures with their 253 levels. A user's
 # network for larger photos may have too many to wait for.
@@ -78,13 +78,14 @@ def table_csv(prediction: Prediction) -> bytes:
 
 
 def table_json(prediction: Prediction, about: dict[str, Any]) -> bytes:
-    """Return the numbers of `table_csv` as one JSON object that begins with `about`, which holds the `model`."""
-    answer = answer_report(about["model"], prediction, 0)
+    """Return the numbers of `table_csv` as one JSON object that begins with `about`.
+
+    What the page downloads has the same keys (`web/stage/static/js/downloads.js`).
+    """
     return _json(
         {
             **about,
-            "probably_none": answer["probably_none"],
-            "rule": answer["rule"],
+            **rejection_report(prediction),
             "classes": [_class_row(guess) for guess in prediction.top(len(prediction.labels))],
             "blocks": {
                 block: {branch: asdict(statistics(values)) for branch, values in prediction.branches(block).items()}

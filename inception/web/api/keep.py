@@ -67,7 +67,8 @@ def _csv(source: Source) -> bytes:
 
 
 def _json(source: Source) -> bytes:
-    return table_json(source.prediction, source.about)
+    temperature = source.service.pretrained(source.query.model).temperature
+    return table_json(source.prediction, {**source.about, "temperature": temperature})
 
 
 # How each kind is made, and how its file's name ends.

@@ -1,5 +1,6 @@
 /** Files that the browser makes from what it has: a table, an object, an archive. Nothing here knows the page. */
 
+import { zeroShare } from "./maps.js";
 import { BLOCKS, BRANCHES, order, softmax } from "./numbers.js";
 
 /** @import {Block, BlockChannels, Channels, Network, Scene} from "./types.js" */
@@ -13,13 +14,14 @@ import { BLOCKS, BRANCHES, order, softmax } from "./numbers.js";
  * @property {number} highest
  * @property {number} mean
  * @property {number} silent  channels that are zero everywhere
+ * @property {number} zero_share  of the cells
  *
  * @typedef {Record<string, string | number>} Row
  */
 
 /** The branches on white paper: those of tokens.css in a light window. */
 export const COLOURS = { "1x1": "#0072b2", "3x3": "#b34d00", "5x5": "#007454", pool: "#9d3f76" };
-const STATISTICS = /** @type {const} */ (["channels", "height", "width", "lowest", "highest", "mean", "silent"]);
+const STATISTICS = /** @type {const} */ (["channels", "height", "width", "lowest", "highest", "mean", "silent", "zero_share"]);
 export const COLUMNS = ["kind", "class", "label", "logit", "probability", "block", "branch", ...STATISTICS];
 const FORMULA = /^ *[=+\-@\t\r\n＝＋－＠]/;
 
@@ -29,14 +31,15 @@ const FORMULA = /^ *[=+\-@\t\r\n＝＋－＠]/;
  */
 export function statistics(channels) {
   const { count, side, low, high, mean } = channels;
-  let [lowest, highest, sum, silent] = [Infinity, -Infinity, 0, 0];
+  let [lowest, highest, sum, silent, zeros] = [Infinity, -Infinity, 0, 0, 0];
   for (let i = 0; i < count; i++) {
     lowest = Math.min(lowest, low[i]);
     highest = Math.max(highest, high[i]);
     sum += mean[i];
+    zeros += zeroShare(channels, i);
     if (low[i] === 0 && high[i] === 0) silent += 1;
   }
-  return { channels: count, height: side, width: side, lowest, highest, mean: sum / count, silent };
+  return { channels: count, height: side, width: side, lowest, highest, mean: sum / count, silent, zero_share: zeros / count };
 }
 
 /**
@@ -76,7 +79,7 @@ export function csv(scene, network, blocks) {
 }
 
 /**
- * The same numbers as one object.
+ * The same numbers as one object, with the keys of `table_json` in export/archive.py.
  * @param {Scene} scene
  * @param {Network} network
  * @param {Partial<Record<Block, BlockChannels>>} blocks
@@ -92,8 +95,8 @@ export function json(scene, network, blocks, about) {
     }),
   );
   const doubtful = network.threshold === null ? null : classes[0].probability < network.threshold;
-  const rule = { threshold: network.threshold, temperature: network.temperature };
-  return JSON.stringify({ ...about, probably_none: doubtful, rule, classes, blocks: all }, null, 1);
+  const { rejection: rule, temperature } = network;
+  return JSON.stringify({ ...about, temperature, probably_none: doubtful, rule, classes, blocks: all }, null, 1);
 }
 
 /**
