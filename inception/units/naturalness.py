@@ -124,7 +124,7 @@ class Naturalness:
         unlike = [block.block for block in self.blocks if block.is_natural is False]
         does = "excites" if self.sign > 0 else "inhibits"
         silent = f"None of the {self.photos} photos {does} it. " if self.silent else ""
-        return silent + _sentence(like, unlike, self.blocks[-1].block, self.photos)
+        return silent + _sentence(like, unlike, [block.block for block in self.blocks], self.photos)
 
     def to_dict(self) -> dict[str, Any]:
         """`natural, blocks, photos, sign, silent`; `blocks` as `BlockPath`."""
@@ -137,14 +137,16 @@ class Naturalness:
         }
 
 
-def _sentence(like: Sequence[str], unlike: Sequence[str], last: str, photos: int) -> str:
+def _sentence(like: Sequence[str], unlike: Sequence[str], blocks: Sequence[str], photos: int) -> str:
     if not like and not unlike:
-        return f"Up to block {last} the photos differ too much to say whether this image is processed as they are."
+        return f"Up to block {blocks[-1]} the photos differ too much to say whether this image is processed as they are."
+    judged = [*like, *unlike]
+    where = f"Up to block {blocks[-1]}" if len(judged) == len(blocks) else f"In {', '.join(judged)}"
     if not unlike:
-        return f"Up to block {last} the network processes this image much as it does photos."
+        return f"{where} the network processes this image much as it does photos."
     chance = f"In any one block, one photo in {photos + 1} would be that different by chance."
     if not like:
-        return f"Up to block {last} the network processes this image differently from all {photos} photos. {chance}"
+        return f"{where} the network processes this image differently from all {photos} photos. {chance}"
     return (
         f"In {', '.join(like)} the network processes this image much as it does photos; in {', '.join(unlike)}, "
         f"differently from all {photos} photos. {chance}"

@@ -212,3 +212,14 @@ def test_device_without_float64_suffices(small: PretrainedModel, photos: list[Im
     with NoFloat64():
         path = naturalness(small, unit, image, photos)
     assert path == naturalness(small, unit, image, photos)
+
+
+def test_sentence_claims_nothing_of_blocks_that_photos_cannot_tell() -> None:
+    def path(block: str, similarity: float, share: float | None) -> BlockPath:
+        return BlockPath(block, similarity, (0.2, 0.5), 0.4, 0.3, share)
+
+    unknown = path("5b", 0.3, None)
+    like = Naturalness((path("3a", 0.3, 0.7), path("3b", 0.3, 0.7), unknown), 2, 1, False)
+    assert like.sentence == "In 3a, 3b the network processes this image much as it does photos."
+    unlike = Naturalness((path("3a", 0.1, 0.2), unknown), 2, 1, False)
+    assert unlike.sentence.startswith("In 3a the network processes this image differently from all 2 photos. In any")

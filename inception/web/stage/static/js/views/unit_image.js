@@ -131,25 +131,30 @@ export function createUnitImage(source) {
  * @param {Path} path
  * @param {Goal} goal
  */
-function told({ blocks, photos, silent }, goal) {
+export function told({ blocks, photos, silent }, goal) {
   const none = silent ? [t(goal === "inhibits" ? "unit_image.none_inhibits" : "unit_image.none_excites", { photos })] : [];
   const like = blocks.filter((one) => one.natural).map((one) => one.block);
   const unlike = blocks.filter((one) => one.natural === false).map((one) => one.block);
-  const last = blocks.at(-1)?.block ?? "";
-  return joined([...none, sentence(like, unlike, last, photos)]);
+  return joined([...none, sentence(like, unlike, blocks.map((one) => one.block), photos)]);
 }
 
 /**
  * @param {string[]} like
  * @param {string[]} unlike
- * @param {string} last
+ * @param {string[]} blocks  also those where photos cannot tell
  * @param {number} photos
  */
-function sentence(like, unlike, last, photos) {
-  if (!like.length && !unlike.length) return t("unit_image.path_unknown", { last });
-  if (!unlike.length) return t("unit_image.path_like", { last });
-  const chance = photos + 1;
-  if (!like.length) return t("unit_image.path_unlike", { last, photos, chance });
+function sentence(like, unlike, blocks, photos) {
+  const last = blocks.at(-1) ?? "";
   const list = new Intl.ListFormat(language());
+  const isAll = like.length + unlike.length === blocks.length;
+  if (!like.length && !unlike.length) return t("unit_image.path_unknown", { last });
+  if (!unlike.length) return isAll ? t("unit_image.path_like", { last }) : t("unit_image.path_like_in", { like: list.format(like) });
+  const chance = photos + 1;
+  if (!like.length) {
+    return isAll
+      ? t("unit_image.path_unlike", { last, photos, chance })
+      : t("unit_image.path_unlike_in", { unlike: list.format(unlike), photos, chance });
+  }
   return t("unit_image.path_mixed", { like: list.format(like), unlike: list.format(unlike), photos, chance });
 }
