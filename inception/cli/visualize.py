@@ -52,7 +52,7 @@ def visualize(
     ] = 128,
     seed: Annotated[int, whole_option("--seed", 0, MAX_SEED, "The same seed gives the same picture")] = 0,
     negative: Annotated[
-        bool, typer.Option("--negative", help="What drives the unit below zero, instead of what excites it.")
+        bool, typer.Option("--negative", help="What drives a channel or cell below zero, instead of what excites it.")
     ] = False,
     diverse: Annotated[int, whole_option("--diverse", 1, MAX_IMAGES, "Number of different pictures, side by side")] = 1,
     device: OneDevice = "auto",
@@ -89,7 +89,7 @@ def _visualize(request: Request, device: str) -> int:
         out(json_line(report))
     else:
         answers = ", ".join(f"{answer:.4g}" for answer in step.activation)
-        out(f"{unit}  activation {answers}  sees {width}x{height} pixels  {as_text(request.file)}")
+        out(f"{unit}  activation {answers}  image of {width}x{height} pixels  {as_text(request.file)}")
         out(path.sentence)
     return 0
 

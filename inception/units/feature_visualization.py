@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..checks import whole
 from ..errors import ChoiceError
+from ..explain.masking import ExplanationError
 from ..network.overflow import check_overflow
 from ..pretrained.pretrained import PretrainedModel
 from .branch_network import branch_network, redirect
@@ -98,11 +99,20 @@ def visualize(
     a cell the image is its receptive field within the network's input. The same seed gives the same images.
 
     Raises:
-        UserError: if the network has no such unit.
+        UserError: if the network has no such unit, or the settings' sign is -1 and the unit is a branch, whose answer
+            is never below zero.
         WeightsError: if activations overflow.
     """
     settings = settings or VisualizationSettings()
     unit.check(pretrained)
+    if unit.channel is None and settings.sign < 0:
+        raise ExplanationError(
+            "explain_branch_negative",
+            "No image drives the branch {unit} below zero: its answer is a mean of squares. Please choose one of its "
+            "channels, for instance {example}.",
+            unit=str(unit),
+            example=f"{unit}:0",
+        )
     channels = None if unit.channel is None else [unit.channel] * settings.count
     ascent = _Ascent(pretrained, unit, channels, settings.count, settings, diverse=settings.count > 1)
     return _growing(ascent, settings.steps)

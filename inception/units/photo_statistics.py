@@ -61,8 +61,7 @@ def photo_statistics(
     if len(names) < 2:
         raise UserError(
             "explain_few_photos",
-            "At least two photos of two classes are needed, and these are of {count}; please give more.",
-            count=len(names),
+            "At least two photos are needed, of different classes if they have any; please give more.",
         )
     counted = {number * len(images) // worth_photos for number in range(worth_photos)}
     sums = {block: np.zeros((_channels(pretrained, block), len(names))) for block in BLOCKS}

@@ -28,7 +28,7 @@ def test_visualize_writes_a_picture_of_the_size_that_was_asked_for(tmp_path: Pat
     again = tmp_path / "negative.png"
     run = inception("visualize", "3a:3x3:9@4,4", "--out", again, "--steps", 12, "--negative")
     assert run.stdout.startswith("3a:3x3:9@4,4  activation -")
-    assert "sees 43x43 pixels" in run.stdout
+    assert "  image of 43x43 pixels  " in run.stdout
     assert run.stdout.splitlines()[1].startswith("Up to block 3a the network processes this image ")
     assert Image.open(again).size == (128, 128)
 
@@ -38,6 +38,7 @@ def test_visualize_writes_a_picture_of_the_size_that_was_asked_for(tmp_path: Pat
     [
         (["4c"], "'4c' is not a unit; write BLOCK:BRANCH, BLOCK:BRANCH:CHANNEL"),
         (["4c:3x3:300"], "There is no channel 300; block 4c/3x3 has the channels 0 to 255."),
+        (["4c:3x3", "--negative"], "No image drives the branch 4c:3x3 below zero"),
         (["4c:3x3", "--size", "16"], "a whole number from 32 to 512"),
         (["3a:1x1:0", "--steps", "1", "--out", "/proc/x.png"], "Nothing can be written"),
     ],

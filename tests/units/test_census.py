@@ -68,7 +68,7 @@ def test_photo_statistics_are_means_over_predictions(
 
 
 def test_photos_of_one_class_are_too_few(network: PretrainedModel, images: list[Image.Image]) -> None:
-    with pytest.raises(UserError, match="At least two photos of two classes"):
+    with pytest.raises(UserError, match="At least two photos are needed, of different classes"):
         photo_statistics(network, images, [1, 1, 1, 1])
     with pytest.raises(UserError, match="permutations is 0"):
         census(network, images, permutations=0)
