@@ -11,7 +11,7 @@ from ..pretrained.pretrained import PretrainedModel
 
 
 @dataclass(frozen=True, eq=False)
-class Strongest:
+class StrongestChannels:
     """The channels with the highest means of some maps, the highest first.
 
     Args:
@@ -27,7 +27,7 @@ class Strongest:
 
 def strongest_reduced(
     pretrained: PretrainedModel, prediction: Prediction, block: str, most: int
-) -> dict[str, Strongest]:
+) -> dict[str, StrongestChannels]:
     """Return the `most` strongest channels of each of the three results of `bottleneck_maps`.
 
     Raises:
@@ -36,8 +36,8 @@ def strongest_reduced(
     return {name: _strongest(maps, most) for name, maps in bottleneck_maps(pretrained, prediction, block).items()}
 
 
-def _strongest(maps: np.ndarray, most: int) -> Strongest:
+def _strongest(maps: np.ndarray, most: int) -> StrongestChannels:
     order = np.argsort(-maps.mean(axis=(1, 2)), kind="stable")[:most]
     chosen = maps[order]
     chosen.flags.writeable = False
-    return Strongest(len(maps), tuple(order.tolist()), chosen)
+    return StrongestChannels(len(maps), tuple(order.tolist()), chosen)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...explain.ablation import single_ablation_logits
 from ...explain.attribution import evidence, grad_cams
-from ...explain.bottleneck import Strongest, strongest_reduced
+from ...explain.bottleneck import StrongestChannels, strongest_reduced
 from ...explain.branch_fields import middle_cores
 from ...explain.catalogue import EXPLANATIONS
 from ...explain.channel_worth import channel_worth
@@ -262,5 +262,5 @@ def bottleneck(service: InferenceService, query: Query, block: str) -> dict[str,
     return {part: _strongest(maps) for part, maps in service.explained(query, strongest_reduced, block, MOSAIC).items()}
 
 
-def _strongest(strongest: Strongest) -> dict[str, Any]:
+def _strongest(strongest: StrongestChannels) -> dict[str, Any]:
     return {"count": strongest.count, "numbers": list(strongest.numbers), **_channels(strongest.maps)}
