@@ -81,7 +81,7 @@ class ChannelRecord:
         channel: within its branch.
         mean: over all cells of all photos.
         silent: share of the photos in which it is nowhere above zero.
-        strongest: of each photo its strongest cell, and of these up to nine where it is above zero, in descending order.
+        strongest: of each photo its strongest cell, and of these, in descending order, up to nine above zero.
         random: nine cells drawn at random.
         classes: the classes that it tells apart best, best first.
         activation: its greatest value on its visualization image; None without an image.

@@ -40,7 +40,7 @@ class BlockMeasurement:
     Attributes:
         mean: (C,), over all cells of all photos.
         silent: (C,), share of the photos in which the channel is nowhere above zero.
-        strongest: of each photo its strongest cell if it is above zero, and of these the strongest, in descending order.
+        strongest: of each photo its strongest cell, and of these, in descending order, the strongest above zero.
         random: cells drawn at random from photos drawn at random.
         maxima: (photos, C), each photo's strongest value; None unless requested.
     """

@@ -171,7 +171,8 @@ def census(
         UserError: if there are fewer than two photos, or `permutations` is out of range.
         WeightsError: if activations overflow.
     """
-    permutations = whole("permutations", permutations, 1, MAX_PERMUTATIONS)  # before the minute that the measurements take
+    # Before the minute that the measurements take.
+    permutations = whole("permutations", permutations, 1, MAX_PERMUTATIONS)
     seen = photo_statistics(pretrained, images, groups, progress=progress)
     tuned = layer_tunings(pretrained, tuple(BLOCKS), grid)
     numbers = {block: _numbers(tuned[block], seen[block]) for block in BLOCKS}

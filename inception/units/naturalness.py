@@ -138,10 +138,11 @@ class Naturalness:
 
 
 def _sentence(like: Sequence[str], unlike: Sequence[str], blocks: Sequence[str], photos: int) -> str:
+    last = blocks[-1]
     if not like and not unlike:
-        return f"Up to block {blocks[-1]} the photos differ too much to say whether this image is processed as they are."
+        return f"Up to block {last} the photos differ too much to say whether this image is processed as they are."
     judged = [*like, *unlike]
-    where = f"Up to block {blocks[-1]}" if len(judged) == len(blocks) else f"In {', '.join(judged)}"
+    where = f"Up to block {last}" if len(judged) == len(blocks) else f"In {', '.join(judged)}"
     if not unlike:
         return f"{where} the network processes this image much as it does photos."
     chance = f"In any one block, one photo in {photos + 1} would be that different by chance."

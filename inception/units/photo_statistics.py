@@ -76,8 +76,7 @@ def photo_statistics(
                 votes[block].append([abs(result.votes[branch]) for branch in BRANCHES])
     sizes = np.bincount(members)
     return {
-        block: _statistics(block, np.maximum(sums[block] / sizes, 0), np.mean(votes[block], axis=0))
-        for block in BLOCKS
+        block: _statistics(block, np.maximum(sums[block] / sizes, 0), np.mean(votes[block], axis=0)) for block in BLOCKS
     }
 
 
