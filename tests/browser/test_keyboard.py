@@ -107,7 +107,36 @@ def test_a_closed_lens_gives_the_focus_to_its_tile_which_is_no_longer_marked(vis
 def test_arrow_keys_pass_over_what_a_phone_does_not_show(visit: StageVisit) -> None:
     page = visit.page
     lesson = page.get_by_role("button", name="Lesson", exact=True)
+    share = page.get_by_role("button", name="Share")
+    expect(page.get_by_role("button", name="Compare")).to_be_hidden()
     lesson.focus()
+    page.keyboard.press("ArrowRight")
+    expect(share).to_be_focused()
     page.keyboard.press("ArrowRight")
     expect(lesson).to_be_focused()
     expect(lesson).to_have_attribute("tabindex", "0")
+
+
+def test_a_channel_opened_by_key_has_the_focus_and_its_cells_are_read(visit: StageVisit) -> None:
+    page = visit.page
+    tile = page.locator("[data-lane='5x5'] [data-channel]").nth(1)
+    press(tile)
+    cells = page.locator(".lens-map")
+    value = page.locator(".lens-value")
+    expect(cells).to_be_focused()
+    expect(cells).to_have_attribute("aria-label", value.inner_text())
+    before = value.inner_text()
+    page.keyboard.press("ArrowDown" if "Row 0" in before else "ArrowUp")
+    expect(value).not_to_have_text(before)
+    expect(page.locator("#live")).to_have_text(value.inner_text())
+    expect(cells).to_have_attribute("aria-label", value.inner_text())
+    expect(cells).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(tile).to_be_focused()
+
+
+def test_a_channel_opened_by_pointer_leaves_the_focus_on_its_tile(visit: StageVisit) -> None:
+    tile = visit.page.locator("[data-lane='5x5'] [data-channel]").nth(1)
+    tile.click()
+    expect(visit.page.locator(".lens")).to_be_visible()
+    expect(visit.page.locator(".lens-map")).not_to_be_focused()

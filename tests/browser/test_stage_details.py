@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -282,3 +283,126 @@ OUT_OF_ORDER = """async () => {
 def test_a_photo_that_arrives_late_is_not_painted_over_the_next_one(visit: StageVisit) -> None:
     visit.open(BLOCK)
     assert visit.page.evaluate(OUT_OF_ORDER) == [0, 0, 255, 255]
+
+
+# ---------------------------------------------------------------- narrow windows, large text, forced colours
+
+
+@pytest.mark.parametrize(
+    "visit",
+    [
+        {"viewport": {"width": 320, "height": 700}},
+        {"viewport": {"width": 390, "height": 844}, "locale": "zh-CN"},
+        {"viewport": {"width": 640, "height": 400}},
+    ],
+    indirect=True,
+    ids=["320", "390 Chinese", "640"],
+)
+def test_narrow_windows_show_every_control_and_do_not_scroll_sideways(visit: StageVisit) -> None:
+    page = visit.page
+    for control in (
+        "header button:text-matches('^(Share|分享)$')",
+        ".photo-actions button:text-matches('^(Whole|整张)$')",
+    ):
+        expect(page.locator(control)).to_be_visible()
+    expect(page.locator(".answer-tools input")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+LARGE_TEXT = ":root { --text: 32px !important; --small: 28px !important; --fine: 26px !important; }"
+# Whether nothing that the selector finds is cut at the right edge of its parent.
+IS_UNCUT = """selector => [...document.querySelectorAll(selector)].every(one =>
+  one.getBoundingClientRect().right <= one.parentElement.getBoundingClientRect().right + 1)"""
+
+
+def test_with_text_of_twice_the_size_nothing_overlaps_or_is_cut(visit: StageVisit) -> None:
+    page = visit.page
+    page.add_style_tag(content=LARGE_TEXT)
+    page.wait_for_function(IS_UNCUT, arg=".tiles > *")
+    assert page.evaluate(IS_UNCUT, ".photo-actions > button")
+    numbers = page.locator("[data-lane='3x3'] .tile > .number")
+    boxes = sorted((box["x"], box["x"] + box["width"]) for one in numbers.all() if (box := one.bounding_box()))
+    assert len(boxes) >= 2
+    assert all(left[1] <= right[0] for left, right in pairwise(boxes))
+
+
+PAINTED = "(element, name) => getComputedStyle(element, name[1]).getPropertyValue(name[0])"
+
+
+@pytest.mark.parametrize("visit", [{"forced_colors": "active"}], indirect=True)
+def test_forced_colours_show_what_is_on_chosen_and_measured(visit: StageVisit) -> None:
+    page = visit.page
+    visit.open(BLOCK)
+    visit.switch("3x3")
+    page.mouse.move(0, 0)
+    switches = [page.locator(f"[data-switch='{branch}']") for branch in ("1x1", "3x3")]
+    card = page.locator("[data-lane='1x1']").evaluate(PAINTED, ["background-color"])
+    on, off = (switch.evaluate(PAINTED, ["background-color"]) for switch in switches)
+    assert on not in (off, card)
+    for switch, track in zip(switches, (on, off), strict=True):
+        assert switch.evaluate(PAINTED, ["background-color", "::after"]) not in (track, card if track == off else track)
+    for bar in (".rows .bar i", "[data-lane='1x1'] .worth i"):
+        assert page.locator(bar).first.evaluate(PAINTED, ["background-color"]) != card, bar
+    chosen = page.locator("[data-block='4c']").evaluate(PAINTED, ["border-top-color"])
+    others = {page.locator(f"[data-block='{block}']").evaluate(PAINTED, ["border-top-color"]) for block in ("3a", "5b")}
+    assert len(others) == 1
+    assert chosen not in others
+    visit.open(f"{BLOCK}&deeper=about")
+    tabs = (page.locator("#deeper-tab-about"), page.locator("#deeper-tab-cost"))
+    assert len({tab.evaluate(PAINTED, ["background-color"]) for tab in tabs}) == 2
+
+
+@pytest.mark.parametrize("visit", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True)
+def test_a_switch_that_is_off_can_be_seen(visit: StageVisit) -> None:
+    visit.switch("3x3")
+    colours = visit.page.locator("[data-switch='3x3']").evaluate(
+        """switch_ => {
+          const canvas = document.createElement("canvas").getContext("2d");
+          const light = colour => {
+            canvas.fillStyle = colour;
+            canvas.fillRect(0, 0, 1, 1);
+            const [r, g, b] = [...canvas.getImageData(0, 0, 1, 1).data].map(value => value / 255)
+              .map(value => (value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4));
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+          };
+          const lane = getComputedStyle(switch_.closest(".lane")).backgroundColor;
+          const knob = getComputedStyle(switch_, "::after").backgroundColor;
+          return [getComputedStyle(switch_).borderTopColor, knob, lane].map(light);
+        }"""
+    )
+    *parts, lane = (value + 0.05 for value in colours)
+    for part in parts:
+        assert max(part, lane) / min(part, lane) >= 3
+
+
+# ---------------------------------------------------------------- what stays open
+
+
+def test_what_was_opened_stays_open_when_it_is_drawn_again(visit: StageVisit) -> None:
+    page = visit.page
+    visit.open(f"{BLOCK}&deeper=numbers")
+    sets = page.locator("#deeper-numbers details", has_text="All 16 sets")
+    sets.locator("summary").click()
+    expect(sets).to_have_attribute("open", "")
+    page.locator("[data-stage=answer] .rows button").nth(1).click()
+    expect(page.locator("#deeper-numbers")).to_contain_text("frying pan”")
+    expect(sets).to_have_attribute("open", "")
+    visit.open(f"{BLOCK}&deeper=cell")
+    products = page.locator("#deeper-cell .cell-hand ~ div details")
+    products.locator("summary").click()
+    expect(products).to_have_attribute("open", "")
+    title = page.locator("#deeper-cell h3").first
+    before = title.inner_text()
+    page.locator("#deeper-cell .deeper-picker").press("ArrowUp" if "Row 0" not in before else "ArrowDown")
+    expect(title).not_to_have_text(before)
+    expect(page.locator("#deeper-cell .deeper-stale")).to_have_count(0)
+    expect(products).to_have_attribute("open", "")
+
+
+def test_a_logit_as_a_sum_is_not_called_a_cell(visit: StageVisit) -> None:
+    visit.open(f"{BLOCK}&deeper=unit&lens=1x1:59:4:4")
+    circuit = visit.page.locator(".unit-circuit")
+    expect(circuit.locator("h4")).to_have_text("This cell as a sum", timeout=30_000)
+    circuit.get_by_role("button", name="Begin with the answer").click()
+    expect(circuit.locator("h4")).to_have_text("This logit as a sum", timeout=30_000)
+    expect(circuit.locator(".circuit-sum")).not_to_contain_text("ReLU")

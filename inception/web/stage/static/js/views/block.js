@@ -11,9 +11,8 @@ import { createTile, greyPhoto, legend } from "./tile.js";
 
 /** @import {Branch, Layer, State} from "../types.js" */
 
-// Pixels between tiles, and of the button behind them: the number of tiles in a lane follows from its width.
-const GAP = 5;
-const MORE = 58;
+const GAP = 5; // pixels between tiles
+const MORE = 58; // pixels of the button behind them at least
 const KINDS = /** @type {const} */ (["sort", "scale", "colours", "fill"]);
 
 /**
@@ -215,9 +214,16 @@ export function createBlock(root, store, source) {
     unfold(state.block);
   }
 
+  /** How many tiles a lane has room for, at the visitor's size of text. */
   function measured() {
-    const tile = parseFloat(getComputedStyle(root).getPropertyValue("--tile")) + GAP;
-    return Math.max(3, Math.floor((parts[0].tiles.clientWidth - MORE) / tile));
+    const { tiles } = parts[0];
+    const tile = h("button", { class: "tile" });
+    const more = h("button", { class: "more plain" }, t("block.more", { count: 999 }));
+    tiles.append(tile, more);
+    const count = Math.floor((tiles.clientWidth - Math.max(MORE, more.offsetWidth)) / (tile.offsetWidth + GAP));
+    tile.remove();
+    more.remove();
+    return Math.max(2, count);
   }
 
   /** A block that was chosen unfolds: its tiles come out of its place in the strip. @param {string} block */
@@ -271,8 +277,9 @@ export function createBlock(root, store, source) {
 
   let measuredAt = "";
   new ResizeObserver(([{ contentRect }]) => {
-    // Tiles are smaller in the lesson. Lanes also grow with what is in them, which changes nothing.
-    const size = `${contentRect.width} ${getComputedStyle(root).getPropertyValue("--tile")}`;
+    // Tiles are smaller in the lesson, and as wide as large text needs. Lanes also grow with what is in them, which changes nothing.
+    const style = getComputedStyle(root);
+    const size = `${contentRect.width} ${style.getPropertyValue("--tile")} ${style.fontSize}`;
     if (size === measuredAt) return;
     measuredAt = size;
     columns = 0;

@@ -44,7 +44,7 @@ export function createHeader(root, store) {
         t("header.lesson"),
       ),
       h("button", { class: "plain wide", onclick: () => store.update({ deeper: "compare" }) }, t("header.compare")),
-      h("button", { class: "plain wide", onclick: () => share(said) }, t("header.share")),
+      h("button", { class: "plain", onclick: () => share(said) }, t("header.share")),
       said,
     );
     replace(
