@@ -10,7 +10,7 @@ import { channelSwitched } from "../state.js";
 import { branchName, className, t } from "../words.js";
 import { greyPhoto } from "./tile.js";
 
-/** @import {BlockFacts} from "../types.js" */
+/** @import {BlockChannels, BlockFacts, Lens} from "../types.js" */
 
 const SIZE = 260;
 
@@ -32,6 +32,8 @@ export function createLens(root, store, source) {
   const sight = h("div", { class: "lens-sight" });
   const panel = h("div", { class: "lens", role: "dialog", hidden: true }, h("div", { class: "lens-left" }, map, sight), list);
   root.append(panel);
+  /** The channel that is shown. */
+  let shown = "";
 
   /** @param {PointerEvent | MouseEvent} event */
   function cellAt(event) {
@@ -79,6 +81,17 @@ export function createLens(root, store, source) {
     const row = clamp(lens.row + step[0], 0, last);
     const column = clamp(lens.column + step[1], 0, last);
     store.update({ lens: { ...lens, row, column } });
+    // For those who listen: the focus stays on the map, whose new name is not read everywhere.
+    const live = document.getElementById("live");
+    if (live) live.textContent = valueOf(channels, { ...lens, row, column });
+  }
+
+  /**
+   * @param {BlockChannels} channels
+   * @param {Lens} lens
+   */
+  function valueOf(channels, { branch, channel, row, column }) {
+    return t("channel.value", { row, column, value: short(cellValue(channels[branch], channel, row, column)) });
   }
 
   function draw() {
@@ -91,9 +104,11 @@ export function createLens(root, store, source) {
     const isThere = Boolean(lens && !isBelow && channels && base && network && lens.channel < channels[lens.branch].count);
     if (!isThere) release(lens === null);
     panel.hidden = !isThere;
+    const isOther = isThere && shown !== `${lens?.branch} ${lens?.channel}`;
+    shown = isThere ? `${lens?.branch} ${lens?.channel}` : "";
     if (!lens || !channels || !base || !network || !isThere) return;
     set(panel, { dataset: { branch: lens.branch }, "aria-label": t("channel.title", { channel: lens.channel, branch: branchName(lens.branch) }) });
-    set(map, { "aria-label": t("channel.cell", { row: lens.row, column: lens.column }) });
+    set(map, { "aria-label": valueOf(channels, lens) });
     const palette = paletteOf(isSignedBlock(channels), state.colours);
     const values = channelValues(channels, lens.branch, lens.channel, state.scale);
     greyPhoto(source, state, base).then(
@@ -102,6 +117,8 @@ export function createLens(root, store, source) {
     );
     drawFacts();
     put();
+    // Chosen by key, the channel is reached by key too.
+    if (isOther && root.querySelector(".lanes .tile:focus-visible")) map.focus({ preventScroll: true });
   }
 
   /** @param {{row: number, column: number}} [hovered] */
@@ -138,7 +155,7 @@ export function createLens(root, store, source) {
         h("button", { class: "plain", "aria-label": t("channel.close"), onclick: () => store.update({ lens: null }) }, "✕"),
       ),
       h("p", { class: "quiet" }, t("channel.number", { number, count: facts.channels })),
-      h("p", { class: "lens-value number" }, t("channel.value", { row, column, value: short(cellValue(branch, channel, row, column)) })),
+      h("p", { class: "lens-value number" }, valueOf(channels, { ...lens, row, column })),
       isOff ? h("p", {}, t("channel.off")) : high[channel] === 0 && low[channel] === 0 && h("p", {}, t("channel.silent")),
       h(
         "p",
