@@ -28,3 +28,22 @@ def test_tests_of_a_map_are_not_shown_below_another(visit: StageVisit) -> None:
     page.unroute("**/run/stage_trust")
     test.click()
     expect(trust.locator(".trust-charts")).to_be_visible(timeout=120_000)
+
+
+def test_finished_tests_stay_when_something_else_changes(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&deeper=evidence")
+    page = visit.page
+    trust = page.locator("#deeper-evidence .trust")
+    trust.get_by_role("button", name="Test this map").click()
+    charts = trust.locator(".trust-charts")
+    expect(charts).to_be_visible(timeout=120_000)
+    with page.expect_response("**/run/stage_*"):
+        visit.switch("1x1")
+    expect(page.locator("#deeper-evidence .deeper-note")).to_be_visible()
+    expect(charts).to_be_visible()
+    page.get_by_role("button", name="中文").click()
+    expect(trust.locator("h3")).to_have_text("这样的图可信吗？")
+    expect(charts).to_contain_text("插入")
+    with page.expect_response("**/run/stage_*"):
+        page.locator("[data-block='3a']").click()
+    expect(charts).to_have_count(0, timeout=30_000)

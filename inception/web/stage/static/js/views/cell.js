@@ -77,6 +77,7 @@ export function createCell(root, store, source) {
   }
   /** @type {{channels: BlockChannels, network: Network, block: Block, subject: Subject, lens: Lens} | null} */
   let now = null;
+  let areProductsOpen = false;
 
   /** @type {Parameters<typeof whileOpen>[3]} */
   async function draw(state, data) {
@@ -152,7 +153,9 @@ export function createCell(root, store, source) {
     photo.frame(facts, lens, network.size, cell);
     handLead.textContent = joined([counted(sums, cell.by_hand), t(`kernel.from_${entry(branch, sums)}`), otherKernel(branch, sums)]);
     kernel.show(sums, { row: r, column: c, side }, cell.by_hand);
-    replace(more, products(cell, sums.kernel));
+    const list = products(cell, sums.kernel);
+    set(list, { open: areProductsOpen, ontoggle: () => (areProductsOpen = list.open) });
+    replace(more, list);
   }
 
   /** Go where a number says, or say which numbers there are. @param {typeof FIELDS[number]} name */

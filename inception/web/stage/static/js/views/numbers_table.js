@@ -29,6 +29,7 @@ export function createNumbers(root, store, source) {
   root.append(numbers, glance, files);
   const ask = newest();
   let isGlanceOpen = false;
+  let areSetsOpen = false;
 
   /** @type {Parameters<typeof whileOpen>[3]} */
   function draw(state, data) {
@@ -46,10 +47,26 @@ export function createNumbers(root, store, source) {
         "div",
         { class: "deeper-pair" },
         h("div", {}, h("h3", {}, t("deeper.numbers_top", { count: CLASSES })), classTable(now, base, network)),
-        h("div", { class: "tells-worth" }, votes(subsets, cls, name, state.block, network.temperature)),
+        h("div", { class: "tells-worth" }, votes(subsets, cls, name, state.block), sets(subsets, cls, network.temperature)),
       ),
     );
     drawGlance(state, data);
+  }
+
+  /**
+   * All sixteen sets of branches, behind a heading that stays open when the table is drawn again.
+   * @param {Subsets} subsets
+   * @param {number} cls
+   * @param {number} temperature
+   */
+  function sets(subsets, cls, temperature) {
+    const details = h(
+      "details",
+      { open: areSetsOpen, ontoggle: () => (areSetsOpen = details.open) },
+      h("summary", {}, t("deeper.votes_table")),
+      subsetTable(subsets, cls, temperature),
+    );
+    return details;
   }
 
   /**
@@ -198,9 +215,8 @@ function classTable(now, base, network) {
  * @param {number} cls
  * @param {string} name
  * @param {Block} block
- * @param {number} temperature
  */
-function votes(subsets, cls, name, block, temperature) {
+function votes(subsets, cls, name, block) {
   const told = shapley(subsets, cls);
   const parts = BRANCHES.map((branch) => told[branch]);
   const decimals = 3; // one more than the lanes: rounded to add up, they still agree with them
@@ -220,7 +236,6 @@ function votes(subsets, cls, name, block, temperature) {
     h("ul", { class: "deeper-bars" }, items),
     h("p", { class: "deeper-total" }, h("strong", { class: "number" }, t("deeper.votes_sum", { logit: fixed(told.logit, decimals), name }))),
     h("p", { class: "quiet" }, joined([t("deeper.votes_what"), t(`deeper.off_${subsets.fill}`)])),
-    h("details", {}, h("summary", {}, t("deeper.votes_table")), subsetTable(subsets, cls, temperature)),
   ];
 }
 

@@ -1,7 +1,7 @@
 /** Other maps of the same evidence, and tests of whether a map can be trusted. */
 
 import { h, replace, set, svg } from "../dom.js";
-import { t } from "../words.js";
+import { language, t } from "../words.js";
 import { choices, failure, newest, paintSigned, signedLegend, skeleton } from "./deeper_parts.js";
 import { decimalsFor } from "../numbers.js";
 
@@ -37,9 +37,16 @@ export function createTrust(source) {
   let method = "grad_cam";
   /** @type {{subject: Subject, block: Block, cls: number, name: string, photo: HTMLCanvasElement} | null} */
   let about = null;
+  /** What the map on the page is of, in which language. */
+  let drawn = "";
+  /** The last tests, and what they are of. @type {{of: string, trust: Trust} | null} */
+  let tested = null;
 
   /** @param {NonNullable<typeof about>} wanted */
   function draw(wanted) {
+    const key = JSON.stringify([identity(wanted), language()]);
+    if (key === drawn) return;
+    drawn = key;
     about = wanted;
     replace(
       root,
@@ -64,9 +71,13 @@ export function createTrust(source) {
       ),
       h("div", { class: "trust-grid" }, map, tests),
     );
-    replace(tests, h("p", { class: "quiet" }, t("trust.what")));
+    if (tested?.of === identity(wanted)) showTests(tested.trust);
+    else replace(tests, h("p", { class: "quiet" }, t("trust.what")));
     void show();
   }
+
+  /** @param {NonNullable<typeof about>} what */
+  const identity = ({ subject, block, cls }) => JSON.stringify([subject, block, cls, method]);
 
   async function show() {
     if (!about) return;
@@ -83,20 +94,23 @@ export function createTrust(source) {
         h("figure", { class: "deeper-picture" }, h("figcaption", {}, t(`trust.${method}_is`, { block })), h("div", { class: "deeper-square" }, canvas), signedLegend(bound, decimalsFor([bound]))),
       );
     } catch (error) {
+      drawn = ""; // the next time it is asked for again
       replace(map, failure(error));
     }
   }
 
   async function test() {
     if (!about) return;
-    const [mine, wanted] = [about, method];
+    const of = identity(about);
     // Until the tests are done, the map may have become another.
-    const isShown = () => about === mine && method === wanted;
-    const { subject, block, cls } = mine;
+    const isShown = () => about !== null && identity(about) === of;
+    const { subject, block, cls } = about;
     replace(tests, skeleton());
     try {
-      const told = await askTests(/** @type {Promise<Trust>} */ (source.trust(subject, wanted, block, cls)));
-      if (told && isShown()) showTests(told);
+      const told = await askTests(/** @type {Promise<Trust>} */ (source.trust(subject, method, block, cls)));
+      if (!told) return;
+      tested = { of, trust: told };
+      if (isShown()) showTests(told);
     } catch (error) {
       if (isShown()) replace(tests, failure(error));
     }
