@@ -81,3 +81,14 @@ def test_a_camera_whose_frames_are_refused_stops_and_says_why(visit: StageVisit)
     expect(page.locator("#notice")).to_be_visible()
     expect(page.locator("[data-stage=photo] video")).to_have_count(0)
     expect(page.get_by_role("button", name="Camera", exact=True)).to_be_visible()
+
+
+def test_without_https_the_page_says_what_the_camera_needs(visit: StageVisit) -> None:
+    visit.page.evaluate(
+        """() => {
+          Object.defineProperty(window, "isSecureContext", { value: false });
+          Object.defineProperty(navigator, "mediaDevices", { value: undefined });
+        }"""
+    )
+    visit.page.get_by_role("button", name="Camera").click()
+    expect(visit.page.locator("#notice")).to_contain_text("only over https")

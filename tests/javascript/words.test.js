@@ -109,3 +109,12 @@ test("two networks beside each other have each their own Chinese names", () => {
   assert.deepEqual([known, own, known].map((network) => className(network, 0)), ["牛", "ox", "牛"]);
   assert.deepEqual([known, own].map((network) => englishName(network, 1)), ["bee", ""]);
 });
+
+test("in Chinese no space is left beside a value that is Chinese", () => {
+  useWords("zh", { ...CHINESE, "x.channel": "{branch} 的通道 {channel}", "x.branch": "模块 {block} 的 {branch} 分支" });
+  assert.equal(t("x.channel", { branch: "池化", channel: 24 }), "池化的通道 24");
+  assert.equal(t("x.channel", { branch: "1×1", channel: 24 }), "1×1 的通道 24");
+  assert.equal(t("x.branch", { block: "4c", branch: "池化" }), "模块 4c 的池化分支");
+  speak("en");
+  assert.equal(t("x.greeting", { name: "金鱼 缸" }), "Hello, 金鱼 缸. 金鱼 缸!", "only in Chinese");
+});

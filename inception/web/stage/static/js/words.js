@@ -13,6 +13,8 @@ let current = "en";
 const catalogues = {};
 /** The last language that was asked for. @type {Language} */
 let wish = "en";
+/** A space that a text leaves for a word of another script ("1×1"), between two Chinese characters. */
+const BETWEEN_CHINESE = /([\p{Script=Han}，。：；（）“”]) (?=[\p{Script=Han}，。：；（）“”])/gu;
 /** How often each name is used, by a network's labels and the language. @type {WeakMap<string[], Partial<Record<Language, Map<string, number>>>>} */
 const uses = new WeakMap();
 
@@ -53,7 +55,7 @@ export function useWords(name, catalogue) {
 
 /**
  * The words for a key, with `{name}` replaced by `values.name`; the plural form is that of `values.count`. A key that
- * is missing is shown as it is.
+ * is missing is shown as it is. In Chinese, the space beside a value goes where the value is Chinese.
  * @param {string} key
  * @param {Record<string, string | number>} [values]
  * @returns {string}
@@ -61,7 +63,8 @@ export function useWords(name, catalogue) {
 export function t(key, values = {}) {
   const entry = catalogues[current]?.[key] ?? catalogues.en?.[key] ?? key;
   const text = typeof entry === "string" ? entry : plural(entry, Number(values.count ?? 0));
-  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+  const filled = text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+  return current === "zh" ? filled.replace(BETWEEN_CHINESE, "$1") : filled;
 }
 
 /**

@@ -15,16 +15,13 @@ export function say(key, values) {
   return { key, values };
 }
 
-const BETWEEN_CHINESE = /([\p{Script=Han}，。：；（）“”]) (?=[\p{Script=Han}，。：；（）“”])/gu;
-
 /**
  * @param {Said} said
  * @param {Pick<Network, "labels">} network
  */
 export function sentence({ key, values = {} }, network) {
   const written = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, write(value, network)]));
-  // The words leave a space for "1×1", which a Chinese name does not need.
-  return t(key, written).replace(BETWEEN_CHINESE, "$1");
+  return t(key, written);
 }
 
 /**

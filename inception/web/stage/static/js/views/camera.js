@@ -43,7 +43,7 @@ export function createCamera(frame, store, source, controller, onToggle) {
       isOpening = false;
       if (mine !== stream) return; // it was stopped before it played
       release();
-      store.receive({ error: t("photo.camera_refused") });
+      store.receive({ error: t(isSecureContext ? "photo.camera_refused" : "photo.camera_insecure") });
     }
     while (mine && mine === stream) {
       if (!document.hidden) await answer(mine);

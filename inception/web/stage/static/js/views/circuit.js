@@ -87,6 +87,7 @@ export function createCircuit(store, source) {
       path = next;
       void step(network, cls, cell);
     };
+    const isLogit = path[path.length - 1] === null;
     const bound = Math.max(...circuit.sources.map((one) => Math.abs(one.contribution)), Math.abs(circuit.constant), Math.abs(circuit.rest), 1e-9);
     const name = (/** @type {Place | null} */ place) =>
       place
@@ -96,7 +97,7 @@ export function createCircuit(store, source) {
     const line = (label, amount, branch = "") => h("li", { dataset: { branch } }, label, signedBar(amount, bound), h("span", { class: "number" }, signed(amount)));
     replace(
       root,
-      h("h4", {}, t("circuit.title")),
+      h("h4", {}, t(isLogit ? "circuit.title_logit" : "circuit.title")),
       h("p", { class: "quiet" }, t("circuit.lead")),
       h(
         "p",
@@ -126,7 +127,7 @@ export function createCircuit(store, source) {
           );
         }),
         line(h("span", {}, t("circuit.rest")), circuit.rest),
-        h("li", { class: "circuit-sum" }, h("b", {}, t("circuit.value")), h("span"), h("b", { class: "number" }, signed(circuit.value))),
+        h("li", { class: "circuit-sum" }, h("b", {}, t(isLogit ? "circuit.value_logit" : "circuit.value")), h("span"), h("b", { class: "number" }, signed(circuit.value))),
       ),
       h("p", { class: "quiet" }, t("circuit.check", { error: circuit.error < SMALL ? `<${SMALL}` : short(circuit.error) })),
     );
