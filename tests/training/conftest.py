@@ -1,4 +1,4 @@
-"""Photos that several files of tests train with."""
+"""Photos that several test files train with."""
 
 from __future__ import annotations
 

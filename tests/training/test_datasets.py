@@ -1,4 +1,4 @@
-"""Data sets from anybody: what is odd in them is left out or told in a sentence, and nothing is filled with it."""
+"""Malformed data sets: bad entries are skipped, and other problems are reported in one sentence."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def parquet(path: Path, images: list[Any], labels: list[Any], metadata: str = js
 
 
 def rows(*data: bytes | None) -> list[Any]:
-    return [{"bytes": one, "path": "x.jpg"} for one in data]
+    return [{"bytes": content, "path": "x.jpg"} for content in data]
 
 
 def test_a_row_without_a_photo_is_skipped(tmp_path: Path, embedded: PretrainedModel) -> None:
     file = parquet(tmp_path / "val.parquet", rows(BEE, None, ESPRESSO), [0, 0, 1])
-    told = evaluate(embedded, labelled_photos(file))
-    assert (told.images, told.skipped) == (2, ("photo 1",))
+    evaluation = evaluate(embedded, labelled_photos(file))
+    assert (evaluation.images, evaluation.skipped) == (2, ("photo 1",))
 
 
 def too_many(root: Path) -> Path:
@@ -44,7 +44,7 @@ def too_many(root: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda root: parquet(root / "val.parquet", rows(BEE, ESPRESSO), [0, None]), "a whole number for each photo"),
         (lambda root: parquet(root / "val.parquet", rows(BEE, ESPRESSO), ["a", "b"]), "a whole number for each photo"),
@@ -67,29 +67,29 @@ def too_many(root: Path) -> Path:
         (lambda root: root / ("x" * 300), "There is no data at"),
     ],
 )
-def test_what_cannot_be_used_is_told_in_a_sentence(tmp_path: Path, make: Any, said: str) -> None:
-    with pytest.raises(DataError) as refused:
+def test_unusable_data_sets_are_reported_in_a_sentence(tmp_path: Path, make: Any, message: str) -> None:
+    with pytest.raises(DataError) as error:
         labelled_photos(make(tmp_path))
-    assert said in str(refused.value)
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["[" * 10**5, '[{"wnid": 1, "name": "bee"}]', '{"n1": "bee"}', "null", "\xff", ""])
-def test_a_file_of_names_that_cannot_be_used_is_told(tmp_path: Path, text: str) -> None:
+def test_an_invalid_file_of_class_names_is_reported(tmp_path: Path, text: str) -> None:
     root = class_folders(tmp_path, {"n1": ["honey_bee.jpg"], "n2": ["espresso.jpg"]})
     (root / "classes.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(DataError, match=r"classes\.json cannot be read; it is a list of objects with wnid and name"):
         labelled_photos(root)
 
 
-def test_a_file_of_names_may_not_be_of_any_size(tmp_path: Path) -> None:
+def test_the_file_of_class_names_has_a_size_limit(tmp_path: Path) -> None:
     root = class_folders(tmp_path, {"n1": ["honey_bee.jpg"], "n2": ["espresso.jpg"]})
     with (root / "classes.json").open("wb") as file:
-        file.truncate(2**40)  # a sparse file: it takes no room
+        file.truncate(2**40)  # a sparse file, which takes no disk space
     with pytest.raises(DataError, match="of at most 32 MB"):
         labelled_photos(root)
 
 
-def test_a_file_of_names_may_lie_beside_folders_and_their_splits(tmp_path: Path) -> None:
+def test_the_file_of_class_names_applies_to_class_folders_and_their_splits(tmp_path: Path) -> None:
     ids = {"n00000001": ["honey_bee.jpg"], "n00000002": ["espresso.jpg"], "other": ["macaw.jpg"]}
     class_folders(tmp_path / "val", ids)
     (tmp_path / "classes.json").write_text(json.dumps([{"wnid": "n00000001", "name": "bee"}]))
@@ -101,9 +101,9 @@ def test_a_file_of_names_may_lie_beside_folders_and_their_splits(tmp_path: Path)
     assert labelled_photos(class_folders(tmp_path / "plain", {"a": ["macaw.jpg"], "b": ["bison.jpg"]})).wnids == ()
 
 
-def test_what_is_no_file_in_a_folder_of_photos_is_left_alone(tmp_path: Path) -> None:
+def test_only_files_and_links_in_a_folder_of_photos_are_listed(tmp_path: Path) -> None:
     root = class_folders(tmp_path, {"bee": ["honey_bee.jpg"], "espresso": ["espresso.jpg"]})
-    os.mkfifo(root / "bee" / "pipe.jpg")  # to read it would take for ever
+    os.mkfifo(root / "bee" / "pipe.jpg")  # reading it would block forever
     (root / "bee" / "folder.jpg").mkdir()
     (root / "bee" / "gone.jpg").symlink_to(root / "nowhere")
     photos = labelled_photos(root)
@@ -113,44 +113,44 @@ def test_what_is_no_file_in_a_folder_of_photos_is_left_alone(tmp_path: Path) -> 
         "espresso.jpg",
     ]
     assert len(unlabelled_photos(root)) == 3
-    for nowhere in (root / "nowhere", root / ("x" * 300)):
+    for missing in (root / "nowhere", root / ("x" * 300)):
         with pytest.raises(DataError, match="There are no photos"):
-            unlabelled_photos(nowhere)
+            unlabelled_photos(missing)
 
 
-def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = class_folders(tmp_path, {"bee": ["honey_bee.jpg"], "espresso": ["espresso.jpg"]})
 
-    def forbidden(_: Path) -> Any:
+    def failing_iterdir(_: Path) -> Any:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "iterdir", forbidden)
+    monkeypatch.setattr(Path, "iterdir", failing_iterdir)
     with pytest.raises(DataError, match=r"cannot be read \(Permission denied\)"):
         labelled_photos(root)
 
 
-def test_a_class_that_is_named_twice_counts_once(tmp_path: Path) -> None:
+def test_a_class_selected_twice_counts_once(tmp_path: Path) -> None:
     photos = labelled_photos(class_folders(tmp_path, {"bee": ["honey_bee.jpg"], "espresso": ["espresso.jpg"]}))
     chosen = photos.select_classes(["espresso", "Espresso", "bee"])
     assert chosen.classes == ("espresso", "bee")
     assert sorted(chosen.targets) == [0, 1]
 
 
-def test_a_name_longer_than_any_files_is_no_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_paths_longer_than_the_system_allows_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert locate_data("x" * 5000) == Path("x" * 5000)
     root = str(
         class_folders(
             tmp_path / "data", {"bee": ["honey_bee.jpg", "bison.jpg"], "espresso": ["espresso.jpg", "macaw.jpg"]}
         )
     )
-    for data, out, more, said in (
+    for data, out, options, message in (
         ("x" * 5000, "o", [], "There is no data at"),
         (root, "x" * 5000, [], "cannot be made"),
         (root, "x" * 5000, ["--resume"], "There is no interrupted training in"),
     ):
-        assert main(["train", "--data", data, "--out", out, *more, "--val-split", "0.5"]) == 2
+        assert main(["train", "--data", data, "--out", out, *options, "--val-split", "0.5"]) == 2
         err = capsys.readouterr().err
-        assert said in err
+        assert message in err
         assert len(err.splitlines()) == 1
     assert main(["evaluate", "tiny-imagenet", "--data", "x" * 5000]) == 2
     err = capsys.readouterr().err
@@ -158,16 +158,16 @@ def test_a_name_longer_than_any_files_is_no_place(tmp_path: Path, capsys: pytest
     assert len(err) < 250
 
 
-def test_names_that_would_steer_a_terminal_are_spelled_out(tmp_path: Path) -> None:
+def test_control_characters_in_class_names_are_escaped(tmp_path: Path) -> None:
     root = class_folders(tmp_path, {"bee\x1b[2J\n": ["honey_bee.jpg"], "espresso\u202e": ["espresso.jpg"]})
     assert labelled_photos(root).classes == ("bee\\x1b[2J\\n", "espresso\\u202e")
-    many = [str(number) for number in range(MAX_CLASSES + 1)]
-    metadata = json.dumps({"info": {"features": {"label": {"names": many}}}})
+    names = [str(number) for number in range(MAX_CLASSES + 1)]
+    metadata = json.dumps({"info": {"features": {"label": {"names": names}}}})
     with pytest.raises(DataError, match="too many classes"):
         labelled_photos(parquet(tmp_path / "many.parquet", rows(BEE, ESPRESSO), [0, 1], metadata))
 
 
-def test_hidden_files_are_no_photos_and_files_of_other_kinds_are_counted(tmp_path: Path) -> None:
+def test_hidden_files_are_ignored_and_files_of_other_types_are_counted(tmp_path: Path) -> None:
     root = class_folders(tmp_path, {"bee": ["honey_bee.jpg"], "espresso": ["espresso.jpg"]})
     for name in ("._honey_bee.jpg", ".ipynb_checkpoints/honey_bee.jpg", "a.HEIC", "b.heic", "notes"):
         file = root / "bee" / name
@@ -178,4 +178,4 @@ def test_hidden_files_are_no_photos_and_files_of_other_kinds_are_counted(tmp_pat
     assert len(unlabelled_photos(root)) == 2
     assert ignored_text(root) == "2 .heic, 1 without an ending"
     parquet(tmp_path / "val.parquet", rows(BEE, ESPRESSO), [0, 1])
-    assert ignored_text(tmp_path) == "", "photos in Parquet files have no endings"
+    assert ignored_text(tmp_path) == "", "photos in Parquet files have no file name extension"

@@ -1,4 +1,4 @@
-"""What `torchrun` says of a process, taken before anything is allocated."""
+"""Processes of `torchrun`: their number, and the GPU that each claims."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from inception.training.distributed import SINGLE_PROCESS, claim_device, process_group
 
 
-def test_an_empty_number_of_processes_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_world_size_means_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "")
     with process_group(torch.device("cpu")) as world:
         assert world == SINGLE_PROCESS
@@ -19,8 +19,8 @@ def test_a_process_claims_its_own_gpu(rank: str | None, claimed: list[int], monk
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     if rank is not None:
         monkeypatch.setenv("LOCAL_RANK", rank)
-    told: list[int] = []
+    devices: list[int] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "set_device", told.append)
+    monkeypatch.setattr(torch.cuda, "set_device", devices.append)
     claim_device()
-    assert told == claimed
+    assert devices == claimed

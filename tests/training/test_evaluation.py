@@ -1,4 +1,4 @@
-"""Accuracy and calibration, against counting by hand."""
+"""Accuracy and calibration, compared with counts by hand."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from support.photo_folders import class_folders
 PHOTOS = {"bee": ["honey_bee.jpg"], "bison": ["bison.jpg"], "espresso": ["espresso.jpg", "macaw.jpg"]}
 
 
-def test_folders_of_classes_are_read_in_order_of_their_names(tmp_path: Path) -> None:
+def test_class_folders_are_read_in_alphabetical_order(tmp_path: Path) -> None:
     photos = labelled_photos(class_folders(tmp_path, PHOTOS))
     assert photos.classes == ("bee", "bison", "espresso")
     assert list(photos.targets) == [0, 1, 2, 2]
@@ -54,7 +54,7 @@ def parquet(path: Path, names: list[str]) -> Path:
     return path
 
 
-def test_parquet_files_bring_their_class_names(tmp_path: Path) -> None:
+def test_class_names_come_from_parquet_metadata_or_classes_json(tmp_path: Path) -> None:
     parquet(tmp_path / "valid-00000-of-00001.parquet", ["n1", "n2"])
     parquet(tmp_path / "train-00000-of-00001.parquet", ["n1", "n2"])
     assert labelled_photos(tmp_path).classes == ("n1", "n2")
@@ -67,7 +67,7 @@ def test_parquet_files_bring_their_class_names(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda root: root / "nowhere", "There is no data"),
         (lambda root: class_folders(root, {"bee": ["honey_bee.jpg"]}), "at least two classes"),
@@ -83,57 +83,59 @@ def test_parquet_files_bring_their_class_names(tmp_path: Path) -> None:
         (lambda root: (root / "x.parquet").write_bytes(b"none") and root, "columns image {bytes, path} and label"),
     ],
 )
-def test_data_that_cannot_be_used_is_told_in_a_sentence(tmp_path: Path, make, said: str) -> None:
-    with pytest.raises(DataError) as refused:
+def test_unusable_data_is_reported_in_a_sentence(tmp_path: Path, make, message: str) -> None:
+    with pytest.raises(DataError) as error:
         labelled_photos(make(tmp_path))
-    assert said in str(refused.value)
+    assert message in str(error.value)
 
 
-def test_accuracy_is_what_looking_at_each_photo_gives(tmp_path: Path, embedded: PretrainedModel) -> None:
+def test_accuracy_matches_predictions_photo_by_photo(tmp_path: Path, embedded: PretrainedModel) -> None:
     root = class_folders(tmp_path, PHOTOS)
     (root / "bee" / "broken.jpg").write_bytes(b"no photo")
-    told = evaluate(embedded, labelled_photos(root))
-    tops = {
+    evaluation = evaluate(embedded, labelled_photos(root))
+    guesses = {
         file: predict(embedded, Image.open(EXAMPLES / file).convert("RGB")).top(5)
         for files in PHOTOS.values()
         for file in files
     }
-    first = [tops[file][0].label == name for name, files in PHOTOS.items() for file in files]
-    among_five = [name in [guess.label for guess in tops[file]] for name, files in PHOTOS.items() for file in files]
-    assert told.images == 4
-    assert told.top1 == np.mean(first)
-    assert told.top5 == np.mean(among_five)
-    assert told.per_class == {"bee": first[0], "bison": first[1], "espresso": np.mean(first[2:])}
-    assert [Path(name).name for name in told.skipped] == ["broken.jpg"]
-    confidences = np.array([tops[file][0].probability for files in PHOTOS.values() for file in files])
+    top1_hits = [guesses[file][0].label == name for name, files in PHOTOS.items() for file in files]
+    top5_hits = [name in [guess.label for guess in guesses[file]] for name, files in PHOTOS.items() for file in files]
+    assert evaluation.images == 4
+    assert evaluation.top1 == np.mean(top1_hits)
+    assert evaluation.top5 == np.mean(top5_hits)
+    assert evaluation.per_class == {"bee": top1_hits[0], "bison": top1_hits[1], "espresso": np.mean(top1_hits[2:])}
+    assert [Path(name).name for name in evaluation.skipped] == ["broken.jpg"]
+    confidences = np.array([guesses[file][0].probability for files in PHOTOS.values() for file in files])
     gap = 0.0
-    for low in range(15):
-        rows = [row for row, confidence in enumerate(confidences) if low / 15 <= confidence < (low + 1) / 15]
-        gap += abs(sum(confidences[row] - first[row] for row in rows)) / 4
-    assert told.ece == pytest.approx(gap, abs=1e-5)
+    for number in range(15):
+        members = [
+            index for index, confidence in enumerate(confidences) if number / 15 <= confidence < (number + 1) / 15
+        ]
+        gap += abs(sum(confidences[index] - top1_hits[index] for index in members)) / 4
+    assert evaluation.ece == pytest.approx(gap, abs=1e-5)
 
 
-def test_calibration_error_by_hand() -> None:
-    # Two bins hold photos: 0.9 and 0.95 with one of two right, 0.35 (twice) with none right.
+def test_calibration_error_matches_hand_calculation() -> None:
+    # Two bins hold photos: 0.95 and 0.94 with one of two right, and 0.35 twice with none right.
     confidences, correct = np.array([0.95, 0.94, 0.35, 0.35]), np.array([True, False, False, False])
     assert calibration_error(confidences, correct) == pytest.approx(0.5 * abs(0.945 - 0.5) + 0.5 * 0.35)
     assert calibration_error(np.array([1.0, 1.0]), np.array([True, True])) == 0
     rng = np.random.default_rng(0)
-    honest = rng.random(200_000)
-    assert calibration_error(honest, rng.random(200_000) < honest) < 0.01
+    calibrated = rng.random(200_000)
+    assert calibration_error(calibrated, rng.random(200_000) < calibrated) < 0.01
 
 
-def test_the_command_prints_fractions_of_one(tmp_path: Path) -> None:
+def test_the_command_prints_accuracies_between_0_and_1(tmp_path: Path) -> None:
     root = class_folders(tmp_path, PHOTOS)
     run = inception("evaluate", "tiny-imagenet", "--data", root, "--json")
-    told = json.loads(run.stdout)
-    assert (told["model"], told["images"]) == ("tiny-imagenet", 4)
-    assert 0 <= told["top1"] <= told["top5"] <= 1
-    assert {"ece", "per_class", "skipped"} <= set(told)
+    report = json.loads(run.stdout)
+    assert (report["model"], report["images"]) == ("tiny-imagenet", 4)
+    assert 0 <= report["top1"] <= report["top5"] <= 1
+    assert {"ece", "per_class", "skipped"} <= set(report)
     assert "top-1" in inception("evaluate", "tiny-imagenet", "--data", root).stdout
-    wrong = inception("evaluate", "tiny-imagenet", "--data", tmp_path / "nowhere")
-    assert wrong.returncode == 2
-    assert "There is no data" in wrong.stderr
+    missing = inception("evaluate", "tiny-imagenet", "--data", tmp_path / "nowhere")
+    assert missing.returncode == 2
+    assert "There is no data" in missing.stderr
 
 
 def test_the_model_cards_figures_hold_on_a_tenth_of_the_validation_photos(
@@ -142,42 +144,42 @@ def test_the_model_cards_figures_hold_on_a_tenth_of_the_validation_photos(
     photos = labelled_photos(shared / "data" / "tiny-imagenet")
     assert len(photos) == 10_000
     tenth = replace(photos, sources=photos.sources[::10], targets=photos.targets[::10])
-    told = evaluate(embedded, tenth)
+    evaluation = evaluate(embedded, tenth)
     card = (ROOT / "weights" / "README.md").read_text(encoding="utf-8")
     stated = re.search(r"([\d.]+) % top-1 and ([\d.]+) % top-5 on the 10,000", card)
-    assert stated, "the card names its figures"
-    # A thousand photos tell them to within three times 1.6 %.
-    assert told.top1 == pytest.approx(float(stated[1]) / 100, abs=0.05)
-    assert told.top5 == pytest.approx(float(stated[2]) / 100, abs=0.05)
-    assert told.ece < 0.06, "at most 0.03 on all of them; a tenth of the photos tells it to within as much again"
+    assert stated, "the card states both accuracies"
+    # Three standard errors of an accuracy on 1,000 photos, 1.6 % each.
+    assert evaluation.top1 == pytest.approx(float(stated[1]) / 100, abs=0.05)
+    assert evaluation.top5 == pytest.approx(float(stated[2]) / 100, abs=0.05)
+    assert evaluation.ece < 0.06, "at most 0.03 on all photos, and as much again for the error of a tenth"
 
 
-def test_examples_of_known_classes_are_right_in_the_top_five(embedded: PretrainedModel) -> None:
+def test_examples_of_known_classes_are_in_the_top_five(embedded: PretrainedModel) -> None:
     rows = re.findall(r"^\| `(\w+\.jpg)` \|[^|]+\| ([^|]+) \|", (EXAMPLES / "SOURCES.md").read_text(), re.M)
     assert len(rows) == len(list(EXAMPLES.glob("*.jpg")))
     known = {first_name(label): index for index, label in enumerate(embedded.labels)}
-    told = {file: name for file, name in rows if name in known}
+    examples = {file: name for file, name in rows if name in known}
     assert {name for _, name in rows} - set(known) == {"none, on purpose"}
-    assert len(told) >= 6
-    for file, name in told.items():
+    assert len(examples) >= 6
+    for file, name in examples.items():
         top = predict(embedded, open_photo(EXAMPLES / file)).top(5)
         assert known[name] in [guess.index for guess in top], file
 
 
 def hub_of(files: dict[str, bytes]) -> Callable[[BaseHTTPRequestHandler], None]:
-    """A hub with one data set, me/photos, that speaks the little of the hub's protocol that a download needs."""
+    """Return a handler of a hub with one data set, me/photos, and the requests that a download needs."""
     commit = "1" * 40
 
-    def answer(request: BaseHTTPRequestHandler) -> None:
+    def respond(request: BaseHTTPRequestHandler) -> None:
         path = urllib.parse.unquote(request.path).partition("?")[0]
         headers = {"X-Repo-Commit": commit}
         name = path.removeprefix(f"/datasets/me/photos/resolve/{commit}/")
         if path.startswith("/api/datasets/me/photos/tree/"):
-            listed = [{"type": "file", "path": file, "size": len(data), "oid": "0"} for file, data in files.items()]
-            body = json.dumps(listed).encode()
+            entries = [{"type": "file", "path": file, "size": len(data), "oid": "0"} for file, data in files.items()]
+            body = json.dumps(entries).encode()
         elif path.startswith("/api/datasets/me/photos"):
-            described = {"id": "me/photos", "sha": commit, "siblings": [{"rfilename": file} for file in files]}
-            body = json.dumps(described).encode()
+            description = {"id": "me/photos", "sha": commit, "siblings": [{"rfilename": file} for file in files]}
+            body = json.dumps(description).encode()
         elif name in files:
             body = files[name]
             headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()}"'
@@ -190,10 +192,10 @@ def hub_of(files: dict[str, bytes]) -> Callable[[BaseHTTPRequestHandler], None]:
         if request.command == "GET":
             request.wfile.write(body)
 
-    return answer
+    return respond
 
 
-def test_a_data_set_of_the_hub_is_fetched_by_its_name(tmp_path: Path, http_server, monkeypatch) -> None:
+def test_a_hub_data_set_is_downloaded_by_its_name(tmp_path: Path, http_server, monkeypatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     files = {
         f"data/{name}": parquet(tmp_path / name, ["bee", "espresso"]).read_bytes()
@@ -216,13 +218,13 @@ def test_a_data_set_of_the_hub_is_fetched_by_its_name(tmp_path: Path, http_serve
     assert locate_data("no/such/folder") == Path("no/such/folder")
 
 
-def test_a_calibrated_network_has_the_calibration_error_that_chance_gives() -> None:
+def test_calibration_error_by_chance_matches_a_simulated_calibrated_network() -> None:
     rng = np.random.default_rng(1)
     for count, error in ((60, 0.13), (10_000, 0.01)):
         confidences = rng.dirichlet([0.4] * 3, size=count).max(axis=1)
-        told = calibration_error_by_chance(confidences)
-        drawn = [calibration_error(confidences, rng.random(count) < confidences) for _ in range(400)]
-        assert told == pytest.approx(np.mean(drawn), rel=0.1)
-        assert told == pytest.approx(error, rel=0.2)
-        assert told == calibration_error_by_chance(confidences), "always the same"
+        expected = calibration_error_by_chance(confidences)
+        simulated = [calibration_error(confidences, rng.random(count) < confidences) for _ in range(400)]
+        assert expected == pytest.approx(np.mean(simulated), rel=0.1)
+        assert expected == pytest.approx(error, rel=0.2)
+        assert expected == calibration_error_by_chance(confidences), "deterministic"
     assert calibration_error_by_chance(np.ones(20)) == 0

@@ -1,4 +1,4 @@
-"""The first network of a training that starts from a checkpoint with other layers than usual."""
+"""The initial network of a training from a checkpoint with unusual layer options."""
 
 from __future__ import annotations
 
@@ -18,15 +18,13 @@ from support.training import SMALL
 
 
 @pytest.mark.parametrize(("preact", "use_bias"), [(True, True), (False, False), (True, False)])
-def test_the_order_of_layers_and_the_biases_are_those_of_the_weights(
-    tmp_path: Path, preact: bool, use_bias: bool
-) -> None:
+def test_layer_order_and_biases_are_those_of_the_checkpoint(tmp_path: Path, preact: bool, use_bias: bool) -> None:
     network = InceptionV1(classes=3, preact=preact, use_bias=use_bias)
     file = tmp_path / "own.safetensors"
-    described = Description(
+    description = Description(
         "batchnorm", ("a", "b", "c"), IMAGENET, UNKNOWN_PROVENANCE, preact=preact, use_bias=use_bias
     )
-    save_checkpoint(file, network.state_dict(), described)
+    save_checkpoint(file, network.state_dict(), description)
     model, _ = initial_model(replace(SMALL, start=str(file)), ("a", "b", "c"), 64)
     assert layer_options(model) == (preact, use_bias)
     photos = torch.rand(1, 3, 64, 64)
@@ -35,6 +33,6 @@ def test_the_order_of_layers_and_the_biases_are_those_of_the_weights(
 
 
 @pytest.mark.parametrize("variant", ["batchnorm", "googlenet", "torchvision"])
-def test_a_network_of_any_variant_is_built_again_from_its_options(variant: str) -> None:
+def test_a_network_of_any_variant_can_be_rebuilt_from_its_layer_options(variant: str) -> None:
     preact, use_bias = layer_options(InceptionV1(classes=2, variant=variant))
     assert InceptionV1(classes=2, variant=variant, preact=preact, use_bias=use_bias)

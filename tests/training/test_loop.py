@@ -1,4 +1,4 @@
-"""Whole trainings: what they leave, and runs that are shared out, killed and resumed."""
+"""Complete trainings: distributed runs, output files, interruption and resumption."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from inception.network.inception_v1 import InceptionV1
 from inception.prediction import predict
 from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
-from inception.training import plots as figures
+from inception.training import plots
 from inception.training.calibration import best_temperature, branch_means, half_precision
 from inception.training.checkpoint import CheckpointError
 from inception.training.datasets import LabelledPhotos
@@ -37,49 +37,49 @@ from support.command import inception
 from support.paths import EXAMPLES, ROOT
 from support.training import COLOURS, SMALL, painted
 
-# ---------------------------------------------------------------- several processes
+# ---------------------------------------------------------------- distributed training
 
 
-def test_two_processes_train_and_one_of_them_writes(tmp_path: Path, meadow: Path) -> None:
-    words = ["-m", "inception", "train", "--data", str(meadow), "--out", str(tmp_path / "out"), *SMALL.as_options()]
-    both = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *words]
-    run = subprocess.run(both, cwd=ROOT, capture_output=True, text=True, timeout=200)
+def test_two_processes_train_together_and_only_one_writes(tmp_path: Path, meadow: Path) -> None:
+    arguments = ["-m", "inception", "train", "--data", str(meadow), "--out", str(tmp_path / "out"), *SMALL.as_options()]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert run.returncode == 0, run.stderr
     assert run.stdout.count("validation photos") == 1
     assert load(tmp_path / "out" / "model.safetensors").labels == ("grass", "sky")
-    refused = subprocess.run([*both, "--minutes", "1"], cwd=ROOT, capture_output=True, text=True, timeout=200)
-    assert "please give --epochs" in refused.stderr
+    rejected = subprocess.run([*command, "--minutes", "1"], cwd=ROOT, capture_output=True, text=True, timeout=200)
+    assert "please give --epochs" in rejected.stderr
 
 
-# ---------------------------------------------------------------- what it leaves
+# ---------------------------------------------------------------- output files
 
 
-def test_the_temperature_undoes_what_was_too_sure() -> None:
+def test_the_temperature_corrects_overconfident_logits() -> None:
     generator = torch.Generator().manual_seed(0)
-    honest = torch.randn(20_000, 5, generator=generator) * 2
-    targets = torch.multinomial(honest.softmax(dim=1), 1, generator=generator).squeeze(1)
-    assert best_temperature(honest, targets) == pytest.approx(1, abs=0.05)
-    assert best_temperature(honest * 2.5, targets) == pytest.approx(2.5, abs=0.1)
-    assert best_temperature(honest[:50] * 2.5, targets[:50]) == 1.0
+    calibrated = torch.randn(20_000, 5, generator=generator) * 2
+    targets = torch.multinomial(calibrated.softmax(dim=1), 1, generator=generator).squeeze(1)
+    assert best_temperature(calibrated, targets) == pytest.approx(1, abs=0.05)
+    assert best_temperature(calibrated * 2.5, targets) == pytest.approx(2.5, abs=0.1)
+    assert best_temperature(calibrated[:50] * 2.5, targets[:50]) == 1.0
 
 
-def test_branch_means_are_those_of_looking_at_each_photo(embedded) -> None:
+def test_branch_means_match_predictions_photo_by_photo(embedded) -> None:
     files = sorted(EXAMPLES.glob("*.jpg"))[:3]
     photos = LabelledPhotos(("a", "b"), files, [0, 1, 0])
-    seen = [predict(embedded, photos.photo(index)) for index in range(3)]
-    for most, looked_at in ((5000, (0, 1, 2)), (2, (0, 2))):
-        means = branch_means(embedded, photos, batch=2, maximum=most)
+    predictions = [predict(embedded, photos.photo(index)) for index in range(3)]
+    for maximum, indices in ((5000, (0, 1, 2)), (2, (0, 2))):
+        means = branch_means(embedded, photos, batch=2, maximum=maximum)
         for block in BLOCKS:
-            by_hand = np.mean([seen[index].block(block).mean(axis=(1, 2)) for index in looked_at], axis=0)
-            assert np.allclose(means[block].numpy(), by_hand, atol=1e-4)
+            expected = np.mean([predictions[index].block(block).mean(axis=(1, 2)) for index in indices], axis=0)
+            assert np.allclose(means[block].numpy(), expected, atol=1e-4)
 
 
-def test_only_matrices_are_halved_and_side_classifiers_left_out() -> None:
+def test_only_matrices_are_stored_in_half_precision_without_auxiliary_classifiers() -> None:
     state = InceptionV1(classes=2, aux_classifiers=True).state_dict()
-    kept = half_precision(state)
-    assert not [name for name in kept if name.startswith("aux.")]
-    assert kept["head.classifier.weight"].dtype == torch.float16
-    assert kept["inception_3a.1x1.bn.running_var"].dtype == torch.float32
+    halved = half_precision(state)
+    assert not [name for name in halved if name.startswith("aux.")]
+    assert halved["head.classifier.weight"].dtype == torch.float16
+    assert halved["inception_3a.1x1.bn.running_var"].dtype == torch.float32
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, meadow: Path) -> tuple[Pat
     return out, inception("train", "--data", broken, "--out", out, *recipe.as_options())
 
 
-def test_a_training_learns_and_says_what_it_left(trained) -> None:
+def test_a_training_learns_and_reports_its_results(trained) -> None:
     out, run = trained
     assert run.returncode == 0, run.stderr
     assert "broken.jpg" in run.stderr
@@ -105,25 +105,25 @@ def test_a_training_learns_and_says_what_it_left(trained) -> None:
     assert {block: len(mean) for block, mean in pretrained.means.items()} == {
         block: sum(pretrained.model.block(block).branch_channels.values()) for block in BLOCKS
     }
-    figures_told = pretrained.training["val"]
-    assert figures_told["top1"] == 1.0
+    reported = pretrained.training["val"]
+    assert reported["top1"] == 1.0
     assert "100.0 % top-1 on 8 validation photos" in run.stdout
-    # The same photos again, by the way of everybody else.
+    # Evaluate the same photos with the public function.
     _, val = training_photos(_data_of(trained), 0.2)
-    told = evaluate(pretrained, val)
-    assert (told.images, told.top1, told.ece) == (
-        figures_told["images"],
-        figures_told["top1"],
-        pytest.approx(figures_told["ece"], abs=1e-6),
+    evaluation = evaluate(pretrained, val)
+    assert (evaluation.images, evaluation.top1, evaluation.ece) == (
+        reported["images"],
+        reported["top1"],
+        pytest.approx(reported["ece"], abs=1e-6),
     )
 
 
 def _data_of(trained) -> Path:
-    words = trained[1].args
-    return Path(words[words.index("--data") + 1])
+    arguments = trained[1].args
+    return Path(arguments[arguments.index("--data") + 1])
 
 
-def test_the_log_tells_each_epoch_and_the_pictures_open(trained) -> None:
+def test_the_log_has_a_row_for_each_epoch_and_the_plots_are_readable(trained) -> None:
     out, _ = trained
     with (out / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -138,9 +138,9 @@ def test_the_log_tells_each_epoch_and_the_pictures_open(trained) -> None:
 def test_the_stage_offers_the_trained_network_with_its_classes(trained) -> None:
     out, _ = trained
     service = InferenceService((str(out / "model.safetensors"), "tiny-imagenet"), choose_device("cpu"))
-    told = network(service, "model.safetensors")
-    assert (told["labels"], told["chinese"]) == (["grass", "sky"], {})
-    assert told["about"]["accuracy"]
+    description = network(service, "model.safetensors")
+    assert (description["labels"], description["chinese"]) == (["grass", "sky"], {})
+    assert description["about"]["accuracy"]
 
 
 def read_log(path: Path) -> list[LogRow]:
@@ -161,9 +161,9 @@ def test_the_log_holds_every_number_exactly(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- interruptions
 
 
-def _training(data: Path, out: Path, *more: str) -> list[str]:
-    words = ["-m", "inception", "train", "--data", str(data), "--out", str(out), "--workers", "1", *more]
-    return [sys.executable, *words]
+def _training_command(data: Path, out: Path, *options: str) -> list[str]:
+    arguments = ["-m", "inception", "train", "--data", str(data), "--out", str(out), "--workers", "1", *options]
+    return [sys.executable, *arguments]
 
 
 RECIPE = replace(SMALL, epochs=5, mix="mixup", colour=0.1).as_options()
@@ -172,91 +172,96 @@ RECIPE = replace(SMALL, epochs=5, mix="mixup", colour=0.1).as_options()
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory, meadow: Path) -> Path:
     out = tmp_path_factory.mktemp("whole") / "out"
-    subprocess.run(_training(meadow, out, *RECIPE), cwd=ROOT, check=True, capture_output=True, timeout=200)
+    subprocess.run(_training_command(meadow, out, *RECIPE), cwd=ROOT, check=True, capture_output=True, timeout=200)
     return out
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT], ids=["kill -9", "Ctrl-C"])
 def test_an_interrupted_training_ends_with_the_same_weights(
-    tmp_path: Path, meadow: Path, uninterrupted: Path, how: signal.Signals
+    tmp_path: Path, meadow: Path, uninterrupted: Path, signal_number: signal.Signals
 ) -> None:
     out = tmp_path / "out"
-    started = subprocess.Popen(
-        _training(meadow, out, *RECIPE, "--save-every", "0"), cwd=ROOT, stderr=subprocess.PIPE, text=True
+    process = subprocess.Popen(
+        _training_command(meadow, out, *RECIPE, "--save-every", "0"), cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
     deadline = time.monotonic() + 120
     while not (out / "log.csv").exists():
-        assert started.poll() is None, "it ended before it could be interrupted"
+        assert process.poll() is None, "the training ended before it could be interrupted"
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    started.send_signal(how)
-    _, said = started.communicate(timeout=60)
+    process.send_signal(signal_number)
+    _, stderr = process.communicate(timeout=60)
     assert not (out / "model.safetensors").exists()
-    assert started.returncode == (-9 if how == signal.SIGKILL else 130), said
-    again = subprocess.run(_training(meadow, out), cwd=ROOT, capture_output=True, text=True, timeout=100)
-    assert again.returncode == 2
-    assert "--resume" in again.stderr
+    assert process.returncode == (-9 if signal_number == signal.SIGKILL else 130), stderr
+    restarted = subprocess.run(_training_command(meadow, out), cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert restarted.returncode == 2
+    assert "--resume" in restarted.stderr
     resumed = subprocess.run(
-        _training(meadow, out, *RECIPE, "--resume"), cwd=ROOT, capture_output=True, text=True, timeout=200, check=True
+        _training_command(meadow, out, *RECIPE, "--resume"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=True,
     )
     assert "resuming after step" in resumed.stderr
-    whole, parts = (load_file(folder / "model.safetensors") for folder in (uninterrupted, out))
-    assert whole.keys() == parts.keys()
-    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    expected, actual = (load_file(folder / "model.safetensors") for folder in (uninterrupted, out))
+    assert expected.keys() == actual.keys()
+    assert all(torch.equal(expected[name], actual[name]) for name in expected)
     rows = [read_log(folder / "log.csv") for folder in (uninterrupted, out)]
     assert [row.held_out_loss for row in rows[0]] == [row.held_out_loss for row in rows[1]]
 
 
-def test_what_cannot_be_resumed_is_told_in_a_sentence(tmp_path: Path, meadow: Path, uninterrupted: Path) -> None:
-    nothing = inception("train", "--data", meadow, "--out", tmp_path / "empty", "--resume")
-    assert nothing.returncode == 2
-    assert "There is no interrupted training" in nothing.stderr
-    recipe = inception("train", "--data", meadow, "--out", uninterrupted, "--resume", "--rate", "0.1")
-    assert recipe.returncode == 2
-    assert "has --rate 0.02, not --rate 0.1; please leave that option out" in recipe.stderr
-    others = painted(tmp_path / "others", {"sea": (0, 0, 200), "sand": (230, 210, 150)}, 5)
-    other = inception("train", "--data", others, "--out", uninterrupted, "--resume")
-    assert other.returncode == 2
-    assert "The interrupted training had 28 photos of 2 classes, these are" in other.stderr
+def test_impossible_resumptions_are_reported_in_a_sentence(tmp_path: Path, meadow: Path, uninterrupted: Path) -> None:
+    not_started = inception("train", "--data", meadow, "--out", tmp_path / "empty", "--resume")
+    assert not_started.returncode == 2
+    assert "There is no interrupted training" in not_started.stderr
+    other_recipe = inception("train", "--data", meadow, "--out", uninterrupted, "--resume", "--rate", "0.1")
+    assert other_recipe.returncode == 2
+    assert "has --rate 0.02, not --rate 0.1; please leave that option out" in other_recipe.stderr
+    other_data = painted(tmp_path / "others", {"sea": (0, 0, 200), "sand": (230, 210, 150)}, 5)
+    other_photos = inception("train", "--data", other_data, "--out", uninterrupted, "--resume")
+    assert other_photos.returncode == 2
+    assert "The interrupted training had 28 photos of 2 classes, these are" in other_photos.stderr
     (tmp_path / "checkpoint.pt").write_bytes(b"half")
     damaged = inception("train", "--data", meadow, "--out", tmp_path, "--resume")
     assert damaged.returncode == 2
     assert "damaged" in damaged.stderr
 
 
-def test_a_foreign_checkpoint_is_told_from_one_of_a_training(tmp_path: Path, uninterrupted: Path) -> None:
-    own = torch.load(uninterrupted / "checkpoint.pt", weights_only=True)
-    assert interrupted_recipe(uninterrupted).to_dict() == own["recipe"]
-    wrong = ({}, [own], {"state_dict": {}}, own | {"recipe": {}}, own | {"recipe": {"sizes": 3}})
-    for state in (*wrong, own | {"recipe": own["recipe"] | {"momentum": 0.9}}, own | {"step": "first"}):
+def test_checkpoints_that_no_training_wrote_are_rejected(tmp_path: Path, uninterrupted: Path) -> None:
+    valid = torch.load(uninterrupted / "checkpoint.pt", weights_only=True)
+    assert interrupted_recipe(uninterrupted).to_dict() == valid["recipe"]
+    invalid = ({}, [valid], {"state_dict": {}}, valid | {"recipe": {}}, valid | {"recipe": {"sizes": 3}})
+    for state in (*invalid, valid | {"recipe": valid["recipe"] | {"momentum": 0.9}}, valid | {"step": "first"}):
         torch.save(state, tmp_path / "checkpoint.pt")
         with pytest.raises(CheckpointError, match="is damaged, or is not a training checkpoint"):
             interrupted_recipe(tmp_path)
 
 
-def test_a_training_that_is_over_can_be_made_longer(tmp_path: Path, meadow: Path, uninterrupted: Path) -> None:
+def test_a_finished_training_can_be_extended(tmp_path: Path, meadow: Path, uninterrupted: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(uninterrupted, out)
-    longer = inception("train", "--data", meadow, "--out", out, "--workers", "1", "--resume", "--epochs", "6")
-    assert longer.returncode == 0, longer.stderr
+    run = inception("train", "--data", meadow, "--out", out, "--workers", "1", "--resume", "--epochs", "6")
+    assert run.returncode == 0, run.stderr
     before, after = read_log(uninterrupted / "log.csv"), read_log(out / "log.csv")
     assert after[: len(before)] == before
     assert after[-1].epoch == before[-1].epoch + 1
 
 
-# ---------------------------------------------------------------- pictures
+# ---------------------------------------------------------------- plots
 
 
 def test_confusions_are_counted() -> None:
-    right, chosen = np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, 0, 2])
-    assert figures.confusion_counts(right, chosen, 3).tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 1]]
+    targets, predicted = np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, 0, 2])
+    assert plots.confusion_counts(targets, predicted, 3).tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 1]]
 
 
-def test_pictures_are_drawn_for_two_classes_and_for_two_hundred_and_without_mistakes() -> None:
+def test_plots_are_drawn_for_2_and_200_classes_and_without_mistakes() -> None:
     rng = np.random.default_rng(0)
     for count in (2, 200):
-        matrix = figures.confusion_counts(rng.integers(0, count, 500), rng.integers(0, count, 500), count)
-        assert figures.confusion(matrix, [f"class {i}" for i in range(count)]).mode == "RGB"
-    shown = figures.reliability({"as it is": (rng.random(100), rng.random(100) < 0.5)})
-    assert len(np.unique(np.asarray(shown).reshape(-1, 3), axis=0)) > 10
-    assert figures.mistakes([]).width > 100
+        matrix = plots.confusion_counts(rng.integers(0, count, 500), rng.integers(0, count, 500), count)
+        assert plots.confusion(matrix, [f"class {i}" for i in range(count)]).mode == "RGB"
+    diagram = plots.reliability({"as it is": (rng.random(100), rng.random(100) < 0.5)})
+    assert len(np.unique(np.asarray(diagram).reshape(-1, 3), axis=0)) > 10
+    assert plots.mistakes([]).width > 100

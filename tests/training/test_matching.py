@@ -1,4 +1,4 @@
-"""Which of a network's classes are a data set's, against two published lists; and evaluation where some are not."""
+"""Matching a network's classes with a data set's, compared with two published lists, and evaluating unknown classes."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ CRANE_BIRD, CRANE_MACHINE, CARDIGAN = "n02012849", "n03126707", "n02963159"
 
 @pytest.fixture(scope="module")
 def googlenet(embedded: PretrainedModel) -> PretrainedModel:
-    """As GoogLeNet's, as far as its classes go."""
+    """A network with GoogLeNet's classes."""
     return replace(embedded, name="googlenet", labels=IMAGENET)
 
 
-def own(embedded: PretrainedModel, *labels: str) -> PretrainedModel:
+def custom_network(embedded: PretrainedModel, *labels: str) -> PretrainedModel:
     return replace(embedded, name="own", labels=labels, imagenet=False)
 
 
-def data(*classes: str, wnids: tuple[str, ...] = ()) -> LabelledPhotos:
+def photos_of(*classes: str, wnids: tuple[str, ...] = ()) -> LabelledPhotos:
     return LabelledPhotos(classes, [b""] * len(classes), range(len(classes)), wnids=wnids)
 
 
-def test_the_ids_of_imagenets_classes_are_those_that_torchvision_and_tiny_imagenet_publish(
+def test_imagenet_class_ids_match_those_of_torchvision_and_tiny_imagenet(
     googlenet: PretrainedModel, embedded: PretrainedModel, shared: Path
 ) -> None:
     wnids = class_wnids(googlenet)
@@ -52,39 +52,41 @@ def test_the_ids_of_imagenets_classes_are_those_that_torchvision_and_tiny_imagen
         assert first_name(IMAGENET[wnids.index(row["wnid"])]) == first_name(row["name"])
 
 
-def test_by_name_where_there_are_no_ids(embedded: PretrainedModel) -> None:
-    network = own(embedded, "bee", "cat", "goldfish")
-    assert match_classes(network, data("Goldfish, Carassius auratus", "bee", "unicorn")) == (2, 0, None)
-    assert match_classes(own(embedded, "crane", "crane"), data("crane", "crane")) == (0, 1), "the very same classes"
-    assert match_classes(network, data("bee", "Bee", "cat")) == (None, None, 1), "either could be the network's"
-    assert match_classes(own(embedded, "bee", "bee", "cat"), data("bee", "cat")) == (None, 2)
+def test_classes_without_ids_are_matched_by_name(embedded: PretrainedModel) -> None:
+    network = custom_network(embedded, "bee", "cat", "goldfish")
+    assert match_classes(network, photos_of("Goldfish, Carassius auratus", "bee", "unicorn")) == (2, 0, None)
+    assert match_classes(custom_network(embedded, "crane", "crane"), photos_of("crane", "crane")) == (0, 1), (
+        "identical classes"
+    )
+    assert match_classes(network, photos_of("bee", "Bee", "cat")) == (None, None, 1), "ambiguous"
+    assert match_classes(custom_network(embedded, "bee", "bee", "cat"), photos_of("bee", "cat")) == (None, 2)
 
 
-def test_by_id_where_both_have_one(embedded: PretrainedModel, googlenet: PretrainedModel) -> None:
-    folders = data(CRANE_BIRD, CRANE_MACHINE, CARDIGAN, wnids=(CRANE_BIRD, CRANE_MACHINE, CARDIGAN))
+def test_classes_with_ids_are_matched_by_id(embedded: PretrainedModel, googlenet: PretrainedModel) -> None:
+    folders = photos_of(CRANE_BIRD, CRANE_MACHINE, CARDIGAN, wnids=(CRANE_BIRD, CRANE_MACHINE, CARDIGAN))
     assert match_classes(googlenet, folders) == (134, 517, 474)
     tiny = match_classes(embedded, folders)
-    assert tiny[0] is None, "the embedded network knows the machine only"
+    assert tiny[0] is None, "the embedded network has only the machine"
     assert [embedded.labels[index] for index in tiny[1:]] == ["crane", "cardigan"]
     named = replace(folders, classes=("crane", "crane", "cardigan"))
     assert match_classes(googlenet, named) == (134, 517, 474)
-    by_folder = own(embedded, CRANE_MACHINE, CRANE_BIRD)
-    assert match_classes(by_folder, folders) == (1, 0, None), "a network trained on such folders"
-    assert match_classes(own(embedded, "crane", "bee"), named) == (None, None, None)
+    by_folder = custom_network(embedded, CRANE_MACHINE, CRANE_BIRD)
+    assert match_classes(by_folder, folders) == (1, 0, None), "a network trained on folders named by id"
+    assert match_classes(custom_network(embedded, "crane", "bee"), named) == (None, None, None)
 
 
 @pytest.mark.parametrize("name", ["crane", "Crane", "maillot", "cardigan", "Cardigan, Cardigan Welsh corgi"])
-def test_a_name_that_two_of_imagenets_classes_share_is_matched_with_none(
+def test_a_name_shared_by_two_imagenet_classes_is_not_matched(
     name: str, embedded: PretrainedModel, googlenet: PretrainedModel
 ) -> None:
     for network in (embedded, googlenet):
         bee = network.labels.index("bee")
-        assert match_classes(network, data("bee", name)) == (bee, None)
+        assert match_classes(network, photos_of("bee", name)) == (bee, None)
 
 
-def test_a_class_of_another_id_is_another_class(embedded: PretrainedModel) -> None:
-    """WordNet has other bees than ImageNet's."""
-    assert match_classes(embedded, data("bee", "banana", wnids=("n99999999", ""))) == (
+def test_classes_with_equal_names_and_different_ids_are_not_matched(embedded: PretrainedModel) -> None:
+    """WordNet has several classes called bee."""
+    assert match_classes(embedded, photos_of("bee", "banana", wnids=("n99999999", ""))) == (
         None,
         embedded.labels.index("banana"),
     )
@@ -93,32 +95,36 @@ def test_a_class_of_another_id_is_another_class(embedded: PretrainedModel) -> No
 PHOTOS = {"bee": ["honey_bee.jpg"], "unicorn": ["bison.jpg", "macaw.jpg"], "espresso": ["espresso.jpg", "macaw.jpg"]}
 
 
-def test_evaluation_leaves_out_what_the_network_does_not_know(tmp_path: Path, embedded: PretrainedModel) -> None:
+def test_evaluation_leaves_out_classes_that_the_network_lacks(tmp_path: Path, embedded: PretrainedModel) -> None:
     root = class_folders(tmp_path / "all", PHOTOS)
-    told = evaluate(embedded, labelled_photos(root))
-    known = class_folders(tmp_path / "known", {name: PHOTOS[name] for name in ("bee", "espresso")})
-    alone = evaluate(embedded, labelled_photos(known))
-    assert (told.left_out.photos, told.left_out.classes, told.left_out.names) == (2, 1, ("unicorn",))
-    assert alone.left_out.photos == 0
-    assert replace(told, left_out=alone.left_out) == alone
+    evaluation = evaluate(embedded, labelled_photos(root))
+    known_root = class_folders(tmp_path / "known", {name: PHOTOS[name] for name in ("bee", "espresso")})
+    known_only = evaluate(embedded, labelled_photos(known_root))
+    assert (evaluation.left_out.photos, evaluation.left_out.classes, evaluation.left_out.names) == (2, 1, ("unicorn",))
+    assert known_only.left_out.photos == 0
+    assert replace(evaluation, left_out=known_only.left_out) == known_only
 
 
-def test_the_command_says_what_it_leaves_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_reports_classes_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = class_folders(tmp_path, PHOTOS)
     command = ["evaluate", "tiny-imagenet", "--data", str(root)]
     assert main([*command, "--json"]) == 0
     out, err = capsys.readouterr()
-    told = json.loads(out)
-    assert told["left_out"] == {"photos": 2, "classes": 1, "names": ["unicorn"]}
-    assert (told["images"], set(told["per_class"])) == (3, {"bee", "espresso"})
+    report = json.loads(out)
+    assert report["left_out"] == {"photos": 2, "classes": 1, "names": ["unicorn"]}
+    assert (report["images"], set(report["per_class"])) == (3, {"bee", "espresso"})
     assert err == (
         "left out, as the network has no class for them or several of one name: 2 photos of 1 class (unicorn)\n"
     )
     assert main([*command, "--limit", "1"]) == 0
-    assert capsys.readouterr().out.startswith("1 photo of 1 class, 0 skipped\n"), "a photo that can be judged"
+    assert capsys.readouterr().out.startswith("1 photo of 1 class, 0 skipped\n"), (
+        "the limit counts photos of known classes"
+    )
 
 
-def test_it_is_an_error_where_nothing_matches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_data_without_any_known_class_is_an_error_of_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = class_folders(tmp_path, {"unicorn": ["bison.jpg"], "crane": ["macaw.jpg"]})
     assert main(["evaluate", "tiny-imagenet", "--data", str(root)]) == 2
     out, err = capsys.readouterr()
@@ -127,7 +133,7 @@ def test_it_is_an_error_where_nothing_matches(tmp_path: Path, capsys: pytest.Cap
     assert len(err.splitlines()) == 1
 
 
-def test_folders_named_as_imagenets_are_matched_by_id(tmp_path: Path, embedded: PretrainedModel) -> None:
+def test_folders_named_by_imagenet_id_are_matched_by_id(tmp_path: Path, embedded: PretrainedModel) -> None:
     ids = {"n02206856": ["honey_bee.jpg"], "n07920052": ["espresso.jpg"], CRANE_BIRD: ["macaw.jpg"]}
     root = class_folders(tmp_path, ids)
     photos, left_out = known_photos(embedded, labelled_photos(root))
@@ -139,12 +145,12 @@ def test_folders_named_as_imagenets_are_matched_by_id(tmp_path: Path, embedded: 
     assert (named.classes, named.wnids) == ((CRANE_BIRD, "bee", "n07920052"), tuple(sorted(ids)))
 
 
-def test_classes_of_one_name_keep_an_accuracy_each(tmp_path: Path, embedded: PretrainedModel) -> None:
+def test_classes_with_equal_names_have_separate_accuracies(tmp_path: Path, embedded: PretrainedModel) -> None:
     root = class_folders(tmp_path, {"n02206856": ["honey_bee.jpg"], "n07920052": ["espresso.jpg"]})
     rows = [{"wnid": wnid, "name": "thing"} for wnid in ("n02206856", "n07920052")]
     (root / "classes.json").write_text(json.dumps(rows))
-    told = evaluate(embedded, labelled_photos(root))
-    assert set(told.per_class) == {"thing (n02206856)", "thing (n07920052)"}
+    evaluation = evaluate(embedded, labelled_photos(root))
+    assert set(evaluation.per_class) == {"thing (n02206856)", "thing (n07920052)"}
 
 
 @pytest.mark.parametrize(
@@ -169,14 +175,14 @@ def test_real_data_sets_of_other_classes(
     monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(shared / "weights"))
     arguments = ["evaluate", network, "--data", str(shared / "data" / name), "--limit", "128", "--json"]
     assert main(arguments) == 0
-    told: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert told["images"] == 128
-    assert (told["left_out"]["photos"], told["left_out"]["classes"]) == left_out
-    whole = labelled_photos(shared / "data" / name)
-    assert len(whole) == known + left_out[0]
-    assert told["top1"] >= at_least, "matched with wrong classes, it would be right by chance only"
+    report: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert report["images"] == 128
+    assert (report["left_out"]["photos"], report["left_out"]["classes"]) == left_out
+    photos = labelled_photos(shared / "data" / name)
+    assert len(photos) == known + left_out[0]
+    assert report["top1"] >= at_least, "wrongly matched classes would be right only by chance"
 
 
-def test_data_without_any_known_class_is_refused_by_its_names(embedded: PretrainedModel) -> None:
+def test_the_error_for_data_without_known_classes_lists_its_classes(embedded: PretrainedModel) -> None:
     with pytest.raises(DataError, match="a, b, c, d, e, …"):
-        known_photos(embedded, data(*"abcdefg"))
+        known_photos(embedded, photos_of(*"abcdefg"))

@@ -1,4 +1,4 @@
-"""Trainings in this process: which folders they refuse, what a resumed one checks, and how they end early."""
+"""Trainings in this process: rejected folders, resumption, interruption and divergence."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from support.training import SMALL, painted
 Splits = tuple[LabelledPhotos, LabelledPhotos]
 
 
-def small_training(splits: Splits, out: Path, recipe: Recipe = SMALL, **more) -> TrainingResult | None:
+def small_training(splits: Splits, out: Path, recipe: Recipe = SMALL, **options) -> TrainingResult | None:
     device = torch.device("cpu")
-    return train(recipe, *splits, out, device=device, data_name="meadow", workers=0, quiet=True, **more)
+    return train(recipe, *splits, out, device=device, data_name="meadow", workers=0, quiet=True, **options)
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +42,14 @@ def splits(meadow: Path) -> Splits:
     return training_photos(meadow, 0.2)
 
 
-def interrupted_after(monkeypatch: pytest.MonkeyPatch, steps: int, start: Callable[[], object]) -> None:
-    """Send SIGINT to this process within a step of a training."""
-    taken: list[int] = []
+def interrupt_in_step(monkeypatch: pytest.MonkeyPatch, step_number: int, start: Callable[[], object]) -> None:
+    """Run `start` and send SIGINT to this process in the training step `step_number`."""
+    calls: list[int] = []
     train_step = Trainer.train_step
 
     def step(self: Trainer, *batch: torch.Tensor):
-        taken.append(1)
-        if len(taken) == steps:
+        calls.append(1)
+        if len(calls) == step_number:
             os.kill(os.getpid(), signal.SIGINT)
         return train_step(self, *batch)
 
@@ -62,24 +62,22 @@ def interrupted_after(monkeypatch: pytest.MonkeyPatch, steps: int, start: Callab
 # ---------------------------------------------------------------- folders
 
 
-def test_a_folder_with_a_finished_network_is_refused_also_without_its_checkpoint(
-    tmp_path: Path, splits: Splits
-) -> None:
+def test_a_folder_with_a_trained_network_is_rejected_even_without_a_checkpoint(tmp_path: Path, splits: Splits) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     with pytest.raises(RecipeError, match=r"already holds a trained network, model\.safetensors"):
         small_training(splits, tmp_path)
     assert (tmp_path / "model.safetensors").read_bytes() == b"weights"
 
 
-def test_a_folder_that_cannot_be_written_is_refused_before_the_first_step(
+def test_an_unwritable_folder_is_rejected_before_the_first_step(
     splits: Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Trainer, "train_step", lambda *_: pytest.fail("it has begun"))
+    monkeypatch.setattr(Trainer, "train_step", lambda *_: pytest.fail("the training has started"))
     with pytest.raises(Exception, match="Nothing can be written"):
         small_training(splits, Path("/proc/self/fd"))
 
 
-def test_a_rule_of_earlier_weights_is_removed_and_the_training_says_so(
+def test_the_rejection_rule_of_earlier_weights_is_removed_and_reported(
     tmp_path: Path, splits: Splits, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small_training(splits, tmp_path, replace(SMALL, epochs=1))
@@ -95,57 +93,57 @@ def test_a_rule_of_earlier_weights_is_removed_and_the_training_says_so(
 # ---------------------------------------------------------------- resuming
 
 
-def test_a_training_is_not_resumed_with_as_many_other_photos(
+def test_a_training_is_not_resumed_with_an_equal_number_of_other_photos(
     tmp_path: Path, meadow: Path, splits: Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    interrupted_after(monkeypatch, 2, lambda: small_training(splits, tmp_path))
+    interrupt_in_step(monkeypatch, 2, lambda: small_training(splits, tmp_path))
     others = training_photos(meadow, 0.2, seed=1)
     assert [len(part) for part in others] == [len(part) for part in splits]
     with pytest.raises(CheckpointError, match="had other photos"):
         small_training(others, tmp_path, resume=True)
-    # As checkpoints of earlier versions are.
+    # Checkpoints of earlier versions have no fingerprint.
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     del state["fingerprint"]
     torch.save(state, tmp_path / "checkpoint.pt")
     assert small_training(splits, tmp_path, resume=True)
 
 
-def test_a_training_that_is_made_shorter_than_its_first_epoch_still_has_a_result(
+def test_a_training_shortened_to_less_than_an_epoch_still_has_a_result(
     tmp_path: Path, splits: Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = replace(SMALL, minutes=5.0)
-    interrupted_after(monkeypatch, 1, lambda: small_training(splits, tmp_path, recipe))
+    interrupt_in_step(monkeypatch, 1, lambda: small_training(splits, tmp_path, recipe))
     result = small_training(splits, tmp_path, replace(recipe, minutes=0.0001), resume=True)
     assert result
     assert result.val.images == 8
     assert load(result.weights).training["steps"] == 1
 
 
-def test_a_training_that_is_interrupted_in_an_evaluation_ends_with_the_same_weights(
+def test_a_training_interrupted_during_evaluation_ends_with_the_same_weights(
     tmp_path: Path, splits: Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small_training(splits, tmp_path / "whole")
     evaluate, calls = loop.labelled_logits, []
 
-    def interrupted(*arguments):
+    def interrupt_first_call(*arguments):
         calls.append(1)
         if len(calls) == 1:
             os.kill(os.getpid(), signal.SIGINT)
         return evaluate(*arguments)
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop, "labelled_logits", interrupted)
+        patched.setattr(loop, "labelled_logits", interrupt_first_call)
         with pytest.raises(KeyboardInterrupt):
             small_training(splits, tmp_path / "parts")
     assert not (tmp_path / "parts" / "log.csv").exists(), "the evaluation was not completed"
     small_training(splits, tmp_path / "parts", resume=True)
-    whole, parts = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
-    assert all(torch.equal(whole[name], parts[name]) for name in whole)
-    lines = [(tmp_path / name / "log.csv").read_text().count("\n") for name in ("whole", "parts")]
-    assert lines == [3, 3]
+    expected, actual = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
+    assert all(torch.equal(expected[name], actual[name]) for name in expected)
+    line_counts = [(tmp_path / name / "log.csv").read_text().count("\n") for name in ("whole", "parts")]
+    assert line_counts == [3, 3]
 
 
-TWICE = """
+INTERRUPTED_TWICE = """
 import os, signal, sys, torch
 from pathlib import Path
 from inception.training import loop
@@ -155,7 +153,7 @@ from support.training import SMALL
 def evaluated_row(*_):
     for _ in range(2):
         os.kill(os.getpid(), signal.SIGINT)
-    print("it goes on", flush=True)
+    print("the training continues", flush=True)
 
 loop._evaluated_row = evaluated_row
 splits = training_photos(Path(sys.argv[1]), 0.2)
@@ -164,9 +162,9 @@ loop.train(SMALL, *splits, Path(sys.argv[2]), device=torch.device("cpu"), data_n
 """
 
 
-def test_a_second_interruption_ends_a_training_at_once(tmp_path: Path, meadow: Path) -> None:
+def test_a_second_interrupt_ends_a_training_immediately(tmp_path: Path, meadow: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
-    command = [sys.executable, "-c", TWICE, str(meadow), str(tmp_path)]
+    command = [sys.executable, "-c", INTERRUPTED_TWICE, str(meadow), str(tmp_path)]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (130, "", "Interrupted.\n")
     assert loop.interrupted_recipe(tmp_path) == SMALL, "the last checkpoint is complete"
@@ -176,7 +174,7 @@ def test_a_second_interruption_ends_a_training_at_once(tmp_path: Path, meadow: P
 
 
 @pytest.mark.parametrize(("variant", "rate"), [("googlenet", 1e30), ("batchnorm", 100.0)])
-def test_a_training_that_diverges_says_so_and_saves_no_such_weights(
+def test_divergence_is_reported_and_non_finite_weights_are_not_saved(
     tmp_path: Path, splits: Splits, variant: str, rate: float
 ) -> None:
     recipe = replace(SMALL, variant=variant, rate=rate, warm_up=0.0, average=0.0, epochs=3)
@@ -187,7 +185,7 @@ def test_a_training_that_diverges_says_so_and_saves_no_such_weights(
         assert all(torch.isfinite(tensor).all() for tensor in state["model"].values())
 
 
-def test_single_photos_too_small_for_batchnorm_are_refused_before_the_first_step(
+def test_single_photos_too_small_for_batchnorm_are_rejected_before_the_first_step(
     tmp_path: Path, splits: Splits
 ) -> None:
     for recipe in (replace(SMALL, batch=1), replace(SMALL, accumulate=8)):
@@ -195,7 +193,7 @@ def test_single_photos_too_small_for_batchnorm_are_refused_before_the_first_step
             small_training(splits, tmp_path, recipe)
 
 
-def test_photos_without_labels_need_none_of_each_of_their_classes(tmp_path: Path, splits: Splits) -> None:
+def test_classes_of_photos_without_labels_may_be_empty_or_unreadable(tmp_path: Path, splits: Splits) -> None:
     root = painted(tmp_path / "further", {"sea": (0, 0, 200), "sand": (230, 210, 150)}, 3)
     for file in (root / "sand").iterdir():
         file.write_bytes(b"no photo")

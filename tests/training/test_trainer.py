@@ -1,4 +1,4 @@
-"""The parts of a training against arithmetic by hand: its recipe, its photos, its first network and its steps."""
+"""Parts of a training, compared with hand calculations: recipe, photos, initial network and steps."""
 
 from __future__ import annotations
 
@@ -37,28 +37,28 @@ def photos(meadow: Path) -> LabelledPhotos:
     return readable_photos(labelled_photos(meadow), 32).photos
 
 
-def trainer_for(photos: LabelledPhotos, recipe: Recipe = SMALL, **more) -> Trainer:
-    model, how = initial_model(recipe, photos.classes, 40)
-    return Trainer(recipe, model, how, photos, **more)
+def trainer_for(photos: LabelledPhotos, recipe: Recipe = SMALL, **options) -> Trainer:
+    model, preprocessing = initial_model(recipe, photos.classes, 40)
+    return Trainer(recipe, model, preprocessing, photos, **options)
 
 
 # ---------------------------------------------------------------- the recipe
 
 
-def test_the_rate_rises_in_a_line_and_falls_along_a_half_cosine() -> None:
+def test_the_learning_rate_rises_linearly_and_falls_along_a_half_cosine() -> None:
     recipe = replace(SMALL, rate=0.4, warm_up=0.2)
-    told = [recipe.rate_at(progress) for progress in (0, 0.1, 0.2, 0.6, 1.0)]
-    assert told == pytest.approx([0, 0.2, 0.4, 0.2, 0])
+    rates = [recipe.rate_at(progress) for progress in (0, 0.1, 0.2, 0.6, 1.0)]
+    assert rates == pytest.approx([0, 0.2, 0.4, 0.2, 0])
 
 
-def test_photos_grow_as_the_training_goes_on() -> None:
+def test_the_photo_size_grows_during_the_training() -> None:
     recipe = replace(SMALL, sizes=((32, 2), (48, 1), (64, 1)))
     assert [recipe.size_at(progress) for progress in (0, 0.49, 0.51, 0.74, 0.76, 1.0)] == [32, 32, 48, 48, 64, 64]
     assert recipe.size == 64
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"rate": 0.0}, "rate is 0.0; it must be more than 0"),
         ({"epochs": 0}, "epochs is 0"),
@@ -69,8 +69,8 @@ def test_photos_grow_as_the_training_goes_on() -> None:
         ({"held_out": 1.0}, "held_out"),
     ],
 )
-def test_a_recipe_that_cannot_be_followed_is_refused_in_a_sentence(changes: dict, said: str) -> None:
-    with pytest.raises((RecipeError, ChoiceError), match=said):
+def test_an_invalid_recipe_is_rejected_in_a_sentence(changes: dict, message: str) -> None:
+    with pytest.raises((RecipeError, ChoiceError), match=message):
         replace(SMALL, **changes)
 
 
@@ -83,13 +83,13 @@ def test_a_recipe_survives_json_and_the_command_line() -> None:
     assert recipe_from() == Recipe()
 
 
-def recipe_from(*words: str) -> Recipe:
-    """The recipe that these options of the command describe."""
-    with load_command("train").make_context("train", ["--data", "d", "--out", "o", *words]) as context:
+def recipe_from(*options: str) -> Recipe:
+    """Return the recipe for options of the command."""
+    with load_command("train").make_context("train", ["--data", "d", "--out", "o", *options]) as context:
         return recipe_of(context.params)
 
 
-def test_the_variant_and_the_starting_weights_follow_from_each_other(tmp_path: Path) -> None:
+def test_the_variant_and_the_initial_weights_imply_each_other(tmp_path: Path) -> None:
     assert recipe_from("--variant", "googlenet").start == "scratch"
     model = InceptionV1(variant="googlenet", classes=3)
     torch.save(model.state_dict(), tmp_path / "own.pth")
@@ -104,25 +104,27 @@ def test_the_variant_and_the_starting_weights_follow_from_each_other(tmp_path: P
 def test_every_epoch_draws_each_photo_once_in_another_order() -> None:
     recipe = replace(SMALL, batch=5)
     drawn = list(islice(BatchSampler(20, recipe, lambda step: 32), 8))
-    epochs = [[draw.photo for batch in drawn[at : at + 4] for draw in batch] for at in (0, 4)]
+    epochs = [[draw.photo for batch in drawn[start : start + 4] for draw in batch] for start in (0, 4)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(20))] * 2
     assert epochs[0] != epochs[1]
     assert {draw.epoch for batch in drawn[4:] for draw in batch} == {1}
 
 
-def test_batches_are_the_same_wherever_they_start_and_shared_out_without_overlap() -> None:
+def test_batches_do_not_depend_on_the_first_step_and_are_shared_without_overlap() -> None:
     recipe = replace(SMALL, batch=6)
-    whole = list(islice(BatchSampler(20, recipe, lambda step: 32 + step), 7))
-    assert list(islice(BatchSampler(20, recipe, lambda step: 32 + step, step=4), 3)) == whole[4:]
+    batches = list(islice(BatchSampler(20, recipe, lambda step: 32 + step), 7))
+    assert list(islice(BatchSampler(20, recipe, lambda step: 32 + step, step=4), 3)) == batches[4:]
     shares = [list(islice(BatchSampler(20, recipe, lambda step: 32 + step, rank=rank, world=2), 7)) for rank in (0, 1)]
-    assert [sorted(one + other) for one, other in zip(*shares, strict=True)] == [sorted(batch) for batch in whole]
+    assert [sorted(first + second) for first, second in zip(*shares, strict=True)] == [
+        sorted(batch) for batch in batches
+    ]
 
 
-def test_a_photo_is_cut_and_turned_the_same_in_whichever_process_and_order(photos: LabelledPhotos) -> None:
+def test_augmentation_does_not_depend_on_the_process_or_the_order(photos: LabelledPhotos) -> None:
     data = AugmentedPhotos(photos, replace(SMALL, colour=0.3))
     drawn = next(iter(BatchSampler(len(photos), SMALL, lambda step: 48)))
     forwards, backwards = [data[draw][0] for draw in drawn], [data[draw][0] for draw in reversed(drawn)]
-    assert all(torch.equal(one, other) for one, other in zip(forwards, reversed(backwards), strict=True))
+    assert all(torch.equal(first, second) for first, second in zip(forwards, reversed(backwards), strict=True))
     assert forwards[0].shape == (3, 48, 48)
     assert forwards[0].dtype == torch.uint8
     another_epoch = data[drawn[0]._replace(epoch=1)][0]
@@ -134,31 +136,31 @@ def test_a_photo_is_cut_and_turned_the_same_in_whichever_process_and_order(photo
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-def test_large_photos_are_shrunk_once_and_broken_ones_told(tmp_path: Path) -> None:
+def test_large_photos_are_shrunk_once_and_broken_ones_are_reported(tmp_path: Path) -> None:
     painted(tmp_path, COLOURS, 2)
     Image.open(EXAMPLES / "bison.jpg").save(tmp_path / "sky" / "large.jpg")
     (tmp_path / "sky" / "broken.jpg").write_bytes(b"no photo")
-    told = readable_photos(labelled_photos(tmp_path), 32)
-    assert [Path(name).name for name in told.skipped] == ["broken.jpg"]
-    assert [Path(told.photos.name(index)).name for index in range(5)] == [
+    readable = readable_photos(labelled_photos(tmp_path), 32)
+    assert [Path(name).name for name in readable.skipped] == ["broken.jpg"]
+    assert [Path(readable.photos.name(index)).name for index in range(5)] == [
         "000.png",
         "001.png",
         "000.png",
         "001.png",
         "large.jpg",
     ]
-    assert min(told.photos.photo(4).size) in (40, 41)
-    assert told.short_side == 40
+    assert min(readable.photos.photo(4).size) in (40, 41)
+    assert readable.short_side == 40
 
 
 def test_a_share_of_each_class_is_held_out() -> None:
     targets = [0] * 30 + [1] * 10 + [2] * 2
     photos = LabelledPhotos(("a", "b", "c"), [b""] * 42, targets)
-    learned, held = split_photos(photos, 0.2, seed=1, maximum=4)
-    assert sorted(learned + held) == list(range(42))
-    assert np.bincount([targets[index] for index in held]).tolist() == [4, 2, 1]
-    assert (learned, held) == split_photos(photos, 0.2, seed=1, maximum=4)
-    assert held != split_photos(photos, 0.2, seed=2, maximum=4)[1]
+    train, val = split_photos(photos, 0.2, seed=1, maximum=4)
+    assert sorted(train + val) == list(range(42))
+    assert np.bincount([targets[index] for index in val]).tolist() == [4, 2, 1]
+    assert (train, val) == split_photos(photos, 0.2, seed=1, maximum=4)
+    assert val != split_photos(photos, 0.2, seed=2, maximum=4)[1]
 
 
 def test_a_folder_without_parts_is_split_and_one_with_parts_is_not(tmp_path: Path, meadow: Path) -> None:
@@ -171,7 +173,7 @@ def test_a_folder_without_parts_is_split_and_one_with_parts_is_not(tmp_path: Pat
     assert (len(photos), len(val), photos.classes) == (6, 4, ("grass", "sky"))
 
 
-def test_some_classes_only_in_the_order_asked_for(tmp_path: Path) -> None:
+def test_selected_classes_keep_the_requested_order(tmp_path: Path) -> None:
     painted(tmp_path, {**COLOURS, "sand, a beach": (230, 210, 150)}, 4)
     photos, val = training_photos(tmp_path, 0.25, ["Sky", "sand"])
     assert photos.classes == val.classes == ("sky", "sand, a beach")
@@ -189,7 +191,7 @@ def _val_lacks(root: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (_val_lacks, "'grass' has photos in only one"),
         (lambda root: painted(root, {"Sky": (0, 0, 0), "sky": (1, 1, 1)}, 3), "Two classes are called 'sky'"),
@@ -197,13 +199,13 @@ def _val_lacks(root: Path) -> Path:
         (lambda root: painted(root, {"sky": (0, 0, 0)}, 3), "at least two classes"),
     ],
 )
-def test_data_that_nothing_can_be_learned_from_is_told_before_training(tmp_path: Path, make, said: str) -> None:
-    with pytest.raises(DataError) as refused:
+def test_data_unsuitable_for_training_is_rejected(tmp_path: Path, make, message: str) -> None:
+    with pytest.raises(DataError) as error:
         training_photos(make(tmp_path), 0.2)
-    assert said in str(refused.value)
+    assert message in str(error.value)
 
 
-def test_a_class_of_broken_photos_is_told_before_training(tmp_path: Path) -> None:
+def test_a_class_without_readable_photos_is_rejected(tmp_path: Path) -> None:
     painted(tmp_path, COLOURS, 2)
     for file in (tmp_path / "sky").iterdir():
         file.write_bytes(b"no photo")
@@ -211,15 +213,15 @@ def test_a_class_of_broken_photos_is_told_before_training(tmp_path: Path) -> Non
         readable_photos(labelled_photos(tmp_path), 32)
 
 
-# ---------------------------------------------------------------- the network before the first step
+# ---------------------------------------------------------------- the initial network
 
 
-def test_a_new_classifier_for_other_classes_and_the_old_one_for_the_same() -> None:
-    started = load("tiny-imagenet")
+def test_the_classifier_is_kept_for_the_same_classes_and_replaced_for_others() -> None:
+    pretrained = load("tiny-imagenet")
     recipe = replace(SMALL, start="tiny-imagenet")
-    for labels, same in ((started.labels, True), (("cat", "dog"), False)):
+    for labels, same in ((pretrained.labels, True), (("cat", "dog"), False)):
         model, _ = initial_model(recipe, labels, 64)
-        state, before = model.state_dict(), started.model.state_dict()
+        state, before = model.state_dict(), pretrained.model.state_dict()
         shared = [name for name in state if not name.startswith("head.classifier")]
         assert all(torch.equal(state[name], before[name]) for name in shared)
         assert (state["head.classifier.weight"].shape[0] == 200) is same
@@ -227,7 +229,7 @@ def test_a_new_classifier_for_other_classes_and_the_old_one_for_the_same() -> No
             assert torch.equal(state["head.classifier.weight"], before["head.classifier.weight"])
 
 
-def test_small_photos_are_used_whole_and_large_ones_cut_as_usual() -> None:
+def test_small_photos_are_not_cropped_and_large_ones_are() -> None:
     recipe = replace(SMALL, sizes=((112, 1.0),))
     small, large = (initial_model(recipe, ("a", "b"), side)[1] for side in (64, 500))
     assert (small.resize, small.crop, small.size) == (112, 112, 112)
@@ -245,11 +247,11 @@ def test_auxiliary_losses_count_three_tenths_each() -> None:
             module.p = 0.0
     x, y = torch.randn(4, 3, 64, 64), torch.tensor([0, 1, 2, 0])
     trace = model.trace(x)
-    by_hand = sum(
+    expected = sum(
         weight * F.cross_entropy(logits, y)
         for weight, logits in ((1, trace.logits), (0.3, trace.aux["aux1"]), (0.3, trace.aux["aux2"]))
     )
-    assert LossModule(model, 0.0, None)(x, y)[0].item() == pytest.approx(by_hand.item(), rel=1e-5)
+    assert LossModule(model, 0.0, None)(x, y)[0].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def test_rare_classes_weigh_more_when_balanced(tmp_path: Path) -> None:
@@ -262,19 +264,19 @@ def test_rare_classes_weigh_more_when_balanced(tmp_path: Path) -> None:
     assert trainer.loss_module.class_weights.tolist() == pytest.approx([2 / 3, 2])
 
 
-def test_averaged_weights_follow_by_the_rule(photos: LabelledPhotos) -> None:
+def test_averaged_weights_follow_the_decay_formula(photos: LabelledPhotos) -> None:
     trainer = trainer_for(photos, replace(SMALL, average=0.5))
     name = "head.classifier.weight"
     expected = None
     for count, _ in enumerate(islice(trainer.steps(), 4)):
-        now = trainer.model.state_dict()[name].clone()
-        keep = min(0.5, (1 + count) / (10 + count))
-        expected = now if expected is None else keep * expected + (1 - keep) * now
+        current = trainer.model.state_dict()[name].clone()
+        decay = min(0.5, (1 + count) / (10 + count))
+        expected = current if expected is None else decay * expected + (1 - decay) * current
     assert torch.allclose(trainer.averaged.module.state_dict()[name], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("variant", ["batchnorm", "torchvision", "googlenet"])
-def test_a_frozen_stem_stays_as_it_was(photos: LabelledPhotos, variant: str) -> None:
+def test_a_frozen_stem_is_unchanged(photos: LabelledPhotos, variant: str) -> None:
     trainer = trainer_for(photos, replace(SMALL, variant=variant, freeze_stem=True))
     before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
     list(islice(trainer.steps(), 2))
@@ -284,32 +286,32 @@ def test_a_frozen_stem_stays_as_it_was(photos: LabelledPhotos, variant: str) -> 
 
 
 @pytest.mark.parametrize("mix", ["mixup", "cutmix", "both"])
-def test_mixed_photos_are_learned_from(photos: LabelledPhotos, mix: str) -> None:
+def test_mixed_photos_change_the_loss(photos: LabelledPhotos, mix: str) -> None:
     trainer = trainer_for(photos, replace(SMALL, mix=mix))
-    told = list(islice(trainer.steps(), 2))
-    assert all(np.isfinite(step.loss) for step in told)
+    steps = list(islice(trainer.steps(), 2))
+    assert all(np.isfinite(step.loss) for step in steps)
     plain = next(trainer_for(photos).steps())
-    assert told[0].loss != plain.loss
+    assert steps[0].loss != plain.loss
 
 
-def test_a_photo_is_decoded_once_where_there_is_room_for_it(
-    photos: LabelledPhotos, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_cached_photo_is_decoded_once(photos: LabelledPhotos, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[int] = []
     decode = LabelledPhotos.photo
 
-    def counted(self: LabelledPhotos, index: int) -> Image.Image:
+    def record_photo(self: LabelledPhotos, index: int) -> Image.Image:
         decoded.append(index)
         return decode(self, index)
 
-    monkeypatch.setattr(LabelledPhotos, "photo", counted)
+    monkeypatch.setattr(LabelledPhotos, "photo", record_photo)
     size = 3 * photos.photo(0).width * photos.photo(0).height
-    plain, roomy, narrow = (AugmentedPhotos(photos, SMALL, room) for room in (0, 10 * size, 2 * size))
+    uncached, large_cache, small_cache = (
+        AugmentedPhotos(photos, SMALL, cache_size) for cache_size in (0, 10 * size, 2 * size)
+    )
     draws = [Sample(index, epoch, 32) for epoch in range(3) for index in range(4)]
     decoded.clear()
-    expected = [plain[draw][0] for draw in draws]
+    expected = [uncached[draw][0] for draw in draws]
     assert len(decoded) == 12
-    for data, times in ((roomy, 4), (narrow, 2 + 3 * 2)):
+    for data, times in ((large_cache, 4), (small_cache, 2 + 3 * 2)):
         decoded.clear()
         assert all(torch.equal(data[draw][0], photo) for draw, photo in zip(draws, expected, strict=True))
         assert len(decoded) == times
@@ -331,9 +333,9 @@ def test_low_precision_gives_nearly_the_same_gradient(photos: LabelledPhotos) ->
     assert torch.cosine_similarity(*gradients, dim=0) > 0.99
 
 
-# Run by torchrun, and once more alone. BatchNorm uses its running statistics and dropout is off, so
+# Run by torchrun in two processes, then in one. BatchNorm uses its running statistics and dropout is off, so
 # that both compute the same function; each saves the gradient that its optimizer would see.
-TOGETHER = """
+GRADIENT_SCRIPT = """
 import sys, torch
 from pathlib import Path
 from dataclasses import replace
@@ -347,13 +349,13 @@ from inception.training.trainer import Trainer
 photos = readable_photos(labelled_photos(Path(sys.argv[1])), 32).photos
 recipe = Recipe(start="scratch", sizes=((32, 1.0),), batch=8, dropout=0.0, accumulate=int(sys.argv[3]))
 with process_group(torch.device("cpu")) as world:
-    model, how = initial_model(recipe, photos.classes, 40)
-    trainer = Trainer(recipe, model, how, photos, world=world)
+    model, preprocessing = initial_model(recipe, photos.classes, 40)
+    trainer = Trainer(recipe, model, preprocessing, photos, world=world)
     trainer.low_precision = False
     trainer.set_train_mode = lambda: model.eval()
     batch = next(iter(trainer.batches))
-    made = [AugmentedPhotos(photos, recipe)[draw] for draw in batch]
-    trainer.backward(torch.stack([photo for photo, _ in made]), torch.tensor([target for _, target in made]))
+    samples = [AugmentedPhotos(photos, recipe)[draw] for draw in batch]
+    trainer.backward(torch.stack([photo for photo, _ in samples]), torch.tensor([target for _, target in samples]))
     gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
     torch.save(gradients, f"{sys.argv[2]}-{world.rank}-of-{world.size}.pt")
 """
@@ -361,14 +363,14 @@ with process_group(torch.device("cpu")) as world:
 
 def test_two_processes_have_the_gradient_of_one_that_accumulates_their_halves(tmp_path: Path, meadow: Path) -> None:
     script = tmp_path / "together.py"
-    script.write_text(TOGETHER)
+    script.write_text(GRADIENT_SCRIPT)
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     arguments = [str(script), str(meadow), str(tmp_path / "gradient")]
-    both = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments, "1"]
-    subprocess.run(both, env=environment, check=True, capture_output=True, timeout=200)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments, "1"]
+    subprocess.run(torchrun, env=environment, check=True, capture_output=True, timeout=200)
     subprocess.run([sys.executable, *arguments, "2"], env=environment, check=True, capture_output=True, timeout=200)
-    one, first, second = (torch.load(tmp_path / f"gradient-{name}.pt") for name in ("0-of-1", "0-of-2", "1-of-2"))
-    assert max(float(gradient.abs().max()) for gradient in one.values()) > 1e-3
-    for name, gradient in one.items():
+    single, first, second = (torch.load(tmp_path / f"gradient-{name}.pt") for name in ("0-of-1", "0-of-2", "1-of-2"))
+    assert max(float(gradient.abs().max()) for gradient in single.values()) > 1e-3
+    for name, gradient in single.items():
         assert torch.equal(first[name], second[name]), name
         assert torch.allclose(first[name], gradient, rtol=1e-4, atol=1e-6), name

@@ -1,4 +1,4 @@
-"""Accuracy without branches, against ablating photo by photo."""
+"""Accuracy without branches, compared with ablation photo by photo."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ CLASSES = tuple(f"class {number}" for number in range(6))
 def pictures() -> list[Image.Image]:
     generator = np.random.default_rng(0)
     colours = generator.integers(0, 256, (18, 4, 4, 3)).astype(np.uint8)
-    return [Image.fromarray(one).resize((48, 48), Image.Resampling.NEAREST) for one in colours]
+    return [Image.fromarray(pixels).resize((48, 48), Image.Resampling.NEAREST) for pixels in colours]
 
 
-def balanced() -> PretrainedModel:
-    """A network whose answer depends on the photo: the mean logits of the photos are taken from its bias."""
+def unbiased_network() -> PretrainedModel:
+    """Return a network whose answer depends on the photo: its bias is reduced by the mean logits of the photos."""
     network = narrow(48)
     with torch.inference_mode():
-        logits = network.model.logits(torch.cat([network.preprocessing.to_tensor(one) for one in pictures()]))
+        logits = network.model.logits(torch.cat([network.preprocessing.to_tensor(picture) for picture in pictures()]))
     network.model.required_head.get_submodule("classifier").bias.data -= logits.mean(dim=0)
     return network
 
 
 @pytest.fixture(scope="module")
 def network() -> PretrainedModel:
-    return balanced()
+    return unbiased_network()
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory, network: PretrainedModel) -> Path:
-    """Photos whose labels are what the network says, but for every third."""
+    """Photos labelled with the network's answers, except every third."""
     root = tmp_path_factory.mktemp("data")
     for number, picture in enumerate(pictures()):
-        said = predict(network, picture).top(1)[0].index
-        folder = root / CLASSES[said if number % 3 else number % 6]
+        answer = predict(network, picture).top(1)[0].index
+        folder = root / CLASSES[answer if number % 3 else number % 6]
         folder.mkdir(exist_ok=True)
         picture.save(folder / f"{number:02}.png")
     (folder / "broken.png").write_bytes(b"no photo")
@@ -64,7 +64,7 @@ def photos(data: Path) -> LabelledPhotos:
 
 
 @pytest.fixture(scope="module")
-def told(network: PretrainedModel, photos: LabelledPhotos) -> WithoutBranches:
+def evaluation_without(network: PretrainedModel, photos: LabelledPhotos) -> WithoutBranches:
     return evaluate_without(network, photos, draws=2)
 
 
@@ -75,55 +75,55 @@ def accuracy(
     hits = []
     for index in readable:
         prediction = predict(network, photos.photo(index))
-        said = ablate(network, prediction, block, ablation=ablation, **off).top[0].label
-        hits.append(said == photos.classes[photos.targets[index]])
+        label = ablate(network, prediction, block, ablation=ablation, **off).top[0].label
+        hits.append(label == photos.classes[photos.targets[index]])
     return float(np.mean(hits))
 
 
 @pytest.mark.parametrize("ablation", ["zero", "mean"])
-def test_accuracy_without_a_branch_is_that_of_ablating_photo_by_photo(
+def test_accuracy_without_a_branch_matches_ablation_photo_by_photo(
     ablation: str, network: PretrainedModel, photos: LabelledPhotos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evaluation, "BATCH", 5)
     pairs = [("5b", "1x1"), ("3a", "3x3"), ("4b", "pool"), ("4b", "pool")]
-    told = evaluate_without(network, photos, pairs, ablation, draws=1)
-    assert [(one.block, one.branch) for one in told.branches] == [("3a", "3x3"), ("4b", "pool"), ("5b", "1x1")]
-    assert told.top1 == evaluate(network, photos).top1
-    for one in told.branches:
-        assert one.top1 == accuracy(network, photos, one.block, ablation, branches=[one.branch])
-        assert one.control_deviation == 0
+    result = evaluate_without(network, photos, pairs, ablation, draws=1)
+    assert [(row.block, row.branch) for row in result.branches] == [("3a", "3x3"), ("4b", "pool"), ("5b", "1x1")]
+    assert result.top1 == evaluate(network, photos).top1
+    for row in result.branches:
+        assert row.top1 == accuracy(network, photos, row.block, ablation, branches=[row.branch])
+        assert row.control_deviation == 0
 
 
-def test_all_branches_are_those_of_the_network_and_change_the_answer(told: WithoutBranches) -> None:
-    assert [(one.block, one.branch) for one in told.branches] == list(EVERY_BRANCH)
-    assert told.images == 18
-    assert {one.channels for one in told.branches} == {8, 12, 4}
-    assert len({one.top1 for one in told.branches}) > 4
+def test_every_branch_of_the_network_is_evaluated_and_matters(evaluation_without: WithoutBranches) -> None:
+    assert [(row.block, row.branch) for row in evaluation_without.branches] == list(EVERY_BRANCH)
+    assert evaluation_without.images == 18
+    assert {row.channels for row in evaluation_without.branches} == {8, 12, 4}
+    assert len({row.top1 for row in evaluation_without.branches}) > 4
 
 
-def test_random_sets_are_the_same_for_a_seed_and_whatever_else_is_asked(
-    told: WithoutBranches, network: PretrainedModel, photos: LabelledPhotos
+def test_control_sets_depend_only_on_branch_and_seed(
+    evaluation_without: WithoutBranches, network: PretrainedModel, photos: LabelledPhotos
 ) -> None:
     (alone,) = evaluate_without(network, photos, [("3a", "1x1")], draws=2).branches
-    assert alone == told.branches[0]
+    assert alone == evaluation_without.branches[0]
     assert control_sets(network, "3a", "1x1", 2) == control_sets(network, "3a", "1x1", 3)[:2]
     assert control_sets(network, "3a", "1x1", 2) != control_sets(network, "3a", "1x1", 2, seed=1)
 
 
-def test_the_control_is_the_accuracy_without_channels_of_the_whole_block(
+def test_the_control_is_the_accuracy_without_random_channels_of_the_block(
     network: PretrainedModel, photos: LabelledPhotos
 ) -> None:
-    (one,) = evaluate_without(network, photos, [("3b", "5x5")], draws=3).branches
+    (row,) = evaluate_without(network, photos, [("3b", "5x5")], draws=3).branches
     sets = control_sets(network, "3b", "5x5", 3)
-    each = [accuracy(network, photos, "3b", channels=channels) for channels in sets]
-    assert one.control == pytest.approx(np.mean(each))
-    assert one.control_deviation == pytest.approx(np.std(each, ddof=1))
-    many = control_sets(network, "3b", "5x5", 200)
-    assert {len(set(channels)) for channels in many} == {4}
-    assert {channel for channels in many for channel in channels} == set(range(CHANNELS))
+    accuracies = [accuracy(network, photos, "3b", channels=channels) for channels in sets]
+    assert row.control == pytest.approx(np.mean(accuracies))
+    assert row.control_deviation == pytest.approx(np.std(accuracies, ddof=1))
+    many_sets = control_sets(network, "3b", "5x5", 200)
+    assert {len(set(channels)) for channels in many_sets} == {4}
+    assert {channel for channels in many_sets for channel in channels} == set(range(CHANNELS))
 
 
-def test_what_does_not_exist_is_refused(network: PretrainedModel, photos: LabelledPhotos, tmp_path: Path) -> None:
+def test_invalid_arguments_are_rejected(network: PretrainedModel, photos: LabelledPhotos, tmp_path: Path) -> None:
     for pair in (("9z", "1x1"), ("3a", "7x7")):
         with pytest.raises(ChoiceError):
             evaluate_without(network, photos, [pair])
@@ -138,33 +138,33 @@ def test_what_does_not_exist_is_refused(network: PretrainedModel, photos: Labell
 
 
 def test_the_command_prints_the_branches_beside_their_control(
-    data: Path, told: WithoutBranches, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    data: Path, evaluation_without: WithoutBranches, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "load_pretrained", lambda *_: balanced())
-    words = ["evaluate", "narrow", "--data", str(data), "--without", "3a:1x1", "--without", "5b:pool"]
-    assert main([*words, "--json"]) == 0
+    monkeypatch.setattr(command, "load_pretrained", lambda *_: unbiased_network())
+    arguments = ["evaluate", "narrow", "--data", str(data), "--without", "3a:1x1", "--without", "5b:pool"]
+    assert main([*arguments, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)["without"]
     assert (printed["images"], printed["off"], printed["draws"]) == (18, "zero", 5)
-    assert [(one["block"], one["branch"]) for one in printed["branches"]] == [("3a", "1x1"), ("5b", "pool")]
-    assert printed["branches"][0]["top1"] == told.branches[0].top1
-    assert main([*words, "--off", "mean"]) == 0
+    assert [(row["block"], row["branch"]) for row in printed["branches"]] == [("3a", "1x1"), ("5b", "pool")]
+    assert printed["branches"][0]["top1"] == evaluation_without.branches[0].top1
+    assert main([*arguments, "--off", "mean"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert "off: mean" in lines[-4]
     assert [line.split()[0] for line in lines[-2:]] == ["3a:1x1", "5b:pool"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--without", "4b"], "'4b' is not allowed; it must be a block and a branch such as 4b:1x1, or all."),
         (["--without", "3a:1x1", "--off", "noise"], "it must be one of: zero, mean"),
         (["--off", "mean"], "please name a branch"),
     ],
 )
-def test_what_the_command_cannot_do_is_one_sentence(
-    arguments: list[str], said: str, data: Path, capsys: pytest.CaptureFixture[str]
+def test_invalid_options_are_reported_in_one_sentence(
+    arguments: list[str], message: str, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["evaluate", "tiny-imagenet", "--data", str(data), *arguments]) == 2
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)
-    assert said in err
+    assert message in err
