@@ -1,4 +1,4 @@
-"""`atlas` as a user calls it."""
+"""The command `atlas`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ QUICK = ("--blocks", "3a", "--channels", "2", "--steps", "2", "--size", "32")
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
     status = main(["atlas", "tiny-imagenet", *map(str, arguments)])
-    told = capsys.readouterr()
-    return status, told.out, told.err
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
 
 
 @pytest.fixture
@@ -27,41 +27,41 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
-def test_atlas_makes_a_folder_that_can_be_read(
+def test_atlas_writes_a_folder_that_can_be_read(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, said, errors = run(capsys, "--data", photos, "--out", tmp_path / "atlas", *QUICK, "--json")
-    told = json.loads(said)
-    assert (status, errors) == (0, "")
-    assert (told["photos"], told["classes"], told["channels"]) == (12, 2, 8)
+    status, stdout, stderr = run(capsys, "--data", photos, "--out", tmp_path / "atlas", *QUICK, "--json")
+    report = json.loads(stdout)
+    assert (status, stderr) == (0, "")
+    assert (report["photos"], report["classes"], report["channels"]) == (12, 2, 8)
     atlas = read_atlas(tmp_path / "atlas")
     assert (atlas.data.name, atlas.data.classes) == ("photos", ("class 0", "class 1"))
     record = next(iter(atlas.branch("3a", "1x1").channels.values()))
     assert {row.label for row in record.classes} == {"class 0", "class 1"}
 
 
-def test_photos_without_class_folders_and_one_that_is_none(
+def test_photos_need_no_class_folders_and_invalid_ones_are_skipped(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (photos / "class 0" / "bad.png").write_text("no photo")
     out = tmp_path / "plain"
-    status, said, errors = run(
+    status, stdout, stderr = run(
         capsys, "--data", photos / "class 0", "--out", out, *QUICK, "--limit", 7, "--no-images", "--no-crops"
     )
-    assert (status, said) == (0, f"8 channels on 7 photos, 0.0 MB in {out}\n")
-    assert errors.startswith("skipped, cannot be read: ")
+    assert (status, stdout) == (0, f"8 channels on 7 photos, 0.0 MB in {out}\n")
+    assert stderr.startswith("skipped, cannot be read: ")
     assert read_atlas(out).data.classes == ()
 
 
-def test_what_cannot_be_made_is_one_sentence(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_are_reported_in_one_sentence(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
-    for arguments, sentence in (
+    for arguments, message in (
         (["--data", tmp_path / "empty"], "There are no photos (.jpg"),
         (["--data", tmp_path / "nowhere"], "There is no data at"),
         (["--data", photos, "--blocks", "3a,9z"], "it must be some of 3a, 3b"),
         (["--data", photos, "--out", "LICENSE/x"], "cannot be made"),
     ):
-        status, said, errors = run(capsys, "--out", tmp_path / "out", *QUICK, *arguments)
-        assert (status, said) == (2, "")
-        assert sentence in errors
-        assert len(errors.splitlines()) == 1
+        status, stdout, stderr = run(capsys, "--out", tmp_path / "out", *QUICK, *arguments)
+        assert (status, stdout) == (2, "")
+        assert message in stderr
+        assert len(stderr.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""`evaluate` and its like: what is refused before the work, and which parts of data they take."""
+"""The commands `evaluate`, `census` and `visualize`: errors before the computation, and parts of data sets."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ PHOTOS = {"bee": ["honey_bee.jpg"], "espresso": ["espresso.jpg"]}
 
 
 @pytest.fixture
-def nothing_computed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "labelled_logits", lambda *_: pytest.fail("it has begun"))
+def no_computation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "labelled_logits", lambda *_: pytest.fail("the computation has started"))
 
 
-def test_a_rule_that_cannot_be_stored_is_refused_before_the_work(
-    nothing_computed: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_rule_that_cannot_be_stored_is_rejected_before_the_evaluation(
+    no_computation: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = class_folders(tmp_path, PHOTOS)
     command = ["evaluate", "googlenet", "--data", str(root), "--unknown", str(root), "--keep"]
@@ -30,15 +30,15 @@ def test_a_rule_that_cannot_be_stored_is_refused_before_the_work(
     assert capsys.readouterr().err.startswith("'googlenet' is not a file of yours, so the rule cannot be stored")
 
 
-def test_too_few_photos_for_a_rule_are_refused_before_the_work(
-    nothing_computed: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_too_few_photos_for_a_rule_are_rejected_before_the_evaluation(
+    no_computation: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = class_folders(tmp_path, PHOTOS)
     assert main(["evaluate", "tiny-imagenet", "--data", str(root), "--unknown", str(root)]) == 2
     assert "at least 20 photos of each kind are needed, there are 2 inside and 2 outside" in capsys.readouterr().err
 
 
-def test_the_accuracy_is_printed_also_if_the_rule_cannot_be_measured(
+def test_the_accuracy_is_printed_even_if_the_rule_cannot_be_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     network = narrow(48)
@@ -48,15 +48,15 @@ def test_the_accuracy_is_printed_also_if_the_rule_cannot_be_measured(
     (tmp_path / "strange" / "19.jpg").write_bytes(b"no photo")
     monkeypatch.setattr(evaluate, "load_pretrained", lambda *_: network)
     assert main(["evaluate", "any", "--data", str(data), "--unknown", str(tmp_path / "strange")]) == 2
-    printed, told = capsys.readouterr()
-    assert "top-1" in printed
-    assert "there are 20 inside and 19 outside" in told
+    stdout, stderr = capsys.readouterr()
+    assert "top-1" in stdout
+    assert "there are 20 inside and 19 outside" in stderr
 
 
-def test_a_picture_that_cannot_be_written_is_refused_before_the_work(
+def test_an_unwritable_picture_is_rejected_before_the_model_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(visualize, "load_pretrained", lambda *_: pytest.fail("it has begun"))
+    monkeypatch.setattr(visualize, "load_pretrained", lambda *_: pytest.fail("a model was loaded"))
     assert main(["visualize", "4c:3x3", "--out", str(tmp_path / "nowhere" / "x.png")]) == 2
     assert "Nothing can be written" in capsys.readouterr().err
 

@@ -1,4 +1,4 @@
-"""`python -m inception explain`: what it tells, what it writes, what it refuses; and its reports as plain data."""
+"""The command `explain`: its reports, output files and errors."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ ALL = frozenset(NAMES)
 
 
 @pytest.fixture(scope="module")
-def seen(embedded: PretrainedModel) -> Prediction:
+def prediction(embedded: PretrainedModel) -> Prediction:
     return predict(embedded, open_photo(ESPRESSO))
 
 
 @pytest.fixture
 def explain(capsys: pytest.CaptureFixture[str]) -> Any:
-    """One photo explained at 4c in this process: the JSON that is printed."""
+    """Run `explain` for one photo in this process and return the printed JSON."""
 
     def run(*options: object, photo: Path = ESPRESSO, block: str = "4c") -> dict[str, Any]:
         assert main(["explain", str(photo), "--block", block, "--json", *map(str, options)]) == 0
@@ -60,46 +60,51 @@ def explain(capsys: pytest.CaptureFixture[str]) -> Any:
 # ---------------------------------------------------------------- votes
 
 
-def test_the_votes_and_the_baseline_add_up_to_the_logit(explain: Any, seen: Prediction) -> None:
-    told = explain("--class", "espresso")
-    assert list(told) == [
+def test_the_votes_and_the_baseline_add_up_to_the_logit(explain: Any, prediction: Prediction) -> None:
+    report = explain("--class", "espresso")
+    assert list(report) == [
         "photo", "model", "block", "class", "label", "off", "logit", "probability", "baseline", "votes"
     ]  # fmt: skip
-    assert (told["photo"], told["model"], told["block"], told["off"]) == (str(ESPRESSO), "tiny-imagenet", "4c", "zero")
-    assert list(told["votes"]) == NAMES
-    assert seen.labels[told["class"]] == told["label"] == "espresso"
-    assert told["logit"] == pytest.approx(float(seen.logits[told["class"]]), abs=1e-4)
-    assert told["probability"] == pytest.approx(float(seen.probabilities[told["class"]]), abs=1e-4)
-    assert told["baseline"] + sum(told["votes"].values()) == pytest.approx(told["logit"], abs=1e-3)
+    assert (report["photo"], report["model"], report["block"], report["off"]) == (
+        str(ESPRESSO),
+        "tiny-imagenet",
+        "4c",
+        "zero",
+    )
+    assert list(report["votes"]) == NAMES
+    assert prediction.labels[report["class"]] == report["label"] == "espresso"
+    assert report["logit"] == pytest.approx(float(prediction.logits[report["class"]]), abs=1e-4)
+    assert report["probability"] == pytest.approx(float(prediction.probabilities[report["class"]]), abs=1e-4)
+    assert report["baseline"] + sum(report["votes"].values()) == pytest.approx(report["logit"], abs=1e-3)
 
 
-def test_a_class_is_named_by_its_name_or_number_and_is_the_most_probable_one_by_default(
-    explain: Any, seen: Prediction
+def test_a_class_is_chosen_by_name_or_number_and_defaults_to_the_most_probable(
+    explain: Any, prediction: Prediction
 ) -> None:
-    best = seen.top(1)[0]
+    best = prediction.top(1)[0]
     assert explain()["class"] == best.index
-    other = seen.labels.index("pretzel")
+    other = prediction.labels.index("pretzel")
     assert explain("--class", "PRETZEL")["class"] == explain("--class", other)["class"] == other != best.index
 
 
-def test_all_sixteen_sets_are_told_and_the_votes_follow_from_them(explain: Any) -> None:
-    told = explain("--subsets")
-    rows = {frozenset(row["on"]): row for row in told["subsets"]}
-    assert len(told["subsets"]) == len(rows) == 16
-    assert all(row["on"] == [name for name in NAMES if name in row["on"]] for row in told["subsets"])
-    assert all(set(row) == {"on", "logit", "probability"} for row in told["subsets"])
-    assert rows[frozenset()]["logit"] == told["baseline"]
-    assert rows[ALL]["logit"] == pytest.approx(told["logit"], abs=1e-3)
-    assert rows[ALL]["probability"] == pytest.approx(told["probability"], abs=1e-4)
-    shares = dict.fromkeys(NAMES, 0.0)
+def test_all_sixteen_subsets_are_reported_and_determine_the_votes(explain: Any) -> None:
+    report = explain("--subsets")
+    rows = {frozenset(row["on"]): row for row in report["subsets"]}
+    assert len(report["subsets"]) == len(rows) == 16
+    assert all(row["on"] == [name for name in NAMES if name in row["on"]] for row in report["subsets"])
+    assert all(set(row) == {"on", "logit", "probability"} for row in report["subsets"])
+    assert rows[frozenset()]["logit"] == report["baseline"]
+    assert rows[ALL]["logit"] == pytest.approx(report["logit"], abs=1e-3)
+    assert rows[ALL]["probability"] == pytest.approx(report["probability"], abs=1e-4)
+    votes = dict.fromkeys(NAMES, 0.0)
     for order in itertools.permutations(NAMES):
-        for place, name in enumerate(order):
-            before = frozenset(order[:place])
-            shares[name] += (rows[before | {name}]["logit"] - rows[before]["logit"]) / factorial(4)
-    assert told["votes"] == pytest.approx(shares, abs=1e-6)
+        for position, name in enumerate(order):
+            before = frozenset(order[:position])
+            votes[name] += (rows[before | {name}]["logit"] - rows[before]["logit"]) / factorial(4)
+    assert report["votes"] == pytest.approx(votes, abs=1e-6)
 
 
-def test_weights_without_means_offer_zero_only(
+def test_weights_without_branch_means_allow_only_zero_ablation(
     embedded: PretrainedModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     description = Description(embedded.model.variant.name, embedded.labels, embedded.preprocessing, embedded.provenance)
@@ -109,114 +114,116 @@ def test_weights_without_means_offer_zero_only(
     assert "please choose zero" in capsys.readouterr().err
 
 
-def test_off_may_be_the_mean_where_the_weights_bring_it(
-    explain: Any, embedded: PretrainedModel, seen: Prediction, tmp_path: Path
+def test_mean_ablation_uses_the_branch_means_of_the_weights(
+    explain: Any, embedded: PretrainedModel, prediction: Prediction, tmp_path: Path
 ) -> None:
-    means = {block: torch.from_numpy(seen.block(block).mean(axis=(1, 2)) + 0.1) for block in BLOCKS}
+    means = {block: torch.from_numpy(prediction.block(block).mean(axis=(1, 2)) + 0.1) for block in BLOCKS}
     model = embedded.model
     description = Description(
         model.variant.name, embedded.labels, embedded.preprocessing, embedded.provenance, embedded.temperature
     )
     save_checkpoint(tmp_path / "own.safetensors", model.state_dict(), description, means)
-    told = explain(
+    report = explain(
         "--model", tmp_path / "own.safetensors", "--off", "mean", "--subsets", "--table", "--switch-off", "5x5"
     )
-    constant = means["4c"].view(1, -1, 1, 1).expand(1, -1, *seen.block("4c").shape[1:])
-    logits = model.trace(constant.contiguous(), start="inception_4d").logits
-    assert told["off"] == "mean"
-    assert told["baseline"] == pytest.approx(float(logits[0, told["class"]]), abs=1e-3)
-    without = next(row["logit"] for row in told["subsets"] if row["on"] == ["1x1", "3x3", "pool"])
-    assert told["table"]["falls"]["4c"]["5x5"] == pytest.approx(told["logit"] - without, abs=1e-3)
-    now = next(row["logit"] for row in told["switched"]["top"] if row["class"] == told["class"])
-    assert now == pytest.approx(without, abs=1e-3)
+    ablated = means["4c"].view(1, -1, 1, 1).expand(1, -1, *prediction.block("4c").shape[1:])
+    logits = model.trace(ablated.contiguous(), start="inception_4d").logits
+    assert report["off"] == "mean"
+    assert report["baseline"] == pytest.approx(float(logits[0, report["class"]]), abs=1e-3)
+    without = next(row["logit"] for row in report["subsets"] if row["on"] == ["1x1", "3x3", "pool"])
+    assert report["table"]["falls"]["4c"]["5x5"] == pytest.approx(report["logit"] - without, abs=1e-3)
+    switched_off = next(row["logit"] for row in report["switched"]["top"] if row["class"] == report["class"])
+    assert switched_off == pytest.approx(without, abs=1e-3)
 
 
-# ---------------------------------------------------------------- the other parts
+# ---------------------------------------------------------------- other reports
 
 
 def test_the_table_has_every_branch_of_every_block(explain: Any) -> None:
-    told = explain("--table", "--subsets")
-    falls = told["table"]["falls"]
+    report = explain("--table", "--subsets")
+    falls = report["table"]["falls"]
     assert [list(row) for row in falls.values()] == [NAMES] * 9
     assert list(falls) == list(BLOCKS)
-    logits = {frozenset(row["on"]): row["logit"] for row in told["subsets"]}
-    expected = {name: told["logit"] - logits[ALL - {name}] for name in NAMES}
+    logits = {frozenset(row["on"]): row["logit"] for row in report["subsets"]}
+    expected = {name: report["logit"] - logits[ALL - {name}] for name in NAMES}
     assert falls["4c"] == pytest.approx(expected, abs=1e-3)
 
 
-def test_the_evidence_adds_up_over_branches_and_cells(explain: Any, seen: Prediction) -> None:
-    told = explain("--evidence", "--class", "pretzel")
-    split = told["evidence"]
+def test_the_evidence_adds_up_over_branches_and_cells(explain: Any, prediction: Prediction) -> None:
+    report = explain("--evidence", "--class", "pretzel")
+    split = report["evidence"]
     assert (split["block"], split["label"]) == ("5b", "pretzel")
-    assert split["rest"] + sum(split["amounts"].values()) == pytest.approx(told["logit"], abs=1e-3)
+    assert split["rest"] + sum(split["amounts"].values()) == pytest.approx(report["logit"], abs=1e-3)
     for branch in NAMES:
-        assert np.shape(split["maps"][branch]) == seen.block("5b").shape[1:]
+        assert np.shape(split["maps"][branch]) == prediction.block("5b").shape[1:]
         assert np.sum(split["maps"][branch]) == pytest.approx(split["amounts"][branch])
     amounts = [row["amount"] for row in split["strongest_for"]]
     assert amounts == sorted(amounts, reverse=True)
     assert min(amounts) > 0 > max(row["amount"] for row in split["strongest_against"])
 
 
-def test_the_cam_tells_where_it_is_highest(explain: Any, embedded: PretrainedModel, seen: Prediction) -> None:
-    told = explain("--cam", block="4e")["cam"]
-    assert (told["block"], told["height"], told["width"]) == ("4e", *seen.block("4e").shape[1:])
-    assert set(told["maps"]) == {"all", *NAMES}
-    for branch, cam in grad_cams(embedded, seen, "4e").items():
-        row = told["maps"][branch or "all"]
+def test_the_cam_reports_its_extremes(explain: Any, embedded: PretrainedModel, prediction: Prediction) -> None:
+    report = explain("--cam", block="4e")["cam"]
+    assert (report["block"], report["height"], report["width"]) == ("4e", *prediction.block("4e").shape[1:])
+    assert set(report["maps"]) == {"all", *NAMES}
+    for branch, cam in grad_cams(embedded, prediction, "4e").items():
+        row = report["maps"][branch or "all"]
         assert row["highest"] == pytest.approx(float(cam.signed[row["row"], row["column"]]), rel=1e-3, abs=1e-6)
         assert row["highest"] == pytest.approx(float(cam.signed.max()), rel=1e-3, abs=1e-6)
         assert row["lowest"] == pytest.approx(float(cam.signed.min()), rel=1e-3, abs=1e-6)
 
 
-def test_a_branch_switched_off_gives_the_answer_of_the_other_three(explain: Any) -> None:
-    told = explain("--switch-off", "pool,3x3", "--subsets", "--class", "orange")
-    assert (told["switched"]["branches"], told["switched"]["channels"]) == (["3x3", "pool"], [])
-    orange = next(row for row in told["switched"]["top"] if row["label"] == "orange")
-    with_two = next(row for row in told["subsets"] if row["on"] == ["1x1", "5x5"])
+def test_switching_branches_off_gives_the_answer_of_the_others(explain: Any) -> None:
+    report = explain("--switch-off", "pool,3x3", "--subsets", "--class", "orange")
+    assert (report["switched"]["branches"], report["switched"]["channels"]) == (["3x3", "pool"], [])
+    orange = next(row for row in report["switched"]["top"] if row["label"] == "orange")
+    with_two = next(row for row in report["subsets"] if row["on"] == ["1x1", "5x5"])
     assert orange["probability"] == pytest.approx(with_two["probability"], abs=1e-4)
     assert orange["logit"] == pytest.approx(with_two["logit"], abs=1e-3)
-    assert orange["probability_before"] == pytest.approx(told["probability"], abs=1e-6)
-    assert all(row["probability"] < row["probability_before"] for row in told["switched"]["fallen"])
-    assert all(row["probability"] > row["probability_before"] for row in told["switched"]["risen"])
+    assert orange["probability_before"] == pytest.approx(report["probability"], abs=1e-6)
+    assert all(row["probability"] < row["probability_before"] for row in report["switched"]["fallen"])
+    assert all(row["probability"] > row["probability_before"] for row in report["switched"]["risen"])
 
 
-def test_all_channels_of_a_branch_off_are_the_branch_off(explain: Any) -> None:
-    channels = range(128 + 256 + 64, 512)  # of 4c: its pool comes last
-    single = explain("--channels", ",".join(map(str, channels)))["switched"]
-    whole = explain("--switch-off", "pool")["switched"]
-    assert single["channels"] == list(channels)
-    assert [row["class"] for row in single["top"]] == [row["class"] for row in whole["top"]]
-    for one, other in zip(single["top"], whole["top"], strict=True):
-        assert one["probability"] == pytest.approx(other["probability"], abs=1e-5)
+def test_switching_off_all_channels_of_a_branch_equals_switching_off_the_branch(explain: Any) -> None:
+    channels = range(128 + 256 + 64, 512)  # the pool branch of 4c, which comes last
+    channels_off = explain("--channels", ",".join(map(str, channels)))["switched"]
+    branch_off = explain("--switch-off", "pool")["switched"]
+    assert channels_off["channels"] == list(channels)
+    assert [row["class"] for row in channels_off["top"]] == [row["class"] for row in branch_off["top"]]
+    for first, second in zip(channels_off["top"], branch_off["top"], strict=True):
+        assert first["probability"] == pytest.approx(second["probability"], abs=1e-5)
 
 
-def test_a_cell_is_told_with_what_it_sees_and_how_it_is_computed(explain: Any, seen: Prediction) -> None:
-    told = explain("--cell", "3x3:7:6:5", block="3a")["cell"]
-    # Behind a 3x3 cell of 3a lie 43 pixels (27 before the window, 2 more strides of 8); at row 0 the first of
-    # the 27 is pixel -13: conv1 begins at -3, pool1 2 further, conv2 4, pool2 4.
+def test_a_cell_is_reported_with_its_receptive_field_and_computation(explain: Any, prediction: Prediction) -> None:
+    cell = explain("--cell", "3x3:7:6:5", block="3a")["cell"]
+    # A 3x3 cell of 3a sees 43 pixels: the 27 of one input cell and two strides of 8. At row 0 the first of
+    # the 27 is pixel -13: conv1 starts at -3, pool1 2 pixels before it, conv2 4 more, pool2 4 more.
     left, top = -13 - 8 + 5 * 8, -13 - 8 + 6 * 8
-    assert told["square"] == {"left": left, "top": top, "right": left + 43, "bottom": top + 43}
-    core = told["effective"]
-    assert core["share"] == 0.9
-    assert left <= core["left"] < core["right"] <= left + 43
-    assert core["right"] - core["left"] < 43
-    value = float(seen.branch("3a", "3x3")[7, 6, 5])
-    sums = told["by_hand"]
-    assert (told["branch"], told["layer"], told["channel"], told["row"], told["column"]) == ("3x3", "3x3", 7, 6, 5)
-    assert (sums["kernel"], sums["count"], len(sums["largest"])) == (3, 9 * 96, 10)
-    largest = sum(row["value"] * row["weight"] for row in sums["largest"])
-    assert largest + sums["others"] + sums["bias"] == pytest.approx(sums["sum"])
-    assert sums["affine"]["scale"] * sums["sum"] + sums["affine"]["shift"] == pytest.approx(sums["normalised"])
-    assert sums["relu"] == sums["result"] == max(sums["normalised"], 0)
-    assert sums["result"] == pytest.approx(told["value"], abs=1e-4)
-    assert told["value"] == pytest.approx(value, abs=1e-4)
+    assert cell["square"] == {"left": left, "top": top, "right": left + 43, "bottom": top + 43}
+    effective = cell["effective"]
+    assert effective["share"] == 0.9
+    assert left <= effective["left"] < effective["right"] <= left + 43
+    assert effective["right"] - effective["left"] < 43
+    expected = float(prediction.branch("3a", "3x3")[7, 6, 5])
+    computation = cell["by_hand"]
+    assert (cell["branch"], cell["layer"], cell["channel"], cell["row"], cell["column"]) == ("3x3", "3x3", 7, 6, 5)
+    assert (computation["kernel"], computation["count"], len(computation["largest"])) == (3, 9 * 96, 10)
+    largest = sum(row["value"] * row["weight"] for row in computation["largest"])
+    assert largest + computation["others"] + computation["bias"] == pytest.approx(computation["sum"])
+    assert computation["affine"]["scale"] * computation["sum"] + computation["affine"]["shift"] == pytest.approx(
+        computation["normalised"]
+    )
+    assert computation["relu"] == computation["result"] == max(computation["normalised"], 0)
+    assert computation["result"] == pytest.approx(cell["value"], abs=1e-4)
+    assert cell["value"] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize(("variant", "preact"), [("googlenet", False), ("batchnorm", True)])
-def test_every_report_is_plain_data_for_other_networks_too(variant: str, preact: bool) -> None:
+def test_reports_of_other_networks_are_plain_data(variant: str, preact: bool) -> None:
     model = lively(InceptionV1(variant=variant, preact=preact, classes=3, input_shape=(3, 64, 64)))
-    how = replace(IMAGENET, resize=64, crop=64, size=64)
-    pretrained = PretrainedModel("made up", model, how, ("a", "b", "c"), Provenance("", "", "", ""))
+    preprocessing = replace(IMAGENET, resize=64, crop=64, size=64)
+    pretrained = PretrainedModel("made up", model, preprocessing, ("a", "b", "c"), Provenance("", "", "", ""))
     prediction = predict(pretrained, open_photo(ESPRESSO))
     cell = CellExplanation(
         trace_convolution(pretrained, prediction, "4a", "5x5", 1, 0, 3),
@@ -236,34 +243,34 @@ def test_every_report_is_plain_data_for_other_networks_too(variant: str, preact:
     assert [json.loads(json.dumps(report, allow_nan=False)) for report in reports] == list(reports)
 
 
-# ---------------------------------------------------------------- what it writes
+# ---------------------------------------------------------------- output files
 
 
-def test_out_leaves_the_pictures_and_the_json(
-    explain: Any, embedded: PretrainedModel, seen: Prediction, tmp_path: Path
+def test_out_writes_the_pictures_and_the_json(
+    explain: Any, embedded: PretrainedModel, prediction: Prediction, tmp_path: Path
 ) -> None:
-    told = explain("--out", tmp_path / "new" / "folder")
+    report = explain("--out", tmp_path / "new" / "folder")
     stem = tmp_path / "new" / "folder" / "espresso"
-    cams = grad_cams(embedded, seen, "4c")
+    cams = grad_cams(embedded, prediction, "4c")
     names = {branch: f"{stem}-4c-{branch}-cam.jpg" if branch else f"{stem}-4c-cam.jpg" for branch in cams}
     pictures = {*names.values(), f"{stem}-evidence.jpg"}
-    assert set(told["files"]) == {*pictures, f"{stem}-4c-explain.json"} == set(map(str, stem.parent.iterdir()))
-    assert json.loads(Path(f"{stem}-4c-explain.json").read_text(encoding="utf-8")) == told
-    assert {"cam", "evidence"} <= set(told)
+    assert set(report["files"]) == {*pictures, f"{stem}-4c-explain.json"} == set(map(str, stem.parent.iterdir()))
+    assert json.loads(Path(f"{stem}-4c-explain.json").read_text(encoding="utf-8")) == report
+    assert {"cam", "evidence"} <= set(report)
 
-    # All five on one scale with zero in the middle.
-    reach = max(abs(cam.signed).max() for cam in cams.values())
-    split = evidence(embedded, seen)
-    expected = {names[branch]: (cam.signed, reach) for branch, cam in cams.items()}
+    # All five maps share one scale, symmetric about zero.
+    maximum = max(abs(cam.signed).max() for cam in cams.values())
+    split = evidence(embedded, prediction)
+    expected = {names[branch]: (cam.signed, maximum) for branch, cam in cams.items()}
     expected[f"{stem}-evidence.jpg"] = (split.map, abs(split.map).max())
-    for file, (values, end) in expected.items():
-        drawn = Image.open(io.BytesIO(encode(overlay(seen.image, values, Limits(-end, end)))))
+    for file, (values, limit) in expected.items():
+        drawn = Image.open(io.BytesIO(encode(overlay(prediction.image, values, Limits(-limit, limit)))))
         written = Image.open(file)
         assert written.size == (448, 448)
         assert np.abs(np.asarray(written, dtype=int) - np.asarray(drawn, dtype=int)).mean() < 0.5
 
 
-def test_photos_of_one_name_keep_their_own_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_photos_with_equal_names_have_separate_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photos = [tmp_path / "a" / "x.jpg", tmp_path / "b" / "x.jpg", tmp_path / "b" / "x-2.jpg"]
     for photo in photos:
         photo.parent.mkdir(exist_ok=True)
@@ -275,7 +282,7 @@ def test_photos_of_one_name_keep_their_own_files(tmp_path: Path, capsys: pytest.
     assert written == set(map(str, photos))
 
 
-def test_nothing_is_written_where_no_folder_is_named(
+def test_nothing_is_written_without_an_output_folder(
     explain: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -283,7 +290,7 @@ def test_nothing_is_written_where_no_folder_is_named(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_lines_to_read_show_the_sum(embedded: PretrainedModel, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_sums_in_the_text_output_add_up(embedded: PretrainedModel, capsys: pytest.CaptureFixture[str]) -> None:
     side = embedded.input_size // 16
     options = ["--subsets", "--table", "--evidence", "--cam", "--switch-off", "5x5", "--channels", "3", "--cell"]
     options += ["pool:1:2:3", "--logit-circuit", "--circuit", "3x3:17:4:5", "--occlusion", "--integrated-gradients"]
@@ -314,10 +321,12 @@ def test_the_lines_to_read_show_the_sum(embedded: PretrainedModel, capsys: pytes
     assert len(re.findall(r"^    \d[ab-e] ( +-?\d+\.\d\d){4}$", out, re.M)) == 9
 
 
-# ---------------------------------------------------------------- what it refuses
+# ---------------------------------------------------------------- errors
 
 
-def test_a_bad_photo_is_told_and_the_others_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_photo_is_reported_and_the_others_are_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "bad.jpg").write_text("no photo")
     assert main(["explain", str(tmp_path / "bad.jpg"), str(ESPRESSO), "--block", "4c", "--json"]) == 1
     out, err = capsys.readouterr()
@@ -328,7 +337,7 @@ def test_a_bad_photo_is_told_and_the_others_go_on(tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--block", "9z"], "3a, 3b, 4a, 4b, 4c, 4d, 4e, 5a, 5b"),
         (["--class", "tea kettle"], "among them"),
@@ -345,8 +354,8 @@ def test_a_bad_photo_is_told_and_the_others_go_on(tmp_path: Path, capsys: pytest
         (["--model", "resnet"], "choose one of tiny-imagenet, googlenet, torchvision"),
     ],
 )
-def test_a_wrong_wish_is_one_sentence_that_names_what_exists(
-    options: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_invalid_options_are_reported_in_one_sentence_with_valid_values(
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
     block = [] if "--block" in options else ["--block", "4c"]
@@ -354,10 +363,10 @@ def test_a_wrong_wish_is_one_sentence_that_names_what_exists(
     out, err = capsys.readouterr()
     assert out == ""
     assert len(err.splitlines()) == 1
-    assert said in err
+    assert message in err
 
 
-def test_a_wrong_wish_is_told_before_any_photo_is_opened(capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_options_are_reported_before_any_photo_is_opened(capsys: pytest.CaptureFixture[str]) -> None:
     for options in (["--block", "9z"], ["--block", "4c", "--switch-off", "x"], ["--block", "4c", "--cell", "x:1:1:1"]):
         assert main(["explain", "no-such-photo.jpg", *options]) == 2
         assert "no-such-photo" not in capsys.readouterr().err
@@ -367,9 +376,7 @@ def test_a_wrong_wish_is_told_before_any_photo_is_opened(capsys: pytest.CaptureF
     ("option", "form"),
     [(["--cell", "3x3:1:2"], "BRANCH:CHANNEL:ROW:COLUMN"), (["--channels", "3,x"], "of the form 3,17,42")],
 )
-def test_what_is_not_of_the_right_form_is_refused(
-    option: list[str], form: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_malformed_options_are_rejected(option: list[str], form: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", str(ESPRESSO), "--block", "4c", *option]) == 2
     out, err = capsys.readouterr()
     assert out == ""

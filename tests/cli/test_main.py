@@ -1,4 +1,4 @@
-"""The command line as a user calls it, in a process of its own."""
+"""The command line, run in a subprocess."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_predict_prints_one_object_per_photo() -> None:
         assert 0 < sum(guess["probability"] for guess in row["top"]) <= 1.0001
 
 
-def test_the_real_googlenet_sees_a_zebra(shared: Path) -> None:
+def test_the_real_googlenet_recognises_a_zebra(shared: Path) -> None:
     run = inception(
         "predict",
         shared / "images" / "zebra.jpg",
@@ -50,7 +50,7 @@ def test_the_real_googlenet_sees_a_zebra(shared: Path) -> None:
     assert json.loads(run.stdout)["top"][0]["label"] == "zebra"
 
 
-def test_a_bad_photo_is_told_and_the_others_go_on(tmp_path: Path) -> None:
+def test_an_invalid_photo_is_reported_and_the_others_are_predicted(tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_text("no photo")
     run = inception("predict", tmp_path / "bad.jpg", EXAMPLES / "espresso.jpg", "--json")
     bad, good = (json.loads(line) for line in run.stdout.splitlines())
@@ -62,18 +62,18 @@ def test_a_bad_photo_is_told_and_the_others_go_on(tmp_path: Path) -> None:
 
 def test_maps_writes_the_four_branches_and_their_numbers(tmp_path: Path, embedded: PretrainedModel) -> None:
     run = inception("maps", EXAMPLES / "espresso.jpg", "--block", "4c", "--out", tmp_path / "new" / "folder", "--json")
-    told = json.loads(run.stdout)
+    report = json.loads(run.stdout)
     assert run.returncode == 0
-    assert (told["block"], list(told["branches"])) == ("4c", ["1x1", "3x3", "5x5", "pool"])
+    assert (report["block"], list(report["branches"])) == ("4c", ["1x1", "3x3", "5x5", "pool"])
     side = embedded.input_size // 16
     for branch, channels in {"1x1": 128, "3x3": 256, "5x5": 64, "pool": 64}.items():
-        row = told["branches"][branch]
+        row = report["branches"][branch]
         assert (row["channels"], row["height"], row["width"]) == (channels, side, side)
         assert len(np.unique(np.asarray(Image.open(row["file"])))) > 10
-        assert row["scale"] == [0, max(r["highest"] for r in told["branches"].values())]
+        assert row["scale"] == [0, max(entry["highest"] for entry in report["branches"].values())]
 
 
-def test_photos_of_one_name_keep_their_own_pictures(tmp_path: Path) -> None:
+def test_photos_with_equal_names_have_separate_pictures(tmp_path: Path) -> None:
     for folder, photo in (("a", "bison.jpg"), ("b", "espresso.jpg")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "x.jpg").write_bytes((EXAMPLES / photo).read_bytes())
@@ -84,7 +84,7 @@ def test_photos_of_one_name_keep_their_own_pictures(tmp_path: Path) -> None:
     assert len(set(files)) == 8 == len(list((tmp_path / "out").iterdir()))
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence() -> None:
+def test_an_unwritable_folder_is_reported_in_one_sentence() -> None:
     run = inception("maps", EXAMPLES / "bison.jpg", "--block", "5a", "--out", "/proc")
     assert run.returncode == 2
     assert "Nothing can be written" in run.stderr
@@ -113,16 +113,16 @@ def test_summary_prints_the_table_with_its_totals() -> None:
     assert totals["parameters"] == 7_039_122
 
 
-def test_models_lists_the_three_and_says_which_are_here() -> None:
+def test_models_lists_the_networks_and_which_are_available() -> None:
     rows = [json.loads(line) for line in inception("models", "--json").stdout.splitlines()]
     assert [row["model"] for row in rows] == ["tiny-imagenet", "googlenet", "torchvision"]
     assert rows[0]["at_hand"] is True
-    told = json.loads(inception("models", "--model", "tiny-imagenet", "--json").stdout)
-    assert (told["classes"], told["variant"]) == (200, "batchnorm")
+    description = json.loads(inception("models", "--model", "tiny-imagenet", "--json").stdout)
+    assert (description["classes"], description["variant"]) == (200, "batchnorm")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["predict", "x.jpg", "--model", "resnet"], "choose one of tiny-imagenet, googlenet, torchvision"),
         (["predict", "x.jpg", "--device", "tpu"], "auto, cpu, cuda, mps"),
@@ -133,25 +133,25 @@ def test_models_lists_the_three_and_says_which_are_here() -> None:
         (["summary", "--variant", "v3"], "batchnorm, googlenet, torchvision"),
     ],
 )
-def test_a_wrong_choice_is_one_sentence(arguments: list[str], said: str) -> None:
+def test_an_invalid_choice_is_reported_in_one_sentence(arguments: list[str], message: str) -> None:
     run = inception(*arguments)
     assert run.returncode == 2
-    assert said in run.stderr
+    assert message in run.stderr
     assert "Traceback" not in run.stderr
 
 
-HELP = """
+HELP_SCRIPT = """
 import atexit, sys
 from inception.__main__ import console
 atexit.register(lambda: print(*sys.modules, file=sys.stderr))
 sys.exit(console())
 """
-# Each takes as long to import as all that help needs, or longer.
+# Each takes at least as long to import as everything that --help needs.
 HEAVY = {"torch", "gradio", "matplotlib", "onnx", "pyarrow", "numpy", "PIL", "pydantic", "rich", "asyncio"}
 
 
-def loaded(code: str, *arguments: str, **environment: str) -> tuple[str, set[str]]:
-    """The output of a process and the modules that it had imported at its end."""
+def output_and_modules(code: str, *arguments: str, **environment: str) -> tuple[str, set[str]]:
+    """Return the output of a process and the modules that it has imported."""
     run = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=ROOT,
@@ -165,8 +165,8 @@ def loaded(code: str, *arguments: str, **environment: str) -> tuple[str, set[str
 
 @pytest.mark.parametrize("command", [None, *COMMANDS])
 def test_help_imports_neither_large_libraries_nor_other_commands(command: str | None) -> None:
-    words = [command] if command else []
-    text, modules = loaded(HELP, *words, "--help")
+    arguments = [command] if command else []
+    text, modules = output_and_modules(HELP_SCRIPT, *arguments, "--help")
     assert text.startswith(f"Usage: python -m inception {command or ''}")
     assert COMMANDS[command].split()[-1] in text if command else all(name in text for name in COMMANDS)
     assert modules & HEAVY == set()
@@ -174,17 +174,17 @@ def test_help_imports_neither_large_libraries_nor_other_commands(command: str | 
     assert modules & others == set()
 
 
-def test_help_of_the_page_alone_imports_no_large_library_either() -> None:
+def test_help_of_app_py_imports_no_large_library() -> None:
     code = "import atexit, runpy, sys\natexit.register(lambda: print(*sys.modules, file=sys.stderr))\n" + (
         "runpy.run_path('app.py', run_name='__main__')"
     )
-    text, modules = loaded(code, "--help")
+    text, modules = output_and_modules(code, "--help")
     assert text.startswith("Usage: python app.py [OPTIONS]")
     assert "--keep-minutes" in text
     assert modules & HEAVY == set()
 
 
-def test_the_values_that_a_shell_completes_are_those_that_exist() -> None:
+def test_shell_completion_offers_the_existing_values() -> None:
     assert options.DEVICES == DEVICES
     assert tuple(BLOCKS) == options.BLOCKS
     assert tuple(VARIANTS) == options.VARIANTS
@@ -195,7 +195,7 @@ def test_the_values_that_a_shell_completes_are_those_that_exist() -> None:
 
 @pytest.fixture
 def command(tmp_path: Path) -> Path:
-    """`inception-lens` as an installation makes it; it leaves the names of its modules in `modules`."""
+    """A script like the installed `inception-lens`; it writes the names of its imported modules to `modules`."""
     script = tmp_path / "bin" / "inception-lens"
     script.parent.mkdir()
     modules = tmp_path / "modules"
@@ -224,28 +224,28 @@ def test_a_shell_completes_commands_options_and_values(
     words: str, completed: set[str], command: Path, tmp_path: Path
 ) -> None:
     line = f"inception-lens {words}"
-    surroundings = {
+    environment = {
         **os.environ,
         "_INCEPTION_LENS_COMPLETE": "complete_bash",
         "COMP_WORDS": line,
         "COMP_CWORD": str(len(line.split(" ")) - 1),
     }
-    run = subprocess.run([command], env=surroundings, capture_output=True, text=True, check=True)
+    run = subprocess.run([command], env=environment, capture_output=True, text=True, check=True)
     assert set(run.stdout.split()) == completed
     assert set(literal_eval((tmp_path / "modules").read_text())) & {"torch", "gradio"} == set()
 
 
-def test_completion_is_installed_for_the_shell_that_asks(command: Path, tmp_path: Path) -> None:
+def test_completion_is_installed_for_the_current_shell(command: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    surroundings = {**os.environ, "HOME": str(home), "PATH": f"{command.parent}:{os.environ['PATH']}"}
+    environment = {**os.environ, "HOME": str(home), "PATH": f"{command.parent}:{os.environ['PATH']}"}
     line = "inception-lens --install-completion; exit $?"
-    run = subprocess.run(["bash", "-c", line], env=surroundings, capture_output=True, text=True, check=False)
+    run = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr) == (0, "")
     assert "bash completion installed" in run.stdout
-    # What a new interactive shell then does.
-    asked = "source ~/.bashrc; complete -p inception-lens"
-    run = subprocess.run(["bash", "-c", asked], env=surroundings, capture_output=True, text=True, check=True)
+    # As a new interactive shell does.
+    script = "source ~/.bashrc; complete -p inception-lens"
+    run = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.rstrip().endswith("inception-lens")
 
 
@@ -271,14 +271,14 @@ def test_the_version_is_printed() -> None:
         (["serve", "--replicas", "2"], "need --backend ray."),
     ],
 )
-def test_what_cannot_be_parsed_is_one_line(arguments: list[str], line: str) -> None:
+def test_parse_errors_are_reported_in_one_line(arguments: list[str], line: str) -> None:
     run = inception(*arguments)
     assert (run.returncode, run.stdout) == (2, "")
     assert line in run.stderr
     assert len(run.stderr.splitlines()) == 1
 
 
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+def test_a_closed_pipe_is_not_an_error() -> None:
     command = f"{sys.executable} -m inception summary | head -1; exit ${{PIPESTATUS[0]}}"
     run = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr) == (0, "")
@@ -286,7 +286,7 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
 
 
 @pytest.mark.parametrize("command", [["predict", str(EXAMPLES / "espresso.jpg")], ["serve"], ["summary"]])
-def test_a_gpu_that_is_not_there_is_one_sentence(command: list[str]) -> None:
+def test_a_missing_gpu_is_reported_in_one_sentence(command: list[str]) -> None:
     run = inception(*command, "--device", "cuda", CUDA_VISIBLE_DEVICES="")
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith("This machine has no cuda device that PyTorch can use; choose auto, or")
@@ -299,7 +299,7 @@ def test_auto_falls_back_to_the_cpu() -> None:
     assert "espresso" in run.stdout
 
 
-def test_an_output_that_cannot_be_written_is_one_sentence() -> None:
+def test_unwritable_output_is_reported_in_one_sentence() -> None:
     command = [sys.executable, "-m", "inception", "models"]
     with Path("/dev/full").open("w") as full:
         run = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)

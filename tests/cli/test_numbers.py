@@ -1,4 +1,4 @@
-"""Numbers on the command line: what is out of bounds is refused in a sentence that says what is allowed."""
+"""Numeric options: values out of bounds are rejected with a sentence that states the bounds."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ WHOLE = ["x", "", "1.5", "nan", "-1", "1e3", "0x10", HUGE, str(10**12)]
 REAL = ["x", "", "nan", "inf", "-inf", "-1", "1e400", HUGE]
 
 
-def refused(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """What is said at an exit status of 2, in one line."""
+def error_line(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the only line of stderr of a command that fails with status 2."""
     status = main(arguments)
     out, err = capsys.readouterr()
     assert (status, out) == (2, "")
@@ -37,7 +37,7 @@ def refused(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str
 
 
 OPTIONS = pytest.mark.parametrize(
-    ("command", "option", "wrong", "allowed"),
+    ("command", "option", "invalid", "allowed"),
     [
         (["predict", "x.jpg"], "--top", [*WHOLE, "0"], "a whole number from 1 to 100000"),
         (["predict", "x.jpg"], "--batch", [*WHOLE, "0"], "a whole number from 1 to 1024"),
@@ -84,23 +84,23 @@ OPTIONS = pytest.mark.parametrize(
 
 
 @OPTIONS
-def test_it_is_said_what_was_given_and_what_is_allowed(
-    command: list[str], option: str, wrong: list[str], allowed: str, capsys: pytest.CaptureFixture[str]
+def test_errors_quote_the_value_and_state_the_allowed_ones(
+    command: list[str], option: str, invalid: list[str], allowed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for given in wrong:
-        if (option, given) == ("--sizes", "64:"):
-            continue  # 64 without a share has one
-        said = refused([*command, f"{option}={given}"], capsys)
-        assert allowed in said, given
-        quoted = repr(given) if len(given) < 70 else repr(given)[:70]
-        assert quoted in said
-        assert len(said) < 400
-        assert "_" not in said, "no name of our own code"
+    for value in invalid:
+        if (option, value) == ("--sizes", "64:"):
+            continue  # valid: a missing share is 1
+        message = error_line([*command, f"{option}={value}"], capsys)
+        assert allowed in message, value
+        quoted = repr(value) if len(value) < 70 else repr(value)[:70]
+        assert quoted in message
+        assert len(message) < 400
+        assert "_" not in message, "no identifier of the code"
 
 
 @OPTIONS
-def test_help_names_the_bounds(
-    command: list[str], option: str, wrong: list[str], allowed: str, capsys: pytest.CaptureFixture[str]
+def test_help_states_the_bounds(
+    command: list[str], option: str, invalid: list[str], allowed: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([command[0], "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
@@ -110,14 +110,14 @@ def test_help_names_the_bounds(
     assert (bounds or "at most") in about or (option == "--cell" and "Numbers from 0 to 9999" in about)
 
 
-def test_what_is_allowed_is_taken() -> None:
+def test_allowed_values_are_accepted() -> None:
     assert [whole(1, 10)(text) for text in ("1", "10", " 7 ")] == [1, 10, 7]
     assert [real(0, 1)(text) for text in ("0", "1", "0.5", "1e-9")] == [0, 1, 0.5, 1e-9]
     assert real(0, 1, above=True)("1") == 1
     assert real(0, 1, below=True)("0") == 0
 
 
-def test_the_bounds_are_those_that_hold_elsewhere() -> None:
+def test_bounds_match_those_of_the_library() -> None:
     assert numbers.MIN_SIDE == inception_v1.MIN_SIDE
     assert numbers.MAX_SIDE == preprocessing.MAX_SIDE
     assert numbers.MAX_CLASSES == description.MAX_CLASSES
@@ -133,24 +133,24 @@ def test_a_recipe_has_finite_numbers(name: str, value: float) -> None:
         Recipe(sizes=((64, value),))
 
 
-PEAK = """
+PEAK_MEMORY = """
 import resource, sys
 from inception.cli.main import main
-for words in (["--classes", "2"], ["--classes", "100000", "--size", "2048"]):
-    assert main(["summary", *words]) == 0
+for options in (["--classes", "2"], ["--classes", "100000", "--size", "2048"]):
+    assert main(["summary", *options]) == 0
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)
 """
 
 
-def test_a_summary_of_the_largest_network_takes_no_memory_for_it() -> None:
-    """Its weights alone would have 418 MB."""
-    run = subprocess.run([sys.executable, "-c", PEAK], cwd=ROOT, capture_output=True, text=True, check=True)
+def test_a_summary_allocates_no_weights() -> None:
+    """The weights of the largest network would take 418 MB."""
+    run = subprocess.run([sys.executable, "-c", PEAK_MEMORY], cwd=ROOT, capture_output=True, text=True, check=True)
     small, large = map(int, run.stderr.split())
     assert large - small < 100
     assert "109,537,072 parameters" in run.stdout
 
 
-def test_counts_have_their_plural() -> None:
+def test_counts_are_singular_or_plural() -> None:
     assert [counted(count, "photo") for count in (0, 1, 2, 10_000)] == [
         "0 photos",
         "1 photo",

@@ -1,4 +1,4 @@
-"""`train` in this process: errors of the machine as sentences, what it prints, and the command that it records."""
+"""The command `train` in this process: errors, output, and the command that it records."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ CPU_FULL = RuntimeError("[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCP
 
 
 @pytest.mark.parametrize(
-    ("error", "full"),
+    ("error", "memory"),
     [(torch.OutOfMemoryError("CUDA out of memory"), "device"), (CPU_FULL, "computer"), (MemoryError(), "computer")],
 )
-@pytest.mark.parametrize("kept", [False, True])
-def test_a_full_memory_is_a_sentence_with_what_helps(
+@pytest.mark.parametrize("has_checkpoint", [False, True])
+def test_running_out_of_memory_is_reported_with_advice(
     error: Exception,
-    full: str,
-    kept: bool,
+    memory: str,
+    has_checkpoint: bool,
     data: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -46,21 +46,21 @@ def test_a_full_memory_is_a_sentence_with_what_helps(
 
     def fail(*_: object, **__: object) -> None:
         out.mkdir()
-        if kept:
+        if has_checkpoint:
             (out / "checkpoint.pt").write_bytes(b"one")
         raise error
 
     monkeypatch.setattr(loop, "train", fail)
     assert main(["train", "--data", str(data), "--out", str(out), "--device", "cpu"]) == 2
-    elsewhere = " or --device cpu" if full == "device" else ""
-    begin = "please go on with --resume and" if kept else "please choose"
+    cpu_advice = " or --device cpu" if memory == "device" else ""
+    advice = "please go on with --resume and" if has_checkpoint else "please choose"
     assert capsys.readouterr().err == (
-        f"The memory of the {full} is full; {begin} a larger --accumulate{elsewhere}, or begin anew with a smaller "
+        f"The memory of the {memory} is full; {advice} a larger --accumulate{cpu_advice}, or begin anew with a smaller "
         "--batch.\n"
     )
 
 
-def test_a_file_that_cannot_be_written_is_a_sentence(
+def test_an_unwritable_file_is_reported_in_a_sentence(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -68,24 +68,26 @@ def test_a_file_that_cannot_be_written_is_a_sentence(
 
     monkeypatch.setattr(loop, "train", fail)
     assert main(["train", "--data", str(data), "--out", str(tmp_path / "out")]) == 2
-    told = capsys.readouterr().err
-    assert told.startswith("The training has stopped because a file could not be read or written (Permission denied);")
-    assert told.endswith("and begin again.\n")
-    assert told.count("\n") == 1
+    stderr = capsys.readouterr().err
+    assert stderr.startswith(
+        "The training has stopped because a file could not be read or written (Permission denied);"
+    )
+    assert stderr.endswith("and begin again.\n")
+    assert stderr.count("\n") == 1
 
 
-def test_the_end_of_a_training_tells_each_class_and_commands_that_can_be_copied(
+def test_the_final_output_lists_each_class_and_a_command_to_copy(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "my out"
     (data / "sky" / "1.heic").write_bytes(b"one")
     (data / "sky" / "._0.png").write_bytes(b"hidden")
     recipe = replace(SMALL, epochs=1).as_options()
-    words = ["--data", str(data), "--out", str(out), "--workers", "0", "--val-split", "0.25", *recipe]
-    assert main(["train", *words]) == 0
-    printed, told = capsys.readouterr()
-    assert "ignored: 1 .heic (photos end in .jpg" in told
-    first, *classes, last = printed.splitlines()
+    arguments = ["--data", str(data), "--out", str(out), "--workers", "0", "--val-split", "0.25", *recipe]
+    assert main(["train", *arguments]) == 0
+    stdout, stderr = capsys.readouterr()
+    assert "ignored: 1 .heic (photos end in .jpg" in stderr
+    first, *classes, last = stdout.splitlines()
     assert re.search(r"calibration error 0\.\d{3} \(0\.\d{3} if perfectly calibrated\), no temperature: fewer", first)
     assert [line.split("  ")[-1] for line in classes] == ["grass", "sky"]
     weights = out / "model.safetensors"
@@ -93,7 +95,7 @@ def test_the_end_of_a_training_tells_each_class_and_commands_that_can_be_copied(
     assert "--val-split 0.25" in load(weights).training["command"]
 
 
-def test_the_share_of_further_photos_is_bounded_as_in_the_recipe() -> None:
+def test_the_share_of_photos_without_labels_has_the_bounds_of_the_recipe() -> None:
     for share in ("0", "1"):
         with pytest.raises(numbers.typer.BadParameter, match="above 0 and below 1"):
             load_command("train").make_context("train", ["--data", "d", "--out", "o", "--also-share", share])
@@ -101,5 +103,5 @@ def test_the_share_of_further_photos_is_bounded_as_in_the_recipe() -> None:
         assert recipe_of(context.params).also_share == 0.5
 
 
-def test_the_parts_of_data_that_a_shell_completes_are_those_that_exist() -> None:
+def test_shell_completion_offers_the_existing_parts_of_data() -> None:
     assert tuple(SPLITS) == options.SPLITS

@@ -1,4 +1,4 @@
-"""`visualize` as a user calls it, in a process of its own."""
+"""The command `visualize`, run in a subprocess."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from inception.units import feature_visualization
 from support.command import inception
 
 
-def test_visualize_writes_a_picture_of_the_size_that_was_asked_for(tmp_path: Path) -> None:
+def test_visualize_writes_a_picture_of_the_requested_size(tmp_path: Path) -> None:
     file = tmp_path / "unit.png"
     run = inception("visualize", "3a:3x3:9", "--out", file, "--steps", 12, "--size", 64, "--diverse", 2, "--json")
-    told = json.loads(run.stdout)
+    report = json.loads(run.stdout)
     assert (run.returncode, run.stderr) == (0, "")
-    assert (told["unit"], told["height"], told["width"], told["file"]) == ("3a:3x3:9", 43, 43, str(file))
-    assert min(told["activation"]) > 0
-    assert [one["block"] for one in told["naturalness"]["blocks"]] == ["3a"]
+    assert (report["unit"], report["height"], report["width"], report["file"]) == ("3a:3x3:9", 43, 43, str(file))
+    assert min(report["activation"]) > 0
+    assert [row["block"] for row in report["naturalness"]["blocks"]] == ["3a"]
     picture = np.asarray(Image.open(file))
     assert picture.shape == (64, 128, 3)
     assert picture.std() > 5
-    again = tmp_path / "negative.png"
-    run = inception("visualize", "3a:3x3:9@4,4", "--out", again, "--steps", 12, "--negative")
+    negative = tmp_path / "negative.png"
+    run = inception("visualize", "3a:3x3:9@4,4", "--out", negative, "--steps", 12, "--negative")
     assert run.stdout.startswith("3a:3x3:9@4,4  activation -")
     assert "  image of 43x43 pixels  " in run.stdout
     assert run.stdout.splitlines()[1].startswith("Up to block 3a the network processes this image ")
-    assert Image.open(again).size == (128, 128)
+    assert Image.open(negative).size == (128, 128)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["4c"], "'4c' is not a unit; write BLOCK:BRANCH, BLOCK:BRANCH:CHANNEL"),
         (["4c:3x3:300"], "There is no channel 300; block 4c/3x3 has the channels 0 to 255."),
@@ -43,14 +43,14 @@ def test_visualize_writes_a_picture_of_the_size_that_was_asked_for(tmp_path: Pat
         (["3a:1x1:0", "--steps", "1", "--out", "/proc/x.png"], "Nothing can be written"),
     ],
 )
-def test_what_cannot_be_drawn_is_one_sentence(arguments: list[str], said: str, tmp_path: Path) -> None:
+def test_errors_are_reported_in_one_sentence(arguments: list[str], message: str, tmp_path: Path) -> None:
     run = inception("visualize", "--out", tmp_path / "x.png", *arguments)
     assert (run.returncode, run.stdout) == (2, "")
-    assert said in run.stderr
+    assert message in run.stderr
     assert len(run.stderr.splitlines()) == 1
 
 
-def test_the_bounds_are_those_of_the_library() -> None:
+def test_bounds_match_those_of_the_library() -> None:
     library = feature_visualization
     assert (numbers.MIN_SIDE, numbers.MAX_IMAGE_SIDE) == (library.MIN_SIDE, library.MAX_SIDE)
     assert (numbers.MAX_STEPS, numbers.MAX_IMAGES, numbers.MAX_SEED) == (
