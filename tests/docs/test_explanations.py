@@ -1,4 +1,4 @@
-"""What docs/explanations.md promises: its Python runs, its pictures are there, its options and tabs exist."""
+"""docs/explanations.md: its Python runs, its pictures and options exist, and it names tabs as the stage does."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ PAGE = ROOT / "docs" / "explanations.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
-def test_every_python_block_runs_one_after_another(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_all_python_blocks_run_in_sequence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(ROOT)
     blocks = list(re.finditer(r"```python\n(.*?)```", TEXT, re.S))
     assert len(blocks) >= 9
     names: dict[str, object] = {}
     for block in blocks:
-        # Blank lines in front, so that an error tells the line of the page.
+        # With leading blank lines, errors report the line of the page.
         exec(compile("\n" * TEXT[: block.start(1)].count("\n") + block[1], str(PAGE), "exec"), names)
     assert "90 % of the energy" in capsys.readouterr().out
 
@@ -48,16 +46,16 @@ def test_links_within_the_page_lead_to_its_headings() -> None:
     assert links <= anchors
 
 
-def test_the_page_tells_every_option_of_the_command() -> None:
+def test_the_page_documents_every_option_of_the_command() -> None:
     known = {name for option in load_command("explain").params for name in option.opts if name.startswith("--")}
-    known -= {"--model", "--device"}  # of every command
+    known -= {"--model", "--device"}  # options of every command
     assert set(re.findall(r"(?<=[`| ])--[a-z][a-z-]*", TEXT)) == known
 
 
-def test_the_page_calls_the_tabs_as_they_are_called() -> None:
-    """Where "On the page" is said, names in italics are words of the stage; each view with explanations is named."""
-    told = " ".join(re.findall(r"^On the page: .+?(?:\n\n|\Z)", TEXT, re.M | re.S)).replace("\n", " ")
+def test_the_page_names_tabs_as_the_stage_does() -> None:
+    """After "On the page", names in italics are words of the stage, and each view with explanations is named."""
+    passages = " ".join(re.findall(r"^On the page: .+?(?:\n\n|\Z)", TEXT, re.M | re.S)).replace("\n", " ")
     words = json.loads((ROOT / "inception/web/stage/static/words/en.json").read_text(encoding="utf-8"))
-    named = set(re.findall(r"\*([^*]+)\*", told))
+    named = set(re.findall(r"\*([^*]+)\*", passages))
     assert {words[f"deeper.{view}"] for view in ("evidence", "cell", "cost", "dial", "numbers")} <= named
     assert named <= {word for word in words.values() if isinstance(word, str)}

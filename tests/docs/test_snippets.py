@@ -1,8 +1,8 @@
-"""Every snippet of README, CONTRIBUTING and docs/: it runs and prints what the page says, or says why it does not run.
+"""Snippets of README, CONTRIBUTING and docs/: each runs and prints what the page says, or is marked as not run.
 
-A line `<!-- not run: why -->` stands before a block that needs minutes, a network or another machine, and
-`<!-- fails: why -->` before one that shows a refusal. A word in capitals stands for the reader's own, so that its
-command is not run either, nor is one that starts a server. What is not run is held against `--help` and the Makefile.
+A line `<!-- not run: why -->` precedes a block that needs minutes, a network or another machine, and
+`<!-- fails: why -->` one that shows an error. Commands that start a server are not run, nor are those with a word in
+capitals, which is a placeholder. Commands that are not run are checked against `--help` and the Makefile.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from support.paths import ROOT
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Their Python runs in test_house.py and test_explanations.py.
 PYTHON_ELSEWHERE = {ROOT / "README.md", ROOT / "docs" / "explanations.md"}
-HERE = "http://127.0.0.1:7860"  # what the pages call the server
+SERVER = "http://127.0.0.1:7860"  # the address of the server on the pages
 MARK = re.compile(r"<!-- (not run|fails): .{10,} -->\n *\Z")
-YOURS = re.compile(r"(?<![-\w/.$])[A-Z]{3,}(?:[-_][A-Z]+)*(?![\w=])")
-SERVES = re.compile(r"\bapp\.py\b|-m inception serve\b")  # runs until it is stopped
-SECONDS = 500  # for one block of commands, on a machine that has other things to do
+PLACEHOLDER = re.compile(r"(?<![-\w/.$])[A-Z]{3,}(?:[-_][A-Z]+)*(?![\w=])")
+STARTS_SERVER = re.compile(r"\bapp\.py\b|-m inception serve\b")  # runs until it is stopped
+BLOCK_TIMEOUT = 500  # seconds for one block of commands, on a busy machine
 
 
 def words(line: str) -> list[str]:
@@ -43,11 +43,11 @@ def numbers(line: str) -> list[float]:
 
 
 def commands_of(block: str) -> list[str]:
-    """The lines of a block, those that go on (a backslash, a pipe, a quote) taken together."""
+    """Return the commands of a block; lines that continue (a backslash, a pipe, an open quote) are joined."""
     lines: list[str] = []
     for line in block.splitlines():
-        begun = lines and (lines[-1].endswith(("\\", "|")) or lines[-1].count("'") % 2)
-        if begun:
+        continues = lines and (lines[-1].endswith(("\\", "|")) or lines[-1].count("'") % 2)
+        if continues:
             lines[-1] += "\n" + line
         elif line.strip():
             lines.append(line)
@@ -57,31 +57,36 @@ def commands_of(block: str) -> list[str]:
 @cache
 def help_of(*arguments: str) -> str:
     run = subprocess.run(
-        [sys.executable, *arguments, "--help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=SECONDS
+        [sys.executable, *arguments, "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=BLOCK_TIMEOUT,
     )
     return run.stdout
 
 
-def understood(command: str) -> None:
-    """What is not run is at least a command of ours as it is today, with options that it has."""
+def check_command(command: str) -> None:
+    """Check that a command that is not run exists, and has its options."""
     subprocess.run(["bash", "-n", "-c", command], check=True)
     parts = shlex.split(command, comments=True)
-    asked: tuple[str, ...] = ()
+    program: tuple[str, ...] = ()
     if "make" in parts[:1]:
         subprocess.run(["make", "--dry-run", *parts[1:]], cwd=ROOT, capture_output=True, check=True)
-        given = next((part.removeprefix("ARGS=") for part in parts if part.startswith("ARGS=--")), "")
-        asked, parts = ("app.py",) if given else (), shlex.split(given)
+        app_options = next((part.removeprefix("ARGS=") for part in parts if part.startswith("ARGS=--")), "")
+        program, parts = ("app.py",) if app_options else (), shlex.split(app_options)
     elif "inception" in parts and parts[parts.index("inception") - 1] == "-m":
-        asked = ("-m", "inception", parts[parts.index("inception") + 1])
+        program = ("-m", "inception", parts[parts.index("inception") + 1])
         parts = parts[parts.index("inception") + 2 :]
     elif any(part.endswith("app.py") for part in parts):
-        asked = ("app.py",)
-    options = [part.partition("=")[0] for part in parts if part.startswith("--")] if asked else []
-    assert [option for option in options if not re.search(rf"{option}\b", help_of(*asked))] == []
+        program = ("app.py",)
+    options = [part.partition("=")[0] for part in parts if part.startswith("--")] if program else []
+    assert [option for option in options if not re.search(rf"{option}\b", help_of(*program))] == []
 
 
 class Reader:
-    """Somebody at a desk with the project's photos and Python, who does what a page says, block by block."""
+    """Run the blocks of a page in a folder with the project's photos and a Python environment."""
 
     def __init__(self, folder: Path, address: str, *, python_elsewhere: bool) -> None:
         self.folder, self.address, self.python_elsewhere = folder, address, python_elsewhere
@@ -98,24 +103,24 @@ class Reader:
         mark = self._mark(example)
         self.printed = ""
         commands = commands_of(example.parsed)
-        ours = [
+        runnable = [
             command
             for command in commands
-            if mark != "not run" and not YOURS.search(command) and not SERVES.search(command)
+            if mark != "not run" and not PLACEHOLDER.search(command) and not STARTS_SERVER.search(command)
         ]
         for command in commands:
-            if command not in ours:
-                understood(command)
-        if not ours:
+            if command not in runnable:
+                check_command(command)
+        if not runnable:
             return
         if "curl" in example.parsed and shutil.which("curl") is None:
-            pytest.skip("curl is not installed here; what stands before it on the page has run")
+            pytest.skip("curl is not installed; the blocks before this one have run")
         run = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", "\n".join(ours).replace(HERE, self.address)],
+            ["bash", "-euo", "pipefail", "-c", "\n".join(runnable).replace(SERVER, self.address)],
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=SECONDS,
+            timeout=BLOCK_TIMEOUT,
             check=False,
         )
         assert (run.returncode != 0) == (mark == "fails"), run.stdout + run.stderr
@@ -126,24 +131,24 @@ class Reader:
         self.printed = ""
         if self.python_elsewhere or self._mark(example) == "not run":
             return
-        code = example.parsed.replace(HERE, self.address)
+        code = example.parsed.replace(SERVER, self.address)
         with contextlib.redirect_stdout(io.StringIO()) as out:
-            # Blank lines in front, so that an error tells the line of the page.
+            # With leading blank lines, errors report the line of the page.
             exec(compile("\n" * example.line + code, str(example.path), "exec"), self.names)
         self.printed = out.getvalue()
 
     def text(self, example: Example) -> None:
-        """Right behind a block that ran stands what it printed, or how that begins."""
+        """Compare a block right behind one that ran with the beginning of its output."""
         for command in re.findall(r"^\$ (.+)$", example.parsed, re.M):
-            understood(command)
+            check_command(command)
         if not self._before(example).rstrip().endswith("```") or not self.printed:
             return
-        wanted, printed = example.parsed.splitlines(), self.printed.splitlines()
-        assert len(printed) >= len(wanted), self.printed
-        for told, promised in zip(printed, wanted, strict=False):
-            assert words(told) == words(promised), self.printed
+        expected, printed = example.parsed.splitlines(), self.printed.splitlines()
+        assert len(printed) >= len(expected), self.printed
+        for actual_line, expected_line in zip(printed, expected, strict=False):
+            assert words(actual_line) == words(expected_line), self.printed
             # Processors round differently in the last digit shown.
-            assert numbers(told) == pytest.approx(numbers(promised), abs=0.11), self.printed
+            assert numbers(actual_line) == pytest.approx(numbers(expected_line), abs=0.11), self.printed
 
     def json(self, example: Example) -> None:
         json.loads(example.parsed)
@@ -152,8 +157,8 @@ class Reader:
         return example.document.text[: example.region.start]
 
     def _mark(self, example: Example) -> str:
-        found = MARK.search(self._before(example))
-        return found[1] if found else ""
+        match = MARK.search(self._before(example))
+        return match[1] if match else ""
 
 
 LANGUAGES = ("sh", "python", "text", "json")
@@ -164,10 +169,10 @@ LANGUAGES = ("sh", "python", "text", "json")
 def test_every_snippet_does_what_the_page_says(
     page: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    asks = HERE + '"' in (text := page.read_text(encoding="utf-8")) or HERE + "/gradio_api" in text
+    needs_server = SERVER + '"' in (text := page.read_text(encoding="utf-8")) or SERVER + "/gradio_api" in text
     reader = Reader(
         tmp_path,
-        request.getfixturevalue("page_address").rstrip("/") if asks else HERE,
+        request.getfixturevalue("page_address").rstrip("/") if needs_server else SERVER,
         python_elsewhere=page in PYTHON_ELSEWHERE,
     )
     monkeypatch.chdir(tmp_path)
@@ -180,6 +185,6 @@ def test_every_snippet_does_what_the_page_says(
         example.evaluate()
 
 
-def test_what_is_not_run_is_the_exception() -> None:
+def test_most_snippets_are_run() -> None:
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert len(re.findall(r"<!-- not run: ", text)) < len(re.findall(r"^```(?:sh|python)$", text, re.M)) / 3
