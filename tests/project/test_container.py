@@ -1,7 +1,7 @@
-"""The Dockerfile, without an engine: linted, its steps run in a root folder of their own, and its command in that.
+"""The Dockerfile, without a container engine: it is linted, and its steps and command run in a separate root folder.
 
-The root folder has this machine's system and Python in it, read-only. As in `docker run --read-only --tmpfs /tmp`, the
-command then runs as the Dockerfile's user with a root that nobody can write to.
+The root folder contains this machine's system and Python, read-only. As with `docker run --read-only --tmpfs /tmp`, the
+command runs as the Dockerfile's user, with a read-only root.
 """
 
 from __future__ import annotations
@@ -26,78 +26,78 @@ from support.paths import EXAMPLES, ROOT
 from support.server import free_port, wait_for
 
 DOCKERFILE = ROOT / "Dockerfile"
-SEARCHED = f"{sys.prefix}/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SEARCH_PATH = f"{sys.prefix}/bin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-# Of the machine nothing but its system and Python. What is mounted here goes when the command ends.
-BEGIN = r"""
+# Mount nothing of this machine but its system and Python. The mounts end with the command.
+SET_UP = r"""
 set -euo pipefail
 mount -t tmpfs -o mode=755 root "$ROOT"
 cd "$ROOT"
 mkdir usr proc dev tmp && chmod 1777 tmp
 cp -a /etc etc
 for name in bin sbin lib lib64; do
-  if [ -L "/$name" ]; then cp -a "/$name" . ; elif [ -d "/$name" ]; then mkdir "$name"; given "/$name"; fi
+  if [ -L "/$name" ]; then cp -a "/$name" . ; elif [ -d "/$name" ]; then mkdir "$name"; bind_read_only "/$name"; fi
 done
-given /usr
+bind_read_only /usr
 for name in proc dev; do mount --rbind "/$name" "$name"; done
-for name in $PYTHONS; do mkdir -p ".$name"; given "$name"; done
+for name in $PYTHONS; do mkdir -p ".$name"; bind_read_only "$name"; done
 """
-GIVEN = 'given() { mount --bind "$1" "$ROOT$1"; mount -o remount,bind,ro "$ROOT$1"; }\n'
+BIND_READ_ONLY = 'bind_read_only() { mount --bind "$1" "$ROOT$1"; mount -o remount,bind,ro "$ROOT$1"; }\n'
 
 
 def steps() -> list[tuple[str, str]]:
-    """Instructions with their values, in order."""
+    """Return the instructions of the Dockerfile with their values, in order."""
     parsed = DockerfileParser(fileobj=BytesIO(DOCKERFILE.read_bytes())).structure
     return [(row["instruction"], row["value"]) for row in parsed if row["instruction"] != "COMMENT"]
 
 
 def value(instruction: str) -> str:
-    (only,) = [told for name, told in steps() if name == instruction]
+    (only,) = [content for name, content in steps() if name == instruction]
     return only
 
 
 def environment() -> dict[str, str]:
-    return {**DockerfileParser(fileobj=BytesIO(DOCKERFILE.read_bytes())).envs, "PATH": SEARCHED, "PIP_NO_INDEX": "1"}
+    return {**DockerfileParser(fileobj=BytesIO(DOCKERFILE.read_bytes())).envs, "PATH": SEARCH_PATH, "PIP_NO_INDEX": "1"}
 
 
 def context() -> set[str]:
-    """The files that Docker would send to the builder."""
+    """Return the files that Docker would send to the builder."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
-    wanted = exclude_paths(str(ROOT), [line for line in lines if line and not line.startswith("#")])
-    return {name for name in wanted if (ROOT / name).is_file()}
+    included = exclude_paths(str(ROOT), [line for line in lines if line and not line.startswith("#")])
+    return {name for name in included if (ROOT / name).is_file()}
 
 
 def in_root(command: str, environment: dict[str, str], user: str = "") -> str:
-    """A line of shell that runs `command` within the root folder."""
-    told = " ".join(shlex.quote(f"{name}={content}") for name, content in environment.items())
-    who = f"--userspec={user} " if user else ""
-    return f'chroot {who}"$ROOT" env -i {told} sh -c {shlex.quote(command)}'
+    """Return a line of shell that runs `command` within the root folder."""
+    variables = " ".join(shlex.quote(f"{name}={content}") for name, content in environment.items())
+    user_option = f"--userspec={user} " if user else ""
+    return f'chroot {user_option}"$ROOT" env -i {variables} sh -c {shlex.quote(command)}'
 
 
 def script(build: Path, port: int) -> str:
-    """The whole Dockerfile as one script: its steps, then its command."""
-    lines, folder, own = [GIVEN, BEGIN], "/", environment()
-    for name, told in steps():
+    """Return the whole Dockerfile as one script: its steps, then its command."""
+    lines, folder, image_variables = [BIND_READ_ONLY, SET_UP], "/", environment()
+    for name, content in steps():
         if name == "WORKDIR":
-            folder = told
+            folder = content
             lines.append(f'mkdir -p "$ROOT{folder}"')
         elif name == "COPY":
-            *sources, target = told.split()
+            *sources, target = content.split()
             for source in sources:
-                end = f'"$ROOT{folder}/{target}"'
-                what = f"{source}/." if (build / source).is_dir() else source
-                lines.append(f'mkdir -p {end} && cp -r "{build}/{what}" {end}')
+                destination = f'"$ROOT{folder}/{target}"'
+                copied = f"{source}/." if (build / source).is_dir() else source
+                lines.append(f'mkdir -p {destination} && cp -r "{build}/{copied}" {destination}')
         elif name == "RUN":
-            lines.append(in_root(f"cd {folder} && {told}", own))
+            lines.append(in_root(f"cd {folder} && {content}", image_variables))
     lines.append('mount -o remount,ro "$ROOT"')
     user = value("USER")
     owner = dict(zip(("uid", "gid"), user.split(":"), strict=True))
-    for place in ("/tmp", *json.loads(value("VOLUME"))):
-        options = ",".join(f"{key}={number}" for key, number in owner.items())
-        lines.append(f'mount -t tmpfs -o {options} tmpfs "$ROOT{place}"')
+    for mount_point in ("/tmp", *json.loads(value("VOLUME"))):
+        options = ",".join(f"{key}={identifier}" for key, identifier in owner.items())
+        lines.append(f'mount -t tmpfs -o {options} tmpfs "$ROOT{mount_point}"')
     command = shlex.join([*json.loads(value("ENTRYPOINT")), *json.loads(value("CMD"))])
-    told = {**own, "GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1"}
-    lines.append("exec " + in_root(f"cd {folder} && touch written 2>&1; exec {command}", told, user))
+    variables = {**image_variables, "GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1"}
+    lines.append("exec " + in_root(f"cd {folder} && touch written 2>&1; exec {command}", variables, user))
     return "\n".join(lines)
 
 
@@ -112,7 +112,7 @@ needs_namespaces = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The address of the app in its container, and the process, whose output tells what was tried before."""
+    """The address of the app in its container, and its process, whose output begins with that of the write attempt."""
     build, root = tmp_path_factory.mktemp("context"), tmp_path_factory.mktemp("root")
     for name in context():
         (build / name).parent.mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,7 @@ def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, s
         app.wait(60)
 
 
-def test_the_linter_has_nothing_to_say() -> None:
+def test_the_linter_reports_nothing() -> None:
     run = subprocess.run(
         [Path(sys.prefix) / "bin" / "hadolint", DOCKERFILE], capture_output=True, text=True, check=False
     )
@@ -142,31 +142,35 @@ def test_the_linter_has_nothing_to_say() -> None:
     assert run.returncode == 0
 
 
-def test_the_builder_is_sent_what_is_copied_and_nothing_else() -> None:
-    sources = [source for name, told in steps() if name == "COPY" for source in told.split()[:-1]]
+def test_the_builder_receives_exactly_the_files_that_are_copied() -> None:
+    sources = [source for name, content in steps() if name == "COPY" for source in content.split()[:-1]]
     sent = context() - {"Dockerfile", ".dockerignore"}
-    assert {name for name in sent if not any(name == one or name.startswith(f"{one}/") for one in sources)} == set()
+    assert {
+        name for name in sent if not any(name == source or name.startswith(f"{source}/") for source in sources)
+    } == set()
     listed = subprocess.run(["git", "ls-files", "-z", *sources], cwd=ROOT, capture_output=True, text=True, check=True)
     tracked = set(filter(None, listed.stdout.split("\0")))
     assert {name for name in tracked - sent if not name.startswith("weights/training/")} == set()
     assert not [name for name in sent - tracked if not name.startswith("inception/")]
 
 
-def test_it_is_made_for_nobody_special() -> None:
-    assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", value("USER")), "by number, so that an engine can see that it is not root"
+def test_the_image_runs_as_an_unprivileged_user() -> None:
+    assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", value("USER")), (
+        "a number, so that an engine can see that the user is not root"
+    )
     names = [name for name, _ in steps()]
     assert names.index("USER") > max(number for number, name in enumerate(names) if name in ("RUN", "COPY"))
-    written = [place for name, place in environment().items() if name.endswith(("HOME", "DIR")) and place != "1"]
-    assert all(place.startswith(("/data", "/tmp")) for place in written)
+    written = [path for name, path in environment().items() if name.endswith(("HOME", "DIR")) and path != "1"]
+    assert all(path.startswith(("/data", "/tmp")) for path in written)
 
 
 @needs_namespaces
-def test_it_answers_from_a_root_that_nobody_can_write_to(container: tuple[str, subprocess.Popen[str]]) -> None:
+def test_the_app_responds_with_a_read_only_root(container: tuple[str, subprocess.Popen[str]]) -> None:
     address, app = container
-    told = Client(address, verbose=False).predict(
+    response = Client(address, verbose=False).predict(
         handle_file(str(EXAMPLES / "bison.jpg")), "tiny-imagenet", 1, api_name="/predict"
     )
-    assert told["top"][0]["label"] == "bison"
+    assert response["top"][0]["label"] == "bison"
     status = Path(f"/proc/{app.pid}/status").read_text()
     assert re.search(r"^Uid:\s+10001\s+10001", status, re.M), "the command runs as the Dockerfile's user"
     mounts = Path(f"/proc/{app.pid}/mounts").read_text()
@@ -175,19 +179,19 @@ def test_it_answers_from_a_root_that_nobody_can_write_to(container: tuple[str, s
 
 
 @needs_namespaces
-def test_the_health_check_tells_a_page_from_none(container: tuple[str, subprocess.Popen[str]]) -> None:
+def test_the_health_check_detects_a_missing_server(container: tuple[str, subprocess.Popen[str]]) -> None:
     address, _ = container
     check = json.loads(value("HEALTHCHECK").partition("CMD")[2])
     check[0] = sys.executable
     assert "/healthz" in check[-1]
     for port, expected in ((address.rpartition(":")[2], 0), (str(free_port()), 1)):
-        told = {**os.environ, "GRADIO_SERVER_PORT": port}
-        assert subprocess.run(check, env=told, capture_output=True, check=False).returncode == expected
+        variables = {**os.environ, "GRADIO_SERVER_PORT": port}
+        assert subprocess.run(check, env=variables, capture_output=True, check=False).returncode == expected
 
 
 @needs_namespaces
-def test_nothing_of_it_could_be_written_where_the_program_lies(container: tuple[str, subprocess.Popen[str]]) -> None:
+def test_the_folder_of_the_program_is_read_only(container: tuple[str, subprocess.Popen[str]]) -> None:
     _, app = container
     app.terminate()
-    said, _ = app.communicate(timeout=60)
-    assert "Read-only file system" in said
+    stdout, _ = app.communicate(timeout=60)
+    assert "Read-only file system" in stdout

@@ -1,4 +1,4 @@
-"""The house is in order: what README, examples and scripts promise holds."""
+"""The repository is consistent: README, example photos, scripts, imports and public names."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def test_the_python_tour_prints_what_the_readme_says() -> None:
     def words_and_numbers(text: str) -> tuple[list[str], list[float]]:
         return re.findall(r"[A-Za-z]+", text), [float(number) for number in re.findall(r"\d+\.\d+", text)]
 
-    (words, numbers), (wanted_words, wanted_numbers) = map(words_and_numbers, (run.stdout, printed))
-    assert words == wanted_words
+    (words, numbers), (expected_words, expected_numbers) = map(words_and_numbers, (run.stdout, printed))
+    assert words == expected_words
     # Processors round differently in the last digit shown.
-    assert numbers == pytest.approx(wanted_numbers, abs=0.11)
+    assert numbers == pytest.approx(expected_numbers, abs=0.11)
 
 
-def test_every_file_that_the_readme_names_is_there() -> None:
+def test_every_file_that_the_readme_links_exists() -> None:
     links = re.findall(r"\]\((?!http)([^)#]+)", README)
     assert len(links) >= 5
     assert [link for link in links if not (ROOT / link).exists()] == []
@@ -94,15 +94,15 @@ def test_imports_go_one_way() -> None:
     assert "Contracts: 2 kept, 0 broken." in run.stdout, run.stdout + run.stderr
 
 
-def test_every_layer_of_the_map_is_a_room() -> None:
+def test_the_map_lists_every_package_and_module() -> None:
     table = CONTRIBUTING.split("## The map")[1].split("\n## ")[0]
-    rooms = set(re.findall(r"^\| `inception/([a-z_/]+?)/?(?:\.py)?` \|", table, re.M))
+    listed = set(re.findall(r"^\| `inception/([a-z_/]+?)/?(?:\.py)?` \|", table, re.M))
     modules = (ROOT / "inception").glob("[a-z]*.py")
     packages = (path.parent for path in (ROOT / "inception").glob("*/__init__.py"))
-    assert rooms == {path.stem for path in (*modules, *packages)}
+    assert listed == {path.stem for path in (*modules, *packages)}
 
 
-def test_the_public_names_are_those_that_dir_lists_and_each_can_be_imported() -> None:
+def test_public_names_are_listed_by_dir_and_can_be_imported() -> None:
     assert set(inception.__all__) <= set(dir(inception))
     assert all(callable(getattr(inception, name)) for name in inception.__all__)
     names = "load predict open_photo InceptionV1 InceptionBlock branch_votes ablate evidence render_branches mount"

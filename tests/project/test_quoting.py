@@ -1,4 +1,4 @@
-"""No sentence repeats more than `QUOTED_CHARACTERS` of what was sent: of the library, the command line and the API."""
+"""Messages of the library, the command line and the API quote at most `QUOTED_CHARACTERS` of the input."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from support.endpoints import EVERY
 from support.fuzz_api import Server
 from support.paths import EXAMPLES
 
-LETTER = "ǧ"  # in no sentence of ours
+LETTER = "ǧ"  # occurs in no message
 LONG = LETTER * 10_000
 PHOTO = EXAMPLES / "espresso.jpg"
 
@@ -44,7 +44,7 @@ def assert_short(sentence: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def seen(embedded: PretrainedModel) -> Prediction:
+def prediction(embedded: PretrainedModel) -> Prediction:
     return predict(embedded, open_photo(PHOTO))
 
 
@@ -73,40 +73,44 @@ PATHS_AND_NAMES: dict[str, Callable[[], Any]] = {
     "recipe's start": lambda: Recipe(start=LONG).check_continued_by(Recipe(start="scratch")),
     "checkpoint": lambda: read_checkpoint(Path(LONG) / "checkpoint.pt"),
 }
-ABOUT_A_PHOTO: dict[str, Callable[[PretrainedModel, Prediction], Any]] = {
+EXPLANATIONS: dict[str, Callable[[PretrainedModel, Prediction], Any]] = {
     "observe's precision": lambda network, _: predict(network, open_photo(PHOTO), LONG),
-    "intermediates": lambda network, seen: intermediates(network, seen, LONG),
-    "block": lambda _, seen: seen.block(LONG),
-    "branch": lambda _, seen: seen.branch("4c", LONG),
-    "class_index": lambda network, seen: class_index(network, seen, LONG),
-    "class among long ones": lambda network, seen: class_index(replace(network, labels=(LONG, LONG)), seen, "cat"),
-    "votes of a block": lambda network, seen: branch_votes(network, seen, LONG, 0),
-    "votes for a class": lambda network, seen: branch_votes(network, seen, "4c", LONG),
-    "votes' off": lambda network, seen: branch_votes(network, seen, "4c", 0, LONG),
-    "evidence": lambda network, seen: evidence(network, seen, LONG),
-    "grad_cams": lambda network, seen: grad_cams(network, seen, LONG),
-    "switched": lambda network, seen: ablate(network, seen, "4c", [LONG], []),
+    "intermediates": lambda network, prediction: intermediates(network, prediction, LONG),
+    "block": lambda _, prediction: prediction.block(LONG),
+    "branch": lambda _, prediction: prediction.branch("4c", LONG),
+    "class_index": lambda network, prediction: class_index(network, prediction, LONG),
+    "class among long ones": lambda network, prediction: class_index(
+        replace(network, labels=(LONG, LONG)), prediction, "cat"
+    ),
+    "votes of a block": lambda network, prediction: branch_votes(network, prediction, LONG, 0),
+    "votes for a class": lambda network, prediction: branch_votes(network, prediction, "4c", LONG),
+    "votes' off": lambda network, prediction: branch_votes(network, prediction, "4c", 0, LONG),
+    "evidence": lambda network, prediction: evidence(network, prediction, LONG),
+    "grad_cams": lambda network, prediction: grad_cams(network, prediction, LONG),
+    "switched": lambda network, prediction: ablate(network, prediction, "4c", [LONG], []),
 }
 
 
 @pytest.mark.parametrize("name", PATHS_AND_NAMES)
-def test_the_library_repeats_little_of_paths_and_names(name: str) -> None:
-    with pytest.raises(Exception) as refused:  # noqa: PT011 - of its own kind for each
+def test_library_errors_shorten_paths_and_names(name: str) -> None:
+    with pytest.raises(Exception) as error:  # noqa: PT011 - each has another type
         PATHS_AND_NAMES[name]()
-    assert_short(str(refused.value))
+    assert_short(str(error.value))
 
 
-@pytest.mark.parametrize("name", ABOUT_A_PHOTO)
-def test_the_library_repeats_little_of_a_question(embedded: PretrainedModel, seen: Prediction, name: str) -> None:
-    with pytest.raises(Exception) as refused:  # noqa: PT011 - of its own kind for each
-        ABOUT_A_PHOTO[name](embedded, seen)
-    assert_short(str(refused.value))
+@pytest.mark.parametrize("name", EXPLANATIONS)
+def test_library_errors_shorten_arguments_of_explanations(
+    embedded: PretrainedModel, prediction: Prediction, name: str
+) -> None:
+    with pytest.raises(Exception) as error:  # noqa: PT011 - each has another type
+        EXPLANATIONS[name](embedded, prediction)
+    assert_short(str(error.value))
 
 
 # ---------------------------------------------------------------- command line
 
-# What each command needs; DATA and OUT stand for folders.
-NEEDED: dict[str, list[str]] = {
+# Required arguments of each command; DATA and OUT stand for folders.
+REQUIRED: dict[str, list[str]] = {
     "models": [],
     "predict": [str(PHOTO)],
     "maps": [str(PHOTO), "--block", "3a", "--out", "OUT"],
@@ -122,7 +126,7 @@ NEEDED: dict[str, list[str]] = {
 
 
 def _arguments() -> list[tuple[str, str]]:
-    """Each command with each of its options that take a value, and with "" for what has no name."""
+    """Return each command with each of its options that take a value, and with "" for its positional arguments."""
     return [
         (name, "" if parameter.param_type_name == "argument" else parameter.opts[-1])
         for name in COMMANDS
@@ -141,29 +145,29 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _said(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+def _output(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
     try:
         status = main(arguments)
-    except SystemExit as end:
-        status = int(end.code or 0)
-    told = capsys.readouterr()
-    return status, told.out + told.err
+    except SystemExit as exit_error:
+        status = int(exit_error.code or 0)
+    captured = capsys.readouterr()
+    return status, captured.out + captured.err
 
 
 @pytest.mark.parametrize(("command", "option"), _arguments())
-def test_the_command_line_repeats_little(
+def test_command_line_errors_shorten_values(
     command: str, option: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folders = {"DATA": str(data), "OUT": str(tmp_path / "out")}
-    needed = [folders.get(word, word) for word in NEEDED[command]]
-    if option in needed:
-        place = needed.index(option)
-        del needed[place : place + 2]
+    required = [folders.get(word, word) for word in REQUIRED[command]]
+    if option in required:
+        position = required.index(option)
+        del required[position : position + 2]
     elif not option:
-        del needed[0]
-    status, said = _said([command, *([option] if option else []), LONG, *needed], capsys)
-    assert_short(said)
-    # `models` alone lists what there is on any device.
+        del required[0]
+    status, output = _output([command, *([option] if option else []), LONG, *required], capsys)
+    assert_short(output)
+    # Without a network, `models` accepts any device.
     assert status != 0 or command == "models"
 
 
@@ -181,12 +185,10 @@ def test_the_command_line_repeats_little(
     ],
     ids=range(8),
 )
-def test_the_command_line_repeats_little_of_what_it_cannot_parse(
-    arguments: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    status, said = _said(arguments, capsys)
+def test_parse_errors_shorten_values(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    status, output = _output(arguments, capsys)
     assert status == 2
-    assert_short(said)
+    assert_short(output)
 
 
 # ---------------------------------------------------------------- API
@@ -197,32 +199,32 @@ def server(page_address: str) -> Server:
     return Server(page_address)
 
 
-def _answer(server: Server, path: str, body: dict[str, Any]) -> str:
-    """All that a caller reads: of the request, and of its event where there is one."""
-    reply = server.client.post(f"/gradio_api/call/v2/{path}", json=body)
-    if reply.status_code != 200:
-        return reply.text
-    return server.client.get(f"/gradio_api/call/{path}/{reply.json()['event_id']}").text
+def _response(server: Server, path: str, body: dict[str, Any]) -> str:
+    """Return what a caller reads: the response, or that of the event if there is one."""
+    response = server.client.post(f"/gradio_api/call/v2/{path}", json=body)
+    if response.status_code != 200:
+        return response.text
+    return server.client.get(f"/gradio_api/call/{path}/{response.json()['event_id']}").text
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_the_api_repeats_little(server: Server, name: str) -> None:
-    (endpoint,) = [one for one in server.endpoints() if one.name == name.strip("/")]
+def test_api_errors_shorten_values(server: Server, name: str) -> None:
+    (endpoint,) = [endpoint for endpoint in server.endpoints() if endpoint.name == name.strip("/")]
     for argument in endpoint.arguments:
         for value in (LONG, [LONG], {"path": LONG}):
-            said = _answer(server, endpoint.name, {**endpoint.arguments, argument: value})
-            assert "error" in said
-            assert "event: complete" not in said
-            assert_short(said.encode().decode("unicode_escape"))
-    said = _answer(server, endpoint.name, {**endpoint.arguments, LONG: 1})
-    assert_short(said.encode().decode("unicode_escape"))
+            text = _response(server, endpoint.name, {**endpoint.arguments, argument: value})
+            assert "error" in text
+            assert "event: complete" not in text
+            assert_short(text.encode().decode("unicode_escape"))
+    text = _response(server, endpoint.name, {**endpoint.arguments, LONG: 1})
+    assert_short(text.encode().decode("unicode_escape"))
 
 
-def test_the_api_repeats_little_of_addresses(server: Server) -> None:
-    for reply in (
+def test_api_errors_shorten_addresses(server: Server) -> None:
+    for response in (
         server.client.post(f"/gradio_api/call/{LETTER * 2000}", json={"data": []}),
         server.client.post(f"/gradio_api/run/{LETTER * 2000}", json={"data": []}),
         server.client.get("/gradio_api/info", headers={"Accept-Language": "q" * 10_000}),
     ):
-        assert isinstance(reply, httpx.Response)
-        assert_short(reply.text.encode().decode("unicode_escape"))
+        assert isinstance(response, httpx.Response)
+        assert_short(response.text.encode().decode("unicode_escape"))
