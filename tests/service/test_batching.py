@@ -1,4 +1,4 @@
-"""What many visitors ask for at once: batches by counting, and the same answers as alone."""
+"""Batching of concurrent requests: the sizes of batches, and results equal to those of single requests."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from inception.service.service import InferenceService
 from support.paths import EXAMPLES
 
 
-class Slow:
-    """Doubles numbers; its first run lasts until it is told to end."""
+class SlowDoubler:
+    """Doubles numbers; its first run waits for `release`."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
-        self.begun, self.go = threading.Event(), threading.Event()
+        self.started, self.release = threading.Event(), threading.Event()
 
     def __call__(self, numbers: Sequence[int]) -> list[int]:
         self.batches.append(list(numbers))
-        self.begun.set()
-        assert self.go.wait(10)
+        self.started.set()
+        assert self.release.wait(10)
         if 13 in numbers:
             raise ValueError("thirteen")
         if 14 in numbers:
@@ -41,64 +41,66 @@ class Slow:
         return [2 * number for number in numbers]
 
 
-def waiting_behind_the_first(slow: Slow, batcher: Batcher[int, int], numbers: range, pool: ThreadPoolExecutor) -> list:
+def submit_behind_the_first(
+    doubler: SlowDoubler, batcher: Batcher[int, int], numbers: range, pool: ThreadPoolExecutor
+) -> list:
     first = pool.submit(batcher.submit, 100)
-    assert slow.begun.wait(10)
-    rest = [pool.submit(batcher.submit, number) for number in numbers]
+    assert doubler.started.wait(10)
+    others = [pool.submit(batcher.submit, number) for number in numbers]
     while batcher.waiting < len(numbers):
         threading.Event().wait(0.001)
-    slow.go.set()
-    return [first, *rest]
+    doubler.release.set()
+    return [first, *others]
 
 
 def test_the_first_call_runs_alone_and_waiting_calls_share_a_run() -> None:
-    slow = Slow()
-    batcher = Batcher(slow, max_batch=16)
+    doubler = SlowDoubler()
+    batcher = Batcher(doubler, max_batch=16)
     with ThreadPoolExecutor(40) as pool:
-        told = waiting_behind_the_first(slow, batcher, range(12), pool)
-        assert [future.result(10) for future in told] == [200, *(2 * number for number in range(12))]
-    assert [len(batch) for batch in slow.batches] == [1, 12]
+        futures = submit_behind_the_first(doubler, batcher, range(12), pool)
+        assert [future.result(10) for future in futures] == [200, *(2 * number for number in range(12))]
+    assert [len(batch) for batch in doubler.batches] == [1, 12]
 
 
 def test_a_batch_is_bounded_and_in_order_of_arrival() -> None:
-    slow = Slow()
-    batcher = Batcher(slow, max_batch=4)
+    doubler = SlowDoubler()
+    batcher = Batcher(doubler, max_batch=4)
     with ThreadPoolExecutor(40) as pool:
-        told = waiting_behind_the_first(slow, batcher, range(10), pool)
-        assert [future.result(10) for future in told] == [200, *(2 * number for number in range(10))]
-    assert [len(batch) for batch in slow.batches] == [1, 4, 4, 2]
-    assert sorted(slow.batches[1]) < sorted(slow.batches[3])
+        futures = submit_behind_the_first(doubler, batcher, range(10), pool)
+        assert [future.result(10) for future in futures] == [200, *(2 * number for number in range(10))]
+    assert [len(batch) for batch in doubler.batches] == [1, 4, 4, 2]
+    assert sorted(doubler.batches[1]) < sorted(doubler.batches[3])
 
 
-def test_an_error_reaches_its_own_batch_only() -> None:
-    slow = Slow()
-    batcher = Batcher(slow, max_batch=3)
+def test_an_error_reaches_only_its_own_batch() -> None:
+    doubler = SlowDoubler()
+    batcher = Batcher(doubler, max_batch=3)
     with ThreadPoolExecutor(40) as pool:
-        told = waiting_behind_the_first(slow, batcher, range(11, 14), pool)
-        assert told[0].result(10) == 200
-        for future in told[1:]:
+        futures = submit_behind_the_first(doubler, batcher, range(11, 14), pool)
+        assert futures[0].result(10) == 200
+        for future in futures[1:]:
             with pytest.raises(ValueError, match="thirteen"):
                 future.result(10)
     assert batcher.submit(1) == 2
 
 
-def test_an_overflow_reaches_its_own_call_only() -> None:
-    slow = Slow()
-    batcher = Batcher(slow)
+def test_an_overflow_reaches_only_its_own_call() -> None:
+    doubler = SlowDoubler()
+    batcher = Batcher(doubler)
     with ThreadPoolExecutor(40) as pool:
-        told = waiting_behind_the_first(slow, batcher, range(14, 17), pool)
+        futures = submit_behind_the_first(doubler, batcher, range(14, 17), pool)
         with pytest.raises(ActivationOverflowError, match="fourteen"):
-            told[1].result(10)
-        assert [future.result(10) for future in (told[0], *told[2:])] == [200, 30, 32]
-    assert sorted(map(len, slow.batches)) == [1, 1, 1, 1, 3]
+            futures[1].result(10)
+        assert [future.result(10) for future in (futures[0], *futures[2:])] == [200, 30, 32]
+    assert sorted(map(len, doubler.batches)) == [1, 1, 1, 1, 3]
 
 
-def test_of_a_batch_only_the_photo_that_overflows_fails() -> None:
+def test_only_the_overflowing_photo_of_a_batch_fails() -> None:
     pretrained = load("tiny-imagenet")
-    first = next(module for module in pretrained.model.modules() if isinstance(module, torch.nn.Conv2d))
+    first_convolution = next(module for module in pretrained.model.modules() if isinstance(module, torch.nn.Conv2d))
     with torch.no_grad():
-        first.weight.zero_()
-        first.weight[:, 0, 3, 3] = 1e36  # overflows behind what is redder than the mean
+        first_convolution.weight.zero_()
+        first_convolution.weight[:, 0, 3, 3] = 1e36  # overflows where the photo is redder than the mean
     dark, red = (Image.new("RGB", (160, 160), colour) for colour in ("black", "red"))
     images = [dark, red, dark]
     with pytest.raises(ActivationOverflowError):
@@ -112,11 +114,11 @@ def test_thirty_concurrent_predictions_equal_single_ones(monkeypatch: pytest.Mon
     pretrained = service.pretrained("tiny-imagenet")
     photos = sorted(EXAMPLES.glob("*.jpg"))
     queries = [service.query("tiny-imagenet", str(photos[number % len(photos)])) for number in range(30)]
-    runs: list[int] = []
+    batch_sizes: list[int] = []
     trace = InceptionV1.trace
 
-    def counted(self: InceptionV1, x: torch.Tensor, start: str = "stem") -> object:
-        runs.append(len(x))
+    def counting_trace(self: InceptionV1, x: torch.Tensor, start: str = "stem") -> object:
+        batch_sizes.append(len(x))
         return trace(self, x, start=start)
 
     barrier = threading.Barrier(len(queries))
@@ -126,13 +128,13 @@ def test_thirty_concurrent_predictions_equal_single_ones(monkeypatch: pytest.Mon
         return service.prediction(queries[number])
 
     _ = pretrained.engine
-    monkeypatch.setattr(InceptionV1, "trace", counted)
+    monkeypatch.setattr(InceptionV1, "trace", counting_trace)
     with ThreadPoolExecutor(len(queries)) as pool:
-        told = list(pool.map(visit, range(len(queries))))
-    assert sum(runs) == len(photos), "each picture once, however many look at it"
+        predictions = list(pool.map(visit, range(len(queries))))
+    assert sum(batch_sizes) == len(photos), "each photo is computed once"
     monkeypatch.undo()
-    for number, seen in enumerate(told):
-        alone = predict(pretrained, open_photo(photos[number % len(photos)]))
-        assert np.abs(seen.logits - alone.logits).max() < 1e-4  # type: ignore[attr-defined]
-        assert np.abs(seen.block("4c") - alone.block("4c")).max() < 1e-4  # type: ignore[attr-defined]
-        assert not seen.block("4c").flags.writeable  # type: ignore[attr-defined]
+    for number, prediction in enumerate(predictions):
+        expected = predict(pretrained, open_photo(photos[number % len(photos)]))
+        assert np.abs(prediction.logits - expected.logits).max() < 1e-4  # type: ignore[attr-defined]
+        assert np.abs(prediction.block("4c") - expected.block("4c")).max() < 1e-4  # type: ignore[attr-defined]
+        assert not prediction.block("4c").flags.writeable  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""What is kept, and what happens when many want the same at once."""
+"""The single-flight cache: eviction, concurrent misses and errors."""
 
 from __future__ import annotations
 
@@ -11,72 +11,72 @@ from inception.service.cache import SingleFlightCache
 
 
 def test_a_value_is_computed_once_and_then_cached() -> None:
-    memo: SingleFlightCache[int] = SingleFlightCache(10)
-    made: list[str] = []
+    cache: SingleFlightCache[int] = SingleFlightCache(10)
+    calls: list[str] = []
 
-    def make() -> int:
-        made.append("made")
+    def compute() -> int:
+        calls.append("made")
         return 7
 
-    assert [memo.get("key", make) for _ in range(3)] == [7, 7, 7]
-    assert made == ["made"]
+    assert [cache.get("key", compute) for _ in range(3)] == [7, 7, 7]
+    assert calls == ["made"]
 
 
 def test_the_least_recently_used_value_is_evicted_by_size() -> None:
-    memo: SingleFlightCache[str] = SingleFlightCache(10, len)
-    made: list[str] = []
+    cache: SingleFlightCache[str] = SingleFlightCache(10, len)
+    computed: list[str] = []
 
-    def word(text: str) -> str:
-        def make() -> str:
-            made.append(text)
+    def request(text: str) -> str:
+        def compute() -> str:
+            computed.append(text)
             return text
 
-        return memo.get(text, make)
+        return cache.get(text, compute)
 
     for text in ("aaaa", "bbbb", "aaaa", "cccc", "aaaa", "bbbb"):
-        word(text)
-    assert made == ["aaaa", "bbbb", "cccc", "bbbb"], "bbbb had to go for cccc, aaaa had been used since"
-    assert word("longer than ten letters") == "longer than ten letters"
-    word("bbbb")
-    assert made[-1] == "longer than ten letters", "what does not fit pushes nothing out"
+        request(text)
+    assert computed == ["aaaa", "bbbb", "cccc", "bbbb"], "bbbb was evicted for cccc, as aaaa had been used since"
+    assert request("longer than ten letters") == "longer than ten letters"
+    request("bbbb")
+    assert computed[-1] == "longer than ten letters", "a value that does not fit evicts nothing"
 
 
 def test_concurrent_misses_compute_once() -> None:
-    memo: SingleFlightCache[int] = SingleFlightCache(10)
-    begun, go, made = Event(), Event(), []
+    cache: SingleFlightCache[int] = SingleFlightCache(10)
+    started, release, calls = Event(), Event(), []
 
-    def make() -> int:
-        made.append(1)
-        begun.set()
-        assert go.wait(10)
+    def compute() -> int:
+        calls.append(1)
+        started.set()
+        assert release.wait(10)
         return 7
 
     with ThreadPoolExecutor(8) as pool:
-        first = pool.submit(memo.get, "key", make)
-        assert begun.wait(10)
-        others = [pool.submit(memo.get, "key", make) for _ in range(7)]
-        # Another key need not wait.
-        assert memo.get("other", lambda: 8) == 8
-        go.set()
-        assert [one.result(10) for one in (first, *others)] == [7] * 8
-    assert made == [1]
+        first = pool.submit(cache.get, "key", compute)
+        assert started.wait(10)
+        others = [pool.submit(cache.get, "key", compute) for _ in range(7)]
+        # Another key does not wait.
+        assert cache.get("other", lambda: 8) == 8
+        release.set()
+        assert [future.result(10) for future in (first, *others)] == [7] * 8
+    assert calls == [1]
 
 
 def test_an_error_reaches_all_waiting_calls_and_is_not_cached() -> None:
-    memo: SingleFlightCache[int] = SingleFlightCache(10)
-    begun, go = Event(), Event()
+    cache: SingleFlightCache[int] = SingleFlightCache(10)
+    started, release = Event(), Event()
 
     def fail() -> int:
-        begun.set()
-        assert go.wait(10)
+        started.set()
+        assert release.wait(10)
         raise ValueError("no")
 
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(memo.get, "key", fail)
-        assert begun.wait(10)
-        second = pool.submit(memo.get, "key", fail)
-        go.set()
-        for one in (first, second):
+        first = pool.submit(cache.get, "key", fail)
+        assert started.wait(10)
+        second = pool.submit(cache.get, "key", fail)
+        release.set()
+        for future in (first, second):
             with pytest.raises(ValueError, match="no"):
-                one.result(10)
-    assert memo.get("key", lambda: 7) == 7
+                future.result(10)
+    assert cache.get("key", lambda: 7) == 7

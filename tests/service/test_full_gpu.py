@@ -1,4 +1,4 @@
-"""A GPU whose memory is full: the CPU answers, the stage says where, and nobody loses an answer."""
+"""A GPU without free memory: the CPU takes over, the stage reports the device, and no answer is lost."""
 
 from __future__ import annotations
 
@@ -41,89 +41,94 @@ from support.photos import photos
 
 
 def full_gpu() -> Device:
-    """A device that is not the CPU and that every machine has; it holds shapes and no numbers."""
+    """Return a device other than the CPU that every machine has; it holds shapes and no numbers."""
     return Device(torch.device("meta"), "GPU")
 
 
 class PredictsOnCpu(LocalBackend):
-    """Predictions succeed whatever the device, as if there had been memory when the photo came."""
+    """Predictions succeed on any device, as if there were memory for them."""
 
     def predict(self, pretrained: PretrainedModel, query: Query) -> Prediction:
         return super().predict(load(query.model), query)
 
 
 def exhaust(service: InferenceService, name: str = "tiny-imagenet") -> list[str]:
-    """Let the engine's memory end in the midst of each forward pass; returns the devices on which that happened."""
-    ended: list[str] = []
+    """Let memory run out during each forward pass of the engine; return the devices on which that happened."""
+    failures: list[str] = []
 
-    def no_more(module: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
-        ended.append(given[0].device.type)
+    def run_out(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        failures.append(inputs[0].device.type)
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
 
-    service.pretrained(name).engine.block("4c").register_forward_pre_hook(no_more)
-    return ended
+    service.pretrained(name).engine.block("4c").register_forward_pre_hook(run_out)
+    return failures
 
 
 def exhaust_everywhere(
     service: InferenceService, monkeypatch: pytest.MonkeyPatch, name: str = "tiny-imagenet"
 ) -> list[str]:
-    """The same for each layer by itself, and for arithmetic with weights; returns what could not be computed."""
-    ended: list[str] = []
+    """Let memory run out in each layer and in arithmetic with weights; return the operations that failed."""
+    failures: list[str] = []
 
-    def no_more(what: str) -> NoReturn:
-        ended.append(what)
+    def run_out(operation: str) -> NoReturn:
+        failures.append(operation)
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
 
     for layer in service.pretrained(name).engine.modules():
-        layer.register_forward_pre_hook(lambda module, _: no_more(type(module).__name__))
+        layer.register_forward_pre_hook(lambda module, _: run_out(type(module).__name__))
 
-    def guarded(usual: Callable[..., torch.Tensor], what: str) -> Callable[..., torch.Tensor]:
-        return lambda tensor: usual(tensor) if tensor.device.type == "cpu" else no_more(what)
+    def fail_off_cpu(original: Callable[..., torch.Tensor], operation: str) -> Callable[..., torch.Tensor]:
+        return lambda tensor: original(tensor) if tensor.device.type == "cpu" else run_out(operation)
 
-    for owner, what in ((torch.Tensor, "square"), (torch.Tensor, "any"), (torch.Tensor, "cpu"), (torch, "isfinite")):
-        monkeypatch.setattr(owner, what, guarded(getattr(owner, what), what))
+    for owner, operation in (
+        (torch.Tensor, "square"),
+        (torch.Tensor, "any"),
+        (torch.Tensor, "cpu"),
+        (torch, "isfinite"),
+    ):
+        monkeypatch.setattr(owner, operation, fail_off_cpu(getattr(owner, operation), operation))
 
-    def copied(module: torch.nn.Module, device: str) -> torch.nn.Module:
-        return copy_module(module, device) if next(module.parameters()).is_cpu else no_more("copy_module")
+    def copy_or_run_out(module: torch.nn.Module, device: str) -> torch.nn.Module:
+        return copy_module(module, device) if next(module.parameters()).is_cpu else run_out("copy_module")
 
-    monkeypatch.setattr(linear_piece, "copy_module", copied)
-    return ended
+    monkeypatch.setattr(linear_piece, "copy_module", copy_or_run_out)
+    return failures
 
 
 def test_the_cpu_replaces_a_full_gpu(embedded: PretrainedModel, caplog: pytest.LogCaptureFixture) -> None:
     service = InferenceService(("tiny-imagenet",), full_gpu())
-    ended = exhaust(service)
+    failures = exhaust(service)
     photo = str(EXAMPLES / "bison.jpg")
-    seen = service.prediction(service.query("tiny-imagenet", photo))
-    assert ended == ["meta"]
-    np.testing.assert_allclose(seen.logits, predict(embedded, open_photo(photo)).logits, atol=1e-3)
+    prediction = service.prediction(service.query("tiny-imagenet", photo))
+    assert failures == ["meta"]
+    np.testing.assert_allclose(prediction.logits, predict(embedded, open_photo(photo)).logits, atol=1e-3)
     assert service.device.fell_back_from == "meta"
     assert caplog.text.count("The memory of the meta device is full; the network runs on the CPU") == 1, "logged once"
 
-    # It stays there, and explains there too.
-    assert_alike(
+    # The service stays on the CPU, also for explanations.
+    assert_logits_match(
         service.explained(service.query("tiny-imagenet", photo), single_ablation_logits, "zero"), embedded, photo
     )
-    assert ended == ["meta"]
+    assert failures == ["meta"]
 
 
-def assert_alike(told: dict[str, np.ndarray], embedded: PretrainedModel, photo: str) -> None:
-    wanted = single_ablation_logits(embedded, predict(embedded, open_photo(photo)), "zero")
-    for block, logits in wanted.items():
-        np.testing.assert_allclose(told[block], logits, atol=1e-3)
+def assert_logits_match(actual: dict[str, np.ndarray], embedded: PretrainedModel, photo: str) -> None:
+    expected = single_ablation_logits(embedded, predict(embedded, open_photo(photo)), "zero")
+    for block, logits in expected.items():
+        np.testing.assert_allclose(actual[block], logits, atol=1e-3)
 
 
-def test_the_stage_answers_on_the_cpu_and_says_where_it_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_stage_responds_from_the_cpu_and_reports_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     service = InferenceService(("tiny-imagenet",), full_gpu())
     exhaust_everywhere(service, monkeypatch)
     page = build(service)
     _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
 
     async def visit() -> None:
-        async with Visitor(address.rstrip("/")) as guest:
-            await guest.show_photo(photos(1)[0])
-            assert guest.answer_label == "ox", "the visitor has done nothing wrong"
-            assert (await guest.request("start"))["device"] == "CPU"
+        async with Visitor(address.rstrip("/")) as visitor:
+            await visitor.show_photo(photos(1)[0])
+            assert visitor.answer_label == "ox", "the request succeeds"
+            assert (await visitor.request("start"))["device"] == "CPU"
 
     try:
         assert stage.told(address, "start")["device"] == "GPU"
@@ -135,23 +140,23 @@ def test_the_stage_answers_on_the_cpu_and_says_where_it_computes(monkeypatch: py
 def test_concurrent_predictions_on_a_full_gpu_all_succeed(embedded: PretrainedModel) -> None:
     service = InferenceService(("tiny-imagenet",), full_gpu())
     exhaust(service)
-    taken = photos(12)
+    files = photos(12)
     with ThreadPoolExecutor(12) as threads:
-        queries = list(threads.map(lambda photo: service.query("tiny-imagenet", photo), taken))
-        seen = list(threads.map(service.prediction, queries))
-    for photo, one in zip(taken, seen, strict=True):
-        alone = predict(embedded, open_photo(photo))
-        np.testing.assert_allclose(one.logits, alone.logits, atol=1e-3)
+        queries = list(threads.map(lambda photo: service.query("tiny-imagenet", photo), files))
+        predictions = list(threads.map(service.prediction, queries))
+    for photo, prediction in zip(files, predictions, strict=True):
+        expected = predict(embedded, open_photo(photo))
+        np.testing.assert_allclose(prediction.logits, expected.logits, atol=1e-3)
 
 
 def test_an_explanation_falls_back_to_the_cpu(embedded: PretrainedModel) -> None:
     service = InferenceService(("tiny-imagenet",), full_gpu(), PredictsOnCpu())
     photo = str(EXAMPLES / "bison.jpg")
-    ended = exhaust(service)
-    told = service.explained(service.query("tiny-imagenet", photo), single_ablation_logits, "zero")
-    assert ended == ["meta"], "it was tried there"
+    failures = exhaust(service)
+    logits = service.explained(service.query("tiny-imagenet", photo), single_ablation_logits, "zero")
+    assert failures == ["meta"], "the GPU was tried first"
     assert service.device.fell_back_from == "meta"
-    assert_alike(told, embedded, photo)
+    assert_logits_match(logits, embedded, photo)
 
 
 ARGUMENTS: dict[str, object] = {
@@ -185,44 +190,44 @@ ENDPOINTS = [
 
 
 @pytest.fixture(scope="module")
-def served() -> tuple[InferenceService, gr.Blocks]:
+def app() -> tuple[InferenceService, gr.Blocks]:
     service = InferenceService(("tiny-imagenet",), choose_device("cpu"))
     return service, build(service)
 
 
 def on_a_full_gpu() -> InferenceService:
-    """A service that predicts, and finds no memory for anything else once `exhaust_everywhere` is called."""
+    """Return a service that predicts, but has no memory for anything else after `exhaust_everywhere`."""
     return InferenceService(("tiny-imagenet",), full_gpu(), PredictsOnCpu())
 
 
-def asked(page: gr.Blocks, name: str) -> list[object]:
-    """What an endpoint answers to `ARGUMENTS`, with pictures as arrays."""
+def endpoint_response(page: gr.Blocks, name: str) -> list[object]:
+    """Return the response of an endpoint to `ARGUMENTS`, with pictures as arrays."""
     function = next(fn.fn for fn in page.fns.values() if fn.api_name == name)
     assert function
-    told = function(*(ARGUMENTS[argument] for argument in inspect.signature(function).parameters))
-    parts = told if isinstance(told, tuple) else (told,)
+    response = function(*(ARGUMENTS[argument] for argument in inspect.signature(function).parameters))
+    parts = response if isinstance(response, tuple) else (response,)
     return [np.asarray(part) if isinstance(part, Image.Image) else part for part in parts]
 
 
 @pytest.mark.parametrize("name", ENDPOINTS)
 def test_every_endpoint_falls_back_to_the_cpu(
-    name: str, monkeypatch: pytest.MonkeyPatch, served: tuple[InferenceService, gr.Blocks]
+    name: str, monkeypatch: pytest.MonkeyPatch, app: tuple[InferenceService, gr.Blocks]
 ) -> None:
-    expected = asked(served[1], name)
+    expected = endpoint_response(app[1], name)
     service = on_a_full_gpu()
     with gr.Blocks() as page:
         add_endpoints(service)
-    ended = exhaust_everywhere(service, monkeypatch)
-    for part, wanted in zip(asked(page, name), expected, strict=True):
-        if isinstance(wanted, np.ndarray):
-            assert np.array_equal(part, wanted)
-        elif name != "keep":  # whose file lies elsewhere
-            assert part == wanted
-    assert bool(service.device.fell_back_from) == bool(ended)
+    failures = exhaust_everywhere(service, monkeypatch)
+    for part, expected_part in zip(endpoint_response(page, name), expected, strict=True):
+        if isinstance(expected_part, np.ndarray):
+            assert np.array_equal(part, expected_part)
+        elif name != "keep":  # its file has another path
+            assert part == expected_part
+    assert bool(service.device.fell_back_from) == bool(failures)
 
 
-def test_all_public_endpoints_are_tested(served: tuple[InferenceService, gr.Blocks]) -> None:
-    public = {fn.api_name for fn in served[1].fns.values() if fn.api_visibility == "public"}
+def test_all_public_endpoints_are_tested(app: tuple[InferenceService, gr.Blocks]) -> None:
+    public = {fn.api_name for fn in app[1].fns.values() if fn.api_visibility == "public"}
     assert public == set(ENDPOINTS)
 
 
@@ -253,8 +258,8 @@ EVENTS: dict[str, list[object]] = {
 }
 
 
-def told(page: gr.Blocks, name: str) -> dict[str, Any]:
-    """What an event of the stage answers to `EVENTS`, without what differs from run to run."""
+def event_response(page: gr.Blocks, name: str) -> dict[str, Any]:
+    """Return the response of an event of the stage to `EVENTS`, without its duration."""
     function = next(fn.fn for fn in page.fns.values() if fn.api_name == f"stage_{name}")
     assert function
     return {key: value for key, value in function(*EVENTS[name]).items() if key != "seconds"}
@@ -262,23 +267,23 @@ def told(page: gr.Blocks, name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_every_event_of_the_stage_falls_back_to_the_cpu(
-    name: str, monkeypatch: pytest.MonkeyPatch, served: tuple[InferenceService, gr.Blocks]
+    name: str, monkeypatch: pytest.MonkeyPatch, app: tuple[InferenceService, gr.Blocks]
 ) -> None:
-    expected = told(served[1], name)
+    expected = event_response(app[1], name)
     service = on_a_full_gpu()
     with gr.Blocks() as page:
         add_stage_events(service, example_photos())
-    ended = exhaust_everywhere(service, monkeypatch)
+    failures = exhaust_everywhere(service, monkeypatch)
     if "full" in expected:  # a scene names the device that it did not fit on
         assert expected["full"] is None
         expected["full"] = "meta"
-    assert told(page, name) == expected
-    assert bool(service.device.fell_back_from) == bool(ended)
-    assert ended
+    assert event_response(page, name) == expected
+    assert bool(service.device.fell_back_from) == bool(failures)
+    assert failures
 
 
-def test_all_events_that_compute_are_tested(served: tuple[InferenceService, gr.Blocks]) -> None:
-    events = {fn.api_name.removeprefix("stage_") for fn in served[1].fns.values() if fn.api_visibility != "public"}
+def test_all_events_that_compute_are_tested(app: tuple[InferenceService, gr.Blocks]) -> None:
+    events = {fn.api_name.removeprefix("stage_") for fn in app[1].fns.values() if fn.api_visibility != "public"}
     assert events == {*EVENTS, "start", "picture", "unit_wiring", "unit_atlas"}  # these four run no network
 
 
@@ -287,40 +292,40 @@ def test_a_replica_falls_back_to_the_cpu(monkeypatch: pytest.MonkeyPatch, embedd
     from inception.service.ray.replica import Replica
     from inception.service.ray.scale import Scale
 
-    ended: list[str] = []
+    failures: list[str] = []
 
-    def no_more(module: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
-        ended.append(given[0].device.type)
+    def run_out(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        failures.append(inputs[0].device.type)
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
 
-    def load_there(name: str, device: torch.device) -> PretrainedModel:
+    def load_and_exhaust(name: str, device: torch.device) -> PretrainedModel:
         pretrained = load(name, device)
         if device.type != "cpu":
-            pretrained.engine.block("4c").register_forward_pre_hook(no_more)
+            pretrained.engine.block("4c").register_forward_pre_hook(run_out)
         return pretrained
 
     monkeypatch.setattr("inception.service.ray.replica.choose_device", lambda wish: full_gpu())
-    monkeypatch.setattr("inception.service.service.load", load_there)
+    monkeypatch.setattr("inception.service.service.load", load_and_exhaust)
     photo = str(EXAMPLES / "bison.jpg")
     query = InferenceService(("tiny-imagenet",), choose_device("cpu")).query("tiny-imagenet", photo)
     replica = Replica(("tiny-imagenet",), Scale(cpus=torch.get_num_threads(), gpus=1), "exact")
-    (seen,) = replica.predict_batch([query])
-    logits = replica.explain_prediction("tiny-imagenet", seen, single_ablation_logits, ("zero",))
-    assert_alike(logits, embedded, photo)
-    assert ended == ["meta"]
+    (prediction,) = replica.predict_batch([query])
+    logits = replica.explain_prediction("tiny-imagenet", prediction, single_ablation_logits, ("zero",))
+    assert_logits_match(logits, embedded, photo)
+    assert failures == ["meta"]
 
 
 def test_zero_gpu_falls_back_to_the_cpu(monkeypatch: pytest.MonkeyPatch, embedded: PretrainedModel) -> None:
     photo = str(EXAMPLES / "bison.jpg")
     service = InferenceService(("tiny-imagenet",), full_gpu())
-    ended = exhaust(service)
+    failures = exhaust(service)
     monkeypatch.setattr(zero_gpu, "service_on_gpu", lambda models: service)
     queries = (service.query("tiny-imagenet", photo),)
-    (seen,) = zero_gpu.compute_on_gpu(service.models, queries)
-    np.testing.assert_allclose(seen.logits, predict(embedded, open_photo(photo)).logits, atol=1e-3)
+    (prediction,) = zero_gpu.compute_on_gpu(service.models, queries)
+    np.testing.assert_allclose(prediction.logits, predict(embedded, open_photo(photo)).logits, atol=1e-3)
     logits = zero_gpu.compute_on_gpu(service.models, queries, single_ablation_logits, ("zero",))
-    assert_alike(logits, embedded, photo)
-    assert ended == ["meta"]
+    assert_logits_match(logits, embedded, photo)
+    assert failures == ["meta"]
 
 
 def test_other_device_errors_cause_no_fallback() -> None:
@@ -337,22 +342,22 @@ def test_other_device_errors_cause_no_fallback() -> None:
 
 @pytest.fixture
 def full_after_one(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A GPU whose memory ends with the second photo; the list tells on which devices photos were seen."""
-    seen: list[str] = []
+    """A GPU whose memory runs out at the second photo; the list contains the device of each attempt."""
+    devices: list[str] = []
 
-    def choose(wish: str) -> Device:
+    def choose_full_gpu(wish: str) -> Device:
         return choose_device("cpu") if wish == "cpu" else full_gpu()
 
-    def see(pretrained: PretrainedModel, photo: object) -> object:
-        seen.append(pretrained.device.type)
-        if pretrained.device.type != "cpu" and len(seen) > 1:
+    def predict_once(pretrained: PretrainedModel, photo: object) -> object:
+        devices.append(pretrained.device.type)
+        if pretrained.device.type != "cpu" and len(devices) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
-        # What a GPU would say: a meta tensor holds no numbers.
+        # Meta tensors hold no numbers, so the CPU computes the answer of the GPU.
         return predict(load("tiny-imagenet"), photo)
 
-    monkeypatch.setattr("inception.runtime.device.choose_device", choose)
-    monkeypatch.setattr("inception.prediction.predict", see)
-    return seen
+    monkeypatch.setattr("inception.runtime.device.choose_device", choose_full_gpu)
+    monkeypatch.setattr("inception.prediction.predict", predict_once)
+    return devices
 
 
 def test_the_command_line_falls_back_to_the_cpu(
@@ -360,23 +365,23 @@ def test_the_command_line_falls_back_to_the_cpu(
 ) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"no photo")
     photos = [tmp_path / "bad.jpg", *(EXAMPLES / f"{name}.jpg" for name in ("bison", "espresso", "macaw"))]
-    assert main(["predict", *map(str, photos), "--top", "1", "--json"]) == 1, "one of them was refused"
-    told = capsys.readouterr()
-    lines = [json.loads(line) for line in told.out.splitlines()]
+    assert main(["predict", *map(str, photos), "--top", "1", "--json"]) == 1, "one photo is invalid"
+    captured = capsys.readouterr()
+    lines = [json.loads(line) for line in captured.out.splitlines()]
     assert [Path(line["photo"]) for line in lines] == photos, "each photo is reported once"
     for photo, line in zip(photos[1:], lines[1:], strict=True):
         assert line["top"][0]["label"] == predict(embedded, open_photo(photo)).top(1)[0].label
     assert full_after_one == ["meta", "meta", "cpu", "cpu"]
-    assert told.err.count("The memory of the meta device is full; the network runs on the CPU from now on.") == 1
+    assert captured.err.count("The memory of the meta device is full; the network runs on the CPU from now on.") == 1
 
 
 def test_a_training_without_gpu_memory_suggests_options(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    def full(*_: object, **__: object) -> None:
+    def run_out(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
 
-    monkeypatch.setattr("inception.training.loop.train", full)
+    monkeypatch.setattr("inception.training.loop.train", run_out)
     for name in ("bison", "espresso"):
         (tmp_path / "data" / name).mkdir(parents=True)
         for number in range(5):

@@ -1,4 +1,4 @@
-"""The memory that results are counted with."""
+"""The estimated memory of results."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_all_arrays_of_a_result_count(result: object, arrays: int) -> None:
 
 
 @pytest.mark.parametrize("result", [0.5, 0, None, "", {}, (), np.float64(1), np.zeros(0), Result({})])
-def test_what_has_no_arrays_counts_a_little(result: object) -> None:
+def test_results_without_arrays_count_little(result: object) -> None:
     assert 0 < memory_size(result) < 1024
 
 

@@ -1,4 +1,4 @@
-"""The order in which waiting work is done."""
+"""The order of waiting work."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from support.paths import EXAMPLES
 
 
 def order_of(*weights: int) -> list[int]:
-    """In which order waiting pieces of work are done that came as they are numbered."""
-    lock, done, go = PriorityLock(), [], Event()
+    """Return the order in which waiting pieces of work are done, numbered by arrival."""
+    lock, done, release = PriorityLock(), [], Event()
 
     def work(number: int, weight: int) -> None:
         with lock.acquire(weight):
@@ -27,7 +27,7 @@ def order_of(*weights: int) -> list[int]:
 
     def hold() -> None:
         with lock.acquire():
-            assert go.wait(10)
+            assert release.wait(10)
 
     with ThreadPoolExecutor(len(weights) + 1) as pool:
         pool.submit(hold)
@@ -36,14 +36,14 @@ def order_of(*weights: int) -> list[int]:
             futures.append(pool.submit(work, number, weight))
             while lock.waiting < number + 1:
                 time.sleep(0.001)
-        go.set()
+        release.set()
         for future in futures:
             future.result(10)
     assert lock.waiting == 0
     return done
 
 
-def test_light_work_overtakes_heavy_work_and_equals_keep_their_order() -> None:
+def test_light_work_overtakes_heavy_work_and_equal_work_keeps_its_order() -> None:
     assert order_of(HEAVY, HEAVY, LIGHT, HEAVY, LIGHT) == [2, 4, 0, 1, 3]
 
 
@@ -52,8 +52,8 @@ def test_the_number_of_overtakings_is_bounded() -> None:
     assert order_of(HEAVY, *lights) == [*range(1, MAX_OVERTAKEN + 1), 0, *range(MAX_OVERTAKEN + 1, MAX_OVERTAKEN + 4)]
 
 
-def test_heavy_work_does_not_begin_while_light_work_is_expected() -> None:
-    lock, done, begun, go = PriorityLock(), [], Event(), Event()
+def test_heavy_work_does_not_start_while_light_work_is_expected() -> None:
+    lock, done, started, release = PriorityLock(), [], Event(), Event()
 
     def heavy() -> None:
         with lock.acquire(HEAVY):
@@ -63,24 +63,24 @@ def test_heavy_work_does_not_begin_while_light_work_is_expected() -> None:
         with lock.expect_light():
             for number in range(2):
                 with lock.acquire(LIGHT):
-                    begun.set()
-                    assert number or go.wait(10)
+                    started.set()
+                    assert number or release.wait(10)
                     done.append("light")
                 time.sleep(0.05)  # the lock is free, and heavy work waits for it
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(batches)
-        assert begun.wait(10)
+        assert started.wait(10)
         last = pool.submit(heavy)
         while lock.waiting < 1:
             time.sleep(0.001)
-        go.set()
+        release.set()
         first.result(10)
         last.result(10)
     assert done == ["light", "light", "heavy"]
 
 
-def test_expected_light_work_does_not_hold_up_heavy_work_for_ever() -> None:
+def test_expected_light_work_does_not_delay_heavy_work_forever() -> None:
     lock, done = PriorityLock(), Event()
 
     def heavy() -> None:
@@ -115,15 +115,15 @@ def test_a_prediction_overtakes_an_explanation(monkeypatch: pytest.MonkeyPatch) 
     first, second = (service.query("tiny-imagenet", str(EXAMPLES / name)) for name in ("bison.jpg", "espresso.jpg"))
     service.prediction(first)
     order: list[str] = []
-    begun, go = Event(), Event()
+    started, release = Event(), Event()
 
     def hold(*_: object) -> None:
-        begun.set()
-        assert go.wait(10)
+        started.set()
+        assert release.wait(10)
 
     with ThreadPoolExecutor(3) as pool:
         pool.submit(backend.explain, service.pretrained("tiny-imagenet"), first, service.prediction(first), hold)
-        assert begun.wait(10)
+        assert started.wait(10)
         table = pool.submit(service.explained, first, single_ablation_logits, "zero")
         table.add_done_callback(lambda _: order.append("table"))
         while lock.waiting < 1:
@@ -132,9 +132,9 @@ def test_a_prediction_overtakes_an_explanation(monkeypatch: pytest.MonkeyPatch) 
         answer.add_done_callback(lambda _: order.append("answer"))
         while lock.waiting < 2:
             time.sleep(0.001)
-        go.set()
-        told = table.result(30)
+        release.set()
+        logits = table.result(30)
         assert answer.result(30).top(1)[0].label
     assert order == ["answer", "table"]
-    alone = single_ablation_logits(service.pretrained("tiny-imagenet"), service.prediction(first), "zero")
-    assert all(np.array_equal(told[block], alone[block]) for block in alone)
+    expected = single_ablation_logits(service.pretrained("tiny-imagenet"), service.prediction(first), "zero")
+    assert all(np.array_equal(logits[block], expected[block]) for block in expected)

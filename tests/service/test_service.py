@@ -1,4 +1,4 @@
-"""The service: networks loaded once, photos prepared once, results shared by content."""
+"""The service: networks are loaded once, photos are prepared once, and results are shared by content."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from support.paths import EXAMPLES
 NAME, PHOTO = "tiny-imagenet", str(EXAMPLES / "bison.jpg")
 
 
-class Counting(LocalBackend):
-    """Counts what is computed."""
+class CountingBackend(LocalBackend):
+    """Counts predictions and explanations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -45,25 +45,27 @@ class Counting(LocalBackend):
 
 
 @pytest.fixture
-def backend() -> Counting:
-    return Counting()
+def backend() -> CountingBackend:
+    return CountingBackend()
 
 
 @pytest.fixture
-def service(backend: Counting) -> InferenceService:
+def service(backend: CountingBackend) -> InferenceService:
     return InferenceService((NAME,), choose_device("cpu"), backend)
 
 
-def test_a_query_is_for_the_crop_that_it_names(service: InferenceService) -> None:
-    centre, whole = (service.query(NAME, PHOTO, crop) for crop in (None, lambda width, height: WHOLE_PHOTO))
+def test_a_query_uses_the_requested_crop(service: InferenceService) -> None:
+    centre, uncropped = (service.query(NAME, PHOTO, crop) for crop in (None, lambda width, height: WHOLE_PHOTO))
     assert centre == service.query(NAME, PHOTO, lambda width, height: CENTRE_CROP)
-    assert whole.photo == centre.photo == open_photo(PHOTO).size
-    assert whole.digest != centre.digest
+    assert uncropped.photo == centre.photo == open_photo(PHOTO).size
+    assert uncropped.digest != centre.digest
     preprocessing = service.pretrained(NAME).preprocessing
-    assert whole.image.tobytes() == preprocessing.apply(open_photo(PHOTO), WHOLE_PHOTO).tobytes()
+    assert uncropped.image.tobytes() == preprocessing.apply(open_photo(PHOTO), WHOLE_PHOTO).tobytes()
 
 
-def test_equal_pixels_share_a_prediction_and_an_explanation(service: InferenceService, backend: Counting) -> None:
+def test_equal_pixels_share_a_prediction_and_an_explanation(
+    service: InferenceService, backend: CountingBackend
+) -> None:
     png = io.BytesIO()
     open_photo(PHOTO).save(png, "PNG")
     queries = [service.query(NAME, source) for source in (PHOTO, png.getvalue())]
@@ -76,20 +78,20 @@ def test_equal_pixels_share_a_prediction_and_an_explanation(service: InferenceSe
     assert (backend.predictions, backend.explanations) == (1, 2)
 
 
-def large(pretrained: PretrainedModel, prediction: Prediction, number: int) -> np.ndarray:
+def large_explanation(pretrained: PretrainedModel, prediction: Prediction, number: int) -> np.ndarray:
     return np.full(EXPLANATION_BYTES // 3, number, np.uint8)
 
 
-def test_explanations_are_kept_up_to_a_number_of_bytes(service: InferenceService, backend: Counting) -> None:
+def test_explanations_are_cached_up_to_a_number_of_bytes(service: InferenceService, backend: CountingBackend) -> None:
     query = service.query(NAME, PHOTO)
-    for number in (0, 1, 0, 2, 0):  # two have room at a time, and 0 is used again before each other
-        assert service.explained(query, large, number)[0] == number
+    for number in (0, 1, 0, 2, 0):  # two fit at a time, and 0 is used again before each of the others
+        assert service.explained(query, large_explanation, number)[0] == number
     assert backend.explanations == 3
-    service.explained(query, large, 1)
-    assert backend.explanations == 4, "1 had to go for 2"
+    service.explained(query, large_explanation, 1)
+    assert backend.explanations == 4, "1 was evicted for 2"
 
 
-def test_an_uncached_explanation_is_computed_each_time(service: InferenceService, backend: Counting) -> None:
+def test_an_uncached_explanation_is_computed_each_time(service: InferenceService, backend: CountingBackend) -> None:
     query = service.query(NAME, PHOTO)
     first, second = (service.explained_uncached(query, trace_convolution, "4c", "3x3", 0, 1, 2) for _ in range(2))
     assert first is not second
@@ -102,8 +104,8 @@ def test_a_batch_of_several_precisions_keeps_its_order(service: InferenceService
     queries = [service.query(NAME, photo) for photo in photos]
     queries[1] = replace(queries[1], precision="fast")
     for photo, query, prediction in zip(photos, queries, service.predict_batch(queries), strict=True):
-        alone = predict(embedded, open_photo(photo), query.precision)
-        np.testing.assert_allclose(prediction.logits, alone.logits, atol=0.2 if query.precision == "fast" else 1e-3)
+        expected = predict(embedded, open_photo(photo), query.precision)
+        np.testing.assert_allclose(prediction.logits, expected.logits, atol=0.2 if query.precision == "fast" else 1e-3)
 
 
 def test_a_network_is_loaded_once_and_again_after_an_error(
@@ -111,13 +113,13 @@ def test_a_network_is_loaded_once_and_again_after_an_error(
 ) -> None:
     loaded: list[str] = []
 
-    def load_second_time(name: str, device: Any) -> PretrainedModel:
+    def fail_first_time(name: str, device: Any) -> PretrainedModel:
         loaded.append(name)
         if len(loaded) == 1:
             raise WeightsError("weights_missing", "There is no file.")
         return load(name, device)
 
-    monkeypatch.setattr("inception.service.service.load", load_second_time)
+    monkeypatch.setattr("inception.service.service.load", fail_first_time)
     with pytest.raises(WeightsError):
         service.pretrained(NAME)
     with ThreadPoolExecutor(4) as pool:
@@ -126,12 +128,12 @@ def test_a_network_is_loaded_once_and_again_after_an_error(
     assert loaded == [NAME, NAME]
 
 
-def test_only_the_given_models_can_be_used(service: InferenceService) -> None:
+def test_only_the_configured_models_can_be_used(service: InferenceService) -> None:
     with pytest.raises(ChoiceError, match="model is 'googlenet'"):
         service.query("googlenet", PHOTO)
 
 
-def test_a_checkpoint_is_known_by_its_file_name_only() -> None:
+def test_a_checkpoint_is_identified_only_by_its_file_name() -> None:
     service = InferenceService(("/secret/folder/own.safetensors", NAME), choose_device("cpu"))
     assert service.models == ("own.safetensors", NAME)
     with pytest.raises(WeightsError) as error:
@@ -139,7 +141,7 @@ def test_a_checkpoint_is_known_by_its_file_name_only() -> None:
     assert "secret" not in str(error.value)
 
 
-def test_two_checkpoints_of_one_file_name_are_refused() -> None:
+def test_two_checkpoints_with_the_same_file_name_are_rejected() -> None:
     with pytest.raises(UserError, match=r"called 'model\.safetensors'.*please rename one") as error:
         InferenceService(("/secret/a/model.safetensors", "/secret/b/model.safetensors"), choose_device("cpu"))
     assert "secret" not in str(error.value)
@@ -169,12 +171,12 @@ def test_a_crop_depends_on_the_photos_size(service: InferenceService) -> None:
     assert sizes == [open_photo(PHOTO).size]
 
 
-def test_branches_off_are_computed_once_for_equal_pixels(service: InferenceService, backend: Counting) -> None:
+def test_branches_off_are_computed_once_for_equal_pixels(service: InferenceService, backend: CountingBackend) -> None:
     query, off = service.query(NAME, PHOTO), {"4b": ["1x1"], "5a": ["pool"]}
-    told = service.ablated(query, off)
+    ablated = service.ablated(query, off)
     expected = ablated_prediction(service.pretrained(NAME), service.prediction(query), off)
-    assert np.array_equal(told.logits, expected.logits)
-    assert service.ablated(replace(query, crop=WHOLE_PHOTO), {key: tuple(off[key]) for key in off}) is told
+    assert np.array_equal(ablated.logits, expected.logits)
+    assert service.ablated(replace(query, crop=WHOLE_PHOTO), {key: tuple(off[key]) for key in off}) is ablated
     assert (backend.predictions, backend.explanations) == (1, 1)
-    assert service.ablated(query, {"4b": ["1x1"]}) is not told
+    assert service.ablated(query, {"4b": ["1x1"]}) is not ablated
     assert backend.explanations == 2

@@ -1,4 +1,4 @@
-"""Feature visualizations that all callers share, and that stay in the user's cache folder."""
+"""Feature visualizations, shared by all callers and stored in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Two networks with other weights."""
+    """Two networks with different weights."""
     folder = tmp_path_factory.mktemp("weights")
     description = Description("batchnorm", ("cat", "dog"), IMAGENET, UNKNOWN_PROVENANCE)
     for seed, name in enumerate(("one", "two")):
@@ -43,7 +43,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 def started(*weights: Path) -> Visualizations:
-    """As after a start of the server."""
+    """Return the visualizations of a server that has just started."""
     return Visualizations(InferenceService(tuple(map(str, weights)), choose_device("cpu")))
 
 
@@ -55,130 +55,130 @@ def finished(images: Visualizations, model: Path, goal: str = "excites") -> Grow
 
 
 @pytest.mark.parametrize("goal", ["excites", "varied"])
-def test_a_finished_image_is_there_after_the_next_start(
+def test_a_finished_image_is_restored_after_a_restart(
     goal: str, weights: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, two = weights
-    images = started(one, two)
-    assert images.known(one.name, UNIT, goal) is None
-    made = finished(images, one, goal)
-    *_, direct = visualize(load(one), UNIT, GOALS[goal])
-    assert np.array_equal(made.shown.image, direct.image)
+    first, second = weights
+    images = started(first, second)
+    assert images.known(first.name, UNIT, goal) is None
+    original = finished(images, first, goal)
+    *_, direct = visualize(load(first), UNIT, GOALS[goal])
+    assert np.array_equal(original.shown.image, direct.image)
     monkeypatch.setattr(visualizations, "visualize", None)  # nothing is computed again
-    again = started(one, two).known(one.name, UNIT, goal)
-    assert again is not None
-    assert again.is_finished
-    assert np.array_equal(again.shown.image, made.shown.image)
-    assert again.shown.activation == pytest.approx(made.shown.activation)
-    assert again.naturalness == made.naturalness
-    assert started(one, two).known(two.name, UNIT, goal) is None, "of another network"
+    restored = started(first, second).known(first.name, UNIT, goal)
+    assert restored is not None
+    assert restored.is_finished
+    assert np.array_equal(restored.shown.image, original.shown.image)
+    assert restored.shown.activation == pytest.approx(original.shown.activation)
+    assert restored.naturalness == original.naturalness
+    assert started(first, second).known(second.name, UNIT, goal) is None, "the image is of another network"
 
 
-def test_another_goal_or_another_unit_is_another_image(weights: tuple[Path, Path]) -> None:
-    one, _ = weights
-    finished(started(one), one)
-    again = started(one)
-    assert again.known(one.name, UNIT, "varied") is None
-    assert again.known(one.name, Unit("3a", "3x3", 3), "excites") is None
+def test_another_goal_or_unit_has_another_image(weights: tuple[Path, Path]) -> None:
+    model, _ = weights
+    finished(started(model), model)
+    restarted = started(model)
+    assert restarted.known(model.name, UNIT, "varied") is None
+    assert restarted.known(model.name, Unit("3a", "3x3", 3), "excites") is None
 
 
-def cut_off(file: Path) -> None:
+def truncate(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:200])
 
 
-def without_text(file: Path) -> None:
+def remove_text(file: Path) -> None:
     Image.open(file).save(file, "PNG")
 
 
-def of_another_kind(file: Path) -> None:
+def convert_to_jpeg(file: Path) -> None:
     Image.open(file).save(file, "JPEG")
 
 
-def too_large(file: Path) -> None:
+def enlarge(file: Path) -> None:
     with file.open("ab") as end:
         end.write(bytes(2**20))
 
 
-@pytest.mark.parametrize("damage", [cut_off, without_text, of_another_kind, too_large])
-def test_a_damaged_file_is_made_again(
+@pytest.mark.parametrize("damage", [truncate, remove_text, convert_to_jpeg, enlarge])
+def test_a_damaged_file_is_recomputed(
     damage: Callable[[Path], None], weights: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    one, _ = weights
-    made = finished(started(one), one)
+    model, _ = weights
+    original = finished(started(model), model)
     (file,) = (tmp_path / "cache").rglob("*.png")
     damage(file)
-    images = started(one)
-    assert images.known(one.name, UNIT, "excites") is None
-    assert np.array_equal(finished(images, one).shown.image, made.shown.image)
+    images = started(model)
+    assert images.known(model.name, UNIT, "excites") is None
+    assert np.array_equal(finished(images, model).shown.image, original.shown.image)
 
 
-def test_a_folder_that_cannot_be_written_stops_nothing(
+def test_an_unwritable_cache_folder_is_no_error(
     weights: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    one, _ = weights
-    assert finished(started(one), one).is_finished
+    model, _ = weights
+    assert finished(started(model), model).is_finished
 
 
 def test_the_oldest_files_are_deleted(
     weights: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(image_files, "MAX_FILES", 1)
-    one, _ = weights
-    images = started(one)
-    finished(images, one)
+    model, _ = weights
+    images = started(model)
+    finished(images, model)
     (first,) = (tmp_path / "cache").rglob("*.png")
-    finished(images, one, "varied")
+    finished(images, model, "varied")
     (second,) = (tmp_path / "cache").rglob("*.png")
     assert first != second
 
 
-def test_more_visitors_than_there_is_room_for_all_come_to_an_end(
+def test_all_visitors_finish_if_not_all_runs_fit_in_memory(
     weights: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, _ = weights
-    room = 3 * visualizations.run_bytes(load(one), UNIT)
-    monkeypatch.setattr(visualizations, "RUNNING_BYTES", room)
-    images = started(one)
+    model, _ = weights
+    limit = 3 * visualizations.run_bytes(load(model), UNIT)
+    monkeypatch.setattr(visualizations, "RUNNING_BYTES", limit)
+    images = started(model)
     steps = {Unit("3a", "3x3", channel): 0 for channel in range(4)}
-    for _ in range(GOALS["excites"].steps):  # in turn, so that each one's run is gone when it calls again
+    for _ in range(GOALS["excites"].steps):  # in turn, so that each run has been evicted when its visitor calls again
         for unit, step in steps.items():
-            growth = images.after(one.name, unit, "excites", step)
+            growth = images.after(model.name, unit, "excites", step)
             assert growth.is_finished or growth.shown.step > step
             steps[unit] = growth.shown.step
     assert set(steps.values()) == {GOALS["excites"].steps}
 
 
-def test_a_class_has_room_for_a_channel_each() -> None:
+def test_thirty_visitors_can_each_run_a_channel() -> None:
     assert 30 * visualizations.run_bytes(load(), Unit("4e", "3x3", 0)) <= visualizations.RUNNING_BYTES
 
 
-def test_an_image_that_failed_once_is_begun_again(weights: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    one, _ = weights
-    images, shown = started(one), _Ascent.shown
-    images.after(one.name, UNIT, "excites", 0)
+def test_a_failed_image_is_restarted(weights: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _ = weights
+    images, shown = started(model), _Ascent.shown
+    images.after(model.name, UNIT, "excites", 0)
 
     def fail(ascent: _Ascent) -> None:
         raise MemoryError
 
     monkeypatch.setattr(_Ascent, "shown", fail)
     with pytest.raises(MemoryError):
-        images.after(one.name, UNIT, "excites", 1)
+        images.after(model.name, UNIT, "excites", 1)
     monkeypatch.setattr(_Ascent, "shown", shown)
-    *_, direct = visualize(load(one), UNIT, GOALS["excites"])
-    assert np.array_equal(finished(images, one).shown.image, direct.image)
+    *_, direct = visualize(load(model), UNIT, GOALS["excites"])
+    assert np.array_equal(finished(images, model).shown.image, direct.image)
 
 
-def test_an_image_whose_comparison_failed_is_compared_again_also_where_no_file_can_be_written(
+def test_a_failed_comparison_is_repeated_even_without_a_writable_cache(
     weights: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    one, _ = weights
-    images, compared = started(one), visualizations.compared
+    model, _ = weights
+    images, compared = started(model), visualizations.compared
     monkeypatch.setattr(visualizations, "compared", None)
     with pytest.raises(TypeError):
-        finished(images, one)
+        finished(images, model)
     monkeypatch.setattr(visualizations, "compared", compared)
-    assert finished(images, one).naturalness is not None
+    assert finished(images, model).naturalness is not None

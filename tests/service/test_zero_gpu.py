@@ -1,4 +1,4 @@
-"""The app on Hugging Face Spaces: on ZeroGPU with a stand-in for their package `spaces`, which lends no real GPU."""
+"""The app on Hugging Face Spaces, with a fake of the package `spaces` that lends no real GPU."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ from inception.service.zero_gpu import SECONDS, ZeroGpuBackend
 from support.paths import EXAMPLES
 from support.server import running
 
-NET, PHOTO = "tiny-imagenet", EXAMPLES / "espresso.jpg"
+MODEL, PHOTO = "tiny-imagenet", EXAMPLES / "espresso.jpg"
 SPACE = {"SYSTEM": "spaces", "SPACE_ID": "somebody/inception-lens", "GRADIO_SERVER_NAME": "127.0.0.1"}
-# As the real one does it: what is decorated runs elsewhere, so all goes through pickle on its way and back.
-STAND_IN = """
+# As with the real package, decorated functions run elsewhere, so that arguments and results are pickled.
+FAKE_SPACES = """
 import json, os, pickle, sys, threading
 
-def told(**what):
-    with open(os.environ["TOLD"], "a") as file:
-        file.write(json.dumps(what) + "\\n")
+def record(**event):
+    with open(os.environ["EVENTS_FILE"], "a") as file:
+        file.write(json.dumps(event) + "\\n")
 
-told(event="imported", before="torch" not in sys.modules)
+record(event="imported", before="torch" not in sys.modules)
 
 class Timer(threading.Timer):
     def start(self):
-        told(event="later", name=self.name)
+        record(event="later", name=self.name)
         super().start()
 
 threading.Timer = Timer
 
-def gradio_auto_wrap(task):  # Gradio itself asks for it in every Space
+def gradio_auto_wrap(task):  # Gradio imports it in every Space
     return task
 
 def GPU(task=None, *, duration=None):
     if task is None:
         return lambda task: GPU(task, duration=duration)
-    told(event="decorated", name=f"{task.__module__}.{task.__name__}", duration=duration)
+    record(event="decorated", name=f"{task.__module__}.{task.__name__}", duration=duration)
     def lent(*arguments):
         from gradio.context import LocalContext
         request = LocalContext.request.get(None)
         what = "predict" if len(arguments) == 2 else "explain"
-        told(event="lent", what=what, visitor=request and request.headers.get("x-ip-token"))
+        record(event="lent", what=what, visitor=request and request.headers.get("x-ip-token"))
         if os.environ.get("REFUSE"):
             import gradio
             raise gradio.Error("You have exceeded your GPU quota.", print_exception=False)
@@ -62,76 +62,76 @@ def GPU(task=None, *, duration=None):
 
 
 @pytest.fixture
-def stand_in(tmp_path: Path) -> dict[str, str]:
-    """The environment of a Space in which `spaces` can be imported; what it is asked goes to the file TOLD."""
+def fake_spaces(tmp_path: Path) -> dict[str, str]:
+    """The environment of a Space with the fake `spaces`, which records its events in EVENTS_FILE."""
     (tmp_path / "packages" / "spaces").mkdir(parents=True)
-    (tmp_path / "packages" / "spaces" / "__init__.py").write_text(STAND_IN)
-    (tmp_path / "told").touch()
+    (tmp_path / "packages" / "spaces" / "__init__.py").write_text(FAKE_SPACES)
+    (tmp_path / "events").touch()
     path = os.pathsep.join(filter(None, [str(tmp_path / "packages"), os.environ.get("PYTHONPATH")]))
-    return {**SPACE, "PYTHONPATH": path, "TOLD": str(tmp_path / "told")}
+    return {**SPACE, "PYTHONPATH": path, "EVENTS_FILE": str(tmp_path / "events")}
 
 
-def told(environment: dict[str, str]) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in Path(environment["TOLD"]).read_text().splitlines()]
+def recorded_events(environment: dict[str, str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(environment["EVENTS_FILE"]).read_text().splitlines()]
 
 
-def ask(address: str, name: str, *more: Any) -> Any:
-    return Client(address, verbose=False).predict(handle_file(str(PHOTO)), NET, *more, api_name=name)
+def request(address: str, name: str, *arguments: Any) -> Any:
+    return Client(address, verbose=False).predict(handle_file(str(PHOTO)), MODEL, *arguments, api_name=name)
 
 
-def test_on_zero_gpu_the_forward_pass_and_the_explanations_run_where_a_gpu_is_lent(stand_in: dict[str, str]) -> None:
-    with running("app.py", SPACES_ZERO_GPU="true", **stand_in) as (address, _):
-        first, second = told(stand_in)
-        assert first == {"event": "imported", "before": True}, "torch must not be loaded before it"
+def test_on_zero_gpu_predictions_and_explanations_run_on_the_lent_gpu(fake_spaces: dict[str, str]) -> None:
+    with running("app.py", SPACES_ZERO_GPU="true", **fake_spaces) as (address, _):
+        first, second = recorded_events(fake_spaces)
+        assert first == {"event": "imported", "before": True}, "torch must not be imported before spaces"
         assert second == {
             "event": "decorated",
             "name": "inception.service.zero_gpu.compute_on_gpu",
             "duration": SECONDS,
         }
-        answer = ask(address, "/predict", 3)
-        carried = ask(address, "/branch_votes", "4c", "", "zero")
+        response = request(address, "/predict", 3)
+        votes = request(address, "/branch_votes", "4c", "", "zero")
         with pytest.raises(AppError, match="has no class"):
-            ask(address, "/class_evidence", "no such thing")
-    seen = predict(load(), open_photo(PHOTO))
-    assert [row["label"] for row in answer["top"]] == [guess.label for guess in seen.top(3)]
-    assert carried["votes"] == pytest.approx(dict(branch_votes(load(), seen, "4c").votes), abs=1e-3)
-    assert [row["what"] for row in told(stand_in)[2:]] == ["predict", "explain", "explain"]
+            request(address, "/class_evidence", "no such thing")
+    prediction = predict(load(), open_photo(PHOTO))
+    assert [row["label"] for row in response["top"]] == [guess.label for guess in prediction.top(3)]
+    assert votes["votes"] == pytest.approx(dict(branch_votes(load(), prediction, "4c").votes), abs=1e-3)
+    assert [row["what"] for row in recorded_events(fake_spaces)[2:]] == ["predict", "explain", "explain"]
 
 
-def test_on_zero_gpu_no_network_is_compiled(stand_in: dict[str, str]) -> None:
-    with running("app.py", SPACES_ZERO_GPU="true", **stand_in) as (address, _):
-        ask(address, "/predict", 1)
-    assert {"event": "later", "name": "compile"} not in told(stand_in)
+def test_on_zero_gpu_no_network_is_compiled(fake_spaces: dict[str, str]) -> None:
+    with running("app.py", SPACES_ZERO_GPU="true", **fake_spaces) as (address, _):
+        request(address, "/predict", 1)
+    assert {"event": "later", "name": "compile"} not in recorded_events(fake_spaces)
 
 
-def test_on_zero_gpu_a_gpu_is_lent_to_the_assistants_visitor(stand_in: dict[str, str]) -> None:
+def test_on_zero_gpu_a_tool_call_passes_on_the_visitors_token(fake_spaces: dict[str, str]) -> None:
     pytest.importorskip("mcp", reason="Spaces installs it; needs requirements-mcp.txt")
     from support.mcp_client import call, photo
 
-    with running("app.py", SPACES_ZERO_GPU="true", **stand_in) as (address, _):
+    with running("app.py", SPACES_ZERO_GPU="true", **fake_spaces) as (address, _):
         arguments = {"photo": photo(), "block": "4c"}
         result = call(
             f"{address}/gradio_api/mcp/", "inception_lens_branch_votes", arguments, headers={"X-IP-Token": "theirs"}
         )
     assert not result.isError, result.content
-    assert {"event": "lent", "what": "explain", "visitor": "theirs"} in told(stand_in)
+    assert {"event": "lent", "what": "explain", "visitor": "theirs"} in recorded_events(fake_spaces)
 
 
-def test_where_no_gpu_is_lent_the_cpu_answers(stand_in: dict[str, str]) -> None:
-    with running("app.py", SPACES_ZERO_GPU="true", REFUSE="yes", **stand_in) as (address, app):
-        assert ask(address, "/predict", 1)["top"][0]["label"] == "espresso"
-        assert ask(address, "/branch_votes", "4c", "", "zero")["label"] == "espresso"
-    said = app.stderr.read() if app.stderr else ""
-    assert "so the CPU computes: 'You have exceeded your GPU quota.'" in said
-    # The stand-in has none of what Gradio reloads a Space's code with, which it says in a thread of its own.
-    assert said.count("Traceback") == said.count("required to run hot-reloading in Spaces")
+def test_without_a_lent_gpu_the_cpu_computes(fake_spaces: dict[str, str]) -> None:
+    with running("app.py", SPACES_ZERO_GPU="true", REFUSE="yes", **fake_spaces) as (address, app):
+        assert request(address, "/predict", 1)["top"][0]["label"] == "espresso"
+        assert request(address, "/branch_votes", "4c", "", "zero")["label"] == "espresso"
+    stderr = app.stderr.read() if app.stderr else ""
+    assert "so the CPU computes: 'You have exceeded your GPU quota.'" in stderr
+    # The fake lacks what Gradio reloads a Space's code with, which Gradio reports from another thread.
+    assert stderr.count("Traceback") == stderr.count("required to run hot-reloading in Spaces")
 
 
-def test_on_other_hardware_nothing_is_lent_and_the_tools_are_there(stand_in: dict[str, str]) -> None:
+def test_on_other_hardware_no_gpu_is_lent_and_the_tools_are_available(fake_spaces: dict[str, str]) -> None:
     pytest.importorskip("mcp", reason="Spaces installs it; needs requirements-mcp.txt")
-    with running("app.py", **stand_in) as (address, _):
+    with running("app.py", **fake_spaces) as (address, _):
         tools = json.load(urlopen(f"{address}/gradio_api/mcp/schema", timeout=60))
-    assert "decorated" not in {row["event"] for row in told(stand_in)}
+    assert "decorated" not in {row["event"] for row in recorded_events(fake_spaces)}
     assert "inception_lens_branch_votes" in {tool["name"] for tool in tools}
 
 

@@ -1,4 +1,4 @@
-"""Replicas behind Ray Serve: the same answers as in this process, also when one of them dies."""
+"""Replicas behind Ray Serve: results equal those of this process, also when a replica dies."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PHOTOS = sorted(EXAMPLES.glob("*.jpg"))
 
 @pytest.fixture(scope="module", autouse=True)
 def no_event_loop() -> Iterator[None]:
-    """Playwright leaves its loop running in this thread; the page asks replicas from threads that have none."""
+    """Hide the event loop that Playwright leaves in this thread; the page calls replicas from threads without one."""
     loop = asyncio._get_running_loop()
     asyncio._set_running_loop(None)
     yield
@@ -51,28 +51,28 @@ def no_event_loop() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def two() -> Iterator[Any]:
-    """Two replicas with a core each, in a Ray of their own on this machine."""
+def ray_backend() -> Iterator[Any]:
+    """Two replicas with a core each, in a separate Ray cluster on this machine."""
     from inception.service.ray.cluster import cluster, replicas
 
-    # A third core for what other tests put beside them.
+    # A third core for the replicas that other tests add.
     with cluster(3), replicas((NAME,), Scale(2, 2)) as backend:
         yield backend
 
 
 @pytest.fixture(scope="module")
-def here() -> InferenceService:
+def local_service() -> InferenceService:
     return InferenceService((NAME,), choose_device("cpu"), LocalBackend())
 
 
 @pytest.fixture
-def there(two: Any) -> InferenceService:
-    """A studio that has seen nothing yet."""
-    return InferenceService((NAME,), choose_device("cpu"), two)
+def ray_service(ray_backend: Any) -> InferenceService:
+    """A service with replicas and an empty cache."""
+    return InferenceService((NAME,), choose_device("cpu"), ray_backend)
 
 
 def photo(number: int) -> bytes:
-    """As many different photos as are wanted."""
+    """Return a different photo for each number."""
     file = io.BytesIO()
     with Image.open(PHOTOS[number % len(PHOTOS)]) as image:
         inset = 4 * (number // len(PHOTOS))
@@ -80,82 +80,84 @@ def photo(number: int) -> bytes:
     return file.getvalue()
 
 
-def looks_at(service: InferenceService, numbers: range) -> list[Query]:
+def queries_for(service: InferenceService, numbers: range) -> list[Query]:
     return [service.query(NAME, photo(number)) for number in numbers]
 
 
-def at_once(ask: Callable[[Query], Prediction], queries: list[Query], threads: int) -> list[Prediction]:
-    """What each is told when all who ask begin at the same moment."""
+def predict_concurrently(
+    predict: Callable[[Query], Prediction], queries: list[Query], threads: int
+) -> list[Prediction]:
+    """Return the predictions of all queries, requested simultaneously in threads."""
     barrier = threading.Barrier(threads)
 
-    def begin(number: int) -> Prediction:
+    def run(number: int) -> Prediction:
         if number < threads:
             barrier.wait(30)
-        return ask(queries[number])
+        return predict(queries[number])
 
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(begin, range(len(queries))))
+        return list(pool.map(run, range(len(queries))))
 
 
-def assert_alike(one: Any, other: Any, share: float = 1e-5) -> None:
-    """The same structure, and numbers that differ by no more than that share of the largest."""
-    assert type(one) is type(other)
-    if is_dataclass(one):
-        for part in fields(one):
-            assert_alike(getattr(one, part.name), getattr(other, part.name), share)
-    elif isinstance(one, np.ndarray):
-        assert one.shape == other.shape
-        assert np.abs(one - other).max(initial=0) <= share * max(1, np.abs(other).max(initial=0))
-    elif isinstance(one, dict):
-        assert list(one) == list(other)
-        for key in one:
-            assert_alike(one[key], other[key], share)
-    elif isinstance(one, list | tuple):
-        assert len(one) == len(other)
-        for mine, yours in zip(one, other, strict=True):
-            assert_alike(mine, yours, share)
-    elif isinstance(one, float):
-        assert one == pytest.approx(other, rel=share, abs=share)
+def assert_alike(actual: Any, expected: Any, share: float = 1e-5) -> None:
+    """Check that two structures are equal, up to differences of numbers by `share` of the largest."""
+    assert type(actual) is type(expected)
+    if is_dataclass(actual):
+        for field in fields(actual):
+            assert_alike(getattr(actual, field.name), getattr(expected, field.name), share)
+    elif isinstance(actual, np.ndarray):
+        assert actual.shape == expected.shape
+        assert np.abs(actual - expected).max(initial=0) <= share * max(1, np.abs(expected).max(initial=0))
+    elif isinstance(actual, dict):
+        assert list(actual) == list(expected)
+        for key in actual:
+            assert_alike(actual[key], expected[key], share)
+    elif isinstance(actual, list | tuple):
+        assert len(actual) == len(expected)
+        for actual_part, expected_part in zip(actual, expected, strict=True):
+            assert_alike(actual_part, expected_part, share)
+    elif isinstance(actual, float):
+        assert actual == pytest.approx(expected, rel=share, abs=share)
     else:
-        assert one == other
+        assert actual == expected
 
 
-def assert_seen_alike(seen: Prediction, wanted: Prediction, share: float = 1e-5) -> None:
-    assert seen.top(3)[0].label == wanted.top(3)[0].label
-    assert_alike((seen.logits, seen.probabilities), (wanted.logits, wanted.probabilities), share)
-    assert_alike(dict(seen.stages), dict(wanted.stages), share)
+def assert_predictions_match(actual: Prediction, expected: Prediction, share: float = 1e-5) -> None:
+    assert actual.top(3)[0].label == expected.top(3)[0].label
+    assert_alike((actual.logits, actual.probabilities), (expected.logits, expected.probabilities), share)
+    assert_alike(dict(actual.stages), dict(expected.stages), share)
 
 
 @needs_ray
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     ("precision", "share"),
-    # A replica has threads of its own, and their number changes the order in which bfloat16 products are
-    # added up: eight bits each, 2 ** -8 of a figure, layer upon layer.
+    # A replica has another number of threads, and so another order in which bfloat16 products are summed. They
+    # have eight bits, and their rounding errors of 2 ** -8 accumulate over the layers.
     [("exact", 1e-5), ("fast", 2e-2)],
 )
 def test_a_replica_predicts_as_this_process_does(
-    two: Any, there: InferenceService, here: InferenceService, precision: str, share: float
+    ray_backend: Any, ray_service: InferenceService, local_service: InferenceService, precision: str, share: float
 ) -> None:
-    for query in looks_at(InferenceService((NAME,), choose_device("cpu"), precision=precision), range(2)):
+    for query in queries_for(InferenceService((NAME,), choose_device("cpu"), precision=precision), range(2)):
         assert query.precision == precision
-        seen, wanted = there.prediction(query), here.prediction(query)
-        assert_seen_alike(seen, wanted, share)
-        assert seen.labels == wanted.labels
-        assert seen.image.tobytes() == wanted.image.tobytes()
-        assert {block: dict(slices) for block, slices in seen.slices.items()} == {
-            block: dict(slices) for block, slices in wanted.slices.items()
+        actual, expected = ray_service.prediction(query), local_service.prediction(query)
+        assert_predictions_match(actual, expected, share)
+        assert actual.labels == expected.labels
+        assert actual.image.tobytes() == expected.image.tobytes()
+        assert {block: dict(slices) for block, slices in actual.slices.items()} == {
+            block: dict(slices) for block, slices in expected.slices.items()
         }
-        for array in (seen.logits, seen.probabilities, seen.block("4c"), seen.branch("4c", "3x3")):
+        for array in (actual.logits, actual.probabilities, actual.block("4c"), actual.branch("4c", "3x3")):
             with pytest.raises(ValueError, match="read-only"):
                 array[...] = 0
         with pytest.raises(TypeError):
-            seen.stages["stem"] = seen.logits  # type: ignore[index]
+            actual.stages["stem"] = actual.logits  # type: ignore[index]
 
 
 @needs_ray
 @pytest.mark.parametrize(
-    ("function", "told"),
+    ("function", "arguments"),
     [
         (subset_logits, ("4c", "zero")),
         (subset_logits, ("3a", "mean")),
@@ -168,15 +170,20 @@ def test_a_replica_predicts_as_this_process_does(
     ],
 )
 def test_a_replica_explains_as_this_process_does(
-    there: InferenceService, here: InferenceService, function: Callable[..., Any], told: tuple[Any, ...]
+    ray_service: InferenceService,
+    local_service: InferenceService,
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
 ) -> None:
-    (query,) = looks_at(there, range(1))
-    assert_alike(there.explained(query, function, *told), here.explained(query, function, *told))
+    (query,) = queries_for(ray_service, range(1))
+    assert_alike(
+        ray_service.explained(query, function, *arguments), local_service.explained(query, function, *arguments)
+    )
 
 
 @needs_ray
 @pytest.mark.parametrize(
-    ("kind", "function", "told"),
+    ("kind", "function", "arguments"),
     [
         (ChoiceError, subset_logits, ("9z", "zero")),
         (ExplanationError, ablate, ("4c", (), (100_000,), "zero")),
@@ -184,27 +191,29 @@ def test_a_replica_explains_as_this_process_does(
     ],
 )
 def test_user_errors_of_a_replica_arrive_unchanged(
-    there: InferenceService,
-    here: InferenceService,
+    ray_service: InferenceService,
+    local_service: InferenceService,
     kind: type[UserError],
     function: Callable[..., Any],
-    told: tuple[Any, ...],
+    arguments: tuple[Any, ...],
 ) -> None:
-    (query,) = looks_at(there, range(1))
+    (query,) = queries_for(ray_service, range(1))
     errors = []
-    for service in (there, here):
+    for service in (ray_service, local_service):
         with pytest.raises(kind) as raised:
-            service.explained(query, function, *told)
+            service.explained(query, function, *arguments)
         errors.append((type(raised.value), str(raised.value), raised.value.kind, raised.value.details))
     assert errors[0] == errors[1]
 
 
 @needs_ray
-def test_concurrent_photos_share_passes_in_both_replicas(two: Any, there: InferenceService) -> None:
-    queries = looks_at(there, range(64))
-    before = {figures.pid: figures for figures in two.figures()}
-    seen = at_once(there.prediction, queries, 32)
-    after = {figures.pid: figures for figures in two.figures()}
+def test_concurrent_photos_share_forward_passes_in_both_replicas(
+    ray_backend: Any, ray_service: InferenceService
+) -> None:
+    queries = queries_for(ray_service, range(64))
+    before = {figures.pid: figures for figures in ray_backend.figures()}
+    predictions = predict_concurrently(ray_service.prediction, queries, 32)
+    after = {figures.pid: figures for figures in ray_backend.figures()}
     assert all(figures.threads == 1 for figures in after.values())
     assert set(before) == set(after)
     assert len(after) == 2
@@ -218,40 +227,44 @@ def test_concurrent_photos_share_passes_in_both_replicas(two: Any, there: Infere
         answered.append(sum(size * count for size, count in batches.items()))
         passes += sum(batches.values())
         assert max(batches) <= MAX_REPLICA_BATCH
-    assert sum(answered) == 64, "each photo once"
-    assert min(answered) >= 8, "both have work"
-    assert passes <= 32, "photos share passes"
+    assert sum(answered) == 64, "each photo is computed once"
+    assert min(answered) >= 8, "both replicas are used"
+    assert passes <= 32, "photos share forward passes"
     for number in (0, 31, 63):
-        assert_seen_alike(seen[number], LocalBackend().predict(there.pretrained(NAME), queries[number]))
+        assert_predictions_match(
+            predictions[number], LocalBackend().predict(ray_service.pretrained(NAME), queries[number])
+        )
 
 
 @needs_ray
-def test_a_replica_explains_cached_predictions_without_another_pass(two: Any, there: InferenceService) -> None:
-    (query,) = looks_at(there, range(1))
+def test_a_replica_explains_cached_predictions_without_another_pass(
+    ray_backend: Any, ray_service: InferenceService
+) -> None:
+    (query,) = queries_for(ray_service, range(1))
 
-    def recalled() -> int:
-        return sum(figures.recalled for figures in two.figures())
+    def recalled_count() -> int:
+        return sum(figures.recalled for figures in ray_backend.figures())
 
-    before = recalled()
-    # By two replicas, of which each has seen it after it was asked once.
+    before = recalled_count()
+    # Each of the two replicas misses its cache once at most.
     for block in ("3a", "3b", "4a", "4b", "4c", "4d"):
-        there.explained(query, subset_logits, block, "zero")
-    assert recalled() - before >= 4
+        ray_service.explained(query, subset_logits, block, "zero")
+    assert recalled_count() - before >= 4
 
 
 @needs_ray
 @pytest.mark.timeout(240)
 def test_no_call_is_lost_when_one_of_two_replicas_is_killed(
-    two: Any, there: InferenceService, here: InferenceService, caplog: pytest.LogCaptureFixture
+    ray_backend: Any, ray_service: InferenceService, local_service: InferenceService, caplog: pytest.LogCaptureFixture
 ) -> None:
-    queries = looks_at(there, range(96))
-    victim = max(two.figures(), key=lambda figures: figures.pid).pid
+    queries = queries_for(ray_service, range(96))
+    victim = max(ray_backend.figures(), key=lambda figures: figures.pid).pid
     answered = threading.Semaphore(0)
 
-    def ask(query: Query) -> Prediction:
-        seen = there.prediction(query)
+    def predict(query: Query) -> Prediction:
+        prediction = ray_service.prediction(query)
         answered.release()
-        return seen
+        return prediction
 
     def kill() -> None:
         for _ in range(16):
@@ -260,47 +273,49 @@ def test_no_call_is_lost_when_one_of_two_replicas_is_killed(
 
     killer = threading.Thread(target=kill)
     killer.start()
-    seen = at_once(ask, queries, 32)
+    predictions = predict_concurrently(predict, queries, 32)
     killer.join()
-    assert "A replica was lost" in caplog.text, "it was killed while it was asked"
-    for query, told in zip(queries, seen, strict=True):
-        assert told.image.tobytes() == query.image.tobytes()
+    assert "A replica was lost" in caplog.text, "the replica was killed during a call"
+    for query, prediction in zip(queries, predictions, strict=True):
+        assert prediction.image.tobytes() == query.image.tobytes()
     for number in range(0, 96, 12):
-        assert_seen_alike(seen[number], here.prediction(queries[number]))
-    (query,) = looks_at(there, range(1))
-    assert there.explained(query, subset_logits, "4c", "zero").shape == (16, 200)
-    # And there will be two again.
+        assert_predictions_match(predictions[number], local_service.prediction(queries[number]))
+    (query,) = queries_for(ray_service, range(1))
+    assert ray_service.explained(query, subset_logits, "4c", "zero").shape == (16, 200)
+    # A second replica is started again.
     end = time.monotonic() + 90
     pids: set[int] = set()
     while time.monotonic() < end and (len(pids) < 2 or victim in pids):
         time.sleep(1)
-        pids = {figures.pid for figures in two.figures()}
+        pids = {figures.pid for figures in ray_backend.figures()}
     assert len(pids) == 2
     assert victim not in pids
 
 
 @needs_ray
-def test_the_page_answers_and_explains_with_replicas(two: Any, there: InferenceService, here: InferenceService) -> None:
-    before = sum(figures.explanations for figures in two.figures())
-    page = build(there)
+def test_the_page_predicts_and_explains_with_replicas(
+    ray_backend: Any, ray_service: InferenceService, local_service: InferenceService
+) -> None:
+    before = sum(figures.explanations for figures in ray_backend.figures())
+    page = build(ray_service)
     _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
     try:
         client = Client(address, verbose=False)
         file = EXAMPLES / "bison.jpg"
-        told = client.predict(handle_file(str(file)), NAME, 3, api_name="/predict")
-        wanted = here.prediction(here.query(NAME, str(file)))
-        assert [row["label"] for row in told["top"]] == [guess.label for guess in wanted.top(3)]
+        response = client.predict(handle_file(str(file)), NAME, 3, api_name="/predict")
+        expected = local_service.prediction(local_service.query(NAME, str(file)))
+        assert [row["label"] for row in response["top"]] == [guess.label for guess in expected.top(3)]
         votes = client.predict(handle_file(str(file)), NAME, "4c", "", "zero", api_name="/branch_votes")
-        assert votes["logit"] == pytest.approx(float(wanted.logits.max()), abs=1e-4)
+        assert votes["logit"] == pytest.approx(float(expected.logits.max()), abs=1e-4)
         with pytest.raises(Exception, match="has no class"):
             client.predict(handle_file(str(file)), NAME, "no such thing", api_name="/class_evidence")
     finally:
         page.close(verbose=False)
-    assert sum(figures.explanations for figures in two.figures()) == before + 2
+    assert sum(figures.explanations for figures in ray_backend.figures()) == before + 2
 
 
 @needs_ray
-def test_too_large_a_scale_is_refused_at_once(two: Any) -> None:
+def test_too_large_a_scale_is_rejected_immediately(ray_backend: Any) -> None:
     from inception.service.ray.cluster import replicas
 
     for scale in (Scale(4, 8), Scale(1, 1, 1, 64)):
@@ -309,19 +324,21 @@ def test_too_large_a_scale_is_refused_at_once(two: Any) -> None:
 
 
 @needs_ray
-def test_replicas_that_cannot_start_give_the_cause_and_are_removed(two: Any, tmp_path: Path) -> None:
+def test_replicas_that_cannot_start_report_the_cause_and_are_removed(ray_backend: Any, tmp_path: Path) -> None:
     from ray import serve
 
     from inception.service.ray.cluster import replicas
 
-    gone = str(tmp_path / "gone.pth")
-    with pytest.raises(ServingError, match=r"There is no file 'gone\.pth'"), replicas((gone,), Scale(1, 1, 0.5)):
+    missing = str(tmp_path / "gone.pth")
+    with pytest.raises(ServingError, match=r"There is no file 'gone\.pth'"), replicas((missing,), Scale(1, 1, 0.5)):
         pass
     assert len(serve.status().applications) == 1
 
 
 @needs_ray
-def test_replicas_whose_application_is_gone_give_the_cause(two: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replicas_whose_application_was_deleted_report_the_cause(
+    ray_backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from ray import serve
 
     from inception.service.ray.cluster import replicas
@@ -336,7 +353,7 @@ def test_replicas_whose_application_is_gone_give_the_cause(two: Any, monkeypatch
 
 @needs_ray
 @pytest.mark.timeout(240)
-def test_a_server_joins_a_cluster_and_leaves_it_unchanged(two: Any) -> None:
+def test_a_server_joins_a_cluster_and_leaves_it_unchanged(ray_backend: Any) -> None:
     import ray
     from ray import serve
 
@@ -345,14 +362,14 @@ def test_a_server_joins_a_cluster_and_leaves_it_unchanged(two: Any) -> None:
     options = ("--backend", "ray", "--replica-cpus", 0.5, "--ray-address", address)
     with running("app.py", *options) as (page, process):
         assert len(serve.status().applications) == 2
-        told = Client(page, verbose=False).predict(
+        response = Client(page, verbose=False).predict(
             handle_file(str(EXAMPLES / "bison.jpg")), NAME, 1, api_name="/predict"
         )
-        assert told["top"][0]["label"] == "bison"
+        assert response["top"][0]["label"] == "bison"
         process.terminate()
         assert process.wait(60) == 0
     assert set(serve.status().applications) == before
-    assert len(two.figures()) == 2
+    assert len(ray_backend.figures()) == 2
 
 
 @needs_ray
@@ -360,26 +377,26 @@ def test_a_server_joins_a_cluster_and_leaves_it_unchanged(two: Any) -> None:
 def test_a_server_that_started_ray_stops_all_of_it(tmp_path: Path) -> None:
     options = ("--backend", "ray", "--replicas", "1-2", "--replica-cpus", 0.5)
     with running("app.py", *options, IL_TEST=str(tmp_path)) as (page, process):
-        begun = [pid for pid in processes(str(tmp_path)) if pid != process.pid]
-        assert len(begun) >= 5
-        told = Client(page, verbose=False).predict(
+        started = [pid for pid in processes(str(tmp_path)) if pid != process.pid]
+        assert len(started) >= 5
+        response = Client(page, verbose=False).predict(
             handle_file(str(EXAMPLES / "bison.jpg")), NAME, 1, api_name="/predict"
         )
-        assert told["top"][0]["label"] == "bison"
+        assert response["top"][0]["label"] == "bison"
         process.terminate()
         assert process.wait(60) == 0
     assert processes(str(tmp_path)) == []
-    said = process.stderr.read() if process.stderr else ""
-    assert "Traceback" not in said
+    stderr = process.stderr.read() if process.stderr else ""
+    assert "Traceback" not in stderr
 
 
 def processes(mark: str) -> list[int]:
-    """Those that live and have `mark` in their environment: a process hands it on to all that it begins."""
-    found = []
+    """Return the running processes with `mark` in their environment, which their children inherit."""
+    pids = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
             if mark.encode() in (path / "environ").read_bytes():
-                found.append(int(path.name))
+                pids.append(int(path.name))
         except OSError:
             continue
-    return found
+    return pids

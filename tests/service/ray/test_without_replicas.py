@@ -17,33 +17,37 @@ from support.paths import ROOT
 from support.ray import needs_ray
 
 
-@pytest.mark.parametrize(("told", "least", "most"), [("1", 1, 1), ("3", 3, 3), ("1-8", 1, 8), ("2-2", 2, 2)])
-def test_a_scale_is_a_number_of_replicas_or_a_range(told: str, least: int, most: int) -> None:
-    scale = Scale.of(told, cpus=1.5)
-    assert (scale.minimum, scale.maximum) == (least, most)
-    assert scale.all_cpus == -(-most * 3 // 2)
+@pytest.mark.parametrize(("text", "minimum", "maximum"), [("1", 1, 1), ("3", 3, 3), ("1-8", 1, 8), ("2-2", 2, 2)])
+def test_a_scale_is_a_number_of_replicas_or_a_range(text: str, minimum: int, maximum: int) -> None:
+    scale = Scale.of(text, cpus=1.5)
+    assert (scale.minimum, scale.maximum) == (minimum, maximum)
+    assert scale.all_cpus == -(-maximum * 3 // 2)
 
 
-@pytest.mark.parametrize("told", ["", "0", "0-2", "4-2", "two", "1-", "-1", "1.5", "1-2-3", "99999"])
-def test_an_invalid_number_of_replicas_is_refused(told: str) -> None:
+@pytest.mark.parametrize("text", ["", "0", "0-2", "4-2", "two", "1-", "-1", "1.5", "1-2-3", "99999"])
+def test_an_invalid_number_of_replicas_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="replicas"):
-        Scale.of(told)
+        Scale.of(text)
 
 
 @pytest.mark.parametrize(("cpus", "gpus"), [(0, 0), (-1, 0), (1, -0.5), (float("nan"), 0), (1, float("inf"))])
-def test_a_replica_needs_a_core_and_no_less_than_no_gpu(cpus: float, gpus: float) -> None:
+def test_a_replica_needs_part_of_a_core_and_no_negative_part_of_a_gpu(cpus: float, gpus: float) -> None:
     with pytest.raises(ValueError, match="a part of a core"):
         Scale(1, 1, cpus, gpus)
 
 
-def test_a_replica_has_as_many_threads_as_whole_cores_and_computes_where_it_has_a_gpu() -> None:
+def test_a_replica_has_a_thread_for_each_whole_core_and_uses_its_gpu() -> None:
     assert [Scale(cpus=cpus).threads for cpus in (0.25, 1, 2.5)] == [1, 1, 2]
     assert [Scale(gpus=gpus).device for gpus in (0, 0.25, 1)] == ["cpu", "cuda", "cuda"]
-    assert [Scale(1, most).at_once for most in (1, 2, 50)] == [MAX_REPLICA_BATCH, 2 * MAX_REPLICA_BATCH, MAX_AT_ONCE]
+    assert [Scale(1, maximum).at_once for maximum in (1, 2, 50)] == [
+        MAX_REPLICA_BATCH,
+        2 * MAX_REPLICA_BATCH,
+        MAX_AT_ONCE,
+    ]
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--replicas", "2"], "need --backend ray"),
         (["--replica-gpus", "1"], "need --backend ray"),
@@ -58,20 +62,20 @@ def test_a_replica_has_as_many_threads_as_whole_cores_and_computes_where_it_has_
         (["--backend", "spark"], "'spark' is not allowed; it must be one of: local, ray"),
     ],
 )
-def test_invalid_options_are_refused_before_the_start(
-    options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+def test_invalid_options_are_rejected_before_the_start(
+    options: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_error:
         app.main(options)
-    assert ended.value.code == 2
-    assert said in capsys.readouterr().err
+    assert exit_error.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 def test_errors_survive_pickling() -> None:
     for error in (ChoiceError("block", "9z", ("3a", "3b")), ServingError("serving_lost", "{what} is gone", what=1)):
-        again = pickle.loads(pickle.dumps(error))
-        assert type(again) is type(error)
-        assert (str(again), again.kind, again.details) == (str(error), error.kind, error.details)
+        restored = pickle.loads(pickle.dumps(error))
+        assert type(restored) is type(error)
+        assert (str(restored), restored.kind, restored.details) == (str(error), error.kind, error.details)
 
 
 def test_a_server_without_replicas_does_not_import_ray() -> None:
@@ -99,19 +103,19 @@ def test_without_ray_the_error_says_how_to_install_it(monkeypatch: pytest.Monkey
         pass
 
 
-def test_a_plan_is_the_cost_of_a_click_times_their_number() -> None:
+def test_a_plan_multiplies_the_cost_of_a_click_by_the_number_of_clicks() -> None:
     clicks = [ClickCost("photo", 0.1, 0.06, 9), ClickCost("block", 0.05, 0.03, 9), ClickCost("why", 0.1, 0.03, 9)]
-    school = Assumptions(photos=1, blocks=2, explanations=1, utilisation=0.5, price=0.04)
+    assumptions = Assumptions(photos=1, blocks=2, explanations=1, utilisation=0.5, price=0.04)
     # Each student costs 0.3 core-seconds a minute in pages and 0.15 in replicas, at half of what the cores could do.
-    assert plan(clicks, school, 100) == (1, 1, pytest.approx(0.08))
-    assert plan(clicks, school, 10_000) == (100, 50, pytest.approx(6))
+    assert plan(clicks, assumptions, 100) == (1, 1, pytest.approx(0.08))
+    assert plan(clicks, assumptions, 10_000) == (100, 50, pytest.approx(6))
 
 
 @needs_ray
 @pytest.mark.parametrize(
     "address", ["127.0.0.1:9", "nowhere", "ray://127.0.0.1:10001", "127.0.0.1:99999", "127.0.0.1:", "127.0.0.1:²"]
 )
-def test_a_missing_cluster_is_refused_at_once(address: str) -> None:
+def test_a_missing_cluster_is_rejected_immediately(address: str) -> None:
     from inception.service.ray.cluster import check_address
 
     with pytest.raises((OSError, ValueError)):
@@ -119,7 +123,7 @@ def test_a_missing_cluster_is_refused_at_once(address: str) -> None:
 
 
 @needs_ray
-def test_a_cluster_that_fails_without_a_message_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_fails_without_a_message_is_reported_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     import ray
 
     from inception.service.ray.cluster import cluster
