@@ -28,13 +28,13 @@ from support.stage_visitor import StageVisit
 from support.visitor import ApiVisit
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-# Servers would choose an engine by a measurement; tests of engines decide themselves.
+# Servers would choose an engine by measuring; tests of engines choose it themselves.
 os.environ["INCEPTION_ENGINE"] = "torch"
-# Five seconds are too few where two workers share two cores with servers and browsers.
+# Five seconds are too short when two workers share two cores with servers and browsers.
 expect.set_options(timeout=30_000)
 
 TESTS = Path(__file__).parent
-# Folders, files and tests (the beginnings of their ids) with a marker; `make test-fast` leaves all of these out.
+# Prefixes of the ids of tests with a marker; `make test-fast` leaves all of these out.
 MARKED = {
     "browser": ("browser/",),
     "ray": ("service/ray/",),
@@ -45,7 +45,7 @@ MARKED = {
         "docs/",
         "explain/test_explanations.py::test_grad_cam_is",
         "explain/test_receptive_field.py::test_a_cell_",
-        "export/test_archive.py::test_a_sheet_shows",
+        "export/test_archive.py::test_a_figure_shows",
         "export/test_folder.py",
         "export/test_parquet.py",
         "network/test_anatomy.py::test_receptive_field_is",
@@ -73,10 +73,10 @@ MARKED = {
         "web/test_",
     ),
 }
-# Fixtures that mark a test: a Chromium; real ImageNet weights, which take seconds to load.
+# Markers of tests by fixture: Chromium, a server, or weights that take seconds to load.
 MARKING_FIXTURES = {"browser": "browser", "shared": "slow", "random_onnx": "slow", "page_address": "slow"}
 
-# What the workers of one run keep in temporary files does not mix.
+# Each worker has its own temporary files.
 if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     tempfile.tempdir = os.environ["TMPDIR"] = tempfile.mkdtemp(prefix=f"{worker}-")
 
@@ -90,14 +90,14 @@ def pytest_sessionfinish() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         name = f"{item.path.relative_to(TESTS).as_posix()}::{item.name}"
-        markers = {marker for marker, names in MARKED.items() if name.startswith(names)}
+        markers = {marker for marker, prefixes in MARKED.items() if name.startswith(prefixes)}
         markers |= {MARKING_FIXTURES[name] for name in getattr(item, "fixturenames", ()) if name in MARKING_FIXTURES}
         for marker in sorted(markers):
             item.add_marker(marker)
 
 
 @pytest.fixture(autouse=True)
-def quiet_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Hide this machine's weights and caches, and the address that `serve` left in the environment of this process."""
     for name in ("INCEPTION_WEIGHTS_DIR", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"):
         monkeypatch.delenv(name, raising=False)
@@ -107,7 +107,7 @@ def quiet_surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def shared() -> Path:
     if not SHARED.is_dir():
-        pytest.skip("the folder shared/ with the real ImageNet weights does not lie beside the project")
+        pytest.skip("the folder shared/ with the real ImageNet weights is not beside the project")
     return SHARED
 
 
@@ -128,7 +128,7 @@ def random_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def http_server() -> Iterator[Callable[[Answer], str]]:
-    """Start servers on this machine: `http_server(answer)` gives an address at which `answer` is asked."""
+    """Start local servers: `http_server(answer)` returns an address at which `answer` handles requests."""
     servers: list[ThreadingHTTPServer] = []
 
     def start(answer: Answer) -> str:
@@ -161,7 +161,7 @@ def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def published(random_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """The random file takes the place of the published one: the checks run for real, on its own checksum."""
+    """The random file in place of the published one, with its own size and checksum."""
     data = random_onnx.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     files = tuple(HubFile(file.repository, file.name, len(data), digest) for file in zoo.GOOGLENET_FILES)
@@ -171,7 +171,7 @@ def published(random_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
 
 @pytest.fixture(scope="session")
 def page_address() -> Iterator[str]:
-    """The page, served for real on a free port."""
+    """The address of the page, served on a free port."""
     from inception.pretrained.zoo import MODEL_NAMES
     from inception.runtime.device import choose_device
     from inception.service.service import InferenceService
@@ -196,7 +196,7 @@ def visit(browser: Browser, page_address: str, request: pytest.FixtureRequest) -
     visit = StageVisit(context, page_address, "?photo=espresso")
     yield visit
     context.close()
-    assert visit.foreign == [], "the stage asks nobody but its own server"
+    assert visit.foreign == [], "the stage sends requests only to its own server"
     assert visit.complaints == []
 
 
