@@ -1,4 +1,4 @@
-/** What is asked for a state, and what of the answers reaches the stage. */
+/** The requests for a state, and which responses reach the stage. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -11,11 +11,14 @@ const { BLOCKS } = await page("numbers.js");
 const { INITIAL, createStore } = await page("state.js");
 
 const CLASSES = 3;
-const FACTS = { channels: 512, side: 10, branches: { "1x1": { channels: 128 } } };
+const BLOCK = { channels: 512, side: 10, branches: { "1x1": { channels: 128 } } };
 
-/** A source that notes what it is asked; `slow` holds back the answers about one photo, and `hasScene` says what is at hand. */
-function fake({ slow = null, refused = null, hasScene = true } = {}) {
-  const asked = [];
+/**
+ * A source that records its requests. It delays those about the photo `slow` and rejects the photo or network `failing`;
+ * `hasScene` says whether scenes are cached.
+ */
+function fake({ slow = null, failing = null, hasScene = true } = {}) {
+  const requests = [];
   let release = () => undefined;
   const gate = new Promise((open) => (release = open));
   const scene = (subject, off) => ({
@@ -26,31 +29,31 @@ function fake({ slow = null, refused = null, hasScene = true } = {}) {
   });
   const source = {
     network: async (model) => {
-      asked.push(["network", model]);
-      if (model === refused) throw new Error("It cannot be had.");
-      return { name: model, chinese: {}, has_means: true, labels: ["x", "y", "z"], blocks: { "4b": { channels: 512 }, "4c": FACTS } };
+      requests.push(["network", model]);
+      if (model === failing) throw new Error("It cannot be had.");
+      return { name: model, chinese: {}, has_means: true, labels: ["x", "y", "z"], blocks: { "4b": { channels: 512 }, "4c": BLOCK } };
     },
     hasScene: () => hasScene,
     scene: async (subject, off) => {
-      asked.push(["scene", subject.photo, off, subject.fill]);
-      if (subject.photo === refused) throw new Error("No picture.");
+      requests.push(["scene", subject.photo, off, subject.fill]);
+      if (subject.photo === failing) throw new Error("No picture.");
       if (subject.photo === slow) await gate;
       return scene(subject, off);
     },
-    block: async (subject, off, block) => (asked.push(["block", block, off, subject.fill]), { block, off }),
-    votes: async ({ fill = "zero" }, block) => (asked.push(["votes", block, fill]), { block, fill, classes: CLASSES, logits: Float32Array.from({ length: 48 }, (_, i) => i) }),
-    worth: async (_, cls, block) => (asked.push(["worth", cls, block]), { of: cls }),
+    block: async (subject, off, block) => (requests.push(["block", block, off, subject.fill]), { block, off }),
+    votes: async ({ fill = "zero" }, block) => (requests.push(["votes", block, fill]), { block, fill, classes: CLASSES, logits: Float32Array.from({ length: 48 }, (_, i) => i) }),
+    worth: async (_, cls, block) => (requests.push(["worth", cls, block]), { of: cls }),
     field: async () => ({}),
     drawable: async () => undefined,
-    prefetchWorth: async (_, classes) => void asked.push(["prefetch", classes]),
+    prefetchWorth: async (_, classes) => void requests.push(["prefetch", classes]),
   };
-  return { source, asked, release: () => release() };
+  return { source, requests, release: () => release() };
 }
 
 const START = { models: [{ name: "a", available: true }, { name: "b", available: true }] };
 const settled = () => wait(5);
 
-async function staged(options) {
+async function refreshedStage(options) {
   const server = fake(options);
   const store = createStore({ photo: "one", model: "a" });
   store.receive({ start: START });
@@ -60,8 +63,8 @@ async function staged(options) {
   return { ...server, store };
 }
 
-test("the first refresh gives the stage all it shows", async () => {
-  const { store } = await staged();
+test("the first refresh loads all that the stage shows", async () => {
+  const { store } = await refreshedStage();
   const data = store.data();
   assert.equal(data.base.digest, "of one");
   assert.equal(data.now, data.base);
@@ -70,30 +73,30 @@ test("the first refresh gives the stage all it shows", async () => {
   assert.equal(classOf(store.get(), data), 1);
 });
 
-test("another block asks for no photo again", async () => {
-  const { store, asked } = await staged();
-  asked.length = 0;
+test("another block does not request the scene again", async () => {
+  const { store, requests } = await refreshedStage();
+  requests.length = 0;
   store.update({ block: "3a" });
   await settled();
-  assert.deepEqual(asked.slice(0, 3).map(([what, ...values]) => [what, values.at(-1)]), [["block", undefined], ["worth", "3a"], ["votes", "zero"]]);
+  assert.deepEqual(requests.slice(0, 3).map(([kind, ...values]) => [kind, values.at(-1)]), [["block", undefined], ["worth", "3a"], ["votes", "zero"]]);
   assert.equal(store.data().baseChannels.block, "3a");
 });
 
-test("of a new photo all is asked for at once, and of a square that is moved the scene first", async () => {
-  const { asked, release, store } = await staged({ slow: "two", hasScene: false });
-  asked.length = 0;
+test("all of a new photo is requested at once, and of a moved square the scene first", async () => {
+  const { requests, release, store } = await refreshedStage({ slow: "two", hasScene: false });
+  requests.length = 0;
   store.update({ photo: "two", fill: "mean" });
   await settled();
-  assert.deepEqual(asked, [["scene", "two", {}, undefined], ["block", "4c", {}, undefined], ["worth", null, "4c"], ["votes", "4c", "mean"]]);
-  asked.length = 0;
+  assert.deepEqual(requests, [["scene", "two", {}, undefined], ["block", "4c", {}, undefined], ["worth", null, "4c"], ["votes", "4c", "mean"]]);
+  requests.length = 0;
   store.update({ crop: [0, 0, 1] });
   await settled();
-  assert.deepEqual(asked, [["scene", "two", {}, undefined]]);
+  assert.deepEqual(requests, [["scene", "two", {}, undefined]]);
   release();
 });
 
-test("an answer that comes late is not shown over a newer one", async () => {
-  const { store, release } = await staged({ slow: "two" });
+test("a late response does not replace a newer one", async () => {
+  const { store, release } = await refreshedStage({ slow: "two" });
   store.update({ photo: "two" });
   await settled();
   store.update({ photo: "three" });
@@ -103,47 +106,48 @@ test("an answer that comes late is not shown over a newer one", async () => {
   assert.equal(store.data().base.digest, "of three");
 });
 
-test("a switch of the unfolded block shows its answer before the server's", async () => {
-  const { store } = await staged();
-  const seen = [];
-  store.subscribe((_, data, changed) => changed.has("now") && seen.push(data.now));
+test("a switch of the open block shows a computed answer before the server's", async () => {
+  const { store } = await refreshedStage();
+  const shown = [];
+  store.subscribe((_, data, changed) => changed.has("now") && shown.push(data.now));
   store.update({ off: { "4c": ["1x1", "pool"] } });
   // Bits 1 and 2 are on: 3x3 and 5x5.
-  assert.deepEqual([...seen[0].logits], [18, 19, 20]);
+  assert.deepEqual([...shown[0].logits], [18, 19, 20]);
   await settled();
-  assert.deepEqual([...store.data().now.logits], [0, -1, 1], "then the server's own");
+  assert.deepEqual([...store.data().now.logits], [0, -1, 1], "then the server's answer");
   assert.deepEqual(store.data().channels.off, { "4c": ["1x1", "pool"] });
   assert.deepEqual(store.data().baseChannels.off, {});
 });
 
-test("channels and branches that are off are asked for together, and shown when the server has answered", async () => {
-  const { store, asked } = await staged();
-  const seen = [];
-  store.subscribe((_, data, changed) => changed.has("now") && seen.push(data.now));
-  asked.length = 0;
+test("channels and branches that are off are requested together, and shown with the response", async () => {
+  const { store, requests } = await refreshedStage();
+  const shown = [];
+  store.subscribe((_, data, changed) => changed.has("now") && shown.push(data.now));
+  requests.length = 0;
   const all = { "4c": ["pool", 3, 117] };
   store.update({ off: { "4c": ["pool"] }, offChannels: { "4c": [3, 117] } });
-  assert.equal(seen.length, 0, "the sixteen answers at hand know nothing of channels");
+  assert.equal(shown.length, 0, "the sixteen cached answers do not cover channels");
   await settled();
   assert.deepEqual(store.data().now.off, all);
   assert.deepEqual(store.data().channels.off, all);
-  assert.deepEqual(asked.find(([what]) => what === "scene"), ["scene", "one", all, undefined]);
+  assert.deepEqual(requests.find(([kind]) => kind === "scene"), ["scene", "one", all, undefined]);
 });
 
-test("what fills is asked for, and the answers at hand are shown only if they have the same", async () => {
-  const { store, asked } = await staged();
-  const seen = [];
-  store.subscribe((_, data, changed) => changed.has("now") && seen.push(data.now));
-  asked.length = 0;
+test("the fill is requested, and cached answers are shown only if they have the same", async () => {
+  const { store, requests } = await refreshedStage();
+  const shown = [];
+  store.subscribe((_, data, changed) => changed.has("now") && shown.push(data.now));
+  requests.length = 0;
   store.update({ off: { "4c": ["1x1"] }, fill: "mean" });
-  assert.equal(seen.length, 0);
+  assert.equal(shown.length, 0);
   await settled();
-  assert.deepEqual(asked.filter(([what]) => !["worth", "prefetch"].includes(what)).map((one) => one.at(-1)).sort(), ["mean", "mean", "mean", undefined]);
+  const fills = requests.filter(([kind]) => !["worth", "prefetch"].includes(kind)).map((request) => request.at(-1));
+  assert.deepEqual(fills.sort(), ["mean", "mean", "mean", undefined]);
   store.update({ off: { "4c": ["pool"] } });
-  assert.deepEqual([...seen.at(-1).logits], [21, 22, 23], "now those at hand are filled with means too");
+  assert.deepEqual([...shown.at(-1).logits], [21, 22, 23], "the cached answers are filled with means too");
 });
 
-test("what the network does not have is taken out of the state", async () => {
+test("what the network does not have is removed from the state", async () => {
   const server = fake();
   const store = createStore({ photo: "one", model: "a", offChannels: { "4b": [3, 700] } });
   store.receive({ start: START });
@@ -151,11 +155,11 @@ test("what the network does not have is taken out of the state", async () => {
   await settled();
   assert.deepEqual(store.get().offChannels, { "4b": [3] });
   assert.deepEqual(store.data().now.off, { "4b": [3] });
-  assert.equal(server.asked.filter(([what]) => what === "network").length, 1, "without asking twice");
+  assert.equal(server.requests.filter(([kind]) => kind === "network").length, 1, "requested only once");
 });
 
-test("a photo that is refused leaves the stage as it was, and says why", async () => {
-  const { store } = await staged({ refused: "bad" });
+test("a rejected photo leaves the stage unchanged, and shows the error", async () => {
+  const { store } = await refreshedStage({ failing: "bad" });
   store.update({ photo: "bad" });
   await settled();
   await settled();
@@ -164,37 +168,37 @@ test("a photo that is refused leaves the stage as it was, and says why", async (
   assert.equal(store.data().error, "No picture.");
   store.update({ block: "5b" });
   await settled();
-  assert.equal(store.data().error, null, "the next success takes it away");
+  assert.equal(store.data().error, null, "the next success clears it");
 });
 
-test("where nothing can be had, it is not asked for again and again", async () => {
-  const { source, asked } = fake();
+test("a network that fails to load is not requested repeatedly", async () => {
+  const { source, requests } = fake();
   source.network = async (model) => {
-    asked.push(["network", model]);
+    requests.push(["network", model]);
     throw new Error("None.");
   };
   const store = createStore({ photo: "one", model: "a" });
   store.receive({ start: START });
   await createController(store, source).refresh();
   await settled();
-  assert.ok(asked.length <= 2, String(asked.length));
+  assert.ok(requests.length <= 2, String(requests.length));
   assert.equal(store.data().error, "None.");
 });
 
-test("a network that cannot be had at first gives way to one that can", async () => {
-  const { store } = await staged({ refused: "a" });
+test("an initial network that fails to load is replaced by another one", async () => {
+  const { store } = await refreshedStage({ failing: "a" });
   await settled();
   assert.equal(store.get().model, "b");
   assert.equal(store.data().network.name, "b");
   assert.equal(store.data().error, "It cannot be had.");
 });
 
-test("if another block takes its time, nothing of the one before is at hand", async () => {
-  const { store, source } = await staged();
+test("while another block loads slowly, nothing of the previous one is shown", async () => {
+  const { store, source } = await refreshedStage();
   const block = source.block;
   let release;
   const gate = new Promise((open) => (release = open));
-  source.block = async (...what) => (await gate, block(...what));
+  source.block = async (...values) => (await gate, block(...values));
   store.update({ block: "3a" });
   await wait(300);
   const { channels, baseChannels, subsets, worth, field, base } = store.data();
@@ -205,7 +209,7 @@ test("if another block takes its time, nothing of the one before is at hand", as
   assert.equal(store.data().subsets.block, "3a");
 });
 
-test("a scene shown meanwhile gives way to that of the state", async () => {
+test("a scene shown meanwhile is replaced by that of the state", async () => {
   const server = fake();
   const store = createStore({ photo: "one", model: "a" });
   const controller = createController(store, server.source);
@@ -218,17 +222,17 @@ test("a scene shown meanwhile gives way to that of the state", async () => {
 });
 
 test("with something off, a new crop is not shown with everything on", async () => {
-  const { store } = await staged();
+  const { store } = await refreshedStage();
   store.update({ off: { "4b": ["1x1"] } });
   await settled();
-  const seen = [];
-  store.subscribe((_, data, changed) => changed.has("now") && seen.push(data.now && data.now.off));
+  const shown = [];
+  store.subscribe((_, data, changed) => changed.has("now") && shown.push(data.now && data.now.off));
   store.update({ crop: [0, 0, 1] });
   await settled();
-  assert.deepEqual(seen, [null, { "4b": ["1x1"] }]);
+  assert.deepEqual(shown, [null, { "4b": ["1x1"] }]);
 });
 
-test("the stage does not wait for what may be wanted next", async () => {
+test("the stage does not wait for prefetches", async () => {
   const server = fake();
   server.source.prefetchWorth = () => new Promise(() => undefined);
   const store = createStore({ photo: "one", model: "a" });
@@ -237,30 +241,30 @@ test("the stage does not wait for what may be wanted next", async () => {
   assert.equal(store.data().subsets.block, "4c");
 });
 
-test("a network that lacks channels or means changes the state", () => {
+test("channels and a fill that the network lacks are removed from the state", () => {
   const network = (has_means) => ({ has_means, blocks: Object.fromEntries(BLOCKS.map((block) => [block, { channels: 512, side: 10, branches: { "1x1": { channels: 128 } } }])) });
   const state = { ...INITIAL, offChannels: { "3a": [600], "4b": [3, 512] }, fill: "mean" };
   assert.deepEqual(fitting(state, network(false)), { offChannels: { "4b": [3] }, fill: "zero" });
   assert.deepEqual(fitting({ ...state, offChannels: { "4b": [3] } }, network(true)), {});
 });
 
-test("a lens on a cell or channel that the block does not have is left out", () => {
+test("a lens on a cell or channel that the block does not have is removed", () => {
   const network = { has_means: true, blocks: { "4c": { channels: 512, side: 10, branches: { "5x5": { channels: 64 } } } } };
   const lens = { branch: "5x5", channel: 63, row: 9, column: 0 };
   assert.deepEqual(fitting({ ...INITIAL, lens }, network), {});
-  for (const wrong of [{ channel: 64 }, { row: 10 }, { column: 10 }]) {
-    assert.deepEqual(fitting({ ...INITIAL, lens: { ...lens, ...wrong } }, network), { lens: null });
+  for (const outside of [{ channel: 64 }, { row: 10 }, { column: 10 }]) {
+    assert.deepEqual(fitting({ ...INITIAL, lens: { ...lens, ...outside } }, network), { lens: null });
   }
 });
 
 // ---------------------------------------------------------------- failures
 
-test("a block that cannot be had leaves the one before, with its lens and channels", async () => {
-  const { store, source } = await staged();
-  const usual = source.block;
+test("a block that fails to load leaves the previous one, with its lens and channels", async () => {
+  const { store, source } = await refreshedStage();
+  const original = source.block;
   source.block = async (subject, off, block) => {
     if (block === "3a") throw new Error("It was refused.");
-    return usual(subject, off, block);
+    return original(subject, off, block);
   };
   const lens = { branch: "1x1", channel: 0, row: 0, column: 0 };
   store.update({ lens });
@@ -272,8 +276,8 @@ test("a block that cannot be had leaves the one before, with its lens and channe
   assert.equal(store.data().error, "It was refused.");
 });
 
-test("a photo that is refused leaves what was off, the class and the lens", async () => {
-  const { store } = await staged({ refused: "bad" });
+test("a rejected photo leaves the switches, the class and the lens", async () => {
+  const { store } = await refreshedStage({ failing: "bad" });
   const before = { off: { "4b": ["pool"] }, offChannels: { "4b": [3] }, cls: 2, lens: { branch: "1x1", channel: 0, row: 0, column: 0 } };
   store.update(before);
   await settled();
@@ -283,11 +287,11 @@ test("a photo that is refused leaves what was off, the class and the lens", asyn
   await settled();
   const { photo, off, offChannels, cls, lens } = store.get();
   assert.deepEqual({ photo, off, offChannels, cls, lens }, { photo: "one", ...before });
-  assert.deepEqual(undone, [false, true], "the address is told that the step was taken back");
+  assert.deepEqual(undone, [false, true], "the address is notified of the undo");
 });
 
-test("an answer that fails leaves the switches as they were", async () => {
-  const { store, source } = await staged();
+test("a failed answer restores the switches", async () => {
+  const { store, source } = await refreshedStage();
   store.update({ off: { "4b": ["1x1"] } });
   await settled();
   const scene = source.scene;
@@ -301,8 +305,8 @@ test("an answer that fails leaves the switches as they were", async () => {
   assert.deepEqual(store.data().now.off, { "4b": ["1x1"] });
 });
 
-test("a photo that is refused at first changes neither the network nor the address", async () => {
-  const server = fake({ refused: "bad" });
+test("an initial photo that is rejected changes neither the network nor the address", async () => {
+  const server = fake({ failing: "bad" });
   const store = createStore({ photo: "bad", model: "a" });
   store.receive({ start: START });
   const addresses = [];
@@ -314,7 +318,7 @@ test("a photo that is refused at first changes neither the network nor the addre
   assert.equal(store.data().error, "No picture.");
 });
 
-test("a network that was downloaded is there from then on", async () => {
+test("a downloaded network is available from then on", async () => {
   const { source } = fake();
   const store = createStore({ photo: "one", model: "a" });
   store.receive({ start: { models: [{ name: "a", available: true, megabytes: null }, { name: "b", available: false, megabytes: 28 }] } });
@@ -326,8 +330,8 @@ test("a network that was downloaded is there from then on", async () => {
   assert.deepEqual(store.data().start.models[1], { name: "b", available: true, megabytes: null });
 });
 
-test("who waits for a refresh also waits for the one that follows a failure", async () => {
-  const server = fake({ refused: "bad" });
+test("waiting for a refresh includes the one that follows a failure", async () => {
+  const server = fake({ failing: "bad" });
   const store = createStore({ photo: "one", model: "a" });
   const controller = createController(store, server.source);
   await controller.refresh();
@@ -338,11 +342,11 @@ test("who waits for a refresh also waits for the one that follows a failure", as
   assert.equal(store.data().subsets.block, "4c");
 });
 
-test("a scene answers a state if the same is off, filled alike", () => {
+test("a scene matches a state with the same switches and fill", () => {
   const state = { off: { "4b": ["pool"] }, offChannels: { "4b": [3] }, fill: "mean" };
   const scene = { off: { "4b": ["pool", 3] }, fill: "mean" };
   assert.equal(isAnswerTo(scene, state), true);
   assert.equal(isAnswerTo({ ...scene, fill: "zero" }, state), false);
   assert.equal(isAnswerTo({ ...scene, off: {} }, state), false);
-  assert.equal(isAnswerTo({ off: {}, fill: "zero" }, { off: {}, offChannels: {}, fill: "mean" }), true, "with nothing off, nothing is filled");
+  assert.equal(isAnswerTo({ off: {}, fill: "zero" }, { off: {}, offChannels: {}, fill: "mean" }), true, "with nothing off, the fill does not matter");
 });

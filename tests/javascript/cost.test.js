@@ -6,7 +6,7 @@ import { page } from "./support.js";
 const { blockCosts, bottleneck, breakEven, convolution, googlenet, googlenetCounts, googlenetPath, vgg16 } = await page("cost.js");
 const { BLOCKS } = await page("numbers.js");
 
-/** GoogLeNet's blocks as the server tells them: channels in, then those of 1x1, 3x3, 5x5 and pool with reductions. */
+/** GoogLeNet's blocks: channels of the input, 1x1, 3x3 reduction, 3x3, 5x5 reduction, 5x5 and pool, and the side. */
 const TABLE = {
   "3a": [192, 64, 96, 128, 16, 32, 32, 28],
   "3b": [256, 128, 128, 192, 32, 96, 64, 28],
@@ -19,22 +19,22 @@ const TABLE = {
   "5b": [832, 384, 192, 384, 48, 128, 128, 7],
 };
 
-function network(wide = 5) {
+function network(kernel5 = 5) {
   const layer = (name, kernel, from, to) => ({ name, kernel, in: from, out: to, parameters: kernel * kernel * from * to + to, macs: 0 });
   const blocks = BLOCKS.map((name) => {
-    const [from, one, before3, three, before5, five, pool, side] = TABLE[name];
+    const [from, channels1, reduced3, channels3, reduced5, channels5, pool, side] = TABLE[name];
     const branches = {
-      "1x1": { channels: one, layers: [layer("1x1", 1, from, one)] },
-      "3x3": { channels: three, layers: [layer("3x3_reduce", 1, from, before3), layer("3x3", 3, before3, three)] },
-      "5x5": { channels: five, layers: [layer("5x5_reduce", 1, from, before5), layer("5x5", wide, before5, five)] },
+      "1x1": { channels: channels1, layers: [layer("1x1", 1, from, channels1)] },
+      "3x3": { channels: channels3, layers: [layer("3x3_reduce", 1, from, reduced3), layer("3x3", 3, reduced3, channels3)] },
+      "5x5": { channels: channels5, layers: [layer("5x5_reduce", 1, from, reduced5), layer("5x5", kernel5, reduced5, channels5)] },
       pool: { channels: pool, layers: [{ name: "pool", kernel: 3, in: from, out: from, parameters: 0, macs: 0 }, layer("pool_proj", 1, from, pool)] },
     };
-    return [name, { in_channels: from, channels: one + three + five + pool, side, branches }];
+    return [name, { in_channels: from, channels: channels1 + channels3 + channels5 + pool, side, branches }];
   });
   return { blocks: Object.fromEntries(blocks) };
 }
 
-test("a convolution has a weight for each place, channel in and channel out", () => {
+test("a convolution has a weight for each position, input channel and output channel", () => {
   assert.deepEqual(convolution(128, 256, 5, 784), { weights: 25 * 128 * 256, multiplications: 25 * 128 * 256 * 784 });
 });
 
@@ -72,9 +72,9 @@ test("GoogLeNet of 2014 has 22 layers and 7 million parameters", () => {
   assert.equal(withPools, 27);
 });
 
-test("the ways of counting GoogLeNet's parameters give the numbers of network/cost.py", () => {
+test("the methods of counting GoogLeNet's parameters give the numbers of network/cost.py", () => {
   const counts = googlenetCounts();
-  const millions = Object.fromEntries(Object.entries(counts).map(([way, count]) => [way, (count / 1e6).toFixed(2)]));
+  const millions = Object.fromEntries(Object.entries(counts).map(([method, count]) => [method, (count / 1e6).toFixed(2)]));
   assert.deepEqual(millions, { auxiliary: "13.38", answer: "7.00", weights: "6.99", convolutions: "5.97", convolutionWeights: "5.97" });
 });
 

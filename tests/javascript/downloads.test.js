@@ -19,7 +19,7 @@ const BRANCHES = { "1x1": CHANNELS, "3x3": CHANNELS, "5x5": CHANNELS, pool: CHAN
 const NETWORK = { labels: ["bee", 'a "fly", small', "=SUM(A1)"], temperature: 1, threshold: 0.5, rejection: { threshold: 0.5, caught: 0.9 } };
 const SCENE = { logits: Float32Array.of(1, 3, 2) };
 
-test("the numbers of a branch are those of all its channels", () => {
+test("the statistics of a branch cover all its channels", () => {
   assert.deepEqual(statistics(CHANNELS), { channels: 2, height: 2, width: 2, lowest: 0, highest: 2, mean: 0.5, silent: 1, zero_share: 0.625 });
 });
 
@@ -39,34 +39,34 @@ test("no spreadsheet takes a name for a formula", () => {
   assert.equal(unformula("bee = insect"), "bee = insect");
 });
 
-test("the object begins with what it is about, and says whether the answer is doubtful", () => {
-  const told = JSON.parse(json(SCENE, NETWORK, { "4c": BRANCHES }, { model: "m" }));
-  assert.equal(Object.keys(told)[0], "model");
-  assert.equal(told.probably_none, false);
-  assert.equal(told.temperature, 1);
-  assert.deepEqual(told.rule, NETWORK.rejection);
-  assert.equal(told.classes[0].class, 1);
-  assert.equal(told.blocks["4c"].pool.silent, 1);
-  const without = JSON.parse(json(SCENE, { ...NETWORK, threshold: null, rejection: null }, {}, {}));
-  assert.deepEqual([without.probably_none, without.rule], [null, null]);
+test("the JSON starts with its metadata, and states whether the answer is rejected", () => {
+  const table = JSON.parse(json(SCENE, NETWORK, { "4c": BRANCHES }, { model: "m" }));
+  assert.equal(Object.keys(table)[0], "model");
+  assert.equal(table.probably_none, false);
+  assert.equal(table.temperature, 1);
+  assert.deepEqual(table.rule, NETWORK.rejection);
+  assert.equal(table.classes[0].class, 1);
+  assert.equal(table.blocks["4c"].pool.silent, 1);
+  const withoutRule = JSON.parse(json(SCENE, { ...NETWORK, threshold: null, rejection: null }, {}, {}));
+  assert.deepEqual([withoutRule.probably_none, withoutRule.rule], [null, null]);
 });
 
 test("a file of NumPy has its header on a multiple of 64 bytes, then the values", () => {
   const file = npy(CHANNELS);
   const length = file[8] + 256 * file[9];
   assert.equal((10 + length) % 64, 0);
-  const head = new TextDecoder("latin1").decode(file.subarray(10, 10 + length));
-  assert.match(head, /'descr': '<f4', 'fortran_order': False, 'shape': \(2, 2, 2\), \} *\n$/);
+  const header = new TextDecoder("latin1").decode(file.subarray(10, 10 + length));
+  assert.match(header, /'descr': '<f4', 'fortran_order': False, 'shape': \(2, 2, 2\), \} *\n$/);
   const values = new Float32Array(file.slice(10 + length).buffer);
   assert.deepEqual([...values], [0, 0, 0, 0, 0, 2, Math.fround(0.4), Math.fround(1.6)]);
 });
 
-test("the checksum is that of zip files", () => {
+test("the checksum is CRC-32, as in zip files", () => {
   assert.equal(crc32(new TextEncoder().encode("123456789")), 0xcbf43926);
   assert.equal(crc32(new Uint8Array()), 0);
 });
 
-test("a zip lists its files where they lie", () => {
+test("the directory of a zip has the offset of each file", () => {
   const data = new TextEncoder().encode("hello");
   const file = zip([["a.txt", data], ["b/é.txt", data]]);
   const view = new DataView(file.buffer);
@@ -76,14 +76,14 @@ test("a zip lists its files where they lie", () => {
   let entry = view.getUint32(end + 16, true);
   for (const name of ["a.txt", "b/é.txt"]) {
     assert.equal(view.getUint32(entry, true), 0x02014b50);
-    const letters = view.getUint16(entry + 28, true);
-    assert.equal(new TextDecoder().decode(file.subarray(entry + 46, entry + 46 + letters)), name);
+    const nameLength = view.getUint16(entry + 28, true);
+    assert.equal(new TextDecoder().decode(file.subarray(entry + 46, entry + 46 + nameLength)), name);
     const local = view.getUint32(entry + 42, true);
     assert.equal(view.getUint32(local, true), 0x04034b50);
-    const at = local + 30 + view.getUint16(local + 26, true);
-    assert.equal(new TextDecoder().decode(file.subarray(at, at + view.getUint32(local + 18, true))), "hello");
+    const start = local + 30 + view.getUint16(local + 26, true);
+    assert.equal(new TextDecoder().decode(file.subarray(start, start + view.getUint32(local + 18, true))), "hello");
     assert.equal(view.getUint32(local + 14, true), crc32(data));
-    entry += 46 + letters;
+    entry += 46 + nameLength;
   }
 });
 

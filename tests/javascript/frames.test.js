@@ -6,7 +6,7 @@ import { page } from "./support.js";
 const { answered } = await page("views/frames.js");
 const { createStore } = await page("state.js");
 
-/** Let milliseconds pass of a clock that does not run by itself. */
+/** Advance the mocked clock. */
 async function pass(milliseconds) {
   for (let passed = 0; passed < milliseconds; passed += 20) {
     mock.timers.tick(20);
@@ -14,48 +14,48 @@ async function pass(milliseconds) {
   }
 }
 
-/** Whether `answered` has returned, for a store, while a refresh runs that `end` ends. */
+/** Call `answered` during a refresh, which `end` ends; `status` says whether it has returned. */
 function waiting(isComplete) {
   const store = createStore();
   let end;
   const controller = { settled: () => new Promise((done) => (end = done)) };
-  const told = { isOver: false };
-  answered(store, controller, isComplete).then(() => (told.isOver = true));
-  return { store, told, end: () => end() };
+  const status = { isOver: false };
+  answered(store, controller, isComplete).then(() => (status.isOver = true));
+  return { store, status, end: () => end() };
 }
 
-test("an answer is waited for as long as it takes", async () => {
+test("waits for an answer without a timeout", async () => {
   mock.timers.enable({ apis: ["setTimeout"] });
-  const { store, told } = waiting();
+  const { store, status } = waiting();
   store.receive({ error: "A sentence about something else." });
   await pass(20_000);
-  assert.equal(told.isOver, false);
+  assert.equal(status.isOver, false);
   store.receive({ base: {} });
   await pass(100);
-  assert.equal(told.isOver, true);
+  assert.equal(status.isOver, true);
   mock.timers.reset();
 });
 
-test("waiting ends with the refresh, also if nothing has come", async () => {
+test("stops waiting at the end of the refresh, even without a new scene", async () => {
   mock.timers.enable({ apis: ["setTimeout"] });
-  const { told, end } = waiting();
+  const { status, end } = waiting();
   await pass(100);
-  assert.equal(told.isOver, false);
+  assert.equal(status.isOver, false);
   end();
   await pass(100);
-  assert.equal(told.isOver, true);
+  assert.equal(status.isOver, true);
   mock.timers.reset();
 });
 
-test("the rest that is wanted of a scene is waited for too", async () => {
+test("waits until the scene is complete", async () => {
   mock.timers.enable({ apis: ["setTimeout"] });
   let isComplete = false;
-  const { store, told } = waiting(() => isComplete);
+  const { store, status } = waiting(() => isComplete);
   store.receive({ base: {} });
   await pass(100);
-  assert.equal(told.isOver, false);
+  assert.equal(status.isOver, false);
   isComplete = true;
   await pass(100);
-  assert.equal(told.isOver, true);
+  assert.equal(status.isOver, true);
   mock.timers.reset();
 });

@@ -6,7 +6,7 @@ import { page } from "./support.js";
 const { addKeys } = await page("keys.js");
 const { createStore } = await page("state.js");
 
-/** A stage, and a function that presses a key on it; `dialog`: what is open over it. */
+/** Return a store with the keys added, and a function that presses a key; `dialog` is the open dialog. */
 function stage(dialog = null) {
   const store = createStore();
   let press;
@@ -14,7 +14,7 @@ function stage(dialog = null) {
   globalThis.document = { querySelector: () => dialog };
   addKeys(store);
   const event = { target: { closest: () => null }, preventDefault: () => undefined };
-  return { store, press: (key, more = {}) => press({ ...event, key, ...more }) };
+  return { store, press: (key, properties = {}) => press({ ...event, key, ...properties }) };
 }
 
 test("a key switches a branch or chooses a block", () => {

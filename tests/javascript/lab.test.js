@@ -9,29 +9,29 @@ const { labPixels, onChart, rgbOf, stimulus } = await page("stimuli.js");
 const SIDE = 64;
 const reds = (pixels) => Array.from({ length: pixels.length / 4 }, (_, i) => pixels[4 * i]);
 
-test("discs, rings and upright stripes are those of the size dial", () => {
+test("discs, rings and vertical stripes are those of the size dial", () => {
   for (const shape of ["disc", "ring", "grating"]) {
     const drawn = reds(labPixels({ ...FIRST_LAB, shape, size: 25 }, SIDE));
     assert.deepEqual(drawn, [...stimulus(shape, SIDE / 4, SIDE)], shape);
   }
 });
 
-test("a turned stimulus is the same picture, turned", () => {
+test("a rotated stimulus is the rotated picture", () => {
   for (const shape of ["grating", "edge"]) {
     const upright = reds(labPixels({ ...FIRST_LAB, shape, size: 25, angle: 0 }, SIDE));
-    const turned = reds(labPixels({ ...FIRST_LAB, shape, size: 25, angle: 90 }, SIDE));
+    const rotated = reds(labPixels({ ...FIRST_LAB, shape, size: 25, angle: 90 }, SIDE));
     for (let row = 0; row < SIDE; row++) {
-      for (let column = 0; column < SIDE; column++) assert.equal(turned[column * SIDE + row], upright[row * SIDE + column]);
+      for (let column = 0; column < SIDE; column++) assert.equal(rotated[column * SIDE + row], upright[row * SIDE + column]);
     }
   }
 });
 
 test("a stimulus moves with its centre", () => {
-  const there = reds(labPixels(FIRST_LAB, SIDE, 20, 40));
-  const middle = there.reduce((sum, value, i) => sum.map((one, axis) => one + (value - 128) * (axis ? Math.floor(i / SIDE) : i % SIDE)), [0, 0]);
-  const mass = there.reduce((sum, value) => sum + value - 128, 0);
-  assert.ok(Math.abs(middle[0] / mass + 0.5 - 20) < 0.01);
-  assert.ok(Math.abs(middle[1] / mass + 0.5 - 40) < 0.01);
+  const values = reds(labPixels(FIRST_LAB, SIDE, 20, 40));
+  const moments = values.reduce((sum, value, i) => sum.map((moment, axis) => moment + (value - 128) * (axis ? Math.floor(i / SIDE) : i % SIDE)), [0, 0]);
+  const mass = values.reduce((sum, value) => sum + value - 128, 0);
+  assert.ok(Math.abs(moments[0] / mass + 0.5 - 20) < 0.01);
+  assert.ok(Math.abs(moments[1] / mass + 0.5 - 40) < 0.01);
 });
 
 test("a colour fills the picture", () => {
@@ -47,7 +47,7 @@ test("the sheet for drawing is blank", () => {
   assert.ok(reds(labPixels({ ...FIRST_LAB, shape: "pen" }, 8)).every((value) => value === 128));
 });
 
-test("a stimulus comes back from its address, and nothing else does", () => {
+test("a stimulus survives its address, and malformed ones are rejected", () => {
   for (const shape of LAB_SHAPES) {
     const lab = { shape, size: 15, angle: 45, hue: 200 };
     assert.deepEqual(labOf(labText(lab)), lab);
@@ -65,7 +65,7 @@ test("a sweep stays within the range of its slider", () => {
   assert.deepEqual(new Set(Object.values(SLIDERS).flat()), new Set(Object.keys(RANGES)));
 });
 
-test("a chart goes from the lowest to the highest value, sizes by their ratio", () => {
+test("a chart spans the lowest to the highest value, with sizes on a logarithmic axis", () => {
   assert.deepEqual(onChart([[175, 3], [0, 1]], "angle", [1, 3]), [[0, 100], [100, 0]]);
   const [[start], [middle], [end]] = onChart([[2, 0], [100, 0], [Math.sqrt(200), 0]], "size", [0, 0]);
   assert.deepEqual([start, Math.round(middle), end], [0, 50, 100]);

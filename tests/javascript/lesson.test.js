@@ -1,4 +1,4 @@
-/** The steps of the lesson: what they compute, what is right, and that their sentences are complete. */
+/** The steps of the lesson: measures, correct answers, and complete sentences. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -24,11 +24,11 @@ const CHANNELS = { "1x1": 4, "3x3": 6, "5x5": 2, pool: 2 };
 const byBranch = (value) => Object.fromEntries(BRANCHES.map((branch, i) => [branch, value(branch, i)]));
 const byBlock = (value) => Object.fromEntries(BLOCKS.map((block, i) => [block, value(block, i)]));
 
-/** The logits of a block's four branches, each off alone. */
+/** The logits with each of a block's four branches off alone. */
 const rows = (...four) => ({ logits: Float32Array.from(four.flat()), classes: CLASSES });
-const KEPT = [9, 2, 0];
-const TURNED = [1, 4, 0];
-const calm = () => byBlock(() => rows(KEPT, KEPT, KEPT, KEPT));
+const SAME = [9, 2, 0]; // the bee stays ahead
+const OTHER = [1, 4, 0]; // the daisy is ahead
+const unchangedTable = () => byBlock(() => rows(SAME, SAME, SAME, SAME));
 
 /** A branch's channels, all with the same map of 4 x 4 bytes. */
 function channels(count, map) {
@@ -83,17 +83,17 @@ const tuning = (peaks) => ({
   branches: byBranch((branch) => ({ response: SIZES.map((size) => 1 / (1 + Math.abs(Math.log2(size / peaks[branch])))), preferred: peaks[branch] })),
 });
 
-/** What a step may look at, with any answer of the source replaced. */
-function scenery({ source = {}, data = {}, state = {} } = {}) {
-  const asked = { ...INITIAL, photo: "example:bee", model: "fake", ...state };
+/** The input of a step; any response of the source can be replaced. */
+function stepInput({ source = {}, data = {}, state = {} } = {}) {
+  const requested = { ...INITIAL, photo: "example:bee", model: "fake", ...state };
   return {
-    state: asked,
+    state: requested,
     data: { network: network(), base: scene(), now: scene(), worth: null, start: null, ...data },
-    subject: { photo: asked.photo, model: asked.model, crop: asked.crop, digest: "d" },
+    subject: { photo: requested.photo, model: requested.model, crop: requested.crop, digest: "d" },
     source: {
       evidence: async () => ({ map: Float32Array.from([1, 0, 0, 0]), side: 2 }),
       block: async (_, __, block) => byBranch((branch) => channels(CHANNELS[branch], block === "5b" ? new Uint8Array(16) : corner(1, 1))),
-      table: async () => calm(),
+      table: async () => unchangedTable(),
       votes: async (_, block) => subsets(block, [5, 1, 0, -1]),
       tuning: async () => tuning({ "1x1": 8, "3x3": 16, "5x5": 64, pool: 16 }),
       scene: async () => scene(),
@@ -102,25 +102,25 @@ function scenery({ source = {}, data = {}, state = {} } = {}) {
   };
 }
 
-/** Every sentence of a plan and a verdict, in both languages, has its words and its values. */
-function assertSaid(...saids) {
+/** Check that sentences have their words and values in both languages. */
+function assertComplete(...parts) {
   for (const language of ["zh", "en"]) {
     useWords(language, catalogue(language));
-    for (const said of saids.flat()) {
-      const text = sentence(said, network());
-      assert.notEqual(text, said.key);
-      assert.doesNotMatch(text, /[{}]|undefined|NaN|object/, said.key);
+    for (const part of parts.flat()) {
+      const text = sentence(part, network());
+      assert.notEqual(text, part.key);
+      assert.doesNotMatch(text, /[{}]|undefined|NaN|object/, part.key);
     }
   }
 }
-async function ask(step, place, answer) {
-  const plan = await step.enter(place);
-  const verdict = answer === undefined ? await step.show(plan, place) : await step.check(plan, answer, place);
-  assertSaid(plan.ask, plan.choices.map((one) => one.says), verdict.says, { key: step.title }, step.confirm ? { key: step.confirm } : []);
+async function answerStep(step, input, answer) {
+  const plan = await step.enter(input);
+  const verdict = answer === undefined ? await step.show(plan, input) : await step.check(plan, answer, input);
+  assertComplete(plan.ask, plan.choices.map((choice) => choice.says), verdict.says, { key: step.title }, step.confirm ? { key: step.confirm } : []);
   return { plan, verdict };
 }
 
-test("there are eight steps, named by numbers from 1", () => {
+test("there are eight steps, numbered from 1", () => {
   assert.equal(STEPS.length, 8);
   assert.equal(new Set(STEPS.map((step) => step.id)).size, 8);
   assert.equal(stepAt(3), flip);
@@ -128,8 +128,8 @@ test("there are eight steps, named by numbers from 1", () => {
   assert.equal(stepAt(9), null);
 });
 
-test("what is done on the stage can be read from it, and the answer can be shown", () => {
-  for (const step of STEPS.filter((one) => one.kind === "act")) {
+test("steps that are done on the stage can be read from it, and can show the answer", () => {
+  for (const step of STEPS.filter((step) => step.kind === "act")) {
     assert.ok(step.read, step.id);
     assert.ok(step.show || step.confirm, step.id);
   }
@@ -147,13 +147,13 @@ test("a lead is negative once another class is ahead", () => {
 });
 
 test("a squeeze counts the weights with and without the first layer", () => {
-  const found = measure.squeeze({ layers: [{ kernel: 1, in: 512, out: 24 }, { kernel: 5, in: 24, out: 64 }] });
-  assert.deepEqual([found.direct, found.through], [25 * 512 * 64, 512 * 24 + 25 * 24 * 64]);
+  const weights = measure.squeeze({ layers: [{ kernel: 1, in: 512, out: 24 }, { kernel: 5, in: 24, out: 64 }] });
+  assert.deepEqual([weights.direct, weights.through], [25 * 512 * 64, 512 * 24 + 25 * 24 * 64]);
   assert.equal(measure.squeeze({ layers: [{ kernel: 1, in: 512, out: 24 }] }), null);
   assert.equal(measure.squeeze({ layers: [{ kernel: 3, in: 512, out: 512 }, { kernel: 1, in: 512, out: 24 }] }), null);
 });
 
-test("the channels of the branches follow each other", () => {
+test("the channels of the branches are consecutive", () => {
   assert.deepEqual(measure.places(network().blocks["3a"]), {
     "1x1": { first: 0, last: 3 },
     "3x3": { first: 4, last: 9 },
@@ -162,7 +162,7 @@ test("the channels of the branches follow each other", () => {
   });
 });
 
-test("a channel's brightness is compared on the marked cells and elsewhere", () => {
+test("a channel's brightness is compared inside and outside the marked cells", () => {
   const map = Uint8Array.from([200, 200, 20, 20, 200, 200, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20]);
   assert.deepEqual(measure.brightThere(map, 4, [true, false, false, false], 2), { inside: 200, outside: 20 });
   assert.deepEqual(measure.brightThere(map, 4, [false, false, false, true], 2), { inside: 20, outside: 80 });
@@ -172,12 +172,12 @@ test("a channel's brightness is compared on the marked cells and elsewhere", () 
   assert.equal(measure.times({ inside: 0, outside: 0 }), null);
 });
 
-test("strong cells have half of the largest evidence; none if nothing speaks for the class", () => {
+test("strong cells have at least half of the largest evidence; there are none without evidence for the class", () => {
   assert.deepEqual(measure.strongCells([4, 2, 1, -9]), [true, true, false, false]);
   assert.equal(measure.strongCells([-1, 0]), null);
 });
 
-test("marked cells lie in a ninth of the square", () => {
+test("marked cells are assigned to a ninth of the square", () => {
   const cells = (...marked) => Array.from({ length: 36 }, (_, i) => marked.includes(i));
   assert.equal(measure.ninth(cells(0), 6), 0);
   assert.equal(measure.ninth(cells(35), 6), 8);
@@ -186,37 +186,42 @@ test("marked cells lie in a ninth of the square", () => {
 });
 
 test("a silent channel is dark, and so is the lowest tenth of the others", () => {
-  const one = (map, high) => ({ count: 1, side: 2, low: new Float32Array(1), high: Float32Array.of(high), values: Uint8Array.from(map) });
-  const all = { "1x1": one([0, 0, 0, 0], 0), "3x3": one([0, 25, 26, 255], 1), "5x5": one([255, 255, 255, 255], 1), pool: one([0, 255, 255, 255], 1) };
+  const channel = (map, high) => ({ count: 1, side: 2, low: new Float32Array(1), high: Float32Array.of(high), values: Uint8Array.from(map) });
+  const all = {
+    "1x1": channel([0, 0, 0, 0], 0),
+    "3x3": channel([0, 25, 26, 255], 1),
+    "5x5": channel([255, 255, 255, 255], 1),
+    pool: channel([0, 255, 255, 255], 1),
+  };
   assert.ok(close(measure.darkShare(all), 7 / 16));
 });
 
 test("the block to search is one in which a single branch changes the answer", () => {
-  const table = { ...calm(), "4b": rows(TURNED, KEPT, KEPT, KEPT), "5a": rows(TURNED, [0, 9, 0], KEPT, KEPT) };
+  const table = { ...unchangedTable(), "4b": rows(OTHER, SAME, SAME, SAME), "5a": rows(OTHER, [0, 9, 0], SAME, SAME) };
   const { flips, strongest } = measure.blockToSearch(measure.singles(table, BEE, 1));
   assert.deepEqual([flips, strongest.block, strongest.branch, strongest.after], [true, "4b", "1x1", DAISY]);
 });
 
-test("where none does, it is the block with the branch that brings another class nearest", () => {
-  const table = { ...calm(), "4d": rows(KEPT, KEPT, [3, 2.5, 0], KEPT) };
+test("if none does, it is the block with the branch that brings another class nearest", () => {
+  const table = { ...unchangedTable(), "4d": rows(SAME, SAME, [3, 2.5, 0], SAME) };
   const { flips, strongest } = measure.blockToSearch(measure.singles(table, BEE, 1));
   assert.deepEqual([flips, strongest.block, strongest.branch], [false, "4d", "5x5"]);
 });
 
 // ---------------------------------------------------------------- steps
 
-test("1: a channel is right where the evidence lies", async () => {
+test("1: a channel that is bright at the evidence is right", async () => {
   const lit = byBranch((branch) => channels(CHANNELS[branch], branch === "3x3" ? corner(0, 0) : corner(1, 1)));
-  const place = scenery({ source: { block: async () => lit } });
-  assert.equal((await ask(look, place, "3x3:2")).verdict.right, true);
-  const { verdict, plan } = await ask(look, place, "1x1:0");
+  const input = stepInput({ source: { block: async () => lit } });
+  assert.equal((await answerStep(look, input, "3x3:2")).verdict.right, true);
+  const { verdict, plan } = await answerStep(look, input, "1x1:0");
   assert.equal(verdict.right, false);
   assert.equal(verdict.patch.lens.branch, "3x3");
   assert.deepEqual([verdict.patch.lens.row, verdict.patch.lens.column], [0, 0]);
   assert.equal(plan.weak, false);
-  assert.equal(look.read(plan, { ...place.state, block: plan.patch.block, lens: { branch: "pool", channel: 1, row: 0, column: 0 } }), "pool:1");
-  assert.equal(look.read(plan, { ...place.state, block: "3a", lens: { branch: "pool", channel: 1, row: 0, column: 0 } }), null);
-  assert.equal((await ask(look, place)).verdict.right, false);
+  assert.equal(look.read(plan, { ...input.state, block: plan.patch.block, lens: { branch: "pool", channel: 1, row: 0, column: 0 } }), "pool:1");
+  assert.equal(look.read(plan, { ...input.state, block: "3a", lens: { branch: "pool", channel: 1, row: 0, column: 0 } }), null);
+  assert.equal((await answerStep(look, input)).verdict.right, false);
 });
 
 test("1: the channel that is shown is one of those that the stage shows first", async () => {
@@ -224,65 +229,65 @@ test("1: the channel that is shown is one of those that the stage shows first", 
   lit["3x3"].values.set(corner(0, 0), 0); // the best, but worth least
   lit["1x1"].values.set(corner(0, 0), 16 * 3);
   const worth = byBlock(() => Float32Array.from({ length: 14 }, (_, i) => i));
-  const { plan } = await ask(look, scenery({ source: { block: async () => lit }, data: { worth } }), "1x1:0");
+  const { plan } = await answerStep(look, stepInput({ source: { block: async () => lit }, data: { worth } }), "1x1:0");
   assert.deepEqual([plan.facts.top.branch, plan.facts.top.channel], ["1x1", 3]);
 });
 
-test("1: without evidence, or with silent channels only, the step says that the photo does not show it", async () => {
-  const nothing = scenery({ source: { evidence: async () => ({ map: new Float32Array(4), side: 2 }) } });
-  assert.equal((await ask(look, nothing, "1x1:0")).plan.weak, true);
-  const silent = scenery({ source: { block: async () => byBranch((branch) => channels(CHANNELS[branch], new Uint8Array(16))) } });
-  assert.equal((await ask(look, silent, "1x1:0")).plan.weak, true);
+test("1: without evidence, or with silent channels only, the step reports that the photo does not show it", async () => {
+  const nothing = stepInput({ source: { evidence: async () => ({ map: new Float32Array(4), side: 2 }) } });
+  assert.equal((await answerStep(look, nothing, "1x1:0")).plan.weak, true);
+  const silent = stepInput({ source: { block: async () => byBranch((branch) => channels(CHANNELS[branch], new Uint8Array(16))) } });
+  assert.equal((await answerStep(look, silent, "1x1:0")).plan.weak, true);
 });
 
-test("2: a size is right where 5x5 is nearest to its own strongest response", async () => {
-  const { plan, verdict } = await ask(dot, scenery(), "64");
+test("2: the size nearest to the strongest response of 5x5 is right", async () => {
+  const { plan, verdict } = await answerStep(dot, stepInput(), "64");
   assert.equal(verdict.right, true);
-  assert.ok(verdict.says.some((one) => one.key === "lesson.dot.larger"));
+  assert.ok(verdict.says.some((part) => part.key === "lesson.dot.larger"));
   assert.equal(plan.choices.length, 4);
-  assert.ok(plan.choices.some((one) => one.id === "64"));
-  const small = plan.choices.find((one) => Number(one.id) <= 16).id;
-  assert.equal((await ask(dot, scenery(), small)).verdict.right, false);
+  assert.ok(plan.choices.some((choice) => choice.id === "64"));
+  const small = plan.choices.find((choice) => Number(choice.id) <= 16).id;
+  assert.equal((await answerStep(dot, stepInput(), small)).verdict.right, false);
 });
 
 test("2: the block is the one in which 5x5 prefers larger dots most, if any does", async () => {
   const sizes = { "3a": 16, "3b": 64, "4a": 32 };
   const source = { tuning: async (_, block) => tuning({ "1x1": 8, "3x3": 16, "5x5": sizes[block], pool: 16 }) };
-  assert.equal((await ask(dot, scenery({ source }), "64")).plan.patch.block, "3b");
+  assert.equal((await answerStep(dot, stepInput({ source }), "64")).plan.patch.block, "3b");
   const none = { tuning: async () => tuning({ "1x1": 64, "3x3": 32, "5x5": 8, pool: 16 }) };
-  const { verdict } = await ask(dot, scenery({ source: none }), "8");
+  const { verdict } = await answerStep(dot, stepInput({ source: none }), "8");
   assert.equal(verdict.right, true);
-  assert.ok(verdict.says.some((one) => one.key === "lesson.dot.not_larger"));
+  assert.ok(verdict.says.some((part) => part.key === "lesson.dot.not_larger"));
 });
 
 test("2: a network whose branches respond to nothing is no error", async () => {
   const still = { ...tuning({ "1x1": 8, "3x3": 8, "5x5": 8, pool: 8 }) };
   still.branches = byBranch(() => ({ response: SIZES.map(() => 0), preferred: null }));
   assert.equal(dotSizes(still).offered.length, 4);
-  await ask(dot, scenery({ source: { tuning: async () => still } }), "8");
+  await answerStep(dot, stepInput({ source: { tuning: async () => still } }), "8");
 });
 
-test("3: the branch without which another class is ahead is right, another one may be tried next", async () => {
-  const place = scenery({ source: { table: async () => ({ ...calm(), "4b": rows(TURNED, KEPT, KEPT, KEPT) }) } });
-  const { plan, verdict } = await ask(flip, place, "1x1");
+test("3: the branch without which another class is ahead is right, and after a wrong one another can be tried", async () => {
+  const input = stepInput({ source: { table: async () => ({ ...unchangedTable(), "4b": rows(OTHER, SAME, SAME, SAME) }) } });
+  const { plan, verdict } = await answerStep(flip, input, "1x1");
   assert.equal(plan.patch.block, "4b");
   assert.deepEqual([verdict.done, verdict.right], [true, true]);
-  const wrong = (await ask(flip, place, "pool")).verdict;
+  const wrong = (await answerStep(flip, input, "pool")).verdict;
   assert.deepEqual([wrong.done, wrong.right, wrong.patch], [false, false, { off: { "4b": ["pool"] } }]);
-  const shown = (await ask(flip, place)).verdict;
+  const shown = (await answerStep(flip, input)).verdict;
   assert.deepEqual([shown.done, shown.right, shown.patch], [true, false, { off: { "4b": ["1x1"] } }]);
 });
 
-test("3: behind the last block there is the classifier, behind the others there are more blocks", async () => {
-  for (const [block, told] of [["4b", "lesson.flip.told"], ["5b", "lesson.flip.told_last"]]) {
-    const place = scenery({ source: { table: async () => ({ ...calm(), [block]: rows(TURNED, KEPT, KEPT, KEPT) }) } });
-    assert.equal((await ask(flip, place, "1x1")).verdict.says.at(-1).key, told);
-    assert.equal((await ask(flip, place)).verdict.says.at(-1).key, told);
+test("3: the verdict mentions the classifier behind the last block, and more blocks behind the others", async () => {
+  for (const [block, key] of [["4b", "lesson.flip.told"], ["5b", "lesson.flip.told_last"]]) {
+    const input = stepInput({ source: { table: async () => ({ ...unchangedTable(), [block]: rows(OTHER, SAME, SAME, SAME) }) } });
+    assert.equal((await answerStep(flip, input, "1x1")).verdict.says.at(-1).key, key);
+    assert.equal((await answerStep(flip, input)).verdict.says.at(-1).key, key);
   }
 });
 
-test("3: what was turned off last counts", async () => {
-  const { plan } = await ask(flip, scenery({ source: { table: async () => ({ ...calm(), "4b": rows(TURNED, KEPT, KEPT, KEPT) }) } }), "1x1");
+test("3: the branch that was switched off last counts", async () => {
+  const { plan } = await answerStep(flip, stepInput({ source: { table: async () => ({ ...unchangedTable(), "4b": rows(OTHER, SAME, SAME, SAME) }) } }), "1x1");
   const off = (branches) => ({ ...INITIAL, off: { "4b": branches } });
   assert.equal(flip.read(plan, INITIAL, {}, null), null);
   assert.equal(flip.read(plan, off(["pool"]), {}, null), "pool");
@@ -291,87 +296,87 @@ test("3: what was turned off last counts", async () => {
   assert.equal(flip.read(plan, { ...INITIAL, off: { "3a": ["pool"] } }, {}, null), null);
 });
 
-test("3: where no single branch changes the answer, the one that is needed most is right", async () => {
-  const place = scenery({ source: { table: async () => ({ ...calm(), "4d": rows(KEPT, KEPT, [3, 2.5, 0], KEPT) }) } });
-  const { plan, verdict } = await ask(flip, place, "5x5");
+test("3: if no single branch changes the answer, the one that is needed most is right", async () => {
+  const input = stepInput({ source: { table: async () => ({ ...unchangedTable(), "4d": rows(SAME, SAME, [3, 2.5, 0], SAME) }) } });
+  const { plan, verdict } = await answerStep(flip, input, "5x5");
   assert.equal(plan.weak, true);
   assert.equal(verdict.right, true);
-  assert.equal((await ask(flip, place, "1x1")).verdict.right, false);
-  assert.equal((await ask(flip, place)).verdict.right, false);
+  assert.equal((await answerStep(flip, input, "1x1")).verdict.right, false);
+  assert.equal((await answerStep(flip, input)).verdict.right, false);
 });
 
-test("4: the block with the strongest reduction is right, and the step does not begin there", async () => {
-  const { plan, verdict } = await ask(bottleneck, scenery(), "4a");
+test("4: the block with the strongest reduction is right, and the step does not start there", async () => {
+  const { plan, verdict } = await answerStep(bottleneck, stepInput(), "4a");
   assert.equal(verdict.right, true);
   assert.notEqual(plan.patch.block, "4a");
-  const wrong = (await ask(bottleneck, scenery(), "3a")).verdict;
+  const wrong = (await answerStep(bottleneck, stepInput(), "3a")).verdict;
   assert.equal(wrong.right, false);
   assert.equal(wrong.patch.block, "4a");
 });
 
-test("5: the order is that of the output, and is not given away", async () => {
-  const { plan, verdict } = await ask(stack, scenery(), BRANCHES.join());
+test("5: the order of the output is right, and the choices are in another order", async () => {
+  const { plan, verdict } = await answerStep(stack, stepInput(), BRANCHES.join());
   assert.equal(verdict.right, true);
-  assert.notDeepEqual(plan.choices.map((one) => one.id), BRANCHES);
-  assert.deepEqual(plan.choices.map((one) => one.id).sort(), [...BRANCHES].sort());
-  assert.equal((await ask(stack, scenery(), BRANCHES.toReversed().join())).verdict.right, false);
+  assert.notDeepEqual(plan.choices.map((choice) => choice.id), BRANCHES);
+  assert.deepEqual(plan.choices.map((choice) => choice.id).sort(), [...BRANCHES].sort());
+  assert.equal((await answerStep(stack, stepInput(), BRANCHES.toReversed().join())).verdict.right, false);
 });
 
 test("6: the block with more dark cells is right, or none if they are alike", async () => {
-  assert.equal((await ask(depth, scenery(), "5b")).verdict.right, true);
-  assert.equal((await ask(depth, scenery(), "3a")).verdict.right, false);
-  const alike = scenery({ source: { block: async () => byBranch((branch) => channels(CHANNELS[branch], corner(0, 1))) } });
-  assert.equal((await ask(depth, alike, "same")).verdict.right, true);
+  assert.equal((await answerStep(depth, stepInput(), "5b")).verdict.right, true);
+  assert.equal((await answerStep(depth, stepInput(), "3a")).verdict.right, false);
+  const alike = stepInput({ source: { block: async () => byBranch((branch) => channels(CHANNELS[branch], corner(0, 1))) } });
+  assert.equal((await answerStep(depth, alike, "same")).verdict.right, true);
 });
 
-test("7: the branch with the largest share of the answer is right, where the brightest is another", async () => {
-  const table = { ...calm(), "4c": rows([2, 2, 0], KEPT, KEPT, KEPT) };
-  const { plan, verdict } = await ask(bright, scenery({ source: { table: async () => table } }), "1x1");
+test("7: the branch with the largest share of the answer is right, in a block whose brightest branch is another", async () => {
+  const table = { ...unchangedTable(), "4c": rows([2, 2, 0], SAME, SAME, SAME) };
+  const { plan, verdict } = await answerStep(bright, stepInput({ source: { table: async () => table } }), "1x1");
   assert.equal(plan.facts.bright, "pool"); // of the fake maps, the last is the brightest
   assert.equal(verdict.right, true);
-  assert.ok(verdict.says.some((one) => one.key === "lesson.bright.differs"));
-  assert.equal((await ask(bright, scenery({ source: { table: async () => table } }), "pool")).verdict.right, false);
+  assert.ok(verdict.says.some((part) => part.key === "lesson.bright.differs"));
+  assert.equal((await answerStep(bright, stepInput({ source: { table: async () => table } }), "pool")).verdict.right, false);
 });
 
-test("7: where the brightest branch is worth most everywhere, the step says so", async () => {
+test("7: the step reports if the brightest branch is worth most everywhere", async () => {
   const source = { votes: async (_, block) => subsets(block, [0, 1, 2, 9]) };
-  const { verdict } = await ask(bright, scenery({ source }), "pool");
+  const { verdict } = await answerStep(bright, stepInput({ source }), "pool");
   assert.equal(verdict.right, true);
-  assert.ok(verdict.says.some((one) => one.key === "lesson.bright.same"));
+  assert.ok(verdict.says.some((part) => part.key === "lesson.bright.same"));
 });
 
-test("8: another answer counts once the network has given it for what was changed", async () => {
-  const place = scenery();
-  const { plan } = await ask(fool, place);
+test("8: another answer counts once it was computed for the changed state", async () => {
+  const input = stepInput();
+  const { plan } = await answerStep(fool, input);
   const off = { "4b": ["1x1"] };
   const turned = scene([1, 4, 0], off);
-  assert.equal(fool.read(plan, place.state, { now: turned }), null);
-  assert.equal(fool.read(plan, { ...place.state, off }, { now: scene() }), null);
-  assert.equal(fool.read(plan, { ...place.state, off }, { now: turned }), String(DAISY));
-  const moved = { ...place.state, crop: [0.1, 0, 0.875] };
+  assert.equal(fool.read(plan, input.state, { now: turned }), null);
+  assert.equal(fool.read(plan, { ...input.state, off }, { now: scene() }), null);
+  assert.equal(fool.read(plan, { ...input.state, off }, { now: turned }), String(DAISY));
+  const moved = { ...input.state, crop: [0.1, 0, 0.875] };
   assert.equal(fool.read(plan, moved, { now: scene([1, 4, 0]) }), null);
   assert.equal(fool.read(plan, moved, { now: scene([1, 4, 0], {}, [0.1, 0, 0.875]) }), String(DAISY));
   assert.equal(fool.read(plan, moved, { now: scene([9, 4, 0], {}, [0.1, 0, 0.875]) }), null);
-  const { verdict } = await ask(fool, scenery({ data: { now: turned } }), String(DAISY));
+  const { verdict } = await answerStep(fool, stepInput({ data: { now: turned } }), String(DAISY));
   assert.equal(verdict.right, true);
 });
 
-test("8: an answer that the page doubts is said to be unsure", async () => {
-  const place = scenery({ data: { now: scene([0, 0.01, 0]), network: { ...network(), threshold: 0.9 } } });
-  const { verdict } = await ask(fool, place, String(DAISY));
-  assert.ok(verdict.says.some((one) => one.key === "lesson.fool.unsure"));
+test("8: an answer that the page rejects is reported as unsure", async () => {
+  const input = stepInput({ data: { now: scene([0, 0.01, 0]), network: { ...network(), threshold: 0.9 } } });
+  const { verdict } = await answerStep(fool, input, String(DAISY));
+  assert.ok(verdict.says.some((part) => part.key === "lesson.fool.unsure"));
 });
 
-test("8: who gives up is shown a square, else a branch, else that none was found", async () => {
-  const square = scenery({ source: { scene: async ({ crop }) => scene(crop && crop[2] > 1 ? [1, 4, 0] : KEPT) } });
-  assert.ok((await ask(fool, square)).verdict.patch.crop[2] > 1);
-  const branch = scenery({ source: { table: async () => ({ ...calm(), "4b": rows(KEPT, TURNED, KEPT, KEPT) }) } });
-  assert.deepEqual((await ask(fool, branch)).verdict.patch.off, { "4b": ["3x3"] });
-  assert.equal((await ask(fool, scenery())).verdict.says[0].key, "lesson.fool.none");
+test("8: giving up shows a square, otherwise a branch, otherwise that none was found", async () => {
+  const square = stepInput({ source: { scene: async ({ crop }) => scene(crop && crop[2] > 1 ? [1, 4, 0] : SAME) } });
+  assert.ok((await answerStep(fool, square)).verdict.patch.crop[2] > 1);
+  const branch = stepInput({ source: { table: async () => ({ ...unchangedTable(), "4b": rows(SAME, OTHER, SAME, SAME) }) } });
+  assert.deepEqual((await answerStep(fool, branch)).verdict.patch.off, { "4b": ["3x3"] });
+  assert.equal((await answerStep(fool, stepInput())).verdict.says[0].key, "lesson.fool.none");
 });
 
-test("squares to try lie within the photo, except that of all of it, and are others than the present one", () => {
-  const crops = tries(scenery({ state: { crop: [0, 0, 0.875] } }));
+test("squares to try lie within the photo, except that of the whole photo, and differ from the current one", () => {
+  const crops = tries(stepInput({ state: { crop: [0, 0, 0.875] } }));
   assert.ok(crops.every((crop) => !isSameCrop(crop, [0, 0, 0.875])));
   for (const [left, top, side] of crops.filter((crop) => crop && crop[2] <= 1)) {
     assert.ok(left >= 0 && left * PHOTO.width + side * 100 <= PHOTO.width + 1e-9);
@@ -382,8 +387,8 @@ test("squares to try lie within the photo, except that of all of it, and are oth
 
 // ---------------------------------------------------------------- the page
 
-test("a step waits until the stage shows the photo, square and network that are asked for", () => {
-  const { state, data } = scenery();
+test("a step waits until the stage shows the requested photo, square and network", () => {
+  const { state, data } = stepInput();
   assert.equal(isReady(state, data), true);
   assert.equal(isReady({ ...state, model: "other" }, data), false);
   assert.equal(isReady({ ...state, crop: [0.5, 0, 0.875] }, data), false);
@@ -391,21 +396,21 @@ test("a step waits until the stage shows the photo, square and network that are 
   assert.equal(isReady(state, { ...data, base: null }), false);
 });
 
-test("the example is one of those at hand", () => {
+test("the example is one of those available", () => {
   assert.equal(clearExample({ examples: [{ stem: "bison" }, { stem: "honey_bee" }] }), "example:honey_bee");
   assert.equal(clearExample({ examples: [{ stem: "bison" }] }), "example:bison");
   assert.equal(clearExample(null), null);
 });
 
 test("Chinese sentences have no space between Chinese characters, English ones have one between them", () => {
-  const said = say("lesson.look.silent", { channel: 3, branch: { branch: "pool" } });
+  const part = say("lesson.look.silent", { channel: 3, branch: { branch: "pool" } });
   useWords("zh", catalogue("zh"));
-  assert.match(sentences([said, said], network()), /^池化的通道 3 .*。池化的通道 3 .*。$/);
+  assert.match(sentences([part, part], network()), /^池化的通道 3 .*。池化的通道 3 .*。$/);
   useWords("en", catalogue("en"));
-  assert.match(sentences([said, said], network()), /photo\. Channel 3 of pool/);
+  assert.match(sentences([part, part], network()), /photo\. Channel 3 of pool/);
 });
 
-test("figures have two digits, or are whole", () => {
+test("figures have two significant digits, or are whole numbers", () => {
   useWords("en", catalogue("en"));
   assert.deepEqual([0.523, 4.18, 30, 819200, -1.66].map(figure), ["0.52", "4.2", "30", "819,200", "−1.7"]);
 });

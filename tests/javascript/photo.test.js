@@ -7,7 +7,7 @@ import { page } from "./support.js";
 const { openFile } = await page("views/photo.js");
 const { FRAME, createStore } = await page("state.js");
 
-/** A stage, and a source whose uploads end when they are told to: by the name of the file. */
+/** Return a store, a function that opens a file, and `ends`, which ends the upload of a file by its name. */
 function stage() {
   const store = createStore({ photo: "example:bison" });
   const ends = {};
@@ -16,7 +16,7 @@ function stage() {
   return { store, ends, open };
 }
 
-test("of two files the one that was chosen last is shown, whichever arrives last", async () => {
+test("of two files the one that was chosen last is shown, whichever upload ends last", async () => {
   const { store, ends, open } = stage();
   open("first.jpg");
   open("second.jpg");
@@ -27,7 +27,7 @@ test("of two files the one that was chosen last is shown, whichever arrives last
   assert.equal(store.get().photo, "/files/second.jpg");
 });
 
-test("a file that arrives, or fails, after an example was chosen changes nothing", async () => {
+test("an upload that ends after an example was chosen changes nothing", async () => {
   for (const end of ["done", "fail"]) {
     const { store, ends, open } = stage();
     open("cat.jpg");
@@ -39,7 +39,7 @@ test("a file that arrives, or fails, after an example was chosen changes nothing
   }
 });
 
-test("a file that is chosen while the camera runs takes the place of its frames", async () => {
+test("a file that is chosen while the camera runs replaces its frames", async () => {
   const { store, ends, open } = stage();
   open("cat.jpg");
   store.update({ photo: `/files/${FRAME}` });

@@ -13,22 +13,22 @@ const WORTH = { "4b": Float32Array.of(0, 1, 2, 10, 11, 20, 30, 31) };
 const CHANNELS = { count: 3, high: Float32Array.of(5, 9, 7), mean: Float32Array.of(3, 1, 2) };
 
 test("a branch's worths are its own slice of the block's", () => {
-  const told = Object.keys(COUNTS).map((branch) => Array.from(worthOf(NETWORK, "4b", branch, WORTH)));
-  assert.deepEqual(told, [[0, 1, 2], [10, 11], [20], [30, 31]]);
+  const slices = Object.keys(COUNTS).map((branch) => Array.from(worthOf(NETWORK, "4b", branch, WORTH)));
+  assert.deepEqual(slices, [[0, 1, 2], [10, 11], [20], [30, 31]]);
   assert.equal(worthOf(NETWORK, "4b", "1x1", null), null);
 });
 
-test("channels are in the order that was asked for, the most important first", () => {
+test("channels are sorted by the chosen measure, the most important first", () => {
   const worths = Float32Array.of(-1, 0.5, 2);
   assert.deepEqual(sortedChannels(CHANNELS, worths, "worth"), [2, 1, 0]);
   assert.deepEqual(sortedChannels(CHANNELS, worths, "max"), [1, 2, 0]);
   assert.deepEqual(sortedChannels(CHANNELS, worths, "mean"), [0, 2, 1]);
   assert.deepEqual(sortedChannels(CHANNELS, worths, "number"), [0, 1, 2]);
   assert.deepEqual(sortedChannels(CHANNELS, worths, "reading", Float32Array.of(2, 1, 3)), [2, 0, 1]);
-  assert.deepEqual(sortedChannels(CHANNELS, null, "worth"), [1, 2, 0], "the highest value, as long as no worth is known");
+  assert.deepEqual(sortedChannels(CHANNELS, null, "worth"), [1, 2, 0], "by the highest value, as long as no worth is known");
 });
 
-test("channels are sorted by what they are tuned to once that is there", () => {
+test("channels are sorted by their tuning once it is available", () => {
   const tuned = { model: "m", block: "4b", orientation: Float32Array.of(0.1, 0.3, 0.2, 0, 1, 0, 0, 0) };
   const state = { model: "m", block: "4b", sort: "orientation" };
   assert.deepEqual(measuredFor(state, { network: NETWORK, tuned }, "3x3"), Float32Array.of(0, 1));
@@ -38,7 +38,7 @@ test("channels are sorted by what they are tuned to once that is there", () => {
   assert.equal(measuredFor(state, { network: NETWORK, tuned: null }, "3x3"), null);
 });
 
-test("a channel of a block's output has a branch, and a number in it", () => {
+test("a channel of a block's output has a branch, and an index in it", () => {
   const places = Array.from({ length: 8 }, (_, i) => placeOf(NETWORK, "4b", i));
   assert.deepEqual(places.map(({ branch, channel }) => `${branch} ${channel}`), ["1x1 0", "1x1 1", "1x1 2", "3x3 0", "3x3 1", "5x5 0", "pool 0", "pool 1"]);
 });

@@ -8,28 +8,28 @@ import { catalogue, page } from "./support.js";
 const { createSource } = await page("source.js");
 const { useWords } = await page("words.js");
 
-test("a file over the server's limit is refused before it is sent", async (context) => {
+test("a file over the server's limit is rejected before it is sent", async (context) => {
   useWords("en", catalogue("en"));
-  const asked = [];
+  const requests = [];
   context.mock.method(globalThis, "fetch", async (address) => {
-    asked.push(String(address));
-    return { ok: true, json: async () => (asked.at(-1).endsWith("upload") ? ["/tmp/photo"] : { data: [{ max_bytes: 3 * 2 ** 20 }] }) };
+    requests.push(String(address));
+    return { ok: true, json: async () => (requests.at(-1).endsWith("upload") ? ["/tmp/photo"] : { data: [{ max_bytes: 3 * 2 ** 20 }] }) };
   });
   const source = createSource(new URL("http://page/"));
   await assert.rejects(source.upload({ size: 3 * 2 ** 20 + 1 }), { message: catalogue("en")["photo.too_large"].replace("{limit}", "3") });
-  assert.deepEqual(asked, ["http://page/gradio_api/run/stage_start"]);
+  assert.deepEqual(requests, ["http://page/gradio_api/run/stage_start"]);
   context.mock.method(URL, "createObjectURL", () => "blob:photo");
   assert.equal(await source.upload(new Blob(["small"])), "/tmp/photo");
-  assert.equal(asked.at(-1), "http://page/gradio_api/upload");
+  assert.equal(requests.at(-1), "http://page/gradio_api/upload");
 });
 
-test("the worth of a block is asked for by itself until that of all blocks is known", async (context) => {
-  const asked = [];
+test("the worth of a block is requested by itself until that of all blocks is known", async (context) => {
+  const requests = [];
   context.mock.method(globalThis, "fetch", async (_, { body }) => {
     const [, classes, block] = JSON.parse(body).data;
-    asked.push([classes, block]);
-    const one = { [block]: { dtype: "f4", shape: [1], data: "AACAPw==" } };
-    return { ok: true, json: async () => ({ data: [{ worth: Object.fromEntries(classes.map((cls) => [cls, one])) }] }) };
+    requests.push([classes, block]);
+    const blockWorth = { [block]: { dtype: "f4", shape: [1], data: "AACAPw==" } };
+    return { ok: true, json: async () => ({ data: [{ worth: Object.fromEntries(classes.map((cls) => [cls, blockWorth])) }] }) };
   });
   const source = createSource(new URL("http://page/"));
   const subject = { photo: "a", model: "b", crop: null };
@@ -37,49 +37,49 @@ test("the worth of a block is asked for by itself until that of all blocks is kn
   await source.prefetchWorth(subject, [7, 8]);
   assert.deepEqual(Object.keys(await source.worth(subject, 7, "5a")), ["3a"], "all blocks, from the first on");
   await source.worth(subject, 8, "4c");
-  assert.deepEqual(asked, [[[7], "4c"], [[7, 8], "3a"]]);
+  assert.deepEqual(requests, [[[7], "4c"], [[7, 8], "3a"]]);
 });
 
-test("a request for the most probable class also answers one for its number", async (context) => {
-  const asked = [];
+test("a request for the most probable class is reused for its number", async (context) => {
+  const requests = [];
   context.mock.method(globalThis, "fetch", async (_, { body }) => {
     const [, classes, block] = JSON.parse(body).data;
-    asked.push(classes);
-    const one = { [block]: { dtype: "f4", shape: [1], data: "AACAPw==" } };
-    return { ok: true, json: async () => ({ data: [{ worth: Object.fromEntries((classes.length ? classes : [7]).map((cls) => [cls, one])) }] }) };
+    requests.push(classes);
+    const blockWorth = { [block]: { dtype: "f4", shape: [1], data: "AACAPw==" } };
+    return { ok: true, json: async () => ({ data: [{ worth: Object.fromEntries((classes.length ? classes : [7]).map((cls) => [cls, blockWorth])) }] }) };
   });
   const source = createSource(new URL("http://page/"));
   const subject = { photo: "a", model: "b", crop: null };
-  const early = source.worth(subject, null, "4c");
+  const mostProbable = source.worth(subject, null, "4c");
   assert.deepEqual([...(await source.worth(subject, 7, "4c"))["4c"]], [1]);
-  assert.deepEqual([...(await early)["4c"]], [1]);
+  assert.deepEqual([...(await mostProbable)["4c"]], [1]);
   assert.deepEqual([...(await source.worth(subject, 8, "4c"))["4c"]], [1]);
-  assert.deepEqual(asked, [[], [8]]);
+  assert.deepEqual(requests, [[], [8]]);
 });
 
-test("of the answers only the latest are kept", async (context) => {
-  let asked = 0;
+test("only the latest responses are cached", async (context) => {
+  let requestCount = 0;
   context.mock.method(globalThis, "fetch", async (_, { body }) => {
-    asked += 1;
+    requestCount += 1;
     const [, classes] = JSON.parse(body).data;
-    const answer = Array.isArray(classes) ? { worth: Object.fromEntries(classes.map((cls) => [cls, {}])) } : {};
-    return { ok: true, json: async () => ({ data: [answer] }) };
+    const response = Array.isArray(classes) ? { worth: Object.fromEntries(classes.map((cls) => [cls, {}])) } : {};
+    return { ok: true, json: async () => ({ data: [response] }) };
   });
   const source = createSource(new URL("http://page/"));
   const subject = (photo) => ({ photo, model: "b", crop: null });
   await source.field(subject("first"), "4c");
-  for (let i = 0; i < 16; i++) await source.prefetchWorth(subject(`${i}`), [0, 1, 2, 3]); // five answers each
-  asked = 0;
+  for (let i = 0; i < 16; i++) await source.prefetchWorth(subject(`${i}`), [0, 1, 2, 3]); // five responses each
+  requestCount = 0;
   await source.field(subject("first"), "4c");
-  assert.equal(asked, 1, "the first has gone");
+  assert.equal(requestCount, 1, "the first was evicted");
   await source.prefetchWorth(subject("15"), [0, 1, 2, 3]);
-  assert.equal(asked, 1, "the last has not");
+  assert.equal(requestCount, 1, "the last was not");
 });
 
-test("an address of a photo that is replaced is given back to the browser", async (context) => {
-  const given = [];
-  context.mock.method(URL, "createObjectURL", () => `blob:${given.length}-${Math.random()}`);
-  context.mock.method(URL, "revokeObjectURL", (address) => given.push(address));
+test("the object URL of a replaced photo is revoked", async (context) => {
+  const revoked = [];
+  context.mock.method(URL, "createObjectURL", () => `blob:${revoked.length}-${Math.random()}`);
+  context.mock.method(URL, "revokeObjectURL", (address) => revoked.push(address));
   context.mock.method(globalThis, "fetch", async (address) => ({
     ok: true,
     json: async () => (String(address).endsWith("upload") ? ["/tmp/photo"] : { data: [{ max_bytes: 100 }] }),
@@ -88,10 +88,10 @@ test("an address of a photo that is replaced is given back to the browser", asyn
   await source.upload(new Blob(["photo"]));
   const first = source.photoUrl("/tmp/photo");
   await source.upload(new Blob(["photo"]));
-  assert.deepEqual(given, [first]);
+  assert.deepEqual(revoked, [first]);
 });
 
-test("a branch that is zero at its middle cell has no square of influence", async (context) => {
+test("a branch that is zero at its middle cell has no effective receptive field", async (context) => {
   const square = { row: 5, column: 5, share: 0.9, left: 40, top: 40, right: 80, bottom: 80 };
   const fields = { "1x1": square, pool: { ...square, left: 0, top: 0, right: 0, bottom: 0 } };
   context.mock.method(globalThis, "fetch", async () => ({ ok: true, json: async () => ({ data: [fields] }) }));

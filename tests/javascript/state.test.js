@@ -27,14 +27,14 @@ const EXAMPLE = Object.freeze({
   lab: { shape: "grating", size: 15, angle: 45, hue: 0 },
 });
 
-const again = (state) => ({ ...INITIAL, ...stateOf(`?${addressOf(state)}`) });
+const restored = (state) => ({ ...INITIAL, ...stateOf(`?${addressOf(state)}`) });
 
-test("an address brings the same state back", () => {
-  assert.deepEqual(again(EXAMPLE), EXAMPLE);
-  assert.deepEqual(again({ ...INITIAL, model: "tiny-imagenet" }), { ...INITIAL, model: "tiny-imagenet" });
+test("a state survives its address", () => {
+  assert.deepEqual(restored(EXAMPLE), EXAMPLE);
+  assert.deepEqual(restored({ ...INITIAL, model: "tiny-imagenet" }), { ...INITIAL, model: "tiny-imagenet" });
 });
 
-test("an address can be read: its colons and commas are not escaped", () => {
+test("an address is readable: its colons and commas are not escaped", () => {
   const address = addressOf(EXAMPLE);
   assert.match(address, /(^|&)photo=bison(&|$)/);
   assert.match(address, /(^|&)lens=5x5:17:3:4(&|$)/);
@@ -43,43 +43,43 @@ test("an address can be read: its colons and commas are not escaped", () => {
   assert.doesNotMatch(addressOf({ ...INITIAL, photo: "example:bison" }), /view|sort|scale|colours|top|lang|step|deeper|class|lens|off|channels|fill|lab/);
 });
 
-test("any state comes back from its address", () => {
+test("random states survive their addresses", () => {
   const random = randomNumbers(5);
-  const some = (values) => values[Math.floor(random() * values.length)];
-  const count = (below) => Math.floor(random() * below);
+  const pick = (values) => values[Math.floor(random() * values.length)];
+  const integerBelow = (below) => Math.floor(random() * below);
   for (let run = 0; run < 500; run++) {
     let off = {};
-    for (let i = count(8); i > 0; i--) off = switched(off, some(BLOCKS), some(BRANCHES));
+    for (let i = integerBelow(8); i > 0; i--) off = switched(off, pick(BLOCKS), pick(BRANCHES));
     let offChannels = {};
-    for (let i = count(20); i > 0; i--) offChannels = channelSwitched(offChannels, some(BLOCKS), count(1024));
+    for (let i = integerBelow(20); i > 0; i--) offChannels = channelSwitched(offChannels, pick(BLOCKS), integerBelow(1024));
     const state = {
-      photo: some(["example:bison", "example:honey_bee", "example:a-b"]),
-      crop: some([null, [count(300) / 1000, count(300) / 1000, (1 + count(700)) / 1000], [0, -0.25, 1.5]]),
-      model: some(["tiny-imagenet", "googlenet", "my model+2, of 50 % & more=less"]),
-      block: some(BLOCKS),
+      photo: pick(["example:bison", "example:honey_bee", "example:a-b"]),
+      crop: pick([null, [integerBelow(300) / 1000, integerBelow(300) / 1000, (1 + integerBelow(700)) / 1000], [0, -0.25, 1.5]]),
+      model: pick(["tiny-imagenet", "googlenet", "my model+2, of 50 % & more=less"]),
+      block: pick(BLOCKS),
       off,
       offChannels,
-      fill: some(["zero", "mean"]),
-      cls: some([null, 0, count(1000)]),
-      lens: some([null, { branch: some(BRANCHES), channel: count(400), row: count(28), column: count(28) }]),
-      view: some(["sorted", "all"]),
-      sort: some(["worth", "max", "mean", "number", "reading"]),
-      scale: some(["own", "branch", "block"]),
-      colours: some(["inferno", "magma", "viridis", "cividis", "grey"]),
-      top: 1 + count(10),
-      lang: some(["en", "zh"]),
-      step: count(9),
-      deeper: some([null, "evidence", "unit", "cell", "cost", "dial", "compare", "numbers", "about"]),
-      lab: some([null, { shape: "ring", size: 2 + count(99), angle: 5 * count(36), hue: 5 * count(72) }]),
+      fill: pick(["zero", "mean"]),
+      cls: pick([null, 0, integerBelow(1000)]),
+      lens: pick([null, { branch: pick(BRANCHES), channel: integerBelow(400), row: integerBelow(28), column: integerBelow(28) }]),
+      view: pick(["sorted", "all"]),
+      sort: pick(["worth", "max", "mean", "number", "reading"]),
+      scale: pick(["own", "branch", "block"]),
+      colours: pick(["inferno", "magma", "viridis", "cividis", "grey"]),
+      top: 1 + integerBelow(10),
+      lang: pick(["en", "zh"]),
+      step: integerBelow(9),
+      deeper: pick([null, "evidence", "unit", "cell", "cost", "dial", "compare", "numbers", "about"]),
+      lab: pick([null, { shape: "ring", size: 2 + integerBelow(99), angle: 5 * integerBelow(36), hue: 5 * integerBelow(72) }]),
     };
-    assert.deepEqual(again(state), state, addressOf(state));
+    assert.deepEqual(restored(state), state, addressOf(state));
   }
 });
 
-test("a plus between branches may be a plus or a space, as people and programs write it", () => {
-  const wanted = { "4b": ["1x1", "3x3"], "5a": ["pool"] };
+test("branches may be separated by a plus, an escaped plus or a space", () => {
+  const expected = { "4b": ["1x1", "3x3"], "5a": ["pool"] };
   for (const text of ["4b:1x1+3x3,5a:pool", "4b:1x1%2B3x3,5a:pool", "5a%3Apool%2C4b%3A3x3%201x1"]) {
-    assert.deepEqual(stateOf(`?off=${text}`).off, wanted);
+    assert.deepEqual(stateOf(`?off=${text}`).off, expected);
   }
 });
 
@@ -92,7 +92,7 @@ test("a visitor's own photo stays out of the address", () => {
   assert.doesNotMatch(addressOf({ ...EXAMPLE, photo: "/tmp/gradio/secret.jpg" }), /photo|secret/);
 });
 
-test("what makes no sense in an address is left out", () => {
+test("invalid parameters of an address are ignored", () => {
   const nonsense = [
     "",
     "photo=../../etc/passwd",
@@ -146,31 +146,31 @@ test("what makes no sense in an address is left out", () => {
 test("a branch is switched off and on, and branches stay in the network's order", () => {
   const first = switched({}, "4b", "pool");
   const both = switched(first, "4b", "1x1");
-  assert.deepEqual(first, { "4b": ["pool"] }, "what was given is not changed");
+  assert.deepEqual(first, { "4b": ["pool"] }, "the argument is unchanged");
   assert.deepEqual(both, { "4b": ["1x1", "pool"] });
   assert.ok(isOff(both, "4b", "1x1"));
   assert.ok(!isOff(both, "4b", "3x3"));
   assert.ok(!isOff(both, "4c", "1x1"));
   assert.deepEqual(offList(switched(both, "3a", "5x5")), [["3a", "5x5"], ["4b", "1x1"], ["4b", "pool"]]);
-  const none = switched(switched(both, "4b", "1x1"), "4b", "pool");
-  assert.deepEqual(none, {});
+  const nothingOff = switched(switched(both, "4b", "1x1"), "4b", "pool");
+  assert.deepEqual(nothingOff, {});
   assert.ok(isAnythingOff(both));
-  assert.ok(!isAnythingOff(none));
+  assert.ok(!isAnythingOff(nothingOff));
 });
 
 test("a channel is switched off and on, and channels stay in order", () => {
   const first = channelSwitched({}, "4b", 117);
   const both = channelSwitched(first, "4b", 3);
-  assert.deepEqual(first, { "4b": [117] }, "what was given is not changed");
+  assert.deepEqual(first, { "4b": [117] }, "the argument is unchanged");
   assert.deepEqual(both, { "4b": [3, 117] });
   assert.deepEqual(offList(channelSwitched(both, "3a", 0)), [["3a", 0], ["4b", 3], ["4b", 117]]);
   assert.deepEqual(channelSwitched(channelSwitched(both, "4b", 3), "4b", 117), {});
-  const most = { "5b": Array.from({ length: 1000 }, (_, i) => i), "3a": Array.from({ length: 24 }, (_, i) => i) };
-  assert.equal(channelSwitched(most, "3a", 30), most, "no more than 1024 at once");
-  assert.equal(channelSwitched(most, "3a", 23)["3a"].length, 23);
+  const maximum = { "5b": Array.from({ length: 1000 }, (_, i) => i), "3a": Array.from({ length: 24 }, (_, i) => i) };
+  assert.equal(channelSwitched(maximum, "3a", 30), maximum, "no more than 1024 at once");
+  assert.equal(channelSwitched(maximum, "3a", 23)["3a"].length, 23);
 });
 
-test("branches and channels that are off go to the server as one, in the network's order", () => {
+test("branches and channels that are off are sent together, in the network's order", () => {
   const off = { "5a": ["pool"], "4b": ["1x1"] };
   const all = allOff({ off, offChannels: { "4b": [3, 117], "3a": [0] } });
   assert.deepEqual(Object.entries(all), [["3a", [0]], ["4b", ["1x1", 3, 117]], ["5a", ["pool"]]]);
@@ -185,32 +185,32 @@ test("an address names the language unless it is the browser's", () => {
   assert.equal(named("zh", "zh"), null);
 });
 
-/** A store with a list of what its subscribers were told. */
-function watched() {
+/** Return a store and the list of its notifications. */
+function watchedStore() {
   const store = createStore();
-  const told = [];
-  store.subscribe((state, data, changed) => told.push([state, data, [...changed].sort()]));
-  return { store, told };
+  const notifications = [];
+  store.subscribe((state, data, changed) => notifications.push([state, data, [...changed].sort()]));
+  return { store, notifications };
 }
 
 test("subscribers are notified once of each change, with the names of what changed", () => {
-  const { store, told } = watched();
+  const { store, notifications } = watchedStore();
   store.update({ block: "4b", cls: null, step: 2 });
-  assert.equal(told.length, 1);
-  assert.deepEqual(told[0][2], ["block", "step"]);
-  assert.equal(told[0][0].block, "4b");
-  assert.equal(store.get(), told[0][0]);
+  assert.equal(notifications.length, 1);
+  assert.deepEqual(notifications[0][2], ["block", "step"]);
+  assert.equal(notifications[0][0].block, "4b");
+  assert.equal(store.get(), notifications[0][0]);
 });
 
-test("nobody is told of what is as before, even in a new object", () => {
-  const { store, told } = watched();
+test("equal values cause no notification, even in a new object", () => {
+  const { store, notifications } = watchedStore();
   store.update({ off: { "4b": ["1x1"] }, lens: { branch: "1x1", channel: 1, row: 0, column: 0 }, crop: [0, 0, 1] });
   store.update({ off: { "4b": ["1x1"] }, lens: { branch: "1x1", channel: 1, row: 0, column: 0 }, crop: [0, 0, 1] });
-  assert.equal(told.length, 1);
+  assert.equal(notifications.length, 1);
   store.update({ off: { "4b": ["3x3"] } });
   store.update({ off: {} });
   store.update({ lens: null });
-  assert.deepEqual(told.slice(1).map(([, , changed]) => changed), [["off"], ["off"], ["lens"]]);
+  assert.deepEqual(notifications.slice(1).map(([, , changed]) => changed), [["off"], ["off"], ["lens"]]);
 });
 
 test("states are replaced and never changed", () => {
@@ -222,55 +222,55 @@ test("states are replaced and never changed", () => {
   assert.throws(() => (store.get().block = "3a"), TypeError);
 });
 
-test("what the server said is told too, and new results count as new", () => {
-  const { store, told } = watched();
+test("received data cause notifications, and new results count as new", () => {
+  const { store, notifications } = watchedStore();
   const worth = () => ({ "3a": new Float32Array(2) });
   store.receive({ worth: worth() });
   store.receive({ worth: worth() });
   store.receive({ worth: store.data().worth });
   store.receive({ busy: true, error: "No answer." });
-  assert.deepEqual(told.map(([, , changed]) => changed), [["worth"], ["worth"], ["busy", "error"]]);
+  assert.deepEqual(notifications.map(([, , changed]) => changed), [["worth"], ["worth"], ["busy", "error"]]);
   assert.equal(store.data().error, "No answer.");
 });
 
-test("the address hears of every change but a silent one, and whether to make a step of history", () => {
+test("the address is notified of every change except silent ones, and whether to push a history entry", () => {
   const store = createStore();
-  const heard = [];
-  store.onAddress((state, push) => heard.push([state.block, push]));
+  const calls = [];
+  store.onAddress((state, push) => calls.push([state.block, push]));
   store.update({ block: "4b" }, { push: true });
   store.update({ block: "4d" });
   store.update({ block: "5a" }, { silent: true });
   store.update({ block: "5a" }, { push: true });
-  assert.deepEqual(heard, [["4b", true], ["4d", false]]);
+  assert.deepEqual(calls, [["4b", true], ["4d", false]]);
 });
 
-test("what the pointer is over is told once, and only to those who ask for it", () => {
-  const { store, told } = watched();
-  const heard = [];
-  store.onHover((hover) => heard.push(hover));
+test("a hover notifies only its own listeners, once", () => {
+  const { store, notifications } = watchedStore();
+  const hovers = [];
+  store.onHover((hover) => hovers.push(hover));
   store.hover({ kind: "tile", branch: "1x1", channel: 3 });
   store.hover({ kind: "tile", branch: "1x1", channel: 3 });
   store.hover({ kind: "tile", branch: "1x1", channel: 4 });
   store.hover({ kind: null });
   store.hover({ kind: null });
-  assert.deepEqual(heard.map((hover) => hover.channel ?? hover.kind), [3, 4, null]);
+  assert.deepEqual(hovers.map((hover) => hover.channel ?? hover.kind), [3, 4, null]);
   assert.deepEqual(store.hovered(), { kind: null });
-  assert.equal(told.length, 0);
+  assert.equal(notifications.length, 0);
 });
 
-test("a channel has an address of its own", () => {
+test("a channel has its own address", () => {
   const state = { ...INITIAL, photo: "example:bison", model: "tiny-imagenet", block: "4b", lens: { branch: "3x3", channel: 17, row: 2, column: 3 }, deeper: "unit" };
   assert.match(addressOf(state), /(^|&)unit=tiny-imagenet\/4b\/3x3\/17(&|$)/);
   assert.doesNotMatch(addressOf(state), /deeper/);
-  assert.deepEqual(again(state), state);
+  assert.deepEqual(restored(state), state);
   const { model, block, lens, deeper } = stateOf("?unit=googlenet/4c/5x5/9");
   assert.deepEqual({ model, block, lens, deeper }, { model: "googlenet", block: "4c", lens: { branch: "5x5", channel: 9, row: 0, column: 0 }, deeper: "unit" });
-  for (const wrong of ["googlenet/4c/5x5", "googlenet/9z/5x5/9", "googlenet/4c/7x7/9", "googlenet/4c/5x5/-1", "googlenet/4c/5x5/99999", "/4c/5x5/9"]) {
-    assert.deepEqual(stateOf(`?unit=${wrong}`), {}, wrong);
+  for (const invalid of ["googlenet/4c/5x5", "googlenet/9z/5x5/9", "googlenet/4c/7x7/9", "googlenet/4c/5x5/-1", "googlenet/4c/5x5/99999", "/4c/5x5/9"]) {
+    assert.deepEqual(stateOf(`?unit=${invalid}`), {}, invalid);
   }
 });
 
-test("a step of the history keeps the visitor's own photo, if the server still has it", () => {
+test("a history entry keeps the visitor's own photo, if the server still has it", () => {
   assert.deepEqual(keptWith({ photo: "/files/abc/cat.jpg", lab: null }), { photo: "/files/abc/cat.jpg" });
   assert.equal(keptWith({ photo: "example:bison", lab: null }), null, "the address names it");
   assert.equal(keptWith({ photo: `/files/abc/${FRAME}`, lab: null }), null, "the server has deleted it");

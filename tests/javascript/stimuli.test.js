@@ -6,11 +6,11 @@ import { close, page } from "./support.js";
 const { along, GREY, nearest, peak, shares, SHAPES, stimulus, verdict } = await page("stimuli.js");
 
 const SIDE = 64;
-const inked = (picture) => picture.filter((value) => value !== GREY).length;
+const paintedPixels = (picture) => picture.filter((value) => value !== GREY).length;
 const SIZES = [4, 8, 16, 32];
-/** Preferred sizes of 1x1, 3x3 and 5x5, and the places in SIZES to which they respond most. */
+/** Preferred sizes of 1x1, 3x3 and 5x5, and the indices in SIZES of their peaks. */
 const tuning = (one, three, five, peaks = [0, 0, 0]) => {
-  const branch = (preferred, place) => ({ preferred, response: SIZES.map((_, i) => 1 / (1 + Math.abs(i - place))) });
+  const branch = (preferred, index) => ({ preferred, response: SIZES.map((_, i) => 1 / (1 + Math.abs(i - index))) });
   const [first, second, third] = peaks;
   return {
     sizes: SIZES,
@@ -27,7 +27,7 @@ test("a disc has the area of its diameter, a ring the area between its two circl
   }
 });
 
-test("shapes are white on grey, in the middle or where they are wanted", () => {
+test("shapes are white on grey, centred or at a given position", () => {
   const disc = stimulus("disc", 10, SIDE);
   assert.equal(disc[0], GREY);
   assert.equal(disc[(SIDE / 2) * SIDE + SIDE / 2], 255);
@@ -46,10 +46,10 @@ test("a grating goes from black to white, repeats with its wavelength, and is th
 });
 
 test("every shape can be drawn", () => {
-  for (const shape of SHAPES) assert.ok(inked(stimulus(shape, 20, SIDE)) > 0);
+  for (const shape of SHAPES) assert.ok(paintedPixels(stimulus(shape, 20, SIDE)) > 0);
 });
 
-test("responses are shares of the highest, of silence too", () => {
+test("responses are shares of the highest, also if all are zero", () => {
   assert.deepEqual(shares([1, 4, 2]), [0.25, 1, 0.5]);
   assert.deepEqual(shares([0, 0]), [0, 0]);
 });
@@ -58,7 +58,7 @@ test("the peak is the size with the highest response", () => {
   assert.equal(peak(tuning(1, 1, 1, [0, 3, 1]), "3x3"), 32);
 });
 
-test("the verdict says of 5x5 what was measured", () => {
+test("the verdict compares the measured size of 5x5 with the others", () => {
   assert.equal(verdict(tuning(14.1, 14.9, 29.4, [1, 1, 2])), "larger");
   assert.equal(verdict(tuning(30, 24, 12)), "smaller");
   assert.equal(verdict(tuning(20, 21, 20.5)), "same");
@@ -70,7 +70,7 @@ test("the verdict says of 5x5 what was measured", () => {
   assert.equal(verdict(tuning(10, 12, null)), "unknown");
 });
 
-test("sizes lie at equal steps for equal ratios", () => {
+test("the axis of sizes is logarithmic", () => {
   const sizes = [4, 8, 16, 32, 64];
   assert.ok(close(along(sizes, 16), 0.5));
   assert.equal(along(sizes, 4), 0);

