@@ -50,9 +50,9 @@ def state_of(module: nn.Module) -> list[int]:
     # By hand, because `parameters()` takes ten times as long, and this runs before each use of an engine.
     modules: list[nn.Module] = [module]
     while modules:
-        one = modules.pop()
-        modules.extend(child for child in one._modules.values() if child is not None)
-        for tensors in (one._parameters.values(), one._buffers.values()):
+        current = modules.pop()
+        modules.extend(child for child in current._modules.values() if child is not None)
+        for tensors in (current._parameters.values(), current._buffers.values()):
             for tensor in tensors:
                 if tensor is not None:
                     state += (tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)

@@ -112,11 +112,14 @@ def test_a_damaged_file_is_recomputed(
     assert np.array_equal(finished(images, model).shown.image, original.shown.image)
 
 
-def test_an_unwritable_cache_folder_is_no_error(
-    weights: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def unwritable_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+
+
+@pytest.mark.usefixtures("unwritable_cache")
+def test_an_unwritable_cache_folder_is_no_error(weights: tuple[Path, Path]) -> None:
     model, _ = weights
     assert finished(started(model), model).is_finished
 
@@ -170,11 +173,10 @@ def test_a_failed_image_is_restarted(weights: tuple[Path, Path], monkeypatch: py
     assert np.array_equal(finished(images, model).shown.image, direct.image)
 
 
+@pytest.mark.usefixtures("unwritable_cache")
 def test_a_failed_comparison_is_repeated_even_without_a_writable_cache(
-    weights: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weights: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     model, _ = weights
     images, compared = started(model), visualizations.compared
     monkeypatch.setattr(visualizations, "compared", None)
