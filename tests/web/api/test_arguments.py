@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import json
 import re
@@ -17,6 +16,7 @@ from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
 from inception.web.api.arguments import checked, may_be_null
 from inception.web.blocks import build
+from support.event_loop import in_a_thread
 from support.fuzz_api import META
 from support.long_names import HUGE
 from support.memory import Memory
@@ -122,7 +122,8 @@ def test_a_class_reaches_its_endpoint_as_number_or_text_as_it_was_sent() -> None
         for sent in (1, "1", "", "pretzel"):
             pairs = zip(fn.inputs, names, strict=True)
             values = [sent if name == "class_name" else block.value for block, name in pairs]
-            given = asyncio.run(page.preprocess_data(fn, values, None))[names.index("class_name")]
+            inputs = in_a_thread(page.preprocess_data(fn, values, None))
+            given = inputs[names.index("class_name")]
             assert (type(given), given) == (type(sent), sent), fn.api_name
 
 
