@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -40,23 +40,29 @@ def _copy(module: Module, copy_tensor: Callable[[Tensor], Tensor]) -> Module:
     return copy.deepcopy(module, memo)
 
 
-def state_of(module: nn.Module) -> list[int]:
-    """Return numbers that differ after an in-place operation on a parameter or buffer, or its replacement.
+class Snapshot:
+    """The tensors and submodules that a module has now, and how often each tensor was changed in place.
 
-    In-place operations on a tensor's `data`, and on tensors made in inference mode, are not counted. Takes 0.1 to
-    0.2 ms for InceptionV1.
+    In-place operations on a tensor's `data`, and on tensors made in inference mode, are not counted.
     """
-    state: list[int] = []
-    # By hand, because `parameters()` takes ten times as long, and this runs before each use of an engine.
-    modules: list[nn.Module] = [module]
-    while modules:
-        current = modules.pop()
-        modules.extend(child for child in current._modules.values() if child is not None)
-        for tensors in (current._parameters.values(), current._buffers.values()):
-            for tensor in tensors:
-                if tensor is not None:
-                    state += (tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version)
-    return state
+
+    def __init__(self, module: nn.Module) -> None:
+        owners: list[dict[str, Any]] = []
+        for part in module.modules():
+            owners += (part._modules, part._parameters, part._buffers)
+        self._entries = [(owner, name, entry) for owner in owners for name, entry in owner.items()]
+        tensors = [entry for _, _, entry in self._entries if isinstance(entry, Tensor)]
+        self._versions = [(tensor, tensor._version) for tensor in tensors if not tensor.is_inference()]
+        # Conversions to another device or type replace the data of all parameters, but not the parameters themselves.
+        self._addresses = [(tensor, tensor.data_ptr()) for tensor in tensors if tensor.ndim > 1]
+
+    def is_current(self) -> bool:
+        """Return whether nothing has changed since. Takes less than 0.1 ms for InceptionV1."""
+        return (
+            all(owner.get(name) is entry for owner, name, entry in self._entries)
+            and all(tensor._version == version for tensor, version in self._versions)
+            and all(tensor.data_ptr() == address for tensor, address in self._addresses)
+        )
 
 
 def empty_batch(module: nn.Module, shape: Sequence[int]) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import ChoiceError
-from ..network.copies import state_of
+from ..network.copies import Snapshot
 from ..network.fused import fast_engine, fused_engine
 from ..network.inception_v1 import InceptionV1
 from ..vision.preprocessing import Preprocessing
@@ -62,13 +62,12 @@ class PretrainedModel:
         return self._built("_fast_engine", lambda: fast_engine(self.model, self.engine))
 
     def _built(self, name: str, build: Callable[[], InceptionV1]) -> InceptionV1:
-        """Return the engine kept as `name`, built anew if the model has changed since."""
-        state = state_of(self.model)
-        kept = self.__dict__.get(name)
-        if kept is None or kept[0] != state:
-            # One assignment, so that other threads find an engine with the state that it was built from.
-            kept = self.__dict__[name] = (state, build())
-        return kept[1]
+        """Return the engine stored as `name`, rebuilt if the model has changed since."""
+        stored: tuple[Snapshot, InceptionV1] | None = self.__dict__.get(name)
+        if stored is None or not stored[0].is_current():
+            # One assignment, so that other threads find an engine with the snapshot that it was built from.
+            stored = self.__dict__[name] = (Snapshot(self.model), build())
+        return stored[1]
 
     def __getstate__(self) -> dict[str, Any]:
         # Without the engines, whose packed weights cannot be pickled; they are built again.
