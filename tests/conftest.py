@@ -13,6 +13,7 @@ from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
+import torch
 from PIL import Image
 from playwright.sync_api import Browser, expect
 
@@ -102,6 +103,12 @@ def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     for name in ("INCEPTION_WEIGHTS_DIR", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Give every test the same random numbers in every run, whichever tests ran before it."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

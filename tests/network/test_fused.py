@@ -113,15 +113,20 @@ def test_bfloat16_is_chosen_only_where_it_is_clearly_faster(
 def test_an_engine_starts_at_a_later_stage_and_propagates_gradients(kind: str) -> None:
     model = model_of(kind)
     engine = fused_engine(model)
-    x = torch.randn(1, 192, 12, 12)
-    gradients = []
-    for network in (model, engine):
-        maps = x.clone(memory_format=torch.channels_last).requires_grad_()
-        logits = network.trace(maps, start="inception_3a").logits
-        assert logits is not None
-        (gradient,) = torch.autograd.grad(logits[0, 3], maps)
-        gradients.append(gradient)
-    assert (gradients[0] - gradients[1]).abs().max() <= 1e-4 * gradients[0].abs().max()
+    differences = []
+    for seed in range(9):
+        x = torch.randn(1, 192, 12, 12, generator=torch.Generator().manual_seed(seed))
+        gradients = []
+        for network in (model, engine):
+            maps = x.clone(memory_format=torch.channels_last).requires_grad_()
+            logits = network.trace(maps, start="inception_3a").logits
+            assert logits is not None
+            gradients.append(torch.autograd.grad(logits[0, 3], maps)[0])
+        assert gradients[0].abs().max() > 0
+        differences.append(float((gradients[0] - gradients[1]).abs().max() / gradients[0].abs().max()))
+    # The gradient jumps where a ReLU's input changes its sign or a maximum moves to another cell. Rounding does that
+    # for about one input in eight, and changes the gradient by up to a few percent there.
+    assert sorted(differences)[4] <= 1e-5
 
 
 @pytest.mark.parametrize("kernel", [1, 3, 5])
