@@ -9,7 +9,7 @@ import { allOff, isAnythingOff } from "../state.js";
 import { branchName, joined, t } from "../words.js";
 import { cellPicker, choices, failure, newest, pause, photoSquare, row, skeleton, table, waiting, whileOpen } from "./deeper_parts.js";
 import { photoFigure } from "./cell_photo.js";
-import { counted, createKernel } from "./kernel.js";
+import { createKernel, kernelLead } from "./kernel.js";
 import { legend } from "./tile.js";
 
 /** @import {Block, BlockChannels, Branch, Lens, Network, Subject} from "../types.js" */
@@ -151,7 +151,7 @@ export function createCell(root, store, source) {
     numbers.classList.remove("deeper-stale");
     const [sums, cell] = answer;
     photo.frame(facts, lens, network.size, cell);
-    handLead.textContent = joined([counted(sums, cell.by_hand), t(`kernel.from_${entry(branch, sums)}`), otherKernel(branch, sums)]);
+    handLead.textContent = joined([kernelLead(sums, cell.by_hand), t(`kernel.from_${entry(branch, sums)}`), otherKernel(branch, sums)]);
     kernel.show(sums, { row: r, column: c, side }, cell.by_hand);
     const list = products(cell, sums.kernel);
     set(list, { open: areProductsOpen, ontoggle: () => (areProductsOpen = list.open) });

@@ -1,4 +1,4 @@
-/** The stimulus laboratory: a bar at the bottom of the page whose sliders draw what the network sees instead of a photo. */
+/** The stimulus laboratory: a bar at the bottom of the page with controls for a synthetic image that replaces the photo. */
 
 import { h, replace, roving, set, svg } from "../dom.js";
 import { imageBlob } from "../encoding.js";
@@ -12,22 +12,22 @@ import { answered } from "./frames.js";
 /** @import {Branch, Crop} from "../types.js" */
 /** @import {Lab, Slider} from "../state.js" */
 
-const QUIET = 600; // milliseconds without a change, after which the picture is sent to stay
-const STAYS = "stimulus.png"; // a file of this name is kept by the server
-const WHOLE = /** @type {Crop} */ ([0, 0, 1]);
-const PENS = ["#ffffff", "#000000", "#e53935", "#fdd835", "#43a047", "#1e88e5"];
-const CHART = { width: 270, height: 64 };
+const IDLE_MS = 600; // idle time after which the image is uploaded again, to be kept
+const KEPT_NAME = "stimulus.png"; // the server keeps files of this name, unlike those called FRAME
+const FULL_CROP = /** @type {Crop} */ ([0, 0, 1]);
+const PEN_COLOURS = ["#ffffff", "#000000", "#e53935", "#fdd835", "#43a047", "#1e88e5"];
+const CHART_SIZE = { width: 270, height: 64 };
 
 /**
  * @param {HTMLElement} root
- * @param {HTMLElement} frame  of the photo, which becomes the sheet to draw on
+ * @param {HTMLElement} frame  of the photo; the canvas to draw on is put into it
  * @param {import("../state.js").Store} store
  * @param {import("../source.js").Source} source
  * @param {Pick<import("../controller.js").Controller, "settled">} controller
  */
 export function createLab(root, frame, store, source, controller) {
-  const sheet = h("canvas", { class: "lab-sheet", role: "img", onpointerdown: drawLine });
-  const context = /** @type {CanvasRenderingContext2D} */ (sheet.getContext("2d"));
+  const canvas = h("canvas", { class: "lab-sheet", role: "img", onpointerdown: drawLine });
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
   const shapes = h("div", { class: "lab-shapes", role: "group" });
   const sliders = h("div", { class: "lab-sliders" });
   const chart = h("figure", { class: "lab-chart" });
@@ -35,121 +35,125 @@ export function createLab(root, frame, store, source, controller) {
   root.append(shapes, sliders, chart, close);
   const reachShape = roving(shapes);
 
-  /** What the page showed before. @type {{photo: string, crop: Crop | null} | null} */
-  let before = null;
-  let pen = PENS[0];
-  /** Which slider was moved last: the curve is over its values. @type {Slider} */
-  let moved = "size";
-  let sweeping = false;
-  /** What the last answered picture shows. @type {{photo: string, lab: Lab} | null} */
-  let sent = null;
+  /** Photo and crop to restore when the laboratory closes. @type {{photo: string, crop: Crop | null} | null} */
+  let previous = null;
+  let penColour = PEN_COLOURS[0];
+  /** The slider that was moved last; the curve is plotted over its values. @type {Slider} */
+  let activeSlider = "size";
+  let isSweeping = false;
+  /** The latest uploaded image and its stimulus. @type {{photo: string, lab: Lab} | null} */
+  let uploaded = null;
   /** @type {Map<string, Map<number, number[]>>} */
   const curves = new Map();
 
   const lab = () => /** @type {Lab} */ (store.get().lab);
   const isOpen = () => store.get().lab !== null && !store.get().step;
-  const side = () => store.data().network?.size ?? 224;
+  const inputSide = () => store.data().network?.size ?? 224;
 
-  // ---------------------------------------------------------------- the picture
+  // ---------------------------------------------------------------- the stimulus
 
-  /** The middle of what the middle cell of the block sees: stimuli are centred there. */
+  /** Return the centre of the receptive field of the block's middle cell, where stimuli are centred. */
   function centre() {
     const { network } = store.data();
-    if (!network) return side() / 2;
+    if (!network) return inputSide() / 2;
     const { side: cells, branches } = network.blocks[store.get().block];
     const { start, stride, size } = branches["1x1"].field;
     return start + stride * Math.floor(cells / 2) + size / 2;
   }
 
   function paint() {
-    const pixels = side();
-    if (sheet.width !== pixels) set(sheet, { width: pixels, height: pixels });
+    const pixels = inputSide();
+    if (canvas.width !== pixels) set(canvas, { width: pixels, height: pixels });
     context.putImageData(new ImageData(labPixels(lab(), pixels, centre(), centre()), pixels, pixels), 0, 0);
-    set(sheet, { "aria-label": t(`lab.${lab().shape}`) });
+    set(canvas, { "aria-label": t(`lab.${lab().shape}`) });
   }
 
   /** @param {PointerEvent} event */
   function drawLine(event) {
     if (lab().shape !== "pen") return;
     event.preventDefault();
-    sheet.setPointerCapture(event.pointerId);
-    const at = (/** @type {PointerEvent} */ one) => {
-      const box = sheet.getBoundingClientRect();
-      return /** @type {const} */ ([((one.clientX - box.left) / box.width) * sheet.width, ((one.clientY - box.top) / box.height) * sheet.height]);
+    canvas.setPointerCapture(event.pointerId);
+    const positionOf = (/** @type {PointerEvent} */ pointer) => {
+      const box = canvas.getBoundingClientRect();
+      return /** @type {const} */ ([
+        ((pointer.clientX - box.left) / box.width) * canvas.width,
+        ((pointer.clientY - box.top) / box.height) * canvas.height,
+      ]);
     };
-    Object.assign(context, { strokeStyle: pen, lineCap: "round", lineJoin: "round", lineWidth: (lab().size / 100) * sheet.width });
-    let last = at(event);
-    /** @param {PointerEvent} one */
-    const move = (one) => {
-      const next = at(one);
+    Object.assign(context, { strokeStyle: penColour, lineCap: "round", lineJoin: "round", lineWidth: (lab().size / 100) * canvas.width });
+    let previousPosition = positionOf(event);
+    /** @param {PointerEvent} moveEvent */
+    const move = (moveEvent) => {
+      const position = positionOf(moveEvent);
       context.beginPath();
-      context.moveTo(...last);
-      context.lineTo(...next);
+      context.moveTo(...previousPosition);
+      context.lineTo(...position);
       context.stroke();
-      last = next;
+      previousPosition = position;
       void send();
     };
     move(event);
-    sheet.addEventListener("pointermove", move);
-    sheet.addEventListener("lostpointercapture", () => sheet.removeEventListener("pointermove", move), { once: true });
+    canvas.addEventListener("pointermove", move);
+    canvas.addEventListener("lostpointercapture", () => canvas.removeEventListener("pointermove", move), { once: true });
   }
 
-  // ---------------------------------------------------------------- one answer after another, never two at once
+  // ---------------------------------------------------------------- uploads, one at a time
 
-  /** The name of the file that is to be sent. @type {string | null} */
-  let wanted = null;
+  /** File name of the next upload. @type {string | null} */
+  let pendingName = null;
   let isSending = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let quiet;
+  let idleTimer;
 
+  /** Upload the canvas; while an upload is in flight, only the latest call waits for its turn. @param {string} [name] */
   async function send(name = FRAME) {
-    wanted = name;
+    pendingName = name;
     if (isSending) return;
     isSending = true;
-    clearTimeout(quiet);
+    clearTimeout(idleTimer);
     try {
-      let last = name;
-      while (wanted && isOpen()) {
-        last = wanted;
-        wanted = null;
-        await show(last);
+      let sentName = name;
+      while (pendingName && isOpen()) {
+        sentName = pendingName;
+        pendingName = null;
+        await sendCanvas(sentName);
       }
-      if (last === FRAME) quiet = setTimeout(() => isOpen() && void send(STAYS), QUIET);
+      if (sentName === FRAME) idleTimer = setTimeout(() => isOpen() && void send(KEPT_NAME), IDLE_MS);
     } catch (error) {
-      said(error);
+      showError(error);
     } finally {
       isSending = false;
     }
   }
 
   /**
-   * Send the sheet as it is, and wait for its answer.
+   * Upload the canvas as it is, and wait until its prediction and channels are shown.
    * @param {string} name  of the file
    */
-  async function show(name) {
-    const drawn = lab();
-    const photo = await source.upload(imageBlob(sheet), name);
+  async function sendCanvas(name) {
+    const sentLab = lab();
+    const photo = await source.upload(imageBlob(canvas), name);
     if (!isOpen()) return;
-    sent = { photo, lab: drawn };
+    uploaded = { photo, lab: sentLab };
     store.receive({ moving: name === FRAME });
-    store.update({ photo, crop: WHOLE, cls: null });
+    store.update({ photo, crop: FULL_CROP, cls: null });
     await answered(store, controller, () => store.data().channels !== null);
   }
 
   /** @param {unknown} error */
-  function said(error) {
+  function showError(error) {
     store.receive({ error: sentenceOf(error) });
   }
 
   // ---------------------------------------------------------------- the curve
 
-  /** What a curve is of, and the values that stay the same along it. */
+  /** Return the key of a curve: channel or block, network, and the values of the other sliders. */
   const curveKey = () => {
     const { lens, block, model } = store.get();
-    return JSON.stringify([model, block, lens?.branch, lens?.channel, moved, labText({ ...lab(), [moved]: 0 })]);
+    return JSON.stringify([model, block, lens?.branch, lens?.channel, activeSlider, labText({ ...lab(), [activeSlider]: 0 })]);
   };
 
-  /** Values at the middle cell: of the channel in the lens, or the mean of each branch. */
+  /** Return the values at the middle cell: of the channel in the lens, or of the mean map of each branch. */
   function responses() {
     const { lens, block } = store.get();
     const { channels, now } = store.data();
@@ -166,12 +170,13 @@ export function createLab(root, frame, store, source, controller) {
     });
   }
 
-  function record() {
+  /** Add the responses to the current stimulus to the curve. */
+  function recordResponses() {
     const { photo, lens } = store.get();
-    if (!sent || sent.photo !== photo || sent.lab !== lab() || (lens && !store.data().channels)) return;
+    if (!uploaded || uploaded.photo !== photo || uploaded.lab !== lab() || (lens && !store.data().channels)) return;
     const key = curveKey();
     const points = curves.get(key) ?? new Map();
-    points.set(lab()[moved], responses());
+    points.set(lab()[activeSlider], responses());
     curves.set(key, points);
     if (curves.size > 40) curves.delete(/** @type {string} */ (curves.keys().next().value));
     drawChart();
@@ -179,55 +184,78 @@ export function createLab(root, frame, store, source, controller) {
 
   function drawChart() {
     const { lens, block } = store.get();
-    const isDrawn = lab().shape !== "pen";
-    chart.hidden = !isDrawn;
-    if (!isDrawn) return;
+    const isStimulus = lab().shape !== "pen";
+    chart.hidden = !isStimulus;
+    if (!isStimulus) return;
     const points = [...(curves.get(curveKey()) ?? new Map())];
     const names = lens ? [lens.branch] : BRANCHES;
     const all = points.flatMap(([, values]) => values);
     const bounds = /** @type {[number, number]} */ ([Math.min(0, ...all), Math.max(...all, 1e-6)]);
-    const lines = names.map((branch, i) => ({ branch, line: onChart(points.map(([value, values]) => [value, values[i]]), moved, bounds) }));
-    const { width, height } = CHART;
-    const place = (/** @type {[number, number]} */ [x, y]) => [4 + (x / 100) * (width - 8), 4 + (y / 100) * (height - 8)];
-    const of = lens ? t("lab.of_channel", { block, branch: branchName(lens.branch), channel: lens.channel }) : t("lab.of_branches", { block });
-    const scale = t("lab.scale", { value: short(bounds[1]), slider: t(`lab.${moved}`), from: RANGES[moved].min, to: unit(moved, RANGES[moved].max) });
+    const lines = names.map((branch, i) => ({
+      branch,
+      line: onChart(
+        points.map(([value, values]) => [value, values[i]]),
+        activeSlider,
+        bounds,
+      ),
+    }));
+    const { width, height } = CHART_SIZE;
+    const toViewBox = (/** @type {[number, number]} */ [x, y]) => [4 + (x / 100) * (width - 8), 4 + (y / 100) * (height - 8)];
+    const subject = lens
+      ? t("lab.of_channel", { block, branch: branchName(lens.branch), channel: lens.channel })
+      : t("lab.of_branches", { block });
+    const scale = t("lab.scale", {
+      value: short(bounds[1]),
+      slider: t(`lab.${activeSlider}`),
+      from: RANGES[activeSlider].min,
+      to: valueText(activeSlider, RANGES[activeSlider].max),
+    });
     replace(
       chart,
       h(
         "figcaption",
         {},
-        h("b", {}, of),
-        !lens && h("span", { class: "lab-legend" }, BRANCHES.map((branch) => h("span", { dataset: { branch } }, branchName(branch)))),
-        h("button", { class: "button", "aria-pressed": String(sweeping), onclick: sweep }, t(sweeping ? "lab.stop" : "lab.sweep", { slider: t(`lab.${moved}`) })),
+        h("b", {}, subject),
+        !lens &&
+          h(
+            "span",
+            { class: "lab-legend" },
+            BRANCHES.map((branch) => h("span", { dataset: { branch } }, branchName(branch))),
+          ),
+        h(
+          "button",
+          { class: "button", "aria-pressed": String(isSweeping), onclick: sweep },
+          t(isSweeping ? "lab.stop" : "lab.sweep", { slider: t(`lab.${activeSlider}`) }),
+        ),
       ),
       svg(
         "svg",
-        { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": `${of}. ${scale}` },
+        { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": `${subject}. ${scale}` },
         lines.map(({ branch, line }) => [
-          svg("polyline", { dataset: { branch }, points: line.map((one) => place(one).join()).join(" ") }),
-          ...line.map((one) => svg("path", { dataset: { branch }, d: `M${place(one).join(" ")}h0` })),
+          svg("polyline", { dataset: { branch }, points: line.map((point) => toViewBox(point).join()).join(" ") }),
+          ...line.map((point) => svg("path", { dataset: { branch }, d: `M${toViewBox(point).join(" ")}h0` })),
         ]).flat(),
       ),
       h("small", {}, scale),
     );
   }
 
-  /** Move the slider through its values, and back to where it was. */
+  /** Step the active slider through its values and then restore it, or stop if a sweep is running. */
   async function sweep() {
-    if (sweeping) return void (sweeping = false);
-    sweeping = true;
+    if (isSweeping) return void (isSweeping = false);
+    isSweeping = true;
     drawChart();
-    const begun = lab();
-    for (const value of SWEEPS[moved]) {
-      if (!sweeping || !isOpen() || lab().shape !== begun.shape) break;
-      store.update({ lab: { ...lab(), [moved]: value } });
-      do await new Promise((done) => setTimeout(done, 20));
+    const initial = lab();
+    for (const value of SWEEPS[activeSlider]) {
+      if (!isSweeping || !isOpen() || lab().shape !== initial.shape) break;
+      store.update({ lab: { ...lab(), [activeSlider]: value } });
+      do await new Promise((resolve) => setTimeout(resolve, 20));
       while (isSending);
     }
-    const isSame = isOpen() && lab().shape === begun.shape;
-    if (isSame && sweeping) store.update({ lab: { ...lab(), [moved]: begun[moved] } });
-    sweeping = false;
-    if (isSame) drawChart();
+    const isSameShape = isOpen() && lab().shape === initial.shape;
+    if (isSameShape && isSweeping) store.update({ lab: { ...lab(), [activeSlider]: initial[activeSlider] } });
+    isSweeping = false;
+    if (isSameShape) drawChart();
   }
 
   // ---------------------------------------------------------------- the bar
@@ -241,7 +269,7 @@ export function createLab(root, frame, store, source, controller) {
       LAB_SHAPES.map((shape) =>
         h(
           "button",
-          { class: "button", dataset: { lab: shape }, "aria-pressed": String(shape === lab().shape), onclick: () => choose(shape) },
+          { class: "button", dataset: { lab: shape }, "aria-pressed": String(shape === lab().shape), onclick: () => selectShape(shape) },
           t(`lab.${shape}`),
         ),
       ),
@@ -251,8 +279,8 @@ export function createLab(root, frame, store, source, controller) {
   }
 
   /** @param {Lab["shape"]} shape */
-  function choose(shape) {
-    [moved] = SLIDERS[shape];
+  function selectShape(shape) {
+    [activeSlider] = SLIDERS[shape];
     const size = shape === "pen" ? 6 : lab().shape === "pen" ? 20 : lab().size;
     store.update({ lab: { ...lab(), shape, size } }, { push: true });
     /** @type {HTMLElement | null} */ (shapes.querySelector(`[data-lab=${shape}]`))?.focus();
@@ -261,33 +289,39 @@ export function createLab(root, frame, store, source, controller) {
   /** @param {Slider} name */
   function slider(name) {
     const { min, max, step } = RANGES[name];
-    const said = h("output", { class: "number" }, unit(name, lab()[name]));
+    const output = h("output", { class: "number" }, valueText(name, lab()[name]));
     const input = h("input", {
       type: "range",
       min,
       max,
       step,
       value: lab()[name],
-      "aria-valuetext": unit(name, lab()[name]),
+      "aria-valuetext": valueText(name, lab()[name]),
       oninput: () => {
-        moved = name;
+        activeSlider = name;
         store.update({ lab: { ...lab(), [name]: Number(input.value) } });
       },
     });
-    return h("label", { dataset: { slider: name } }, h("span", {}, t(name === "size" && lab().shape === "pen" ? "lab.width" : `lab.${name}`)), input, said);
+    return h(
+      "label",
+      { dataset: { slider: name } },
+      h("span", {}, t(name === "size" && lab().shape === "pen" ? "lab.width" : `lab.${name}`)),
+      input,
+      output,
+    );
   }
 
   function pens() {
     return h(
       "div",
       { class: "lab-pens", role: "group", "aria-label": t("lab.pen_colour") },
-      PENS.map((colour, i) =>
+      PEN_COLOURS.map((colour, i) =>
         h("button", {
           style: { "--pen": colour },
           "aria-label": t("lab.pen_number", { number: i + 1 }),
-          "aria-pressed": String(colour === pen),
+          "aria-pressed": String(colour === penColour),
           onclick: () => {
-            pen = colour;
+            penColour = colour;
             drawBar();
           },
         }),
@@ -301,64 +335,65 @@ export function createLab(root, frame, store, source, controller) {
     void send();
   }
 
-  /** Show the values of the sliders, which keep the focus. */
+  /** Update the sliders in place, so that they keep the focus. */
   function drawValues() {
     for (const label of sliders.querySelectorAll("label")) {
       const name = /** @type {Slider} */ (label.dataset.slider);
       const [input, output] = [label.querySelector("input"), label.querySelector("output")];
       if (!input || !output) continue;
       input.value = String(lab()[name]);
-      set(input, { "aria-valuetext": unit(name, lab()[name]) });
-      output.textContent = unit(name, lab()[name]);
+      set(input, { "aria-valuetext": valueText(name, lab()[name]) });
+      output.textContent = valueText(name, lab()[name]);
     }
   }
 
-  // ---------------------------------------------------------------- opened and closed
+  // ---------------------------------------------------------------- opening and closing
 
   let drawnShape = "";
 
-  /** @param {boolean} isRenamed  the words changed */
-  function follow(isRenamed) {
+  /** Draw or hide the laboratory according to the state. @param {boolean} isLanguageChanged  whether to redraw all texts */
+  function update(isLanguageChanged) {
     root.hidden = !isOpen();
     if (!isOpen()) {
-      sheet.remove();
-      sweeping = false;
+      canvas.remove();
+      isSweeping = false;
       drawnShape = "";
-      clearTimeout(quiet);
-      const was = before;
-      before = null;
-      // Unless another photo was chosen, the one from before comes back: frames do not stay on the server.
-      if (was && sent?.photo === store.get().photo) store.update({ ...was, cls: null });
+      clearTimeout(idleTimer);
+      const toRestore = previous;
+      previous = null;
+      // Restore the previous photo unless another was chosen; the server does not keep frames.
+      if (toRestore && uploaded?.photo === store.get().photo) store.update({ ...toRestore, cls: null });
       return;
     }
     const { photo, crop } = store.get();
-    before ??= { photo, crop };
-    if (!sheet.isConnected) frame.firstElementChild?.after(sheet); // below the square of a cell and the maps
-    if (drawnShape !== lab().shape || isRenamed) {
-      if (!SLIDERS[lab().shape].includes(moved)) [moved] = SLIDERS[lab().shape];
+    previous ??= { photo, crop };
+    if (!canvas.isConnected) frame.firstElementChild?.after(canvas); // stacked below the crop square and the overlays
+    if (drawnShape !== lab().shape || isLanguageChanged) {
+      if (!SLIDERS[lab().shape].includes(activeSlider)) [activeSlider] = SLIDERS[lab().shape];
       drawBar();
     } else drawValues();
-    // Another width of the pen leaves what is drawn.
+    // A new pen width does not clear the drawing.
     if (lab().shape !== "pen" || drawnShape !== "pen") paint();
     drawnShape = lab().shape;
-    sheet.classList.toggle("pen", lab().shape === "pen");
+    canvas.classList.toggle("pen", lab().shape === "pen");
     drawChart();
     void send();
   }
 
   store.subscribe((_, __, changed) => {
-    if (["lab", "step", "lang"].some((name) => changed.has(/** @type {any} */ (name)))) follow(changed.has("lang"));
-    else if (isOpen() && (changed.has("network") || changed.has("block")) && lab().shape !== "pen" && store.data().network) follow(false);
+    if (["lab", "step", "lang"].some((name) => changed.has(/** @type {any} */ (name)))) update(changed.has("lang"));
+    else if (isOpen() && (changed.has("network") || changed.has("block")) && lab().shape !== "pen" && store.data().network) update(false);
     else if (isOpen() && changed.has("lens")) drawChart();
-    if (isOpen() && (changed.has("channels") || changed.has("lens"))) record();
+    if (isOpen() && (changed.has("channels") || changed.has("lens"))) recordResponses();
   });
-  follow(true);
+  update(true);
 }
 
 /**
+ * Return a slider's value with its unit.
  * @param {Slider} name
  * @param {number} value
  */
-function unit(name, value) {
+function valueText(name, value) {
   return name === "size" ? t("number.percent", { value }) : `${value}°`;
 }

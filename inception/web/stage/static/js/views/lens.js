@@ -1,4 +1,4 @@
-/** One channel at large, beside its tile: its cells with their values, its worth, what a cell sees. */
+/** An enlarged view of one channel beside its tile: cells and their values, worth, and receptive field. */
 
 import { classOf } from "../controller.js";
 import { paintOverlay } from "../colours.js";
@@ -12,7 +12,7 @@ import { greyPhoto } from "./tile.js";
 
 /** @import {BlockChannels, BlockFacts, Lens} from "../types.js" */
 
-const SIZE = 260;
+const SIZE = 260; // side of the map, in pixels
 
 /**
  * @param {HTMLElement} root  the card of the block, within which the lens floats
@@ -21,21 +21,29 @@ const SIZE = 260;
  */
 export function createLens(root, store, source) {
   const canvas = h("canvas", { width: SIZE, height: SIZE });
-  const mark = h("i", { class: "cell-mark" });
+  const cellMark = h("i", { class: "cell-mark" });
   const map = h(
     "div",
-    { class: "lens-map", tabindex: 0, role: "application", onpointermove: point, onclick: choose, onpointerleave: leave, onkeydown: move },
+    {
+      class: "lens-map",
+      tabindex: 0,
+      role: "application",
+      onpointermove: hoverCell,
+      onclick: selectCell,
+      onpointerleave: clearHover,
+      onkeydown: moveCell,
+    },
     canvas,
-    mark,
+    cellMark,
   );
-  const list = h("div", { class: "lens-facts" });
-  const sight = h("div", { class: "lens-sight" });
-  const panel = h("div", { class: "lens", role: "dialog", hidden: true }, h("div", { class: "lens-left" }, map, sight), list);
+  const factList = h("div", { class: "lens-facts" });
+  const fieldFacts = h("div", { class: "lens-sight" });
+  const panel = h("div", { class: "lens", role: "dialog", hidden: true }, h("div", { class: "lens-left" }, map, fieldFacts), factList);
   root.append(panel);
-  /** The channel that is shown. */
-  let shown = "";
+  /** Branch and number of the channel on display; empty while the lens is hidden. */
+  let shownChannel = "";
 
-  /** @param {PointerEvent | MouseEvent} event */
+  /** Return the cell under the pointer. @param {PointerEvent | MouseEvent} event */
   function cellAt(event) {
     const { lens } = store.get();
     const { channels } = store.data();
@@ -49,7 +57,7 @@ export function createLens(root, store, source) {
   }
 
   /** @param {PointerEvent} event */
-  function point(event) {
+  function hoverCell(event) {
     const { lens } = store.get();
     const cell = cellAt(event);
     if (!lens || !cell) return;
@@ -57,20 +65,20 @@ export function createLens(root, store, source) {
     drawFacts(cell);
   }
 
-  function leave() {
+  function clearHover() {
     store.hover({ kind: null });
     drawFacts();
   }
 
   /** @param {MouseEvent} event */
-  function choose(event) {
+  function selectCell(event) {
     const { lens } = store.get();
     const cell = cellAt(event);
     if (lens && cell) store.update({ lens: { ...lens, ...cell } });
   }
 
   /** @param {KeyboardEvent} event */
-  function move(event) {
+  function moveCell(event) {
     const { lens } = store.get();
     const { channels } = store.data();
     const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
@@ -81,7 +89,7 @@ export function createLens(root, store, source) {
     const row = clamp(lens.row + step[0], 0, last);
     const column = clamp(lens.column + step[1], 0, last);
     store.update({ lens: { ...lens, row, column } });
-    // For those who listen: the focus stays on the map, whose new name is not read everywhere.
+    // Not every screen reader announces the new label of an element that keeps the focus, so the live region repeats it.
     const live = document.getElementById("live");
     if (live) live.textContent = valueOf(channels, { ...lens, row, column });
   }
@@ -98,15 +106,15 @@ export function createLens(root, store, source) {
     const state = store.get();
     const { channels, base, network } = store.data();
     const { lens } = state;
-    if (lens && !channels && !panel.hidden) return; // the next photo's are on their way
-    // While the channel is shown below, the lens would cover that.
-    const isBelow = state.deeper === "cell" || state.deeper === "unit";
-    const isThere = Boolean(lens && !isBelow && channels && base && network && lens.channel < channels[lens.branch].count);
-    if (!isThere) release(lens === null);
-    panel.hidden = !isThere;
-    const isOther = isThere && shown !== `${lens?.branch} ${lens?.channel}`;
-    shown = isThere ? `${lens?.branch} ${lens?.channel}` : "";
-    if (!lens || !channels || !base || !network || !isThere) return;
+    if (lens && !channels && !panel.hidden) return; // those of the next photo are in flight
+    // The lens would cover the view below the stage that shows the same channel.
+    const isShownBelow = state.deeper === "cell" || state.deeper === "unit";
+    const isVisible = Boolean(lens && !isShownBelow && channels && base && network && lens.channel < channels[lens.branch].count);
+    if (!isVisible) release(lens === null);
+    panel.hidden = !isVisible;
+    const isNewChannel = isVisible && shownChannel !== `${lens?.branch} ${lens?.channel}`;
+    shownChannel = isVisible ? `${lens?.branch} ${lens?.channel}` : "";
+    if (!lens || !channels || !base || !network || !isVisible) return;
     set(panel, { dataset: { branch: lens.branch }, "aria-label": t("channel.title", { channel: lens.channel, branch: branchName(lens.branch) }) });
     set(map, { "aria-label": valueOf(channels, lens) });
     const palette = paletteOf(isSignedBlock(channels), state.colours);
@@ -116,9 +124,9 @@ export function createLens(root, store, source) {
       () => undefined,
     );
     drawFacts();
-    put();
-    // Chosen by key, the channel is reached by key too.
-    if (isOther && root.querySelector(".lanes .tile:focus-visible")) map.focus({ preventScroll: true });
+    positionPanel();
+    // A channel opened by keyboard gets the keyboard focus.
+    if (isNewChannel && root.querySelector(".lanes .tile:focus-visible")) map.focus({ preventScroll: true });
   }
 
   /** @param {{row: number, column: number}} [hovered] */
@@ -129,48 +137,64 @@ export function createLens(root, store, source) {
     if (!lens || !channels || !network) return;
     const { row, column } = hovered ?? lens;
     const branch = channels[lens.branch];
-    const share = 100 / branch.side;
-    set(mark, { style: { left: `${column * share}%`, top: `${row * share}%`, width: `${share}%`, height: `${share}%` } });
+    const cellPercent = 100 / branch.side;
+    set(cellMark, {
+      style: { left: `${column * cellPercent}%`, top: `${row * cellPercent}%`, width: `${cellPercent}%`, height: `${cellPercent}%` },
+    });
     const name = className(network, classOf(state, store.data()));
-    const worths = worthOf(network, block, lens.branch, worth);
-    const ofBlock = worth?.[block];
-    const core = field?.[lens.branch];
+    const branchWorth = worthOf(network, block, lens.branch, worth);
+    const blockWorth = worth?.[block];
+    const effectiveField = field?.[lens.branch];
     const facts = network.blocks[block];
-    const seen = facts.branches[lens.branch].field.size;
+    const fieldSize = facts.branches[lens.branch].field.size;
     const { low, high, mean } = branch;
     const channel = lens.channel;
-    const number = firstChannel(network, block, lens.branch) + channel;
-    const isOff = state.offChannels[block]?.includes(number) ?? false;
+    const blockChannel = firstChannel(network, block, lens.branch) + channel;
+    const isOff = state.offChannels[block]?.includes(blockChannel) ?? false;
     replace(
-      sight,
-      h("p", { class: "quiet" }, seen >= network.size ? t("channel.field_all", { size: seen }) : t("channel.field", { size: seen })),
-      core && h("p", { class: "quiet" }, t("channel.effective", { size: `${core.right - core.left}×${core.bottom - core.top}` })),
+      fieldFacts,
+      h(
+        "p",
+        { class: "quiet" },
+        fieldSize >= network.size ? t("channel.field_all", { size: fieldSize }) : t("channel.field", { size: fieldSize }),
+      ),
+      effectiveField &&
+        h(
+          "p",
+          { class: "quiet" },
+          t("channel.effective", { size: `${effectiveField.right - effectiveField.left}×${effectiveField.bottom - effectiveField.top}` }),
+        ),
     );
     replace(
-      list,
+      factList,
       h(
         "div",
         { class: "lens-head" },
         h("b", {}, t("channel.title", { channel, branch: branchName(lens.branch) })),
         h("button", { class: "plain", "aria-label": t("channel.close"), onclick: () => store.update({ lens: null }) }, "✕"),
       ),
-      h("p", { class: "quiet" }, t("channel.number", { number, count: facts.channels })),
+      h("p", { class: "quiet" }, t("channel.number", { number: blockChannel, count: facts.channels })),
       h("p", { class: "lens-value number" }, valueOf(channels, { ...lens, row, column })),
       isOff ? h("p", {}, t("channel.off")) : high[channel] === 0 && low[channel] === 0 && h("p", {}, t("channel.silent")),
       h(
         "p",
         { class: "quiet number" },
-        t("channel.range", { low: short(low[channel]), high: short(high[channel]), mean: short(mean[channel]), zeros: zeros(zeroShare(branch, channel)) }),
+        t("channel.range", {
+          low: short(low[channel]),
+          high: short(high[channel]),
+          mean: short(mean[channel]),
+          zeros: zeroShareText(zeroShare(branch, channel)),
+        }),
       ),
-      worths &&
-        ofBlock &&
+      branchWorth &&
+        blockWorth &&
         h(
           "p",
           { class: "number tells-worth" },
-          t("channel.worth", { worth: signed(worths[channel]), name }),
-          h("span", { class: "quiet" }, t("channel.rank", { rank: rankOf(ofBlock, worths[channel]), count: facts.channels })),
+          t("channel.worth", { worth: signed(branchWorth[channel]), name }),
+          h("span", { class: "quiet" }, t("channel.rank", { rank: rankOf(blockWorth, branchWorth[channel]), count: facts.channels })),
         ),
-      h("p", { class: "quiet number" }, readingLine(facts, partOf(network, block, lens.branch, facts.reading)[channel])),
+      h("p", { class: "quiet number" }, readoutText(facts, partOf(network, block, lens.branch, facts.reading)[channel])),
       h("p", { class: "note" }, t("channel.gradient_note")),
       h(
         "div",
@@ -178,27 +202,27 @@ export function createLens(root, store, source) {
         h("button", { class: "button", onclick: () => store.update({ lens: { ...lens, ...strongestCell(branch, channel) } }) }, t("channel.strongest")),
         h("button", { class: "button", onclick: () => store.update({ deeper: "unit" }, { push: true }) }, t("channel.unit")),
         h("button", { class: "button", onclick: () => store.update({ deeper: "cell" }) }, t("channel.kernel")),
-        h("button", { class: "button", onclick: () => turn(number) }, t(isOff ? "channel.turn_on" : "channel.turn_off")),
+        h("button", { class: "button", onclick: () => toggleChannel(blockChannel) }, t(isOff ? "channel.turn_on" : "channel.turn_off")),
       ),
     );
   }
 
-  /** @param {number} number  of a channel, in the block's output */
-  function turn(number) {
+  /** Turn a channel on or off. @param {number} channel  in the block's output */
+  function toggleChannel(channel) {
     const { offChannels, block } = store.get();
-    store.update({ offChannels: channelSwitched(offChannels, block, number) }, { push: true });
+    store.update({ offChannels: channelSwitched(offChannels, block, channel) }, { push: true });
   }
 
   /**
-   * Before the lens goes: its tile has the focus that the lens had.
-   * @param {boolean} isClosed  the channel is no longer chosen
+   * Before the lens is hidden, move the focus from it to its tile.
+   * @param {boolean} isClosed  whether the channel is no longer selected
    */
   function release(isClosed) {
     const pressed = /** @type {HTMLElement[]} */ ([...root.querySelectorAll('.tile[aria-pressed="true"]')]);
     if (panel.contains(document.activeElement)) {
-      // It may be none of those in the lanes.
-      const other = /** @type {HTMLElement | null} */ (root.querySelector('.lanes [tabindex="0"]'));
-      (pressed.find((tile) => tile.closest(".lanes")) ?? other)?.focus({ preventScroll: true });
+      // The lanes may not show the tile.
+      const firstInTabOrder = /** @type {HTMLElement | null} */ (root.querySelector('.lanes [tabindex="0"]'));
+      (pressed.find((tile) => tile.closest(".lanes")) ?? firstInTabOrder)?.focus({ preventScroll: true });
     }
     if (isClosed) for (const tile of pressed) set(tile, { "aria-pressed": "false" });
   }
@@ -210,8 +234,8 @@ export function createLens(root, store, source) {
    */
   const tileOf = (branch, channel) => root.querySelector(`[data-lane="${branch}"] [data-channel="${channel}"]`);
 
-  /** Put the lens beside its tile, within the card and above the lesson; on a phone it is a sheet at the bottom. */
-  function put() {
+  /** Position the lens beside its tile, within the card and above the lesson; on a phone, CSS makes it a bottom sheet. */
+  function positionPanel() {
     const { lens } = store.get();
     if (!lens) return;
     const tile = tileOf(lens.branch, lens.channel);
@@ -223,11 +247,11 @@ export function createLens(root, store, source) {
     const left = tile ? (right + width <= frame.width - 8 ? right : Math.max(8, box.left - frame.left - width - 10)) : frame.width / 2;
     const lesson = document.querySelector("#lesson:not([hidden])")?.getBoundingClientRect();
     const bottom = Math.min(frame.bottom, lesson?.top ?? Infinity) - frame.top;
-    // Only the lesson may push it over what lies above the card, as the answer.
-    const highest = lesson ? 8 - frame.top : 8;
-    const top = clamp(box.top - frame.top - 40, 8 - frame.top, Math.max(highest, bottom - panel.offsetHeight - 8));
+    // The lens may extend above the card, over the answer, only where the lesson leaves too little room.
+    const minTop = lesson ? 8 - frame.top : 8;
+    const top = clamp(box.top - frame.top - 40, 8 - frame.top, Math.max(minTop, bottom - panel.offsetHeight - 8));
     set(panel, { style: { left: `${left}px`, top: `${top}px` } });
-    for (const one of root.querySelectorAll(".tile[aria-pressed]")) one.setAttribute("aria-pressed", String(one === tile));
+    for (const other of root.querySelectorAll(".tile[aria-pressed]")) other.setAttribute("aria-pressed", String(other === tile));
   }
 
   store.subscribe((_, __, changed) => {
@@ -236,17 +260,17 @@ export function createLens(root, store, source) {
   draw();
 }
 
-/** A share of cells; what is none or all is said without "less than". @param {number} share */
-function zeros(share) {
+/** Return a share of cells as a percentage; 0 and 1 are exact, without "<" or ">". @param {number} share */
+function zeroShareText(share) {
   return share === 0 || share === 1 ? t("number.percent", { value: 100 * share }) : percent(share);
 }
 
 /**
- * How strongly the weights of the next layer read a channel, and its rank in the block.
+ * Return how strongly the next layer's weights read a channel, and its rank in the block.
  * @param {BlockFacts} facts
  * @param {number} strength
  */
-function readingLine({ reading, reader }, strength) {
+function readoutText({ reading, reader }, strength) {
   const values = { strength: short(strength), rank: rankOf(reading, strength), count: reading.length };
   return reader === "classifier" ? t("channel.reading_classifier", values) : t("channel.reading", values);
 }

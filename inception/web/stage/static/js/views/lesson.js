@@ -11,18 +11,18 @@ import { button, resultOf, scoreList } from "./lesson_parts.js";
 /** @import {State} from "../types.js" */
 /** @import {Choice, Plan, Said, Step, Verdict} from "../lesson/types.js" */
 
-const LOADED = 700; // milliseconds
+const SCROLL_DELAY_MS = 700; // a view opened below the stage has its full height by then
 
 /**
- * @typedef {object} Run  a step while it is on the page
+ * @typedef {object} Run  the step on the page, and the student's progress in it
  * @property {Step} step
- * @property {string} about  the photo and network that it is about
+ * @property {string} key  photo, network and crop that the step is about
  * @property {Plan | null} plan
  * @property {string | null} error
- * @property {string | null} answer  the last one
- * @property {boolean} isChecking  whether it is being checked
+ * @property {string | null} answer  the latest answer
+ * @property {boolean} isChecking  whether the answer is being checked
  * @property {boolean} isShowing  whether the right answer is being computed, for a student who gave up
- * @property {string[]} picked  of things to put in order
+ * @property {string[]} picked  the choices picked so far, where they are to be put in order
  * @property {Verdict | null} verdict
  */
 
@@ -32,64 +32,65 @@ const LOADED = 700; // milliseconds
  * @param {import("../source.js").Source} source
  */
 export function createLesson(root, store, source) {
-  const count = h("span", { class: "lesson-count" });
+  const progress = h("span", { class: "lesson-count" });
   const title = h("h2", { tabindex: "-1" });
   const dots = h("span", { class: "lesson-dots", "aria-hidden": "true" });
-  const fold = h("button", { class: "lesson-plain", onclick: () => setFolded(!root.classList.contains("folded")) });
-  const leave = h("button", { class: "lesson-plain", onclick: () => store.update({ step: 0 }, { push: true }) });
-  const ask = h("p", { class: "lesson-ask" });
-  const tools = h("div", { class: "lesson-tools" });
-  const said = h("div", { class: "lesson-verdict", role: "status" });
+  const foldButton = h("button", { class: "lesson-plain", onclick: () => setFolded(!root.classList.contains("folded")) });
+  const leaveButton = h("button", { class: "lesson-plain", onclick: () => store.update({ step: 0 }, { push: true }) });
+  const question = h("p", { class: "lesson-ask" });
+  const controls = h("div", { class: "lesson-tools" });
+  const feedback = h("div", { class: "lesson-verdict", role: "status" });
   const back = h("button", { class: "lesson-button", onclick: () => go(-1) });
   const next = h("button", { class: "lesson-button lesson-next", onclick: () => go(1) });
   root.append(
-    h("div", { class: "lesson-head" }, count, title, dots, fold, leave),
-    h("div", { class: "lesson-body" }, h("div", { class: "lesson-words" }, ask, said), tools),
+    h("div", { class: "lesson-head" }, progress, title, dots, foldButton, leaveButton),
+    h("div", { class: "lesson-body" }, h("div", { class: "lesson-words" }, question, feedback), controls),
     h("div", { class: "lesson-way" }, back, next),
   );
 
   /** @type {Run | null} */
   let run = null;
-  /** Whether each step was answered rightly at the first try. @type {Map<string, boolean>} */
+  /** Whether the first answer to each step was right. @type {Map<string, boolean>} */
   const results = new Map();
-  /** What the stage showed before the lesson. @type {Partial<State> | null} */
-  let before = null;
+  /** The part of the state to restore when the student leaves the lesson. @type {Partial<State> | null} */
+  let snapshot = null;
   let isOver = false;
-  let asksForFocus = false;
+  let isFocusPending = false;
 
-  const about = () => JSON.stringify([store.get().photo, store.get().model, run?.step.keepsCrop ? null : store.get().crop]);
+  /** Return the key of the photo, network and crop that the current step is about. */
+  const runKey = () => JSON.stringify([store.get().photo, store.get().model, run?.step.keepsCrop ? null : store.get().crop]);
 
-  /** The photo and network of a scene. Where a square lies is compared by `isReady`. */
-  const key = () => JSON.stringify([store.get().photo, store.get().model, store.get().crop === null]);
-  let shownKey = key(); // of the scene on the stage; others are still computed, or failed
+  /** Return the key of the state's scene, without the position of its crop, which `isReady` compares. */
+  const sceneKey = () => JSON.stringify([store.get().photo, store.get().model, store.get().crop === null]);
+  let shownSceneKey = sceneKey(); // of the scene on the stage; the state may be ahead of it
 
   const scenery = () => ({ state: store.get(), data: store.data(), source, subject: subjectOf(store.get()) });
 
-  // ---------------------------------------------------------------- going through the steps
+  // ---------------------------------------------------------------- navigation
 
-  /** @param {number} way */
-  function go(way) {
-    asksForFocus = true;
-    if (way > 0 && store.get().step === STEPS.length && !isOver) {
+  /** @param {number} direction  1 or -1 */
+  function go(direction) {
+    isFocusPending = true;
+    if (direction > 0 && store.get().step === STEPS.length && !isOver) {
       isOver = true;
       store.update({ ...ALL_ON, lens: null, deeper: null });
       return draw();
     }
-    if (way < 0 && isOver) {
+    if (direction < 0 && isOver) {
       isOver = false;
       return draw();
     }
-    store.update({ step: store.get().step + way }, { push: true });
+    store.update({ step: store.get().step + direction }, { push: true });
   }
 
-  function again() {
+  function restart() {
     results.clear();
-    asksForFocus = true;
+    isFocusPending = true;
     store.update({ step: 1 }, { push: true });
   }
 
-  /** Begin the step that the state names, unless it is on the page already. */
-  function follow() {
+  /** Start the step of the state, unless it is already on the page. */
+  function syncStep() {
     const step = stepAt(store.get().step);
     root.hidden = !step;
     if (!step) {
@@ -98,205 +99,223 @@ export function createLesson(root, store, source) {
       isOver = false;
       return;
     }
-    if (!before) before = picture();
-    if (run?.step === step && run.about === about()) return void begin();
+    if (!snapshot) snapshot = takeSnapshot();
+    if (run?.step === step && run.key === runKey()) return void enterStep();
     isOver = false;
-    run = { step, about: "", plan: null, error: null, answer: null, isChecking: false, isShowing: false, picked: [], verdict: null };
-    run.about = about();
+    run = { step, key: "", plan: null, error: null, answer: null, isChecking: false, isShowing: false, picked: [], verdict: null };
+    run.key = runKey();
     setFolded(false);
     draw();
-    void begin();
+    void enterStep();
   }
 
-  /** Find out what the step needs, as soon as the stage shows the photo that it is about. */
-  async function begin() {
-    const mine = run;
-    if (!mine || mine.plan || key() !== shownKey || !isReady(store.get(), store.data())) return;
+  /** Load the plan of the step once the stage shows the photo that the step is about. */
+  async function enterStep() {
+    const current = run;
+    if (!current || current.plan || sceneKey() !== shownSceneKey || !isReady(store.get(), store.data())) return;
     try {
-      const plan = await mine.step.enter(scenery());
-      if (run !== mine || mine.plan) return;
-      mine.plan = plan;
-      mine.error = null;
+      const plan = await current.step.enter(scenery());
+      if (run !== current || current.plan) return;
+      current.plan = plan;
+      current.error = null;
       store.hover({ kind: null });
       store.update({ ...plan.patch });
       draw();
     } catch (error) {
-      fail(mine, error);
+      fail(current, error);
     }
   }
 
   /**
-   * @param {Run} mine
+   * @param {Run} failedRun
    * @param {unknown} error
    */
-  function fail(mine, error) {
-    if (run !== mine || mine.verdict?.done) return;
-    mine.isChecking = mine.isShowing = false;
-    mine.error = sentenceOf(error);
+  function fail(failedRun, error) {
+    if (run !== failedRun || failedRun.verdict?.done) return;
+    failedRun.isChecking = failedRun.isShowing = false;
+    failedRun.error = sentenceOf(error);
     draw();
   }
 
-  /** The part of the state that comes back when the student leaves the lesson. @returns {Partial<State>} */
-  function picture() {
+  /** Return the part of the state that is restored when the student leaves the lesson. @returns {Partial<State>} */
+  function takeSnapshot() {
     const { photo, block, crop, off, offChannels, fill, cls, lens, view, sort, deeper } = store.get();
     return { photo, block, crop, off, offChannels, fill, cls, lens, view, sort, deeper };
   }
 
   function restore() {
-    const was = before;
-    before = null;
-    if (!was) return;
-    const { photo, ...rest } = was;
-    const looks = { view: was.view, sort: was.sort, deeper: was.deeper, ...ALL_ON, lens: null };
-    store.update(photo === store.get().photo ? rest : looks);
+    const saved = snapshot;
+    snapshot = null;
+    if (!saved) return;
+    const { photo, ...rest } = saved;
+    const viewSettings = { view: saved.view, sort: saved.sort, deeper: saved.deeper, ...ALL_ON, lens: null };
+    store.update(photo === store.get().photo ? rest : viewSettings);
   }
 
-  // ---------------------------------------------------------------- answers
+  // ---------------------------------------------------------------- the student's answers
 
-  /** @param {string} answer */
+  /** Check an answer. @param {string} answer */
   async function submit(answer) {
-    const mine = run;
-    if (!mine?.plan || mine.isChecking || mine.verdict?.done) return;
-    const last = mine.answer;
-    mine.answer = answer;
-    mine.isChecking = true;
+    const current = run;
+    if (!current?.plan || current.isChecking || current.verdict?.done) return;
+    const previousAnswer = current.answer;
+    current.answer = answer;
+    current.isChecking = true;
     try {
-      settle(mine, await mine.step.check(mine.plan, answer, scenery()));
+      settle(current, await current.step.check(current.plan, answer, scenery()));
     } catch (error) {
-      mine.answer = last; // it may be given again
-      fail(mine, error);
+      current.answer = previousAnswer; // so that the same answer can be submitted again
+      fail(current, error);
     }
   }
 
+  /** Show the right answer. */
   async function giveUp() {
-    const mine = run;
-    if (!mine?.plan || !mine.step.show || mine.isChecking || mine.isShowing || mine.verdict?.done) return;
-    mine.isShowing = true;
+    const current = run;
+    if (!current?.plan || !current.step.show || current.isChecking || current.isShowing || current.verdict?.done) return;
+    current.isShowing = true;
     draw();
     try {
-      settle(mine, await mine.step.show(mine.plan, scenery()));
+      settle(current, await current.step.show(current.plan, scenery()));
     } catch (error) {
-      fail(mine, error);
+      fail(current, error);
     }
   }
 
   /**
-   * @param {Run} mine
+   * @param {Run} checkedRun
    * @param {Verdict} verdict
    */
-  function settle(mine, verdict) {
-    if (run !== mine || mine.verdict?.done) return;
-    mine.isChecking = mine.isShowing = false;
-    mine.error = null;
-    if (!results.has(mine.step.id)) results.set(mine.step.id, verdict.right);
-    mine.verdict = verdict;
+  function settle(checkedRun, verdict) {
+    if (run !== checkedRun || checkedRun.verdict?.done) return;
+    checkedRun.isChecking = checkedRun.isShowing = false;
+    checkedRun.error = null;
+    if (!results.has(checkedRun.step.id)) results.set(checkedRun.step.id, verdict.right);
+    checkedRun.verdict = verdict;
     draw();
     setFolded(false);
     if (verdict.patch) store.update(verdict.patch);
-    if (verdict.patch?.deeper) setTimeout(bringUp, LOADED); // it has its full height only once it is loaded
+    if (verdict.patch?.deeper) setTimeout(scrollToDeeper, SCROLL_DELAY_MS);
   }
 
-  /** Scroll to what opened under the stage. */
-  function bringUp() {
+  /** Scroll to the view that was opened below the stage. */
+  function scrollToDeeper() {
     document.getElementById("deeper")?.scrollIntoView({ block: "start" });
   }
 
-  /** Check the answer that the stage shows, if there is one. */
-  function watch() {
+  /** Submit the answer that the stage shows, or update the button that confirms it. */
+  function checkShownAnswer() {
     const { step, plan, verdict, answer, isChecking } = run ?? {};
     if (!step?.read || !plan || isChecking || verdict?.done) return;
     const shown = step.read(plan, store.get(), store.data(), answer ?? null);
-    if (step.confirm) drawTools();
+    if (step.confirm) drawControls();
     else if (shown !== null && shown !== answer) void submit(shown);
   }
 
   // ---------------------------------------------------------------- drawing
 
-  const names = () => store.data().network ?? { labels: [] };
+  const network = () => store.data().network ?? { labels: [] };
 
-  /** @param {Said} one */
-  const words = (one) => sentence(one, names());
+  /** @param {Said} said */
+  const textOf = (said) => sentence(said, network());
 
   function draw() {
-    const number = store.get().step;
+    const stepNumber = store.get().step;
     set(root, { "aria-label": t("lesson.title"), dataset: { hide: hidesWorth() ? "worth" : "" } });
-    set(leave, { "aria-label": t("lesson.leave"), title: t("lesson.leave") });
-    replace(leave, "×");
+    set(leaveButton, { "aria-label": t("lesson.leave"), title: t("lesson.leave") });
+    replace(leaveButton, "×");
     drawFold();
     back.textContent = t("lesson.back");
-    next.textContent = t(number === STEPS.length ? "lesson.finish" : "lesson.next");
-    set(back, { disabled: number === 1 });
+    next.textContent = t(stepNumber === STEPS.length ? "lesson.finish" : "lesson.next");
+    set(back, { disabled: stepNumber === 1 });
     next.hidden = isOver;
     next.classList.toggle("waits", !run?.verdict?.done);
-    replace(dots, STEPS.map(({ id }, i) => h("i", { class: `${resultOf(results, id)}${i + 1 === number ? " here" : ""}` })));
+    replace(dots, STEPS.map(({ id }, i) => h("i", { class: `${resultOf(results, id)}${i + 1 === stepNumber ? " here" : ""}` })));
     if (isOver) return drawScore();
     if (!run) return;
-    count.textContent = t("lesson.step", { step: number, steps: STEPS.length });
+    progress.textContent = t("lesson.step", { step: stepNumber, steps: STEPS.length });
     title.textContent = t(run.step.title);
     const { plan, error } = run;
-    if (error) ask.textContent = t("lesson.failed", { message: error });
-    else replace(ask, plan ? sentences(plan.ask, names()) : t("lesson.wait"));
-    drawTools();
+    if (error) question.textContent = t("lesson.failed", { message: error });
+    else replace(question, plan ? sentences(plan.ask, network()) : t("lesson.wait"));
+    drawControls();
     drawVerdict();
     focusTitle();
   }
 
   const hidesWorth = () => Boolean(run?.step.hidesWorth && !run.verdict?.done && !isOver);
 
-  function drawTools() {
+  function drawControls() {
     if (!run) return;
     const { step, plan, error, verdict } = run;
-    if (error) return replace(tools, button(t("lesson.retry"), () => retry()));
-    if (!plan) return replace(tools);
-    const parts = step.kind === "order" ? order(plan.choices) : step.kind === "choice" ? plan.choices.map(choice) : act(step, plan);
+    if (error) return replace(controls, button(t("lesson.retry"), () => retry()));
+    if (!plan) return replace(controls);
+    const parts =
+      step.kind === "order"
+        ? orderControls(plan.choices)
+        : step.kind === "choice"
+          ? plan.choices.map(choiceButton)
+          : actionButtons(step, plan);
     const example = plan.weak ? clearExample(store.data().start) : null;
-    const offers = example && example !== store.get().photo && !verdict?.done;
-    keepFocus(() => replace(tools, parts, offers && offer(example)));
+    const isExampleOffered = example && example !== store.get().photo && !verdict?.done;
+    keepFocus(() => replace(controls, parts, isExampleOffered && exampleOffer(example)));
   }
 
   /** @param {string} photo */
-  function offer(photo) {
+  function exampleOffer(photo) {
     const { step } = store.get();
-    const take = () => store.update({ photo, crop: null, ...ALL_ON, cls: null, lens: null, step }, { push: true });
-    return h("span", { class: "lesson-offer" }, t("lesson.example"), " ", button(t("lesson.example_take"), take));
+    const openExample = () => store.update({ photo, crop: null, ...ALL_ON, cls: null, lens: null, step }, { push: true });
+    return h("span", { class: "lesson-offer" }, t("lesson.example"), " ", button(t("lesson.example_take"), openExample));
   }
 
-  /** @param {Choice} one */
-  function choice({ id, says, branch }) {
-    const isTaken = run?.answer === id;
-    const result = isTaken && run?.verdict ? (run.verdict.right ? "right" : "wrong") : "";
-    return button(words(says), () => submit(id), {
+  /** @param {Choice} choice */
+  function choiceButton({ id, says, branch }) {
+    const isPicked = run?.answer === id;
+    const result = isPicked && run?.verdict ? (run.verdict.right ? "right" : "wrong") : "";
+    return button(textOf(says), () => submit(id), {
       class: `lesson-choice ${result}`,
       dataset: { choice: id, ...(branch ? { branch } : {}) },
-      "aria-pressed": String(isTaken),
+      "aria-pressed": String(isPicked),
       disabled: Boolean(run?.verdict?.done),
     });
   }
 
   /** @param {Choice[]} choices */
-  function order(choices) {
+  function orderControls(choices) {
     const picked = run?.picked ?? [];
     const isDone = Boolean(run?.verdict);
     /** @param {string} id */
     const pick = (id) => {
       picked.push(id);
-      drawTools();
+      drawControls();
       if (picked.length === choices.length) void submit(picked.join());
     };
-    const ribbon = picked.map((id) => {
-      const one = choices.find((each) => each.id === id);
-      return h("i", { dataset: { branch: one?.branch ?? "" }, style: { "flex-grow": one?.size ?? 1 } }, one ? words(one.says) : "");
+    const pickedBars = picked.map((id) => {
+      const choice = choices.find((candidate) => candidate.id === id);
+      return h(
+        "i",
+        { dataset: { branch: choice?.branch ?? "" }, style: { "flex-grow": choice?.size ?? 1 } },
+        choice ? textOf(choice.says) : "",
+      );
     });
     return [
       ...choices.map(({ id, says, branch }) =>
-        button(words(says), () => pick(id), {
+        button(textOf(says), () => pick(id), {
           class: "lesson-choice",
           dataset: { choice: id, branch },
           disabled: isDone || picked.includes(id),
         }),
       ),
-      !isDone && button(t("lesson.undo"), () => (picked.splice(0), drawTools()), { disabled: !picked.length }),
-      h("span", { class: "lesson-ribbon", role: "img", "aria-label": `${t("lesson.picked")} ${ribbon.map((one) => one.textContent).join(", ")}` }, ribbon),
+      !isDone && button(t("lesson.undo"), () => (picked.splice(0), drawControls()), { disabled: !picked.length }),
+      h(
+        "span",
+        {
+          class: "lesson-ribbon",
+          role: "img",
+          "aria-label": `${t("lesson.picked")} ${pickedBars.map((bar) => bar.textContent).join(", ")}`,
+        },
+        pickedBars,
+      ),
     ];
   }
 
@@ -304,7 +323,7 @@ export function createLesson(root, store, source) {
    * @param {Step} step
    * @param {Plan} plan
    */
-  function act(step, plan) {
+  function actionButtons(step, plan) {
     if (run?.verdict?.done) return [];
     const shown = step.read?.(plan, store.get(), store.data(), run?.answer ?? null) ?? null;
     const confirm = step.confirm && button(t(step.confirm), () => shown !== null && submit(shown), { class: "lesson-choice", disabled: shown === null });
@@ -314,85 +333,85 @@ export function createLesson(root, store, source) {
   function retry() {
     if (run) run.error = null;
     draw();
-    void begin();
-    watch();
+    void enterStep();
+    checkShownAnswer();
   }
 
   function drawVerdict() {
     const verdict = run?.verdict;
-    said.className = `lesson-verdict ${verdict ? (verdict.right ? "right" : "wrong") : ""}`;
-    if (!verdict) return replace(said, run?.isShowing && t("lesson.wait"));
+    feedback.className = `lesson-verdict ${verdict ? (verdict.right ? "right" : "wrong") : ""}`;
+    if (!verdict) return replace(feedback, run?.isShowing && t("lesson.wait"));
     const gaveUp = !verdict.right && run?.answer === null;
-    const head = verdict.right ? t("lesson.right") : verdict.done ? t("lesson.wrong") : t("lesson.not_yet");
-    replace(said, !gaveUp && h("b", {}, head, " "), sentences(verdict.says, names()));
+    const heading = verdict.right ? t("lesson.right") : verdict.done ? t("lesson.wrong") : t("lesson.not_yet");
+    replace(feedback, !gaveUp && h("b", {}, heading, " "), sentences(verdict.says, network()));
   }
 
   function drawScore() {
     const right = [...results.values()].filter(Boolean).length;
-    count.textContent = t("lesson.title");
+    progress.textContent = t("lesson.title");
     title.textContent = t("lesson.score", { right, steps: STEPS.length });
-    ask.textContent = t("lesson.score_lead");
-    replace(said);
-    said.className = "lesson-verdict";
-    replace(tools, scoreList(results, revisit), button(t("lesson.again"), again));
+    question.textContent = t("lesson.score_lead");
+    replace(feedback);
+    feedback.className = "lesson-verdict";
+    replace(controls, scoreList(results, revisit), button(t("lesson.again"), restart));
     focusTitle();
   }
 
   /** @param {number} step */
   function revisit(step) {
     isOver = false;
-    asksForFocus = true;
+    isFocusPending = true;
     if (step === store.get().step) return draw();
     store.update({ step }, { push: true });
   }
 
-  /** Draw the buttons again without losing the focus. @param {() => void} work */
-  function keepFocus(work) {
+  /** Redraw the controls without losing the focus. @param {() => void} redraw */
+  function keepFocus(redraw) {
     const focused = document.activeElement;
-    const at = focused ? [...tools.querySelectorAll("button")].indexOf(/** @type {any} */ (focused)) : -1;
-    work();
-    if (at < 0) return;
-    const now = tools.querySelectorAll("button")[at];
-    if (now && !now.disabled) now.focus();
+    const index = focused ? [...controls.querySelectorAll("button")].indexOf(/** @type {any} */ (focused)) : -1;
+    redraw();
+    if (index < 0) return;
+    const target = controls.querySelectorAll("button")[index];
+    if (target && !target.disabled) target.focus();
     else next.focus();
   }
 
-  /** Move the focus to the title of a step that the student went to, and scroll to the stage. */
+  /** After the student went to a step, focus its title and scroll to the stage. */
   function focusTitle() {
-    if (!asksForFocus) return;
-    asksForFocus = false;
+    if (!isFocusPending) return;
+    isFocusPending = false;
     title.focus({ preventScroll: true });
     scrollTo({ top: 0 });
   }
 
-  /** @param {boolean} folded */
-  function setFolded(folded) {
-    root.classList.toggle("folded", folded);
+  /** @param {boolean} isFolded */
+  function setFolded(isFolded) {
+    root.classList.toggle("folded", isFolded);
     drawFold();
   }
 
   function drawFold() {
-    const folded = root.classList.contains("folded");
-    set(fold, { "aria-expanded": String(!folded), "aria-label": t(folded ? "lesson.larger" : "lesson.smaller") });
-    replace(fold, folded ? "▴" : "▾");
+    const isFolded = root.classList.contains("folded");
+    set(foldButton, { "aria-expanded": String(!isFolded), "aria-label": t(isFolded ? "lesson.larger" : "lesson.smaller") });
+    replace(foldButton, isFolded ? "▴" : "▾");
   }
 
-  // The page keeps as much room free at its end as the lesson covers.
+  // CSS reserves the height that the lesson covers at the end of the page.
   new ResizeObserver(() => {
     document.documentElement.style.setProperty("--lesson-height", `${root.hidden ? 0 : root.offsetHeight}px`);
   }).observe(root);
 
   store.subscribe((state, _, changed) => {
     /** @param {...string} names */
-    const any = (...names) => names.some((name) => changed.has(/** @type {any} */ (name)));
-    if (changed.has("base")) shownKey = key();
-    if (any("step", "photo", "model", "crop")) {
-      if (changed.has("step") && state.step && !before) asksForFocus = Boolean(state.photo && store.data().base);
-      follow();
+    const hasChanged = (...names) => names.some((name) => changed.has(/** @type {any} */ (name)));
+    if (changed.has("base")) shownSceneKey = sceneKey();
+    if (hasChanged("step", "photo", "model", "crop")) {
+      if (changed.has("step") && state.step && !snapshot) isFocusPending = Boolean(state.photo && store.data().base);
+      syncStep();
     }
-    if (run && any("base", "network", "start")) void begin();
-    if (run && any("lang", "network")) draw();
-    if (run && any("off", "lens", "block", "crop", "now")) watch();
+    if (run && hasChanged("base", "network", "start")) void enterStep();
+    if (run && hasChanged("lang", "network")) draw();
+    if (run && hasChanged("off", "lens", "block", "crop", "now")) checkShownAnswer();
   });
-  follow();
+  syncStep();
 }

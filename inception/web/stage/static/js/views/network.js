@@ -1,4 +1,4 @@
-/** The network: nine blocks of four live maps each; lines as thick as their branches have channels. */
+/** The network: nine blocks of four mean maps each, joined by lines whose width shows the number of channels. */
 
 import { paintMap } from "../colours.js";
 import { h, replace, set, svg } from "../dom.js";
@@ -9,8 +9,8 @@ import { branchName, t } from "../words.js";
 
 /** @import {Block, Branch, MeanMap} from "../types.js" */
 
-const WIDEST = 9; // pixels, of the branch with most channels
-const CHANGED = 2; // of 255, mean difference of a map that counts as changed
+const MAX_LINE_WIDTH = 9; // in pixels, for the branch with the most channels
+const CHANGE_THRESHOLD = 2; // mean difference above which a map counts as changed, of 255
 
 /**
  * @param {HTMLElement} root
@@ -19,7 +19,7 @@ const CHANGED = 2; // of 255, mean difference of a map that counts as changed
  */
 export function createNetwork(root, store, controller) {
   const flow = svg("svg", { "aria-hidden": "true" });
-  const strip = h("div", { class: "strip", role: "tablist", onkeydown: move });
+  const strip = h("div", { class: "strip", role: "tablist", onkeydown: moveSelection });
   const caption = h("p", { class: "quiet caption" });
   root.append(strip, caption);
 
@@ -39,7 +39,7 @@ export function createNetwork(root, store, controller) {
         role: "tab",
         style: { "--place": BLOCKS.indexOf(block) },
         dataset: { block },
-        onclick: () => choose(block),
+        onclick: () => selectBlock(block),
         onpointerenter: () => {
           controller.prefetch(block);
           store.hover({ kind: "block", block });
@@ -56,23 +56,23 @@ export function createNetwork(root, store, controller) {
   strip.prepend(flow);
 
   /** @param {Block} block */
-  function choose(block) {
+  function selectBlock(block) {
     const { channels, error } = store.data();
     if (block !== store.get().block) store.update({ block, lens: null }, { push: true });
-    else if (!channels && error) void controller.refresh(); // it is tried again
+    else if (!channels && error) void controller.refresh(); // retry after an error
   }
 
-  /** Arrow keys go from block to block. @param {KeyboardEvent} event */
-  function move(event) {
-    const at = BLOCKS.indexOf(store.get().block);
-    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: BLOCKS.length - 1 }[event.key];
-    if (to === undefined || !BLOCKS[to]) return;
+  /** Move the selection with the arrow keys. @param {KeyboardEvent} event */
+  function moveSelection(event) {
+    const index = BLOCKS.indexOf(store.get().block);
+    const target = { ArrowRight: index + 1, ArrowLeft: index - 1, Home: 0, End: BLOCKS.length - 1 }[event.key];
+    if (target === undefined || !BLOCKS[target]) return;
     event.preventDefault();
-    choose(BLOCKS[to]);
-    nodes[BLOCKS[to]].node.focus();
+    selectBlock(BLOCKS[target]);
+    nodes[BLOCKS[target]].node.focus();
   }
 
-  function drawChoice() {
+  function drawSelection() {
     const { block } = store.get();
     for (const name of BLOCKS) {
       set(nodes[name].node, { "aria-selected": String(name === block), tabindex: name === block ? 0 : -1 });
@@ -89,12 +89,12 @@ export function createNetwork(root, store, controller) {
       for (const branch of BRANCHES) {
         const { box, canvas } = nodes[block].tiles[branch];
         const map = now.maps[block][branch];
-        const before = base.maps[block][branch];
-        const dark = isOff(off, block, branch);
-        // On the scale of the unchanged run: what becomes weaker becomes darker.
-        paintMap(canvas, meanValues(map, meanRange([before], isSigned)), map.side, map.side, paletteOf(isSigned, colours));
-        box.classList.toggle("off", dark);
-        isChanged ||= !dark && differs(map, before);
+        const baseMap = base.maps[block][branch];
+        const isBranchOff = isOff(off, block, branch);
+        // On the scale of the unchanged run, so that weaker maps look darker.
+        paintMap(canvas, meanValues(map, meanRange([baseMap], isSigned)), map.side, map.side, paletteOf(isSigned, colours));
+        box.classList.toggle("off", isBranchOff);
+        isChanged ||= !isBranchOff && differs(map, baseMap);
       }
       nodes[block].node.classList.toggle("changed", isChanged);
     }
@@ -112,23 +112,23 @@ export function createNetwork(root, store, controller) {
       const label = facts
         ? t("network.block_label", { block, channels: facts.channels, side: facts.side })
         : t("network.block", { block });
-      const pool = facts?.pool_before ? `. ${t("network.pool_before", { block })}` : "";
-      const changed = node.classList.contains("changed") ? `, ${t("network.changed")}` : "";
-      const branch = now && brightest(now.maps[block]);
-      const bright = branch ? `, ${t("network.brightest", { branch: branchName(branch) })}` : "";
-      set(node, { "aria-label": label + bright + changed, title: label + pool });
+      const poolText = facts?.pool_before ? `. ${t("network.pool_before", { block })}` : "";
+      const changedText = node.classList.contains("changed") ? `, ${t("network.changed")}` : "";
+      const brightestBranch = now && brightest(now.maps[block]);
+      const brightestText = brightestBranch ? `, ${t("network.brightest", { branch: branchName(brightestBranch) })}` : "";
+      set(node, { "aria-label": label + brightestText + changedText, title: label + poolText });
     }
   }
 
-  /** Lines from each branch to the place where the four are joined, and from there to the next block. */
+  /** Draw lines from each branch to the point where the four are concatenated, and from there to the next block. */
   function drawFlow() {
     const { network } = store.data();
     if (!network) return;
     const frame = strip.getBoundingClientRect();
     if (!frame.width) return;
-    const most = Math.max(...BLOCKS.flatMap((block) => BRANCHES.map((branch) => network.blocks[block].branches[branch].channels)));
+    const maxChannels = Math.max(...BLOCKS.flatMap((block) => BRANCHES.map((branch) => network.blocks[block].branches[branch].channels)));
     /** @param {Block} block @param {Branch} branch */
-    const place = (block, branch) => {
+    const tileBox = (block, branch) => {
       const box = nodes[block].tiles[branch].box.getBoundingClientRect();
       return { left: box.left - frame.left, right: box.right - frame.left, y: box.top + box.height / 2 - frame.top };
     };
@@ -137,33 +137,39 @@ export function createNetwork(root, store, controller) {
     BLOCKS.forEach((block, i) => {
       const next = BLOCKS[i + 1];
       if (!next) return;
-      const middle = (place(block, "3x3").y + place(block, "5x5").y) / 2;
+      const joinY = (tileBox(block, "3x3").y + tileBox(block, "5x5").y) / 2;
       for (const branch of BRANCHES) {
-        const from = place(block, branch);
-        const to = place(next, branch);
-        const width = Math.max(0.8, (network.blocks[block].branches[branch].channels / most) * WIDEST);
+        const from = tileBox(block, branch);
+        const to = tileBox(next, branch);
+        const width = Math.max(0.8, (network.blocks[block].branches[branch].channels / maxChannels) * MAX_LINE_WIDTH);
         const x = (from.right + to.left) / 2;
-        const line = (/** @type {string} */ d, /** @type {number} */ thick, /** @type {Block} */ of) =>
-          svg("path", { class: "flow", d, stroke: `var(--b-${branch})`, "stroke-width": thick, dataset: { from: block, of, branch } });
+        const line = (/** @type {string} */ d, /** @type {number} */ thickness, /** @type {Block} */ owner) =>
+          svg("path", {
+            class: "flow",
+            d,
+            stroke: `var(--b-${branch})`,
+            "stroke-width": thickness,
+            dataset: { from: block, of: owner, branch },
+          });
         flow.append(
-          line(`M${from.right},${from.y} C${x},${from.y} ${x},${middle} ${x},${middle}`, width, block),
-          line(`M${x},${middle} C${x},${middle} ${x},${to.y} ${to.left},${to.y}`, 1.2, next),
+          line(`M${from.right},${from.y} C${x},${from.y} ${x},${joinY} ${x},${joinY}`, width, block),
+          line(`M${x},${joinY} C${x},${joinY} ${x},${to.y} ${to.left},${to.y}`, 1.2, next),
         );
       }
     });
-    drawLight();
+    drawHighlight();
   }
 
-  /** A hovered lane or block lights its lines and maps; a branch that is off sends nothing on. */
-  function drawLight() {
+  /** Highlight the lines and maps of the hovered lane or block, and dim the lines of branches that are off. */
+  function drawHighlight() {
     const { block, off } = store.get();
     const hover = store.hovered();
-    const lit = hover.kind === "block" ? hover.block : hover.branch ? block : null;
+    const litBlock = hover.kind === "block" ? hover.block : hover.branch ? block : null;
     for (const path of /** @type {NodeListOf<SVGPathElement>} */ (flow.querySelectorAll(".flow"))) {
       const { from, of, branch } = path.dataset;
-      const own = of === from;
-      path.classList.toggle("lit", of === lit && (hover.kind === "block" || branch === hover.branch));
-      path.classList.toggle("dead", own && isOff(off, /** @type {Block} */ (from), /** @type {Branch} */ (branch)));
+      const isOutput = of === from;
+      path.classList.toggle("lit", of === litBlock && (hover.kind === "block" || branch === hover.branch));
+      path.classList.toggle("dead", isOutput && isOff(off, /** @type {Block} */ (from), /** @type {Branch} */ (branch)));
     }
     for (const name of BLOCKS) {
       for (const branch of BRANCHES) {
@@ -174,30 +180,31 @@ export function createNetwork(root, store, controller) {
   }
 
   new ResizeObserver(drawFlow).observe(strip);
-  store.onHover(drawLight);
+  store.onHover(drawHighlight);
   store.subscribe((_, __, changed) => {
-    if (changed.has("block")) drawChoice();
+    if (changed.has("block")) drawSelection();
     if (changed.has("now") || changed.has("base") || changed.has("off") || changed.has("colours")) drawMaps();
     if (changed.has("network")) drawFlow();
-    if (changed.has("off")) drawLight();
+    if (changed.has("off")) drawHighlight();
     if (changed.has("lang") || changed.has("network")) drawWords();
   });
-  drawChoice();
+  drawSelection();
   drawWords();
 }
 
 /**
- * @param {MeanMap} one
- * @param {MeanMap} other
+ * Whether a map differs visibly from a reference, on the scale of the reference.
+ * @param {MeanMap} map
+ * @param {MeanMap} reference
  */
-function differs(one, other) {
-  if (one === other) return false;
-  const scale = 255 / (other.high - other.low || 1);
+function differs(map, reference) {
+  if (map === reference) return false;
+  const scale = 255 / (reference.high - reference.low || 1);
   let sum = 0;
-  for (let i = 0; i < one.values.length; i++) {
-    const a = one.low + (one.values[i] / 255) * (one.high - one.low);
-    const b = other.low + (other.values[i] / 255) * (other.high - other.low);
+  for (let i = 0; i < map.values.length; i++) {
+    const a = map.low + (map.values[i] / 255) * (map.high - map.low);
+    const b = reference.low + (reference.values[i] / 255) * (reference.high - reference.low);
     sum += Math.abs(a - b) * scale;
   }
-  return sum / one.values.length > CHANGED;
+  return sum / map.values.length > CHANGE_THRESHOLD;
 }

@@ -1,4 +1,4 @@
-/** The numbers behind the stage as tables, and files to take away. */
+/** The numbers behind the stage as tables, and downloads. */
 
 import { classOf, subjectOf, withFill } from "../controller.js";
 import { h, replace } from "../dom.js";
@@ -14,8 +14,8 @@ import { failure, newest, row, signedBar, skeleton, table, waiting, whileOpen } 
 /** @import {Store} from "../state.js" */
 /** @import {Source} from "../source.js" */
 
-const CLASSES = 10;
-const HEAT = 55; // per cent of a cell's colour at most: more would leave its number hard to read
+const CLASS_COUNT = 10;
+const MAX_HEAT = 55; // largest share of colour in a cell, in per cent; above it, the number is hard to read
 
 /**
  * @param {HTMLElement} root
@@ -24,12 +24,12 @@ const HEAT = 55; // per cent of a cell's colour at most: more would leave its nu
  */
 export function createNumbers(root, store, source) {
   const numbers = h("div");
-  const glance = h("div");
+  const ablations = h("div");
   const files = h("div");
-  root.append(numbers, glance, files);
-  const ask = newest();
-  let isGlanceOpen = false;
-  let areSetsOpen = false;
+  root.append(numbers, ablations, files);
+  const latestAblations = newest();
+  let areAblationsOpen = false;
+  let areSubsetsOpen = false;
 
   /** @type {Parameters<typeof whileOpen>[3]} */
   function draw(state, data) {
@@ -46,23 +46,23 @@ export function createNumbers(root, store, source) {
       h(
         "div",
         { class: "deeper-pair" },
-        h("div", {}, h("h3", {}, t("deeper.numbers_top", { count: CLASSES })), classTable(now, base, network)),
-        h("div", { class: "tells-worth" }, votes(subsets, cls, name, state.block), sets(subsets, cls, network.temperature)),
+        h("div", {}, h("h3", {}, t("deeper.numbers_top", { count: CLASS_COUNT })), classTable(now, base, network)),
+        h("div", { class: "tells-worth" }, votes(subsets, cls, name, state.block), subsetDetails(subsets, cls, network.temperature)),
       ),
     );
-    drawGlance(state, data);
+    drawAblations(state, data);
   }
 
   /**
-   * All sixteen sets of branches, behind a heading that stays open when the table is drawn again.
+   * Create the collapsible table of all 16 subsets of branches; it stays open when it is redrawn.
    * @param {Subsets} subsets
    * @param {number} cls
    * @param {number} temperature
    */
-  function sets(subsets, cls, temperature) {
+  function subsetDetails(subsets, cls, temperature) {
     const details = h(
       "details",
-      { open: areSetsOpen, ontoggle: () => (areSetsOpen = details.open) },
+      { open: areSubsetsOpen, ontoggle: () => (areSubsetsOpen = details.open) },
       h("summary", {}, t("deeper.votes_table")),
       subsetTable(subsets, cls, temperature),
     );
@@ -70,26 +70,26 @@ export function createNumbers(root, store, source) {
   }
 
   /**
-   * Every branch of every block off alone: 36 runs of the network, asked for only when somebody wants to see them.
+   * Draw the collapsible table of every branch ablated alone. It costs 36 forward passes, so it loads when it is opened.
    * @param {Readonly<State>} state
    * @param {Readonly<Data>} data
    */
-  function drawGlance(state, data) {
+  function drawAblations(state, data) {
     const body = h("div");
     const details = h(
       "details",
       {
         class: "tells-worth",
-        open: isGlanceOpen,
+        open: areAblationsOpen,
         ontoggle: () => {
-          isGlanceOpen = details.open;
-          if (isGlanceOpen) void fill();
+          areAblationsOpen = details.open;
+          if (areAblationsOpen) void fill();
         },
       },
       h("summary", {}, t("deeper.glance_title")),
       body,
     );
-    replace(glance, details);
+    replace(ablations, details);
 
     async function fill() {
       const { network, base } = data;
@@ -97,8 +97,8 @@ export function createNumbers(root, store, source) {
       const cls = classOf(state, data);
       replace(body, skeleton());
       try {
-        const told = await ask(source.table(withFill(subjectOf(state), state.fill)));
-        if (told) replace(body, ...glanceTable(told, base, network, cls, state.block, store));
+        const response = await latestAblations(source.table(withFill(subjectOf(state), state.fill)));
+        if (response) replace(body, ...ablationTable(response, base, network, cls, state.block, store));
       } catch (error) {
         replace(body, failure(error));
       }
@@ -110,23 +110,24 @@ export function createNumbers(root, store, source) {
 }
 
 /**
+ * Create the table of statistics of each branch.
  * @param {BlockChannels} channels
  * @param {Block} block
  */
 function branchTable(channels, block) {
-  const told = BRANCHES.map((branch) => statistics(channels[branch]));
-  const decimals = decimalsFor(told.flatMap((one) => [one.lowest, one.highest, one.mean]));
+  const summaries = BRANCHES.map((branch) => statistics(channels[branch]));
+  const decimals = decimalsFor(summaries.flatMap((summary) => [summary.lowest, summary.highest, summary.mean]));
   return table(
     t("deeper.numbers_block", { block }),
     ["branch", "channels", "lowest", "highest", "mean", "silent"].map((head) => t(`deeper.numbers_${head}`)),
     BRANCHES.map((branch, i) => ({
       cells: [
         h("span", { class: "deeper-branch" }, branchName(branch)),
-        grouped(told[i].channels),
-        fixed(told[i].lowest, decimals),
-        fixed(told[i].highest, decimals),
-        fixed(told[i].mean, decimals),
-        grouped(told[i].silent),
+        grouped(summaries[i].channels),
+        fixed(summaries[i].lowest, decimals),
+        fixed(summaries[i].highest, decimals),
+        fixed(summaries[i].mean, decimals),
+        grouped(summaries[i].silent),
       ],
       attributes: { dataset: { branch } },
     })),
@@ -134,7 +135,7 @@ function branchTable(channels, block) {
 }
 
 /**
- * The channels of the block's output side by side, as they are joined: how high each is on average, and its worth.
+ * Create the ribbon: all channels in the order of the concatenated output, coloured by mean value and by worth.
  * @param {BlockChannels} channels
  * @param {Float32Array | undefined} worth
  * @param {string} name
@@ -144,84 +145,96 @@ function ribbon(channels, worth, name) {
   const total = counts.reduce((sum, count) => sum + count, 0);
   const means = BRANCHES.flatMap((branch) => Array.from(channels[branch].mean, Math.abs));
   let start = 0;
-  const heads = BRANCHES.map((branch, i) => {
-    const from = start;
+  const headings = BRANCHES.map((branch, i) => {
+    const first = start;
     start += counts[i];
-    return h("span", { dataset: { branch }, style: { "flex-grow": counts[i] } }, `${branchName(branch)} `, h("small", {}, `${from}–${start - 1}`));
+    return h(
+      "span",
+      { dataset: { branch }, style: { "flex-grow": counts[i] } },
+      `${branchName(branch)} `,
+      h("small", {}, `${first}–${start - 1}`),
+    );
   });
-  const line = (/** @type {string} */ words, /** @type {number[]} */ values, more = "") => {
-    const canvas = h("canvas", { width: total, height: 1, role: "img", "aria-label": t("deeper.ribbon_alt", { what: words, count: total }) });
-    const draw = () => stripes(canvas, values, counts);
+  const ribbonRow = (/** @type {string} */ label, /** @type {number[]} */ values, extraClass = "") => {
+    const canvas = h("canvas", {
+      width: total,
+      height: 1,
+      role: "img",
+      "aria-label": t("deeper.ribbon_alt", { what: label, count: total }),
+    });
+    const draw = () => drawStripes(canvas, values, counts);
     requestAnimationFrame(draw);
-    return h("div", { class: `ribbon-row ${more}` }, h("span", {}, words), canvas);
+    return h("div", { class: `ribbon-row ${extraClass}` }, h("span", {}, label), canvas);
   };
   return h(
     "div",
     { class: "ribbon" },
     h("h4", {}, t("deeper.ribbon_title", { count: total })),
-    h("div", { class: "ribbon-heads" }, heads),
-    line(t("deeper.ribbon_mean"), means),
-    worth && line(t("deeper.ribbon_worth", { name }), Array.from(worth, Math.abs), "tells-worth"),
+    h("div", { class: "ribbon-heads" }, headings),
+    ribbonRow(t("deeper.ribbon_mean"), means),
+    worth && ribbonRow(t("deeper.ribbon_worth", { name }), Array.from(worth, Math.abs), "tells-worth"),
   );
 }
 
 /**
- * A stripe for each channel in its branch's colour, opaque for the largest.
+ * Draw a stripe for each channel in the colour of its branch; the largest value is opaque.
  * @param {HTMLCanvasElement} canvas
  * @param {number[]} values
  * @param {number[]} counts
  */
-function stripes(canvas, values, counts) {
+function drawStripes(canvas, values, counts) {
   const context = canvas.getContext("2d");
   if (!context) return;
   const largest = Math.max(...values) || 1;
   const style = getComputedStyle(canvas);
-  let at = 0;
+  let channel = 0;
   BRANCHES.forEach((branch, i) => {
     context.fillStyle = style.getPropertyValue(`--b-${branch}`).trim() || "#555";
-    for (let end = at + counts[i]; at < end; at++) {
-      context.globalAlpha = Math.sqrt(values[at] / largest);
-      context.fillRect(at, 0, 1, 1);
+    for (let end = channel + counts[i]; channel < end; channel++) {
+      context.globalAlpha = Math.sqrt(values[channel] / largest);
+      context.fillRect(channel, 0, 1, 1);
     }
   });
 }
 
 /**
+ * Create the table of the most probable classes, and of their values with everything on.
  * @param {Scene} now
  * @param {Scene} base
  * @param {Network} network
  */
 function classTable(now, base, network) {
-  const rows = classRows(now, network).slice(0, CLASSES);
+  const rows = classRows(now, network).slice(0, CLASS_COUNT);
   const isChanged = now !== base;
-  const before = softmax(base.logits, network.temperature);
-  const heads = ["class", "probability", "logit", ...(isChanged ? ["before"] : [])];
+  const baseProbabilities = softmax(base.logits, network.temperature);
+  const columns = ["class", "probability", "logit", ...(isChanged ? ["before"] : [])];
   return table(
-    t("deeper.numbers_top", { count: CLASSES }),
-    heads.map((head) => t(`deeper.numbers_${head}`)),
-    rows.map((one) =>
+    t("deeper.numbers_top", { count: CLASS_COUNT }),
+    columns.map((head) => t(`deeper.numbers_${head}`)),
+    rows.map((entry) =>
       row(
-        className(network, one.class),
-        percent(one.probability),
-        fixed(one.logit, 2),
-        ...(isChanged ? [`${percent(before[one.class])} · ${fixed(base.logits[one.class], 2)}`] : []),
+        className(network, entry.class),
+        percent(entry.probability),
+        fixed(entry.logit, 2),
+        ...(isChanged ? [`${percent(baseProbabilities[entry.class])} · ${fixed(base.logits[entry.class], 2)}`] : []),
       ),
     ),
   );
 }
 
 /**
+ * Create the bars of each branch's Shapley value, and their sum.
  * @param {Subsets} subsets
  * @param {number} cls
  * @param {string} name
  * @param {Block} block
  */
 function votes(subsets, cls, name, block) {
-  const told = shapley(subsets, cls);
-  const parts = BRANCHES.map((branch) => told[branch]);
-  const decimals = 3; // one more than the lanes: rounded to add up, they still agree with them
-  const shown = addingUp([told.baseline, ...parts], told.logit, decimals);
-  const bound = Math.max(...[told.baseline, ...parts].map(Math.abs));
+  const shapleyValues = shapley(subsets, cls);
+  const branchWorths = BRANCHES.map((branch) => shapleyValues[branch]);
+  const decimals = 3; // one more than in the lanes, so that values rounded to add up agree with those
+  const shown = addingUp([shapleyValues.baseline, ...branchWorths], shapleyValues.logit, decimals);
+  const bound = Math.max(...[shapleyValues.baseline, ...branchWorths].map(Math.abs));
   const items = [null, ...BRANCHES].map((branch, i) =>
     h(
       "li",
@@ -234,13 +247,17 @@ function votes(subsets, cls, name, block) {
   return [
     h("h3", {}, t("deeper.votes_title", { block, name })),
     h("ul", { class: "deeper-bars" }, items),
-    h("p", { class: "deeper-total" }, h("strong", { class: "number" }, t("deeper.votes_sum", { logit: fixed(told.logit, decimals), name }))),
+    h(
+      "p",
+      { class: "deeper-total" },
+      h("strong", { class: "number" }, t("deeper.votes_sum", { logit: fixed(shapleyValues.logit, decimals), name })),
+    ),
     h("p", { class: "quiet" }, joined([t("deeper.votes_what"), t(`deeper.off_${subsets.fill}`)])),
   ];
 }
 
 /**
- * All sixteen sets of branches, those with fewer branches first.
+ * Create the table of all 16 subsets of branches, smallest subsets first.
  * @param {Subsets} subsets
  * @param {number} cls
  * @param {number} temperature
@@ -253,35 +270,35 @@ function subsetTable({ logits, classes }, cls, temperature) {
     t("deeper.votes_table"),
     [t("deeper.votes_set"), ...BRANCHES.map(branchName), t("deeper.numbers_logit"), t("deeper.numbers_probability")],
     all.map((subset) => {
-      const own = logits.subarray(subset * classes, (subset + 1) * classes);
+      const subsetLogits = logits.subarray(subset * classes, (subset + 1) * classes);
       return row(
         t("deeper.votes_count", { count: count(subset) }),
         ...BRANCHES.map((branch, i) => h("span", { class: isOn(subset, i) ? "is-on" : "is-off", dataset: { branch } }, t(isOn(subset, i) ? "block.on" : "block.off"))),
-        fixed(own[cls], 2),
-        percent(softmax(own, temperature)[cls]),
+        fixed(subsetLogits[cls], 2),
+        percent(softmax(subsetLogits, temperature)[cls]),
       );
     }),
   );
 }
 
 /**
- * How much the logit of the class falls when one branch of one block is off alone.
- * @param {Record<Block, {logits: Float32Array, classes: number}>} told
+ * Create the table of how much the logit of the class falls when one branch of one block is ablated.
+ * @param {Record<Block, {logits: Float32Array, classes: number}>} ablatedLogits
  * @param {Scene} base
  * @param {Network} network
  * @param {number} cls
- * @param {Block} chosen
+ * @param {Block} currentBlock
  * @param {Store} store
  */
-function glanceTable(told, base, network, cls, chosen, store) {
+function ablationTable(ablatedLogits, base, network, cls, currentBlock, store) {
   const name = className(network, cls);
   const logit = base.logits[cls];
-  const falls = BLOCKS.map((block) => BRANCHES.map((_, i) => logit - told[block].logits[i * told[block].classes + cls]));
-  const reach = Math.max(...falls.flat().map(Math.abs));
-  let best = { block: BLOCKS[0], branch: BRANCHES[0], fall: 0 };
+  const falls = BLOCKS.map((block) => BRANCHES.map((_, i) => logit - ablatedLogits[block].logits[i * ablatedLogits[block].classes + cls]));
+  const largest = Math.max(...falls.flat().map(Math.abs));
+  let strongest = { block: BLOCKS[0], branch: BRANCHES[0], fall: 0 };
   BLOCKS.forEach((block, r) =>
     BRANCHES.forEach((branch, c) => {
-      if (Math.abs(falls[r][c]) > Math.abs(best.fall)) best = { block, branch, fall: falls[r][c] };
+      if (Math.abs(falls[r][c]) > Math.abs(strongest.fall)) strongest = { block, branch, fall: falls[r][c] };
     }),
   );
   /** @param {Block} block @param {Branch} branch @param {number} fall */
@@ -291,7 +308,7 @@ function glanceTable(told, base, network, cls, chosen, store) {
       {
         type: "button",
         class: fall < 0 ? "glance-against" : "glance-for",
-        style: { "--heat": `${reach ? (HEAT * Math.abs(fall)) / reach : 0}%` },
+        style: { "--heat": `${largest ? (MAX_HEAT * Math.abs(fall)) / largest : 0}%` },
         "aria-label": t("deeper.glance_cell", { block, branch: branchName(branch), fall: fixed(fall, 2) }),
         onclick: () => {
           store.update({ block, lens: null }, { push: true });
@@ -302,16 +319,24 @@ function glanceTable(told, base, network, cls, chosen, store) {
     );
     return button;
   };
-  const key = best.fall >= 0 ? "deeper.glance_falls" : "deeper.glance_rises";
+  const key = strongest.fall >= 0 ? "deeper.glance_falls" : "deeper.glance_rises";
   return [
     h("p", { class: "deeper-lead" }, t("deeper.glance_lead", { name, logit: fixed(logit, 2) })),
-    h("p", {}, h("strong", {}, t(key, { block: best.block, branch: branchName(best.branch), name, amount: fixed(Math.abs(best.fall), 2) }))),
+    h(
+      "p",
+      {},
+      h(
+        "strong",
+        {},
+        t(key, { block: strongest.block, branch: branchName(strongest.branch), name, amount: fixed(Math.abs(strongest.fall), 2) }),
+      ),
+    ),
     table(
       t("deeper.glance_title"),
       [t("deeper.cost_head_block"), ...BRANCHES.map(branchName)],
       BLOCKS.map((block, r) => ({
         cells: [block, ...BRANCHES.map((branch, c) => cell(block, branch, falls[r][c]))],
-        attributes: { class: `glance${block === chosen ? " chosen" : ""}` },
+        attributes: { class: `glance${block === currentBlock ? " chosen" : ""}` },
       })),
     ),
     h("p", { class: "quiet" }, t("deeper.glance_limits")),

@@ -1,4 +1,4 @@
-/** The photo, the square that the network sees, and what a hovered channel or cell sees of it. */
+/** The photo with the crop that the network sees, and the map and receptive field of the hovered channel or cell. */
 
 import { newPhoto, NO_BLOCK, withFill } from "../controller.js";
 import { h, replace, roving, set, svg } from "../dom.js";
@@ -10,7 +10,7 @@ import { greySquare, paintOverlay } from "../colours.js";
 
 /** @import {Crop} from "../types.js" */
 
-const OVERLAY = 224; // pixels of a channel's map over the photo
+const OVERLAY_SIZE = 224; // side of a channel's map over the photo, in pixels
 
 /**
  * @param {HTMLElement} root
@@ -24,15 +24,15 @@ export function createPhoto(root, store, source, controller) {
   const lines = svg("svg", { "aria-hidden": "true" });
   const crop = h("button", { class: "photo-crop", onpointerdown: drag, onkeydown: nudge });
   const frame = h("div", { class: "photo-frame" }, image, crop, overlay, lines);
-  // The frame is a square, which a whole screen is not.
-  const screen = h("div", { class: "photo-screen", onfullscreenchange: drawHover }, frame);
-  const chooser = h("input", { type: "file", accept: "image/*", class: "unseen", tabindex: "-1", onchange: choose });
-  const whole = h("button", { class: "plain", onclick: toggleWhole });
+  // In full screen, this element fills the screen and the frame within it stays square.
+  const fullscreenBox = h("div", { class: "photo-screen", onfullscreenchange: drawHover }, frame);
+  const fileInput = h("input", { type: "file", accept: "image/*", class: "unseen", tabindex: "-1", onchange: openChosenFile });
+  const wholeButton = h("button", { class: "plain", onclick: toggleWhole });
   const actions = h("div", { class: "photo-actions" });
   const examples = h("div", { class: "photo-examples" });
   const reachAction = roving(actions);
   const reachExample = roving(examples);
-  root.append(screen, actions, examples, chooser);
+  root.append(fullscreenBox, actions, examples, fileInput);
   /** @type {ReturnType<typeof import("./camera.js").createCamera> | null} */
   let camera = null;
   async function toggleCamera() {
@@ -46,15 +46,15 @@ export function createPhoto(root, store, source, controller) {
   }
 
   async function toggleLab() {
-    if (camera?.isOn()) await camera.toggle(); // the laboratory goes back to its last frame
+    if (camera?.isOn()) await camera.toggle(); // keeps the last frame as a photo, which the laboratory later restores
     store.update({ lab: store.get().lab ? null : FIRST_LAB, step: 0 }, { push: true });
   }
 
   for (const kind of ["dragenter", "dragover"]) frame.addEventListener(kind, () => frame.classList.add("over"));
   for (const kind of ["dragleave", "drop"]) frame.addEventListener(kind, () => frame.classList.remove("over"));
 
-  /** Size of the photo in pixels. */
-  const size = () => {
+  /** Return the size of the photo in pixels. */
+  const photoSize = () => {
     const { base } = store.data();
     if (base) return base.photo;
     return { width: image.naturalWidth || 1, height: image.naturalHeight || 1 };
@@ -63,23 +63,28 @@ export function createPhoto(root, store, source, controller) {
   function drawWords() {
     set(root, { "aria-label": t("photo.title") });
     set(crop, { "aria-label": t("photo.square"), title: t("photo.drag") });
-    set(chooser, { "aria-label": t("photo.choose") });
-    whole.textContent = t("photo.whole");
-    set(whole, { title: t("photo.whole_title") });
+    set(fileInput, { "aria-label": t("photo.choose") });
+    wholeButton.textContent = t("photo.whole");
+    set(wholeButton, { title: t("photo.whole_title") });
     replace(
       actions,
-      h("button", { class: "plain", title: `${t("photo.drop")} ${t("photo.paste")}`, onclick: () => chooser.click() }, t("photo.choose")),
+      h("button", { class: "plain", title: `${t("photo.drop")} ${t("photo.paste")}`, onclick: () => fileInput.click() }, t("photo.choose")),
       h(
         "button",
         { class: "plain", title: t("photo.camera_privacy"), onclick: toggleCamera },
         t(camera?.isOn() ? "photo.stop" : "photo.camera"),
       ),
       h("button", { class: "plain", title: t("lab.title"), "aria-pressed": String(store.get().lab !== null), onclick: toggleLab }, t("photo.draw")),
-      whole,
+      wholeButton,
       document.fullscreenEnabled &&
         h(
           "button",
-          { class: "plain photo-full", "aria-label": t("photo.fullscreen"), title: t("photo.fullscreen"), onclick: () => screen.requestFullscreen() },
+          {
+            class: "plain photo-full",
+            "aria-label": t("photo.fullscreen"),
+            title: t("photo.fullscreen"),
+            onclick: () => fullscreenBox.requestFullscreen(),
+          },
           svg("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: "M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4" })),
         ),
     );
@@ -113,17 +118,17 @@ export function createPhoto(root, store, source, controller) {
   function drawPhoto() {
     const { photo } = store.get();
     if (!photo) return;
-    const address = source.photoUrl(photo);
-    if (image.src !== address) image.src = address;
+    const url = source.photoUrl(photo);
+    if (image.src !== url) image.src = url;
     const name = photo.startsWith("example:") ? photo.slice(8).replaceAll("_", " ") : t("photo.own");
     image.alt = t("photo.alt", { name });
   }
 
-  /** Put the square, and what lies over it, where they belong. */
-  function place() {
-    const photo = size();
+  /** Position the crop square and the layers over it. */
+  function positionCrop() {
+    const photo = photoSize();
     const { left, top, scale } = fitted(photo);
-    const square = cropSquare(photo, chosen());
+    const square = cropSquare(photo, visibleCrop());
     const box = {
       left: `${left + square.left * scale}%`,
       top: `${top + square.top * scale}%`,
@@ -131,195 +136,198 @@ export function createPhoto(root, store, source, controller) {
       height: `${square.side * scale}%`,
     };
     for (const element of [crop, overlay, lines]) set(element, { style: box });
-    set(whole, { "aria-pressed": String(isWhole()) });
+    set(wholeButton, { "aria-pressed": String(isWhole()) });
     crop.classList.toggle("full", photo.width === photo.height && square.side >= photo.width - 1);
   }
 
-  // ---------------------------------------------------------------- the square
+  // ---------------------------------------------------------------- the crop
 
-  /** The square while it is dragged. @type {Crop | null} */
-  let shown = null;
+  /** The crop while it is being dragged. @type {Crop | null} */
+  let draggedCrop = null;
 
-  let isTaken = false; // whether the scene is about the square of the state
+  let isSceneCurrent = false; // whether `base` is the scene of the state's photo and crop
 
-  /** The square that is dragged, or the one that the network took, or before it has answered the one that was chosen. */
-  const chosen = () => {
+  /** Return the crop to draw: the dragged one, else that of a current scene, else that of the state. */
+  const visibleCrop = () => {
     const { base } = store.data();
-    return shown ?? (isTaken && base ? base.crop : (store.get().crop ?? base?.crop ?? null));
+    return draggedCrop ?? (isSceneCurrent && base ? base.crop : (store.get().crop ?? base?.crop ?? null));
   };
 
-  /** @returns {Crop} */
-  function current() {
-    const photo = size();
-    const square = cropSquare(photo, chosen());
+  /** Return the visible crop as fractions of the photo, also for the centre square. @returns {Crop} */
+  function explicitCrop() {
+    const photo = photoSize();
+    const square = cropSquare(photo, visibleCrop());
     return [square.left / photo.width, square.top / photo.height, square.side / Math.min(photo.width, photo.height)];
   }
 
   /**
-   * A square at a place of the photo, as near to it as fits; a network takes one size of square only.
+   * Return a crop of the current size at a position, moved inside the photo if necessary.
    * @param {number} left  in pixels of the photo
-   * @param {number} top
+   * @param {number} top  in pixels of the photo
    * @returns {Crop}
    */
-  function within(left, top) {
-    const photo = size();
-    const { side } = cropSquare(photo, chosen());
+  function clampedCrop(left, top) {
+    const photo = photoSize();
+    const { side } = cropSquare(photo, visibleCrop());
     const x = clamp(left, 0, Math.max(0, photo.width - side)) / photo.width;
     const y = clamp(top, 0, Math.max(0, photo.height - side)) / photo.height;
     const values = [x, y, side / Math.min(photo.width, photo.height)];
     return /** @type {Crop} */ (values.map((value) => Math.round(value * 1000) / 1000));
   }
 
-  const isWhole = () => (chosen()?.[2] ?? 1) > 1;
+  const isWhole = () => (visibleCrop()?.[2] ?? 1) > 1;
 
-  /** All of the photo, padded to a square; or the centre again. */
+  /** Switch between the whole photo, padded to a square, and the centre square. */
   function toggleWhole() {
-    const { width, height } = size();
+    const { width, height } = photoSize();
     const longer = Math.max(width, height);
     store.update({ crop: isWhole() ? null : [(width - longer) / 2 / width, (height - longer) / 2 / height, longer / Math.min(width, height)] });
   }
 
   /** @param {PointerEvent} event */
   function drag(event) {
-    // A second finger, or another button of the mouse, moves nothing; nor is there room to move the whole photo.
+    // Ignore further fingers and other mouse buttons; the whole photo has no room to move.
     if (!event.isPrimary || event.button !== 0 || isWhole()) return;
     event.preventDefault();
     crop.setPointerCapture(event.pointerId);
-    const photo = size();
-    const begun = cropSquare(photo, current());
-    const pixel = Math.max(photo.width, photo.height) / frame.clientWidth;
-    const listening = new AbortController();
-    /** @param {PointerEvent} moved */
-    const move = (moved) => {
-      if (moved.pointerId !== event.pointerId) return;
-      const x = begun.left + (moved.clientX - event.clientX) * pixel;
-      const y = begun.top + (moved.clientY - event.clientY) * pixel;
-      shown = within(x, y);
-      place();
-      stream();
+    const photo = photoSize();
+    const startSquare = cropSquare(photo, explicitCrop());
+    const pixelsPerCssPixel = Math.max(photo.width, photo.height) / frame.clientWidth;
+    const listeners = new AbortController();
+    /** @param {PointerEvent} moveEvent */
+    const move = (moveEvent) => {
+      if (moveEvent.pointerId !== event.pointerId) return;
+      const x = startSquare.left + (moveEvent.clientX - event.clientX) * pixelsPerCssPixel;
+      const y = startSquare.top + (moveEvent.clientY - event.clientY) * pixelsPerCssPixel;
+      draggedCrop = clampedCrop(x, y);
+      positionCrop();
+      streamScenes();
     };
-    /** @param {PointerEvent} ended */
-    const end = (ended) => {
-      if (ended.pointerId !== event.pointerId) return;
-      listening.abort();
-      const dropped = shown;
-      shown = null;
+    /** @param {PointerEvent} endEvent */
+    const end = (endEvent) => {
+      if (endEvent.pointerId !== event.pointerId) return;
+      listeners.abort();
+      const dropped = draggedCrop;
+      draggedCrop = null;
       if (!dropped) return;
-      // Back where it was, the state does not change; but what was streamed has to go.
+      // Dropped where it was, the crop does not change the state, but the streamed scene is stale.
       if (JSON.stringify(dropped) === JSON.stringify(store.get().crop)) void controller.refresh();
       else store.update({ crop: dropped });
     };
-    crop.addEventListener("pointermove", move, { signal: listening.signal });
-    crop.addEventListener("lostpointercapture", end, { signal: listening.signal });
+    crop.addEventListener("pointermove", move, { signal: listeners.signal });
+    crop.addEventListener("lostpointercapture", end, { signal: listeners.signal });
   }
 
-  // One answer after another while the square moves, never two at once.
-  let streaming = false;
-  async function stream() {
-    if (streaming) return;
-    streaming = true;
-    while (shown) {
-      const crop = shown;
+  // While the crop is dragged, scenes are requested one at a time.
+  let isStreaming = false;
+  async function streamScenes() {
+    if (isStreaming) return;
+    isStreaming = true;
+    while (draggedCrop) {
+      const crop = draggedCrop;
       const { photo, model, fill } = store.get();
       const off = allOff(store.get());
       const subject = { photo, model, crop };
       try {
         const [base, now] = await Promise.all([source.scene(subject, {}), isAnythingOff(off) ? source.scene(withFill(subject, fill), off) : null]);
-        const isSame = store.get().photo === photo && store.get().model === model;
-        if (shown && isSame) store.receive({ base, now: now ?? base, ...NO_BLOCK });
+        const isPhotoUnchanged = store.get().photo === photo && store.get().model === model;
+        if (draggedCrop && isPhotoUnchanged) store.receive({ base, now: now ?? base, ...NO_BLOCK });
       } catch {
-        break; // reported when the square is let go
+        break; // the request after the drop reports the error
       }
-      if (crop === shown) break;
+      if (crop === draggedCrop) break;
     }
-    streaming = false;
+    isStreaming = false;
   }
 
   /** @param {KeyboardEvent} event */
   function nudge(event) {
-    const photo = size();
-    const square = cropSquare(photo, chosen());
+    const photo = photoSize();
+    const square = cropSquare(photo, visibleCrop());
     const step = square.side / 20;
     const [x, y] = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[event.key] ?? [0, 0];
     if (!x && !y) return;
     event.preventDefault();
-    if (isWhole()) return; // there is no room to move it
-    store.update({ crop: within(square.left + x, square.top + y) });
+    if (isWhole()) return; // the whole photo has no room to move
+    store.update({ crop: clampedCrop(square.left + x, square.top + y) });
   }
 
-  function choose() {
-    const file = chooser.files?.[0];
-    chooser.value = "";
+  function openChosenFile() {
+    const file = fileInput.files?.[0];
+    fileInput.value = "";
     if (file) void openFile(store, source, file);
   }
 
-  // ---------------------------------------------------------------- what a channel or a cell sees
+  // ---------------------------------------------------------------- map and receptive field
 
   function drawHover() {
     const hover = store.hovered();
     const { lens, block } = store.get();
     const { network, channels, field } = store.data();
-    const at = hover.kind === "tile" || hover.kind === "cell" ? hover : lens ? { kind: "cell", ...lens } : null;
-    const branch = at?.branch ?? (hover.kind === "lane" ? hover.branch : undefined);
-    const values = at && branch && channels && at.channel !== undefined ? channelValues(channels, branch, at.channel, store.get().scale) : null;
-    // The lens shows the map of its channel itself, where it can be seen.
-    overlay.hidden = !values || (at?.kind === "cell" && document.fullscreenElement !== screen);
+    const target = hover.kind === "tile" || hover.kind === "cell" ? hover : lens ? { kind: "cell", ...lens } : null;
+    const branch = target?.branch ?? (hover.kind === "lane" ? hover.branch : undefined);
+    const values =
+      target && branch && channels && target.channel !== undefined
+        ? channelValues(channels, branch, target.channel, store.get().scale)
+        : null;
+    // Outside full screen, the lens itself shows the map of its channel.
+    overlay.hidden = !values || (target?.kind === "cell" && document.fullscreenElement !== fullscreenBox);
     if (values && branch && channels && !overlay.hidden) {
       const palette = paletteOf(isSignedBlock(channels), store.get().colours);
-      paintOverlay(overlay, cutOut(), values, channels[branch].side, OVERLAY, palette);
+      paintOverlay(overlay, greyCrop(), values, channels[branch].side, OVERLAY_SIZE, palette);
     }
     replace(lines);
     if (!network || !branch) return;
     const facts = network.blocks[block].branches[branch];
     const side = network.blocks[block].side;
-    const row = at?.row ?? (at ? undefined : Math.floor(side / 2));
-    const column = at?.column ?? (at ? undefined : Math.floor(side / 2));
+    const row = target?.row ?? (target ? undefined : Math.floor(side / 2));
+    const column = target?.column ?? (target ? undefined : Math.floor(side / 2));
     if (row === undefined || column === undefined) return;
     set(lines, { viewBox: `0 0 ${network.size} ${network.size}`, dataset: { branch } });
-    const whole = visible(cellSquare(facts.field, row, column), network);
-    lines.append(rectangle(whole, "field window"));
+    const fieldSquare = visible(cellSquare(facts.field, row, column), network);
+    lines.append(rectangle(fieldSquare, "field window"));
     if (field?.[branch]) {
-      const core = field[branch];
-      const across = (core.right - core.left) / 2;
-      const down = (core.bottom - core.top) / 2;
+      const effective = field[branch];
+      const halfWidth = (effective.right - effective.left) / 2;
+      const halfHeight = (effective.bottom - effective.top) / 2;
       const x = facts.field.start + column * facts.field.stride + facts.field.size / 2;
       const y = facts.field.start + row * facts.field.stride + facts.field.size / 2;
-      const square = visible({ left: x - across, top: y - down, right: x + across, bottom: y + down }, network);
+      const square = visible({ left: x - halfWidth, top: y - halfHeight, right: x + halfWidth, bottom: y + halfHeight }, network);
       lines.append(rectangle(square, "field effective"));
     }
   }
 
-  /** The square that the network sees, in grey. */
-  function cutOut() {
-    const square = cropSquare({ width: image.naturalWidth, height: image.naturalHeight }, chosen());
-    return greySquare(image, square, OVERLAY);
+  /** Return the crop that the network sees, in grey. */
+  function greyCrop() {
+    const square = cropSquare({ width: image.naturalWidth, height: image.naturalHeight }, visibleCrop());
+    return greySquare(image, square, OVERLAY_SIZE);
   }
 
-  image.addEventListener("load", place);
+  image.addEventListener("load", positionCrop);
   store.subscribe((_, __, changed) => {
     if (changed.has("lang") || changed.has("lab")) drawWords();
     if (changed.has("start") || changed.has("photo")) {
       drawExamples();
       drawPhoto();
     }
-    if (changed.has("base")) drawPhoto(); // a JPEG of it may have come
-    if (changed.has("base")) isTaken = shown === null;
-    else if (changed.has("crop") || changed.has("photo")) isTaken = false;
-    if (changed.has("base") || changed.has("crop") || changed.has("photo")) place();
+    if (changed.has("base")) drawPhoto(); // the server sends a JPEG where the browser cannot decode the photo
+    if (changed.has("base")) isSceneCurrent = draggedCrop === null;
+    else if (changed.has("crop") || changed.has("photo")) isSceneCurrent = false;
+    if (changed.has("base") || changed.has("crop") || changed.has("photo")) positionCrop();
     if (changed.has("lens") || changed.has("block") || changed.has("channels") || changed.has("field")) drawHover();
   });
   store.onHover(drawHover);
   drawWords();
-  acceptAnywhere(store, source);
+  acceptDropsAndPastes(store, source);
 }
 
 /**
  * @param {{left: number, top: number, right: number, bottom: number}} square
- * @param {string} name
+ * @param {string} className
  */
-function rectangle(square, name) {
+function rectangle(square, className) {
   return svg("rect", {
-    class: name,
+    class: className,
     x: square.left,
     y: square.top,
     width: Math.max(0, square.right - square.left),
@@ -328,47 +336,47 @@ function rectangle(square, name) {
 }
 
 /**
- * A photo may be dropped or pasted anywhere on the page.
+ * Open photos that are dropped or pasted anywhere on the page.
  * @param {import("../state.js").Store} store
  * @param {import("../source.js").Source} source
  */
-function acceptAnywhere(store, source) {
+function acceptDropsAndPastes(store, source) {
   /** @param {DataTransfer | null} transfer */
-  const take = async (transfer) => {
+  const openFirstPhoto = async (transfer) => {
     const files = [...(transfer?.files ?? [])];
-    const file = files.find((one) => one.type.startsWith("image/"));
+    const file = files.find((candidate) => candidate.type.startsWith("image/"));
     if (file) await openFile(store, source, file);
     else if (files.length) store.receive({ error: t("photo.not_image") });
   };
   addEventListener("dragover", (event) => event.preventDefault());
   addEventListener("drop", (event) => {
     event.preventDefault();
-    void take(event.dataTransfer);
+    void openFirstPhoto(event.dataTransfer);
   });
-  addEventListener("paste", (event) => void take(event.clipboardData));
+  addEventListener("paste", (event) => void openFirstPhoto(event.clipboardData));
 }
 
-let files = 0; // that were chosen so far
+let filesOpened = 0; // counts calls of `openFile`, so that only the latest takes effect
 
 /**
- * Show a file, unless another file or an example is chosen while it is sent.
+ * Upload and show a file, unless another file or an example is chosen during the upload.
  * @param {import("../state.js").Store} store
  * @param {import("../source.js").Source} source
  * @param {File} file
  */
 export async function openFile(store, source, file) {
-  const number = ++files;
-  const before = store.get().photo;
-  const isWanted = () => {
+  const fileNumber = ++filesOpened;
+  const previousPhoto = store.get().photo;
+  const isCurrent = () => {
     const { photo } = store.get();
-    // The camera and Draw change the photo by themselves; an example is chosen.
-    return number === files && (photo === before || !photo.startsWith("example:"));
+    // Camera and laboratory change the photo on their own; only the visitor chooses an example.
+    return fileNumber === filesOpened && (photo === previousPhoto || !photo.startsWith("example:"));
   };
   try {
     store.receive({ busy: true, error: null });
     const photo = await source.upload(file, file.name);
-    if (isWanted()) store.update(newPhoto(photo), { push: true });
+    if (isCurrent()) store.update(newPhoto(photo), { push: true });
   } catch (error) {
-    if (isWanted()) store.receive({ busy: false, error: sentenceOf(error) });
+    if (isCurrent()) store.receive({ busy: false, error: sentenceOf(error) });
   }
 }

@@ -1,4 +1,4 @@
-/** One channel: its map over the photo, its number and its worth; and the legend of its colours. */
+/** The tile of one channel, with its map over the photo, its number and its worth; and the legend of map colours. */
 
 import { gradient, greySquare, paintOverlay } from "../colours.js";
 import { h, set } from "../dom.js";
@@ -10,14 +10,18 @@ import { branchName, t } from "../words.js";
 /** @import {BlockChannels, Branch, Palette, Scene, State} from "../types.js" */
 /** @import {Range} from "../maps.js" */
 
-const SIZE = 96; // pixels of a tile's canvas, and of the photo below it
-/** The photo that each canvas was last to be painted with: an earlier one may arrive later. @type {WeakMap<HTMLCanvasElement, Promise<CanvasImageSource>>} */
-const squares = new WeakMap();
+const SIZE = 96; // side of a tile's canvas, in pixels
+/**
+ * The photo that each canvas was last requested to show; an earlier one may resolve later.
+ * @type {WeakMap<HTMLCanvasElement, Promise<CanvasImageSource>>}
+ */
+const latestSquares = new WeakMap();
 
 /**
+ * Create the tile of a channel: a button that opens the lens.
  * @param {import("../state.js").Store} store
- * @param {{branch: Branch, channel: number, channels: BlockChannels, worth: number | null, square: Promise<CanvasImageSource>}} what
- * @param {HTMLCanvasElement} [canvas]  of a tile that goes: a new one takes as long as what is painted on it
+ * @param {{branch: Branch, channel: number, channels: BlockChannels, worth: number | null, square: Promise<CanvasImageSource>}} options
+ * @param {HTMLCanvasElement} [canvas]  of a removed tile, reused because a new one takes as long to create as to paint
  */
 export function createTile(store, { branch, channel, channels, worth, square }, canvas = h("canvas", { width: SIZE, height: SIZE, role: "img" })) {
   const { scale, colours, lens, block, offChannels } = store.get();
@@ -25,15 +29,15 @@ export function createTile(store, { branch, channel, channels, worth, square }, 
   const isOff = network && offChannels[block]?.includes(firstChannel(network, block, branch) + channel);
   const palette = paletteOf(isSignedBlock(channels), colours);
   const label = [t("block.tile", { channel, branch: branchName(branch) }), isOff && t("block.off")].filter(Boolean).join(", ");
-  // The button's name comes from its content: worth that the lesson hides is then hidden from screen readers too.
+  // The button has no label of its own, so that worth hidden by the lesson is hidden from screen readers too.
   set(canvas, { "aria-label": label });
-  squares.set(canvas, square);
-  const isLatest = () => squares.get(canvas) === square;
+  latestSquares.set(canvas, square);
+  const isLatest = () => latestSquares.get(canvas) === square;
   square.then(
     (photo) => isLatest() && paintOverlay(canvas, photo, channelValues(channels, branch, channel, scale), channels[branch].side, SIZE, palette),
-    () => isLatest() && (canvas.width = SIZE), // blank
+    () => isLatest() && (canvas.width = SIZE), // clears the canvas
   );
-  const look = () => store.hover({ kind: "tile", branch, channel });
+  const hoverTile = () => store.hover({ kind: "tile", branch, channel });
   return h(
     "button",
     {
@@ -41,8 +45,8 @@ export function createTile(store, { branch, channel, channels, worth, square }, 
       dataset: { channel },
       tabindex: -1,
       "aria-pressed": String(lens?.branch === branch && lens.channel === channel),
-      onpointerenter: look,
-      onfocus: look,
+      onpointerenter: hoverTile,
+      onfocus: hoverTile,
       onpointerleave: () => store.hover({ kind: "lane", branch }),
       onblur: () => store.hover({ kind: null }),
       onclick: () => store.update({ lens: { branch, channel, ...strongestCell(channels[branch], channel) } }),
@@ -53,10 +57,10 @@ export function createTile(store, { branch, channel, channels, worth, square }, 
 }
 
 /** @type {{key: string, square: Promise<CanvasImageSource>} | null} */
-let latest = null;
+let cache = null;
 
 /**
- * The square of the photo that the network sees, in grey; made once for a photo and square.
+ * Return the crop of the photo in grey; that of the latest photo and crop is cached.
  * @param {import("../source.js").Source} source
  * @param {Readonly<State>} state
  * @param {Scene} base
@@ -64,30 +68,31 @@ let latest = null;
  */
 export function greyPhoto(source, state, base) {
   const key = JSON.stringify([state.photo, base.crop]);
-  if (latest?.key === key) return latest.square;
-  const mine = { key, square: cut(source.photoUrl(state.photo), base) };
-  latest = mine;
-  mine.square.catch(() => {
-    if (latest === mine) latest = null; // it is tried again
+  if (cache?.key === key) return cache.square;
+  const entry = { key, square: loadGreySquare(source.photoUrl(state.photo), base) };
+  cache = entry;
+  entry.square.catch(() => {
+    if (cache === entry) cache = null; // the next call tries again
   });
-  return mine.square;
+  return entry.square;
 }
 
 /**
- * @param {string} address
+ * Load a photo and return its crop in grey.
+ * @param {string} url
  * @param {Scene} base
  */
-async function cut(address, base) {
+async function loadGreySquare(url, base) {
   const image = new Image();
-  image.src = address;
+  image.src = url;
   await image.decode();
   const square = cropSquare({ width: image.naturalWidth, height: image.naturalHeight }, base.crop);
   return greySquare(image, square, SIZE);
 }
 
 /**
- * The legend of a map's colours: a bar between the two values at its ends.
- * @param {Range | null} range  null where each map has its own
+ * Create the legend of a map's colours: a bar between its lowest and highest value.
+ * @param {Range | null} range  null where each map has its own range
  * @param {Palette} palette
  */
 export function legend(range, palette) {

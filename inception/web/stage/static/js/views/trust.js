@@ -1,4 +1,4 @@
-/** Other maps of the same evidence, and tests of whether a map can be trusted. */
+/** Attribution maps of other methods, and tests of whether a map can be trusted. */
 
 import { h, replace, set, svg } from "../dom.js";
 import { language, t } from "../words.js";
@@ -23,7 +23,7 @@ import { decimalsFor } from "../numbers.js";
 
 /** @type {Method[]} */
 const METHODS = ["evidence", "grad_cam", "occlusion", "integrated_gradients"];
-const SIZE = 336;
+const SIZE = 336; // side of the map, in pixels
 const CHART = { width: 260, height: 130, pad: 6 };
 
 /** @param {Source} source */
@@ -31,23 +31,23 @@ export function createTrust(source) {
   const root = h("section", { class: "trust" });
   const map = h("div");
   const tests = h("div");
-  const askMap = newest();
-  const askTests = newest();
+  const latestMap = newest();
+  const latestTests = newest();
   /** @type {Method} */
   let method = "grad_cam";
   /** @type {{subject: Subject, block: Block, cls: number, name: string, photo: HTMLCanvasElement} | null} */
-  let about = null;
-  /** What the map on the page is of, in which language. */
-  let drawn = "";
-  /** The last tests, and what they are of. @type {{of: string, trust: Trust} | null} */
-  let tested = null;
+  let shown = null;
+  /** Key of the map on the page, and of the language in which it was drawn. */
+  let drawnKey = "";
+  /** The latest tests, and the key of the map that they belong to. @type {{key: string, trust: Trust} | null} */
+  let lastTests = null;
 
-  /** @param {NonNullable<typeof about>} wanted */
-  function draw(wanted) {
-    const key = JSON.stringify([identity(wanted), language()]);
-    if (key === drawn) return;
-    drawn = key;
-    about = wanted;
+  /** @param {NonNullable<typeof shown>} next */
+  function draw(next) {
+    const key = JSON.stringify([keyOf(next), language()]);
+    if (key === drawnKey) return;
+    drawnKey = key;
+    shown = next;
     replace(
       root,
       h("h3", {}, t("trust.title")),
@@ -59,65 +59,65 @@ export function createTrust(source) {
           t("trust.method"),
           METHODS,
           method,
-          (one) => t(`trust.${one}`),
-          (one) => {
-            method = one;
-            if (about) draw(about);
-            /** @type {HTMLElement | null} */ (root.querySelector(`[data-method=${one}]`))?.focus();
+          (option) => t(`trust.${option}`),
+          (option) => {
+            method = option;
+            if (shown) draw(shown);
+            /** @type {HTMLElement | null} */ (root.querySelector(`[data-method=${option}]`))?.focus();
           },
-          (one) => ({ dataset: { method: one } }),
+          (option) => ({ dataset: { method: option } }),
         ),
-        h("button", { class: "button", onclick: () => void test() }, t("trust.test")),
+        h("button", { class: "button", onclick: () => void runTests() }, t("trust.test")),
       ),
       h("div", { class: "trust-grid" }, map, tests),
     );
-    if (tested?.of === identity(wanted)) showTests(tested.trust);
+    if (lastTests?.key === keyOf(next)) showTests(lastTests.trust);
     else replace(tests, h("p", { class: "quiet" }, t("trust.what")));
-    void show();
+    void showMap();
   }
 
-  /** @param {NonNullable<typeof about>} what */
-  const identity = ({ subject, block, cls }) => JSON.stringify([subject, block, cls, method]);
+  /** Return the key of a map. @param {NonNullable<typeof shown>} input */
+  const keyOf = ({ subject, block, cls }) => JSON.stringify([subject, block, cls, method]);
 
-  async function show() {
-    if (!about) return;
-    const { subject, block, cls, name, photo } = about;
+  async function showMap() {
+    if (!shown) return;
+    const { subject, block, cls, name, photo } = shown;
     replace(map, skeleton("pictures"));
     try {
-      const told = await askMap(source.attribution(subject, method, block, cls));
-      if (!told) return;
+      const attribution = await latestMap(source.attribution(subject, method, block, cls));
+      if (!attribution) return;
       const canvas = h("canvas", { width: SIZE, height: SIZE, role: "img", "aria-label": t("trust.map_alt", { method: t(`trust.${method}`), name }) });
-      const bound = told.map.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-      paintSigned(canvas, photo, told.map, told.side, bound);
+      const bound = attribution.map.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      paintSigned(canvas, photo, attribution.map, attribution.side, bound);
       replace(
         map,
         h("figure", { class: "deeper-picture" }, h("figcaption", {}, t(`trust.${method}_is`, { block })), h("div", { class: "deeper-square" }, canvas), signedLegend(bound, decimalsFor([bound]))),
       );
     } catch (error) {
-      drawn = ""; // the next time it is asked for again
+      drawnKey = ""; // so that the next `draw` requests it again
       replace(map, failure(error));
     }
   }
 
-  async function test() {
-    if (!about) return;
-    const of = identity(about);
-    // Until the tests are done, the map may have become another.
-    const isShown = () => about !== null && identity(about) === of;
-    const { subject, block, cls } = about;
+  async function runTests() {
+    if (!shown) return;
+    const key = keyOf(shown);
+    // The map may change while the tests run.
+    const isShown = () => shown !== null && keyOf(shown) === key;
+    const { subject, block, cls } = shown;
     replace(tests, skeleton());
     try {
-      const told = await askTests(/** @type {Promise<Trust>} */ (source.trust(subject, method, block, cls)));
-      if (!told) return;
-      tested = { of, trust: told };
-      if (isShown()) showTests(told);
+      const trust = await latestTests(/** @type {Promise<Trust>} */ (source.trust(subject, method, block, cls)));
+      if (!trust) return;
+      lastTests = { key, trust };
+      if (isShown()) showTests(trust);
     } catch (error) {
       if (isShown()) replace(tests, failure(error));
     }
   }
 
-  /** @param {Trust} told */
-  function showTests(told) {
+  /** @param {Trust} trust */
+  function showTests(trust) {
     const kinds = /** @type {const} */ (["insertion", "deletion"]);
     replace(
       tests,
@@ -125,11 +125,21 @@ export function createTrust(source) {
         "div",
         { class: "trust-charts" },
         kinds.map((kind) => {
-          const words = t(told[`${kind}_beats_random`] ? `trust.${kind}_good` : `trust.${kind}_bad`, {
-            area: told[`${kind}_auc`].toFixed(2),
-            random: told.random.map((one) => one[`${kind}_auc`].toFixed(2)).join(", "),
+          const description = t(trust[`${kind}_beats_random`] ? `trust.${kind}_good` : `trust.${kind}_bad`, {
+            area: trust[`${kind}_auc`].toFixed(2),
+            random: trust.random.map((curves) => curves[`${kind}_auc`].toFixed(2)).join(", "),
           });
-          return h("figure", {}, h("figcaption", {}, h("h4", {}, t(`trust.${kind}`))), chart(told[kind], told.random.map((one) => one[kind]), words), h("p", {}, words));
+          return h(
+            "figure",
+            {},
+            h("figcaption", {}, h("h4", {}, t(`trust.${kind}`))),
+            chart(
+              trust[kind],
+              trust.random.map((curves) => curves[kind]),
+              description,
+            ),
+            h("p", {}, description),
+          );
         }),
       ),
       h("h4", {}, t("trust.randomised")),
@@ -137,7 +147,7 @@ export function createTrust(source) {
       h(
         "ol",
         { class: "trust-levels" },
-        told.randomised.map(({ stage, correlation }) =>
+        trust.randomised.map(({ stage, correlation }) =>
           h(
             "li",
             {},
@@ -154,20 +164,20 @@ export function createTrust(source) {
 }
 
 /**
- * The class's probability over the share of pixels: of the map, and of random orders in grey.
+ * Draw the class's probability over the share of pixels, in the order of the map and, in grey, in random orders.
  * @param {number[]} curve
  * @param {number[][]} random
- * @param {string} words
+ * @param {string} description
  */
-function chart(curve, random, words) {
+function chart(curve, random, description) {
   const { width, height, pad } = CHART;
   const line = (/** @type {number[]} */ values, /** @type {string} */ name) =>
     svg("polyline", {
       class: name,
       points: values.map((value, i) => `${pad + (i / (values.length - 1)) * (width - 2 * pad)},${height - pad - value * (height - 2 * pad)}`).join(" "),
     });
-  const axis = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": words, class: "trust-chart" });
-  axis.append(...random.map((one) => line(one, "random")), line(curve, "map"));
+  const axis = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": description, class: "trust-chart" });
+  axis.append(...random.map((values) => line(values, "random")), line(curve, "map"));
   set(axis, { preserveAspectRatio: "none" });
   return axis;
 }

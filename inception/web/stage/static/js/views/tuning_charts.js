@@ -1,13 +1,13 @@
-/** Tuning curves: around a circle for orientations and hues, along a line for lengths. */
+/** Charts of tuning curves: rose charts for orientations and hues, line charts for sizes and wavelengths. */
 
 import { svg } from "../dom.js";
 import { along } from "../stimuli.js";
 
 /**
  * @typedef {object} Curve
- * @property {number[]} values  degrees or pixels
+ * @property {number[]} values  of the stimulus, in degrees or pixels
  * @property {number[]} responses
- * @property {number | null} preferred
+ * @property {number | null} preferred  value with the highest response; null if there is no response
  * @property {number | null} selectivity  from 0 to 1
  */
 
@@ -16,12 +16,12 @@ const WIDTH = 140;
 const HEIGHT = 100;
 
 /**
- * Responses around a circle. Of orientations, each petal points along the stripes, both ways; of hues, it has its colour.
+ * Draw responses around a circle. Petals of orientations point both ways along the stripes; those of hues are drawn in that hue.
  * @param {Curve} curve
  * @param {"orientation" | "colour"} feature
- * @param {string} words
+ * @param {string} label
  */
-export function rose({ values, responses }, feature, words) {
+export function roseChart({ values, responses }, feature, label) {
   const highest = Math.max(...responses, 1e-9);
   const isHue = feature === "colour";
   const petals = values.flatMap((value, i) => {
@@ -30,7 +30,7 @@ export function rose({ values, responses }, feature, words) {
   });
   return svg(
     "svg",
-    { viewBox: `${-RADIUS - 4} ${-RADIUS - 4} ${2 * RADIUS + 8} ${2 * RADIUS + 8}`, role: "img", "aria-label": words, class: "unit-rose" },
+    { viewBox: `${-RADIUS - 4} ${-RADIUS - 4} ${2 * RADIUS + 8} ${2 * RADIUS + 8}`, role: "img", "aria-label": label, class: "unit-rose" },
     svg("circle", { r: RADIUS, class: "unit-rim" }),
     svg("circle", { r: RADIUS / 2, class: "unit-rim" }),
     petals,
@@ -38,36 +38,42 @@ export function rose({ values, responses }, feature, words) {
 }
 
 /**
- * A wedge of a circle. At 0 degrees it points up, and turns clockwise.
- * @param {number} angle  of its middle
+ * Draw a wedge of a circle.
+ * @param {number} angle  of its middle, clockwise in degrees; 0 is up
  * @param {number} length
- * @param {number} half  of its width, in degrees
+ * @param {number} halfWidth  in degrees
  * @param {string | null} colour
  */
-function petal(angle, length, half, colour) {
+function petal(angle, length, halfWidth, colour) {
   const point = (/** @type {number} */ degrees) => {
     const radians = (Math.PI * degrees) / 180;
     return `${(length * Math.sin(radians)).toFixed(2)},${(-length * Math.cos(radians)).toFixed(2)}`;
   };
-  return svg("polygon", { points: `0,0 ${point(angle - half)} ${point(angle)} ${point(angle + half)}`, ...(colour ? { style: { fill: colour } } : {}) });
+  return svg("polygon", {
+    points: `0,0 ${point(angle - halfWidth)} ${point(angle)} ${point(angle + halfWidth)}`,
+    ...(colour ? { style: { fill: colour } } : {}),
+  });
 }
 
 /**
- * Responses over rising lengths, with equal steps for equal ratios.
+ * Draw responses over sizes or wavelengths on a logarithmic axis.
  * @param {Curve} curve
- * @param {string} words
+ * @param {string} label
  */
-export function lineChart({ values, responses }, words) {
+export function lineChart({ values, responses }, label) {
   const highest = Math.max(...responses, 1e-9);
-  const places = values.map((value, i) => [8 + along(values, value) * (WIDTH - 16), HEIGHT - 22 - (responses[i] / highest) * (HEIGHT - 30)]);
+  const points = values.map((value, i) => [
+    8 + along(values, value) * (WIDTH - 16),
+    HEIGHT - 22 - (responses[i] / highest) * (HEIGHT - 30),
+  ]);
   return svg(
     "svg",
-    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": words, class: "unit-line" },
+    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label, class: "unit-line" },
     svg("line", { class: "unit-rim", x1: 8, x2: WIDTH - 8, y1: HEIGHT - 22, y2: HEIGHT - 22 }),
-    svg("polyline", { points: places.map((place) => place.join()).join(" ") }),
-    places.map(([cx, cy]) => svg("circle", { cx, cy, r: 2.5 })),
+    svg("polyline", { points: points.map((point) => point.join()).join(" ") }),
+    points.map(([cx, cy]) => svg("circle", { cx, cy, r: 2.5 })),
     [0, values.length - 1].map((i) =>
-      svg("text", { x: places[i][0], y: HEIGHT - 6, "text-anchor": i ? "end" : "start" }, `${Math.round(values[i])} px`),
+      svg("text", { x: points[i][0], y: HEIGHT - 6, "text-anchor": i ? "end" : "start" }, `${Math.round(values[i])} px`),
     ),
   );
 }

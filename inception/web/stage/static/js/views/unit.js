@@ -1,4 +1,4 @@
-/** One channel by all that is known of it: where it answers in this photo, its tuning, what feeds it and what reads it. */
+/** Everything known about one channel: where it responds in this photo, its tuning, and its strongest connections. */
 
 import { classOf } from "../controller.js";
 import { h, replace } from "../dom.js";
@@ -8,7 +8,7 @@ import { firstChannel, rankOf, worthOf } from "../ranking.js";
 import { branchName, className, t } from "../words.js";
 import { createCircuit } from "./circuit.js";
 import { choices, failure, newest, photoSquare, skeleton, waiting, whileOpen } from "./deeper_parts.js";
-import { lineChart, rose } from "./tuning_charts.js";
+import { lineChart, roseChart } from "./tuning_charts.js";
 import { createUnitImage } from "./unit_image.js";
 import { createUnitWiring } from "./unit_wiring.js";
 
@@ -19,21 +19,21 @@ import { createUnitWiring } from "./unit_wiring.js";
 
 /**
  * @typedef {object} UnitTuning
- * @property {boolean} silent
+ * @property {boolean} silent  whether no stimulus makes it respond
  * @property {Record<"orientation" | "wavelength" | "size" | "colour", Curve>} curves
  * @property {{branch: Branch, channel: number, similarity: number}[]} alike
  *
- * @typedef {object} AtlasEntry  null where there is no atlas
- * @property {number | null} photos
- * @property {string | null} places  two rows of crops: the strongest above, random ones below
+ * @typedef {object} AtlasEntry  all null without an atlas
+ * @property {number | null} photos  how many photos the atlas was made from
+ * @property {string | null} places  URL of an image with two rows of crops: the strongest above, random ones below
  * @property {number[] | null} values
  * @property {{label: string, area: number}[] | null} classes
- * @property {number | null} silent
+ * @property {number | null} silent  share of the photos in which the channel is silent
  */
 
-const CROP = 96; // of a place in the photo, in pixels
-const PHOTO = 448; // of the photo that places are cut from, in pixels
-const PLACES = 9;
+const PLACE_SIZE = 96; // side of a place's picture, in pixels
+const PHOTO_SIZE = 448; // side of the photo that places are cropped from, in pixels
+const MAX_PLACES = 9;
 
 /**
  * @param {HTMLElement} root
@@ -43,44 +43,44 @@ const PLACES = 9;
 export function createUnit(root, store, source) {
   const title = h("h3");
   const pickers = h("div", { class: "deeper-pickers" });
-  const number = h("input", { type: "number", min: 0, onchange: take });
-  const numberName = h("span");
+  const numberInput = h("input", { type: "number", min: 0, onchange: showTypedChannel });
+  const numberLabel = h("span");
   const lead = h("p", { class: "deeper-lead" });
-  const controls = h("div", { class: "deeper-controls" }, pickers, h("label", { class: "deeper-number" }, numberName, number));
+  const controls = h("div", { class: "deeper-controls" }, pickers, h("label", { class: "deeper-number" }, numberLabel, numberInput));
   const head = h("div", { hidden: true }, title, controls, lead);
-  const wait = h("div");
+  const placeholder = h("div");
   const places = h("div");
   const tuning = h("div");
   const atlas = h("div");
   const circuit = createCircuit(store, source);
-  const image = createUnitImage(source);
+  const unitImage = createUnitImage(source);
   const wiring = createUnitWiring(source, unitButton);
   root.append(
-    wait,
+    placeholder,
     head,
-    h("div", { class: "unit-grid" }, image.root, places, tuning),
+    h("div", { class: "unit-grid" }, unitImage.root, places, tuning),
     atlas,
     h("div", { class: "unit-sums" }, wiring.root, circuit.root),
   );
-  /** The channel that the number names: one that is being typed survives a redraw of the same channel. */
-  let numbered = "";
-  /** Whether the channel was chosen without a cell: its strongest one is shown once the channels are there. */
-  let isFresh = store.get().lens?.row === 0 && store.get().lens?.column === 0;
-  const askPlaces = newest();
-  const askTuning = newest();
-  const askAtlas = newest();
+  /** Key of the channel in the number input, so that redrawing the same channel does not overwrite what is being typed. */
+  let numberedChannel = "";
+  /** Whether the channel was selected without a cell; its strongest cell is selected once its map has arrived. */
+  let needsStrongestCell = store.get().lens?.row === 0 && store.get().lens?.column === 0;
+  const latestPhoto = newest();
+  const latestTuning = newest();
+  const latestAtlas = newest();
 
   /** @type {Parameters<typeof whileOpen>[3]} */
   function draw(state, data) {
     const { network } = data;
     head.hidden = !network;
-    replace(wait, !network && waiting(data));
+    replace(placeholder, !network && waiting(data));
     if (!network) return;
     drawHead(state, network);
-    const lens = knownLens(state, network);
-    for (const part of [image.root, places, tuning, atlas, wiring.root, circuit.root]) part.hidden = !lens;
+    const lens = validLens(state, network);
+    for (const part of [unitImage.root, places, tuning, atlas, wiring.root, circuit.root]) part.hidden = !lens;
     if (!lens) return;
-    image.draw({ model: state.model, block: state.block, branch: lens.branch, channel: lens.channel });
+    unitImage.draw({ model: state.model, block: state.block, branch: lens.branch, channel: lens.channel });
     void drawPlaces(state, data, lens);
     void drawTuning(state, lens);
     void drawAtlas(state, lens, network);
@@ -94,31 +94,45 @@ export function createUnit(root, store, source) {
    */
   function drawHead(state, network) {
     const { block } = state;
-    const lens = knownLens(state, network);
+    const lens = validLens(state, network);
     const branch = lens?.branch ?? "1x1";
     const last = network.blocks[block].branches[branch].channels - 1;
     title.textContent = lens ? t("unit.title", { block, branch: branchName(branch), channel: lens.channel }) : t("unit.title_none");
     replace(
       pickers,
-      choices(t("unit.block"), BLOCKS, block, (one) => one, (one) => show(one, branch, 0), (one) => ({ dataset: { unitBlock: one } })),
-      choices(t("unit.branch"), BRANCHES, branch, branchName, (one) => show(block, one, 0), (one) => ({ dataset: { branch: one } })),
+      choices(
+        t("unit.block"),
+        BLOCKS,
+        block,
+        (option) => option,
+        (option) => show(option, branch, 0),
+        (option) => ({ dataset: { unitBlock: option } }),
+      ),
+      choices(
+        t("unit.branch"),
+        BRANCHES,
+        branch,
+        branchName,
+        (option) => show(block, option, 0),
+        (option) => ({ dataset: { branch: option } }),
+      ),
     );
-    numberName.textContent = t("unit.channel", { last });
-    number.max = String(last);
-    const shown = `${state.model} ${block} ${branch} ${lens?.channel}`;
-    if (shown !== numbered) number.value = String(lens?.channel ?? "");
-    numbered = shown;
+    numberLabel.textContent = t("unit.channel", { last });
+    numberInput.max = String(last);
+    const inputKey = `${state.model} ${block} ${branch} ${lens?.channel}`;
+    if (inputKey !== numberedChannel) numberInput.value = String(lens?.channel ?? "");
+    numberedChannel = inputKey;
     replace(lead, lens ? summary(state, network, lens) : t("unit.choose"));
   }
 
-  /** Show the channel that was typed. */
-  function take() {
+  /** Show the channel whose number was typed, or reset an invalid number. */
+  function showTypedChannel() {
     const { network } = store.data();
     if (!network) return;
     const state = store.get();
-    const channel = wholeWithin(number.value, 0, Number(number.max));
-    if (channel !== null) return show(state.block, knownLens(state, network)?.branch ?? "1x1", channel);
-    numbered = "";
+    const channel = wholeWithin(numberInput.value, 0, Number(numberInput.max));
+    if (channel !== null) return show(state.block, validLens(state, network)?.branch ?? "1x1", channel);
+    numberedChannel = "";
     drawHead(state, network);
   }
 
@@ -130,29 +144,34 @@ export function createUnit(root, store, source) {
   function summary(state, network, lens) {
     const { block } = state;
     const facts = network.blocks[block];
-    const number = firstChannel(network, block, lens.branch) + lens.channel;
-    const said = t("unit.number", { number, count: facts.channels, size: facts.branches[lens.branch].field.size });
-    const worths = worthOf(network, block, lens.branch, store.data().worth);
-    const all = store.data().worth?.[block];
-    if (worths && all) {
+    const blockChannel = firstChannel(network, block, lens.branch) + lens.channel;
+    const text = t("unit.number", { number: blockChannel, count: facts.channels, size: facts.branches[lens.branch].field.size });
+    const branchWorth = worthOf(network, block, lens.branch, store.data().worth);
+    const blockWorth = store.data().worth?.[block];
+    if (branchWorth && blockWorth) {
       const name = className(network, classOf(state, store.data()));
-      const words = t("unit.worth", { worth: signed(worths[lens.channel]), name, rank: rankOf(all, worths[lens.channel]), count: facts.channels });
-      return [said, " ", h("span", { class: "tells-worth" }, words)];
+      const worthText = t("unit.worth", {
+        worth: signed(branchWorth[lens.channel]),
+        name,
+        rank: rankOf(blockWorth, branchWorth[lens.channel]),
+        count: facts.channels,
+      });
+      return [text, " ", h("span", { class: "tells-worth" }, worthText)];
     }
-    return said;
+    return text;
   }
 
   /**
-   * Show another channel, here and in the lens.
+   * Select another channel, here and in the lens.
    * @param {Block} block
    * @param {Branch} branch
    * @param {number} channel
    */
   function show(block, branch, channel) {
     const { baseChannels } = store.data();
-    const isHere = block === store.get().block && baseChannels;
-    isFresh = !isHere;
-    const cell = isHere ? strongestCell(baseChannels[branch], channel) : { row: 0, column: 0 };
+    const isBlockLoaded = block === store.get().block && baseChannels;
+    needsStrongestCell = !isBlockLoaded;
+    const cell = isBlockLoaded ? strongestCell(baseChannels[branch], channel) : { row: 0, column: 0 };
     store.update({ block, lens: { branch, channel, ...cell } }, { push: true });
   }
 
@@ -166,14 +185,14 @@ export function createUnit(root, store, source) {
   async function drawPlaces(state, data, lens) {
     const { baseChannels, network, field } = data;
     if (!baseChannels || !network) return replace(places, waiting(data));
-    const photo = await askPlaces(photoSquare(source, state, data, PHOTO)).catch(() => undefined);
+    const photo = await latestPhoto(photoSquare(source, state, data, PHOTO_SIZE)).catch(() => undefined);
     if (!photo) return;
     const { branch, channel } = lens;
     const { side } = baseChannels[branch];
-    const cells = peaks(channelValues(baseChannels, branch, channel, "own"), side, PLACES);
+    const cells = peaks(channelValues(baseChannels, branch, channel, "own"), side, MAX_PLACES);
     const facts = network.blocks[state.block].branches[branch].field;
-    const core = field?.[branch];
-    const width = core ? core.right - core.left : Math.min(facts.size, network.size);
+    const effectiveField = field?.[branch];
+    const width = effectiveField ? effectiveField.right - effectiveField.left : Math.min(facts.size, network.size);
     replace(
       places,
       h("h4", {}, t("unit.places")),
@@ -182,8 +201,8 @@ export function createUnit(root, store, source) {
             "div",
             { class: "unit-places" },
             cells.map(({ row, column }) => {
-              const whole = cellSquare(facts, row, column);
-              const [x, y] = [(whole.left + whole.right) / 2, (whole.top + whole.bottom) / 2];
+              const fieldSquare = cellSquare(facts, row, column);
+              const [x, y] = [(fieldSquare.left + fieldSquare.right) / 2, (fieldSquare.top + fieldSquare.bottom) / 2];
               const square = { left: x - width / 2, top: y - width / 2, right: x + width / 2, bottom: y + width / 2 };
               return h(
                 "button",
@@ -192,12 +211,18 @@ export function createUnit(root, store, source) {
                   title: t("unit.place", { row, column }),
                   onclick: () => store.update({ lens: { ...lens, row, column } }),
                 },
-                cut(photo, square, network.size),
+                cropPlace(photo, square, network.size),
               );
             }),
           )
         : h("p", {}, t("channel.silent")),
-      h("p", { class: "quiet" }, core ? t("unit.places_core", { size: width, share: Math.round(100 * core.share) }) : t("unit.places_field", { size: width })),
+      h(
+        "p",
+        { class: "quiet" },
+        effectiveField
+          ? t("unit.places_core", { size: width, share: Math.round(100 * effectiveField.share) })
+          : t("unit.places_field", { size: width }),
+      ),
     );
   }
 
@@ -211,23 +236,30 @@ export function createUnit(root, store, source) {
     if (!tuning.childElementCount) replace(tuning, skeleton("pictures"));
     tuning.classList.add("deeper-stale");
     try {
-      const told = await askTuning(source.unitTuning(model, block, lens.branch, lens.channel));
-      if (!told) return;
-      showTuning(told);
+      const response = await latestTuning(source.unitTuning(model, block, lens.branch, lens.channel));
+      if (!response) return;
+      showTuning(response);
     } catch (error) {
       replace(tuning, failure(error));
     }
     tuning.classList.remove("deeper-stale");
   }
 
-  /** @param {UnitTuning} told */
+  /** @param {UnitTuning} response */
   function showTuning({ silent, curves, alike }) {
     const { block } = store.get();
     const figures = /** @type {const} */ (["orientation", "wavelength", "size", "colour"]).map((feature) => {
       const curve = curves[feature];
-      const words = said(feature, curve);
-      const chart = feature === "orientation" || feature === "colour" ? rose(curve, feature, words) : lineChart(curve, words);
-      return h("figure", { dataset: { branch: store.get().lens?.branch ?? "" } }, h("figcaption", {}, h("b", {}, t(`unit.${feature}`))), chart, h("p", { class: "quiet" }, words));
+      const description = curveText(feature, curve);
+      const chart =
+        feature === "orientation" || feature === "colour" ? roseChart(curve, feature, description) : lineChart(curve, description);
+      return h(
+        "figure",
+        { dataset: { branch: store.get().lens?.branch ?? "" } },
+        h("figcaption", {}, h("b", {}, t(`unit.${feature}`))),
+        chart,
+        h("p", { class: "quiet" }, description),
+      );
     });
     replace(
       tuning,
@@ -239,12 +271,12 @@ export function createUnit(root, store, source) {
         h(
           "ul",
           { class: "unit-alike" },
-          alike.map((one) =>
+          alike.map((similar) =>
             h(
               "li",
-              { dataset: { branch: one.branch } },
-              unitButton(block, one.branch, one.channel),
-              h("span", { class: "number" }, one.similarity.toFixed(2)),
+              { dataset: { branch: similar.branch } },
+              unitButton(block, similar.branch, similar.channel),
+              h("span", { class: "number" }, similar.similarity.toFixed(2)),
             ),
           ),
         ),
@@ -260,32 +292,42 @@ export function createUnit(root, store, source) {
    */
   async function drawAtlas({ model, block }, lens, network) {
     try {
-      const told = await askAtlas(/** @type {Promise<AtlasEntry>} */ (source.unitAtlas(model, block, lens.branch, lens.channel)));
-      if (told) showAtlas(told, network);
+      const entry = await latestAtlas(/** @type {Promise<AtlasEntry>} */ (source.unitAtlas(model, block, lens.branch, lens.channel)));
+      if (entry) showAtlas(entry, network);
     } catch (error) {
       replace(atlas, failure(error));
     }
   }
 
   /**
-   * @param {AtlasEntry} told
+   * @param {AtlasEntry} entry
    * @param {Network} network
    */
-  function showAtlas({ photos, places: picture, values, classes, silent }, network) {
+  function showAtlas({ photos, places: image, values, classes, silent }, network) {
     if (photos === null) return replace(atlas);
     replace(
       atlas,
       h("h4", {}, t("unit.atlas", { count: photos })),
-      picture && h("img", { class: "unit-atlas", src: picture, alt: t("unit.atlas_alt") }),
-      picture && values && values.length > 0 && h("p", { class: "quiet" }, t("unit.atlas_values", { high: short(values[0]), low: short(values[values.length - 1]) })),
+      image && h("img", { class: "unit-atlas", src: image, alt: t("unit.atlas_alt") }),
+      image &&
+        values &&
+        values.length > 0 &&
+        h("p", { class: "quiet" }, t("unit.atlas_values", { high: short(values[0]), low: short(values[values.length - 1]) })),
       silent !== null && h("p", { class: "quiet" }, t("unit.atlas_silent", { share: Math.round(100 * silent) })),
       classes &&
         classes.length > 0 &&
-        h("p", {}, t("unit.atlas_classes"), " ", classes.map(({ label, area }) => `${named(network, label)} ${area.toFixed(2)}`).join(t("answer.joiner"))),
+        h(
+          "p",
+          {},
+          t("unit.atlas_classes"),
+          " ",
+          classes.map(({ label, area }) => `${classLabel(network, label)} ${area.toFixed(2)}`).join(t("answer.joiner")),
+        ),
     );
   }
 
   /**
+   * Create a button that shows another channel.
    * @param {Block} block
    * @param {Branch} branch
    * @param {number} channel
@@ -298,73 +340,73 @@ export function createUnit(root, store, source) {
     );
   }
 
-  /** Choose the strongest cell of a channel that was chosen without one. */
-  function freshen() {
+  /** Select the strongest cell of a channel that was selected without one. */
+  function selectStrongestCell() {
     const { lens } = store.get();
     const channels = lens && store.data().baseChannels?.[lens.branch];
-    if (!isFresh || !channels) return;
-    isFresh = false;
+    if (!needsStrongestCell || !channels) return;
+    needsStrongestCell = false;
     if (lens.channel < channels.count) store.update({ lens: { ...lens, ...strongestCell(channels, lens.channel) } });
   }
 
-  store.subscribe((_, __, changed) => changed.has("baseChannels") && freshen());
-  freshen();
+  store.subscribe((_, __, changed) => changed.has("baseChannels") && selectStrongestCell());
+  selectStrongestCell();
   whileOpen(store, "unit", ["network", "block", "model", "lens", "base", "cls", "baseChannels", "worth", "field", "lang", "error"], draw);
 }
 
 /**
- * The channel that the state names, if the network has it.
+ * Return the selected channel, or null if the network does not have it.
  * @param {Readonly<State>} state
  * @param {Network} network
  */
-function knownLens({ lens, block }, network) {
+function validLens({ lens, block }, network) {
   return lens && lens.channel < network.blocks[block].branches[lens.branch].channels ? lens : null;
 }
 
 /**
- * A class of an atlas in the visitor's language, if the network has it.
+ * Return an atlas class's name in the language of the page, or its label if the network does not have the class.
  * @param {Network} network
  * @param {string} label
  */
-function named(network, label) {
+function classLabel(network, label) {
   const index = network.labels.indexOf(label);
   return (index < 0 ? label : className(network, index)).split(",")[0];
 }
 
 /**
- * A part of a photo of `PHOTO` pixels.
- * @param {HTMLCanvasElement} photo
+ * Draw a square of the photo on a canvas; parts beyond its border stay blank.
+ * @param {HTMLCanvasElement} photo  of `PHOTO_SIZE` pixels
  * @param {{left: number, top: number, right: number, bottom: number}} square  in pixels of the network's input
  * @param {number} size  of the network's input
  */
-function cut(photo, square, size) {
-  const canvas = h("canvas", { width: CROP, height: CROP });
+function cropPlace(photo, square, size) {
+  const canvas = h("canvas", { width: PLACE_SIZE, height: PLACE_SIZE });
   const context = canvas.getContext("2d");
   if (!context) return canvas;
-  const scale = PHOTO / size;
-  const part = visible(square, { size });
+  const scale = PHOTO_SIZE / size;
+  const visiblePart = visible(square, { size });
   const side = square.right - square.left;
-  const onto = (/** @type {number} */ value, /** @type {number} */ start) => ((value - start) / side) * CROP;
+  const toCanvas = (/** @type {number} */ value, /** @type {number} */ origin) => ((value - origin) / side) * PLACE_SIZE;
   context.drawImage(
     photo,
-    part.left * scale,
-    part.top * scale,
-    (part.right - part.left) * scale,
-    (part.bottom - part.top) * scale,
-    onto(part.left, square.left),
-    onto(part.top, square.top),
-    onto(part.right, square.left) - onto(part.left, square.left),
-    onto(part.bottom, square.top) - onto(part.top, square.top),
+    visiblePart.left * scale,
+    visiblePart.top * scale,
+    (visiblePart.right - visiblePart.left) * scale,
+    (visiblePart.bottom - visiblePart.top) * scale,
+    toCanvas(visiblePart.left, square.left),
+    toCanvas(visiblePart.top, square.top),
+    toCanvas(visiblePart.right, square.left) - toCanvas(visiblePart.left, square.left),
+    toCanvas(visiblePart.bottom, square.top) - toCanvas(visiblePart.top, square.top),
   );
   return canvas;
 }
 
 /**
- * What a curve says.
+ * Describe a tuning curve in a sentence.
  * @param {"orientation" | "wavelength" | "size" | "colour"} feature
  * @param {Curve} curve
  */
-function said(feature, { preferred, selectivity }) {
+function curveText(feature, { preferred, selectivity }) {
   if (preferred === null || selectivity === null) return t("unit.no_response");
   const value = feature === "orientation" || feature === "colour" ? `${Math.round(preferred)}°` : `${preferred} px`;
   return t("unit.preferred", { value, selectivity: selectivity.toFixed(2) });

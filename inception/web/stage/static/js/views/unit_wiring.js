@@ -1,4 +1,4 @@
-/** What feeds a channel and what reads it, the strongest weights first. */
+/** The channels that feed a channel and those that read it, strongest weights first. */
 
 import { h, replace } from "../dom.js";
 import { short, signed } from "../numbers.js";
@@ -13,22 +13,22 @@ import { failure, newest } from "./deeper_parts.js";
  * @property {string} layer  a block, "stem" or "classifier"
  * @property {Branch | null} branch
  * @property {number} channel
- * @property {number} strength
- * @property {number} total
+ * @property {number} strength  norm of the weights
+ * @property {number} total  sum of the weights
  * @property {number[][]} kernel
  *
  * @typedef {{feeds: Connection[], readers: Connection[]}} Wiring
  */
 
-const KERNEL = 8; // pixels of one weight
+const WEIGHT_SIZE = 8; // side of one weight's square, in pixels
 
 /**
  * @param {Source} source
- * @param {(block: Block, branch: Branch, channel: number) => HTMLElement} unitButton  leads to another channel
+ * @param {(block: Block, branch: Branch, channel: number) => HTMLElement} unitButton  creates a button that shows another channel
  */
 export function createUnitWiring(source, unitButton) {
   const root = h("div");
-  const ask = newest();
+  const latestWiring = newest();
 
   /**
    * @param {Readonly<State>} state
@@ -37,50 +37,68 @@ export function createUnitWiring(source, unitButton) {
    */
   async function draw({ model, block }, lens, network) {
     try {
-      const told = await ask(/** @type {Promise<Wiring>} */ (source.unitWiring(model, block, lens.branch, lens.channel)));
-      if (told) show(told, network, lens);
+      const wiring = await latestWiring(/** @type {Promise<Wiring>} */ (source.unitWiring(model, block, lens.branch, lens.channel)));
+      if (wiring) show(wiring, network, lens);
     } catch (error) {
       replace(root, failure(error));
     }
   }
 
   /**
-   * @param {Wiring} told
+   * @param {Wiring} wiring
    * @param {Network} network
    * @param {Lens} lens
    */
   function show({ feeds, readers }, network, lens) {
     replace(
       root,
-      h("div", { class: "unit-wiring" }, connections(t("unit.feeds"), feeds, network), connections(t("unit.readers"), readers, network)),
+      h(
+        "div",
+        { class: "unit-wiring" },
+        connectionSection(t("unit.feeds"), feeds, network),
+        connectionSection(t("unit.readers"), readers, network),
+      ),
       h("p", { class: "quiet" }, t(lens.branch === "1x1" ? "unit.wiring_exact" : "unit.wiring_how")),
     );
   }
 
   /**
    * @param {string} title
-   * @param {Connection[]} list
+   * @param {Connection[]} connections
    * @param {Network} network
    */
-  function connections(title, list, network) {
-    const bound = Math.max(...list.flatMap(({ kernel }) => kernel.flat().map(Math.abs)), 1e-9);
+  function connectionSection(title, connections, network) {
+    const bound = Math.max(...connections.flatMap(({ kernel }) => kernel.flat().map(Math.abs)), 1e-9);
     return h(
       "section",
       {},
       h("h4", {}, title),
-      list.length
+      connections.length
         ? h(
             "ol",
             {},
-            list.map((one) =>
+            connections.map((connection) =>
               h(
                 "li",
-                { dataset: { branch: one.branch ?? "" } },
-                kernelPicture(one.kernel, bound),
-                one.branch
-                  ? unitButton(/** @type {Block} */ (one.layer), one.branch, one.channel)
-                  : h("b", {}, one.layer === "stem" ? t("unit.stem", { channel: one.channel }) : className(network, one.channel)),
-                h("span", { class: "number" }, t(one.total < 0 ? "unit.inhibits" : "unit.excites", { total: signed(one.total), strength: short(one.strength) })),
+                { dataset: { branch: connection.branch ?? "" } },
+                kernelPicture(connection.kernel, bound),
+                connection.branch
+                  ? unitButton(/** @type {Block} */ (connection.layer), connection.branch, connection.channel)
+                  : h(
+                      "b",
+                      {},
+                      connection.layer === "stem"
+                        ? t("unit.stem", { channel: connection.channel })
+                        : className(network, connection.channel),
+                    ),
+                h(
+                  "span",
+                  { class: "number" },
+                  t(connection.total < 0 ? "unit.inhibits" : "unit.excites", {
+                    total: signed(connection.total),
+                    strength: short(connection.strength),
+                  }),
+                ),
               ),
             ),
           )
@@ -92,15 +110,21 @@ export function createUnitWiring(source, unitButton) {
 }
 
 /**
- * Weights as colours: red above zero, blue below.
+ * Draw weights as coloured squares: red above zero, blue below.
  * @param {number[][]} kernel
- * @param {number} bound
+ * @param {number} bound  magnitude of the full colour
  */
 function kernelPicture(kernel, bound) {
   const side = kernel.length;
   return h(
     "span",
-    { class: "unit-kernel", "aria-hidden": "true", style: { "--side": side, "--weight": `${side === 1 ? 3 * KERNEL : KERNEL}px` } },
-    kernel.flat().map((weight) => h("i", { class: weight < 0 ? "below" : "above", style: { opacity: Math.min(1, Math.abs(weight) / bound) } })),
+    {
+      class: "unit-kernel",
+      "aria-hidden": "true",
+      style: { "--side": side, "--weight": `${side === 1 ? 3 * WEIGHT_SIZE : WEIGHT_SIZE}px` },
+    },
+    kernel
+      .flat()
+      .map((weight) => h("i", { class: weight < 0 ? "below" : "above", style: { opacity: Math.min(1, Math.abs(weight) / bound) } })),
   );
 }
