@@ -75,6 +75,24 @@ def test_a_sweep_traces_what_the_network_computes(visit: StageVisit, embedded: P
     assert sorted([*sizes, 20])[int(np.argmin(heights))] == sizes[at]
 
 
+def test_moving_a_slider_stops_a_sweep(visit: StageVisit) -> None:
+    page = visit.page
+    visit.open(f"?photo=espresso&block={BLOCK}&lab=grating:20:45:0")
+    sweep = page.locator(".lab-chart").get_by_role("button")
+    sweep.click()
+    expect(sweep).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("slider", name="Size")).not_to_have_attribute("aria-valuetext", re.compile("^20"))
+    angle = page.get_by_role("slider", name="Angle")
+    angle.focus()
+    page.keyboard.press("ArrowRight")
+    expect(sweep).to_have_attribute("aria-pressed", "false")
+    page.wait_for_timeout(1000)  # the address follows the slider with a delay
+    stopped_at = page.url
+    page.wait_for_timeout(1000)
+    expect(angle).to_have_attribute("aria-valuetext", "50°")
+    assert page.url == stopped_at
+
+
 def test_a_slider_moves_the_stage_and_the_address(visit: StageVisit) -> None:
     page = visit.page
     answer = visit.headline

@@ -240,20 +240,21 @@ export function createLab(root, frame, store, source, controller) {
     );
   }
 
-  /** Step the active slider through its values and then restore it, or stop if a sweep is running. */
+  /** Step the active slider through its values and then restore it, or stop the sweep that is running. */
   async function sweep() {
     if (isSweeping) return void (isSweeping = false);
     isSweeping = true;
     drawChart();
     const initial = lab();
-    for (const value of SWEEPS[activeSlider]) {
+    const swept = activeSlider;
+    for (const value of SWEEPS[swept]) {
       if (!isSweeping || !isOpen() || lab().shape !== initial.shape) break;
-      store.update({ lab: { ...lab(), [activeSlider]: value } });
+      store.update({ lab: { ...lab(), [swept]: value } });
       do await new Promise((resolve) => setTimeout(resolve, 20));
       while (isSending);
     }
     const isSameShape = isOpen() && lab().shape === initial.shape;
-    if (isSameShape && isSweeping) store.update({ lab: { ...lab(), [activeSlider]: initial[activeSlider] } });
+    if (isSameShape && isSweeping) store.update({ lab: { ...lab(), [swept]: initial[swept] } });
     isSweeping = false;
     if (isSameShape) drawChart();
   }
@@ -299,6 +300,7 @@ export function createLab(root, frame, store, source, controller) {
       "aria-valuetext": valueText(name, lab()[name]),
       oninput: () => {
         activeSlider = name;
+        isSweeping = false; // a slider moved by hand stops the sweep
         store.update({ lab: { ...lab(), [name]: Number(input.value) } });
       },
     });

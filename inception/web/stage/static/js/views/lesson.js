@@ -195,7 +195,7 @@ export function createLesson(root, store, source) {
     draw();
     setFolded(false);
     if (verdict.patch) store.update(verdict.patch);
-    if (verdict.patch?.deeper) setTimeout(scrollToDeeper, SCROLL_DELAY_MS);
+    if (verdict.patch?.deeper) setTimeout(() => run === checkedRun && scrollToDeeper(), SCROLL_DELAY_MS);
   }
 
   /** Scroll to the view that was opened below the stage. */

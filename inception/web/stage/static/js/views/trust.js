@@ -41,6 +41,8 @@ export function createTrust(source) {
   let drawnKey = "";
   /** The latest tests, and the key of the map that they belong to. @type {{key: string, trust: Trust} | null} */
   let lastTests = null;
+  /** Key of the map whose tests are in flight. */
+  let pendingKey = "";
 
   /** @param {NonNullable<typeof shown>} next */
   function draw(next) {
@@ -72,6 +74,7 @@ export function createTrust(source) {
       h("div", { class: "trust-grid" }, map, tests),
     );
     if (lastTests?.key === keyOf(next)) showTests(lastTests.trust);
+    else if (pendingKey === keyOf(next)) replace(tests, skeleton());
     else replace(tests, h("p", { class: "quiet" }, t("trust.what")));
     void showMap();
   }
@@ -105,6 +108,7 @@ export function createTrust(source) {
     // The map may change while the tests run.
     const isShown = () => shown !== null && keyOf(shown) === key;
     const { subject, block, cls } = shown;
+    pendingKey = key;
     replace(tests, skeleton());
     try {
       const trust = await latestTests(/** @type {Promise<Trust>} */ (source.trust(subject, method, block, cls)));
@@ -113,6 +117,8 @@ export function createTrust(source) {
       if (isShown()) showTests(trust);
     } catch (error) {
       if (isShown()) replace(tests, failure(error));
+    } finally {
+      if (pendingKey === key) pendingKey = "";
     }
   }
 
