@@ -7,7 +7,7 @@ import { BLOCKS, BRANCHES, short, signed, wholeWithin } from "../numbers.js";
 import { firstChannel, rankOf, worthOf } from "../ranking.js";
 import { branchName, className, t } from "../words.js";
 import { createCircuit } from "./circuit.js";
-import { choices, failure, newest, photoSquare, skeleton, waiting, whileOpen } from "./deeper_parts.js";
+import { choices, failure, latestOnly, photoSquare, placeholder, skeleton, whileOpen } from "./deeper_parts.js";
 import { lineChart, rose } from "./tuning_charts.js";
 import { createUnitImage } from "./unit_image.js";
 import { createUnitWiring } from "./unit_wiring.js";
@@ -66,15 +66,15 @@ export function createUnit(root, store, source) {
   let numbered = "";
   /** Whether the channel was chosen without a cell: its strongest one is shown once the channels are there. */
   let isFresh = store.get().lens?.row === 0 && store.get().lens?.column === 0;
-  const askPlaces = newest();
-  const askTuning = newest();
-  const askAtlas = newest();
+  const askPlaces = latestOnly();
+  const askTuning = latestOnly();
+  const askAtlas = latestOnly();
 
   /** @type {Parameters<typeof whileOpen>[3]} */
   function draw(state, data) {
     const { network } = data;
     head.hidden = !network;
-    replace(wait, !network && waiting(data));
+    replace(wait, !network && placeholder(data));
     if (!network) return;
     drawHead(state, network);
     const lens = knownLens(state, network);
@@ -165,7 +165,7 @@ export function createUnit(root, store, source) {
    */
   async function drawPlaces(state, data, lens) {
     const { baseChannels, network, field } = data;
-    if (!baseChannels || !network) return replace(places, waiting(data));
+    if (!baseChannels || !network) return replace(places, placeholder(data));
     const photo = await askPlaces(photoSquare(source, state, data, PHOTO)).catch(() => undefined);
     if (!photo) return;
     const { branch, channel } = lens;

@@ -3,7 +3,7 @@
 import { h, replace } from "../dom.js";
 import { short, signed } from "../numbers.js";
 import { className, t } from "../words.js";
-import { failure, newest } from "./deeper_parts.js";
+import { failure, latestOnly } from "./deeper_parts.js";
 
 /** @import {Block, Branch, Lens, Network, State} from "../types.js" */
 /** @import {Source} from "../source.js" */
@@ -28,7 +28,7 @@ const KERNEL = 8; // pixels of one weight
  */
 export function createUnitWiring(source, unitButton) {
   const root = h("div");
-  const ask = newest();
+  const ask = latestOnly();
 
   /**
    * @param {Readonly<State>} state
