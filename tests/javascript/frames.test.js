@@ -3,7 +3,7 @@ import { mock, test } from "node:test";
 
 import { page } from "./support.js";
 
-const { answered } = await page("views/frames.js");
+const { waitForScene } = await page("views/frames.js");
 const { createStore } = await page("state.js");
 
 /** Advance the mocked clock. */
@@ -14,13 +14,13 @@ async function pass(milliseconds) {
   }
 }
 
-/** Call `answered` during a refresh, which `end` ends; `status` says whether it has returned. */
+/** Call `waitForScene` during a refresh, which `end` ends; `status` says whether it has returned. */
 function waiting(isComplete) {
   const store = createStore();
   let end;
   const controller = { settled: () => new Promise((done) => (end = done)) };
   const status = { isOver: false };
-  answered(store, controller, isComplete).then(() => (status.isOver = true));
+  waitForScene(store, controller, isComplete).then(() => (status.isOver = true));
   return { store, status, end: () => end() };
 }
 

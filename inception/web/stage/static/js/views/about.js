@@ -1,17 +1,17 @@
-/** Where the network comes from, how good it is, and how to read the page. */
+/** The About view: a guide to the page, and the network's provenance, limits and measured reliability. */
 
 import { h, replace } from "../dom.js";
 import { grouped, percent } from "../numbers.js";
 import { className, joined, language, t } from "../words.js";
-import { waiting, whileOpen } from "./deeper_parts.js";
+import { placeholder, whileOpen } from "./deeper_parts.js";
 
 /** @import {Network} from "../types.js" */
 /** @import {Store} from "../state.js" */
 
-/** How to read what, in the order of the page. */
-const READ = ["photo", "network", "lanes", "channels", "worth", "switch", "doubt"];
-/** Gradio's own page, at the same address. */
-const API = "?view=api";
+/** Topics of the guide, in the order of the page. */
+const TOPICS = ["photo", "network", "lanes", "channels", "worth", "switch", "doubt"];
+/** Query of Gradio's API reference. */
+const API_QUERY = "?view=api";
 
 /**
  * @param {HTMLElement} root
@@ -21,15 +21,19 @@ export function createAbout(root, store) {
   /** @type {Parameters<typeof whileOpen>[3]} */
   function draw(_, data) {
     const { network, start } = data;
-    if (!network) return replace(root, waiting(data));
+    if (!network) return replace(root, placeholder(data));
     replace(
       root,
       h("h3", {}, t("deeper.about_read")),
-      h("ul", { class: "deeper-list" }, READ.map((key) => h("li", {}, t(`deeper.about_read_${key}`, { classes: grouped(network.labels.length) })))),
+      h(
+        "ul",
+        { class: "deeper-list" },
+        TOPICS.map((key) => h("li", {}, t(`deeper.about_read_${key}`, { classes: grouped(network.labels.length) }))),
+      ),
       h("h3", {}, t("deeper.about_network")),
-      provenance(network, start?.device ?? ""),
+      networkFacts(network, start?.device ?? ""),
       h("h3", {}, t("deeper.about_links")),
-      h("p", {}, h("a", { href: API }, t("deeper.about_link_api"))),
+      h("p", {}, h("a", { href: API_QUERY }, t("deeper.about_link_api"))),
     );
   }
 
@@ -37,16 +41,17 @@ export function createAbout(root, store) {
 }
 
 /**
+ * Build the list of facts about the network.
  * @param {Network} network
  * @param {string} device
  */
-function provenance(network, device) {
+function networkFacts(network, device) {
   /** @type {[string, string][]} */
-  const pairs = [
+  const facts = [
     ["name", network.name],
     ...Object.entries(network.about).map(([key, value]) => /** @type {[string, string]} */ ([key, value === null ? "" : String(value)])),
-    ["limits", limits(network)],
-    ["doubt", measured(network)],
+    ["limits", limitsText(network)],
+    ["doubt", rejectionText(network)],
     ["parameters", grouped(network.parameters)],
     ["macs", grouped(network.macs)],
     ["input", t("deeper.about_pixels", { size: network.size })],
@@ -56,7 +61,7 @@ function provenance(network, device) {
   return h(
     "dl",
     { class: "about-list" },
-    pairs.filter(([, value]) => value).flatMap(([key, value]) => [h("dt", {}, label(key)), h("dd", {}, value)]),
+    facts.filter(([, value]) => value).flatMap(([key, value]) => [h("dt", {}, label(key)), h("dd", {}, value)]),
     h("dt", {}, t("deeper.about_classes")),
     h(
       "dd",
@@ -67,27 +72,26 @@ function provenance(network, device) {
 }
 
 /**
- * A name for a fact; one that the catalogue does not know is shown as the server calls it.
+ * Return the label of a fact; the server may send facts that the catalogue does not name.
  * @param {string} key
  */
 function label(key) {
-  const words = t(`deeper.about_${key}`);
-  return words === `deeper.about_${key}` ? key.replaceAll("_", " ") : words;
+  const text = t(`deeper.about_${key}`);
+  return text === `deeper.about_${key}` ? key.replaceAll("_", " ") : text;
 }
 
-/** @param {Network} network */
-function limits({ labels, threshold }) {
+/** Describe which classes the network knows, and when the page says "not sure". @param {Network} network */
+function limitsText({ labels, threshold }) {
   const always = t("deeper.about_always", { classes: grouped(labels.length) });
-  const rule =
-    threshold === null ? t("deeper.about_no_rule") : t("deeper.about_rule", { threshold: percent(threshold) });
+  const rule = threshold === null ? t("deeper.about_no_rule") : t("deeper.about_rule", { threshold: percent(threshold) });
   return joined([always, rule]);
 }
 
 /**
- * How often the rule of doubt is right, as it was measured.
+ * Describe how often the rejection rule was right on photos that were not used to choose its threshold.
  * @param {Network} network
  */
-function measured({ rejection }) {
+function rejectionText({ rejection }) {
   if (!rejection) return "";
   const { inside, outside, doubted, caught, auroc, outside_photos: photos } = rejection;
   return joined([

@@ -1,4 +1,4 @@
-/** All channels of the unfolded block, as an overlay. */
+/** A dialog with all channels of the unfolded block. */
 
 import { h, replace, roving, set } from "../dom.js";
 import { BRANCHES } from "../numbers.js";
@@ -6,8 +6,8 @@ import { firstChannel, measuredFor, sortedChannels, worthOf } from "../ranking.j
 import { branchName, t } from "../words.js";
 import { createTile, greyPhoto } from "./tile.js";
 
-/** @type {import("../state.js").Name[]} */
-const DRAWN = ["channels", "worth", "sort", "scale", "colours", "lang", "offChannels"];
+/** State and data that the dialog shows. @type {import("../state.js").Name[]} */
+const DEPENDENCIES = ["channels", "worth", "sort", "scale", "colours", "lang", "offChannels"];
 
 /**
  * @param {HTMLElement} root
@@ -18,7 +18,7 @@ export function createAllChannels(root, store, source) {
   const title = h("h2");
   const close = h("button", { class: "button", onclick: () => dialog.close() });
   const body = h("div", { class: "all-channels" });
-  const reach = roving(body);
+  const updateTabStop = roving(body);
   const dialog = h("dialog", { class: "all", onclose: () => store.update({ view: "sorted" }) });
   dialog.append(h("div", { class: "dialog-head" }, title, close), body);
   root.append(dialog);
@@ -40,9 +40,9 @@ export function createAllChannels(root, store, source) {
         const off = state.offChannels[state.block] ?? [];
         const first = firstChannel(network, state.block, branch);
         const { low, high } = channels[branch];
-        // A channel that is zero everywhere has nothing to show, but one that is off can be turned on.
-        const alive = sorted.filter((channel) => high[channel] > low[channel] || off.includes(first + channel));
-        const silent = sorted.length - alive.length;
+        // Hide channels that are zero everywhere, except ablated ones, which can be turned back on here.
+        const shown = sorted.filter((channel) => high[channel] > low[channel] || off.includes(first + channel));
+        const silent = sorted.length - shown.length;
         return h(
           "section",
           { dataset: { branch } },
@@ -50,7 +50,7 @@ export function createAllChannels(root, store, source) {
           h(
             "div",
             { class: "grid" },
-            alive.map((channel) =>
+            shown.map((channel) =>
               createTile(store, { branch, channel, channels, worth: worths?.[channel] ?? null, square }),
             ),
           ),
@@ -58,22 +58,22 @@ export function createAllChannels(root, store, source) {
         );
       }),
     );
-    reach();
+    updateTabStop();
   }
 
-  /** @param {Set<import("../state.js").Name>} changed */
-  function follow(changed) {
+  /** Open, close or redraw the dialog after a change. @param {Set<import("../state.js").Name>} changed */
+  function sync(changed) {
     const { view, lens } = store.get();
     const isOpen = view === "all";
     if (isOpen && !dialog.open) {
       draw();
       dialog.showModal();
     } else if (!isOpen && dialog.open) dialog.close();
-    else if (isOpen && DRAWN.some((name) => changed.has(name))) draw();
-    // A channel that is chosen here is looked at on the stage.
+    else if (isOpen && DEPENDENCIES.some((name) => changed.has(name))) draw();
+    // A channel chosen here opens on the stage, behind the dialog.
     if (changed.has("lens") && lens && dialog.open) dialog.close();
   }
 
-  store.subscribe((_, __, changed) => follow(changed));
-  follow(new Set());
+  store.subscribe((_, __, changed) => sync(changed));
+  sync(new Set());
 }

@@ -1,4 +1,4 @@
-/** The answer: the most probable classes, now and before; a row is also the choice of the class in question. */
+/** The answer: the most probable classes, with and without what is off. Clicking a row selects the class to explain. */
 
 import { classOf, isAnswerTo } from "../controller.js";
 import { h, replace, roving, set } from "../dom.js";
@@ -9,8 +9,8 @@ import { branchName, className, englishName, joined, t } from "../words.js";
 
 /** @import {AllOff, Block} from "../types.js" */
 
-const MOST_ROWS = 10;
-const MOVED = 2; // classes that are said to have risen, and to have fallen, at most
+const MAX_ROWS = 10;
+const MAX_MOVERS = 2; // classes named as risen, and as fallen
 
 /**
  * @param {HTMLElement} root
@@ -18,25 +18,31 @@ const MOVED = 2; // classes that are said to have risen, and to have fallen, at 
  */
 export function createAnswer(root, store) {
   const lead = h("p", { class: "lead quiet" });
-  const fewer = h("button", { class: "plain", onclick: () => turn(-1) }, "−");
-  const more = h("button", { class: "plain", onclick: () => turn(1) }, "+");
-  const count = h("span", { class: "number" });
+  const fewer = h("button", { class: "plain", onclick: () => changeRowCount(-1) }, "−");
+  const more = h("button", { class: "plain", onclick: () => changeRowCount(1) }, "+");
+  const rowCount = h("span", { class: "number" });
   const headline = h("h2");
   const rows = h("ol", { class: "rows" });
-  const ranks = h("div", { class: "ranks" }, h("div", { class: "answer-lead" }, lead, h("span", { class: "count quiet" }, fewer, count, more)), headline, rows);
+  const ranks = h(
+    "div",
+    { class: "ranks" },
+    h("div", { class: "answer-lead" }, lead, h("span", { class: "count quiet" }, fewer, rowCount, more)),
+    headline,
+    rows,
+  );
   const moved = h("p", { class: "quiet moved" });
-  const reachRow = roving(ranks);
+  const updateRowTabStop = roving(ranks);
   const chips = h("div", { class: "chips" });
-  const reachChip = roving(chips);
+  const updateChipTabStop = roving(chips);
   const options = h("datalist", { id: "all-classes" });
-  const search = h("input", { type: "search", list: "all-classes", onchange: pickByName, autocomplete: "off" });
+  const search = h("input", { type: "search", list: "all-classes", onchange: selectByName, autocomplete: "off" });
   const tools = h("div", { class: "answer-tools" }, chips, search, options);
   root.append(ranks, moved, tools);
-  let said = "";
+  let announced = ""; // text last sent to the live region
 
-  /** More rows, or fewer. @param {number} by */
-  function turn(by) {
-    store.update({ top: clamp(store.get().top + by, 1, MOST_ROWS) });
+  /** @param {number} change */
+  function changeRowCount(change) {
+    store.update({ top: clamp(store.get().top + change, 1, MAX_ROWS) });
   }
 
   function draw() {
@@ -45,7 +51,7 @@ export function createAnswer(root, store) {
     set(root, { "aria-label": t("answer.title") });
     set(fewer, { "aria-label": t("answer.fewer"), title: t("answer.fewer") });
     set(more, { "aria-label": t("answer.more"), title: t("answer.more") });
-    count.textContent = t("answer.rows", { count: top });
+    rowCount.textContent = t("answer.rows", { count: top });
     set(search, { placeholder: t("answer.search"), "aria-label": t("answer.choose") });
     if (!network || !base || !now || base.model !== network.name) {
       headline.textContent = t("stage.loading");
@@ -54,55 +60,58 @@ export function createAnswer(root, store) {
     }
     const before = softmax(base.logits, network.temperature);
     const after = softmax(now.logits, network.temperature);
-    const first = order(after, 1)[0];
-    const firstBefore = order(before, 1)[0];
-    // All that is said is about what the answer was computed with; another answer may be on its way.
+    const bestClass = order(after, 1)[0];
+    const bestClassBefore = order(before, 1)[0];
+    // Describe what was off when this answer was computed, not the current state: a newer answer may be in flight.
     const isOff = isAnythingOff(now.off);
     const isPending = !isAnswerTo(now, store.get());
-    const doubtful = network.threshold !== null && after[first] < network.threshold;
-    const name = className(network, first);
+    const isUnsure = network.threshold !== null && after[bestClass] < network.threshold;
+    const name = className(network, bestClass);
 
-    const seconds = t("answer.seconds", { milliseconds: Math.round(1000 * base.seconds) });
-    const facts = isOff ? [t("answer.without", { what: listed(now.off) })] : [t("answer.of", { count: network.labels.length }), ` · ${seconds}`];
-    // Each in one piece: where there is no room for both, the second is not there.
+    const duration = t("answer.seconds", { milliseconds: Math.round(1000 * base.seconds) });
+    const facts = isOff
+      ? [t("answer.without", { what: describeOff(now.off) })]
+      : [t("answer.of", { count: network.labels.length }), ` · ${duration}`];
+    // One span each, so that the second is hidden as a whole where there is no room for both.
     replace(lead, facts.map((fact) => h("span", {}, fact)));
-    const calibrated = network.temperature === 1 ? "" : t("answer.calibrated", { temperature: network.temperature.toFixed(2) });
-    set(lead, { title: isOff ? lead.textContent : calibrated });
-    headline.classList.toggle("unsure", doubtful);
-    const best = doubtful ? t("answer.not_sure", { name, p: percent(after[first]) }) : name;
-    if (isOff && first !== firstBefore) replace(headline, h("s", {}, className(network, firstBefore)), " → ", best);
-    else headline.textContent = best;
-    headline.title = doubtful
+    const calibration = network.temperature === 1 ? "" : t("answer.calibrated", { temperature: network.temperature.toFixed(2) });
+    set(lead, { title: isOff ? lead.textContent : calibration });
+    headline.classList.toggle("unsure", isUnsure);
+    const headlineText = isUnsure ? t("answer.not_sure", { name, p: percent(after[bestClass]) }) : name;
+    if (isOff && bestClass !== bestClassBefore) replace(headline, h("s", {}, className(network, bestClassBefore)), " → ", headlineText);
+    else headline.textContent = headlineText;
+    headline.title = isUnsure
       ? t("answer.not_sure_why", { threshold: percent(network.threshold ?? 0), count: network.labels.length })
-      : (network.labels[first] ?? "");
+      : (network.labels[bestClass] ?? "");
 
-    const shown = shownClasses(after, top, cls === null ? [firstBefore] : [firstBefore, cls]);
-    const pinned = classOf(store.get(), store.data());
+    const classes = shownClasses(after, top, cls === null ? [bestClassBefore] : [bestClassBefore, cls]);
+    const selectedClass = classOf(store.get(), store.data());
     replace(
       rows,
-      shown.map((index) => {
+      classes.map((index) => {
         const p = after[index];
-        const other = englishName(network, index);
+        const english = englishName(network, index);
         return h(
           "li",
           {},
           h(
             "button",
             {
-              "aria-pressed": String(index === pinned),
+              "aria-pressed": String(index === selectedClass),
               dataset: { class: index },
               title: t("answer.pin", { name: className(network, index) }),
-              onclick: () => store.update({ cls: index === firstBefore || index === cls ? null : index }),
+              onclick: () => store.update({ cls: index === bestClassBefore || index === cls ? null : index }),
               onpointerenter: () => store.hover({ kind: "class", cls: index }),
               onpointerleave: () => store.hover({ kind: null }),
             },
-            h("span", { class: "name" }, className(network, index), other && h("small", {}, " ", other)),
+            h("span", { class: "name" }, className(network, index), english && h("small", {}, " ", english)),
             h(
               "span",
               { class: "p number" },
               percent(p),
               isOff && h("span", { class: "was" }, t("answer.was", { p: percent(before[index]) })),
-              isOff && h("span", { class: "by", title: t("answer.points", { points: points(p - before[index]) }) }, points(p - before[index])),
+              isOff &&
+                h("span", { class: "by", title: t("answer.points", { points: points(p - before[index]) }) }, points(p - before[index])),
             ),
             h(
               "span",
@@ -117,38 +126,42 @@ export function createAnswer(root, store) {
     root.classList.toggle("off", isOff);
     root.classList.toggle("pending", isPending);
     set(ranks, { "aria-busy": String(isPending) });
-    drawMoved(isOff ? movers(before, after, MOVED) : { rose: [], fell: [] }, (index) => points(after[index] - before[index]));
-    reachRow();
+    drawMoved(isOff ? movers(before, after, MAX_MOVERS) : { rose: [], fell: [] }, (index) => points(after[index] - before[index]));
+    updateRowTabStop();
     drawChips();
-    if (!isPending) announce(className(network, firstBefore), before[firstBefore], name, after[first], isOff);
+    if (!isPending) announce(className(network, bestClassBefore), before[bestClassBefore], name, after[bestClass], isOff);
   }
 
   /**
-   * Which classes rose most and fell most.
+   * Show the classes whose probability rose most and fell most.
    * @param {{rose: number[], fell: number[]}} classes
-   * @param {(index: number) => string} by
+   * @param {(index: number) => string} changeOf  formatted change of a class
    */
-  function drawMoved({ rose, fell }, by) {
+  function drawMoved({ rose, fell }, changeOf) {
     const { network } = store.data();
-    const list = (/** @type {number[]} */ all) => all.map((index) => network && `${className(network, index)} ${by(index)}`).join(t("answer.joiner"));
-    const told = joined([rose.length ? t("answer.rose", { list: list(rose) }) : "", fell.length ? t("answer.fell", { list: list(fell) }) : ""]);
-    set(moved, { title: told });
+    const listText = (/** @type {number[]} */ classes) =>
+      classes.map((index) => network && `${className(network, index)} ${changeOf(index)}`).join(t("answer.joiner"));
+    const sentences = joined([
+      rose.length ? t("answer.rose", { list: listText(rose) }) : "",
+      fell.length ? t("answer.fell", { list: listText(fell) }) : "",
+    ]);
+    set(moved, { title: sentences });
     replace(
       moved,
-      told && h("span", { class: "unseen" }, told),
-      rose.length > 0 && h("span", { "aria-hidden": "true" }, `▲ ${list(rose)}`),
-      fell.length > 0 && h("span", { "aria-hidden": "true" }, `▼ ${list(fell)}`),
+      sentences && h("span", { class: "unseen" }, sentences),
+      rose.length > 0 && h("span", { "aria-hidden": "true" }, `▲ ${listText(rose)}`),
+      fell.length > 0 && h("span", { "aria-hidden": "true" }, `▼ ${listText(fell)}`),
     );
   }
 
   /**
-   * What is off, in words: branches, then channels.
+   * Describe what is off: branches first, then channels.
    * @param {AllOff} off
    */
-  function listed(off) {
-    const all = offList(off);
-    const branches = all.flatMap(([block, one]) => (typeof one === "number" ? [] : [{ block, branch: one }]));
-    const channels = all.flatMap(([block, one]) => (typeof one === "number" ? channelOf(block, one) : []));
+  function describeOff(off) {
+    const entries = offList(off);
+    const branches = entries.flatMap(([block, part]) => (typeof part === "number" ? [] : [{ block, branch: part }]));
+    const channels = entries.flatMap(([block, part]) => (typeof part === "number" ? locateChannel(block, part) : []));
     return branches
       .map(({ block, branch }) => t("answer.item", { branch: branchName(branch), block }))
       .concat(channels.map(({ block, branch, channel }) => t("answer.item_channel", { channel, branch: branchName(branch), block })))
@@ -156,23 +169,23 @@ export function createAnswer(root, store) {
   }
 
   /**
-   * A channel that is off, with the branch that it belongs to; nothing before the network is known.
+   * Return the branch of a channel and its number there, as a list of one; empty until the network has been loaded.
    * @param {Block} block
    * @param {number} number  in the block's output
    */
-  function channelOf(block, number) {
+  function locateChannel(block, number) {
     const { network } = store.data();
     return network ? [{ block, number, ...placeOf(network, block, number) }] : [];
   }
 
   function drawChips() {
     const { off, cls } = store.get();
-    const list = offList(off);
-    const channels = offList(store.get().offChannels).flatMap(([block, number]) => channelOf(block, number));
+    const branches = offList(off);
+    const channels = offList(store.get().offChannels).flatMap(([block, number]) => locateChannel(block, number));
     const hadFocus = chips.contains(document.activeElement);
     replace(
       chips,
-      list.map(([block, branch]) =>
+      branches.map(([block, branch]) =>
         h(
           "button",
           {
@@ -192,15 +205,15 @@ export function createAnswer(root, store) {
           `${block} ${branchName(branch)} #${channel} ✕`,
         ),
       ),
-      list.length + channels.length > 1 && h("button", { onclick: () => store.update({ ...ALL_ON }) }, t("answer.all_on")),
+      branches.length + channels.length > 1 && h("button", { onclick: () => store.update({ ...ALL_ON }) }, t("answer.all_on")),
       cls !== null && h("button", { onclick: () => store.update({ cls: null }) }, t("answer.unpin")),
     );
-    reachChip();
+    updateChipTabStop();
     if (hadFocus && !chips.childElementCount) rows.querySelector("button")?.focus({ preventScroll: true });
   }
 
   /**
-   * Tell those who listen what changed.
+   * Announce a changed answer to screen readers.
    * @param {string} before
    * @param {number} pBefore
    * @param {string} after
@@ -212,10 +225,10 @@ export function createAnswer(root, store) {
     const text = !isOff
       ? t("answer.live_answer", { name: after, p: percent(pAfter) })
       : t(before === after ? "answer.live_same" : "answer.live_change", values);
-    if (text === said) return;
-    said = text;
-    const live = document.getElementById("live");
-    if (live) live.textContent = text;
+    if (text === announced) return;
+    announced = text;
+    const liveRegion = document.getElementById("live");
+    if (liveRegion) liveRegion.textContent = text;
   }
 
   function drawOptions() {
@@ -224,13 +237,13 @@ export function createAnswer(root, store) {
     replace(options, network.labels.map((_, index) => h("option", { value: className(network, index) })));
   }
 
-  function pickByName() {
+  function selectByName() {
     const { network } = store.data();
-    const wanted = search.value.trim().toLowerCase();
-    if (!network || !wanted) return;
+    const query = search.value.trim().toLowerCase();
+    if (!network || !query) return;
     const names = network.labels.map((label, index) => [className(network, index).toLowerCase(), label.toLowerCase()]);
-    const exact = names.findIndex(([name]) => name === wanted);
-    const index = exact >= 0 ? exact : names.findIndex((both) => both.some((name) => name.includes(wanted)));
+    const exactIndex = names.findIndex(([name]) => name === query);
+    const index = exactIndex >= 0 ? exactIndex : names.findIndex((variants) => variants.some((name) => name.includes(query)));
     if (index >= 0) {
       search.value = "";
       store.update({ cls: index });
@@ -242,7 +255,10 @@ export function createAnswer(root, store) {
   }
 
   store.subscribe((_, __, changed) => {
-    if (["lang", "network", "base", "now", "off", "offChannels", "fill", "cls", "top"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
+    if (
+      ["lang", "network", "base", "now", "off", "offChannels", "fill", "cls", "top"].some((name) => changed.has(/** @type {any} */ (name)))
+    )
+      draw();
     if (changed.has("lang") || changed.has("network")) drawOptions();
   });
   draw();

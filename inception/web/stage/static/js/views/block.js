@@ -1,4 +1,4 @@
-/** The unfolded block: four lanes with their layers, most important channels, worth and switch. */
+/** The unfolded block: a lane for each branch, with its layers, most important channels, worth and switch. */
 
 import { classOf } from "../controller.js";
 import { h, isStill, replace, set } from "../dom.js";
@@ -12,8 +12,9 @@ import { createTile, greyPhoto, legend } from "./tile.js";
 /** @import {Branch, Layer, State} from "../types.js" */
 
 const GAP = 5; // pixels between tiles
-const MORE = 58; // pixels of the button behind them at least
-const KINDS = /** @type {const} */ (["sort", "scale", "colours", "fill"]);
+const MIN_MORE_WIDTH = 58; // pixels, of the "+N" button behind the tiles
+/** Settings with a menu below the lanes. */
+const SETTINGS = /** @type {const} */ (["sort", "scale", "colours", "fill"]);
 
 /**
  * @param {HTMLElement} root
@@ -26,14 +27,14 @@ export function createBlock(root, store, source) {
   const tools = h("div", { class: "block-tools" });
   const worthHead = h("span", { class: "quiet worth-head" });
   const switchHead = h("span", { class: "quiet switch-head" });
-  const lanes = h("div", { class: "lanes", onkeydown: move });
-  const carried = h("p", { class: "carried" });
-  const sum = h("p", { class: "quiet sum" });
-  const scale = h("p", { class: "quiet" });
+  const lanes = h("div", { class: "lanes", onkeydown: moveFocus });
+  const bestBranch = h("p", { class: "carried" });
+  const voteSum = h("p", { class: "quiet sum" });
+  const scaleLegend = h("p", { class: "quiet" });
   root.append(
     h("div", { class: "block-head" }, h("div", { class: "block-title" }, title, lead), worthHead, switchHead),
     lanes,
-    h("div", { class: "block-foot" }, carried, sum, scale, tools),
+    h("div", { class: "block-foot" }, bestBranch, voteSum, scaleLegend, tools),
   );
 
   const parts = BRANCHES.map((branch) => {
@@ -65,33 +66,33 @@ export function createBlock(root, store, source) {
     return { branch, lane, name, layers, tiles, worth, toggle };
   });
 
-  let worded = "";
+  let wordsKey = ""; // what the words were last drawn for
   function drawWords() {
     const state = store.get();
     const { network, base } = store.data();
     const { lang, block, sort, scale, colours, fill } = state;
     const key = JSON.stringify([lang, block, network?.name, base && classOf(state, store.data()), sort, scale, colours, fill]);
-    if (key === worded) return;
-    worded = key;
+    if (key === wordsKey) return;
+    wordsKey = key;
     set(root, { "aria-label": t("network.block", { block: state.block }) });
     title.textContent = t("block.title", { block: state.block });
     switchHead.textContent = t("block.on_off");
     replace(
       tools,
-      // Not every network brings the means that can replace what is off.
-      KINDS.filter((kind) => kind !== "fill" || network?.has_means).map((kind) =>
+      // Only networks with branch means offer a choice of what replaces the channels that are off.
+      SETTINGS.filter((setting) => setting !== "fill" || network?.has_means).map((setting) =>
         h(
           "label",
-          { class: "quiet", title: helpOf(kind, state) },
-          t(`block.${kind}`),
+          { class: "quiet", title: helpOf(setting, state) },
+          t(`block.${setting}`),
           " ",
           h(
             "select",
             {
               onchange: (/** @type {Event} */ event) =>
-                store.update({ [kind]: /** @type {HTMLSelectElement} */ (event.target).value }),
+                store.update({ [setting]: /** @type {HTMLSelectElement} */ (event.target).value }),
             },
-            CHOICES[kind].map((one) => h("option", { value: one, selected: one === state[kind] }, t(`block.${kind}_${one}`))),
+            CHOICES[setting].map((value) => h("option", { value, selected: value === state[setting] }, t(`block.${setting}_${value}`))),
           ),
         ),
       ),
@@ -118,18 +119,21 @@ export function createBlock(root, store, source) {
     set(lane, { "aria-label": fullName });
     set(toggle, { "aria-label": fullName });
     // torchvision's network has a 3x3 kernel in the branch that the paper calls 5x5.
-    const isOdd = branch === "5x5" && facts.layers.at(-1)?.kernel === 3;
-    replace(name, branchName(branch), isOdd && h("small", {}, " ", t("branch.runs_3x3")));
-    set(name, { title: t(isOdd ? "branch.5x5_runs_3x3" : `branch.${branch}`) });
-    replace(layers, facts.layers.flatMap((layer, i) => [i > 0 && h("i", { "aria-hidden": "true" }, "→"), layerBox(layer, facts.layers)]));
+    const runs3x3 = branch === "5x5" && facts.layers.at(-1)?.kernel === 3;
+    replace(name, branchName(branch), runs3x3 && h("small", {}, " ", t("branch.runs_3x3")));
+    set(name, { title: t(runs3x3 ? "branch.5x5_runs_3x3" : `branch.${branch}`) });
+    replace(
+      layers,
+      facts.layers.flatMap((layer, i) => [i > 0 && h("i", { "aria-hidden": "true" }, "→"), layerLabel(layer, facts.layers)]),
+    );
   }
 
   function drawSwitches() {
     const { off, block } = store.get();
     for (const { branch, lane, toggle } of parts) {
-      const dark = isOff(off, block, branch);
-      set(toggle, { "aria-checked": String(!dark) });
-      lane.classList.toggle("off", dark);
+      const isDisabled = isOff(off, block, branch);
+      set(toggle, { "aria-checked": String(!isDisabled) });
+      lane.classList.toggle("off", isDisabled);
     }
   }
 
@@ -154,82 +158,93 @@ export function createBlock(root, store, source) {
       );
     }
     const { best, against } = forAndAgainst(votes);
-    carried.textContent = joined([
-      best ? t("block.carries", { branch: branchName(best), worth: signed(votes[best]), logit: fixed(votes.logit, 2) }) : t("deeper.evidence_no_branch", { name }),
-      against.length ? t("block.against", { list: against.map((one) => `${branchName(one)} ${signed(votes[one])}`).join(t("answer.joiner")), name }) : "",
+    bestBranch.textContent = joined([
+      best
+        ? t("block.carries", { branch: branchName(best), worth: signed(votes[best]), logit: fixed(votes.logit, 2) })
+        : t("deeper.evidence_no_branch", { name }),
+      against.length
+        ? t("block.against", {
+            list: against.map((branch) => `${branchName(branch)} ${signed(votes[branch])}`).join(t("answer.joiner")),
+            name,
+          })
+        : "",
     ]);
-    sum.textContent = t("block.sum", { baseline: signed(votes.baseline), sum: signed(votes.sum), logit: signed(votes.logit) });
+    voteSum.textContent = t("block.sum", { baseline: signed(votes.baseline), sum: signed(votes.sum), logit: signed(votes.logit) });
   }
 
-  /** The legend of the maps' colours, where all maps have one scale, or two colours. */
-  function drawScale() {
-    const { scale: chosen, colours } = store.get();
+  /** Draw a legend where all maps share a scale or the palette is signed. */
+  function drawLegend() {
+    const { scale, colours } = store.get();
     const { channels } = store.data();
     const isSigned = Boolean(channels && isSignedBlock(channels));
-    const range = channels && chosen === "block" ? rangeOf(channels, "1x1", 0, "block") : null;
-    replace(scale, (range || isSigned) && legend(range, paletteOf(isSigned, colours)));
+    const range = channels && scale === "block" ? rangeOf(channels, "1x1", 0, "block") : null;
+    replace(scaleLegend, (range || isSigned) && legend(range, paletteOf(isSigned, colours)));
   }
 
-  /** After a failure nothing of another block stays under the title. */
-  function clear() {
+  /** After a failed request, clear what is left of the block shown before. */
+  function clearStale() {
     const { channels, error, busy } = store.data();
     if (channels || !error || busy) return;
     for (const { tiles, worth } of parts) replace(tiles), replace(worth);
-    for (const text of [carried, sum, scale]) text.textContent = "";
+    for (const text of [bestBranch, voteSum, scaleLegend]) text.textContent = "";
   }
 
-  let drawn = "";
+  let drawnBlock = "";
   let columns = 0; // tiles in a lane; 0 until measured
   function drawTiles() {
     const state = store.get();
     const { network, channels, worth, base } = store.data();
     if (!network || !channels || !base) return;
     const square = greyPhoto(source, state, base);
-    columns ||= measured();
-    const mine = store.data().baseChannels ?? channels;
+    columns ||= measureColumns();
+    // Tiles keep their order when something is switched off.
+    const baseChannels = store.data().baseChannels ?? channels;
     for (const { branch, tiles } of parts) {
       const worths = worthOf(network, state.block, branch, worth);
-      const best = sortedChannels(mine[branch], worths, state.sort, measuredFor(state, store.data(), branch)).slice(0, columns);
-      const key = document.activeElement instanceof HTMLElement && tiles.contains(document.activeElement) ? document.activeElement.dataset.channel : undefined;
+      const shown = sortedChannels(baseChannels[branch], worths, state.sort, measuredFor(state, store.data(), branch)).slice(0, columns);
+      const focusedChannel =
+        document.activeElement instanceof HTMLElement && tiles.contains(document.activeElement)
+          ? document.activeElement.dataset.channel
+          : undefined;
       const canvases = [...tiles.querySelectorAll("canvas")];
       replace(
         tiles,
-        best.map((channel, i) => createTile(store, { branch, channel, channels, worth: worths?.[channel] ?? null, square }, canvases[i])),
+        shown.map((channel, i) => createTile(store, { branch, channel, channels, worth: worths?.[channel] ?? null, square }, canvases[i])),
         h(
           "button",
           {
             class: "more plain",
             tabindex: "-1",
-            "aria-label": t("block.more_label", { count: channels[branch].count - best.length, branch: branchName(branch) }),
+            "aria-label": t("block.more_label", { count: channels[branch].count - shown.length, branch: branchName(branch) }),
             onclick: () => store.update({ view: "all" }),
           },
-          t("block.more", { count: channels[branch].count - best.length }),
+          t("block.more", { count: channels[branch].count - shown.length }),
         ),
       );
-      if (key) /** @type {HTMLElement | null} */ (tiles.querySelector(`[data-channel="${key}"]`))?.focus();
+      if (focusedChannel) /** @type {HTMLElement | null} */ (tiles.querySelector(`[data-channel="${focusedChannel}"]`))?.focus();
     }
-    drawScale();
-    const focused = document.activeElement?.closest(".tile, .more") ?? null;
-    reachTile(lanes.contains(focused) ? focused : null);
-    unfold(state.block);
+    drawLegend();
+    const focusedTile = document.activeElement?.closest(".tile, .more") ?? null;
+    setTabStop(lanes.contains(focusedTile) ? focusedTile : null);
+    animateUnfolding(state.block);
   }
 
-  /** How many tiles a lane has room for, at the visitor's size of text. */
-  function measured() {
+  /** Return how many tiles fit into a lane at the current text size. */
+  function measureColumns() {
     const { tiles } = parts[0];
     const tile = h("button", { class: "tile" });
     const more = h("button", { class: "more plain" }, t("block.more", { count: 999 }));
     tiles.append(tile, more);
-    const count = Math.floor((tiles.clientWidth - Math.max(MORE, more.offsetWidth)) / (tile.offsetWidth + GAP));
+    const count = Math.floor((tiles.clientWidth - Math.max(MIN_MORE_WIDTH, more.offsetWidth)) / (tile.offsetWidth + GAP));
     tile.remove();
     more.remove();
     return Math.max(2, count);
   }
 
-  /** A block that was chosen unfolds: its tiles come out of its place in the strip. @param {string} block */
-  function unfold(block) {
-    if (block === drawn) return;
-    drawn = block;
+  /** Animate the lanes of a newly chosen block from its place in the network strip. @param {string} block */
+  function animateUnfolding(block) {
+    if (block === drawnBlock) return;
+    drawnBlock = block;
     const node = document.querySelector(`[data-block="${block}"]`);
     if (!node || isStill()) return;
     const from = node.getBoundingClientRect();
@@ -245,66 +260,66 @@ export function createBlock(root, store, source) {
   }
 
   /**
-   * One tile of all, or "+N" behind them, is a stop of the tabulator key.
-   * @param {Element | null} wanted  null: the first
+   * Keep a single tile or "+N" button in the tab order.
+   * @param {Element | null} target  null: the first
    */
-  function reachTile(wanted) {
+  function setTabStop(target) {
     const tiles = /** @type {HTMLElement[]} */ ([...lanes.querySelectorAll(".tile, .more")]);
-    const one = wanted ?? tiles[0];
-    for (const tile of tiles) tile.tabIndex = tile === one ? 0 : -1;
+    const tabStop = target ?? tiles[0];
+    for (const tile of tiles) tile.tabIndex = tile === tabStop ? 0 : -1;
   }
 
-  /** Arrow keys go from tile to tile and from lane to lane. @param {KeyboardEvent} event */
-  function move(event) {
+  /** Move the focus between tiles and lanes by arrow keys. @param {KeyboardEvent} event */
+  function moveFocus(event) {
     const target = /** @type {HTMLElement} */ (event.target);
     const lane = target.closest(".lane");
     if (!lane || !event.key.startsWith("Arrow")) return;
     const rows = parts.map(({ tiles }) => /** @type {HTMLElement[]} */ ([...tiles.children]));
     const row = parts.findIndex((part) => part.lane === lane);
-    const at = rows[row].indexOf(target);
-    if (at < 0) return;
+    const column = rows[row].indexOf(target);
+    if (column < 0) return;
     const next = {
-      ArrowRight: rows[row][at + 1],
-      ArrowLeft: rows[row][at - 1],
-      ArrowDown: rows[row + 1]?.[Math.min(at, rows[row + 1].length - 1)],
-      ArrowUp: rows[row - 1]?.[Math.min(at, rows[row - 1].length - 1)],
+      ArrowRight: rows[row][column + 1],
+      ArrowLeft: rows[row][column - 1],
+      ArrowDown: rows[row + 1]?.[Math.min(column, rows[row + 1].length - 1)],
+      ArrowUp: rows[row - 1]?.[Math.min(column, rows[row - 1].length - 1)],
     }[event.key];
     if (!next) return;
     event.preventDefault();
-    reachTile(next);
+    setTabStop(next);
     next.focus();
   }
 
-  let measuredAt = "";
+  let measuredSize = "";
   new ResizeObserver(([{ contentRect }]) => {
-    // Tiles are smaller in the lesson, and as wide as large text needs. Lanes also grow with what is in them, which changes nothing.
+    // The size of tiles depends on the lesson and on the text size. The height of lanes is irrelevant.
     const style = getComputedStyle(root);
     const size = `${contentRect.width} ${style.getPropertyValue("--tile")} ${style.fontSize}`;
-    if (size === measuredAt) return;
-    measuredAt = size;
+    if (size === measuredSize) return;
+    measuredSize = size;
     columns = 0;
     drawTiles();
   }).observe(lanes);
   store.onHover((hover) => (hover.kind === "class" || hover.kind === null) && drawWorth());
   store.subscribe((_, __, changed) => {
     /** @param {...string} names */
-    const any = (...names) => names.some((name) => changed.has(/** @type {any} */ (name)));
-    if (any("lang", "block", "network", "base", "cls", "sort", "scale", "colours", "fill")) drawWords();
-    if (any("off", "block")) drawSwitches();
-    if (any("lang", "network", "subsets", "cls", "block", "base")) drawWorth();
+    const hasChanged = (...names) => names.some((name) => changed.has(/** @type {any} */ (name)));
+    if (hasChanged("lang", "block", "network", "base", "cls", "sort", "scale", "colours", "fill")) drawWords();
+    if (hasChanged("off", "block")) drawSwitches();
+    if (hasChanged("lang", "network", "subsets", "cls", "block", "base")) drawWorth();
     root.classList.toggle("no-worth", !store.data().worth);
-    if (any("error", "busy")) clear();
-    if (any("lang", "channels", "worth", "sort", "tuned", "scale", "colours", "baseChannels", "offChannels")) drawTiles();
+    if (hasChanged("error", "busy")) clearStale();
+    if (hasChanged("lang", "channels", "worth", "sort", "tuned", "scale", "colours", "baseChannels", "offChannels")) drawTiles();
   });
   drawWords();
   drawSwitches();
 }
 
 /**
- * Go to the lane of a branch, and mark it until something else has the focus.
+ * Focus the switch of a branch's lane, and mark the lane until the switch loses focus.
  * @param {Branch} branch
  */
-export function reachLane(branch) {
+export function focusLane(branch) {
   const lane = /** @type {HTMLElement | null} */ (document.querySelector(`[data-lane="${branch}"]`));
   const toggle = /** @type {HTMLElement | null} */ (lane?.querySelector("[data-switch]"));
   if (!lane || !toggle) return;
@@ -315,29 +330,31 @@ export function reachLane(branch) {
 }
 
 /**
- * @param {typeof KINDS[number]} kind
+ * Return the tooltip of a setting, or null.
+ * @param {typeof SETTINGS[number]} setting
  * @param {Readonly<State>} state
  */
-function helpOf(kind, { scale, sort }) {
-  if (kind === "sort") return sort === "orientation" || sort === "colour" || sort === "size" ? t(`block.sort_${sort}_help`) : null;
-  if (kind === "scale") return t(`block.scale_${scale}_help`);
-  return kind === "fill" ? t("block.fill_help") : null;
+function helpOf(setting, { scale, sort }) {
+  if (setting === "sort") return sort === "orientation" || sort === "colour" || sort === "size" ? t(`block.sort_${sort}_help`) : null;
+  if (setting === "scale") return t(`block.scale_${scale}_help`);
+  return setting === "fill" ? t("block.fill_help") : null;
 }
 
 /**
+ * Build the label of a layer, with its explanation as tooltip.
  * @param {Layer} layer
- * @param {Layer[]} all
+ * @param {Layer[]} layers  of the branch
  */
-function layerBox(layer, all) {
+function layerLabel(layer, layers) {
   const { kernel, parameters } = layer;
   const values = { kernel, in: layer.in, out: layer.out, parameters: parameters.toLocaleString("en") };
   const isPool = parameters === 0;
-  const isReduction = kernel === 1 && all.length > 1 && all[0] === layer;
+  const isReduction = kernel === 1 && layers.length > 1 && layers[0] === layer;
   const text = isPool ? t("block.layer_pool", values) : t("block.layer_conv", values);
   const help = isPool
     ? t("block.layer_pool_help", values)
     : isReduction
-      ? t("block.layer_reduce_help", { ...values, kernel: all[1].kernel })
+      ? t("block.layer_reduce_help", { ...values, kernel: layers[1].kernel })
       : t("block.layer_help", values);
   return h("span", { class: "layer", title: help }, text);
 }

@@ -1,77 +1,77 @@
-/** The camera on the stage: one frame after another is answered; the server deletes each once it has read it. */
+/** The camera: uploads frames one at a time, each after the answer to the one before. The server deletes a frame once read. */
 
 import { h } from "../dom.js";
 import { imageBlob } from "../encoding.js";
 import { FRAME } from "../state.js";
 import { sentenceOf, t } from "../words.js";
-import { answered } from "./frames.js";
+import { waitForScene } from "./frames.js";
 
-const SIDE = 320; // pixels of a frame that is sent
-const PAUSE = 120; // milliseconds between two frames at least
+const FRAME_SIDE = 320; // pixels
+const MIN_PAUSE_MS = 120; // between two frames
 
 /**
- * @param {HTMLElement} frame
+ * @param {HTMLElement} frame  of the photo
  * @param {import("../state.js").Store} store
  * @param {import("../source.js").Source} source
  * @param {Pick<import("../controller.js").Controller, "settled">} controller
- * @param {() => void} onToggle
+ * @param {() => void} onToggle  called when the camera starts and stops
  */
 export function createCamera(frame, store, source, controller, onToggle) {
   /** @type {MediaStream | null} */
   let stream = null;
   let isOpening = false;
-  /** The last frame that the stage was given. @type {{photo: string, blob: Blob} | null} */
-  let sent = null;
+  /** The last frame uploaded. @type {{photo: string, blob: Blob} | null} */
+  let lastFrame = null;
   const video = h("video", { autoplay: true, playsinline: true, muted: true });
 
   async function start() {
     if (isOpening) return;
     isOpening = true;
     /** @type {MediaStream | null} */
-    let mine = null;
+    let ownStream = null;
     try {
-      mine = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      ownStream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
       isOpening = false;
       store.update({ lab: null });
-      stream = mine;
-      sent = null;
+      stream = ownStream;
+      lastFrame = null;
       onToggle();
       video.srcObject = stream;
       frame.firstElementChild?.after(video); // below the square and the maps
       await video.play();
     } catch {
       isOpening = false;
-      if (mine !== stream) return; // it was stopped before it played
+      if (ownStream !== stream) return; // stopped before it played
       release();
       store.receive({ error: t(isSecureContext ? "photo.camera_refused" : "photo.camera_insecure") });
     }
-    while (mine && mine === stream) {
-      if (!document.hidden) await answer(mine);
-      await new Promise((done) => setTimeout(done, PAUSE));
+    while (ownStream && ownStream === stream) {
+      if (!document.hidden) await sendFrame(ownStream);
+      await new Promise((resolve) => setTimeout(resolve, MIN_PAUSE_MS));
     }
   }
 
   /**
-   * Send the frame of this moment, and wait for its answer.
-   * @param {MediaStream} mine
+   * Send the current frame and wait until its scene is on the stage.
+   * @param {MediaStream} ownStream  the frame is dropped if the camera was stopped meanwhile
    */
-  async function answer(mine) {
+  async function sendFrame(ownStream) {
     const side = Math.min(video.videoWidth, video.videoHeight);
     if (!side) return;
-    const canvas = h("canvas", { width: SIDE, height: SIDE });
+    const canvas = h("canvas", { width: FRAME_SIDE, height: FRAME_SIDE });
     const left = (video.videoWidth - side) / 2;
     const top = (video.videoHeight - side) / 2;
-    canvas.getContext("2d")?.drawImage(video, left, top, side, side, 0, 0, SIDE, SIDE);
+    canvas.getContext("2d")?.drawImage(video, left, top, side, side, 0, 0, FRAME_SIDE, FRAME_SIDE);
     const blob = imageBlob(canvas, "image/jpeg", 0.85);
     try {
       const photo = await source.upload(blob, FRAME);
-      if (mine !== stream) return;
-      sent = { photo, blob };
+      if (ownStream !== stream) return;
+      lastFrame = { photo, blob };
       store.update({ photo, crop: null });
-      await answered(store, controller);
+      await waitForScene(store, controller);
     } catch (error) {
       store.receive({ error: sentenceOf(error) });
-      if (mine === stream) await stop();
+      if (ownStream === stream) await stop();
     }
   }
 
@@ -82,14 +82,14 @@ export function createCamera(frame, store, source, controller, onToggle) {
     onToggle();
   }
 
-  /** Stop, and make the last frame a photo like any other, unless another was chosen meanwhile. */
+  /** Stop the camera and keep the last frame as an ordinary photo, unless another photo was chosen meanwhile. */
   async function stop() {
     release();
-    const last = sent;
-    if (!last) return;
+    const frameToKeep = lastFrame;
+    if (!frameToKeep) return;
     try {
-      const photo = await source.upload(last.blob, "photo.jpg");
-      if (!stream && store.get().photo === last.photo) store.update({ photo });
+      const photo = await source.upload(frameToKeep.blob, "photo.jpg");
+      if (!stream && store.get().photo === frameToKeep.photo) store.update({ photo });
     } catch (error) {
       store.receive({ error: sentenceOf(error) });
     }
@@ -97,9 +97,9 @@ export function createCamera(frame, store, source, controller, onToggle) {
 
   store.subscribe((state, _, changed) => {
     if (!stream) return;
-    // Another photo was chosen, which the next frame would replace.
-    if (changed.has("photo") && state.photo !== sent?.photo) release();
-    else if (changed.has("step") && state.step) void stop(); // the lesson is about one photo
+    // The visitor chose another photo, which the next frame would replace.
+    if (changed.has("photo") && state.photo !== lastFrame?.photo) release();
+    else if (changed.has("step") && state.step) void stop(); // the lesson needs a photo that stays the same
   });
 
   return { toggle: () => (stream ? stop() : start()), isOn: () => stream !== null };

@@ -1,4 +1,4 @@
-/** One cell by hand: which cell, what it sees of the photo, and its convolution on real numbers. */
+/** The view "One cell by hand": choose a cell, see its receptive field on the photo, and compute its convolution. */
 
 import { subjectOf } from "../controller.js";
 import { h, replace, set } from "../dom.js";
@@ -7,7 +7,19 @@ import { paintMap } from "../colours.js";
 import { channelValues, isSignedBlock, paletteOf, rangeOf, strongestCell } from "../maps.js";
 import { allOff, isAnythingOff } from "../state.js";
 import { branchName, joined, t } from "../words.js";
-import { cellPicker, choices, failure, newest, pause, photoSquare, row, skeleton, table, waiting, whileOpen } from "./deeper_parts.js";
+import {
+  cellPicker,
+  choices,
+  delay,
+  failure,
+  latestOnly,
+  photoSquare,
+  placeholder,
+  row,
+  skeleton,
+  table,
+  whileOpen,
+} from "./deeper_parts.js";
 import { photoFigure } from "./cell_photo.js";
 import { createKernel, kernelLead } from "./kernel.js";
 import { legend } from "./tile.js";
@@ -16,11 +28,10 @@ import { legend } from "./tile.js";
 /** @import {Store} from "../state.js" */
 /** @import {Source} from "../source.js" */
 /** @import {Kernel} from "./kernel.js" */
-
 /** @import {Square} from "./cell_photo.js" */
 
 /**
- * @typedef {object} Cell
+ * @typedef {object} Cell  response of the event `cell`
  * @property {number} value
  * @property {Square} square
  * @property {Square & {share: number}} effective
@@ -28,9 +39,9 @@ import { legend } from "./tile.js";
  *   largest: {input_channel: number, row: number, column: number, value: number, weight: number, product: number}[]}} by_hand
  */
 
-const PATIENCE = 60; // milliseconds between two arrow keys for which nothing is asked
+const DEBOUNCE_MS = 60; // nothing is requested while arrow keys follow each other faster than this
 /** @type {Branch} */
-const FIRST = "3x3"; // whose strongest cell is shown before any was chosen: 1x1 has no neighbours to show
+const DEFAULT_BRANCH = "3x3"; // shown until a cell is chosen; a 1x1 kernel has no neighbours to show
 const FIELDS = /** @type {const} */ (["channel", "row", "column"]);
 const FIELD_NAMES = { channel: "deeper.channel", row: "deeper.row", column: "deeper.column" };
 
@@ -44,27 +55,27 @@ export function createCell(root, store, source) {
   const lead = h("p", { class: "deeper-lead" });
   const note = h("p", { class: "deeper-note", hidden: true });
   const controls = h("div", { class: "deeper-controls" });
-  const told = h("p", { class: "deeper-told", role: "status" });
-  const map = mapFigure((r, c) => moveTo({ row: r, column: c }));
-  const photo = photoFigure(() => drawInfluence(0));
-  const numbers = h("div", { class: "cell-hand" });
-  const kernel = createKernel(numbers);
+  const status = h("p", { class: "deeper-told", role: "status" });
+  const mapView = mapFigure((r, c) => moveTo({ row: r, column: c }));
+  const photoView = photoFigure(() => drawInfluence(0));
+  const kernelBox = h("div", { class: "cell-hand" });
+  const kernelView = createKernel(kernelBox);
   const handTitle = h("h4");
   const handLead = h("p", { class: "deeper-lead" });
-  const more = h("div");
-  const trouble = h("div");
-  const wait = h("div", {}, skeleton("pictures"));
-  const all = h(
+  const productsBox = h("div");
+  const errorBox = h("div");
+  const loading = h("div", {}, skeleton("pictures"));
+  const content = h(
     "div",
     { class: "cell-grid", hidden: true },
-    h("div", { class: "cell-pictures" }, map.figure, photo.figure),
-    h("div", {}, handTitle, handLead, numbers, more),
+    h("div", { class: "cell-pictures" }, mapView.figure, photoView.figure),
+    h("div", {}, handTitle, handLead, kernelBox, productsBox),
   );
-  root.append(title, lead, note, controls, told, trouble, wait, all);
-  const askBlock = newest();
-  const askCell = newest();
-  const askPhoto = newest();
-  const askInfluence = newest();
+  root.append(title, lead, note, controls, status, errorBox, loading, content);
+  const latestBlock = latestOnly();
+  const latestCell = latestOnly();
+  const latestPhoto = latestOnly();
+  const latestInfluence = latestOnly();
   const fields = /** @type {Record<typeof FIELDS[number], HTMLInputElement>} */ ({});
   for (const name of FIELDS) {
     fields[name] = h("input", {
@@ -72,11 +83,11 @@ export function createCell(root, store, source) {
       min: 0,
       step: 1,
       dataset: { cell: name },
-      onchange: () => take(name),
+      onchange: () => readField(name),
     });
   }
-  /** @type {{channels: BlockChannels, network: Network, block: Block, subject: Subject, lens: Lens} | null} */
-  let now = null;
+  /** The displayed cell. @type {{channels: BlockChannels, network: Network, block: Block, subject: Subject, lens: Lens} | null} */
+  let shown = null;
   let areProductsOpen = false;
 
   /** @type {Parameters<typeof whileOpen>[3]} */
@@ -87,98 +98,102 @@ export function createCell(root, store, source) {
     set(note, { hidden: !isAnythingOff(allOff(state)) });
     note.textContent = t("deeper.all_on");
     handTitle.textContent = t("kernel.title");
-    if (!base || !network) return replace(wait, waiting(data, "pictures"));
+    if (!base || !network) return replace(loading, placeholder(data, "pictures"));
     const subject = subjectOf(state);
-    replace(trouble);
+    replace(errorBox);
     try {
-      const channels = await askBlock(source.block(subject, {}, block));
+      const channels = await latestBlock(source.block(subject, {}, block));
       if (!channels) return;
-      now = { channels, network, block, subject, lens: fitting(store.get().lens, channels) };
-      wait.remove();
-      set(all, { hidden: false });
+      shown = { channels, network, block, subject, lens: clampLens(store.get().lens, channels) };
+      loading.remove();
+      set(content, { hidden: false });
       drawControls();
       await Promise.all([drawPhoto(), drawCell(0)]);
     } catch (error) {
-      wait.remove();
-      replace(trouble, failure(error));
+      loading.remove();
+      replace(errorBox, failure(error));
     }
   }
 
   async function drawPhoto() {
-    const square = await askPhoto(photoSquare(source, store.get(), store.data(), Math.max(now?.network.size ?? 0, 224)));
-    if (square) photo.paint(square);
+    const square = await latestPhoto(photoSquare(source, store.get(), store.data(), Math.max(shown?.network.size ?? 0, 224)));
+    if (square) photoView.paint(square);
   }
 
-  /** How much each pixel counts, where somebody wants to see it. @param {number} patience */
-  async function drawInfluence(patience) {
-    if (!now || !photo.isInfluenceWanted()) return photo.light(null, store.get().colours);
-    const { block, subject, lens } = now;
+  /** Draw the influence of each pixel on the cell, if its checkbox is on. @param {number} delayMs  before the request */
+  async function drawInfluence(delayMs) {
+    if (!shown || !photoView.isInfluenceOn()) return photoView.showInfluence(null, store.get().colours);
+    const { block, subject, lens } = shown;
     try {
-      const influence = await askInfluence(
+      const influence = await latestInfluence(
         (async () => {
-          await pause(patience);
-          return now?.lens === lens ? source.effective(subject, block, lens.branch, lens.row, lens.column) : null;
+          await delay(delayMs);
+          return shown?.lens === lens ? source.effective(subject, block, lens.branch, lens.row, lens.column) : null;
         })(),
       );
-      if (influence) photo.light(influence, store.get().colours);
+      if (influence) photoView.showInfluence(influence, store.get().colours);
     } catch (error) {
-      replace(trouble, failure(error));
+      replace(errorBox, failure(error));
     }
   }
 
-  /** @param {number} patience */
-  async function drawCell(patience) {
-    if (!now) return;
-    const { channels, network, block, subject, lens } = now;
+  /** @param {number} delayMs  before the requests */
+  async function drawCell(delayMs) {
+    if (!shown) return;
+    const { channels, network, block, subject, lens } = shown;
     const { branch, channel, row: r, column: c } = lens;
     const facts = network.blocks[block].branches[branch];
     const { side } = channels[branch];
     title.textContent = t("deeper.cell_title", { row: r, column: c, channel, branch: branchName(branch), block });
-    map.show(channels, lens, store.get().colours, block);
-    photo.frame(facts, lens, network.size, null);
+    mapView.show(channels, lens, store.get().colours, block);
+    photoView.showFields(facts, lens, network.size, null);
     set(root, { dataset: { branch } });
-    numbers.classList.add("deeper-stale");
-    void drawInfluence(patience);
-    const answer = await askCell(
+    kernelBox.classList.add("deeper-stale");
+    void drawInfluence(delayMs);
+    const responses = await latestCell(
       (async () => {
-        await pause(patience);
-        if (now?.lens !== lens) return null;
-        const place = /** @type {const} */ ([subject, block, branch, channel, r, c]);
-        return /** @type {Promise<[Kernel, Cell]>} */ (Promise.all([source.kernel(...place), source.cell(...place)]));
+        await delay(delayMs);
+        if (shown?.lens !== lens) return null;
+        const parameters = /** @type {const} */ ([subject, block, branch, channel, r, c]);
+        return /** @type {Promise<[Kernel, Cell]>} */ (Promise.all([source.kernel(...parameters), source.cell(...parameters)]));
       })(),
     );
-    if (!answer) return;
-    numbers.classList.remove("deeper-stale");
-    const [sums, cell] = answer;
-    photo.frame(facts, lens, network.size, cell);
-    handLead.textContent = joined([kernelLead(sums, cell.by_hand), t(`kernel.from_${entry(branch, sums)}`), otherKernel(branch, sums)]);
-    kernel.show(sums, { row: r, column: c, side }, cell.by_hand);
-    const list = products(cell, sums.kernel);
-    set(list, { open: areProductsOpen, ontoggle: () => (areProductsOpen = list.open) });
-    replace(more, list);
+    if (!responses) return;
+    kernelBox.classList.remove("deeper-stale");
+    const [convolution, cell] = responses;
+    photoView.showFields(facts, lens, network.size, cell);
+    handLead.textContent = joined([
+      kernelLead(convolution, cell.by_hand),
+      t(`kernel.from_${inputKind(branch, convolution)}`),
+      kernelNote(branch, convolution),
+    ]);
+    kernelView.show(convolution, { row: r, column: c, side }, cell.by_hand);
+    const details = productsTable(cell, convolution.kernel);
+    set(details, { open: areProductsOpen, ontoggle: () => (areProductsOpen = details.open) });
+    replace(productsBox, details);
   }
 
-  /** Go where a number says, or say which numbers there are. @param {typeof FIELDS[number]} name */
-  function take(name) {
-    if (!now) return;
+  /** Move to the number typed into a field, or report its allowed range. @param {typeof FIELDS[number]} name */
+  function readField(name) {
+    if (!shown) return;
     const last = Number(fields[name].max);
     const value = wholeWithin(fields[name].value, 0, last);
     set(fields[name], { "aria-invalid": String(value === null) });
-    told.textContent = value === null ? t("deeper.not_within", { what: t(FIELD_NAMES[name]), low: 0, high: last }) : "";
+    status.textContent = value === null ? t("deeper.not_within", { what: t(FIELD_NAMES[name]), low: 0, high: last }) : "";
     if (value !== null) moveTo({ [name]: value });
   }
 
   /**
-   * Another cell, channel or branch; what does not fit is brought within the map.
+   * Show another cell, channel or branch, clamped to the map.
    * @param {Partial<Lens>} patch
    */
   function moveTo(patch) {
-    if (!now) return;
-    const lens = fitting({ ...now.lens, ...patch }, now.channels);
-    now = { ...now, lens };
+    if (!shown) return;
+    const lens = clampLens({ ...shown.lens, ...patch }, shown.channels);
+    shown = { ...shown, lens };
     store.update({ lens });
-    showLens();
-    drawCell(PATIENCE).catch((error) => replace(trouble, failure(error)));
+    updateControls();
+    drawCell(DEBOUNCE_MS).catch((error) => replace(errorBox, failure(error)));
   }
 
   function drawControls() {
@@ -187,32 +202,36 @@ export function createCell(root, store, source) {
       choices(
         t("deeper.branch"),
         BRANCHES,
-        now?.lens.branch ?? FIRST,
+        shown?.lens.branch ?? DEFAULT_BRANCH,
         branchName,
-        (branch) => now && moveTo(strongest(now.channels, branch)),
+        (branch) => shown && moveTo(strongestLens(shown.channels, branch)),
         (branch) => ({ dataset: { branch } }),
       ),
       FIELDS.map((name) => h("label", { class: "deeper-number" }, h("span", {}, t(FIELD_NAMES[name])), fields[name])),
       h(
         "button",
-        { type: "button", class: "button", onclick: () => now && moveTo(strongest(now.channels, now.lens.branch, now.lens.channel)) },
+        {
+          type: "button",
+          class: "button",
+          onclick: () => shown && moveTo(strongestLens(shown.channels, shown.lens.branch, shown.lens.channel)),
+        },
         t("deeper.cell_strongest"),
       ),
     );
-    showLens();
+    updateControls();
   }
 
-  /** Bring the controls up to date; they stay, and keep the keyboard. */
-  function showLens() {
-    if (!now) return;
-    const { lens, channels } = now;
+  /** Update the controls in place, so that they keep the focus. */
+  function updateControls() {
+    if (!shown) return;
+    const { lens, channels } = shown;
     const { count, side } = channels[lens.branch];
     for (const name of FIELDS) {
       fields[name].max = String((name === "channel" ? count : side) - 1);
       fields[name].value = String(lens[name]);
       set(fields[name], { "aria-invalid": null });
     }
-    told.textContent = "";
+    status.textContent = "";
     for (const button of /** @type {NodeListOf<HTMLElement>} */ (controls.querySelectorAll("button[data-branch]"))) {
       set(button, { "aria-pressed": String(button.dataset.branch === lens.branch) });
     }
@@ -220,23 +239,23 @@ export function createCell(root, store, source) {
 
   whileOpen(store, "cell", ["base", "network", "block", "lang", "off", "offChannels", "colours", "error"], draw);
   store.subscribe((state, _, changed) => {
-    if (changed.has("deeper") && state.deeper !== "cell") kernel.stop();
-    // Another cell was chosen on the stage.
-    if (changed.has("lens") && state.deeper === "cell" && state.lens && now && now.block === state.block) {
-      const lens = fitting(state.lens, now.channels);
-      if (JSON.stringify(lens) !== JSON.stringify(now.lens)) moveTo(lens);
+    if (changed.has("deeper") && state.deeper !== "cell") kernelView.stop();
+    // A cell was chosen on the stage.
+    if (changed.has("lens") && state.deeper === "cell" && state.lens && shown && shown.block === state.block) {
+      const lens = clampLens(state.lens, shown.channels);
+      if (JSON.stringify(lens) !== JSON.stringify(shown.lens)) moveTo(lens);
     }
   });
 }
 
 /**
- * The lens brought within a block's maps; without one, the strongest cell.
+ * Clamp a lens to a block's maps; without a lens, return that of the strongest cell.
  * @param {Lens | null} lens
  * @param {BlockChannels} channels
  * @returns {Lens}
  */
-function fitting(lens, channels) {
-  if (!lens) return strongest(channels, FIRST);
+function clampLens(lens, channels) {
+  if (!lens) return strongestLens(channels, DEFAULT_BRANCH);
   const { count, side } = channels[lens.branch];
   return {
     branch: lens.branch,
@@ -247,52 +266,53 @@ function fitting(lens, channels) {
 }
 
 /**
- * The highest cell of a branch, or of one of its channels.
+ * Return the lens of the highest cell of a branch, or of one of its channels.
  * @param {BlockChannels} channels
  * @param {Branch} branch
  * @param {number} [channel]
  * @returns {Lens}
  */
-function strongest(channels, branch, channel) {
-  const best = channel ?? order(channels[branch].high, 1)[0];
-  return { branch, channel: best, ...strongestCell(channels[branch], best) };
+function strongestLens(channels, branch, channel) {
+  const chosen = channel ?? order(channels[branch].high, 1)[0];
+  return { branch, channel: chosen, ...strongestCell(channels[branch], chosen) };
 }
 
 /**
- * Where the input of a branch's last convolution comes from.
+ * Return what the last convolution of a branch reads: the block's input, a reduction, or the pooled input.
  * @param {Branch} branch
- * @param {Kernel} kernel
+ * @param {Kernel} convolution
  */
-function entry(branch, kernel) {
+function inputKind(branch, convolution) {
   if (branch === "pool") return "pool";
-  return kernel.layer === "1x1" ? "block" : "reduction";
+  return convolution.layer === "1x1" ? "block" : "reduction";
 }
 
 /**
+ * Return a note on a kernel whose size is not that of the branch's name, else an empty string.
  * @param {Branch} branch
- * @param {Kernel} told
+ * @param {Kernel} convolution
  */
-function otherKernel(branch, { kernel }) {
+function kernelNote(branch, { kernel }) {
   if (branch === "pool" || branch === `${kernel}x${kernel}`) return "";
   return t("kernel.other_kernel", { branch: branchName(branch), side: kernel });
 }
 
 /**
- * The map of the channel with the cell in it.
+ * Create the figure of a channel's map, in which a cell is picked.
  * @param {(row: number, column: number) => void} pick
  */
 function mapFigure(pick) {
   const canvas = h("canvas", { width: 1, height: 1, role: "img" });
   const picker = cellPicker(pick);
   const heading = h("h4");
-  const words = h("p", { class: "deeper-readout number" });
+  const readout = h("p", { class: "deeper-readout number" });
   const scale = h("p");
   const figure = h(
     "figure",
     { class: "deeper-picture" },
     h("figcaption", {}, heading),
     h("div", { class: "deeper-square" }, canvas, picker.element),
-    words,
+    readout,
     scale,
   );
   return {
@@ -306,9 +326,9 @@ function mapFigure(pick) {
     show(channels, { branch, channel, row: r, column: c }, colours, block) {
       const { side, values, low, high } = channels[branch];
       const cells = side * side;
-      const own = values.subarray(channel * cells, (channel + 1) * cells);
+      const bytes = values.subarray(channel * cells, (channel + 1) * cells);
       const decimals = decimalsFor([low[channel], high[channel]]);
-      const value = low[channel] + (own[r * side + c] / 255) * (high[channel] - low[channel]);
+      const value = low[channel] + (bytes[r * side + c] / 255) * (high[channel] - low[channel]);
       const palette = paletteOf(isSignedBlock(channels), colours);
       paintMap(canvas, channelValues(channels, branch, channel, "own"), side, side, palette);
       const alt = t("deeper.cell_map_alt", { channel, branch: branchName(branch), block });
@@ -316,36 +336,36 @@ function mapFigure(pick) {
       picker.show(side, r, c);
       picker.name(`${alt}. ${t("deeper.arrows")}`);
       heading.textContent = t("deeper.cell_map", { channel, branch: branchName(branch), side });
-      words.textContent = t("deeper.cell_value", { row: r, column: c, value: fixed(value, decimals) });
+      readout.textContent = t("deeper.cell_value", { row: r, column: c, value: fixed(value, decimals) });
       replace(scale, legend(rangeOf(channels, branch, channel, "own"), palette));
     },
   };
 }
 
 /**
- * The largest products one by one, and all others as one number.
+ * List the largest products of a convolution, and the sum of all others.
  * @param {Cell} cell
  * @param {number} kernel
  */
-function products({ by_hand: told }, kernel) {
+function productsTable({ by_hand: byHand }, kernel) {
   const isWide = kernel > 1;
-  const name = t("kernel.largest", { most: told.largest.length, count: grouped(told.count) });
+  const name = t("kernel.largest", { most: byHand.largest.length, count: grouped(byHand.count) });
   const places = isWide ? [t("deeper.row"), t("deeper.column")] : [];
-  const of = (/** @type {"value" | "weight" | "product"} */ key) => decimalsFor(told.largest.map((one) => one[key]), 4);
-  const [value, weight, product] = [of("value"), of("weight"), of("product")];
-  const rows = told.largest.map((one) =>
+  const decimalsOf = (/** @type {"value" | "weight" | "product"} */ key) => decimalsFor(byHand.largest.map((term) => term[key]), 4);
+  const [valueDecimals, weightDecimals, productDecimals] = [decimalsOf("value"), decimalsOf("weight"), decimalsOf("product")];
+  const rows = byHand.largest.map((term) =>
     row(
-      one.input_channel,
-      ...(isWide ? [one.row, one.column] : []),
-      fixed(one.value, value),
-      `× ${fixed(one.weight, weight)}`,
-      `= ${fixed(one.product, product)}`,
+      term.input_channel,
+      ...(isWide ? [term.row, term.column] : []),
+      fixed(term.value, valueDecimals),
+      `× ${fixed(term.weight, weightDecimals)}`,
+      `= ${fixed(term.product, productDecimals)}`,
     ),
   );
-  const rest = told.count - told.largest.length;
-  if (rest > 0) {
-    const empty = Array.from({ length: isWide ? 4 : 2 }, () => "");
-    rows.push(row(t("kernel.other_products", { count: grouped(rest) }), ...empty, fixed(told.others, product)));
+  const otherCount = byHand.count - byHand.largest.length;
+  if (otherCount > 0) {
+    const emptyCells = Array.from({ length: isWide ? 4 : 2 }, () => "");
+    rows.push(row(t("kernel.other_products", { count: grouped(otherCount) }), ...emptyCells, fixed(byHand.others, productDecimals)));
   }
   return h(
     "details",

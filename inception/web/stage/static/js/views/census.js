@@ -1,9 +1,9 @@
-/** What each branch of each block is tuned to, whether branches differ by more than chance, for up to three networks. */
+/** The census view: what the branches of every block are tuned to, and whether they differ by more than chance. */
 
 import { h, replace, set, svg } from "../dom.js";
 import { BLOCKS, BRANCHES } from "../numbers.js";
 import { branchName, joined, t } from "../words.js";
-import { failure, newest, row, skeleton, table, waiting, whileOpen } from "./deeper_parts.js";
+import { failure, latestOnly, placeholder, row, skeleton, table, whileOpen } from "./deeper_parts.js";
 import { modelName } from "./header.js";
 
 /** @import {Block, Branch, Sort} from "../types.js" */
@@ -16,17 +16,17 @@ import { modelName } from "./header.js";
  * @typedef {object} Census
  * @property {string} model
  * @property {number} permutations
- * @property {Record<Block, Record<Branch, [number, number]>>} channels  how many, and how many are silent
+ * @property {Record<Block, Record<Branch, [number, number]>>} channels  numbers of all and of silent channels
  * @property {Record<Measure, Record<Block, Test>>} measures
  */
 
 /** @type {Measure[]} */
 const MEASURES = ["orientation", "colour", "size", "wavelength"];
-/** Lengths in pixels; the others are shares of 1. @type {Measure[]} */
+/** Measures in pixels; the others go from 0 to 1. @type {Measure[]} */
 const LENGTHS = ["size", "wavelength"];
-/** By which the channels of the unfolded block can be sorted. @type {Measure[]} */
-const SORTS = ["orientation", "colour", "size"];
-const MOST = 3;
+/** Measures by which the unfolded block can sort its channels. @type {Measure[]} */
+const SORTABLE = ["orientation", "colour", "size"];
+const MAX_NETWORKS = 3;
 const CHART = { width: 560, height: 230, left: 44, right: 14, top: 12, bottom: 30 };
 
 /**
@@ -39,18 +39,18 @@ export function createCensus(root, store, source) {
   const controls = h("div", { class: "deeper-controls" });
   const result = h("div");
   root.append(head, controls, result);
-  const ask = newest();
-  /** Networks beside that of the stage. @type {string[]} */
+  const latestCensuses = latestOnly();
+  /** Networks to compare with that of the stage. @type {string[]} */
   let others = [];
 
   /** @type {Parameters<typeof whileOpen>[3]} */
   function draw(state, data) {
-    const models = (data.start?.models ?? []).filter((one) => one.available).map((one) => one.name);
+    const models = (data.start?.models ?? []).filter((model) => model.available).map((model) => model.name);
     others = others.filter((name) => name !== state.model && models.includes(name));
     replace(head, h("h3", {}, t("census.title")), h("p", { class: "deeper-lead" }, t("census.lead")));
-    replace(controls, ...(models.length > 1 ? beside(models, state.model) : []));
+    replace(controls, ...(models.length > 1 ? comparisonButtons(models, state.model) : []));
     if (data.network) void load([state.model, ...others]);
-    else replace(result, waiting(data));
+    else replace(result, placeholder(data));
   }
 
   /** @param {string[]} models */
@@ -58,8 +58,8 @@ export function createCensus(root, store, source) {
     result.classList.add("deeper-stale");
     if (!result.childElementCount) replace(result, skeleton("pictures"));
     try {
-      const told = await ask(Promise.all(models.map((model) => /** @type {Promise<Census>} */ (source.census(model)))));
-      if (told) show(told);
+      const censuses = await latestCensuses(Promise.all(models.map((model) => /** @type {Promise<Census>} */ (source.census(model)))));
+      if (censuses) show(censuses);
     } catch (error) {
       result.classList.remove("deeper-stale");
       replace(result, failure(error));
@@ -67,19 +67,25 @@ export function createCensus(root, store, source) {
   }
 
   /**
-   * Buttons for the networks to compare with.
+   * Create the buttons of the networks to compare with.
    * @param {string[]} models
-   * @param {string} model
+   * @param {string} model  on the stage
    */
-  function beside(models, model) {
-    const choose = (/** @type {string} */ name) => {
-      others = others.includes(name) ? others.filter((one) => one !== name) : [...others, name].slice(-(MOST - 1));
+  function comparisonButtons(models, model) {
+    const toggle = (/** @type {string} */ name) => {
+      others = others.includes(name) ? others.filter((other) => other !== name) : [...others, name].slice(-(MAX_NETWORKS - 1));
       draw(store.get(), store.data());
       /** @type {HTMLElement | null} */ (controls.querySelector(`[data-beside="${CSS.escape(name)}"]`))?.focus();
     };
     const buttons = models
       .filter((name) => name !== model)
-      .map((name) => h("button", { type: "button", "aria-pressed": String(others.includes(name)), dataset: { beside: name }, onclick: () => choose(name) }, modelName(name)));
+      .map((name) =>
+        h(
+          "button",
+          { type: "button", "aria-pressed": String(others.includes(name)), dataset: { beside: name }, onclick: () => toggle(name) },
+          modelName(name),
+        ),
+      );
     return [
       h("span", { class: "quiet", "aria-hidden": "true" }, t("census.beside")),
       h("div", { class: "deeper-choices", role: "group", "aria-label": t("census.beside") }, buttons),
@@ -91,12 +97,16 @@ export function createCensus(root, store, source) {
     result.classList.remove("deeper-stale");
     replace(
       result,
-      h("ul", { class: "census-legend", "aria-hidden": "true" }, BRANCHES.map((branch) => h("li", { dataset: { branch } }, branchName(branch)))),
+      h(
+        "ul",
+        { class: "census-legend", "aria-hidden": "true" },
+        BRANCHES.map((branch) => h("li", { dataset: { branch } }, branchName(branch))),
+      ),
       h(
         "div",
         { class: "census-grid", style: { "--networks": censuses.length } },
         MEASURES.map((measure) => {
-          const highest = highestOf(measure, censuses);
+          const axisMax = axisMaximum(measure, censuses);
           return h(
             "section",
             {},
@@ -110,8 +120,8 @@ export function createCensus(root, store, source) {
                   "figure",
                   {},
                   censuses.length > 1 && h("figcaption", {}, modelName(census.model)),
-                  chart(measure, census, highest),
-                  h("p", {}, sentence(census.measures[measure])),
+                  chart(measure, census, axisMax),
+                  h("p", {}, summary(census.measures[measure])),
                 ),
               ),
             ),
@@ -119,18 +129,22 @@ export function createCensus(root, store, source) {
         }),
       ),
       h("p", { class: "quiet" }, t("census.how", { count: censuses[0].permutations.toLocaleString("en") })),
-      h("details", {}, h("summary", {}, t("census.table")), censuses.flatMap(numbers)),
+      h("details", {}, h("summary", {}, t("census.table")), censuses.flatMap(numbersTable)),
     );
   }
 
-  /** @param {Census} census */
-  function numbers(census) {
+  /** Create the table of a network's numbers, with its heading. @param {Census} census */
+  function numbersTable(census) {
     const name = `${t("census.table")}: ${modelName(census.model)}`;
     const rows = MEASURES.flatMap((measure) =>
       BLOCKS.map((block) => {
         const test = census.measures[measure][block];
-        const link = h("button", { type: "button", class: "deeper-link", onclick: () => visit(measure, block) }, `${t(`census.${measure}`)}, ${block}`);
-        return row(link, ...BRANCHES.map((branch) => value(measure, test.branches[branch])), probability(test.p));
+        const link = h(
+          "button",
+          { type: "button", class: "deeper-link", onclick: () => openBlock(measure, block) },
+          `${t(`census.${measure}`)}, ${block}`,
+        );
+        return row(link, ...BRANCHES.map((branch) => formatValue(measure, test.branches[branch])), formatP(test.p));
       }),
     );
     const silent = BLOCKS.map((block) =>
@@ -140,48 +154,55 @@ export function createCensus(root, store, source) {
   }
 
   /**
-   * The four lines of one measure over the nine blocks; blocks whose branches differ clearly stand on a band.
+   * Create a chart of one measure: a line for each branch over the nine blocks. A band marks blocks whose branches differ
+   * by more than chance.
    * @param {Measure} measure
    * @param {Census} census
-   * @param {number} highest  value at the top
+   * @param {number} axisMax  value at the top
    */
-  function chart(measure, census, highest) {
+  function chart(measure, census, axisMax) {
     const { width, height, left, right, top, bottom } = CHART;
     const step = (width - left - right) / BLOCKS.length;
     const x = (/** @type {number} */ i) => left + (i + 0.5) * step;
-    const y = (/** @type {number} */ amount) => height - bottom - (amount / highest) * (height - top - bottom);
+    const y = (/** @type {number} */ value) => height - bottom - (value / axisMax) * (height - top - bottom);
     const tests = census.measures[measure];
     const element = svg(
       "svg",
-      { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${modelName(census.model)}, ${t(`census.${measure}`)}: ${sentence(tests)}` },
+      {
+        viewBox: `0 0 ${width} ${height}`,
+        role: "img",
+        "aria-label": `${modelName(census.model)}, ${t(`census.${measure}`)}: ${summary(tests)}`,
+      },
       BLOCKS.map((block, i) => {
         const test = tests[block];
-        const words = BRANCHES.map((branch) => `${branchName(branch)} ${value(measure, test.branches[branch])}`).join(", ");
+        const valuesText = BRANCHES.map((branch) => `${branchName(branch)} ${formatValue(measure, test.branches[branch])}`).join(", ");
         return svg(
           "g",
-          { class: test.clear ? "clear" : "", onclick: () => visit(measure, block) },
-          svg("title", {}, `${block}: ${words}; p ${probability(test.p)}`),
+          { class: test.clear ? "clear" : "", onclick: () => openBlock(measure, block) },
+          svg("title", {}, `${block}: ${valuesText}; p ${formatP(test.p)}`),
           svg("rect", { x: left + i * step, width: step, y: top, height: height - top - bottom }),
           svg("text", { x: x(i), y: height - 8, "text-anchor": "middle" }, block),
         );
       }),
-      [0, highest / 2, highest].map((tick) => [
+      [0, axisMax / 2, axisMax].map((tick) => [
         svg("line", { x1: left, x2: width - right, y1: y(tick), y2: y(tick) }),
         svg("text", { x: left - 8, y: y(tick) + 5, "text-anchor": "end" }, Math.round(10 * tick) / 10),
       ]).flat(),
       BRANCHES.map((branch) => {
-        const places = BLOCKS.map((block, i) => /** @type {const} */ ([x(i), tests[block].branches[branch], block])).filter(([, amount]) => amount !== null);
+        const points = BLOCKS.map((block, i) => /** @type {const} */ ([x(i), tests[block].branches[branch], block])).filter(
+          ([, value]) => value !== null,
+        );
         return svg(
           "g",
           { dataset: { branch } },
-          svg("polyline", { points: places.map(([at, amount]) => `${at},${y(amount ?? 0)}`).join(" ") }),
-          places.map(([cx, amount, block]) =>
-            svg("circle", { cx, cy: y(amount ?? 0), class: tests[block].clear && tests[block].highest === branch ? "highest" : "" }),
+          svg("polyline", { points: points.map(([cx, value]) => `${cx},${y(value ?? 0)}`).join(" ") }),
+          points.map(([cx, value, block]) =>
+            svg("circle", { cx, cy: y(value ?? 0), class: tests[block].clear && tests[block].highest === branch ? "highest" : "" }),
           ),
         );
       }),
     );
-    // Text keeps its size however wide the chart is drawn.
+    // CSS sizes the text by --unit, so that it does not scale with the chart.
     new ResizeObserver(([{ contentRect }]) => {
       if (contentRect.width) set(element, { style: { "--unit": width / contentRect.width } });
     }).observe(element);
@@ -189,12 +210,12 @@ export function createCensus(root, store, source) {
   }
 
   /**
-   * Unfold a block, its channels sorted by a measure where they can be.
+   * Show a block on the stage, sorted by the measure if possible.
    * @param {Measure} measure
    * @param {Block} block
    */
-  function visit(measure, block) {
-    store.update({ block, lens: null, ...(SORTS.includes(measure) ? { sort: /** @type {Sort} */ (measure) } : {}) }, { push: true });
+  function openBlock(measure, block) {
+    store.update({ block, lens: null, ...(SORTABLE.includes(measure) ? { sort: /** @type {Sort} */ (measure) } : {}) }, { push: true });
     document.getElementById("block")?.scrollIntoView({ block: "start", behavior: "auto" });
   }
 
@@ -202,39 +223,42 @@ export function createCensus(root, store, source) {
 }
 
 /**
+ * Return the highest value of a measure's axis, the same for all networks.
  * @param {Measure} measure
  * @param {Census[]} censuses
  */
-function highestOf(measure, censuses) {
+function axisMaximum(measure, censuses) {
   if (!LENGTHS.includes(measure)) return 1;
-  const values = censuses.flatMap((one) => BLOCKS.flatMap((block) => BRANCHES.map((branch) => one.measures[measure][block].branches[branch] ?? 0)));
+  const values = censuses.flatMap((census) =>
+    BLOCKS.flatMap((block) => BRANCHES.map((branch) => census.measures[measure][block].branches[branch] ?? 0)),
+  );
   return 20 * Math.ceil(Math.max(1, ...values) / 20);
 }
 
 /**
- * Which branches are highest where, and where nothing follows.
+ * Summarise in which blocks a branch is highest, and in which the branches do not differ clearly.
  * @param {Record<Block, Test>} tests
  */
-function sentence(tests) {
+function summary(tests) {
   const clear = BRANCHES.flatMap((branch) => {
     const blocks = BLOCKS.filter((block) => tests[block].clear && tests[block].highest === branch);
     return blocks.length ? [t("census.highest", { branch: branchName(branch), blocks: blocks.join(", ") })] : [];
   });
-  const rest = BLOCKS.filter((block) => !tests[block].clear);
-  if (rest.length === BLOCKS.length) return t("census.nothing");
-  return joined([...clear, rest.length ? t("census.rest", { blocks: rest.join(", ") }) : ""]);
+  const unclear = BLOCKS.filter((block) => !tests[block].clear);
+  if (unclear.length === BLOCKS.length) return t("census.nothing");
+  return joined([...clear, unclear.length ? t("census.rest", { blocks: unclear.join(", ") }) : ""]);
 }
 
 /**
  * @param {Measure} measure
- * @param {number | null} amount
+ * @param {number | null} value
  */
-function value(measure, amount) {
-  if (amount === null) return "–";
-  return LENGTHS.includes(measure) ? `${Math.round(amount)} px` : amount.toFixed(2);
+function formatValue(measure, value) {
+  if (value === null) return "–";
+  return LENGTHS.includes(measure) ? `${Math.round(value)} px` : value.toFixed(2);
 }
 
 /** @param {number} p */
-function probability(p) {
+function formatP(p) {
   return p < 0.001 ? "< 0.001" : p.toFixed(3);
 }

@@ -1,17 +1,17 @@
-/** A number of the network as a sum over the block before it, block by block from the logit to the stem. */
+/** Circuits: a logit or a cell's value as a sum over the block before it, followed block by block back to the stem. */
 
 import { subjectOf } from "../controller.js";
 import { h, replace } from "../dom.js";
 import { short, signed } from "../numbers.js";
 import { branchName, className, t } from "../words.js";
-import { failure, newest, signedBar, skeleton } from "./deeper_parts.js";
+import { failure, latestOnly, signedBar, skeleton } from "./deeper_parts.js";
 
 /** @import {Block, Branch, Network} from "../types.js" */
 /** @import {Store} from "../state.js" */
 /** @import {Source} from "../source.js" */
 
 /**
- * @typedef {{block: Block, branch: Branch, channel: number, row: number, column: number}} Place  a cell
+ * @typedef {{block: Block, branch: Branch, channel: number, row: number, column: number}} Place  of a cell
  *
  * @typedef {object} Contribution
  * @property {string} block  a block or "stem"
@@ -30,7 +30,7 @@ import { failure, newest, signedBar, skeleton } from "./deeper_parts.js";
  * @property {number} error
  */
 
-const SMALL = 0.0001;
+const MIN_SHOWN_ERROR = 0.0001; // smaller errors are shown as "<0.0001"
 
 /**
  * @param {Store} store
@@ -38,35 +38,38 @@ const SMALL = 0.0001;
  */
 export function createCircuit(store, source) {
   const root = h("section", { class: "unit-circuit" });
-  const ask = newest();
-  /** From the number that the walk began with to the one that is shown; null is the logit. @type {(Place | null)[]} */
+  const latestCircuit = latestOnly();
+  /** The cells followed so far; the last is the one shown. null stands for the logit. @type {(Place | null)[]} */
   let path = [null];
-  let about = "";
+  let pathKey = ""; // subject, class and cell that the path belongs to
 
   /**
    * @param {Network} network
    * @param {number} cls
-   * @param {Place | null} cell  the one in the lens
+   * @param {Place | null} cell  in the lens
    */
   async function draw(network, cls, cell) {
     const key = JSON.stringify([subjectOf(store.get()), cls, cell]);
-    if (key !== about) path = [cell];
-    about = key;
-    await step(network, cls, cell);
+    if (key !== pathKey) path = [cell];
+    pathKey = key;
+    await load(network, cls, cell);
   }
 
   /**
+   * Load and show the circuit at the end of the path.
    * @param {Network} network
    * @param {number} cls
    * @param {Place | null} cell
    */
-  async function step(network, cls, cell) {
-    const at = path[path.length - 1];
+  async function load(network, cls, cell) {
+    const place = path[path.length - 1];
     if (!root.childElementCount) replace(root, skeleton());
     root.classList.add("deeper-stale");
     const subject = subjectOf(store.get());
     try {
-      const circuit = await ask(/** @type {Promise<Circuit>} */ (at ? source.circuit(subject, at) : source.logitCircuit(subject, cls)));
+      const circuit = await latestCircuit(
+        /** @type {Promise<Circuit>} */ (place ? source.circuit(subject, place) : source.logitCircuit(subject, cls)),
+      );
       if (!circuit) return;
       show(circuit, network, cls, cell);
     } catch (error) {
@@ -82,19 +85,31 @@ export function createCircuit(store, source) {
    * @param {Place | null} cell
    */
   function show(circuit, network, cls, cell) {
-    /** @param {(Place | null)[]} next */
-    const go = (next) => {
-      path = next;
-      void step(network, cls, cell);
+    /** @param {(Place | null)[]} newPath */
+    const follow = (newPath) => {
+      path = newPath;
+      void load(network, cls, cell);
     };
     const isLogit = path[path.length - 1] === null;
-    const bound = Math.max(...circuit.sources.map((one) => Math.abs(one.contribution)), Math.abs(circuit.constant), Math.abs(circuit.rest), 1e-9);
-    const name = (/** @type {Place | null} */ place) =>
+    const bound = Math.max(
+      ...circuit.sources.map((term) => Math.abs(term.contribution)),
+      Math.abs(circuit.constant),
+      Math.abs(circuit.rest),
+      1e-9,
+    );
+    const nameOf = (/** @type {Place | null} */ place) =>
       place
-        ? t("circuit.cell", { block: place.block, branch: branchName(place.branch), channel: place.channel, row: place.row, column: place.column })
+        ? t("circuit.cell", {
+            block: place.block,
+            branch: branchName(place.branch),
+            channel: place.channel,
+            row: place.row,
+            column: place.column,
+          })
         : t("circuit.logit", { name: className(network, cls) });
     /** @param {import("../dom.js").Child} label @param {number} amount @param {string} [branch] */
-    const line = (label, amount, branch = "") => h("li", { dataset: { branch } }, label, signedBar(amount, bound), h("span", { class: "number" }, signed(amount)));
+    const termItem = (label, amount, branch = "") =>
+      h("li", { dataset: { branch } }, label, signedBar(amount, bound), h("span", { class: "number" }, signed(amount)));
     replace(
       root,
       h("h4", {}, t(isLogit ? "circuit.title_logit" : "circuit.title")),
@@ -102,34 +117,53 @@ export function createCircuit(store, source) {
       h(
         "p",
         { class: "circuit-path" },
-        path[0] && h("button", { class: "button", onclick: () => go([null]) }, t("circuit.from_logit")),
-        !path[0] && cell && h("button", { class: "button", onclick: () => go([cell]) }, t("circuit.from_cell")),
+        path[0] && h("button", { class: "button", onclick: () => follow([null]) }, t("circuit.from_logit")),
+        !path[0] && cell && h("button", { class: "button", onclick: () => follow([cell]) }, t("circuit.from_cell")),
         path.map((place, i) =>
           i < path.length - 1
-            ? h("button", { class: "deeper-link", dataset: { branch: place?.branch ?? "" }, onclick: () => go(path.slice(0, i + 1)) }, name(place), " →")
-            : h("b", { dataset: { branch: place?.branch ?? "" } }, name(place)),
+            ? h(
+                "button",
+                { class: "deeper-link", dataset: { branch: place?.branch ?? "" }, onclick: () => follow(path.slice(0, i + 1)) },
+                nameOf(place),
+                " →",
+              )
+            : h("b", { dataset: { branch: place?.branch ?? "" } }, nameOf(place)),
         ),
       ),
       h(
         "ol",
         { class: path[0] ? "circuit-terms" : "circuit-terms tells-worth" },
-        line(h("span", {}, t("circuit.constant")), circuit.constant),
-        circuit.sources.map((one) => {
-          const { branch } = one;
-          const words = branch
-            ? t("unit.name", { block: one.block, branch: branchName(branch), channel: one.channel })
-            : t("unit.stem", { channel: one.channel });
-          const next = branch ? { block: /** @type {Block} */ (one.block), branch, channel: one.channel, row: one.row, column: one.column } : null;
-          return line(
-            next ? h("button", { class: "deeper-link", title: t("circuit.back"), onclick: () => go([...path, next]) }, words) : h("span", {}, words),
-            one.contribution,
+        termItem(h("span", {}, t("circuit.constant")), circuit.constant),
+        circuit.sources.map((term) => {
+          const { branch } = term;
+          const label = branch
+            ? t("unit.name", { block: term.block, branch: branchName(branch), channel: term.channel })
+            : t("unit.stem", { channel: term.channel });
+          const next = branch
+            ? { block: /** @type {Block} */ (term.block), branch, channel: term.channel, row: term.row, column: term.column }
+            : null;
+          return termItem(
+            next
+              ? h("button", { class: "deeper-link", title: t("circuit.back"), onclick: () => follow([...path, next]) }, label)
+              : h("span", {}, label),
+            term.contribution,
             branch ?? "",
           );
         }),
-        line(h("span", {}, t("circuit.rest")), circuit.rest),
-        h("li", { class: "circuit-sum" }, h("b", {}, t(isLogit ? "circuit.value_logit" : "circuit.value")), h("span"), h("b", { class: "number" }, signed(circuit.value))),
+        termItem(h("span", {}, t("circuit.rest")), circuit.rest),
+        h(
+          "li",
+          { class: "circuit-sum" },
+          h("b", {}, t(isLogit ? "circuit.value_logit" : "circuit.value")),
+          h("span"),
+          h("b", { class: "number" }, signed(circuit.value)),
+        ),
       ),
-      h("p", { class: "quiet" }, t("circuit.check", { error: circuit.error < SMALL ? `<${SMALL}` : short(circuit.error) })),
+      h(
+        "p",
+        { class: "quiet" },
+        t("circuit.check", { error: circuit.error < MIN_SHOWN_ERROR ? `<${MIN_SHOWN_ERROR}` : short(circuit.error) }),
+      ),
     );
   }
 

@@ -1,4 +1,4 @@
-/** The stage's photo and network beside another network, or another photo: answers, and the unfolded block's maps. */
+/** The comparison view: answers and maps of the stage, beside those of another network or of another photo. */
 
 import { paintMap } from "../colours.js";
 import { subjectOf, withDownloaded } from "../controller.js";
@@ -7,20 +7,20 @@ import { statistics } from "../downloads.js";
 import { isSignedScene, meanRange, meanValues, paletteOf } from "../maps.js";
 import { BRANCHES, order, percent, short, softmax } from "../numbers.js";
 import { branchName, className, t } from "../words.js";
-import { failure, newest, skeleton, whileOpen } from "./deeper_parts.js";
+import { failure, latestOnly, skeleton, whileOpen } from "./deeper_parts.js";
 import { modelName } from "./header.js";
 
 /** @import {BlockChannels, MeanMap, Network, Scene} from "../types.js" */
 
 /**
- * @typedef {object} Side  one of the two that are compared
+ * @typedef {object} Side  of the comparison
  * @property {Network} network
  * @property {Scene} scene
  * @property {BlockChannels} channels
  * @property {string} photo
  */
 
-const CLASSES = 3;
+const CLASS_COUNT = 3;
 
 /**
  * @param {HTMLElement} root
@@ -32,22 +32,25 @@ export function createCompare(root, store, source) {
   const body = h("div", { class: "compare" });
   const chooser = h("input", { type: "file", accept: "image/*", class: "unseen", tabindex: "-1", onchange: upload });
   root.append(form, chooser, body);
-  const latest = newest();
-  const latestFile = newest();
-  /** @type {{model: string | null, photo: string | null, own: string | null, isCommon: boolean}} */
-  const other = { model: null, photo: null, own: null, isCommon: false };
+  const latestComparison = latestOnly();
+  const latestUpload = latestOnly();
+  /**
+   * What to compare with; a null photo is that of the stage.
+   * @type {{model: string | null, photo: string | null, uploaded: string | null, hasCommonScale: boolean}}
+   */
+  const other = { model: null, photo: null, uploaded: null, hasCommonScale: false };
 
-  /** A photo of the visitor's, beside the one on the stage. */
+  /** Upload the chosen file and compare with it. */
   async function upload() {
     const file = chooser.files?.[0];
     chooser.value = "";
     if (!file) return;
     replace(body, skeleton());
-    const before = other.photo;
+    const previousPhoto = other.photo;
     try {
-      const photo = await latestFile(source.upload(file, file.name));
-      if (!photo || other.photo !== before) return; // another was chosen
-      other.photo = other.own = photo;
+      const photo = await latestUpload(source.upload(file, file.name));
+      if (!photo || other.photo !== previousPhoto) return; // another photo was chosen meanwhile
+      other.photo = other.uploaded = photo;
       drawForm();
       await draw();
     } catch (error) {
@@ -60,14 +63,14 @@ export function createCompare(root, store, source) {
     const { start } = store.data();
     const models = start?.models ?? [];
     if (!other.model) {
-      other.model = models.find((one) => one.name !== model && one.available)?.name ?? model;
-      // With one network only, another photo is what there is to compare.
-      const stem = start?.examples.find((one) => `example:${one.stem}` !== photo)?.stem;
+      other.model = models.find((candidate) => candidate.name !== model && candidate.available)?.name ?? model;
+      // With a single network, compare with another photo instead.
+      const stem = start?.examples.find((example) => `example:${example.stem}` !== photo)?.stem;
       if (other.model === model && stem) other.photo = `example:${stem}`;
     }
     /**
      * @param {string} label
-     * @param {[string, string][]} choices
+     * @param {[string, string][]} choices  values and names
      * @param {string} chosen
      * @param {(value: string) => void} choose
      */
@@ -91,14 +94,19 @@ export function createCompare(root, store, source) {
     /** @type {[string, string][]} */
     const photos = [
       ["", t("compare.same_photo")],
-      ...(other.own ? [/** @type {[string, string]} */ ([other.own, t("photo.own")])] : []),
+      ...(other.uploaded ? [/** @type {[string, string]} */ ([other.uploaded, t("photo.own")])] : []),
       ...(start?.examples ?? [])
         .filter(({ stem }) => `example:${stem}` !== photo)
         .map(({ stem }) => /** @type {[string, string]} */ ([`example:${stem}`, stem.replaceAll("_", " ")])),
     ];
     replace(
       form,
-      select(t("compare.network"), models.map((one) => [one.name, modelName(one.name)]), other.model, (value) => (other.model = value)),
+      select(
+        t("compare.network"),
+        models.map((choice) => [choice.name, modelName(choice.name)]),
+        other.model,
+        (value) => (other.model = value),
+      ),
       select(t("compare.photo"), photos, other.photo ?? "", (value) => (other.photo = value || null)),
       h("button", { type: "button", class: "button", onclick: () => chooser.click() }, t("photo.choose")),
       select(
@@ -107,8 +115,8 @@ export function createCompare(root, store, source) {
           ["own", t("compare.scale_own")],
           ["both", t("compare.scale_both")],
         ],
-        other.isCommon ? "both" : "own",
-        (value) => (other.isCommon = value === "both"),
+        other.hasCommonScale ? "both" : "own",
+        (value) => (other.hasCommonScale = value === "both"),
       ),
     );
     set(chooser, { "aria-label": t("photo.choose") });
@@ -122,7 +130,7 @@ export function createCompare(root, store, source) {
     const subject = { photo: other.photo ?? photo, model, crop: other.photo ? null : crop };
     if (!body.querySelector(".compare-side")) replace(body, skeleton());
     try {
-      const found = await latest(
+      const responses = await latestComparison(
         Promise.all([
           source.block(subjectOf(store.get()), {}, block),
           source.network(model),
@@ -131,29 +139,34 @@ export function createCompare(root, store, source) {
           source.drawable(subject),
         ]),
       );
-      if (!found) return;
+      if (!responses) return;
       const { start } = store.data();
       if (start) store.receive({ start: withDownloaded(start, model) });
-      const [ownChannels, otherNetwork, scene, channels] = found;
-      const own = { network, scene: base, channels: ownChannels, photo };
-      const beside = { network: otherNetwork, scene, channels, photo: subject.photo };
-      replace(body, side(own, beside), side(beside, own), h("p", { class: "quiet" }, t(other.isCommon ? "compare.both_help" : "compare.own_help")));
+      const [stageChannels, otherNetwork, otherScene, otherChannels] = responses;
+      const stageSide = { network, scene: base, channels: stageChannels, photo };
+      const otherSide = { network: otherNetwork, scene: otherScene, channels: otherChannels, photo: subject.photo };
+      replace(
+        body,
+        sideSection(stageSide, otherSide),
+        sideSection(otherSide, stageSide),
+        h("p", { class: "quiet" }, t(other.hasCommonScale ? "compare.both_help" : "compare.own_help")),
+      );
     } catch (error) {
       replace(body, failure(error));
     }
   }
 
   /**
-   * @param {Side} shown
-   * @param {Side} beside
+   * @param {Side} side
+   * @param {Side} opposite
    */
-  function side({ network, scene, channels, photo }, beside) {
+  function sideSection({ network, scene, channels, photo }, opposite) {
     const { block, colours } = store.get();
-    const p = softmax(scene.logits, network.temperature);
-    const isSigned = isSignedScene(scene) || (other.isCommon && isSignedScene(beside.scene));
-    const counts = BRANCHES.map((branch) => statistics(channels[branch]));
-    const silent = counts.reduce((sum, one) => sum + one.silent, 0);
-    const all = counts.reduce((sum, one) => sum + one.channels, 0);
+    const probabilities = softmax(scene.logits, network.temperature);
+    const isSigned = isSignedScene(scene) || (other.hasCommonScale && isSignedScene(opposite.scene));
+    const branchStatistics = BRANCHES.map((branch) => statistics(channels[branch]));
+    const silent = branchStatistics.reduce((sum, branch) => sum + branch.silent, 0);
+    const channelCount = branchStatistics.reduce((sum, branch) => sum + branch.channels, 0);
     return h(
       "section",
       { class: "compare-side", "aria-label": modelName(network.name) },
@@ -165,13 +178,15 @@ export function createCompare(root, store, source) {
         h(
           "ol",
           {},
-          order(p, CLASSES).map((index) => h("li", {}, className(network, index), " ", h("b", { class: "number" }, percent(p[index])))),
+          order(probabilities, CLASS_COUNT).map((index) =>
+            h("li", {}, className(network, index), " ", h("b", { class: "number" }, percent(probabilities[index]))),
+          ),
         ),
-        h("p", { class: "quiet" }, t("compare.silent", { silent, count: all, share: Math.round((100 * silent) / all) })),
+        h("p", { class: "quiet" }, t("compare.silent", { silent, count: channelCount, share: Math.round((100 * silent) / channelCount) })),
       ),
       BRANCHES.map((branch, i) => {
         const map = scene.maps[block][branch];
-        const range = meanRange(other.isCommon ? [map, beside.scene.maps[block][branch]] : [map], isSigned);
+        const range = meanRange(other.hasCommonScale ? [map, opposite.scene.maps[block][branch]] : [map], isSigned);
         const canvas = h("canvas", { role: "img" });
         paintMap(canvas, meanValues(map, range), map.side, map.side, paletteOf(isSigned, colours));
         set(canvas, { "aria-label": t("network.map_alt", { branch: branchName(branch), block }) });
@@ -181,7 +196,11 @@ export function createCompare(root, store, source) {
           h("b", {}, branchName(branch)),
           canvas,
           readout(canvas, map),
-          h("span", { class: "quiet number" }, t("compare.silent_branch", { share: Math.round((100 * counts[i].silent) / counts[i].channels) })),
+          h(
+            "span",
+            { class: "quiet number" },
+            t("compare.silent_branch", { share: Math.round((100 * branchStatistics[i].silent) / branchStatistics[i].channels) }),
+          ),
         );
       }),
     );
@@ -194,19 +213,20 @@ export function createCompare(root, store, source) {
 }
 
 /**
- * The lowest and the highest value of a map, or the one under the pointer.
+ * Create a readout of a map's range, or of the value under the pointer.
  * @param {HTMLCanvasElement} canvas
  * @param {MeanMap} map
  */
 function readout(canvas, map) {
   const value = h("span", { class: "quiet number" });
-  const rest = () => (value.textContent = `${short(map.low)} … ${short(map.high)}`);
+  const showRange = () => (value.textContent = `${short(map.low)} … ${short(map.high)}`);
   canvas.addEventListener("pointermove", (event) => {
-    const at = (/** @type {number} */ part, /** @type {number} */ whole) => Math.min(map.side - 1, Math.floor((part / whole) * map.side));
-    const byte = map.values[at(event.offsetY, canvas.clientHeight) * map.side + at(event.offsetX, canvas.clientWidth)];
+    const cellAt = (/** @type {number} */ offset, /** @type {number} */ length) =>
+      Math.min(map.side - 1, Math.floor((offset / length) * map.side));
+    const byte = map.values[cellAt(event.offsetY, canvas.clientHeight) * map.side + cellAt(event.offsetX, canvas.clientWidth)];
     value.textContent = short(map.low + (byte / 255) * (map.high - map.low));
   });
-  canvas.addEventListener("pointerleave", rest);
-  rest();
+  canvas.addEventListener("pointerleave", showRange);
+  showRange();
   return value;
 }

@@ -1,12 +1,12 @@
-/** What the 1x1 reductions save: in the unfolded block, in all nine, beside VGG-16; and a calculator. */
+/** The cost view: what the 1x1 reductions save in the unfolded block and in all nine, a calculator, and network sizes. */
 
 import { blockCosts, bottleneck, breakEven, convolutions } from "../cost.js";
 import { h, replace, set } from "../dom.js";
 import { grouped, millions, times, wholeWithin } from "../numbers.js";
 import { branchName, t } from "../words.js";
 import { createCostMaps } from "./cost_maps.js";
-import { wholeNetwork } from "./cost_network.js";
-import { table, waiting, whileOpen } from "./deeper_parts.js";
+import { networkSections } from "./cost_network.js";
+import { placeholder, table, whileOpen } from "./deeper_parts.js";
 
 /** @import {Block, Branch, Network} from "../types.js" */
 /** @import {BlockCost, Bottleneck} from "../cost.js" */
@@ -14,8 +14,8 @@ import { table, waiting, whileOpen } from "./deeper_parts.js";
 /** @import {Source} from "../source.js" */
 /** @import {Row} from "./deeper_parts.js" */
 
-/** @type {Branch[]} */
-const REDUCED = ["3x3", "5x5"];
+/** Branches with a reduction before a larger kernel. @type {Branch[]} */
+const REDUCED_BRANCHES = ["3x3", "5x5"];
 
 /**
  * @param {HTMLElement} root
@@ -23,27 +23,27 @@ const REDUCED = ["3x3", "5x5"];
  * @param {Source} source
  */
 export function createCost(root, store, source) {
-  const facts = h("div");
-  const maps = h("div");
-  const blocks = h("div");
-  const calculator = h("div");
-  const whole = h("div");
-  root.append(facts, maps, blocks, calculator, whole);
-  /** @type {{block: Block, model: string} | null} */
-  let shown = null;
+  const blockBox = h("div");
+  const mapsBox = h("div");
+  const allBlocksBox = h("div");
+  const calculatorBox = h("div");
+  const networkBox = h("div");
+  root.append(blockBox, mapsBox, allBlocksBox, calculatorBox, networkBox);
+  /** What the calculator was last preset for. @type {{block: Block, model: string} | null} */
+  let preset = null;
 
   /** @type {Parameters<typeof whileOpen>[3]} */
   function draw({ block, model }, data) {
     const { network } = data;
-    if (!network) return replace(facts, waiting(data));
+    if (!network) return replace(blockBox, placeholder(data));
     const costs = blockCosts(network);
-    replace(facts, ofBlock(network, block));
-    replace(blocks, ofBlocks(costs, block, network.size, store));
-    // What a visitor has set stays until another block is chosen.
-    if (shown?.block !== block || shown.model !== model) values = valuesOf(network, block, "5x5");
-    shown = { block, model };
+    replace(blockBox, blockSection(network, block));
+    replace(allBlocksBox, allBlocksSection(costs, block, network.size, store));
+    // Keep the visitor's values until the block or network changes.
+    if (preset?.block !== block || preset.model !== model) values = valuesOf(network, block, "5x5");
+    preset = { block, model };
     drawCalculator(network, block);
-    replace(whole, wholeNetwork(network));
+    replace(networkBox, networkSections(network));
   }
 
   let values = { in: 1, between: 1, out: 1, kernel: 3, side: 1 };
@@ -53,10 +53,10 @@ export function createCost(root, store, source) {
    * @param {Block} block
    */
   function drawCalculator(network, block) {
-    const answer = h("div", { "aria-live": "polite" });
-    const work = () => replace(answer, ...worked(values));
-    const fields = CALCULATOR.map(({ name, most, step }) => slider(name, most, step, values, work));
-    const presets = REDUCED.map((branch) =>
+    const result = h("div", { "aria-live": "polite" });
+    const update = () => replace(result, ...calculatorResult(values));
+    const fields = CALCULATOR_FIELDS.map(({ name, max, step }) => calculatorField(name, max, step, values, update));
+    const presetButtons = REDUCED_BRANCHES.map((branch) =>
       h(
         "button",
         {
@@ -66,32 +66,33 @@ export function createCost(root, store, source) {
           onclick: () => {
             values = valuesOf(network, block, branch);
             drawCalculator(network, block);
-            /** @type {HTMLElement | null} */ (calculator.querySelector(`button[data-branch="${branch}"]`))?.focus();
+            /** @type {HTMLElement | null} */ (calculatorBox.querySelector(`button[data-branch="${branch}"]`))?.focus();
           },
         },
         t("deeper.cost_as_in", { branch: branchName(branch), block }),
       ),
     );
     replace(
-      calculator,
+      calculatorBox,
       h("h3", {}, t("deeper.cost_calculator")),
-      h("div", { class: "deeper-controls" }, presets),
-      h("div", { class: "cost-calculator" }, h("div", { class: "cost-fields" }, fields), answer),
+      h("div", { class: "deeper-controls" }, presetButtons),
+      h("div", { class: "cost-calculator" }, h("div", { class: "cost-fields" }, fields), result),
     );
-    work();
+    update();
   }
 
   whileOpen(store, "cost", ["network", "block", "lang", "error"], draw);
-  createCostMaps(maps, store, source);
+  createCostMaps(mapsBox, store, source);
 }
 
 // ---------------------------------------------------------------- the unfolded block
 
 /**
+ * Compare each reduced branch of a block with a direct convolution.
  * @param {Network} network
  * @param {Block} block
  */
-function ofBlock(network, block) {
+function blockSection(network, block) {
   const { in_channels: channels, side } = network.blocks[block];
   const cells = side * side;
   return [
@@ -100,23 +101,29 @@ function ofBlock(network, block) {
     h(
       "div",
       { class: "deeper-pair" },
-      REDUCED.map((branch) => {
-        const [reduce, wide] = convolutions(network.blocks[block], branch);
-        const cost = bottleneck(channels, reduce.out, wide.out, wide.kernel, cells);
-        const window = `${wide.kernel}×${wide.kernel}`;
+      REDUCED_BRANCHES.map((branch) => {
+        const [reduction, convolution] = convolutions(network.blocks[block], branch);
+        const cost = bottleneck(channels, reduction.out, convolution.out, convolution.kernel, cells);
+        const kernelText = `${convolution.kernel}×${convolution.kernel}`;
         return h(
           "div",
           { dataset: { branch }, class: "cost-branch" },
           h("h4", {}, branchName(branch)),
-          bar(t("deeper.cost_without"), `${window}: ${channels} → ${wide.out}`, cost.direct.weights, cost.direct, "naive"),
-          bar(
+          costBar(
+            t("deeper.cost_without"),
+            `${kernelText}: ${channels} → ${convolution.out}`,
+            cost.direct.weights,
+            cost.direct,
+            "naive",
+          ),
+          costBar(
             t("deeper.cost_with"),
-            `1×1: ${channels} → ${reduce.out}, ${window}: ${reduce.out} → ${wide.out}`,
+            `1×1: ${channels} → ${reduction.out}, ${kernelText}: ${reduction.out} → ${convolution.out}`,
             cost.direct.weights,
             cost.reduced,
             "reduced",
           ),
-          h("p", {}, h("strong", {}, verdict(cost))),
+          h("p", {}, h("strong", {}, savingText(cost))),
         );
       }),
     ),
@@ -125,14 +132,15 @@ function ofBlock(network, block) {
 }
 
 /**
+ * Create a labelled bar of a cost.
  * @param {string} name
  * @param {string} detail
- * @param {number} most
+ * @param {number} max  weights of a full bar
  * @param {import("../cost.js").Cost} cost
  * @param {"naive" | "reduced"} kind
  */
-function bar(name, detail, most, cost, kind) {
-  const share = `${(100 * cost.weights) / Math.max(most, cost.weights)}%`;
+function costBar(name, detail, max, cost, kind) {
+  const share = `${(100 * cost.weights) / Math.max(max, cost.weights)}%`;
   return h(
     "div",
     { class: "cost-bar" },
@@ -146,8 +154,8 @@ function bar(name, detail, most, cost, kind) {
   );
 }
 
-/** @param {Bottleneck} cost */
-function verdict({ direct, reduced, saving }) {
+/** Describe what a reduction saves. @param {Bottleneck} cost */
+function savingText({ direct, reduced, saving }) {
   if (direct.weights === reduced.weights) return t("deeper.cost_equal");
   return saving > 1 ? t("deeper.cost_fewer", { times: times(saving) }) : t("deeper.cost_more", { times: times(1 / saving) });
 }
@@ -156,12 +164,12 @@ function verdict({ direct, reduced, saving }) {
 
 /**
  * @param {BlockCost[]} costs
- * @param {Block} chosen
- * @param {number} size
+ * @param {Block} unfolded
+ * @param {number} size  of the network's input
  * @param {Store} store
  */
-function ofBlocks(costs, chosen, size, store) {
-  const most = Math.max(...costs.map((cost) => cost.naive.weights));
+function allBlocksSection(costs, unfolded, size, store) {
+  const maxWeights = Math.max(...costs.map((cost) => cost.naive.weights));
   const title = t("deeper.cost_blocks");
   /** @type {Row[]} */
   const rows = costs.map((cost) => ({
@@ -171,27 +179,27 @@ function ofBlocks(costs, chosen, size, store) {
         {
           type: "button",
           class: "deeper-link",
-          "aria-current": cost.block === chosen ? "true" : null,
+          "aria-current": cost.block === unfolded ? "true" : null,
           onclick: () => store.update({ block: cost.block, lens: null }, { push: true }),
         },
         cost.block,
       ),
-      twoBars(cost.naive.weights, cost.reduced.weights, most),
-      two(grouped(cost.naive.weights), grouped(cost.reduced.weights)),
-      two(millions(cost.naive.multiplications), millions(cost.reduced.multiplications)),
-      two(grouped(cost.naiveChannels), grouped(cost.reducedChannels)),
+      barPair(cost.naive.weights, cost.reduced.weights, maxWeights),
+      valuePair(grouped(cost.naive.weights), grouped(cost.reduced.weights)),
+      valuePair(millions(cost.naive.multiplications), millions(cost.reduced.multiplications)),
+      valuePair(grouped(cost.naiveChannels), grouped(cost.reducedChannels)),
       times(cost.saving),
     ],
-    attributes: cost.block === chosen ? { class: "chosen" } : {},
+    attributes: cost.block === unfolded ? { class: "chosen" } : {},
   }));
-  const sum = (/** @type {(cost: BlockCost) => number} */ of) => costs.reduce((total, cost) => total + of(cost), 0);
+  const sum = (/** @type {(cost: BlockCost) => number} */ valueOf) => costs.reduce((total, cost) => total + valueOf(cost), 0);
   const [naive, reduced] = [sum((cost) => cost.naive.weights), sum((cost) => cost.reduced.weights)];
   rows.push({
     cells: [
       t("deeper.cost_all_nine"),
       "",
-      two(grouped(naive), grouped(reduced)),
-      two(millions(sum((cost) => cost.naive.multiplications)), millions(sum((cost) => cost.reduced.multiplications))),
+      valuePair(grouped(naive), grouped(reduced)),
+      valuePair(millions(sum((cost) => cost.naive.multiplications)), millions(sum((cost) => cost.reduced.multiplications))),
       "",
       times(naive / reduced),
     ],
@@ -199,7 +207,7 @@ function ofBlocks(costs, chosen, size, store) {
   });
   const heads = ["block", "two", "weights", "multiplications", "channels_out", "times"].map((head) => t(`deeper.cost_head_${head}`));
   const last = costs[costs.length - 1];
-  const stacked = sum((cost) => cost.stackedWeights);
+  const stackedWeights = sum((cost) => cost.stackedWeights);
   return [
     h("h3", {}, title),
     h("p", { class: "deeper-lead" }, t("deeper.cost_blocks_lead", { size })),
@@ -210,9 +218,9 @@ function ofBlocks(costs, chosen, size, store) {
       t("deeper.cost_stacked", {
         channels: grouped(last.stackedChannels),
         reduced_channels: grouped(last.reducedChannels),
-        weights: grouped(stacked),
+        weights: grouped(stackedWeights),
         reduced_weights: grouped(reduced),
-        times: times(stacked / reduced),
+        times: times(stackedWeights / reduced),
       }),
     ),
   ];
@@ -222,18 +230,18 @@ function ofBlocks(costs, chosen, size, store) {
  * @param {string} naive
  * @param {string} reduced
  */
-function two(naive, reduced) {
+function valuePair(naive, reduced) {
   return [h("span", { class: "cost-naive" }, naive), h("span", {}, reduced)];
 }
 
 /**
  * @param {number} naive
  * @param {number} reduced
- * @param {number} most
+ * @param {number} max  value of a full bar
  */
-function twoBars(naive, reduced, most) {
+function barPair(naive, reduced, max) {
   const line = (/** @type {string} */ kind, /** @type {number} */ value) =>
-    h("span", { class: `cost-track ${kind}`, "aria-hidden": "true" }, h("i", { style: { width: `${(100 * value) / most}%` } }));
+    h("span", { class: `cost-track ${kind}`, "aria-hidden": "true" }, h("i", { style: { width: `${(100 * value) / max}%` } }));
   return [
     line("naive", naive),
     line("reduced", reduced),
@@ -243,18 +251,20 @@ function twoBars(naive, reduced, most) {
 
 // ---------------------------------------------------------------- calculator
 
-/** @typedef {{in: number, between: number, out: number, kernel: number, side: number}} Values */
+/** @typedef {{in: number, between: number, out: number, kernel: number, side: number}} Values  of the calculator */
 
-const CALCULATOR = /** @type {const} */ ([
-  { name: "in", most: 1024, step: 1 },
-  { name: "between", most: 512, step: 1 },
-  { name: "out", most: 1024, step: 1 },
-  { name: "kernel", most: 11, step: 2 },
-  { name: "side", most: 112, step: 1 },
+/** The sliders and their ranges, from 1 to `max`. */
+const CALCULATOR_FIELDS = /** @type {const} */ ([
+  { name: "in", max: 1024, step: 1 },
+  { name: "between", max: 512, step: 1 },
+  { name: "out", max: 1024, step: 1 },
+  { name: "kernel", max: 11, step: 2 },
+  { name: "side", max: 112, step: 1 },
 ]);
-const MOST_TYPED = 4096;
+const MAX_TYPED = 4096;
 
 /**
+ * Return the calculator's values for a branch.
  * @param {Network} network
  * @param {Block} block
  * @param {Branch} branch
@@ -262,70 +272,76 @@ const MOST_TYPED = 4096;
  */
 function valuesOf(network, block, branch) {
   const { side, in_channels } = network.blocks[block];
-  const [reduce, wide] = convolutions(network.blocks[block], branch);
-  return { in: in_channels, between: reduce.out, out: wide.out, kernel: wide.kernel, side };
+  const [reduction, convolution] = convolutions(network.blocks[block], branch);
+  return { in: in_channels, between: reduction.out, out: convolution.out, kernel: convolution.kernel, side };
 }
 
 /**
- * A slider with its number, which may also be typed and then be larger.
+ * Create a slider with a number field, which accepts larger values than the slider.
  * @param {keyof Values} name
- * @param {number} most
+ * @param {number} max
  * @param {number} step
  * @param {Values} values
- * @param {() => void} work
+ * @param {() => void} update
  */
-function slider(name, most, step, values, work) {
+function calculatorField(name, max, step, values, update) {
   const label = t(`deeper.cost_${name}`);
-  const typedMost = name === "kernel" ? most : name === "side" ? 2 * most : MOST_TYPED;
-  const range = h("input", { type: "range", min: 1, max: most, step, value: values[name], "aria-label": label });
-  const typed = h("input", { type: "number", min: 1, max: typedMost, step, value: values[name], "aria-label": label });
-  const told = h("p", { class: "deeper-told", role: "status" });
-  range.addEventListener("input", () => {
-    values[name] = Number(range.value);
-    typed.value = range.value;
-    set(typed, { "aria-invalid": null });
-    told.textContent = "";
-    work();
+  const maxTyped = name === "kernel" ? max : name === "side" ? 2 * max : MAX_TYPED;
+  const slider = h("input", { type: "range", min: 1, max, step, value: values[name], "aria-label": label });
+  const numberField = h("input", { type: "number", min: 1, max: maxTyped, step, value: values[name], "aria-label": label });
+  const status = h("p", { class: "deeper-told", role: "status" });
+  slider.addEventListener("input", () => {
+    values[name] = Number(slider.value);
+    numberField.value = slider.value;
+    set(numberField, { "aria-invalid": null });
+    status.textContent = "";
+    update();
   });
-  typed.addEventListener("input", () => {
-    const wanted = wholeWithin(typed.value, 1, typedMost);
-    set(typed, { "aria-invalid": String(wanted === null) });
-    told.textContent = wanted === null ? t("deeper.not_within", { what: label, low: 1, high: typedMost }) : "";
-    if (wanted === null) return;
-    values[name] = wanted;
-    range.value = String(wanted);
-    work();
+  numberField.addEventListener("input", () => {
+    const value = wholeWithin(numberField.value, 1, maxTyped);
+    set(numberField, { "aria-invalid": String(value === null) });
+    status.textContent = value === null ? t("deeper.not_within", { what: label, low: 1, high: maxTyped }) : "";
+    if (value === null) return;
+    values[name] = value;
+    slider.value = String(value);
+    update();
   });
-  return h("div", { class: "cost-field" }, h("span", { "aria-hidden": "true" }, label), range, typed, told);
+  return h("div", { class: "cost-field" }, h("span", { "aria-hidden": "true" }, label), slider, numberField, status);
 }
 
-/** @param {Values} values */
-function worked({ in: from, between, out, kernel, side }) {
+/** Create the calculator's result: two bars, what is saved, and a table of kernel sizes. @param {Values} values */
+function calculatorResult({ in: from, between, out, kernel, side }) {
   const cells = side * side;
   const cost = bottleneck(from, between, out, kernel, cells);
-  const most = Math.max(cost.direct.weights, cost.reduced.weights);
-  const window = `${kernel}×${kernel}`;
-  const windows = [...new Set([3, 5, kernel])].sort((a, b) => a - b);
+  const maxWeights = Math.max(cost.direct.weights, cost.reduced.weights);
+  const kernelText = `${kernel}×${kernel}`;
+  const kernels = [...new Set([3, 5, kernel])].sort((a, b) => a - b);
   const name = t("deeper.cost_windows", { from, between, out });
   return [
-    bar(t("deeper.cost_without"), `${window} × ${from} × ${out}`, most, cost.direct, "naive"),
-    bar(t("deeper.cost_with"), `1×1 × ${from} × ${between} + ${window} × ${between} × ${out}`, most, cost.reduced, "reduced"),
-    h("p", {}, h("strong", {}, verdict(cost))),
+    costBar(t("deeper.cost_without"), `${kernelText} × ${from} × ${out}`, maxWeights, cost.direct, "naive"),
+    costBar(
+      t("deeper.cost_with"),
+      `1×1 × ${from} × ${between} + ${kernelText} × ${between} × ${out}`,
+      maxWeights,
+      cost.reduced,
+      "reduced",
+    ),
+    h("p", {}, h("strong", {}, savingText(cost))),
     table(
       name,
       ["window", "direct", "reduced", "times", "limit"].map((head) => t(`deeper.cost_head_${head}`)),
-      windows.map((one) => {
-        const of = bottleneck(from, between, out, one);
-        const limit = breakEven(from, out, one);
+      kernels.map((size) => {
+        const sizeCost = bottleneck(from, between, out, size);
+        const limit = breakEven(from, out, size);
         return {
           cells: [
-            `${one}×${one}`,
-            grouped(of.direct.weights),
-            grouped(of.reduced.weights),
-            times(of.saving),
+            `${size}×${size}`,
+            grouped(sizeCost.direct.weights),
+            grouped(sizeCost.reduced.weights),
+            times(sizeCost.saving),
             limit ? grouped(limit) : t("deeper.cost_never"),
           ],
-          attributes: one === kernel ? { class: "chosen" } : {},
+          attributes: size === kernel ? { class: "chosen" } : {},
         };
       }),
     ),

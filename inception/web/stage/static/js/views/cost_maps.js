@@ -1,11 +1,11 @@
-/** What the 1x1 reductions make of a block's input, as maps. */
+/** Maps of the unfolded block's input, before and after the 1x1 reductions. */
 
 import { subjectOf } from "../controller.js";
 import { h, replace } from "../dom.js";
 import { hasNegative, paletteOf, valuesIn } from "../maps.js";
 import { allOff, isAnythingOff } from "../state.js";
 import { branchName, t } from "../words.js";
-import { failure, newest, skeleton, whileOpen } from "./deeper_parts.js";
+import { failure, latestOnly, skeleton, whileOpen } from "./deeper_parts.js";
 import { mosaic } from "./mosaic.js";
 
 /** @import {Colours, Strongest} from "../types.js" */
@@ -13,7 +13,7 @@ import { mosaic } from "./mosaic.js";
 /** @import {Source} from "../source.js" */
 
 const COLUMNS = 8; // maps in a row
-const PIXELS = 56; // of a map at least
+const TILE_SIZE = 56; // pixels; smaller maps are enlarged to about this size
 
 /**
  * @param {HTMLElement} root
@@ -21,7 +21,7 @@ const PIXELS = 56; // of a map at least
  * @param {Source} source
  */
 export function createCostMaps(root, store, source) {
-  const ask = newest();
+  const latestMaps = latestOnly();
 
   /** @type {Parameters<typeof whileOpen>[3]} */
   async function draw(state, data) {
@@ -29,9 +29,9 @@ export function createCostMaps(root, store, source) {
     if (!data.network || !data.base) return replace(root);
     if (!root.childElementCount) replace(root, skeleton("pictures"));
     try {
-      const told = await ask(source.bottleneck(subjectOf(state), block));
-      if (!told) return;
-      const { before, "3x3": three, "5x5": five } = told;
+      const response = await latestMaps(source.bottleneck(subjectOf(state), block));
+      if (!response) return;
+      const { before, "3x3": three, "5x5": five } = response;
       replace(
         root,
         h("h4", {}, t("deeper.cost_maps", { block })),
@@ -41,8 +41,8 @@ export function createCostMaps(root, store, source) {
           "div",
           { class: "cost-maps" },
           picture(before, t("deeper.cost_maps_before", { all: before.all }), colours),
-          picture(three, reduced("3x3", three.all), colours, "3x3"),
-          picture(five, reduced("5x5", five.all), colours, "5x5"),
+          picture(three, reducedCaption("3x3", three.all), colours, "3x3"),
+          picture(five, reducedCaption("5x5", five.all), colours, "5x5"),
         ),
       );
     } catch (error) {
@@ -55,20 +55,23 @@ export function createCostMaps(root, store, source) {
 
 /**
  * @param {"3x3" | "5x5"} branch
- * @param {number} all
+ * @param {number} all  channels, of which only the strongest are shown
  */
-const reduced = (branch, all) => t("deeper.cost_maps_reduced", { branch: branchName(branch), all });
+const reducedCaption = (branch, all) => t("deeper.cost_maps_reduced", { branch: branchName(branch), all });
 
 /**
  * @param {Strongest} maps
- * @param {string} words
+ * @param {string} caption
  * @param {Colours} colours
  * @param {string} [branch]
  */
-function picture(maps, words, colours, branch) {
+function picture(maps, caption, colours, branch) {
   const isSigned = hasNegative(maps);
-  const canvas = mosaic(maps, paletteOf(isSigned, colours), (channel) => valuesIn(maps, channel, isSigned), { columns: COLUMNS, factor: Math.max(1, Math.round(PIXELS / maps.side)) });
+  const canvas = mosaic(maps, paletteOf(isSigned, colours), (channel) => valuesIn(maps, channel, isSigned), {
+    columns: COLUMNS,
+    factor: Math.max(1, Math.round(TILE_SIZE / maps.side)),
+  });
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", `${words}: ${maps.numbers.map((one) => `#${one}`).join(", ")}`);
-  return h("figure", branch ? { dataset: { branch } } : {}, h("figcaption", {}, words), canvas);
+  canvas.setAttribute("aria-label", `${caption}: ${maps.numbers.map((number) => `#${number}`).join(", ")}`);
+  return h("figure", branch ? { dataset: { branch } } : {}, h("figcaption", {}, caption), canvas);
 }

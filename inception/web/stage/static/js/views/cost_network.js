@@ -1,4 +1,4 @@
-/** The size of the whole network beside others, and what is counted by "22 layers" and "5 million parameters". */
+/** The whole network's size beside GoogLeNet of 2014 and VGG-16, and what "22 layers" and "5 million parameters" count. */
 
 import { googlenet, googlenetCounts, googlenetPath, PUBLISHED_SIDE, vgg16 } from "../cost.js";
 import { h } from "../dom.js";
@@ -9,32 +9,37 @@ import { row, table } from "./deeper_parts.js";
 /** @import {Network} from "../types.js" */
 
 /** @param {Network} network */
-export function wholeNetwork(network) {
-  return [...ofNetwork(network), ...depth(), ...fiveMillion()];
+export function networkSections(network) {
+  return [...sizeSection(network), ...depthSection(), ...parametersSection()];
 }
 
 /** @param {Network} network */
-function ofNetwork(network) {
+function sizeSection(network) {
   const { size } = network;
   const [vgg, published] = [vgg16(size), googlenet(PUBLISHED_SIDE)];
   const title = t("deeper.cost_vgg");
-  const blocks = Object.values(network.blocks).reduce((sum, block) => sum + block.parameters, 0);
-  const most = Math.max(vgg.parameters, network.parameters);
-  const line = (/** @type {string} */ name, /** @type {number} */ side, /** @type {number} */ parameters, /** @type {number} */ macs, kind = "naive") =>
+  const blockParameters = Object.values(network.blocks).reduce((sum, block) => sum + block.parameters, 0);
+  const maxParameters = Math.max(vgg.parameters, network.parameters);
+  /** @param {string} name @param {number} side @param {number} parameters @param {number} macs */
+  const networkRow = (name, side, parameters, macs, kind = "naive") =>
     row(
       [name, " ", h("small", {}, `${side}×${side}`)],
       [
-        h("span", { class: `cost-track ${kind}`, "aria-hidden": "true" }, h("i", { style: { width: `${(100 * parameters) / most}%` } })),
+        h(
+          "span",
+          { class: `cost-track ${kind}`, "aria-hidden": "true" },
+          h("i", { style: { width: `${(100 * parameters) / maxParameters}%` } }),
+        ),
         grouped(parameters),
       ],
       millions(macs),
     );
   const rows = [
-    line(t("deeper.cost_this", { classes: grouped(network.labels.length) }), size, network.parameters, network.macs, "reduced"),
-    line(t("deeper.cost_published"), PUBLISHED_SIDE, published.parameters, published.multiplications),
-    line("VGG-16", size, vgg.parameters, vgg.multiplications),
+    networkRow(t("deeper.cost_this", { classes: grouped(network.labels.length) }), size, network.parameters, network.macs, "reduced"),
+    networkRow(t("deeper.cost_published"), PUBLISHED_SIDE, published.parameters, published.multiplications),
+    networkRow("VGG-16", size, vgg.parameters, vgg.multiplications),
   ];
-  if (size !== PUBLISHED_SIDE) rows.push(line("VGG-16", PUBLISHED_SIDE, vgg.parameters, vgg16().multiplications));
+  if (size !== PUBLISHED_SIDE) rows.push(networkRow("VGG-16", PUBLISHED_SIDE, vgg.parameters, vgg16().multiplications));
   return [
     h("h3", {}, title),
     table(title, ["network", "parameters", "multiplications"].map((head) => t(`deeper.cost_head_${head}`)), rows),
@@ -54,49 +59,49 @@ function ofNetwork(network) {
       "p",
       {},
       t("deeper.cost_parts", {
-        blocks: grouped(blocks),
+        blocks: grouped(blockParameters),
         linear: grouped(network.linear),
-        rest: grouped(network.parameters - blocks - network.linear),
+        rest: grouped(network.parameters - blockParameters - network.linear),
       }),
     ),
   ];
 }
 
-function depth() {
+function depthSection() {
   const { layers, withPools } = googlenetPath();
-  const { convolutions: count, linears } = googlenet();
-  const of = (/** @type {string} */ part) => layers.filter((layer) => layer.part === part).length;
-  const words = t("deeper.cost_depth_note", {
-    stem: of("stem"),
-    blocks: of("block"),
-    linear: of("linear"),
+  const { convolutions, linears } = googlenet();
+  const countOf = (/** @type {string} */ part) => layers.filter((layer) => layer.part === part).length;
+  const note = t("deeper.cost_depth_note", {
+    stem: countOf("stem"),
+    blocks: countOf("block"),
+    linear: countOf("linear"),
     depth: layers.length,
     pools: withPools,
-    convolutions: count,
+    convolutions,
     linears,
   });
   return [
     h("h3", {}, t("deeper.cost_depth", { depth: layers.length })),
     h(
       "div",
-      { class: "cost-depth", role: "img", "aria-label": words },
+      { class: "cost-depth", role: "img", "aria-label": note },
       layers.map(({ name, part }, i) => h("i", { class: part, title: `${i + 1}: ${name}` }, i + 1)),
     ),
-    h("p", {}, words),
+    h("p", {}, note),
   ];
 }
 
-function fiveMillion() {
+function parametersSection() {
   const counts = googlenetCounts();
   const title = t("deeper.cost_millions");
-  const ways = /** @type {(keyof typeof counts)[]} */ (["auxiliary", "answer", "weights", "convolutions", "convolutionWeights"]);
+  const methods = /** @type {(keyof typeof counts)[]} */ (["auxiliary", "answer", "weights", "convolutions", "convolutionWeights"]);
   return [
     h("h3", {}, title),
     h("p", { class: "deeper-lead" }, t("deeper.cost_millions_note")),
     table(
       title,
       [t("deeper.cost_head_counted"), t("deeper.cost_published")],
-      ways.map((way) => row(t(`deeper.cost_count_${way}`), grouped(counts[way]))),
+      methods.map((method) => row(t(`deeper.cost_count_${method}`), grouped(counts[method]))),
     ),
     h("p", {}, t("deeper.cost_millions_end", { nearest: grouped(counts.convolutionWeights), answer: grouped(counts.answer) })),
   ];

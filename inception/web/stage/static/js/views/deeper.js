@@ -1,4 +1,4 @@
-/** The views under the stage, one at a time; each is loaded when it is opened for the first time. */
+/** The tabs of "Go deeper". A view is loaded when its tab is first opened. */
 
 import { h, isStill, loadStyle, replace, set } from "../dom.js";
 import { t } from "../words.js";
@@ -33,7 +33,7 @@ const TITLES = {
   numbers: "deeper.numbers",
   about: "deeper.about",
 };
-/** Style sheets that some need besides deeper.css. @type {Partial<Record<Deeper, string>>} */
+/** Style sheets of some views, besides deeper.css. @type {Partial<Record<Deeper, string>>} */
 const STYLES = { evidence: "unit", unit: "unit", census: "census" };
 const NAMES = /** @type {Deeper[]} */ (Object.keys(VIEWS));
 
@@ -44,7 +44,7 @@ const NAMES = /** @type {Deeper[]} */ (Object.keys(VIEWS));
  */
 export function createDeeper(root, store, source) {
   const title = h("h2", { id: "deeper-title" });
-  const tabs = h("div", { class: "deeper-tabs", role: "tablist", "aria-labelledby": "deeper-title", onkeydown: rove });
+  const tabs = h("div", { class: "deeper-tabs", role: "tablist", "aria-labelledby": "deeper-title", onkeydown: moveFocus });
   /** @type {Record<string, HTMLButtonElement>} */
   const buttons = {};
   /** @type {Record<string, HTMLElement>} */
@@ -73,31 +73,31 @@ export function createDeeper(root, store, source) {
 
   /** @type {Set<Deeper>} */
   const loaded = new Set();
-  let isFirst = true;
+  let isFirstDraw = true;
 
   /** @param {Deeper | null} name */
   function open(name) {
     store.update({ deeper: name }, { push: true });
   }
 
-  /** @param {KeyboardEvent} event */
-  function rove(event) {
+  /** Move the focus between tabs by arrow keys, Home and End. @param {KeyboardEvent} event */
+  function moveFocus(event) {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     const last = NAMES.length - 1;
-    const at = NAMES.findIndex((name) => buttons[name] === document.activeElement);
-    const to = event.key === "Home" ? 0 : event.key === "End" ? last : step ? (at + step + NAMES.length) % NAMES.length : -1;
-    if (at < 0 || to < 0) return;
+    const index = NAMES.findIndex((name) => buttons[name] === document.activeElement);
+    const target = event.key === "Home" ? 0 : event.key === "End" ? last : step ? (index + step + NAMES.length) % NAMES.length : -1;
+    if (index < 0 || target < 0) return;
     event.preventDefault();
-    reachable(NAMES[to]);
-    buttons[NAMES[to]].focus();
+    setTabStop(NAMES[target]);
+    buttons[NAMES[target]].focus();
   }
 
   /**
-   * One tab is reached by the tabulator key, the others from it by arrows.
-   * @param {Deeper} wanted
+   * Keep a single tab in the tab order.
+   * @param {Deeper} target
    */
-  function reachable(wanted) {
-    for (const name of NAMES) set(buttons[name], { tabindex: name === wanted ? 0 : -1 });
+  function setTabStop(target) {
+    for (const name of NAMES) set(buttons[name], { tabindex: name === target ? 0 : -1 });
   }
 
   /** @param {Deeper} name */
@@ -105,32 +105,32 @@ export function createDeeper(root, store, source) {
     if (loaded.has(name)) return;
     loaded.add(name);
     const body = h("div", { class: "deeper-body" });
-    const close = h("button", { class: "plain deeper-close", type: "button", onclick: () => leave(name) }, t("deeper.close"));
-    const waiting = h("p", { class: "quiet", role: "status" }, t("deeper.loading"));
-    replace(panels[name], close, waiting, body);
+    const close = h("button", { class: "plain deeper-close", type: "button", onclick: () => closePanel(name) }, t("deeper.close"));
+    const loadingMessage = h("p", { class: "quiet", role: "status" }, t("deeper.loading"));
+    replace(panels[name], close, loadingMessage, body);
     store.subscribe((_, __, changed) => changed.has("lang") && replace(close, t("deeper.close")));
     try {
       const styles = ["deeper", STYLES[name] ?? []].flat();
       const [create] = await Promise.all([VIEWS[name](), ...styles.map(loadStyle)]);
-      waiting.remove();
+      loadingMessage.remove();
       create(body, store, source);
     } catch (error) {
-      // The next time that it is opened, it is tried again.
+      // Opening the tab again retries.
       loaded.delete(name);
-      replace(waiting, t("notice.unreachable"));
-      set(waiting, { role: "alert" });
+      replace(loadingMessage, t("notice.unreachable"));
+      set(loadingMessage, { role: "alert" });
       console.error(error);
     }
   }
 
-  /** @param {Deeper} name */
-  function leave(name) {
+  /** Close a panel and return the focus to its tab. @param {Deeper} name */
+  function closePanel(name) {
     open(null);
     buttons[name].focus();
   }
 
-  /** @param {boolean} isChosen  not only drawn anew */
-  function draw(isChosen) {
+  /** @param {boolean} hasChanged  whether another tab was opened, or the open one closed */
+  function draw(hasChanged) {
     const { deeper } = store.get();
     title.textContent = t("deeper.title");
     for (const name of NAMES) {
@@ -138,18 +138,19 @@ export function createDeeper(root, store, source) {
       set(buttons[name], { "aria-selected": String(name === deeper) });
       set(panels[name], { hidden: name !== deeper });
     }
-    reachable(deeper ?? NAMES[0]);
+    setTabStop(deeper ?? NAMES[0]);
     if (!deeper) return;
     void load(deeper);
-    if (!isChosen) return;
-    // Opened from elsewhere on the page, or by a link: bring it into view.
-    const isHere = root.contains(document.activeElement);
-    if (!isHere || isFirst) requestAnimationFrame(() => root.scrollIntoView({ block: "start", behavior: isFirst || isStill() ? "auto" : "smooth" }));
+    if (!hasChanged) return;
+    // Scroll to the view if it was opened from elsewhere on the page or by the address.
+    const hasFocus = root.contains(document.activeElement);
+    if (!hasFocus || isFirstDraw)
+      requestAnimationFrame(() => root.scrollIntoView({ block: "start", behavior: isFirstDraw || isStill() ? "auto" : "smooth" }));
   }
 
   store.subscribe((_, __, changed) => {
     if (changed.has("deeper") || changed.has("lang")) draw(changed.has("deeper"));
   });
   draw(true);
-  isFirst = false;
+  isFirstDraw = false;
 }

@@ -1,4 +1,4 @@
-/** What the views under the stage share: when they draw, pictures on the photo, a cell chooser, tables, legends. */
+/** Shared parts of the views under "Go deeper": when they draw, placeholders, pictures on the photo, a cell picker, tables. */
 
 import { h, set } from "../dom.js";
 import { clamp, fixed } from "../numbers.js";
@@ -18,45 +18,46 @@ const ARROWS = /** @type {Record<string, [number, number]>} */ ({
 });
 
 /**
- * Draw whenever one of the names has changed while the tab is open, and when it is opened after one has.
+ * Draw a view when it is open and one of its dependencies has changed since it was last drawn.
  * @param {Store} store
  * @param {Deeper} tab
- * @param {Name[]} names
+ * @param {Name[]} dependencies
  * @param {(state: Readonly<State>, data: Readonly<Data>) => void} draw
  */
-export function whileOpen(store, tab, names, draw) {
+export function whileOpen(store, tab, dependencies, draw) {
   let isStale = true;
   /** @param {Set<Name>} changed */
-  const look = (changed) => {
-    if (names.some((name) => changed.has(name))) isStale = true;
+  const update = (changed) => {
+    if (dependencies.some((name) => changed.has(name))) isStale = true;
     if (!isStale || store.get().deeper !== tab) return;
     isStale = false;
     draw(store.get(), store.data());
   };
-  store.subscribe((_, __, changed) => look(changed));
-  look(new Set());
+  store.subscribe((_, __, changed) => update(changed));
+  update(new Set());
 }
 
 /**
- * A function that waits for an answer and returns it only if nothing newer was asked meanwhile; else undefined.
- * @returns {<T>(answer: Promise<T>) => Promise<T | undefined>}
+ * Return a function that awaits a response, and resolves to undefined if it was called again in the meantime. Errors of
+ * superseded requests are ignored.
+ * @returns {<T>(response: Promise<T>) => Promise<T | undefined>}
  */
-export function newest() {
-  let turn = 0;
-  return async (answer) => {
-    const mine = ++turn;
+export function latestOnly() {
+  let latestId = 0;
+  return async (response) => {
+    const requestId = ++latestId;
     try {
-      const value = await answer;
-      return mine === turn ? value : undefined;
+      const value = await response;
+      return requestId === latestId ? value : undefined;
     } catch (error) {
-      if (mine === turn) throw error;
+      if (requestId === latestId) throw error;
       return undefined;
     }
   };
 }
 
 /**
- * A sentence in place of what could not be had.
+ * Create an alert with the message of an error.
  * @param {unknown} error
  */
 export function failure(error) {
@@ -66,8 +67,8 @@ export function failure(error) {
 }
 
 /**
- * What stands where something is still being computed.
- * @param {string} [kind]
+ * Create a loading placeholder.
+ * @param {string} [kind]  a CSS class
  */
 export function skeleton(kind = "") {
   return h(
@@ -81,23 +82,23 @@ export function skeleton(kind = "") {
 }
 
 /**
- * The same, or the sentence that says why nothing comes.
+ * Create a loading placeholder, or the error message if the request has failed.
  * @param {Readonly<Data>} data
- * @param {string} [kind]
+ * @param {string} [kind]  a CSS class
  */
-export function waiting({ error }, kind = "") {
+export function placeholder({ error }, kind = "") {
   return error ? failure(new Error(error)) : skeleton(kind);
 }
 
-/** @type {Map<string, Promise<HTMLImageElement>>} */
+/** Cache of a single entry: the latest photo, by its URL. @type {Map<string, Promise<HTMLImageElement>>} */
 const photos = new Map();
 
 /**
- * The square of the photo that the network sees, in so many pixels.
+ * Draw the square of the photo that the network sees on a canvas.
  * @param {Source} source
  * @param {Readonly<State>} state
  * @param {Readonly<Data>} data
- * @param {number} size
+ * @param {number} size  of the canvas, in pixels
  * @returns {Promise<HTMLCanvasElement>}
  */
 export async function photoSquare(source, state, data, size) {
@@ -121,12 +122,12 @@ export async function photoSquare(source, state, data, size) {
 }
 
 /**
- * Signed values as colours on a grey photo: red above zero, blue below, the photo where there is little of either.
+ * Paint signed values over a grey photo: red above zero, blue below, transparent near zero.
  * @param {HTMLCanvasElement} canvas
  * @param {CanvasImageSource} photo
  * @param {ArrayLike<number>} values
  * @param {number} side  of the map, in cells
- * @param {number} bound  value of the full colour
+ * @param {number} bound  absolute value at full saturation
  */
 export function paintSigned(canvas, photo, values, side, bound) {
   const context = canvas.getContext("2d");
@@ -145,7 +146,7 @@ export function paintSigned(canvas, photo, values, side, bound) {
 }
 
 /**
- * The legend of `paintSigned`: a bar with its ends as numbers.
+ * Create the legend of `paintSigned`: a bar with the values at its ends.
  * @param {number} bound
  * @param {number} decimals
  */
@@ -163,9 +164,9 @@ export function signedLegend(bound, decimals) {
 }
 
 /**
- * A layer over a square picture, in which a cell is chosen by pointer or arrow keys.
+ * Create an overlay for a square picture, in which a cell is picked by pointer or arrow keys.
  * @param {(row: number, column: number) => void} pick
- * @param {{follows?: boolean}} [options]  follows: the cell under the pointer is chosen without a click
+ * @param {{follows?: boolean}} [options]  follows: picks the cell under the pointer without a click
  */
 export function cellPicker(pick, { follows = false } = {}) {
   const mark = h("i");
@@ -175,9 +176,9 @@ export function cellPicker(pick, { follows = false } = {}) {
   /** @param {PointerEvent} event */
   const choose = (event) => {
     const box = element.getBoundingClientRect();
-    const at = (/** @type {number} */ share) => clamp(Math.floor(share * side), 0, side - 1);
-    const [to, across] = [at((event.clientY - box.top) / box.height), at((event.clientX - box.left) / box.width)];
-    if (to !== row || across !== column) pick(to, across);
+    const cellAt = (/** @type {number} */ share) => clamp(Math.floor(share * side), 0, side - 1);
+    const [newRow, newColumn] = [cellAt((event.clientY - box.top) / box.height), cellAt((event.clientX - box.left) / box.width)];
+    if (newRow !== row || newColumn !== column) pick(newRow, newColumn);
   };
   element.addEventListener("pointerdown", choose);
   element.addEventListener("pointermove", (event) => {
@@ -194,30 +195,31 @@ export function cellPicker(pick, { follows = false } = {}) {
   return {
     element,
     /**
+     * Mark a cell.
      * @param {number} cells  along one side
      * @param {number} r
      * @param {number} c
      */
     show(cells, r, c) {
       [side, row, column] = [cells, r, c];
-      const part = (/** @type {number} */ count) => `${(100 * count) / cells}%`;
-      set(mark, { style: { left: part(c), top: part(r), width: part(1), height: part(1) } });
+      const percentage = (/** @type {number} */ count) => `${(100 * count) / cells}%`;
+      set(mark, { style: { left: percentage(c), top: percentage(r), width: percentage(1), height: percentage(1) } });
     },
-    /** @param {string} words */
-    name(words) {
-      set(element, { "aria-label": words });
+    /** @param {string} label */
+    name(label) {
+      set(element, { "aria-label": label });
     },
   };
 }
 
 /**
- * @typedef {object} Row  of a table; the first cell is its heading
+ * @typedef {object} Row  of a table; the first cell is the row's heading
  * @property {(Child | Child[])[]} cells
  * @property {Record<string, any>} [attributes]
  */
 
 /**
- * A table that scrolls in its own box where the screen is narrow.
+ * Create a table that scrolls within its own box on narrow screens.
  * @param {string} name
  * @param {string[]} heads
  * @param {Row[]} rows
@@ -251,16 +253,16 @@ export function row(...cells) {
 }
 
 /**
- * Buttons of which one is pressed.
+ * Create a group of buttons, one of which is pressed.
  * @template {string} T
  * @param {string} name
  * @param {readonly T[]} values
  * @param {T} chosen
- * @param {(value: T) => string} words
+ * @param {(value: T) => string} label
  * @param {(value: T) => void} choose
  * @param {(value: T) => Record<string, any>} [attributes]
  */
-export function choices(name, values, chosen, words, choose, attributes = () => ({})) {
+export function choices(name, values, chosen, label, choose, attributes = () => ({})) {
   return h(
     "div",
     { class: "deeper-choices", role: "group", "aria-label": name },
@@ -268,16 +270,16 @@ export function choices(name, values, chosen, words, choose, attributes = () => 
       h(
         "button",
         { type: "button", "aria-pressed": String(value === chosen), onclick: () => choose(value), ...attributes(value) },
-        words(value),
+        label(value),
       ),
     ),
   );
 }
 
 /**
- * A bar to the right or left of zero, for a value out of -bound to bound.
+ * Create a bar to the right of zero, or to the left of it for a negative value.
  * @param {number} value
- * @param {number} bound
+ * @param {number} bound  absolute value of a full bar
  */
 export function signedBar(value, bound) {
   const share = bound ? Math.min(Math.abs(value) / bound, 1) * 50 : 0;
@@ -286,6 +288,6 @@ export function signedBar(value, bound) {
 }
 
 /** @param {number} milliseconds */
-export function pause(milliseconds) {
+export function delay(milliseconds) {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

@@ -1,20 +1,20 @@
-/** The size dial: a disc, ring or grating instead of the photo, and how strongly each branch responds to its size. */
+/** The size dial: each branch's response to a disc, ring or grating, as a function of its size. */
 
 import { h, isStill, replace, set, svg } from "../dom.js";
 import { BLOCKS, BRANCHES, decimalsFor, fixed } from "../numbers.js";
 import { along, nearest, peak, SHAPES, shares, stimulus, verdict } from "../stimuli.js";
 import { branchName, t } from "../words.js";
-import { choices, failure, newest, row, skeleton, table, waiting, whileOpen } from "./deeper_parts.js";
+import { choices, failure, latestOnly, placeholder, row, skeleton, table, whileOpen } from "./deeper_parts.js";
 
 /** @import {Branch, Network} from "../types.js" */
 /** @import {Store} from "../state.js" */
 /** @import {Source} from "../source.js" */
 /** @import {Shape, Tuning} from "../stimuli.js" */
 
-const FIRST_SIZE = 24; // pixels, or the nearest that was measured
-const STEP = 450; // milliseconds a size while it plays
+const INITIAL_SIZE = 24; // pixels; the nearest measured size is shown
+const FRAME_MS = 450; // per size while it plays
 const CHART = { left: 18, right: 18, top: 22, bottom: 44 };
-const NARROW = 600; // pixels
+const NARROW_WIDTH = 600; // pixels; below it, the chart is drawn smaller
 
 /**
  * @param {HTMLElement} root
@@ -26,23 +26,23 @@ export function createDial(root, store, source) {
   const controls = h("div", { class: "deeper-controls" });
   const result = h("div");
   root.append(head, controls, result);
-  const ask = newest();
+  const latestTuning = latestOnly();
   /** @type {Shape} */
   let shape = "disc";
-  let wanted = FIRST_SIZE;
+  let selectedSize = INITIAL_SIZE;
   /** @type {ReturnType<typeof setInterval> | undefined} */
-  let playing;
+  let playTimer;
 
   /** @type {Parameters<typeof whileOpen>[3]} */
   async function draw(state, data) {
     const { network } = data;
     stop();
     drawHead();
-    if (!network) return replace(result, waiting(data, "pictures"));
+    if (!network) return replace(result, placeholder(data, "pictures"));
     if (!result.childElementCount) replace(result, skeleton("pictures"));
     result.classList.add("deeper-stale");
     try {
-      const tuning = await ask(/** @type {Promise<Tuning>} */ (source.tuning(state.model, state.block, shape)));
+      const tuning = await latestTuning(/** @type {Promise<Tuning>} */ (source.tuning(state.model, state.block, shape)));
       if (tuning) show(tuning, network);
     } catch (error) {
       result.classList.remove("deeper-stale");
@@ -59,36 +59,36 @@ export function createDial(root, store, source) {
         t("dial.shape"),
         SHAPES,
         shape,
-        (one) => t(`dial.${one}`),
-        (one) => {
-          shape = one;
+        (choice) => t(`dial.${choice}`),
+        (choice) => {
+          shape = choice;
           void draw(store.get(), store.data());
           refocus("[data-shape]");
         },
-        (one) => ({ dataset: { shape: one } }),
+        (choice) => ({ dataset: { shape: choice } }),
       ),
       choices(
         t("dial.block"),
         BLOCKS,
         block,
-        (one) => one,
-        (one) => {
-          store.update({ block: one, lens: null }, { push: true });
+        (choice) => choice,
+        (choice) => {
+          store.update({ block: choice, lens: null }, { push: true });
           refocus("[data-dial-block]");
         },
-        (one) => ({ dataset: { dialBlock: one } }),
+        (choice) => ({ dataset: { dialBlock: choice } }),
       ),
     );
   }
 
-  /** @param {string} kind */
-  function refocus(kind) {
-    /** @type {HTMLElement | null} */ (controls.querySelector(`${kind}[aria-pressed=true]`))?.focus();
+  /** Focus the pressed button of a group that was drawn anew. @param {string} selector */
+  function refocus(selector) {
+    /** @type {HTMLElement | null} */ (controls.querySelector(`${selector}[aria-pressed=true]`))?.focus();
   }
 
   function stop() {
-    clearInterval(playing);
-    playing = undefined;
+    clearInterval(playTimer);
+    playTimer = undefined;
   }
 
   /**
@@ -102,9 +102,9 @@ export function createDial(root, store, source) {
     const decimals = decimalsFor(BRANCHES.flatMap((branch) => branches[branch].response));
     const side = network.size;
     const picture = h("canvas", { width: side, height: side, class: "dial-picture", role: "img" });
-    const bars = Object.fromEntries(BRANCHES.map((branch) => [branch, bar(branch)]));
-    const sized = result.clientWidth < NARROW ? { width: 340, height: 240 } : { width: 560, height: 280 };
-    const { chart, point } = drawChart(tuning, curves, sized, (place) => choose(place));
+    const bars = Object.fromEntries(BRANCHES.map((branch) => [branch, createBar(branch)]));
+    const chartSize = result.clientWidth < NARROW_WIDTH ? { width: 340, height: 240 } : { width: 560, height: 280 };
+    const { chart, markSize } = createChart(tuning, curves, chartSize, (index) => choose(index));
     const slider = h("input", {
       type: "range",
       min: 0,
@@ -117,46 +117,46 @@ export function createDial(root, store, source) {
         choose(Number(slider.value));
       },
     });
-    const said = h("output", { class: "dial-size number" });
-    const play = h("button", { type: "button", class: "button", onclick: toggle });
+    const sizeOutput = h("output", { class: "dial-size number" });
+    const play = h("button", { type: "button", class: "button", onclick: togglePlay });
 
-    /** @param {number} place */
-    function choose(place) {
-      wanted = sizes[place];
-      slider.value = String(place);
-      const words = t(`dial.${tuning.shape}_size`, { size: pixels(wanted) });
-      set(slider, { "aria-valuetext": words });
-      set(picture, { "aria-label": words });
-      said.textContent = words;
-      paint(picture, tuning, wanted, side);
-      point(place);
-      for (const branch of BRANCHES) bars[branch].show(curves[branch][place], branches[branch].response[place], decimals);
+    /** Show a size. @param {number} index  in `sizes` */
+    function choose(index) {
+      selectedSize = sizes[index];
+      slider.value = String(index);
+      const description = t(`dial.${tuning.shape}_size`, { size: formatSize(selectedSize) });
+      set(slider, { "aria-valuetext": description });
+      set(picture, { "aria-label": description });
+      sizeOutput.textContent = description;
+      paintStimulus(picture, tuning, selectedSize, side);
+      markSize(index);
+      for (const branch of BRANCHES) bars[branch].show(curves[branch][index], branches[branch].response[index], decimals);
     }
 
-    function toggle() {
-      if (playing) {
+    function togglePlay() {
+      if (playTimer) {
         stop();
       } else {
-        let place = nearest(sizes, wanted) === sizes.length - 1 ? 0 : nearest(sizes, wanted);
-        choose(place);
-        playing = setInterval(() => {
-          place += 1;
-          if (place >= sizes.length || !root.isConnected || store.get().deeper !== "dial") stop();
-          else choose(place);
-          if (place >= sizes.length - 1) stop();
+        let index = nearest(sizes, selectedSize) === sizes.length - 1 ? 0 : nearest(sizes, selectedSize);
+        choose(index);
+        playTimer = setInterval(() => {
+          index += 1;
+          if (index >= sizes.length || !root.isConnected || store.get().deeper !== "dial") stop();
+          else choose(index);
+          if (index >= sizes.length - 1) stop();
           drawPlay();
-        }, isStill() ? 2 * STEP : STEP);
+        }, isStill() ? 2 * FRAME_MS : FRAME_MS);
       }
       drawPlay();
     }
 
     function drawPlay() {
-      play.textContent = t(playing ? "dial.pause" : "dial.play");
+      play.textContent = t(playTimer ? "dial.pause" : "dial.play");
     }
 
     replace(
       result,
-      h("p", { class: "dial-verdict", role: "status" }, sentence(tuning)),
+      h("p", { class: "dial-verdict", role: "status" }, verdictText(tuning)),
       h(
         "div",
         { class: "dial-grid" },
@@ -164,7 +164,7 @@ export function createDial(root, store, source) {
           "div",
           { class: "dial-left" },
           picture,
-          h("div", { class: "dial-slider" }, h("label", {}, h("span", {}, t("dial.size")), slider), said, play),
+          h("div", { class: "dial-slider" }, h("label", {}, h("span", {}, t("dial.size")), slider), sizeOutput, play),
         ),
         h("div", { class: "dial-bars" }, h("h4", {}, t("dial.bars")), BRANCHES.map((branch) => bars[branch].element)),
         h("figure", { class: "dial-curves" }, h("figcaption", {}, h("h4", {}, t("dial.curves"))), chart),
@@ -177,29 +177,29 @@ export function createDial(root, store, source) {
         table(
           t("dial.table"),
           [t("dial.size"), ...BRANCHES.map(branchName)],
-          sizes.map((size, i) => row(pixels(size), ...BRANCHES.map((branch) => fixed(branches[branch].response[i], decimals)))),
+          sizes.map((size, i) => row(formatSize(size), ...BRANCHES.map((branch) => fixed(branches[branch].response[i], decimals)))),
         ),
       ),
     );
-    choose(nearest(sizes, wanted));
+    choose(nearest(sizes, selectedSize));
     drawPlay();
   }
 
-  /** @param {Tuning} tuning */
-  function sentence(tuning) {
+  /** Describe whether 5x5 prefers larger sizes. @param {Tuning} tuning */
+  function verdictText(tuning) {
     const { block, branches } = tuning;
-    const told = verdict(tuning);
+    const comparison = verdict(tuning);
     const values = {
       block,
       things: t(`dial.${tuning.shape}s`),
-      one: pixels(branches["1x1"].preferred),
-      three: pixels(branches["3x3"].preferred),
-      five: pixels(branches["5x5"].preferred),
-      one_peak: pixels(peak(tuning, "1x1")),
-      three_peak: pixels(peak(tuning, "3x3")),
-      five_peak: pixels(peak(tuning, "5x5")),
+      one: formatSize(branches["1x1"].preferred),
+      three: formatSize(branches["3x3"].preferred),
+      five: formatSize(branches["5x5"].preferred),
+      one_peak: formatSize(peak(tuning, "1x1")),
+      three_peak: formatSize(peak(tuning, "3x3")),
+      five_peak: formatSize(peak(tuning, "5x5")),
     };
-    return t(`dial.verdict_${told}`, values);
+    return t(`dial.verdict_${comparison}`, values);
   }
 
   whileOpen(store, "dial", ["network", "block", "model", "lang", "error"], draw);
@@ -208,18 +208,18 @@ export function createDial(root, store, source) {
   });
 }
 
-/** @param {number | null} size */
-function pixels(size) {
+/** Format a size in pixels. @param {number | null} size */
+function formatSize(size) {
   return size === null ? "–" : `${size >= 100 ? Math.round(size) : size.toFixed(1).replace(/\.0$/, "")} px`;
 }
 
 /**
  * @param {HTMLCanvasElement} canvas
  * @param {Tuning} tuning
- * @param {number} size
- * @param {number} side
+ * @param {number} size  of the stimulus, in pixels
+ * @param {number} side  of the canvas, in pixels
  */
-function paint(canvas, tuning, size, side) {
+function paintStimulus(canvas, tuning, size, side) {
   const grey = stimulus(tuning.shape, size, side, tuning.x, tuning.y);
   const pixels = new ImageData(side, side);
   for (let i = 0; i < grey.length; i++) pixels.data.set([grey[i], grey[i], grey[i], 255], 4 * i);
@@ -227,10 +227,10 @@ function paint(canvas, tuning, size, side) {
 }
 
 /**
- * One branch's bar, which rises and falls.
+ * Create the vertical bar of a branch's response.
  * @param {Branch} branch
  */
-function bar(branch) {
+function createBar(branch) {
   const fill = h("i");
   const value = h("span", { class: "number" });
   const element = h(
@@ -243,7 +243,7 @@ function bar(branch) {
   return {
     element,
     /**
-     * @param {number} share
+     * @param {number} share  of the branch's highest response
      * @param {number} response
      * @param {number} decimals
      */
@@ -255,21 +255,23 @@ function bar(branch) {
 }
 
 /**
- * The four curves over the sizes, each as a share of its highest value, with marks at the preferred sizes.
+ * Create the chart of the four curves, each as a share of its highest value, with marks at the preferred sizes.
  * @param {Tuning} tuning
  * @param {Record<string, number[]>} curves
- * @param {{width: number, height: number}} sized
- * @param {(place: number) => void} choose
+ * @param {{width: number, height: number}} size
+ * @param {(index: number) => void} choose  called with the index of a size that is picked in the chart
  */
-function drawChart(tuning, curves, { width, height }, choose) {
+function createChart(tuning, curves, { width, height }, choose) {
   const { sizes, branches } = tuning;
   const { left, right, top, bottom } = CHART;
   const x = (/** @type {number} */ size) => left + along(sizes, size) * (width - left - right);
   const y = (/** @type {number} */ share) => height - bottom - share * (height - top - bottom);
   const line = svg("line", { class: "dial-now", y1: top - 6, y2: height - bottom + 4 });
   const dots = BRANCHES.map((branch) => svg("circle", { r: 5.5, dataset: { branch } }));
-  const preferences = BRANCHES.map((branch) => t("dial.preferred", { branch: branchName(branch), size: pixels(branches[branch].preferred) }));
-  // Every other size has room for its number.
+  const preferences = BRANCHES.map((branch) =>
+    t("dial.preferred", { branch: branchName(branch), size: formatSize(branches[branch].preferred) }),
+  );
+  // There is room to label every other size.
   const labels = sizes.map((size, i) =>
     i % 2 && i < sizes.length - 1
       ? null
@@ -288,13 +290,13 @@ function drawChart(tuning, curves, { width, height }, choose) {
     BRANCHES.map((branch) => {
       const { preferred } = branches[branch];
       if (preferred === null) return null;
-      const at = x(preferred);
-      const tip = height - bottom;
-      return svg("path", { dataset: { branch }, class: "dial-mark", d: `M${at} ${tip - 10}l6 10h-12z` });
+      const tipX = x(preferred);
+      const tipY = height - bottom;
+      return svg("path", { dataset: { branch }, class: "dial-mark", d: `M${tipX} ${tipY - 10}l6 10h-12z` });
     }),
     dots,
   );
-  // Text keeps its size however wide the chart is drawn.
+  // CSS sizes the text by --unit, so that it does not scale with the chart.
   new ResizeObserver(([{ contentRect }]) => {
     if (contentRect.width) set(chart, { style: { "--unit": width / contentRect.width } });
   }).observe(chart);
@@ -312,11 +314,11 @@ function drawChart(tuning, curves, { width, height }, choose) {
   );
   return {
     chart: [chart, legend],
-    /** @param {number} place */
-    point(place) {
-      const at = x(sizes[place]);
-      set(line, { x1: at, x2: at });
-      dots.forEach((dot, i) => set(dot, { cx: at, cy: y(curves[BRANCHES[i]][place]) }));
+    /** Mark a size. @param {number} index  in `sizes` */
+    markSize(index) {
+      const lineX = x(sizes[index]);
+      set(line, { x1: lineX, x2: lineX });
+      dots.forEach((dot, i) => set(dot, { cx: lineX, cy: y(curves[BRANCHES[i]][index]) }));
     },
   };
 }

@@ -1,4 +1,4 @@
-/** Where on the photo the evidence for a class lies: the exact split of its logit in block 5b, and Grad-CAM. */
+/** The evidence view: the exact decomposition of a class's logit over the cells of block 5b, and Grad-CAM. */
 
 import { classOf, subjectOf } from "../controller.js";
 import { h, replace } from "../dom.js";
@@ -12,13 +12,13 @@ import {
   cellPicker,
   choices,
   failure,
-  newest,
+  latestOnly,
   paintSigned,
   photoSquare,
+  placeholder,
   signedBar,
   signedLegend,
   skeleton,
-  waiting,
   table,
   whileOpen,
 } from "./deeper_parts.js";
@@ -31,15 +31,15 @@ import {
  * @typedef {object} SignedMap
  * @property {Float32Array} map
  * @property {number} side
- * @property {Partial<Record<Branch, Float32Array>>} [maps]  of each branch, where the source has them
+ * @property {Partial<Record<Branch, Float32Array>>} [maps]  of each branch
  *
  * @typedef {SignedMap & {logit: number, bias: number, branches: Record<Branch, number>, linear?: boolean}} Evidence
  */
 
-const LAST = "5b";
-const SIZE = 336; // of a picture, in pixels
-const ROUNDING = 1e-3; // of 32-bit arithmetic through the rest of the network, for logits of order 10
-const STRONGEST = 5; // channels told for and against
+const LAST_BLOCK = "5b";
+const PICTURE_SIZE = 336; // pixels
+const ROUNDING_TOLERANCE = 1e-3; // of 32-bit arithmetic, for logits of order 10
+const CHANNEL_COUNT = 5; // listed for the class, and against it
 /** @type {(Branch | "all")[]} */
 const PARTS = ["all", ...BRANCHES];
 
@@ -49,29 +49,29 @@ const PARTS = ["all", ...BRANCHES];
  * @param {Source} source
  */
 export function createEvidence(root, store, source) {
-  const ask = newest();
+  const latestEvidence = latestOnly();
   const trust = createTrust(source);
   let isRectified = false;
 
   /** @type {Parameters<typeof whileOpen>[3]} */
   async function draw(state, data) {
     const { base, network } = data;
-    if (!base || !network) return replace(root, waiting(data, "pictures"));
+    if (!base || !network) return replace(root, placeholder(data, "pictures"));
     const cls = classOf(state, data);
     const subject = subjectOf(state);
     if (!root.childElementCount) replace(root, skeleton("pictures"));
     root.classList.add("deeper-stale");
     try {
-      const answer = await ask(
+      const responses = await latestEvidence(
         Promise.all([
           source.evidence(subject, cls),
           source.cam(subject, state.block, cls),
-          photoSquare(source, state, data, SIZE),
+          photoSquare(source, state, data, PICTURE_SIZE),
         ]),
       );
-      if (!answer) return;
+      if (!responses) return;
       root.classList.remove("deeper-stale");
-      show(...answer, cls, network, state.block, subject);
+      show(...responses, cls, network, state.block, subject);
     } catch (error) {
       root.classList.remove("deeper-stale");
       replace(root, failure(error));
@@ -89,64 +89,64 @@ export function createEvidence(root, store, source) {
    */
   function show(evidence, cam, photo, cls, network, block, subject) {
     const name = className(network, cls);
-    const exact = picture(evidence, photo, {
-      title: t("deeper.evidence_exact", { block: LAST }),
-      alt: t("deeper.evidence_exact_alt", { block: LAST, name }),
+    const exactMap = createMap(evidence, photo, {
+      title: t("deeper.evidence_exact", { block: LAST_BLOCK }),
+      alt: t("deeper.evidence_exact_alt", { block: LAST_BLOCK, name }),
       unit: "logit",
     });
-    const rough = picture(cam, photo, {
+    const camMap = createMap(cam, photo, {
       title: t("deeper.evidence_cam", { block }),
       alt: t("deeper.evidence_cam_alt", { block, name }),
       unit: "cam",
     });
-    const paper = h("input", {
+    const rectifyCheckbox = h("input", {
       type: "checkbox",
       checked: isRectified,
       onchange: (/** @type {Event} */ event) => {
         isRectified = /** @type {HTMLInputElement} */ (event.target).checked;
-        rough.paint(isRectified);
+        camMap.paint(isRectified);
       },
     });
-    rough.paint(isRectified);
-    rough.figure.append(h("label", { class: "deeper-check" }, paper, t("deeper.evidence_paper")));
+    camMap.paint(isRectified);
+    camMap.figure.append(h("label", { class: "deeper-check" }, rectifyCheckbox, t("deeper.evidence_paper")));
     replace(
       root,
       h("h3", {}, t("deeper.evidence_title", { name })),
-      h("p", { class: "deeper-lead" }, t("deeper.evidence_lead", { block: LAST, side: evidence.side, name })),
+      h("p", { class: "deeper-lead" }, t("deeper.evidence_lead", { block: LAST_BLOCK, side: evidence.side, name })),
       isAnythingOff(allOff(store.get())) && h("p", { class: "deeper-note" }, t("deeper.all_on")),
-      h("div", { class: "evidence-grid" }, exact.figure, rough.figure, sum(evidence, name)),
-      channels(network, store.data().worth, name, subject),
-      limits(evidence),
+      h("div", { class: "evidence-grid" }, exactMap.figure, camMap.figure, sumCheck(evidence, name)),
+      channelTables(network, store.data().worth, name, subject),
+      limitations(evidence),
       trust.root,
     );
     trust.draw({ subject, block, cls, name, photo });
   }
 
   /**
-   * The channels of the last block that speak most for the class, and most against it. At that block the gradient times
-   * the value of a channel, over all its cells, is its exact part of the logit.
+   * Create the tables of the last block's channels that contribute most to the class, and most against it. In that block,
+   * a channel's gradient times value, summed over its cells, is its exact contribution to the logit.
    * @param {Network} network
    * @param {Worth | null} worth
    * @param {string} name
    * @param {Subject} subject
    */
-  function channels(network, worth, name, subject) {
-    const amounts = worth?.[LAST];
-    if (!amounts) return null;
-    const falling = order(amounts);
+  function channelTables(network, worth, name, subject) {
+    const contributions = worth?.[LAST_BLOCK];
+    if (!contributions) return null;
+    const sorted = order(contributions);
     const sides = /** @type {const} */ ([
-      ["for", falling.filter((one) => amounts[one] > 0).slice(0, STRONGEST)],
-      ["against", falling.filter((one) => amounts[one] < 0).reverse().slice(0, STRONGEST)],
+      ["for", sorted.filter((number) => contributions[number] > 0).slice(0, CHANNEL_COUNT)],
+      ["against", sorted.filter((number) => contributions[number] < 0).reverse().slice(0, CHANNEL_COUNT)],
     ]);
-    const bound = Math.max(...sides.flatMap(([, list]) => list.map((one) => Math.abs(amounts[one]))));
+    const bound = Math.max(...sides.flatMap(([, numbers]) => numbers.map((number) => Math.abs(contributions[number]))));
     const decimals = decimalsFor([bound]);
     return h(
       "div",
       { class: "deeper-pair tells-worth" },
-      sides.map(([side, list]) => {
+      sides.map(([side, numbers]) => {
         const title = t(`deeper.evidence_channels_${side}`, { name });
-        const rows = list.map((number) => {
-          const { branch, channel } = placeOf(network, LAST, number);
+        const rows = numbers.map((number) => {
+          const { branch, channel } = placeOf(network, LAST_BLOCK, number);
           return {
             cells: [
               h(
@@ -154,8 +154,8 @@ export function createEvidence(root, store, source) {
                 { type: "button", class: "deeper-link", onclick: () => openChannel(subject, branch, channel) },
                 t("deeper.channel_of", { channel, branch: branchName(branch) }),
               ),
-              fixed(amounts[number], decimals),
-              signedBar(amounts[number], bound),
+              fixed(contributions[number], decimals),
+              signedBar(contributions[number], bound),
             ],
             attributes: { dataset: { branch } },
           };
@@ -173,15 +173,16 @@ export function createEvidence(root, store, source) {
   }
 
   /**
+   * Open the strongest cell of a channel in the cell view.
    * @param {Subject} subject
    * @param {Branch} branch
    * @param {number} channel
    */
   async function openChannel(subject, branch, channel) {
     try {
-      const last = await source.block(subject, {}, LAST);
-      const lens = { branch, channel, ...strongestCell(last[branch], channel) };
-      store.update({ block: LAST, lens, deeper: "cell" }, { push: true });
+      const channels = await source.block(subject, {}, LAST_BLOCK);
+      const lens = { branch, channel, ...strongestCell(channels[branch], channel) };
+      store.update({ block: LAST_BLOCK, lens, deeper: "cell" }, { push: true });
     } catch (error) {
       store.receive({ error: sentenceOf(error) });
     }
@@ -191,64 +192,64 @@ export function createEvidence(root, store, source) {
 }
 
 /**
- * A signed map on the photo, with its legend and the cell that is looked at; and how to paint it anew.
- * @param {SignedMap} told
+ * Create the figure of a signed map on the photo, with its legend and a cell picker.
+ * @param {SignedMap} signedMap
  * @param {HTMLCanvasElement} photo
- * @param {{title: string, alt: string, unit: string}} words
+ * @param {{title: string, alt: string, unit: string}} texts  unit: "logit" or "cam"
  */
-function picture(told, photo, { title, alt, unit }) {
-  const canvas = h("canvas", { width: SIZE, height: SIZE, role: "img", "aria-label": alt });
+function createMap(signedMap, photo, { title, alt, unit }) {
+  const canvas = h("canvas", { width: PICTURE_SIZE, height: PICTURE_SIZE, role: "img", "aria-label": alt });
   const readout = h("p", { class: "deeper-readout number", "aria-live": "polite" });
   const legend = h("div");
-  const { side } = told;
-  const all = [told.map, ...Object.values(told.maps ?? {})];
-  const bound = Math.max(...all.map((map) => map.reduce((most, value) => Math.max(most, Math.abs(value)), 0)));
+  const { side } = signedMap;
+  const maps = [signedMap.map, ...Object.values(signedMap.maps ?? {})];
+  const bound = Math.max(...maps.map((map) => map.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0)));
   const decimals = decimalsFor([bound]);
   /** @type {Branch | "all"} */
   let part = "all";
   let isRectified = false;
   const values = () => {
-    const map = (part === "all" ? undefined : told.maps?.[part]) ?? told.map;
+    const map = (part === "all" ? undefined : signedMap.maps?.[part]) ?? signedMap.map;
     return isRectified ? map.map((value) => Math.max(value, 0)) : map;
   };
-  const picker = cellPicker(look, { follows: true });
+  const picker = cellPicker(showCell, { follows: true });
   picker.name(`${alt}. ${t("deeper.arrows")}`);
 
   /**
    * @param {number} r
    * @param {number} c
    */
-  function look(r, c) {
+  function showCell(r, c) {
     picker.show(side, r, c);
     readout.textContent = t(`deeper.evidence_cell_${unit}`, { row: r, column: c, value: fixed(values()[r * side + c], decimals) });
   }
 
-  /** @param {boolean} [rectified] */
+  /** Paint the map and show its highest cell. @param {boolean} [rectified]  whether to clip negative values to zero */
   function paint(rectified = false) {
     isRectified = rectified;
     paintSigned(canvas, photo, values(), side, bound);
     replace(legend, signedLegend(bound, decimals));
-    const at = order(values(), 1)[0];
-    look(Math.floor(at / side), at % side);
+    const highest = order(values(), 1)[0];
+    showCell(Math.floor(highest / side), highest % side);
   }
 
-  const parts = h("div");
+  const partsBox = h("div");
   const drawParts = () => {
-    if (!told.maps) return;
+    if (!signedMap.maps) return;
     replace(
-      parts,
+      partsBox,
       choices(
         t("deeper.which_part"),
         PARTS,
         part,
-        (one) => (one === "all" ? t("deeper.all_four") : branchName(one)),
-        (one) => {
-          part = one;
+        (choice) => (choice === "all" ? t("deeper.all_four") : branchName(choice)),
+        (choice) => {
+          part = choice;
           drawParts();
           paint(isRectified);
-          /** @type {HTMLElement | null} */ (parts.querySelector("[aria-pressed=true]"))?.focus();
+          /** @type {HTMLElement | null} */ (partsBox.querySelector("[aria-pressed=true]"))?.focus();
         },
-        (one) => (one === "all" ? {} : { dataset: { branch: one } }),
+        (choice) => (choice === "all" ? {} : { dataset: { branch: choice } }),
       ),
     );
   };
@@ -258,7 +259,7 @@ function picture(told, photo, { title, alt, unit }) {
     "figure",
     { class: "deeper-picture" },
     h("figcaption", {}, h("h4", {}, title)),
-    parts,
+    partsBox,
     h("div", { class: "deeper-square" }, canvas, picker.element),
     readout,
     legend,
@@ -267,17 +268,17 @@ function picture(told, photo, { title, alt, unit }) {
 }
 
 /**
- * The four branches and the bias as bars and as a sum, checked against the logit.
+ * Show the contributions of branches and bias as bars, and compare their sum with the logit.
  * @param {Evidence} evidence
  * @param {string} name
  */
-function sum({ logit, bias, branches }, name) {
-  const parts = BRANCHES.map((branch) => branches[branch]);
-  const decimals = decimalsFor([logit, bias, ...parts], 4);
-  const exact = parts.reduce((total, one) => total + one, bias);
+function sumCheck({ logit, bias, branches }, name) {
+  const contributions = BRANCHES.map((branch) => branches[branch]);
+  const decimals = decimalsFor([logit, bias, ...contributions], 4);
+  const exact = contributions.reduce((sum, contribution) => sum + contribution, bias);
   const total = settled(exact, logit, decimals);
-  const shown = addingUp([...parts, bias], total, decimals);
-  const bound = Math.max(...[...parts, bias].map(Math.abs));
+  const shown = addingUp([...contributions, bias], total, decimals);
+  const bound = Math.max(...[...contributions, bias].map(Math.abs));
   const items = [...BRANCHES, /** @type {const} */ ("bias")].map((key, i) =>
     h(
       "li",
@@ -287,8 +288,8 @@ function sum({ logit, bias, branches }, name) {
       h("span", { class: "number" }, i ? term(shown[i], decimals) : fixed(shown[i], decimals)),
     ),
   );
-  const best = order(parts, 1)[0];
-  const off = Math.abs(exact - logit);
+  const best = order(contributions, 1)[0];
+  const difference = Math.abs(exact - logit);
   return h(
     "div",
     { class: "deeper-sum tells-worth" },
@@ -298,23 +299,23 @@ function sum({ logit, bias, branches }, name) {
       "p",
       { class: "deeper-total" },
       h("strong", { class: "number" }, t("deeper.sum_result", { total: fixed(total, decimals), logit: fixed(logit, decimals), name })),
-      off > ROUNDING ? ` ${t("deeper.sum_off", { off: fixed(off, 4) })}` : "",
+      difference > ROUNDING_TOLERANCE ? ` ${t("deeper.sum_off", { off: fixed(difference, 4) })}` : "",
     ),
     h(
       "p",
       {},
-      parts[best] > 0
+      contributions[best] > 0
         ? t("deeper.evidence_most", { branch: branchName(BRANCHES[best]), value: fixed(shown[best], decimals), name })
         : t("deeper.evidence_no_branch", { name }),
     ),
   );
 }
 
-/** @param {Evidence} evidence */
-function limits(evidence) {
-  const head = evidence.linear === undefined ? "" : evidence.linear ? t("deeper.evidence_linear") : t("deeper.evidence_piece");
-  /** @param {string} kind @param {string} [more] */
-  const list = (kind, more) =>
+/** Create the lists of what the two maps say, and what they do not. @param {Evidence} evidence */
+function limitations(evidence) {
+  const scope = evidence.linear === undefined ? "" : evidence.linear ? t("deeper.evidence_linear") : t("deeper.evidence_piece");
+  /** @param {string} kind @param {string} [addition] */
+  const list = (kind, addition) =>
     h(
       "div",
       {},
@@ -324,8 +325,8 @@ function limits(evidence) {
         { class: "deeper-list" },
         h("li", {}, t(`deeper.limits_${kind}_says`)),
         h("li", {}, t(`deeper.limits_${kind}_not`)),
-        more && h("li", {}, more),
+        addition && h("li", {}, addition),
       ),
     );
-  return h("div", { class: "deeper-pair" }, list("exact", head), list("cam"));
+  return h("div", { class: "deeper-pair" }, list("exact", scope), list("cam"));
 }

@@ -1,17 +1,18 @@
-/** Pictures that are sent one after another: waiting for the answer to each. */
+/** Pacing of pictures that are uploaded one after another. */
 
-const STEP = 20; // milliseconds
+const POLL_INTERVAL_MS = 20;
 
 /**
- * Wait until another scene has come and the rest that is wanted of it, or until nothing more is awaited: the next
- * picture would take the place of one whose answer is still computed, however long that takes.
+ * Wait until a new scene has arrived and is complete, or until nothing is in flight. There is no timeout, because another
+ * picture would supersede the one still being computed.
  * @param {import("../state.js").Store} store
  * @param {Pick<import("../controller.js").Controller, "settled">} controller
- * @param {() => boolean} [isComplete]
+ * @param {() => boolean} [isComplete]  whether all that is needed of the scene has arrived
  */
-export async function answered(store, controller, isComplete = () => true) {
-  const before = store.data().base;
-  let isOver = false;
-  void controller.settled().then(() => (isOver = true));
-  while (!isOver && (store.data().base === before || !isComplete())) await new Promise((done) => setTimeout(done, STEP));
+export async function waitForScene(store, controller, isComplete = () => true) {
+  const previousScene = store.data().base;
+  let isSettled = false;
+  void controller.settled().then(() => (isSettled = true));
+  while (!isSettled && (store.data().base === previousScene || !isComplete()))
+    await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS));
 }

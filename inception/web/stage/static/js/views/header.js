@@ -1,4 +1,4 @@
-/** Name, lesson, comparison, camera, link, network, language. */
+/** The header: tagline, lesson, comparison, share link, network and language. */
 
 import { h, replace, roving, set } from "../dom.js";
 import { language, loadWords, t } from "../words.js";
@@ -18,45 +18,51 @@ const LANGUAGES = [
 export function createHeader(root, store) {
   const tagline = h("p", { class: "tagline" });
   const views = h("span", { class: "views", role: "group" });
-  const reachView = roving(views);
+  const updateViewTabStop = roving(views);
   const languages = h("span", { class: "languages", role: "group" });
-  const reachLanguage = roving(languages);
-  const rest = h("span", { class: "views" });
-  const nav = h("nav", {}, views, rest, languages);
-  root.append(tagline, nav); // behind the name, which is there from the start
+  const updateLanguageTabStop = roving(languages);
+  const networks = h("span", { class: "views" });
+  const nav = h("nav", {}, views, networks, languages);
+  root.append(tagline, nav); // after the name, which index.html contains
 
   function draw() {
     const { lang, model, step } = store.get();
     const { start } = store.data();
     // A better network that has to be downloaded first.
-    const fetchable = start?.models.find((one) => one.megabytes !== null && store.data().network?.name !== one.name);
-    const fetching = fetchable?.name === model;
+    const downloadable = start?.models.find((candidate) => candidate.megabytes !== null && store.data().network?.name !== candidate.name);
+    const isDownloading = downloadable?.name === model;
     set(nav, { "aria-label": "InceptionLens" });
     set(views, { "aria-label": "InceptionLens" });
     set(languages, { "aria-label": t("header.language") });
     tagline.textContent = t("header.tagline");
-    const said = h("span", { role: "status", class: "quiet" });
+    const shareStatus = h("span", { role: "status", class: "quiet" });
     replace(
       views,
       h(
         "button",
-        { class: "plain", "aria-pressed": String(step > 0), onclick: () => store.update({ step: step ? 0 : 1, lab: null }, { push: true }) },
+        {
+          class: "plain",
+          "aria-pressed": String(step > 0),
+          onclick: () => store.update({ step: step ? 0 : 1, lab: null }, { push: true }),
+        },
         t("header.lesson"),
       ),
       h("button", { class: "plain wide", onclick: () => store.update({ deeper: "compare" }) }, t("header.compare")),
-      h("button", { class: "plain", onclick: () => share(said) }, t("header.share")),
-      said,
+      h("button", { class: "plain", onclick: () => share(shareStatus) }, t("header.share")),
+      shareStatus,
     );
     replace(
-      rest,
-      fetchable && h(
+      networks,
+      downloadable && h(
         "button",
         {
           class: "button wide",
-          disabled: fetching,
-          onclick: () => store.update({ model: fetchable.name, cls: null, lens: null }, { push: true }),
+          disabled: isDownloading,
+          onclick: () => store.update({ model: downloadable.name, cls: null, lens: null }, { push: true }),
         },
-        fetching ? t("model.fetching", { name: modelName(fetchable.name) }) : t("model.fetch", { megabytes: fetchable.megabytes ?? "?" }),
+        isDownloading
+          ? t("model.fetching", { name: modelName(downloadable.name) })
+          : t("model.fetch", { megabytes: downloadable.megabytes ?? "?" }),
       ),
       h(
         "select",
@@ -67,11 +73,11 @@ export function createHeader(root, store) {
             store.update({ model: chosen, cls: null, lens: null }, { push: true });
           },
         },
-        (start?.models ?? []).map((one) =>
+        (start?.models ?? []).map((choice) =>
           h(
             "option",
-            { value: one.name, selected: one.name === model },
-            one.available ? modelName(one.name) : `${modelName(one.name)} (${t("model.unavailable")})`,
+            { value: choice.name, selected: choice.name === model },
+            choice.available ? modelName(choice.name) : `${modelName(choice.name)} (${t("model.unavailable")})`,
           ),
         ),
       ),
@@ -85,32 +91,32 @@ export function createHeader(root, store) {
             class: "plain",
             lang: code,
             "aria-pressed": String(code === lang),
-            onclick: () => speak(code),
+            onclick: () => changeLanguage(code),
           },
           name,
         ),
       ),
     );
-    reachView();
-    reachLanguage();
+    updateViewTabStop();
+    updateLanguageTabStop();
   }
 
-  /** @param {Language} wanted */
-  async function speak(wanted) {
+  /** @param {Language} code */
+  async function changeLanguage(code) {
     try {
-      await loadWords(wanted);
-      store.update({ lang: language() }); // another may have been chosen meanwhile
+      await loadWords(code);
+      store.update({ lang: language() }); // the visitor may have chosen another meanwhile
     } catch {
       store.receive({ error: t("notice.unreachable") });
     }
   }
 
-  /** @param {HTMLElement} said */
-  async function share(said) {
+  /** Copy the address of the page. @param {HTMLElement} status */
+  async function share(status) {
     const isOwn = !store.get().photo.startsWith("example:");
     try {
       await navigator.clipboard.writeText(location.href);
-      said.textContent = t(isOwn ? "header.share_own" : "header.shared");
+      status.textContent = t(isOwn ? "header.share_own" : "header.shared");
     } catch {
       prompt(t("header.share_failed"), location.href);
     }
@@ -118,14 +124,14 @@ export function createHeader(root, store) {
 
   store.subscribe((state, _, changed) => {
     if (["lang", "model", "start", "step", "network"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
-    // What was in the lesson goes to the button that opens it.
-    const isLeft = changed.has("step") && !state.step && document.activeElement?.closest("#lesson");
-    if (isLeft) views.querySelector("button")?.focus({ preventScroll: true });
+    // Closing the lesson moves the focus from it to its button.
+    const losesFocus = changed.has("step") && !state.step && document.activeElement?.closest("#lesson");
+    if (losesFocus) views.querySelector("button")?.focus({ preventScroll: true });
   });
   draw();
 }
 
-/** @param {string} name */
+/** Return the displayed name of a network. @param {string} name */
 export function modelName(name) {
   const keys = /** @type {Record<string, string>} */ ({
     "tiny-imagenet": "model.embedded",

@@ -7,7 +7,7 @@ import { cellValue } from "../maps.js";
 import { BRANCHES, short } from "../numbers.js";
 import { labPixels, onChart } from "../stimuli.js";
 import { branchName, sentenceOf, t } from "../words.js";
-import { answered } from "./frames.js";
+import { waitForScene } from "./frames.js";
 
 /** @import {Branch, Crop} from "../types.js" */
 /** @import {Lab, Slider} from "../state.js" */
@@ -137,7 +137,7 @@ export function createLab(root, frame, store, source, controller) {
     uploaded = { photo, lab: sentLab };
     store.receive({ moving: name === FRAME });
     store.update({ photo, crop: FULL_CROP, cls: null });
-    await answered(store, controller, () => store.data().channels !== null);
+    await waitForScene(store, controller, () => store.data().channels !== null);
   }
 
   /** @param {unknown} error */

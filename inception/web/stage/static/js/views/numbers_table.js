@@ -6,9 +6,9 @@ import { classRows, statistics } from "../downloads.js";
 import { addingUp, BLOCKS, BRANCHES, decimalsFor, fixed, grouped, percent, shapley, softmax, term } from "../numbers.js";
 import { allOff, isAnythingOff } from "../state.js";
 import { branchName, className, joined, t } from "../words.js";
-import { reachLane } from "./block.js";
+import { focusLane } from "./block.js";
 import { createDownloads } from "./downloads.js";
-import { failure, newest, row, signedBar, skeleton, table, waiting, whileOpen } from "./deeper_parts.js";
+import { failure, latestOnly, placeholder, row, signedBar, skeleton, table, whileOpen } from "./deeper_parts.js";
 
 /** @import {Block, BlockChannels, Branch, Data, Network, Scene, State, Subsets} from "../types.js" */
 /** @import {Store} from "../state.js" */
@@ -27,14 +27,14 @@ export function createNumbers(root, store, source) {
   const ablations = h("div");
   const files = h("div");
   root.append(numbers, ablations, files);
-  const latestAblations = newest();
+  const latestAblations = latestOnly();
   let areAblationsOpen = false;
   let areSubsetsOpen = false;
 
   /** @type {Parameters<typeof whileOpen>[3]} */
   function draw(state, data) {
     const { network, base, now, channels, subsets } = data;
-    if (!network || !base || !now || !channels || !subsets) return replace(numbers, waiting(data));
+    if (!network || !base || !now || !channels || !subsets) return replace(numbers, placeholder(data));
     const cls = classOf(state, data);
     const name = className(network, cls);
     replace(
@@ -312,7 +312,7 @@ function ablationTable(ablatedLogits, base, network, cls, currentBlock, store) {
         "aria-label": t("deeper.glance_cell", { block, branch: branchName(branch), fall: fixed(fall, 2) }),
         onclick: () => {
           store.update({ block, lens: null }, { push: true });
-          reachLane(branch);
+          focusLane(branch);
         },
       },
       fixed(fall, 2),

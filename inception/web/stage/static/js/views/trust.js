@@ -2,7 +2,7 @@
 
 import { h, replace, set, svg } from "../dom.js";
 import { language, t } from "../words.js";
-import { choices, failure, newest, paintSigned, signedLegend, skeleton } from "./deeper_parts.js";
+import { choices, failure, latestOnly, paintSigned, signedLegend, skeleton } from "./deeper_parts.js";
 import { decimalsFor } from "../numbers.js";
 
 /** @import {Block, Subject} from "../types.js" */
@@ -31,8 +31,8 @@ export function createTrust(source) {
   const root = h("section", { class: "trust" });
   const map = h("div");
   const tests = h("div");
-  const latestMap = newest();
-  const latestTests = newest();
+  const latestMap = latestOnly();
+  const latestTests = latestOnly();
   /** @type {Method} */
   let method = "grad_cam";
   /** @type {{subject: Subject, block: Block, cls: number, name: string, photo: HTMLCanvasElement} | null} */

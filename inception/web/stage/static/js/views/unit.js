@@ -7,7 +7,7 @@ import { BLOCKS, BRANCHES, short, signed, wholeWithin } from "../numbers.js";
 import { firstChannel, rankOf, worthOf } from "../ranking.js";
 import { branchName, className, t } from "../words.js";
 import { createCircuit } from "./circuit.js";
-import { choices, failure, newest, photoSquare, skeleton, waiting, whileOpen } from "./deeper_parts.js";
+import { choices, failure, latestOnly, photoSquare, placeholder, skeleton, whileOpen } from "./deeper_parts.js";
 import { lineChart, roseChart } from "./tuning_charts.js";
 import { createUnitImage } from "./unit_image.js";
 import { createUnitWiring } from "./unit_wiring.js";
@@ -48,7 +48,7 @@ export function createUnit(root, store, source) {
   const lead = h("p", { class: "deeper-lead" });
   const controls = h("div", { class: "deeper-controls" }, pickers, h("label", { class: "deeper-number" }, numberLabel, numberInput));
   const head = h("div", { hidden: true }, title, controls, lead);
-  const placeholder = h("div");
+  const loading = h("div");
   const places = h("div");
   const tuning = h("div");
   const atlas = h("div");
@@ -56,7 +56,7 @@ export function createUnit(root, store, source) {
   const unitImage = createUnitImage(source);
   const wiring = createUnitWiring(source, unitButton);
   root.append(
-    placeholder,
+    loading,
     head,
     h("div", { class: "unit-grid" }, unitImage.root, places, tuning),
     atlas,
@@ -66,15 +66,15 @@ export function createUnit(root, store, source) {
   let numberedChannel = "";
   /** Whether the channel was selected without a cell; its strongest cell is selected once its map has arrived. */
   let needsStrongestCell = store.get().lens?.row === 0 && store.get().lens?.column === 0;
-  const latestPhoto = newest();
-  const latestTuning = newest();
-  const latestAtlas = newest();
+  const latestPhoto = latestOnly();
+  const latestTuning = latestOnly();
+  const latestAtlas = latestOnly();
 
   /** @type {Parameters<typeof whileOpen>[3]} */
   function draw(state, data) {
     const { network } = data;
     head.hidden = !network;
-    replace(placeholder, !network && waiting(data));
+    replace(loading, !network && placeholder(data));
     if (!network) return;
     drawHead(state, network);
     const lens = validLens(state, network);
@@ -184,7 +184,7 @@ export function createUnit(root, store, source) {
    */
   async function drawPlaces(state, data, lens) {
     const { baseChannels, network, field } = data;
-    if (!baseChannels || !network) return replace(places, waiting(data));
+    if (!baseChannels || !network) return replace(places, placeholder(data));
     const photo = await latestPhoto(photoSquare(source, state, data, PHOTO_SIZE)).catch(() => undefined);
     if (!photo) return;
     const { branch, channel } = lens;

@@ -3,7 +3,7 @@
 import { h, replace } from "../dom.js";
 import { short, signed } from "../numbers.js";
 import { className, t } from "../words.js";
-import { failure, newest } from "./deeper_parts.js";
+import { failure, latestOnly } from "./deeper_parts.js";
 
 /** @import {Block, Branch, Lens, Network, State} from "../types.js" */
 /** @import {Source} from "../source.js" */
@@ -28,7 +28,7 @@ const WEIGHT_SIZE = 8; // side of one weight's square, in pixels
  */
 export function createUnitWiring(source, unitButton) {
   const root = h("div");
-  const latestWiring = newest();
+  const latestWiring = latestOnly();
 
   /**
    * @param {Readonly<State>} state
