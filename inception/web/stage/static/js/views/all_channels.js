@@ -41,7 +41,7 @@ export function createAllChannels(root, store, source) {
         const first = firstChannel(network, state.block, branch);
         const { low, high } = channels[branch];
         // Hide channels that are zero everywhere, except ablated ones, which can be turned back on here.
-        const shown = sorted.filter((channel) => high[channel] > low[channel] || off.includes(first + channel));
+        const shown = sorted.filter((channel) => low[channel] || high[channel] || off.includes(first + channel));
         const silent = sorted.length - shown.length;
         return h(
           "section",

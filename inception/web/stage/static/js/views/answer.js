@@ -108,10 +108,14 @@ export function createAnswer(root, store) {
             h(
               "span",
               { class: "p number" },
-              percent(p),
               isOff && h("span", { class: "was" }, t("answer.was", { p: percent(before[index]) })),
-              isOff &&
-                h("span", { class: "by", title: t("answer.points", { points: points(p - before[index]) }) }, points(p - before[index])),
+              h(
+                "span",
+                {},
+                percent(p),
+                isOff &&
+                  h("span", { class: "by", title: t("answer.points", { points: points(p - before[index]) }) }, points(p - before[index])),
+              ),
             ),
             h(
               "span",

@@ -105,12 +105,12 @@ export function createCell(root, store, source) {
       const channels = await latestBlock(source.block(subject, {}, block));
       if (!channels) return;
       shown = { channels, network, block, subject, lens: clampLens(store.get().lens, channels) };
-      loading.remove();
+      replace(loading);
       set(content, { hidden: false });
       drawControls();
       await Promise.all([drawPhoto(), drawCell(0)]);
     } catch (error) {
-      loading.remove();
+      replace(loading);
       replace(errorBox, failure(error));
     }
   }
@@ -131,7 +131,7 @@ export function createCell(root, store, source) {
           return shown?.lens === lens ? source.effective(subject, block, lens.branch, lens.row, lens.column) : null;
         })(),
       );
-      if (influence) photoView.showInfluence(influence, store.get().colours);
+      if (influence && photoView.isInfluenceOn()) photoView.showInfluence(influence, store.get().colours);
     } catch (error) {
       replace(errorBox, failure(error));
     }
@@ -193,6 +193,7 @@ export function createCell(root, store, source) {
     shown = { ...shown, lens };
     store.update({ lens });
     updateControls();
+    replace(errorBox);
     drawCell(DEBOUNCE_MS).catch((error) => replace(errorBox, failure(error)));
   }
 

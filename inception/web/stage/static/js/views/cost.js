@@ -105,6 +105,7 @@ function blockSection(network, block) {
         const [reduction, convolution] = convolutions(network.blocks[block], branch);
         const cost = bottleneck(channels, reduction.out, convolution.out, convolution.kernel, cells);
         const kernelText = `${convolution.kernel}×${convolution.kernel}`;
+        const maxWeights = Math.max(cost.direct.weights, cost.reduced.weights);
         return h(
           "div",
           { dataset: { branch }, class: "cost-branch" },
@@ -112,14 +113,14 @@ function blockSection(network, block) {
           costBar(
             t("deeper.cost_without"),
             `${kernelText}: ${channels} → ${convolution.out}`,
-            cost.direct.weights,
+            maxWeights,
             cost.direct,
             "naive",
           ),
           costBar(
             t("deeper.cost_with"),
             `1×1: ${channels} → ${reduction.out}, ${kernelText}: ${reduction.out} → ${convolution.out}`,
-            cost.direct.weights,
+            maxWeights,
             cost.reduced,
             "reduced",
           ),
@@ -140,7 +141,7 @@ function blockSection(network, block) {
  * @param {"naive" | "reduced"} kind
  */
 function costBar(name, detail, max, cost, kind) {
-  const share = `${(100 * cost.weights) / Math.max(max, cost.weights)}%`;
+  const share = `${(100 * cost.weights) / max}%`;
   return h(
     "div",
     { class: "cost-bar" },

@@ -47,6 +47,8 @@ export function createDeeper(root, store, source) {
   const tabs = h("div", { class: "deeper-tabs", role: "tablist", "aria-labelledby": "deeper-title", onkeydown: moveFocus });
   /** @type {Record<string, HTMLButtonElement>} */
   const buttons = {};
+  /** @type {Record<string, HTMLButtonElement>} */
+  const closeButtons = {};
   /** @type {Record<string, HTMLElement>} */
   const panels = {};
   for (const name of NAMES) {
@@ -66,6 +68,7 @@ export function createDeeper(root, store, source) {
       "aria-labelledby": `deeper-tab-${name}`,
       hidden: true,
     });
+    closeButtons[name] = h("button", { class: "plain deeper-close", type: "button", onclick: () => closePanel(name) });
     tabs.append(buttons[name]);
   }
   root.classList.add("deeper");
@@ -105,10 +108,8 @@ export function createDeeper(root, store, source) {
     if (loaded.has(name)) return;
     loaded.add(name);
     const body = h("div", { class: "deeper-body" });
-    const close = h("button", { class: "plain deeper-close", type: "button", onclick: () => closePanel(name) }, t("deeper.close"));
     const loadingMessage = h("p", { class: "quiet", role: "status" }, t("deeper.loading"));
-    replace(panels[name], close, loadingMessage, body);
-    store.subscribe((_, __, changed) => changed.has("lang") && replace(close, t("deeper.close")));
+    replace(panels[name], closeButtons[name], loadingMessage, body);
     try {
       const styles = ["deeper", STYLES[name] ?? []].flat();
       const [create] = await Promise.all([VIEWS[name](), ...styles.map(loadStyle)]);
@@ -136,6 +137,7 @@ export function createDeeper(root, store, source) {
     for (const name of NAMES) {
       buttons[name].textContent = t(TITLES[name]);
       set(buttons[name], { "aria-selected": String(name === deeper) });
+      closeButtons[name].textContent = t("deeper.close");
       set(panels[name], { hidden: name !== deeper });
     }
     setTabStop(deeper ?? NAMES[0]);

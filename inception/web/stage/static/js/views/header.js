@@ -17,7 +17,7 @@ const LANGUAGES = [
  */
 export function createHeader(root, store) {
   const tagline = h("p", { class: "tagline" });
-  const views = h("span", { class: "views", role: "group" });
+  const views = h("span", { class: "views" });
   const updateViewTabStop = roving(views);
   const languages = h("span", { class: "languages", role: "group" });
   const updateLanguageTabStop = roving(languages);
@@ -32,7 +32,6 @@ export function createHeader(root, store) {
     const downloadable = start?.models.find((candidate) => candidate.megabytes !== null && store.data().network?.name !== candidate.name);
     const isDownloading = downloadable?.name === model;
     set(nav, { "aria-label": "InceptionLens" });
-    set(views, { "aria-label": "InceptionLens" });
     set(languages, { "aria-label": t("header.language") });
     tagline.textContent = t("header.tagline");
     const shareStatus = h("span", { role: "status", class: "quiet" });
