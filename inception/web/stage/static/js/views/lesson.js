@@ -9,7 +9,7 @@ import { sentenceOf, t } from "../words.js";
 import { button, resultOf, scoreList } from "./lesson_parts.js";
 
 /** @import {State} from "../types.js" */
-/** @import {Choice, Plan, Said, Step, Verdict} from "../lesson/types.js" */
+/** @import {Choice, Plan, Sentence, Step, Verdict} from "../lesson/types.js" */
 
 const LOADED = 700; // milliseconds
 
@@ -214,7 +214,7 @@ export function createLesson(root, store, source) {
 
   const names = () => store.data().network ?? { labels: [] };
 
-  /** @param {Said} one */
+  /** @param {Sentence} one */
   const words = (one) => sentence(one, names());
 
   function draw() {
