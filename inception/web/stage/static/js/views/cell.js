@@ -2,7 +2,7 @@
 
 import { subjectOf } from "../controller.js";
 import { h, replace, set } from "../dom.js";
-import { BRANCHES, clamp, decimalsFor, fixed, grouped, order, wholeWithin } from "../numbers.js";
+import { BRANCHES, clamp, decimalsFor, fixed, grouped, order, parseInteger } from "../numbers.js";
 import { paintMap } from "../colours.js";
 import { channelValues, isSignedBlock, paletteOf, rangeOf, strongestCell } from "../maps.js";
 import { allOff, isAnythingOff } from "../state.js";
@@ -162,7 +162,7 @@ export function createCell(root, store, source) {
   function take(name) {
     if (!now) return;
     const last = Number(fields[name].max);
-    const value = wholeWithin(fields[name].value, 0, last);
+    const value = parseInteger(fields[name].value, 0, last);
     set(fields[name], { "aria-invalid": String(value === null) });
     told.textContent = value === null ? t("deeper.not_within", { what: t(FIELD_NAMES[name]), low: 0, high: last }) : "";
     if (value !== null) moveTo({ [name]: value });

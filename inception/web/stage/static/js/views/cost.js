@@ -2,7 +2,7 @@
 
 import { blockCosts, bottleneck, breakEven, convolutions } from "../cost.js";
 import { h, replace, set } from "../dom.js";
-import { grouped, millions, times, wholeWithin } from "../numbers.js";
+import { grouped, millions, parseInteger, times } from "../numbers.js";
 import { branchName, t } from "../words.js";
 import { createCostMaps } from "./cost_maps.js";
 import { wholeNetwork } from "./cost_network.js";
@@ -288,7 +288,7 @@ function slider(name, most, step, values, work) {
     work();
   });
   typed.addEventListener("input", () => {
-    const wanted = wholeWithin(typed.value, 1, typedMost);
+    const wanted = parseInteger(typed.value, 1, typedMost);
     set(typed, { "aria-invalid": String(wanted === null) });
     told.textContent = wanted === null ? t("deeper.not_within", { what: label, low: 1, high: typedMost }) : "";
     if (wanted === null) return;

@@ -3,7 +3,7 @@
 import { classOf, subjectOf } from "../controller.js";
 import { h, replace } from "../dom.js";
 import { strongestCell } from "../maps.js";
-import { addingUp, BRANCHES, decimalsFor, fixed, order, settled, term } from "../numbers.js";
+import { BRANCHES, decimalsFor, fixed, order, roundToTotal, snapToObserved, term } from "../numbers.js";
 import { placeOf } from "../ranking.js";
 import { allOff, isAnythingOff } from "../state.js";
 import { branchName, className, sentenceOf, t } from "../words.js";
@@ -275,8 +275,8 @@ function sum({ logit, bias, branches }, name) {
   const parts = BRANCHES.map((branch) => branches[branch]);
   const decimals = decimalsFor([logit, bias, ...parts], 4);
   const exact = parts.reduce((total, one) => total + one, bias);
-  const total = settled(exact, logit, decimals);
-  const shown = addingUp([...parts, bias], total, decimals);
+  const total = snapToObserved(exact, logit, decimals);
+  const shown = roundToTotal([...parts, bias], total, decimals);
   const bound = Math.max(...[...parts, bias].map(Math.abs));
   const items = [...BRANCHES, /** @type {const} */ ("bias")].map((key, i) =>
     h(

@@ -1,7 +1,7 @@
 /** One convolution on real numbers: patch times kernel, product by product, and what follows from their sum. */
 
 import { h, isStill, replace } from "../dom.js";
-import { addingUp, clamp, decimalsFor, fixed, grouped, settled, term } from "../numbers.js";
+import { clamp, decimalsFor, fixed, grouped, roundToTotal, snapToObserved, term } from "../numbers.js";
 import { joined, t } from "../words.js";
 
 /**
@@ -151,7 +151,7 @@ function inputRow(input, side, isInside, select) {
   const values = {
     patch: patch.map((value) => fixed(value, decimalsFor(patch))),
     weights: weights.map((value) => fixed(value, decimalsFor(weights))),
-    product: addingUp(products, input.sum, decimals).map((value) => fixed(value, decimals)),
+    product: roundToTotal(products, input.sum, decimals).map((value) => fixed(value, decimals)),
   };
   const numbers = { patch, weights, product: products };
   /** @type {Record<string, HTMLTableCellElement[]>} */
@@ -216,7 +216,7 @@ function conclusion({ inputs, bias, sum, scale, shift, result }, { relu }) {
   const hasNorm = scale !== null && shift !== null;
   const before = hasNorm ? scale * sum + shift : sum;
   const decimals = decimalsFor(hasNorm ? [before, scale * sum, shift] : [sum, ...inputs.map((one) => one.sum)], 4);
-  const end = relu === null || result > 0 ? settled(before, result, decimals) : before;
+  const end = relu === null || result > 0 ? snapToObserved(before, result, decimals) : before;
   const places = hasNorm ? Math.min(decimals + Math.max(0, Math.ceil(Math.log10(Math.abs(scale) || 1))), 9) : decimals;
   const total = rounded(hasNorm ? sum : end, places);
   const told = [...inputs.map((one) => rounded(one.sum, places)), rounded(bias, places)];
@@ -241,7 +241,7 @@ function conclusion({ inputs, bias, sum, scale, shift, result }, { relu }) {
     ],
   ];
   if (hasNorm) {
-    const [scaled, shifted] = addingUp([scale * sum, shift], end, decimals);
+    const [scaled, shifted] = roundToTotal([scale * sum, shift], end, decimals);
     const factor = fixed(scale, decimalsFor([scale], 5));
     steps.push([
       t("kernel.norm"),

@@ -3,7 +3,7 @@
 import { classOf, subjectOf, withFill } from "../controller.js";
 import { h, replace } from "../dom.js";
 import { classRows, statistics } from "../downloads.js";
-import { addingUp, BLOCKS, BRANCHES, decimalsFor, fixed, grouped, percent, shapley, softmax, term } from "../numbers.js";
+import { BLOCKS, BRANCHES, decimalsFor, fixed, grouped, percent, roundToTotal, shapley, softmax, term } from "../numbers.js";
 import { allOff, isAnythingOff } from "../state.js";
 import { branchName, className, joined, t } from "../words.js";
 import { reachLane } from "./block.js";
@@ -220,7 +220,7 @@ function votes(subsets, cls, name, block) {
   const told = shapley(subsets, cls);
   const parts = BRANCHES.map((branch) => told[branch]);
   const decimals = 3; // one more than the lanes: rounded to add up, they still agree with them
-  const shown = addingUp([told.baseline, ...parts], told.logit, decimals);
+  const shown = roundToTotal([told.baseline, ...parts], told.logit, decimals);
   const bound = Math.max(...[told.baseline, ...parts].map(Math.abs));
   const items = [null, ...BRANCHES].map((branch, i) =>
     h(

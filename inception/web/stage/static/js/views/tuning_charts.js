@@ -1,7 +1,7 @@
 /** Tuning curves: around a circle for orientations and hues, along a line for lengths. */
 
 import { svg } from "../dom.js";
-import { along } from "../stimuli.js";
+import { logPosition } from "../stimuli.js";
 
 /**
  * @typedef {object} Curve
@@ -59,7 +59,7 @@ function petal(angle, length, half, colour) {
  */
 export function lineChart({ values, responses }, words) {
   const highest = Math.max(...responses, 1e-9);
-  const places = values.map((value, i) => [8 + along(values, value) * (WIDTH - 16), HEIGHT - 22 - (responses[i] / highest) * (HEIGHT - 30)]);
+  const places = values.map((value, i) => [8 + logPosition(values, value) * (WIDTH - 16), HEIGHT - 22 - (responses[i] / highest) * (HEIGHT - 30)]);
   return svg(
     "svg",
     { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": words, class: "unit-line" },
