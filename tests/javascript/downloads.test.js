@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { page, style } from "./support.js";
 
-const { COLOURS, COLUMNS, crc32, csv, json, npy, statistics, unformula, zip } = await page("downloads.js");
+const { COLOURS, COLUMNS, crc32, csv, escapeFormula, json, npy, statistics, zip } = await page("downloads.js");
 
 const CHANNELS = {
   count: 2,
@@ -35,8 +35,8 @@ test("the table has a row for each class, the most probable first, and one for e
 });
 
 test("no spreadsheet takes a name for a formula", () => {
-  for (const name of ["=1", " +1", "-1", "@a", "＝1"]) assert.equal(unformula(name), `'${name}`);
-  assert.equal(unformula("bee = insect"), "bee = insect");
+  for (const name of ["=1", " +1", "-1", "@a", "＝1"]) assert.equal(escapeFormula(name), `'${name}`);
+  assert.equal(escapeFormula("bee = insect"), "bee = insect");
 });
 
 test("the JSON starts with its metadata, and states whether the answer is rejected", () => {

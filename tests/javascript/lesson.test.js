@@ -10,7 +10,7 @@ const { INITIAL } = await page("state.js");
 const measure = await page("lesson/measure.js");
 const { STEPS, stepAt, clearExample, isReady } = await page("lesson/steps.js");
 const { dotSizes } = await page("lesson/looking.js");
-const { tries, isSameCrop } = await page("lesson/changing.js");
+const { alternativeCrops, isSameCrop } = await page("lesson/changing.js");
 const { sentence, sentences, say, figure } = await page("lesson/sentences.js");
 const { useWords } = await page("words.js");
 
@@ -164,12 +164,12 @@ test("the channels of the branches are consecutive", () => {
 
 test("a channel's brightness is compared inside and outside the marked cells", () => {
   const map = Uint8Array.from([200, 200, 20, 20, 200, 200, 20, 20, 20, 20, 20, 20, 20, 20, 20, 20]);
-  assert.deepEqual(measure.brightThere(map, 4, [true, false, false, false], 2), { inside: 200, outside: 20 });
-  assert.deepEqual(measure.brightThere(map, 4, [false, false, false, true], 2), { inside: 20, outside: 80 });
-  assert.deepEqual(measure.brightThere(map, 4, [], 2), { inside: 0, outside: 65 });
-  assert.equal(measure.times({ inside: 200, outside: 20 }), 10);
-  assert.equal(measure.times({ inside: 200, outside: 0 }), 200);
-  assert.equal(measure.times({ inside: 0, outside: 0 }), null);
+  assert.deepEqual(measure.splitBrightness(map, 4, [true, false, false, false], 2), { inside: 200, outside: 20 });
+  assert.deepEqual(measure.splitBrightness(map, 4, [false, false, false, true], 2), { inside: 20, outside: 80 });
+  assert.deepEqual(measure.splitBrightness(map, 4, [], 2), { inside: 0, outside: 65 });
+  assert.equal(measure.brightnessRatio({ inside: 200, outside: 20 }), 10);
+  assert.equal(measure.brightnessRatio({ inside: 200, outside: 0 }), 200);
+  assert.equal(measure.brightnessRatio({ inside: 0, outside: 0 }), null);
 });
 
 test("strong cells have at least half of the largest evidence; there are none without evidence for the class", () => {
@@ -198,13 +198,13 @@ test("a silent channel is dark, and so is the lowest tenth of the others", () =>
 
 test("the block to search is one in which a single branch changes the answer", () => {
   const table = { ...unchangedTable(), "4b": rows(OTHER, SAME, SAME, SAME), "5a": rows(OTHER, [0, 9, 0], SAME, SAME) };
-  const { flips, strongest } = measure.blockToSearch(measure.singles(table, BEE, 1));
+  const { flips, strongest } = measure.blockToSearch(measure.branchOutcomes(table, BEE, 1));
   assert.deepEqual([flips, strongest.block, strongest.branch, strongest.after], [true, "4b", "1x1", DAISY]);
 });
 
 test("if none does, it is the block with the branch that brings another class nearest", () => {
   const table = { ...unchangedTable(), "4d": rows(SAME, SAME, [3, 2.5, 0], SAME) };
-  const { flips, strongest } = measure.blockToSearch(measure.singles(table, BEE, 1));
+  const { flips, strongest } = measure.blockToSearch(measure.branchOutcomes(table, BEE, 1));
   assert.deepEqual([flips, strongest.block, strongest.branch], [false, "4d", "5x5"]);
 });
 
@@ -376,7 +376,7 @@ test("8: giving up shows a square, otherwise a branch, otherwise that none was f
 });
 
 test("squares to try lie within the photo, except that of the whole photo, and differ from the current one", () => {
-  const crops = tries(stepInput({ state: { crop: [0, 0, 0.875] } }));
+  const crops = alternativeCrops(stepInput({ state: { crop: [0, 0, 0.875] } }));
   assert.ok(crops.every((crop) => !isSameCrop(crop, [0, 0, 0.875])));
   for (const [left, top, side] of crops.filter((crop) => crop && crop[2] <= 1)) {
     assert.ok(left >= 0 && left * PHOTO.width + side * 100 <= PHOTO.width + 1e-9);

@@ -5,7 +5,7 @@ import { catalogue, close, page, randomNumbers } from "./support.js";
 
 const { useWords } = await page("words.js");
 const numbers = await page("numbers.js");
-const { addingUp, decimalsFor, fixed, grouped, millions, settled, term, times } = numbers;
+const { roundToTotal, decimalsFor, fixed, grouped, millions, snapToObserved, term, times } = numbers;
 const { diverging } = await page("signed.js");
 const { BLOCKS, BRANCHES, clamp, floats, order, percent, percentile, shapley, short, shownVotes, shownClasses, signed, softmax, unpack } = numbers;
 
@@ -178,7 +178,7 @@ test("the branch that contributes most is separated from those that contribute n
 });
 
 test("only a whole number within the bounds is accepted", () => {
-  const read = (text) => numbers.wholeWithin(text, 0, 27);
+  const read = (text) => numbers.parseInteger(text, 0, 27);
   assert.deepEqual(["0", " 27 ", "28", "-1", "1.5", "", "x"].map(read), [0, 27, null, null, null, null, null]);
 });
 
@@ -205,7 +205,7 @@ test("rounded parts add up to the rounded total, and none is off by more than a 
   for (let round = 0; round < 200; round++) {
     const parts = Array.from({ length: 1 + Math.floor(random() * 8) }, () => 20 * random() - 10);
     const total = parts.reduce((sum, part) => sum + part, 0);
-    const shown = addingUp(parts, total, 2);
+    const shown = roundToTotal(parts, total, 2);
     const sum = shown.reduce((before, part) => before + Math.round(part * 100), 0);
     assert.equal(sum, Math.round(total * 100));
     shown.forEach((part, i) => assert.ok(Math.abs(part - parts[i]) <= 0.0101));
@@ -213,12 +213,12 @@ test("rounded parts add up to the rounded total, and none is off by more than a 
 });
 
 test("parts that do not add up to the total are only rounded", () => {
-  assert.deepEqual(addingUp([1.234, 2], 9, 1), [1.2, 2]);
+  assert.deepEqual(roundToTotal([1.234, 2], 9, 1), [1.2, 2]);
 });
 
 test("of two nearly equal numbers the observed one is shown", () => {
-  assert.equal(settled(1.2349, 1.2351, 2), 1.2351);
-  assert.equal(settled(1.2, 1.3, 2), 1.2);
+  assert.equal(snapToObserved(1.2349, 1.2351, 2), 1.2351);
+  assert.equal(snapToObserved(1.2, 1.3, 2), 1.2);
 });
 
 test("large numbers are grouped, or shown in millions", () => {

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { none, page, randomNumbers } from "./support.js";
 
-const { FRAME, INITIAL, addressOf, allOff, channelSwitched, createStore, isAnythingOff, isOff, keptWith, offList, stateOf, switched } = await page("state.js");
+const { FRAME, INITIAL, addressOf, allOff, channelSwitched, createStore, historyState, isAnythingOff, isOff, offList, stateOf, switched } = await page("state.js");
 const { BLOCKS, BRANCHES } = await page("numbers.js");
 
 const EXAMPLE = Object.freeze({
@@ -271,8 +271,8 @@ test("a channel has its own address", () => {
 });
 
 test("a history entry keeps the visitor's own photo, if the server still has it", () => {
-  assert.deepEqual(keptWith({ photo: "/files/abc/cat.jpg", lab: null }), { photo: "/files/abc/cat.jpg" });
-  assert.equal(keptWith({ photo: "example:bison", lab: null }), null, "the address names it");
-  assert.equal(keptWith({ photo: `/files/abc/${FRAME}`, lab: null }), null, "the server has deleted it");
-  assert.equal(keptWith({ photo: "/files/abc/stimulus.png", lab: { shape: "disc" } }), null, "it is drawn again");
+  assert.deepEqual(historyState({ photo: "/files/abc/cat.jpg", lab: null }), { photo: "/files/abc/cat.jpg" });
+  assert.equal(historyState({ photo: "example:bison", lab: null }), null, "the address names it");
+  assert.equal(historyState({ photo: `/files/abc/${FRAME}`, lab: null }), null, "the server has deleted it");
+  assert.equal(historyState({ photo: "/files/abc/stimulus.png", lab: { shape: "disc" } }), null, "it is drawn again");
 });

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { close, page } from "./support.js";
 
-const { along, GREY, nearest, peak, shares, SHAPES, stimulus, verdict } = await page("stimuli.js");
+const { GREY, logPosition, nearest, peak, shares, SHAPES, stimulus, verdict } = await page("stimuli.js");
 
 const SIDE = 64;
 const paintedPixels = (picture) => picture.filter((value) => value !== GREY).length;
@@ -72,10 +72,10 @@ test("the verdict compares the measured size of 5x5 with the others", () => {
 
 test("the axis of sizes is logarithmic", () => {
   const sizes = [4, 8, 16, 32, 64];
-  assert.ok(close(along(sizes, 16), 0.5));
-  assert.equal(along(sizes, 4), 0);
-  assert.ok(close(along(sizes, 64), 1));
-  assert.equal(along([5], 5), 0);
+  assert.ok(close(logPosition(sizes, 16), 0.5));
+  assert.equal(logPosition(sizes, 4), 0);
+  assert.ok(close(logPosition(sizes, 64), 1));
+  assert.equal(logPosition([5], 5), 0);
   assert.equal(nearest(sizes, 11), 1);
   assert.equal(nearest(sizes, 12), 2);
   assert.equal(nearest(sizes, 1000), 4);

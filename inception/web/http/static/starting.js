@@ -1,6 +1,6 @@
-/** Opens the app once it has taken the place of this page. */
+/** Reloads once the app is served in place of this page. */
 
-const PAUSE = 300; // milliseconds
+const POLL_INTERVAL_MS = 300;
 
 async function isReady() {
   try {
@@ -10,5 +10,5 @@ async function isReady() {
   }
 }
 
-while (!(await isReady())) await new Promise((done) => setTimeout(done, PAUSE));
+while (!(await isReady())) await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS));
 location.reload();

@@ -1,8 +1,8 @@
-/** Colour maps, and maps of numbers painted on a canvas. */
+/** Colour maps, and painting of feature maps on canvases. */
 
 /** @import {Palette} from "./types.js" */
 
-// Stops of matplotlib's maps, between which is interpolated: nowhere more than 7 of 255 away.
+// Stops of matplotlib's colour maps for linear interpolation, accurate to 7 of 255.
 /** @type {Record<Palette, string>} */
 const STOPS = {
   inferno: "000004 0b0724 210c4a 3d0965 57106e 71196e 8a226a a32c61 bc3754 d24644 e45a31 f1731d f98e09 fcac11 f9cb35 f2ea69 fcffa4",
@@ -18,16 +18,16 @@ const STOPS = {
 const tables = {};
 
 /**
- * The 256 colours of a map, as red, green and blue.
+ * Return the 256 colours of a colour map, as red, green and blue.
  * @param {Palette} name
  * @returns {Uint8ClampedArray}
  */
 export function colourTable(name) {
-  return (tables[name] ??= interpolated(STOPS[name].split(" ")));
+  return (tables[name] ??= interpolate(STOPS[name].split(" ")));
 }
 
 /**
- * The colours of a map from left to right, for CSS.
+ * Return a colour map from left to right as a CSS gradient.
  * @param {Palette} name
  */
 export function gradient(name) {
@@ -37,14 +37,14 @@ export function gradient(name) {
 }
 
 /** @param {string[]} stops */
-function interpolated(stops) {
+function interpolate(stops) {
   const table = new Uint8ClampedArray(256 * 3);
   for (let i = 0; i < 256; i++) {
-    const at = (i / 255) * (stops.length - 1);
-    const low = Math.min(Math.floor(at), stops.length - 2);
+    const position = (i / 255) * (stops.length - 1);
+    const low = Math.min(Math.floor(position), stops.length - 2);
     for (let channel = 0; channel < 3; channel++) {
       const [from, to] = [stops[low], stops[low + 1]].map((stop) => parseInt(stop.slice(2 * channel, 2 * channel + 2), 16));
-      table[3 * i + channel] = from + (to - from) * (at - low);
+      table[3 * i + channel] = from + (to - from) * (position - low);
     }
   }
   return table;
@@ -63,8 +63,8 @@ export function paintMap(canvas, values, width, height, palette = "inferno") {
   const table = colourTable(palette);
   const { data } = pixels;
   for (let i = 0; i < width * height; i++) {
-    const at = 3 * Math.round(Math.min(Math.max(values[i], 0), 255));
-    for (let part = 0; part < 3; part++) data[4 * i + part] = table[at + part];
+    const offset = 3 * Math.round(Math.min(Math.max(values[i], 0), 255));
+    for (let channel = 0; channel < 3; channel++) data[4 * i + channel] = table[offset + channel];
     data[4 * i + 3] = 255;
   }
   canvas.width = width;
@@ -73,7 +73,7 @@ export function paintMap(canvas, values, width, height, palette = "inferno") {
 }
 
 /**
- * A square of a photo in grey, a little darker, as maps are painted over it.
+ * Draw a square of a photo in slightly darkened grey, as the background of maps.
  * @param {CanvasImageSource} image
  * @param {{left: number, top: number, side: number}} square
  * @param {number} size  in pixels
@@ -93,12 +93,12 @@ export function greySquare(image, { left, top, side }, size) {
   return canvas;
 }
 
-/** Where a map is painted at one pixel a cell before it is enlarged. @type {OffscreenCanvas | null} */
+/** Canvas for a map at one pixel per cell, before it is enlarged. @type {OffscreenCanvas | null} */
 let scratch = null;
 
 /**
- * Paint values of 0 to 255 as light over a grey photo: where the map is low, or near zero if it has signs, the photo
- * stays; where it is high the colour covers it.
+ * Paint values of 0 to 255 over a grey photo. Opacity grows with the value, or for signed values with the distance from
+ * zero.
  * @param {HTMLCanvasElement} canvas
  * @param {CanvasImageSource} photo  square and grey, drawn over the whole canvas
  * @param {ArrayLike<number>} values
@@ -117,10 +117,10 @@ export function paintOverlay(canvas, photo, values, side, size, palette = "infer
   const { data } = pixels;
   for (let i = 0; i < side * side; i++) {
     const value = Math.min(Math.max(values[i], 0), 255);
-    const at = 3 * Math.round(value);
-    const strength = palette === "signed" ? Math.abs(2 * value - 255) : value;
-    for (let part = 0; part < 3; part++) data[4 * i + part] = table[at + part];
-    data[4 * i + 3] = Math.min(230, strength * 1.25);
+    const offset = 3 * Math.round(value);
+    const opacity = palette === "signed" ? Math.abs(2 * value - 255) : value;
+    for (let channel = 0; channel < 3; channel++) data[4 * i + channel] = table[offset + channel];
+    data[4 * i + 3] = Math.min(230, opacity * 1.25);
   }
   if (scratch?.width !== side) scratch = new OffscreenCanvas(side, side);
   scratch.getContext("2d", { willReadFrequently: true })?.putImageData(pixels, 0, 0);

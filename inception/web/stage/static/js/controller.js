@@ -1,4 +1,4 @@
-/** Asks the source for what the state needs, and gives it to the store; of several answers only the latest counts. */
+/** Loads what the state needs from the source into the store. Discards responses that a newer request supersedes. */
 
 import { ALL_ON, allOff, isAnythingOff } from "./state.js";
 import { BRANCHES, order } from "./numbers.js";
@@ -8,196 +8,198 @@ import { sentenceOf } from "./words.js";
 /** @import {Store} from "./state.js" */
 /** @import {Source} from "./source.js" */
 
-const PATIENCE = 150; // milliseconds before the page says that it waits
-const QUIET = 1000; // milliseconds without a change, after which it asks for what may be wanted next
+const BUSY_DELAY_MS = 150; // before the page shows that it is loading
+const PREFETCH_DELAY_MS = 1000; // without a change of the state
 /** @type {Sort[]} */
-const TUNED = ["orientation", "colour", "size"];
-const CLASSES = 5; // of the answer, whose worth may be wanted next
-/** What the answers depend on. */
-const ANSWERED = /** @type {const} */ (["photo", "crop", "model", "block", "off", "offChannels", "fill", "cls"]);
-/** What belongs to another block, photo or crop. */
+const TUNING_SORTS = ["orientation", "colour", "size"];
+const PREFETCHED_CLASSES = 5; // the most probable ones
+/** State properties whose change requires requests. */
+const REQUEST_PROPERTIES = /** @type {const} */ (["photo", "crop", "model", "block", "off", "offChannels", "fill", "cls"]);
+/** Patch that clears the data of the previous block, photo or crop. */
 export const NO_BLOCK = Object.freeze({ channels: null, baseChannels: null, subsets: null, worth: null, field: null });
 
 /**
+ * Create the controller, which loads data whenever the state changes.
  * @param {Store} store
  * @param {Source} source
- * @param {Promise<unknown>} [touched]  when the visitor does something for the first time; before, nothing is prefetched
+ * @param {Promise<unknown>} [firstInteraction]  of the visitor; classes are not prefetched before it
  */
-export function createController(store, source, touched = Promise.resolve()) {
-  let turn = 0;
-  let loaded = ""; // the photo, crop and network of `loadedBase`
-  /** While the square is dragged, `data.base` is another. @type {Scene | null} */
+export function createController(store, source, firstInteraction = Promise.resolve()) {
+  let latestId = 0; // of an update
+  let loadedKey = ""; // photo, crop and network of `loadedBase`
+  /** The scene loaded last; while the square is dragged, `data.base` is another one. @type {Scene | null} */
   let loadedBase = null;
   let loadedBlock = ""; // of `data.channels`
-  /** The newest state whose answers are on the stage. @type {Readonly<State> | null} */
-  let answered = null;
-  let isAnswered = false; // whether that is the present state
-  let missing = ""; // the network that was asked for last, if it cannot be had
-  let latest = Promise.resolve(); // the newest refresh
+  /** The latest state whose data are on the stage. @type {Readonly<State> | null} */
+  let loadedState = null;
+  let isLoaded = false; // whether that is the current state
+  let missingModel = ""; // the network requested last, until it has been loaded
+  let latestUpdate = Promise.resolve();
 
   /**
    * Bring the data up to date with the state.
-   * @param {string | null} [error]  a sentence that stays
+   * @param {string | null} [error]  sentence that is shown after a success too
    * @returns {Promise<void>}
    */
   function refresh(error = null) {
-    latest = update(error);
-    return latest;
+    latestUpdate = update(error);
+    return latestUpdate;
   }
 
   /** @param {string | null} error */
   async function update(error) {
-    const number = ++turn;
-    const isCurrent = () => number === turn;
-    isAnswered = false;
-    const patience = setTimeout(() => isCurrent() && store.receive({ busy: true }), PATIENCE);
+    const id = ++latestId;
+    const isCurrent = () => id === latestId;
+    isLoaded = false;
+    const busyTimer = setTimeout(() => isCurrent() && store.receive({ busy: true }), BUSY_DELAY_MS);
     try {
       await load(isCurrent);
       if (isCurrent()) store.receive({ error });
     } catch (failure) {
-      const sentence = sentenceOf(failure);
+      const message = sentenceOf(failure);
       if (isCurrent()) {
-        store.receive({ error: sentence });
-        if (error === null) goBack(sentence); // once: what it goes back to may fail too
+        store.receive({ error: message });
+        if (error === null) restore(message); // only once: the restored state may fail too
       }
     } finally {
-      clearTimeout(patience);
+      clearTimeout(busyTimer);
       if (isCurrent()) store.receive({ busy: false });
     }
   }
 
-  /** Wait until the newest refresh has ended, with its answers or with an error. */
+  /** Wait until the latest refresh has succeeded or failed. */
   async function settled() {
-    for (let one; one !== latest; ) {
-      one = latest;
-      await one;
+    for (let awaited; awaited !== latestUpdate; ) {
+      awaited = latestUpdate;
+      await awaited;
     }
   }
 
-  let reason = /** @type {string | null} */ (null); // why the state is set back, while it is
+  let restoreError = /** @type {string | null} */ (null); // set while `restore` changes the state
 
   /**
-   * After a failure, set the state back to the last one that was answered; if there is none and the network cannot be
-   * had, choose one that can.
-   * @param {string} sentence
+   * After a failure, restore the last loaded state; if there is none and the network is missing, choose an available one.
+   * @param {string} message
    */
-  function goBack(sentence) {
+  function restore(message) {
     const { model } = store.get();
-    const other = store.data().start?.models.find((one) => one.available && one.name !== model);
-    reason = sentence;
-    if (answered) {
-      const { photo, crop, model, block, off, offChannels, fill, cls, lens } = answered;
+    const alternative = store.data().start?.models.find((other) => other.available && other.name !== model);
+    restoreError = message;
+    if (loadedState) {
+      const { photo, crop, model, block, off, offChannels, fill, cls, lens } = loadedState;
       store.update({ photo, crop, model, block, off, offChannels, fill, cls, lens }, { undo: true });
-    } else if (missing === model && other) store.update({ model: other.name });
-    reason = null;
+    } else if (missingModel === model && alternative) store.update({ model: alternative.name });
+    restoreError = null;
   }
 
   /** @param {string} model */
-  async function networkOf(model) {
-    missing = model;
+  async function loadNetwork(model) {
+    missingModel = model;
     const network = await source.network(model);
-    missing = "";
+    missingModel = "";
     const { start } = store.data();
     if (start) store.receive({ start: withDownloaded(start, model) });
     return network;
   }
 
-  let isFitting = false; // while the state is changed to what the network has
+  let isFitting = false; // while the state is adapted to the network
 
   /** @param {() => boolean} isCurrent */
   async function load(isCurrent) {
     const { photo, crop, model, block, lab, step } = store.get();
     const isMoving = store.data().moving && lab !== null && !step;
     const key = JSON.stringify([photo, crop, model]);
-    const isNew = key !== loaded || store.data().base !== loadedBase;
+    const isNew = key !== loadedKey || store.data().base !== loadedBase;
     /** @type {Partial<Data>} */
     const patch = {};
     if (store.data().network?.name !== model) {
-      patch.network = await networkOf(model);
+      patch.network = await loadNetwork(model);
       if (!isCurrent()) return;
     }
     const network = patch.network ?? store.data().network;
-    const unfit = network ? fitting(store.get(), network) : {};
+    const adjustments = network ? fitting(store.get(), network) : {};
     isFitting = true;
-    store.update(unfit);
+    store.update(adjustments);
     isFitting = false;
     const { fill } = store.get();
     const off = allOff(store.get());
     const isOff = isAnythingOff(off);
     if (!isNew && isOff) preview(off, block, fill);
-    const scene = !isNew && store.data().base;
+    const shownScene = !isNew && store.data().base;
     const subject = subjectOf(store.get());
-    const filled = withFill(subject, fill);
-    // All that is shown of a new photo is requested at once: the server goes on computing while the browser draws. Of a
-    // square that is being moved, the scene may be all that is ever shown.
-    const isAtHand = Boolean(scene) || source.hasScene(subject);
-    const scenes = scene ? [scene] : Promise.all([source.scene(subject, {}), source.drawable(subject)]);
-    if (!isAtHand && !crop && !isMoving) ahead(subject, filled, block, store.get().cls);
-    const [base] = await scenes;
+    const filledSubject = withFill(subject, fill);
+    // Request all data of a new photo at once, so that the server computes while the browser draws. While the square is
+    // being dragged, only the scene may be needed.
+    const isSceneRequested = Boolean(shownScene) || source.hasScene(subject);
+    const sceneRequest = shownScene ? [shownScene] : Promise.all([source.scene(subject, {}), source.drawable(subject)]);
+    if (!isSceneRequested && !crop && !isMoving) requestBlock(subject, filledSubject, block, store.get().cls);
+    const [base] = await sceneRequest;
     if (!isCurrent()) return;
-    loaded = key;
+    loadedKey = key;
     loadedBase = base;
     patch.base = base;
     const cls = store.get().cls ?? order(base.logits, 1)[0];
     const baseChannels = source.block(subject, {}, block);
-    // What belongs together is drawn together: a block's channels with their worth.
+    // Wait for all of these: channels are drawn together with their worth.
     const parts = Promise.all([
       baseChannels.then((channels) => ({ baseChannels: channels, ...(isOff ? {} : { channels }) })),
       isMoving ? {} : source.worth(subject, cls, block).then((worth) => ({ worth })),
-      isOff ? source.scene(filled, off).then((now) => ({ now })) : Promise.resolve({ now: base }),
-      ...(isOff ? [source.block(filled, off, block).then((channels) => ({ channels }))] : []),
+      isOff ? source.scene(filledSubject, off).then((now) => ({ now })) : Promise.resolve({ now: base }),
+      ...(isOff ? [source.block(filledSubject, off, block).then((channels) => ({ channels }))] : []),
     ]);
     parts.catch(() => undefined); // the await below reports it
-    // Votes wait until the worth has been requested: the server computes one after the other, and tiles need the worth.
-    const votes = baseChannels.then(() => (isCurrent() && !isMoving ? source.votes(filled, block) : null));
+    // Request votes after the worth, which the tiles need: the server handles one request after the other.
+    const votes = baseChannels.then(() => (isCurrent() && !isMoving ? source.votes(filledSubject, block) : null));
     votes.catch(() => undefined);
-    // The first picture does not wait for them. With something off, `base` is not what the stage shows.
+    // Show the first scene without waiting for these; not if something is off, as `base` then differs from `now`.
     if (isNew) store.receive({ ...patch, now: isOff ? null : base, ...NO_BLOCK });
-    const isOther = block !== loadedBlock;
-    const results = await inTime(parts, () => isOther && isCurrent() && store.receive(NO_BLOCK));
+    const isOtherBlock = block !== loadedBlock;
+    const results = await awaitWithDelay(parts, () => isOtherBlock && isCurrent() && store.receive(NO_BLOCK));
     if (!isCurrent()) return;
     loadedBlock = block;
-    answered = store.get();
-    isAnswered = true;
-    store.receive(Object.assign(patch, isOther ? { subsets: null, field: null } : {}, ...results));
+    loadedState = store.get();
+    isLoaded = true;
+    store.receive(Object.assign(patch, isOtherBlock ? { subsets: null, field: null } : {}, ...results));
     if (isMoving) return;
     const subsets = await votes;
     if (!isCurrent()) return;
     store.receive({ subsets });
-    void follow(subject, block, cls, order(base.logits, CLASSES), isCurrent);
+    void loadSecondary(subject, block, cls, order(base.logits, PREFETCHED_CLASSES), isCurrent);
   }
 
   /**
-   * Ask for what is shown of a photo beside its scene; `load` then finds it on its way, and reports what fails.
+   * Request a block of a photo in parallel with its scene. `load` then finds the requests in flight, and reports failures.
    * @param {Subject} subject
-   * @param {Subject} filled
+   * @param {Subject} filledSubject
    * @param {Block} block
    * @param {number | null} cls
    */
-  function ahead(subject, filled, block, cls) {
-    const parts = [source.block(subject, {}, block), source.worth(subject, cls, block), source.votes(filled, block)];
-    Promise.all(parts).catch(() => undefined);
+  function requestBlock(subject, filledSubject, block, cls) {
+    const requests = [source.block(subject, {}, block), source.worth(subject, cls, block), source.votes(filledSubject, block)];
+    Promise.all(requests).catch(() => undefined);
   }
 
   /**
-   * Ask for what the stage can do without: the squares of fields, and the worth that may be wanted next.
+   * Load what the stage can do without: effective receptive fields, and the worth that may be needed next.
    * @param {Subject} subject
    * @param {Block} block
    * @param {number} cls
-   * @param {number[]} likely  classes
+   * @param {number[]} topClasses
    * @param {() => boolean} isCurrent
    */
-  async function follow(subject, block, cls, likely, isCurrent) {
-    await source.prefetchWorth(subject, [cls]).catch(() => undefined); // for the choice of another block
+  async function loadSecondary(subject, block, cls, topClasses, isCurrent) {
+    await source.prefetchWorth(subject, [cls]).catch(() => undefined); // in all blocks: another one may be chosen next
     if (!isCurrent()) return;
-    void touched.then(() => setTimeout(() => isCurrent() && source.prefetchWorth(subject, likely).catch(() => undefined), QUIET));
-    const field = await source.field(subject, block).catch(() => null); // only the dashed square is missing
+    void firstInteraction.then(() =>
+      setTimeout(() => isCurrent() && source.prefetchWorth(subject, topClasses).catch(() => undefined), PREFETCH_DELAY_MS),
+    );
+    const field = await source.field(subject, block).catch(() => null); // without it, only the dashed square is missing
     if (isCurrent()) store.receive({ field });
   }
 
   /**
-   * The answer without whole branches of the unfolded block is among the sixteen at hand: show it while the server
-   * computes what else changes.
+   * Show the answer without some branches of the unfolded block while the server computes the scene: its logits are
+   * among those of the sixteen subsets.
    * @param {AllOff} off
    * @param {Block} block
    * @param {Fill} fill
@@ -205,21 +207,21 @@ export function createController(store, source, touched = Promise.resolve()) {
   function preview(off, block, fill) {
     const { subsets, base } = store.data();
     if (!subsets || !base || subsets.block !== block || subsets.fill !== fill) return;
-    if (Object.keys(off).join() !== block || off[block]?.some((one) => typeof one === "number")) return;
+    if (Object.keys(off).join() !== block || off[block]?.some((member) => typeof member === "number")) return;
     const row = BRANCHES.reduce((bits, branch, i) => bits | (off[block]?.includes(branch) ? 0 : 1 << i), 0);
     const logits = subsets.logits.subarray(row * subsets.classes, (row + 1) * subsets.classes);
     store.receive({ now: { ...base, off, fill, logits } });
   }
 
   store.subscribe((state, _, changed) => {
-    if (!isFitting && ANSWERED.some((name) => changed.has(name)) && state.photo && state.model) void refresh(reason);
-    else if (isAnswered) answered = state; // with what needs no answer, such as the lens
+    if (!isFitting && REQUEST_PROPERTIES.some((name) => changed.has(name)) && state.photo && state.model) void refresh(restoreError);
+    else if (isLoaded) loadedState = state; // its changes need no request, such as those of the lens
   });
 
-  /** What the channels are tuned to, if they are to be sorted by it: it is measured once for a block of a network. */
+  /** Load the tuning of the unfolded block's channels, if they are sorted by it. It does not depend on the photo. */
   async function loadTuning() {
     const { model, block, sort } = store.get();
-    if (!TUNED.includes(sort) || !model) return;
+    if (!TUNING_SORTS.includes(sort) || !model) return;
     try {
       const tuned = await source.blockTuning(model, block);
       if (store.get().model === model && store.get().block === block) store.receive({ tuned });
@@ -233,7 +235,7 @@ export function createController(store, source, touched = Promise.resolve()) {
   });
 
   return {
-    /** Ask for a block that may be wanted next. @param {Block} block */
+    /** Prefetch a block that may be chosen next. @param {Block} block */
     prefetch(block) {
       const { base } = store.data();
       if (!base || isAnythingOff(allOff(store.get()))) return;
@@ -248,18 +250,18 @@ export function createController(store, source, touched = Promise.resolve()) {
 /** @typedef {ReturnType<typeof createController>} Controller */
 
 /**
- * What is known of the networks once one of them has been loaded: if it had to be downloaded, it is there now.
+ * Mark a network as downloaded.
  * @param {Start} start
  * @param {string} name
  * @returns {Start}  the same object if nothing changes
  */
 export function withDownloaded(start, name) {
-  if (start.models.every((one) => one.name !== name || (one.available && one.megabytes === null))) return start;
-  return { ...start, models: start.models.map((one) => (one.name === name ? { ...one, available: true, megabytes: null } : one)) };
+  if (start.models.every((model) => model.name !== name || (model.available && model.megabytes === null))) return start;
+  return { ...start, models: start.models.map((model) => (model.name === name ? { ...model, available: true, megabytes: null } : model)) };
 }
 
 /**
- * The photo's part of a state.
+ * Return the subject of requests for a state.
  * @param {Readonly<State>} state
  * @returns {Subject}
  */
@@ -268,24 +270,23 @@ export function subjectOf({ photo, model, crop }) {
 }
 
 /**
- * What a promise gives; `late` is called once if it takes longer than the visitor's patience.
+ * Await a promise, and call `onDelay` once if it takes longer than `BUSY_DELAY_MS`.
  * @template T
  * @param {Promise<T>} promise
- * @param {() => void} late
+ * @param {() => void} onDelay
  * @returns {Promise<T>}
  */
-async function inTime(promise, late) {
-  const patience = setTimeout(late, PATIENCE);
+async function awaitWithDelay(promise, onDelay) {
+  const timer = setTimeout(onDelay, BUSY_DELAY_MS);
   try {
     return await promise;
   } finally {
-    clearTimeout(patience);
+    clearTimeout(timer);
   }
 }
 
 /**
- * A subject for the events that answer about what is off. What fills with zeros says nothing of it: such an answer is
- * the same as before there was a choice.
+ * Return a subject for events that depend on the fill. Zero is the server's default and is omitted.
  * @param {Subject} subject
  * @param {Fill} fill
  * @returns {Subject}
@@ -295,7 +296,7 @@ export function withFill(subject, fill) {
 }
 
 /**
- * The class that worth is about.
+ * Return the class that worth refers to: the selected one, or else the most probable one.
  * @param {Readonly<State>} state
  * @param {Readonly<Data>} data
  */
@@ -304,7 +305,7 @@ export function classOf(state, data) {
 }
 
 /**
- * Whether a scene is the answer to what is off, and not to what was off before.
+ * Whether a scene was computed with the branches and channels that are off in a state.
  * @param {Pick<Scene, "off" | "fill">} scene
  * @param {Pick<State, "off" | "offChannels" | "fill">} state
  */
@@ -314,7 +315,7 @@ export function isAnswerTo(scene, state) {
 }
 
 /**
- * What a new photo leaves of the state.
+ * Return the patch that shows a photo and resets what belongs to the previous one.
  * @param {string} photo
  * @returns {Partial<State>}
  */
@@ -323,20 +324,20 @@ export function newPhoto(photo) {
 }
 
 /**
- * What has to be changed in a state so that a network can show it: it has neither other channels nor other means.
+ * Return the patch that removes from a state what a network does not have: channels, means, classes, cells.
  * @param {Readonly<State>} state
  * @param {Network} network
  * @returns {Partial<State>}
  */
 export function fitting({ offChannels, fill, cls, lens, block }, network) {
   /** @type {OffChannels} */
-  const known = {};
+  const validChannels = {};
   for (const [block, channels = []] of /** @type {[Block, number[]][]} */ (Object.entries(offChannels))) {
-    const there = channels.filter((channel) => channel < network.blocks[block].channels);
-    if (there.length) known[block] = there;
+    const valid = channels.filter((channel) => channel < network.blocks[block].channels);
+    if (valid.length) validChannels[block] = valid;
   }
   return {
-    ...(JSON.stringify(known) === JSON.stringify(offChannels) ? {} : { offChannels: known }),
+    ...(JSON.stringify(validChannels) === JSON.stringify(offChannels) ? {} : { offChannels: validChannels }),
     ...(fill === "mean" && !network.has_means ? { fill: "zero" } : {}),
     ...(cls !== null && cls >= network.labels.length ? { cls: null } : {}),
     ...(lens && isOutside(lens, block, network) ? { lens: null } : {}),
@@ -344,7 +345,7 @@ export function fitting({ offChannels, fill, cls, lens, block }, network) {
 }
 
 /**
- * Whether a network has no such channel, or the channel no such cell.
+ * Whether a lens is on a channel or a cell that a network does not have.
  * @param {NonNullable<State["lens"]>} lens
  * @param {Block} block
  * @param {Network} network

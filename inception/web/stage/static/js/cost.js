@@ -1,4 +1,4 @@
-/** What convolutions cost, and the sizes of published networks, counted layer by layer. Nothing here knows the page. */
+/** Costs of convolutions, and sizes of published networks, counted layer by layer; independent of the page. */
 
 import { BLOCKS, BRANCHES } from "./numbers.js";
 
@@ -11,7 +11,7 @@ import { BLOCKS, BRANCHES } from "./numbers.js";
  *
  * @typedef {object} Bottleneck
  * @property {Cost} direct
- * @property {Cost} reduced  reduction and convolution together
+ * @property {Cost} reduced  reduction plus convolution
  * @property {number} saving  weights of `direct` over those of `reduced`; the same factor for multiplications
  *
  * @typedef {object} BlockCost
@@ -37,6 +37,7 @@ import { BLOCKS, BRANCHES } from "./numbers.js";
  */
 
 /**
+ * Return the cost of a convolution.
  * @param {number} from  channels in
  * @param {number} to  channels out
  * @param {number} kernel
@@ -49,6 +50,7 @@ export function convolution(from, to, kernel, cells = 1) {
 }
 
 /**
+ * Add up costs.
  * @param {...Cost} costs
  * @returns {Cost}
  */
@@ -60,9 +62,9 @@ export function total(...costs) {
 }
 
 /**
- * A kernel x kernel convolution, directly and through a 1x1 reduction.
+ * Compare a kernel x kernel convolution with and without a 1x1 reduction.
  * @param {number} from
- * @param {number} between
+ * @param {number} between  reduced channels
  * @param {number} to
  * @param {number} kernel
  * @param {number} [cells]
@@ -75,8 +77,8 @@ export function bottleneck(from, between, to, kernel, cells = 1) {
 }
 
 /**
- * The largest number of reduced channels that still saves weights; 0 if none does. With r reduced channels there are
- * r * (from + kernel² * to) weights, without a reduction kernel² * from * to.
+ * Return the largest number of reduced channels that still saves weights; 0 if none does. With r reduced channels there
+ * are r * (from + kernel² * to) weights, without a reduction kernel² * from * to.
  * @param {number} from
  * @param {number} to
  * @param {number} kernel
@@ -87,7 +89,7 @@ export function breakEven(from, to, kernel) {
 }
 
 /**
- * The convolutions of a branch, in order.
+ * Return the convolutions of a branch, in order.
  * @param {BlockFacts} block
  * @param {keyof BlockFacts["branches"]} branch
  * @returns {Layer[]}
@@ -97,8 +99,8 @@ export function convolutions(block, branch) {
 }
 
 /**
- * The nine blocks with their reductions, and as the naive block of the paper's figure 2a with the same input: every
- * window looks at all channels, and the pooled input is handed on as wide as it came.
+ * Compare the nine blocks with the naive block of the paper's figure 2a on the same input: there, every convolution
+ * reads all channels, and the pooled input keeps its width.
  * @param {Network} network
  * @returns {BlockCost[]}
  */
@@ -108,24 +110,24 @@ export function blockCosts(network) {
   for (const name of BLOCKS) {
     const block = network.blocks[name];
     const cells = block.side * block.side;
-    const wide = BRANCHES.filter((branch) => branch !== "pool").map((branch) => {
+    const naiveConvolutions = BRANCHES.filter((branch) => branch !== "pool").map((branch) => {
       const last = /** @type {Layer} */ (convolutions(block, branch).at(-1));
       return convolution(block.in_channels, last.out, last.kernel, cells);
     });
     const layers = BRANCHES.flatMap((branch) => convolutions(block, branch));
-    const naive = total(...wide);
+    const naive = total(...naiveConvolutions);
     const reduced = total(...layers.map((layer) => convolution(layer.in, layer.out, layer.kernel, cells)));
-    const own = block.channels - block.branches.pool.channels;
-    // A naive block's weights are proportional to the channels that it takes.
+    const convolved = block.channels - block.branches.pool.channels;
+    // A naive block's weights are proportional to its input channels.
     const stackedIn = rows.at(-1)?.stackedChannels ?? block.in_channels;
     rows.push({
       block: name,
       naive,
       reduced,
-      naiveChannels: own + block.in_channels,
+      naiveChannels: convolved + block.in_channels,
       reducedChannels: block.channels,
       saving: naive.weights / reduced.weights,
-      stackedChannels: own + stackedIn,
+      stackedChannels: convolved + stackedIn,
       stackedWeights: (naive.weights / block.in_channels) * stackedIn,
     });
   }
@@ -134,13 +136,13 @@ export function blockCosts(network) {
 
 // ---------------------------------------------------------------- published networks
 
-// Simonyan and Zisserman 2015, configuration D: channels of the 3x3 convolutions, "pool" halves the map.
+// Simonyan and Zisserman 2015, configuration D: output channels of the 3x3 convolutions; "pool" halves the map.
 /** @type {(number | "pool")[]} */
 const VGG16 = [64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512, "pool", 512, 512, 512, "pool"];
 const VGG16_LINEAR = [7 * 7 * 512, 4096, 4096, 1000];
 
-// Szegedy et al. 2015, table 1: the stem as [kernel, in, out, share of the photo's side], then the blocks as
-// [1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool proj] with the share of the photo's side.
+// Szegedy et al. 2015, table 1: the stem as [kernel, in, out, stride], then the blocks as
+// [1x1, 3x3 reduce, 3x3, 5x5 reduce, 5x5, pool proj, stride]; strides are relative to the photo.
 const GOOGLENET_STEM = [
   [7, 3, 64, 2],
   [1, 64, 64, 4],
@@ -164,8 +166,8 @@ const BLOCK_POOLS = 2; // between 3b and 4a, and between 4e and 5a
 export const PUBLISHED_SIDE = 224;
 
 /**
- * VGG-16 on a photo of so many pixels. Its pooling before the linear layers always gives them 7 x 7 cells.
- * @param {number} [side]
+ * Count the parameters and multiplications of VGG-16. The pooling before its linear layers always outputs 7 x 7 cells.
+ * @param {number} [side]  of the photo, in pixels
  * @returns {Size}
  */
 export function vgg16(side = PUBLISHED_SIDE) {
@@ -174,7 +176,7 @@ export function vgg16(side = PUBLISHED_SIDE) {
   for (const to of VGG16) {
     if (to === "pool") cells = Math.floor(cells / 2);
     else {
-      add(size, convolution(from, to, 3, cells * cells), to);
+      addConvolution(size, convolution(from, to, 3, cells * cells), to);
       from = to;
     }
   }
@@ -183,46 +185,46 @@ export function vgg16(side = PUBLISHED_SIDE) {
 }
 
 /**
- * GoogLeNet of 2014 without its auxiliary classifiers, which do not answer.
- * @param {number} [side]
+ * Count those of the GoogLeNet of 2014, without its auxiliary classifiers, which inference does not use.
+ * @param {number} [side]  of the photo, in pixels
  * @returns {Size}
  */
 export function googlenet(side = PUBLISHED_SIDE) {
   const size = { parameters: 0, weights: 0, linear: 0, multiplications: 0, convolutions: 0, linears: 0 };
-  for (const [kernel, from, to, share] of GOOGLENET_STEM) {
-    add(size, convolution(from, to, kernel, Math.ceil(side / share) ** 2), to);
+  for (const [kernel, from, to, stride] of GOOGLENET_STEM) {
+    addConvolution(size, convolution(from, to, kernel, Math.ceil(side / stride) ** 2), to);
   }
   let from = 192;
   for (const name of BLOCKS) {
-    const [one, before3, three, before5, five, pool, share] = GOOGLENET_BLOCKS[name];
-    const cells = Math.ceil(side / share) ** 2;
+    const [out1, reduce3, out3, reduce5, out5, pool, stride] = GOOGLENET_BLOCKS[name];
+    const cells = Math.ceil(side / stride) ** 2;
     for (const [kernel, input, to] of [
-      [1, from, one],
-      [1, from, before3],
-      [3, before3, three],
-      [1, from, before5],
-      [5, before5, five],
+      [1, from, out1],
+      [1, from, reduce3],
+      [3, reduce3, out3],
+      [1, from, reduce5],
+      [5, reduce5, out5],
       [1, from, pool],
     ]) {
-      add(size, convolution(input, to, kernel, cells), to);
+      addConvolution(size, convolution(input, to, kernel, cells), to);
     }
-    from = one + three + five + pool;
+    from = out1 + out3 + out5 + pool;
   }
   addLinear(size, from, CLASSES);
   return size;
 }
 
 /**
- * The parameters of the published GoogLeNet, counted in the ways that people count them.
+ * Count the parameters of the published GoogLeNet in the ways that are common in the literature.
  * @returns {{auxiliary: number, answer: number, weights: number, convolutions: number, convolutionWeights: number}}
  */
 export function googlenetCounts() {
   const size = googlenet();
-  // Each auxiliary classifier, after 4a and 4d: 4 x 4 cells, 1x1 to 128 channels, 1024 units, the classes.
+  // An auxiliary classifier, after 4a and after 4d: 4 x 4 cells, 1x1 convolution to 128 channels, 1024 units, classes.
   const auxiliary = ["4a", "4d"].map((name) => {
-    const [one, , three, , five, pool] = GOOGLENET_BLOCKS[/** @type {Block} */ (name)];
+    const [out1, , out3, , out5, pool] = GOOGLENET_BLOCKS[/** @type {Block} */ (name)];
     const aux = { parameters: 0, weights: 0, linear: 0, multiplications: 0, convolutions: 0, linears: 0 };
-    add(aux, convolution(one + three + five + pool, 128, 1), 128);
+    addConvolution(aux, convolution(out1 + out3 + out5 + pool, 128, 1), 128);
     addLinear(aux, 128 * 4 * 4, 1024);
     addLinear(aux, 1024, CLASSES);
     return aux.parameters;
@@ -238,7 +240,7 @@ export function googlenetCounts() {
 }
 
 /**
- * The longest way of a photo through GoogLeNet, in layers with weights: branches stand side by side and do not add up.
+ * Return the longest path through GoogLeNet, in layers with weights; parallel branches do not add up.
  * @returns {{layers: PathLayer[], withPools: number}}
  */
 export function googlenetPath() {
@@ -257,7 +259,7 @@ export function googlenetPath() {
  * @param {Cost} cost
  * @param {number} biases
  */
-function add(size, cost, biases) {
+function addConvolution(size, cost, biases) {
   size.parameters += cost.weights + biases;
   size.weights += cost.weights;
   size.multiplications += cost.multiplications;

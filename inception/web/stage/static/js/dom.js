@@ -1,4 +1,4 @@
-/** Elements by name, attributes and children (text is always text); groups of buttons that are one stop of the tabulator key. */
+/** Creation of DOM elements, without parsing HTML; groups of buttons that are one tab stop. */
 
 const SVG = "http://www.w3.org/2000/svg";
 const FOCUSABLE = "a[href], button:enabled, input:enabled, select:enabled, summary, [tabindex]";
@@ -9,6 +9,7 @@ const FOCUSABLE = "a[href], button:enabled, input:enabled, select:enabled, summa
  */
 
 /**
+ * Create an HTML element.
  * @template {keyof HTMLElementTagNameMap} T
  * @param {T} tag
  * @param {Attributes} [attributes]
@@ -20,6 +21,7 @@ export function h(tag, attributes = {}, ...children) {
 }
 
 /**
+ * Create an SVG element.
  * @template {keyof SVGElementTagNameMap} T
  * @param {T} tag
  * @param {Attributes} [attributes]
@@ -31,16 +33,16 @@ export function svg(tag, attributes = {}, ...children) {
 }
 
 /**
- * Replace all children of an element. The focus within it goes to what now has the same place.
+ * Replace all children of an element. Focus within it moves to the focusable element at the same position.
  * @param {Element} element
  * @param {...(Child | Child[])} children
  */
 export function replace(element, ...children) {
-  const all = () => /** @type {HTMLElement[]} */ ([...element.querySelectorAll(FOCUSABLE)]);
+  const focusable = () => /** @type {HTMLElement[]} */ ([...element.querySelectorAll(FOCUSABLE)]);
   const focused = /** @type {HTMLElement | null} */ (document.activeElement);
-  const at = element.contains(focused) && focused ? all().indexOf(focused) : -1;
+  const index = element.contains(focused) && focused ? focusable().indexOf(focused) : -1;
   element.replaceChildren(...nodes(children));
-  if (at >= 0) (all()[at] ?? all().at(-1))?.focus({ preventScroll: true });
+  if (index >= 0) (focusable()[index] ?? focusable().at(-1))?.focus({ preventScroll: true });
 }
 
 /**
@@ -57,7 +59,7 @@ function build(element, attributes, children) {
 }
 
 /**
- * Set attributes; null, undefined and false remove one.
+ * Set attributes and event listeners; null, undefined and false remove an attribute.
  * @param {HTMLElement | SVGElement} element
  * @param {Attributes} attributes
  */
@@ -65,31 +67,36 @@ export function set(element, attributes) {
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
     else if (name === "dataset") Object.assign(element.dataset, value);
-    else if (name === "style") for (const [key, one] of Object.entries(value)) element.style.setProperty(key, String(one));
+    else if (name === "style") for (const [key, text] of Object.entries(value)) element.style.setProperty(key, String(text));
     else if (value === null || value === undefined || value === false) element.removeAttribute(name);
     else element.setAttribute(name, value === true ? "" : String(value));
   }
 }
 
-/** Whether the visitor wants no motion. */
+/** Whether the visitor prefers reduced motion. */
 export function isStill() {
   return matchMedia("(prefers-reduced-motion: reduce)").matches;
 }
 
-/** @type {Map<string, Promise<void>>} */
+/** Style sheets that are loaded or loading. @type {Map<string, Promise<void>>} */
 const styles = new Map();
 
 /**
- * Load a style sheet that a first visit does without, once.
+ * Load a style sheet that a first visit does not need, once.
  * @param {string} name  of a file in css/
  * @returns {Promise<void>}
  */
 export function loadStyle(name) {
-  const known = styles.get(name);
-  if (known) return known;
-  const loading = new Promise((/** @type {(value: void) => void} */ done, fail) => {
+  const existing = styles.get(name);
+  if (existing) return existing;
+  const loading = new Promise((/** @type {(value: void) => void} */ resolve, reject) => {
     const href = new URL(`../css/${name}.css`, import.meta.url).href;
-    const link = h("link", { rel: "stylesheet", href, onload: () => done(), onerror: () => fail(new Error(`${name}.css is missing`)) });
+    const link = h("link", {
+      rel: "stylesheet",
+      href,
+      onload: () => resolve(),
+      onerror: () => reject(new Error(`${name}.css is missing`)),
+    });
     document.head.append(link);
   });
   loading.catch(() => styles.delete(name));
@@ -98,6 +105,7 @@ export function loadStyle(name) {
 }
 
 /**
+ * Flatten children, without null, undefined and false.
  * @param {(Child | Child[])[]} children
  * @returns {(Node | string)[]}
  */
@@ -110,40 +118,41 @@ function nodes(children) {
 
 // ---------------------------------------------------------------- groups of buttons
 
-const STEPS = /** @type {Record<string, number>} */ ({ ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 });
+const ARROW_STEPS = /** @type {Record<string, number>} */ ({ ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 });
 
-/** Narrow windows have no room for some buttons. @param {HTMLElement} member */
-const isShown = (member) => member.getClientRects().length > 0;
+/** Whether a button is rendered: narrow windows hide some. @param {HTMLElement} button */
+const isShown = (button) => button.getClientRects().length > 0;
 
 /**
- * Make a group of its buttons, also of those that are put into it later: call the result after each change.
+ * Make the buttons of a group one tab stop, between which arrow keys move the focus (roving tabindex). Call the returned
+ * function after the buttons have changed.
  * @param {HTMLElement} group
  * @returns {() => void}
  */
 export function roving(group) {
-  const members = () => /** @type {HTMLElement[]} */ ([...group.querySelectorAll("button:not([disabled])")]);
+  const enabledButtons = () => /** @type {HTMLElement[]} */ ([...group.querySelectorAll("button:not([disabled])")]);
 
-  /** @param {HTMLElement | undefined} [wanted] */
-  function reach(wanted) {
-    const all = members();
-    const one =
-      wanted ??
-      all.find((member) => member === document.activeElement) ??
-      all.find((member) => member.getAttribute("aria-pressed") === "true" && isShown(member)) ??
-      all[0];
-    for (const member of all) member.tabIndex = member === one ? 0 : -1;
+  /** Set the tab stop: by default the focused button, the pressed one or the first. @param {HTMLElement | undefined} [chosen] */
+  function setTabStop(chosen) {
+    const buttons = enabledButtons();
+    const tabStop =
+      chosen ??
+      buttons.find((button) => button === document.activeElement) ??
+      buttons.find((button) => button.getAttribute("aria-pressed") === "true" && isShown(button)) ??
+      buttons[0];
+    for (const button of buttons) button.tabIndex = button === tabStop ? 0 : -1;
   }
 
   group.addEventListener("keydown", (event) => {
-    const step = STEPS[event.key];
+    const step = ARROW_STEPS[event.key];
     if (!step) return;
-    const all = members().filter(isShown);
-    const at = all.indexOf(/** @type {HTMLElement} */ (document.activeElement));
-    if (at < 0) return;
+    const buttons = enabledButtons().filter(isShown);
+    const index = buttons.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+    if (index < 0) return;
     event.preventDefault();
-    const next = all[(at + step + all.length) % all.length];
-    reach(next);
+    const next = buttons[(index + step + buttons.length) % buttons.length];
+    setTabStop(next);
     next.focus();
   });
-  return () => reach();
+  return () => setTabStop();
 }

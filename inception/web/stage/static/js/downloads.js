@@ -1,4 +1,4 @@
-/** Files that the browser makes from what it has: a table, an object, an archive. Nothing here knows the page. */
+/** Files that the browser builds from loaded data: CSV, JSON, NumPy and zip; independent of the page. */
 
 import { zeroShare } from "./maps.js";
 import { BLOCKS, BRANCHES, order, softmax } from "./numbers.js";
@@ -6,7 +6,7 @@ import { BLOCKS, BRANCHES, order, softmax } from "./numbers.js";
 /** @import {Block, BlockChannels, Channels, Network, Scene} from "./types.js" */
 
 /**
- * @typedef {object} Statistics  of one branch's maps
+ * @typedef {object} Statistics  of a branch's feature maps
  * @property {number} channels
  * @property {number} height
  * @property {number} width
@@ -19,13 +19,14 @@ import { BLOCKS, BRANCHES, order, softmax } from "./numbers.js";
  * @typedef {Record<string, string | number>} Row
  */
 
-/** The branches on white paper: those of tokens.css in a light window. */
+/** Colours of the branches on white: those of the light theme in tokens.css. */
 export const COLOURS = { "1x1": "#0072b2", "3x3": "#b34d00", "5x5": "#007454", pool: "#9d3f76" };
 const STATISTICS = /** @type {const} */ (["channels", "height", "width", "lowest", "highest", "mean", "silent", "zero_share"]);
 export const COLUMNS = ["kind", "class", "label", "logit", "probability", "block", "branch", ...STATISTICS];
 const FORMULA = /^ *[=+\-@\t\r\n＝＋－＠]/;
 
 /**
+ * Compute the statistics of a branch.
  * @param {Channels} channels
  * @returns {Statistics}
  */
@@ -43,7 +44,7 @@ export function statistics(channels) {
 }
 
 /**
- * All classes, the most probable first.
+ * Return all classes, the most probable first.
  * @param {Scene} scene
  * @param {Network} network
  * @returns {{class: number, label: string, logit: number, probability: number}[]}
@@ -59,7 +60,7 @@ export function classRows(scene, network) {
 }
 
 /**
- * One table: a row for each class, then one for each branch of each block that is there.
+ * Build a table with a row for each class, then one for each branch of each block that is given.
  * @param {Scene} scene
  * @param {Network} network
  * @param {Partial<Record<Block, BlockChannels>>} blocks
@@ -67,19 +68,19 @@ export function classRows(scene, network) {
  */
 export function csv(scene, network, blocks) {
   /** @type {Row[]} */
-  const rows = classRows(scene, network).map((row) => ({ kind: "class", ...row, label: unformula(row.label) }));
+  const rows = classRows(scene, network).map((row) => ({ kind: "class", ...row, label: escapeFormula(row.label) }));
   for (const block of BLOCKS) {
     for (const branch of BRANCHES) {
       const channels = blocks[block]?.[branch];
       if (channels) rows.push({ kind: "branch", block, branch, ...statistics(channels) });
     }
   }
-  const lines = rows.map((row) => COLUMNS.map((column) => quoted(String(row[column] ?? ""))).join(","));
+  const lines = rows.map((row) => COLUMNS.map((column) => quote(String(row[column] ?? ""))).join(","));
   return `\ufeff${[COLUMNS.join(","), ...lines].join("\r\n")}\r\n`;
 }
 
 /**
- * The same numbers as one object, with the keys of `table_json` in export/archive.py.
+ * Build the same numbers as JSON, with the keys of `table_json` in export/archive.py.
  * @param {Scene} scene
  * @param {Network} network
  * @param {Partial<Record<Block, BlockChannels>>} blocks
@@ -88,7 +89,7 @@ export function csv(scene, network, blocks) {
  */
 export function json(scene, network, blocks, about) {
   const classes = classRows(scene, network);
-  const all = Object.fromEntries(
+  const byBlock = Object.fromEntries(
     BLOCKS.flatMap((block) => {
       const branches = blocks[block];
       return branches ? [[block, Object.fromEntries(BRANCHES.map((branch) => [branch, statistics(branches[branch])]))]] : [];
@@ -96,46 +97,46 @@ export function json(scene, network, blocks, about) {
   );
   const doubtful = network.threshold === null ? null : classes[0].probability < network.threshold;
   const { rejection: rule, temperature } = network;
-  return JSON.stringify({ ...about, temperature, probably_none: doubtful, rule, classes, blocks: all }, null, 1);
+  return JSON.stringify({ ...about, temperature, probably_none: doubtful, rule, classes, blocks: byBlock }, null, 1);
 }
 
 /**
- * A name with an apostrophe before it if a spreadsheet would take it for a formula.
+ * Prefix a name with an apostrophe if a spreadsheet would take it for a formula.
  * @param {string} name
  */
-export function unformula(name) {
+export function escapeFormula(name) {
   return FORMULA.test(name) ? `'${name}` : name;
 }
 
-/** @param {string} text */
-function quoted(text) {
+/** Quote a field of a CSV file if necessary. @param {string} text */
+function quote(text) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 /**
- * A channel's maps as a file of NumPy: float32, (channels, height, width).
+ * Build a NumPy file of a branch's feature maps: float32, (channels, height, width).
  * @param {Channels} channels
  * @returns {Uint8Array<ArrayBuffer>}
  */
 export function npy(channels) {
   const { count, side, low, high, values } = channels;
-  const shape = `{'descr': '<f4', 'fortran_order': False, 'shape': (${count}, ${side}, ${side}), }`;
-  const head = shape.padEnd(Math.ceil((10 + shape.length + 1) / 64) * 64 - 11, " ") + "\n";
-  const file = new Uint8Array(10 + head.length + 4 * values.length);
-  file.set([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, head.length & 255, head.length >> 8]);
-  file.set(new TextEncoder().encode(head), 10);
+  const description = `{'descr': '<f4', 'fortran_order': False, 'shape': (${count}, ${side}, ${side}), }`;
+  const header = description.padEnd(Math.ceil((10 + description.length + 1) / 64) * 64 - 11, " ") + "\n";
+  const file = new Uint8Array(10 + header.length + 4 * values.length);
+  file.set([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59, 1, 0, header.length & 255, header.length >> 8]);
+  file.set(new TextEncoder().encode(header), 10);
   const view = new DataView(file.buffer);
   const cells = side * side;
   for (let i = 0; i < values.length; i++) {
     const channel = Math.floor(i / cells);
     const value = low[channel] + (values[i] / 255) * (high[channel] - low[channel]);
-    view.setFloat32(10 + head.length + 4 * i, value, true);
+    view.setFloat32(10 + header.length + 4 * i, value, true);
   }
   return file;
 }
 
 /**
- * A zip of files, stored as they are.
+ * Build a zip archive without compression.
  * @param {[string, Uint8Array][]} files  names and contents
  * @returns {Uint8Array<ArrayBuffer>}
  */
@@ -144,38 +145,39 @@ export function zip(files) {
   const parts = [];
   /** @type {Uint8Array[]} */
   const directory = [];
-  let [at, listed] = [0, 0];
+  let [offset, directorySize] = [0, 0];
   for (const [name, data] of files) {
-    const letters = new TextEncoder().encode(name);
+    const nameBytes = new TextEncoder().encode(name);
     const crc = crc32(data);
-    const local = record(30, letters, (view) => common(view, 0, 0x04034b50, crc, data.length, letters.length));
-    const entry = record(46, letters, (view) => {
-      common(view, 2, 0x02014b50, crc, data.length, letters.length);
+    const local = record(30, nameBytes, (view) => setCommonFields(view, 0, 0x04034b50, crc, data.length, nameBytes.length));
+    const entry = record(46, nameBytes, (view) => {
+      setCommonFields(view, 2, 0x02014b50, crc, data.length, nameBytes.length);
       view.setUint16(4, 20, true);
-      view.setUint32(42, at, true);
+      view.setUint32(42, offset, true);
     });
     parts.push(local, data);
     directory.push(entry);
-    at += local.length + data.length;
-    listed += entry.length;
+    offset += local.length + data.length;
+    directorySize += entry.length;
   }
   const end = record(22, new Uint8Array(), (view) => {
     view.setUint32(0, 0x06054b50, true);
     view.setUint16(8, files.length, true);
     view.setUint16(10, files.length, true);
-    view.setUint32(12, listed, true);
-    view.setUint32(16, at, true);
+    view.setUint32(12, directorySize, true);
+    view.setUint32(16, offset, true);
   });
-  const all = new Uint8Array(at + listed + end.length);
-  let place = 0;
+  const archive = new Uint8Array(offset + directorySize + end.length);
+  let position = 0;
   for (const part of [...parts, ...directory, end]) {
-    all.set(part, place);
-    place += part.length;
+    archive.set(part, position);
+    position += part.length;
   }
-  return all;
+  return archive;
 }
 
 /**
+ * Create a record of an archive: fields of a fixed length, then a file's name.
  * @param {number} length
  * @param {Uint8Array} name
  * @param {(view: DataView) => void} fill
@@ -188,7 +190,8 @@ function record(length, name, fill) {
 }
 
 /**
- * The fields that a file's own header and its entry in the directory share; the latter has two bytes more before them.
+ * Set the fields that a local file header and an entry of the central directory share. In the latter they come two bytes
+ * later.
  * @param {DataView} view
  * @param {number} shift
  * @param {number} signature
@@ -196,7 +199,7 @@ function record(length, name, fill) {
  * @param {number} size
  * @param {number} nameLength
  */
-function common(view, shift, signature, crc, size, nameLength) {
+function setCommonFields(view, shift, signature, crc, size, nameLength) {
   view.setUint32(0, signature, true);
   view.setUint16(4 + shift, 20, true); // version of the format
   view.setUint16(6 + shift, 0x800, true); // names are UTF-8
@@ -208,16 +211,16 @@ function common(view, shift, signature, crc, size, nameLength) {
 }
 
 /** @type {Uint32Array | null} */
-let remainders = null;
+let crcTable = null;
 
 /** @param {Uint8Array} data */
 export function crc32(data) {
-  remainders ??= Uint32Array.from({ length: 256 }, (_, byte) => {
-    let rest = byte;
-    for (let bit = 0; bit < 8; bit++) rest = rest & 1 ? 0xedb88320 ^ (rest >>> 1) : rest >>> 1;
-    return rest;
+  crcTable ??= Uint32Array.from({ length: 256 }, (_, byte) => {
+    let remainder = byte;
+    for (let bit = 0; bit < 8; bit++) remainder = remainder & 1 ? 0xedb88320 ^ (remainder >>> 1) : remainder >>> 1;
+    return remainder;
   });
   let crc = 0xffffffff;
-  for (const byte of data) crc = remainders[(crc ^ byte) & 255] ^ (crc >>> 8);
+  for (const byte of data) crc = crcTable[(crc ^ byte) & 255] ^ (crc >>> 8);
   return (crc ^ 0xffffffff) >>> 0;
 }

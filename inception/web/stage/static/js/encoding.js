@@ -1,16 +1,18 @@
-/** Image files of canvases, encoded at once: `toBlob` and `convertToBlob` wait until Chromium is idle, some for seconds. */
+/** Synchronous encoding of canvases: `toBlob` and `convertToBlob` wait until Chromium is idle, which may take seconds. */
 
 /**
+ * Encode a canvas as the bytes of an image file.
  * @param {HTMLCanvasElement} canvas
  * @param {string} [type]
  * @param {number} [quality]  of lossy types, 0 to 1
  */
 export function imageBytes(canvas, type = "image/png", quality = 1) {
-  const letters = atob(canvas.toDataURL(type, quality).replace(/^[^,]*,/, ""));
-  return Uint8Array.from(letters, (letter) => letter.charCodeAt(0));
+  const binary = atob(canvas.toDataURL(type, quality).replace(/^[^,]*,/, ""));
+  return Uint8Array.from(binary, (character) => character.charCodeAt(0));
 }
 
 /**
+ * Encode a canvas as a blob.
  * @param {HTMLCanvasElement} canvas
  * @param {string} [type]
  * @param {number} [quality]  of lossy types, 0 to 1

@@ -1,15 +1,15 @@
-/** One loop at the first visit: the four windows on the photo, then a switch and its effect. Ends at the first touch. */
+/** Animation on a first visit: shows the four branches on the photo, then switches one off. Ends at the first input. */
 
 import { isStill } from "./dom.js";
 import { BRANCHES, order } from "./numbers.js";
 
 /** @import {Branch, Subsets} from "./types.js" */
 
-const BEFORE = 1500; // milliseconds
-const LANE = 900;
-const SWITCH = 2600;
+const START_DELAY_MS = 1500;
+const LANE_MS = 900; // for each branch
+const SWITCH_MS = 2600; // with the branch off
 
-/** @param {import("./state.js").Store} store */
+/** Play the animation, unless the address or the visitor's settings prevent it. @param {import("./state.js").Store} store */
 export function playIntro(store) {
   if (isStill() || location.search || store.get().step) return;
   let isOver = false;
@@ -20,18 +20,18 @@ export function playIntro(store) {
     if (isOver) return;
     isOver = true;
     wake?.();
-    for (const kind of TOUCHES) removeEventListener(kind, end, true);
+    for (const type of INPUT_EVENTS) removeEventListener(type, end, true);
     store.hover({ kind: null });
     store.update({ off: {} }, { silent: true });
   };
-  const TOUCHES = ["pointerdown", "keydown", "wheel", "touchstart"];
-  for (const kind of TOUCHES) addEventListener(kind, end, true);
+  const INPUT_EVENTS = ["pointerdown", "keydown", "wheel", "touchstart"];
+  for (const type of INPUT_EVENTS) addEventListener(type, end, true);
 
   /** @param {number} milliseconds */
   const wait = (milliseconds) =>
-    new Promise((/** @type {(value?: unknown) => void} */ done) => {
-      wake = () => done();
-      setTimeout(done, milliseconds);
+    new Promise((/** @type {(value?: unknown) => void} */ resolve) => {
+      wake = () => resolve();
+      setTimeout(resolve, milliseconds);
     });
 
   /** @param {() => boolean} isTrue */
@@ -41,23 +41,23 @@ export function playIntro(store) {
 
   void (async () => {
     await until(() => store.data().subsets !== null && store.data().channels !== null);
-    await wait(BEFORE);
+    await wait(START_DELAY_MS);
     for (const branch of BRANCHES) {
       if (isOver) return;
       store.hover({ kind: "lane", branch });
-      await wait(LANE);
+      await wait(LANE_MS);
     }
     const { subsets } = store.data();
     if (isOver || !subsets) return;
     store.hover({ kind: null });
     store.update({ off: { [subsets.block]: [mostDecisive(subsets)] } }, { silent: true });
-    await wait(SWITCH);
+    await wait(SWITCH_MS);
     end();
   })();
 }
 
 /**
- * The branch without which the first class loses most of its lead.
+ * Return the branch without which the most probable class loses most of its lead.
  * @param {Subsets} subsets
  * @returns {Branch}
  */
@@ -66,9 +66,9 @@ export function mostDecisive(subsets) {
   /** @param {number} row */
   const lead = (row) => {
     const values = logits.subarray(row * classes, (row + 1) * classes);
-    const first = order(logits.subarray(15 * classes, 16 * classes), 1)[0];
-    const best = order(values, 2).find((index) => index !== first) ?? first;
-    return values[first] - values[best];
+    const top = order(logits.subarray(15 * classes, 16 * classes), 1)[0];
+    const runnerUp = order(values, 2).find((index) => index !== top) ?? top;
+    return values[top] - values[runnerUp];
   };
   const leads = BRANCHES.map((_, i) => lead(15 & ~(1 << i)));
   return BRANCHES[leads.indexOf(Math.min(...leads))];

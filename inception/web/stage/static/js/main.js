@@ -1,9 +1,9 @@
-/** Starts the page: state from the address, the parts of the stage, first photo; then everything around them. */
+/** Entry point: takes the state from the address, creates the stage, loads the first photo, then the other views. */
 
 import { createController } from "./controller.js";
 import { h, loadStyle, replace } from "./dom.js";
 import { createSource } from "./source.js";
-import { addressOf, createStore, INITIAL, keptWith, stateOf } from "./state.js";
+import { addressOf, createStore, historyState, INITIAL, stateOf } from "./state.js";
 import { loadWords, preferredLanguage, sentenceOf, t } from "./words.js";
 import { createAnswer } from "./views/answer.js";
 import { createBlock } from "./views/block.js";
@@ -12,74 +12,74 @@ import { createPhoto } from "./views/photo.js";
 
 /** @import {Data, State} from "./types.js" */
 
-/** Milliseconds between two changes of the address: Chromium ignores more than 200 in 30 seconds. */
-const ADDRESS_PAUSE = 250;
+/** Minimum time between two changes of the address: Chromium ignores more than 200 in 30 seconds. */
+const ADDRESS_INTERVAL_MS = 250;
 
-/** The root of the Gradio app, where the page lies. */
+/** Root of the Gradio app. */
 const ROOT = new URL("./", document.baseURI);
 
 /** @param {string} id */
-const part = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 const photoFrame = () => /** @type {HTMLElement} */ (document.querySelector(".photo-frame"));
 
-/** When the visitor moves, touches or presses something for the first time. */
-function firstTouch() {
-  const kinds = ["pointermove", "pointerdown", "keydown"];
-  return new Promise((done) => kinds.forEach((kind) => addEventListener(kind, done, { once: true })));
+/** Return a promise that resolves at the visitor's first pointer or key event. */
+function firstInteraction() {
+  const types = ["pointermove", "pointerdown", "keydown"];
+  return new Promise((resolve) => types.forEach((type) => addEventListener(type, resolve, { once: true })));
 }
 
-/** What the stage can be drawn without; its modules come after those that draw the first photo. */
+/** Import the views that are not needed to draw the first photo. */
 const loadSurroundings = () =>
   Promise.all([import("./views/header.js"), import("./views/lens.js"), import("./views/all_channels.js"), import("./views/deeper.js"), import("./keys.js")]);
 
 async function start() {
-  const wish = stateOf(location.search);
-  const lang = wish.lang ?? preferredLanguage();
+  const addressState = stateOf(location.search);
+  const lang = addressState.lang ?? preferredLanguage();
   const words = loadWords(lang);
   const source = createSource(ROOT);
-  const asked = source.first();
-  asked.catch(() => undefined); // said below
+  const startRequest = source.first();
+  startRequest.catch(() => undefined); // reported below
   const surroundings = loadSurroundings();
-  surroundings.catch(() => undefined); // said below
+  surroundings.catch(() => undefined); // reported below
   await words;
-  const store = createStore({ ...wish, lang });
-  const controller = createController(store, source, firstTouch());
+  const store = createStore({ ...addressState, lang });
+  const controller = createController(store, source, firstInteraction());
 
-  createNotice(part("notice"), store);
-  createPhoto(part("photo"), store, source, controller);
-  createNetwork(part("network"), store, controller);
-  createAnswer(part("answer"), store);
-  createBlock(part("block"), store, source);
-  followAddress(store);
-  followLanguage(store);
+  createNotice(element("notice"), store);
+  createPhoto(element("photo"), store, source, controller);
+  createNetwork(element("network"), store, controller);
+  createAnswer(element("answer"), store);
+  createBlock(element("block"), store, source);
+  syncAddress(store);
+  translateFrame(store);
   surroundings.then(
     ([{ createHeader }, { createLens }, { createAllChannels }, { createDeeper }, { addKeys }]) => {
-      createHeader(part("header"), store);
-      createLens(part("block"), store, source);
-      createAllChannels(part("block"), store, source);
-      createDeeper(part("deeper"), store, source);
-      createWhenWanted(store, "lesson", (state) => state.step > 0, async () => (await import("./views/lesson.js")).createLesson(part("lesson"), store, source));
-      createWhenWanted(store, "lab", (state, data) => state.lab !== null && data.channels !== null, async () => (await import("./views/lab.js")).createLab(part("lab"), photoFrame(), store, source, controller));
+      createHeader(element("header"), store);
+      createLens(element("block"), store, source);
+      createAllChannels(element("block"), store, source);
+      createDeeper(element("deeper"), store, source);
+      createWhenWanted(store, "lesson", (state) => state.step > 0, async () => (await import("./views/lesson.js")).createLesson(element("lesson"), store, source));
+      createWhenWanted(store, "lab", (state, data) => state.lab !== null && data.channels !== null, async () => (await import("./views/lab.js")).createLab(element("lab"), photoFrame(), store, source, controller));
       addKeys(store);
     },
     () => store.receive({ error: t("notice.unreachable") }),
   );
 
   try {
-    const told = await asked;
-    store.receive({ start: told });
+    const initial = await startRequest;
+    store.receive({ start: initial });
     const { photo, model } = store.get();
-    const names = told.models.map((one) => one.name);
-    const stems = told.examples.map((one) => `example:${one.stem}`);
+    const models = initial.models.map((entry) => entry.name);
+    const examples = initial.examples.map((entry) => `example:${entry.stem}`);
     store.update(
       {
-        model: names.includes(model) ? model : told.first,
-        photo: stems.includes(photo) ? photo : told.photo,
+        model: models.includes(model) ? model : initial.first,
+        photo: examples.includes(photo) ? photo : initial.photo,
       },
       { silent: true },
     );
-    // What the address named is complete only now: the views and the controller see all of it.
+    // Not earlier: only now does the state have a valid photo and network.
     await controller.refresh();
     (await import("./intro.js")).playIntro(store);
   } catch (error) {
@@ -88,7 +88,7 @@ async function start() {
 }
 
 /**
- * Load a view that most visits are without, and its style, when it is wanted for the first time.
+ * Load a view that most visits do not need, and its style sheet, when it is first needed.
  * @param {import("./state.js").Store} store
  * @param {string} style
  * @param {(state: Readonly<State>, data: Readonly<Data>) => boolean} isWanted
@@ -96,100 +96,100 @@ async function start() {
  */
 function createWhenWanted(store, style, isWanted, create) {
   let isLoaded = false;
-  const look = () => {
+  const check = () => {
     if (isLoaded || !isWanted(store.get(), store.data())) return;
     isLoaded = true;
     loadStyle(style)
       .then(create)
       .catch(() => {
         store.receive({ error: t("notice.unreachable") });
-        isLoaded = false; // with the next change it is tried again
+        isLoaded = false; // retried at the next change
       });
   };
-  store.subscribe(look);
-  look();
+  store.subscribe(check);
+  check();
 }
 
-/** @param {import("./state.js").Store} store */
-function followAddress(store) {
+/** Keep address and browser history in step with the state. @param {import("./state.js").Store} store */
+function syncAddress(store) {
   const address = (/** @type {Readonly<State>} */ state) => `?${addressOf(state, preferredLanguage())}`;
-  let written = -ADDRESS_PAUSE;
+  let writtenAt = -ADDRESS_INTERVAL_MS;
   /** The state whose address is still to be written. @type {Readonly<State> | null} */
   let pending = null;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let later;
-  let seen = store.get();
-  store.subscribe((state) => (seen = state));
-  let isPushed = false; // whether the newest change was a step of the history
-  let isSpare = false; // whether that step was taken back: it shows what the one before it shows, and the next one replaces it
+  let timer;
+  let latest = store.get();
+  store.subscribe((state) => (latest = state));
+  let isPushed = false; // whether the latest change added a history entry
+  let isRedundant = false; // whether that change was undone: the entry equals the previous one, and the next push replaces it
   const write = () => {
-    clearTimeout(later);
+    clearTimeout(timer);
     if (pending === null) return;
-    history.replaceState(keptWith(pending), "", address(pending));
+    history.replaceState(historyState(pending), "", address(pending));
     pending = null;
-    written = performance.now();
+    writtenAt = performance.now();
   };
   store.onAddress((state, push, undo) => {
-    const takesSpare = push && isSpare;
-    isSpare = undo && isPushed;
+    const replacesEntry = push && isRedundant;
+    isRedundant = undo && isPushed;
     isPushed = push;
-    if (takesSpare) {
+    if (replacesEntry) {
       pending = state;
       write();
       return;
     }
     if (push) {
-      pending ??= seen; // a first visit has written nothing yet
+      pending ??= latest; // the initial state has not been written yet
       write();
-      history.pushState(keptWith(state), "", address(state));
+      history.pushState(historyState(state), "", address(state));
       return;
     }
     pending = state;
-    clearTimeout(later);
-    const wait = written + ADDRESS_PAUSE - performance.now();
-    if (wait > 0) later = setTimeout(write, wait);
+    clearTimeout(timer);
+    const delay = writtenAt + ADDRESS_INTERVAL_MS - performance.now();
+    if (delay > 0) timer = setTimeout(write, delay);
     else write();
   });
   addEventListener("pagehide", write);
   addEventListener("popstate", ({ state }) => {
     pending = null;
-    isPushed = isSpare = false;
+    isPushed = isRedundant = false;
     const { photo, model, lang } = store.get();
-    // A language is not a step of the history: the page stays in the one that was chosen last.
+    // The history does not include the language: keep the current one.
     store.update({ ...INITIAL, photo: state?.photo ?? photo, model, ...stateOf(location.search), lang }, { silent: true });
-    history.replaceState(keptWith(store.get()), "", address(store.get()));
+    history.replaceState(historyState(store.get()), "", address(store.get()));
   });
 }
 
-/** @param {import("./state.js").Store} store */
-function followLanguage(store) {
-  const name = () => {
-    part("skip").textContent = t("skip.block");
-    replace(part("footer"), h("p", { class: "quiet" }, t("keys.help")), h("a", { href: "?view=api" }, t("header.api")));
+/** Write the texts outside of the views in the current language. @param {import("./state.js").Store} store */
+function translateFrame(store) {
+  const draw = () => {
+    element("skip").textContent = t("skip.block");
+    replace(element("footer"), h("p", { class: "quiet" }, t("keys.help")), h("a", { href: "?view=api" }, t("header.api")));
   };
-  name();
-  store.subscribe((_, __, changed) => changed.has("lang") && name());
+  draw();
+  store.subscribe((_, __, changed) => changed.has("lang") && draw());
 }
 
 /**
- * One sentence about what went wrong, while what was on the stage stays; and the page's own classes.
+ * Create the notice, which shows errors, and set the classes of the body.
  * @param {HTMLElement} root
  * @param {import("./state.js").Store} store
  */
 function createNotice(root, store) {
-  /** The device whose memory was full, until the visitor has closed the sentence about it. @type {string | null} */
-  let full = null;
-  let isTold = false;
+  /** The device that ran out of memory, until the visitor closes that notice. @type {string | null} */
+  let fullDevice = null;
+  let isReported = false;
 
   function draw() {
-    const text = store.data().error ?? (full ? t("notice.memory", { device: full }) : null);
+    const text = store.data().error ?? (fullDevice ? t("notice.memory", { device: fullDevice }) : null);
     root.hidden = !text;
     root.classList.toggle("calm", !store.data().error);
     replace(root, h("span", {}, text), h("button", { class: "plain", "aria-label": t("notice.close"), onclick: close }, "✕"));
   }
 
   function close() {
-    if (!store.data().error) full = null;
+    if (!store.data().error) fullDevice = null;
     store.receive({ error: null });
     draw();
   }
@@ -198,9 +198,9 @@ function createNotice(root, store) {
   store.subscribe((state, data, changed) => {
     if (changed.has("step")) document.body.classList.toggle("in-lesson", state.step > 0);
     if (changed.has("busy")) document.body.classList.toggle("busy", data.busy);
-    if (data.base?.full && !isTold) {
-      isTold = true;
-      full = data.base.full;
+    if (data.base?.full && !isReported) {
+      isReported = true;
+      fullDevice = data.base.full;
       draw();
     }
     if (changed.has("error")) draw();

@@ -1,16 +1,16 @@
-/** The values of maps, the same as 0 to 255 from a palette's first colour to its last, and where cells lie on the photo. */
+/** Values of feature maps, also scaled to 0 to 255 over a palette, and the positions of their cells on the photo. */
 
 import { BRANCHES } from "./numbers.js";
 
 /** @import {BlockChannels, Branch, Channels, Colours, Crop, Field, MeanMap, Network, Palette, Scale, Scene} from "./types.js" */
 
-/** @typedef {[number, number]} Range  the values that have the first and the last colour */
+/** @typedef {[number, number]} Range  the values with the first and the last colour */
 
-const FLAT = 1e-6; // a smaller difference is none
-const CLIPPED = 0.995; // the share of values that differ in colour; the highest half percent has the last one
+const EPSILON = 1e-6; // smaller differences count as none
+const CLIP_QUANTILE = 0.995; // values above it have the last colour
 
 /**
- * The palette of maps: where values lie below zero it has two colours with zero between them.
+ * Return the palette of maps: diverging around zero if they have negative values.
  * @param {boolean} isSigned
  * @param {Colours} colours
  * @returns {Palette}
@@ -22,28 +22,28 @@ export function paletteOf(isSigned, colours) {
 // ---------------------------------------------------------------- channels
 
 /** @type {WeakMap<BlockChannels, {isSigned: boolean, block: Range, branch: Record<Branch, Range>}>} */
-const known = new WeakMap();
+const rangeCache = new WeakMap();
 
-/** @param {BlockChannels} block */
+/** Return the ranges of a block and of its branches. @param {BlockChannels} block */
 function rangesOf(block) {
-  let ranges = known.get(block);
+  let ranges = rangeCache.get(block);
   if (!ranges) {
-    const all = BRANCHES.map((branch) => block[branch]);
-    const isSigned = all.some(hasNegative);
-    const branches = BRANCHES.map((branch, i) => [branch, commonRange([all[i]], isSigned)]);
-    ranges = { isSigned, block: commonRange(all, isSigned), branch: Object.fromEntries(branches) };
-    known.set(block, ranges);
+    const channels = BRANCHES.map((branch) => block[branch]);
+    const isSigned = channels.some(hasNegative);
+    const branches = BRANCHES.map((branch, i) => [branch, commonRange([channels[i]], isSigned)]);
+    ranges = { isSigned, block: commonRange(channels, isSigned), branch: Object.fromEntries(branches) };
+    rangeCache.set(block, ranges);
   }
   return ranges;
 }
 
-/** @param {Channels} channels */
+/** Whether any of the channels has negative values. @param {Channels} channels */
 export function hasNegative({ low }) {
-  return low.some((value) => value < -FLAT);
+  return low.some((value) => value < -EPSILON);
 }
 
 /**
- * Whether a channel of a block has values below zero.
+ * Whether any channel of a block has negative values.
  * @param {BlockChannels} block
  */
 export function isSignedBlock(block) {
@@ -51,29 +51,30 @@ export function isSignedBlock(block) {
 }
 
 /**
- * From the lowest value to the 99.5th percentile of the channels' highest; with signs, as far below zero as above.
- * @param {Channels[]} all
+ * Return the range from the lowest value to the 99.5th percentile of the channels' maxima; symmetric if it is signed.
+ * @param {Channels[]} branches
  * @param {boolean} isSigned
  * @returns {Range}
  */
-function commonRange(all, isSigned) {
-  const lows = all.flatMap(({ low }) => Array.from(low));
-  const highs = all.flatMap(({ high }) => Array.from(high));
+function commonRange(branches, isSigned) {
+  const lows = branches.flatMap(({ low }) => Array.from(low));
+  const highs = branches.flatMap(({ high }) => Array.from(high));
   const sorted = Float32Array.from(isSigned ? highs.map((high, i) => Math.max(high, -lows[i])) : highs).sort();
-  const highest = sorted[Math.round((sorted.length - 1) * CLIPPED)];
-  return isSigned ? around(highest) : [lows.reduce((a, b) => Math.min(a, b), Infinity), highest];
+  const highest = sorted[Math.round((sorted.length - 1) * CLIP_QUANTILE)];
+  return isSigned ? symmetricRange(highest) : [lows.reduce((a, b) => Math.min(a, b), Infinity), highest];
 }
 
 /**
+ * Return the range that reaches equally far below and above zero.
  * @param {number} bound
  * @returns {Range}
  */
-function around(bound) {
-  return [-Math.max(bound, FLAT), Math.max(bound, FLAT)];
+function symmetricRange(bound) {
+  return [-Math.max(bound, EPSILON), Math.max(bound, EPSILON)];
 }
 
 /**
- * The range of a channel: its own, that of its branch, or that of all four branches.
+ * Return the range on which a channel is drawn: its own, that of its branch, or that of all four branches.
  * @param {BlockChannels} block
  * @param {Branch} branch
  * @param {number} channel
@@ -93,11 +94,11 @@ export function rangeOf(block, branch, channel, scale) {
  * @returns {Range}
  */
 function ownRange({ low, high }, channel, isSigned) {
-  return isSigned ? around(Math.max(high[channel], -low[channel])) : [low[channel], high[channel]];
+  return isSigned ? symmetricRange(Math.max(high[channel], -low[channel])) : [low[channel], high[channel]];
 }
 
 /**
- * Values of 0 to 255 for each cell of a channel.
+ * Scale the cells of a channel to 0 to 255.
  * @param {BlockChannels} block
  * @param {Branch} branch
  * @param {number} channel
@@ -110,7 +111,7 @@ export function channelValues(block, branch, channel, scale) {
 }
 
 /**
- * Values of 0 to 255 for each cell of a channel, on a range or on its own.
+ * Scale the cells of a channel to 0 to 255 on the given range, or on its own.
  * @param {Channels} channels
  * @param {number} channel
  * @param {boolean} isSigned
@@ -121,25 +122,26 @@ export function valuesIn(channels, channel, isSigned, range = null) {
   const cells = channels.side * channels.side;
   const bytes = channels.values.subarray(channel * cells, (channel + 1) * cells);
   const [low, high] = [channels.low[channel], channels.high[channel]];
-  // Without signs, a channel that is the same everywhere has no picture: it is dark, not bright.
-  if (!isSigned && high - low < FLAT) return new Uint8Array(cells);
+  // An unsigned channel that is constant is drawn dark.
+  if (!isSigned && high - low < EPSILON) return new Uint8Array(cells);
   if (!isSigned && !range) return bytes;
-  return spread(bytes, low, high, range ?? ownRange(channels, channel, isSigned));
+  return rescale(bytes, low, high, range ?? ownRange(channels, channel, isSigned));
 }
 
 /**
+ * Rescale quantised values from their own range to another one.
  * @param {Uint8Array} bytes  from low to high
  * @param {number} low
  * @param {number} high
  * @param {Range} range
  */
-function spread(bytes, low, high, [lowest, highest]) {
+function rescale(bytes, low, high, [lowest, highest]) {
   const scale = 255 / (highest - lowest || 1);
   return Float32Array.from(bytes, (byte) => scale * (low + (byte / 255) * (high - low) - lowest));
 }
 
 /**
- * The value of one cell of a channel.
+ * Return the value of one cell of a channel.
  * @param {Channels} channels
  * @param {number} channel
  * @param {number} row
@@ -151,7 +153,7 @@ export function cellValue(channels, channel, row, column) {
 }
 
 /**
- * The cell of a channel with the highest value.
+ * Return the cell of a channel with the highest value.
  * @param {Channels} channels
  * @param {number} channel
  */
@@ -165,7 +167,7 @@ export function strongestCell(channels, channel) {
 }
 
 /**
- * The highest cells of a map above its lowest value, highest first, none of which touches another.
+ * Return the highest cells of a map, the highest first: no adjacent ones, and none with the map's lowest value.
  * @param {ArrayLike<number>} values  side x side
  * @param {number} side
  * @param {number} count
@@ -175,16 +177,16 @@ export function peaks(values, side, count) {
   const cells = Array.from({ length: side * side }, (_, i) => ({ row: Math.floor(i / side), column: i % side, value: values[i] }));
   const lowest = Math.min(...cells.map(({ value }) => value));
   /** @type {{row: number, column: number}[]} */
-  const found = [];
+  const selected = [];
   for (const { row, column, value } of cells.sort((a, b) => b.value - a.value)) {
-    if (found.length === count || value <= lowest) break;
-    if (found.every((one) => Math.abs(one.row - row) > 1 || Math.abs(one.column - column) > 1)) found.push({ row, column });
+    if (selected.length === count || value <= lowest) break;
+    if (selected.every((other) => Math.abs(other.row - row) > 1 || Math.abs(other.column - column) > 1)) selected.push({ row, column });
   }
-  return found;
+  return selected;
 }
 
 /**
- * The share of a channel's cells that are zero, as exactly as its 256 steps tell.
+ * Return the share of a channel's cells that are zero, as precisely as 8 bits tell.
  * @param {Channels} channels
  * @param {number} channel
  */
@@ -196,45 +198,45 @@ export function zeroShare({ side, values, low, high }, channel) {
   return zeros / cells;
 }
 
-// ---------------------------------------------------------------- means
+// ---------------------------------------------------------------- mean maps
 
 /**
- * Whether a mean map of a scene has values below zero.
+ * Whether any mean map of a scene has negative values.
  * @param {Pick<Scene, "maps">} scene
  */
 export function isSignedScene({ maps }) {
-  return Object.values(maps).some((branches) => Object.values(branches).some(({ low }) => low < -FLAT));
+  return Object.values(maps).some((branches) => Object.values(branches).some(({ low }) => low < -EPSILON));
 }
 
 /**
- * The range of some mean maps: the highest half percent of their cells has the last colour.
+ * Return the common range of mean maps; the highest half percent of a map's cells is clipped.
  * @param {MeanMap[]} maps
  * @param {boolean} isSigned
  * @returns {Range}
  */
 export function meanRange(maps, isSigned) {
   const low = Math.min(...maps.map((map) => map.low));
-  if (isSigned) return around(Math.max(-low, ...maps.map((map) => map.high)));
+  if (isSigned) return symmetricRange(Math.max(-low, ...maps.map((map) => map.high)));
   const highs = maps.map((map) => {
     const sorted = Uint8Array.from(map.values).sort();
-    const clip = sorted[Math.round((sorted.length - 1) * CLIPPED)] / 255 || 1;
+    const clip = sorted[Math.round((sorted.length - 1) * CLIP_QUANTILE)] / 255 || 1;
     return map.low + clip * (map.high - map.low);
   });
   return [low, Math.max(...highs)];
 }
 
 /**
- * Values of 0 to 255 for each cell of a mean map.
+ * Scale the cells of a mean map to 0 to 255.
  * @param {MeanMap} map
  * @param {Range} range
  * @returns {ArrayLike<number>}
  */
 export function meanValues({ values, low, high }, range) {
-  return spread(values, low, high, range);
+  return rescale(values, low, high, range);
 }
 
 /**
- * The branch whose mean map is the highest on average, or null where all are zero.
+ * Return the branch whose mean map has the highest average, or null if all are zero.
  * @param {Record<Branch, MeanMap>} maps
  * @returns {Branch | null}
  */
@@ -244,13 +246,13 @@ export function brightest(maps) {
     return low + (values.reduce((sum, byte) => sum + byte, 0) / values.length / 255) * (high - low);
   });
   const highest = Math.max(...averages);
-  return highest > FLAT ? BRANCHES[averages.indexOf(highest)] : null;
+  return highest > EPSILON ? BRANCHES[averages.indexOf(highest)] : null;
 }
 
-// ---------------------------------------------------------------- places on the photo
+// ---------------------------------------------------------------- positions on the photo
 
 /**
- * The square that the network sees, in pixels of the photo.
+ * Return the square that the network sees, in pixels of the photo.
  * @param {{width: number, height: number}} photo
  * @param {Crop | null} crop
  */
@@ -262,7 +264,7 @@ export function cropSquare(photo, crop) {
 }
 
 /**
- * Where a photo lies within a square frame of 100 x 100 that it fills as far as its shape allows.
+ * Fit a photo into a square frame of 100 x 100, and return its position and scale.
  * @param {{width: number, height: number}} photo
  */
 export function fitted(photo) {
@@ -273,7 +275,7 @@ export function fitted(photo) {
 }
 
 /**
- * The input pixels that a cell of a branch's map sees.
+ * Return the receptive field of a cell of a branch, in pixels of the input; it may extend beyond it.
  * @param {Field} field
  * @param {number} row
  * @param {number} column
@@ -285,7 +287,7 @@ export function cellSquare(field, row, column) {
 }
 
 /**
- * The part of a cell's square that lies within the input.
+ * Clip a receptive field to the input.
  * @param {{left: number, top: number, right: number, bottom: number}} square
  * @param {Pick<Network, "size">} network
  */

@@ -1,4 +1,4 @@
-/** Arithmetic, and formats of numbers, also of those that must add up as they are shown: pure functions. */
+/** Arithmetic and formatting of numbers: pure functions. */
 
 import { t } from "./words.js";
 
@@ -14,24 +14,25 @@ export const BLOCKS = ["3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b"];
  * @returns {Uint8Array<ArrayBuffer>}
  */
 function fromBase64(data) {
-  // In browsers since 2025, and several times as fast.
-  const read = /** @type {{fromBase64?: (data: string) => Uint8Array<ArrayBuffer>}} */ (/** @type {unknown} */ (Uint8Array)).fromBase64;
-  if (read) return read(data);
-  return Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+  // Supported by browsers since 2025, and several times as fast.
+  const decode = /** @type {{fromBase64?: (data: string) => Uint8Array<ArrayBuffer>}} */ (/** @type {unknown} */ (Uint8Array)).fromBase64;
+  if (decode) return decode(data);
+  return Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
 }
 
 /**
- * A packed array of the server as a typed array.
+ * Decode an array that the server has packed.
  * @param {{dtype: string, shape: number[], data: string}} packed
  * @returns {{values: Uint8Array | Float32Array, shape: number[]}}
  */
 export function unpack(packed) {
   const bytes = fromBase64(packed.data);
-  // All processors that browsers run on are little-endian, as the server writes.
+  // The server writes little-endian numbers; every platform that browsers run on is little-endian too.
   return { values: packed.dtype === "f4" ? new Float32Array(bytes.buffer) : bytes, shape: packed.shape };
 }
 
 /**
+ * Decode a packed array of floats.
  * @param {{dtype: string, shape: number[], data: string}} packed
  * @returns {Float32Array}
  */
@@ -40,7 +41,7 @@ export function floats(packed) {
 }
 
 /**
- * Probabilities of logits, calibrated by a temperature.
+ * Return the probabilities of logits, calibrated by a temperature.
  * @param {ArrayLike<number>} logits
  * @param {number} [temperature]
  * @returns {Float64Array}
@@ -56,33 +57,33 @@ export function softmax(logits, temperature = 1) {
 }
 
 /**
- * Positions of the `count` largest values, the largest first; equal values in their order.
+ * Return the indices of the `count` largest values, the largest first; equal values by index.
  * @param {ArrayLike<number>} values
  * @param {number} [count]
  * @returns {number[]}
  */
 export function order(values, count = values.length) {
-  const positions = Array.from({ length: values.length }, (_, i) => i);
-  return positions.sort((a, b) => values[b] - values[a] || a - b).slice(0, count);
+  const indices = Array.from({ length: values.length }, (_, i) => i);
+  return indices.sort((a, b) => values[b] - values[a] || a - b).slice(0, count);
 }
 
 /**
- * The classes that an answer shows, the most probable first: the first one and the wanted ones in any case.
+ * Return the classes to list in an answer, the most probable first: always with the top class and the required ones.
  * @param {ArrayLike<number>} probabilities
  * @param {number} count
- * @param {number[]} wanted
+ * @param {number[]} required
  * @returns {number[]}
  */
-export function shownClasses(probabilities, count, wanted) {
-  const all = order(probabilities);
-  const shown = new Set([all[0], ...wanted]);
-  for (let i = 1; shown.size < Math.min(count, all.length); i++) shown.add(all[i]);
-  return all.filter((index) => shown.has(index));
+export function shownClasses(probabilities, count, required) {
+  const sorted = order(probabilities);
+  const shown = new Set([sorted[0], ...required]);
+  for (let i = 1; shown.size < Math.min(count, sorted.length); i++) shown.add(sorted[i]);
+  return sorted.filter((index) => shown.has(index));
 }
 
 /**
- * Exact Shapley values of a block's four branches for the logit of a class; with `baseline` (all four off) they add up
- * to the logit.
+ * Compute the exact Shapley values of a block's four branches for the logit of a class. With `baseline` (all four off)
+ * they add up to the logit.
  * @param {Subsets} subsets
  * @param {number} cls
  * @returns {{baseline: number, logit: number} & Record<Branch, number>}
@@ -97,7 +98,7 @@ export function shapley(subsets, cls) {
   BRANCHES.forEach((branch, i) => {
     for (let subset = 0; subset <= all; subset++) {
       if (subset & (1 << i)) continue;
-      const others = bits(subset);
+      const others = bitCount(subset);
       const weight = (factorial[others] * factorial[n - others - 1]) / factorial[n];
       out[branch] += weight * (logit(subset | (1 << i)) - logit(subset));
     }
@@ -106,43 +107,43 @@ export function shapley(subsets, cls) {
 }
 
 /** @param {number} value */
-function bits(value) {
+function bitCount(value) {
   let count = 0;
-  for (let rest = value; rest; rest &= rest - 1) count++;
+  for (let remaining = value; remaining; remaining &= remaining - 1) count++;
   return count;
 }
 
 /**
- * The value below which a share `q` (0 to 1) of the values lies, between two of them if need be.
+ * Return the quantile `q` (0 to 1) of values, with linear interpolation.
  * @param {ArrayLike<number>} values
  * @param {number} q
  */
 export function percentile(values, q) {
   if (!values.length) return 0;
   const sorted = Float64Array.from(values).sort();
-  const at = (sorted.length - 1) * q;
-  const low = Math.floor(at);
+  const position = (sorted.length - 1) * q;
+  const low = Math.floor(position);
   const high = Math.min(low + 1, sorted.length - 1);
-  return sorted[low] + (sorted[high] - sorted[low]) * (at - low);
+  return sorted[low] + (sorted[high] - sorted[low]) * (position - low);
 }
 
 /**
- * "99.5 %", "82 %", "<1 %", as the language sets it; never "100 %" of what is less.
+ * Format a probability in the page's language: "99.5 %", "82 %", "<1 %", but never "100 %".
  * @param {number} p
  */
 export function percent(p) {
-  return t("number.percent", { value: hundredths(p) });
+  return t("number.percent", { value: percentNumber(p) });
 }
 
 /** @param {number} p */
-function hundredths(p) {
+function percentNumber(p) {
   if (p < 0.01) return "<1";
   if (p > 0.999) return ">99.9";
   return p > 0.99 ? (Math.floor(p * 1000) / 10).toFixed(1) : Math.round(p * 100);
 }
 
 /**
- * "+1.59" or "−0.40", with a real minus sign.
+ * Format a number with its sign, the true minus sign: "+1.59" or "−0.40".
  * @param {number} value
  * @param {number} [digits]
  */
@@ -153,12 +154,12 @@ export function signed(value, digits = 2) {
 }
 
 /**
- * A number for people, with about three digits: "0.12", "1.50", "34.0", "12,000".
+ * Format a number with about three digits: "0.12", "1.50", "34.0", "12,000".
  * @param {number} value
  */
 export function short(value) {
-  const size = Math.abs(value);
-  const text = size >= 100 ? Math.round(size).toLocaleString("en") : size >= 10 ? size.toFixed(1) : size.toFixed(2);
+  const absolute = Math.abs(value);
+  const text = absolute >= 100 ? Math.round(absolute).toLocaleString("en") : absolute >= 10 ? absolute.toFixed(1) : absolute.toFixed(2);
   return (value < 0 && Number(text) !== 0 ? "−" : "") + text;
 }
 
@@ -172,30 +173,30 @@ export function clamp(value, low, high) {
 }
 
 /**
- * The number that somebody typed, or null if it is not a whole number from `low` to `high`.
+ * Parse a whole number from `low` to `high`; null if the text is not one.
  * @param {string} text
  * @param {number} low
  * @param {number} high
  * @returns {number | null}
  */
-export function wholeWithin(text, low, high) {
+export function parseInteger(text, low, high) {
   const value = text.trim() === "" ? NaN : Number(text);
   return Number.isInteger(value) && value >= low && value <= high ? value : null;
 }
 
 /**
- * A difference of two probabilities in points of a hundred: "+61", "−0.3".
+ * Format a difference of two probabilities in percentage points: "+61", "−0.3".
  * @param {number} difference
  */
 export function points(difference) {
-  const size = Math.abs(100 * difference);
-  return signed(100 * difference, size >= 9.95 ? 0 : 1);
+  const absolute = Math.abs(100 * difference);
+  return signed(100 * difference, absolute >= 9.95 ? 0 : 1);
 }
 
-const LEAST = 0.0005; // of a probability: less is no change that can be read
+const MIN_CHANGE = 0.0005; // of a probability: a smaller change cannot be read off the page
 
 /**
- * The classes whose probability rose most and fell most, the largest change first.
+ * Return the classes whose probability rose most and fell most, the largest change first.
  * @param {ArrayLike<number>} before
  * @param {ArrayLike<number>} after
  * @param {number} count  of each at most
@@ -203,13 +204,14 @@ const LEAST = 0.0005; // of a probability: less is no change that can be read
  */
 export function movers(before, after, count) {
   const change = Float64Array.from(after, (p, i) => p - before[i]);
-  const most = (/** @type {number} */ sign) => order(change.map((value) => sign * value), count).filter((i) => sign * change[i] >= LEAST);
-  return { rose: most(1), fell: most(-1) };
+  const top = (/** @type {number} */ sign) =>
+    order(change.map((value) => sign * value), count).filter((i) => sign * change[i] >= MIN_CHANGE);
+  return { rose: top(1), fell: top(-1) };
 }
 
 /**
- * The branch that adds most to the logit, and those that take from it, the strongest first; what is shown as 0.00 is
- * neither.
+ * Return the branch that adds most to the logit, and those that lower it, the strongest first. Votes that are shown as
+ * 0.00 count as neither.
  * @param {Record<Branch, number>} votes
  * @returns {{best: Branch | null, against: Branch[]}}
  */
@@ -219,12 +221,12 @@ export function forAndAgainst(votes) {
   return { best: votes[best] >= 0.005 ? best : null, against: sorted.filter((branch) => votes[branch] <= -0.005) };
 }
 
-// ---------------------------------------------------------------- numbers that add up as they are shown
+// ---------------------------------------------------------------- rounded numbers that add up
 
-const MOST_DECIMALS = 9;
+const MAX_DECIMALS = 9;
 
 /**
- * How many decimals give the largest of the values so many significant figures.
+ * Return the number of decimals that shows the largest value with the given number of significant figures.
  * @param {ArrayLike<number>} values
  * @param {number} [figures]
  */
@@ -232,11 +234,11 @@ export function decimalsFor(values, figures = 3) {
   let largest = 0;
   for (let i = 0; i < values.length; i++) largest = Math.max(largest, Math.abs(values[i]));
   if (largest === 0 || !Number.isFinite(largest)) return figures - 1;
-  return Math.min(Math.max(figures - 1 - Math.floor(Math.log10(largest)), 0), MOST_DECIMALS);
+  return Math.min(Math.max(figures - 1 - Math.floor(Math.log10(largest)), 0), MAX_DECIMALS);
 }
 
 /**
- * A number with a real minus sign, and none before a zero.
+ * Format a number with the true minus sign, and none before a zero.
  * @param {number} value
  * @param {number} decimals
  */
@@ -246,7 +248,7 @@ export function fixed(value, decimals) {
 }
 
 /**
- * A number as a further term of a sum: "+ 1.2", or "− 1.2" where it is negative.
+ * Format a number as a further term of a sum: "+ 1.2", or "− 1.2" where it is negative.
  * @param {number} value
  * @param {number} decimals
  */
@@ -256,56 +258,56 @@ export function term(value, decimals) {
 }
 
 /**
- * The parts, rounded so that they add up to the rounded total as shown. Each is rounded to the nearest; where that
- * leaves some units of the last decimal over, those go to the parts that they falsify least. So no part is off by more
- * than one unit. Parts that do not come to the total (by more than rounding explains) are only rounded.
+ * Round parts so that they add up to the rounded total. Each part is rounded to nearest; remaining units of the last
+ * decimal go to the parts where they add the smallest error, so that no part is off by more than one unit. If parts and
+ * total differ by more than rounding explains, the parts are only rounded.
  * @param {ArrayLike<number>} parts
  * @param {number} total
  * @param {number} decimals
  * @returns {number[]}
  */
-export function addingUp(parts, total, decimals) {
+export function roundToTotal(parts, total, decimals) {
   const unit = 10 ** decimals;
   const exact = Array.from(parts, (part) => part * unit);
   const units = exact.map((part) => Math.round(part));
-  const missing = Math.round(total * unit) - units.reduce((sum, part) => sum + part, 0);
-  if (Math.abs(missing) <= units.length) {
-    const step = Math.sign(missing);
+  const remainder = Math.round(total * unit) - units.reduce((sum, part) => sum + part, 0);
+  if (Math.abs(remainder) <= units.length) {
+    const step = Math.sign(remainder);
     exact
-      .map((_, place) => place)
+      .map((_, i) => i)
       .sort((a, b) => step * (units[a] - exact[a]) - step * (units[b] - exact[b]) || a - b)
-      .slice(0, Math.abs(missing))
-      .forEach((place) => (units[place] += step));
+      .slice(0, Math.abs(remainder))
+      .forEach((i) => (units[i] += step));
   }
   return units.map((part) => part / unit);
 }
 
 /**
- * What a block's branches and its baseline add to a logit, rounded to hundredths so that they add up to it as shown.
+ * Round a block's votes and baseline to hundredths, so that they add up to the rounded logit.
  * @param {{baseline: number, logit: number} & Record<Branch, number>} votes
  * @returns {{baseline: number, sum: number, logit: number} & Record<Branch, number>}  sum: of the four branches
  */
 export function shownVotes(votes) {
   const decimals = 2;
-  const [baseline, ...parts] = addingUp([votes.baseline, ...BRANCHES.map((branch) => votes[branch])], votes.logit, decimals);
-  const sum = Number(parts.reduce((all, part) => all + part, 0).toFixed(decimals));
+  const [baseline, ...parts] = roundToTotal([votes.baseline, ...BRANCHES.map((branch) => votes[branch])], votes.logit, decimals);
+  const sum = Number(parts.reduce((subtotal, part) => subtotal + part, 0).toFixed(decimals));
   const branches = /** @type {Record<Branch, number>} */ (Object.fromEntries(BRANCHES.map((branch, i) => [branch, parts[i]])));
   return { baseline, ...branches, sum, logit: votes.logit };
 }
 
 /**
- * The observed number where the computed one agrees with it to half a unit of the last decimal, else the computed one.
- * The two come in different precision, and a tie between two roundings should not look like a difference.
+ * Return the observed number if the computed one agrees with it to half a unit of the last decimal, else the computed
+ * one. The two have different precision, and a tie between two roundings should not look like a difference.
  * @param {number} computed
  * @param {number} observed
  * @param {number} decimals
  */
-export function settled(computed, observed, decimals) {
+export function snapToObserved(computed, observed, decimals) {
   return Math.abs(computed - observed) < 0.5 * 10 ** -decimals ? observed : computed;
 }
 
 /**
- * A whole number with its thousands apart: "138,357,544".
+ * Format a whole number with thousands separators: "138,357,544".
  * @param {number} value
  */
 export function grouped(value) {
@@ -313,7 +315,7 @@ export function grouped(value) {
 }
 
 /**
- * Millions with one decimal: "15,470.3".
+ * Format a number in millions with one decimal: "15,470.3".
  * @param {number} value
  */
 export function millions(value) {
@@ -321,7 +323,7 @@ export function millions(value) {
 }
 
 /**
- * How many times: "8.4", or "12" above ten.
+ * Format a factor: "8.4", or "12" above ten.
  * @param {number} value
  */
 export function times(value) {

@@ -1,11 +1,11 @@
-/** The order of a branch's channels. */
+/** Ranking of a branch's channels. */
 
 import { BRANCHES, order } from "./numbers.js";
 
 /** @import {Block, Branch, Channels, Data, Network, Sort, State, Worth} from "./types.js" */
 
 /**
- * The number of a branch's first channel in its block's output.
+ * Return the index of a branch's first channel in its block's output.
  * @param {Network} network
  * @param {Block} block
  * @param {Branch} branch
@@ -20,14 +20,14 @@ export function firstChannel(network, block, branch) {
 }
 
 /**
- * The branch of a channel of a block's output, and the channel's number in it.
+ * Return the branch of a channel of a block's output, and the channel's index within the branch.
  * @param {Network} network
  * @param {Block} block
- * @param {number} number
+ * @param {number} index
  * @returns {{branch: Branch, channel: number}}
  */
-export function placeOf(network, block, number) {
-  let channel = number;
+export function placeOf(network, block, index) {
+  let channel = index;
   for (const branch of BRANCHES) {
     const { channels } = network.blocks[block].branches[branch];
     if (channel < channels) return { branch, channel };
@@ -37,7 +37,7 @@ export function placeOf(network, block, number) {
 }
 
 /**
- * The part of a branch of what is known for each channel of a block's output.
+ * Return a branch's part of the values of a block's output channels.
  * @param {Network} network
  * @param {Block} block
  * @param {Branch} branch
@@ -49,7 +49,7 @@ export function partOf(network, block, branch, values) {
 }
 
 /**
- * Worth of each channel of a branch.
+ * Return the worth of each channel of a branch, if it is loaded.
  * @param {Network} network
  * @param {Block} block
  * @param {Branch} branch
@@ -62,16 +62,16 @@ export function worthOf(network, block, branch, worth) {
 }
 
 /**
- * The rank of a value among several, 1 for the highest.
+ * Return the rank of a value among several, 1 for the highest.
  * @param {Float32Array} values
  * @param {number} value
  */
 export function rankOf(values, value) {
-  return values.reduce((rank, one) => rank + Number(one > value), 1);
+  return values.reduce((rank, other) => rank + Number(other > value), 1);
 }
 
 /**
- * What a sort by reading or tuning needs of a branch's channels, if it is there.
+ * Return the readout or tuning of a branch's channels, if they are sorted by it and it is loaded.
  * @param {Pick<State, "block" | "model" | "sort">} state
  * @param {Pick<Data, "network" | "tuned">} data
  * @param {Branch} branch
@@ -85,11 +85,11 @@ export function measuredFor({ block, model, sort }, { network, tuned }, branch) 
 }
 
 /**
- * Channels of a branch from the most important to the least; without worths by their highest value.
+ * Sort the channels of a branch from the most important to the least; by maximum while the requested values are missing.
  * @param {Channels} channels
  * @param {Float32Array | null} worths
  * @param {Sort} sort
- * @param {Float32Array | null} measured  what `sort` names, where it is not known of the channels themselves
+ * @param {Float32Array | null} measured  values of `sort`, if they are not part of `channels`
  * @returns {number[]}
  */
 export function sortedChannels(channels, worths, sort, measured) {

@@ -1,5 +1,5 @@
 /**
- * The one interface to what computes. Another source, such as a network in the browser, would offer the same functions.
+ * The page's only access to the server. Another source, such as a network in the browser, would offer the same functions.
  */
 
 import { BLOCKS, floats, unpack } from "./numbers.js";
@@ -9,195 +9,200 @@ import { language, t } from "./words.js";
 
 /** @typedef {ReturnType<typeof createSource>} Source */
 
-const KEPT = 80; // answers in memory
-const PHOTOS_KEPT = 20; // uploaded photos in memory
-// Tells visitors behind one proxy apart.
+const CACHE_SIZE = 80; // responses
+const MAX_OBJECT_URLS = 20; // of uploaded photos
+// Distinguishes visitors behind one proxy.
 const session = Math.random().toString(36).slice(2);
 
-/** An error whose message is a sentence for the visitor. */
+/** Error whose message is a sentence for the visitor. */
 export class SourceError extends Error {}
 
 /**
+ * Create the client of a server.
  * @param {URL} root  of the Gradio app, ending with "/"
  */
 export function createSource(root) {
-  /** Where the browser has uploaded photos, by their paths on the server. @type {Map<string, string>} */
-  const addresses = new Map();
+  /** Object URLs of uploaded photos, by their paths on the server. @type {Map<string, string>} */
+  const objectUrls = new Map();
 
   /**
+   * Set the object URL of a photo; the URL that it replaces, or else the oldest one above the limit, is revoked.
    * @param {string} photo
-   * @param {string} address
+   * @param {string} url
    */
-  function show(photo, address) {
-    const before = addresses.get(photo);
-    if (before && before !== address) URL.revokeObjectURL(before);
-    addresses.set(photo, address);
-    if (addresses.size <= PHOTOS_KEPT) return;
-    const [oldest, url] = /** @type {[string, string]} */ (addresses.entries().next().value);
-    addresses.delete(oldest);
-    URL.revokeObjectURL(url);
+  function setObjectUrl(photo, url) {
+    const previous = objectUrls.get(photo);
+    if (previous && previous !== url) URL.revokeObjectURL(previous);
+    objectUrls.set(photo, url);
+    if (objectUrls.size <= MAX_OBJECT_URLS) return;
+    const [oldestPhoto, oldestUrl] = /** @type {[string, string]} */ (objectUrls.entries().next().value);
+    objectUrls.delete(oldestPhoto);
+    URL.revokeObjectURL(oldestUrl);
   }
 
   /**
+   * Send a POST request.
    * @param {string} path
-   * @param {RequestInit} request
+   * @param {RequestInit} options
    */
-  async function reach(path, request) {
+  async function send(path, options) {
     try {
-      return await fetch(new URL(path, root), { method: "POST", ...request });
+      return await fetch(new URL(path, root), { method: "POST", ...options });
     } catch {
       throw new SourceError(t("notice.unreachable"));
     }
   }
 
   /**
+   * Call an event, without the cache, and return its result.
    * @param {string} event
    * @param {unknown[]} data
    */
   async function post(event, data) {
-    const answer = await reach(`gradio_api/run/stage_${event}`, {
+    const response = await send(`gradio_api/run/stage_${event}`, {
       headers: { "Content-Type": "application/json", "Accept-Language": language() },
       body: JSON.stringify({ data, session_hash: session }),
     });
-    const body = await answer.json().catch(() => ({}));
-    if (!answer.ok || body.error) throw new SourceError(sentence(body, answer.status));
+    const body = await response.json().catch(() => ({}));
+    if (!response.ok || body.error) throw new SourceError(errorMessage(body, response.status));
     return body.data[0];
   }
 
-  /** @type {Map<string, Promise<any>>} */
-  const answers = new Map();
+  /** LRU cache of responses, also of those in flight: a map iterates in order of insertion. @type {Map<string, Promise<any>>} */
+  const responses = new Map();
 
   /**
-   * The answer of an event, from memory if it was asked before; `read` unpacks its arrays.
+   * Request an event, or return its cached response, decoded by `read`.
    * @template T
    * @param {(raw: any) => T} read
    * @param {string} event
    * @param {unknown[]} values
    * @returns {Promise<T>}
    */
-  function told(read, event, ...values) {
+  function request(read, event, ...values) {
     const key = JSON.stringify([event, values]);
-    let answer = answers.get(key);
-    if (!answer) {
-      answer = post(event, values).then(read);
-      answer.catch(() => answers.delete(key));
+    let response = responses.get(key);
+    if (!response) {
+      response = post(event, values).then(read);
+      response.catch(() => responses.delete(key));
     }
-    keep(key, answer);
-    return answer;
+    cache(key, response);
+    return response;
   }
 
   /**
-   * Keep an answer; the least recently used ones go.
+   * Cache a response as the most recently used one.
    * @param {string} key
-   * @param {Promise<any>} answer
+   * @param {Promise<any>} response
    */
-  function keep(key, answer) {
-    answers.delete(key);
-    answers.set(key, answer);
-    while (answers.size > KEPT) answers.delete(/** @type {string} */ (answers.keys().next().value));
+  function cache(key, response) {
+    responses.delete(key);
+    responses.set(key, response);
+    while (responses.size > CACHE_SIZE) responses.delete(/** @type {string} */ (responses.keys().next().value));
   }
 
   /**
+   * Request an event whose response needs no decoding.
    * @param {string} event
    * @param {unknown[]} values
    * @returns {Promise<any>}
    */
-  const ask = (event, ...values) => told((raw) => raw, event, ...values);
+  const requestPlain = (event, ...values) => request((raw) => raw, event, ...values);
 
   return {
     root,
     /**
-     * What a first visit shows, fetched as one file: the answers of several events. Where there is no such file, each
-     * is asked for by itself.
+     * Fill the cache with the responses that a first visit needs, fetched as one file. Without that file, each is
+     * requested separately.
      * @returns {Promise<Start>}
      */
     async first() {
-      const answer = await fetch(new URL("stage/first.json", root)).catch(() => null);
-      const known = answer?.ok ? (await answer.json()).answers : [];
-      for (const [event, values, raw] of known) {
-        const read = READERS[event] ?? ((/** @type {any} */ one) => one);
-        answers.set(JSON.stringify([event, values]), Promise.resolve(raw).then(read));
+      const response = await fetch(new URL("stage/first.json", root)).catch(() => null);
+      const prepared = response?.ok ? (await response.json()).answers : [];
+      for (const [event, values, raw] of prepared) {
+        const read = READERS[event] ?? ((/** @type {any} */ result) => result);
+        responses.set(JSON.stringify([event, values]), Promise.resolve(raw).then(read));
       }
-      return ask("start");
+      return requestPlain("start");
     },
     /** @returns {Promise<Start>} */
-    start: () => ask("start"),
+    start: () => requestPlain("start"),
     /** @param {string} model @returns {Promise<Network>} */
-    network: (model) => told(readNetwork, "network", model),
+    network: (model) => request(readNetwork, "network", model),
     /** @param {Subject} subject @param {AllOff} off @returns {Promise<Scene>} */
-    scene: (subject, off) => told(readScene, "scene", subject, off),
-    /** Whether the scene with everything on is at hand, or on its way. @param {Subject} subject */
-    hasScene: (subject) => answers.has(JSON.stringify(["scene", [subject, {}]])),
+    scene: (subject, off) => request(readScene, "scene", subject, off),
+    /** Whether the scene with everything on is cached or in flight. @param {Subject} subject */
+    hasScene: (subject) => responses.has(JSON.stringify(["scene", [subject, {}]])),
     /** @param {Subject} subject @param {AllOff} off @param {Block} block @returns {Promise<BlockChannels>} */
-    block: (subject, off, block) => told(readChannels, "block", subject, off, block),
+    block: (subject, off, block) => request(readChannels, "block", subject, off, block),
     /** @param {Subject} subject @param {Block} block @returns {Promise<Subsets>} */
-    votes: (subject, block) => told(readSubsets, "votes", subject, block),
+    votes: (subject, block) => request(readSubsets, "votes", subject, block),
     /**
-     * The worth of the channels of a block and of those behind it for a class: sooner there than that of all blocks.
+     * Request the worth of the channels of a block and of all later ones for a class; faster than the worth of all blocks.
      * @param {Subject} subject
      * @param {number | null} cls  null: the most probable
      * @param {Block} block
      * @returns {Promise<Worth>}
      */
     async worth(subject, cls, block) {
-      if (cls === null) return Object.values(await told(readWorth, "worth", subject, [], block))[0];
-      if (answers.has(worthKey(subject, [cls]))) return (await told(readWorth, "worth", subject, [cls], BLOCKS[0]))[cls];
-      const best = await answers.get(worthKey(subject, [], block)); // asked for before its class was known
-      return (best && cls in best ? best : await told(readWorth, "worth", subject, [cls], block))[cls];
+      if (cls === null) return Object.values(await request(readWorth, "worth", subject, [], block))[0];
+      if (responses.has(worthKey(subject, [cls]))) return (await request(readWorth, "worth", subject, [cls], BLOCKS[0]))[cls];
+      const mostProbable = await responses.get(worthKey(subject, [], block)); // requested before the class was known
+      return (mostProbable && cls in mostProbable ? mostProbable : await request(readWorth, "worth", subject, [cls], block))[cls];
     },
     /**
-     * Ask for the worth of several classes in all blocks at once, so that `worth` has each of them without a request.
+     * Request the worth of several classes in all blocks at once, so that `worth` finds each of them in the cache.
      * @param {Subject} subject
      * @param {number[]} classes
      */
     async prefetchWorth(subject, classes) {
-      const missing = classes.filter((cls) => !answers.has(worthKey(subject, [cls])));
+      const missing = classes.filter((cls) => !responses.has(worthKey(subject, [cls])));
       if (!missing.length) return;
-      const all = await told(readWorth, "worth", subject, missing, BLOCKS[0]);
-      for (const cls of missing) keep(worthKey(subject, [cls]), Promise.resolve({ [cls]: all[cls] }));
+      const worths = await request(readWorth, "worth", subject, missing, BLOCKS[0]);
+      for (const cls of missing) cache(worthKey(subject, [cls]), Promise.resolve({ [cls]: worths[cls] }));
     },
     /** @param {Subject} subject @param {Block} block @returns {Promise<Partial<Record<Branch, FieldSquare>>>} */
-    field: (subject, block) => told(readFields, "field", subject, block),
+    field: (subject, block) => request(readFields, "field", subject, block),
     /** @param {Subject} subject @param {Block} block @param {Branch} branch @param {number} channel @param {number} row @param {number} column */
-    cell: (subject, block, branch, channel, row, column) => ask("cell", subject, block, branch, channel, row, column),
+    cell: (subject, block, branch, channel, row, column) => requestPlain("cell", subject, block, branch, channel, row, column),
     /** @param {Subject} subject @param {Block} block @param {Branch} branch @param {number} channel @param {number} row @param {number} column */
     kernel: (subject, block, branch, channel, row, column) =>
-      ask("kernel", subject, block, branch, channel, row, column),
+      requestPlain("kernel", subject, block, branch, channel, row, column),
     /** @param {{model: string, block: Block, branch: Branch, channel: number}} unit @param {string} goal @param {number} step */
     unitImage: ({ model, block, branch, channel }, goal, step) => post("unit_image", [model, block, branch, channel, goal, step]),
     /** @param {Subject} subject @param {{block: Block, branch: Branch, channel: number, row: number, column: number}} cell */
-    circuit: (subject, { block, branch, channel, row, column }) => ask("circuit", subject, block, branch, channel, row, column),
+    circuit: (subject, { block, branch, channel, row, column }) => requestPlain("circuit", subject, block, branch, channel, row, column),
     /** @param {Subject} subject @param {string} method @param {Block} block @param {number} cls @returns {Promise<{map: Float32Array, side: number}>} */
-    attribution: (subject, method, block, cls) => told(readMap, "attribution", subject, method, block, cls),
+    attribution: (subject, method, block, cls) => request(readMap, "attribution", subject, method, block, cls),
     /** @param {Subject} subject @param {string} method @param {Block} block @param {number} cls */
-    trust: (subject, method, block, cls) => ask("trust", subject, method, block, cls),
+    trust: (subject, method, block, cls) => requestPlain("trust", subject, method, block, cls),
     /** @param {Subject} subject @param {number} cls */
-    logitCircuit: (subject, cls) => ask("logit_circuit", subject, cls),
+    logitCircuit: (subject, cls) => requestPlain("logit_circuit", subject, cls),
     /** @param {Subject} subject @param {number} cls */
-    evidence: (subject, cls) => told(readMap, "evidence", subject, cls),
+    evidence: (subject, cls) => request(readMap, "evidence", subject, cls),
     /** @param {Subject} subject @param {Block} block @param {number} cls */
-    cam: (subject, block, cls) => told(readMap, "cam", subject, block, cls),
+    cam: (subject, block, cls) => request(readMap, "cam", subject, block, cls),
     /** @param {Subject} subject @returns {Promise<Record<Block, {logits: Float32Array, classes: number}>>} */
-    table: (subject) => told(readTable, "table", subject),
+    table: (subject) => request(readTable, "table", subject),
     /** @param {Subject} subject @param {Block} block @param {Branch} branch @param {number} row @param {number} column @returns {Promise<Influence>} */
-    effective: (subject, block, branch, row, column) => told(readMap, "effective", subject, block, branch, row, column),
+    effective: (subject, block, branch, row, column) => request(readMap, "effective", subject, block, branch, row, column),
     /** @param {Subject} subject @param {Block} block @returns {Promise<Record<"before" | "3x3" | "5x5", Strongest>>} */
-    bottleneck: (subject, block) => told((raw) => each(raw, readStrongest), "bottleneck", subject, block),
+    bottleneck: (subject, block) => request((raw) => mapValues(raw, readStrongest), "bottleneck", subject, block),
     /** @param {string} model @param {Block} block @param {string} shape */
-    tuning: (model, block, shape) => ask("tuning", model, block, shape),
+    tuning: (model, block, shape) => requestPlain("tuning", model, block, shape),
     /** @param {string} model @param {Block} block @returns {Promise<BlockTuning>} */
-    blockTuning: (model, block) => told(readTuning, "block_tuning", model, block),
+    blockTuning: (model, block) => request(readTuning, "block_tuning", model, block),
     /** @param {string} model */
-    census: (model) => ask("census", model),
+    census: (model) => requestPlain("census", model),
     /** @param {string} model @param {Block} block @param {Branch} branch @param {number} channel */
-    unitTuning: (model, block, branch, channel) => ask("unit_tuning", model, block, branch, channel),
+    unitTuning: (model, block, branch, channel) => requestPlain("unit_tuning", model, block, branch, channel),
     /** @param {string} model @param {Block} block @param {Branch} branch @param {number} channel */
-    unitAtlas: (model, block, branch, channel) => ask("unit_atlas", model, block, branch, channel),
+    unitAtlas: (model, block, branch, channel) => requestPlain("unit_atlas", model, block, branch, channel),
     /** @param {string} model @param {Block} block @param {Branch} branch @param {number} channel */
-    unitWiring: (model, block, branch, channel) => ask("unit_wiring", model, block, branch, channel),
+    unitWiring: (model, block, branch, channel) => requestPlain("unit_wiring", model, block, branch, channel),
 
     /**
-     * Send a photo; returns the path by which the server knows it.
+     * Upload a photo and return its path on the server.
      * @param {Blob} file
      * @param {string} [name]
      * @returns {Promise<string>}
@@ -207,66 +212,67 @@ export function createSource(root) {
       if (file.size > max_bytes) throw new SourceError(t("photo.too_large", { limit: Math.floor(max_bytes / 2 ** 20) }));
       const form = new FormData();
       form.append("files", file, name);
-      const answer = await reach("gradio_api/upload", { body: form, headers: { "Accept-Language": language() } });
-      const body = await answer.json().catch(() => ({}));
-      if (!answer.ok) throw new SourceError(sentence(body, answer.status));
-      show(body[0], URL.createObjectURL(file));
+      const response = await send("gradio_api/upload", { body: form, headers: { "Accept-Language": language() } });
+      const body = await response.json().catch(() => ({}));
+      if (!response.ok) throw new SourceError(errorMessage(body, response.status));
+      setObjectUrl(body[0], URL.createObjectURL(file));
       return body[0];
     },
     /**
-     * Make sure that the browser can draw an uploaded photo: of a TIFF the server sends a JPEG.
+     * Ensure that the browser can draw an uploaded photo: the server converts formats such as TIFF to JPEG.
      * @param {Subject} subject
      */
     async drawable(subject) {
       if (subject.photo.startsWith("example:")) return;
       const image = new Image();
       image.src = this.photoUrl(subject.photo);
-      await image.decode().catch(async () => show(subject.photo, (await ask("picture", subject)).url));
+      await image.decode().catch(async () => setObjectUrl(subject.photo, (await requestPlain("picture", subject)).url));
     },
     /**
-     * Where the browser finds a photo.
+     * Return the URL of a photo.
      * @param {string} photo
-     * @param {boolean} [small]
+     * @param {boolean} [small]  the thumbnail, if it is an example
      */
     photoUrl(photo, small = false) {
       if (photo.startsWith("example:")) {
         const stem = photo.slice("example:".length);
         return new URL(`stage/examples/${stem}${small ? ".thumb" : ""}.jpg`, root).href;
       }
-      return addresses.get(photo) ?? new URL(`gradio_api/file=${photo}`, root).href;
+      return objectUrls.get(photo) ?? new URL(`gradio_api/file=${photo}`, root).href;
     },
   };
 }
 
 /**
- * What the worth of classes in a block and all behind it is kept as, by default in all blocks.
+ * Return the cache key of a worth request for a block and all later ones, by default for all blocks.
  * @param {Subject} subject
  * @param {number[]} classes
  * @param {Block} [first]
  */
 const worthKey = (subject, classes, first = BLOCKS[0]) => JSON.stringify(["worth", [subject, classes, first]]);
 
-/** What unpacks each event's answer. @type {Record<string, (raw: any) => any>} */
+/** Decoders of responses, by event. @type {Record<string, (raw: any) => any>} */
 const READERS = { network: readNetwork, scene: readScene, block: readChannels, votes: readSubsets, worth: readWorth, field: readFields };
 
 /**
+ * Return the sentence of a failed response.
  * @param {any} body
  * @param {number} status
  */
-function sentence(body, status) {
-  const said = body?.error?.message ?? body?.error ?? body?.detail;
-  return typeof said === "string" && said ? said : `The server answered ${status}.`;
+function errorMessage(body, status) {
+  const message = body?.error?.message ?? body?.error ?? body?.detail;
+  return typeof message === "string" && message ? message : `The server answered ${status}.`;
 }
 
 /** @param {any} raw @returns {Network} */
 function readNetwork(raw) {
-  return { ...raw, blocks: each(raw.blocks, (block) => ({ ...block, reading: floats(block.reading) })) };
+  return { ...raw, blocks: mapValues(raw.blocks, (block) => ({ ...block, reading: floats(block.reading) })) };
 }
 
 /** @param {any} raw @returns {Scene} */
 function readScene(raw) {
-  const maps = each(raw.maps, (branches) =>
-    each(branches, ({ low, high, values }) => {
+  const maps = mapValues(raw.maps, (branches) =>
+    mapValues(branches, ({ low, high, values }) => {
       const { values: bytes, shape } = unpack(values);
       return { low, high, values: bytes, side: shape[0] };
     }),
@@ -276,7 +282,7 @@ function readScene(raw) {
 
 /** @param {any} raw @returns {BlockChannels} */
 function readChannels(raw) {
-  return each(raw.branches, readMaps);
+  return mapValues(raw.branches, readMaps);
 }
 
 /** @param {any} raw */
@@ -297,11 +303,11 @@ function readSubsets(raw) {
 
 /** @param {any} raw @returns {Record<number, Worth>} */
 function readWorth(raw) {
-  return each(raw.worth, (blocks) => each(blocks, floats));
+  return mapValues(raw.worth, (blocks) => mapValues(blocks, floats));
 }
 
 /**
- * Without those of branches that are zero at their middle cell: nothing influences it.
+ * Omit branches that are zero at their middle cell: no input influences it.
  * @param {Record<Branch, FieldSquare>} raw
  */
 function readFields(raw) {
@@ -316,19 +322,20 @@ function readTuning(raw) {
 /** @param {any} raw */
 function readMap(raw) {
   const { values, shape } = unpack(raw.map);
-  return { ...raw, map: values, side: shape[0], ...(raw.maps ? { maps: each(raw.maps, floats) } : {}) };
+  return { ...raw, map: values, side: shape[0], ...(raw.maps ? { maps: mapValues(raw.maps, floats) } : {}) };
 }
 
 /** @param {any} raw @returns {Record<Block, {logits: Float32Array, classes: number}>} */
 function readTable(raw) {
-  return each(raw.logits, (packed) => ({ logits: floats(packed), classes: packed.shape[1] }));
+  return mapValues(raw.logits, (packed) => ({ logits: floats(packed), classes: packed.shape[1] }));
 }
 
 /**
+ * Apply a function to each value of an object.
  * @param {Record<string, any>} object
- * @param {(value: any) => any} change
+ * @param {(value: any) => any} transform
  * @returns {any}
  */
-function each(object, change) {
-  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value)]));
+function mapValues(object, transform) {
+  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, transform(value)]));
 }

@@ -1,10 +1,10 @@
-/** The page's state, subscriptions to its changes, and the address that encodes it; stimuli.js draws the laboratory's. */
+/** The store of the page's state and data, and the encoding of the state as an address. */
 
 import { BLOCKS, BRANCHES } from "./numbers.js";
 
 /** @import {AllOff, Block, Branch, Data, Hover, Network, Off, OffChannels, State} from "./types.js" */
 
-const MOST_CHANNELS = 1024; // off at once; also more than any number of a channel
+const MAX_CHANNELS = 1024; // that can be off at once; also an upper bound of a channel's index
 
 /** @type {Readonly<State>} */
 export const INITIAL = Object.freeze({
@@ -53,11 +53,12 @@ const NO_DATA = Object.freeze({
  */
 
 /**
- * @param {Partial<State>} [first]
+ * Create a store that notifies its listeners of changes.
+ * @param {Partial<State>} [initial]
  */
-export function createStore(first = {}) {
+export function createStore(initial = {}) {
   /** @type {Readonly<State>} */
-  let state = { ...INITIAL, ...first };
+  let state = { ...INITIAL, ...initial };
   /** @type {Readonly<Data>} */
   let data = NO_DATA;
   /** @type {Hover} */
@@ -70,7 +71,7 @@ export function createStore(first = {}) {
   const addressListeners = [];
 
   /** @param {Set<Name>} changed */
-  const tell = (changed) => {
+  const notify = (changed) => {
     if (changed.size) for (const listener of listeners) listener(state, data, changed);
   };
 
@@ -84,18 +85,18 @@ export function createStore(first = {}) {
     /**
      * Change the state.
      * @param {Partial<State>} patch
-     * @param {{push?: boolean, undo?: boolean, silent?: boolean}} [options]  push: it is a step of the browser's history;
-     *   undo: it takes back the latest change; silent: the address is left alone
+     * @param {{push?: boolean, undo?: boolean, silent?: boolean}} [options]  push: add an entry to the browser's
+     *   history; undo: the patch reverts the latest change; silent: leave the address unchanged
      */
     update(patch, { push = false, undo = false, silent = false } = {}) {
       const changed = differences(state, patch);
       if (!changed.size) return;
       state = Object.freeze({ ...state, ...patch });
       if (!silent) for (const listener of addressListeners) listener(state, push, undo);
-      tell(changed);
+      notify(changed);
     },
     /**
-     * Set what the server said.
+     * Change the data.
      * @param {Partial<Data>} patch
      */
     receive(patch) {
@@ -104,7 +105,7 @@ export function createStore(first = {}) {
       const changed = new Set(names.filter((name) => data[name] !== patch[name]));
       if (!changed.size) return;
       data = Object.freeze({ ...data, ...patch });
-      tell(changed);
+      notify(changed);
     },
     /** @param {Hover} hover */
     hover(hover) {
@@ -125,7 +126,7 @@ export function createStore(first = {}) {
 }
 
 /**
- * The names of a patch whose values are others than before; plain values are compared by content.
+ * Return the names of the properties that a patch changes, comparing values by content.
  * @param {any} before
  * @param {any} patch
  * @returns {Set<any>}
@@ -145,7 +146,7 @@ export function isOff(off, block, branch) {
 }
 
 /**
- * `off` with one branch switched.
+ * Return `off` with one branch switched.
  * @param {Off} off
  * @param {Block} block
  * @param {Branch} branch
@@ -153,22 +154,22 @@ export function isOff(off, block, branch) {
  */
 export function switched(off, block, branch) {
   const before = off[block] ?? [];
-  const branches = before.includes(branch) ? before.filter((one) => one !== branch) : [...before, branch];
+  const branches = before.includes(branch) ? before.filter((other) => other !== branch) : [...before, branch];
   const { [block]: _, ...others } = off;
   if (!branches.length) return others;
-  return { ...others, [block]: BRANCHES.filter((one) => branches.includes(one)) };
+  return { ...others, [block]: BRANCHES.filter((other) => branches.includes(other)) };
 }
 
-/** @param {AllOff} off */
+/** Whether any branch or channel is off. @param {AllOff} off */
 export function isAnythingOff(off) {
   return Object.keys(off).length > 0;
 }
 
-/** What turns everything back on. */
+/** Patch that turns everything back on. */
 export const ALL_ON = Object.freeze({ off: Object.freeze({}), offChannels: Object.freeze({}) });
 
 /**
- * The branches and channels that are off, in the network's order.
+ * Return the branches and channels that are off, in the network's order.
  * @param {Pick<State, "off" | "offChannels">} state
  * @returns {AllOff}
  */
@@ -183,29 +184,29 @@ export function allOff({ off, offChannels }) {
 }
 
 /**
- * `offChannels` with one channel switched; as it was if too many would be off.
+ * Return `offChannels` with one channel switched, or unchanged if too many would be off.
  * @param {OffChannels} offChannels
  * @param {Block} block
- * @param {number} channel  in the block's output
+ * @param {number} channel  index in the block's output
  * @returns {OffChannels}
  */
 export function channelSwitched(offChannels, block, channel) {
   const before = offChannels[block] ?? [];
-  const isBack = before.includes(channel);
-  if (!isBack && Object.values(offChannels).flat().length >= MOST_CHANNELS) return offChannels;
-  const channels = isBack ? before.filter((one) => one !== channel) : [...before, channel].sort((a, b) => a - b);
+  const wasOff = before.includes(channel);
+  if (!wasOff && Object.values(offChannels).flat().length >= MAX_CHANNELS) return offChannels;
+  const channels = wasOff ? before.filter((other) => other !== channel) : [...before, channel].sort((a, b) => a - b);
   const { [block]: _, ...others } = offChannels;
   return channels.length ? { ...others, [block]: channels } : others;
 }
 
 /**
- * The blocks and branches, or channels, that are off, in the network's order.
+ * List what is off as pairs of block and branch, or block and channel, in the network's order.
  * @template {Branch | number} T
  * @param {Partial<Record<Block, T[]>>} off
  * @returns {[Block, T][]}
  */
 export function offList(off) {
-  return BLOCKS.flatMap((block) => (off[block] ?? []).map((one) => /** @type {[Block, T]} */ ([block, one])));
+  return BLOCKS.flatMap((block) => (off[block] ?? []).map((member) => /** @type {[Block, T]} */ ([block, member])));
 }
 
 // ---------------------------------------------------------------- address
@@ -220,33 +221,33 @@ export const CHOICES = {
   lang: ["en", "zh"],
   deeper: ["evidence", "unit", "cell", "cost", "census", "dial", "compare", "numbers", "about"],
 };
-const LONGEST = 200; // letters of one value of an address
-const LONGEST_CHANNELS = 6000; // of the list of channels
+const MAX_LENGTH = 200; // characters of one parameter
+const MAX_CHANNELS_LENGTH = 6000; // of the parameter `channels`
 
 /**
- * The state as the query of an address, without what is as at first. A visitor's own photo is not in it.
+ * Encode a state as a query string, without defaults and without a visitor's own photo.
  * @param {Readonly<State>} state
- * @param {State["lang"]} [preferred]  the language of a page whose address names none
+ * @param {State["lang"]} [preferred]  default language
  * @returns {string}
  */
 export function addressOf(state, preferred = INITIAL.lang) {
-  const usual = { ...INITIAL, lang: preferred };
+  const defaults = { ...INITIAL, lang: preferred };
   const query = new URLSearchParams();
   if (state.photo.startsWith("example:")) query.set("photo", state.photo.slice("example:".length));
   if (state.model) query.set("model", state.model);
   query.set("block", state.block);
   if (state.crop) query.set("crop", state.crop.map((value) => value.toFixed(3)).join(":"));
   if (isAnythingOff(state.off)) {
-    query.set("off", listed(state.off));
+    query.set("off", offText(state.off));
   }
-  if (isAnythingOff(state.offChannels)) query.set("channels", listed(state.offChannels));
+  if (isAnythingOff(state.offChannels)) query.set("channels", offText(state.offChannels));
   if (state.cls !== null) query.set("class", String(state.cls));
   if (state.lens) query.set("lens", [state.lens.branch, state.lens.channel, state.lens.row, state.lens.column].join(":"));
   const isUnit = state.deeper === "unit" && state.lens !== null && /^[\w.-]+$/.test(state.model);
   if (isUnit && state.lens) query.set("unit", [state.model, state.block, state.lens.branch, state.lens.channel].join("/"));
   for (const name of /** @type {(keyof State)[]} */ (Object.keys(CHOICES))) {
-    if (isUnit && name === "deeper") continue; // said by the unit
-    if (state[name] !== usual[name] && state[name]) query.set(name, String(state[name]));
+    if (isUnit && name === "deeper") continue; // implied by `unit`
+    if (state[name] !== defaults[name] && state[name]) query.set(name, String(state[name]));
   }
   if (state.top !== INITIAL.top) query.set("top", String(state.top));
   if (state.step) query.set("step", String(state.step));
@@ -255,53 +256,53 @@ export function addressOf(state, preferred = INITIAL.lang) {
 }
 
 /**
- * "4b:1x1+3x3,5a:pool"
+ * Encode branches or channels: "4b:1x1+3x3,5a:pool".
  * @param {AllOff} off
  */
-function listed(off) {
+function offText(off) {
   return BLOCKS.filter((block) => off[block]?.length)
     .map((block) => `${block}:${off[block]?.join("+")}`)
     .join(",");
 }
 
-/** A file of this name is deleted by the server once it has read it. */
+/** Name of uploads that the server deletes once it has read them. */
 export const FRAME = "camera-frame.jpg";
 
 /**
- * What a step of the history keeps beside its address: a photo of the visitor's own that the server still has.
+ * Return what a history entry stores besides its address: the visitor's own photo, if the server still has it.
  * @param {Pick<State, "photo" | "lab">} state
  * @returns {{photo: string} | null}
  */
-export function keptWith({ photo, lab }) {
-  const isKept = photo && !photo.startsWith("example:") && !photo.endsWith(FRAME) && lab === null;
-  return isKept ? { photo } : null;
+export function historyState({ photo, lab }) {
+  const isStored = photo && !photo.startsWith("example:") && !photo.endsWith(FRAME) && lab === null;
+  return isStored ? { photo } : null;
 }
 
 /**
- * What an address says; whatever makes no sense is left out.
+ * Decode the state of a query string, ignoring invalid values.
  * @param {string} search
  * @returns {Partial<State>}
  */
 export function stateOf(search) {
   const query = new URLSearchParams(search);
-  /** @param {string} name @param {number} [longest] */
-  const value = (name, longest = LONGEST) => {
+  /** @param {string} name @param {number} [maxLength] */
+  const value = (name, maxLength = MAX_LENGTH) => {
     const text = query.get(name);
-    return text !== null && text.length <= longest ? text : null;
+    return text !== null && text.length <= maxLength ? text : null;
   };
   /** @type {any} */
   const out = {};
-  const photo = value("photo") ?? value("example"); // as links of earlier versions say
+  const photo = value("photo") ?? value("example"); // `example` in links of earlier versions
   if (photo && /^[\w-]+$/.test(photo)) out.photo = `example:${photo}`;
   const model = value("model");
   if (model) out.model = model;
   const block = value("block");
   if (BLOCKS.includes(/** @type {Block} */ (block))) out.block = block;
   const crop = value("crop")?.split(":").map(Number);
-  if (crop?.length === 3 && crop.every((one) => Math.abs(one) <= 10) && crop[2] > 0) out.crop = crop;
-  const off = offOf(value("off") ?? "");
+  if (crop?.length === 3 && crop.every((fraction) => Math.abs(fraction) <= 10) && crop[2] > 0) out.crop = crop;
+  const off = parseOff(value("off") ?? "");
   if (isAnythingOff(off)) out.off = off;
-  const channels = channelsOf(value("channels", LONGEST_CHANNELS) ?? "");
+  const channels = parseOffChannels(value("channels", MAX_CHANNELS_LENGTH) ?? "");
   if (isAnythingOff(channels)) out.offChannels = channels;
   const cls = value("class");
   if (cls && /^\d{1,5}$/.test(cls)) out.cls = Number(cls);
@@ -311,12 +312,12 @@ export function stateOf(search) {
     const chosen = value(name);
     if (chosen && choices.includes(chosen)) out[name] = chosen;
   }
-  if (value("scale") === "shared") out.scale = "block"; // as links of earlier versions say, and so does `lesson`
+  if (value("scale") === "shared") out.scale = "block"; // in links of earlier versions, as is `lesson`
   const unit = value("unit")?.match(/^([\w.-]+)\/(3a|3b|4a|4b|4c|4d|4e|5a|5b)\/(1x1|3x3|5x5|pool)\/(\d{1,4})$/);
   if (unit) {
     const [, model, block, branch, channel] = unit;
-    const isSame = out.lens?.branch === branch && out.lens.channel === Number(channel);
-    const { row, column } = isSame ? out.lens : { row: 0, column: 0 };
+    const isSameChannel = out.lens?.branch === branch && out.lens.channel === Number(channel);
+    const { row, column } = isSameChannel ? out.lens : { row: 0, column: 0 };
     Object.assign(out, { model, block, lens: { branch, channel: Number(channel), row, column }, deeper: "unit" });
   }
   const top = value("top");
@@ -329,47 +330,50 @@ export function stateOf(search) {
 }
 
 /**
+ * Parse the branches that are off.
  * @param {string} text  "4b:1x1+3x3,5a:pool"
  * @returns {Off}
  */
-function offOf(text) {
+function parseOff(text) {
   /** @type {Off} */
   const off = {};
   for (const part of text.split(",")) {
     const [block, branches = ""] = part.split(":");
-    const known = BRANCHES.filter((branch) => branches.split(/[+ ]/).includes(branch));
-    if (BLOCKS.includes(/** @type {Block} */ (block)) && known.length) off[/** @type {Block} */ (block)] = known;
+    const valid = BRANCHES.filter((branch) => branches.split(/[+ ]/).includes(branch));
+    if (BLOCKS.includes(/** @type {Block} */ (block)) && valid.length) off[/** @type {Block} */ (block)] = valid;
   }
   return off;
 }
 
 /**
+ * Parse the channels that are off.
  * @param {string} text  "4b:117+3,5a:9"
  * @returns {OffChannels}
  */
-function channelsOf(text) {
+function parseOffChannels(text) {
   /** @type {OffChannels} */
   let channels = {};
   for (const part of text.split(",")) {
     const [block, numbers = ""] = part.split(":");
     if (!BLOCKS.includes(/** @type {Block} */ (block))) continue;
-    const known = numbers.split(/[+ ]/).filter((one) => /^\d{1,4}$/.test(one) && Number(one) < MOST_CHANNELS);
-    for (const one of new Set(known.map(Number))) {
-      if (!channels[/** @type {Block} */ (block)]?.includes(one)) channels = channelSwitched(channels, /** @type {Block} */ (block), one);
+    const valid = numbers.split(/[+ ]/).filter((digits) => /^\d{1,4}$/.test(digits) && Number(digits) < MAX_CHANNELS);
+    for (const number of new Set(valid.map(Number))) {
+      if (!channels[/** @type {Block} */ (block)]?.includes(number))
+        channels = channelSwitched(channels, /** @type {Block} */ (block), number);
     }
   }
   return channels;
 }
 
-// ---------------------------------------------------------------- stimulus of the laboratory
+// ---------------------------------------------------------------- stimuli of the laboratory, drawn by stimuli.js
 
 /**
  * @typedef {"disc" | "ring" | "grating" | "edge" | "colour" | "pen"} LabShape
  * @typedef {"size" | "angle" | "hue"} Slider
  *
- * @typedef {object} Lab
- * @property {LabShape} shape  pen: what the visitor has drawn
- * @property {number} size  diameter, wavelength or width of the pen, in percent of the input's side
+ * @typedef {object} Lab  a stimulus
+ * @property {LabShape} shape  pen: drawn by the visitor
+ * @property {number} size  diameter, wavelength or pen width, in percent of the input's side
  * @property {number} angle  of stripes or of an edge, in degrees; 0 is upright
  * @property {number} hue  in degrees; 0 is red
  */
@@ -384,7 +388,7 @@ export const RANGES = {
   angle: { min: 0, max: 175, step: 5 },
   hue: { min: 0, max: 355, step: 5 },
 };
-/** The sizes, angles and hues of a sweep. @type {Record<Slider, number[]>} */
+/** Values of each slider in a sweep. @type {Record<Slider, number[]>} */
 export const SWEEPS = {
   size: [3, 4, 5, 6, 8, 10, 13, 17, 22, 28, 36, 47, 60, 78, 100],
   angle: Array.from({ length: 12 }, (_, i) => 15 * i),
@@ -394,7 +398,7 @@ export const SWEEPS = {
 export const FIRST_LAB = Object.freeze({ shape: "disc", size: 20, angle: 0, hue: 0 });
 
 /**
- * "grating:15:45:0": shape, size, angle, hue.
+ * Encode a stimulus as shape, size, angle and hue: "grating:15:45:0".
  * @param {Lab} lab
  */
 export function labText({ shape, size, angle, hue }) {
@@ -402,15 +406,15 @@ export function labText({ shape, size, angle, hue }) {
 }
 
 /**
- * The same back; null if it makes no sense.
+ * Decode a stimulus; null if it is invalid.
  * @param {string | null} text
  * @returns {Lab | null}
  */
 export function labOf(text) {
-  const [shape, ...rest] = text?.split(":") ?? [];
-  const values = rest.map(Number);
+  const [shape, ...numbers] = text?.split(":") ?? [];
+  const values = numbers.map(Number);
   const names = /** @type {Slider[]} */ (Object.keys(RANGES));
   if (!LAB_SHAPES.includes(/** @type {LabShape} */ (shape)) || values.length !== names.length) return null;
-  const isFine = names.every((name, i) => Number.isInteger(values[i]) && values[i] >= RANGES[name].min && values[i] <= RANGES[name].max);
-  return isFine ? { shape: /** @type {LabShape} */ (shape), size: values[0], angle: values[1], hue: values[2] } : null;
+  const isValid = names.every((name, i) => Number.isInteger(values[i]) && values[i] >= RANGES[name].min && values[i] <= RANGES[name].max);
+  return isValid ? { shape: /** @type {LabShape} */ (shape), size: values[0], angle: values[1], hue: values[2] } : null;
 }

@@ -1,4 +1,4 @@
-/** Stimuli on grey, and what responses to them say. Nothing here knows the page. */
+/** Stimuli on grey, and the evaluation of responses to them; independent of the page. */
 
 import { RANGES } from "./state.js";
 import { clamp } from "./numbers.js";
@@ -10,14 +10,14 @@ import { clamp } from "./numbers.js";
  * @typedef {"disc" | "ring" | "grating"} Shape
  *
  * @typedef {object} BranchTuning
- * @property {number[]} response  to each size: mean over the channels of how far the middle cell is from its grey value
- * @property {number | null} preferred  in pixels; null if no channel responds
+ * @property {number[]} response  to each size: the middle cell's absolute difference from plain grey, averaged over channels
+ * @property {number | null} preferred  size in pixels; null if no channel responds
  *
  * @typedef {object} Tuning
  * @property {string} block
  * @property {Shape} shape
- * @property {number[]} sizes  in pixels of the network's input, rising
- * @property {number} x  centre of the pictures
+ * @property {number[]} sizes  in pixels of the network's input, ascending
+ * @property {number} x  centre of the stimuli
  * @property {number} y
  * @property {Record<Branch, BranchTuning>} branches
  *
@@ -28,12 +28,12 @@ import { clamp } from "./numbers.js";
 export const SHAPES = ["disc", "ring", "grating"];
 export const GREY = 128;
 const WHITE = 255;
-const RING = 0.25; // thickness, as a share of the radius
-const CLEARLY = 1.1; // times: sizes that are nearer count as equal
+const RING_THICKNESS = 0.25; // as a share of the radius
+const MIN_RATIO = 1.1; // sizes with a smaller ratio count as equal
 
 /**
- * A picture of side x side grey values as the server shows it to the network: a white disc or ring of a diameter, or
- * upright stripes of a wavelength, on grey.
+ * Draw a stimulus as side x side grey values, as the server shows it to the network: on grey, a white disc or ring of
+ * the given diameter, or upright stripes of the given wavelength.
  * @param {Shape} shape
  * @param {number} size  in pixels
  * @param {number} side
@@ -42,11 +42,11 @@ const CLEARLY = 1.1; // times: sizes that are nearer count as equal
  * @returns {Uint8ClampedArray}
  */
 export function stimulus(shape, size, side, x = side / 2, y = side / 2) {
-  return drawn(side, x, y, lightOf(shape, size, 0));
+  return render(side, x, y, luminanceOf(shape, size, 0));
 }
 
 /**
- * A stimulus of the laboratory as side x side RGBA pixels, on mid grey; a pen's sheet is blank.
+ * Draw a stimulus of the laboratory as side x side RGBA pixels, on mid grey; the pen's canvas is blank.
  * @param {Lab} lab
  * @param {number} side
  * @param {number} [x]  the centre, in pixels
@@ -56,7 +56,8 @@ export function stimulus(shape, size, side, x = side / 2, y = side / 2) {
 export function labPixels({ shape, size, angle, hue }, side, x = side / 2, y = side / 2) {
   const pixels = new Uint8ClampedArray(4 * side * side);
   if (shape === "colour") for (let i = 0; i < side * side; i++) pixels.set([...rgbOf(hue), WHITE], 4 * i);
-  else drawn(side, x, y, lightOf(shape, (size / 100) * side, angle)).forEach((grey, i) => pixels.set([grey, grey, grey, WHITE], 4 * i));
+  else
+    render(side, x, y, luminanceOf(shape, (size / 100) * side, angle)).forEach((grey, i) => pixels.set([grey, grey, grey, WHITE], 4 * i));
   return pixels;
 }
 
@@ -64,13 +65,13 @@ export function labPixels({ shape, size, angle, hue }, side, x = side / 2, y = s
  * @param {number} side
  * @param {number} x  the centre, in pixels
  * @param {number} y
- * @param {(x: number, y: number) => number} light  by the distance from the centre; 0 is grey, 1 white, -1 black
+ * @param {(x: number, y: number) => number} luminance  by offset from the centre; 0 is grey, 1 white, -1 black
  */
-function drawn(side, x, y, light) {
+function render(side, x, y, luminance) {
   const picture = new Uint8ClampedArray(side * side);
   for (let row = 0; row < side; row++) {
     for (let column = 0; column < side; column++) {
-      const value = light(column + 0.5 - x, row + 0.5 - y);
+      const value = luminance(column + 0.5 - x, row + 0.5 - y);
       picture[row * side + column] = value < 0 ? GREY * (1 + value) : GREY + (WHITE - GREY) * value;
     }
   }
@@ -78,20 +79,20 @@ function drawn(side, x, y, light) {
 }
 
 /**
- * How light a stimulus is at a distance from its centre.
+ * Return the luminance of a stimulus, a function of the offset from its centre.
  * @param {LabShape} shape
  * @param {number} size  in pixels
  * @param {number} angle  of stripes or an edge, in degrees; 0 is upright
  * @returns {(x: number, y: number) => number}
  */
-function lightOf(shape, size, angle) {
+function luminanceOf(shape, size, angle) {
   const [cos, sin] = [Math.cos((Math.PI * angle) / 180), Math.sin((Math.PI * angle) / 180)];
   const disc = (/** @type {number} */ radius, /** @type {number} */ x, /** @type {number} */ y) => clamp(radius - Math.hypot(x, y) + 0.5, 0, 1);
   switch (shape) {
     case "disc":
       return (x, y) => disc(size / 2, x, y);
     case "ring":
-      return (x, y) => disc(size / 2, x, y) - disc((size / 2) * (1 - RING), x, y);
+      return (x, y) => disc(size / 2, x, y) - disc((size / 2) * (1 - RING_THICKNESS), x, y);
     case "grating":
       return (x, y) => Math.cos((2 * Math.PI * (x * cos + y * sin)) / size);
     case "edge":
@@ -102,7 +103,7 @@ function lightOf(shape, size, angle) {
 }
 
 /**
- * A pure colour of half lightness.
+ * Return the saturated colour of a hue at half lightness.
  * @param {number} hue  in degrees
  * @returns {[number, number, number]}
  */
@@ -115,7 +116,7 @@ export function rgbOf(hue) {
 }
 
 /**
- * The responses as shares of the highest of them.
+ * Divide responses by the highest one.
  * @param {readonly number[]} response
  * @returns {number[]}
  */
@@ -125,7 +126,7 @@ export function shares(response) {
 }
 
 /**
- * The size to which a branch responds most.
+ * Return the size to which a branch responds most.
  * @param {Tuning} tuning
  * @param {Branch} branch
  */
@@ -135,74 +136,74 @@ export function peak({ sizes, branches }, branch) {
 }
 
 /**
- * Whether 5x5 prefers larger things than 1x1 and 3x3 do, as measured. "split": the average of the channels' own
- * preferences says another thing than the peaks of the branches' mean responses.
+ * Compare the size that 5x5 prefers with those that 1x1 and 3x3 prefer. "split": the averages of the channels'
+ * preferred sizes and the peaks of the branches' mean responses disagree.
  * @param {Tuning} tuning
  * @returns {Verdict}
  */
 export function verdict(tuning) {
   const { "1x1": one, "3x3": three, "5x5": five } = tuning.branches;
   if (one.preferred === null || three.preferred === null || five.preferred === null) return "unknown";
-  const byChannels = compared(five.preferred, [one.preferred, three.preferred]);
-  const byPeaks = compared(peak(tuning, "5x5"), [peak(tuning, "1x1"), peak(tuning, "3x3")]);
+  const byChannels = compareAll(five.preferred, [one.preferred, three.preferred]);
+  const byPeaks = compareAll(peak(tuning, "5x5"), [peak(tuning, "1x1"), peak(tuning, "3x3")]);
   return (byChannels === "larger") === (byPeaks === "larger") ? byChannels : "split";
 }
 
 /**
- * @param {number} wide
- * @param {number[]} narrow
+ * @param {number} size
+ * @param {number[]} others
  * @returns {Verdict}
  */
-function compared(wide, narrow) {
-  const signs = narrow.map((size) => compare(wide, size));
+function compareAll(size, others) {
+  const signs = others.map((other) => compare(size, other));
   if (signs.every((sign) => sign > 0)) return "larger";
   if (signs.every((sign) => sign < 0)) return "smaller";
   return signs.every((sign) => sign === 0) ? "same" : "mixed";
 }
 
 /**
- * @param {number} one
- * @param {number} other
+ * @param {number} a
+ * @param {number} b
  */
-function compare(one, other) {
-  if (one > other * CLEARLY) return 1;
-  return other > one * CLEARLY ? -1 : 0;
+function compare(a, b) {
+  if (a > b * MIN_RATIO) return 1;
+  return b > a * MIN_RATIO ? -1 : 0;
 }
 
 /**
- * The place among rising sizes that is nearest to a size, by their ratio.
+ * Return the index of the size that is nearest to another one, by ratio.
  * @param {readonly number[]} sizes
  * @param {number} size
  */
 export function nearest(sizes, size) {
   let best = 0;
-  sizes.forEach((one, place) => {
-    if (Math.abs(Math.log(one / size)) < Math.abs(Math.log(sizes[best] / size))) best = place;
+  sizes.forEach((candidate, i) => {
+    if (Math.abs(Math.log(candidate / size)) < Math.abs(Math.log(sizes[best] / size))) best = i;
   });
   return best;
 }
 
 /**
- * Where a size lies between the first and the last, from 0 to 1, with equal steps for equal ratios.
+ * Return the position of a size between the first and the last one on a logarithmic scale, from 0 to 1.
  * @param {readonly number[]} sizes
  * @param {number} size
  */
-export function along(sizes, size) {
+export function logPosition(sizes, size) {
   const [first, last] = [sizes[0], sizes[sizes.length - 1]];
   return first === last ? 0 : Math.log(size / first) / Math.log(last / first);
 }
 
 /**
- * The points of a curve on a chart 100 wide and 100 high, in the order of the slider; equal steps of sizes are equal ratios.
- * @param {[number, number][]} points  slider's value and response
+ * Return the points of a curve on a chart of 100 x 100, in order of the slider's value; the axis of sizes is logarithmic.
+ * @param {[number, number][]} points  the slider's value and the response
  * @param {Slider} slider
  * @param {[number, number]} bounds  of the responses
  * @returns {[number, number][]}
  */
 export function onChart(points, slider, [low, high]) {
   const { min, max } = RANGES[slider];
-  const share = (/** @type {number} */ value) => (slider === "size" ? along([min, max], value) : (value - min) / (max - min));
+  const position = (/** @type {number} */ value) => (slider === "size" ? logPosition([min, max], value) : (value - min) / (max - min));
   return [...points]
     .sort(([a], [b]) => a - b)
-    .map(([value, response]) => [100 * share(value), high > low ? 100 - (100 * (response - low)) / (high - low) : 100]);
+    .map(([value, response]) => [100 * position(value), high > low ? 100 - (100 * (response - low)) / (high - low) : 100]);
 }

@@ -1,48 +1,48 @@
 /**
- * Types that the stage's modules share; nothing here runs.
+ * Types shared by the stage's modules; no runtime code.
  *
  * @typedef {"1x1" | "3x3" | "5x5" | "pool"} Branch
  * @typedef {"3a" | "3b" | "4a" | "4b" | "4c" | "4d" | "4e" | "5a" | "5b"} Block
  * @typedef {"en" | "zh"} Language
  * @typedef {"sorted" | "all"} View
  * @typedef {"worth" | "max" | "mean" | "number" | "reading" | Tuned} Sort
- * @typedef {"orientation" | "colour" | "size"} Tuned  what channels are tuned to
+ * @typedef {"orientation" | "colour" | "size"} Tuned  a property that channels are tuned to
  * @typedef {"own" | "branch" | "block"} Scale
  * @typedef {"inferno" | "magma" | "viridis" | "cividis" | "grey"} Colours
- * @typedef {Colours | "signed"} Palette  what maps are painted in; signed: around zero
+ * @typedef {Colours | "signed"} Palette  colour map of feature maps; signed: diverging around zero
  * @typedef {"evidence" | "unit" | "cell" | "cost" | "census" | "dial" | "compare" | "numbers" | "about"} Deeper
- * @typedef {"zero" | "mean"} Fill  what replaces the output of what is off: zeros, or each channel's mean over training photos
+ * @typedef {"zero" | "mean"} Fill  value of the channels that are off: zero, or each channel's mean over training photos
  * @typedef {Partial<Record<Block, Branch[]>>} Off  branches that are off
- * @typedef {Partial<Record<Block, number[]>>} OffChannels  channels that are off, as numbers in their block's output
- * @typedef {Partial<Record<Block, (Branch | number)[]>>} AllOff  both, as the server takes them
- * @typedef {[number, number, number]} Crop  left, top and side, as fractions of the photo's width, height, shorter side; a side
- *   above 1 is the whole photo, padded to a square
+ * @typedef {Partial<Record<Block, number[]>>} OffChannels  channels that are off, as indices in their block's output
+ * @typedef {Partial<Record<Block, (Branch | number)[]>>} AllOff  both combined, as sent to the server
+ * @typedef {[number, number, number]} Crop  left, top and side, as fractions of the photo's width, height and shorter side; a
+ *   side above 1 is the whole photo, padded to a square
  *
- * @typedef {object} Lens  one channel, and the cell of its map that is looked at
+ * @typedef {object} Lens  the inspected channel, and the selected cell of its feature map
  * @property {Branch} branch
- * @property {number} channel  within its branch, from 0
+ * @property {number} channel  index within its branch
  * @property {number} row
  * @property {number} column
  *
- * @typedef {object} State  what the address says; one object, replaced and never changed
+ * @typedef {object} State  state of the page, encoded in its address; immutable, replaced on each change
  * @property {string} photo  "example:STEM", or the path of an uploaded file
- * @property {Crop | null} crop  null is the centre square
+ * @property {Crop | null} crop  null: the centre square
  * @property {string} model
  * @property {Block} block  the unfolded one
  * @property {Off} off
  * @property {OffChannels} offChannels
  * @property {Fill} fill
- * @property {number | null} cls  null is the most probable class of the unchanged run
+ * @property {number | null} cls  selected class; null: the most probable class with everything on
  * @property {Lens | null} lens
  * @property {View} view
  * @property {Sort} sort
  * @property {Scale} scale
  * @property {Colours} colours
- * @property {number} top  rows of the answer, from 1 to 10
+ * @property {number} top  number of classes in the answer, from 1 to 10
  * @property {Language} lang
- * @property {number} step  of the lesson, from 1; 0 outside it
+ * @property {number} step  of the lesson, from 1; 0 outside the lesson
  * @property {Deeper | null} deeper
- * @property {import("./state.js").Lab | null} lab  the stimulus that stands in for a photo
+ * @property {import("./state.js").Lab | null} lab  stimulus of the laboratory, in place of a photo
  *
  * @typedef {object} Layer
  * @property {string} name
@@ -52,7 +52,7 @@
  * @property {number} parameters
  * @property {number} macs
  *
- * @typedef {object} Field  cell i sees the input pixels from start + i * stride to start + i * stride + size
+ * @typedef {object} Field  receptive field: cell i sees input pixels from start + i * stride to start + i * stride + size
  * @property {number} size
  * @property {number} stride
  * @property {number} start
@@ -69,8 +69,8 @@
  * @property {boolean} pool_before
  * @property {number} parameters
  * @property {number} macs
- * @property {string} reader  what reads the block's output: the next block, or "classifier"
- * @property {Float32Array} reading  how strongly its weights read each channel
+ * @property {string} reader  the layer that reads the block's output: the next block, or "classifier"
+ * @property {Float32Array} reading  readout: how strongly the reader's weights read each channel
  * @property {Record<Branch, BranchFacts>} branches
  *
  * @typedef {object} Network
@@ -79,25 +79,25 @@
  * @property {Record<string, string>} chinese  Chinese names by label
  * @property {number} size  side of the input in pixels
  * @property {number} temperature
- * @property {number | null} threshold  below it the best probability is doubtful
+ * @property {number | null} threshold  of the rejection rule: below this probability the answer is "not sure"
  * @property {Rejection | null} rejection
- * @property {boolean} has_means  whether what is off can be replaced by means
+ * @property {boolean} has_means  whether the network supports the fill "mean"
  * @property {number} parameters
  * @property {number} linear  parameters of the linear layers
  * @property {number} macs
  * @property {Record<string, string | number | null>} about
  * @property {Record<Block, BlockFacts>} blocks
  *
- * @typedef {object} Rejection  how well the rule of doubt does, measured on photos that were not used to choose the threshold
+ * @typedef {object} Rejection  measured performance of the rejection rule, on photos that were not used to choose the threshold
  * @property {number} threshold
- * @property {number} inside  photos of the network's classes
- * @property {number} outside  photos of none of them
- * @property {number} doubted  share of the inside photos that are doubted
- * @property {number} caught  share of the outside photos that are doubted
+ * @property {number} inside  number of photos of the network's classes
+ * @property {number} outside  number of photos of none of these classes
+ * @property {number} doubted  share of the inside photos that are rejected
+ * @property {number} caught  share of the outside photos that are rejected
  * @property {number} auroc
  * @property {string} outside_photos
  *
- * @typedef {object} MeanMap  mean of a branch's channels; value = low + byte / 255 * (high - low)
+ * @typedef {object} MeanMap  mean over a branch's channels; value = low + byte / 255 * (high - low)
  * @property {number} low
  * @property {number} high
  * @property {Uint8Array} values
@@ -112,10 +112,10 @@
  * @property {Crop} crop
  * @property {Float32Array} logits
  * @property {number} seconds
- * @property {string | null} full  the device whose memory was full, so that the processor computes in its place
+ * @property {string | null} full  the device that ran out of memory, so that the CPU is used instead
  * @property {Record<Block, Record<Branch, MeanMap>>} maps
  *
- * @typedef {object} Channels  every channel of a branch, each scaled to its own low..high
+ * @typedef {object} Channels  feature maps of a branch's channels, each quantised over its own range, low to high
  * @property {number} count
  * @property {number} side
  * @property {Float32Array} low
@@ -125,29 +125,30 @@
  *
  * @typedef {Record<Branch, Channels>} BlockChannels
  *
- * @typedef {Channels & {all: number, numbers: number[]}} Strongest  the channels with the highest means; all: how many there are
+ * @typedef {Channels & {all: number, numbers: number[]}} Strongest  the channels with the highest means; all: total
+ *   number of channels, numbers: indices of the listed ones
  *
- * @typedef {object} Influence  how much each part of the input influences a cell
- * @property {number} share  of the influence that is inside the square
+ * @typedef {object} Influence  effective receptive field of a cell
+ * @property {number} share  of the influence inside the square
  * @property {number} left
  * @property {number} top
  * @property {number} right
  * @property {number} bottom
- * @property {number} step  input pixels of a cell of the map
- * @property {Float32Array} map  energy of the gradient, at most 1
+ * @property {number} step  input pixels per cell of the map
+ * @property {Float32Array} map  energy of the gradient, scaled to a maximum of 1
  * @property {number} side
  *
- * @typedef {object} Subsets  logits of the sixteen subsets of a block's branches; bit i of the row: branch i is on
+ * @typedef {object} Subsets  logits of the sixteen subsets of a block's branches; bit i of the row number: branch i is on
  * @property {Block} block
  * @property {Fill} fill
  * @property {Float32Array} logits  16 x classes
  * @property {number} classes
  *
- * @typedef {Partial<Record<Block, Float32Array>>} Worth  of each channel of the outputs of some blocks, for one class
+ * @typedef {Partial<Record<Block, Float32Array>>} Worth  worth of each output channel of some blocks, for one class
  *
- * @typedef {{model: string, block: Block} & Record<Tuned, Float32Array>} BlockTuning  of each channel of a block's output
+ * @typedef {{model: string, block: Block} & Record<Tuned, Float32Array>} BlockTuning  tuning of each output channel of a block
  *
- * @typedef {object} FieldSquare
+ * @typedef {object} FieldSquare  the square that holds a share of a cell's effective receptive field
  * @property {number} row
  * @property {number} column
  * @property {number} share
@@ -156,36 +157,36 @@
  * @property {number} right
  * @property {number} bottom
  *
- * @typedef {object} Subject
+ * @typedef {object} Subject  the photo and network that a request is about
  * @property {string} photo
  * @property {string} model
  * @property {Crop | null} crop
- * @property {Fill} [fill]  zero if it is not there
+ * @property {Fill} [fill]  "zero" by default
  *
  * @typedef {object} Start
- * @property {{name: string, available: boolean, megabytes: number | null}[]} models  megabytes: to be downloaded first
- * @property {string} first  the network to show first
- * @property {string} photo  the photo to show first
+ * @property {{name: string, available: boolean, megabytes: number | null}[]} models  megabytes: size of the download before first use
+ * @property {string} first  name of the initial network
+ * @property {string} photo  the initial photo
  * @property {{stem: string, width: number, height: number}[]} examples
  * @property {string} device
- * @property {number} max_bytes  of a photo's file
+ * @property {number} max_bytes  upload limit
  *
- * @typedef {object} Data  what the server said of the state
+ * @typedef {object} Data  the server's responses for the state
  * @property {Start | null} start
  * @property {Network | null} network
- * @property {Scene | null} base  nothing off
- * @property {Scene | null} now  with what is off; the same as `base` if nothing is
- * @property {BlockChannels | null} channels  of the unfolded block, with what is off
- * @property {BlockChannels | null} baseChannels  of the unfolded block, nothing off
+ * @property {Scene | null} base  with everything on
+ * @property {Scene | null} now  with the branches and channels that are off; `base` if none are
+ * @property {BlockChannels | null} channels  of the unfolded block, with the branches and channels that are off
+ * @property {BlockChannels | null} baseChannels  of the unfolded block, with everything on
  * @property {Subsets | null} subsets  of the unfolded block
- * @property {Worth | null} worth  of the class in question
+ * @property {Worth | null} worth  for the selected class
  * @property {Partial<Record<Branch, FieldSquare>> | null} field  of the unfolded block
- * @property {BlockTuning | null} tuned  of the unfolded block, once the channels are to be sorted by it
+ * @property {BlockTuning | null} tuned  of the unfolded block; loaded only to sort by it
  * @property {boolean} busy
- * @property {boolean} moving  pictures follow one another: their worth and votes are not asked for
- * @property {string | null} error  a sentence
+ * @property {boolean} moving  a stream of stimuli is shown: worth and votes are not requested
+ * @property {string | null} error  sentence for the visitor
  *
- * @typedef {object} Hover
+ * @typedef {object} Hover  the element under the pointer
  * @property {"lane" | "tile" | "cell" | "class" | "block" | null} kind
  * @property {Branch} [branch]
  * @property {Block} [block]

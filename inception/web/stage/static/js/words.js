@@ -1,50 +1,51 @@
-/** The words of the page: one catalogue a language, loaded when it is chosen. */
+/** Translations of the page: one catalogue per language, loaded when the language is chosen. */
 
 /** @import {Branch, Language, Network} from "./types.js" */
 
 /**
  * @typedef {Record<string, string | Record<string, string>>} Catalogue
- * @typedef {Pick<Network, "labels"> & Partial<Pick<Network, "chinese">>} Names  of a network's classes
+ * @typedef {Pick<Network, "labels"> & Partial<Pick<Network, "chinese">>} Names  class names of a network
  */
 
 /** @type {Language} */
 let current = "en";
 /** @type {Partial<Record<Language, Catalogue>>} */
 const catalogues = {};
-/** The last language that was asked for. @type {Language} */
-let wish = "en";
-/** A space that a text leaves for a word of another script ("1×1"), between two Chinese characters. */
+/** The language requested last. @type {Language} */
+let requested = "en";
+/** A space between Chinese characters: texts have one beside each placeholder, for values in another script ("1×1"). */
 const BETWEEN_CHINESE = /([\p{Script=Han}，。：；（）“”]) (?=[\p{Script=Han}，。：；（）“”])/gu;
-/** How often each name is used, by a network's labels and the language. @type {WeakMap<string[], Partial<Record<Language, Map<string, number>>>>} */
-const uses = new WeakMap();
+/** Number of classes with each name, by labels and language. @type {WeakMap<string[], Partial<Record<Language, Map<string, number>>>>} */
+const nameCounts = new WeakMap();
 
-/** The language of the browser. @returns {Language} */
+/** Return the language of the page that the browser prefers. @returns {Language} */
 export function preferredLanguage() {
-  return navigator.languages.find((one) => /^(zh|en)/.test(one))?.startsWith("zh") ? "zh" : "en";
+  return navigator.languages.find((tag) => /^(zh|en)/.test(tag))?.startsWith("zh") ? "zh" : "en";
 }
 
-/** @returns {Language} */
+/** Return the current language. @returns {Language} */
 export function language() {
   return current;
 }
 
 /**
- * Load the words of a language and use them from now on, unless another was asked for meanwhile.
- * @param {Language} wanted
+ * Load the catalogue of a language and switch to it, unless another language is requested meanwhile.
+ * @param {Language} name
  */
-export async function loadWords(wanted) {
-  wish = wanted;
-  if (!catalogues[wanted]) {
-    const answer = await fetch(new URL(`../words/${wanted}.json`, import.meta.url));
-    if (!answer.ok) throw new Error(`${wanted}.json: ${answer.status}`);
-    catalogues[wanted] = await answer.json();
+export async function loadWords(name) {
+  requested = name;
+  if (!catalogues[name]) {
+    const response = await fetch(new URL(`../words/${name}.json`, import.meta.url));
+    if (!response.ok) throw new Error(`${name}.json: ${response.status}`);
+    catalogues[name] = await response.json();
   }
-  if (wish !== wanted) return;
-  current = wanted;
-  document.documentElement.lang = wanted === "zh" ? "zh-CN" : "en";
+  if (requested !== name) return;
+  current = name;
+  document.documentElement.lang = name === "zh" ? "zh-CN" : "en";
 }
 
 /**
+ * Switch to a language with the given catalogue.
  * @param {Language} name
  * @param {Catalogue} catalogue
  */
@@ -54,8 +55,8 @@ export function useWords(name, catalogue) {
 }
 
 /**
- * The words for a key, with `{name}` replaced by `values.name`; the plural form is that of `values.count`. A key that
- * is missing is shown as it is. In Chinese, the space beside a value goes where the value is Chinese.
+ * Translate a key, with `{name}` replaced by `values.name` and the plural form of `values.count`. A missing key is
+ * returned unchanged. In Chinese, the space beside a value is removed if the value is Chinese.
  * @param {string} key
  * @param {Record<string, string | number>} [values]
  * @returns {string}
@@ -63,11 +64,12 @@ export function useWords(name, catalogue) {
 export function t(key, values = {}) {
   const entry = catalogues[current]?.[key] ?? catalogues.en?.[key] ?? key;
   const text = typeof entry === "string" ? entry : plural(entry, Number(values.count ?? 0));
-  const filled = text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+  const filled = text.replace(/\{(\w+)\}/g, (placeholder, name) => (name in values ? String(values[name]) : placeholder));
   return current === "zh" ? filled.replace(BETWEEN_CHINESE, "$1") : filled;
 }
 
 /**
+ * Choose the plural form of a count.
  * @param {Record<string, string>} forms
  * @param {number} count
  */
@@ -76,14 +78,14 @@ function plural(forms, count) {
 }
 
 /**
- * What a class is called: the first name of its label ("goldfish, Carassius auratus"); with its number where another class
- * of the network is called the same.
+ * Return the display name of a class: the first name of its label ("goldfish, Carassius auratus"), with the class's number
+ * if another class of the network has the same name.
  * @param {Names} network
  * @param {number} index
  */
 export function className(network, index) {
   const name = nameOf(network, network.labels[index] ?? String(index));
-  return (usesOf(network).get(name) ?? 0) > 1 ? t("answer.numbered", { name, number: index }) : name;
+  return (nameCountsOf(network).get(name) ?? 0) > 1 ? t("answer.numbered", { name, number: index }) : name;
 }
 
 /**
@@ -95,21 +97,21 @@ function nameOf({ chinese }, label) {
 }
 
 /** @param {Names} network */
-function usesOf(network) {
+function nameCountsOf(network) {
   const { labels } = network;
-  let told = uses.get(labels);
-  if (!told) uses.set(labels, (told = {}));
-  let counts = told[current];
+  let byLanguage = nameCounts.get(labels);
+  if (!byLanguage) nameCounts.set(labels, (byLanguage = {}));
+  let counts = byLanguage[current];
   if (!counts) {
-    counts = told[current] = new Map();
+    counts = byLanguage[current] = new Map();
     for (const name of labels.map((label) => nameOf(network, label))) counts.set(name, (counts.get(name) ?? 0) + 1);
   }
   return counts;
 }
 
 /**
- * What stands beside a Chinese name of a class: the English one, or that there is no Chinese one. Empty in English, and for
- * networks without Chinese names.
+ * Return the text beside a class's Chinese name: the English name, or a note that there is no Chinese one. Empty in English,
+ * and for networks without Chinese names.
  * @param {Names} network
  * @param {number} index
  */
@@ -120,15 +122,15 @@ export function englishName({ labels, chinese = {} }, index) {
 }
 
 /**
- * Sentences one after the other, with a space between them where the language has one.
- * @param {string[]} sentences  empty ones are left out
+ * Join sentences, with a space between them if the language has one.
+ * @param {string[]} sentences  empty ones are omitted
  */
 export function joined(sentences) {
   return sentences.filter(Boolean).join(current === "zh" ? "" : " ");
 }
 
 /**
- * What went wrong, in a sentence.
+ * Return the message of an error.
  * @param {unknown} error
  */
 export function sentenceOf(error) {
@@ -136,7 +138,7 @@ export function sentenceOf(error) {
 }
 
 /**
- * A branch as people write it.
+ * Return the display name of a branch: "1×1".
  * @param {Branch} branch
  */
 export function branchName(branch) {

@@ -1,4 +1,4 @@
-/** The steps in which the student looks at maps: what is bright where, which size, early and late, bright and important. */
+/** Steps in which the student reads feature maps: brightness and evidence, preferred size, early and late blocks, worth. */
 
 import { strongestCell } from "../maps.js";
 import { BRANCHES, order, shapley } from "../numbers.js";
@@ -6,126 +6,126 @@ import { ALL_ON } from "../state.js";
 import { verdict } from "../stimuli.js";
 import { say } from "./sentences.js";
 import {
-  best,
+  branchOutcomes,
   brightness,
-  brightThere,
+  brightnessRatio,
   byBranch,
   darkShare,
   ninth,
-  prefersLarger,
+  preferenceRatio,
   ranked,
-  singles,
+  splitBrightness,
   strongCells,
-  times,
+  topClass,
   winners,
 } from "./measure.js";
 
 /** @import {Block, Branch, Lens, Network, Scene} from "../types.js" */
 /** @import {Tuning} from "../stimuli.js" */
-/** @import {Choice, Scenery, Step} from "./types.js" */
+/** @import {Choice, Step, StepContext} from "./types.js" */
 
-/** What every step sets back. */
-export const FRESH = Object.freeze({ ...ALL_ON, fill: /** @type {const} */ ("zero"), cls: null, lens: null, deeper: null });
+/** Patch that every step starts from. */
+export const RESET = Object.freeze({ ...ALL_ON, fill: /** @type {const} */ ("zero"), cls: null, lens: null, deeper: null });
 
-const BRIGHT_THERE = 1.5; // times as bright there as elsewhere
-const DARK_THERE = 0.1;
-const MANY = 20; // times: larger factors are stated as "lesson.many_times" says
-const SHOWN = 5; // tiles of a branch that any screen shows
-const TILES = /** @type {Block} */ ("4e");
+const BRIGHT_RATIO = 1.5; // at which a channel counts as bright at the evidence
+const DARK_RATIO = 0.1;
+const MAX_RATIO = 20; // larger ones are stated as "more than 20"
+const VISIBLE_TILES = 5; // of each branch, on any screen
+const LOOK_BLOCK = /** @type {Block} */ ("4e");
 const EARLY = /** @type {Block} */ ("3a");
 const LATE = /** @type {Block} */ ("5b");
-const ALIKE = 0.05; // shares of cells that differ by less count as the same
+const SAME_TOLERANCE = 0.05; // shares of dark cells that differ by less count as the same
 const DOT_BLOCKS = /** @type {Block[]} */ (["3a", "3b", "4a"]);
 
-/** @param {Scenery} scenery @returns {{network: Network, base: Scene, cls: number}} */
-export function known({ data }) {
+/** Return the loaded network, scene and answer. @param {StepContext} context @returns {{network: Network, base: Scene, cls: number}} */
+export function loadedData({ data }) {
   if (!data.network || !data.base) throw new Error("The stage has no photo yet.");
-  return { network: data.network, base: data.base, cls: best(data.base.logits) };
+  return { network: data.network, base: data.base, cls: topClass(data.base.logits) };
 }
 
-/** One choice for each branch. @returns {Choice[]} */
+/** Return a choice for each branch. @returns {Choice[]} */
 export function branchChoices() {
   return BRANCHES.map((branch) => ({ id: branch, branch, says: say("lesson.branch", { branch: { branch } }) }));
 }
 
-/** 1: a tile that is bright where the evidence lies. @type {Step} */
+/** Step 1: find a channel that is bright where the evidence lies. @type {Step} */
 export const look = {
   id: "look",
   title: "lesson.look.title",
   kind: "act",
   confirm: "lesson.look.confirm",
   hidesWorth: false,
-  async enter(scenery) {
-    const { cls } = known(scenery);
+  async enter(context) {
+    const { cls } = loadedData(context);
     const [evidence, channels] = await Promise.all([
-      scenery.source.evidence(scenery.subject, cls),
-      scenery.source.block(scenery.subject, {}, TILES),
+      context.source.evidence(context.subject, cls),
+      context.source.block(context.subject, {}, LOOK_BLOCK),
     ]);
     const cells = strongCells(evidence.map);
-    const found = byBranch((branch) => {
+    const splits = byBranch((branch) => {
       const { count, side, values } = channels[branch];
-      const cellsOf = (/** @type {number} */ i) => values.subarray(i * side * side, (i + 1) * side * side);
-      return Array.from({ length: count }, (_, i) => brightThere(cellsOf(i), side, cells ?? [], evidence.side));
+      const mapOf = (/** @type {number} */ i) => values.subarray(i * side * side, (i + 1) * side * side);
+      return Array.from({ length: count }, (_, i) => splitBrightness(mapOf(i), side, cells ?? [], evidence.side));
     });
-    const top = clearest(found, scenery.data.worth?.[TILES]);
+    const top = clearest(splits, context.data.worth?.[LOOK_BLOCK]);
     const place = cells ? ninth(cells, evidence.side) : 4;
     return {
-      patch: { ...FRESH, block: TILES, view: "sorted", sort: "worth" },
-      ask: [say("lesson.look.ask", { block: TILES, name: { cls } })],
+      patch: { ...RESET, block: LOOK_BLOCK, view: "sorted", sort: "worth" },
+      ask: [say("lesson.look.ask", { block: LOOK_BLOCK, name: { cls } })],
       choices: [],
-      weak: !cells || (times(found[top.branch][top.channel]) ?? 0) < BRIGHT_THERE,
-      facts: { cls, found, top, place, lens: { branch: top.branch, channel: top.channel, ...strongestCell(channels[top.branch], top.channel) } },
+      weak: !cells || (brightnessRatio(splits[top.branch][top.channel]) ?? 0) < BRIGHT_RATIO,
+      facts: { cls, splits, top, place, lens: { branch: top.branch, channel: top.channel, ...strongestCell(channels[top.branch], top.channel) } },
     };
   },
-  read: (_, state) => (state.block === TILES && state.lens ? `${state.lens.branch}:${state.lens.channel}` : null),
+  read: (_, state) => (state.block === LOOK_BLOCK && state.lens ? `${state.lens.branch}:${state.lens.channel}` : null),
   async check({ facts }, answer) {
     const [branch, channel] = /** @type {[Branch, string]} */ (answer.split(":"));
-    const factor = times(facts.found[branch][Number(channel)]);
-    const values = { channel, branch: { branch }, times: manyTimes(factor) };
+    const ratio = brightnessRatio(facts.splits[branch][Number(channel)]);
+    const values = { channel, branch: { branch }, times: ratioValue(ratio) };
     const place = say("lesson.look.place", { name: { cls: facts.cls }, place: { word: `lesson.place_${facts.place}` } });
-    if (factor !== null && factor >= BRIGHT_THERE) return { done: true, right: true, says: [say("lesson.look.right", values), place] };
-    return { done: true, right: false, says: [say(missed(factor), values), shownTile(facts), place], patch: { lens: facts.lens } };
+    if (ratio !== null && ratio >= BRIGHT_RATIO) return { done: true, right: true, says: [say("lesson.look.right", values), place] };
+    return { done: true, right: false, says: [say(wrongKey(ratio), values), solution(facts), place], patch: { lens: facts.lens } };
   },
-  show: async ({ facts }) => ({ done: true, right: false, says: [shownTile(facts)], patch: { lens: facts.lens } }),
+  show: async ({ facts }) => ({ done: true, right: false, says: [solution(facts)], patch: { lens: facts.lens } }),
 };
 
-/** The sentence about a channel that is not bright there. @param {number | null} factor */
-function missed(factor) {
-  if (factor === null) return "lesson.look.silent";
-  return factor < DARK_THERE ? "lesson.look.dark" : "lesson.look.wrong";
+/** Return the key of the sentence about a wrong channel. @param {number | null} ratio */
+function wrongKey(ratio) {
+  if (ratio === null) return "lesson.look.silent";
+  return ratio < DARK_RATIO ? "lesson.look.dark" : "lesson.look.wrong";
 }
 
-/** @param {any} facts */
-function shownTile({ top, found }) {
+/** Return the sentence about a right channel. @param {any} facts */
+function solution({ top, splits }) {
   const { branch, channel } = top;
-  return say("lesson.look.shown", { channel, branch: { branch }, times: manyTimes(times(found[branch][channel])) });
+  return say("lesson.look.shown", { channel, branch: { branch }, times: ratioValue(brightnessRatio(splits[branch][channel])) });
 }
 
-/** @param {number | null} factor @returns {import("./types.js").Value} */
-function manyTimes(factor) {
-  return (factor ?? 0) > MANY ? { word: "lesson.many_times" } : { short: factor ?? 0 };
+/** @param {number | null} ratio @returns {import("./types.js").Value} */
+function ratioValue(ratio) {
+  return (ratio ?? 0) > MAX_RATIO ? { word: "lesson.many_times" } : { short: ratio ?? 0 };
 }
 
 /**
- * The channel with the highest contrast between the marked cells and the others, among those that the stage shows first:
- * a student could have chosen it.
- * @param {Record<Branch, {inside: number, outside: number}[]>} found
+ * Return the channel with the highest contrast between the marked cells and the others, among the tiles that are visible
+ * to the student.
+ * @param {Record<Branch, {inside: number, outside: number}[]>} splits
  * @param {Float32Array} [worth]  of the block's channels
  * @returns {{branch: Branch, channel: number}}
  */
-function clearest(found, worth) {
+function clearest(splits, worth) {
   let start = 0;
-  const shown = BRANCHES.flatMap((branch) => {
-    const { length } = found[branch];
-    const first = worth ? order(worth.subarray(start, start + length), SHOWN) : order(new Float32Array(length));
+  const candidates = BRANCHES.flatMap((branch) => {
+    const { length } = splits[branch];
+    const visible = worth ? order(worth.subarray(start, start + length), VISIBLE_TILES) : order(new Float32Array(length));
     start += length;
-    return first.map((channel) => ({ branch, channel, contrast: found[branch][channel].inside - found[branch][channel].outside }));
+    return visible.map((channel) => ({ branch, channel, contrast: splits[branch][channel].inside - splits[branch][channel].outside }));
   });
-  const { branch, channel } = shown.toSorted((a, b) => b.contrast - a.contrast)[0];
+  const { branch, channel } = candidates.toSorted((a, b) => b.contrast - a.contrast)[0];
   return { branch, channel };
 }
 
-/** 2: the size of dot for which 5×5 responds best. @type {Step} */
+/** Step 2: find the size of a dot to which 5×5 responds best. @type {Step} */
 export const dot = {
   id: "dot",
   title: "lesson.dot.title",
@@ -135,14 +135,14 @@ export const dot = {
     const tunings = await Promise.all(
       DOT_BLOCKS.map(async (block) => ({ block, tuning: /** @type {Tuning} */ (await source.tuning(state.model, block, "disc")) })),
     );
-    /** @param {{tuning: Tuning}} one */
+    /** @param {{tuning: Tuning}} measured */
     const isLarger = ({ tuning }) => verdict(tuning) === "larger";
     const { block, tuning } = tunings.toSorted(
-      (a, b) => Number(isLarger(b)) - Number(isLarger(a)) || prefersLarger(b.tuning) - prefersLarger(a.tuning),
+      (a, b) => Number(isLarger(b)) - Number(isLarger(a)) || preferenceRatio(b.tuning) - preferenceRatio(a.tuning),
     )[0];
     const { offered, winning } = dotSizes(tuning);
     return {
-      patch: { ...FRESH, block },
+      patch: { ...RESET, block },
       ask: [say("lesson.dot.ask", { block })],
       choices: offered.map((size) => ({ id: String(size), says: say("lesson.dot.size", { size: { short: size } }) })),
       weak: false,
@@ -152,8 +152,8 @@ export const dot = {
   async check({ facts }, answer) {
     const { tuning, block, winning, larger } = facts;
     const right = winning.includes(Number(answer));
-    const at = tuning.sizes.indexOf(Number(answer));
-    const values = { size: { short: Number(answer) }, block, winner: { branch: winners(tuning)[at].branch } };
+    const index = tuning.sizes.indexOf(Number(answer));
+    const values = { size: { short: Number(answer) }, block, winner: { branch: winners(tuning)[index].branch } };
     /** @param {Branch} branch */
     const preferred = (branch) => (tuning.branches[branch].preferred ? { short: tuning.branches[branch].preferred } : "–");
     const sizes = { block, one: preferred("1x1"), three: preferred("3x3"), five: preferred("5x5"), pool: preferred("pool") };
@@ -171,39 +171,39 @@ export const dot = {
 };
 
 /**
- * Four sizes to choose from, and those of them at which 5×5 is ahead.
+ * Return four sizes to choose from, and those of them at which 5×5 is ahead.
  * @param {Tuning} tuning
  * @returns {{offered: number[], winning: number[]}}
  */
 export function dotSizes(tuning) {
-  const won = winners(tuning);
-  const five = tuning.sizes.map((size, i) => ({ size, ahead: won[i].branch === "5x5" ? won[i].ahead : -1 }));
-  const top = five.toSorted((a, b) => b.ahead - a.ahead)[0];
-  // Halves and doubles of the size at which 5×5 is furthest ahead, as far as they were measured.
-  const wished = [1 / 4, 1 / 2, 1, 2, 4, 1 / 8, 8, 1 / 16, 16].map((times) => top.size * times);
+  const winnerBySize = winners(tuning);
+  const leads = tuning.sizes.map((size, i) => ({ size, ahead: winnerBySize[i].branch === "5x5" ? winnerBySize[i].ahead : -1 }));
+  const top = leads.toSorted((a, b) => b.ahead - a.ahead)[0];
+  // Powers of two of the size at which 5×5 is furthest ahead, as far as they were measured.
+  const targets = [1 / 4, 1 / 2, 1, 2, 4, 1 / 8, 8, 1 / 16, 16].map((factor) => top.size * factor);
   /** @type {number[]} */
   const offered = [top.size];
-  for (const wish of wished) {
-    const nearest = tuning.sizes.toSorted((a, b) => Math.abs(Math.log(a / wish)) - Math.abs(Math.log(b / wish)))[0];
-    if (offered.length < 4 && Math.abs(Math.log(nearest / wish)) < 0.3 && !offered.includes(nearest)) offered.push(nearest);
+  for (const target of targets) {
+    const nearest = tuning.sizes.toSorted((a, b) => Math.abs(Math.log(a / target)) - Math.abs(Math.log(b / target)))[0];
+    if (offered.length < 4 && Math.abs(Math.log(nearest / target)) < 0.3 && !offered.includes(nearest)) offered.push(nearest);
   }
-  const winning = five.filter(({ size, ahead }) => offered.includes(size) && ahead >= 0).map(({ size }) => size);
+  const winning = leads.filter(({ size, ahead }) => offered.includes(size) && ahead >= 0).map(({ size }) => size);
   return { offered: offered.toSorted((a, b) => a - b), winning };
 }
 
-/** 6: in which block more of the cells are dark. @type {Step} */
+/** Step 6: find the block with the larger share of dark cells. @type {Step} */
 export const depth = {
   id: "depth",
   title: "lesson.depth.title",
   kind: "choice",
   hidesWorth: false,
-  async enter(scenery) {
-    const { network } = known(scenery);
-    const [early, late] = await Promise.all([EARLY, LATE].map((block) => scenery.source.block(scenery.subject, {}, block)));
+  async enter(context) {
+    const { network } = loadedData(context);
+    const [early, late] = await Promise.all([EARLY, LATE].map((block) => context.source.block(context.subject, {}, block)));
     const dark = { early: darkShare(early), late: darkShare(late) };
     const difference = dark.late - dark.early;
     return {
-      patch: { ...FRESH, block: EARLY },
+      patch: { ...RESET, block: EARLY },
       ask: [say("lesson.depth.ask", { early: EARLY, late: LATE })],
       choices: [
         { id: EARLY, says: say("lesson.block", { block: EARLY }) },
@@ -213,20 +213,20 @@ export const depth = {
       weak: false,
       facts: {
         dark,
-        right: Math.abs(difference) < ALIKE ? "same" : difference > 0 ? LATE : EARLY,
-        sees: { early: network.blocks[EARLY].branches["5x5"].field.size, late: network.blocks[LATE].branches["5x5"].field.size },
+        right: Math.abs(difference) < SAME_TOLERANCE ? "same" : difference > 0 ? LATE : EARLY,
+        fieldSizes: { early: network.blocks[EARLY].branches["5x5"].field.size, late: network.blocks[LATE].branches["5x5"].field.size },
         side: network.size,
       },
     };
   },
   async check({ facts }, answer) {
-    const { dark, right, sees, side } = facts;
+    const { dark, right, fieldSizes, side } = facts;
     return {
       done: true,
       right: answer === right,
       says: [
         say("lesson.depth.told", { early: EARLY, late: LATE, early_share: { p: dark.early }, late_share: { p: dark.late } }),
-        say(sees.late < side ? "lesson.depth.sees" : "lesson.depth.sees_all", { early: EARLY, late: LATE, early_size: sees.early, late_size: sees.late, side }),
+        say(fieldSizes.late < side ? "lesson.depth.sees" : "lesson.depth.sees_all", { early: EARLY, late: LATE, early_size: fieldSizes.early, late_size: fieldSizes.late, side }),
         ...(right === LATE ? [say("lesson.depth.why")] : []),
       ],
       patch: { block: LATE },
@@ -234,32 +234,32 @@ export const depth = {
   },
 };
 
-/** 7: whether the branch with the highest values is the one that matters. @type {Step} */
+/** Step 7: decide whether the branch with the highest values matters most. @type {Step} */
 export const bright = {
   id: "bright",
   title: "lesson.bright.title",
   kind: "choice",
   hidesWorth: true,
-  async enter(scenery) {
-    const { network, base, cls } = known(scenery);
-    const outcomes = singles(await scenery.source.table(scenery.subject), cls, network.temperature);
-    // Blocks where the branch whose loss hurts most is not the brightest one; those with the clearest brightest branch first.
+  async enter(context) {
+    const { network, base, cls } = loadedData(context);
+    const outcomes = branchOutcomes(await context.source.table(context.subject), cls, network.temperature);
+    // Prefer blocks whose most important branch is not the brightest, then those with the clearest brightest branch.
     const blocks = /** @type {Block[]} */ (Object.keys(base.maps)).map((block) => {
       const mean = brightness(base, block);
       const [first, second] = ranked(mean);
-      const missed = outcomes.filter((one) => one.block === block).toSorted((a, b) => a.lead - b.lead)[0].branch;
-      return { block, differs: missed !== first, clear: mean[first] / Math.max(mean[second], 1e-6) };
+      const mostImportant = outcomes.filter((outcome) => outcome.block === block).toSorted((a, b) => a.lead - b.lead)[0].branch;
+      return { block, differs: mostImportant !== first, clarity: mean[first] / Math.max(mean[second], 1e-6) };
     });
-    const likely = blocks.filter((one) => one.differs).toSorted((a, b) => b.clear - a.clear);
-    const tried = likely.length ? likely.slice(0, 3).map((one) => one.block) : [/** @type {Block} */ ("4c")];
-    const found = await Promise.all(
-      tried.map(async (block) => ({ block, worth: shapley(await scenery.source.votes(scenery.subject, block), cls), mean: brightness(base, block) })),
+    const differing = blocks.filter((entry) => entry.differs).toSorted((a, b) => b.clarity - a.clarity);
+    const candidates = differing.length ? differing.slice(0, 3).map((entry) => entry.block) : [/** @type {Block} */ ("4c")];
+    const measured = await Promise.all(
+      candidates.map(async (block) => ({ block, worth: shapley(await context.source.votes(context.subject, block), cls), mean: brightness(base, block) })),
     );
-    const chosen = found.find(({ worth, mean }) => ranked(worth)[0] !== ranked(mean)[0]) ?? found[0];
+    const chosen = measured.find(({ worth, mean }) => ranked(worth)[0] !== ranked(mean)[0]) ?? measured[0];
     const { block, worth, mean } = chosen;
     const [first, second] = ranked(mean);
     return {
-      patch: { ...FRESH, block },
+      patch: { ...RESET, block },
       ask: [
         say("lesson.bright.ask", { block, bright: { branch: first }, mean: { short: mean[first] }, second: { branch: second }, second_mean: { short: mean[second] } }),
         say("lesson.bright.question", { name: { cls } }),

@@ -1,4 +1,4 @@
-/** What the steps of the lesson compute from the network's numbers: pure functions. */
+/** Calculations of the lesson's steps: pure functions. */
 
 import { BLOCKS, BRANCHES, order, softmax } from "../numbers.js";
 import { shares } from "../stimuli.js";
@@ -6,7 +6,7 @@ import { shares } from "../stimuli.js";
 /** @import {Block, BlockChannels, BlockFacts, Branch, BranchFacts, MeanMap, Network, Scene} from "../types.js" */
 /** @import {Tuning} from "../stimuli.js" */
 
-/** The value that a map has on average. @param {MeanMap} map */
+/** Return the average value of a map. @param {MeanMap} map */
 export function meanOf(map) {
   let sum = 0;
   for (const byte of map.values) sum += byte;
@@ -14,7 +14,7 @@ export function meanOf(map) {
 }
 
 /**
- * The average of each branch of a block.
+ * Return the average value of each branch of a block.
  * @param {Scene} scene
  * @param {Block} block
  * @returns {Record<Branch, number>}
@@ -24,6 +24,7 @@ export function brightness(scene, block) {
 }
 
 /**
+ * Compute a value for each branch.
  * @template T
  * @param {(branch: Branch) => T} value
  * @returns {Record<Branch, T>}
@@ -32,48 +33,48 @@ export function byBranch(value) {
   return /** @type {Record<Branch, T>} */ (Object.fromEntries(BRANCHES.map((branch) => [branch, value(branch)])));
 }
 
-/** The branches, the one with the largest value first. @param {Record<Branch, number>} values */
+/** Sort the branches by value, the largest first. @param {Record<Branch, number>} values */
 export function ranked(values) {
   return BRANCHES.toSorted((a, b) => values[b] - values[a]);
 }
 
-/** The most probable class. @param {ArrayLike<number>} logits */
-export function best(logits) {
+/** Return the most probable class. @param {ArrayLike<number>} logits */
+export function topClass(logits) {
   return order(logits, 1)[0];
 }
 
 /**
- * By how much a class leads the best of the others, in logits; negative if another class is the answer.
+ * Return the difference between a class's logit and the highest other one; negative if another class is the answer.
  * @param {ArrayLike<number>} logits
  * @param {number} cls
  */
 export function lead(logits, cls) {
-  let other = -Infinity;
-  for (let i = 0; i < logits.length; i++) if (i !== cls && logits[i] > other) other = logits[i];
-  return logits[cls] - other;
+  let highestOther = -Infinity;
+  for (let i = 0; i < logits.length; i++) if (i !== cls && logits[i] > highestOther) highestOther = logits[i];
+  return logits[cls] - highestOther;
 }
 
 /**
- * @typedef {object} Single  what becomes of the answer without one branch
+ * @typedef {object} BranchOutcome  the answer with one branch off
  * @property {Block} block
  * @property {Branch} branch
- * @property {number} after  the most probable class now
+ * @property {number} after  the most probable class
  * @property {number} p  its probability
- * @property {number} left  probability of the class that was the answer
- * @property {number} lead  of that class over all others, in logits
+ * @property {number} left  probability of the original class
+ * @property {number} lead  of the original class over all others, in logits
  *
- * Each of the 36 branches turned off alone.
+ * Return the outcome of turning off each of the 36 branches alone.
  * @param {Record<Block, {logits: Float32Array, classes: number}>} table
  * @param {number} cls
  * @param {number} temperature
- * @returns {Single[]}
+ * @returns {BranchOutcome[]}
  */
-export function singles(table, cls, temperature) {
+export function branchOutcomes(table, cls, temperature) {
   return BLOCKS.flatMap((block) =>
     BRANCHES.map((branch, i) => {
-      const { logits: all, classes } = table[block];
-      const logits = all.subarray(i * classes, (i + 1) * classes);
-      const after = best(logits);
+      const { logits: rows, classes } = table[block];
+      const logits = rows.subarray(i * classes, (i + 1) * classes);
+      const after = topClass(logits);
       const p = softmax(logits, temperature);
       return { block, branch, after, p: p[after], left: p[cls], lead: lead(logits, cls) };
     }),
@@ -81,74 +82,75 @@ export function singles(table, cls, temperature) {
 }
 
 /**
- * The block in which to look for the branch that changes the answer. Prefer a block where exactly one branch changes the
- * answer, then the surest new answer, then the latest block; otherwise the block whose strongest branch brings another class
- * nearest.
- * @param {Single[]} outcomes
- * @returns {{flips: boolean, strongest: Single, outcomes: Single[]}}
+ * Choose the block in which the student looks for the branch that changes the answer. Prefer a block where exactly one
+ * branch changes it, then the most certain new answer, then the latest block. If no branch changes the answer, choose the
+ * block with the smallest remaining lead.
+ * @param {BranchOutcome[]} outcomes
+ * @returns {{flips: boolean, strongest: BranchOutcome, outcomes: BranchOutcome[]}}
  */
 export function blockToSearch(outcomes) {
   const candidates = BLOCKS.map((block) => {
-    const own = outcomes.filter((one) => one.block === block).toSorted((a, b) => a.lead - b.lead);
-    return { count: own.filter((one) => one.lead < 0).length, strongest: own[0], outcomes: own };
+    const ofBlock = outcomes.filter((outcome) => outcome.block === block).toSorted((a, b) => a.lead - b.lead);
+    return { count: ofBlock.filter((outcome) => outcome.lead < 0).length, strongest: ofBlock[0], outcomes: ofBlock };
   });
-  // Compared number by number; the larger one is better.
-  /** @param {typeof candidates[number]} one */
-  const merits = ({ count, strongest }) => {
+  // A candidate's sort key, compared element by element; larger is better.
+  /** @param {typeof candidates[number]} candidate */
+  const rating = ({ count, strongest }) => {
     if (!count) return [0, -strongest.lead];
     return [count === 1 ? 2 : 1, Math.round(10 * strongest.p), BLOCKS.indexOf(strongest.block)];
   };
-  const [{ count, ...found }] = candidates.toSorted((a, b) => {
-    const [first, second] = [merits(a), merits(b)];
-    const at = first.findIndex((value, i) => value !== second[i]);
-    return at < 0 ? 0 : second[at] - first[at];
+  const [{ count, ...chosen }] = candidates.toSorted((a, b) => {
+    const [first, second] = [rating(a), rating(b)];
+    const index = first.findIndex((value, i) => value !== second[i]);
+    return index < 0 ? 0 : second[index] - first[index];
   });
-  return { flips: count > 0, ...found };
+  return { flips: count > 0, ...chosen };
 }
 
 /**
- * @typedef {object} Squeeze  the 1×1 convolution before a branch's window
- * @property {number} from  channels that go in
- * @property {number} to  channels that the window gets
+ * @typedef {object} Squeeze  the 1×1 reduction before a branch's last convolution
+ * @property {number} from  channels before the reduction
+ * @property {number} to  channels after the reduction
  * @property {number} out  channels of the branch
- * @property {number} ratio
- * @property {number} direct  weights of the window if it took all that goes in
+ * @property {number} ratio  `from` over `to`
+ * @property {number} direct  weights of the last convolution without the reduction
  * @property {number} through  weights of both layers
  *
+ * Return the squeeze of a branch, or null if it has no reduction.
  * @param {BranchFacts} branch
- * @returns {Squeeze | null}  null where a branch has no such layer
+ * @returns {Squeeze | null}
  */
 export function squeeze(branch) {
   const layers = branch.layers.filter((layer) => layer.out > 0 && layer.in > 0);
-  const window = layers.at(-1);
-  const first = layers.at(-2);
-  if (!window || !first || first.kernel !== 1 || window.kernel === 1) return null;
-  const area = window.kernel ** 2;
+  const last = layers.at(-1);
+  const reduction = layers.at(-2);
+  if (!last || !reduction || reduction.kernel !== 1 || last.kernel === 1) return null;
+  const area = last.kernel ** 2;
   return {
-    from: first.in,
-    to: first.out,
-    out: window.out,
-    ratio: first.in / first.out,
-    direct: area * first.in * window.out,
-    through: first.in * first.out + area * first.out * window.out,
+    from: reduction.in,
+    to: reduction.out,
+    out: last.out,
+    ratio: reduction.in / reduction.out,
+    direct: area * reduction.in * last.out,
+    through: reduction.in * reduction.out + area * reduction.out * last.out,
   };
 }
 
 /**
- * The squeeze of a branch in every block, the strongest first.
+ * Return the squeezes of a branch in all blocks, the strongest first.
  * @param {Network} network
  * @param {Branch} branch
  * @returns {(Squeeze & {block: Block})[]}
  */
 export function squeezes(network, branch) {
   return BLOCKS.flatMap((block) => {
-    const found = squeeze(network.blocks[block].branches[branch]);
-    return found ? [{ block, ...found }] : [];
+    const ofBlock = squeeze(network.blocks[block].branches[branch]);
+    return ofBlock ? [{ block, ...ofBlock }] : [];
   }).sort((a, b) => b.ratio - a.ratio);
 }
 
 /**
- * Where each branch's channels lie in a block's output.
+ * Return the range of each branch's channels in a block's output.
  * @param {BlockFacts} facts
  * @returns {Record<Branch, {first: number, last: number}>}
  */
@@ -162,45 +164,45 @@ export function places(facts) {
 }
 
 /**
- * The cells of a map that hold much of the evidence: those with at least half of the largest amount.
+ * Mark the cells of a map with at least half of the largest evidence.
  * @param {ArrayLike<number>} map
- * @returns {boolean[] | null}  null where nothing speaks for the class
+ * @returns {boolean[] | null}  null if there is no evidence for the class
  */
 export function strongCells(map) {
   const values = Array.from(map);
-  const most = Math.max(...values);
-  return most > 0 ? values.map((value) => value >= most / 2) : null;
+  const largest = Math.max(...values);
+  return largest > 0 ? values.map((value) => value >= largest / 2) : null;
 }
 
 /**
- * In which ninth of the square most of the marked cells lie: 0 is upper left, 4 the middle, 8 lower right.
+ * Return the ninth of the square where the centroid of the marked cells lies: 0 is upper left, 4 the middle, 8 lower right.
  * @param {boolean[]} cells
  * @param {number} side
  */
 export function ninth(cells, side) {
-  let row = 0;
-  let column = 0;
+  let rowSum = 0;
+  let columnSum = 0;
   let count = 0;
   cells.forEach((marked, i) => {
     if (!marked) return;
-    row += Math.floor(i / side) + 0.5;
-    column += (i % side) + 0.5;
+    rowSum += Math.floor(i / side) + 0.5;
+    columnSum += (i % side) + 0.5;
     count += 1;
   });
   /** @param {number} sum */
   const third = (sum) => Math.min(2, Math.floor((3 * sum) / count / side));
-  return 3 * third(row) + third(column);
+  return 3 * third(rowSum) + third(columnSum);
 }
 
 /**
- * How bright a channel is on the marked cells and on the others, as it is drawn, from 0 to 255.
+ * Return a channel's average brightness, from 0 to 255 as drawn, inside and outside the marked cells.
  * @param {ArrayLike<number>} bytes  side x side
  * @param {number} side
  * @param {boolean[]} cells  of a coarser or finer grid over the same square
  * @param {number} cellsSide
  * @returns {{inside: number, outside: number}}
  */
-export function brightThere(bytes, side, cells, cellsSide) {
+export function splitBrightness(bytes, side, cells, cellsSide) {
   const sum = [0, 0];
   const count = [0, 0];
   for (let i = 0; i < side * side; i++) {
@@ -214,25 +216,25 @@ export function brightThere(bytes, side, cells, cellsSide) {
 }
 
 /**
- * How many times as bright it is there; null for a channel that is dark everywhere.
- * @param {{inside: number, outside: number}} bright
+ * Return the ratio of brightness inside to outside; null for a channel that is dark everywhere.
+ * @param {{inside: number, outside: number}} brightness
  * @returns {number | null}
  */
-export function times({ inside, outside }) {
+export function brightnessRatio({ inside, outside }) {
   return inside + outside > 0 ? inside / Math.max(outside, 1) : null;
 }
 
 /**
- * How large a part of all cells of a block is dark: below a tenth of their channel's range, or zero everywhere.
+ * Return the share of a block's cells that are dark: in the lowest tenth of their channel's range, or in a constant channel.
  * @param {BlockChannels} channels
  */
 export function darkShare(channels) {
   let dark = 0;
-  let all = 0;
+  let total = 0;
   for (const branch of BRANCHES) {
     const { count, side, low, high, values } = channels[branch];
     const cells = side * side;
-    all += count * cells;
+    total += count * cells;
     for (let channel = 0; channel < count; channel++) {
       if (high[channel] === low[channel]) {
         dark += cells;
@@ -241,11 +243,11 @@ export function darkShare(channels) {
       for (let i = channel * cells; i < (channel + 1) * cells; i++) if (values[i] < 25.5) dark += 1;
     }
   }
-  return dark / all;
+  return dark / total;
 }
 
 /**
- * The branch that is nearest to its own strongest response, at each size, and by how much.
+ * For each size, return the branch that is nearest to its own strongest response, and its lead over the second.
  * @param {Tuning} tuning
  * @returns {{branch: Branch, ahead: number}[]}
  */
@@ -259,10 +261,10 @@ export function winners(tuning) {
 }
 
 /**
- * How many times as large a pattern 5×5 prefers as 1×1 and 3×3 do; 0 if one of them responds to none.
+ * Return the ratio of the size that 5×5 prefers to the larger one of 1×1 and 3×3; 0 if one of the three does not respond.
  * @param {Tuning} tuning
  */
-export function prefersLarger({ branches }) {
+export function preferenceRatio({ branches }) {
   const [one, three, five] = [branches["1x1"].preferred, branches["3x3"].preferred, branches["5x5"].preferred];
   return one && three && five ? five / Math.max(one, three) : 0;
 }

@@ -1,44 +1,47 @@
-/** The sentences of a step in the language of the page. */
+/** Translation of the lesson's sentences into the page's language. */
 
 import { percent, signed } from "../numbers.js";
 import { branchName, className, language, t } from "../words.js";
 
 /** @import {Network} from "../types.js" */
-/** @import {Said, Value} from "./types.js" */
+/** @import {Sentence, Value} from "./types.js" */
 
 /**
+ * Create a sentence.
  * @param {string} key
  * @param {Record<string, Value>} [values]
- * @returns {Said}
+ * @returns {Sentence}
  */
 export function say(key, values) {
   return { key, values };
 }
 
 /**
- * @param {Said} said
+ * Translate a sentence.
+ * @param {Sentence} untranslated
  * @param {Pick<Network, "labels">} network
  */
 export function sentence({ key, values = {} }, network) {
-  const written = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, write(value, network)]));
-  return t(key, written);
+  const texts = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, format(value, network)]));
+  return t(key, texts);
 }
 
 /**
- * One sentence after another, as the language sets them.
- * @param {Said[]} saids
+ * Translate and join sentences.
+ * @param {Sentence[]} untranslated
  * @param {Pick<Network, "labels">} network
  */
-export function sentences(saids, network) {
-  return saids.map((said) => sentence(said, network)).join(language() === "zh" ? "" : " ");
+export function sentences(untranslated, network) {
+  return untranslated.map((part) => sentence(part, network)).join(language() === "zh" ? "" : " ");
 }
 
 /**
+ * Format the value of a placeholder.
  * @param {Value} value
  * @param {Pick<Network, "labels">} network
  * @returns {string | number}
  */
-function write(value, network) {
+function format(value, network) {
   if (typeof value !== "object") return value;
   if ("cls" in value) return className(network, value.cls);
   if ("branch" in value) return branchName(value.branch);
@@ -49,7 +52,7 @@ function write(value, network) {
 }
 
 /**
- * A number as one says it: "0.52", "4.2", "30", "819,200".
+ * Format a number with two significant digits, or as a whole number from 100 on: "0.52", "4.2", "30", "819,200".
  * @param {number} value
  */
 export function figure(value) {

@@ -1,4 +1,4 @@
-/** The eight steps of the lesson, in their order. */
+/** The eight steps of the lesson, in order. */
 
 import { bottleneck, flip, fool, isSameCrop, stack } from "./changing.js";
 import { bright, depth, dot, look } from "./looking.js";
@@ -9,10 +9,10 @@ import { bright, depth, dot, look } from "./looking.js";
 /** @type {readonly Step[]} */
 export const STEPS = [look, dot, flip, bottleneck, stack, depth, bright, fool];
 
-const CLEAR = "honey_bee"; // one branch alone changes its answer
+const CLEAR_EXAMPLE = "honey_bee"; // turning off a single branch changes its answer
 
 /**
- * The step of a number from 1.
+ * Return the step of a number from 1, or null.
  * @param {number} number
  */
 export function stepAt(number) {
@@ -20,17 +20,17 @@ export function stepAt(number) {
 }
 
 /**
- * The example that shows what the steps are about.
+ * Return the example photo that shows the subjects of the steps clearly.
  * @param {Start | null} start
  */
 export function clearExample(start) {
-  const stems = start?.examples.map((one) => one.stem) ?? [];
-  const stem = stems.includes(CLEAR) ? CLEAR : stems[0];
+  const stems = start?.examples.map((example) => example.stem) ?? [];
+  const stem = stems.includes(CLEAR_EXAMPLE) ? CLEAR_EXAMPLE : stems[0];
   return stem ? `example:${stem}` : null;
 }
 
 /**
- * Whether the data are those of the photo, square and network of the state.
+ * Whether the loaded data match the photo, square and network of the state.
  * @param {Readonly<State>} state
  * @param {Readonly<Data>} data
  */

@@ -1,36 +1,36 @@
 /**
- * Types of the lesson; nothing here runs.
+ * Types of the lesson; no runtime code.
  *
  * @import {Branch, Data, State, Subject} from "../types.js"
  * @import {Source} from "../source.js"
  *
  * @typedef {string | number | {cls: number} | {branch: Branch} | {p: number} | {signed: number} | {short: number} | {word: string}} Value
- *   a number of a sentence, written in the language of the page when it is drawn
+ *   value of a placeholder, formatted in the page's language when it is drawn
  *
- * @typedef {object} Said  a sentence
- * @property {string} key  of the words
+ * @typedef {object} Sentence  a sentence to be translated
+ * @property {string} key  of the catalogue
  * @property {Record<string, Value>} [values]
  *
  * @typedef {object} Choice
  * @property {string} id
- * @property {Said} says
- * @property {Branch} [branch]  whose colour it has
- * @property {number} [size]  of an ordered thing, in channels
+ * @property {Sentence} says
+ * @property {Branch} [branch]  whose colour the button has
+ * @property {number} [size]  in channels, of an item to be ordered
  *
- * @typedef {object} Plan  what a step found out about the photo and the network at hand
- * @property {Partial<State>} patch  what the stage shows while the student thinks
- * @property {Said[]} ask
+ * @typedef {object} Plan  a step applied to the current photo and network
+ * @property {Partial<State>} patch  of the state, while the question is open
+ * @property {Sentence[]} ask  the question
  * @property {Choice[]} choices
- * @property {boolean} weak  this photo does not show clearly what the step is about; an example does
- * @property {any} facts  what `check` needs
+ * @property {boolean} weak  whether the photo does not show the step's subject clearly, so that an example is offered
+ * @property {any} facts  data for `read`, `check` and `show`
  *
  * @typedef {object} Verdict
- * @property {boolean} done  false: the student goes on trying
+ * @property {boolean} done  false: the student may try again
  * @property {boolean} right
- * @property {Said[]} says
- * @property {Partial<State>} [patch]  what the stage shows now
+ * @property {Sentence[]} says
+ * @property {Partial<State>} [patch]  of the state, with the verdict
  *
- * @typedef {object} Scenery  what a step may look at
+ * @typedef {object} StepContext  what a step may read
  * @property {Readonly<State>} state
  * @property {Readonly<Data>} data
  * @property {Pick<Source, "table" | "votes" | "evidence" | "block" | "tuning" | "scene">} source
@@ -38,17 +38,17 @@
  *
  * @typedef {object} Step
  * @property {string} id
- * @property {string} title  key of the words
- * @property {"choice" | "order" | "act"} kind  a button, all buttons in order, or something done on the stage
- * @property {string} [confirm]  key of the button that makes what is done on the stage the answer; without it, it is
- *   the answer at once
- * @property {boolean} hidesWorth  the worth of branches and channels would give the answer away
- * @property {boolean} [keepsCrop]  moving the square is part of the answer, not a new question
- * @property {(scenery: Scenery) => Promise<Plan>} enter
- * @property {(plan: Plan, state: Readonly<State>, data: Readonly<Data>, before: string | null) => string | null} [read]
- *   the answer that the stage shows, for what is done there; `before` is the last one
- * @property {(plan: Plan, answer: string, scenery: Scenery) => Promise<Verdict>} check
- * @property {(plan: Plan, scenery: Scenery) => Promise<Verdict>} [show]  the answer, for a student who gives up
+ * @property {string} title  key of the catalogue
+ * @property {"choice" | "order" | "act"} kind  the answer is one button, an order of all buttons, or an action on the stage
+ * @property {string} [confirm]  key of the button that submits an action on the stage; without it, actions are
+ *   submitted at once
+ * @property {boolean} hidesWorth  whether the worth of branches and channels is hidden, as it would give the answer away
+ * @property {boolean} [keepsCrop]  whether a moved square is part of the answer and does not start the step again
+ * @property {(context: StepContext) => Promise<Plan>} enter
+ * @property {(plan: Plan, state: Readonly<State>, data: Readonly<Data>, previous: string | null) => string | null} [read]
+ *   read the answer off the stage; `previous` is the last one
+ * @property {(plan: Plan, answer: string, context: StepContext) => Promise<Verdict>} check
+ * @property {(plan: Plan, context: StepContext) => Promise<Verdict>} [show]  show the answer when the student gives up
  */
 
 export {};

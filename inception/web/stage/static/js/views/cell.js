@@ -2,7 +2,7 @@
 
 import { subjectOf } from "../controller.js";
 import { h, replace, set } from "../dom.js";
-import { BRANCHES, clamp, decimalsFor, fixed, grouped, order, wholeWithin } from "../numbers.js";
+import { BRANCHES, clamp, decimalsFor, fixed, grouped, order, parseInteger } from "../numbers.js";
 import { paintMap } from "../colours.js";
 import { channelValues, isSignedBlock, paletteOf, rangeOf, strongestCell } from "../maps.js";
 import { allOff, isAnythingOff } from "../state.js";
@@ -177,7 +177,7 @@ export function createCell(root, store, source) {
   function readField(name) {
     if (!shown) return;
     const last = Number(fields[name].max);
-    const value = wholeWithin(fields[name].value, 0, last);
+    const value = parseInteger(fields[name].value, 0, last);
     set(fields[name], { "aria-invalid": String(value === null) });
     status.textContent = value === null ? t("deeper.not_within", { what: t(FIELD_NAMES[name]), low: 0, high: last }) : "";
     if (value !== null) moveTo({ [name]: value });

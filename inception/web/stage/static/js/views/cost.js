@@ -2,7 +2,7 @@
 
 import { blockCosts, bottleneck, breakEven, convolutions } from "../cost.js";
 import { h, replace, set } from "../dom.js";
-import { grouped, millions, times, wholeWithin } from "../numbers.js";
+import { grouped, millions, parseInteger, times } from "../numbers.js";
 import { branchName, t } from "../words.js";
 import { createCostMaps } from "./cost_maps.js";
 import { networkSections } from "./cost_network.js";
@@ -299,7 +299,7 @@ function calculatorField(name, max, step, values, update) {
     update();
   });
   numberField.addEventListener("input", () => {
-    const value = wholeWithin(numberField.value, 1, maxTyped);
+    const value = parseInteger(numberField.value, 1, maxTyped);
     set(numberField, { "aria-invalid": String(value === null) });
     status.textContent = value === null ? t("deeper.not_within", { what: label, low: 1, high: maxTyped }) : "";
     if (value === null) return;

@@ -2,7 +2,7 @@
 
 import { h, isStill, replace, set, svg } from "../dom.js";
 import { BLOCKS, BRANCHES, decimalsFor, fixed } from "../numbers.js";
-import { along, nearest, peak, SHAPES, shares, stimulus, verdict } from "../stimuli.js";
+import { logPosition, nearest, peak, SHAPES, shares, stimulus, verdict } from "../stimuli.js";
 import { branchName, t } from "../words.js";
 import { choices, failure, latestOnly, placeholder, row, skeleton, table, whileOpen } from "./deeper_parts.js";
 
@@ -264,7 +264,7 @@ function createBar(branch) {
 function createChart(tuning, curves, { width, height }, choose) {
   const { sizes, branches } = tuning;
   const { left, right, top, bottom } = CHART;
-  const x = (/** @type {number} */ size) => left + along(sizes, size) * (width - left - right);
+  const x = (/** @type {number} */ size) => left + logPosition(sizes, size) * (width - left - right);
   const y = (/** @type {number} */ share) => height - bottom - share * (height - top - bottom);
   const line = svg("line", { class: "dial-now", y1: top - 6, y2: height - bottom + 4 });
   const dots = BRANCHES.map((branch) => svg("circle", { r: 5.5, dataset: { branch } }));

@@ -3,7 +3,7 @@
 import { classOf, subjectOf } from "../controller.js";
 import { h, replace } from "../dom.js";
 import { strongestCell } from "../maps.js";
-import { addingUp, BRANCHES, decimalsFor, fixed, order, settled, term } from "../numbers.js";
+import { BRANCHES, decimalsFor, fixed, order, roundToTotal, snapToObserved, term } from "../numbers.js";
 import { placeOf } from "../ranking.js";
 import { allOff, isAnythingOff } from "../state.js";
 import { branchName, className, sentenceOf, t } from "../words.js";
@@ -276,8 +276,8 @@ function sumCheck({ logit, bias, branches }, name) {
   const contributions = BRANCHES.map((branch) => branches[branch]);
   const decimals = decimalsFor([logit, bias, ...contributions], 4);
   const exact = contributions.reduce((sum, contribution) => sum + contribution, bias);
-  const total = settled(exact, logit, decimals);
-  const shown = addingUp([...contributions, bias], total, decimals);
+  const total = snapToObserved(exact, logit, decimals);
+  const shown = roundToTotal([...contributions, bias], total, decimals);
   const bound = Math.max(...[...contributions, bias].map(Math.abs));
   const items = [...BRANCHES, /** @type {const} */ ("bias")].map((key, i) =>
     h(

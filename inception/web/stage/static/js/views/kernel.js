@@ -1,7 +1,7 @@
 /** A convolution worked out in numbers: the products of patch and kernel, their sum, the bias, normalisation and ReLU. */
 
 import { h, isStill, replace } from "../dom.js";
-import { addingUp, clamp, decimalsFor, fixed, grouped, settled, term } from "../numbers.js";
+import { clamp, decimalsFor, fixed, grouped, roundToTotal, snapToObserved, term } from "../numbers.js";
 import { joined, t } from "../words.js";
 
 /**
@@ -158,7 +158,7 @@ function inputRow(input, side, isInside, select) {
   const texts = {
     patch: patch.map((value) => fixed(value, decimalsFor(patch))),
     weights: weights.map((value) => fixed(value, decimalsFor(weights))),
-    product: addingUp(products, input.sum, decimals).map((value) => fixed(value, decimals)),
+    product: roundToTotal(products, input.sum, decimals).map((value) => fixed(value, decimals)),
   };
   const values = { patch, weights, product: products };
   /** @type {Record<string, HTMLTableCellElement[]>} */
@@ -223,7 +223,7 @@ function conclusion({ inputs, bias, sum, scale, shift, result }, { relu }) {
   const hasNorm = scale !== null && shift !== null;
   const beforeRelu = hasNorm ? scale * sum + shift : sum;
   const decimals = decimalsFor(hasNorm ? [beforeRelu, scale * sum, shift] : [sum, ...inputs.map((input) => input.sum)], 4);
-  const shownBeforeRelu = relu === null || result > 0 ? settled(beforeRelu, result, decimals) : beforeRelu;
+  const shownBeforeRelu = relu === null || result > 0 ? snapToObserved(beforeRelu, result, decimals) : beforeRelu;
   const sumDecimals = hasNorm ? Math.min(decimals + Math.max(0, Math.ceil(Math.log10(Math.abs(scale) || 1))), 9) : decimals;
   const shownSum = roundTo(hasNorm ? sum : shownBeforeRelu, sumDecimals);
   const shownTerms = [...inputs.map((input) => roundTo(input.sum, sumDecimals)), roundTo(bias, sumDecimals)];
@@ -248,7 +248,7 @@ function conclusion({ inputs, bias, sum, scale, shift, result }, { relu }) {
     ],
   ];
   if (hasNorm) {
-    const [scaled, shifted] = addingUp([scale * sum, shift], shownBeforeRelu, decimals);
+    const [scaled, shifted] = roundToTotal([scale * sum, shift], shownBeforeRelu, decimals);
     const factor = fixed(scale, decimalsFor([scale], 5));
     lines.push([
       t("kernel.norm"),

@@ -9,7 +9,7 @@ import { sentenceOf, t } from "../words.js";
 import { button, resultOf, scoreList } from "./lesson_parts.js";
 
 /** @import {State} from "../types.js" */
-/** @import {Choice, Plan, Said, Step, Verdict} from "../lesson/types.js" */
+/** @import {Choice, Plan, Sentence, Step, Verdict} from "../lesson/types.js" */
 
 const SCROLL_DELAY_MS = 700; // a view opened below the stage has its full height by then
 
@@ -216,8 +216,8 @@ export function createLesson(root, store, source) {
 
   const network = () => store.data().network ?? { labels: [] };
 
-  /** @param {Said} said */
-  const textOf = (said) => sentence(said, network());
+  /** @param {Sentence} parts */
+  const textOf = (parts) => sentence(parts, network());
 
   function draw() {
     const stepNumber = store.get().step;

@@ -3,7 +3,7 @@
 import { classOf, subjectOf, withFill } from "../controller.js";
 import { h, replace } from "../dom.js";
 import { classRows, statistics } from "../downloads.js";
-import { addingUp, BLOCKS, BRANCHES, decimalsFor, fixed, grouped, percent, shapley, softmax, term } from "../numbers.js";
+import { BLOCKS, BRANCHES, decimalsFor, fixed, grouped, percent, roundToTotal, shapley, softmax, term } from "../numbers.js";
 import { allOff, isAnythingOff } from "../state.js";
 import { branchName, className, joined, t } from "../words.js";
 import { focusLane } from "./block.js";
@@ -233,7 +233,7 @@ function votes(subsets, cls, name, block) {
   const shapleyValues = shapley(subsets, cls);
   const branchWorths = BRANCHES.map((branch) => shapleyValues[branch]);
   const decimals = 3; // one more than in the lanes, so that values rounded to add up agree with those
-  const shown = addingUp([shapleyValues.baseline, ...branchWorths], shapleyValues.logit, decimals);
+  const shown = roundToTotal([shapleyValues.baseline, ...branchWorths], shapleyValues.logit, decimals);
   const bound = Math.max(...[shapleyValues.baseline, ...branchWorths].map(Math.abs));
   const items = [null, ...BRANCHES].map((branch, i) =>
     h(

@@ -1,7 +1,7 @@
 /** Charts of tuning curves: rose charts for orientations and hues, line charts for sizes and wavelengths. */
 
 import { svg } from "../dom.js";
-import { along } from "../stimuli.js";
+import { logPosition } from "../stimuli.js";
 
 /**
  * @typedef {object} Curve
@@ -16,7 +16,7 @@ const WIDTH = 140;
 const HEIGHT = 100;
 
 /**
- * Draw responses around a circle. Petals of orientations point both ways along the stripes; those of hues are drawn in that hue.
+ * Draw responses around a circle. Petals of orientations point both ways logPosition the stripes; those of hues are drawn in that hue.
  * @param {Curve} curve
  * @param {"orientation" | "colour"} feature
  * @param {string} label
@@ -63,7 +63,7 @@ function petal(angle, length, halfWidth, colour) {
 export function lineChart({ values, responses }, label) {
   const highest = Math.max(...responses, 1e-9);
   const points = values.map((value, i) => [
-    8 + along(values, value) * (WIDTH - 16),
+    8 + logPosition(values, value) * (WIDTH - 16),
     HEIGHT - 22 - (responses[i] / highest) * (HEIGHT - 30),
   ]);
   return svg(

@@ -3,7 +3,7 @@
 import { classOf } from "../controller.js";
 import { h, replace } from "../dom.js";
 import { cellSquare, channelValues, peaks, strongestCell, visible } from "../maps.js";
-import { BLOCKS, BRANCHES, short, signed, wholeWithin } from "../numbers.js";
+import { BLOCKS, BRANCHES, parseInteger, short, signed } from "../numbers.js";
 import { firstChannel, rankOf, worthOf } from "../ranking.js";
 import { branchName, className, t } from "../words.js";
 import { createCircuit } from "./circuit.js";
@@ -130,7 +130,7 @@ export function createUnit(root, store, source) {
     const { network } = store.data();
     if (!network) return;
     const state = store.get();
-    const channel = wholeWithin(numberInput.value, 0, Number(numberInput.max));
+    const channel = parseInteger(numberInput.value, 0, Number(numberInput.max));
     if (channel !== null) return show(state.block, validLens(state, network)?.branch ?? "1x1", channel);
     numberedChannel = "";
     drawHead(state, network);
