@@ -61,7 +61,7 @@ export function playIntro(store) {
  * @param {Subsets} subsets
  * @returns {Branch}
  */
-export function mostDecisive(subsets) {
+function mostDecisive(subsets) {
   const { logits, classes } = subsets;
   /** @param {number} row */
   const lead = (row) => {

@@ -261,7 +261,7 @@ const READERS = { network: readNetwork, scene: readScene, block: readChannels, v
  */
 function errorMessage(body, status) {
   const message = body?.error?.message ?? body?.error ?? body?.detail;
-  return typeof message === "string" && message ? message : `The server answered ${status}.`;
+  return typeof message === "string" && message ? message : t("notice.status", { status });
 }
 
 /** @param {any} raw @returns {Network} */

@@ -2,6 +2,7 @@
 
 import { BLOCKS, BRANCHES, softmax } from "../numbers.js";
 import { allOff, isAnythingOff } from "../state.js";
+import { t } from "../words.js";
 import { blockToSearch, branchOutcomes, places, squeezes, topClass } from "./measure.js";
 import { branchChoices, loadedData, RESET } from "./looking.js";
 import { say } from "./sentences.js";
@@ -86,7 +87,7 @@ export const bottleneck = {
   hidesWorth: false,
   async enter(context) {
     const sorted = squeezes(loadedData(context).network, "5x5");
-    if (!sorted.length) throw new Error("No block of this network has a bottleneck.");
+    if (!sorted.length) throw new Error(t("lesson.no_bottleneck"));
     // Do not begin in the block that is the answer.
     const start = BLOCKS.find((block) => sorted.every((entry) => entry.block !== block || entry.ratio < sorted[0].ratio)) ?? "3a";
     return { patch: { ...RESET, block: start }, ask: [say("lesson.bottleneck.ask")], choices: [], weak: false, facts: { sorted } };

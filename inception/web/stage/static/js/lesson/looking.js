@@ -4,6 +4,7 @@ import { strongestCell } from "../maps.js";
 import { BRANCHES, order, shapley } from "../numbers.js";
 import { ALL_ON } from "../state.js";
 import { verdict } from "../stimuli.js";
+import { t } from "../words.js";
 import { say } from "./sentences.js";
 import {
   branchOutcomes,
@@ -39,7 +40,7 @@ const DOT_BLOCKS = /** @type {Block[]} */ (["3a", "3b", "4a"]);
 
 /** Return the loaded network, scene and answer. @param {StepContext} context @returns {{network: Network, base: Scene, cls: number}} */
 export function loadedData({ data }) {
-  if (!data.network || !data.base) throw new Error("The stage has no photo yet.");
+  if (!data.network || !data.base) throw new Error(t("lesson.no_photo"));
   return { network: data.network, base: data.base, cls: topClass(data.base.logits) };
 }
 
