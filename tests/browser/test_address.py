@@ -99,7 +99,7 @@ def test_back_and_forward_restore_an_own_photo(stage: StageVisit) -> None:
 def test_a_photo_that_is_refused_leaves_no_step_of_the_history(stage: StageVisit, tmp_path: Path) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"no picture")
-    stage.may_be_refused = True
+    stage.expects_rejections = True
     stage.unfold("3a")
     steps = stage.page.evaluate("history.length")
     stage.upload(bad)

@@ -76,7 +76,7 @@ def test_a_camera_whose_frames_are_refused_stops_and_says_why(visit: StageVisit)
     page = visit.page
     page.get_by_role("button", name="Camera").click()
     expect(page.locator("[data-stage=photo] img").first).to_have_attribute("src", re.compile("^blob:"))
-    visit.may_be_refused = True
+    visit.expects_rejections = True
     page.route("**/gradio_api/upload*", lambda route: route.fulfill(status=413, json={"error": "It is too large."}))
     expect(page.locator("#notice")).to_be_visible()
     expect(page.locator("[data-stage=photo] video")).to_have_count(0)

@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import expect
 
-from support.stage import told
+from support.stage import event_result
 from support.stage_visitor import StageVisit
 
 VIEW = "#deeper-census"
@@ -17,7 +17,7 @@ def test_the_charts_show_what_the_server_measured(visit: StageVisit, page_addres
     visit.open("?photo=espresso&deeper=census")
     charts = visit.page.locator(f"{VIEW} svg")
     expect(charts).to_have_count(4, timeout=120_000)
-    measures = told(page_address, "census", "tiny-imagenet")["measures"]
+    measures = event_result(page_address, "census", "tiny-imagenet")["measures"]
     for chart, measure in zip(charts.all(), MEASURES, strict=True):
         clear = [block for block, test in measures[measure].items() if test["clear"]]
         assert chart.locator(".clear text").all_text_contents() == clear

@@ -20,7 +20,7 @@ from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
 from inception.vision.preprocessing import IMAGENET
 from inception.web.blocks import build, launch_options
-from support.networks import lively
+from support.networks import randomise
 from support.stage_visitor import StageVisit
 
 pytestmark = pytest.mark.browser
@@ -46,7 +46,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The stage with a network whose file, classes and provenance all mean harm."""
     path = tmp_path_factory.mktemp("hostile") / f"{IMAGE}.safetensors"
     described = Description("batchnorm", LABELS, IMAGENET, Provenance(*[IMAGE] * 5))
-    checkpoint.save_checkpoint(path, lively(InceptionV1(classes=len(LABELS))).state_dict(), described)
+    checkpoint.save_checkpoint(path, randomise(InceptionV1(classes=len(LABELS))).state_dict(), described)
     page = build(InferenceService((str(path),), choose_device("cpu")))
     _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
     yield address
@@ -61,7 +61,7 @@ def guest(browser: Browser, address: str) -> Iterator[StageVisit]:
     assert visit.page.evaluate("typeof ran") == "undefined", "a name ran"
     assert visit.page.locator("img[src=x], svg[onload], [onerror], [href^=javascript]").count() == 0
     context.close()
-    assert (visit.foreign, visit.complaints) == ([], [])
+    assert (visit.foreign_requests, visit.errors) == ([], [])
 
 
 def test_hostile_classes_are_shown_and_do_not_run(guest: StageVisit) -> None:
@@ -114,7 +114,7 @@ def test_what_is_taken_away_has_tame_names_and_no_formulas(guest: StageVisit, tm
 def test_a_hostile_file_name_and_link_do_not_run(guest: StageVisit, tmp_path: Path) -> None:
     hostile = tmp_path / f"{IMAGE}.jpg"
     hostile.write_bytes(b"no photo")
-    guest.may_be_refused = True
+    guest.expects_rejections = True
     guest.upload(hostile)
     expect(guest.page.locator("#notice")).to_be_visible(timeout=30_000)
     names = ("photo", "model", "block", "off", "class", "lens", "crop", "view", "sort", "scale", "colours", "lang")

@@ -87,7 +87,7 @@ def test_a_step_goes_on_after_a_photo_that_fails(visit: StageVisit) -> None:
             route.continue_()
 
     visit.page.route("**/run/stage_scene", refuse)
-    visit.may_be_refused = True
+    visit.expects_rejections = True
     visit.page.get_by_role("button", name="Example: red panda").click()
     expect(visit.page.locator("#notice")).to_contain_text("cannot be read")
     expect(lesson.locator(".lesson-ask")).to_have_text(question)
@@ -121,7 +121,7 @@ def test_an_answer_that_a_student_finds_while_one_is_computed_counts(visit: Stag
 
 def test_who_gives_up_may_try_again_after_an_error(visit: StageVisit) -> None:
     lesson = ask(visit, "?photo=honey_bee&step=8")
-    visit.may_be_refused = True
+    visit.expects_rejections = True
     visit.page.route(
         "**/run/stage_scene", lambda route: route.fulfill(status=400, json={"error": "The server is busy."})
     )

@@ -35,8 +35,8 @@ def stage(browser: Browser, page_address: str, request: pytest.FixtureRequest) -
     visit = StageVisit(context, page_address, query)
     yield visit
     context.close()
-    assert visit.complaints == []
-    assert visit.foreign == []
+    assert visit.errors == []
+    assert visit.foreign_requests == []
 
 
 def sized(width: int, height: int, **more: Any) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def test_a_bad_photo_is_refused_in_a_sentence_and_the_stage_stays(stage: StageVi
     before = stage.headline
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"no picture")
-    stage.may_be_refused = True
+    stage.expects_rejections = True
     stage.upload(bad)
     expect(stage.page.locator("#notice")).to_be_visible()
     assert re.fullmatch(r"[A-Z].{20,200}\.\s*✕?", stage.page.locator("#notice").inner_text(), re.DOTALL)
@@ -404,7 +404,7 @@ def test_a_block_unfolds_when_it_is_chosen_and_not_with_another_photo(stage: Sta
 
 
 def test_a_block_that_cannot_be_had_is_not_the_title_of_another_ones_channels(stage: StageVisit) -> None:
-    stage.may_be_refused = True
+    stage.expects_rejections = True
     stage.page.wait_for_load_state("networkidle")
 
     def refuse(route: Route) -> None:
@@ -425,7 +425,7 @@ def test_a_block_that_cannot_be_had_is_not_the_title_of_another_ones_channels(st
 
 
 def test_where_the_first_block_cannot_be_had_another_click_tries_again(stage: StageVisit) -> None:
-    stage.may_be_refused = True
+    stage.expects_rejections = True
     stage.page.route(
         "**/run/stage_block", lambda route: route.fulfill(status=400, json={"error": "The server is busy."})
     )
@@ -447,7 +447,7 @@ def test_an_answer_that_is_awaited_or_fails_is_not_claimed(stage: StageVisit) ->
     said, shown = live.inner_text(), page.locator(".rows").inner_text()
     held: list[Route] = []
     page.route("**/run/stage_scene", lambda route: held.append(route))
-    stage.may_be_refused = True
+    stage.expects_rejections = True
     stage.switch("3x3")
     while not held:
         page.wait_for_timeout(20)

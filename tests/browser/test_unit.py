@@ -151,7 +151,7 @@ def test_an_image_that_failed_can_be_started_again(visit: StageVisit) -> None:
     page = visit.page
     image = page.locator(f"{UNIT} .unit-image")
     start = page.get_by_role("button", name="Make the image")
-    visit.may_be_refused = True
+    visit.expects_rejections = True
     page.route(
         "**/run/stage_unit_image", lambda route: route.fulfill(status=400, json={"error": "The server is busy."})
     )
