@@ -1,4 +1,4 @@
-"""Fixtures that several test files share."""
+"""Shared fixtures and markers."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from inception.pretrained import zoo
 from inception.pretrained.hub import HubFile
 from inception.pretrained.pretrained import PretrainedModel
 from inception.pretrained.zoo import load
-from support.hub import Answer
+from support.hub import RequestHandler
 from support.paths import EXAMPLES, SHARED
 from support.stage_visitor import StageVisit
 from support.visitor import ApiVisit
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-# Servers would choose an engine by measuring; tests of engines choose it themselves.
+# By default servers measure which engine is fastest; tests of engines choose one themselves.
 os.environ["INCEPTION_ENGINE"] = "torch"
-# Five seconds are too short when two workers share two cores with servers and browsers.
+# The default of five seconds is too short when two workers share two cores with servers and browsers.
 expect.set_options(timeout=30_000)
 
 TESTS = Path(__file__).parent
@@ -99,7 +99,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Hide this machine's weights and caches, and the address that `serve` left in the environment of this process."""
+    """Hide the weights and caches of this machine, and the address that `serve` sets in the environment."""
     for name in ("INCEPTION_WEIGHTS_DIR", "GRADIO_SERVER_NAME", "GRADIO_SERVER_PORT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -107,7 +107,7 @@ def isolated_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 @pytest.fixture(autouse=True)
 def seeded() -> None:
-    """Give every test the same random numbers in every run, whichever tests ran before it."""
+    """Seed torch before each test, so that random numbers do not depend on earlier tests."""
     torch.manual_seed(0)
 
 
@@ -134,14 +134,14 @@ def random_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def http_server() -> Iterator[Callable[[Answer], str]]:
-    """Start local servers: `http_server(answer)` returns an address at which `answer` handles requests."""
+def http_server() -> Iterator[Callable[[RequestHandler], str]]:
+    """Start local servers: `http_server(handle)` returns an address at which `handle` handles requests."""
     servers: list[ThreadingHTTPServer] = []
 
-    def start(answer: Answer) -> str:
+    def start(handle: RequestHandler) -> str:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                answer(self)
+                handle(self)
 
             do_HEAD = do_GET  # noqa: N815 - the standard library's name
 
@@ -168,7 +168,7 @@ def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def published(random_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
-    """The random file in place of the published one, with its own size and checksum."""
+    """Replace the published file by the random one, with its size and checksum."""
     data = random_onnx.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     files = tuple(HubFile(file.repository, file.name, len(data), digest) for file in zoo.GOOGLENET_FILES)
@@ -203,8 +203,8 @@ def visit(browser: Browser, page_address: str, request: pytest.FixtureRequest) -
     visit = StageVisit(context, page_address, "?photo=espresso")
     yield visit
     context.close()
-    assert visit.foreign == [], "the stage sends requests only to its own server"
-    assert visit.complaints == []
+    assert visit.foreign_requests == [], "the stage sends requests only to its own server"
+    assert visit.errors == []
 
 
 @pytest.fixture
@@ -213,5 +213,5 @@ def api_visit(browser: Browser, page_address: str) -> Iterator[ApiVisit]:
     visit = ApiVisit(context, page_address)
     yield visit
     context.close()
-    assert visit.foreign == []
-    assert visit.complaints == []
+    assert visit.foreign_requests == []
+    assert visit.errors == []

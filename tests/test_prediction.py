@@ -20,13 +20,13 @@ from inception.prediction import input_batch, predict_crop, statistics, top_clas
 from inception.pretrained.description import UNKNOWN_PROVENANCE
 from inception.pretrained.pretrained import PretrainedModel
 from inception.vision.preprocessing import CAFFE, IMAGENET, Preprocessing
-from support.networks import lively
+from support.networks import randomise
 from support.paths import EXAMPLES
 from support.preprocessing import TINY_IMAGENET
 
 
 def pretrained(**options: object) -> PretrainedModel:
-    model = lively(InceptionV1(classes=3, **options))  # type: ignore[arg-type]
+    model = randomise(InceptionV1(classes=3, **options))  # type: ignore[arg-type]
     return PretrainedModel("test", model, IMAGENET, ("a", "b", "c"), UNKNOWN_PROVENANCE, temperature=0.5)
 
 

@@ -37,21 +37,21 @@ def choose_device(name: str = "auto") -> Device:
     """
     if name not in DEVICES:
         raise unknown_device(name)
-    # Asked only of the devices in question: the question makes PyTorch start CUDA.
+    # Called only if necessary, as the check makes PyTorch initialise CUDA.
     works: dict[str, Callable[[], bool]] = {
         "cuda": _cuda_works,
         "mps": torch.backends.mps.is_available,
         "cpu": lambda: True,
     }
     if name == "auto":
-        return _named(next(kind for kind, asked in works.items() if asked()))
+        return _named(next(kind for kind, is_usable in works.items() if is_usable()))
     if not works[name]():
         raise DeviceError(
             "device_missing",
             "This machine has no {wish} device that PyTorch can use; choose auto, or one of those that it has: "
             "{devices}.",
             wish=name,
-            devices=", ".join(kind for kind, asked in works.items() if asked()),
+            devices=", ".join(kind for kind, is_usable in works.items() if is_usable()),
         )
     return _named(name)
 

@@ -1,4 +1,4 @@
-"""What axe-core finds on the stage: nothing serious, in any state, language, size or brightness."""
+"""Accessibility audits of the stage by axe-core, in several states, languages, sizes and colour schemes."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from support.stage_visitor import StageVisit
 pytestmark = pytest.mark.browser
 
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
-DEEPER = ("evidence", "cell", "cost", "census", "dial", "compare", "numbers", "about")
-STEPS = range(1, 9)
+VIEWS = ("evidence", "cell", "cost", "census", "dial", "compare", "numbers", "about")
+LESSON_STEPS = range(1, 9)
 
 
-def serious(visit: StageVisit) -> list[str]:
-    found = Axe().run(visit.page, options=RULES).response["violations"]
+def serious_violations(visit: StageVisit) -> list[str]:
+    violations = Axe().run(visit.page, options=RULES).response["violations"]
     return [
-        f"{finding['id']}: {node['html'][:160]} {node['failureSummary'][:300]}"
-        for finding in found
-        if finding["impact"] in ("moderate", "serious", "critical")
-        for node in finding["nodes"]
+        f"{violation['id']}: {node['html'][:160]} {node['failureSummary'][:300]}"
+        for violation in violations
+        if violation["impact"] in ("moderate", "serious", "critical")
+        for node in violation["nodes"]
     ]
 
 
@@ -36,8 +36,8 @@ def serious(visit: StageVisit) -> list[str]:
     indirect=True,
     ids=["light", "dark", "Chinese phone"],
 )
-def test_nothing_serious_is_found(visit: StageVisit) -> None:
-    assert serious(visit) == []
+def test_the_stage_has_no_serious_violations(visit: StageVisit) -> None:
+    assert serious_violations(visit) == []
     visit.upload(EXAMPLES / "bison.jpg")
     expect(visit.page.locator("[data-stage=photo] [aria-pressed=true]")).to_have_count(0, timeout=30_000)
     visit.settle()
@@ -45,18 +45,18 @@ def test_nothing_serious_is_found(visit: StageVisit) -> None:
     expect(visit.page.locator("[data-stage=answer] .by").first).to_be_visible(timeout=30_000)
     visit.page.locator("[data-lane='5x5'] [data-channel]").first.click()
     visit.page.locator(".lens").wait_for()
-    assert serious(visit) == []
+    assert serious_violations(visit) == []
 
 
-@pytest.mark.parametrize("part", DEEPER)
-def test_nothing_serious_is_found_in_what_goes_deeper(visit: StageVisit, part: str) -> None:
-    visit.open(f"?photo=espresso&deeper={part}")
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_views_below_the_stage_have_no_serious_violations(visit: StageVisit, view: str) -> None:
+    visit.open(f"?photo=espresso&deeper={view}")
     visit.page.wait_for_load_state("networkidle", timeout=120_000)
-    assert serious(visit) == []
+    assert serious_violations(visit) == []
 
 
-def test_nothing_serious_is_found_in_the_lesson(visit: StageVisit) -> None:
-    for step in STEPS:
+def test_the_lesson_has_no_serious_violations(visit: StageVisit) -> None:
+    for step in LESSON_STEPS:
         visit.open(f"?photo=espresso&step={step}")
         expect(visit.page.locator("[data-stage=lesson]")).to_be_visible()
-        assert serious(visit) == [], step
+        assert serious_violations(visit) == [], step

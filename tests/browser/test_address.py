@@ -1,4 +1,4 @@
-"""The page's address: each block and photo is a step of the history, and a reload shows the same."""
+"""The page's address and the browser's history."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture
 def stage(visit: StageVisit) -> StageVisit:
-    """A first visit, whose address names nothing."""
+    """A visit to an address without parameters."""
     visit.open()
     return visit
 
@@ -26,26 +26,26 @@ def expect_block(stage: StageVisit, block: str) -> None:
     expect(stage.page.locator("[data-stage=block] h2").first).to_contain_text(block)
 
 
-def test_a_block_is_a_step_of_the_history(stage: StageVisit) -> None:
+def test_choosing_a_block_adds_a_history_entry(stage: StageVisit) -> None:
     stage.unfold("3a")
     stage.unfold("5b")
     stage.page.go_back()
     expect_block(stage, "3a")
     stage.page.go_back()
-    expect_block(stage, "4c")  # the first, which the address of a first visit does not name
+    expect_block(stage, "4c")  # the default, which the address of a first visit does not name
     stage.page.go_forward()
     expect_block(stage, "3a")
 
 
-def test_back_restores_the_photo_that_was_shown_first(stage: StageVisit) -> None:
-    first = stage.page.locator(".photo-examples [aria-pressed=true]").get_attribute("aria-label")
+def test_back_restores_the_initial_photo(stage: StageVisit) -> None:
+    label = stage.page.locator(".photo-examples [aria-pressed=true]").get_attribute("aria-label")
     stage.page.locator(".photo-examples [aria-pressed=false]").first.click()
-    expect(stage.page.locator(".photo-examples [aria-pressed=true]")).not_to_have_attribute("aria-label", str(first))
+    expect(stage.page.locator(".photo-examples [aria-pressed=true]")).not_to_have_attribute("aria-label", str(label))
     stage.page.go_back()
-    expect(stage.page.locator(".photo-examples [aria-pressed=true]")).to_have_attribute("aria-label", str(first))
+    expect(stage.page.locator(".photo-examples [aria-pressed=true]")).to_have_attribute("aria-label", str(label))
 
 
-def test_back_restores_how_channels_were_sorted(stage: StageVisit) -> None:
+def test_back_restores_the_sort_order_of_channels(stage: StageVisit) -> None:
     stage.unfold("3a")
     stage.page.locator(".block-tools select").first.select_option("mean")
     expect(stage.page).to_have_url(re.compile("sort=mean"))
@@ -54,7 +54,7 @@ def test_back_restores_how_channels_were_sorted(stage: StageVisit) -> None:
     assert "sort=" not in stage.page.url
 
 
-def test_back_keeps_the_language_that_was_chosen_last(stage: StageVisit) -> None:
+def test_back_keeps_the_chosen_language(stage: StageVisit) -> None:
     stage.unfold("3a")
     stage.page.get_by_role("button", name="中文").click()
     expect(stage.page.locator("html")).to_have_attribute("lang", "zh-CN")
@@ -74,13 +74,13 @@ def test_english_chosen_in_a_chinese_browser_survives_a_reload(stage: StageVisit
     expect(stage.page.locator("html")).to_have_attribute("lang", "en")
 
 
-def test_a_cell_that_the_block_does_not_have_is_left_out(stage: StageVisit) -> None:
+def test_a_cell_outside_the_block_is_ignored(stage: StageVisit) -> None:
     stage.open("?block=5b&lens=5x5:3:20:4")
     expect(stage.page.locator(".lens")).to_be_hidden()
     assert "NaN" not in stage.page.locator("body").inner_text()
 
 
-def test_back_and_forward_restore_an_own_photo(stage: StageVisit) -> None:
+def test_back_and_forward_restore_an_uploaded_photo(stage: StageVisit) -> None:
     picture = stage.page.locator("[data-stage=photo] img").first
     answer = stage.page.locator("[data-stage=answer] h2")
     stage.upload(EXAMPLES / "espresso.jpg")
@@ -96,17 +96,17 @@ def test_back_and_forward_restore_an_own_photo(stage: StageVisit) -> None:
     expect(answer).to_contain_text("espresso")
 
 
-def test_a_photo_that_is_refused_leaves_no_step_of_the_history(stage: StageVisit, tmp_path: Path) -> None:
-    bad = tmp_path / "bad.jpg"
-    bad.write_bytes(b"no picture")
-    stage.may_be_refused = True
+def test_a_rejected_photo_adds_no_history_entry(stage: StageVisit, tmp_path: Path) -> None:
+    invalid = tmp_path / "bad.jpg"
+    invalid.write_bytes(b"no picture")
+    stage.expects_rejections = True
     stage.unfold("3a")
-    steps = stage.page.evaluate("history.length")
-    stage.upload(bad)
+    entry_count = stage.page.evaluate("history.length")
+    stage.upload(invalid)
     expect(stage.page.locator("#notice")).to_be_visible()
     expect(stage.page).to_have_url(re.compile("photo="))
     stage.unfold("5b")
-    assert stage.page.evaluate("history.length") == steps + 1
+    assert stage.page.evaluate("history.length") == entry_count + 1
     stage.page.go_back()
     expect_block(stage, "3a")
     stage.page.go_back()

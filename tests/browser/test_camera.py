@@ -1,4 +1,4 @@
-"""The camera: its frames are answered, until it is stopped or another photo is chosen."""
+"""Classification of camera frames."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from support.stage_visitor import StageVisit
 pytestmark = pytest.mark.browser
 
 
-def test_the_camera_is_answered_and_its_last_frame_stays(visit: StageVisit) -> None:
+def test_camera_frames_are_classified_and_the_last_one_stays(visit: StageVisit) -> None:
     camera = visit.page.get_by_role("button", name="Camera")
-    before = len([url for url in visit.requests if "stage_scene" in url])
+    scenes_before = len([url for url in visit.requests if "stage_scene" in url])
     camera.click()
     expect(visit.page.locator("[data-stage=photo] video")).to_be_visible()
     expect(visit.page.get_by_role("button", name="Stop the camera")).to_be_visible()
     visit.page.wait_for_timeout(2500)
     visit.page.get_by_role("button", name="Stop the camera").click()
     expect(visit.page.locator("[data-stage=photo] video")).to_have_count(0)
-    assert len([url for url in visit.requests if "stage_scene" in url]) - before >= 2
+    assert len([url for url in visit.requests if "stage_scene" in url]) - scenes_before >= 2
     visit.page.wait_for_timeout(1000)
     visit.unfold("3a")
     expect(visit.page.locator("#notice")).to_be_hidden()
 
 
-def test_the_camera_is_opened_once_and_ends_with_another_photo(visit: StageVisit) -> None:
+def test_the_camera_opens_once_and_stops_when_another_photo_is_chosen(visit: StageVisit) -> None:
     page = visit.page
     page.evaluate(
         """() => {
@@ -41,7 +41,7 @@ def test_the_camera_is_opened_once_and_ends_with_another_photo(visit: StageVisit
           };
         }"""
     )
-    # Before its module is there, and before there is permission.
+    # Click before the camera's module has loaded, and again before permission is granted.
     camera = page.get_by_role("button", name="Camera", exact=True)
     camera.evaluate("button => [button, button].forEach(one => one.click())")
     page.wait_for_function("window.opened.length")
@@ -61,7 +61,7 @@ def test_the_camera_is_opened_once_and_ends_with_another_photo(visit: StageVisit
     assert page.evaluate(tracks) == ["ended"]
 
 
-def test_the_lesson_is_about_the_last_frame_of_the_camera(visit: StageVisit) -> None:
+def test_the_lesson_uses_the_last_camera_frame(visit: StageVisit) -> None:
     page = visit.page
     page.get_by_role("button", name="Camera").click()
     expect(page.locator("[data-stage=photo] img").first).to_have_attribute("src", re.compile("^blob:"))
@@ -72,18 +72,18 @@ def test_the_lesson_is_about_the_last_frame_of_the_camera(visit: StageVisit) -> 
     expect(page.locator("#notice")).to_be_hidden()
 
 
-def test_a_camera_whose_frames_are_refused_stops_and_says_why(visit: StageVisit) -> None:
+def test_the_camera_stops_with_a_message_when_its_frames_are_rejected(visit: StageVisit) -> None:
     page = visit.page
     page.get_by_role("button", name="Camera").click()
     expect(page.locator("[data-stage=photo] img").first).to_have_attribute("src", re.compile("^blob:"))
-    visit.may_be_refused = True
+    visit.expects_rejections = True
     page.route("**/gradio_api/upload*", lambda route: route.fulfill(status=413, json={"error": "It is too large."}))
     expect(page.locator("#notice")).to_be_visible()
     expect(page.locator("[data-stage=photo] video")).to_have_count(0)
     expect(page.get_by_role("button", name="Camera", exact=True)).to_be_visible()
 
 
-def test_without_https_the_page_says_what_the_camera_needs(visit: StageVisit) -> None:
+def test_without_https_the_page_reports_that_the_camera_needs_it(visit: StageVisit) -> None:
     visit.page.evaluate(
         """() => {
           Object.defineProperty(window, "isSecureContext", { value: false });

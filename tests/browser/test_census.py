@@ -1,4 +1,4 @@
-"""What each branch is for: four charts of the network, or of two side by side."""
+"""The census view: charts of what the branches respond to."""
 
 from __future__ import annotations
 
@@ -6,35 +6,35 @@ import re
 
 from playwright.sync_api import expect
 
-from support.stage import told
+from support.stage import event_result
 from support.stage_visitor import StageVisit
 
 VIEW = "#deeper-census"
 MEASURES = ("orientation", "colour", "size", "wavelength")
 
 
-def test_the_charts_show_what_the_server_measured(visit: StageVisit, page_address: str) -> None:
+def test_the_charts_match_the_servers_measures(visit: StageVisit, page_address: str) -> None:
     visit.open("?photo=espresso&deeper=census")
     charts = visit.page.locator(f"{VIEW} svg")
     expect(charts).to_have_count(4, timeout=120_000)
-    measures = told(page_address, "census", "tiny-imagenet")["measures"]
+    measures = event_result(page_address, "census", "tiny-imagenet")["measures"]
     for chart, measure in zip(charts.all(), MEASURES, strict=True):
-        clear = [block for block, test in measures[measure].items() if test["clear"]]
-        assert chart.locator(".clear text").all_text_contents() == clear
-        expect(chart.locator(".highest")).to_have_count(len(clear))
-        said = chart.locator("xpath=..").locator("p").inner_text()
+        clear_blocks = [block for block, test in measures[measure].items() if test["clear"]]
+        assert chart.locator(".clear text").all_text_contents() == clear_blocks
+        expect(chart.locator(".highest")).to_have_count(len(clear_blocks))
+        summary = chart.locator("xpath=..").locator("p").inner_text()
         for block, test in measures[measure].items():
-            part = f"{test['highest'].replace('x', '×')} is highest in" if test["clear"] else "No clear difference in"
-            assert re.search(rf"{part}[^.:]*\b{block}\b", said), (block, said)
+            phrase = f"{test['highest'].replace('x', '×')} is highest in" if test["clear"] else "No clear difference in"
+            assert re.search(rf"{phrase}[^.:]*\b{block}\b", summary), (block, summary)
     visit.page.locator(f"{VIEW} summary").click()
     expect(visit.page.locator(f"{VIEW} details h4")).to_have_text("Embedded · 200 classes")
     row = visit.page.locator(f"{VIEW} tr").filter(has_text="Orientation, 4c")
-    shown = row.locator("td").all_inner_texts()
-    known = measures["orientation"]["4c"]
-    assert shown[:4] == [f"{value:.2f}" for value in known["branches"].values()]
+    cells = row.locator("td").all_inner_texts()
+    expected = measures["orientation"]["4c"]
+    assert cells[:4] == [f"{value:.2f}" for value in expected["branches"].values()]
 
 
-def test_a_block_of_a_chart_is_unfolded_and_sorted_by_what_the_chart_shows(visit: StageVisit) -> None:
+def test_clicking_a_block_of_a_chart_unfolds_it_sorted_by_the_measure(visit: StageVisit) -> None:
     visit.open("?photo=espresso&block=4c&deeper=census")
     chart = visit.page.locator(f"{VIEW} svg").nth(1)
     expect(chart).to_be_visible(timeout=120_000)

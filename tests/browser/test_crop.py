@@ -1,4 +1,4 @@
-"""The square of the photo that the network sees, dragged with a pointer."""
+"""The crop, dragged as a square on the photo."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ def drag(visit: StageVisit, offsets: list[int]) -> None:
         visit.page.wait_for_timeout(STEP_MILLISECONDS)
 
 
-def scenes(visit: StageVisit) -> int:
+def scene_request_count(visit: StageVisit) -> int:
     return len([url for url in visit.requests if "stage_scene" in url])
 
 
-def test_the_square_is_dragged_and_answered_on_the_way(visit: StageVisit) -> None:
-    box, asked = visit.page.locator(".photo-crop").bounding_box(), scenes(visit)
+def test_the_answer_is_updated_while_the_square_is_dragged(visit: StageVisit) -> None:
+    box, requests_before = visit.page.locator(".photo-crop").bounding_box(), scene_request_count(visit)
     assert box
     drag(visit, [-2 * step for step in range(12)])
     visit.page.mouse.up()
     expect(visit.page).to_have_url(re.compile("crop="))
-    assert scenes(visit) - asked >= 3
+    assert scene_request_count(visit) - requests_before >= 3
     moved = visit.page.locator(".photo-crop").bounding_box()
     assert moved
     assert moved["x"] < box["x"] - 5
 
 
-def test_while_the_square_moves_no_number_of_an_earlier_crop_is_shown(visit: StageVisit) -> None:
+def test_numbers_of_an_earlier_crop_are_hidden_while_the_square_moves(visit: StageVisit) -> None:
     drag(visit, [-2 * step for step in range(12)])
     for part in (".worth", ".tile b"):
         expect(visit.page.locator(f"[data-lane='1x1'] {part}").first).to_have_css("opacity", "0")
@@ -51,7 +51,7 @@ def test_while_the_square_moves_no_number_of_an_earlier_crop_is_shown(visit: Sta
         expect(visit.page.locator(f"[data-lane='1x1'] {part}").first).to_have_css("opacity", "1")
 
 
-def test_a_square_that_comes_back_to_its_place_is_answered_as_before(visit: StageVisit) -> None:
+def test_dragging_the_square_back_restores_the_answer(visit: StageVisit) -> None:
     drag(visit, [-10, -20, -30])
     visit.page.mouse.up()
     expect(visit.page).to_have_url(re.compile("crop="))
@@ -75,13 +75,13 @@ def test_a_branch_that_is_off_stays_off_while_the_square_moves(visit: StageVisit
     was = visit.page.locator("[data-stage=answer] .was").first
     expect(was).to_be_visible()
     drag(visit, [-2 * step for step in range(12)])
-    with_all_on = visit.page.evaluate("document.querySelectorAll('[data-block].changed').length")
-    assert with_all_on > 0  # later blocks differ from the run with everything on
+    changed_blocks = visit.page.evaluate("document.querySelectorAll('[data-block].changed').length")
+    assert changed_blocks > 0  # later blocks differ from the run with everything on
     visit.page.mouse.up()
     expect(was).to_be_visible()
 
 
-def test_the_right_button_moves_nothing(visit: StageVisit) -> None:
+def test_the_right_button_does_not_move_the_square(visit: StageVisit) -> None:
     box = visit.page.locator(".photo-crop").bounding_box()
     assert box
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -99,34 +99,34 @@ def test_a_second_finger_does_not_move_the_square(visit: StageVisit) -> None:
     box = crop.bounding_box()
     assert box
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    fingers = visit.page.context.new_cdp_session(visit.page)
+    session = visit.page.context.new_cdp_session(visit.page)
 
-    def touch(kind: str, *places: tuple[float, float]) -> None:
-        points = [{"x": left, "y": top, "id": number} for number, (left, top) in enumerate(places)]
-        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        touch_points = [{"x": left, "y": top, "id": number} for number, (left, top) in enumerate(points)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": touch_points})
         visit.page.wait_for_timeout(STEP_MILLISECONDS)
 
     touch("touchStart", (x, y))
     touch("touchMove", (x - 5, y))
     touch("touchMove", (x - 10, y))
-    first = crop.bounding_box()
-    assert first
-    assert first["x"] < box["x"] - 2
+    with_one_finger = crop.bounding_box()
+    assert with_one_finger
+    assert with_one_finger["x"] < box["x"] - 2
     touch("touchStart", (x - 10, y), (x + 20, y + 20))
     touch("touchMove", (x - 10, y), (x + 45, y + 30))
-    second = crop.bounding_box()
-    assert second
-    assert second["x"] == pytest.approx(first["x"], abs=1)
-    touch("touchMove", (x - 10, y))  # the second is lifted, and the first goes on
+    with_two_fingers = crop.bounding_box()
+    assert with_two_fingers
+    assert with_two_fingers["x"] == pytest.approx(with_one_finger["x"], abs=1)
+    touch("touchMove", (x - 10, y))  # the second finger is lifted
     touch("touchMove", (x - 14, y))
-    third = crop.bounding_box()
-    assert third
-    assert third["x"] < first["x"] - 1
+    moved_on = crop.bounding_box()
+    assert moved_on
+    assert moved_on["x"] < with_one_finger["x"] - 1
     touch("touchEnd")
     expect(visit.page).to_have_url(re.compile("crop="))
 
 
-def test_the_whole_photo_stays_where_it_is(visit: StageVisit) -> None:
+def test_a_crop_of_the_whole_photo_cannot_be_moved(visit: StageVisit) -> None:
     visit.page.get_by_role("button", name="Whole", exact=True).click()
     expect(visit.page).to_have_url(re.compile("crop="))
     visit.settle()
@@ -143,10 +143,10 @@ def test_the_whole_photo_stays_where_it_is(visit: StageVisit) -> None:
     assert visit.page.url == address
 
 
-def test_a_square_outside_the_photo_is_drawn_where_the_network_looks(visit: StageVisit) -> None:
+def test_a_crop_outside_the_photo_is_drawn_where_it_was_clamped(visit: StageVisit) -> None:
     visit.open("?photo=espresso&crop=9:9:1")
     visit.page.wait_for_load_state("networkidle")
-    frame, box = (visit.page.locator(one).bounding_box() for one in (".photo-frame", ".photo-crop"))
+    frame, box = (visit.page.locator(selector).bounding_box() for selector in (".photo-frame", ".photo-crop"))
     assert frame
     assert box
     assert box["x"] >= frame["x"] - 1

@@ -1,4 +1,4 @@
-"""Names that would be a page's code, a spreadsheet's formula or a path: in a real browser nothing of them runs."""
+"""Names that contain HTML, scripts, spreadsheet formulas or paths."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
 from inception.vision.preprocessing import IMAGENET
 from inception.web.blocks import build, launch_options
-from support.networks import lively
+from support.networks import randomise
 from support.stage_visitor import StageVisit
 
 pytestmark = pytest.mark.browser
@@ -37,16 +37,16 @@ LABELS = (
     "@SUM(1)",
     "{{ran}} ${ran=1} [a](javascript:ran=1)",
 )
-DEEPER = ("evidence", "cell", "cost", "census", "dial", "compare", "numbers", "about")
+VIEWS = ("evidence", "cell", "cost", "census", "dial", "compare", "numbers", "about")
 KINDS = ("maps", "sheet", "zip", "csv", "json")
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The stage with a network whose file, classes and provenance all mean harm."""
+    """The stage with a network whose file name, classes and provenance are hostile."""
     path = tmp_path_factory.mktemp("hostile") / f"{IMAGE}.safetensors"
-    described = Description("batchnorm", LABELS, IMAGENET, Provenance(*[IMAGE] * 5))
-    checkpoint.save_checkpoint(path, lively(InceptionV1(classes=len(LABELS))).state_dict(), described)
+    description = Description("batchnorm", LABELS, IMAGENET, Provenance(*[IMAGE] * 5))
+    checkpoint.save_checkpoint(path, randomise(InceptionV1(classes=len(LABELS))).state_dict(), description)
     page = build(InferenceService((str(path),), choose_device("cpu")))
     _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
     yield address
@@ -54,27 +54,27 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def guest(browser: Browser, address: str) -> Iterator[StageVisit]:
+def hostile_visit(browser: Browser, address: str) -> Iterator[StageVisit]:
     context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-US", reduced_motion="reduce")
     visit = StageVisit(context, address, "?photo=bison")
     yield visit
-    assert visit.page.evaluate("typeof ran") == "undefined", "a name ran"
+    assert visit.page.evaluate("typeof ran") == "undefined", "a name was executed"
     assert visit.page.locator("img[src=x], svg[onload], [onerror], [href^=javascript]").count() == 0
     context.close()
-    assert (visit.foreign, visit.complaints) == ([], [])
+    assert (visit.foreign_requests, visit.errors) == ([], [])
 
 
-def test_hostile_classes_are_shown_and_do_not_run(guest: StageVisit) -> None:
-    page = guest.page
+def test_hostile_class_names_are_shown_but_not_executed(hostile_visit: StageVisit) -> None:
+    page = hostile_visit.page
     expect(page.locator("[data-stage=answer]")).to_contain_text("ran=1")
-    guest.switch("3x3")
+    hostile_visit.switch("3x3")
     expect(page.locator("[data-stage=answer] .was").first).to_be_visible(timeout=30_000)
     rows = page.locator("[data-stage=answer] .rows button")
     for number in range(rows.count()):
         rows.nth(number).hover()
     rows.last.click()
-    for part in DEEPER:
-        guest.open(f"?photo=bison&deeper={part}")
+    for view in VIEWS:
+        hostile_visit.open(f"?photo=bison&deeper={view}")
         page.wait_for_load_state("networkidle", timeout=120_000)
         expect(page.locator("#deeper h2")).to_be_visible()
     expect(page.locator("#deeper")).to_contain_text("onerror")
@@ -82,43 +82,43 @@ def test_hostile_classes_are_shown_and_do_not_run(guest: StageVisit) -> None:
     expect(page.locator("[data-stage=answer]")).to_contain_text("ran=1")
 
 
-def test_names_in_a_lesson_do_not_run(guest: StageVisit) -> None:
+def test_names_in_the_lesson_are_not_executed(hostile_visit: StageVisit) -> None:
     for step in (2, 3, 7, 8):
-        guest.open(f"?photo=bison&step={step}")
-        expect(guest.page.locator("[data-stage=lesson]")).to_be_visible()
-        assert guest.page.evaluate("typeof ran") == "undefined"
+        hostile_visit.open(f"?photo=bison&step={step}")
+        expect(hostile_visit.page.locator("[data-stage=lesson]")).to_be_visible()
+        assert hostile_visit.page.evaluate("typeof ran") == "undefined"
 
 
-def test_what_is_taken_away_has_tame_names_and_no_formulas(guest: StageVisit, tmp_path: Path) -> None:
-    guest.open("?photo=bison&deeper=numbers")
+def test_downloads_have_safe_file_names_and_no_formulas(hostile_visit: StageVisit, tmp_path: Path) -> None:
+    hostile_visit.open("?photo=bison&deeper=numbers")
     files = {}
     for kind in KINDS:
-        button = guest.page.locator(f"[data-keep={kind}]")
+        button = hostile_visit.page.locator(f"[data-keep={kind}]")
         expect(button).to_be_enabled(timeout=30_000)
-        with guest.page.expect_download(timeout=60_000) as made:
+        with hostile_visit.page.expect_download(timeout=60_000) as download:
             button.click()
         files[kind] = tmp_path / kind
-        made.value.save_as(files[kind])
-        assert set(made.value.suggested_filename) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-."), kind
+        download.value.save_as(files[kind])
+        assert set(download.value.suggested_filename) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-."), kind
     rows = list(csv.DictReader(io.StringIO(files["csv"].read_text(encoding="utf-8-sig"))))
     labels = {int(row["class"]): row["label"] for row in rows if row["kind"] == "class"}
     assert {labels[number].lstrip("'") for number in range(4, 8)} == {label for label in LABELS if label[0] in "=+-@"}
     assert not [label for label in labels.values() if label[0] in "=+-@"]
-    told = json.loads(files["json"].read_text(encoding="utf-8"))
-    assert {row["label"] for row in told["classes"]} == set(LABELS), "where nothing computes, names stay what they are"
+    table = json.loads(files["json"].read_text(encoding="utf-8"))
+    assert {row["label"] for row in table["classes"]} == set(LABELS), "names are unchanged in JSON"
     names = zipfile.ZipFile(files["zip"]).namelist()
     assert len(names) > 70
     assert not [name for name in names if name.startswith(("/", "\\")) or ".." in name or "<" in name]
 
 
-def test_a_hostile_file_name_and_link_do_not_run(guest: StageVisit, tmp_path: Path) -> None:
+def test_a_hostile_file_name_and_link_are_not_executed(hostile_visit: StageVisit, tmp_path: Path) -> None:
     hostile = tmp_path / f"{IMAGE}.jpg"
     hostile.write_bytes(b"no photo")
-    guest.may_be_refused = True
-    guest.upload(hostile)
-    expect(guest.page.locator("#notice")).to_be_visible(timeout=30_000)
+    hostile_visit.expects_rejections = True
+    hostile_visit.upload(hostile)
+    expect(hostile_visit.page.locator("#notice")).to_be_visible(timeout=30_000)
     names = ("photo", "model", "block", "off", "class", "lens", "crop", "view", "sort", "scale", "colours", "lang")
-    harm = dict.fromkeys((*names, "step", "deeper", "example", "lesson"), LABELS[1])
-    for more in ({}, {"off": IMAGE}, {"__theme": IMAGE}, {"lens": "1x1:9999:999:999"}, {"deep_link": "../../x"}):
-        guest.open(f"?{urlencode({**harm, **more})}")
-        assert guest.page.evaluate("typeof ran") == "undefined"
+    parameters = dict.fromkeys((*names, "step", "deeper", "example", "lesson"), LABELS[1])
+    for extra in ({}, {"off": IMAGE}, {"__theme": IMAGE}, {"lens": "1x1:9999:999:999"}, {"deep_link": "../../x"}):
+        hostile_visit.open(f"?{urlencode({**parameters, **extra})}")
+        assert hostile_visit.page.evaluate("typeof ran") == "undefined"

@@ -1,4 +1,4 @@
-"""The stage by keyboard: what is drawn again keeps the focus, and every group is one stop of the tabulator key."""
+"""Keyboard operation of the stage: focus and tab order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.stage_visitor import StageVisit
 
 pytestmark = pytest.mark.browser
 
-STOPS = 'group => group.querySelectorAll(\'.tile[tabindex="0"], .more[tabindex="0"]\').length'
+COUNT_TAB_STOPS = 'group => group.querySelectorAll(\'.tile[tabindex="0"], .more[tabindex="0"]\').length'
 
 
 def press(control: Locator, key: str = "Enter") -> None:
@@ -19,7 +19,7 @@ def press(control: Locator, key: str = "Enter") -> None:
     control.press(key)
 
 
-def test_a_button_that_is_drawn_again_keeps_the_focus(visit: StageVisit) -> None:
+def test_controls_keep_the_focus_when_they_are_redrawn(visit: StageVisit) -> None:
     page = visit.page
     row = page.locator("[data-stage=answer] .rows button").nth(1)
     press(row)
@@ -51,7 +51,7 @@ def test_a_button_that_is_drawn_again_keeps_the_focus(visit: StageVisit) -> None
     expect(chinese).to_be_focused()
 
 
-def test_leaving_the_lesson_leads_to_its_button(visit: StageVisit) -> None:
+def test_leaving_the_lesson_focuses_its_button(visit: StageVisit) -> None:
     lesson = visit.page.get_by_role("button", name="Lesson", exact=True)
     press(lesson)
     dock = visit.page.locator("[data-stage=lesson]")
@@ -61,7 +61,7 @@ def test_leaving_the_lesson_leads_to_its_button(visit: StageVisit) -> None:
     expect(lesson).to_be_focused()
 
 
-def test_the_lanes_are_one_stop_wherever_the_focus_was(visit: StageVisit) -> None:
+def test_the_lanes_are_a_single_tab_stop(visit: StageVisit) -> None:
     page = visit.page
     lanes = page.locator(".lanes")
     more = page.locator("[data-lane='1x1'] .more")
@@ -69,42 +69,42 @@ def test_the_lanes_are_one_stop_wherever_the_focus_was(visit: StageVisit) -> Non
     page.keyboard.press("ArrowRight")
     expect(more).to_be_focused()
     expect(more).to_have_attribute("tabindex", "0")
-    assert lanes.evaluate(STOPS) == 1
+    assert lanes.evaluate(COUNT_TAB_STOPS) == 1
     switch = page.locator("[data-switch='3x3']")
     press(switch)
     expect(page.locator("[data-stage=answer] .was").first).to_be_visible()
     visit.page.wait_for_load_state("networkidle")
     expect(switch).to_be_focused()
-    assert lanes.evaluate(STOPS) == 1
+    assert lanes.evaluate(COUNT_TAB_STOPS) == 1
 
 
-def test_all_channels_are_one_stop(visit: StageVisit) -> None:
+def test_the_dialog_of_all_channels_is_a_single_tab_stop(visit: StageVisit) -> None:
     page = visit.page
     page.locator("[data-lane='1x1'] .more").click()
     tiles = page.locator("dialog.all .tile")
     expect(tiles.first).to_be_visible()
-    assert page.locator("dialog.all").evaluate(STOPS) == 1
+    assert page.locator("dialog.all").evaluate(COUNT_TAB_STOPS) == 1
     tiles.first.focus()
     page.keyboard.press("ArrowRight")
     expect(tiles.nth(1)).to_be_focused()
     expect(tiles.nth(1)).to_have_attribute("tabindex", "0")
 
 
-@pytest.mark.parametrize("way", ["Escape", "button"])
-def test_a_closed_lens_gives_the_focus_to_its_tile_which_is_no_longer_marked(visit: StageVisit, way: str) -> None:
+@pytest.mark.parametrize("method", ["Escape", "button"])
+def test_closing_the_lens_focuses_its_tile_and_unmarks_it(visit: StageVisit, method: str) -> None:
     page = visit.page
     tile = page.locator("[data-lane='5x5'] [data-channel]").nth(1)
     press(tile)
     expect(tile).to_have_attribute("aria-pressed", "true")
     close = page.locator(".lens").get_by_role("button", name="Close")
-    press(close, "Escape" if way == "Escape" else "Enter")
+    press(close, "Escape" if method == "Escape" else "Enter")
     expect(page.locator(".lens")).to_be_hidden()
     expect(tile).to_be_focused()
     expect(page.locator(".tile[aria-pressed=true]")).to_have_count(0)
 
 
 @pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}}], indirect=True)
-def test_arrow_keys_pass_over_what_a_phone_does_not_show(visit: StageVisit) -> None:
+def test_arrow_keys_skip_buttons_hidden_on_a_phone(visit: StageVisit) -> None:
     page = visit.page
     lesson = page.get_by_role("button", name="Lesson", exact=True)
     share = page.get_by_role("button", name="Share")
@@ -117,7 +117,7 @@ def test_arrow_keys_pass_over_what_a_phone_does_not_show(visit: StageVisit) -> N
     expect(lesson).to_have_attribute("tabindex", "0")
 
 
-def test_a_channel_opened_by_key_has_the_focus_and_its_cells_are_read(visit: StageVisit) -> None:
+def test_a_channel_opened_by_key_takes_the_focus_and_announces_its_cells(visit: StageVisit) -> None:
     page = visit.page
     tile = page.locator("[data-lane='5x5'] [data-channel]").nth(1)
     press(tile)

@@ -1,4 +1,4 @@
-"""The stimulus laboratory: what is drawn is what the network sees, and everything follows."""
+"""The stimulus laboratory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BLOCK = "3b"
 
 
 def disc(pretrained: PretrainedModel, percent: float) -> Image.Image:
-    """A white disc on grey around the middle of what the middle cell of `BLOCK` sees."""
+    """Return a white disc on grey, centred on the receptive field of the middle cell of `BLOCK`."""
     from inception.explain.receptive_field import map_size
     from inception.network.anatomy import receptive_field
 
@@ -31,31 +31,32 @@ def disc(pretrained: PretrainedModel, percent: float) -> Image.Image:
 
 
 def middle_means(pretrained: PretrainedModel, image: Image.Image) -> list[float]:
+    """Return the mean over each branch's channels at the middle cell of `BLOCK`."""
     block = predict_crop(pretrained, image).block(BLOCK)
     row, column = block.shape[1] // 2, block.shape[2] // 2
-    return [float(block[part, row, column].mean()) for part in pretrained.model.block(BLOCK).slices.values()]
+    return [float(block[channels, row, column].mean()) for channels in pretrained.model.block(BLOCK).slices.values()]
 
 
 def maps(page: Page) -> str:
-    """Pictures of all maps of the strip."""
+    """Return the pictures of all maps of the network strip."""
     return page.evaluate("[...document.querySelectorAll('#network canvas')].map(one => one.toDataURL()).join()")
 
 
 def settled_maps(page: Page) -> str:
-    """The same, once they have stopped changing."""
-    seen = maps(page)
+    """Wait until the maps stop changing, and return their pictures."""
+    pictures = maps(page)
     while True:
         page.wait_for_timeout(1500)
-        seen, before = maps(page), seen
-        if seen == before:
-            return seen
+        pictures, previous = maps(page), pictures
+        if pictures == previous:
+            return pictures
 
 
-def bounds(text: str) -> float:
+def upper_bound(text: str) -> float:
     return float(re.search(r"at most ([\d.]+)", text)[1])  # type: ignore[index]
 
 
-def test_a_sweep_traces_what_the_network_computes(visit: StageVisit, embedded: PretrainedModel) -> None:
+def test_a_sweep_plots_the_responses_of_the_network(visit: StageVisit, embedded: PretrainedModel) -> None:
     page = visit.page
     visit.open(f"?photo=espresso&block={BLOCK}&lab=disc:20:0:0")
     chart = page.locator(".lab-chart")
@@ -64,15 +65,15 @@ def test_a_sweep_traces_what_the_network_computes(visit: StageVisit, embedded: P
     sizes = page.evaluate("import('./stage/static/js/state.js').then(state => state.SWEEPS.size)")
     expect(chart.locator("path")).to_have_count(len(BRANCHES) * (len(sizes) + 1), timeout=60_000)
     expect(chart.get_by_role("button")).to_have_attribute("aria-pressed", "false")
-    known = np.array([middle_means(embedded, disc(embedded, size)) for size in sizes])
+    expected = np.array([middle_means(embedded, disc(embedded, size)) for size in sizes])
     # Maps are sent as bytes between their lowest and highest value.
-    assert bounds(chart.inner_text()) == pytest.approx(known.max(), rel=0.02)
-    line = chart.locator(f"polyline[data-branch='{tuple(BRANCHES)[known.max(axis=0).argmax()]}']").get_attribute(
+    assert upper_bound(chart.inner_text()) == pytest.approx(expected.max(), rel=0.02)
+    points = chart.locator(f"polyline[data-branch='{tuple(BRANCHES)[expected.max(axis=0).argmax()]}']").get_attribute(
         "points"
     )
-    heights = [float(point.split(",")[1]) for point in (line or "").split()]
-    at = known[:, known.max(axis=0).argmax()].argmax()
-    assert sorted([*sizes, 20])[int(np.argmin(heights))] == sizes[at]
+    heights = [float(point.split(",")[1]) for point in (points or "").split()]
+    peak = expected[:, expected.max(axis=0).argmax()].argmax()
+    assert sorted([*sizes, 20])[int(np.argmin(heights))] == sizes[peak]
 
 
 def test_moving_a_slider_stops_a_sweep(visit: StageVisit) -> None:
@@ -93,7 +94,7 @@ def test_moving_a_slider_stops_a_sweep(visit: StageVisit) -> None:
     assert page.url == stopped_at
 
 
-def test_a_slider_moves_the_stage_and_the_address(visit: StageVisit) -> None:
+def test_a_slider_updates_the_stage_and_the_address(visit: StageVisit) -> None:
     page = visit.page
     answer = visit.headline
     top = page.evaluate("scrollY")
@@ -113,16 +114,16 @@ def test_a_slider_moves_the_stage_and_the_address(visit: StageVisit) -> None:
     )
     assert page.evaluate("scrollY") == top
     expect(page).to_have_url(re.compile("lab=grating:20:45:0(&|$)"))
-    again = settled_maps(page)
+    rotated = settled_maps(page)
     page.reload()
     visit.settle()
     page.wait_for_function(
         "wanted => [...document.querySelectorAll('#network canvas')].map(one => one.toDataURL()).join() === wanted",
-        arg=again,
+        arg=rotated,
     )
 
 
-def test_while_a_slider_moves_answers_and_maps_come_and_the_rest_follows(visit: StageVisit) -> None:
+def test_votes_are_requested_only_after_a_slider_stops(visit: StageVisit) -> None:
     page = visit.page
     visit.open(f"?photo=espresso&block={BLOCK}&lab=grating:8:45:0")
     slider = page.get_by_role("slider", name="Angle")
@@ -136,38 +137,38 @@ def test_while_a_slider_moves_answers_and_maps_come_and_the_rest_follows(visit: 
           history.replaceState = (...given) => (window.replaced++, usual(...given));
         }"""
     )
-    asked = len(visit.requests)
+    request_count = len(visit.requests)
     for _ in range(20):
         page.keyboard.press("ArrowRight")
         page.wait_for_timeout(100)
-    moving = [url.rpartition("stage_")[2] for url in visit.requests[asked:] if "/run/stage_" in url]
-    assert moving.count("scene") > 2
-    assert moving.count("block") > 2
-    assert "votes" not in moving
-    expect(page.locator("#block.no-votes")).to_have_count(1)  # those of an earlier picture are not shown
-    # Chromium ignores more than 200 changes in 30 seconds; 250 ms lie between two of these.
-    replaced, passed = page.evaluate("[window.replaced, performance.now() - window.began]")
-    assert replaced <= passed / 250 + 2
+    events = [url.rpartition("stage_")[2] for url in visit.requests[request_count:] if "/run/stage_" in url]
+    assert events.count("scene") > 2
+    assert events.count("block") > 2
+    assert "votes" not in events
+    expect(page.locator("#block.no-votes")).to_have_count(1)  # the votes of an earlier stimulus are hidden
+    # Chromium ignores more than 200 changes of the address in 30 seconds, so the page waits 250 ms between two.
+    replacements, milliseconds = page.evaluate("[window.replaced, performance.now() - window.began]")
+    assert replacements <= milliseconds / 250 + 2
     with page.expect_request("**/run/stage_votes"):
         pass
     expect(page.locator("#block.no-votes")).to_have_count(0)
     expect(page).to_have_url(re.compile("lab=grating:8:145:0(&|$)"))
 
 
-@pytest.mark.parametrize("closing", ["Close, and go back to the photo", "Draw"])
-def test_closing_brings_the_photo_back(visit: StageVisit, closing: str) -> None:
+@pytest.mark.parametrize("button", ["Close, and go back to the photo", "Draw"])
+def test_closing_the_laboratory_restores_the_photo(visit: StageVisit, button: str) -> None:
     page = visit.page
     answer = visit.headline
     page.get_by_role("button", name="Draw", exact=True).click()
     expect(page.locator("[data-stage=answer] h2")).not_to_have_text(answer)
-    page.get_by_role("button", name=closing, exact=True).click()
+    page.get_by_role("button", name=button, exact=True).click()
     expect(page.locator("[data-stage=answer] h2")).to_have_text(answer)
     expect(page.locator(".lab-sheet")).to_have_count(0)
     expect(page).not_to_have_url(re.compile("lab="))
     expect(page).to_have_url(re.compile("photo=espresso"))
 
 
-def test_maps_follow_the_pen(visit: StageVisit) -> None:
+def test_drawing_with_the_pen_updates_the_maps(visit: StageVisit) -> None:
     page = visit.page
     visit.open("?photo=espresso&block=3a&lab=pen:10:0:0")
     box = page.locator(".lab-sheet").bounding_box()
@@ -188,7 +189,7 @@ def test_maps_follow_the_pen(visit: StageVisit) -> None:
     assert page.evaluate("document.querySelector('.lab-sheet').toDataURL()") == blank
 
 
-def test_an_example_ends_the_laboratory(visit: StageVisit) -> None:
+def test_choosing_an_example_closes_the_laboratory(visit: StageVisit) -> None:
     page = visit.page
     visit.open("?photo=espresso&lab=disc:20:0:0")
     expect(page.locator("#lab")).to_be_visible()

@@ -1,4 +1,4 @@
-"""The lesson: what it hides until a question is answered, and what it does while the server is slow or refuses."""
+"""The lesson: hidden answers, slow and failed requests, and its layout."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ from playwright.sync_api import Locator, Route, expect
 
 from support.stage_visitor import StageVisit
 
-BRIGHT = 7
-WORTH = re.compile(r"[+−]\s?\d+\.\d")
+BRIGHTEST_BRANCH_STEP = 7
+WORTH_PATTERN = re.compile(r"[+−]\s?\d+\.\d")
 
 
 def dock(visit: StageVisit) -> Locator:
     return visit.page.locator("[data-stage=lesson]")
 
 
-def ask(visit: StageVisit, query: str) -> Locator:
-    """Open a step, and wait until it has its question."""
+def open_step(visit: StageVisit, query: str) -> Locator:
+    """Open a step and wait for its question."""
     visit.open(query)
     expect(dock(visit).locator(".lesson-ask")).to_have_text(re.compile(r"[?.]$"))
     visit.settle()
     return dock(visit)
 
 
-def shown(part: Locator) -> str:
+def visible_text(part: Locator) -> str:
     """Return the visible text of an element and its text for screen readers."""
     return f"{part.inner_text()}\n{part.aria_snapshot()}"
 
 
-@pytest.mark.parametrize("step", [3, BRIGHT])
-def test_no_part_of_the_page_says_which_branch_matters_before_the_answer(visit: StageVisit, step: int) -> None:
-    lesson = ask(visit, f"?photo=honey_bee&step={step}")
+@pytest.mark.parametrize("step", [3, BRIGHTEST_BRANCH_STEP])
+def test_the_page_hides_which_branch_matters_until_the_answer(visit: StageVisit, step: int) -> None:
+    lesson = open_step(visit, f"?photo=honey_bee&step={step}")
     stage = visit.page.locator("[data-stage=block]")
     expect(visit.page.locator(".carried")).not_to_be_empty()
     visit.page.locator("[data-lane='3x3'] [data-channel]").first.click()
     expect(visit.page.locator(".lens")).to_be_visible()
-    assert not WORTH.search(shown(stage))
-    assert "adds most" not in shown(stage)
+    assert not WORTH_PATTERN.search(visible_text(stage))
+    assert "adds most" not in visible_text(stage)
     visit.page.locator("[data-deeper=numbers]").click()
     numbers = visit.page.locator("#deeper-numbers")
     expect(numbers.locator(".deeper-bars")).to_be_attached()
-    assert not WORTH.search(shown(numbers))
+    assert not WORTH_PATTERN.search(visible_text(numbers))
     expect(numbers.locator("summary").last).to_be_hidden()
     visit.page.locator("[data-deeper=unit]").click()
     circuit = visit.page.locator("#deeper-unit .unit-circuit")
@@ -51,43 +51,43 @@ def test_no_part_of_the_page_says_which_branch_matters_before_the_answer(visit: 
     expect(circuit.locator(".circuit-terms")).to_be_hidden()
     visit.page.locator("[data-deeper=numbers]").click()
 
-    if step == BRIGHT:
+    if step == BRIGHTEST_BRANCH_STEP:
         lesson.locator("[data-choice='1x1']").click()
     else:
         lesson.locator("[data-choice=show]").click()
     expect(lesson.locator(".lesson-verdict")).not_to_be_empty()
-    assert WORTH.search(shown(stage))
-    assert "adds most" in shown(stage)
+    assert WORTH_PATTERN.search(visible_text(stage))
+    assert "adds most" in visible_text(stage)
     expect(visit.page.locator(".carried")).to_be_visible()
     expect(numbers.locator(".deeper-bars")).to_be_visible()
 
 
-def test_the_lens_lies_above_the_lesson(visit: StageVisit) -> None:
+def test_the_lens_does_not_overlap_the_lesson(visit: StageVisit) -> None:
     visit.page.set_viewport_size({"width": 1440, "height": 900})
-    lesson = ask(visit, "?photo=honey_bee&step=3")
+    lesson = open_step(visit, "?photo=honey_bee&step=3")
     lens = visit.page.locator(".lens")
     for branch in ("1x1", "pool"):
         visit.page.locator(f"[data-lane='{branch}'] [data-channel]").first.click()
         expect(lens).to_be_visible()
-        box, bar = lens.bounding_box(), lesson.bounding_box()
-        assert box is not None
-        assert bar is not None
-        assert box["y"] >= 0
-        assert box["y"] + box["height"] <= bar["y"]
+        lens_box, lesson_box = lens.bounding_box(), lesson.bounding_box()
+        assert lens_box is not None
+        assert lesson_box is not None
+        assert lens_box["y"] >= 0
+        assert lens_box["y"] + lens_box["height"] <= lesson_box["y"]
 
 
-def test_a_step_goes_on_after_a_photo_that_fails(visit: StageVisit) -> None:
-    lesson = ask(visit, "?photo=espresso&step=7")
+def test_a_step_continues_after_a_photo_fails_to_load(visit: StageVisit) -> None:
+    lesson = open_step(visit, "?photo=espresso&step=7")
     question = lesson.locator(".lesson-ask").inner_text()
 
-    def refuse(route: Route) -> None:
+    def reject_red_panda(route: Route) -> None:
         if "red_panda" in (route.request.post_data or ""):
             route.fulfill(status=400, json={"error": "This photo cannot be read."})
         else:
             route.continue_()
 
-    visit.page.route("**/run/stage_scene", refuse)
-    visit.may_be_refused = True
+    visit.page.route("**/run/stage_scene", reject_red_panda)
+    visit.expects_rejections = True
     visit.page.get_by_role("button", name="Example: red panda").click()
     expect(visit.page.locator("#notice")).to_contain_text("cannot be read")
     expect(lesson.locator(".lesson-ask")).to_have_text(question)
@@ -95,13 +95,13 @@ def test_a_step_goes_on_after_a_photo_that_fails(visit: StageVisit) -> None:
     expect(lesson.locator(".lesson-verdict")).not_to_be_empty()
 
 
-def test_an_answer_that_a_student_finds_while_one_is_computed_counts(visit: StageVisit) -> None:
-    lesson = ask(visit, "?photo=honey_bee&block=5b&step=8")
-    held: list[Route] = []
-    # Squares are tried with all branches on.
+def test_an_answer_found_while_the_solution_is_computed_counts(visit: StageVisit) -> None:
+    lesson = open_step(visit, "?photo=honey_bee&block=5b&step=8")
+    held_routes: list[Route] = []
+    # Crops are tried with all branches on.
     visit.page.route(
         "**/run/stage_scene",
-        lambda route: route.continue_() if '"1x1"' in (route.request.post_data or "") else held.append(route),
+        lambda route: route.continue_() if '"1x1"' in (route.request.post_data or "") else held_routes.append(route),
     )
     show = lesson.locator("[data-choice=show]")
     with visit.page.expect_request("**/run/stage_scene"):
@@ -112,16 +112,16 @@ def test_an_answer_that_a_student_finds_while_one_is_computed_counts(visit: Stag
     expect(lesson.get_by_role("status")).to_contain_text("Right.")
     expect(visit.page).to_have_url(re.compile("off="))
     with visit.page.expect_response("**/run/stage_scene"):
-        held[0].continue_()
+        held_routes[0].continue_()
     visit.page.wait_for_timeout(500)
-    assert len(held) == 1
+    assert len(held_routes) == 1
     expect(lesson.get_by_role("status")).to_contain_text("Right.")
     expect(visit.page).to_have_url(re.compile("off="))
 
 
-def test_who_gives_up_may_try_again_after_an_error(visit: StageVisit) -> None:
-    lesson = ask(visit, "?photo=honey_bee&step=8")
-    visit.may_be_refused = True
+def test_the_solution_can_be_requested_again_after_an_error(visit: StageVisit) -> None:
+    lesson = open_step(visit, "?photo=honey_bee&step=8")
+    visit.expects_rejections = True
     visit.page.route(
         "**/run/stage_scene", lambda route: route.fulfill(status=400, json={"error": "The server is busy."})
     )
@@ -133,20 +133,20 @@ def test_who_gives_up_may_try_again_after_an_error(visit: StageVisit) -> None:
     expect(lesson.get_by_role("status")).to_contain_text("the network says")
 
 
-def test_after_the_lesson_the_lanes_show_as_many_tiles_as_they_have_room_for(visit: StageVisit) -> None:
-    lesson = ask(visit, "?photo=espresso&step=7")
+def test_after_the_lesson_the_tiles_fit_into_their_lanes(visit: StageVisit) -> None:
+    lesson = open_step(visit, "?photo=espresso&step=7")
     lesson.get_by_role("button", name="Leave the lesson").click()
     expect(lesson).to_be_hidden()
     for lane in ("1x1", "3x3", "5x5", "pool"):
         tiles = visit.page.locator(f"[data-lane='{lane}'] .tiles")
-        # Each tile has the size that it has outside of the lesson, and the last button is not cut.
+        # Tiles have their usual size again, and the last button is not cut off.
         visit.page.wait_for_function("tiles => tiles.scrollWidth <= tiles.clientWidth", arg=tiles.element_handle())
 
 
 @pytest.mark.parametrize(
     "visit", [{"viewport": {"width": 390, "height": 844}, "locale": "zh-CN", "is_mobile": True}], indirect=True
 )
-def test_the_way_on_is_in_sight_on_a_phone_however_long_the_verdict_is(visit: StageVisit) -> None:
+def test_the_next_button_is_in_view_on_a_phone_below_a_long_verdict(visit: StageVisit) -> None:
     visit.open("?photo=honey_bee&step=2")
     dock(visit).locator("[data-choice]").nth(1).click()
     expect(dock(visit).locator(".lesson-verdict")).not_to_be_empty()

@@ -1,4 +1,4 @@
-"""What the stage says beside its pictures: differences, scales, ranks, limits; and what opens from there."""
+"""Details of the stage: changes, scales, ranks and limits, views, layout, and forced colours."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from support.stage_visitor import StageVisit
 
 pytestmark = pytest.mark.browser
 
-BLOCK = "?photo=espresso&block=4c&model=tiny-imagenet"
+QUERY = "?photo=espresso&block=4c&model=tiny-imagenet"
 
 
 def alter(visit: StageVisit, event: str, change: Callable[[dict[str, Any]], None]) -> None:
-    """Change what the server answers to an event, as another network or machine might."""
+    """Change the server's responses to an event, to imitate another network or machine."""
 
-    def answer(route: Route) -> None:
+    def respond(route: Route) -> None:
         response = route.fetch()
         body = response.json()
         change(body["data"][0])
         route.fulfill(response=response, json=body)
 
     visit.page.route("**/stage/first.json", lambda route: route.fulfill(json={"answers": []}))
-    visit.page.route(f"**/run/stage_{event}", answer)
+    visit.page.route(f"**/run/stage_{event}", respond)
 
 
 # ---------------------------------------------------------------- answer
 
 
-def test_the_number_of_rows_is_chosen_and_part_of_the_address(visit: StageVisit) -> None:
+def test_the_number_of_rows_can_be_changed_and_is_in_the_address(visit: StageVisit) -> None:
     rows = visit.page.locator("[data-stage=answer] .rows li")
     expect(rows).to_have_count(5)
     for _ in range(3):
@@ -52,7 +52,7 @@ def test_the_number_of_rows_is_chosen_and_part_of_the_address(visit: StageVisit)
     expect(rows).to_have_count(7)
 
 
-def test_with_a_branch_off_each_row_shows_its_change_and_the_largest_changes_are_named(visit: StageVisit) -> None:
+def test_with_a_branch_off_rows_show_their_changes_and_the_largest_ones_are_named(visit: StageVisit) -> None:
     moved = visit.page.locator("[data-stage=answer] .moved")
     expect(moved).to_be_hidden()
     height = """rows => document.querySelector(".answer-tools").getBoundingClientRect().top -
@@ -64,23 +64,23 @@ def test_with_a_branch_off_each_row_shows_its_change_and_the_largest_changes_are
     assert len(changes) == 5
     assert all(re.fullmatch(r"[+−]?\d+(\.\d)?", change) for change in changes)
     assert re.search(r"Rose most: .+ \+\d.*Fell most: .+ −\d", moved.get_attribute("title") or "")
-    assert rows.evaluate(height) <= before + 6, "the block stays where it is"
+    assert rows.evaluate(height) <= before + 6, "the block does not move"
 
 
 def test_the_tooltip_states_the_temperature(visit: StageVisit, embedded: PretrainedModel) -> None:
-    visit.open(BLOCK)
+    visit.open(QUERY)
     lead = visit.page.locator("[data-stage=answer] .lead")
     expect(lead).to_have_attribute("title", re.compile(f"{embedded.temperature:.2f}"))
 
 
 def test_a_full_device_is_reported_once_in_one_sentence(visit: StageVisit) -> None:
     alter(visit, "scene", lambda scene: scene.update(full="cuda:0"))
-    visit.open(BLOCK)
+    visit.open(QUERY)
     expect(visit.page.locator("#notice")).to_contain_text("cuda:0")
 
 
 @pytest.mark.parametrize("visit", [{"locale": "zh-CN"}], indirect=True)
-def test_beside_a_chinese_name_stands_the_english_one(visit: StageVisit) -> None:
+def test_chinese_class_names_are_accompanied_by_english_ones(visit: StageVisit) -> None:
     names = visit.page.locator("[data-stage=answer] .rows .name")
     expect(names.first).to_contain_text(re.compile("[一-鿿]"))
     expect(names.first.locator("small")).to_have_text(re.compile("[a-z]{3}"))
@@ -89,17 +89,17 @@ def test_beside_a_chinese_name_stands_the_english_one(visit: StageVisit) -> None
 # ---------------------------------------------------------------- block
 
 
-def test_the_block_says_what_is_joined_and_which_branch_carries_the_class(
+def test_the_block_states_its_channels_and_the_branch_that_adds_most(
     visit: StageVisit, embedded: PretrainedModel
 ) -> None:
-    visit.open(BLOCK)
+    visit.open(QUERY)
     votes = branch_votes(embedded, predict(embedded, open_photo(EXAMPLES / "espresso.jpg")), "4c").votes
     best = max(votes, key=lambda branch: votes[branch])
     expect(visit.page.locator(".block-head .lead")).to_contain_text(re.compile(r"\d+ \+ \d+ \+ \d+ \+ \d+ = 512"))
     expect(visit.page.locator(".carried")).to_contain_text(f"{best.replace('x', '×')} adds most: +")
 
 
-def test_one_scale_for_all_four_branches_has_a_legend(visit: StageVisit) -> None:
+def test_a_scale_shared_by_the_branches_has_a_legend(visit: StageVisit) -> None:
     legend = visit.page.locator(".block-foot .legend")
     expect(legend).to_have_count(0)
     visit.page.locator(".block-tools select").nth(1).select_option("block")
@@ -107,14 +107,14 @@ def test_one_scale_for_all_four_branches_has_a_legend(visit: StageVisit) -> None
     expect(visit.page).to_have_url(re.compile("scale=block"))
 
 
-def test_values_below_zero_are_blue_and_have_a_legend(visit: StageVisit) -> None:
-    def below_zero(answer: dict[str, Any]) -> None:
-        for maps in answer["branches"].values():
+def test_negative_values_are_blue_and_have_a_legend(visit: StageVisit) -> None:
+    def make_negative(block: dict[str, Any]) -> None:
+        for maps in block["branches"].values():
             high = np.frombuffer(base64.b64decode(maps["high"]["data"]), "<f4")
             maps["low"]["data"] = base64.b64encode((-high - 1).astype("<f4").tobytes()).decode()
 
-    alter(visit, "block", below_zero)
-    visit.open(BLOCK)
+    alter(visit, "block", make_negative)
+    visit.open(QUERY)
     expect(visit.page.locator(".block-foot .legend")).to_have_text("below zero0above zero")
     visit.page.wait_for_timeout(500)
     bluest = visit.page.locator("[data-lane='1x1'] canvas").first.evaluate(
@@ -128,23 +128,23 @@ def test_values_below_zero_are_blue_and_have_a_legend(visit: StageVisit) -> None
     assert bluest > 40
 
 
-def test_a_branch_whose_kernel_has_another_size_says_so_in_its_heading(visit: StageVisit) -> None:
-    def smaller(network: dict[str, Any]) -> None:
+def test_the_heading_of_a_branch_states_a_different_kernel_size(visit: StageVisit) -> None:
+    def shrink_kernels(network: dict[str, Any]) -> None:
         for block in network["blocks"].values():
             block["branches"]["5x5"]["layers"][-1]["kernel"] = 3
 
-    alter(visit, "network", smaller)
-    visit.open(BLOCK)
+    alter(visit, "network", shrink_kernels)
+    visit.open(QUERY)
     expect(visit.page.locator("[data-lane='5x5'] .lane-name")).to_have_text("5×5 (runs 3×3)")
     expect(visit.page.locator("[data-lane='3x3'] .lane-name")).to_have_text("3×3")
 
 
-def test_the_lens_shows_the_channels_place_ranks_and_zero_cells(visit: StageVisit, embedded: PretrainedModel) -> None:
-    visit.open(f"{BLOCK}&lens=3x3:20:2:1")
+def test_the_lens_shows_position_ranks_and_zero_cells(visit: StageVisit, embedded: PretrainedModel) -> None:
+    visit.open(f"{QUERY}&lens=3x3:20:2:1")
     maps = predict(embedded, open_photo(EXAMPLES / "espresso.jpg")).branch("4c", "3x3")
-    ahead = predict(embedded, open_photo(EXAMPLES / "espresso.jpg")).branch("4c", "1x1").shape[0]
+    preceding = predict(embedded, open_photo(EXAMPLES / "espresso.jpg")).branch("4c", "1x1").shape[0]
     lens = visit.page.locator(".lens")
-    expect(lens).to_contain_text(f"Channel {ahead + 20} of the block’s 512. Numbering starts at 0.")
+    expect(lens).to_contain_text(f"Channel {preceding + 20} of the block’s 512. Numbering starts at 0.")
     expect(lens).to_contain_text("Row 2, column 1: ")
     expect(lens.get_by_text(re.compile(r"rank \d+ of 512"))).to_have_count(2)  # worth and reading
     share = re.search(r"zero in (?:<1|(\d+)) % of the cells", lens.inner_text())
@@ -152,8 +152,8 @@ def test_the_lens_shows_the_channels_place_ranks_and_zero_cells(visit: StageVisi
     assert int(share[1] or 0) == pytest.approx(100 * float((maps[20] == 0).mean()), abs=5)
 
 
-def test_each_block_says_which_branch_is_brightest(visit: StageVisit, embedded: PretrainedModel) -> None:
-    visit.open(BLOCK)
+def test_each_block_states_its_brightest_branch(visit: StageVisit, embedded: PretrainedModel) -> None:
+    visit.open(QUERY)
     branches = predict(embedded, open_photo(EXAMPLES / "espresso.jpg")).branches("3a")
     best = max(BRANCHES, key=lambda branch: float(branches[branch].mean()))
     name = visit.page.locator("[data-block='3a']").get_attribute("aria-label") or ""
@@ -163,8 +163,8 @@ def test_each_block_says_which_branch_is_brightest(visit: StageVisit, embedded: 
 # ---------------------------------------------------------------- photo
 
 
-def test_the_photo_fills_the_screen_with_its_overlay_until_escape(visit: StageVisit) -> None:
-    visit.open(f"{BLOCK}&lens=3x3:20:2:1")
+def test_the_photo_with_its_overlay_is_full_screen_until_escape(visit: StageVisit) -> None:
+    visit.open(f"{QUERY}&lens=3x3:20:2:1")
     overlay = visit.page.locator(".photo-frame canvas")
     expect(overlay).to_be_hidden()
     visit.page.get_by_role("button", name="Show the photo full screen").click()
@@ -181,47 +181,47 @@ def test_the_photo_fills_the_screen_with_its_overlay_until_escape(visit: StageVi
 # ---------------------------------------------------------------- views under the stage
 
 
-def test_an_own_second_photo_is_compared_and_both_sides_share_one_scale_if_wanted(visit: StageVisit) -> None:
-    visit.open(f"{BLOCK}&deeper=compare")
+def test_an_uploaded_photo_can_be_compared_on_a_shared_scale(visit: StageVisit) -> None:
+    visit.open(f"{QUERY}&deeper=compare")
     sides = visit.page.locator("#deeper-compare .compare-side")
     expect(sides).to_have_count(2)
     before = visit.headline
     visit.page.locator("#deeper-compare input[type=file]").set_input_files(EXAMPLES / "macaw.jpg")
     expect(sides.nth(1).locator("img")).to_have_attribute("src", re.compile("^blob:"))
-    assert visit.headline == before, "the photo on the stage stays"
+    assert visit.headline == before, "the photo of the stage is unchanged"
     expect(sides.nth(1)).to_contain_text(re.compile(r"\d+ % of the block’s channels are silent \(\d+ of 512\)"))
-    painted = "all => all.map(one => one.toDataURL()).join()"
-    alone = sides.locator("canvas").evaluate_all(painted)
-    asked = len(visit.requests)
+    data_urls = "all => all.map(one => one.toDataURL()).join()"
+    separate_scales = sides.locator("canvas").evaluate_all(data_urls)
+    request_count = len(visit.requests)
     visit.page.locator("#deeper-compare select").nth(2).select_option("both")
     expect(visit.page.locator("#deeper-compare")).to_contain_text("share one scale")
-    assert sides.locator("canvas").evaluate_all(painted) != alone
-    assert [url for url in visit.requests[asked:] if not url.startswith(("blob:", "data:"))] == []
+    assert sides.locator("canvas").evaluate_all(data_urls) != separate_scales
+    assert [url for url in visit.requests[request_count:] if not url.startswith(("blob:", "data:"))] == []
 
 
-def test_of_two_photos_to_compare_the_one_that_was_chosen_last_is_shown(visit: StageVisit) -> None:
-    visit.open(f"{BLOCK}&deeper=compare")
+def test_the_compared_photo_is_the_one_chosen_last(visit: StageVisit) -> None:
+    visit.open(f"{QUERY}&deeper=compare")
     image = visit.page.locator("#deeper-compare .compare-side").nth(1).locator("img")
     expect(image).to_be_attached()
-    held: list[Route] = []
-    visit.page.route("**/gradio_api/upload*", lambda route: held.append(route))
+    held_routes: list[Route] = []
+    visit.page.route("**/gradio_api/upload*", lambda route: held_routes.append(route))
     chooser = visit.page.locator("#deeper-compare input[type=file]")
     for count, name in enumerate(("macaw", "bison"), 1):
         chooser.set_input_files(EXAMPLES / f"{name}.jpg")
-        while len(held) < count:
+        while len(held_routes) < count:
             visit.page.wait_for_timeout(20)
     with visit.page.expect_response("**/gradio_api/upload*"):
-        held[1].continue_()
+        held_routes[1].continue_()
     expect(image).to_have_attribute("src", re.compile("^blob:"))
-    second = image.get_attribute("src")
+    second_photo = image.get_attribute("src")
     with visit.page.expect_response("**/gradio_api/upload*"):
-        held[0].continue_()
+        held_routes[0].continue_()
     visit.page.wait_for_timeout(1000)
-    expect(image).to_have_attribute("src", str(second))
+    expect(image).to_have_attribute("src", str(second_photo))
 
 
-def test_from_the_table_of_36_numbers_a_click_leads_to_the_branch(visit: StageVisit) -> None:
-    visit.open(f"{BLOCK}&deeper=numbers")
+def test_clicking_a_number_of_the_table_leads_to_its_branch(visit: StageVisit) -> None:
+    visit.open(f"{QUERY}&deeper=numbers")
     visit.page.get_by_text("Every branch of every block, off alone").click()
     visit.page.get_by_role("button", name="Block 5a, 5×5:").click(timeout=30_000)
     expect(visit.page.locator("[data-block='5a']")).to_have_attribute("aria-selected", "true")
@@ -235,27 +235,27 @@ def test_from_the_table_of_36_numbers_a_click_leads_to_the_branch(visit: StageVi
 @pytest.mark.parametrize(
     ("view", "field"), [("cell", "input[data-cell=row]"), ("cost", ".cost-field input[type=number]")]
 )
-def test_a_number_out_of_range_is_reported_and_not_changed(visit: StageVisit, view: str, field: str) -> None:
-    visit.open(f"{BLOCK}&deeper={view}")
+def test_a_number_out_of_range_is_reported_and_left_as_entered(visit: StageVisit, view: str, field: str) -> None:
+    visit.open(f"{QUERY}&deeper={view}")
     number = visit.page.locator(f"#deeper-{view} {field}").first
     number.fill("99999")
     number.blur()
-    told = visit.page.locator(f"#deeper-{view} .deeper-told").filter(has_text="must be a whole number from")
-    expect(told).to_be_visible()
+    message = visit.page.locator(f"#deeper-{view} .deeper-told").filter(has_text="must be a whole number from")
+    expect(message).to_be_visible()
     expect(number).to_have_value("99999")
     number.fill("1")
     number.blur()
-    expect(told).to_have_count(0)
+    expect(message).to_have_count(0)
 
 
-def test_a_link_of_an_earlier_version_opens_the_lessons_step(visit: StageVisit) -> None:
+def test_a_link_of_an_earlier_version_opens_the_step_of_the_lesson(visit: StageVisit) -> None:
     visit.open("?lesson=2")
     expect(visit.page.locator("[data-stage=lesson]")).to_contain_text("Step 2 of 8")
 
 
 # ---------------------------------------------------------------- tiles
 
-OUT_OF_ORDER = """async () => {
+PAINT_TILE_OUT_OF_ORDER = """async () => {
   const { createTile } = await import(new URL("stage/static/js/views/tile.js", document.baseURI).href);
   const state = { scale: "own", colours: "grey", lens: null, block: "4c", offChannels: {} };
   const store = { get: () => state, data: () => ({ network: null }), hover: () => undefined };
@@ -280,9 +280,9 @@ OUT_OF_ORDER = """async () => {
 }"""
 
 
-def test_a_photo_that_arrives_late_is_not_painted_over_the_next_one(visit: StageVisit) -> None:
-    visit.open(BLOCK)
-    assert visit.page.evaluate(OUT_OF_ORDER) == [0, 0, 255, 255]
+def test_a_late_photo_is_not_painted_over_the_next_one(visit: StageVisit) -> None:
+    visit.open(QUERY)
+    assert visit.page.evaluate(PAINT_TILE_OUT_OF_ORDER) == [0, 0, 255, 255]
 
 
 # ---------------------------------------------------------------- narrow windows, large text, forced colours
@@ -310,50 +310,50 @@ def test_narrow_windows_show_every_control_and_do_not_scroll_sideways(visit: Sta
 
 
 LARGE_TEXT = ":root { --text: 32px !important; --small: 28px !important; --fine: 26px !important; }"
-# Whether nothing that the selector finds is cut at the right edge of its parent.
+# Whether no element of the selector is cut off at the right edge of its parent.
 IS_UNCUT = """selector => [...document.querySelectorAll(selector)].every(one =>
   one.getBoundingClientRect().right <= one.parentElement.getBoundingClientRect().right + 1)"""
 
 
-def test_with_text_of_twice_the_size_nothing_overlaps_or_is_cut(visit: StageVisit) -> None:
+def test_text_of_twice_the_size_does_not_overlap_and_is_not_cut_off(visit: StageVisit) -> None:
     page = visit.page
     page.add_style_tag(content=LARGE_TEXT)
     page.wait_for_function(IS_UNCUT, arg=".tiles > *")
     assert page.evaluate(IS_UNCUT, ".photo-actions > button")
     numbers = page.locator("[data-lane='3x3'] .tile > .number")
-    boxes = sorted((box["x"], box["x"] + box["width"]) for one in numbers.all() if (box := one.bounding_box()))
+    boxes = sorted((box["x"], box["x"] + box["width"]) for number in numbers.all() if (box := number.bounding_box()))
     assert len(boxes) >= 2
     assert all(left[1] <= right[0] for left, right in pairwise(boxes))
 
 
-PAINTED = "(element, name) => getComputedStyle(element, name[1]).getPropertyValue(name[0])"
+STYLE = "(element, name) => getComputedStyle(element, name[1]).getPropertyValue(name[0])"
 
 
 @pytest.mark.parametrize("visit", [{"forced_colors": "active"}], indirect=True)
-def test_forced_colours_show_what_is_on_chosen_and_measured(visit: StageVisit) -> None:
+def test_forced_colours_show_switches_bars_and_selections(visit: StageVisit) -> None:
     page = visit.page
-    visit.open(BLOCK)
+    visit.open(QUERY)
     visit.switch("3x3")
     page.mouse.move(0, 0)
     switches = [page.locator(f"[data-switch='{branch}']") for branch in ("1x1", "3x3")]
-    card = page.locator("[data-lane='1x1']").evaluate(PAINTED, ["background-color"])
-    on, off = (switch.evaluate(PAINTED, ["background-color"]) for switch in switches)
+    card = page.locator("[data-lane='1x1']").evaluate(STYLE, ["background-color"])
+    on, off = (switch.evaluate(STYLE, ["background-color"]) for switch in switches)
     assert on not in (off, card)
     for switch, track in zip(switches, (on, off), strict=True):
-        assert switch.evaluate(PAINTED, ["background-color", "::after"]) not in (track, card if track == off else track)
+        assert switch.evaluate(STYLE, ["background-color", "::after"]) not in (track, card if track == off else track)
     for bar in (".rows .bar i", "[data-lane='1x1'] .worth i"):
-        assert page.locator(bar).first.evaluate(PAINTED, ["background-color"]) != card, bar
-    chosen = page.locator("[data-block='4c']").evaluate(PAINTED, ["border-top-color"])
-    others = {page.locator(f"[data-block='{block}']").evaluate(PAINTED, ["border-top-color"]) for block in ("3a", "5b")}
+        assert page.locator(bar).first.evaluate(STYLE, ["background-color"]) != card, bar
+    chosen = page.locator("[data-block='4c']").evaluate(STYLE, ["border-top-color"])
+    others = {page.locator(f"[data-block='{block}']").evaluate(STYLE, ["border-top-color"]) for block in ("3a", "5b")}
     assert len(others) == 1
     assert chosen not in others
-    visit.open(f"{BLOCK}&deeper=about")
+    visit.open(f"{QUERY}&deeper=about")
     tabs = (page.locator("#deeper-tab-about"), page.locator("#deeper-tab-cost"))
-    assert len({tab.evaluate(PAINTED, ["background-color"]) for tab in tabs}) == 2
+    assert len({tab.evaluate(STYLE, ["background-color"]) for tab in tabs}) == 2
 
 
 @pytest.mark.parametrize("visit", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True)
-def test_a_switch_that_is_off_can_be_seen(visit: StageVisit) -> None:
+def test_a_switch_that_is_off_has_enough_contrast(visit: StageVisit) -> None:
     visit.switch("3x3")
     colours = visit.page.locator("[data-switch='3x3']").evaluate(
         """switch_ => {
@@ -375,19 +375,19 @@ def test_a_switch_that_is_off_can_be_seen(visit: StageVisit) -> None:
         assert max(part, lane) / min(part, lane) >= 3
 
 
-# ---------------------------------------------------------------- what stays open
+# ---------------------------------------------------------------- redrawn views
 
 
-def test_what_was_opened_stays_open_when_it_is_drawn_again(visit: StageVisit) -> None:
+def test_open_details_stay_open_when_they_are_redrawn(visit: StageVisit) -> None:
     page = visit.page
-    visit.open(f"{BLOCK}&deeper=numbers")
-    sets = page.locator("#deeper-numbers details", has_text="All 16 sets")
-    sets.locator("summary").click()
-    expect(sets).to_have_attribute("open", "")
+    visit.open(f"{QUERY}&deeper=numbers")
+    details = page.locator("#deeper-numbers details", has_text="All 16 sets")
+    details.locator("summary").click()
+    expect(details).to_have_attribute("open", "")
     page.locator("[data-stage=answer] .rows button").nth(1).click()
     expect(page.locator("#deeper-numbers")).to_contain_text("frying pan”")
-    expect(sets).to_have_attribute("open", "")
-    visit.open(f"{BLOCK}&deeper=cell")
+    expect(details).to_have_attribute("open", "")
+    visit.open(f"{QUERY}&deeper=cell")
     products = page.locator("#deeper-cell .cell-hand ~ div details")
     products.locator("summary").click()
     expect(products).to_have_attribute("open", "")
@@ -400,7 +400,7 @@ def test_what_was_opened_stays_open_when_it_is_drawn_again(visit: StageVisit) ->
 
 
 def test_a_logit_as_a_sum_is_not_called_a_cell(visit: StageVisit) -> None:
-    visit.open(f"{BLOCK}&deeper=unit&lens=1x1:59:4:4")
+    visit.open(f"{QUERY}&deeper=unit&lens=1x1:59:4:4")
     circuit = visit.page.locator(".unit-circuit")
     expect(circuit.locator("h4")).to_have_text("This cell as a sum", timeout=30_000)
     circuit.get_by_role("button", name="Begin with the answer").click()

@@ -1,4 +1,4 @@
-"""A visitor who comes before the app is ready."""
+"""The page while the app starts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.server import started
 pytestmark = pytest.mark.browser
 
 
-def test_an_early_visitor_is_told_to_wait_and_then_sees_the_stage(browser: Browser) -> None:
+def test_the_page_shows_a_loading_message_and_then_the_stage(browser: Browser) -> None:
     page = browser.new_page(locale="en-GB")
     with started("app.py", "--device", "cpu") as (address, _), closing(page):
         for _ in range(1000):
@@ -25,7 +25,7 @@ def test_an_early_visitor_is_told_to_wait_and_then_sees_the_stage(browser: Brows
             except Error:
                 time.sleep(0.02)
         expect(page.get_by_text("The network is being loaded")).to_be_visible()
-        assert [one["id"] for one in Axe().run(page).response["violations"]] == []
+        assert [violation["id"] for violation in Axe().run(page).response["violations"]] == []
         expect(page.locator("[data-lane] [data-channel]").first).to_be_visible(timeout=120_000)
         assert page.locator("[data-block='3b']").get_attribute("aria-selected") == "true"
         expect(page).to_have_url(re.compile("photo=bison"))

@@ -1,4 +1,4 @@
-"""Tests of a map: they are shown below the map that they are of."""
+"""Tests of attribution maps on the page."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from playwright.sync_api import Route, expect
 from support.stage_visitor import StageVisit
 
 
-def test_tests_of_a_map_are_not_shown_below_another(visit: StageVisit) -> None:
+def test_a_late_result_is_not_shown_below_another_map(visit: StageVisit) -> None:
     visit.open("?photo=espresso&deeper=evidence")
     page = visit.page
-    held: list[Route] = []
+    held_routes: list[Route] = []
 
     def hold(route: Route) -> None:
-        held.append(route)
+        held_routes.append(route)
 
     page.route("**/run/stage_trust", hold)
     trust = page.locator("#deeper-evidence .trust")
@@ -22,7 +22,7 @@ def test_tests_of_a_map_are_not_shown_below_another(visit: StageVisit) -> None:
         test.click()
     trust.locator("[data-method=evidence]").click()
     with page.expect_response("**/run/stage_trust", timeout=120_000):
-        held.pop().continue_()
+        held_routes.pop().continue_()
     page.wait_for_timeout(500)
     expect(trust.locator(".trust-charts")).to_have_count(0)
     page.unroute("**/run/stage_trust")
@@ -30,7 +30,7 @@ def test_tests_of_a_map_are_not_shown_below_another(visit: StageVisit) -> None:
     expect(trust.locator(".trust-charts")).to_be_visible(timeout=120_000)
 
 
-def test_finished_tests_stay_when_something_else_changes(visit: StageVisit) -> None:
+def test_results_are_shown_until_the_block_changes(visit: StageVisit) -> None:
     visit.open("?photo=espresso&deeper=evidence")
     page = visit.page
     trust = page.locator("#deeper-evidence .trust")

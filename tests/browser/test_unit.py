@@ -1,4 +1,4 @@
-"""The page of one channel: what it shows, where its links lead, and its address."""
+"""The page of a channel: content, links and address."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ UNIT = "#deeper-unit"
 
 
 def terms(visit: StageVisit) -> list[float]:
-    """The numbers of the sum, the value last."""
+    """Return the terms of the sum, followed by its value."""
     texts = visit.page.locator(f"{UNIT} .circuit-terms .number").all_inner_texts()
     return [float(text.replace("−", "-")) for text in texts]
 
@@ -31,8 +31,8 @@ def test_an_address_opens_a_channel_at_its_strongest_cell(visit: StageVisit, emb
     expect(page.locator(f"{UNIT} h3").first).to_have_text("Block 4c, 3×3, channel 17")
     number = embedded.model.block("4c").slices["3x3"].start + 17
     expect(page.locator(f"{UNIT} .deeper-lead")).to_contain_text(f"channel {number} of the block’s 512")
-    seen = predict(embedded, open_photo(EXAMPLES / "espresso.jpg"))
-    values = seen.branch("4c", "3x3")[17]
+    prediction = predict(embedded, open_photo(EXAMPLES / "espresso.jpg"))
+    values = prediction.branch("4c", "3x3")[17]
     row, column = np.unravel_index(values.argmax(), values.shape)
     expect(page.locator(f"{UNIT} .circuit-path")).to_contain_text(f"row {row}, column {column}", timeout=30_000)
     expect(page).to_have_url(re.compile("unit=tiny-imagenet/4c/3x3/17"))
@@ -41,21 +41,21 @@ def test_an_address_opens_a_channel_at_its_strongest_cell(visit: StageVisit, emb
     expect(page.locator(f"{UNIT} h3").first).to_have_text("Block 4c, 3×3, channel 17")
 
 
-def test_a_circuit_goes_back_block_by_block(visit: StageVisit, embedded: PretrainedModel) -> None:
+def test_a_circuit_can_be_followed_back_block_by_block(visit: StageVisit, embedded: PretrainedModel) -> None:
     visit.open("?photo=espresso&unit=tiny-imagenet/4a/3x3/17")
     page, path = visit.page, visit.page.locator(f"{UNIT} .circuit-path > *")
     expect(page.locator(f"{UNIT} .circuit-sum")).to_be_visible(timeout=30_000)
     page.get_by_role("button", name="Begin with the answer").click()
     expect(path.last).to_have_text("logit of “espresso”")
-    seen = predict(embedded, open_photo(EXAMPLES / "espresso.jpg"))
-    known = logit_circuit(embedded, seen)
+    prediction = predict(embedded, open_photo(EXAMPLES / "espresso.jpg"))
+    circuit = logit_circuit(embedded, prediction)
     for _ in range(2):
-        told = terms(visit)
-        assert abs(sum(told[:-1]) - told[-1]) < 0.1, "up to the rounding of twelve terms"
-        assert abs(told[-1] - known.value) < 0.01
-        source = known.sources[0]
-        known = cell_circuit(
-            embedded, seen, source.block, source.branch or "", source.channel, source.row, source.column
+        numbers = terms(visit)
+        assert abs(sum(numbers[:-1]) - numbers[-1]) < 0.1, "up to the rounding of twelve terms"
+        assert abs(numbers[-1] - circuit.value) < 0.01
+        source = circuit.sources[0]
+        circuit = cell_circuit(
+            embedded, prediction, source.block, source.branch or "", source.channel, source.row, source.column
         )
         page.locator(f"{UNIT} .circuit-terms .deeper-link").first.click()
         expect(path.last).to_contain_text(f"{source.block} · ", timeout=30_000)
@@ -76,7 +76,7 @@ def test_links_lead_to_other_channels_and_back(visit: StageVisit) -> None:
     expect(page.locator(f"{UNIT} h3").first).to_have_text("Block 4c, 1×1, channel 59")
 
 
-def test_the_lens_leads_to_the_page_of_its_channel(visit: StageVisit) -> None:
+def test_the_lens_links_to_the_page_of_its_channel(visit: StageVisit) -> None:
     page = visit.page
     tile = page.locator("[data-lane='3x3'] [data-channel]").first
     channel = tile.get_attribute("data-channel")
@@ -88,7 +88,7 @@ def test_the_lens_leads_to_the_page_of_its_channel(visit: StageVisit) -> None:
     assert re.search(rf"unit=tiny-imagenet/\w+/3x3/{channel}", page.url)
 
 
-def test_a_channel_that_is_not_there_is_not_shown(visit: StageVisit) -> None:
+def test_a_channel_that_does_not_exist_is_not_shown(visit: StageVisit) -> None:
     visit.open("?photo=espresso&unit=tiny-imagenet/3a/1x1/64")
     expect(visit.page.locator(f"{UNIT} .deeper-lead")).to_have_text("Choose a channel here, or click a tile above.")
     number = visit.page.get_by_role("spinbutton", name="Channel, 0 to 63")
@@ -97,7 +97,7 @@ def test_a_channel_that_is_not_there_is_not_shown(visit: StageVisit) -> None:
     expect(visit.page.locator(f"{UNIT} h3").first).to_have_text("Block 3a, 1×1, channel 63")
 
 
-def test_a_number_survives_what_arrives_while_it_is_typed(visit: StageVisit) -> None:
+def test_a_number_being_typed_survives_a_redraw(visit: StageVisit) -> None:
     visit.open("?photo=espresso&unit=tiny-imagenet/3a/1x1/5")
     page = visit.page
     expect(page.locator(f"{UNIT} h3").first).to_have_text("Block 3a, 1×1, channel 5")
@@ -106,7 +106,7 @@ def test_a_number_survives_what_arrives_while_it_is_typed(visit: StageVisit) -> 
     lead = page.locator(f"{UNIT} .deeper-lead .tells-worth")
     before = lead.inner_text()
     page.locator("[data-stage=answer] .rows button").nth(1).evaluate("row => row.click()")
-    expect(lead).not_to_have_text(before)  # the worths for another class have arrived
+    expect(lead).not_to_have_text(before)  # once the worths for the other class have arrived
     expect(page).to_have_url(re.compile("unit=tiny-imagenet/3a/1x1/5$"))
     expect(number).to_have_value("63")
     number.press("Enter")
@@ -116,20 +116,20 @@ def test_a_number_survives_what_arrives_while_it_is_typed(visit: StageVisit) -> 
     expect(number).to_have_value("63")
 
 
-def test_an_image_of_the_atlas_is_there_at_once(visit: StageVisit) -> None:
-    known = read_atlas(EMBEDDED_WEIGHTS.with_suffix(".atlas")).branch("4c", "5x5").channels
-    visit.open(f"?photo=espresso&unit=tiny-imagenet/4c/5x5/{min(known)}")
+def test_an_image_of_the_atlas_is_shown_at_once(visit: StageVisit) -> None:
+    atlas_channels = read_atlas(EMBEDDED_WEIGHTS.with_suffix(".atlas")).branch("4c", "5x5").channels
+    visit.open(f"?photo=espresso&unit=tiny-imagenet/4c/5x5/{min(atlas_channels)}")
     expect(visit.page.locator(f"{UNIT} .unit-canvas img")).to_be_visible()
     expect(visit.page.locator(f"{UNIT} .circuit-sum")).to_be_visible(timeout=30_000)
     expect(visit.page.get_by_role("button", name="Make a larger one")).to_be_visible()
     expect(visit.page.locator(UNIT)).to_contain_text(
-        f"silent on {round(100 * known[min(known)].silent)} % of the photos"
+        f"silent on {round(100 * atlas_channels[min(atlas_channels)].silent)} % of the photos"
     )
 
 
-def test_an_image_grows_on_the_page(visit: StageVisit) -> None:
-    known = read_atlas(EMBEDDED_WEIGHTS.with_suffix(".atlas")).branch("3a", "3x3").channels
-    other = next(channel for channel in range(128) if channel not in known)
+def test_an_image_is_made_on_the_page(visit: StageVisit) -> None:
+    atlas_channels = read_atlas(EMBEDDED_WEIGHTS.with_suffix(".atlas")).branch("3a", "3x3").channels
+    other = next(channel for channel in range(128) if channel not in atlas_channels)
     visit.open(f"?photo=espresso&unit=tiny-imagenet/3a/3x3/{other}")
     page = visit.page
     picture = page.locator(f"{UNIT} .unit-canvas img")
@@ -141,17 +141,17 @@ def test_an_image_grows_on_the_page(visit: StageVisit) -> None:
     assert picture.get_attribute("src") != first
     page.reload()
     visit.settle()
-    expect(picture).to_be_visible()  # from the cache, which all visitors share
+    expect(picture).to_be_visible()  # from the cache that all visitors share
 
 
 def test_an_image_that_failed_can_be_started_again(visit: StageVisit) -> None:
-    known = read_atlas(EMBEDDED_WEIGHTS.with_suffix(".atlas")).branch("3a", "3x3").channels
-    other = [channel for channel in range(128) if channel not in known][1]
+    atlas_channels = read_atlas(EMBEDDED_WEIGHTS.with_suffix(".atlas")).branch("3a", "3x3").channels
+    other = [channel for channel in range(128) if channel not in atlas_channels][1]
     visit.open(f"?photo=espresso&unit=tiny-imagenet/3a/3x3/{other}")
     page = visit.page
     image = page.locator(f"{UNIT} .unit-image")
     start = page.get_by_role("button", name="Make the image")
-    visit.may_be_refused = True
+    visit.expects_rejections = True
     page.route(
         "**/run/stage_unit_image", lambda route: route.fulfill(status=400, json={"error": "The server is busy."})
     )
@@ -163,25 +163,25 @@ def test_an_image_that_failed_can_be_started_again(visit: StageVisit) -> None:
     expect(image.get_by_role("status")).to_contain_text("value for this image", timeout=60_000)
 
 
-def test_what_is_said_of_an_image_follows_the_language(visit: StageVisit) -> None:
-    known = read_atlas(EMBEDDED_WEIGHTS.with_suffix(".atlas")).branch("4c", "5x5").channels
-    visit.open(f"?photo=espresso&unit=tiny-imagenet/4c/5x5/{min(known)}")
-    said = visit.page.locator(f"{UNIT} .unit-image").get_by_role("status")
-    expect(said).to_contain_text("value for this image")
+def test_the_status_of_an_image_follows_the_language(visit: StageVisit) -> None:
+    atlas_channels = read_atlas(EMBEDDED_WEIGHTS.with_suffix(".atlas")).branch("4c", "5x5").channels
+    visit.open(f"?photo=espresso&unit=tiny-imagenet/4c/5x5/{min(atlas_channels)}")
+    status = visit.page.locator(f"{UNIT} .unit-image").get_by_role("status")
+    expect(status).to_contain_text("value for this image")
     visit.page.get_by_role("button", name="中文", exact=True).click()
-    expect(said).to_have_text(re.compile("^[^A-Za-z]*[一-鿿]"))
+    expect(status).to_have_text(re.compile("^[^A-Za-z]*[一-鿿]"))
 
 
-def test_channels_are_sorted_by_what_they_are_tuned_to(visit: StageVisit, embedded: PretrainedModel) -> None:
+def test_channels_can_be_sorted_by_their_tuning(visit: StageVisit, embedded: PretrainedModel) -> None:
     visit.open("?photo=espresso&block=3a&sort=orientation")
-    tuned = layer_tuning(embedded, "3a")
-    selectivity = np.nan_to_num(tuned.curves["orientation"].selectivity)
-    for branch, part in embedded.model.block("3a").slices.items():
+    tuning = layer_tuning(embedded, "3a")
+    selectivity = np.nan_to_num(tuning.curves["orientation"].selectivity)
+    for branch, channels in embedded.model.block("3a").slices.items():
         first = visit.page.locator(f"[data-lane='{branch}'] [data-channel]").first
-        expect(first).to_have_attribute("data-channel", str(selectivity[part].argmax()), timeout=30_000)
+        expect(first).to_have_attribute("data-channel", str(selectivity[channels].argmax()), timeout=30_000)
 
 
-def test_a_map_is_tested_on_the_page(visit: StageVisit) -> None:
+def test_a_map_can_be_tested_on_the_page(visit: StageVisit) -> None:
     visit.open("?photo=espresso&deeper=evidence")
     page, trust = visit.page, visit.page.locator("#deeper-evidence .trust")
     expect(trust.locator("canvas")).to_be_visible(timeout=30_000)

@@ -12,7 +12,7 @@ from inception.cli.main import main
 from inception.units import tuning
 from inception.units.census import MEASURES
 from inception.units.tuning import stimulus_grid
-from support.narrow import narrow
+from support.narrow import narrow_model
 from support.photo_folders import class_folders
 
 PHOTOS = {"bee": ["honey_bee.jpg"], "bison": ["bison.jpg"]}
@@ -23,7 +23,7 @@ def networks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small networks and few stimuli, because real ones take 15 seconds."""
     seeds = {"first": 0, "second": 1}
     monkeypatch.setattr(tuning, "stimulus_grid", lambda side: stimulus_grid(side, 3, 2, 2, 2, 3))
-    monkeypatch.setattr(census, "load_pretrained", lambda model, _: narrow(48, seed=seeds[model]))
+    monkeypatch.setattr(census, "load_pretrained", lambda model, _: narrow_model(48, seed=seeds[model]))
 
 
 def test_two_networks_are_shown_side_by_side(

@@ -9,9 +9,9 @@ import pytest
 from inception.cli import evaluate, visualize
 from inception.cli.main import main
 from inception.training import evaluation
-from support.narrow import narrow
+from support.narrow import narrow_model
 from support.photo_folders import class_folders, make_photo
-from support.training import COLOURS, painted
+from support.training import COLOURS, colour_folders
 
 PHOTOS = {"bee": ["honey_bee.jpg"], "espresso": ["espresso.jpg"]}
 
@@ -41,8 +41,10 @@ def test_too_few_photos_for_a_rule_are_rejected_before_the_evaluation(
 def test_the_accuracy_is_printed_even_if_the_rule_cannot_be_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    network = narrow(48)
-    data = painted(tmp_path / "data", {network.labels[0]: COLOURS["sky"], network.labels[1]: COLOURS["grass"]}, 10)
+    network = narrow_model(48)
+    data = colour_folders(
+        tmp_path / "data", {network.labels[0]: COLOURS["sky"], network.labels[1]: COLOURS["grass"]}, 10
+    )
     for number in range(20):
         make_photo(tmp_path / "strange" / f"{number:02}.jpg", number)
     (tmp_path / "strange" / "19.jpg").write_bytes(b"no photo")
@@ -64,10 +66,10 @@ def test_an_unwritable_picture_is_rejected_before_the_model_is_loaded(
 def test_the_test_part_of_data_can_be_evaluated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    network = narrow(48)
+    network = narrow_model(48)
     classes = {network.labels[0]: COLOURS["sky"], network.labels[1]: COLOURS["grass"]}
     for part, count in (("train", 3), ("test", 2)):
-        painted(tmp_path / part, classes, count)
+        colour_folders(tmp_path / part, classes, count)
     monkeypatch.setattr(evaluate, "load_pretrained", lambda *_: network)
     assert main(["evaluate", "any", "--data", str(tmp_path), "--split", "test"]) == 0
     assert "4 photos of 2 classes" in capsys.readouterr().out

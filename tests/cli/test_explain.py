@@ -30,7 +30,7 @@ from inception.pretrained.checkpoint import save_checkpoint
 from inception.pretrained.description import Description, Provenance
 from inception.render.maps import Limits, encode, overlay
 from inception.vision.preprocessing import IMAGENET
-from support.networks import lively
+from support.networks import randomise
 from support.paths import EXAMPLES, ROOT
 
 ESPRESSO = EXAMPLES / "espresso.jpg"
@@ -221,7 +221,7 @@ def test_a_cell_is_reported_with_its_receptive_field_and_computation(explain: An
 
 @pytest.mark.parametrize(("variant", "preact"), [("googlenet", False), ("batchnorm", True)])
 def test_reports_of_other_networks_are_plain_data(variant: str, preact: bool) -> None:
-    model = lively(InceptionV1(variant=variant, preact=preact, classes=3, input_shape=(3, 64, 64)))
+    model = randomise(InceptionV1(variant=variant, preact=preact, classes=3, input_shape=(3, 64, 64)))
     preprocessing = replace(IMAGENET, resize=64, crop=64, size=64)
     pretrained = PretrainedModel("made up", model, preprocessing, ("a", "b", "c"), Provenance("", "", "", ""))
     prediction = predict(pretrained, open_photo(ESPRESSO))

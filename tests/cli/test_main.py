@@ -21,13 +21,13 @@ from inception.network.inception_v1 import VARIANTS
 from inception.render.maps import COLOURS, SCALES
 from inception.runtime.device import DEVICES
 from inception.training.recipe import MIXES, SCRATCH
-from support.command import inception
+from support.command import run_inception
 from support.paths import EXAMPLES, ROOT
 
 
 def test_predict_prints_one_object_per_photo() -> None:
     photos = [EXAMPLES / "espresso.jpg", EXAMPLES / "red_panda.jpg"]
-    run = inception("predict", *photos, "--json", "--top", 3)
+    run = run_inception("predict", *photos, "--json", "--top", 3)
     rows = [json.loads(line) for line in run.stdout.splitlines()]
     assert run.returncode == 0
     assert [row["photo"] for row in rows] == [str(photo) for photo in photos]
@@ -39,7 +39,7 @@ def test_predict_prints_one_object_per_photo() -> None:
 
 
 def test_the_real_googlenet_recognises_a_zebra(shared: Path) -> None:
-    run = inception(
+    run = run_inception(
         "predict",
         shared / "images" / "zebra.jpg",
         "--model",
@@ -52,7 +52,7 @@ def test_the_real_googlenet_recognises_a_zebra(shared: Path) -> None:
 
 def test_an_invalid_photo_is_reported_and_the_others_are_predicted(tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_text("no photo")
-    run = inception("predict", tmp_path / "bad.jpg", EXAMPLES / "espresso.jpg", "--json")
+    run = run_inception("predict", tmp_path / "bad.jpg", EXAMPLES / "espresso.jpg", "--json")
     bad, good = (json.loads(line) for line in run.stdout.splitlines())
     assert run.returncode == 1
     assert "not a picture" in bad["error"]
@@ -61,7 +61,9 @@ def test_an_invalid_photo_is_reported_and_the_others_are_predicted(tmp_path: Pat
 
 
 def test_maps_writes_the_four_branches_and_their_numbers(tmp_path: Path, embedded: PretrainedModel) -> None:
-    run = inception("maps", EXAMPLES / "espresso.jpg", "--block", "4c", "--out", tmp_path / "new" / "folder", "--json")
+    run = run_inception(
+        "maps", EXAMPLES / "espresso.jpg", "--block", "4c", "--out", tmp_path / "new" / "folder", "--json"
+    )
     report = json.loads(run.stdout)
     assert run.returncode == 0
     assert (report["block"], list(report["branches"])) == ("4c", ["1x1", "3x3", "5x5", "pool"])
@@ -77,7 +79,7 @@ def test_photos_with_equal_names_have_separate_pictures(tmp_path: Path) -> None:
     for folder, photo in (("a", "bison.jpg"), ("b", "espresso.jpg")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "x.jpg").write_bytes((EXAMPLES / photo).read_bytes())
-    run = inception(
+    run = run_inception(
         "maps", tmp_path / "a" / "x.jpg", tmp_path / "b" / "x.jpg", "--block", "5a", "--out", tmp_path / "out", "--json"
     )
     files = [row["file"] for line in run.stdout.splitlines() for row in json.loads(line)["branches"].values()]
@@ -85,7 +87,7 @@ def test_photos_with_equal_names_have_separate_pictures(tmp_path: Path) -> None:
 
 
 def test_an_unwritable_folder_is_reported_in_one_sentence() -> None:
-    run = inception("maps", EXAMPLES / "bison.jpg", "--block", "5a", "--out", "/proc")
+    run = run_inception("maps", EXAMPLES / "bison.jpg", "--block", "5a", "--out", "/proc")
     assert run.returncode == 2
     assert "Nothing can be written" in run.stderr
     assert "Traceback" not in run.stderr
@@ -93,7 +95,7 @@ def test_an_unwritable_folder_is_reported_in_one_sentence() -> None:
 
 @pytest.mark.parametrize("view", ["mean", "photo"])
 def test_maps_writes_other_views(tmp_path: Path, view: str, embedded: PretrainedModel) -> None:
-    run = inception(
+    run = run_inception(
         "maps", EXAMPLES / "espresso.jpg", "--block", "5b", "--out", tmp_path, "--view", view, "--scale", "branch"
     )
     assert run.returncode == 0
@@ -103,21 +105,23 @@ def test_maps_writes_other_views(tmp_path: Path, view: str, embedded: Pretrained
 
 
 def test_summary_prints_the_table_with_its_totals() -> None:
-    run = inception("summary", "--classes", 2)
+    run = run_inception("summary", "--classes", 2)
     assert "197 layers, 7,039,122 parameters" in run.stdout
     for megabytes in ("0.57 MB", "81.87 MB", "26.85 MB", "109.30 MB"):
         assert megabytes in run.stdout
-    *rows, totals = (json.loads(line) for line in inception("summary", "--classes", 2, "--json").stdout.splitlines())
+    *rows, totals = (
+        json.loads(line) for line in run_inception("summary", "--classes", 2, "--json").stdout.splitlines()
+    )
     assert len(rows) == 197
     assert rows[0] == {"index": 1, "layer": "Conv2d", "output_shape": [64, 112, 112], "parameters": 9472}
     assert totals["parameters"] == 7_039_122
 
 
 def test_models_lists_the_networks_and_which_are_available() -> None:
-    rows = [json.loads(line) for line in inception("models", "--json").stdout.splitlines()]
+    rows = [json.loads(line) for line in run_inception("models", "--json").stdout.splitlines()]
     assert [row["model"] for row in rows] == ["tiny-imagenet", "googlenet", "torchvision"]
     assert rows[0]["at_hand"] is True
-    description = json.loads(inception("models", "--model", "tiny-imagenet", "--json").stdout)
+    description = json.loads(run_inception("models", "--model", "tiny-imagenet", "--json").stdout)
     assert (description["classes"], description["variant"]) == (200, "batchnorm")
 
 
@@ -134,7 +138,7 @@ def test_models_lists_the_networks_and_which_are_available() -> None:
     ],
 )
 def test_an_invalid_choice_is_reported_in_one_sentence(arguments: list[str], message: str) -> None:
-    run = inception(*arguments)
+    run = run_inception(*arguments)
     assert run.returncode == 2
     assert message in run.stderr
     assert "Traceback" not in run.stderr
@@ -250,7 +254,7 @@ def test_completion_is_installed_for_the_current_shell(command: Path, tmp_path: 
 
 
 def test_the_version_is_printed() -> None:
-    run = inception("--version")
+    run = run_inception("--version")
     assert (run.returncode, run.stdout, run.stderr) == (0, f"inception-lens {__version__}\n", "")
 
 
@@ -272,7 +276,7 @@ def test_the_version_is_printed() -> None:
     ],
 )
 def test_parse_errors_are_reported_in_one_line(arguments: list[str], line: str) -> None:
-    run = inception(*arguments)
+    run = run_inception(*arguments)
     assert (run.returncode, run.stdout) == (2, "")
     assert line in run.stderr
     assert len(run.stderr.splitlines()) == 1
@@ -287,14 +291,14 @@ def test_a_closed_pipe_is_not_an_error() -> None:
 
 @pytest.mark.parametrize("command", [["predict", str(EXAMPLES / "espresso.jpg")], ["serve"], ["summary"]])
 def test_a_missing_gpu_is_reported_in_one_sentence(command: list[str]) -> None:
-    run = inception(*command, "--device", "cuda", CUDA_VISIBLE_DEVICES="")
+    run = run_inception(*command, "--device", "cuda", CUDA_VISIBLE_DEVICES="")
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith("This machine has no cuda device that PyTorch can use; choose auto, or")
     assert len(run.stderr.splitlines()) == 1
 
 
 def test_auto_falls_back_to_the_cpu() -> None:
-    run = inception("predict", EXAMPLES / "espresso.jpg", "--device", "auto", CUDA_VISIBLE_DEVICES="")
+    run = run_inception("predict", EXAMPLES / "espresso.jpg", "--device", "auto", CUDA_VISIBLE_DEVICES="")
     assert (run.returncode, run.stderr) == (0, "")
     assert "espresso" in run.stdout
 

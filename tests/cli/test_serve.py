@@ -19,15 +19,17 @@ from inception.pretrained import checkpoint
 from inception.pretrained.description import UNKNOWN_PROVENANCE, Description
 from inception.pretrained.zoo import GOOGLENET_FILE_NAMES
 from inception.vision.preprocessing import IMAGENET
-from support.networks import lively
+from support.networks import randomise
 from support.paths import EXAMPLES, ROOT
 from support.server import free_port, running, wait_for
-from support.stage import told
+from support.stage import event_result
 
 
 def test_the_app_serves_a_users_own_model_on_the_port_of_the_environment(tmp_path: Path) -> None:
     description = Description("batchnorm", ("cat", "dog"), IMAGENET, UNKNOWN_PROVENANCE)
-    checkpoint.save_checkpoint(tmp_path / "pets.safetensors", lively(InceptionV1(classes=2)).state_dict(), description)
+    checkpoint.save_checkpoint(
+        tmp_path / "pets.safetensors", randomise(InceptionV1(classes=2)).state_dict(), description
+    )
     with running("app.py", "--model", tmp_path / "pets.safetensors", "--device", "cpu") as (address, _):
         response = Client(address, verbose=False).predict(
             handle_file(str(EXAMPLES / "bison.jpg")), "pets.safetensors", 5, api_name="/predict"
@@ -156,7 +158,7 @@ runpy.run_path("app.py", run_name="__main__")
 
 def test_the_server_connects_to_no_other_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GRADIO_ANALYTICS_ENABLED")
-    log = tmp_path / "asked.log"
+    log = tmp_path / "network.log"
     log.touch()
     with running("-c", NETWORK_LOGGER, log) as (address, _):
         client = Client(address, verbose=False)
@@ -178,16 +180,16 @@ def test_the_page_is_served_on_ipv6(host: str, reached: str) -> None:
         wait_for(f"http://[{reached}]:{port}/healthz", app)
     finally:
         app.terminate()
-        said, complaints = app.communicate(timeout=60)
+        stdout, stderr = app.communicate(timeout=60)
     assert app.returncode == 0
-    assert said == f"The page is at http://[{reached}]:{port}/\n"
-    assert "Traceback" not in complaints
+    assert stdout == f"The page is at http://[{reached}]:{port}/\n"
+    assert "Traceback" not in stderr
 
 
-def test_the_page_begins_with_the_network_that_is_named(tmp_path: Path) -> None:
-    (tmp_path / GOOGLENET_FILE_NAMES[0]).write_bytes(b"")  # it seems to be here, and is never opened
+def test_the_page_starts_with_the_requested_network(tmp_path: Path) -> None:
+    (tmp_path / GOOGLENET_FILE_NAMES[0]).write_bytes(b"")  # an existing file that is never opened
     command = ("app.py", "--model", "tiny-imagenet", "--device", "cpu")
     with running(*command, INCEPTION_WEIGHTS_DIR=str(tmp_path)) as (address, _):
-        start = told(f"{address}/", "start")
+        start = event_result(f"{address}/", "start")
     assert start["models"][1] == {"name": "googlenet", "available": True, "megabytes": None}
     assert start["first"] == "tiny-imagenet"

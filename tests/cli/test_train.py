@@ -17,12 +17,12 @@ from inception.cli.main import load_command, main
 from inception.cli.train import recipe_of
 from inception.training import loop
 from inception.training.datasets import SPLITS
-from support.training import COLOURS, SMALL, painted
+from support.training import COLOURS, SHORT_RECIPE, colour_folders
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    return painted(tmp_path / "meadow", COLOURS, 20)
+    return colour_folders(tmp_path / "meadow", COLOURS, 20)
 
 
 CPU_FULL = RuntimeError("[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: can't allocate memory")
@@ -82,7 +82,7 @@ def test_the_final_output_lists_each_class_and_a_command_to_copy(
     out = tmp_path / "my out"
     (data / "sky" / "1.heic").write_bytes(b"one")
     (data / "sky" / "._0.png").write_bytes(b"hidden")
-    recipe = replace(SMALL, epochs=1).as_options()
+    recipe = replace(SHORT_RECIPE, epochs=1).as_options()
     arguments = ["--data", str(data), "--out", str(out), "--workers", "0", "--val-split", "0.25", *recipe]
     assert main(["train", *arguments]) == 0
     stdout, stderr = capsys.readouterr()

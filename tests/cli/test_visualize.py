@@ -11,12 +11,12 @@ from PIL import Image
 
 from inception.cli import numbers
 from inception.units import feature_visualization
-from support.command import inception
+from support.command import run_inception
 
 
 def test_visualize_writes_a_picture_of_the_requested_size(tmp_path: Path) -> None:
     file = tmp_path / "unit.png"
-    run = inception("visualize", "3a:3x3:9", "--out", file, "--steps", 12, "--size", 64, "--diverse", 2, "--json")
+    run = run_inception("visualize", "3a:3x3:9", "--out", file, "--steps", 12, "--size", 64, "--diverse", 2, "--json")
     report = json.loads(run.stdout)
     assert (run.returncode, run.stderr) == (0, "")
     assert (report["unit"], report["height"], report["width"], report["file"]) == ("3a:3x3:9", 43, 43, str(file))
@@ -26,7 +26,7 @@ def test_visualize_writes_a_picture_of_the_requested_size(tmp_path: Path) -> Non
     assert picture.shape == (64, 128, 3)
     assert picture.std() > 5
     negative = tmp_path / "negative.png"
-    run = inception("visualize", "3a:3x3:9@4,4", "--out", negative, "--steps", 12, "--negative")
+    run = run_inception("visualize", "3a:3x3:9@4,4", "--out", negative, "--steps", 12, "--negative")
     assert run.stdout.startswith("3a:3x3:9@4,4  activation -")
     assert "  image of 43x43 pixels  " in run.stdout
     assert run.stdout.splitlines()[1].startswith("Up to block 3a the network processes this image ")
@@ -44,7 +44,7 @@ def test_visualize_writes_a_picture_of_the_requested_size(tmp_path: Path) -> Non
     ],
 )
 def test_errors_are_reported_in_one_sentence(arguments: list[str], message: str, tmp_path: Path) -> None:
-    run = inception("visualize", "--out", tmp_path / "x.png", *arguments)
+    run = run_inception("visualize", "--out", tmp_path / "x.png", *arguments)
     assert (run.returncode, run.stdout) == (2, "")
     assert message in run.stderr
     assert len(run.stderr.splitlines()) == 1

@@ -25,7 +25,7 @@ from inception.explain.shapley import branch_votes
 from inception.network.blocks import BLOCKS
 from inception.prediction import Prediction
 from inception.pretrained.pretrained import PretrainedModel
-from support.long_names import HUGE
+from support.long_names import HUGE_NAME
 from support.paths import EXAMPLES
 
 
@@ -59,7 +59,7 @@ def test_quoting_large_values_takes_little_memory() -> None:
     for _ in range(500):
         deep = [deep, deep]
     wide = {str(number): [number] * 10 for number in range(10_000)}
-    for value in (HUGE, [HUGE] * 1000, deep, wide, {"a": HUGE}):
+    for value in (HUGE_NAME, [HUGE_NAME] * 1000, deep, wide, {"a": HUGE_NAME}):
         tracemalloc.start()
         try:
             text = quoted(value)
@@ -68,7 +68,7 @@ def test_quoting_large_values_takes_little_memory() -> None:
             tracemalloc.stop()
         assert len(text) <= 80
         assert peak < 2**20
-    assert len(str(ChoiceError("block", HUGE, tuple(BLOCKS)))) < 150
+    assert len(str(ChoiceError("block", HUGE_NAME, tuple(BLOCKS)))) < 150
 
 
 # ---------------------------------------------------------------- explanations
@@ -78,7 +78,7 @@ def test_huge_class_name_is_rejected_without_comparing_it(embedded: PretrainedMo
     tracemalloc.start()
     try:
         with pytest.raises(UserError, match=r"has no class 'goldfish.*…; it has 200 classes, among them") as error:
-            class_index(embedded, prediction, HUGE)
+            class_index(embedded, prediction, HUGE_NAME)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -126,7 +126,9 @@ def test_numpy_integers_are_accepted(embedded: PretrainedModel, prediction: Pred
         class_index(embedded, prediction, np.int64(500))
 
 
-@pytest.mark.parametrize("wrong", [["3a"], {}, 3, None, float("nan"), "9z", HUGE], ids=lambda value: str(value)[:6])
+@pytest.mark.parametrize(
+    "wrong", [["3a"], {}, 3, None, float("nan"), "9z", HUGE_NAME], ids=lambda value: str(value)[:6]
+)
 @pytest.mark.parametrize(
     "explain",
     [

@@ -19,7 +19,7 @@ from inception.prediction import Prediction, predict
 from inception.pretrained.description import Provenance
 from inception.pretrained.pretrained import PretrainedModel
 from inception.vision.preprocessing import IMAGENET
-from support.networks import lively
+from support.networks import randomise
 from support.paths import EXAMPLES
 
 Off = Mapping[str, Sequence[str | int]]
@@ -39,7 +39,7 @@ def pretrained(request: pytest.FixtureRequest) -> PretrainedModel:
     preact = request.param == "preact"
     variant = "batchnorm" if preact else request.param
     model = InceptionV1(variant=variant, preact=preact, classes=7, classifier_activation=None)
-    model = lively(model).requires_grad_(False)  # type: ignore[assignment]
+    model = randomise(model).requires_grad_(False)  # type: ignore[assignment]
     preprocessing = replace(IMAGENET, resize=96, crop=96, size=96)
     labels = tuple(f"class {index}" for index in range(7))
     means = {

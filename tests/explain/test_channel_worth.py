@@ -19,13 +19,13 @@ from inception.prediction import Prediction, predict
 from inception.pretrained.description import Provenance
 from inception.pretrained.pretrained import PretrainedModel
 from inception.vision.preprocessing import IMAGENET
-from support.networks import lively
+from support.networks import randomise
 from support.paths import EXAMPLES
 
 
 @pytest.fixture(scope="module", params=["batchnorm", "googlenet", "torchvision"])
 def pretrained(request: pytest.FixtureRequest) -> PretrainedModel:
-    model = lively(InceptionV1(variant=request.param, classes=7, classifier_activation=None)).requires_grad_(False)
+    model = randomise(InceptionV1(variant=request.param, classes=7, classifier_activation=None)).requires_grad_(False)
     preprocessing = replace(IMAGENET, resize=96, crop=96, size=96)
     labels = tuple(f"class {index}" for index in range(7))
     return PretrainedModel("made up", model, preprocessing, labels, Provenance("", "", "", ""))  # type: ignore[arg-type]

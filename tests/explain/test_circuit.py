@@ -23,7 +23,7 @@ from inception.prediction import Prediction, predict
 from inception.pretrained.description import Provenance
 from inception.pretrained.pretrained import PretrainedModel
 from inception.vision.preprocessing import IMAGENET
-from support.networks import lively
+from support.networks import randomise
 from support.paths import EXAMPLES
 
 NETWORKS = {
@@ -42,7 +42,7 @@ def networks() -> dict[str, PretrainedModel]:
     return {
         name: PretrainedModel(
             name,
-            lively(InceptionV1(classes=5, input_shape=(3, 64, 64), **options)).requires_grad_(False),
+            randomise(InceptionV1(classes=5, input_shape=(3, 64, 64), **options)).requires_grad_(False),
             preprocessing,
             labels,
             Provenance("", "", "", ""),

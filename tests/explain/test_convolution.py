@@ -18,7 +18,7 @@ from inception.prediction import Prediction, intermediates, predict
 from inception.pretrained.description import UNKNOWN_PROVENANCE
 from inception.pretrained.pretrained import PretrainedModel
 from inception.vision.preprocessing import IMAGENET
-from support.networks import lively
+from support.networks import randomise
 
 LAYERS = [(branch, layer) for branch, layers in BRANCHES.items() for layer in layers if layer != "pool"]
 # Gives 12 x 12 cells in 3a, 6 x 6 in 4a and 3 x 3 in 5a, where a 5x5 kernel crosses all four borders at once.
@@ -26,7 +26,7 @@ SIDE = 96
 
 
 def network(**options: object) -> PretrainedModel:
-    model = lively(InceptionV1(classes=3, input_shape=(3, SIDE, SIDE), **options))  # type: ignore[arg-type]
+    model = randomise(InceptionV1(classes=3, input_shape=(3, SIDE, SIDE), **options))  # type: ignore[arg-type]
     return PretrainedModel("test", model, replace(IMAGENET, size=SIDE), ("a", "b", "c"), UNKNOWN_PROVENANCE)
 
 

@@ -34,7 +34,7 @@ from inception.pretrained.description import Provenance
 from inception.pretrained.pretrained import PretrainedModel
 from inception.pretrained.zoo import load
 from inception.vision.preprocessing import CAFFE, IMAGENET
-from support.networks import lively
+from support.networks import randomise
 from support.paths import EXAMPLES
 
 PHOTO = EXAMPLES / "espresso.jpg"
@@ -51,7 +51,7 @@ def pretrained_of(model: InceptionV1, **options) -> PretrainedModel:
 @pytest.fixture(scope="module")
 def networks() -> dict[str, PretrainedModel]:
     return {
-        variant: pretrained_of(lively(InceptionV1(variant=variant, classes=7, classifier_activation=None)))
+        variant: pretrained_of(randomise(InceptionV1(variant=variant, classes=7, classifier_activation=None)))
         for variant in ("batchnorm", "googlenet", "torchvision")
     }
 
@@ -151,7 +151,7 @@ def _first_layers(model: InceptionV1, block: str) -> list[nn.Conv2d]:
 
 
 def test_branch_that_the_next_block_ignores_has_no_vote() -> None:
-    model = lively(InceptionV1(variant="googlenet", classes=5, classifier_activation=None))
+    model = randomise(InceptionV1(variant="googlenet", classes=5, classifier_activation=None))
     channels = model.block("4a").slices["3x3"]
     for conv in _first_layers(model, "4b"):
         conv.weight.data[:, channels] = 0
@@ -162,7 +162,7 @@ def test_branch_that_the_next_block_ignores_has_no_vote() -> None:
 
 
 def test_interchangeable_branches_have_equal_votes() -> None:
-    model = lively(InceptionV1(variant="googlenet", classes=5, classifier_activation=None))
+    model = randomise(InceptionV1(variant="googlenet", classes=5, classifier_activation=None))
     # In block 3a the 5x5 and the pool branch have 32 channels each.
     slices = model.block("3a").slices
     for conv in _first_layers(model, "3b"):
@@ -392,7 +392,7 @@ def test_unknown_branch_is_rejected_with_the_four_branches(networks, predictions
     ("variant", "preact"), [("googlenet", False), ("batchnorm", False), ("batchnorm", True), ("torchvision", False)]
 )
 def test_logits_of_subsets_match_separate_passes(variant: str, preact: bool) -> None:
-    model = lively(InceptionV1(variant=variant, preact=preact, input_shape=(3, 64, 64), classes=7))
+    model = randomise(InceptionV1(variant=variant, preact=preact, input_shape=(3, 64, 64), classes=7))
     pretrained = pretrained_of(model)
     rng = np.random.default_rng(0)
     with torch.inference_mode():

@@ -33,7 +33,7 @@ from inception.prediction import Prediction, predict, predict_crop
 from inception.pretrained.description import Provenance
 from inception.pretrained.pretrained import PretrainedModel
 from inception.vision.preprocessing import IMAGENET
-from support.networks import lively
+from support.networks import randomise
 from support.paths import EXAMPLES
 
 SIDE = 64
@@ -45,7 +45,7 @@ def pretrained() -> PretrainedModel:
     preprocessing = replace(IMAGENET, resize=SIDE, crop=SIDE, size=SIDE)
     return PretrainedModel(
         "made up",
-        lively(model).requires_grad_(False),
+        randomise(model).requires_grad_(False),
         preprocessing,
         tuple("abcde"),
         Provenance("", "", "", ""),

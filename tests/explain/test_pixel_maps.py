@@ -23,7 +23,7 @@ from inception.prediction import Prediction, predict, predict_crop
 from inception.pretrained.description import Provenance
 from inception.pretrained.pretrained import PretrainedModel
 from inception.vision.preprocessing import CAFFE, IMAGENET
-from support.networks import lively
+from support.networks import randomise
 from support.paths import EXAMPLES
 
 PHOTO = EXAMPLES / "espresso.jpg"
@@ -37,7 +37,7 @@ def subject(request: pytest.FixtureRequest) -> tuple[PretrainedModel, Prediction
     model = InceptionV1(variant=request.param, classes=5, input_shape=(3, SIDE, SIDE), classifier_activation=None)
     preprocessing = replace(PREPROCESSING[request.param], resize=SIDE, crop=SIDE, size=SIDE)
     pretrained = PretrainedModel(
-        "made up", lively(model).requires_grad_(False), preprocessing, tuple("abcde"), Provenance("", "", "", "")
+        "made up", randomise(model).requires_grad_(False), preprocessing, tuple("abcde"), Provenance("", "", "", "")
     )
     return pretrained, predict(pretrained, open_photo(PHOTO))
 

@@ -12,12 +12,12 @@ from inception.explain.readout import channel_readout, channel_summary
 from inception.network.blocks import BLOCKS
 from inception.network.inception_v1 import InceptionV1
 from inception.pretrained.pretrained import PretrainedModel
-from support.networks import lively
+from support.networks import randomise
 from support.paths import EXAMPLES
 
 
 def model_of(**options: object) -> InceptionV1:
-    model = lively(InceptionV1(classes=7, input_shape=(3, 64, 64), **options))  # type: ignore[arg-type]
+    model = randomise(InceptionV1(classes=7, input_shape=(3, 64, 64), **options))  # type: ignore[arg-type]
     assert isinstance(model, InceptionV1)
     return model
 

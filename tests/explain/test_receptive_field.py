@@ -19,7 +19,7 @@ from inception.prediction import predict
 from inception.pretrained.description import UNKNOWN_PROVENANCE
 from inception.pretrained.pretrained import PretrainedModel
 from inception.vision.preprocessing import CAFFE, IMAGENET, TORCHVISION
-from support.networks import lively, smooth_copy
+from support.networks import linear_network, randomise
 
 
 def share_in(field: EffectiveField, square: Square) -> float:
@@ -32,13 +32,13 @@ def share_in(field: EffectiveField, square: Square) -> float:
 # ---------------------------------------------------------------- the theoretical field
 
 
-def thin_smooth_copy(variant: str) -> InceptionV1:
-    """`smooth_copy` with one channel in every layer, so that a thousand pixels are affordable.
+def thin_linear_network(variant: str) -> InceptionV1:
+    """`linear_network` with one channel in every layer, so that a thousand pixels are affordable.
 
     Kernels, strides, paddings and the order of layers are the network's. Which pixels a gradient
     reaches does not depend on the number of channels.
     """
-    model = smooth_copy(variant, 32)
+    model = linear_network(variant, 32)
     for name, module in list(model.named_modules()):
         path, _, child = name.rpartition(".")
         layer = path.rpartition(".")[2]
@@ -82,7 +82,7 @@ def check_squares(variant: str, size: tuple[int, int], cells_of: Callable[[int, 
     model = InceptionV1(variant=variant, include_top=False, input_shape=(3, *size))
     x = torch.rand(1, 3, *size, dtype=torch.float64, requires_grad=True)
     compared, unclipped = [], 0
-    for block, branch, output in thin_branches(thin_smooth_copy(variant), x):
+    for block, branch, output in thin_branches(thin_linear_network(variant), x):
         height, width = output.shape[-2:]
         assert map_size(model, block) == (height, width)
         for row, column in cells_of(height, width):
@@ -156,7 +156,7 @@ PREPROCESSING = {"batchnorm": IMAGENET, "googlenet": CAFFE, "torchvision": TORCH
 
 
 def network(variant: str = "batchnorm", **options: object) -> PretrainedModel:
-    model = lively(InceptionV1(variant=variant, classes=3, input_shape=(3, SIDE, SIDE), **options))  # type: ignore[arg-type]
+    model = randomise(InceptionV1(variant=variant, classes=3, input_shape=(3, SIDE, SIDE), **options))  # type: ignore[arg-type]
     return PretrainedModel(
         "test", model, replace(PREPROCESSING[variant], size=SIDE), ("a", "b", "c"), UNKNOWN_PROVENANCE
     )

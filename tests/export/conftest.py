@@ -9,13 +9,13 @@ from PIL import Image
 
 from inception import open_photo
 from inception.export import folder
-from support.photo_folders import NAMES, make_photo
+from support.photo_folders import PHOTO_NAMES, make_photo
 
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     root = tmp_path / "photos"
-    for number, name in enumerate(NAMES):
+    for number, name in enumerate(PHOTO_NAMES):
         make_photo(root / name, number)
     return root
 

@@ -19,7 +19,7 @@ from inception.export.folder import photos_in, predict_folder
 from inception.pretrained.pretrained import PretrainedModel
 from inception.runtime.terminal import short_path
 from support.paths import EXAMPLES
-from support.photo_folders import NAMES, make_photo, rows_of
+from support.photo_folders import PHOTO_NAMES, make_photo, read_rows
 
 
 @pytest.mark.parametrize(("batch", "workers"), [(None, None), (1, 2), (4, 1), (64, 3)])
@@ -27,9 +27,9 @@ def test_every_photo_is_predicted_as_it_is_alone(
     embedded: PretrainedModel, photos: Path, tmp_path: Path, batch: int | None, workers: int | None
 ) -> None:
     outcome = predict_folder(embedded, photos, tmp_path / "r.parquet", top=3, batch=batch, workers=workers)
-    rows = rows_of(tmp_path / "r.parquet")
-    assert (outcome.photos, outcome.known, outcome.refused) == (len(NAMES), 0, {})
-    assert [row["path"] for row in rows] == sorted(NAMES)
+    rows = read_rows(tmp_path / "r.parquet")
+    assert (outcome.photos, outcome.known, outcome.refused) == (len(PHOTO_NAMES), 0, {})
+    assert [row["path"] for row in rows] == sorted(PHOTO_NAMES)
     for row in rows:
         guesses = predict(embedded, open_photo(photos / row["path"])).top(3)
         assert row["indices"] == [guess.index for guess in guesses]
@@ -51,7 +51,7 @@ def test_hidden_files_other_types_and_pipes_are_skipped(photos: Path) -> None:
     (photos / "folder.jpg").mkdir()
     os.mkfifo(photos / "pipe.jpg")
     listed, unreadable = photos_in(photos)
-    assert [photo.path for photo in listed] == sorted(NAMES)
+    assert [photo.path for photo in listed] == sorted(PHOTO_NAMES)
     assert unreadable == ()
 
 
@@ -77,7 +77,7 @@ def test_a_file_name_that_is_not_utf8_is_escaped(embedded: PretrainedModel, tmp_
     os.rename(os.fsencode(tmp_path / "photos" / "x.jpg"), os.fsencode(tmp_path / "photos") + b"/caf\xe9.jpg")  # noqa: PTH104
     for known in (0, 1):
         assert predict_folder(embedded, tmp_path / "photos", tmp_path / "r.parquet").known == known
-    assert [row["path"] for row in rows_of(tmp_path / "r.parquet")] == ["caf\\xe9.jpg"]
+    assert [row["path"] for row in read_rows(tmp_path / "r.parquet")] == ["caf\\xe9.jpg"]
 
 
 # ---------------------------------------------------------------- bad files
@@ -94,7 +94,7 @@ def test_bad_files_are_listed_and_do_not_stop_the_run(
     (photos / "truncated.jpg").write_bytes(data[: len(data) // 2])
     assert main(["predict", str(photos), "--out", str(out)]) == 0
     captured = capsys.readouterr()
-    refused = {row["path"]: row["error"] for row in rows_of(out) if row["error"]}
+    refused = {row["path"]: row["error"] for row in read_rows(out) if row["error"]}
     assert {name: sentence.split(";")[0] for name, sentence in refused.items()} == {
         "text.jpg": "This file is not a picture that can be read",
         "empty.jpg": "This file is empty",
@@ -102,7 +102,7 @@ def test_bad_files_are_listed_and_do_not_stop_the_run(
         "truncated.jpg": "This picture is damaged or cut off",
     }
     assert all(f"{name}: {sentence}\n" in captured.err for name, sentence in refused.items())
-    assert all(row["label"] is None and row["labels"] is None for row in rows_of(out) if row["error"])
+    assert all(row["label"] is None and row["labels"] is None for row in read_rows(out) if row["error"])
     assert captured.out == f"{out}: 10 photos, 0 known before, 4 refused\n"
 
     # An unchanged bad file is not opened again; one that could not be read is.
@@ -129,7 +129,7 @@ def test_an_unreadable_photo_is_retried(
         patch.setattr(folder, "open_photo", failing_open)
         assert list(predict_folder(embedded, photos, tmp_path / "r.parquet").refused) == ["a.png"]
     outcome = predict_folder(embedded, photos, tmp_path / "r.parquet")
-    assert (outcome.known, outcome.refused) == (len(NAMES) - 1, {})
+    assert (outcome.known, outcome.refused) == (len(PHOTO_NAMES) - 1, {})
 
 
 def test_a_folder_of_only_bad_files_fails_with_at_most_ten_messages(
@@ -141,7 +141,7 @@ def test_a_folder_of_only_bad_files_fails_with_at_most_ten_messages(
     stderr = capsys.readouterr().err
     assert stderr.count("This file is empty") == 10
     assert "and 2 more" in stderr
-    assert len(rows_of(tmp_path / "r.parquet")) == 12
+    assert len(read_rows(tmp_path / "r.parquet")) == 12
 
 
 # ---------------------------------------------------------------- threads and arguments
@@ -202,5 +202,5 @@ def test_a_modification_time_outside_int64_is_stored_as_none(
     if (photos / "a.png").stat().st_mtime_ns < 2**63:
         pytest.skip("this file system cannot store such times")
     outcomes = [predict_folder(embedded, photos, tmp_path / "r.parquet") for _ in range(2)]
-    assert [outcome.known for outcome in outcomes] == [0, len(NAMES)]
+    assert [outcome.known for outcome in outcomes] == [0, len(PHOTO_NAMES)]
     assert outcomes[0].refused == {}

@@ -26,7 +26,7 @@ from inception.export import parquet as results
 from inception.export.folder import predict_folder
 from inception.pretrained.pretrained import PretrainedModel
 from support.paths import ROOT
-from support.photo_folders import NAMES, make_photo, rows_of
+from support.photo_folders import PHOTO_NAMES, make_photo, read_rows
 
 
 def assert_same(rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> None:
@@ -78,7 +78,7 @@ def test_a_killed_run_is_resumed(embedded: PretrainedModel, tmp_path: Path, open
     outcome = predict_folder(embedded, photos, out)
     assert sorted(opened) == [f"{number:02}.jpg" for number in range(12, 20)]
     assert outcome.known == 12
-    assert_same(rows_of(out), rows_of(tmp_path / "uninterrupted.parquet"))
+    assert_same(read_rows(out), read_rows(tmp_path / "uninterrupted.parquet"))
     assert sorted(path.name for path in tmp_path.glob("*r.parquet*")) == ["r.parquet"]
 
 
@@ -116,7 +116,7 @@ def test_a_damaged_part_loses_only_its_own_photos(
     assert len(others) == 2
     damaged.write_bytes(damaged.read_bytes()[:100])
     assert predict_folder(embedded, photos, out).known == 4
-    assert [row["path"] for row in rows_of(out)] == sorted(NAMES)
+    assert [row["path"] for row in read_rows(out)] == sorted(PHOTO_NAMES)
 
 
 def test_only_new_and_changed_photos_are_predicted_again(
@@ -124,10 +124,10 @@ def test_only_new_and_changed_photos_are_predicted_again(
 ) -> None:
     out = tmp_path / "r.parquet"
     predict_folder(embedded, photos, out)
-    before, rows = out.stat(), rows_of(out)
+    before, rows = out.stat(), read_rows(out)
 
     opened.clear()
-    assert predict_folder(embedded, photos, out).known == len(NAMES)
+    assert predict_folder(embedded, photos, out).known == len(PHOTO_NAMES)
     assert opened == []
     assert (out.stat().st_ino, out.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
@@ -138,7 +138,7 @@ def test_only_new_and_changed_photos_are_predicted_again(
     (photos / "b" / "1.JPG").unlink()
     assert predict_folder(embedded, photos, out).known == 3
     assert sorted(opened) == ["0.jpg", "2.jpg", "a.png"]
-    now = {row["path"]: row for row in rows_of(out)}
+    now = {row["path"]: row for row in read_rows(out)}
     assert list(now) == ["a.png", "b-c/x.jpeg", "b/0.jpg", "b/2.jpg", "b/deep/er/3.webp", "ü ñ.jpg"]
     guess = predict(embedded, open_photo(photos / "a.png")).top(1)[0]
     assert now["a.png"]["probability"] == pytest.approx(guess.probability, abs=1e-5)
@@ -190,7 +190,7 @@ def test_results_of_other_options_are_rejected(
     assert message in str(error.value)
     assert ("remove 'r.parquet'." if is_finished else "remove 'r.parquet.parts'.") in str(error.value)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")} == before
-    assert predict_folder(embedded, photos, out).known == len(NAMES)
+    assert predict_folder(embedded, photos, out).known == len(PHOTO_NAMES)
 
 
 def interrupted_before_the_end(
@@ -246,7 +246,7 @@ def test_the_file_is_written_atomically(
             predict_folder(embedded, photos, out)
     assert out.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "r.parquet", "r.parquet.parts"]
-    assert predict_folder(embedded, photos, out).known == len(NAMES) + 1, "nothing is lost"
+    assert predict_folder(embedded, photos, out).known == len(PHOTO_NAMES) + 1, "nothing is lost"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "r.parquet"]
 
 

@@ -16,7 +16,7 @@ test("colour maps become brighter from end to end, apart from rounding, and grey
   for (let i = 0; i < 256; i++) assert.ok(Math.abs(grey[3 * i] - i) <= 1);
 });
 
-/** A fake canvas with what `paintMap` uses; the browser tests have a real one. */
+/** A fake canvas with the parts that `paintMap` uses. */
 function fakeCanvas() {
   const painted = { width: 0, height: 0, pixels: null };
   return Object.assign(painted, { getContext: () => ({ putImageData: (image) => (painted.pixels = image) }) });

@@ -147,7 +147,7 @@ test("the fill is requested, and cached answers are shown only if they have the 
   assert.deepEqual([...shown.at(-1).logits], [21, 22, 23], "the cached answers are filled with means too");
 });
 
-test("what the network does not have is removed from the state", async () => {
+test("channels that the network lacks are removed from the initial state", async () => {
   const server = fake();
   const store = createStore({ photo: "one", model: "a", offChannels: { "4b": [3, 700] } });
   store.receive({ start: START });
@@ -221,7 +221,7 @@ test("a scene shown meanwhile is replaced by that of the state", async () => {
   assert.equal(store.data().now.digest, "of one");
 });
 
-test("with something off, a new crop is not shown with everything on", async () => {
+test("while branches are off, a new crop is not shown with everything on", async () => {
   const { store } = await refreshedStage();
   store.update({ off: { "4b": ["1x1"] } });
   await settled();

@@ -34,7 +34,7 @@ test("the table has a row for each class, the most probable first, and one for e
   assert.equal(lines[4], "branch,,,,,4c,1x1,2,2,2,0,2,0.5,1,0.625");
 });
 
-test("no spreadsheet takes a name for a formula", () => {
+test("a spreadsheet cannot mistake a name for a formula", () => {
   for (const name of ["=1", " +1", "-1", "@a", "＝1"]) assert.equal(escapeFormula(name), `'${name}`);
   assert.equal(escapeFormula("bee = insect"), "bee = insect");
 });
@@ -51,7 +51,7 @@ test("the JSON starts with its metadata, and states whether the answer is reject
   assert.deepEqual([withoutRule.probably_none, withoutRule.rule], [null, null]);
 });
 
-test("a file of NumPy has its header on a multiple of 64 bytes, then the values", () => {
+test("an NPY file has a header padded to a multiple of 64 bytes, then the values", () => {
   const file = npy(CHANNELS);
   const length = file[8] + 256 * file[9];
   assert.equal((10 + length) % 64, 0);

@@ -1,8 +1,8 @@
-// Paths are from the root of the project, where eslint is started.
+// Paths are relative to the project's root, in which ESLint runs.
 import js from "@eslint/js";
 
 const PAGE = ["inception/web/stage/static/js/**/*.js"];
-const ASKS_SERVER = ["inception/web/stage/static/js/{source,words}.js"];
+const USES_FETCH = ["inception/web/stage/static/js/{source,words}.js"];
 
 export default [
   js.configs.recommended,
@@ -16,7 +16,7 @@ export default [
   {
     files: PAGE,
     rules: {
-      "no-undef": "off", // TypeScript knows the browser's names
+      "no-undef": "off", // TypeScript checks this, and knows the browser's globals
       "no-restricted-syntax": [
         "error",
         {
@@ -32,7 +32,7 @@ export default [
   },
   {
     files: PAGE,
-    ignores: ASKS_SERVER,
+    ignores: USES_FETCH,
     rules: { "no-restricted-globals": ["error", { name: "fetch", message: "Ask the server through source.js." }] },
   },
   {

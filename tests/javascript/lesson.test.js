@@ -83,7 +83,7 @@ const tuning = (peaks) => ({
   branches: byBranch((branch) => ({ response: SIZES.map((size) => 1 / (1 + Math.abs(Math.log2(size / peaks[branch])))), preferred: peaks[branch] })),
 });
 
-/** The input of a step; any response of the source can be replaced. */
+/** Return the input of a step; any part of it can be replaced. */
 function stepInput({ source = {}, data = {}, state = {} } = {}) {
   const requested = { ...INITIAL, photo: "example:bee", model: "fake", ...state };
   return {
@@ -102,7 +102,7 @@ function stepInput({ source = {}, data = {}, state = {} } = {}) {
   };
 }
 
-/** Check that sentences have their words and values in both languages. */
+/** Check that sentences are complete in both languages. */
 function assertComplete(...parts) {
   for (const language of ["zh", "en"]) {
     useWords(language, catalogue(language));
@@ -202,7 +202,7 @@ test("the block to search is one in which a single branch changes the answer", (
   assert.deepEqual([flips, strongest.block, strongest.branch, strongest.after], [true, "4b", "1x1", DAISY]);
 });
 
-test("if none does, it is the block with the branch that brings another class nearest", () => {
+test("if none does, it is the block with the branch whose removal brings another class nearest", () => {
   const table = { ...unchangedTable(), "4d": rows(SAME, SAME, [3, 2.5, 0], SAME) };
   const { flips, strongest } = measure.blockToSearch(measure.branchOutcomes(table, BEE, 1));
   assert.deepEqual([flips, strongest.block, strongest.branch], [false, "4d", "5x5"]);
@@ -260,7 +260,7 @@ test("2: the block is the one in which 5x5 prefers larger dots most, if any does
   assert.ok(verdict.says.some((part) => part.key === "lesson.dot.not_larger"));
 });
 
-test("2: a network whose branches respond to nothing is no error", async () => {
+test("2: a network whose branches respond to nothing is not an error", async () => {
   const still = { ...tuning({ "1x1": 8, "3x3": 8, "5x5": 8, pool: 8 }) };
   still.branches = byBranch(() => ({ response: SIZES.map(() => 0), preferred: null }));
   assert.equal(dotSizes(still).offered.length, 4);

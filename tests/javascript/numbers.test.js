@@ -216,7 +216,7 @@ test("parts that do not add up to the total are only rounded", () => {
   assert.deepEqual(roundToTotal([1.234, 2], 9, 1), [1.2, 2]);
 });
 
-test("of two nearly equal numbers the observed one is shown", () => {
+test("the observed one of two nearly equal numbers is shown", () => {
   assert.equal(snapToObserved(1.2349, 1.2351, 2), 1.2351);
   assert.equal(snapToObserved(1.2, 1.3, 2), 1.2);
 });

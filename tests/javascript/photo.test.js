@@ -16,7 +16,7 @@ function stage() {
   return { store, ends, open };
 }
 
-test("of two files the one that was chosen last is shown, whichever upload ends last", async () => {
+test("the file that was chosen last is shown, whichever upload ends last", async () => {
   const { store, ends, open } = stage();
   open("first.jpg");
   open("second.jpg");

@@ -222,7 +222,7 @@ test("states are replaced and never changed", () => {
   assert.throws(() => (store.get().block = "3a"), TypeError);
 });
 
-test("received data cause notifications, and new results count as new", () => {
+test("received data cause notifications unless they are the same object", () => {
   const { store, notifications } = watchedStore();
   const worth = () => ({ "3a": new Float32Array(2) });
   store.receive({ worth: worth() });

@@ -1,34 +1,34 @@
-/** What several tests need. */
+/** Shared helpers. */
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 
 const STATIC = new URL("../../inception/web/stage/static/", import.meta.url);
 
-/** The page's own module, by its name in js/. */
+/** Import a module of the page by its path in js/. */
 export const page = (name) => import(new URL(`js/${name}`, STATIC));
 
-/** A catalogue of words. */
+/** Return the page's words in a language. */
 export const catalogue = (language) => JSON.parse(readFileSync(new URL(`words/${language}.json`, STATIC), "utf8"));
 
-/** The sentences of the server. */
+/** Return the server's sentences in a language. */
 export const serverCatalogue = (language) =>
   JSON.parse(readFileSync(new URL(`../../inception/web/words/${language}.json`, import.meta.url), "utf8"));
 
-/** The text of every module of the page, by its path in js/. */
+/** Return the source of every module of the page, by its path in js/. */
 export function sources() {
   const folder = new URL("js/", STATIC);
   const names = readdirSync(folder, { recursive: true }).filter((name) => name.endsWith(".js"));
   return Object.fromEntries(names.map((name) => [name, readFileSync(new URL(name, folder), "utf8")]));
 }
 
-/** The text of the page itself. */
+/** Return the HTML of the page. */
 export const index = () => readFileSync(new URL("index.html", STATIC), "utf8");
 
-/** A style sheet of the page. */
+/** Return a style sheet of the page. */
 export const style = (name) => readFileSync(new URL(`css/${name}.css`, STATIC), "utf8");
 
-/** Numbers from 0 to 1, the same ones every time: mulberry32. */
+/** Return a seeded generator of numbers from 0 to 1: mulberry32. */
 export function randomNumbers(seed) {
   let state = seed;
   return () => {
@@ -39,8 +39,8 @@ export function randomNumbers(seed) {
   };
 }
 
-/** Whether two numbers are equal but for rounding. */
-export const close = (one, other, tolerance = 1e-12) => Math.abs(one - other) <= tolerance * Math.max(1, Math.abs(other));
+/** Whether two numbers are equal up to rounding. */
+export const close = (actual, expected, tolerance = 1e-12) => Math.abs(actual - expected) <= tolerance * Math.max(1, Math.abs(expected));
 
-/** Fail if anything was found, with a line for each. */
-export const none = (found) => assert.ok(found.length === 0, ["found:", ...found].join("\n"));
+/** Fail if there are any items, and list them. */
+export const none = (items) => assert.ok(items.length === 0, ["found:", ...items].join("\n"));

@@ -99,7 +99,7 @@ def test_the_lock_file_names_no_addresses_and_no_folders() -> None:
     assert all("integrity" in package for name, package in packages.items() if name)
 
 
-def test_the_pages_files_have_the_columns_and_keys_of_the_servers() -> None:
+def test_files_of_the_page_have_the_columns_and_keys_of_the_servers_files() -> None:
     service = InferenceService(("tiny-imagenet",), choose_device("cpu"))
     query = service.query("tiny-imagenet", str(EXAMPLES / "espresso.jpg"))
     source = Source(service, query, ViewOptions("3a"), "2026-02-03", "en")
@@ -108,23 +108,23 @@ def test_the_pages_files_have_the_columns_and_keys_of_the_servers() -> None:
     facts = {"labels": known["labels"], **{key: known[key] for key in ("temperature", "threshold", "rejection")}}
     code = f"""
         import {{ COLUMNS, json }} from {json.dumps((MODULES / "downloads.js").as_uri())};
-        const one = {{ count: 1, side: 1, low: [0], high: [0], mean: [0], values: [0] }};
-        const branches = {{ "1x1": one, "3x3": one, "5x5": one, pool: one }};
+        const maps = {{ count: 1, side: 1, low: [0], high: [0], mean: [0], values: [0] }};
+        const branches = {{ "1x1": maps, "3x3": maps, "5x5": maps, pool: maps }};
         const network = {json.dumps(facts)};
         const scene = {{ logits: network.labels.map((_, i) => i) }};
         const about = {{ model: "tiny-imagenet", photo: null, date: "" }};
-        console.log(JSON.stringify({{ COLUMNS, told: JSON.parse(json(scene, network, {{ "3a": branches }}, about)) }}));
+        console.log(JSON.stringify({{ COLUMNS, file: JSON.parse(json(scene, network, {{ "3a": branches }}, about)) }}));
     """
     status, printed = run(node, "--no-warnings", "--input-type=module", "--eval", code)
     assert status == 0, printed
     page = json.loads(printed)
     assert tuple(page["COLUMNS"]) == COLUMNS
-    for ours, theirs in (
-        (page["told"], served),
-        (page["told"]["rule"], served["rule"]),
-        (page["told"]["classes"][0], served["classes"][0]),
-        (page["told"]["blocks"]["3a"]["pool"], served["blocks"]["3a"]["pool"]),
+    for from_page, from_server in (
+        (page["file"], served),
+        (page["file"]["rule"], served["rule"]),
+        (page["file"]["classes"][0], served["classes"][0]),
+        (page["file"]["blocks"]["3a"]["pool"], served["blocks"]["3a"]["pool"]),
     ):
-        assert list(ours) == list(theirs)
-    assert page["told"]["temperature"] == served["temperature"]
-    assert page["told"]["rule"] == served["rule"]
+        assert list(from_page) == list(from_server)
+    assert page["file"]["temperature"] == served["temperature"]
+    assert page["file"]["rule"] == served["rule"]

@@ -6,9 +6,9 @@ import { catalogue, page } from "./support.js";
 const { useWords } = await page("words.js");
 const { pathSummary } = await page("views/unit_image.js");
 
-const path = (...natural) => ({ blocks: natural.map((one, i) => ({ block: ["3a", "3b", "4a"][i], natural: one })), photos: 8, silent: false });
+const path = (...natural) => ({ blocks: natural.map((isNatural, i) => ({ block: ["3a", "3b", "4a"][i], natural: isNatural })), photos: 8, silent: false });
 
-test("nothing is claimed of blocks that photos cannot tell", () => {
+test("no claim is made about blocks for which the photos are inconclusive", () => {
   useWords("en", catalogue("en"));
   assert.equal(pathSummary(path(true, true), "excites"), "Up to block 3b the network processes this image much as it does photos.");
   assert.equal(pathSummary(path(true, true, null), "excites"), "In 3a and 3b the network processes this image much as it does photos.");

@@ -14,7 +14,7 @@ const ENGLISH = {
 };
 const CHINESE = { "answer.only_english": "无中文名", "branch.name_pool": "池化", "x.greeting": "{name}，你好", "x.channels": { other: "{count} 个通道" } };
 
-/** Load both languages, and use that of the code. */
+/** Load both languages, and use the one with this code. */
 function speak(code) {
   const catalogues = { en: ENGLISH, zh: CHINESE };
   useWords(code === "en" ? "zh" : "en", catalogues[code === "en" ? "zh" : "en"]);
@@ -110,7 +110,7 @@ test("two networks side by side each have their own Chinese names", () => {
   assert.deepEqual([known, own].map((network) => englishName(network, 1)), ["bee", ""]);
 });
 
-test("in Chinese no space is left beside a value that is Chinese", () => {
+test("in Chinese there is no space beside a Chinese value", () => {
   useWords("zh", { ...CHINESE, "x.channel": "{branch} 的通道 {channel}", "x.branch": "模块 {block} 的 {branch} 分支" });
   assert.equal(t("x.channel", { branch: "池化", channel: 24 }), "池化的通道 24");
   assert.equal(t("x.channel", { branch: "1×1", channel: 24 }), "1×1 的通道 24");

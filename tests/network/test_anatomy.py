@@ -22,7 +22,7 @@ from inception.network.anatomy import (
 )
 from inception.network.blocks import BLOCKS, BRANCHES
 from inception.network.inception_v1 import VARIANTS, InceptionV1
-from support.networks import smooth_copy
+from support.networks import linear_network
 
 TABLE = Path(__file__).parent / "data" / "layer-table-2-classes.csv"
 
@@ -98,7 +98,7 @@ def test_receptive_fields_of_3a_match_hand_calculations() -> None:
 def test_receptive_field_is_the_support_of_the_gradient(variant: str) -> None:
     size = 320
     facts = InceptionV1(variant=variant, input_shape=(3, size, size))
-    model = smooth_copy(variant, size)
+    model = linear_network(variant, size)
     x = torch.rand(1, 3, size, size, dtype=torch.float64, requires_grad=True)
     stages = model.trace(x).stages
     for block in ("3a", "3b", "4a"):

@@ -23,7 +23,7 @@ from inception.pretrained.pretrained import PretrainedModel
 from inception.runtime.device import choose_device
 from inception.runtime.remembered import MAX_BYTES, cache_dir, remember
 from inception.service.service import InferenceService
-from support.networks import lively
+from support.networks import randomise
 from support.paths import EXAMPLES
 
 pytest.importorskip("openvino")
@@ -34,7 +34,7 @@ def model(request: pytest.FixtureRequest) -> InceptionV1:
     options = {"preact": {"preact": True}, "no bias": {"use_bias": False}}.get(
         request.param, {"variant": request.param}
     )
-    return lively(InceptionV1(classes=7, input_shape=(3, 96, 96), classifier_activation=None, **options)).eval()
+    return randomise(InceptionV1(classes=7, input_shape=(3, 96, 96), classifier_activation=None, **options)).eval()
 
 
 @pytest.fixture(scope="module", params=["whole", "stages"])
@@ -230,7 +230,7 @@ def test_choices_depend_on_versions_threads_layers_and_sizes_but_not_on_weights(
     monkeypatch: pytest.MonkeyPatch, small: InceptionV1, stub: EngineStub
 ) -> None:
     compiled_parts(small)
-    compiled_parts(lively(InceptionV1(classes=5, input_shape=(3, 32, 32))).eval())
+    compiled_parts(randomise(InceptionV1(classes=5, input_shape=(3, 32, 32))).eval())
     assert stub.measurement_count == 1
     other_options = (
         {"input_shape": (3, 64, 32)},

@@ -10,11 +10,11 @@ from inception.network.anatomy import network_facts
 from inception.network.copies import copy_module
 from inception.network.cost import network_size
 from inception.network.inception_v1 import InceptionV1
-from support.networks import lively
+from support.networks import randomise
 
 
 def test_copy_equals_deepcopy_and_shares_no_tensor() -> None:
-    model = lively(InceptionV1(classes=3)).requires_grad_(False)
+    model = randomise(InceptionV1(classes=3)).requires_grad_(False)
     model.block("3a")["1x1"].conv.weight.requires_grad_(True)
     copied, expected = copy_module(model), copy.deepcopy(model)
     assert copied.state_dict().keys() == expected.state_dict().keys()

@@ -26,7 +26,7 @@ from inception.network.fused import (
 from inception.network.inception_v1 import STAGES, InceptionV1
 from inception.prediction import input_batch, predict_crop
 from inception.pretrained.zoo import load
-from support.networks import lively
+from support.networks import randomise
 from support.no_float64 import NoFloat64
 
 KINDS = {
@@ -39,7 +39,7 @@ KINDS = {
 
 
 def model_of(kind: str, side: int = 96) -> InceptionV1:
-    model = lively(InceptionV1(classes=11, input_shape=(3, side, side), **KINDS[kind]))
+    model = randomise(InceptionV1(classes=11, input_shape=(3, side, side), **KINDS[kind]))
     assert isinstance(model, InceptionV1)
     return model
 
@@ -132,7 +132,7 @@ def test_an_engine_starts_at_a_later_stage_and_propagates_gradients(kind: str) -
 @pytest.mark.parametrize("kernel", [1, 3, 5])
 @pytest.mark.parametrize("shape", [(1, 24, 7, 7), (3, 24, 14, 10)])
 def test_gradients_of_a_fused_unit_match_the_plain_unit(kernel: int, shape: tuple[int, ...]) -> None:
-    plain = lively(ConvUnit(24, 40, kernel, eps=1e-3)).eval()
+    plain = randomise(ConvUnit(24, 40, kernel, eps=1e-3)).eval()
     unit = FusedUnit(plain, (1, 24, 7, 7))
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     weights = torch.randn(40, generator=torch.Generator().manual_seed(1)).view(1, 40, 1, 1)
@@ -194,7 +194,7 @@ def test_convolutional_lrn_matches_local_response_normalisation(size: int, beta:
 
 
 def test_a_fused_unit_matches_convolution_batchnorm_and_relu_by_hand() -> None:
-    unit = lively(ConvUnit(2, 3, 1, eps=1e-3))
+    unit = randomise(ConvUnit(2, 3, 1, eps=1e-3))
     x = torch.randn(1, 2, 2, 2)
     conv, bn = unit.conv, unit.bn
     by_hand = np.einsum("oi,nihw->nohw", conv.weight.detach().numpy()[..., 0, 0], x.numpy())

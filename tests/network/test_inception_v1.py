@@ -21,7 +21,7 @@ from inception.network.blocks import BLOCKS, BRANCHES, InceptionBlock
 from inception.network.inception_v1 import STAGES, VARIANTS, InceptionV1
 from inception.pretrained import convert
 from inception.vision.preprocessing import CAFFE
-from support.networks import lively
+from support.networks import randomise
 
 
 def assert_close(ours: Tensor, theirs: Tensor | np.ndarray, name: str) -> None:
@@ -45,7 +45,7 @@ def test_each_variant_has_the_published_number_of_parameters(variant: str, class
 def test_torchvision_variant_agrees_with_torchvision(size: int) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = lively(torchvision.models.googlenet(weights=None, aux_logits=False, init_weights=False))
+        theirs = randomise(torchvision.models.googlenet(weights=None, aux_logits=False, init_weights=False))
     ours = InceptionV1(variant="torchvision", input_shape=(3, size, size)).eval()
     convert.load_state(
         ours, convert.rename_tensors(theirs.state_dict(), convert.torchvision_names(), source="test"), source="test"
@@ -121,7 +121,7 @@ def test_googlenet_variant_agrees_with_onnxruntime_on_the_real_weights(shared: P
 
 
 def test_block_slices_locate_each_branch_in_the_output() -> None:
-    block = lively(InceptionBlock(192, 64, [96, 128], [16, 32], 32))
+    block = randomise(InceptionBlock(192, 64, [96, 128], [16, 32], 32))
     x = torch.randn(2, 192, 9, 9)
     with torch.no_grad():
         output, trace = block(x), block.trace(x)
@@ -135,7 +135,7 @@ def test_block_slices_locate_each_branch_in_the_output() -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_pass_can_start_at_any_stage(variant: str) -> None:
-    model = lively(InceptionV1(variant=variant, classes=5, input_shape=(3, 64, 64)))
+    model = randomise(InceptionV1(variant=variant, classes=5, input_shape=(3, 64, 64)))
     with torch.no_grad():
         full = model.trace(torch.randn(1, 3, 64, 64))
         for before, start in pairwise(STAGES):
@@ -145,7 +145,7 @@ def test_a_pass_can_start_at_any_stage(variant: str) -> None:
 
 
 def test_without_a_top_the_output_is_the_last_feature_map_or_its_pooling() -> None:
-    maps = lively(InceptionV1(include_top=False))
+    maps = randomise(InceptionV1(include_top=False))
     x = torch.randn(2, 3, 96, 96)
     with torch.no_grad():
         features = maps(x)
@@ -159,7 +159,7 @@ def test_without_a_top_the_output_is_the_last_feature_map_or_its_pooling() -> No
 
 def test_classifier_activation_chooses_between_probabilities_and_logits() -> None:
     probable, raw = InceptionV1(classes=7), InceptionV1(classes=7, classifier_activation=None)
-    raw.load_state_dict(lively(probable).state_dict())
+    raw.load_state_dict(randomise(probable).state_dict())
     raw.eval()
     x = torch.randn(3, 3, 64, 64)
     with torch.no_grad():
@@ -168,7 +168,7 @@ def test_classifier_activation_chooses_between_probabilities_and_logits() -> Non
 
 
 def test_preact_puts_batchnorm_and_relu_before_each_convolution_of_a_block() -> None:
-    model = lively(InceptionV1(preact=True, classes=3))
+    model = randomise(InceptionV1(preact=True, classes=3))
     for block in BLOCKS:
         for name, unit in model.block(block).items():
             if name != "pool":
@@ -201,7 +201,7 @@ def test_auxiliary_classifiers_run_in_training_but_not_in_evaluation(size: int) 
 
 
 def test_auxiliary_classifier_pools_as_in_the_paper_at_224() -> None:
-    auxiliary = lively(InceptionV1(aux_classifiers=True)).aux["aux1"]
+    auxiliary = randomise(InceptionV1(aux_classifiers=True)).aux["aux1"]
     x = torch.rand(1, 512, 14, 14)
     pooled = F.avg_pool2d(x, kernel_size=5, stride=3)
     assert pooled.shape[-2:] == (4, 4)

@@ -11,13 +11,13 @@ from inception import load
 from inception.errors import WeightsError
 from inception.network.inception_v1 import InceptionV1
 from inception.network.overflow import ActivationOverflowError, check_every_layer
-from support.networks import lively
+from support.networks import randomise
 
 
 @pytest.fixture(params=[1, -1], ids=["inf", "-inf"])
 def overflowing(request: pytest.FixtureRequest) -> InceptionV1:
     """A network with a reduction that overflows within block 4c."""
-    model = lively(InceptionV1(classes=5, variant="googlenet", input_shape=(3, 64, 64)))
+    model = randomise(InceptionV1(classes=5, variant="googlenet", input_shape=(3, 64, 64)))
     with torch.no_grad():
         model.block("4c").convolution("3x3_reduce").weight.abs_().mul_(request.param * 3e38).clamp_(-3e38, 3e38)
     return model
@@ -31,7 +31,7 @@ def test_overflow_within_a_block_is_found(overflowing: InceptionV1) -> None:
 
 
 def test_a_finite_network_passes() -> None:
-    check_every_layer("small", lively(InceptionV1(classes=5, input_shape=(3, 64, 64))), torch.zeros(1, 3, 64, 64))
+    check_every_layer("small", randomise(InceptionV1(classes=5, input_shape=(3, 64, 64))), torch.zeros(1, 3, 64, 64))
 
 
 def test_a_checkpoint_that_overflows_is_refused_when_it_is_loaded(overflowing: InceptionV1, tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ from inception.errors import WeightsError
 from inception.network.inception_v1 import InceptionV1
 from inception.pretrained import convert
 from inception.vision.preprocessing import IMAGENET
-from support.entry_points import by_command
+from support.entry_points import run_and_measure
 from support.memory import Memory
-from support.networks import lively
+from support.networks import randomise
 
 MEGABYTE = 2**20
 
@@ -37,7 +37,7 @@ State = dict[str, torch.Tensor]
 
 @pytest.fixture(scope="module")
 def state() -> State:
-    return dict(lively(InceptionV1(classes=2)).state_dict())
+    return dict(randomise(InceptionV1(classes=2)).state_dict())
 
 
 def load_error(path: Path) -> WeightsError:
@@ -182,7 +182,7 @@ def test_invalid_state_dicts_are_rejected_with_little_memory(tmp_path: Path, cas
     torch.save(INVALID_STATES[case](state), path)
     memory = Memory()
     load_error(path)
-    assert memory.highest < 300
+    assert memory.peak < 300
 
 
 def test_a_zip_bomb_is_rejected_before_it_is_unpacked(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_zip_bomb_is_rejected_before_it_is_unpacked(tmp_path: Path) -> None:
     assert path.stat().st_size < MEGABYTE
     memory = Memory()
     assert "damaged" in str(load_error(path))
-    assert memory.highest < 100
+    assert memory.peak < 100
 
 
 # ---------------------------------------------------------------- safetensors
@@ -238,7 +238,7 @@ def test_invalid_safetensors_are_rejected_with_little_memory(tmp_path: Path, cas
     path.write_bytes(INVALID_SAFETENSORS[case])
     memory = Memory()
     assert load_error(path).kind == "weights_unreadable"
-    assert memory.highest < 100
+    assert memory.peak < 100
 
 
 @pytest.mark.parametrize("share", [0.0001, 0.01, 0.5, 0.999])
@@ -337,7 +337,7 @@ def test_the_command_line_reports_a_bad_checkpoint_in_one_sentence(tmp_path: Pat
         ("empty.pt", "is damaged or not a checkpoint"),
         ("x" * 300 + ".pth", "There is no file"),
     ):
-        process, _ = by_command("models", "--model", tmp_path / name)
+        process, _ = run_and_measure("models", "--model", tmp_path / name)
         assert process.returncode == 2, process.stderr
         assert message in process.stderr
         assert len(process.stderr.splitlines()) == 1, process.stderr

@@ -20,7 +20,7 @@ from inception.pretrained import checkpoint, convert
 from inception.pretrained.description import Description, Provenance
 from inception.pretrained.pretrained import PretrainedModel
 from inception.vision.preprocessing import CAFFE, IMAGENET, TORCHVISION
-from support.networks import answers_alike, lively
+from support.networks import have_equal_logits, randomise
 from support.paths import EXAMPLES
 
 
@@ -36,18 +36,18 @@ def description(**changes: object) -> Description:
 
 @pytest.mark.parametrize("options", [{}, {"preact": True}, {"use_bias": False}])
 def test_a_saved_checkpoint_loads_unchanged(tmp_path: Path, options: dict) -> None:
-    model = lively(InceptionV1(classes=2, **options))
+    model = randomise(InceptionV1(classes=2, **options))
     checkpoint.save_checkpoint(
         tmp_path / "pets.safetensors", model.state_dict(), description(temperature=1.5, **options)
     )
     loaded = load(str(tmp_path / "pets.safetensors"))
     assert (loaded.labels, loaded.temperature, loaded.preprocessing) == (("cat", "dog"), 1.5, IMAGENET)
-    assert answers_alike(loaded.model, model)
+    assert have_equal_logits(loaded.model, model)
     assert [path.name for path in tmp_path.iterdir()] == ["pets.safetensors"], "no temporary file is left"
 
 
 def test_a_description_beside_the_checkpoint_is_used(tmp_path: Path) -> None:
-    torch.save(lively(InceptionV1(classes=2)).state_dict(), tmp_path / "pets.pth")
+    torch.save(randomise(InceptionV1(classes=2)).state_dict(), tmp_path / "pets.pth")
     (tmp_path / "pets.json").write_text(json.dumps({"classes": ["Katze", "Hund"], "preprocessing": CAFFE.to_dict()}))
     loaded = load(str(tmp_path / "pets.pth"))
     assert loaded.labels == ("Katze", "Hund")
@@ -94,14 +94,14 @@ def with_design_names(model: InceptionV1) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("suffix", ["pth", "safetensors"])
 def test_a_checkpoint_with_the_design_documents_names_loads(tmp_path: Path, suffix: str) -> None:
-    model = lively(InceptionV1(classes=3))
+    model = randomise(InceptionV1(classes=3))
     state = with_design_names(model)
     assert len(state) == len(model.state_dict())
     assert {"conv1.0.weight", "conv3.0.conv2.3.bias", "fc.3.weight"} <= set(state)
     path = tmp_path / f"design.{suffix}"
     torch.save(state, path) if suffix == "pth" else save_file(state, path)
     loaded = load(str(path))
-    assert answers_alike(loaded.model, model)
+    assert have_equal_logits(loaded.model, model)
     assert loaded.labels == ("class 0", "class 1", "class 2")
     assert "numbered" in loaded.provenance.notice
 
@@ -117,7 +117,9 @@ def test_the_shared_starting_weights_load(shared: Path, embedded: PretrainedMode
 def test_a_checkpoint_finetuned_with_torchvision_loads(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = lively(torchvision.models.googlenet(weights=None, num_classes=4, aux_logits=True, init_weights=False))
+        theirs = randomise(
+            torchvision.models.googlenet(weights=None, num_classes=4, aux_logits=True, init_weights=False)
+        )
     torch.save(theirs.state_dict(), tmp_path / "birds.pt")
     loaded = load(str(tmp_path / "birds.pt"))
     x = torch.randn(2, 3, 96, 96)
@@ -130,21 +132,21 @@ def test_a_checkpoint_finetuned_with_torchvision_loads(tmp_path: Path) -> None:
     "options", [{"preact": True}, {"use_bias": False}, {"variant": "googlenet"}, {"variant": "torchvision"}]
 )
 def test_options_missing_from_a_description_are_inferred_from_the_tensors(tmp_path: Path, options: dict) -> None:
-    model = lively(InceptionV1(classes=2, **options))
+    model = randomise(InceptionV1(classes=2, **options))
     torch.save(model.state_dict(), tmp_path / "pets.pth")
     (tmp_path / "pets.json").write_text(json.dumps({"classes": ["cat", "dog"], "preprocessing": IMAGENET.to_dict()}))
-    assert answers_alike(load(tmp_path / "pets.pth", "auto").model.cpu(), model)
+    assert have_equal_logits(load(tmp_path / "pets.pth", "auto").model.cpu(), model)
 
 
 def test_a_design_checkpoint_without_biases_loads(tmp_path: Path) -> None:
-    model = lively(InceptionV1(classes=3, use_bias=False))
-    design_names = with_design_names(lively(InceptionV1(classes=3)))
+    model = randomise(InceptionV1(classes=3, use_bias=False))
+    design_names = with_design_names(randomise(InceptionV1(classes=3)))
     our_names = convert.design_names()
     state = {
         name: model.state_dict()[our_names[name]] for name in design_names if our_names[name] in model.state_dict()
     }
     torch.save(state, tmp_path / "design.pth")
-    assert answers_alike(load(str(tmp_path / "design.pth")).model, model)
+    assert have_equal_logits(load(str(tmp_path / "design.pth")).model, model)
 
 
 def test_a_wrong_number_of_classes_is_reported(tmp_path: Path) -> None:
@@ -168,7 +170,7 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def broken_state(change: Callable[[dict[str, torch.Tensor]], None]) -> dict[str, torch.Tensor]:
-    state = dict(lively(InceptionV1(classes=2)).state_dict())
+    state = dict(randomise(InceptionV1(classes=2)).state_dict())
     change(state)
     return state
 

@@ -31,7 +31,7 @@ from inception.training.datasets import labelled_photos
 from inception.training.evaluation import evaluate
 from inception.vision.preprocessing import IMAGENET
 from inception.web.class_names import class_names
-from support.networks import lively
+from support.networks import randomise
 from support.paths import EXAMPLES
 
 # Clear the screen (two ways), set the title, fake a line of output, reverse the direction, an invisible tag.
@@ -69,7 +69,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         training={f"key{HOSTILE_TEXT}": [f"value{HOSTILE_TEXT}", {"deep": f"x{HOSTILE_TEXT}"}], "top1": 0.5},
     )
-    save_checkpoint(path, lively(InceptionV1(classes=6)).state_dict(), description)
+    save_checkpoint(path, randomise(InceptionV1(classes=6)).state_dict(), description)
     rule = RejectionRule(1.0, 10, 10, 0.1, 0.2, 0.5, f"photos{HOSTILE_TEXT}{'x' * 1000}")
     rejection_file(path).write_text(rule.to_json(), encoding="utf-8")
     return path
@@ -149,7 +149,7 @@ def test_hostile_folder_names_match_the_classes_of_a_checkpoint(tmp_path: Path) 
     photos = labelled_photos(tmp_path / "photos")
     path = tmp_path / "own.safetensors"
     description = Description("batchnorm", photos.classes, IMAGENET, Provenance("me", "MIT", "birds", "none"))
-    save_checkpoint(path, lively(InceptionV1(classes=3)).state_dict(), description)
+    save_checkpoint(path, randomise(InceptionV1(classes=3)).state_dict(), description)
     pretrained = load(path)
     assert pretrained.labels == photos.classes
     assert evaluate(pretrained, photos).images == 3
@@ -184,7 +184,7 @@ def test_nested_values_are_sanitised_to_a_bounded_depth() -> None:
 
 
 def test_errors_sanitise_tensor_names_and_file_names(tmp_path: Path) -> None:
-    state = dict(lively(InceptionV1(classes=2)).state_dict())
+    state = dict(randomise(InceptionV1(classes=2)).state_dict())
     for number, extra in enumerate(
         (
             {f"odd{HOSTILE_TEXT}{'x' * 10_000}": torch.ones(1)},
@@ -268,7 +268,7 @@ def test_boolean_options_must_be_booleans(name: str, value: object) -> None:
 def test_errors_name_missing_and_unknown_fields_briefly(
     tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
-    torch.save(lively(InceptionV1(classes=2)).state_dict(), tmp_path / "pets.pth")
+    torch.save(randomise(InceptionV1(classes=2)).state_dict(), tmp_path / "pets.pth")
     (tmp_path / "pets.json").write_text(description_json(**changes))
     with pytest.raises(WeightsError, match=message) as error:
         load(tmp_path / "pets.pth")
@@ -314,7 +314,7 @@ def with_means(value: float, dtype: torch.dtype = torch.float32) -> dict[str, to
         )
         for block, widths in BLOCKS.items()
     }
-    return {**lively(InceptionV1(classes=6)).state_dict(), **means}
+    return {**randomise(InceptionV1(classes=6)).state_dict(), **means}
 
 
 @pytest.mark.parametrize(
@@ -341,7 +341,7 @@ def test_non_finite_means_are_rejected_by_name(tmp_path: Path, suffix: str, valu
 
 
 def test_unused_tensors_are_checked_too(tmp_path: Path) -> None:
-    model = lively(InceptionV1(classes=2, variant="googlenet", aux_classifiers=True))
+    model = randomise(InceptionV1(classes=2, variant="googlenet", aux_classifiers=True))
     state = dict(model.state_dict())
     name = next(name for name in state if name.startswith("aux."))
     state[name] = torch.full_like(state[name], torch.nan)
@@ -354,7 +354,7 @@ def test_unused_tensors_are_checked_too(tmp_path: Path) -> None:
 def overflowing(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of finite weights whose activations overflow."""
     path = tmp_path_factory.mktemp("overflow") / "large.safetensors"
-    state = dict(lively(InceptionV1(classes=6)).state_dict())
+    state = dict(randomise(InceptionV1(classes=6)).state_dict())
     state["head.classifier.weight"] = torch.full_like(state["head.classifier.weight"], 3e38)
     labels = tuple("abcdef")
     save_checkpoint(path, state, Description("batchnorm", labels, IMAGENET, Provenance("me", "MIT", "letters", "none")))
@@ -375,7 +375,7 @@ def test_an_overflowing_network_is_reported_in_one_sentence(
 def test_overflowing_ablations_are_reported_in_one_sentence(tmp_path: Path) -> None:
     labels = tuple("abcdef")
     path = tmp_path / "large.safetensors"
-    state, means = lively(InceptionV1(classes=6)).state_dict(), with_means(3e38)
+    state, means = randomise(InceptionV1(classes=6)).state_dict(), with_means(3e38)
     description = Description("batchnorm", labels, IMAGENET, Provenance("me", "MIT", "letters", "none"))
     save_checkpoint(path, state, description, {block: means[f"means.{block}"] for block in BLOCKS})
     pretrained = load(path)

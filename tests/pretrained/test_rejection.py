@@ -23,7 +23,7 @@ from inception.pretrained.rejection import MIN_PHOTOS, SCORES, RejectionRule, au
 from inception.pretrained.zoo import EMBEDDED_WEIGHTS, load
 from inception.training.datasets import DataError, labelled_photos, unlabelled_photos
 from inception.vision.photo import open_photo
-from support.command import inception
+from support.command import run_inception
 from support.paths import EXAMPLES, ROOT
 
 RULE = RejectionRule(
@@ -144,9 +144,9 @@ def test_the_api_reports_rejection(page_address: str, embedded: PretrainedModel,
 
 
 def test_the_command_line_reports_rejection(grey_photo: Path) -> None:
-    stdout = inception("predict", grey_photo, EXAMPLES / "espresso.jpg").stdout
+    stdout = run_inception("predict", grey_photo, EXAMPLES / "espresso.jpg").stdout
     assert stdout.count("probably none of the classes") == 1
-    row = json.loads(inception("predict", grey_photo, "--json").stdout)
+    row = json.loads(run_inception("predict", grey_photo, "--json").stdout)
     assert row["probably_none"] is True
 
 
@@ -161,18 +161,18 @@ def test_evaluate_measures_the_rule_and_stores_it_on_request(tmp_path: Path, gre
     for number in range(MIN_PHOTOS):
         shutil.copy(grey_photo, tmp_path / "strange" / "deep" / f"{number}.png")
     command = ("evaluate", weights, "--data", tmp_path / "data", "--unknown", tmp_path / "strange")
-    report = json.loads(inception(*command, "--json", "--limit", 30).stdout)
+    report = json.loads(run_inception(*command, "--json", "--limit", 30).stdout)
     assert report["images"] == 30
     assert report["unknown"]["doubt"]["inside"] == 15
     assert set(report["unknown"]["scores"]) == set(SCORES)
     assert not rejection_file(weights).exists()
-    run = inception(*command, "--outside", "grey photos", "--keep")
+    run = run_inception(*command, "--outside", "grey photos", "--keep")
     assert "probability" in run.stdout
     stored = load(weights).rejection
     assert stored is not None
     assert (stored.inside, stored.outside, stored.outside_photos) == (20, 10, "grey photos")
     assert (stored.caught, stored.auroc) == (1.0, 1.0), "the score separates bees and coffee from plain grey"
-    failed = inception("evaluate", weights, "--data", tmp_path / "data", "--keep")
+    failed = run_inception("evaluate", weights, "--data", tmp_path / "data", "--keep")
     assert failed.returncode == 2
     assert "--unknown" in failed.stderr
     (tmp_path / "empty").mkdir()

@@ -31,7 +31,7 @@ from inception.pretrained.pretrained import PretrainedModel
 from inception.vision.preprocessing import CAFFE, TORCHVISION
 from inception.web.words import say_error
 from support.hub import Hub
-from support.networks import answers_alike, lively
+from support.networks import have_equal_logits, randomise
 from support.paths import ROOT
 
 # ---------------------------------------------------------------- embedded
@@ -163,12 +163,12 @@ def test_googlenet_is_downloaded_once_and_then_loaded_from_the_cache(
     hub = Hub({f"{repository}/{repository.split('/')[1]}.onnx": published})
     monkeypatch.setenv("HF_ENDPOINT", http_server(hub))
     first = load("googlenet")
-    request_count = hub.asked
+    request_count = hub.request_count
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     second = load("googlenet")
     assert request_count > 0
-    assert hub.asked == request_count
-    assert answers_alike(first.model, second.model)
+    assert hub.request_count == request_count
+    assert have_equal_logits(first.model, second.model)
     assert (first.labels, first.preprocessing, first.provenance) == (
         second.labels,
         second.preprocessing,
@@ -226,7 +226,7 @@ def test_a_damaged_cached_file_is_replaced(
     first = load("googlenet")
     (cached,) = (tmp_path / "cache").rglob("*.safetensors")
     cached.write_bytes(cached.read_bytes()[:1000])
-    assert answers_alike(load("googlenet").model, first.model)
+    assert have_equal_logits(load("googlenet").model, first.model)
     assert cached.stat().st_size > 1_000_000
 
 
@@ -239,7 +239,7 @@ def test_a_damaged_file_in_the_hubs_cache_is_fetched_anew(
     converted.unlink()
     (cached,) = hub_cache.rglob("*.onnx")
     cached.write_bytes(b"damaged on this disk")
-    assert answers_alike(load("googlenet").model, first.model)
+    assert have_equal_logits(load("googlenet").model, first.model)
     assert cached.read_bytes() == published
 
 
@@ -252,7 +252,7 @@ def test_converted_weights_have_the_description_of_this_version(
     earlier = Description("googlenet", ("one label",) * 1000, TORCHVISION, Provenance("me", "MIT", "none", "none"))
     save_checkpoint(converted, first.model.state_dict(), earlier)
     again = load("googlenet")
-    assert answers_alike(again.model, first.model)
+    assert have_equal_logits(again.model, first.model)
     assert (again.labels, again.preprocessing, again.provenance) == (first.labels, CAFFE, first.provenance)
 
 
@@ -277,7 +277,7 @@ def test_without_a_home_folder_networks_are_listed_and_loaded(
 def torchvision_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        theirs = lively(torchvision.models.googlenet(weights=None, aux_logits=True, init_weights=False))
+        theirs = randomise(torchvision.models.googlenet(weights=None, aux_logits=True, init_weights=False))
     torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "torch-hub"))
     return (tmp_path / "theirs.pth").read_bytes()

@@ -27,7 +27,7 @@ from inception.network.blocks import BLOCKS, BRANCHES
 from inception.network.fused import fused_engine
 from inception.prediction import predict
 from inception.pretrained.pretrained import PretrainedModel
-from support.event_loop import in_a_thread
+from support.event_loop import run_coroutine
 from support.paths import EXAMPLES
 
 
@@ -154,7 +154,7 @@ class FakeVisitor:
 def test_clicks_arrive_without_waiting_for_answers_and_are_all_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrivals, "WARM_UP", 0.0)
     visitor = FakeVisitor()
-    waits = in_a_thread(arrivals.measure_waits([cast(Visitor, visitor)] * 3000, [b""], 2))  # 200 clicks a second
+    waits = run_coroutine(arrivals.measure_waits([cast(Visitor, visitor)] * 3000, [b""], 2))  # 200 clicks a second
     click_count = sum(map(len, waits.seconds.values())) + waits.failed.total()
     assert 300 < click_count < 500, "a closed loop with three clicks in progress would give 30"
     assert all(0.2 <= seconds < 2 for seconds in waits.seconds["photo"])

@@ -20,7 +20,7 @@ from gradio_client import Client, handle_file
 from inception import __version__
 from support.paths import EXAMPLES, ROOT
 from support.server import free_port, wait_for
-from support.stage import told as stage_response
+from support.stage import event_result
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_the_command_serves_the_page_with_its_example_photos(installed: Path, tm
         wait_for(address, page)
         client = Client(address, verbose=False)
         response = client.predict(handle_file(str(EXAMPLES / "bison.jpg")), "tiny-imagenet", 1, api_name="/predict")
-        shown = [photo["stem"] for photo in stage_response(f"{address}/", "start")["examples"]]
+        shown = [photo["stem"] for photo in event_result(f"{address}/", "start")["examples"]]
         content_type = httpx.get(f"{address}/stage/examples/{shown[0]}.jpg").headers["content-type"]
     finally:
         page.terminate()

@@ -26,7 +26,7 @@ from inception.training.checkpoint import read_checkpoint
 from inception.training.datasets import LabelledPhotos, labelled_photos, locate_data, unlabelled_photos
 from inception.training.recipe import Recipe
 from inception.vision.preprocessing import IMAGENET
-from support.endpoints import EVERY
+from support.endpoints import ENDPOINTS
 from support.fuzz_api import Server
 from support.paths import EXAMPLES
 
@@ -207,7 +207,7 @@ def _response(server: Server, path: str, body: dict[str, Any]) -> str:
     return server.client.get(f"/gradio_api/call/{path}/{response.json()['event_id']}").text
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", ENDPOINTS)
 def test_api_errors_shorten_values(server: Server, name: str) -> None:
     (endpoint,) = [endpoint for endpoint in server.endpoints() if endpoint.name == name.strip("/")]
     for argument in endpoint.arguments:

@@ -19,12 +19,12 @@ from inception import load
 from inception.cli.main import main
 from inception.errors import WeightsError
 from inception.training.checkpoint import read_checkpoint
-from support.command import inception
+from support.command import run_inception
 from support.hub import Hub
-from support.networks import answers_alike
+from support.networks import have_equal_logits
 from support.paths import ROOT
-from support.photo_folders import make_photo, rows_of
-from support.training import COLOURS, SMALL, painted
+from support.photo_folders import make_photo, read_rows
+from support.training import COLOURS, SHORT_RECIPE, colour_folders
 
 PUBLISHED = "onnxmodelzoo/googlenet-8/googlenet-8.onnx"
 
@@ -168,9 +168,9 @@ def test_weights_load_without_a_writable_cache(
     hub = Hub({PUBLISHED: published})
     use_hub(http_server(hub), monkeypatch)
     first = load("googlenet")
-    request_count = hub.asked
-    assert answers_alike(load("googlenet").model, first.model)
-    assert hub.asked > request_count > 0
+    request_count = hub.request_count
+    assert have_equal_logits(load("googlenet").model, first.model)
+    assert hub.request_count > request_count > 0
     files = file_names(caches) if caches.is_dir() else set()
     assert not [name for name in files if name.endswith((".safetensors", ".onnx", ".part"))], "no partial file is left"
 
@@ -235,7 +235,7 @@ def test_a_full_disk_keeps_the_results_of_a_folder(
     out = small / "r.parquet"
     command = ["predict", str(tmp_path / "photos"), "--out", str(out)]
     assert main(command) == 0
-    known, before = rows_of(out), out.read_bytes()
+    known, before = read_rows(out), out.read_bytes()
 
     for number in range(12, 20):
         make_photo(tmp_path / "photos" / f"{number:02}.jpg", number)
@@ -251,15 +251,15 @@ def test_a_full_disk_keeps_the_results_of_a_folder(
     ballast.unlink()
     assert main(command) == 0
     assert "20 photos, 12 known before, 0 refused" in capsys.readouterr().out
-    assert rows_of(out)[:12] == known
+    assert read_rows(out)[:12] == known
 
 
 def test_training_resumes_from_its_last_checkpoint_after_a_full_disk(tmp_path: Path, disk: Callable[..., Path]) -> None:
-    data = painted(tmp_path / "meadow", COLOURS, 20)
+    data = colour_folders(tmp_path / "meadow", COLOURS, 20)
     small = disk("130m")  # room for one checkpoint, not for two
     out = small / "out"
-    command = ("train", "--data", data, "--out", out, "--workers", 1, *replace(SMALL, epochs=1).as_options())
-    failed = inception(*command, "--save-every", 0)
+    command = ("train", "--data", data, "--out", out, "--workers", 1, *replace(SHORT_RECIPE, epochs=1).as_options())
+    failed = run_inception(*command, "--save-every", 0)
     assert failed.returncode == 2, failed.stderr
     message = failed.stderr.splitlines()[-1]
     assert message.startswith("There is no room left on the disk for ")
@@ -270,7 +270,7 @@ def test_training_resumes_from_its_last_checkpoint_after_a_full_disk(tmp_path: P
     assert steps > 0
 
     subprocess.run(["mount", "-o", "remount,size=400m", str(small)], check=True)
-    resumed = inception(*command, "--resume")
+    resumed = run_inception(*command, "--resume")
     assert resumed.returncode == 0, resumed.stderr
     assert f"resuming after step {steps} " in resumed.stderr
     assert load(out / "model.safetensors").labels == ("grass", "sky")

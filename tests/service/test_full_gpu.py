@@ -35,9 +35,9 @@ from inception.web.blocks import build, launch_options
 from inception.web.stage.assets import example_photos
 from inception.web.stage.endpoints import add_stage_events
 from support import stage
-from support.event_loop import in_a_thread
+from support.event_loop import run_coroutine
 from support.paths import EXAMPLES
-from support.photos import photos
+from support.photos import distinct_photos
 
 
 def full_gpu() -> Device:
@@ -126,13 +126,13 @@ def test_the_stage_responds_from_the_cpu_and_reports_the_device(monkeypatch: pyt
 
     async def visit() -> None:
         async with Visitor(address.rstrip("/")) as visitor:
-            await visitor.show_photo(photos(1)[0])
+            await visitor.show_photo(distinct_photos(1)[0])
             assert visitor.answer_label == "ox", "the request succeeds"
             assert (await visitor.request("start"))["device"] == "CPU"
 
     try:
-        assert stage.told(address, "start")["device"] == "GPU"
-        in_a_thread(visit())
+        assert stage.event_result(address, "start")["device"] == "GPU"
+        run_coroutine(visit())
     finally:
         page.close()
 
@@ -140,7 +140,7 @@ def test_the_stage_responds_from_the_cpu_and_reports_the_device(monkeypatch: pyt
 def test_concurrent_predictions_on_a_full_gpu_all_succeed(embedded: PretrainedModel) -> None:
     service = InferenceService(("tiny-imagenet",), full_gpu())
     exhaust(service)
-    files = photos(12)
+    files = distinct_photos(12)
     with ThreadPoolExecutor(12) as threads:
         queries = list(threads.map(lambda photo: service.query("tiny-imagenet", photo), files))
         predictions = list(threads.map(service.prediction, queries))

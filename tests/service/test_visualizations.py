@@ -20,7 +20,7 @@ from inception.service.visualizations import GOALS, Growth, Visualizations
 from inception.units.feature_visualization import VisualizationSettings, _Ascent, visualize
 from inception.units.unit import Unit
 from inception.vision.preprocessing import IMAGENET
-from support.networks import lively
+from support.networks import randomise
 
 UNIT = Unit("3a", "3x3", 2)
 
@@ -37,7 +37,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("weights")
     description = Description("batchnorm", ("cat", "dog"), IMAGENET, UNKNOWN_PROVENANCE)
     for seed, name in enumerate(("one", "two")):
-        model = lively(InceptionV1(classes=2, input_shape=(3, 64, 64)), seed)
+        model = randomise(InceptionV1(classes=2, input_shape=(3, 64, 64)), seed)
         checkpoint.save_checkpoint(folder / f"{name}.safetensors", model.state_dict(), description)
     return folder / "one.safetensors", folder / "two.safetensors"
 

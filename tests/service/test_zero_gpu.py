@@ -106,10 +106,10 @@ def test_on_zero_gpu_no_network_is_compiled(fake_spaces: dict[str, str]) -> None
 
 def test_on_zero_gpu_a_tool_call_passes_on_the_visitors_token(fake_spaces: dict[str, str]) -> None:
     pytest.importorskip("mcp", reason="Spaces installs it; needs requirements-mcp.txt")
-    from support.mcp_client import call, photo
+    from support.mcp_client import call, photo_url
 
     with running("app.py", SPACES_ZERO_GPU="true", **fake_spaces) as (address, _):
-        arguments = {"photo": photo(), "block": "4c"}
+        arguments = {"photo": photo_url(), "block": "4c"}
         result = call(
             f"{address}/gradio_api/mcp/", "inception_lens_branch_votes", arguments, headers={"X-IP-Token": "theirs"}
         )
@@ -136,10 +136,10 @@ def test_on_other_hardware_no_gpu_is_lent_and_the_tools_are_available(fake_space
 
 
 def test_a_visitor_without_quota_sends_no_other_visitors_photo_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    batches = []
 
     def lent(models: Sequence[str], queries: Sequence[str]) -> list[str]:
-        asked.append([*queries])
+        batches.append([*queries])
         if "without quota" in queries:
             raise gr.Error("You have exceeded your GPU quota.")
         return [f"GPU: {query}" for query in queries]
@@ -157,7 +157,7 @@ def test_a_visitor_without_quota_sends_no_other_visitors_photo_to_the_cpu(monkey
     monkeypatch.setattr(backend, "_batcher", SimpleNamespace(submit=run_together))
     assert backend.predict(None, "with quota") == "GPU: with quota"
     assert backend.predict(None, "without quota") == "CPU: without quota"
-    assert asked[1::2] == [["with quota"], ["without quota"]]
+    assert batches[1::2] == [["with quota"], ["without quota"]]
     monkeypatch.setattr(backend, "_batcher", SimpleNamespace(submit=lambda query: backend._predict([query])[0]))
     assert backend.predict(None, "without quota") == "CPU: without quota"
-    assert len(asked) == 5, "a photo that was alone is not sent again"
+    assert len(batches) == 5, "a photo that was alone is not sent again"

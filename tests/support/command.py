@@ -1,4 +1,4 @@
-"""The command line in a process of its own."""
+"""The command line, run in a subprocess."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import sys
 from support.paths import ROOT
 
 
-def inception(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_inception(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m inception` with these arguments; keywords are added to the environment."""
     return subprocess.run(
         [sys.executable, "-m", "inception", *map(str, arguments)],
         cwd=ROOT,

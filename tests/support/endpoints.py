@@ -1,8 +1,9 @@
-"""The public API: each endpoint with its arguments."""
+"""The public endpoints of the API."""
 
 from __future__ import annotations
 
-EVERY = {
+# The argument names of each endpoint.
+ENDPOINTS = {
     "/predict": "photo model top_k",
     "/maps": "photo model block view scale colours",
     "/channel": "photo model block branch channel colours",

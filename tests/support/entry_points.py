@@ -1,7 +1,7 @@
-"""Files sent every way there is, and what memory each took: library, command line, API and stage.
+"""Photo files sent to every entry point (library, command line, API and stage), and the memory that they take.
 
-Memory is what the system counts: the highest that a process had (VmHWM, which `clear_refs` sets back) above what
-it had at rest. `make corpus` prints the corpus's table for docs/robustness.md.
+Memory is the peak of a process (VmHWM, reset by `clear_refs`) above its idle memory. `make corpus` prints the table of
+docs/robustness.md.
 """
 
 from __future__ import annotations
@@ -31,57 +31,61 @@ from support.corpus.cases import Case, write
 from support.memory import Memory
 from support.paths import ROOT
 
-NAME_SHOWN = 40  # letters, in the table
+NAME_WIDTH = 40  # in the table
 EXAMPLES = sorted((ROOT / "examples").glob("*.jpg"))
 
 
 @dataclass(frozen=True)
-class Told:
-    """What became of a file: the sentence, empty where it was shown, and megabytes above rest (0: not measured)."""
+class Outcome:
+    """The outcome of opening or sending a file."""
 
-    sentence: str
-    memory: float = 0.0
+    error: str  # empty if the photo was shown
+    memory: float = 0.0  # megabytes above the idle memory; 0 if not measured
     size: tuple[int, int] = (0, 0)
     quarters: tuple[tuple[int, int, int], ...] = ()
-    odd: str = ""  # what should not have happened
+    fault: str = ""  # unexpected behaviour
 
 
 # ---------------------------------------------------------------- the library
 
 
-def by_library(folder: Path, made: Iterable[Case]) -> dict[str, Told]:
-    """`open_photo` in a process of its own, which has opened a good photo before."""
+def open_with_library(folder: Path, cases: Iterable[Case]) -> dict[str, Outcome]:
+    """Call `open_photo` for each file, in a subprocess that has opened a valid photo before."""
     run = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "support.entry_points", str(folder), *(case.name for case in made)],
+        [sys.executable, "-W", "error", "-m", "support.entry_points", str(folder), *(case.name for case in cases)],
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
         capture_output=True,
         text=True,
         check=True,
     )
-    return {name: Told(**told) for name, told in json.loads(run.stdout).items()}
+    return {name: Outcome(**fields) for name, fields in json.loads(run.stdout).items()}
 
 
-def _in_child(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _open_each(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     from inception.errors import UserError
     from inception.runtime.memory import trim_heap
     from inception.vision.photo import open_photo
 
     open_photo(EXAMPLES[0])
     for name in names:
-        trim_heap()  # else what the one before left would be taken for rest
+        trim_heap()  # memory left by the previous file must not count as idle memory
         memory = Memory()
-        told: dict[str, Any] = {"sentence": ""}
+        outcome: dict[str, Any] = {"error": ""}
         try:
             photo = open_photo(folder / name)
-            told |= {"size": photo.size, "quarters": quarters(photo), "odd": "" if photo.mode == "RGB" else photo.mode}
+            outcome |= {
+                "size": photo.size,
+                "quarters": quarters(photo),
+                "fault": "" if photo.mode == "RGB" else photo.mode,
+            }
             del photo
         except UserError as error:
-            told |= {"sentence": str(error)}
-        yield name, {**told, "memory": memory.highest}
+            outcome |= {"error": str(error)}
+        yield name, {**outcome, "memory": memory.peak}
 
 
 def quarters(photo: Image.Image) -> list[list[int]]:
-    """The colours in the middles of the four quarters."""
+    """Return the colours in the middle of each quarter."""
     pixels = np.asarray(photo)
     height, width = pixels.shape[:2]
     return [pixels[int(y * height), int(x * width)].tolist() for y in (0.25, 0.75) for x in (0.25, 0.75)]
@@ -90,98 +94,98 @@ def quarters(photo: Image.Image) -> list[list[int]]:
 # ---------------------------------------------------------------- the command line
 
 
-def by_command(*arguments: str | Path) -> tuple[subprocess.CompletedProcess[str], float]:
-    """`python -m inception`: what it said, and the most megabytes that it had."""
+def run_and_measure(*arguments: str | Path) -> tuple[subprocess.CompletedProcess[str], float]:
+    """Run `python -m inception`; return the process and its peak memory in megabytes."""
     command = [sys.executable, "-m", "inception", *map(str, arguments)]
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=err)
-        _, status, used = os.wait4(process.pid, 0)
+        _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         err.seek(0)
-        said = subprocess.CompletedProcess(command, process.returncode, out.read(), err.read())
-    return said, used.ru_maxrss / 1024
+        completed = subprocess.CompletedProcess(command, process.returncode, out.read(), err.read())
+    return completed, usage.ru_maxrss / 1024
 
 
-def by_predict(folder: Path, made: Iterable[Case]) -> tuple[dict[str, Told], str, float]:
-    """`predict FILE...`: what became of each, stderr, and the memory above that of a good photo alone."""
-    good, rest = by_command("predict", EXAMPLES[0])
-    assert good.returncode == 0, good.stderr
-    said, most = by_command("predict", *(folder / case.name for case in made), "--json")
-    rows = [json.loads(line) for line in said.stdout.splitlines()]
-    return {Path(row["photo"]).name: Told(row.get("error", "")) for row in rows}, said.stderr, most - rest
+def run_predict_files(folder: Path, cases: Iterable[Case]) -> tuple[dict[str, Outcome], str, float]:
+    """Run `predict FILE...`; return the outcomes, stderr, and the memory above that for a single valid photo."""
+    valid, baseline = run_and_measure("predict", EXAMPLES[0])
+    assert valid.returncode == 0, valid.stderr
+    run, peak = run_and_measure("predict", *(folder / case.name for case in cases), "--json")
+    rows = [json.loads(line) for line in run.stdout.splitlines()]
+    return {Path(row["photo"]).name: Outcome(row.get("error", "")) for row in rows}, run.stderr, peak - baseline
 
 
-def by_folder(folder: Path, out: Path) -> tuple[dict[str, Told], str, float]:
-    """`predict FOLDER`, the same way."""
-    _, rest = by_command("predict", EXAMPLES[0])
-    said, most = by_command("predict", folder, "--out", out, "--json")
+def run_predict_folder(folder: Path, out: Path) -> tuple[dict[str, Outcome], str, float]:
+    """Run `predict FOLDER`; return the outcomes, stderr, and the memory above that for a single valid photo."""
+    _, baseline = run_and_measure("predict", EXAMPLES[0])
+    run, peak = run_and_measure("predict", folder, "--out", out, "--json")
     rows = parquet.read_table(out).select(["path", "error"]).to_pylist()
-    return {row["path"]: Told(row["error"] or "") for row in rows}, said.stderr, most - rest
+    return {row["path"]: Outcome(row["error"] or "") for row in rows}, run.stderr, peak - baseline
 
 
 # ---------------------------------------------------------------- a running server
 
 
-async def by_stage(visitor: Visitor, data: bytes, name: str) -> str:
-    """The stage's own way: what is said of a file, empty where it is answered."""
+async def send_to_stage(visitor: Visitor, data: bytes, name: str) -> str:
+    """Send a file as the stage does; return the error message, or "" if it is shown."""
     try:
-        visitor.session = uuid4().hex  # of one visitor, so many photos would be too many requests
+        visitor.session = uuid4().hex  # so many photos in one session would exceed the rate limit
         await visitor.show_photo(data, name)
-    except RefusedError as refusal:
-        return str(refusal)
+    except RefusedError as error:
+        return str(error)
     return "" if len(visitor.scene["maps"]) == 9 else f"an odd answer: {visitor.scene}"
 
 
-async def by_api(visitor: Visitor, data: bytes, name: str) -> str:
-    """The API's `/predict`, as curl would ask it: the sentence, empty where it answers."""
+async def send_to_api(visitor: Visitor, data: bytes, name: str) -> str:
+    """Send a file to the API's `/predict`, as curl would; return the error message, or "" if it succeeds."""
     photo = {"path": await visitor.upload(data, name), "meta": {"_type": "gradio.FileData"}}
-    asked = {"data": [photo, "tiny-imagenet", 3]}
-    begun = await visitor.client.post(f"{PREFIX}/call/predict", json=asked)
-    told = await visitor.client.get(f"{PREFIX}/call/predict/{begun.raise_for_status().json()['event_id']}")
-    event, _, data_line = told.text.strip().rpartition("event: ")[2].partition("\n")
-    answer = json.loads(data_line.removeprefix("data: "))
+    body = {"data": [photo, "tiny-imagenet", 3]}
+    submitted = await visitor.client.post(f"{PREFIX}/call/predict", json=body)
+    response = await visitor.client.get(f"{PREFIX}/call/predict/{submitted.raise_for_status().json()['event_id']}")
+    event, _, data_line = response.text.strip().rpartition("event: ")[2].partition("\n")
+    result = json.loads(data_line.removeprefix("data: "))
     if event == "complete":
-        return "" if len(answer[0]["top"]) == 3 else f"an odd answer: {answer}"
-    return answer if isinstance(answer, str) else str((answer or {}).get("error"))
+        return "" if len(result[0]["top"]) == 3 else f"an odd answer: {result}"
+    return result if isinstance(result, str) else str((result or {}).get("error"))
 
 
-async def through_server(
-    address: str, process: int, made: list[Case], folder: Path
-) -> tuple[dict[str, dict[str, Told]], float]:
-    """Each file by API and by stage, and the most that the server had at any time above its rest before them all.
+async def send_to_server(
+    address: str, process: int, cases: list[Case], folder: Path
+) -> tuple[dict[str, dict[str, Outcome]], float]:
+    """Send each file to the API and to the stage; return the outcomes and the server's peak above its idle memory.
 
-    After each bad one a good photo must be answered, or `odd` tells.
+    After each rejected file a valid photo is sent; an error of it becomes the `fault`.
     """
-    told: dict[str, dict[str, Told]] = {"API": {}, "stage": {}}
+    outcomes: dict[str, dict[str, Outcome]] = {"API": {}, "stage": {}}
     async with Visitor(address) as visitor:
-        await warmed(visitor)
-        rest = most = Memory(process).rest
-        for case in made:
+        await warm_up(visitor)
+        idle = peak = Memory(process).baseline
+        for case in cases:
             data, name = (folder / case.name).read_bytes(), case.sent_as or case.name
-            for way, send in (("API", by_api), ("stage", by_stage)):
+            for entry_point, send in (("API", send_to_api), ("stage", send_to_stage)):
                 memory = Memory(process)
                 try:
-                    sentence = await send(visitor, data, name)
-                except httpx.HTTPStatusError as refused:
-                    # What is too large is not even stored.
-                    sentence = refused.response.json()["error"]
-                highest = memory.highest
-                most = max(most, memory.rest + highest)
-                odd = await send(visitor, EXAMPLES[0].read_bytes(), "good.jpg") if sentence else ""
-                told[way][case.name] = Told(sentence, highest, odd=odd)
-        return told, most - rest
+                    error = await send(visitor, data, name)
+                except httpx.HTTPStatusError as rejection:
+                    # The upload itself is rejected if the file is too large.
+                    error = rejection.response.json()["error"]
+                used = memory.peak
+                peak = max(peak, memory.baseline + used)
+                fault = await send(visitor, EXAMPLES[0].read_bytes(), "good.jpg") if error else ""
+                outcomes[entry_point][case.name] = Outcome(error, used, fault=fault)
+        return outcomes, peak - idle
 
 
-async def warmed(visitor: Visitor) -> None:
-    """The server as it is at rest in the middle of a lesson: what it remembers of recent photos is full."""
+async def warm_up(visitor: Visitor) -> None:
+    """Fill the server's cache of recent photos, as in the middle of a lesson."""
     for number in range(70):
         with Image.open(EXAMPLES[number % len(EXAMPLES)]) as photo:
             left = 3 * (number // len(EXAMPLES))
-            part = photo.crop((left, 0, left + 200, 200))
-        data = np.asarray(part.convert("RGB"))
-        for send in (by_api, by_stage):
-            assert await send(visitor, _png(data), "warm.png") == ""
+            crop = photo.crop((left, 0, left + 200, 200))
+        pixels = np.asarray(crop.convert("RGB"))
+        for send in (send_to_api, send_to_stage):
+            assert await send(visitor, _png(pixels), "warm.png") == ""
 
 
 def _png(pixels: np.ndarray) -> bytes:
@@ -194,25 +198,29 @@ def _png(pixels: np.ndarray) -> bytes:
 
 
 def table(folder: Path) -> Iterator[str]:
-    """The corpus as a Markdown table: file, what it is, what happens, megabytes above rest."""
-    made = write(folder)
-    alone = by_library(folder, made)
+    """Yield the lines of a Markdown table of the corpus: file, description, outcome, and megabytes above idle."""
+    cases = write(folder)
+    by_library = open_with_library(folder, cases)
     with running_server("--device", "cpu") as (address, process):
-        served_ones, _ = asyncio.run(through_server(address, process, made, folder))
+        by_server, _ = asyncio.run(send_to_server(address, process, cases, folder))
     yield "| file | what it is | what happens | MB: library | API | stage |"
     yield "|---|---|---|---:|---:|---:|"
-    for case in made:
+    for case in cases:
         name = one_line(case.sent_as or case.name)
-        name = f"`{name if len(name) < NAME_SHOWN else name[: NAME_SHOWN // 2] + '…'}`" if name.strip() else "(a blank)"
-        one = alone[case.name]
-        happens = "refused: " + one.sentence.split(";")[0].split(". Please")[0].rstrip(".") if one.sentence else "shown"
-        memory = " | ".join(f"{max(0, told[case.name].memory):.0f}" for told in (alone, *served_ones.values()))
-        yield f"| {name} | {case.about} | {happens} | {memory} |"
+        name = f"`{name if len(name) < NAME_WIDTH else name[: NAME_WIDTH // 2] + '…'}`" if name.strip() else "(a blank)"
+        outcome = by_library[case.name]
+        result = (
+            "refused: " + outcome.error.split(";")[0].split(". Please")[0].rstrip(".") if outcome.error else "shown"
+        )
+        memory = " | ".join(
+            f"{max(0, outcomes[case.name].memory):.0f}" for outcomes in (by_library, *by_server.values())
+        )
+        yield f"| {name} | {case.about} | {result} | {memory} |"
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 2:
-        print(json.dumps(dict(_in_child(Path(sys.argv[1]), sys.argv[2:]))))
+        print(json.dumps(dict(_open_each(Path(sys.argv[1]), sys.argv[2:]))))
     else:
         with tempfile.TemporaryDirectory() as temporary:
             for line in table(Path(temporary)):

@@ -1,4 +1,4 @@
-"""Run a coroutine to its end."""
+"""Run coroutines from tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 
-def in_a_thread(work: Coroutine[Any, Any, Any]) -> Any:
-    """What comes of a coroutine. Playwright leaves its event loop running in the tests' own thread."""
+def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine in another thread, as Playwright leaves its event loop running in this one; return its result."""
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
+        return thread.submit(asyncio.run, coroutine).result()

@@ -1,9 +1,9 @@
-"""Search for payloads that the server answers with neither a result nor a sentence.
+"""Fuzzing of the API: every response must be a result or an error message.
 
 Arguments and their types come from the server's own description (`/gradio_api/info` and `/config`). Each endpoint is
 called by position (`/call/NAME`) and by name (`/call/v2/NAME`), and each event of the stage by its `fn_index`.
-tests/web/api/test_fuzz.py runs a fixed part of it, and for longer: `make fuzz SECONDS=600`.
-Called by itself: `python -m support.fuzz_api SECONDS`.
+tests/web/api/test_fuzz.py runs a fixed part of it; `make fuzz SECONDS=600` runs longer. To run it alone:
+`python -m support.fuzz_api SECONDS`.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from support.paths import EXAMPLES
 
 NET = "tiny-imagenet"
 META = {"_type": "gradio.FileData"}
-PER_SESSION = 100  # events; more than 20 a second for long would be refused
-LONGEST_SENTENCE = 700
-# No sentence may contain internals of the server.
+EVENTS_PER_SESSION = 100  # sustained rates above 20 events a second and session are rejected
+MAX_MESSAGE_LENGTH = 700
+# No error message may contain internals of the server.
 SECRET = re.compile(r"Traceback|HTTPStatusError|site-packages|\.py\b|/(tmp|home|root|usr)/|gradio\.\w+\.|0x[0-9a-f]{6}")
-FAULTS = [say(language, "fault") for language in LANGUAGES]  # sentences for errors of the server itself
+INTERNAL_ERRORS = [say(language, "fault") for language in LANGUAGES]  # messages for errors of the server itself
 
 TOO_LARGE = "__1e400__"  # sent as a number that JSON can express and a float cannot
 DEEP: Any = None
 for _ in range(60):
     DEEP = [DEEP] if isinstance(DEEP, dict) else {"a": DEEP}
 
-# Values of every kind that few arguments accept, or none.
+# Values of every kind that few or no arguments accept.
 NUMBERS = [0, -1, 1, 3, 2.5, 3.0, 10**6, -(10**18), 10**400, float("nan"), float("inf"), -float("inf"), TOO_LARGE]
 TEXTS = ["", " ", "3", "3a", "NaN", "null", "zh", "x" * 5000, "\x00\x1b[2J", "\ud800", "照片 🔎", "../etc/passwd"]
 TEXTS += ["<img src=x onerror=alert(1)>", "{value}", "data:image/png;base64,AAAA", "http://127.0.0.1:9/photo.jpg"]
@@ -49,7 +49,7 @@ LISTS = [[], [None], [[]], [3, 17], [NET], ["1x1"], ["1x1", "1x1"], [1] * 5000, 
 OBJECTS = [{}, {"a": {"b": [{}]}}, DEEP, {"meta": META}, {"url": "data:,"}, {"url": "data:image/png;base64,!"}]
 OBJECTS += [{"url": 3, "meta": []}, {"path": None}, {"__type__": "update", "value": 3}, {"value": 3}, {"choices": []}]
 ODD: list[Any] = [None, True, False, *NUMBERS, *TEXTS, *LISTS, *OBJECTS]
-# Fewer, but of every kind: for every argument within the time of the tests.
+# A smaller selection of every kind, which the tests have time to send for every argument.
 KINDS: list[Any] = [None, True, -1, 2.5, 10**400, float("nan"), TOO_LARGE, "", "3", "x" * 5000, "\ud800", "data:,"]
 KINDS += [[], [None], ["x" * 5000], {}, {"a": {"b": [{}]}}, DEEP, {"url": "data:,"}, {"url": 3, "meta": []}]
 
@@ -99,7 +99,7 @@ class Server:
 
     def __post_init__(self) -> None:
         self.client = httpx.Client(base_url=f"{self.address.rstrip('/')}", timeout=120)
-        self.session, self.events_in_session = "", PER_SESSION
+        self.session, self.events_in_session = "", EVENTS_PER_SESSION
         data = (EXAMPLES / "espresso.jpg").read_bytes()
         (path,) = self.client.post("/gradio_api/upload", files={"files": ("espresso.jpg", data)}).json()
         self.photo = {"path": path, "meta": META}
@@ -120,11 +120,11 @@ class Server:
     def events(self) -> list[Event]:
         """Return every event of the stage."""
         page = self.client.get("/config").json()
-        held = {part["id"]: part["props"].get("value") for part in page["components"]}
+        values = {component["id"]: component["props"].get("value") for component in page["components"]}
         return [
-            Event(one["id"], one["api_name"], [held[part] for part in one["inputs"]])
-            for one in page["dependencies"]
-            if one["api_visibility"] != "public"
+            Event(event["id"], event["api_name"], [values[component] for component in event["inputs"]])
+            for event in page["dependencies"]
+            if event["api_visibility"] != "public"
         ]
 
     # ------------------------------------------------------------ one request
@@ -138,16 +138,16 @@ class Server:
         path = f"/gradio_api/call/{'v2/' if named else ''}{endpoint}"
         if not named:
             self._renew_session()  # Gradio is faster with a session
-        reply = self._post(path, data if named else {"data": data, "session_hash": self.session}, language)
-        if reply.status_code != 200:
-            return self._refused(reply)
-        result = self.client.get(f"/gradio_api/call/{endpoint}/{reply.json()['event_id']}")
-        event, _, line = result.text.strip().rpartition("event: ")[2].partition("\n")
+        submitted = self._post(path, data if named else {"data": data, "session_hash": self.session}, language)
+        if submitted.status_code != 200:
+            return self._rejected(submitted)
+        response = self.client.get(f"/gradio_api/call/{endpoint}/{submitted.json()['event_id']}")
+        event, _, line = response.text.strip().rpartition("event: ")[2].partition("\n")
         content = json.loads(line.removeprefix("data: "))
         if event == "complete":
             return self._completed(content)
         self.counts["error event"] += 1
-        return sentence_fault(content.get("error") if isinstance(content, dict) else content)
+        return message_fault(content.get("error") if isinstance(content, dict) else content)
 
     def trigger(self, event: Event, data: list[Any], event_data: Any = None, language: str = "en") -> str:
         """Trigger an event; return the fault of the response, or ""."""
@@ -162,17 +162,17 @@ class Server:
             "event_data": event_data,
             "trigger_id": None,
         }
-        reply = self._post("/gradio_api/run/predict", body, language)
-        return self._completed(reply.json()) if reply.status_code == 200 else self._refused(reply)
+        response = self._post("/gradio_api/run/predict", body, language)
+        return self._completed(response.json()) if response.status_code == 200 else self._rejected(response)
 
     def _renew_session(self) -> None:
-        """Begin another session after `PER_SESSION` events."""
+        """Start a new session after `EVENTS_PER_SESSION` events."""
         self.events_in_session += 1
-        if self.events_in_session >= PER_SESSION:
+        if self.events_in_session >= EVENTS_PER_SESSION:
             self.session, self.events_in_session = uuid.uuid4().hex, 0
 
     def _checked(self, send: Callable[[], str]) -> str:
-        """Return the fault of a response; an error in the log is one, whatever the response."""
+        """Return the fault of a response, or otherwise an error that was logged meanwhile."""
         try:
             fault = send()
         except httpx.HTTPError as error:
@@ -191,24 +191,24 @@ class Server:
         self.counts["2xx"] += 1
         return "" if isinstance(result, dict | list) else f"no result: {result!r}"
 
-    def _refused(self, reply: httpx.Response) -> str:
-        self.counts["4xx" if 400 <= reply.status_code < 500 else str(reply.status_code)] += 1
+    def _rejected(self, response: httpx.Response) -> str:
+        self.counts["4xx" if 400 <= response.status_code < 500 else str(response.status_code)] += 1
         try:
-            content = reply.json()
+            content = response.json()
         except ValueError:
-            return f"status {reply.status_code}: {reply.text[:200]!r}"
-        fault = sentence_fault(content.get("error", content.get("detail")))
-        return fault or ("" if 400 <= reply.status_code < 500 else f"status {reply.status_code}")
+            return f"status {response.status_code}: {response.text[:200]!r}"
+        fault = message_fault(content.get("error", content.get("detail")))
+        return fault or ("" if 400 <= response.status_code < 500 else f"status {response.status_code}")
 
 
-def sentence_fault(sentence: Any) -> str:
-    """Return what is wrong with an error sentence, or ""."""
-    if not isinstance(sentence, str) or not 15 < len(sentence) <= LONGEST_SENTENCE:
-        return f"no sentence: {str(sentence)[:200]!r}"
-    if not sentence.endswith((".", "。")):
-        return f"not a whole sentence: {sentence!r}"
-    if SECRET.search(sentence) or sentence in FAULTS:
-        return f"not to be said: {sentence!r}"
+def message_fault(message: Any) -> str:
+    """Return the fault of an error message, or ""."""
+    if not isinstance(message, str) or not 15 < len(message) <= MAX_MESSAGE_LENGTH:
+        return f"no sentence: {str(message)[:200]!r}"
+    if not message.endswith((".", "。")):
+        return f"not a whole sentence: {message!r}"
+    if SECRET.search(message) or message in INTERNAL_ERRORS:
+        return f"not to be said: {message!r}"
     return ""
 
 
@@ -217,14 +217,14 @@ def sentence_fault(sentence: Any) -> str:
 
 @st.composite
 def payloads(draw: st.DrawFn, values: list[Any]) -> list[Any]:
-    """Return the values with some of them replaced by anything, sometimes too few or too many of them."""
+    """Return the values with some replaced at random, sometimes with too few or too many of them."""
     sent = list(values)
     for index in draw(st.lists(st.integers(0, max(0, len(sent) - 1)), max_size=3)):
         sent[index : index + 1] = [draw(ANYTHING)]
-    changed = draw(st.integers(0, 12))
-    if changed == 0:
+    length_change = draw(st.integers(0, 12))
+    if length_change == 0:
         sent = sent[: draw(st.integers(0, len(sent)))]
-    elif changed == 1:
+    elif length_change == 1:
         sent = [*sent, *draw(st.lists(ANYTHING, min_size=1, max_size=3))]
     return sent
 
@@ -244,7 +244,7 @@ LANGUAGE = st.sampled_from(["en", "zh-CN", "", "zh;q=nan,en;q=1e999"])
 
 
 def search_settings(examples: int, number: int) -> Callable[[Any], Any]:
-    """Return Hypothesis' settings: the same examples each time for number 0, others for every other number."""
+    """Return Hypothesis' settings; number 0 always draws the same examples, every other number its own."""
     options = settings(
         max_examples=examples,
         derandomize=number == 0,
@@ -271,7 +271,7 @@ def every_argument(server: Server, odd_values: Sequence[Any]) -> Iterator[tuple[
 
 
 def any_endpoint(server: Server, examples: int, number: int) -> Iterator[tuple[str, str]]:
-    """Send anything for any arguments of each endpoint, by position and by name; yield call and fault."""
+    """Send random arguments to each endpoint, by position and by name; yield call and fault."""
     for endpoint in server.endpoints():
         yield from _endpoint(server, endpoint, examples, number)
 
@@ -294,7 +294,7 @@ def _endpoint(server: Server, endpoint: Endpoint, examples: int, number: int) ->
 
 
 def any_event(server: Server, examples: int, number: int) -> Iterator[tuple[str, str]]:
-    """Send anything for any inputs of each event of the stage; yield event and fault."""
+    """Send random inputs to each event of the stage; yield event and fault."""
     for event in server.events():
         yield from _event(server, event, examples, number)
 
@@ -335,9 +335,9 @@ def served() -> Iterator[Server]:
 
 
 def main() -> None:
-    end, faults, rounds = time.monotonic() + float(sys.argv[1]), 0, 0
+    deadline, faults, rounds = time.monotonic() + float(sys.argv[1]), 0, 0
     with served() as server:
-        while rounds == 0 or time.monotonic() < end:
+        while rounds == 0 or time.monotonic() < deadline:
             searches = [any_endpoint(server, 40, rounds), any_event(server, 40, rounds)]
             for search in [*([] if rounds else [every_argument(server, ODD)]), *searches]:
                 for request, fault in search:

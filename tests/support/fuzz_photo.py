@@ -1,8 +1,8 @@
-"""A coverage-guided search for files that the upload path does not take as it should: `make fuzz SECONDS=600`.
+"""Coverage-guided fuzzing of opening photos: `make fuzz SECONDS=600`.
 
-Every input must come out as an RGB picture of at most `MAX_SIDE` pixels that a network can see, or as a `UserError`
-without a path, and take less than `MOST_MEGABYTES` on the way. It begins with the small files of the corpus.
-Called by itself: `python -m support.fuzz_photo SECONDS FOLDER`, and what it finds lies in that folder.
+Every input must become an RGB photo of at most `MAX_SIDE` pixels that can be preprocessed, or a `UserError` without a
+path, and take less than `MAX_MEGABYTES`. The seeds are the small files of the corpus. To run it alone:
+`python -m support.fuzz_photo SECONDS FOLDER`, which writes failing inputs into the folder.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from support.entry_points import EXAMPLES
 from support.memory import Memory
 from support.preprocessing import TINY_IMAGENET
 
-MOST_MEGABYTES = 300
-SEED_BYTES = 20_000
-LONGEST = 40_000  # bytes of an input
-MOST_RESIDENT = 4096  # megabytes of the whole search
+MAX_MEGABYTES = 300  # for one input
+MAX_SEED_BYTES = 20_000
+MAX_INPUT_BYTES = 40_000
+MAX_RSS_MEGABYTES = 4096  # of the fuzzing process
 
 
-def one(data: bytes) -> None:
-    """What becomes of one file."""
-    memory, said = Memory(), ""
+def check(data: bytes) -> None:
+    """Open one file and check the result."""
+    memory, message = Memory(), ""
     try:
         photo = open_photo(data)
         assert photo.mode == "RGB", photo.mode
@@ -42,40 +42,40 @@ def one(data: bytes) -> None:
         assert max(photo.size) <= MAX_SIDE, photo.size
         assert TINY_IMAGENET.apply(photo).size == (TINY_IMAGENET.size, TINY_IMAGENET.size)
     except UserError as error:
-        said = str(error)
-    assert not any(word in said for word in ("/", "\\", "\n", "Traceback")), said
-    assert memory.highest < MOST_MEGABYTES, f"{memory.highest:.0f} MB"
+        message = str(error)
+    assert not any(word in message for word in ("/", "\\", "\n", "Traceback")), message
+    assert memory.peak < MAX_MEGABYTES, f"{memory.peak:.0f} MB"
 
 
-def seeds(folder: Path) -> None:
+def write_seeds(folder: Path) -> None:
     for number, case in enumerate(cases()):
         data = b"" if "megapixel" in case.name or "wide" in case.name else case.make()
-        if 0 < len(data) <= SEED_BYTES:
+        if 0 < len(data) <= MAX_SEED_BYTES:
             (folder / f"{number:03}").write_bytes(data)
 
 
 def main() -> None:
     seconds, folder = sys.argv[1], Path(sys.argv[2])
-    found, begun = folder / "found", folder / "begun"
-    for part in (found, begun):
-        part.mkdir(parents=True, exist_ok=True)
-    seeds(begun)
-    # The way by which some clients send: what comes back must be the same bytes.
+    failures, corpus = folder / "found", folder / "begun"
+    for subfolder in (failures, corpus):
+        subfolder.mkdir(parents=True, exist_ok=True)
+    write_seeds(corpus)
+    # Some clients send data URLs.
     assert as_source("data:image/png;base64," + b64encode(b"abc").decode()) == b"abc"
     open_photo(EXAMPLES[0])
     Image.init()
-    # Linux hands the peak of the process that started this one on to it, and libFuzzer takes it for its own.
+    # A process inherits the peak memory of its parent, and libFuzzer counts it towards the limit.
     inherited = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     options = [
         f"-max_total_time={seconds}",
-        f"-max_len={LONGEST}",
-        f"-artifact_prefix={found}/",
+        f"-max_len={MAX_INPUT_BYTES}",
+        f"-artifact_prefix={failures}/",
         "-timeout=60",
-        f"-rss_limit_mb={inherited + MOST_RESIDENT}",
+        f"-rss_limit_mb={inherited + MAX_RSS_MEGABYTES}",
         "-print_final_stats=1",
         "-seed=1",
     ]
-    atheris.Setup([sys.argv[0], *options, str(begun)], one)
+    atheris.Setup([sys.argv[0], *options, str(corpus)], check)
     atheris.Fuzz()
 
 

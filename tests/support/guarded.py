@@ -1,4 +1,4 @@
-"""The guard around an app that answers at once."""
+"""Clients of an app that responds at once, behind the request guard."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORM = {"Content-Type": "multipart/form-data; boundary=part"}
 
 
 class Clock:
-    """A clock that the test moves on."""
+    """A clock that the test advances."""
 
     now = 0.0
 
@@ -24,16 +24,19 @@ class Clock:
         return self.now
 
 
-async def answer(request: Request) -> Response:
+async def echo(request: Request) -> Response:
+    """Respond with the path and the number of bytes of the body."""
     return JSONResponse({"answered": request.url.path, "bytes": len(await request.body())})
 
 
-def guarded(clock: Clock, *routes: Route) -> httpx.AsyncClient:
-    # Every route exists in the app, so that only the guard refuses.
-    app = Starlette(routes=[*routes, Route("/{rest:path}", answer, methods=["GET", "POST", "PUT", "DELETE"])])
+def guarded_client(clock: Clock, *routes: Route) -> httpx.AsyncClient:
+    """Return a client of a guarded app with these routes; all other paths echo."""
+    # Every path has a route, so that only the guard rejects requests.
+    app = Starlette(routes=[*routes, Route("/{rest:path}", echo, methods=["GET", "POST", "PUT", "DELETE"])])
     return client_at("127.0.0.1", RequestGuard(app, clock))
 
 
 def client_at(address: str, app: ASGIApp) -> httpx.AsyncClient:
+    """Return a client of the app with this IP address."""
     transport = httpx.ASGITransport(app, client=(address, 1234))
     return httpx.AsyncClient(transport=transport, base_url="http://page")

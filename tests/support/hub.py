@@ -1,4 +1,4 @@
-"""A Hugging Face hub on this machine."""
+"""A local stand-in for the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ import urllib.parse
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 
-Answer = Callable[[BaseHTTPRequestHandler], None]
+RequestHandler = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Hub:
-    """As much of the Hugging Face hub as `hf_hub_download` asks for."""
+    """Handler of the requests that `hf_hub_download` sends.
+
+    Args:
+        files: contents by `owner/repository/name`.
+        cut_at: number of bytes after which responses break off; None for complete ones.
+    """
 
     def __init__(self, files: dict[str, bytes], *, cut_at: int | None = None) -> None:
-        self.files, self.cut_at, self.asked = files, cut_at, 0
+        self.files, self.cut_at, self.request_count = files, cut_at, 0
 
     def __call__(self, request: BaseHTTPRequestHandler) -> None:
-        self.asked += 1
+        self.request_count += 1
         repository, _, name = urllib.parse.unquote(request.path).strip("/").partition("/resolve/main/")
         data = self.files.get(f"{repository}/{name}")
         if data is None:
@@ -26,13 +31,13 @@ class Hub:
             request.send_header("Content-Length", "0")
             request.end_headers()
             return
-        digest, wanted = hashlib.sha256(data).hexdigest(), request.headers.get("Range")
-        if wanted:
-            # What was begun another time is gone on with: "bytes=1000-".
-            start, whole = int(wanted.removeprefix("bytes=").partition("-")[0]), len(data)
+        digest, byte_range = hashlib.sha256(data).hexdigest(), request.headers.get("Range")
+        if byte_range:
+            # An interrupted download is resumed: "bytes=1000-".
+            start, size = int(byte_range.removeprefix("bytes=").partition("-")[0]), len(data)
             data = data[start:]
             request.send_response(206)
-            request.send_header("Content-Range", f"bytes {start}-{whole - 1}/{whole}")
+            request.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
         else:
             request.send_response(200)
         request.send_header("ETag", f'"{digest}"')

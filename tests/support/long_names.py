@@ -1,5 +1,5 @@
-"""A text that is far longer than the name of any class."""
+"""A text far longer than any class name."""
 
 from __future__ import annotations
 
-HUGE = "goldfish," * 1_700_000  # 15 MB
+HUGE_NAME = "goldfish," * 1_700_000  # 15 MB

@@ -1,4 +1,4 @@
-"""The memory of a process, as Linux counts it."""
+"""The memory of a process, as Linux reports it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 
 
 class Memory:
-    """Of a process, in megabytes above what it has now."""
+    """Peak resident memory of a process, in megabytes above `baseline`, its memory at construction."""
 
     def __init__(self, process: int | str = "self") -> None:
         self.folder = Path("/proc", str(process))
-        # What was the highest until now counts no more.
+        # Reset the peak.
         (self.folder / "clear_refs").write_text("5")
-        self.rest = self._now("VmRSS")
+        self.baseline = self._read("VmRSS")
 
     @property
-    def highest(self) -> float:
-        return self._now("VmHWM") - self.rest
+    def peak(self) -> float:
+        return self._read("VmHWM") - self.baseline
 
-    def _now(self, name: str) -> float:
+    def _read(self, name: str) -> float:
         return int(re.search(rf"{name}:\s+(\d+)", (self.folder / "status").read_text())[1]) / 1024  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""A FastAPI application served by uvicorn in this process."""
+"""FastAPI apps served by uvicorn in this process."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from support.server import free_port
 
 @contextmanager
 def served(app: FastAPI) -> Iterator[str]:
+    """Serve an app in another thread; yield its address."""
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    end = time.monotonic() + 120
-    while not server.started and time.monotonic() < end:
+    deadline = time.monotonic() + 120
+    while not server.started and time.monotonic() < deadline:
         time.sleep(0.05)
     assert server.started
     yield f"http://127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""A network of few channels: the same blocks and branches, in a fraction of the time."""
+"""A network with the usual blocks and branches, but few channels, so that it is fast."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from inception.network.inception_v1 import InceptionV1
 from inception.pretrained.description import Provenance
 from inception.pretrained.pretrained import PretrainedModel
 from inception.vision.preprocessing import Preprocessing
-from support.networks import lively
+from support.networks import randomise
 
 WIDTHS = {"1x1": 8, "3x3": 12, "5x5": 4, "pool": 4}  # of every block
 CHANNELS = sum(WIDTHS.values())
 
 
-def narrow(side: int = 64, classes: int = 6, seed: int = 0) -> PretrainedModel:
-    """Random weights and means; every block has `CHANNELS` channels."""
+def narrow_model(side: int = 64, classes: int = 6, seed: int = 0) -> PretrainedModel:
+    """Return a network with random weights and branch means, and `CHANNELS` channels in every block."""
     model = InceptionV1(classes=classes, input_shape=(3, side, side))
     for block, widths in BLOCKS.items():
-        entering = widths.in_channels if block == "3a" else CHANNELS
-        small = InceptionBlock(entering, WIDTHS["1x1"], (8, WIDTHS["3x3"]), (4, WIDTHS["5x5"]), WIDTHS["pool"])
-        model.add_module(f"inception_{block}", small)
+        in_channels = widths.in_channels if block == "3a" else CHANNELS
+        narrow_block = InceptionBlock(
+            in_channels, WIDTHS["1x1"], (8, WIDTHS["3x3"]), (4, WIDTHS["5x5"]), WIDTHS["pool"]
+        )
+        model.add_module(f"inception_{block}", narrow_block)
     head = model.required_head
     head.add_module("hidden", nn.Linear(CHANNELS, 16))
     head.add_module("classifier", nn.Linear(16, classes))
-    lively(model, seed)
+    randomise(model, seed)
     generator = torch.Generator().manual_seed(seed)
     return PretrainedModel(
         name="narrow",

@@ -12,11 +12,11 @@ from torch.utils._pytree import tree_leaves
 
 
 class HostTensor(Tensor):
-    """A tensor that came to the CPU by `cpu()`, and all that is computed from it there."""
+    """A tensor that `cpu()` returned, or that was computed from one."""
 
 
 class NoFloat64(TorchFunctionMode):
-    """Within it, float64 tensors may only be computed from tensors that `cpu()` returned; others raise as on MPS."""
+    """Mode in which float64 tensors raise an error as on MPS, unless computed from tensors that `cpu()` returned."""
 
     def __torch_function__(
         self, function: Callable[..., Any], types: Iterable[type], args: tuple[Any, ...] = (), kwargs: Any = None

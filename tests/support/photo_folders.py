@@ -1,4 +1,4 @@
-"""Folders of photos, and the rows that `predict FOLDER` writes of them."""
+"""Folders of photos, and the table that `predict FOLDER` writes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pyarrow import parquet
 
 from support.paths import EXAMPLES
 
-NAMES = ("b/2.jpg", "a.png", "b/1.JPG", "b-c/x.jpeg", "b/deep/er/3.webp", "ü ñ.jpg")
+PHOTO_NAMES = ("b/2.jpg", "a.png", "b/1.JPG", "b-c/x.jpeg", "b/deep/er/3.webp", "ü ñ.jpg")
 
 
 def class_folders(root: Path, photos: dict[str, list[str]]) -> Path:
+    """Copy these examples into a folder for each class; return `root`."""
     for name, files in photos.items():
         (root / name).mkdir(parents=True)
         for file in files:
@@ -22,7 +23,7 @@ def class_folders(root: Path, photos: dict[str, list[str]]) -> Path:
 
 
 def make_photo(path: Path, number: int) -> None:
-    """A small part of one of the examples, another for each number."""
+    """Save a small part of an example, a different one for each number."""
     path.parent.mkdir(parents=True, exist_ok=True)
     examples = sorted(EXAMPLES.glob("*.jpg"))
     with Image.open(examples[number % len(examples)]) as photo:
@@ -30,5 +31,6 @@ def make_photo(path: Path, number: int) -> None:
         photo.crop((left, top, left + 240, top + 180)).resize((80, 60)).save(path)
 
 
-def rows_of(file: Path) -> list[dict[str, Any]]:
+def read_rows(file: Path) -> list[dict[str, Any]]:
+    """Return the rows of the table, without the modification times."""
     return parquet.read_table(file).drop_columns(["modified"]).to_pylist()

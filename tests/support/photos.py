@@ -1,4 +1,4 @@
-"""Photos to send."""
+"""Photos to upload."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from PIL import Image
 
 from support.paths import EXAMPLES
 
-# Not an example of ours: a photo that comes with matplotlib.
+# A photo that comes with matplotlib, and is not one of the examples.
 HOPPER = Path(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
 
 
-def photos(count: int) -> list[bytes]:
-    """So many different ones."""
-    whole = Image.open(EXAMPLES / "bison.jpg").convert("RGB").resize((400, 300))
-    out = []
+def distinct_photos(count: int) -> list[bytes]:
+    """Return `count` different JPEG files."""
+    bison = Image.open(EXAMPLES / "bison.jpg").convert("RGB").resize((400, 300))
+    files = []
     for number in range(count):
         file = io.BytesIO()
-        whole.crop((number, number, 390, 290)).save(file, "JPEG")
-        out.append(file.getvalue())
-    return out
+        bison.crop((number, number, 390, 290)).save(file, "JPEG")
+        files.append(file.getvalue())
+    return files

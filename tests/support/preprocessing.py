@@ -1,4 +1,4 @@
-"""The embedded network's preprocessing, without reading its weights."""
+"""The preprocessing of the embedded network, without loading its weights."""
 
 from __future__ import annotations
 

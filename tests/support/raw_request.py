@@ -1,4 +1,4 @@
-"""A request whose path is sent as it is."""
+"""Requests whose paths are not normalised."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 
 def request(address: str, path: str, method: str = "GET", body: bytes | None = None) -> tuple[int, bytes]:
-    """Send a path as it is, which other clients would normalise; return status and body of the response."""
+    """Send a request without normalising its path, as other clients would; return status and body of the response."""
     server = urlsplit(address)
     connection = http.client.HTTPConnection(server.hostname or "", server.port, timeout=60)
     connection.putrequest(method, path, skip_accept_encoding=True)
@@ -19,6 +19,6 @@ def request(address: str, path: str, method: str = "GET", body: bytes | None = N
     try:
         return response.status, response.read()
     except http.client.IncompleteRead as error:
-        return response.status, error.partial  # Gradio drops the connection if there is no such session
+        return response.status, error.partial  # Gradio drops the connection if the session is unknown
     finally:
         connection.close()

@@ -1,4 +1,4 @@
-"""The mark of tests that need Ray."""
+"""Mark for tests that need Ray."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The app in a process of its own."""
+"""The app, run in a subprocess."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from support.paths import ROOT
 
 
 def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return unused.getsockname()[1]
 
 
 def wait_for(address: str, app: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + 240
-    while time.monotonic() < end:
+    """Wait until the page of the app responds."""
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
         assert app.poll() is None, app.stderr.read() if app.stderr else "the app ended"
         try:
             urllib.request.urlopen(address, timeout=5).read()
@@ -34,7 +35,7 @@ def wait_for(address: str, app: subprocess.Popen[str]) -> None:
 
 @contextmanager
 def started(*command: object, **environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The app in a process of its own, at once: the address that it will have, and the process."""
+    """Start the app on a free port without waiting for it; yield its address and the process."""
     port = free_port()
     app = subprocess.Popen(
         [sys.executable, *map(str, command)],
@@ -53,7 +54,7 @@ def started(*command: object, **environment: str) -> Iterator[tuple[str, subproc
 
 @contextmanager
 def running(*command: object, **environment: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The same, once its page is up."""
+    """Start the app and wait for its page; yield its address and the process."""
     with started(*command, **environment) as (address, app):
         wait_for(address, app)
         yield address, app

@@ -1,4 +1,4 @@
-"""The stage's server as its browser code sees it."""
+"""Requests to the events of the stage, as the browser sends them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 
 
 def unpack(packed: dict[str, Any]) -> np.ndarray:
-    """An array from `{"dtype", "shape", "data"}`."""
-    kind = {"u1": "u1", "f4": "<f4"}[packed["dtype"]]
-    return np.frombuffer(b64decode(packed["data"]), kind).reshape(packed["shape"])
+    """Decode an array from `{"dtype", "shape", "data"}`."""
+    dtype = {"u1": "u1", "f4": "<f4"}[packed["dtype"]]
+    return np.frombuffer(b64decode(packed["data"]), dtype).reshape(packed["shape"])
 
 
-def ask(address: str, event: str, *arguments: Any, language: str = "en") -> httpx.Response:
-    """POST one event; `address` ends in a slash."""
+def post_event(address: str, event: str, *arguments: Any, language: str = "en") -> httpx.Response:
+    """Send an event; `address` ends in a slash."""
     return httpx.post(
         f"{address}gradio_api/run/stage_{event}",
         json={"data": list(arguments), "session_hash": "stage"},
@@ -26,24 +26,24 @@ def ask(address: str, event: str, *arguments: Any, language: str = "en") -> http
     )
 
 
-def told(address: str, event: str, *arguments: Any) -> Any:
-    """What an event answers."""
-    response = ask(address, event, *arguments)
+def event_result(address: str, event: str, *arguments: Any) -> Any:
+    """Send an event and return its result."""
+    response = post_event(address, event, *arguments)
     assert response.status_code == 200, response.text
-    (answer,) = response.json()["data"]
-    return answer
+    (result,) = response.json()["data"]
+    return result
 
 
-def sentence(response: httpx.Response) -> str:
-    """The sentence of a refused request."""
+def error_message(response: httpx.Response) -> str:
+    """Return the message of a response with a status of 4xx."""
     assert 400 <= response.status_code < 500, response.text
-    error = response.json()["error"]
-    assert isinstance(error, str)
-    return error
+    message = response.json()["error"]
+    assert isinstance(message, str)
+    return message
 
 
 def subject(photo: str, model: str = "tiny-imagenet", crop: list[float] | None = None) -> Any:
-    """A subject as the browser sends it."""
+    """Return a subject as the browser sends it."""
     return {"photo": photo, "model": model, "crop": crop}
 
 

@@ -1,4 +1,4 @@
-"""A visitor of the stage: a real Chromium that can reach nothing but the page's own server."""
+"""The stage in a Chromium that can reach only the page's own server."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Request, expect
 
-from support.visitor import HomeVisit
+from support.visitor import PageVisit
 
-REFUSED = "Failed to load resource: the server responded with a status of 4"
+REJECTED = "Failed to load resource: the server responded with a status of 4"
 
 
-class StageVisit(HomeVisit):
-    """One visitor of the front page, what it asked of the server, of others, and what it complained of.
+class StageVisit(PageVisit):
+    """A visit to the stage, with its requests and errors.
 
     Attributes:
-        may_be_refused: whether the test has requests refused; the browser notes each as an error, at any time.
+        requests: the URLs of all requests.
+        expects_rejections: whether responses with a status of 4xx, which the browser logs as errors, are ignored.
     """
 
     def __init__(self, context: BrowserContext, address: str, query: str = "") -> None:
         self.address = f"{address.rstrip('/')}/"
         super().__init__(context, address)
         self.requests: list[str] = []
-        self.may_be_refused = False
-        self.page.on("console", self._note_error)
-        self.page.on("request", self._note)
+        self.expects_rejections = False
+        self.page.on("console", self._record_error)
+        self.page.on("request", self._record_request)
         self.open(query)
 
     def open(self, query: str = "") -> None:
@@ -38,11 +39,11 @@ class StageVisit(HomeVisit):
             expect(self.page.locator(f"[data-lane='{lane}'] [data-channel]").first).to_be_attached(timeout=30_000)
         expect(self.page.locator("[data-lane='1x1'] .worth .number")).not_to_be_empty(timeout=30_000)
 
-    def _note_error(self, line: ConsoleMessage) -> None:
-        if line.type == "error" and not (self.may_be_refused and line.text.startswith(REFUSED)):
-            self.complaints.append(line.text)
+    def _record_error(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not (self.expects_rejections and message.text.startswith(REJECTED)):
+            self.errors.append(message.text)
 
-    def _note(self, request: Request) -> None:
+    def _record_request(self, request: Request) -> None:
         self.requests.append(request.url)
 
     def upload(self, photo: Path) -> None:
@@ -60,7 +61,7 @@ class StageVisit(HomeVisit):
         return self.page.locator("[data-stage=answer] h2").inner_text()
 
     def is_in_view(self, selector: str) -> bool:
-        """Whether all of an element lies within the window, without scrolling."""
+        """Whether an element lies within the window, without scrolling."""
         return self.page.locator(selector).first.evaluate(
             """element => {
               const box = element.getBoundingClientRect();

@@ -1,4 +1,4 @@
-"""A data set that any network can learn, and a recipe for seconds of training."""
+"""A data set that any network can learn, and a recipe that trains for seconds."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from PIL import Image
 
 from inception.training.recipe import Recipe
 
-SMALL = Recipe(start="scratch", sizes=((32, 1.0),), batch=8, epochs=2, rate=0.02, smoothing=0.0)
+SHORT_RECIPE = Recipe(start="scratch", sizes=((32, 1.0),), batch=8, epochs=2, rate=0.02, smoothing=0.0)
 COLOURS = {"grass": (40, 160, 60), "sky": (90, 140, 230)}
 
 
-def painted(root: Path, classes: dict[str, tuple[int, int, int]], count: int, side: int = 40) -> Path:
-    """Folders of photos of one colour each with some noise: what any network can tell apart."""
+def colour_folders(root: Path, classes: dict[str, tuple[int, int, int]], count: int, side: int = 40) -> Path:
+    """Save `count` noisy photos of one colour into a folder for each class; return `root`."""
     rng = np.random.default_rng(0)
     for name, colour in classes.items():
         (root / name).mkdir(parents=True)

@@ -1,33 +1,35 @@
-"""Visitors of the page: a real Chromium that reaches nothing but the page's own server."""
+"""Pages in a Chromium that can reach only the page's own server."""
 
 from __future__ import annotations
 
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
 
-class HomeVisit:
-    """A page that only its own server is reached from; what it asked of others is in `foreign`.
+class PageVisit:
+    """A page whose requests to other servers are blocked.
 
-    `complaints` are its uncaught errors.
+    Attributes:
+        foreign_requests: the URLs of the blocked requests.
+        errors: the messages of uncaught errors.
     """
 
     def __init__(self, context: BrowserContext, address: str) -> None:
-        self.foreign: list[str] = []
-        self.complaints: list[str] = []
+        self.foreign_requests: list[str] = []
+        self.errors: list[str] = []
         self.page: Page = context.new_page()
-        self.page.route("**/*", lambda route: self._only_home(route, address))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.route("**/*", lambda route: self._block_foreign(route, address))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
 
-    def _only_home(self, route: Route, address: str) -> None:
+    def _block_foreign(self, route: Route, address: str) -> None:
         if route.request.url.startswith((address, "data:", "blob:")):
             route.continue_()
         else:
-            self.foreign.append(route.request.url)
+            self.foreign_requests.append(route.request.url)
             route.abort()
 
 
-class ApiVisit(HomeVisit):
-    """One visitor of `/?view=api`, Gradio's own page with the API's documentation."""
+class ApiVisit(PageVisit):
+    """A visit to `/?view=api`, Gradio's documentation of the API."""
 
     def __init__(self, context: BrowserContext, address: str) -> None:
         super().__init__(context, address)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from support.training import COLOURS, painted
+from support.training import COLOURS, colour_folders
 
 
 @pytest.fixture(scope="module")
 def meadow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return painted(tmp_path_factory.mktemp("data") / "meadow", COLOURS, 20)
+    return colour_folders(tmp_path_factory.mktemp("data") / "meadow", COLOURS, 20)

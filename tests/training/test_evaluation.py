@@ -24,7 +24,7 @@ from inception.pretrained.pretrained import PretrainedModel
 from inception.training.datasets import DataError, labelled_photos, locate_data
 from inception.training.evaluation import calibration_error, calibration_error_by_chance, evaluate
 from inception.vision.photo import open_photo
-from support.command import inception
+from support.command import run_inception
 from support.paths import EXAMPLES, ROOT
 from support.photo_folders import class_folders
 
@@ -127,13 +127,13 @@ def test_calibration_error_matches_hand_calculation() -> None:
 
 def test_the_command_prints_accuracies_between_0_and_1(tmp_path: Path) -> None:
     root = class_folders(tmp_path, PHOTOS)
-    run = inception("evaluate", "tiny-imagenet", "--data", root, "--json")
+    run = run_inception("evaluate", "tiny-imagenet", "--data", root, "--json")
     report = json.loads(run.stdout)
     assert (report["model"], report["images"]) == ("tiny-imagenet", 4)
     assert 0 <= report["top1"] <= report["top5"] <= 1
     assert {"ece", "per_class", "skipped"} <= set(report)
-    assert "top-1" in inception("evaluate", "tiny-imagenet", "--data", root).stdout
-    missing = inception("evaluate", "tiny-imagenet", "--data", tmp_path / "nowhere")
+    assert "top-1" in run_inception("evaluate", "tiny-imagenet", "--data", root).stdout
+    missing = run_inception("evaluate", "tiny-imagenet", "--data", tmp_path / "nowhere")
     assert missing.returncode == 2
     assert "There is no data" in missing.stderr
 

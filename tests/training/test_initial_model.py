@@ -14,7 +14,7 @@ from inception.pretrained.checkpoint import save_checkpoint
 from inception.pretrained.description import UNKNOWN_PROVENANCE, Description
 from inception.training.initial_model import initial_model, layer_options
 from inception.vision.preprocessing import IMAGENET
-from support.training import SMALL
+from support.training import SHORT_RECIPE
 
 
 @pytest.mark.parametrize(("preact", "use_bias"), [(True, True), (False, False), (True, False)])
@@ -25,7 +25,7 @@ def test_layer_order_and_biases_are_those_of_the_checkpoint(tmp_path: Path, prea
         "batchnorm", ("a", "b", "c"), IMAGENET, UNKNOWN_PROVENANCE, preact=preact, use_bias=use_bias
     )
     save_checkpoint(file, network.state_dict(), description)
-    model, _ = initial_model(replace(SMALL, start=str(file)), ("a", "b", "c"), 64)
+    model, _ = initial_model(replace(SHORT_RECIPE, start=str(file)), ("a", "b", "c"), 64)
     assert layer_options(model) == (preact, use_bias)
     photos = torch.rand(1, 3, 64, 64)
     with torch.inference_mode():

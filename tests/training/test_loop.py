@@ -33,15 +33,24 @@ from inception.training.log import LogRow, write_log
 from inception.training.loop import interrupted_recipe
 from inception.training.split import training_photos
 from inception.web.stage.network import network
-from support.command import inception
+from support.command import run_inception
 from support.paths import EXAMPLES, ROOT
-from support.training import COLOURS, SMALL, painted
+from support.training import COLOURS, SHORT_RECIPE, colour_folders
 
 # ---------------------------------------------------------------- distributed training
 
 
 def test_two_processes_train_together_and_only_one_writes(tmp_path: Path, meadow: Path) -> None:
-    arguments = ["-m", "inception", "train", "--data", str(meadow), "--out", str(tmp_path / "out"), *SMALL.as_options()]
+    arguments = [
+        "-m",
+        "inception",
+        "train",
+        "--data",
+        str(meadow),
+        "--out",
+        str(tmp_path / "out"),
+        *SHORT_RECIPE.as_options(),
+    ]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert run.returncode == 0, run.stderr
@@ -86,10 +95,10 @@ def test_only_matrices_are_stored_in_half_precision_without_auxiliary_classifier
 def trained(tmp_path_factory: pytest.TempPathFactory, meadow: Path) -> tuple[Path, subprocess.CompletedProcess[str]]:
     out = tmp_path_factory.mktemp("trained") / "out"
     broken = meadow.parent / "with-broken"
-    painted(broken, COLOURS, 20)
+    colour_folders(broken, COLOURS, 20)
     (broken / "sky" / "broken.jpg").write_bytes(b"no photo")
-    recipe = replace(SMALL, epochs=20, sizes=((32, 1.0), (48, 1.0)), rate=0.05)
-    return out, inception("train", "--data", broken, "--out", out, *recipe.as_options())
+    recipe = replace(SHORT_RECIPE, epochs=20, sizes=((32, 1.0), (48, 1.0)), rate=0.05)
+    return out, run_inception("train", "--data", broken, "--out", out, *recipe.as_options())
 
 
 def test_a_training_learns_and_reports_its_results(trained) -> None:
@@ -166,7 +175,7 @@ def _training_command(data: Path, out: Path, *options: str) -> list[str]:
     return [sys.executable, *arguments]
 
 
-RECIPE = replace(SMALL, epochs=5, mix="mixup", colour=0.1).as_options()
+RECIPE = replace(SHORT_RECIPE, epochs=5, mix="mixup", colour=0.1).as_options()
 
 
 @pytest.fixture(scope="module")
@@ -213,18 +222,18 @@ def test_an_interrupted_training_ends_with_the_same_weights(
 
 
 def test_impossible_resumptions_are_reported_in_a_sentence(tmp_path: Path, meadow: Path, uninterrupted: Path) -> None:
-    not_started = inception("train", "--data", meadow, "--out", tmp_path / "empty", "--resume")
+    not_started = run_inception("train", "--data", meadow, "--out", tmp_path / "empty", "--resume")
     assert not_started.returncode == 2
     assert "There is no interrupted training" in not_started.stderr
-    other_recipe = inception("train", "--data", meadow, "--out", uninterrupted, "--resume", "--rate", "0.1")
+    other_recipe = run_inception("train", "--data", meadow, "--out", uninterrupted, "--resume", "--rate", "0.1")
     assert other_recipe.returncode == 2
     assert "has --rate 0.02, not --rate 0.1; please leave that option out" in other_recipe.stderr
-    other_data = painted(tmp_path / "others", {"sea": (0, 0, 200), "sand": (230, 210, 150)}, 5)
-    other_photos = inception("train", "--data", other_data, "--out", uninterrupted, "--resume")
+    other_data = colour_folders(tmp_path / "others", {"sea": (0, 0, 200), "sand": (230, 210, 150)}, 5)
+    other_photos = run_inception("train", "--data", other_data, "--out", uninterrupted, "--resume")
     assert other_photos.returncode == 2
     assert "The interrupted training had 28 photos of 2 classes, these are" in other_photos.stderr
     (tmp_path / "checkpoint.pt").write_bytes(b"half")
-    damaged = inception("train", "--data", meadow, "--out", tmp_path, "--resume")
+    damaged = run_inception("train", "--data", meadow, "--out", tmp_path, "--resume")
     assert damaged.returncode == 2
     assert "damaged" in damaged.stderr
 
@@ -242,7 +251,7 @@ def test_checkpoints_that_no_training_wrote_are_rejected(tmp_path: Path, uninter
 def test_a_finished_training_can_be_extended(tmp_path: Path, meadow: Path, uninterrupted: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(uninterrupted, out)
-    run = inception("train", "--data", meadow, "--out", out, "--workers", "1", "--resume", "--epochs", "6")
+    run = run_inception("train", "--data", meadow, "--out", out, "--workers", "1", "--resume", "--epochs", "6")
     assert run.returncode == 0, run.stderr
     before, after = read_log(uninterrupted / "log.csv"), read_log(out / "log.csv")
     assert after[: len(before)] == before

@@ -27,12 +27,12 @@ from inception.training.result import TrainingResult
 from inception.training.split import training_photos
 from inception.training.trainer import DivergenceError, Trainer
 from support.paths import ROOT
-from support.training import SMALL, painted
+from support.training import SHORT_RECIPE, colour_folders
 
 Splits = tuple[LabelledPhotos, LabelledPhotos]
 
 
-def small_training(splits: Splits, out: Path, recipe: Recipe = SMALL, **options) -> TrainingResult | None:
+def small_training(splits: Splits, out: Path, recipe: Recipe = SHORT_RECIPE, **options) -> TrainingResult | None:
     device = torch.device("cpu")
     return train(recipe, *splits, out, device=device, data_name="meadow", workers=0, quiet=True, **options)
 
@@ -80,12 +80,12 @@ def test_an_unwritable_folder_is_rejected_before_the_first_step(
 def test_the_rejection_rule_of_earlier_weights_is_removed_and_reported(
     tmp_path: Path, splits: Splits, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    small_training(splits, tmp_path, replace(SMALL, epochs=1))
+    small_training(splits, tmp_path, replace(SHORT_RECIPE, epochs=1))
     rule = RejectionRule(threshold=0.9, inside=20, outside=20, doubted=0.1, caught=0.9, auroc=0.9)
     rejection_file(tmp_path / "model.safetensors").write_text(rule.to_json())
     assert load(tmp_path / "model.safetensors").rejection == rule
     device = torch.device("cpu")
-    train(SMALL, *splits, tmp_path, device=device, data_name="meadow", workers=0, resume=True)
+    train(SHORT_RECIPE, *splits, tmp_path, device=device, data_name="meadow", workers=0, resume=True)
     assert load(tmp_path / "model.safetensors").rejection is None
     assert "removed the rejection rule of the earlier weights" in capsys.readouterr().err
 
@@ -111,7 +111,7 @@ def test_a_training_is_not_resumed_with_an_equal_number_of_other_photos(
 def test_a_training_shortened_to_less_than_an_epoch_still_has_a_result(
     tmp_path: Path, splits: Splits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = replace(SMALL, minutes=5.0)
+    recipe = replace(SHORT_RECIPE, minutes=5.0)
     interrupt_in_step(monkeypatch, 1, lambda: small_training(splits, tmp_path, recipe))
     result = small_training(splits, tmp_path, replace(recipe, minutes=0.0001), resume=True)
     assert result
@@ -148,7 +148,7 @@ import os, signal, sys, torch
 from pathlib import Path
 from inception.training import loop
 from inception.training.split import training_photos
-from support.training import SMALL
+from support.training import SHORT_RECIPE
 
 def evaluated_row(*_):
     for _ in range(2):
@@ -157,7 +157,7 @@ def evaluated_row(*_):
 
 loop._evaluated_row = evaluated_row
 splits = training_photos(Path(sys.argv[1]), 0.2)
-loop.train(SMALL, *splits, Path(sys.argv[2]), device=torch.device("cpu"), data_name="d", workers=0, quiet=True,
+loop.train(SHORT_RECIPE, *splits, Path(sys.argv[2]), device=torch.device("cpu"), data_name="d", workers=0, quiet=True,
            save_every=0)
 """
 
@@ -167,7 +167,7 @@ def test_a_second_interrupt_ends_a_training_immediately(tmp_path: Path, meadow: 
     command = [sys.executable, "-c", INTERRUPTED_TWICE, str(meadow), str(tmp_path)]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (130, "", "Interrupted.\n")
-    assert loop.interrupted_recipe(tmp_path) == SMALL, "the last checkpoint is complete"
+    assert loop.interrupted_recipe(tmp_path) == SHORT_RECIPE, "the last checkpoint is complete"
 
 
 # ---------------------------------------------------------------- trainings that cannot succeed
@@ -177,7 +177,7 @@ def test_a_second_interrupt_ends_a_training_immediately(tmp_path: Path, meadow: 
 def test_divergence_is_reported_and_non_finite_weights_are_not_saved(
     tmp_path: Path, splits: Splits, variant: str, rate: float
 ) -> None:
-    recipe = replace(SMALL, variant=variant, rate=rate, warm_up=0.0, average=0.0, epochs=3)
+    recipe = replace(SHORT_RECIPE, variant=variant, rate=rate, warm_up=0.0, average=0.0, epochs=3)
     with pytest.raises(DivergenceError, match=r"no longer finite at step \d+; please begin anew with a smaller --rate"):
         small_training(splits, tmp_path, recipe)
     if (tmp_path / "checkpoint.pt").exists():
@@ -188,21 +188,21 @@ def test_divergence_is_reported_and_non_finite_weights_are_not_saved(
 def test_single_photos_too_small_for_batchnorm_are_rejected_before_the_first_step(
     tmp_path: Path, splits: Splits
 ) -> None:
-    for recipe in (replace(SMALL, batch=1), replace(SMALL, accumulate=8)):
+    for recipe in (replace(SHORT_RECIPE, batch=1), replace(SHORT_RECIPE, accumulate=8)):
         with pytest.raises(RecipeError, match="one photo of 32 pixels, too little for BatchNorm"):
             small_training(splits, tmp_path, recipe)
 
 
 def test_classes_of_photos_without_labels_may_be_empty_or_unreadable(tmp_path: Path, splits: Splits) -> None:
-    root = painted(tmp_path / "further", {"sea": (0, 0, 200), "sand": (230, 210, 150)}, 3)
+    root = colour_folders(tmp_path / "further", {"sea": (0, 0, 200), "sand": (230, 210, 150)}, 3)
     for file in (root / "sand").iterdir():
         file.write_bytes(b"no photo")
     Image.new("RGB", (40, 40)).save(root / "sea" / "more.png")
     files = sorted(root.rglob("*.png"))
     further = LabelledPhotos(("sand", "sea", "none"), files, [int(file.parent.name == "sea") for file in files])
-    teacher = small_training(splits, tmp_path / "teacher", replace(SMALL, epochs=1))
+    teacher = small_training(splits, tmp_path / "teacher", replace(SHORT_RECIPE, epochs=1))
     assert teacher
-    recipe = replace(SMALL, epochs=1, teacher=str(teacher.weights), teacher_size=32, also_share=0.25)
+    recipe = replace(SHORT_RECIPE, epochs=1, teacher=str(teacher.weights), teacher_size=32, also_share=0.25)
     result = small_training(splits, tmp_path / "out", recipe, also=further)
     assert result
     assert [Path(name).parent.name for name in result.skipped] == ["sand"] * 3

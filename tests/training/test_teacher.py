@@ -27,28 +27,34 @@ from inception.training.split import further_photos
 from inception.training.teacher import Teacher, divergence
 from inception.training.trainer import LossModule, TeacherLogits, Trainer
 from inception.vision.preprocessing import CAFFE
-from support.command import inception
-from support.networks import lively
-from support.training import COLOURS, SMALL, painted
+from support.command import run_inception
+from support.networks import randomise
+from support.training import COLOURS, SHORT_RECIPE, colour_folders
 
 TAUGHT = replace(
-    SMALL, teacher="tiny-imagenet", teacher_share=0.5, teacher_size=32, also_share=0.25, zoom_out=0.5, degrade=0.5
+    SHORT_RECIPE,
+    teacher="tiny-imagenet",
+    teacher_share=0.5,
+    teacher_size=32,
+    also_share=0.25,
+    zoom_out=0.5,
+    degrade=0.5,
 )
 
 
 @pytest.fixture(scope="module")
 def meadow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return painted(tmp_path_factory.mktemp("data") / "meadow", COLOURS, 12)
+    return colour_folders(tmp_path_factory.mktemp("data") / "meadow", COLOURS, 12)
 
 
 @pytest.fixture(scope="module")
 def sea(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return painted(tmp_path_factory.mktemp("data") / "sea", {"a": (0, 0, 200), "b": (200, 0, 0)}, 5, side=80)
+    return colour_folders(tmp_path_factory.mktemp("data") / "sea", {"a": (0, 0, 200), "b": (200, 0, 0)}, 5, side=80)
 
 
 def random_teacher(classes: tuple[str, ...], seed: int = 0) -> PretrainedModel:
     torch.manual_seed(seed)
-    model = lively(InceptionV1(classes=len(classes), classifier_activation=None)).eval()
+    model = randomise(InceptionV1(classes=len(classes), classifier_activation=None)).eval()
     return PretrainedModel("teacher", model, CAFFE, classes, Provenance("", "", "", ""))
 
 
@@ -66,7 +72,7 @@ def test_divergence_matches_torchs_loss_between_softened_distributions() -> None
 
 
 def test_the_loss_blends_labels_and_teacher_logits_for_each_photo() -> None:
-    model = lively(InceptionV1(classes=4, classifier_activation=None)).eval()
+    model = randomise(InceptionV1(classes=4, classifier_activation=None)).eval()
     photos, teacher_logits = torch.randn(4, 3, 64, 64), torch.randn(3, 4)
     # The first photo has only a label, the next two a label and teacher logits, the last only teacher logits.
     targets, teacher = torch.tensor([2, 0, 1, UNLABELLED]), TeacherLogits(torch.tensor([1, 2, 3]), teacher_logits)
@@ -147,11 +153,11 @@ def test_degraded_photos_have_a_short_side_within_the_range_and_small_ones_are_u
 @pytest.mark.parametrize("change", ["zoom_out", "degrade"])
 def test_a_share_of_the_photos_is_changed(sea: Path, change: str) -> None:
     photos = readable_photos(labelled_photos(sea), 64).photos
-    draws = [draw for batch in islice(BatchSampler(10, SMALL, lambda step: 64), 10) for draw in batch]
+    draws = [draw for batch in islice(BatchSampler(10, SHORT_RECIPE, lambda step: 64), 10) for draw in batch]
     # Degrading leaves the noise of these photos smoother; zooming out leaves a smooth margin.
     roughness = {}
     for share in (0.0, 0.4, 1.0):
-        data = AugmentedPhotos(photos, replace(SMALL, smallest_crop=1.0, **{change: share}))
+        data = AugmentedPhotos(photos, replace(SHORT_RECIPE, smallest_crop=1.0, **{change: share}))
         roughness[share] = np.array([data[draw][0].float().diff(dim=2).abs().mean().item() for draw in draws])
     partial, full = ((roughness[share] != roughness[0.0]).mean() for share in (0.4, 1.0))
     assert full > 0.5  # a photo of 80 pixels need not become smaller
@@ -162,7 +168,7 @@ def test_a_share_of_the_photos_is_changed(sea: Path, change: str) -> None:
 
 
 def test_photos_without_labels_fill_their_share_of_each_batch_in_turn() -> None:
-    recipe = replace(SMALL, batch=8, also_share=0.25)
+    recipe = replace(SHORT_RECIPE, batch=8, also_share=0.25)
     batches = BatchSampler(12, recipe, lambda step: 32, also=5)
     drawn = list(islice(batches, 10))
     assert batches.per_epoch == 2
@@ -182,9 +188,9 @@ def test_photos_without_labels_fill_their_share_of_each_batch_in_turn() -> None:
 
 def test_photos_without_labels_follow_the_others_and_their_labels_are_ignored(meadow: Path, sea: Path) -> None:
     labelled, unlabelled = (readable_photos(labelled_photos(folder), 32).photos for folder in (meadow, sea))
-    data = AugmentedPhotos(labelled, replace(SMALL, smallest_crop=1.0), also=unlabelled)
+    data = AugmentedPhotos(labelled, replace(SHORT_RECIPE, smallest_crop=1.0), also=unlabelled)
     batch = next(
-        iter(BatchSampler(len(labelled), replace(SMALL, also_share=0.5), lambda step: 32, also=len(unlabelled)))
+        iter(BatchSampler(len(labelled), replace(SHORT_RECIPE, also_share=0.5), lambda step: 32, also=len(unlabelled)))
     )
     blue = [float(data[draw][0][1].float().mean()) < 60 for draw in batch]
     assert blue == [draw.photo >= len(labelled) for draw in batch]
@@ -194,8 +200,8 @@ def test_photos_without_labels_follow_the_others_and_their_labels_are_ignored(me
 def test_photos_without_labels_come_from_a_folder_or_the_train_part_of_a_data_set(tmp_path: Path, sea: Path) -> None:
     assert len(further_photos(sea)) == 10
     assert len(further_photos(sea / "a")) == 5
-    painted(tmp_path / "train", COLOURS, 3)
-    painted(tmp_path / "val", COLOURS, 2)
+    colour_folders(tmp_path / "train", COLOURS, 3)
+    colour_folders(tmp_path / "val", COLOURS, 2)
     assert len(further_photos(tmp_path)) == 6
     with pytest.raises(DataError, match="There are no photos"):
         further_photos(tmp_path / "nowhere")
@@ -232,13 +238,20 @@ def test_the_student_approaches_its_teacher(meadow: Path, sea: Path) -> None:
 
 
 def test_the_command_trains_with_a_teacher_and_records_it(tmp_path: Path, meadow: Path, sea: Path) -> None:
-    arguments = ["train", "--data", meadow, "--workers", "1", *replace(SMALL, epochs=2, evaluate_every=1).as_options()]
-    first = inception(*arguments, "--out", tmp_path / "first")
+    arguments = [
+        "train",
+        "--data",
+        meadow,
+        "--workers",
+        "1",
+        *replace(SHORT_RECIPE, epochs=2, evaluate_every=1).as_options(),
+    ]
+    first = run_inception(*arguments, "--out", tmp_path / "first")
     assert first.returncode == 0, first.stderr
     log = (tmp_path / "first" / "log.csv").read_text().splitlines()
     assert len(log) == 1 + 4  # a header; 16 photos in batches of 8, twice
     weights = tmp_path / "first" / "model.safetensors"
-    taught = inception(
+    taught = run_inception(
         *arguments, "--out", tmp_path / "taught", "--also", sea, "--teacher", weights, "--teacher-size", 40
     )
     assert taught.returncode == 0, taught.stderr
@@ -265,10 +278,10 @@ def test_errors_shorten_long_class_names_that_a_teacher_lacks(meadow: Path, embe
 def test_photos_without_labels_need_a_suitable_teacher_and_exclude_mixing(
     tmp_path: Path, meadow: Path, sea: Path
 ) -> None:
-    without_teacher = inception("train", "--data", meadow, "--also", sea, "--out", tmp_path / "out")
+    without_teacher = run_inception("train", "--data", meadow, "--also", sea, "--out", tmp_path / "out")
     assert without_teacher.returncode == 2
     assert "please name one by --teacher" in without_teacher.stderr
-    unsuitable_teacher = inception(
+    unsuitable_teacher = run_inception(
         "train", "--data", meadow, "--out", tmp_path / "out", "--teacher", "tiny-imagenet", "--teacher-size", "64"
     )
     assert unsuitable_teacher.returncode == 2
@@ -281,7 +294,7 @@ def test_photos_without_labels_need_a_suitable_teacher_and_exclude_mixing(
 def test_the_classifier_is_kept_where_class_names_only_have_more_synonyms() -> None:
     pretrained = load("tiny-imagenet")
     longer_names = tuple(f"{label}, and another name" for label in pretrained.labels)
-    model, _ = initial_model(replace(SMALL, start="tiny-imagenet"), longer_names, 64)
+    model, _ = initial_model(replace(SHORT_RECIPE, start="tiny-imagenet"), longer_names, 64)
     assert torch.equal(
         model.state_dict()["head.classifier.weight"], pretrained.model.state_dict()["head.classifier.weight"]
     )
@@ -289,7 +302,7 @@ def test_the_classifier_is_kept_where_class_names_only_have_more_synonyms() -> N
 
 def test_each_pass_over_photos_without_labels_has_another_order() -> None:
     # Seven of the photos of each batch are unlabelled.
-    sampler = BatchSampler(8, replace(SMALL, batch=11, also_share=0.9), lambda step: 32, also=20)
+    sampler = BatchSampler(8, replace(SHORT_RECIPE, batch=11, also_share=0.9), lambda step: 32, also=20)
     assert sampler.unlabelled == 7
     drawn = [draw.photo for batch in islice(sampler, 20) for draw in batch if draw.photo >= 8]
     passes = [drawn[start : start + 20] for start in (0, 20, 40)]

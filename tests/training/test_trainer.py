@@ -27,9 +27,9 @@ from inception.training.loader import AugmentedPhotos, BatchSampler, Sample, rea
 from inception.training.recipe import Recipe, RecipeError
 from inception.training.split import split_photos, training_photos
 from inception.training.trainer import LossModule, Trainer
-from support.networks import lively
+from support.networks import randomise
 from support.paths import EXAMPLES, ROOT
-from support.training import COLOURS, SMALL, painted
+from support.training import COLOURS, SHORT_RECIPE, colour_folders
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def photos(meadow: Path) -> LabelledPhotos:
     return readable_photos(labelled_photos(meadow), 32).photos
 
 
-def trainer_for(photos: LabelledPhotos, recipe: Recipe = SMALL, **options) -> Trainer:
+def trainer_for(photos: LabelledPhotos, recipe: Recipe = SHORT_RECIPE, **options) -> Trainer:
     model, preprocessing = initial_model(recipe, photos.classes, 40)
     return Trainer(recipe, model, preprocessing, photos, **options)
 
@@ -46,13 +46,13 @@ def trainer_for(photos: LabelledPhotos, recipe: Recipe = SMALL, **options) -> Tr
 
 
 def test_the_learning_rate_rises_linearly_and_falls_along_a_half_cosine() -> None:
-    recipe = replace(SMALL, rate=0.4, warm_up=0.2)
+    recipe = replace(SHORT_RECIPE, rate=0.4, warm_up=0.2)
     rates = [recipe.rate_at(progress) for progress in (0, 0.1, 0.2, 0.6, 1.0)]
     assert rates == pytest.approx([0, 0.2, 0.4, 0.2, 0])
 
 
 def test_the_photo_size_grows_during_the_training() -> None:
-    recipe = replace(SMALL, sizes=((32, 2), (48, 1), (64, 1)))
+    recipe = replace(SHORT_RECIPE, sizes=((32, 2), (48, 1), (64, 1)))
     assert [recipe.size_at(progress) for progress in (0, 0.49, 0.51, 0.74, 0.76, 1.0)] == [32, 32, 48, 48, 64, 64]
     assert recipe.size == 64
 
@@ -71,7 +71,7 @@ def test_the_photo_size_grows_during_the_training() -> None:
 )
 def test_an_invalid_recipe_is_rejected_in_a_sentence(changes: dict, message: str) -> None:
     with pytest.raises((RecipeError, ChoiceError), match=message):
-        replace(SMALL, **changes)
+        replace(SHORT_RECIPE, **changes)
 
 
 def test_a_recipe_survives_json_and_the_command_line() -> None:
@@ -102,7 +102,7 @@ def test_the_variant_and_the_initial_weights_imply_each_other(tmp_path: Path) ->
 
 
 def test_every_epoch_draws_each_photo_once_in_another_order() -> None:
-    recipe = replace(SMALL, batch=5)
+    recipe = replace(SHORT_RECIPE, batch=5)
     drawn = list(islice(BatchSampler(20, recipe, lambda step: 32), 8))
     epochs = [[draw.photo for batch in drawn[start : start + 4] for draw in batch] for start in (0, 4)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(20))] * 2
@@ -111,7 +111,7 @@ def test_every_epoch_draws_each_photo_once_in_another_order() -> None:
 
 
 def test_batches_do_not_depend_on_the_first_step_and_are_shared_without_overlap() -> None:
-    recipe = replace(SMALL, batch=6)
+    recipe = replace(SHORT_RECIPE, batch=6)
     batches = list(islice(BatchSampler(20, recipe, lambda step: 32 + step), 7))
     assert list(islice(BatchSampler(20, recipe, lambda step: 32 + step, step=4), 3)) == batches[4:]
     shares = [list(islice(BatchSampler(20, recipe, lambda step: 32 + step, rank=rank, world=2), 7)) for rank in (0, 1)]
@@ -121,8 +121,8 @@ def test_batches_do_not_depend_on_the_first_step_and_are_shared_without_overlap(
 
 
 def test_augmentation_does_not_depend_on_the_process_or_the_order(photos: LabelledPhotos) -> None:
-    data = AugmentedPhotos(photos, replace(SMALL, colour=0.3))
-    drawn = next(iter(BatchSampler(len(photos), SMALL, lambda step: 48)))
+    data = AugmentedPhotos(photos, replace(SHORT_RECIPE, colour=0.3))
+    drawn = next(iter(BatchSampler(len(photos), SHORT_RECIPE, lambda step: 48)))
     forwards, backwards = [data[draw][0] for draw in drawn], [data[draw][0] for draw in reversed(drawn)]
     assert all(torch.equal(first, second) for first, second in zip(forwards, reversed(backwards), strict=True))
     assert forwards[0].shape == (3, 48, 48)
@@ -137,7 +137,7 @@ def test_augmentation_does_not_depend_on_the_process_or_the_order(photos: Labell
 
 
 def test_large_photos_are_shrunk_once_and_broken_ones_are_reported(tmp_path: Path) -> None:
-    painted(tmp_path, COLOURS, 2)
+    colour_folders(tmp_path, COLOURS, 2)
     Image.open(EXAMPLES / "bison.jpg").save(tmp_path / "sky" / "large.jpg")
     (tmp_path / "sky" / "broken.jpg").write_bytes(b"no photo")
     readable = readable_photos(labelled_photos(tmp_path), 32)
@@ -167,14 +167,14 @@ def test_a_folder_without_parts_is_split_and_one_with_parts_is_not(tmp_path: Pat
     photos, val = training_photos(meadow, 0.25)
     assert (len(photos), len(val)) == (30, 10)
     assert not {photos.name(i) for i in range(30)} & {val.name(i) for i in range(10)}
-    painted(tmp_path / "train", COLOURS, 3)
-    painted(tmp_path / "val", COLOURS, 2)
+    colour_folders(tmp_path / "train", COLOURS, 3)
+    colour_folders(tmp_path / "val", COLOURS, 2)
     photos, val = training_photos(tmp_path, 0.25)
     assert (len(photos), len(val), photos.classes) == (6, 4, ("grass", "sky"))
 
 
 def test_selected_classes_keep_the_requested_order(tmp_path: Path) -> None:
-    painted(tmp_path, {**COLOURS, "sand, a beach": (230, 210, 150)}, 4)
+    colour_folders(tmp_path, {**COLOURS, "sand, a beach": (230, 210, 150)}, 4)
     photos, val = training_photos(tmp_path, 0.25, ["Sky", "sand"])
     assert photos.classes == val.classes == ("sky", "sand, a beach")
     assert [Path(photos.name(i)).parent.name for i, target in enumerate(photos.targets) if target == 0] == ["sky"] * 3
@@ -183,8 +183,8 @@ def test_selected_classes_keep_the_requested_order(tmp_path: Path) -> None:
 
 
 def _val_lacks(root: Path) -> Path:
-    painted(root / "train", COLOURS, 2)
-    painted(root / "val", {"sky": COLOURS["sky"]}, 2)
+    colour_folders(root / "train", COLOURS, 2)
+    colour_folders(root / "val", {"sky": COLOURS["sky"]}, 2)
     (root / "val" / "mud").mkdir()
     Image.new("RGB", (40, 40)).save(root / "val" / "mud" / "0.png")
     return root
@@ -194,9 +194,9 @@ def _val_lacks(root: Path) -> Path:
     ("make", "message"),
     [
         (_val_lacks, "'grass' has photos in only one"),
-        (lambda root: painted(root, {"Sky": (0, 0, 0), "sky": (1, 1, 1)}, 3), "Two classes are called 'sky'"),
-        (lambda root: painted(root, COLOURS, 1), "has 1 photo"),
-        (lambda root: painted(root, {"sky": (0, 0, 0)}, 3), "at least two classes"),
+        (lambda root: colour_folders(root, {"Sky": (0, 0, 0), "sky": (1, 1, 1)}, 3), "Two classes are called 'sky'"),
+        (lambda root: colour_folders(root, COLOURS, 1), "has 1 photo"),
+        (lambda root: colour_folders(root, {"sky": (0, 0, 0)}, 3), "at least two classes"),
     ],
 )
 def test_data_unsuitable_for_training_is_rejected(tmp_path: Path, make, message: str) -> None:
@@ -206,7 +206,7 @@ def test_data_unsuitable_for_training_is_rejected(tmp_path: Path, make, message:
 
 
 def test_a_class_without_readable_photos_is_rejected(tmp_path: Path) -> None:
-    painted(tmp_path, COLOURS, 2)
+    colour_folders(tmp_path, COLOURS, 2)
     for file in (tmp_path / "sky").iterdir():
         file.write_bytes(b"no photo")
     with pytest.raises(DataError, match="'sky' no photo can be read"):
@@ -218,7 +218,7 @@ def test_a_class_without_readable_photos_is_rejected(tmp_path: Path) -> None:
 
 def test_the_classifier_is_kept_for_the_same_classes_and_replaced_for_others() -> None:
     pretrained = load("tiny-imagenet")
-    recipe = replace(SMALL, start="tiny-imagenet")
+    recipe = replace(SHORT_RECIPE, start="tiny-imagenet")
     for labels, same in ((pretrained.labels, True), (("cat", "dog"), False)):
         model, _ = initial_model(recipe, labels, 64)
         state, before = model.state_dict(), pretrained.model.state_dict()
@@ -230,7 +230,7 @@ def test_the_classifier_is_kept_for_the_same_classes_and_replaced_for_others() -
 
 
 def test_small_photos_are_not_cropped_and_large_ones_are() -> None:
-    recipe = replace(SMALL, sizes=((112, 1.0),))
+    recipe = replace(SHORT_RECIPE, sizes=((112, 1.0),))
     small, large = (initial_model(recipe, ("a", "b"), side)[1] for side in (64, 500))
     assert (small.resize, small.crop, small.size) == (112, 112, 112)
     assert (large.resize, large.crop, large.size) == (128, 112, 112)
@@ -241,7 +241,7 @@ def test_small_photos_are_not_cropped_and_large_ones_are() -> None:
 
 def test_auxiliary_losses_count_three_tenths_each() -> None:
     torch.manual_seed(0)
-    model = lively(InceptionV1(classes=3, aux_classifiers=True, classifier_activation=None)).train()
+    model = randomise(InceptionV1(classes=3, aux_classifiers=True, classifier_activation=None)).train()
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
@@ -255,17 +255,17 @@ def test_auxiliary_losses_count_three_tenths_each() -> None:
 
 
 def test_rare_classes_weigh_more_when_balanced(tmp_path: Path) -> None:
-    painted(tmp_path, COLOURS, 9)
+    colour_folders(tmp_path, COLOURS, 9)
     for file in sorted((tmp_path / "sky").iterdir())[3:]:
         file.unlink()
     photos = readable_photos(labelled_photos(tmp_path), 32).photos
-    trainer = trainer_for(photos, replace(SMALL, balance=True))
+    trainer = trainer_for(photos, replace(SHORT_RECIPE, balance=True))
     # 12 photos, 2 classes: 12 / (2 * 9) and 12 / (2 * 3).
     assert trainer.loss_module.class_weights.tolist() == pytest.approx([2 / 3, 2])
 
 
 def test_averaged_weights_follow_the_decay_formula(photos: LabelledPhotos) -> None:
-    trainer = trainer_for(photos, replace(SMALL, average=0.5))
+    trainer = trainer_for(photos, replace(SHORT_RECIPE, average=0.5))
     name = "head.classifier.weight"
     expected = None
     for count, _ in enumerate(islice(trainer.steps(), 4)):
@@ -277,7 +277,7 @@ def test_averaged_weights_follow_the_decay_formula(photos: LabelledPhotos) -> No
 
 @pytest.mark.parametrize("variant", ["batchnorm", "torchvision", "googlenet"])
 def test_a_frozen_stem_is_unchanged(photos: LabelledPhotos, variant: str) -> None:
-    trainer = trainer_for(photos, replace(SMALL, variant=variant, freeze_stem=True))
+    trainer = trainer_for(photos, replace(SHORT_RECIPE, variant=variant, freeze_stem=True))
     before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
     list(islice(trainer.steps(), 2))
     after = trainer.model.state_dict()
@@ -287,7 +287,7 @@ def test_a_frozen_stem_is_unchanged(photos: LabelledPhotos, variant: str) -> Non
 
 @pytest.mark.parametrize("mix", ["mixup", "cutmix", "both"])
 def test_mixed_photos_change_the_loss(photos: LabelledPhotos, mix: str) -> None:
-    trainer = trainer_for(photos, replace(SMALL, mix=mix))
+    trainer = trainer_for(photos, replace(SHORT_RECIPE, mix=mix))
     steps = list(islice(trainer.steps(), 2))
     assert all(np.isfinite(step.loss) for step in steps)
     plain = next(trainer_for(photos).steps())
@@ -305,7 +305,7 @@ def test_a_cached_photo_is_decoded_once(photos: LabelledPhotos, monkeypatch: pyt
     monkeypatch.setattr(LabelledPhotos, "photo", record_photo)
     size = 3 * photos.photo(0).width * photos.photo(0).height
     uncached, large_cache, small_cache = (
-        AugmentedPhotos(photos, SMALL, cache_size) for cache_size in (0, 10 * size, 2 * size)
+        AugmentedPhotos(photos, SHORT_RECIPE, cache_size) for cache_size in (0, 10 * size, 2 * size)
     )
     draws = [Sample(index, epoch, 32) for epoch in range(3) for index in range(4)]
     decoded.clear()
@@ -318,7 +318,7 @@ def test_a_cached_photo_is_decoded_once(photos: LabelledPhotos, monkeypatch: pyt
 
 
 def test_low_precision_gives_nearly_the_same_gradient(photos: LabelledPhotos) -> None:
-    recipe = replace(SMALL, start="tiny-imagenet", sizes=((64, 1.0),))
+    recipe = replace(SHORT_RECIPE, start="tiny-imagenet", sizes=((64, 1.0),))
     drawn = [
         AugmentedPhotos(photos, recipe)[draw] for draw in next(iter(BatchSampler(len(photos), recipe, lambda step: 64)))
     ]

@@ -20,7 +20,7 @@ from inception.training import evaluation
 from inception.training.datasets import DataError, LabelledPhotos, labelled_photos
 from inception.training.evaluation import evaluate
 from inception.training.without import EVERY_BRANCH, WithoutBranches, control_sets, evaluate_without
-from support.narrow import CHANNELS, narrow
+from support.narrow import CHANNELS, narrow_model
 
 CLASSES = tuple(f"class {number}" for number in range(6))
 
@@ -33,7 +33,7 @@ def pictures() -> list[Image.Image]:
 
 def unbiased_network() -> PretrainedModel:
     """Return a network whose answer depends on the photo: its bias is reduced by the mean logits of the photos."""
-    network = narrow(48)
+    network = narrow_model(48)
     with torch.inference_mode():
         logits = network.model.logits(torch.cat([network.preprocessing.to_tensor(picture) for picture in pictures()]))
     network.model.required_head.get_submodule("classifier").bias.data -= logits.mean(dim=0)

@@ -21,8 +21,8 @@ from inception.units.photo_statistics import PhotoStatistics, photo_statistics
 from inception.units.selectivity import sparseness
 from inception.units.tuning import layer_tunings, stimulus_grid
 from inception.vision.preprocessing import IMAGENET
-from support.narrow import CHANNELS, narrow
-from support.networks import lively
+from support.narrow import CHANNELS, narrow_model
+from support.networks import randomise
 
 SMALL_GRID = stimulus_grid(64, orientations=4, wavelengths=2, phases=2, diameters=2, hues=3)
 PERMUTATIONS = 299
@@ -31,7 +31,7 @@ GROUPS = [0, 0, 1, 2]
 
 @pytest.fixture(scope="module")
 def network() -> PretrainedModel:
-    return narrow()
+    return narrow_model()
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_census_is_reproducible_and_plain_data(
 
 
 def block_slices() -> dict[str, dict[str, slice]]:
-    slices = narrow().model.block("3a").slices
+    slices = narrow_model().model.block("3a").slices
     return dict.fromkeys(BLOCKS, slices)
 
 
@@ -153,7 +153,7 @@ def test_at_most_five_percent_of_random_censuses_raise_a_false_alarm() -> None:
 
 def test_channels_that_are_negative_for_every_photo_have_no_selectivity() -> None:
     # With `preact` a block ends with convolutions, without ReLU.
-    model = lively(InceptionV1(preact=True, classes=4, input_shape=(3, 64, 64)))
+    model = randomise(InceptionV1(preact=True, classes=4, input_shape=(3, 64, 64)))
     preprocessing = replace(IMAGENET, resize=64, crop=64, size=64)
     network = PretrainedModel("preact", model, preprocessing, tuple("abcd"), UNKNOWN_PROVENANCE)
     with torch.no_grad():

@@ -26,7 +26,7 @@ from inception.units.feature_visualization import (
 from inception.units.tuning import stimulus_grid
 from inception.units.unit import Unit
 from inception.vision.preprocessing import CAFFE
-from support.networks import lively
+from support.networks import randomise
 from support.paths import EXAMPLES
 
 QUICK = VisualizationSettings(steps=24, side=64)
@@ -65,7 +65,7 @@ def test_activation_matches_the_plain_network(embedded: PretrainedModel) -> None
 
 
 def test_activation_matches_a_network_with_bgr_input(embedded: PretrainedModel) -> None:
-    model = lively(InceptionV1(variant="googlenet", classes=5, input_shape=(3, 224, 224)))
+    model = randomise(InceptionV1(variant="googlenet", classes=5, input_shape=(3, 224, 224)))
     caffe = replace(embedded, model=model, preprocessing=CAFFE)
     step = last_step(caffe, Unit("3b", "1x1", 3), replace(QUICK, side=48))
     image = Image.fromarray(step.image[0])
@@ -133,7 +133,7 @@ def test_transformations_shift_within_their_bounds() -> None:
 
 def test_silent_channels_still_get_a_gradient(embedded: PretrainedModel) -> None:
     """The reduction of this branch is silent for every grey image; only a redirected gradient reaches the image."""
-    model = lively(InceptionV1(include_top=False, input_shape=(3, 64, 64)))
+    model = randomise(InceptionV1(include_top=False, input_shape=(3, 64, 64)))
     model.block("3a")["3x3_reduce"][1].bias.data -= 1.5
     silent = replace(embedded, model=model)
     first, *_, last = visualize(silent, Unit("3a", "3x3", 0), replace(QUICK, steps=16))

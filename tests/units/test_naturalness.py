@@ -19,7 +19,7 @@ from inception.pretrained.pretrained import PretrainedModel
 from inception.units.feature_visualization import VisualizationSettings, visualize
 from inception.units.naturalness import BlockPath, Naturalness, block_path, example_photos, naturalness, spearman
 from inception.units.unit import Unit
-from support.networks import lively
+from support.networks import randomise
 from support.no_float64 import NoFloat64
 
 
@@ -31,7 +31,7 @@ def photos() -> list[Image.Image]:
 @pytest.fixture(scope="module")
 def small(embedded: PretrainedModel) -> PretrainedModel:
     """A network with random weights and inputs of 96 pixels."""
-    model = lively(InceptionV1(include_top=False, input_shape=(3, 96, 96)))
+    model = randomise(InceptionV1(include_top=False, input_shape=(3, 96, 96)))
     return replace(embedded, model=model, preprocessing=replace(embedded.preprocessing, size=96))
 
 
@@ -157,7 +157,7 @@ def test_any_image_size_unit_and_sign_works(small: PretrainedModel, photos: list
 
 
 def test_silent_unit_is_reported(small: PretrainedModel, photos: list[Image.Image]) -> None:
-    model = lively(InceptionV1(include_top=False, input_shape=(3, 96, 96)))
+    model = randomise(InceptionV1(include_top=False, input_shape=(3, 96, 96)))
     model.block("3a")["1x1"][1].bias.data[4] = -100
     silent = replace(small, model=model)
     result = naturalness(silent, Unit("3a", "1x1", 4), noise(96), photos)

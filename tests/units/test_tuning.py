@@ -19,14 +19,14 @@ from inception.units.tuning import (
     layer_tunings,
     stimulus_grid,
 )
-from support.narrow import narrow
+from support.narrow import narrow_model
 
 SMALL_GRID = stimulus_grid(64, orientations=2, wavelengths=2, phases=2, diameters=2, hues=2)
 
 
 @pytest.fixture(scope="module")
 def network() -> PretrainedModel:
-    return narrow()
+    return narrow_model()
 
 
 def amplitudes(network: PretrainedModel, grid: StimulusGrid) -> np.ndarray:
@@ -43,7 +43,7 @@ def amplitudes(network: PretrainedModel, grid: StimulusGrid) -> np.ndarray:
 
 
 def test_stem_tuning_matches_the_fourier_transform_of_its_kernels(embedded: PretrainedModel) -> None:
-    small = narrow()
+    small = narrow_model()
     small.model.stem.load_state_dict(embedded.model.stem.state_dict())
     small = PretrainedModel("stem", small.model, small.preprocessing, small.labels, small.provenance)
     grid = stimulus_grid(64, orientations=12, wavelengths=5, phases=24, diameters=2, hues=2)
@@ -70,7 +70,7 @@ def test_stem_tuning_matches_the_fourier_transform_of_its_kernels(embedded: Pret
 
 
 def test_orientation_curve_shifts_with_the_kernels_rotation() -> None:
-    rotated = narrow()
+    rotated = narrow_model()
     across, down = np.meshgrid(np.arange(7) - 3, np.arange(7) - 3)
     for number in range(6):
         angle = np.deg2rad(30 * number)
@@ -114,7 +114,7 @@ def test_responses_match_the_plain_network(layer: str, network: PretrainedModel)
 
 
 def test_a_channel_that_never_responds_is_silent() -> None:
-    quiet = narrow()
+    quiet = narrow_model()
     unit = quiet.model.block("3a")["1x1"]
     unit.conv.weight.data[2] = 0
     unit.bn.bias.data[2] = -5

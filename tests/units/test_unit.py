@@ -13,7 +13,7 @@ from inception.network.inception_v1 import InceptionV1
 from inception.pretrained.pretrained import PretrainedModel
 from inception.units.branch_network import RedirectedReLU, branch_network
 from inception.units.unit import Unit, parse_unit, unit_view
-from support.networks import lively
+from support.networks import randomise
 
 SIDE = 160  # of the embedded network's input
 
@@ -62,7 +62,7 @@ def test_unknown_unit_is_rejected_with_those_that_exist(unit: Unit, message: str
 def test_cell_responds_to_its_field_alone_as_in_the_whole_photo(
     variant: str, block: str, branch: str, row: int, column: int, embedded: PretrainedModel
 ) -> None:
-    model = lively(InceptionV1(variant=variant, include_top=False, input_shape=(3, SIDE, SIDE)))
+    model = randomise(InceptionV1(variant=variant, include_top=False, input_shape=(3, SIDE, SIDE)))
     pretrained = replace(embedded, model=model)
     view = unit_view(pretrained, Unit(block, branch, 0, row, column), SIDE)
     photo = torch.randn(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))

@@ -19,8 +19,16 @@ from benchmarks.start import running_server
 from inception.errors import PhotoError
 from inception.vision.photo import FORMATS_TEXT, PHOTO_SUFFIXES, open_photo
 from support.corpus.cases import Case, cases, write
-from support.entry_points import EXAMPLES, Told, by_command, by_folder, by_library, by_predict, through_server
-from support.event_loop import in_a_thread
+from support.entry_points import (
+    EXAMPLES,
+    Outcome,
+    open_with_library,
+    run_and_measure,
+    run_predict_files,
+    run_predict_folder,
+    send_to_server,
+)
+from support.event_loop import run_coroutine
 from support.paths import ROOT
 
 MAX_MEGABYTES = 300
@@ -49,16 +57,16 @@ def corpus(folder: Path) -> list[Case]:
     return write(folder)
 
 
-def assert_as_expected(corpus: list[Case], results: dict[str, Told], folder: Path) -> None:
+def assert_as_expected(corpus: list[Case], results: dict[str, Outcome], folder: Path) -> None:
     """Check that each file is shown or rejected as expected, with a sentence that says what is allowed and no path."""
     assert len(results) == len(corpus)
     for case in corpus:
-        sentence = results[case.name].sentence
-        assert bool(sentence) == bool(case.refused), (case.name, sentence)
+        sentence = results[case.name].error
+        assert bool(sentence) == bool(case.error_kind), (case.name, sentence)
         if sentence:
-            assert re.search(REQUIRED_TEXT[case.refused], sentence), (case.name, sentence)
+            assert re.search(REQUIRED_TEXT[case.error_kind], sentence), (case.name, sentence)
             assert not leaks(sentence, folder), (case.name, sentence)
-        assert results[case.name].odd == "", case.name
+        assert results[case.name].fault == "", case.name
         assert results[case.name].memory < MAX_MEGABYTES, case.name
 
 
@@ -78,10 +86,10 @@ def digest(case: Case) -> str:
 
 
 def test_the_library_shows_or_rejects_every_file_with_little_memory(folder: Path, corpus: list[Case]) -> None:
-    results = by_library(folder, corpus)
+    results = open_with_library(folder, corpus)
     assert_as_expected(corpus, results, folder)
     for case in corpus:
-        if case.refused:
+        if case.error_kind:
             continue
         assert case.size is None or tuple(results[case.name].size) == case.size, case.name
         for colour, expected in zip(results[case.name].quarters, case.quarters, strict=False):
@@ -89,18 +97,18 @@ def test_the_library_shows_or_rejects_every_file_with_little_memory(folder: Path
 
 
 def test_the_command_line_reports_every_file_in_one_line(folder: Path, corpus: list[Case]) -> None:
-    results, stderr, memory = by_predict(folder, corpus)
+    results, stderr, memory = run_predict_files(folder, corpus)
     assert_as_expected(corpus, results, folder)
-    refused = [case for case in corpus if case.refused]
+    refused = [case for case in corpus if case.error_kind]
     lines = stderr.splitlines()
     assert len(lines) == len(refused), "one line per rejected file, whatever its name"
     assert all(line.isprintable() for line in lines)
-    assert all(line.endswith(results[case.name].sentence) for line, case in zip(lines, refused, strict=True))
+    assert all(line.endswith(results[case.name].error) for line, case in zip(lines, refused, strict=True))
     assert memory < MAX_MEGABYTES
 
 
 def test_a_folder_run_reports_every_file_in_its_parquet_file(folder: Path, corpus: list[Case], tmp_path: Path) -> None:
-    results, stderr, memory = by_folder(folder, tmp_path / "r.parquet")
+    results, stderr, memory = run_predict_folder(folder, tmp_path / "r.parquet")
     photos = [case for case in corpus if Path(case.name).suffix in PHOTO_SUFFIXES]
     assert_as_expected(photos, results, folder)
     assert all(line.isprintable() for line in stderr.splitlines())
@@ -109,7 +117,7 @@ def test_a_folder_run_reports_every_file_in_its_parquet_file(folder: Path, corpu
 
 
 def test_impossible_file_names_are_reported_in_one_line_each() -> None:
-    process, _ = by_command("predict", "x" * 300 + ".jpg", "two\nlines\x1b[2J.jpg")
+    process, _ = run_and_measure("predict", "x" * 300 + ".jpg", "two\nlines\x1b[2J.jpg")
     assert process.returncode == 1
     assert len(process.stderr.splitlines()) == 2
     assert all("There is no readable file" in line and line.isprintable() for line in process.stderr.splitlines())
@@ -127,7 +135,7 @@ def server() -> Iterator[tuple[str, int]]:
 def test_api_and_stage_show_or_reject_every_file_and_keep_working(
     folder: Path, corpus: list[Case], server: tuple[str, int]
 ) -> None:
-    results, peak = in_a_thread(through_server(*server, corpus, folder))
+    results, peak = run_coroutine(send_to_server(*server, corpus, folder))
     for entry_point in ("API", "stage"):
         assert_as_expected(corpus, results[entry_point], folder)
     assert peak < MAX_MEGABYTES
@@ -182,7 +190,7 @@ for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
-print(memory.highest)
+print(memory.peak)
 """
 
 

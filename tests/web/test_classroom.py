@@ -20,7 +20,7 @@ from inception.runtime.device import choose_device
 from inception.service.backend import LocalBackend
 from inception.service.service import InferenceService
 from inception.web.blocks import build, launch_options
-from support.event_loop import in_a_thread
+from support.event_loop import run_coroutine
 
 TIMEOUT_SECONDS = 60
 
@@ -64,7 +64,7 @@ def test_thirty_simultaneous_visitors_each_see_their_own_photo(
         return lessons
 
     photos = list(itertools.islice(random_photos(), CLASS_SIZE))
-    lessons = in_a_thread(simultaneous_lessons(photos))
+    lessons = run_coroutine(simultaneous_lessons(photos))
     assert len(lessons) == CLASS_SIZE
     for photo, (logits, shown) in zip(photos, lessons, strict=True):
         assert logits == pytest.approx(predict(embedded, open_photo(photo)).logits, abs=1e-3)
@@ -111,5 +111,5 @@ def test_waiting_explanations_do_not_block_answers() -> None:
         for visitor in visitors:
             await visitor.__aexit__(None, None, None)
 
-    in_a_thread(visit())
+    run_coroutine(visit())
     page.close()

@@ -62,15 +62,15 @@ def test_the_api_is_served_under_the_path(host: str) -> None:
 
 def test_the_mcp_server_is_served_under_the_path(host: str) -> None:
     pytest.importorskip("mcp", reason="needs requirements-mcp.txt")
-    from support.mcp_client import session
+    from support.mcp_client import run_session
 
-    listing = session(f"{host}/lens/gradio_api/mcp/", lambda client: client.list_tools())
+    listing = run_session(f"{host}/lens/gradio_api/mcp/", lambda client: client.list_tools())
     assert "branch_votes" in {tool.name for tool in listing.tools}
 
 
 def test_tools_do_not_contact_a_host_named_by_the_client(host: str, http_server: Callable[..., str]) -> None:
     pytest.importorskip("mcp", reason="needs requirements-mcp.txt")
-    from support.mcp_client import call, photo
+    from support.mcp_client import call, photo_url
 
     requested = []
 
@@ -80,7 +80,7 @@ def test_tools_do_not_contact_a_host_named_by_the_client(host: str, http_server:
 
     other_server = http_server(respond)
     headers = {"Host": other_server.removeprefix("http://")}
-    result = call(f"{host}/lens/gradio_api/mcp/", "predict", {"photo": photo()}, headers=headers)
+    result = call(f"{host}/lens/gradio_api/mcp/", "predict", {"photo": photo_url()}, headers=headers)
     assert not result.isError
     assert json.loads(result.content[0].text)["top"][0]["label"] == "espresso"
     assert requested == []
@@ -98,8 +98,8 @@ def test_the_page_works_in_a_browser_under_the_path(host: str, browser: Browser)
         visit.upload(EXAMPLES / "bison.jpg")
         expect(visit.page.locator("[data-stage=answer] h2")).to_contain_text("bison", timeout=30_000)
         documentation = ApiVisit(context, f"{host}/lens")
-        assert visit.foreign == documentation.foreign == []
-        assert visit.complaints == documentation.complaints == []
+        assert visit.foreign_requests == documentation.foreign_requests == []
+        assert visit.errors == documentation.errors == []
     finally:
         context.close()
 

@@ -112,15 +112,15 @@ class ToolServer:
         return types.ServerResult(types.ListToolsResult(tools=[tool.definition for tool in tools]))
 
     async def _call(self, request: types.CallToolRequest) -> types.ServerResult:
-        asked = self._server.request_context.request
-        name, available = request.params.name, self._wanted(asked)
+        http_request = self._server.request_context.request
+        name, available = request.params.name, self._wanted(http_request)
         try:
             if name not in available:
                 raise ChoiceError("tool", name, tuple(available))
             if self._places.statistics().tasks_waiting >= self._at_once:
                 raise UserError("busy", say("en", "guard_busy", seconds=AGAIN_SECONDS))
             sent = request.params.arguments or {}
-            content = await run_sync(partial(_answered, available[name], sent, asked), limiter=self._places)
+            content = await run_sync(partial(_answered, available[name], sent, http_request), limiter=self._places)
             return types.ServerResult(types.CallToolResult(content=content))
         except UserError as error:
             return _refused(str(error))

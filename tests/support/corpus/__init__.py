@@ -1,1 +1,1 @@
-"""Bad and odd photo files, made at each run: `python -m support.corpus.cases FOLDER` writes them."""
+"""Malformed and unusual photo files, generated at each run."""

@@ -1,4 +1,4 @@
-"""One file of the corpus, with what must become of it."""
+"""A file of the corpus and its expected outcome."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from support.corpus.files import QUARTERS, SIZE, Colour
 
 @dataclass(frozen=True)
 class Case:
-    """One file. It is shown, with this size and these colours in its quarters, or refused with this kind of error."""
+    """A file that must be shown with this size and these colours in its quarters, or rejected with this error."""
 
     name: str  # of the file
     about: str
     make: Callable[[], bytes]
-    refused: str = ""  # kind of `PhotoError`, empty where the picture is shown
+    error_kind: str = ""  # kind of `PhotoError`; empty if the picture is shown
     size: tuple[int, int] | None = SIZE
     quarters: tuple[Colour, ...] = QUARTERS
-    sent_as: str = ""  # what a client calls it, where no file can be called so
+    sent_as: str = ""  # name that a client sends, if it is not possible for a file

@@ -1,7 +1,7 @@
-"""Bad and odd files, each with what must become of it: `python -m support.corpus.cases FOLDER` writes them.
+"""Malformed and unusual files with their expected outcomes: `python -m support.corpus.cases FOLDER` writes them.
 
-All are made here, from a few drawn pixels, the same at each run. `scene` has a colour in each quarter, so that
-a picture that is turned, mirrored or cut shows it.
+All are generated, and are the same in each run. `scene` has a different colour in each quarter, so that a rotated,
+mirrored or cropped picture is recognised.
 """
 
 from __future__ import annotations
@@ -26,27 +26,25 @@ from support.corpus.files import (
     SCRIPT,
     SIZE,
     WHITE,
-    alike,
     chunk,
+    comment_segment,
     count_bomb,
-    cut,
+    cut_within,
     encoded,
     entity_bomb,
     exif_size,
-    faded,
     greys,
     huge_gif,
     huge_webp,
+    ifd_loop,
     jpeg,
     jpeg_parts,
-    loop,
     noise,
     oriented,
-    paper,
+    pdf,
     png,
     png_parts,
     raw_png,
-    remark,
     resized_jpeg,
     rgb16,
     riff_parts,
@@ -54,7 +52,9 @@ from support.corpus.files import (
     scene,
     script_png,
     tile_bomb,
+    transparent,
     transparent_red,
+    uniform,
     with_chunk,
     wrong_checksum,
     zeros,
@@ -65,7 +65,7 @@ from support.corpus.metadata import metadata
 # ---------------------------------------------------------------- the files
 
 
-def no_pictures() -> Iterator[Case]:
+def not_pictures() -> Iterator[Case]:
     unknown = "photo_unknown"
     yield Case("empty.jpg", "no byte", lambda: b"", "photo_empty")
     yield Case("one-byte.png", "one byte", lambda: b"\x89", unknown)
@@ -81,7 +81,7 @@ def no_pictures() -> Iterator[Case]:
     yield Case("drawing.svgz", "the same, compressed", lambda: gzip.compress(svg, mtime=0), unknown)
     yield Case("entities.svg", "SVG whose entities fill the memory", entity_bomb, unknown)
     yield Case("archive.jpg", "a ZIP that unpacks to a gigabyte", zip_bomb, unknown)
-    yield Case("paper.jpg", "a PDF with a script", paper, unknown)
+    yield Case("paper.jpg", "a PDF with a script", pdf, unknown)
     for kind, name in (("PPM", "old.ppm"), ("ICO", "icon.ico"), ("TGA", "old.tga"), ("JPEG2000", "film.jp2")):
         yield Case(
             name, f"a picture of a kind that is not taken ({kind})", lambda kind=kind: encoded(scene(), kind), unknown
@@ -93,7 +93,7 @@ def no_pictures() -> Iterator[Case]:
     yield Case("heavy.jpg", "41 MB behind a JPEG's mark", lambda: b"\xff\xd8\xff" + bytes(41 * 2**20), "photo_heavy")
 
 
-def cut_off() -> Iterator[Case]:
+def truncated() -> Iterator[Case]:
     unknown, damaged = "photo_unknown", "photo_damaged"
     exif = oriented(1)
     for kind, options in (("plain", {}), ("progressive", {"progressive": True})):
@@ -102,18 +102,18 @@ def cut_off() -> Iterator[Case]:
             yield Case(
                 f"cut-{kind}-{part}.jpg",
                 f"a {kind} JPEG that ends within {part}",
-                lambda whole=whole, part=part: cut(whole, jpeg_parts, part),
+                lambda whole=whole, part=part: cut_within(whole, jpeg_parts, part),
                 damaged if part == "scan" else unknown if kind == "plain" or part not in ("DHT", "SOS") else damaged,
             )
     yield Case("cut-before-EOI.jpg", "a JPEG without its last two bytes", lambda: jpeg()[:-2], damaged)
     yield Case("mark.jpg", "a JPEG's first two bytes", lambda: jpeg()[:2], unknown)
     palette = png(scene().quantize(8), transparency=7, dpi=(72, 72), exif=exif[6:])
     for part in dict.fromkeys(name for name, _, _ in png_parts(palette)):
-        # After the pixels nothing is missed.
+        # The pixels are complete before IEND.
         yield Case(
             f"cut-{part}.png",
             f"a palette PNG that ends within {part}",
-            lambda part=part: cut(palette, png_parts, part),
+            lambda part=part: cut_within(palette, png_parts, part),
             {"IDAT": damaged, "IEND": ""}.get(part, unknown),
         )
     yield Case("mark.png", "a PNG's first eight bytes", lambda: png()[:8], unknown)
@@ -122,17 +122,17 @@ def cut_off() -> Iterator[Case]:
         yield Case(
             f"cut-{part}.webp",
             f"a WebP that ends within {part}",
-            lambda part=part: cut(webp, riff_parts, part),
+            lambda part=part: cut_within(webp, riff_parts, part),
             unknown,
         )
     gif = encoded(scene().quantize(4), "GIF", comment=b"a remark")
-    for name, at, refused in (
+    for name, at, error_kind in (
         ("header", 8, unknown),
         ("colours", 16, unknown),
         ("image", -30, damaged),
         ("trailer", -1, ""),
     ):
-        yield Case(f"cut-{name}.gif", f"a GIF that ends within its {name}", lambda at=at: gif[:at], refused)
+        yield Case(f"cut-{name}.gif", f"a GIF that ends within its {name}", lambda at=at: gif[:at], error_kind)
     yield Case("cut.bmp", "half a BMP", lambda: (data := encoded(scene(), "BMP"))[: len(data) // 2], damaged)
     yield Case("cut.tiff", "half a TIFF", lambda: (data := encoded(scene(), "TIFF"))[: len(data) // 2], damaged)
     yield Case("cut.avif", "half an AVIF", lambda: (data := encoded(scene(), "AVIF"))[: len(data) // 2], unknown)
@@ -149,7 +149,7 @@ def bombs() -> Iterator[Case]:
     yield Case(
         "large.webp", "13 megapixels as WebP", lambda: encoded(Image.new("RGB", (3600, 3600)), "WEBP", method=0), large
     )
-    white = alike(WHITE)
+    white = uniform(WHITE)
     yield Case(
         "49-megapixel-palette.png",
         "7000 x 7000 in a palette, all transparent",
@@ -168,7 +168,7 @@ def bombs() -> Iterator[Case]:
         "49-megapixel-grey16.png",
         "7000 x 7000 in 16 bits",
         lambda: png(Image.fromarray(np.full((7000, 7000), 40_000, np.uint16))),
-        quarters=alike((156, 156, 156)),
+        quarters=uniform((156, 156, 156)),
         size=(1750, 1750),
     )
     yield Case(
@@ -187,15 +187,15 @@ def bombs() -> Iterator[Case]:
         "15-megapixel-float.tiff",
         "3900 x 3900 floats, compressed to nothing",
         lambda: encoded(Image.new("F", (3900, 3900), 0.5), "TIFF", compression="tiff_adobe_deflate"),
-        quarters=alike((128, 128, 128)),
+        quarters=uniform((128, 128, 128)),
         size=(1950, 1950),
     )
-    for width, height, refused in ((12_500_000, 4, large), (1_000_000, 35, "")):
+    for width, height, error_kind in ((12_500_000, 4, large), (1_000_000, 35, "")):
         yield Case(
             f"{width}-wide.png",
             f"{width} x {height} with alpha",
             lambda width=width, height=height: png(Image.new("RGBA", (width, height))),
-            refused,
+            error_kind,
             size=(2045, 1),
             quarters=white,
         )
@@ -211,27 +211,27 @@ def bombs() -> Iterator[Case]:
         "400 MB of pixels where 80 are promised",
         lambda: raw_png(10, 8, chunk(b"IDAT", zeros(400 * 2**20))),
         size=(10, 8),
-        quarters=alike(BLACK),
+        quarters=uniform(BLACK),
     )
     yield Case("bomb-tile.tiff", "one tile of 60000 x 60000 for 80 pixels", lambda: tile_bomb(60_000), large)
     yield Case("bomb-wide-tile.tiff", "one tile of 60000 x 7000 for 80 pixels", lambda: tile_bomb(7000), large)
     yield Case("bomb-count.tiff", "a tag with four thousand million values", count_bomb, unknown)
-    yield Case("loop.tiff", "a directory that is followed by itself", loop, size=(10, 8), quarters=alike(GREY))
-    yield Case("segments.jpg", "a JPEG with 2000 remarks", lambda: jpeg()[:2] + remark() * 2000 + jpeg()[2:])
+    yield Case("loop.tiff", "a directory that is followed by itself", ifd_loop, size=(10, 8), quarters=uniform(GREY))
+    yield Case("segments.jpg", "a JPEG with 2000 remarks", lambda: jpeg()[:2] + comment_segment() * 2000 + jpeg()[2:])
 
 
-def odd_pictures() -> Iterator[Case]:
+def unusual_pictures() -> Iterator[Case]:
     yield Case("plain.jpg", "a plain JPEG", jpeg)
     yield Case("progressive.jpg", "a progressive JPEG", lambda: jpeg(progressive=True))
     yield Case("cmyk.jpg", "a JPEG in CMYK", lambda: jpeg(scene("CMYK")))
     yield Case("grey.jpg", "a grey JPEG", lambda: jpeg(scene("L")), quarters=greys(76, 29, 150, 128))
-    yield Case("dot.png", "1 x 1", lambda: png(Image.new("RGB", (1, 1), RED)), size=(1, 1), quarters=alike(RED))
+    yield Case("dot.png", "1 x 1", lambda: png(Image.new("RGB", (1, 1), RED)), size=(1, 1), quarters=uniform(RED))
     column, row = (1, 2048), (2048, 1)
     yield Case(
-        "column.png", "1 x 10000", lambda: png(Image.new("RGB", (1, 10_000), RED)), size=column, quarters=alike(RED)
+        "column.png", "1 x 10000", lambda: png(Image.new("RGB", (1, 10_000), RED)), size=column, quarters=uniform(RED)
     )
     yield Case(
-        "row.jpg", "10000 x 1", lambda: jpeg(Image.new("RGB", (10_000, 1), BLUE)), size=row, quarters=alike(BLUE)
+        "row.jpg", "10000 x 1", lambda: jpeg(Image.new("RGB", (10_000, 1), BLUE)), size=row, quarters=uniform(BLUE)
     )
     later = [Image.new("RGB", SIZE, "black")] * 3
     for name, kind in (
@@ -266,11 +266,11 @@ def odd_pictures() -> Iterator[Case]:
         "fax.tiff",
         "a fax",
         lambda: encoded(Image.new("1", SIZE, 1), "TIFF", compression="group4"),
-        quarters=alike(WHITE),
+        quarters=uniform(WHITE),
     )
-    deep = samples(np.uint16, 0, 20_000, 40_000, 65_535)
-    yield Case("grey16.png", "16 bits", lambda: png(deep), quarters=greys(0, 78, 156, 255))
-    yield Case("grey16.tiff", "16 bits in TIFF", lambda: encoded(deep, "TIFF"), quarters=greys(0, 78, 156, 255))
+    sixteen_bit = samples(np.uint16, 0, 20_000, 40_000, 65_535)
+    yield Case("grey16.png", "16 bits", lambda: png(sixteen_bit), quarters=greys(0, 78, 156, 255))
+    yield Case("grey16.tiff", "16 bits in TIFF", lambda: encoded(sixteen_bit, "TIFF"), quarters=greys(0, 78, 156, 255))
     yield Case("rgb16.png", "16 bits in each of three channels", rgb16, size=(2, 2), quarters=(RED, BLUE, LIME, GREY))
     yield Case(
         "float.tiff",
@@ -278,11 +278,11 @@ def odd_pictures() -> Iterator[Case]:
         lambda: encoded(samples(np.float32, 0, 0.25, 0.5, 1), "TIFF"),
         quarters=greys(0, 64, 128, 255),
     )
-    strange = (np.nan, np.inf, -3e38, 3e38)
+    extremes = (np.nan, np.inf, -3e38, 3e38)
     yield Case(
         "nan.tiff",
         "floats that are no numbers, and the largest there are",
-        lambda: encoded(samples(np.float32, *strange), "TIFF"),
+        lambda: encoded(samples(np.float32, *extremes), "TIFF"),
         quarters=greys(128, 128, 0, 255),
     )
     yield Case(
@@ -293,10 +293,15 @@ def odd_pictures() -> Iterator[Case]:
     )
     yield Case("cmyk.tiff", "TIFF in CMYK", lambda: encoded(scene("CMYK"), "TIFF"))
     yield Case(
-        "alpha.png", "transparent, with colours that must not be seen", lambda: png(faded()), quarters=alike(WHITE)
+        "alpha.png",
+        "transparent, with colours that must not be seen",
+        lambda: png(transparent()),
+        quarters=uniform(WHITE),
     )
-    yield Case("alpha.webp", "the same in WebP", lambda: encoded(faded(), "WEBP", exact=True), quarters=alike(WHITE))
-    yield Case("la.png", "grey with alpha", lambda: png(faded().convert("LA")), quarters=alike(WHITE))
+    yield Case(
+        "alpha.webp", "the same in WebP", lambda: encoded(transparent(), "WEBP", exact=True), quarters=uniform(WHITE)
+    )
+    yield Case("la.png", "grey with alpha", lambda: png(transparent().convert("LA")), quarters=uniform(WHITE))
     for value, size, quarters in (
         (3, SIZE, QUARTERS[::-1]),
         (6, SIZE[::-1], (LIME, RED, GREY, BLUE)),
@@ -345,7 +350,7 @@ def odd_pictures() -> Iterator[Case]:
     yield Case("crc.png", "a PNG with a wrong checksum", wrong_checksum, "photo_unknown")
 
 
-def odd_names() -> Iterator[Case]:
+def unusual_names() -> Iterator[Case]:
     yield Case("two\nlines.jpg", "a name of two lines", jpeg)
     yield Case("two\nlines-of-text.jpg", "a text with a name of two lines", lambda: b"no photo", "photo_unknown")
     yield Case("\x1b[2J.jpg", "a text whose name would clear a terminal", lambda: b"no photo", "photo_unknown")
@@ -372,19 +377,19 @@ def odd_names() -> Iterator[Case]:
 
 
 def cases() -> list[Case]:
-    """All of them, in a fixed order."""
-    return [*no_pictures(), *cut_off(), *bombs(), *metadata(), *odd_pictures(), *odd_names()]
+    """Return all cases in a fixed order."""
+    return [*not_pictures(), *truncated(), *bombs(), *metadata(), *unusual_pictures(), *unusual_names()]
 
 
 def write(folder: Path) -> list[Case]:
-    """Write all files into a folder, which is made if need be."""
+    """Write all files into a folder, which is created if necessary; return their cases."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = cases()
-    for case in made:
+    written = cases()
+    for case in written:
         (folder / case.name).write_bytes(case.make())
-    return made
+    return written
 
 
 if __name__ == "__main__":
     for number, case in enumerate(write(Path(sys.argv[1])), 1):
-        print(f"{number:3} {case.name!r:40} {case.refused or 'shown':14} {case.about}")
+        print(f"{number:3} {case.name!r:40} {case.error_kind or 'shown':14} {case.about}")

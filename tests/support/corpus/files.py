@@ -1,4 +1,4 @@
-"""Picture files put together by hand, down to their bytes, as no program would write them."""
+"""Picture files assembled from bytes, as no ordinary program writes them."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ SCRIPT = "<script>document.title='was run'</script>"
 
 
 def scene(mode: str = "RGB", size: tuple[int, int] = SIZE) -> Image.Image:
+    """Return a picture with one of `QUARTERS` in each quarter."""
     image = Image.new("RGB", size, GREY)
     draw, (width, height) = ImageDraw.Draw(image), size
     for colour, box in (
@@ -51,7 +52,7 @@ def greys(*levels: int) -> tuple[Colour, ...]:
     return tuple((level,) * 3 for level in levels)
 
 
-def alike(colour: Colour) -> tuple[Colour, ...]:
+def uniform(colour: Colour) -> tuple[Colour, ...]:
     return (colour,) * 4
 
 
@@ -64,7 +65,7 @@ def png(image: Image.Image | None = None, **options: object) -> bytes:
 
 
 def samples(dtype: type, *levels: float) -> Image.Image:
-    """Four levels in the quarters, as samples of another kind than eight bits."""
+    """Return a picture with a level in each quarter, in this data type."""
     half = np.repeat(np.array(levels, dtype).reshape(2, 2), SIZE[1] // 2, axis=0)
     return Image.fromarray(np.repeat(half, SIZE[0] // 2, axis=1))
 
@@ -74,7 +75,7 @@ def noise(side: int, channels: int = 3) -> Image.Image:
 
 
 def oriented(value: object, kind: int = 3) -> bytes:
-    """An EXIF note with nothing but an orientation; `kind` 3 is the right one, a short."""
+    """Return EXIF with only an orientation; the valid data type, `kind` 3, is a short."""
     data = struct.pack(">H", value).ljust(4, b"\0") if kind == 3 else struct.pack(">I", value)
     return b"Exif\0\0MM\0*\0\0\0\x08" + struct.pack(">HHHI", 1, 0x0112, kind, 1) + data + b"\0\0\0\0"
 
@@ -83,7 +84,7 @@ def oriented(value: object, kind: int = 3) -> bytes:
 
 
 def jpeg_parts(data: bytes) -> Iterator[tuple[str, int, int]]:
-    """The marker segments of a JPEG: name, begin, end; the scan's data is one of them."""
+    """Yield name, start and end of each marker segment of a JPEG, and of the data of the scan."""
     names = {0xE0: "APP0", 0xE1: "APP1", 0xDB: "DQT", 0xC0: "SOF0", 0xC2: "SOF2", 0xC4: "DHT", 0xDA: "SOS", 0xFE: "COM"}
     at = 2
     while at < len(data) - 2:
@@ -113,8 +114,8 @@ def riff_parts(data: bytes) -> Iterator[tuple[str, int, int]]:
         at += 8 + length + length % 2
 
 
-def cut(data: bytes, parts: Callable[[bytes], Iterator[tuple[str, int, int]]], name: str) -> bytes:
-    """All up to the middle of the last part of that name."""
+def cut_within(data: bytes, parts: Callable[[bytes], Iterator[tuple[str, int, int]]], name: str) -> bytes:
+    """Return the data up to the middle of the last part with this name."""
     begin, end = [(begin, end) for part, begin, end in parts(data) if part == name][-1]
     return data[: (begin + end) // 2]
 
@@ -134,24 +135,24 @@ def pixels(*rows: bytes) -> bytes:
 
 @cache
 def zeros(count: int) -> bytes:
-    """That many zeros, compressed a thousandfold, without ever having them in memory."""
-    packer, block = zlib.compressobj(9), bytes(2**20)
-    return b"".join(packer.compress(block) for _ in range(count // len(block))) + packer.flush()
+    """Return this many zeros compressed by zlib, without holding them in memory."""
+    compressor, block = zlib.compressobj(9), bytes(2**20)
+    return b"".join(compressor.compress(block) for _ in range(count // len(block))) + compressor.flush()
 
 
 def with_chunk(data: bytes, kind: bytes, body: bytes) -> bytes:
-    """A PNG with one more chunk after its header."""
+    """Insert a chunk after the header of a PNG."""
     return data[:33] + chunk(kind, body) + data[33:]
 
 
 def tiff(*entries: tuple[int, int, int, int], data: bytes = b"", next_ifd: int = 0) -> bytes:
-    """A little-endian TIFF of one directory: (tag, type, count, value), and bytes at offset 1000."""
+    """Return a little-endian TIFF with one directory of (tag, type, count, value), and data at offset 1000."""
     body = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in sorted(entries))
     return (b"II*\0" + struct.pack("<I", 8) + body + struct.pack("<I", next_ifd)).ljust(1000, b"\0") + data
 
 
-def grey_tiff(width: int, height: int, *more: tuple[int, int, int, int], packing: int = 1) -> tuple:
-    return ((256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, packing), (262, 3, 1, 1), *more)
+def grey_tiff(width: int, height: int, *more: tuple[int, int, int, int], compression: int = 1) -> tuple:
+    return ((256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, compression), (262, 3, 1, 1), *more)
 
 
 # ---------------------------------------------------------------- single files
@@ -166,7 +167,7 @@ def entity_bomb() -> bytes:
 def zip_bomb() -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        # With a date of its own: else the file would be another at each run.
+        # A fixed date, so that the file is the same in each run.
         entry = zipfile.ZipInfo("photo.jpg", (2014, 9, 17, 0, 0, 0))
         entry.compress_type = zipfile.ZIP_DEFLATED
         with archive.open(entry, "w", force_zip64=True) as file:
@@ -175,12 +176,12 @@ def zip_bomb() -> bytes:
     return out.getvalue()
 
 
-def paper() -> bytes:
+def pdf() -> bytes:
     return b"%PDF-1.4\n1 0 obj<</OpenAction<</S/JavaScript/JS(app.alert(1))>>>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF"
 
 
 def huge_gif() -> bytes:
-    """A canvas of 4295 megapixels and one pixel in it."""
+    """Return a GIF with a canvas of 4295 megapixels and a single pixel."""
     head = b"GIF89a\xff\xff\xff\xff\x80\0\0" + bytes(6)
     return head + b",\0\0\0\0\1\0\1\0\0\2\2D\1\0;"
 
@@ -193,27 +194,27 @@ def huge_webp() -> bytes:
 
 
 def resized_jpeg(width: int, height: int) -> bytes:
-    """A small JPEG that lies about its size."""
+    """Return a small JPEG whose header states this size."""
     data = bytearray(jpeg())
     begin = next(begin for name, begin, _ in jpeg_parts(bytes(data)) if name == "SOF0")
     data[begin + 5 : begin + 9] = struct.pack(">HH", height, width)
     return bytes(data)
 
 
-def remark() -> bytes:
+def comment_segment() -> bytes:
     return b"\xff\xfe\0\x0aa remark"
 
 
 def tile_bomb(height: int) -> bytes:
     tile = ((322, 4, 1, 60_000), (323, 4, 1, height), (324, 4, 1, 1000), (325, 4, 1, 4096))
-    return tiff(*grey_tiff(10, 8, *tile, packing=8), data=zeros(2**20).ljust(4096, b"\0"))
+    return tiff(*grey_tiff(10, 8, *tile, compression=8), data=zeros(2**20).ljust(4096, b"\0"))
 
 
 def count_bomb() -> bytes:
     return tiff(*grey_tiff(10, 8), (273, 4, 2**32 - 1, 1000), (279, 4, 2**32 - 1, 1000), data=bytes(80))
 
 
-def loop() -> bytes:
+def ifd_loop() -> bytes:
     strips = ((273, 4, 1, 1000), (278, 4, 1, 8), (279, 4, 1, 80))
     return tiff(*grey_tiff(10, 8, *strips), data=bytes([128]) * 80, next_ifd=8)
 
@@ -223,7 +224,7 @@ def transparent_red() -> bytes:
     return png(image, transparency=image.getpixel((2, 2)))
 
 
-def faded() -> Image.Image:
+def transparent() -> Image.Image:
     image = scene("RGBA")
     image.putalpha(0)
     return image

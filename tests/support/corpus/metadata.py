@@ -1,6 +1,6 @@
-"""Sound pictures with much metadata, and metadata that would fill gigabytes, or take minutes, in a decoder.
+"""Valid pictures with large metadata, and metadata that would take a decoder gigabytes or minutes.
 
-A browser shows all that are shown here.
+Browsers show all pictures that must be shown.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from support.corpus.files import (
     LIME,
     RED,
     SIZE,
-    alike,
     chunk,
     encoded,
     grey_tiff,
@@ -27,28 +26,29 @@ from support.corpus.files import (
     png,
     scene,
     tiff,
+    uniform,
     with_chunk,
     zeros,
 )
 
 MEGABYTE = 2**20
-TURNED = (LIME, RED, GREY, BLUE)  # the quarters of `scene` after a quarter turn, as orientation 6 asks for
+TURNED = (LIME, RED, GREY, BLUE)  # the quarters of `scene`, rotated as orientation 6 requires
 
 
 def noise(count: int) -> bytes:
-    """Bytes that cannot be compressed."""
+    """Return incompressible bytes."""
     return np.random.default_rng(7).bytes(count)
 
 
 def exif(size: int, *, tags: int = 0, kind: int = 7, orientation: int = 6) -> bytes:
-    """EXIF of `size` bytes: an orientation, if not 0, and tags that all claim the same bytes, nearly all there are.
+    """Return EXIF of `size` bytes: an orientation, unless 0, and tags that all refer to the same bytes.
 
-    `kind` is the type of those tags; 7 is "undefined", and what has a type that there is not is skipped by readers.
+    `kind` is the type of those tags; 7 is "undefined", and readers skip tags of unknown types.
     """
     entries = [(0x0112, 3, 1, orientation)] if orientation else []
     entries += [(0x9000 + number, kind, size - 8, 8) for number in range(tags)]
-    listed = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
-    return (b"II*\0\x08\0\0\0" + listed).ljust(size, b"\0")
+    directory = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    return (b"II*\0\x08\0\0\0" + directory).ljust(size, b"\0")
 
 
 def segment(kind: int, body: bytes) -> bytes:
@@ -56,15 +56,15 @@ def segment(kind: int, body: bytes) -> bytes:
 
 
 def with_segments(*segments: bytes) -> bytes:
-    """A JPEG with more segments before all others."""
+    """Return a JPEG with these segments before all others."""
     data = jpeg()
     return data[:2] + b"".join(segments) + data[2:]
 
 
 def many_texts() -> bytes:
-    """A hundred texts of a megabyte each, in which one character makes four bytes of each other one."""
-    packed = zlib.compress("🔎".encode().ljust(MEGABYTE, b"a"), 9)
-    texts = (chunk(b"iTXt", b"text %d\0\1\0\0\0" % number + packed) for number in range(100))
+    """Return a PNG with a hundred texts of a megabyte, each of which takes four in Python due to its emoji."""
+    compressed = zlib.compress("🔎".encode().ljust(MEGABYTE, b"a"), 9)
+    texts = (chunk(b"iTXt", b"text %d\0\1\0\0\0" % number + compressed) for number in range(100))
     return png()[:33] + b"".join(texts) + png()[33:]
 
 
@@ -75,7 +75,7 @@ def text_with_wrong_checksum() -> bytes:
 
 
 def canvas_to_dispose() -> bytes:
-    """An animated PNG of one frame, before whose successor the canvas would be cleared."""
+    """Return an animated PNG whose only frame asks for the canvas to be cleared after it."""
     side = 6800
     count = chunk(b"acTL", struct.pack(">II", 1, 0))
     frame = chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, side, side, 0, 0, 1, 1, 1, 0))
@@ -107,27 +107,27 @@ def large_webp() -> bytes:
 
 
 def avif_with_exif() -> bytes:
-    """Pillow itself would go through the tags when it writes them, so they are made so afterwards."""
+    """Return an AVIF with an EXIF bomb, inserted after writing, as Pillow itself reads the tags when it writes them."""
     harmless, bomb = (exif(MEGABYTE, tags=1000, kind=kind, orientation=0) for kind in (99, 7))
     return encoded(scene(), "AVIF", quality=95, subsampling="4:4:4", exif=harmless).replace(harmless, bomb)
 
 
 def strips(count: int) -> bytes:
-    """As many strips of one pixel as the picture is high."""
+    """Return a TIFF with a strip for each of its pixels."""
     tags = ((273, 4, count, 1000), (278, 4, 1, 1), (279, 4, count, 1000))
     return tiff(*grey_tiff(1, count, *tags), data=bytes(4 * count))
 
 
 def grey_with(*tags: tuple[int, int, int, int], data: bytes) -> bytes:
-    """80 grey pixels, and tags whose values lie in `data`, from offset 1080 on."""
+    """Return a TIFF of 80 grey pixels, and tags whose values lie in `data`, which begins at offset 1080."""
     pixels = ((273, 4, 1, 1000), (278, 4, 1, 8), (279, 4, 1, 80))
     return tiff(*grey_tiff(10, 8, *pixels, *tags), data=bytes([128]) * 80 + data)
 
 
 def metadata() -> Iterator[Case]:
-    """All of them."""
+    """Yield the cases with large or malicious metadata."""
     turned, unknown = {"size": SIZE[::-1], "quarters": TURNED}, "photo_unknown"
-    grey = {"size": (10, 8), "quarters": alike(GREY)}
+    grey = {"size": (10, 8), "quarters": uniform(GREY)}
     profile = b"profile\0\0" + zlib.compress(noise(2 * MEGABYTE))
     yield Case("profile.png", "an ICC profile of 2 MB", lambda: with_chunk(png(), b"iCCP", profile))
     text = b"Comment\0\0" + zeros(3 * MEGABYTE)
@@ -148,7 +148,7 @@ def metadata() -> Iterator[Case]:
         "an animation whose canvas would be kept twice",
         canvas_to_dispose,
         size=(1700, 1700),
-        quarters=alike(RED),
+        quarters=uniform(RED),
     )
     yield Case("profile.jpg", "an ICC profile in 255 segments", icc_of_many_segments)
     yield Case("bomb-exif.jpg", "EXIF in 17 segments that unpacks to a gigabyte", exif_of_many_segments, **turned)
@@ -161,7 +161,7 @@ def metadata() -> Iterator[Case]:
         "as many pixels as a WebP may have, and an ICC profile of 36 MB",
         large_webp,
         size=(2048, 2048),
-        quarters=alike((254, 0, 0)),
+        quarters=uniform((254, 0, 0)),
     )
     yield Case(
         "bomb-exif.webp",

@@ -18,7 +18,7 @@ from hf_gradio.cli import predict
 from jsonschema import Draft202012Validator
 from playwright.sync_api import Page, expect
 
-from support.endpoints import EVERY
+from support.endpoints import ENDPOINTS
 from support.paths import EXAMPLES
 from support.visitor import ApiVisit
 
@@ -37,7 +37,7 @@ def code_of(info: dict[str, Any], name: str, language: str) -> str:
 # ---------------------------------------------------------------- types and descriptions
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", ENDPOINTS)
 def test_each_argument_has_a_type_and_its_own_description(info: dict[str, Any], name: str) -> None:
     descriptions = []
     for row in info[name]["parameters"]:
@@ -65,7 +65,7 @@ def test_types_declare_the_allowed_values(info: dict[str, Any]) -> None:
 
 def test_openapi_has_the_same_descriptions(page_address: str, info: dict[str, Any]) -> None:
     paths = httpx.get(f"{page_address}gradio_api/openapi.json", timeout=60).json()["paths"]
-    for name in EVERY:
+    for name in ENDPOINTS:
         (path,) = [path for path in paths if path.endswith(f"/call/v2{name}")]
         schema = paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"]
         Draft202012Validator.check_schema(schema)
@@ -76,14 +76,14 @@ def test_openapi_has_the_same_descriptions(page_address: str, info: dict[str, An
 # ---------------------------------------------------------------- runnable code
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", ENDPOINTS)
 def test_the_python_code_runs(info: dict[str, Any], name: str) -> None:
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         exec(compile(code_of(info, name, "python"), name, "exec"), {})
     assert len(printed.getvalue()) > 10
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", ENDPOINTS)
 def test_the_command_runs(info: dict[str, Any], name: str) -> None:
     """Run it in this process, as Gradio's command takes seconds to start."""
     command = shlex.split(code_of(info, name, "cli"))
@@ -94,7 +94,7 @@ def test_the_command_runs(info: dict[str, Any], name: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", ENDPOINTS)
 def test_the_curl_code_runs(info: dict[str, Any], name: str) -> None:
     code = code_of(info, name, "bash")
     run = subprocess.run(["bash", "-c", code], capture_output=True, text=True, timeout=120, check=True)
@@ -103,7 +103,7 @@ def test_the_curl_code_runs(info: dict[str, Any], name: str) -> None:
     assert len(json.loads(data)) == len(info[name]["returns"])
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", ENDPOINTS)
 def test_the_javascript_code_sends_the_same_arguments(info: dict[str, Any], name: str) -> None:
     """Compare it with the Python code, as running it would need Node and Gradio's package."""
     code = code_of(info, name, "javascript")
@@ -167,8 +167,8 @@ def test_the_page_shows_only_our_descriptions(api_visit: ApiVisit, info: dict[st
     for language in ("JavaScript", "Python", "cURL"):
         page.locator(".snippet", has_text=language).click()
         endpoints = page.locator(".endpoint-container")
-        expect(endpoints).to_have_count(len(EVERY))
-        expect(page.locator(".counts")).to_contain_text(f"{len(EVERY)} API endpoints")
+        expect(endpoints).to_have_count(len(ENDPOINTS))
+        expect(page.locator(".counts")).to_contain_text(f"{len(ENDPOINTS)} API endpoints")
         for endpoint in endpoints.all():
             name = endpoint.locator("h3 .post").inner_text().strip()
             parameters, returns = info[name]["parameters"], info[name]["returns"]
@@ -195,7 +195,7 @@ def test_without_an_mcp_server_no_mcp_tool_is_listed(api_visit: ApiVisit) -> Non
     page.locator(".snippet", has_text="MCP").click()
     expect(page.locator(".counts")).to_contain_text("0 MCP Tools")
     page.locator(".snippet", has_text="Python").click()
-    expect(page.locator(".counts")).to_contain_text(f"{len(EVERY)} API endpoints")
+    expect(page.locator(".counts")).to_contain_text(f"{len(ENDPOINTS)} API endpoints")
 
 
 @pytest.mark.browser

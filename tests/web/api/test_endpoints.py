@@ -24,7 +24,7 @@ from inception.network.blocks import BLOCKS, BRANCHES
 from inception.prediction import Prediction
 from inception.render.branches import ViewOptions, render_branches
 from inception.render.maps import limits, mosaic, overlay, scale_limits
-from support.endpoints import EVERY
+from support.endpoints import ENDPOINTS
 from support.paths import EXAMPLES
 
 ESPRESSO, BISON, NET = EXAMPLES / "espresso.jpg", EXAMPLES / "bison.jpg", "tiny-imagenet"
@@ -59,11 +59,11 @@ def test_the_api_has_exactly_the_expected_endpoints(api: dict[str, Any]) -> None
         name: " ".join(row["parameter_name"] for row in endpoint["parameters"])
         for name, endpoint in api["named_endpoints"].items()
     }
-    assert arguments == EVERY
+    assert arguments == ENDPOINTS
     assert not api["unnamed_endpoints"]
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", ENDPOINTS)
 def test_an_endpoint_describes_its_purpose_arguments_and_results(api: dict[str, Any], name: str) -> None:
     endpoint = api["named_endpoints"][name]
     purpose, returns = endpoint["description"].split(" Returns: ")
@@ -75,7 +75,7 @@ def test_an_endpoint_describes_its_purpose_arguments_and_results(api: dict[str, 
         assert row["python_type"]["type"] not in ("", "Any")
         assert not re.match(r"(parameter|value)_\d+", row["label"]), "a value without a label is named by a number"
     required = {row["parameter_name"] for row in endpoint["parameters"] if not row["parameter_has_default"]}
-    assert required == {"photo"} & set(EVERY[name].split())
+    assert required == {"photo"} & set(ENDPOINTS[name].split())
 
 
 def test_classes_are_the_networks_labels_in_english_or_chinese(client: Client) -> None:

@@ -24,8 +24,8 @@ from inception.vision.photo import MAX_BYTES
 from inception.web.http import guard
 from inception.web.http.guard import RequestGuard
 from inception.web.http.upload_form import MEGABYTE
-from support.event_loop import in_a_thread
-from support.guarded import JOIN, LIGHT, Clock, answer, client_at, guarded
+from support.event_loop import run_coroutine
+from support.guarded import JOIN, LIGHT, Clock, client_at, echo, guarded_client
 from support.paths import EXAMPLES
 from support.stage_visitor import StageVisit
 
@@ -38,12 +38,12 @@ async def full(request: Request) -> Response:
 
 def test_a_full_queue_is_reported_in_the_visitors_language() -> None:
     async def work() -> None:
-        async with guarded(Clock(), Route(JOIN, full, methods=["POST"])) as client:
+        async with guarded_client(Clock(), Route(JOIN, full, methods=["POST"])) as client:
             response = await client.post(JOIN, json={"session_hash": "a"}, headers={"Accept-Language": "zh"})
             assert (response.status_code, response.headers["Retry-After"]) == (429, "10")
             assert response.json()["detail"] == "本页面现在非常繁忙，请 10 秒后再试。"
 
-    in_a_thread(work())
+    run_coroutine(work())
 
 
 def test_concurrent_requests_are_bounded() -> None:
@@ -55,7 +55,7 @@ def test_concurrent_requests_are_bounded() -> None:
             await finish.wait()
             return Response("done")
 
-        async with guarded(Clock(), Route(LIGHT, slow, methods=["POST"])) as client:
+        async with guarded_client(Clock(), Route(LIGHT, slow, methods=["POST"])) as client:
             posts = (client.post(LIGHT, json={"session_hash": f"s{number}"}) for number in range(guard.MAX_CONCURRENT))
             requests = [asyncio.create_task(post) for post in posts]
             while len(started) < guard.MAX_CONCURRENT:
@@ -67,7 +67,7 @@ def test_concurrent_requests_are_bounded() -> None:
             assert {response.status_code for response in await asyncio.gather(*requests)} == {200}
             assert (await client.post(LIGHT, json={"session_hash": "late"})).status_code == 200
 
-    in_a_thread(asyncio.wait_for(work(), 60))
+    run_coroutine(asyncio.wait_for(work(), 60))
 
 
 @pytest.mark.parametrize("announced", [True, False])
@@ -79,7 +79,7 @@ def test_a_body_above_16_mb_is_refused(announced: bool) -> None:
         yield b'"]}'
 
     async def work() -> None:
-        async with guarded(Clock()) as client:
+        async with guarded_client(Clock()) as client:
             large = {"data": ["x" * guard.MAX_BODY_BYTES]}
             refused = await client.post(JOIN, json=large) if announced else await client.post(JOIN, content=parts(16))
             assert refused.status_code == 413
@@ -88,7 +88,7 @@ def test_a_body_above_16_mb_is_refused(announced: bool) -> None:
             allowed = await client.post(JOIN, json=small)
             assert allowed.json()["bytes"] == len(allowed.request.content), "the app must receive the whole body"
 
-    in_a_thread(work())
+    run_coroutine(work())
 
 
 def test_a_large_photo_as_a_data_address_is_accepted(page_address: str) -> None:
@@ -102,12 +102,12 @@ def test_a_large_photo_as_a_data_address_is_accepted(page_address: str) -> None:
 @pytest.mark.parametrize("body", [b"", b"{", b"[" * 4_000, b"\xff\xfe", b"[NaN]"])
 def test_invalid_json_is_refused_with_a_sentence(body: bytes) -> None:
     async def work() -> None:
-        async with guarded(Clock()) as client:
+        async with guarded_client(Clock()) as client:
             response = await client.post(JOIN, content=body)
             assert response.status_code == 400
             assert "could not be read" in response.json()["error"]
 
-    in_a_thread(work())
+    run_coroutine(work())
 
 
 # ---------------------------------------------------------------- denial of service
@@ -128,12 +128,12 @@ def test_too_many_values_are_refused_before_the_body_is_complete_and_never_parse
             yield part * (MEGABYTE // 16 // len(part))
 
     async def work() -> None:
-        async with guarded(Clock()) as client:
+        async with guarded_client(Clock()) as client:
             response = await client.post(path, content=parts())
             assert response.status_code == 413
             assert "more than 5000 values" in response.json()["error"]
 
-    in_a_thread(work())
+    run_coroutine(work())
     assert parsed == []
     assert len(read) < 10, "the remainder must not be read"
 
@@ -162,7 +162,7 @@ def test_buffered_bodies_are_bounded_and_small_requests_are_served_meanwhile() -
             await resume.wait()
             yield b'"]}'
 
-        app = Starlette(routes=[Route(JOIN, answer, methods=["POST"])])
+        app = Starlette(routes=[Route(JOIN, echo, methods=["POST"])])
         async with client_at("127.0.0.1", RequestGuard(app, Clock(), max_buffered_bytes=3 * MEGABYTE)) as client:
             first, second = (asyncio.create_task(client.post(JOIN, content=slow())) for _ in range(2))
             done, _ = await asyncio.wait([first, second], return_when=asyncio.FIRST_COMPLETED)
@@ -175,7 +175,7 @@ def test_buffered_bodies_are_bounded_and_small_requests_are_served_meanwhile() -
             # The buffers have been released.
             assert (await client.post(JOIN, content=slow())).status_code == 413
 
-    in_a_thread(asyncio.wait_for(work(), 60))
+    run_coroutine(asyncio.wait_for(work(), 60))
 
 
 # ---------------------------------------------------------------- uploads at the served page
@@ -263,7 +263,7 @@ def test_the_stage_reports_a_photo_that_is_too_large(visit: StageVisit, tmp_path
     large = tmp_path / "large.jpg"
     with large.open("wb") as file:
         file.truncate(41 * MEGABYTE)
-    visit.may_be_refused = True
+    visit.expects_rejections = True
     visit.upload(large)
     expect(visit.page.locator("#notice")).to_contain_text(sentence, timeout=60_000)
     visit.upload(EXAMPLES / "bison.jpg")

@@ -19,8 +19,8 @@ from starlette.routing import Route
 from inception.web.http import rate_limit
 from inception.web.http.guard import RequestGuard
 from inception.web.http.rate_limit import TokenBucket
-from support.event_loop import in_a_thread
-from support.guarded import FORM, JOIN, LIGHT, UPLOAD, Clock, answer, client_at, guarded
+from support.event_loop import run_coroutine
+from support.guarded import FORM, JOIN, LIGHT, UPLOAD, Clock, client_at, echo, guarded_client
 from support.stage_visitor import StageVisit
 
 # ---------------------------------------------------------------- the token bucket
@@ -72,10 +72,10 @@ def test_thirty_simultaneous_visitors_are_never_refused() -> None:
         return [response.status_code for response in responses]
 
     async def work() -> list[list[int]]:
-        async with guarded(Clock()) as client:
+        async with guarded_client(Clock()) as client:
             return await asyncio.gather(*(lesson(client, student) for student in range(30)))
 
-    lessons = in_a_thread(work())
+    lessons = run_coroutine(work())
     assert len(lessons) == 30
     assert {status for statuses in lessons for status in statuses} == {200}
 
@@ -84,7 +84,7 @@ def test_thirty_simultaneous_visitors_are_never_refused() -> None:
 def test_a_session_above_its_rate_is_refused_until_retry_after(language: str, sentence: str) -> None:
     async def work() -> None:
         clock = Clock()
-        async with guarded(clock) as client:
+        async with guarded_client(clock) as client:
             client.headers["Accept-Language"] = language
             mine, other = ({"session_hash": name, "data": []} for name in ("mine", "other"))
             for _ in range(rate_limit.BURST // rate_limit.QUEUED_COST):
@@ -99,19 +99,19 @@ def test_a_session_above_its_rate_is_refused_until_retry_after(language: str, se
             clock.now += seconds
             assert (await client.post(JOIN, json=mine)).status_code == 200
 
-    in_a_thread(work())
+    run_coroutine(work())
 
 
 def test_a_camera_that_is_left_on_is_never_refused() -> None:
     async def work() -> set[int]:
         clock, statuses = Clock(), set()
-        async with guarded(clock) as client:
+        async with guarded_client(clock) as client:
             for _ in range(3000):  # frames, at the page's highest rate
                 clock.now += 0.12
                 statuses.add((await client.post(LIGHT, json={"session_hash": "one", "data": []})).status_code)
         return statuses
 
-    assert in_a_thread(work()) == {200}
+    assert run_coroutine(work()) == {200}
 
 
 # ---------------------------------------------------------------- calls without a session
@@ -120,7 +120,7 @@ def test_a_camera_that_is_left_on_is_never_refused() -> None:
 def test_calls_without_a_session_are_limited_by_client_address() -> None:
     async def work() -> None:
         clock = Clock()
-        app = RequestGuard(Starlette(routes=[Route("/{rest:path}", answer, methods=["POST"])]), clock)
+        app = RequestGuard(Starlette(routes=[Route("/{rest:path}", echo, methods=["POST"])]), clock)
         call, tool, named = "/gradio_api/call/predict", "/gradio_api/mcp/", "/gradio_api/call/v2/predict"
         async with client_at("10.0.0.1", app) as client, client_at("10.0.0.2", app) as other:
             for number in range(rate_limit.ADDRESS_FACTOR * rate_limit.BURST // rate_limit.QUEUED_COST):
@@ -136,7 +136,7 @@ def test_calls_without_a_session_are_limited_by_client_address() -> None:
             clock.now += 5
             assert (await client.post(call, json={"data": []})).status_code == 200
 
-    in_a_thread(work())
+    run_coroutine(work())
 
 
 def test_gradios_python_client_raises_the_sentence_of_the_rate_limit(page_address: str) -> None:
@@ -176,7 +176,7 @@ def test_the_stage_shows_the_rate_limit_and_other_visitors_are_not_affected(
 
     visit.page.on("request", record_session)
     visit.unfold("3a")
-    visit.may_be_refused = True
+    visit.expects_rejections = True
     limited, done = threading.Event(), threading.Event()
 
     async def flood() -> None:
@@ -203,7 +203,7 @@ def test_the_stage_shows_the_rate_limit_and_other_visitors_are_not_affected(
                 if notice.is_visible():
                     break
             expect(notice).to_contain_text("please wait 5 seconds and try again", timeout=30_000)
-            assert in_a_thread(status_of_another_session()) == 200
+            assert run_coroutine(status_of_another_session()) == 200
         finally:
             done.set()
             flooding.result(90)

@@ -351,7 +351,7 @@ def test_the_page_of_a_space_contacts_no_other_server(browser: Browser) -> None:
         visit, documentation = StageVisit(context, address), ApiVisit(context, address)
         visit.upload(EXAMPLES / "bison.jpg")
         expect(visit.page.locator("[data-stage=answer] h2")).to_contain_text("bison", timeout=30_000)
-        contacted = visit.foreign + documentation.foreign
+        contacted = visit.foreign_requests + documentation.foreign_requests
         context.close()
     assert contacted == []
 

@@ -27,9 +27,9 @@ from inception.pretrained.description import UNKNOWN_PROVENANCE, Description
 from inception.vision.preprocessing import CAFFE
 from inception.web.http.listener import local_url
 from inception.web.http.shutdown import DrainMiddleware, DrainState, serve
-from support.event_loop import in_a_thread
-from support.networks import lively
-from support.photos import photos
+from support.event_loop import run_coroutine
+from support.networks import randomise
+from support.photos import distinct_photos
 from support.server import running
 
 
@@ -66,7 +66,7 @@ async def stop_after_first_result(
 ) -> dict[str, Any]:
     """Submit four photos and send the signal after the first result; return the results by event id."""
     async with Visitor(address) as visitor, Visitor(address) as idle:
-        submitted = [await submit(visitor, photo, "tiny-imagenet") for photo in photos(4)]
+        submitted = [await submit(visitor, photo, "tiny-imagenet") for photo in distinct_photos(4)]
         # An open page keeps this connection open for hours.
         url = f"{PREFIX}/heartbeat/{idle.session}"
         async with idle.client.stream("GET", url) as heartbeat:
@@ -89,7 +89,7 @@ def test_requests_before_the_signal_are_answered_and_the_exit_status_is_0(
     stop_signal: signal.Signals, tmp_path: Path
 ) -> None:
     with running("app.py", "--device", "cpu", GRADIO_TEMP_DIR=str(tmp_path / "sent")) as (address, app):
-        results = in_a_thread(stop_after_first_result(address, app, stop_signal))
+        results = run_coroutine(stop_after_first_result(address, app, stop_signal))
         assert app.wait(60) == 0
     assert all(message["success"] for message in results.values())
     tables = [message["output"]["data"][0]["falls"] for message in results.values()]
@@ -103,16 +103,16 @@ def test_work_that_takes_too_long_is_abandoned(tmp_path: Path) -> None:
     # Sixty tables of thirty-six forward passes each are minutes of work.
     description = Description("googlenet", ("cat", "dog"), CAFFE, UNKNOWN_PROVENANCE)
     checkpoint.save_checkpoint(
-        tmp_path / "large.safetensors", lively(InceptionV1(variant="googlenet", classes=2)).state_dict(), description
+        tmp_path / "large.safetensors", randomise(InceptionV1(variant="googlenet", classes=2)).state_dict(), description
     )
 
     async def submit_many(address: str) -> None:
         async with Visitor(address) as visitor:
-            for photo in photos(60):
+            for photo in distinct_photos(60):
                 await submit(visitor, photo, "large.safetensors")
 
     with running("app.py", "--device", "cpu", "--model", tmp_path / "large.safetensors") as (address, app):
-        in_a_thread(submit_many(address))
+        run_coroutine(submit_many(address))
         app.send_signal(signal.SIGTERM)
         assert app.wait(60) == 0
     assert "Some questions were not answered" in (app.stderr.read() if app.stderr else "")

@@ -16,8 +16,8 @@ from inception.web.http import storage
 from inception.web.http.errors import RequestRefusedError
 from inception.web.http.storage import COUNT_SECONDS, Storage, stored_bytes
 from inception.web.http.upload_form import MAX_UPLOAD_BYTES
-from support.event_loop import in_a_thread
-from support.guarded import FORM, JOIN, LIGHT, UPLOAD, Clock, guarded
+from support.event_loop import run_coroutine
+from support.guarded import FORM, JOIN, LIGHT, UPLOAD, Clock, guarded_client
 from support.paths import EXAMPLES
 
 
@@ -50,17 +50,17 @@ def test_what_is_stored_is_counted_and_reserved_and_room_comes_back_with_deletio
         clock.now += COUNT_SECONDS
         await room.reserve(page, 100)
 
-    in_a_thread(work())
+    run_coroutine(work())
 
 
 def test_uploads_at_once_are_bounded_and_one_that_is_not_sent_takes_no_room() -> None:
     async def work() -> None:
-        async with guarded(Clock()) as client:
+        async with guarded_client(Clock()) as client:
             size = {"Content-Length": str(MAX_BYTES), **FORM}
             for _ in range(2 * storage.STORED_BYTES // MAX_BYTES):
                 assert (await client.post(UPLOAD, headers=size)).status_code == 200
 
-    in_a_thread(work())
+    run_coroutine(work())
 
 
 @pytest.mark.parametrize(("language", "said"), [("en", "please try again in 10 minutes"), ("zh", "请 10 分钟后再试")])
@@ -70,7 +70,7 @@ def test_uploads_and_calls_are_refused_where_there_is_no_room_and_the_page_goes_
     monkeypatch.setattr(storage, "STORED_BYTES", MAX_UPLOAD_BYTES)
 
     async def work() -> None:
-        async with guarded(Clock()) as client:
+        async with guarded_client(Clock()) as client:
             client.headers["Accept-Language"] = language
             assert (await client.post(UPLOAD, content=bytes(MAX_UPLOAD_BYTES), headers=FORM)).status_code == 200
             for refused in (
@@ -83,7 +83,7 @@ def test_uploads_and_calls_are_refused_where_there_is_no_room_and_the_page_goes_
             assert (await client.post(LIGHT, json={"session_hash": "one", "data": []})).status_code == 200
             assert (await client.post("/gradio_api/mcp/", json={"id": 1})).status_code == 200, "it stores nothing"
 
-    in_a_thread(work())
+    run_coroutine(work())
 
 
 def test_photos_pictures_and_files_of_a_page_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,9 +26,9 @@ from inception.web.http.uploads import (
     temporary_upload_folder,
 )
 from inception.web.words import say_error
-from support.event_loop import in_a_thread
+from support.event_loop import run_coroutine
 from support.paths import EXAMPLES
-from support.photos import photos
+from support.photos import distinct_photos
 
 KEEP = 3.0
 
@@ -66,7 +66,7 @@ def served() -> Iterator[Served]:
 
 
 def test_an_expired_photo_is_deleted_and_an_open_page_reports_it(served: Served) -> None:
-    first, second = photos(2)
+    first, second = distinct_photos(2)
 
     async def refusal_sentence(visitor: Visitor, event: str, *arguments: object) -> str:
         with pytest.raises(RefusedError) as refusal:
@@ -92,7 +92,7 @@ def test_an_expired_photo_is_deleted_and_an_open_page_reports_it(served: Served)
             await visitor.show_photo(second)
             await visitor.unfold("4c")
 
-    in_a_thread(visit())
+    run_coroutine(visit())
 
 
 def test_a_partial_upload_is_deleted(served: Served) -> None:
@@ -144,7 +144,7 @@ def test_clean_up_continues_after_a_failure(tmp_path: Path, caplog: pytest.LogCa
             while app.cleaned < 3:
                 await asyncio.sleep(0.01)
 
-    in_a_thread(serve())
+    run_coroutine(serve())
     assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["a session without its lock"]
 
 
@@ -182,13 +182,13 @@ def test_a_disconnected_client_leaves_no_data_and_does_not_affect_others(served:
                         return
 
     async def visits() -> None:
-        *first, last = photos(9)
+        *first, last = distinct_photos(9)
         await asyncio.gather(*map(disconnect, first))
         async with Visitor(address) as visitor:
             await visitor.show_photo(last)
             assert visitor.answer_label == "bison"
 
-    in_a_thread(visits())
+    run_coroutine(visits())
     queue = page._queue
     wait_until(lambda: not len(queue) and queue.get_active_worker_count() == 0)
     wait_until(lambda: not queue.event_ids_to_events)

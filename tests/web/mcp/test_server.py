@@ -30,8 +30,8 @@ from starlette.routing import Route
 
 from inception import load, open_photo, predict
 from inception.explain.shapley import branch_votes
-from support.endpoints import EVERY
-from support.event_loop import in_a_thread
+from support.endpoints import ENDPOINTS
+from support.event_loop import run_coroutine
 from support.mounted import served
 from support.paths import EXAMPLES, ROOT
 from support.server import running
@@ -43,7 +43,7 @@ from mcp.shared.memory import create_connected_server_and_client_session  # noqa
 
 from inception.web.api.endpoint import Endpoint  # noqa: E402
 from inception.web.mcp.server import ToolServer  # noqa: E402
-from support.mcp_client import PATIENCE, call, photo, session  # noqa: E402
+from support.mcp_client import TIMEOUT, call, photo_url, run_session  # noqa: E402
 
 PHOTO, NET = EXAMPLES / "espresso.jpg", "tiny-imagenet"
 # Each tool, with arguments of every kind that it has.
@@ -92,7 +92,7 @@ def test_the_api_page_shows_the_number_of_tools(browser: Browser, address: str) 
     counts = page.locator(".counts")
     expect(counts).to_contain_text(f"{len(CALLS)} MCP Tools", timeout=30_000)
     expect(page.locator(".tool-item")).to_have_count(len(CALLS))
-    for language, shown in (("Python", f"{len(EVERY)} API endpoints"), ("MCP", f"{len(CALLS)} MCP Tools")):
+    for language, shown in (("Python", f"{len(ENDPOINTS)} API endpoints"), ("MCP", f"{len(CALLS)} MCP Tools")):
         page.locator(".snippet", has_text=language).click()
         expect(counts).to_contain_text(shown)
     page.context.close()
@@ -102,7 +102,7 @@ def test_the_listed_tools_describe_their_arguments(server: str) -> None:
     async def list_tools(client: Any) -> Any:
         return (await client.list_tools()).tools, client.get_server_capabilities()
 
-    tools, capabilities = session(server, list_tools)
+    tools, capabilities = run_session(server, list_tools)
     assert [tool.name for tool in tools] == list(CALLS)
     assert capabilities.resources is capabilities.prompts is None
     for tool in tools:
@@ -111,7 +111,7 @@ def test_the_listed_tools_describe_their_arguments(server: str) -> None:
         assert len(purpose) > 20, tool.name
         assert len(returns) > 10, tool.name
         properties = tool.inputSchema["properties"]
-        assert list(properties) == EVERY[f"/{tool.name}"].split()
+        assert list(properties) == ENDPOINTS[f"/{tool.name}"].split()
         for argument in properties.values():
             assert argument["type"] in ("string", "integer", "array")
             assert re.fullmatch(r"[A-Z0-9].{9,}[.]", argument["description"])
@@ -133,7 +133,7 @@ async def ignore_progress(done: float, total: float | None, message: str | None)
 def test_every_tool_returns_the_same_json_and_pictures_as_the_api(
     server: str, address: str, tool: str, with_progress: bool
 ) -> None:
-    photo_argument = {} if tool in WITHOUT_PHOTO else {"photo": photo()}
+    photo_argument = {} if tool in WITHOUT_PHOTO else {"photo": photo_url()}
     result = call(
         server,
         tool,
@@ -158,7 +158,7 @@ def test_every_tool_returns_the_same_json_and_pictures_as_the_api(
 
 
 def test_branch_votes_match_the_package(server: str) -> None:
-    result = json.loads(call(server, "branch_votes", {"photo": photo(), "block": "4c"}).content[0].text)
+    result = json.loads(call(server, "branch_votes", {"photo": photo_url(), "block": "4c"}).content[0].text)
     expected = branch_votes(load(), predict(load(), open_photo(PHOTO)), "4c")
     assert result["label"] == "espresso"
     assert result["votes"] == pytest.approx(dict(expected.votes), abs=1e-3)
@@ -179,7 +179,7 @@ def test_the_documented_program_runs(address: str, monkeypatch: pytest.MonkeyPat
     assert run.stdout == printed
     tools = re.findall(r"^\| `(\w+)` \|", page, re.M)
     assert tools == list(CALLS), "the table must list every tool"
-    assert set(re.findall(r"`(\w+)`", page)) >= {name.removeprefix("/") for name in EVERY}
+    assert set(re.findall(r"`(\w+)`", page)) >= {name.removeprefix("/") for name in ENDPOINTS}
 
 
 def test_a_local_file_can_be_sent_with_gradios_upload_tool(server: str, address: str, tmp_path: Path) -> None:
@@ -192,12 +192,12 @@ def test_a_local_file_can_be_sent_with_gradios_upload_tool(server: str, address:
     async def upload() -> Any:
         async with (
             stdio_client(parameters) as (read, write),
-            mcp.ClientSession(read, write, read_timeout_seconds=PATIENCE) as client,
+            mcp.ClientSession(read, write, read_timeout_seconds=TIMEOUT) as client,
         ):
             await client.initialize()
             return await client.call_tool("upload_file_to_gradio", {"file": str(file)})
 
-    file_address = in_a_thread(upload()).content[0].text
+    file_address = run_coroutine(upload()).content[0].text
     assert file_address.startswith(f"{address}/gradio_api/file=")
     result = json.loads(call(server, "predict", {"photo": file_address}).content[0].text)
     assert result["top"][0]["label"] == "espresso"
@@ -206,7 +206,7 @@ def test_a_local_file_can_be_sent_with_gradios_upload_tool(server: str, address:
 def test_a_photo_of_several_megabytes_is_accepted(server: str, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (1300, 1300, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
-    data = photo(tmp_path / "noise.png")
+    data = photo_url(tmp_path / "noise.png")
     assert len(data) > 6_000_000
     assert "top" in json.loads(call(server, "predict", {"photo": data}).content[0].text)
 
@@ -222,15 +222,15 @@ def test_a_request_that_is_too_large_is_refused(server: str) -> None:
 
 def test_the_photo_is_deleted_after_a_call(server: str, folder: Path) -> None:
     before = {path for path in folder.rglob("*") if path.is_file()}
-    assert not call(server, "maps", {"photo": photo(EXAMPLES / "macaw.jpg"), "block": "3a"}).isError
+    assert not call(server, "maps", {"photo": photo_url(EXAMPLES / "macaw.jpg"), "block": "3a"}).isError
     assert {path for path in folder.rglob("*") if path.is_file()} == before
 
 
 def test_the_address_selects_tools(server: str) -> None:
     async def list_and_call(client: Any) -> Any:
-        return (await client.list_tools()).tools, await client.call_tool("predict", {"photo": photo()})
+        return (await client.list_tools()).tools, await client.call_tool("predict", {"photo": photo_url()})
 
-    tools, result = session(f"{server}?tools=models,anatomy", list_and_call)
+    tools, result = run_session(f"{server}?tools=models,anatomy", list_and_call)
     assert [tool.name for tool in tools] == ["models", "anatomy"]
     assert result.isError
 
@@ -263,13 +263,13 @@ def test_the_address_selects_tools_without_the_spaces_prefix(monkeypatch: pytest
             yield
 
     with served(FastAPI(routes=[Route("/mcp", server), Route("/schema", server.schema)], lifespan=lifespan)) as address:
-        tools = session(f"{address}/mcp?tools=models", lambda client: client.list_tools()).tools
+        tools = run_session(f"{address}/mcp?tools=models", lambda client: client.list_tools()).tools
         schema = json.load(urlopen(f"{address}/schema?tools=models", timeout=60))
     assert [tool.name for tool in tools] == [row["name"] for row in schema] == ["inception_lens_models"]
 
 
 def test_the_schema_lists_the_same_tools(server: str) -> None:
-    tools = session(server, lambda client: client.list_tools()).tools
+    tools = run_session(server, lambda client: client.list_tools()).tools
     schema = json.load(urlopen(f"{server}schema", timeout=60))
     assert [(row["name"], row["description"], row["inputSchema"]) for row in schema] == [
         (tool.name, tool.description, tool.inputSchema) for tool in tools
@@ -313,7 +313,7 @@ LONG = "x" * 100_000
 def test_an_invalid_call_is_refused_with_a_sentence(
     server: str, tool: str, arguments: dict[str, Any], sentence: str
 ) -> None:
-    result = call(server, tool, {"photo": photo(), **arguments})
+    result = call(server, tool, {"photo": photo_url(), **arguments})
     assert result.isError
     (content,) = result.content
     assert sentence in content.text
@@ -346,11 +346,11 @@ def test_a_text_too_long_for_any_argument_is_refused_before_the_tool_runs(
 ) -> None:
     sentence = pytest.RaisesExc(McpError, match="A text that was sent is too long: at most 2000 characters")
     with pytest.RaisesGroup(sentence, flatten_subgroups=True, allow_unwrapped=True):
-        call(server, tool, {"photo": photo(), **arguments})
+        call(server, tool, {"photo": photo_url(), **arguments})
 
 
 def test_too_many_values_are_refused_by_the_guard(server: str) -> None:
-    params = {"name": "switch_off", "arguments": {"photo": photo(), "channels": [0] * 100_000}}
+    params = {"name": "switch_off", "arguments": {"photo": photo_url(), "channels": [0] * 100_000}}
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
     with pytest.raises(HTTPError) as refusal:
         urlopen(Request(server, data=body, headers={"Content-Type": "application/json"}), timeout=60)
@@ -397,7 +397,7 @@ def test_as_many_calls_wait_as_run_and_further_calls_are_refused() -> None:
             release.set()
         return results
 
-    refused, *completed = in_a_thread(call_five_times())
+    refused, *completed = run_coroutine(call_five_times())
     assert refused.isError
     assert "very busy" in refused.content[0].text
     assert len(completed) == 4
@@ -419,7 +419,7 @@ def test_an_internal_error_is_logged_but_not_disclosed(caplog: pytest.LogCapture
         async with server.running(), create_connected_server_and_client_session(server._server) as client:
             return await client.call_tool("models", {})
 
-    result = in_a_thread(call_tool())
+    result = run_coroutine(call_tool())
     assert result.isError
     assert "secret" not in result.content[0].text
     assert "secret" in caplog.text
@@ -438,7 +438,7 @@ def test_a_missing_mcp_package_is_reported_with_how_to_install_it() -> None:
 
 def test_the_server_can_be_enabled_by_the_environment() -> None:
     with running("app.py", "--device", "cpu", GRADIO_MCP_SERVER="True") as (address, _):
-        listing = session(f"{address}/gradio_api/mcp/", lambda client: client.list_tools())
+        listing = run_session(f"{address}/gradio_api/mcp/", lambda client: client.list_tools())
     assert [tool.name for tool in listing.tools] == list(CALLS)
 
 

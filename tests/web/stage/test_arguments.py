@@ -12,7 +12,7 @@ from inception import open_photo, predict
 from inception.pretrained.pretrained import PretrainedModel
 from inception.vision.preprocessing import WHOLE_PHOTO, Crop
 from support.paths import EXAMPLES
-from support.stage import ask, sentence, subject, told, unpack, upload
+from support.stage import error_message, event_result, post_event, subject, unpack, upload
 
 NET, BISON = "tiny-imagenet", subject("example:bison")
 
@@ -20,8 +20,8 @@ NET, BISON = "tiny-imagenet", subject("example:bison")
 
 
 def test_an_uploaded_copy_gives_the_same_scene_as_the_example(page_address: str) -> None:
-    uploaded = told(page_address, "scene", subject(upload(page_address, EXAMPLES / "bison.jpg")), {})
-    example = told(page_address, "scene", BISON, {})
+    uploaded = event_result(page_address, "scene", subject(upload(page_address, EXAMPLES / "bison.jpg")), {})
+    example = event_result(page_address, "scene", BISON, {})
     assert uploaded["digest"] == example["digest"]
     assert uploaded["logits"] == example["logits"]
 
@@ -34,12 +34,12 @@ def test_a_crop_is_moved_to_the_nearest_square_that_the_network_allows(
     page_address: str, embedded: PretrainedModel, sent: list[float], crop: Crop
 ) -> None:
     photo = open_photo(EXAMPLES / "bison.jpg")
-    scene = told(page_address, "scene", subject("example:bison", crop=sent), {})
+    scene = event_result(page_address, "scene", subject("example:bison", crop=sent), {})
     assert unpack(scene["logits"]) == pytest.approx(predict(embedded, photo, crop=crop).logits, abs=1e-4)
     box = embedded.preprocessing.crop_box(*photo.size, crop)
     short = min(photo.size)
     assert scene["crop"] == pytest.approx([box[0] / photo.width, box[1] / photo.height, (box[2] - box[0]) / short])
-    repeated = told(page_address, "scene", subject("example:bison", crop=scene["crop"]), {})
+    repeated = event_result(page_address, "scene", subject("example:bison", crop=scene["crop"]), {})
     assert (repeated["digest"], repeated["crop"]) == (scene["digest"], scene["crop"]), (
         "the returned crop must give the same scene"
     )
@@ -47,21 +47,21 @@ def test_a_crop_is_moved_to_the_nearest_square_that_the_network_allows(
 
 def test_a_deleted_photo_is_served_from_the_cache_or_refused_with_a_sentence(page_address: str) -> None:
     paths = [Path(upload(page_address, EXAMPLES / f"{stem}.jpg")) for stem in ("macaw", "mountain")]
-    before = told(page_address, "scene", subject(str(paths[0])), {})
+    before = event_result(page_address, "scene", subject(str(paths[0])), {})
     for path in paths:
         path.unlink()
     # A photo that has expired is still usable while its crop is cached.
-    after = told(page_address, "scene", subject(str(paths[0])), {})
+    after = event_result(page_address, "scene", subject(str(paths[0])), {})
     assert after["logits"] == before["logits"]
-    response = ask(page_address, "scene", subject(str(paths[1])), {})
-    assert "has deleted this one" in sentence(response)
-    assert "已经删除" in sentence(ask(page_address, "scene", subject(str(paths[1])), {}, language="zh"))
+    response = post_event(page_address, "scene", subject(str(paths[1])), {})
+    assert "has deleted this one" in error_message(response)
+    assert "已经删除" in error_message(post_event(page_address, "scene", subject(str(paths[1])), {}, language="zh"))
 
 
 def test_an_invalid_photo_is_refused_with_a_sentence(page_address: str, tmp_path: Path) -> None:
     file = tmp_path / "text.jpg"
     file.write_text("no photo")
-    assert "not a picture" in sentence(ask(page_address, "scene", subject(upload(page_address, file)), {}))
+    assert "not a picture" in error_message(post_event(page_address, "scene", subject(upload(page_address, file)), {}))
 
 
 # ---------------------------------------------------------------- refused arguments
@@ -138,7 +138,7 @@ REFUSED: list[tuple[str, list[Any], str]] = [
 def test_an_invalid_argument_is_refused_with_a_sentence(
     page_address: str, event: str, arguments: list[Any], excerpt: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    message = sentence(ask(page_address, event, *arguments))
+    message = error_message(post_event(page_address, event, *arguments))
     assert excerpt in message
     assert message.endswith(".")
     assert len(message) < 600
@@ -156,8 +156,8 @@ def test_non_finite_numbers_are_refused_by_the_guard(page_address: str) -> None:
 
 
 def test_refusals_are_in_the_visitors_language(page_address: str) -> None:
-    assert "只能是" in sentence(ask(page_address, "votes", BISON, "3c", language="zh-CN"))
-    assert "格式必须是" in sentence(ask(page_address, "votes", None, "3c", language="zh-CN"))
+    assert "只能是" in error_message(post_event(page_address, "votes", BISON, "3c", language="zh-CN"))
+    assert "格式必须是" in error_message(post_event(page_address, "votes", None, "3c", language="zh-CN"))
 
 
 @pytest.mark.parametrize(
@@ -171,5 +171,5 @@ def test_refusals_are_in_the_visitors_language(page_address: str) -> None:
 def test_a_photo_of_a_server_that_ran_before_has_expired_and_any_other_file_is_refused(
     page_address: str, path: str, english: str, chinese: str
 ) -> None:
-    assert english in sentence(ask(page_address, "scene", subject(path), {}))
-    assert chinese in sentence(ask(page_address, "scene", subject(path), {}, language="zh"))
+    assert english in error_message(post_event(page_address, "scene", subject(path), {}))
+    assert chinese in error_message(post_event(page_address, "scene", subject(path), {}, language="zh"))

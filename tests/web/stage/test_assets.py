@@ -23,7 +23,7 @@ from inception import mount
 from inception.web.stage.assets import STATIC, Files, accepts, matches
 from support.mounted import served
 from support.paths import EXAMPLES
-from support.stage import subject, told
+from support.stage import event_result, subject
 
 PLAIN = {"Accept-Encoding": "identity"}
 
@@ -308,6 +308,6 @@ def test_every_thumbnail_is_small(address: str) -> None:
 
 
 def test_the_events_work_under_the_path_of_a_mounted_page(mounted: str) -> None:
-    scene = told(mounted, "scene", subject("example:espresso"), {"4b": ["1x1"]})
+    scene = event_result(mounted, "scene", subject("example:espresso"), {"4b": ["1x1"]})
     assert scene["off"] == {"4b": ["1x1"]}
-    assert [row["name"] for row in told(mounted, "start")["models"]] == ["tiny-imagenet"]
+    assert [row["name"] for row in event_result(mounted, "start")["models"]] == ["tiny-imagenet"]

@@ -9,13 +9,13 @@ from inception.network.blocks import BLOCKS, BRANCHES
 from inception.pretrained.pretrained import PretrainedModel
 from inception.units.permutation import holm, permutation_p
 from inception.units.tuning import layer_tuning
-from support.stage import ask, sentence, told, unpack
+from support.stage import error_message, event_result, post_event, unpack
 
 NET = "tiny-imagenet"
 
 
 def test_census_matches_the_library(page_address: str, embedded: PretrainedModel) -> None:
-    census = told(page_address, "census", NET)
+    census = event_result(page_address, "census", NET)
     assert census["model"] == NET
     assert set(census["measures"]) == {"orientation", "wavelength", "size", "colour"}
     tuned = layer_tuning(embedded, "3b")
@@ -33,10 +33,10 @@ def test_census_matches_the_library(page_address: str, embedded: PretrainedModel
 
 
 def test_p_values_match_a_test_of_the_block_tuning(page_address: str, embedded: PretrainedModel) -> None:
-    tests = told(page_address, "census", NET)["measures"]["colour"]
+    tests = event_result(page_address, "census", NET)["measures"]["colour"]
     p_values = []
     for number, block in enumerate(BLOCKS):
-        colour = unpack(told(page_address, "block_tuning", NET, block)["colour"])
+        colour = unpack(event_result(page_address, "block_tuning", NET, block)["colour"])
         labels = np.repeat(
             np.arange(4), [len(colour[channels]) for channels in embedded.model.block(block).slices.values()]
         )
@@ -52,4 +52,4 @@ def test_p_values_match_a_test_of_the_block_tuning(page_address: str, embedded: 
 
 
 def test_an_unknown_network_is_refused_with_a_sentence(page_address: str) -> None:
-    assert "tiny-imagenet" in sentence(ask(page_address, "census", "vgg"))
+    assert "tiny-imagenet" in error_message(post_event(page_address, "census", "vgg"))

@@ -32,7 +32,7 @@ from inception.units.stimuli import plain_grey
 from inception.vision.photo import MAX_BYTES
 from inception.web.stage import network, scene
 from support.paths import EXAMPLES
-from support.stage import subject, told, unpack, upload
+from support.stage import event_result, subject, unpack, upload
 
 NET, BISON = "tiny-imagenet", subject("example:bison")
 OFF: dict[str, list[str | int]] = {"4b": ["1x1", "pool"], "3b": ["5x5"]}
@@ -81,7 +81,7 @@ def test_a_fast_service_predicts_fast_and_explains_exactly() -> None:
 
 
 def test_start_lists_networks_and_examples(page_address: str) -> None:
-    start = told(page_address, "start")
+    start = event_result(page_address, "start")
     assert [row["name"] for row in start["models"]] == ["tiny-imagenet", "googlenet", "torchvision"]
     assert start["models"][0]["available"] is True
     assert [row["stem"] for row in start["examples"]] == sorted(path.stem for path in EXAMPLES.glob("*.jpg"))
@@ -93,7 +93,7 @@ def test_start_lists_networks_and_examples(page_address: str) -> None:
 
 
 def test_network_describes_every_layer(page_address: str, embedded: PretrainedModel) -> None:
-    network = told(page_address, "network", NET)
+    network = event_result(page_address, "network", NET)
     assert network["labels"] == list(embedded.labels)
     assert network["chinese"]["goldfish"] == "金鱼"
     assert (network["size"], network["temperature"]) == (embedded.input_size, embedded.temperature)
@@ -131,7 +131,7 @@ def test_network_describes_every_layer(page_address: str, embedded: PretrainedMo
 
 
 def test_a_scene_has_the_logits_and_the_mean_maps(page_address: str, prediction: Prediction) -> None:
-    result = told(page_address, "scene", BISON, {})
+    result = event_result(page_address, "scene", BISON, {})
     assert (result["model"], result["off"]) == (NET, {})
     assert unpack(result["logits"]) == pytest.approx(prediction.logits, abs=1e-4)
     width, height = open_photo(EXAMPLES / "bison.jpg").size
@@ -152,7 +152,7 @@ def compare_maps(result: dict[str, Any], expected: Prediction) -> None:
 
 
 def test_a_scene_with_branches_off_matches_the_ablation(page_address: str, ablated: Prediction) -> None:
-    result = told(page_address, "scene", BISON, {**OFF, "5a": []})
+    result = event_result(page_address, "scene", BISON, {**OFF, "5a": []})
     assert result["off"] == OFF
     assert list(result["off"]) == ["3b", "4b"], "expected the network's order"
     assert unpack(result["logits"]) == pytest.approx(ablated.logits, abs=1e-4)
@@ -166,17 +166,17 @@ def test_channels_off_are_replaced_by_zero_or_their_mean(
 ) -> None:
     expected = ablated_prediction(embedded, prediction, CHANNELS, fill)
     filled_subject = {**BISON, "fill": fill}
-    result = told(page_address, "scene", filled_subject, {"5a": [9, 9], "4b": [117, "pool", 3]})
+    result = event_result(page_address, "scene", filled_subject, {"5a": [9, 9], "4b": [117, "pool", 3]})
     assert (result["off"], result["fill"]) == (CHANNELS, fill)
     assert unpack(result["logits"]) == pytest.approx(expected.logits, abs=1e-4)
     compare_maps(result, expected)
-    block = told(page_address, "block", filled_subject, CHANNELS, "5a")["branches"]["1x1"]
+    block = event_result(page_address, "block", filled_subject, CHANNELS, "5a")["branches"]["1x1"]
     assert unpack(block["mean"])[9] == pytest.approx(0 if fill == "zero" else float(embedded.means["5a"][9]), abs=1e-4)
-    subsets = told(page_address, "votes", filled_subject, "4c")
+    subsets = event_result(page_address, "votes", filled_subject, "4c")
     assert subsets["fill"] == fill
     assert unpack(subsets["subsets"]) == pytest.approx(subset_logits(embedded, prediction, "4c", fill), abs=1e-4)
     single_ablations = single_ablation_logits(embedded, prediction, fill)
-    for name, packed in told(page_address, "table", filled_subject)["logits"].items():
+    for name, packed in event_result(page_address, "table", filled_subject)["logits"].items():
         assert unpack(packed) == pytest.approx(single_ablations[name], abs=1e-4)
 
 
@@ -184,7 +184,7 @@ def test_channels_off_are_replaced_by_zero_or_their_mean(
 def test_a_block_has_every_channel(
     page_address: str, prediction: Prediction, ablated: Prediction, with_off: bool
 ) -> None:
-    result = told(page_address, "block", BISON, OFF if with_off else {}, "4c")
+    result = event_result(page_address, "block", BISON, OFF if with_off else {}, "4c")
     assert result["block"] == "4c"
     for branch, scaled in result["branches"].items():
         maps = (ablated if with_off else prediction).branch("4c", branch)
@@ -198,7 +198,7 @@ def test_a_block_has_every_channel(
 def test_votes_are_the_logits_of_all_subsets(
     page_address: str, embedded: PretrainedModel, prediction: Prediction
 ) -> None:
-    result = told(page_address, "votes", BISON, "4c")
+    result = event_result(page_address, "votes", BISON, "4c")
     subsets = unpack(result["subsets"])
     assert subsets == pytest.approx(subset_logits(embedded, prediction, "4c"), abs=1e-4)
     assert subsets[15] == pytest.approx(prediction.logits, abs=1e-3)
@@ -213,7 +213,7 @@ def test_worth_covers_every_channel_for_each_class(
 ) -> None:
     expected = channel_worth(embedded, prediction, [7, 100])
     for first in ("3a", "4c"):
-        worth = told(page_address, "worth", BISON, [7, 100, 7], first)["worth"]
+        worth = event_result(page_address, "worth", BISON, [7, 100, 7], first)["worth"]
         assert list(worth) == ["7", "100"]
         for index, blocks in expected.items():
             assert list(worth[str(index)]) == [block for block in BLOCKS if block >= first]
@@ -224,7 +224,7 @@ def test_worth_covers_every_channel_for_each_class(
 def test_field_is_the_core_of_the_middle_cells_effective_field(
     page_address: str, embedded: PretrainedModel, prediction: Prediction
 ) -> None:
-    fields = told(page_address, "field", BISON, "3b")
+    fields = event_result(page_address, "field", BISON, "3b")
     assert list(fields) == list(BRANCHES)
     middle = prediction.block("3b").shape[1] // 2
     for branch, square in fields.items():
@@ -234,14 +234,14 @@ def test_field_is_the_core_of_the_middle_cells_effective_field(
 
 
 def test_cell_matches_the_api(page_address: str) -> None:
-    cell = told(page_address, "cell", BISON, "4c", "5x5", 3, 2, 4)
+    cell = event_result(page_address, "cell", BISON, "4c", "5x5", 3, 2, 4)
     photo = {"path": upload(page_address, EXAMPLES / "bison.jpg"), "meta": {"_type": "gradio.FileData"}}
     expected = Client(page_address, verbose=False).predict(photo, NET, "4c", "5x5", 3, 2, 4, api_name="/cell")
     assert {"model": NET, **cell} == expected
 
 
 def test_the_sums_of_a_kernel_add_up(page_address: str, embedded: PretrainedModel, prediction: Prediction) -> None:
-    kernel = told(page_address, "kernel", BISON, "3b", "3x3", 11, 0, 5)
+    kernel = event_result(page_address, "kernel", BISON, "3b", "3x3", 11, 0, 5)
     trace = trace_convolution(embedded, prediction, "3b", "3x3", 11, 0, 5)
     assert (kernel["layer"], kernel["kernel"]) == ("3x3", 3)
     sums = (trace.patch * trace.kernel).sum(axis=(1, 2))
@@ -258,7 +258,7 @@ def test_the_sums_of_a_kernel_add_up(page_address: str, embedded: PretrainedMode
 
 
 def test_evidence_adds_up_to_the_logit(page_address: str, embedded: PretrainedModel, prediction: Prediction) -> None:
-    result = told(page_address, "evidence", BISON, None)
+    result = event_result(page_address, "evidence", BISON, None)
     expected = evidence(embedded, prediction)
     assert result["class"] == expected.index == int(prediction.logits.argmax())
     assert result["bias"] + sum(result["branches"].values()) == pytest.approx(result["logit"], abs=1e-4)
@@ -274,7 +274,7 @@ def test_evidence_adds_up_to_the_logit(page_address: str, embedded: PretrainedMo
 def test_cam_matches_grad_cam_of_the_block_and_its_branches(
     page_address: str, embedded: PretrainedModel, prediction: Prediction
 ) -> None:
-    cam = told(page_address, "cam", BISON, "4e", 9)
+    cam = event_result(page_address, "cam", BISON, "4e", 9)
     assert cam["class"] == 9
     expected = grad_cams(embedded, prediction, "4e", 9)
     assert unpack(cam["map"]) == pytest.approx(expected[None].signed, abs=1e-4)
@@ -286,7 +286,7 @@ def test_cam_matches_grad_cam_of_the_block_and_its_branches(
 def test_effective_field_matches_the_downsampled_field_of_the_library(
     page_address: str, embedded: PretrainedModel, prediction: Prediction
 ) -> None:
-    effective = told(page_address, "effective", BISON, "4a", "3x3", 2, 7)
+    effective = event_result(page_address, "effective", BISON, "4a", "3x3", 2, 7)
     expected = effective_field(embedded, prediction, "4a", "3x3", 2, 7)
     core = {key: effective[key] for key in ("left", "top", "right", "bottom")}
     assert (core, effective["share"]) == (vars(expected.core(0.9)), 0.9)
@@ -304,7 +304,7 @@ def test_effective_field_matches_the_downsampled_field_of_the_library(
 def test_a_bottleneck_shows_the_strongest_channels(
     page_address: str, embedded: PretrainedModel, prediction: Prediction
 ) -> None:
-    bottleneck = told(page_address, "bottleneck", BISON, "4c")
+    bottleneck = event_result(page_address, "bottleneck", BISON, "4c")
     expected = strongest_reduced(embedded, prediction, "4c", 24)
     assert list(bottleneck) == list(expected) == ["before", "3x3", "5x5"]
     assert [bottleneck[part]["count"] for part in bottleneck] == [512, 128, 24]
@@ -318,14 +318,14 @@ def test_a_bottleneck_shows_the_strongest_channels(
 def test_the_table_has_the_logits_without_each_branch(
     page_address: str, embedded: PretrainedModel, prediction: Prediction
 ) -> None:
-    logits = told(page_address, "table", BISON)["logits"]
+    logits = event_result(page_address, "table", BISON)["logits"]
     for block, rows in single_ablation_logits(embedded, prediction).items():
         assert unpack(logits[block]) == pytest.approx(rows, abs=1e-4)
 
 
 @pytest.mark.parametrize("shape", ["disc", "ring", "grating"])
 def test_tuning_matches_the_library(page_address: str, embedded: PretrainedModel, shape: str) -> None:
-    tuning = told(page_address, "tuning", NET, "4a", shape)
+    tuning = event_result(page_address, "tuning", NET, "4a", shape)
     expected = size_tuning(embedded, predict_crop(embedded, plain_grey(embedded.input_size)), "4a", shape)
     assert tuning["sizes"] == list(expected.sizes)
     for branch, row in tuning["branches"].items():
@@ -337,7 +337,7 @@ def test_the_events_are_not_part_of_the_api(page_address: str) -> None:
     for route in ("info", "openapi.json"):
         assert "stage_" not in httpx.get(f"{page_address}gradio_api/{route}", timeout=60).text
     labels = load(NET).labels
-    assert told(page_address, "network", NET)["labels"][0] == labels[0]
+    assert event_result(page_address, "network", NET)["labels"][0] == labels[0]
 
 
 def test_the_page_begins_with_the_network_that_the_operator_named(monkeypatch: pytest.MonkeyPatch) -> None:

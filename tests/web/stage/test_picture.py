@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from support.paths import EXAMPLES
-from support.stage import ask, sentence, subject, told
+from support.stage import error_message, event_result, post_event, subject
 
 
 def upload(address: str, data: bytes, name: str) -> str:
@@ -28,7 +28,7 @@ def encoded(kind: str, size: tuple[int, int] = (1600, 900)) -> bytes:
 
 def test_a_tiff_is_converted_to_jpeg_for_the_browser(page_address: str) -> None:
     path = upload(page_address, encoded("TIFF"), "photo.tiff")
-    url = told(page_address, "picture", subject(path))["url"]
+    url = event_result(page_address, "picture", subject(path))["url"]
     header, data = url.split(",")
     assert header == "data:image/jpeg;base64"
     picture = Image.open(io.BytesIO(b64decode(data)))
@@ -38,16 +38,16 @@ def test_a_tiff_is_converted_to_jpeg_for_the_browser(page_address: str) -> None:
 
 
 def test_foreign_files_and_invalid_photos_are_refused(page_address: str) -> None:
-    assert sentence(ask(page_address, "picture", subject("/etc/passwd")))
+    assert error_message(post_event(page_address, "picture", subject("/etc/passwd")))
     path = upload(page_address, b"no picture", "photo.tiff")
-    assert "not a picture" in sentence(ask(page_address, "picture", subject(path)))
+    assert "not a picture" in error_message(post_event(page_address, "picture", subject(path)))
 
 
 @pytest.mark.parametrize(("name", "is_stored"), [("camera-frame.jpg", False), ("photo.jpg", True)])
 def test_a_camera_frame_is_deleted_after_it_is_read(page_address: str, name: str, *, is_stored: bool) -> None:
     path = upload(page_address, encoded("JPEG", (320, 320)), name)
-    scene = told(page_address, "scene", subject(path), {})
+    scene = event_result(page_address, "scene", subject(path), {})
     assert Path(path).exists() == is_stored
     # Further events use the cache.
-    assert told(page_address, "scene", subject(path), {"4c": ["1x1"]})["digest"] == scene["digest"]
-    told(page_address, "block", subject(path), {}, "4c")
+    assert event_result(page_address, "scene", subject(path), {"4c": ["1x1"]})["digest"] == scene["digest"]
+    event_result(page_address, "block", subject(path), {}, "4c")

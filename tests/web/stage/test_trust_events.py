@@ -20,9 +20,9 @@ from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
 from inception.vision.preprocessing import IMAGENET
 from inception.web.stage.trust import SIDE, trust
-from support.networks import lively
+from support.networks import randomise
 from support.paths import EXAMPLES
-from support.stage import ask, sentence, subject, told, unpack
+from support.stage import error_message, event_result, post_event, subject, unpack
 
 BISON = subject("example:bison")
 
@@ -31,7 +31,7 @@ BISON = subject("example:bison")
 def test_an_attribution_map_has_the_means_of_the_librarys_pixels(
     page_address: str, embedded: PretrainedModel, method: str
 ) -> None:
-    values = unpack(told(page_address, "attribution", BISON, method, "4c", None)["map"])
+    values = unpack(event_result(page_address, "attribution", BISON, method, "4c", None)["map"])
     prediction = predict(embedded, open_photo(EXAMPLES / "bison.jpg"))
     side = prediction.image.width
     quick = method == "integrated_gradients"
@@ -45,7 +45,7 @@ def test_an_attribution_map_has_the_means_of_the_librarys_pixels(
 
 
 def test_trust_matches_the_library(page_address: str, embedded: PretrainedModel) -> None:
-    trust = told(page_address, "trust", BISON, "evidence", "4c", None)
+    trust = event_result(page_address, "trust", BISON, "evidence", "4c", None)
     prediction = predict(embedded, open_photo(EXAMPLES / "bison.jpg"))
     expected = pixel_curves(embedded, prediction, "evidence", "4c")
     assert trust["insertion"] == pytest.approx(expected.ordered.insertion, abs=1e-3)
@@ -58,7 +58,7 @@ def test_trust_matches_the_library(page_address: str, embedded: PretrainedModel)
 
 @pytest.mark.parametrize("event", ["attribution", "trust"])
 def test_an_unknown_method_is_refused(page_address: str, event: str) -> None:
-    message = sentence(ask(page_address, event, BISON, "saliency", "4c", None))
+    message = error_message(post_event(page_address, event, BISON, "saliency", "4c", None))
     assert message.startswith("method is 'saliency'; it must be one of")
 
 
@@ -66,7 +66,7 @@ def test_maps_and_tests_explain_the_class_of_a_number_where_names_are_numbers(tm
     labels = ("1", "2", "3")
     preprocessing = replace(IMAGENET, resize=64, crop=64, size=64)
     described = Description("batchnorm", labels, preprocessing, UNKNOWN_PROVENANCE)
-    save_checkpoint(tmp_path / "digits.safetensors", lively(InceptionV1(classes=3)).state_dict(), described)
+    save_checkpoint(tmp_path / "digits.safetensors", randomise(InceptionV1(classes=3)).state_dict(), described)
     service = InferenceService((str(tmp_path / "digits.safetensors"),), choose_device("cpu"))
     query = service.query("digits.safetensors", EXAMPLES / "bison.jpg")
     for index, label in enumerate(labels):

@@ -28,13 +28,13 @@ from inception.units.unit import Unit
 from inception.units.wiring import wiring
 from inception.web.stage.unit import unit_atlas, unit_image
 from support.paths import EXAMPLES
-from support.stage import ask, sentence, subject, told, unpack
+from support.stage import error_message, event_result, post_event, subject, unpack
 
 NET, BISON = "tiny-imagenet", subject("example:bison")
 
 
 def test_unit_tuning_matches_the_channel_of_the_branch(page_address: str, embedded: PretrainedModel) -> None:
-    result = told(page_address, "unit_tuning", NET, "3a", "5x5", 7)
+    result = event_result(page_address, "unit_tuning", NET, "3a", "5x5", 7)
     tuned = layer_tuning(embedded, "3a")
     number = embedded.model.block("3a").slices["5x5"].start + 7
     expected = tuned.channel(number)
@@ -63,7 +63,7 @@ def test_unit_tuning_matches_the_channel_of_the_branch(page_address: str, embedd
 
 
 def test_block_tuning_matches_the_channels_of_the_block(page_address: str, embedded: PretrainedModel) -> None:
-    result = told(page_address, "block_tuning", NET, "3a")
+    result = event_result(page_address, "block_tuning", NET, "3a")
     curves = layer_tuning(embedded, "3a").curves
     for name, expected in (
         ("orientation", curves["orientation"].selectivity),
@@ -74,7 +74,7 @@ def test_block_tuning_matches_the_channels_of_the_block(page_address: str, embed
 
 
 def test_wiring_matches_the_library(page_address: str, embedded: PretrainedModel) -> None:
-    result = told(page_address, "unit_wiring", NET, "4b", "3x3", 17)
+    result = event_result(page_address, "unit_wiring", NET, "4b", "3x3", 17)
     expected = wiring(embedded.model, "4b", "3x3", 17).to_dict()
     for side in ("feeds", "readers"):
         assert [(unit["layer"], unit["branch"], unit["channel"]) for unit in result[side]] == [
@@ -86,12 +86,12 @@ def test_wiring_matches_the_library(page_address: str, embedded: PretrainedModel
 
 def test_circuits_match_the_library(page_address: str, embedded: PretrainedModel) -> None:
     prediction = predict(embedded, open_photo(EXAMPLES / "bison.jpg"))
-    cell = told(page_address, "circuit", BISON, "4b", "3x3", 17, 2, 3)
+    cell = event_result(page_address, "circuit", BISON, "4b", "3x3", 17, 2, 3)
     expected = cell_circuit(embedded, prediction, "4b", "3x3", 17, 2, 3)
     assert cell["value"] == pytest.approx(expected.value, abs=1e-4)
     total = cell["constant"] + sum(source["contribution"] for source in cell["sources"]) + cell["rest"]
     assert total == pytest.approx(cell["value"], abs=1e-4)
-    logit = told(page_address, "logit_circuit", BISON, None)
+    logit = event_result(page_address, "logit_circuit", BISON, None)
     assert logit["value"] == pytest.approx(float(prediction.logits.max()), abs=1e-3)
     assert [source["channel"] for source in logit["sources"]] == [
         source.channel for source in logit_circuit(embedded, prediction).sources
@@ -112,19 +112,19 @@ def test_circuits_match_the_library(page_address: str, embedded: PretrainedModel
 def test_an_unknown_unit_is_refused_with_a_sentence(
     page_address: str, event: str, arguments: tuple[object, ...], excerpt: str
 ) -> None:
-    response = ask(page_address, event, *arguments)
+    response = post_event(page_address, event, *arguments)
     assert 400 <= response.status_code < 500
-    assert excerpt in sentence(response)
+    assert excerpt in error_message(response)
 
 
 def test_an_image_is_computed_in_steps_and_cached(page_address: str, embedded: PretrainedModel) -> None:
     unit = (NET, "3a", "1x1", 5, "inhibits")  # the atlas has no such images
-    initial = told(page_address, "unit_image", *unit, -1)
+    initial = event_result(page_address, "unit_image", *unit, -1)
     assert (initial["url"], initial["path"]) == (None, None)
     state, values = {"step": 0, "steps": 1}, []
     while state["step"] < state["steps"]:
         before = state["step"]
-        state = told(page_address, "unit_image", *unit, before)
+        state = event_result(page_address, "unit_image", *unit, before)
         assert state["step"] > before
         assert (state["path"] is None) is (state["step"] < state["steps"]), "only a finished image has a path"
         values.append(state["activations"][0])
@@ -140,11 +140,11 @@ def test_an_image_is_computed_in_steps_and_cached(page_address: str, embedded: P
     webp = io.BytesIO()
     Image.fromarray(expected.image[0]).save(webp, "WEBP", quality=90)
     assert np.abs(picture - np.asarray(Image.open(webp).convert("RGB"), float)).mean() < 3, "pictures differ"
-    assert told(page_address, "unit_image", *unit, -1) == state
+    assert event_result(page_address, "unit_image", *unit, -1) == state
     in_atlas = read_atlas(EMBEDDED_WEIGHTS.with_suffix(".atlas")).branch("3a", "1x1").channels
     other = next(channel for channel in range(64) if channel not in in_atlas)
-    assert told(page_address, "unit_image", NET, "3a", "1x1", other, "excites", -1)["url"] is None
-    atlas_image = told(page_address, "unit_image", NET, "3a", "1x1", min(in_atlas), "excites", -1)
+    assert event_result(page_address, "unit_image", NET, "3a", "1x1", other, "excites", -1)["url"] is None
+    atlas_image = event_result(page_address, "unit_image", NET, "3a", "1x1", min(in_atlas), "excites", -1)
     assert atlas_image["activations"] == [in_atlas[min(in_atlas)].activation]
 
 
@@ -157,7 +157,7 @@ def test_an_image_is_computed_in_steps_and_cached(page_address: str, embedded: P
     ],
 )
 def test_an_invalid_image_request_is_refused(page_address: str, arguments: tuple[object, ...], excerpt: str) -> None:
-    assert excerpt in sentence(ask(page_address, "unit_image", *arguments))
+    assert excerpt in error_message(post_event(page_address, "unit_image", *arguments))
 
 
 def test_an_atlas_beside_the_weights_is_used(tmp_path: Path) -> None:
