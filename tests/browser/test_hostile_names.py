@@ -21,7 +21,7 @@ from inception.service.service import InferenceService
 from inception.vision.preprocessing import IMAGENET
 from inception.web.blocks import build, launch_options
 from support.networks import randomise
-from support.stage_visitor import StageVisit
+from support.stage_visitor import VIEWS, StageVisit
 
 pytestmark = pytest.mark.browser
 
@@ -37,7 +37,6 @@ LABELS = (
     "@SUM(1)",
     "{{ran}} ${ran=1} [a](javascript:ran=1)",
 )
-VIEWS = ("evidence", "cell", "cost", "census", "dial", "compare", "numbers", "about")
 KINDS = ("maps", "sheet", "zip", "csv", "json")
 
 

@@ -118,7 +118,8 @@ def run_predict_files(folder: Path, cases: Iterable[Case]) -> tuple[dict[str, Ou
 
 def run_predict_folder(folder: Path, out: Path) -> tuple[dict[str, Outcome], str, float]:
     """Run `predict FOLDER`; return the outcomes, stderr, and the memory above that for a single valid photo."""
-    _, baseline = run_and_measure("predict", EXAMPLES[0])
+    valid, baseline = run_and_measure("predict", EXAMPLES[0])
+    assert valid.returncode == 0, valid.stderr
     run, peak = run_and_measure("predict", folder, "--out", out, "--json")
     rows = parquet.read_table(out).select(["path", "error"]).to_pylist()
     return {row["path"]: Outcome(row["error"] or "") for row in rows}, run.stderr, peak - baseline

@@ -8,6 +8,7 @@ from playwright.sync_api import BrowserContext, ConsoleMessage, Request, expect
 
 from support.visitor import PageVisit
 
+VIEWS = ("evidence", "unit", "cell", "cost", "census", "dial", "compare", "numbers", "about")  # of *Go deeper*
 REJECTED = "Failed to load resource: the server responded with a status of 4"
 
 

@@ -58,8 +58,18 @@ export function createCompare(root, store, source) {
     }
   }
 
+  /** Whether both sides show the network of the stage: only then have their values the same unit. */
+  const isSameNetwork = () => (other.model ?? stageModel()) === stageModel();
+
+  /** The network of the stage. */
+  const stageModel = () => store.data().network?.name ?? store.get().model;
+
+  /** Whether the maps of a branch share a scale. */
+  const hasCommonScale = () => other.hasCommonScale && isSameNetwork();
+
   function drawForm() {
-    const { model, photo } = store.get();
+    const { photo } = store.get();
+    const model = stageModel();
     const { start } = store.data();
     const models = start?.models ?? [];
     if (!other.model) {
@@ -85,6 +95,7 @@ export function createCompare(root, store, source) {
           {
             onchange: (/** @type {Event} */ event) => {
               choose(/** @type {HTMLSelectElement} */ (event.target).value);
+              set(scale, { hidden: !isSameNetwork() });
               void draw();
             },
           },
@@ -99,6 +110,16 @@ export function createCompare(root, store, source) {
         .filter(({ stem }) => `example:${stem}` !== photo)
         .map(({ stem }) => /** @type {[string, string]} */ ([`example:${stem}`, stem.replaceAll("_", " ")])),
     ];
+    const scale = select(
+      t("block.scale"),
+      [
+        ["own", t("compare.scale_own")],
+        ["both", t("compare.scale_both")],
+      ],
+      other.hasCommonScale ? "both" : "own",
+      (value) => (other.hasCommonScale = value === "both"),
+    );
+    set(scale, { hidden: !isSameNetwork() });
     replace(
       form,
       select(
@@ -109,15 +130,7 @@ export function createCompare(root, store, source) {
       ),
       select(t("compare.photo"), photos, other.photo ?? "", (value) => (other.photo = value || null)),
       h("button", { type: "button", class: "button", onclick: () => chooser.click() }, t("photo.choose")),
-      select(
-        t("block.scale"),
-        [
-          ["own", t("compare.scale_own")],
-          ["both", t("compare.scale_both")],
-        ],
-        other.hasCommonScale ? "both" : "own",
-        (value) => (other.hasCommonScale = value === "both"),
-      ),
+      scale,
     );
     set(chooser, { "aria-label": t("photo.choose") });
   }
@@ -147,9 +160,9 @@ export function createCompare(root, store, source) {
       const otherSide = { network: otherNetwork, scene: otherScene, channels: otherChannels, photo: subject.photo };
       replace(
         body,
-        sideSection(stageSide, otherSide),
-        sideSection(otherSide, stageSide),
-        h("p", { class: "quiet" }, t(other.hasCommonScale ? "compare.both_help" : "compare.own_help")),
+        sideSection("compare.stage_side", stageSide, otherSide),
+        sideSection("compare.other_side", otherSide, stageSide),
+        h("p", { class: "quiet" }, t(hasCommonScale() ? "compare.both_help" : "compare.own_help")),
       );
     } catch (error) {
       replace(body, failure(error));
@@ -157,19 +170,20 @@ export function createCompare(root, store, source) {
   }
 
   /**
+   * @param {string} label  key of the section's name for screen readers
    * @param {Side} side
    * @param {Side} opposite
    */
-  function sideSection({ network, scene, channels, photo }, opposite) {
+  function sideSection(label, { network, scene, channels, photo }, opposite) {
     const { block, colours } = store.get();
     const probabilities = softmax(scene.logits, network.temperature);
-    const isSigned = isSignedScene(scene) || (other.hasCommonScale && isSignedScene(opposite.scene));
+    const isSigned = isSignedScene(scene) || (hasCommonScale() && isSignedScene(opposite.scene));
     const branchStatistics = BRANCHES.map((branch) => statistics(channels[branch]));
     const silent = branchStatistics.reduce((sum, branch) => sum + branch.silent, 0);
     const channelCount = branchStatistics.reduce((sum, branch) => sum + branch.channels, 0);
     return h(
       "section",
-      { class: "compare-side", "aria-label": modelName(network.name) },
+      { class: "compare-side", "aria-label": t(label, { name: modelName(network.name) }) },
       h("img", { src: source.photoUrl(photo), alt: "" }),
       h(
         "div",
@@ -186,7 +200,7 @@ export function createCompare(root, store, source) {
       ),
       BRANCHES.map((branch, i) => {
         const map = scene.maps[block][branch];
-        const range = meanRange(other.hasCommonScale ? [map, opposite.scene.maps[block][branch]] : [map], isSigned);
+        const range = meanRange(hasCommonScale() ? [map, opposite.scene.maps[block][branch]] : [map], isSigned);
         const canvas = h("canvas", { role: "img" });
         paintMap(canvas, meanValues(map, range), map.side, map.side, paletteOf(isSigned, colours));
         set(canvas, { "aria-label": t("network.map_alt", { branch: branchName(branch), block }) });
