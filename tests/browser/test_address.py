@@ -74,6 +74,15 @@ def test_english_chosen_in_a_chinese_browser_survives_a_reload(stage: StageVisit
     expect(stage.page.locator("html")).to_have_attribute("lang", "en")
 
 
+@pytest.mark.parametrize("visit", [{"locale": "zh-CN"}], indirect=True)
+def test_a_language_in_the_address_stays_there(stage: StageVisit) -> None:
+    stage.unfold("3a")
+    assert "lang=" not in stage.page.url  # the browser's own language
+    stage.open("?block=4c&lang=zh")
+    stage.unfold("3a")
+    expect(stage.page).to_have_url(re.compile("block=3a.*lang=zh"))
+
+
 def test_a_cell_outside_the_block_is_ignored(stage: StageVisit) -> None:
     stage.open("?block=5b&lens=5x5:3:20:4")
     expect(stage.page.locator(".lens")).to_be_hidden()

@@ -112,7 +112,10 @@ function createWhenWanted(store, style, isWanted, create) {
 
 /** Keep address and browser history in step with the state. @param {import("./state.js").Store} store */
 function syncAddress(store) {
-  const address = (/** @type {Readonly<State>} */ state) => `?${addressOf(state, preferredLanguage())}`;
+  // A language that was chosen, by the address or its button, is shared with the link; the browser's own is not.
+  let isLanguageChosen = "lang" in stateOf(location.search);
+  store.subscribe((_, __, changed) => (isLanguageChosen ||= changed.has("lang")));
+  const address = (/** @type {Readonly<State>} */ state) => `?${addressOf(state, isLanguageChosen ? null : preferredLanguage())}`;
   let writtenAt = -ADDRESS_INTERVAL_MS;
   /** The state whose address is still to be written. @type {Readonly<State> | null} */
   let pending = null;

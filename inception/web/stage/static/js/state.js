@@ -227,7 +227,7 @@ const MAX_CHANNELS_LENGTH = 6000; // of the parameter `channels`
 /**
  * Encode a state as a query string, without defaults and without a visitor's own photo.
  * @param {Readonly<State>} state
- * @param {State["lang"]} [preferred]  default language
+ * @param {State["lang"] | null} [preferred]  default language, which is left out; null: the language is always given
  * @returns {string}
  */
 export function addressOf(state, preferred = INITIAL.lang) {
