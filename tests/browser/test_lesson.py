@@ -95,6 +95,23 @@ def test_a_step_continues_after_a_photo_fails_to_load(visit: StageVisit) -> None
     expect(lesson.locator(".lesson-verdict")).not_to_be_empty()
 
 
+def test_a_step_is_computed_again_after_the_square_is_dragged(visit: StageVisit) -> None:
+    lesson = open_step(visit, "?photo=honey_bee&step=7")
+    box = visit.page.locator(".photo-crop").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    visit.page.mouse.move(x, y)
+    visit.page.mouse.down()
+    with visit.page.expect_response("**/run/stage_scene"):
+        visit.page.mouse.move(x + 30, y, steps=4)
+    visit.page.wait_for_timeout(500)  # the scene of the last position is on the stage before the square is dropped
+    visit.page.mouse.up()
+    expect(visit.page).to_have_url(re.compile("crop="))
+    expect(lesson.locator(".lesson-ask")).to_have_text(re.compile(r"\?$"))
+    lesson.get_by_role("button", name="Next").click()
+    expect(lesson.locator(".lesson-ask")).to_contain_text("drag the square")
+
+
 def test_an_answer_found_while_the_solution_is_computed_counts(visit: StageVisit) -> None:
     lesson = open_step(visit, "?photo=honey_bee&block=5b&step=8")
     held_routes: list[Route] = []

@@ -62,7 +62,7 @@ export function createLesson(root, store, source) {
 
   /** Return the key of the state's scene, without the position of its crop, which `isReady` compares. */
   const sceneKey = () => JSON.stringify([store.get().photo, store.get().model, store.get().crop === null]);
-  let shownSceneKey = sceneKey(); // of the scene on the stage; the state may be ahead of it
+  let loadedSceneKey = sceneKey(); // of the channels on the stage; the state may be ahead of them
 
   const scenery = () => ({ state: store.get(), data: store.data(), source, subject: subjectOf(store.get()) });
 
@@ -112,7 +112,8 @@ export function createLesson(root, store, source) {
   /** Load the plan of the step once the stage shows the photo that the step is about. */
   async function enterStep() {
     const current = run;
-    if (!current || current.plan || sceneKey() !== shownSceneKey || !isReady(store.get(), store.data())) return;
+    const isLoaded = sceneKey() === loadedSceneKey && store.data().channels !== null;
+    if (!current || current.plan || !isLoaded || !isReady(store.get(), store.data())) return;
     try {
       const plan = await current.step.enter(scenery());
       if (run !== current || current.plan) return;
@@ -401,15 +402,16 @@ export function createLesson(root, store, source) {
     document.documentElement.style.setProperty("--lesson-height", `${root.hidden ? 0 : root.offsetHeight}px`);
   }).observe(root);
 
-  store.subscribe((state, _, changed) => {
+  store.subscribe((state, data, changed) => {
     /** @param {...string} names */
     const hasChanged = (...names) => names.some((name) => changed.has(/** @type {any} */ (name)));
-    if (changed.has("base")) shownSceneKey = sceneKey();
+    // Channels arrive last, and only those of the state; while the square is dragged, the scene is ahead of the state.
+    if (changed.has("channels") && data.channels) loadedSceneKey = sceneKey();
     if (hasChanged("step", "photo", "model", "crop")) {
       if (changed.has("step") && state.step && !snapshot) isFocusPending = Boolean(state.photo && store.data().base);
       syncStep();
     }
-    if (run && hasChanged("base", "network", "start")) void enterStep();
+    if (run && changed.has("channels")) void enterStep();
     if (run && hasChanged("lang", "network")) draw();
     if (run && hasChanged("off", "lens", "block", "crop", "now")) checkShownAnswer();
   });
