@@ -95,6 +95,23 @@ def test_a_step_continues_after_a_photo_fails_to_load(visit: StageVisit) -> None
     expect(lesson.locator(".lesson-verdict")).not_to_be_empty()
 
 
+def test_a_step_is_computed_again_after_the_square_is_dragged(visit: StageVisit) -> None:
+    lesson = open_step(visit, "?photo=honey_bee&step=7")
+    box = visit.page.locator(".photo-crop").bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    visit.page.mouse.move(x, y)
+    visit.page.mouse.down()
+    with visit.page.expect_response("**/run/stage_scene"):
+        visit.page.mouse.move(x + 30, y, steps=4)
+    visit.page.wait_for_timeout(500)  # the scene of the last position is on the stage before the square is dropped
+    visit.page.mouse.up()
+    expect(visit.page).to_have_url(re.compile("crop="))
+    expect(lesson.locator(".lesson-ask")).to_have_text(re.compile(r"\?$"))
+    lesson.get_by_role("button", name="Next").click()
+    expect(lesson.locator(".lesson-ask")).to_contain_text("drag the square")
+
+
 def test_an_answer_found_while_the_solution_is_computed_counts(visit: StageVisit) -> None:
     lesson = open_step(visit, "?photo=honey_bee&block=5b&step=8")
     held_routes: list[Route] = []
@@ -151,3 +168,36 @@ def test_the_next_button_is_in_view_on_a_phone_below_a_long_verdict(visit: Stage
     dock(visit).locator("[data-choice]").nth(1).click()
     expect(dock(visit).locator(".lesson-verdict")).not_to_be_empty()
     assert visit.is_in_view(".lesson-next")
+
+
+@pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}, "is_mobile": True}], indirect=True)
+def test_a_phone_shows_the_numbers_of_channels_that_a_step_asks_for(visit: StageVisit) -> None:
+    open_step(visit, "?photo=honey_bee&step=4")
+    layers = visit.page.locator("[data-lane='5x5'] .layers")
+    expect(layers).to_contain_text("→")
+    expect(layers).to_be_visible()
+    right_edge, worth = (
+        layers.locator("span").last.bounding_box(),
+        visit.page.locator("[data-lane='5x5'] .worth").bounding_box(),
+    )
+    assert right_edge is not None
+    assert worth is not None
+    assert right_edge["y"] >= worth["y"] + worth["height"] / 2 or right_edge["x"] + right_edge["width"] <= worth["x"]
+    assert layers.evaluate("layers => layers.scrollWidth <= layers.clientWidth")
+
+
+def test_the_right_choice_is_marked_and_shown_answers_count_apart(visit: StageVisit) -> None:
+    lesson = open_step(visit, "?photo=honey_bee&step=7")
+    choices = lesson.locator("[data-choice]")
+    choices.first.click()
+    expect(lesson.locator(".lesson-verdict")).not_to_be_empty()
+    expect(lesson.locator(".lesson-choice.right")).to_have_count(1)
+    lesson.get_by_role("button", name="Next").click()
+    expect(lesson.locator(".lesson-ask")).to_contain_text("drag the square")
+    lesson.locator("[data-choice=show]").click()
+    expect(lesson.get_by_role("status")).to_contain_text("the network says")
+    lesson.get_by_role("button", name="Finish").click()
+    expect(lesson.locator(".lesson-score")).to_contain_text("Change its answer shown")
+    expect(lesson.locator("h2")).to_contain_text("of 8 right at the first try")
+    lesson.get_by_role("button", name="Close the lesson").click()
+    expect(lesson).to_be_hidden()

@@ -9,8 +9,9 @@ const { BLOCKS, BRANCHES } = await page("numbers.js");
 const { INITIAL } = await page("state.js");
 const measure = await page("lesson/measure.js");
 const { STEPS, stepAt, clearExample, isReady } = await page("lesson/steps.js");
-const { dotSizes } = await page("lesson/looking.js");
+const { offeredSizes } = await page("lesson/looking.js");
 const { alternativeCrops, isSameCrop } = await page("lesson/changing.js");
+const { resultAfter } = await page("views/lesson_parts.js");
 const { sentence, sentences, say, figure } = await page("lesson/sentences.js");
 const { useWords } = await page("words.js");
 
@@ -95,6 +96,7 @@ function stepInput({ source = {}, data = {}, state = {} } = {}) {
       block: async (_, __, block) => byBranch((branch) => channels(CHANNELS[branch], block === "5b" ? new Uint8Array(16) : corner(1, 1))),
       table: async () => unchangedTable(),
       votes: async (_, block) => subsets(block, [5, 1, 0, -1]),
+      worth: async () => byBlock(() => Float32Array.from({ length: 14 }, (_, i) => -i)),
       tuning: async () => tuning({ "1x1": 8, "3x3": 16, "5x5": 64, pool: 16 }),
       scene: async () => scene(),
       ...source,
@@ -185,7 +187,7 @@ test("marked cells are assigned to a ninth of the square", () => {
   assert.equal(measure.ninth(cells(5), 6), 2);
 });
 
-test("a silent channel is dark, and so is the lowest tenth of the others", () => {
+test("a silent channel is low, and so is the lowest tenth of the others", () => {
   const channel = (map, high) => ({ count: 1, side: 2, low: new Float32Array(1), high: Float32Array.of(high), values: Uint8Array.from(map) });
   const all = {
     "1x1": channel([0, 0, 0, 0], 0),
@@ -193,7 +195,7 @@ test("a silent channel is dark, and so is the lowest tenth of the others", () =>
     "5x5": channel([255, 255, 255, 255], 1),
     pool: channel([0, 255, 255, 255], 1),
   };
-  assert.ok(close(measure.darkShare(all), 7 / 16));
+  assert.ok(close(measure.lowShare(all), 7 / 16));
 });
 
 test("the block to search is one in which a single branch changes the answer", () => {
@@ -229,8 +231,18 @@ test("1: the channel that is shown is one of those that the stage shows first", 
   lit["3x3"].values.set(corner(0, 0), 0); // the best, but worth least
   lit["1x1"].values.set(corner(0, 0), 16 * 3);
   const worth = byBlock(() => Float32Array.from({ length: 14 }, (_, i) => i));
-  const { plan } = await answerStep(look, stepInput({ source: { block: async () => lit }, data: { worth } }), "1x1:0");
+  const { plan } = await answerStep(look, stepInput({ source: { block: async () => lit, worth: async () => worth } }), "1x1:0");
   assert.deepEqual([plan.facts.top.branch, plan.facts.top.channel], ["1x1", 3]);
+});
+
+test("1: a channel whose brightest cell lies outside the evidence is not right", async () => {
+  const beside = corner(0, 0).map((byte) => (byte === 255 ? 200 : byte));
+  beside[15] = 255;
+  const lit = byBranch((branch) => channels(CHANNELS[branch], branch === "3x3" ? corner(0, 0) : beside));
+  const { verdict, plan } = await answerStep(look, stepInput({ source: { block: async () => lit } }), "1x1:0");
+  assert.equal(verdict.right, false);
+  assert.ok(verdict.says.some((part) => part.key === "lesson.look.beside"));
+  assert.equal(plan.facts.top.branch, "3x3");
 });
 
 test("1: without evidence, or with silent channels only, the step reports that the photo does not show it", async () => {
@@ -250,6 +262,16 @@ test("2: the size nearest to the strongest response of 5x5 is right", async () =
   assert.equal((await answerStep(dot, stepInput(), small)).verdict.right, false);
 });
 
+test("2: of the four sizes exactly one is right, and the verdict names it", async () => {
+  for (const five of SIZES) {
+    const input = stepInput({ source: { tuning: async () => tuning({ "1x1": 8, "3x3": 16, "5x5": five, pool: 16 }) } });
+    const { choices } = await dot.enter(input);
+    const verdicts = await Promise.all(choices.map(async ({ id }) => (await answerStep(dot, input, id)).verdict));
+    assert.deepEqual(choices.filter((_, i) => verdicts[i].right).map(({ id }) => Number(id)), [five]);
+    assert.ok(verdicts.every(({ answer }) => answer === String(five)));
+  }
+});
+
 test("2: the block is the one in which 5x5 prefers larger dots most, if any does", async () => {
   const sizes = { "3a": 16, "3b": 64, "4a": 32 };
   const source = { tuning: async (_, block) => tuning({ "1x1": 8, "3x3": 16, "5x5": sizes[block], pool: 16 }) };
@@ -263,7 +285,7 @@ test("2: the block is the one in which 5x5 prefers larger dots most, if any does
 test("2: a network whose branches respond to nothing is not an error", async () => {
   const still = { ...tuning({ "1x1": 8, "3x3": 8, "5x5": 8, pool: 8 }) };
   still.branches = byBranch(() => ({ response: SIZES.map(() => 0), preferred: null }));
-  assert.equal(dotSizes(still).offered.length, 4);
+  assert.equal(offeredSizes(still).length, 4);
   await answerStep(dot, stepInput({ source: { tuning: async () => still } }), "8");
 });
 
@@ -322,9 +344,10 @@ test("5: the order of the output is right, and the choices are in another order"
   assert.equal((await answerStep(stack, stepInput(), BRANCHES.toReversed().join())).verdict.right, false);
 });
 
-test("6: the block with more dark cells is right, or none if they are alike", async () => {
+test("6: the block with more low cells is right, or none if they are alike", async () => {
   assert.equal((await answerStep(depth, stepInput(), "5b")).verdict.right, true);
-  assert.equal((await answerStep(depth, stepInput(), "3a")).verdict.right, false);
+  const wrong = (await answerStep(depth, stepInput(), "3a")).verdict;
+  assert.deepEqual([wrong.right, wrong.answer], [false, "5b"]);
   const alike = stepInput({ source: { block: async () => byBranch((branch) => channels(CHANNELS[branch], corner(0, 1))) } });
   assert.equal((await answerStep(depth, alike, "same")).verdict.right, true);
 });
@@ -335,7 +358,8 @@ test("7: the branch with the largest share of the answer is right, in a block wh
   assert.equal(plan.facts.bright, "pool"); // of the fake maps, the last is the brightest
   assert.equal(verdict.right, true);
   assert.ok(verdict.says.some((part) => part.key === "lesson.bright.differs"));
-  assert.equal((await answerStep(bright, stepInput({ source: { table: async () => table } }), "pool")).verdict.right, false);
+  const wrong = (await answerStep(bright, stepInput({ source: { table: async () => table } }), "pool")).verdict;
+  assert.deepEqual([wrong.right, wrong.answer], [false, "1x1"]);
 });
 
 test("7: the step reports if the brightest branch is worth most everywhere", async () => {
@@ -394,6 +418,18 @@ test("a step waits until the stage shows the requested photo, square and network
   assert.equal(isReady({ ...state, crop: [0.5, 0, 0.875] }, data), false);
   assert.equal(isReady({ ...state, crop: [0.25, 0, 0.875] }, data), true);
   assert.equal(isReady(state, { ...data, base: null }), false);
+});
+
+test("the result of a step counts the tries, tells apart what was shown, and stays", () => {
+  const [again, right, wrong] = [[false, false], [true, true], [true, false]].map(([done, right]) => ({ done, right, says: [] }));
+  assert.deepEqual(resultAfter(undefined, right, false), { kind: "right", tries: 1 });
+  assert.deepEqual(resultAfter(undefined, wrong, false), { kind: "wrong", tries: 1 });
+  assert.deepEqual(resultAfter(undefined, wrong, true), { kind: "shown", tries: 0 });
+  const twice = resultAfter(resultAfter(undefined, again, false), again, false);
+  assert.equal(twice.kind, "open");
+  assert.deepEqual(resultAfter(twice, right, false), { kind: "found", tries: 3 });
+  assert.equal(resultAfter(twice, wrong, true).kind, "shown");
+  assert.equal(resultAfter(resultAfter(undefined, wrong, true), right, false).kind, "shown");
 });
 
 test("the example is one of those available", () => {

@@ -3,7 +3,7 @@
 import { strongestCell } from "../maps.js";
 import { BRANCHES, order, shapley } from "../numbers.js";
 import { ALL_ON } from "../state.js";
-import { verdict } from "../stimuli.js";
+import { nearest, peak, verdict } from "../stimuli.js";
 import { t } from "../words.js";
 import { say } from "./sentences.js";
 import {
@@ -11,14 +11,14 @@ import {
   brightness,
   brightnessRatio,
   byBranch,
-  darkShare,
+  cellAt,
+  lowShare,
   ninth,
   preferenceRatio,
   ranked,
   splitBrightness,
   strongCells,
   topClass,
-  winners,
 } from "./measure.js";
 
 /** @import {Block, Branch, Lens, Network, Scene} from "../types.js" */
@@ -26,7 +26,7 @@ import {
 /** @import {Choice, Step, StepContext} from "./types.js" */
 
 /** Patch that every step starts from. */
-export const RESET = Object.freeze({ ...ALL_ON, fill: /** @type {const} */ ("zero"), cls: null, lens: null, deeper: null });
+export const RESET = Object.freeze({ ...ALL_ON, fill: /** @type {const} */ ("zero"), scale: /** @type {const} */ ("own"), cls: null, lens: null, deeper: null });
 
 const BRIGHT_RATIO = 1.5; // at which a channel counts as bright at the evidence
 const DARK_RATIO = 0.1;
@@ -35,7 +35,7 @@ const VISIBLE_TILES = 5; // of each branch, on any screen
 const LOOK_BLOCK = /** @type {Block} */ ("4e");
 const EARLY = /** @type {Block} */ ("3a");
 const LATE = /** @type {Block} */ ("5b");
-const SAME_TOLERANCE = 0.05; // shares of dark cells that differ by less count as the same
+const SAME_TOLERANCE = 0.05; // shares of low cells that differ by less count as the same
 const DOT_BLOCKS = /** @type {Block[]} */ (["3a", "3b", "4a"]);
 
 /** Return the loaded network, scene and answer. @param {StepContext} context @returns {{network: Network, base: Scene, cls: number}} */
@@ -58,42 +58,65 @@ export const look = {
   hidesWorth: false,
   async enter(context) {
     const { cls } = loadedData(context);
-    const [evidence, channels] = await Promise.all([
+    const [evidence, channels, worth] = await Promise.all([
       context.source.evidence(context.subject, cls),
       context.source.block(context.subject, {}, LOOK_BLOCK),
+      context.source.worth(context.subject, cls, LOOK_BLOCK),
     ]);
     const cells = strongCells(evidence.map);
     const splits = byBranch((branch) => {
       const { count, side, values } = channels[branch];
       const mapOf = (/** @type {number} */ i) => values.subarray(i * side * side, (i + 1) * side * side);
-      return Array.from({ length: count }, (_, i) => splitBrightness(mapOf(i), side, cells ?? [], evidence.side));
+      return Array.from({ length: count }, (_, i) => {
+        const { row, column } = strongestCell(channels[branch], i);
+        const isPeakInside = cells?.[cellAt(row, side, evidence.side) * evidence.side + cellAt(column, side, evidence.side)] ?? false;
+        return { ...splitBrightness(mapOf(i), side, cells ?? [], evidence.side), isPeakInside };
+      });
     });
-    const top = clearest(splits, context.data.worth?.[LOOK_BLOCK]);
-    const place = cells ? ninth(cells, evidence.side) : 4;
+    const top = clearest(splits, worth[LOOK_BLOCK]);
+    const place = cells && ninth(cells, evidence.side);
     return {
       patch: { ...RESET, block: LOOK_BLOCK, view: "sorted", sort: "worth" },
       ask: [say("lesson.look.ask", { block: LOOK_BLOCK, name: { cls } })],
       choices: [],
-      weak: !cells || (brightnessRatio(splits[top.branch][top.channel]) ?? 0) < BRIGHT_RATIO,
+      weak: !isBrightThere(splits[top.branch][top.channel]),
       facts: { cls, splits, top, place, lens: { branch: top.branch, channel: top.channel, ...strongestCell(channels[top.branch], top.channel) } },
     };
   },
   read: (_, state) => (state.block === LOOK_BLOCK && state.lens ? `${state.lens.branch}:${state.lens.channel}` : null),
   async check({ facts }, answer) {
     const [branch, channel] = /** @type {[Branch, string]} */ (answer.split(":"));
-    const ratio = brightnessRatio(facts.splits[branch][Number(channel)]);
+    const split = facts.splits[branch][Number(channel)];
+    const ratio = brightnessRatio(split);
     const values = { channel, branch: { branch }, times: ratioValue(ratio) };
-    const place = say("lesson.look.place", { name: { cls: facts.cls }, place: { word: `lesson.place_${facts.place}` } });
-    if (ratio !== null && ratio >= BRIGHT_RATIO) return { done: true, right: true, says: [say("lesson.look.right", values), place] };
-    return { done: true, right: false, says: [say(wrongKey(ratio), values), solution(facts), place], patch: { lens: facts.lens } };
+    if (isBrightThere(split)) return { done: true, right: true, says: [...evidencePlace(facts), say("lesson.look.right", values)] };
+    return { done: true, right: false, says: [...evidencePlace(facts), say(wrongKey(ratio), values), solution(facts)], patch: { lens: facts.lens } };
   },
-  show: async ({ facts }) => ({ done: true, right: false, says: [solution(facts)], patch: { lens: facts.lens } }),
+  show: async ({ facts }) => ({ done: true, right: false, says: [...evidencePlace(facts), solution(facts)], patch: { lens: facts.lens } }),
 };
+
+/**
+ * @typedef {object} Split  a channel's brightness inside and outside the evidence
+ * @property {number} inside
+ * @property {number} outside
+ * @property {boolean} isPeakInside  whether its strongest cell lies inside
+ */
+
+/** Whether a channel is bright where the evidence lies. @param {Split} split */
+function isBrightThere(split) {
+  return split.isPeakInside && (brightnessRatio(split) ?? 0) >= BRIGHT_RATIO;
+}
+
+/** Return the sentence that says where the evidence lies, if there is any. @param {any} facts */
+function evidencePlace({ cls, place }) {
+  return place === null ? [] : [say("lesson.look.place", { name: { cls }, place: { word: `lesson.place_${place}` } })];
+}
 
 /** Return the key of the sentence about a wrong channel. @param {number | null} ratio */
 function wrongKey(ratio) {
   if (ratio === null) return "lesson.look.silent";
-  return ratio < DARK_RATIO ? "lesson.look.dark" : "lesson.look.wrong";
+  if (ratio < DARK_RATIO) return "lesson.look.dark";
+  return ratio < BRIGHT_RATIO ? "lesson.look.wrong" : "lesson.look.beside";
 }
 
 /** Return the sentence about a right channel. @param {any} facts */
@@ -108,9 +131,9 @@ function ratioValue(ratio) {
 }
 
 /**
- * Return the channel with the highest contrast between the marked cells and the others, among the tiles that are visible
- * to the student.
- * @param {Record<Branch, {inside: number, outside: number}[]>} splits
+ * Return the channel with the highest contrast between the evidence and the rest, among the tiles that are visible to the
+ * student; preferably one that counts as bright there.
+ * @param {Record<Branch, Split[]>} splits
  * @param {Float32Array} [worth]  of the block's channels
  * @returns {{branch: Branch, channel: number}}
  */
@@ -120,19 +143,23 @@ function clearest(splits, worth) {
     const { length } = splits[branch];
     const visible = worth ? order(worth.subarray(start, start + length), VISIBLE_TILES) : order(new Float32Array(length));
     start += length;
-    return visible.map((channel) => ({ branch, channel, contrast: splits[branch][channel].inside - splits[branch][channel].outside }));
+    return visible.map((channel) => ({ branch, channel, split: splits[branch][channel] }));
   });
-  const { branch, channel } = candidates.toSorted((a, b) => b.contrast - a.contrast)[0];
+  /** @param {{split: Split}} candidate */
+  const rating = ({ split }) => split.inside - split.outside + (isBrightThere(split) ? 255 : 0);
+  const { branch, channel } = candidates.toSorted((a, b) => rating(b) - rating(a))[0];
   return { branch, channel };
 }
 
-/** Step 2: find the size of a dot to which 5×5 responds best. @type {Step} */
+/** Step 2: find the size of a disc to which 5×5 responds most. @type {Step} */
 export const dot = {
   id: "dot",
   title: "lesson.dot.title",
   kind: "choice",
   hidesWorth: false,
-  async enter({ state, source }) {
+  async enter(context) {
+    const { state, source } = context;
+    const { network } = loadedData(context);
     const tunings = await Promise.all(
       DOT_BLOCKS.map(async (block) => ({ block, tuning: /** @type {Tuning} */ (await source.tuning(state.model, block, "disc")) })),
     );
@@ -141,58 +168,48 @@ export const dot = {
     const { block, tuning } = tunings.toSorted(
       (a, b) => Number(isLarger(b)) - Number(isLarger(a)) || preferenceRatio(b.tuning) - preferenceRatio(a.tuning),
     )[0];
-    const { offered, winning } = dotSizes(tuning);
     return {
       patch: { ...RESET, block },
-      ask: [say("lesson.dot.ask", { block })],
-      choices: offered.map((size) => ({ id: String(size), says: say("lesson.dot.size", { size: { short: size } }) })),
+      ask: [say("lesson.dot.ask", { block, field: network.blocks[block].branches["5x5"].field.size })],
+      choices: offeredSizes(tuning).map((size) => ({ id: String(size), says: say("lesson.dot.size", { size: { short: size } }) })),
       weak: false,
-      facts: { block, tuning, winning, larger: isLarger({ tuning }) },
+      facts: { tuning, larger: isLarger({ tuning }) },
     };
   },
   async check({ facts }, answer) {
-    const { tuning, block, winning, larger } = facts;
-    const right = winning.includes(Number(answer));
-    const index = tuning.sizes.indexOf(Number(answer));
-    const values = { size: { short: Number(answer) }, block, winner: { branch: winners(tuning)[index].branch } };
+    const { tuning, larger } = facts;
+    const rightAnswer = String(peak(tuning, "5x5"));
     /** @param {Branch} branch */
-    const preferred = (branch) => (tuning.branches[branch].preferred ? { short: tuning.branches[branch].preferred } : "–");
-    const sizes = { block, one: preferred("1x1"), three: preferred("3x3"), five: preferred("5x5"), pool: preferred("pool") };
+    const sizeOf = (branch) => ({ short: peak(tuning, branch) });
+    const sizes = { one: sizeOf("1x1"), three: sizeOf("3x3"), five: sizeOf("5x5"), pool: sizeOf("pool") };
     return {
       done: true,
-      right,
-      says: [
-        say(right ? "lesson.dot.right" : "lesson.dot.wrong", values),
-        say("lesson.dot.told", sizes),
-        say(larger ? "lesson.dot.larger" : "lesson.dot.not_larger"),
-      ],
+      right: answer === rightAnswer,
+      answer: rightAnswer,
+      says: [say("lesson.dot.told", sizes), say(larger ? "lesson.dot.larger" : "lesson.dot.not_larger")],
       patch: { deeper: "dial" },
     };
   },
 };
 
 /**
- * Return four sizes to choose from, and those of them at which 5×5 is ahead.
+ * Return four sizes to choose from: the one to which 5×5 responds most, and its multiples by powers of two.
  * @param {Tuning} tuning
- * @returns {{offered: number[], winning: number[]}}
+ * @returns {number[]}
  */
-export function dotSizes(tuning) {
-  const winnerBySize = winners(tuning);
-  const leads = tuning.sizes.map((size, i) => ({ size, ahead: winnerBySize[i].branch === "5x5" ? winnerBySize[i].ahead : -1 }));
-  const top = leads.toSorted((a, b) => b.ahead - a.ahead)[0];
-  // Powers of two of the size at which 5×5 is furthest ahead, as far as they were measured.
-  const targets = [1 / 4, 1 / 2, 1, 2, 4, 1 / 8, 8, 1 / 16, 16].map((factor) => top.size * factor);
+export function offeredSizes(tuning) {
+  const best = peak(tuning, "5x5");
+  const targets = [1 / 4, 1 / 2, 1, 2, 4, 1 / 8, 8, 1 / 16, 16].map((factor) => best * factor);
   /** @type {number[]} */
-  const offered = [top.size];
+  const offered = [best];
   for (const target of targets) {
-    const nearest = tuning.sizes.toSorted((a, b) => Math.abs(Math.log(a / target)) - Math.abs(Math.log(b / target)))[0];
-    if (offered.length < 4 && Math.abs(Math.log(nearest / target)) < 0.3 && !offered.includes(nearest)) offered.push(nearest);
+    const size = tuning.sizes[nearest(tuning.sizes, target)];
+    if (offered.length < 4 && Math.abs(Math.log(size / target)) < 0.3 && !offered.includes(size)) offered.push(size);
   }
-  const winning = leads.filter(({ size, ahead }) => offered.includes(size) && ahead >= 0).map(({ size }) => size);
-  return { offered: offered.toSorted((a, b) => a - b), winning };
+  return offered.toSorted((a, b) => a - b);
 }
 
-/** Step 6: find the block with the larger share of dark cells. @type {Step} */
+/** Step 6: find the block with the larger share of low cells. @type {Step} */
 export const depth = {
   id: "depth",
   title: "lesson.depth.title",
@@ -201,8 +218,8 @@ export const depth = {
   async enter(context) {
     const { network } = loadedData(context);
     const [early, late] = await Promise.all([EARLY, LATE].map((block) => context.source.block(context.subject, {}, block)));
-    const dark = { early: darkShare(early), late: darkShare(late) };
-    const difference = dark.late - dark.early;
+    const low = { early: lowShare(early), late: lowShare(late) };
+    const difference = low.late - low.early;
     return {
       patch: { ...RESET, block: EARLY },
       ask: [say("lesson.depth.ask", { early: EARLY, late: LATE })],
@@ -213,7 +230,7 @@ export const depth = {
       ],
       weak: false,
       facts: {
-        dark,
+        low,
         right: Math.abs(difference) < SAME_TOLERANCE ? "same" : difference > 0 ? LATE : EARLY,
         fieldSizes: { early: network.blocks[EARLY].branches["5x5"].field.size, late: network.blocks[LATE].branches["5x5"].field.size },
         side: network.size,
@@ -221,12 +238,13 @@ export const depth = {
     };
   },
   async check({ facts }, answer) {
-    const { dark, right, fieldSizes, side } = facts;
+    const { low, right, fieldSizes, side } = facts;
     return {
       done: true,
       right: answer === right,
+      answer: right,
       says: [
-        say("lesson.depth.told", { early: EARLY, late: LATE, early_share: { p: dark.early }, late_share: { p: dark.late } }),
+        say("lesson.depth.told", { early: EARLY, late: LATE, early_share: { p: low.early }, late_share: { p: low.late } }),
         say(fieldSizes.late < side ? "lesson.depth.sees" : "lesson.depth.sees_all", { early: EARLY, late: LATE, early_size: fieldSizes.early, late_size: fieldSizes.late, side }),
         ...(right === LATE ? [say("lesson.depth.why")] : []),
       ],
@@ -277,6 +295,7 @@ export const bright = {
     return {
       done: true,
       right: answer === right,
+      answer: right,
       says: [
         say("lesson.bright.told", { ...values, ...terms }),
         say(brightest === right ? "lesson.bright.same" : "lesson.bright.differs", values),

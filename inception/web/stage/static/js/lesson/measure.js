@@ -1,7 +1,6 @@
 /** Calculations of the lesson's steps: pure functions. */
 
 import { BLOCKS, BRANCHES, order, softmax } from "../numbers.js";
-import { shares } from "../stimuli.js";
 
 /** @import {Block, BlockChannels, BlockFacts, Branch, BranchFacts, MeanMap, Network, Scene} from "../types.js" */
 /** @import {Tuning} from "../stimuli.js" */
@@ -195,6 +194,16 @@ export function ninth(cells, side) {
 }
 
 /**
+ * Return the row or column, in a grid over the same square, where the middle of a map's row or column lies.
+ * @param {number} index
+ * @param {number} side  of the map
+ * @param {number} gridSide
+ */
+export function cellAt(index, side, gridSide) {
+  return Math.floor(((index + 0.5) / side) * gridSide);
+}
+
+/**
  * Return a channel's average brightness, from 0 to 255 as drawn, inside and outside the marked cells.
  * @param {ArrayLike<number>} bytes  side x side
  * @param {number} side
@@ -206,8 +215,8 @@ export function splitBrightness(bytes, side, cells, cellsSide) {
   const sum = [0, 0];
   const count = [0, 0];
   for (let i = 0; i < side * side; i++) {
-    const row = Math.floor(((Math.floor(i / side) + 0.5) / side) * cellsSide);
-    const column = Math.floor((((i % side) + 0.5) / side) * cellsSide);
+    const row = cellAt(Math.floor(i / side), side, cellsSide);
+    const column = cellAt(i % side, side, cellsSide);
     const inside = cells[row * cellsSide + column] ? 1 : 0;
     sum[inside] += bytes[i];
     count[inside] += 1;
@@ -225,11 +234,11 @@ export function brightnessRatio({ inside, outside }) {
 }
 
 /**
- * Return the share of a block's cells that are dark: in the lowest tenth of their channel's range, or in a constant channel.
+ * Return the share of a block's cells that are low: in the lowest tenth of their channel's range, or in a constant channel.
  * @param {BlockChannels} channels
  */
-export function darkShare(channels) {
-  let dark = 0;
+export function lowShare(channels) {
+  let lowCells = 0;
   let total = 0;
   for (const branch of BRANCHES) {
     const { count, side, low, high, values } = channels[branch];
@@ -237,27 +246,13 @@ export function darkShare(channels) {
     total += count * cells;
     for (let channel = 0; channel < count; channel++) {
       if (high[channel] === low[channel]) {
-        dark += cells;
+        lowCells += cells;
         continue;
       }
-      for (let i = channel * cells; i < (channel + 1) * cells; i++) if (values[i] < 25.5) dark += 1;
+      for (let i = channel * cells; i < (channel + 1) * cells; i++) if (values[i] < 25.5) lowCells += 1;
     }
   }
-  return dark / total;
-}
-
-/**
- * For each size, return the branch that is nearest to its own strongest response, and its lead over the second.
- * @param {Tuning} tuning
- * @returns {{branch: Branch, ahead: number}[]}
- */
-export function winners(tuning) {
-  const curves = byBranch((branch) => shares(tuning.branches[branch].response));
-  return tuning.sizes.map((_, i) => {
-    const share = byBranch((branch) => curves[branch][i]);
-    const [first, second] = ranked(share);
-    return { branch: first, ahead: share[first] - share[second] };
-  });
+  return lowCells / total;
 }
 
 /**

@@ -27,13 +27,14 @@
  * @typedef {object} Verdict
  * @property {boolean} done  false: the student may try again
  * @property {boolean} right
+ * @property {string} [answer]  the right choice, which is marked
  * @property {Sentence[]} says
  * @property {Partial<State>} [patch]  of the state, with the verdict
  *
  * @typedef {object} StepContext  what a step may read
  * @property {Readonly<State>} state
  * @property {Readonly<Data>} data
- * @property {Pick<Source, "table" | "votes" | "evidence" | "block" | "tuning" | "scene">} source
+ * @property {Pick<Source, "table" | "votes" | "worth" | "evidence" | "block" | "tuning" | "scene">} source
  * @property {Subject} subject
  *
  * @typedef {object} Step

@@ -6,10 +6,11 @@ import { sentence, sentences } from "../lesson/sentences.js";
 import { clearExample, isReady, stepAt, STEPS } from "../lesson/steps.js";
 import { ALL_ON } from "../state.js";
 import { sentenceOf, t } from "../words.js";
-import { button, resultOf, scoreList } from "./lesson_parts.js";
+import { button, resultAfter, resultOf, scoreList } from "./lesson_parts.js";
 
 /** @import {State} from "../types.js" */
 /** @import {Choice, Plan, Sentence, Step, Verdict} from "../lesson/types.js" */
+/** @import {Result} from "./lesson_parts.js" */
 
 const SCROLL_DELAY_MS = 700; // a view opened below the stage has its full height by then
 
@@ -22,6 +23,7 @@ const SCROLL_DELAY_MS = 700; // a view opened below the stage has its full heigh
  * @property {string | null} answer  the latest answer
  * @property {boolean} isChecking  whether the answer is being checked
  * @property {boolean} isShowing  whether the right answer is being computed, for a student who gave up
+ * @property {boolean} isShown  whether it was shown to one
  * @property {string[]} picked  the choices picked so far, where they are to be put in order
  * @property {Verdict | null} verdict
  */
@@ -36,7 +38,7 @@ export function createLesson(root, store, source) {
   const title = h("h2", { tabindex: "-1" });
   const dots = h("span", { class: "lesson-dots", "aria-hidden": "true" });
   const foldButton = h("button", { class: "lesson-plain", onclick: () => setFolded(!root.classList.contains("folded")) });
-  const leaveButton = h("button", { class: "lesson-plain", onclick: () => store.update({ step: 0 }, { push: true }) });
+  const leaveButton = h("button", { class: "lesson-plain", onclick: leave });
   const question = h("p", { class: "lesson-ask" });
   const controls = h("div", { class: "lesson-tools" });
   const feedback = h("div", { class: "lesson-verdict", role: "status" });
@@ -50,7 +52,7 @@ export function createLesson(root, store, source) {
 
   /** @type {Run | null} */
   let run = null;
-  /** Whether the first answer to each step was right. @type {Map<string, boolean>} */
+  /** By the id of the step. @type {Map<string, Result>} */
   const results = new Map();
   /** The part of the state to restore when the student leaves the lesson. @type {Partial<State> | null} */
   let snapshot = null;
@@ -62,7 +64,7 @@ export function createLesson(root, store, source) {
 
   /** Return the key of the state's scene, without the position of its crop, which `isReady` compares. */
   const sceneKey = () => JSON.stringify([store.get().photo, store.get().model, store.get().crop === null]);
-  let shownSceneKey = sceneKey(); // of the scene on the stage; the state may be ahead of it
+  let loadedSceneKey = sceneKey(); // of the channels on the stage; the state may be ahead of them
 
   const scenery = () => ({ state: store.get(), data: store.data(), source, subject: subjectOf(store.get()) });
 
@@ -70,6 +72,7 @@ export function createLesson(root, store, source) {
 
   /** @param {number} direction  1 or -1 */
   function go(direction) {
+    if (direction > 0 && isOver) return leave();
     isFocusPending = true;
     if (direction > 0 && store.get().step === STEPS.length && !isOver) {
       isOver = true;
@@ -81,6 +84,10 @@ export function createLesson(root, store, source) {
       return draw();
     }
     store.update({ step: store.get().step + direction }, { push: true });
+  }
+
+  function leave() {
+    store.update({ step: 0 }, { push: true });
   }
 
   function restart() {
@@ -102,7 +109,7 @@ export function createLesson(root, store, source) {
     if (!snapshot) snapshot = takeSnapshot();
     if (run?.step === step && run.key === runKey()) return void enterStep();
     isOver = false;
-    run = { step, key: "", plan: null, error: null, answer: null, isChecking: false, isShowing: false, picked: [], verdict: null };
+    run = { step, key: "", plan: null, error: null, answer: null, isChecking: false, isShowing: false, isShown: false, picked: [], verdict: null };
     run.key = runKey();
     setFolded(false);
     draw();
@@ -112,7 +119,8 @@ export function createLesson(root, store, source) {
   /** Load the plan of the step once the stage shows the photo that the step is about. */
   async function enterStep() {
     const current = run;
-    if (!current || current.plan || sceneKey() !== shownSceneKey || !isReady(store.get(), store.data())) return;
+    const isLoaded = sceneKey() === loadedSceneKey && store.data().channels !== null;
+    if (!current || current.plan || !isLoaded || !isReady(store.get(), store.data())) return;
     try {
       const plan = await current.step.enter(scenery());
       if (run !== current || current.plan) return;
@@ -139,8 +147,8 @@ export function createLesson(root, store, source) {
 
   /** Return the part of the state that is restored when the student leaves the lesson. @returns {Partial<State>} */
   function takeSnapshot() {
-    const { photo, block, crop, off, offChannels, fill, cls, lens, view, sort, deeper } = store.get();
-    return { photo, block, crop, off, offChannels, fill, cls, lens, view, sort, deeper };
+    const { photo, block, crop, off, offChannels, fill, cls, lens, view, sort, scale, deeper } = store.get();
+    return { photo, block, crop, off, offChannels, fill, cls, lens, view, sort, scale, deeper };
   }
 
   function restore() {
@@ -148,7 +156,7 @@ export function createLesson(root, store, source) {
     snapshot = null;
     if (!saved) return;
     const { photo, ...rest } = saved;
-    const viewSettings = { view: saved.view, sort: saved.sort, deeper: saved.deeper, ...ALL_ON, lens: null };
+    const viewSettings = { view: saved.view, sort: saved.sort, scale: saved.scale, deeper: saved.deeper, ...ALL_ON, lens: null };
     store.update(photo === store.get().photo ? rest : viewSettings);
   }
 
@@ -176,7 +184,7 @@ export function createLesson(root, store, source) {
     current.isShowing = true;
     draw();
     try {
-      settle(current, await current.step.show(current.plan, scenery()));
+      settle(current, await current.step.show(current.plan, scenery()), true);
     } catch (error) {
       fail(current, error);
     }
@@ -185,12 +193,14 @@ export function createLesson(root, store, source) {
   /**
    * @param {Run} checkedRun
    * @param {Verdict} verdict
+   * @param {boolean} [isShown]  whether the student asked for the answer
    */
-  function settle(checkedRun, verdict) {
+  function settle(checkedRun, verdict, isShown = false) {
     if (run !== checkedRun || checkedRun.verdict?.done) return;
+    checkedRun.isShown = isShown;
     checkedRun.isChecking = checkedRun.isShowing = false;
     checkedRun.error = null;
-    if (!results.has(checkedRun.step.id)) results.set(checkedRun.step.id, verdict.right);
+    results.set(checkedRun.step.id, resultAfter(results.get(checkedRun.step.id), verdict, isShown));
     checkedRun.verdict = verdict;
     draw();
     setFolded(false);
@@ -221,16 +231,16 @@ export function createLesson(root, store, source) {
 
   function draw() {
     const stepNumber = store.get().step;
-    set(root, { "aria-label": t("lesson.title"), dataset: { hide: hidesWorth() ? "worth" : "" } });
+    set(root, { "aria-label": t("lesson.title"), dataset: { step: run?.step.id ?? "", hide: hidesWorth() ? "worth" : "" } });
     set(leaveButton, { "aria-label": t("lesson.leave"), title: t("lesson.leave") });
     replace(leaveButton, "×");
     drawFold();
     back.textContent = t("lesson.back");
-    next.textContent = t(stepNumber === STEPS.length ? "lesson.finish" : "lesson.next");
+    next.textContent = t(isOver ? "lesson.close" : stepNumber === STEPS.length ? "lesson.finish" : "lesson.next");
     set(back, { disabled: stepNumber === 1 });
-    next.hidden = isOver;
-    next.classList.toggle("waits", !run?.verdict?.done);
-    replace(dots, STEPS.map(({ id }, i) => h("i", { class: `${resultOf(results, id)}${i + 1 === stepNumber ? " here" : ""}` })));
+    next.classList.toggle("waits", !isOver && !run?.verdict?.done);
+    const isHere = (/** @type {number} */ i) => !isOver && i + 1 === stepNumber;
+    replace(dots, STEPS.map(({ id }, i) => h("i", { class: `${resultOf(results, id).kind}${isHere(i) ? " here" : ""}` })));
     if (isOver) return drawScore();
     if (!run) return;
     progress.textContent = t("lesson.step", { step: stepNumber, steps: STEPS.length });
@@ -271,7 +281,7 @@ export function createLesson(root, store, source) {
   /** @param {Choice} choice */
   function choiceButton({ id, says, branch }) {
     const isPicked = run?.answer === id;
-    const result = isPicked && run?.verdict ? (run.verdict.right ? "right" : "wrong") : "";
+    const result = !run?.verdict ? "" : id === run.verdict.answer ? "right" : isPicked ? "wrong" : "";
     return button(textOf(says), () => submit(id), {
       class: `lesson-choice ${result}`,
       dataset: { choice: id, ...(branch ? { branch } : {}) },
@@ -339,19 +349,18 @@ export function createLesson(root, store, source) {
 
   function drawVerdict() {
     const verdict = run?.verdict;
-    feedback.className = `lesson-verdict ${verdict ? (verdict.right ? "right" : "wrong") : ""}`;
+    feedback.className = `lesson-verdict ${!verdict || run?.isShown ? "" : verdict.right ? "right" : "wrong"}`;
     if (!verdict) return replace(feedback, run?.isShowing && t("lesson.wait"));
-    const gaveUp = !verdict.right && run?.answer === null;
     const heading = verdict.right ? t("lesson.right") : verdict.done ? t("lesson.wrong") : t("lesson.not_yet");
-    replace(feedback, !gaveUp && h("b", {}, heading, " "), sentences(verdict.says, network()));
+    replace(feedback, !run?.isShown && h("b", {}, heading, " "), sentences(verdict.says, network()));
   }
 
   function drawScore() {
-    const right = [...results.values()].filter(Boolean).length;
-    progress.textContent = t("lesson.title");
+    const right = [...results.values()].filter(({ kind }) => kind === "right").length;
+    progress.textContent = "";
     title.textContent = t("lesson.score", { right, steps: STEPS.length });
-    question.textContent = t("lesson.score_lead");
-    replace(feedback);
+    replace(question, t("lesson.takeaway"));
+    replace(feedback, t("lesson.score_lead"));
     feedback.className = "lesson-verdict";
     replace(controls, scoreList(results, revisit), button(t("lesson.again"), restart));
     focusTitle();
@@ -401,15 +410,16 @@ export function createLesson(root, store, source) {
     document.documentElement.style.setProperty("--lesson-height", `${root.hidden ? 0 : root.offsetHeight}px`);
   }).observe(root);
 
-  store.subscribe((state, _, changed) => {
+  store.subscribe((state, data, changed) => {
     /** @param {...string} names */
     const hasChanged = (...names) => names.some((name) => changed.has(/** @type {any} */ (name)));
-    if (changed.has("base")) shownSceneKey = sceneKey();
+    // Channels arrive last, and only those of the state; while the square is dragged, the scene is ahead of the state.
+    if (changed.has("channels") && data.channels) loadedSceneKey = sceneKey();
     if (hasChanged("step", "photo", "model", "crop")) {
       if (changed.has("step") && state.step && !snapshot) isFocusPending = Boolean(state.photo && store.data().base);
       syncStep();
     }
-    if (run && hasChanged("base", "network", "start")) void enterStep();
+    if (run && changed.has("channels")) void enterStep();
     if (run && hasChanged("lang", "network")) draw();
     if (run && hasChanged("off", "lens", "block", "crop", "now")) checkShownAnswer();
   });

@@ -4,7 +4,16 @@ import { h } from "../dom.js";
 import { STEPS } from "../lesson/steps.js";
 import { t } from "../words.js";
 
-/** @typedef {"right" | "wrong" | "open"} Result */
+/** @import {Verdict} from "../lesson/types.js" */
+
+/**
+ * @typedef {object} Result  of a step
+ * @property {"right" | "found" | "shown" | "wrong" | "open"} kind  right: at the first try; found: at a later one
+ * @property {number} tries
+ */
+
+/** @type {Result} */
+const OPEN = { kind: "open", tries: 0 };
 
 /**
  * Create a button of the lesson.
@@ -17,34 +26,53 @@ export function button(text, onclick, attributes = {}) {
 }
 
 /**
- * Return the result of a step.
- * @param {Map<string, boolean>} results
- * @param {string} id  of a step
+ * Return the result of a step after another verdict; the first final verdict counts.
+ * @param {Result | undefined} result
+ * @param {Verdict} verdict
+ * @param {boolean} isShown  whether the student asked for the answer
  * @returns {Result}
  */
+export function resultAfter(result = OPEN, { done, right }, isShown) {
+  if (result.kind !== "open") return result;
+  if (isShown) return { kind: "shown", tries: result.tries };
+  const tries = result.tries + 1;
+  if (!done) return { kind: "open", tries };
+  if (!right) return { kind: "wrong", tries };
+  return { kind: tries === 1 ? "right" : "found", tries };
+}
+
+/**
+ * Return the result of a step.
+ * @param {Map<string, Result>} results
+ * @param {string} id  of a step
+ */
 export function resultOf(results, id) {
-  const isRight = results.get(id);
-  if (isRight === undefined) return "open";
-  return isRight ? "right" : "wrong";
+  return results.get(id) ?? OPEN;
 }
 
 /**
  * Create the list of all steps with their results; each links back to its step.
- * @param {Map<string, boolean>} results
+ * @param {Map<string, Result>} results
  * @param {(step: number) => void} revisit
  */
 export function scoreList(results, revisit) {
-  const labels = { right: t("lesson.score_right"), wrong: t("lesson.score_wrong"), open: t("lesson.score_open") };
+  const labels = {
+    right: "lesson.score_right",
+    found: "lesson.score_found",
+    shown: "lesson.score_shown",
+    wrong: "lesson.score_wrong",
+    open: "lesson.score_open",
+  };
   const items = STEPS.map(({ id, title }, i) => {
-    const result = resultOf(results, id);
+    const { kind, tries } = resultOf(results, id);
     return h(
       "li",
       {},
       h(
         "button",
-        { class: `lesson-plain ${result}`, onclick: () => revisit(i + 1) },
+        { class: `lesson-plain ${kind}`, onclick: () => revisit(i + 1) },
         `${i + 1}. ${t(title)} `,
-        h("small", {}, labels[result]),
+        h("small", {}, t(labels[kind], { tries })),
       ),
     );
   });
