@@ -3,7 +3,7 @@
 import { createController } from "./controller.js";
 import { h, loadStyle, replace } from "./dom.js";
 import { createSource } from "./source.js";
-import { addressOf, createStore, historyState, INITIAL, isAnythingOff, stateOf } from "./state.js";
+import { addressOf, createStore, historyState, INITIAL, stateOf } from "./state.js";
 import { loadWords, preferredLanguage, sentenceOf, t } from "./words.js";
 import { createAnswer } from "./views/answer.js";
 import { createBlock } from "./views/block.js";
@@ -60,7 +60,6 @@ async function start() {
       createAllChannels(element("block"), store, source);
       createDeeper(element("deeper"), store, source);
       createWhenWanted(store, "lesson", (state) => state.step > 0, async () => (await import("./views/lesson.js")).createLesson(element("lesson"), store, source));
-      createWhenWanted(store, "answer_line", (_, { now }) => now !== null && isAnythingOff(now.off), async () => (await import("./views/answer_line.js")).createAnswerLine(store));
       createWhenWanted(store, "lab", (state, data) => state.lab !== null && data.channels !== null, async () => (await import("./views/lab.js")).createLab(element("lab"), photoFrame(), store, source, controller));
       addKeys(store);
     },
