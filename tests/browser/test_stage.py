@@ -83,6 +83,15 @@ def test_a_phone_shows_photo_answer_nine_blocks_and_two_lanes(stage: StageVisit)
         assert stage.is_in_view(f"[data-lane='{branch}']"), branch
 
 
+@pytest.mark.parametrize("stage", [{**PHONE, "query": "?photo=espresso"}], indirect=True)
+def test_a_phone_names_what_the_numbers_of_the_block_are(stage: StageVisit) -> None:
+    expect(stage.page.locator(".worth-head")).to_have_text("Worth for “espresso”")
+    assert stage.is_in_view(".worth-head")
+    assert stage.page.locator(".worth-head").evaluate("head => head.scrollWidth <= head.clientWidth"), (
+        "it is not cut off"
+    )
+
+
 @pytest.mark.parametrize("stage", [PHONE, viewport(720, 450), viewport(1440, 900), viewport(1920, 1080)], indirect=True)
 def test_the_page_does_not_scroll_sideways(stage: StageVisit) -> None:
     width = stage.page.evaluate("document.documentElement.clientWidth")

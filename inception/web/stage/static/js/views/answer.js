@@ -2,7 +2,7 @@
 
 import { classOf, isAnswerTo } from "../controller.js";
 import { h, replace, roving, set } from "../dom.js";
-import { clamp, movers, order, percent, points, shownClasses, softmax } from "../numbers.js";
+import { clamp, grouped, movers, order, percent, points, shownClasses, softmax } from "../numbers.js";
 import { placeOf } from "../ranking.js";
 import { ALL_ON, channelSwitched, isAnythingOff, offList, switched } from "../state.js";
 import { branchName, className, englishName, joined, t } from "../words.js";
@@ -80,8 +80,8 @@ export function createAnswer(root, store) {
     const duration = t("answer.seconds", { milliseconds: Math.round(1000 * base.seconds) });
     const facts = isOff
       ? [t("answer.without", { what: describeOff(now.off) })]
-      : [t("answer.of", { count: network.labels.length }), ` · ${duration}`];
-    // One span each, so that the second is hidden as a whole where there is no room for both.
+      : [t("answer.title"), t("answer.of", { count: grouped(network.labels.length) }), ` · ${duration}`];
+    // One span each: those for which there is no room are hidden as a whole.
     replace(lead, facts.map((fact) => h("span", {}, fact)));
     const calibration = network.temperature === 1 ? "" : t("answer.calibrated", { temperature: network.temperature.toFixed(2) });
     set(lead, { title: isOff ? lead.textContent : calibration });
