@@ -84,6 +84,19 @@ def test_a_phone_shows_photo_answer_nine_blocks_and_two_lanes(stage: StageVisit)
 
 
 @pytest.mark.parametrize("stage", [{**PHONE, "query": "?photo=espresso"}], indirect=True)
+def test_a_phone_repeats_a_changed_answer_while_it_is_out_of_view(stage: StageVisit) -> None:
+    brief = stage.page.locator(".answer-brief")
+    stage.page.locator("[data-switch=pool]").scroll_into_view_if_needed()
+    stage.page.evaluate("scrollBy(0, 400)")
+    expect(brief).to_be_hidden()
+    stage.switch("pool")
+    expect(brief).to_be_visible()
+    expect(brief).to_have_text(re.compile(r"^espresso [<>\d.]+ % → [<>\d.]+ %$"))
+    stage.page.evaluate("scrollTo(0, 0)")
+    expect(brief).to_be_hidden()
+
+
+@pytest.mark.parametrize("stage", [{**PHONE, "query": "?photo=espresso"}], indirect=True)
 def test_a_phone_names_what_the_numbers_of_the_block_are(stage: StageVisit) -> None:
     expect(stage.page.locator(".worth-head")).to_have_text("Worth for “espresso”")
     assert stage.is_in_view(".worth-head")

@@ -46,7 +46,9 @@ export function createAnswer(root, store) {
   });
   const message = h("p", { class: "toast", role: "status" });
   const tools = h("div", { class: "answer-tools" }, chips, search, message, options);
-  root.append(ranks, moved, tools);
+  const brief = h("p", { class: "answer-brief number", "aria-hidden": "true" });
+  root.append(ranks, moved, tools, brief);
+  new IntersectionObserver(([{ isIntersecting }]) => root.classList.toggle("away", !isIntersecting)).observe(rows);
   let announced = ""; // text last sent to the live region
 
   /** @param {number} change */
@@ -136,6 +138,8 @@ export function createAnswer(root, store) {
         );
       }),
     );
+    const nowText = bestClass === bestClassBefore ? percent(after[bestClass]) : `${name} ${percent(after[bestClass])}`;
+    brief.textContent = `${className(network, bestClassBefore)} ${percent(before[bestClassBefore])} → ${nowText}`;
     root.classList.toggle("off", isOff);
     root.classList.toggle("pending", isPending);
     set(ranks, { "aria-busy": String(isPending) });
