@@ -105,6 +105,28 @@ def test_back_and_forward_restore_an_uploaded_photo(stage: StageVisit) -> None:
     expect(answer).to_contain_text("espresso")
 
 
+def test_sharing_moves_nothing_and_says_what_the_link_leaves_out(stage: StageVisit) -> None:
+    page = stage.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    share = page.get_by_role("button", name="Share")
+    status = page.locator("header [role=status]")
+    before = share.bounding_box()
+    share.click()
+    expect(status).to_have_text("Link to this view copied")
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    assert share.bounding_box() == before
+    expect(status).to_be_empty()
+    stage.upload(EXAMPLES / "espresso.jpg")
+    expect(page.locator("[data-stage=answer] h2")).to_contain_text("espresso")
+    share.click()
+    expect(status).to_have_text("Link copied, without your photo")
+    for lab, text in (("disc", "Link to this view copied"), ("pen", "Link copied, without your drawing")):
+        stage.open(f"?lab={lab}:20:0:0")
+        expect(page.locator("#lab")).to_be_visible()
+        share.click()
+        expect(status).to_have_text(text)
+
+
 def test_a_rejected_photo_adds_no_history_entry(stage: StageVisit, tmp_path: Path) -> None:
     invalid = tmp_path / "bad.jpg"
     invalid.write_bytes(b"no picture")

@@ -27,7 +27,7 @@ def test_the_charts_match_the_servers_measures(visit: StageVisit, page_address: 
             phrase = f"{test['highest'].replace('x', '×')} is highest in" if test["clear"] else "No clear difference in"
             assert re.search(rf"{phrase}[^.:]*\b{block}\b", summary), (block, summary)
     visit.page.locator(f"{VIEW} summary").click()
-    expect(visit.page.locator(f"{VIEW} details h4")).to_have_text("Embedded · 200 classes")
+    expect(visit.page.locator(f"{VIEW} details h4")).to_have_text("Small network · 200 classes")
     row = visit.page.locator(f"{VIEW} tr").filter(has_text="Orientation, 4c")
     cells = row.locator("td").all_inner_texts()
     expected = measures["orientation"]["4c"]

@@ -83,6 +83,28 @@ def test_a_phone_shows_photo_answer_nine_blocks_and_two_lanes(stage: StageVisit)
         assert stage.is_in_view(f"[data-lane='{branch}']"), branch
 
 
+@pytest.mark.parametrize("stage", [{**PHONE, "query": "?photo=espresso"}], indirect=True)
+def test_a_phone_repeats_a_changed_answer_while_it_is_out_of_view(stage: StageVisit) -> None:
+    brief = stage.page.locator(".answer-brief")
+    stage.page.locator("[data-switch=pool]").scroll_into_view_if_needed()
+    stage.page.evaluate("scrollBy(0, 400)")
+    expect(brief).to_be_hidden()
+    stage.switch("pool")
+    expect(brief).to_be_visible()
+    expect(brief).to_have_text(re.compile(r"^espresso [<>\d.]+ % → [<>\d.]+ %$"))
+    stage.page.evaluate("scrollTo(0, 0)")
+    expect(brief).to_be_hidden()
+
+
+@pytest.mark.parametrize("stage", [{**PHONE, "query": "?photo=espresso"}], indirect=True)
+def test_a_phone_names_what_the_numbers_of_the_block_are(stage: StageVisit) -> None:
+    expect(stage.page.locator(".worth-head")).to_have_text("Worth for “espresso”")
+    assert stage.is_in_view(".worth-head")
+    assert stage.page.locator(".worth-head").evaluate("head => head.scrollWidth <= head.clientWidth"), (
+        "it is not cut off"
+    )
+
+
 @pytest.mark.parametrize("stage", [PHONE, viewport(720, 450), viewport(1440, 900), viewport(1920, 1080)], indirect=True)
 def test_the_page_does_not_scroll_sideways(stage: StageVisit) -> None:
     width = stage.page.evaluate("document.documentElement.clientWidth")
@@ -159,10 +181,20 @@ def test_branches_of_several_blocks_can_be_off_and_are_switched_on_together(stag
     stage.settle()
     expect(chips).to_have_count(3)
     expect(stage.page.locator("[data-switch='3x3']")).to_have_attribute("aria-checked", "false")
-    chips.last.click()
+    all_on = chips.first
+    expect(all_on).to_have_text("All on")
+    chips.last.scroll_into_view_if_needed()
+    assert all_on.evaluate(IS_ON_TOP), "it stays in view when the chips scroll"
+    all_on.click()
     expect(chips).to_have_count(0)
     expect(stage.page.locator("[data-stage=answer] h2")).to_have_text(before)
     expect(stage.page).not_to_have_url(re.compile("off="))
+
+
+IS_ON_TOP = """element => {
+  const box = element.getBoundingClientRect();
+  return element.contains(document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2));
+}"""
 
 
 def test_a_changed_answer_is_announced_to_screen_readers(stage: StageVisit) -> None:
@@ -232,6 +264,26 @@ def test_worths_refer_to_the_searched_class(stage: StageVisit, embedded: Pretrai
     expected = branch_votes(embedded, prediction, "4c", "goldfish").votes["1x1"]
     shown = stage.page.locator("[data-lane='1x1'] .worth .number")
     expect(shown).to_have_text(f"{abs(expected):.2f}".join(["−" if expected < 0 else "+", ""]))
+
+
+@pytest.mark.parametrize(("text", "name"), [("car", "freight car"), ("pan", "frying pan"), ("teapo", "teapot")])
+def test_a_search_prefers_whole_words(stage: StageVisit, text: str, name: str) -> None:
+    search = stage.page.locator("[data-stage=answer] input")
+    search.fill(text)
+    search.press("Enter")
+    expect(stage.page.locator(".worth-head")).to_contain_text(f"“{name}”")
+
+
+def test_a_search_without_a_result_is_reported_until_typing_continues(stage: StageVisit) -> None:
+    search = stage.page.locator("[data-stage=answer] input")
+    message = stage.page.locator("[data-stage=answer] [role=status]")
+    search.fill("zzzz")
+    search.press("Enter")
+    expect(message).to_have_text("No class of that name")
+    assert stage.is_in_view("[data-stage=answer] [role=status]")
+    search.press("Backspace")
+    expect(message).to_be_empty()
+    expect(search).to_be_focused()
 
 
 def test_display_options_send_no_requests(stage: StageVisit) -> None:

@@ -97,6 +97,60 @@ def test_the_block_states_its_channels_and_the_branch_that_adds_most(
     best = max(votes, key=lambda branch: votes[branch])
     expect(visit.page.locator(".block-head .lead")).to_contain_text(re.compile(r"\d+ \+ \d+ \+ \d+ \+ \d+ = 512"))
     expect(visit.page.locator(".carried")).to_contain_text(f"{best.replace('x', '×')} adds most: +")
+    expect(visit.page.locator("[data-stage=answer] .lead")).to_contain_text(
+        "Answer, of 200 classes", use_inner_text=False
+    )
+
+
+def test_worth_is_said_to_be_with_everything_on_when_something_is_off(visit: StageVisit) -> None:
+    page = visit.page
+    visit.open(f"{QUERY}&off=4b:1x1&deeper=numbers")
+    head, best = page.locator(".worth-head"), page.locator(".carried")
+    expect(head).to_have_text("All on: worth for “espresso”")
+    expect(best).to_contain_text(re.compile("^With all on, .+ adds most"))
+    numbers = page.locator("#deeper-numbers")
+    expect(numbers.locator(".deeper-note")).to_contain_text("except where it says “with everything on”")
+    expect(numbers.locator(".tells-worth h3")).to_have_text(re.compile("with everything on$"))
+    expect(numbers.locator(".ribbon-row.tells-worth")).to_contain_text("with everything on")
+    page.locator("[data-stage=answer] .chips button").click()
+    expect(head).to_have_text("Worth for “espresso”")
+    expect(best).to_contain_text(re.compile("^[^W].+ adds most"))
+    expect(numbers.get_by_text("with everything on")).to_have_count(0)
+
+
+def test_the_menus_stay_beside_the_sum_when_branches_speak_against_a_class(visit: StageVisit) -> None:
+    page = visit.page
+    visit.open("?photo=espresso&block=5a&model=tiny-imagenet")
+    sums = page.locator(".block-sums")
+    places, texts = [], []
+    for row in page.locator("[data-stage=answer] .rows button").all():
+        row.click()
+        texts.append(sums.text_content() or "")
+        places.append(page.locator(".block-tools").bounding_box())
+        box, place = sums.bounding_box(), places[-1]
+        assert box
+        assert place
+        assert abs(box["y"] + box["height"] / 2 - place["y"] - place["height"] / 2) < 2
+    assert any("Against" in text for text in texts), texts
+    assert all(place == places[0] for place in places)
+    found = re.search(r"Logit: (\S+) \(all off\) ([+−] \S+) \(the four\) = (\S+?)(?:Against|$)", texts[0])
+    assert found
+    numbers = [float(text.replace("−", "-").replace(" ", "")) for text in found.groups()]
+    assert numbers[0] + numbers[1] == pytest.approx(numbers[2])
+
+
+def test_maps_of_a_lane_are_evenly_spaced_and_their_captions_apart(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&block=5a&model=tiny-imagenet")
+    lefts = visit.page.locator("[data-lane='3x3'] .tile canvas").evaluate_all(
+        "all => all.map(one => one.getBoundingClientRect().left)"
+    )
+    assert len({round(b - a, 1) for a, b in pairwise(lefts)}) == 1
+    parts = visit.page.locator("[data-lane='3x3'] .tile .number").evaluate_all(
+        "all => all.map(one => [one.firstChild, one.lastChild].map(part => part.getBoundingClientRect().toJSON()))"
+    )
+    assert any(len(text) == 4 for text in visit.page.locator("[data-lane='3x3'] .channel-number").all_inner_texts())
+    for (number, worth), (following, _) in pairwise(parts):
+        assert following["left"] - worth["right"] > worth["left"] - number["right"] > 0
 
 
 def test_a_scale_shared_by_the_branches_has_a_legend(visit: StageVisit) -> None:

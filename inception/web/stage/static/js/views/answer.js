@@ -2,7 +2,7 @@
 
 import { classOf, isAnswerTo } from "../controller.js";
 import { h, replace, roving, set } from "../dom.js";
-import { clamp, movers, order, percent, points, shownClasses, softmax } from "../numbers.js";
+import { clamp, grouped, movers, order, percent, points, shownClasses, softmax } from "../numbers.js";
 import { placeOf } from "../ranking.js";
 import { ALL_ON, channelSwitched, isAnythingOff, offList, switched } from "../state.js";
 import { branchName, className, englishName, joined, t } from "../words.js";
@@ -35,9 +35,20 @@ export function createAnswer(root, store) {
   const chips = h("div", { class: "chips" });
   const updateChipTabStop = roving(chips);
   const options = h("datalist", { id: "all-classes" });
-  const search = h("input", { type: "search", list: "all-classes", onchange: selectByName, autocomplete: "off" });
-  const tools = h("div", { class: "answer-tools" }, chips, search, options);
-  root.append(ranks, moved, tools);
+  const clearMessage = () => (message.textContent = "");
+  const search = h("input", {
+    type: "search",
+    list: "all-classes",
+    onchange: selectByName,
+    oninput: clearMessage,
+    onblur: clearMessage,
+    autocomplete: "off",
+  });
+  const message = h("p", { class: "toast", role: "status" });
+  const tools = h("div", { class: "answer-tools" }, chips, search, message, options);
+  const brief = h("p", { class: "answer-brief number", "aria-hidden": "true" });
+  root.append(ranks, moved, tools, brief);
+  new IntersectionObserver(([{ isIntersecting }]) => root.classList.toggle("away", !isIntersecting)).observe(rows);
   let announced = ""; // text last sent to the live region
 
   /** @param {number} change */
@@ -71,8 +82,8 @@ export function createAnswer(root, store) {
     const duration = t("answer.seconds", { milliseconds: Math.round(1000 * base.seconds) });
     const facts = isOff
       ? [t("answer.without", { what: describeOff(now.off) })]
-      : [t("answer.of", { count: network.labels.length }), ` · ${duration}`];
-    // One span each, so that the second is hidden as a whole where there is no room for both.
+      : [t("answer.title"), t("answer.of", { count: grouped(network.labels.length) }), ` · ${duration}`];
+    // One span each: those for which there is no room are hidden as a whole.
     replace(lead, facts.map((fact) => h("span", {}, fact)));
     const calibration = network.temperature === 1 ? "" : t("answer.calibrated", { temperature: network.temperature.toFixed(2) });
     set(lead, { title: isOff ? lead.textContent : calibration });
@@ -127,6 +138,8 @@ export function createAnswer(root, store) {
         );
       }),
     );
+    const nowText = bestClass === bestClassBefore ? percent(after[bestClass]) : `${name} ${percent(after[bestClass])}`;
+    brief.textContent = `${className(network, bestClassBefore)} ${percent(before[bestClassBefore])} → ${nowText}`;
     root.classList.toggle("off", isOff);
     root.classList.toggle("pending", isPending);
     set(ranks, { "aria-busy": String(isPending) });
@@ -189,6 +202,8 @@ export function createAnswer(root, store) {
     const hadFocus = chips.contains(document.activeElement);
     replace(
       chips,
+      branches.length + channels.length > 1 &&
+        h("button", { class: "all-on", onclick: () => store.update({ ...ALL_ON }) }, t("answer.all_on")),
       branches.map(([block, branch]) =>
         h(
           "button",
@@ -209,7 +224,6 @@ export function createAnswer(root, store) {
           `${block} ${branchName(branch)} #${channel} ✕`,
         ),
       ),
-      branches.length + channels.length > 1 && h("button", { onclick: () => store.update({ ...ALL_ON }) }, t("answer.all_on")),
       cls !== null && h("button", { onclick: () => store.update({ cls: null }) }, t("answer.unpin")),
     );
     updateChipTabStop();
@@ -243,19 +257,12 @@ export function createAnswer(root, store) {
 
   function selectByName() {
     const { network } = store.data();
-    const query = search.value.trim().toLowerCase();
-    if (!network || !query) return;
-    const names = network.labels.map((label, index) => [className(network, index).toLowerCase(), label.toLowerCase()]);
-    const exactIndex = names.findIndex(([name]) => name === query);
-    const index = exactIndex >= 0 ? exactIndex : names.findIndex((variants) => variants.some((name) => name.includes(query)));
-    if (index >= 0) {
-      search.value = "";
-      store.update({ cls: index });
-    } else {
-      search.setCustomValidity(t("answer.none_found"));
-      search.reportValidity();
-      search.setCustomValidity("");
-    }
+    if (!network || !search.value.trim()) return;
+    const index = findClass(network, search.value);
+    message.textContent = index < 0 ? t("answer.none_found") : "";
+    if (index < 0) return;
+    search.value = "";
+    store.update({ cls: index });
   }
 
   store.subscribe((_, __, changed) => {
@@ -266,4 +273,25 @@ export function createAnswer(root, store) {
     if (changed.has("lang") || changed.has("network")) drawOptions();
   });
   draw();
+}
+
+/**
+ * Return the class whose name fits a text best: exactly, by its last word, a word, the start of a word, or any part; shown
+ * names come before other names of the label. -1 if none fits.
+ * @param {import("../words.js").Names} network
+ * @param {string} text
+ */
+export function findClass(network, text) {
+  const escaped = text.trim().replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const shownNames = network.labels.map((_, index) => [className(network, index)]);
+  const allNames = network.labels.map((label) => [label, ...label.split(", ")]);
+  // Between Chinese characters, \b never matches; there the last two find words.
+  for (const pattern of [`^${escaped}$`, `\\b${escaped}$`, `\\b${escaped}\\b`, `\\b${escaped}`, `${escaped}$`, escaped]) {
+    const regex = new RegExp(pattern, "i");
+    for (const candidates of [shownNames, allNames]) {
+      const index = candidates.findIndex((names) => names.some((name) => regex.test(name)));
+      if (index >= 0) return index;
+    }
+  }
+  return -1;
 }

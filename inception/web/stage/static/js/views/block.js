@@ -3,9 +3,9 @@
 import { classOf } from "../controller.js";
 import { h, isStill, replace, set } from "../dom.js";
 import { isSignedBlock, paletteOf, rangeOf } from "../maps.js";
-import { BRANCHES, fixed, forAndAgainst, shapley, shownVotes, signed } from "../numbers.js";
+import { BRANCHES, fixed, forAndAgainst, shapley, shownVotes, signed, term } from "../numbers.js";
 import { measuredFor, sortedChannels, worthOf } from "../ranking.js";
-import { CHOICES, isOff, switched } from "../state.js";
+import { allOff, CHOICES, isAnythingOff, isOff, switched } from "../state.js";
 import { branchName, className, joined, t } from "../words.js";
 import { createTile, greyPhoto, legend } from "./tile.js";
 
@@ -30,11 +30,12 @@ export function createBlock(root, store, source) {
   const lanes = h("div", { class: "lanes", onkeydown: moveFocus });
   const bestBranch = h("p", { class: "carried" });
   const voteSum = h("p", { class: "quiet sum" });
+  const opposing = h("p", { class: "quiet sum" });
   const scaleLegend = h("p", { class: "quiet" });
   root.append(
     h("div", { class: "block-head" }, h("div", { class: "block-title" }, title, lead), worthHead, switchHead),
     lanes,
-    h("div", { class: "block-foot" }, bestBranch, voteSum, scaleLegend, tools),
+    h("div", { class: "block-foot" }, h("div", { class: "block-sums" }, bestBranch, voteSum, opposing), scaleLegend, tools),
   );
 
   const parts = BRANCHES.map((branch) => {
@@ -101,9 +102,8 @@ export function createBlock(root, store, source) {
     const facts = network.blocks[state.block];
     const counts = BRANCHES.map((branch) => facts.branches[branch].channels);
     lead.textContent = joined([
-      t("block.lead", { side: facts.side, channels: facts.in_channels }),
-      t("block.concat", { sum: counts.join(" + "), total: facts.channels }),
       state.sort === "worth" ? t("block.lead_worth") : "",
+      t("block.lead", { side: facts.side, channels: facts.in_channels, sum: counts.join(" + "), total: facts.channels }),
     ]);
     lead.title = lead.textContent;
     for (const part of parts) drawLayers(part);
@@ -143,7 +143,8 @@ export function createBlock(root, store, source) {
     const hover = store.hovered();
     const cls = hover.kind === "class" && hover.cls !== undefined ? hover.cls : classOf(state, store.data());
     const name = network ? className(network, cls) : "";
-    worthHead.textContent = network && t("block.worth", { name });
+    const isChanged = isAnythingOff(allOff(state)); // worth is always that of the run with everything on
+    worthHead.textContent = network && t(isChanged ? "block.worth_all_on" : "block.worth", { name });
     worthHead.title = network ? t("block.worth_help", { name }) : "";
     root.classList.toggle("no-votes", !subsets);
     if (!subsets || !base || subsets.block !== state.block) return;
@@ -158,18 +159,12 @@ export function createBlock(root, store, source) {
       );
     }
     const { best, against } = forAndAgainst(votes);
-    bestBranch.textContent = joined([
-      best
-        ? t("block.carries", { branch: branchName(best), worth: signed(votes[best]), logit: fixed(votes.logit, 2) })
-        : t("deeper.evidence_no_branch", { name }),
-      against.length
-        ? t("block.against", {
-            list: against.map((branch) => `${branchName(branch)} ${signed(votes[branch])}`).join(t("answer.joiner")),
-            name,
-          })
-        : "",
-    ]);
-    voteSum.textContent = t("block.sum", { baseline: signed(votes.baseline), sum: signed(votes.sum), logit: signed(votes.logit) });
+    bestBranch.textContent = best
+      ? t(isChanged ? "block.carries_all_on" : "block.carries", { branch: branchName(best), worth: signed(votes[best]) })
+      : t("deeper.evidence_no_branch", { name });
+    voteSum.textContent = t("block.sum", { baseline: fixed(votes.baseline, 2), sum: term(votes.sum, 2), logit: fixed(votes.logit, 2) });
+    const list = against.map((branch) => `${branchName(branch)} ${signed(votes[branch])}`).join(t("answer.joiner"));
+    opposing.textContent = list && t("block.against", { list, name });
   }
 
   /** Draw a legend where all maps share a scale or the palette is signed. */
@@ -186,7 +181,7 @@ export function createBlock(root, store, source) {
     const { channels, error, busy } = store.data();
     if (channels || !error || busy) return;
     for (const { tiles, worth } of parts) replace(tiles), replace(worth);
-    for (const text of [bestBranch, voteSum, scaleLegend]) text.textContent = "";
+    for (const text of [bestBranch, voteSum, opposing, scaleLegend]) text.textContent = "";
   }
 
   let drawnBlock = "";
@@ -306,7 +301,7 @@ export function createBlock(root, store, source) {
     const hasChanged = (...names) => names.some((name) => changed.has(/** @type {any} */ (name)));
     if (hasChanged("lang", "block", "network", "base", "cls", "sort", "scale", "colours", "fill")) drawWords();
     if (hasChanged("off", "block")) drawSwitches();
-    if (hasChanged("lang", "network", "subsets", "cls", "block", "base")) drawWorth();
+    if (hasChanged("lang", "network", "subsets", "cls", "block", "base", "off", "offChannels")) drawWorth();
     root.classList.toggle("no-worth", !store.data().worth);
     if (hasChanged("error", "busy")) clearStale();
     if (hasChanged("lang", "channels", "worth", "sort", "tuned", "scale", "colours", "baseChannels", "offChannels")) drawTiles();

@@ -5,6 +5,8 @@ import { language, loadWords, t } from "../words.js";
 
 /** @import {Language} from "../types.js" */
 
+const STATUS_MS = 5000; // how long the status of a shared link stays
+
 /** @type {[Language, string][]} */
 const LANGUAGES = [
   ["en", "EN"],
@@ -22,7 +24,8 @@ export function createHeader(root, store) {
   const languages = h("span", { class: "languages", role: "group" });
   const updateLanguageTabStop = roving(languages);
   const networks = h("span", { class: "views" });
-  const nav = h("nav", {}, views, networks, languages);
+  const shareStatus = h("span", { role: "status", class: "toast" });
+  const nav = h("nav", {}, views, networks, languages, shareStatus);
   root.append(tagline, nav); // after the name, which index.html contains
 
   function draw() {
@@ -34,7 +37,6 @@ export function createHeader(root, store) {
     set(nav, { "aria-label": "InceptionLens" });
     set(languages, { "aria-label": t("header.language") });
     tagline.textContent = t("header.tagline");
-    const shareStatus = h("span", { role: "status", class: "quiet" });
     replace(
       views,
       h(
@@ -47,8 +49,7 @@ export function createHeader(root, store) {
         t("header.lesson"),
       ),
       h("button", { class: "plain wide", onclick: () => store.update({ deeper: "compare" }) }, t("header.compare")),
-      h("button", { class: "plain", onclick: () => share(shareStatus) }, t("header.share")),
-      shareStatus,
+      h("button", { class: "plain", onclick: () => share() }, t("header.share")),
     );
     replace(
       networks,
@@ -110,12 +111,17 @@ export function createHeader(root, store) {
     }
   }
 
-  /** Copy the address of the page. @param {HTMLElement} status */
-  async function share(status) {
-    const isOwn = !store.get().photo.startsWith("example:");
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let statusTimer;
+  /** Copy the address of the page. */
+  async function share() {
+    const { photo, lab } = store.get();
+    const isPhotoLost = !lab && !photo.startsWith("example:");
     try {
       await navigator.clipboard.writeText(location.href);
-      status.textContent = t(isOwn ? "header.share_own" : "header.shared");
+      shareStatus.textContent = t(lab?.shape === "pen" ? "header.share_drawing" : isPhotoLost ? "header.share_own" : "header.shared");
+      clearTimeout(statusTimer);
+      statusTimer = setTimeout(() => (shareStatus.textContent = ""), STATUS_MS);
     } catch {
       prompt(t("header.share_failed"), location.href);
     }

@@ -103,8 +103,8 @@ export function createNetwork(root, store, controller) {
 
   function drawWords() {
     const { network, now } = store.data();
-    set(root, { "aria-label": t("network.title"), title: t("network.lead") });
-    caption.textContent = t("network.thicker");
+    set(root, { "aria-label": t("network.title") });
+    caption.textContent = t("network.lead");
     set(strip, { "aria-label": t("network.choose") });
     for (const block of BLOCKS) {
       const facts = network?.blocks[block];

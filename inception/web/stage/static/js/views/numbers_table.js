@@ -37,17 +37,18 @@ export function createNumbers(root, store, source) {
     if (!network || !base || !now || !channels || !subsets) return replace(numbers, placeholder(data));
     const cls = classOf(state, data);
     const name = className(network, cls);
+    const isChanged = isAnythingOff(allOff(state));
     replace(
       numbers,
       h("h3", {}, t("deeper.numbers_block", { block: state.block })),
-      isAnythingOff(allOff(state)) && h("p", { class: "deeper-note" }, t("deeper.numbers_off")),
+      isChanged && h("p", { class: "deeper-note" }, t("deeper.numbers_off")),
       branchTable(channels, state.block),
-      ribbon(channels, data.worth?.[state.block], name),
+      ribbon(channels, data.worth?.[state.block], name, isChanged),
       h(
         "div",
         { class: "deeper-pair" },
         h("div", {}, h("h3", {}, t("deeper.numbers_top", { count: CLASS_COUNT })), classTable(now, base, network)),
-        h("div", { class: "tells-worth" }, votes(subsets, cls, name, state.block), subsetDetails(subsets, cls, network.temperature)),
+        h("div", { class: "tells-worth" }, votes(subsets, cls, name, state.block, isChanged), subsetDetails(subsets, cls, network.temperature)),
       ),
     );
     drawAblations(state, data);
@@ -139,8 +140,9 @@ function branchTable(channels, block) {
  * @param {BlockChannels} channels
  * @param {Float32Array | undefined} worth
  * @param {string} name
+ * @param {boolean} isChanged  whether anything is off
  */
-function ribbon(channels, worth, name) {
+function ribbon(channels, worth, name, isChanged) {
   const counts = BRANCHES.map((branch) => channels[branch].count);
   const total = counts.reduce((sum, count) => sum + count, 0);
   const means = BRANCHES.flatMap((branch) => Array.from(channels[branch].mean, Math.abs));
@@ -172,7 +174,7 @@ function ribbon(channels, worth, name) {
     h("h4", {}, t("deeper.ribbon_title", { count: total })),
     h("div", { class: "ribbon-heads" }, headings),
     ribbonRow(t("deeper.ribbon_mean"), means),
-    worth && ribbonRow(t("deeper.ribbon_worth", { name }), Array.from(worth, Math.abs), "tells-worth"),
+    worth && ribbonRow(t(isChanged ? "deeper.ribbon_worth_all_on" : "deeper.ribbon_worth", { name }), Array.from(worth, Math.abs), "tells-worth"),
   );
 }
 
@@ -228,8 +230,9 @@ function classTable(now, base, network) {
  * @param {number} cls
  * @param {string} name
  * @param {Block} block
+ * @param {boolean} isChanged  whether anything is off
  */
-function votes(subsets, cls, name, block) {
+function votes(subsets, cls, name, block, isChanged) {
   const shapleyValues = shapley(subsets, cls);
   const branchWorths = BRANCHES.map((branch) => shapleyValues[branch]);
   const decimals = 3; // one more than in the lanes, so that values rounded to add up agree with those
@@ -245,7 +248,7 @@ function votes(subsets, cls, name, block) {
     ),
   );
   return [
-    h("h3", {}, t("deeper.votes_title", { block, name })),
+    h("h3", {}, t(isChanged ? "deeper.votes_title_all_on" : "deeper.votes_title", { block, name })),
     h("ul", { class: "deeper-bars" }, items),
     h(
       "p",
