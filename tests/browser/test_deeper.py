@@ -1,0 +1,62 @@
+"""The tabs of Go deeper, and the files that its views offer."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from support.stage_visitor import StageVisit
+
+
+def expect_tabs_at_the_top(page: Page) -> None:
+    page.wait_for_function(
+        "Math.abs(document.querySelector('.deeper').getBoundingClientRect().top - 8) < 2", timeout=10_000
+    )
+
+
+@pytest.mark.parametrize("name", ["census", "compare", "about"])
+def test_a_tab_scrolls_its_view_into_the_window(visit: StageVisit, name: str) -> None:
+    page = visit.page
+    page.locator(f"#deeper-tab-{name}").click()
+    expect_tabs_at_the_top(page)
+    expect(page.locator(f"#deeper-{name}")).to_be_in_viewport()
+
+
+def test_the_header_scrolls_to_a_view_before_it_has_loaded(visit: StageVisit) -> None:
+    page = visit.page
+    page.route("**/js/views/compare.js", lambda route: None)  # it never loads
+    page.get_by_role("banner").get_by_role("button", name="Compare").click()
+    expect_tabs_at_the_top(page)
+
+
+def test_the_picture_of_all_maps_shows_them_as_the_page_does(visit: StageVisit, tmp_path: Path) -> None:
+    visit.open("?photo=espresso&off=4b:1x1&deeper=numbers")
+    page = visit.page
+    with page.expect_download(timeout=60_000) as download:
+        page.locator("[data-keep=maps]").click()
+    download.value.save_as(tmp_path / "maps.png")
+    picture = np.asarray(Image.open(tmp_path / "maps.png").convert("RGB"), dtype=float)
+    left, top, step, side = 64, 64, 124, 112
+    branches = ("1x1", "3x3", "5x5", "pool")
+    for column, block in enumerate(("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")):
+        for row, branch in enumerate(branches):
+            tile = picture[top + row * step :, left + column * step :][:side, :side]
+            if (block, branch) == ("4b", "1x1"):
+                assert tile[0, 0].tolist() == [255, 255, 255]
+                assert (tile[..., 0] - tile[..., 1] > 100).any(), "a red cross"
+                continue
+            canvas = page.locator(f".strip [data-block='{block}'] [data-branch='{branch}'] canvas")
+            url = canvas.evaluate("canvas => canvas.toDataURL()")
+            shown = np.asarray(
+                Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"), dtype=int
+            )
+            cells = np.asarray(
+                Image.fromarray(tile.astype(np.uint8)).resize(shown.shape[1::-1], Image.Resampling.NEAREST)
+            )
+            assert np.abs(cells.astype(int) - shown).max() <= 2, (block, branch)
