@@ -60,3 +60,50 @@ def test_the_picture_of_all_maps_shows_them_as_the_page_does(visit: StageVisit, 
                 Image.fromarray(tile.astype(np.uint8)).resize(shown.shape[1::-1], Image.Resampling.NEAREST)
             )
             assert np.abs(cells.astype(int) - shown).max() <= 2, (block, branch)
+
+
+def test_the_biases_are_the_same_number_in_two_views(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&deeper=evidence")
+    page = visit.page
+    biases = page.locator(".deeper-sum .deeper-bars li").filter(has_text="biases").locator(".number")
+    number = biases.inner_text(timeout=30_000).replace(" ", "")
+    page.locator("#deeper-tab-unit").click()
+    page.get_by_role("button", name="Begin with the answer").click(timeout=30_000)
+    constant = page.locator(".circuit-terms li").filter(has_text="from the biases").locator(".number")
+    expect(page.locator(".circuit-path")).to_contain_text("logit")
+    expect(constant).to_have_text(number)
+    expect(page.locator(".circuit-terms .deeper-signed")).to_have_count(10)  # of the named channels
+
+
+@pytest.mark.parametrize("name", ["unit", "cell"])
+def test_a_view_of_a_channel_opens_at_the_first_tile_of_the_best_branch(visit: StageVisit, name: str) -> None:
+    page = visit.page
+    best = page.locator(".carried").inner_text().split()[0]
+    lane = page.locator(f"[data-lane='{best.replace('×', 'x')}']")
+    channel = lane.locator("[data-channel]").first.get_attribute("data-channel")
+    page.locator(f"#deeper-tab-{name}").click()
+    title = page.locator(f"#deeper-{name} h3").first
+    expect(title).to_contain_text(f"channel {channel}", timeout=30_000)
+    expect(title).to_contain_text(best)
+
+
+def test_the_bars_of_the_dial_are_labelled_with_their_heights(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&deeper=dial")
+    bars = visit.page.locator(".dial-bar")
+    expect(bars).to_have_count(4, timeout=60_000)
+    for bar in bars.all():
+        height = bar.locator("i").evaluate("bar => parseFloat(bar.style.height)")
+        expect(bar.locator("b").first).to_have_text(f"{round(height)} %")
+
+
+@pytest.mark.parametrize("visit", [{"viewport": {"width": 320, "height": 700}}], indirect=True)
+def test_choices_are_separate_buttons_where_they_need_several_rows(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&deeper=dial")
+    page = visit.page
+    expect(page.locator(".dial-bar")).to_have_count(4, timeout=60_000)
+    buttons = page.locator("[data-dial-block]")
+    tops = {button.bounding_box()["y"] for button in buttons.all()}  # type: ignore[index]
+    assert len(tops) > 1
+    borders = buttons.evaluate_all("all => all.map(button => getComputedStyle(button).borderTopWidth)")
+    assert set(borders) == {"1px"}
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
