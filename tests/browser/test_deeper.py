@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from support.stage_visitor import StageVisit
 
@@ -107,3 +107,37 @@ def test_choices_are_separate_buttons_where_they_need_several_rows(visit: StageV
     borders = buttons.evaluate_all("all => all.map(button => getComputedStyle(button).borderTopWidth)")
     assert set(borders) == {"1px"}
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_compare_waits_for_the_networks_and_photos_to_choose_from(visit: StageVisit) -> None:
+    page = visit.page
+    held_routes: list[Route] = []
+    page.route("**/stage/first.json", lambda route: route.fulfill(json={"answers": []}))
+    page.route("**/run/stage_start", lambda route: held_routes.append(route))
+    page.goto(f"{visit.address}?photo=espresso&model=tiny-imagenet&deeper=compare")
+    expect(page.locator("#deeper-compare .deeper-skeleton")).to_be_visible(timeout=30_000)
+    expect(page.locator("#deeper-compare select")).to_have_count(0)
+    for route in held_routes:
+        route.continue_()
+    expect(page.locator(".compare-side")).to_have_count(2, timeout=60_000)
+    photo = page.locator(".compare-choice select").nth(1)
+    assert photo.input_value() != "", "with a single network, another photo is the default"
+
+
+def test_the_guide_mentions_only_what_the_network_offers(visit: StageVisit) -> None:
+    def offer_less(route: Route) -> None:
+        response = route.fetch()
+        body = response.json()
+        body["data"][0].update(threshold=None, rejection=None, has_means=False)
+        route.fulfill(response=response, json=body)
+
+    page, guide = visit.page, visit.page.locator("#deeper-about ul")
+    visit.open("?photo=espresso&model=tiny-imagenet&deeper=about")
+    expect(guide).to_contain_text("or its average over training photos")
+    expect(guide).to_contain_text("“Not sure” means")
+    expect(page.locator("#deeper-about dl")).not_to_contain_text("`")
+    page.route("**/stage/first.json", lambda route: route.fulfill(json={"answers": []}))
+    page.route("**/run/stage_network", offer_less)
+    visit.open("?photo=espresso&model=tiny-imagenet&deeper=about")
+    expect(guide).to_contain_text("A branch or channel that is off gives zeros. The rest")
+    expect(guide).not_to_contain_text("Not sure")
