@@ -108,12 +108,12 @@ export function sortedChannels(channels, worths, sort, measured) {
  * @returns {Lens | null}
  */
 export function firstTile(state, data, cls) {
-  const { block, sort } = state;
+  const { block, sort, step } = state;
   const { network, baseChannels, subsets, worth, moving } = data;
   if (!network || !baseChannels) return null;
   /** @type {Branch} */
-  let branch = "3x3"; // worth is not computed for a stream
-  if (!moving) {
+  let branch = "3x3"; // worth is not computed for a stream, and may be a question of the lesson
+  if (!moving && !step) {
     if (!worth?.[block] || subsets?.block !== block) return null;
     const votes = shapley(subsets, cls);
     branch = BRANCHES[order(BRANCHES.map((name) => votes[name]), 1)[0]];
