@@ -114,7 +114,8 @@ def _googlenet() -> PretrainedModel:
     local_error: WeightsError | None = None
     for local in files_in_weights_dir(GOOGLENET_FILE_NAMES):
         published = {file.sha256 for file in GOOGLENET_FILES}
-        notice = "" if sha256_of(local) in published else f"{local.name} is not byte-identical to the published file."
+        is_published = sha256_of(local) in published
+        notice = "" if is_published else f"Read from {local.name}, a file that differs from the published one."
         try:
             return _from_onnx(local, notice)
         except WeightsError as error:

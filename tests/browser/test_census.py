@@ -24,8 +24,10 @@ def test_the_charts_match_the_servers_measures(visit: StageVisit, page_address: 
         expect(chart.locator(".highest")).to_have_count(len(clear_blocks))
         summary = chart.locator("xpath=..").locator("p").inner_text()
         for block, test in measures[measure].items():
-            phrase = f"{test['highest'].replace('x', '×')} is highest in" if test["clear"] else "No clear difference in"
-            assert re.search(rf"{phrase}[^.:]*\b{block}\b", summary), (block, summary)
+            sentence = rf"In [^.:]*\b{block}\b[^.:]*, {test['highest'].replace('x', '×')} is highest\."
+            if not test["clear"]:
+                sentence = rf"No clear difference in[^.:]*\b{block}\b"
+            assert re.search(sentence, summary), (block, summary)
     visit.page.locator(f"{VIEW} summary").click()
     expect(visit.page.locator(f"{VIEW} details h4")).to_have_text("Small network · 200 classes")
     row = visit.page.locator(f"{VIEW} tr").filter(has_text="Orientation, 4c")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import Route, expect
 
 from support.stage_visitor import StageVisit
@@ -28,6 +30,21 @@ def test_a_late_result_is_not_shown_below_another_map(visit: StageVisit) -> None
     page.unroute("**/run/stage_trust")
     test.click()
     expect(trust.locator(".trust-charts")).to_be_visible(timeout=120_000)
+    expect(trust.get_by_role("status")).to_have_text(
+        re.compile("^(All three checks|For this map: .*(insertion|deletion|random weights).* Against it: )")
+    )
+    expect(trust.locator(".trust-levels li").first).to_contain_text("classifier only")
+
+
+def test_a_map_has_the_same_scale_in_both_places(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&deeper=evidence")
+    evidence = visit.page.locator("#deeper-evidence")
+    above = evidence.locator(".evidence-grid .deeper-legend")
+    below = evidence.locator(".trust .deeper-legend span")
+    for method, number in (("evidence", 0), ("grad_cam", 1)):
+        evidence.locator(f"[data-method={method}]").click()
+        expect(above.nth(number).locator("span").first).to_have_text(re.compile(r"\d"))
+        expect(below.first).to_have_text(above.nth(number).locator("span").first.inner_text(), timeout=30_000)
 
 
 def test_results_are_shown_until_the_block_changes(visit: StageVisit) -> None:

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { page } from "./support.js";
 
-const { measuredFor, placeOf, rankOf, sortedChannels, worthOf } = await page("ranking.js");
+const { firstTile, measuredFor, placeOf, rankOf, sortedChannels, worthOf } = await page("ranking.js");
 
 const COUNTS = { "1x1": 3, "3x3": 2, "5x5": 1, pool: 2 };
 const NETWORK = {
@@ -46,4 +46,18 @@ test("a channel of a block's output has a branch, and an index in it", () => {
 test("the highest value has rank 1, and equal values have the same", () => {
   const values = Float32Array.of(2, 5, 5, 1);
   assert.deepEqual(Array.from(values, (value) => rankOf(values, value)), [3, 1, 1, 4]);
+});
+
+test("the first tile is of the branch that adds most, but of 3x3 in the lesson, which may ask for that branch", () => {
+  const layout = { channels: 1, layers: [] };
+  const network = { blocks: { "3a": { branches: { "1x1": layout, "3x3": layout, "5x5": layout, pool: layout } } } };
+  const channels = () => ({ count: 1, side: 1, values: new Uint8Array(1), low: [0], high: [1], mean: [1] });
+  const baseChannels = { "1x1": channels(), "3x3": channels(), "5x5": channels(), pool: channels() };
+  // Only pool, the fourth bit, adds to the class.
+  const subsets = { block: "3a", classes: 1, logits: Float32Array.from({ length: 16 }, (_, subset) => (subset & 8 ? 1 : 0)) };
+  const data = { network, baseChannels, subsets, worth: { "3a": new Float32Array(4) }, moving: false };
+  const state = { block: "3a", model: "m", sort: "worth", step: 0 };
+  assert.equal(firstTile(state, data, 0).branch, "pool");
+  assert.equal(firstTile({ ...state, step: 7 }, data, 0).branch, "3x3");
+  assert.equal(firstTile(state, { ...data, subsets: null }, 0), null);
 });

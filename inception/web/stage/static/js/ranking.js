@@ -1,8 +1,9 @@
 /** Ranking of a branch's channels. */
 
-import { BRANCHES, order } from "./numbers.js";
+import { strongestCell } from "./maps.js";
+import { BRANCHES, order, shapley } from "./numbers.js";
 
-/** @import {Block, Branch, Channels, Data, Network, Sort, State, Worth} from "./types.js" */
+/** @import {Block, Branch, Channels, Data, Lens, Network, Sort, State, Worth} from "./types.js" */
 
 /**
  * Return the index of a branch's first channel in its block's output.
@@ -97,4 +98,27 @@ export function sortedChannels(channels, worths, sort, measured) {
   if (sort === "worth" && worths) return order(worths);
   if (measured) return order(measured);
   return order(sort === "mean" ? channels.mean : channels.high);
+}
+
+/**
+ * Return the strongest cell of the channel on the first tile of the branch that adds most to a class; null until it is known.
+ * @param {Readonly<State>} state
+ * @param {Readonly<Data>} data
+ * @param {number} cls
+ * @returns {Lens | null}
+ */
+export function firstTile(state, data, cls) {
+  const { block, sort, step } = state;
+  const { network, baseChannels, subsets, worth, moving } = data;
+  if (!network || !baseChannels) return null;
+  /** @type {Branch} */
+  let branch = "3x3"; // worth is not computed for a stream, and may be a question of the lesson
+  if (!moving && !step) {
+    if (!worth?.[block] || subsets?.block !== block) return null;
+    const votes = shapley(subsets, cls);
+    branch = BRANCHES[order(BRANCHES.map((name) => votes[name]), 1)[0]];
+  }
+  const channels = baseChannels[branch];
+  const [channel] = sortedChannels(channels, worthOf(network, block, branch, worth), sort, measuredFor(state, data, branch));
+  return { branch, channel, ...strongestCell(channels, channel) };
 }

@@ -28,7 +28,7 @@ export function createAbout(root, store) {
       h(
         "ul",
         { class: "deeper-list" },
-        TOPICS.map((key) => h("li", {}, t(`deeper.about_read_${key}`, { classes: grouped(network.labels.length) }))),
+        TOPICS.map((topic) => h("li", {}, t(`deeper.about_read_${keyOf(topic, network)}`, { classes: grouped(network.labels.length) }))),
       ),
       h("h3", {}, t("deeper.about_network")),
       networkFacts(network, start?.device ?? ""),
@@ -41,6 +41,16 @@ export function createAbout(root, store) {
 }
 
 /**
+ * Return the end of a topic's key: some networks offer less.
+ * @param {string} topic
+ * @param {Network} network
+ */
+function keyOf(topic, { has_means: hasMeans, threshold }) {
+  if (topic === "switch" && hasMeans) return "switch_means";
+  return topic === "doubt" && threshold === null ? "no_doubt" : topic;
+}
+
+/**
  * Build the list of facts about the network.
  * @param {Network} network
  * @param {string} device
@@ -49,7 +59,7 @@ function networkFacts(network, device) {
   /** @type {[string, string][]} */
   const facts = [
     ["name", network.name],
-    ...Object.entries(network.about).map(([key, value]) => /** @type {[string, string]} */ ([key, value === null ? "" : String(value)])),
+    ...Object.entries(network.about).map(([key, value]) => /** @type {[string, string]} */ ([key, plain(value)])),
     ["limits", limitsText(network)],
     ["doubt", rejectionText(network)],
     ["parameters", grouped(network.parameters)],
@@ -69,6 +79,11 @@ function networkFacts(network, device) {
       h("details", {}, h("summary", {}, grouped(names.length)), h("p", {}, names.join(language() === "zh" ? "、" : ", "))),
     ),
   );
+}
+
+/** Return a text of the server without the quotes of its code. @param {unknown} value */
+function plain(value) {
+  return value === null ? "" : String(value).replaceAll("`", "");
 }
 
 /**

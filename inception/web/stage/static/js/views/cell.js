@@ -1,10 +1,11 @@
 /** The view "One cell by hand": choose a cell, see its receptive field on the photo, and compute its convolution. */
 
-import { subjectOf } from "../controller.js";
+import { classOf, subjectOf } from "../controller.js";
 import { h, replace, set } from "../dom.js";
 import { BRANCHES, clamp, decimalsFor, fixed, grouped, order, parseInteger } from "../numbers.js";
 import { paintMap } from "../colours.js";
 import { channelValues, isSignedBlock, paletteOf, rangeOf, strongestCell } from "../maps.js";
+import { firstTile } from "../ranking.js";
 import { allOff, isAnythingOff } from "../state.js";
 import { branchName, joined, t } from "../words.js";
 import {
@@ -40,8 +41,6 @@ import { legend } from "./tile.js";
  */
 
 const DEBOUNCE_MS = 60; // nothing is requested while arrow keys follow each other faster than this
-/** @type {Branch} */
-const DEFAULT_BRANCH = "3x3"; // shown until a cell is chosen; a 1x1 kernel has no neighbours to show
 const FIELDS = /** @type {const} */ (["channel", "row", "column"]);
 const FIELD_NAMES = { channel: "deeper.channel", row: "deeper.row", column: "deeper.column" };
 
@@ -98,13 +97,17 @@ export function createCell(root, store, source) {
     set(note, { hidden: !isAnythingOff(allOff(state)) });
     note.textContent = t("deeper.all_on");
     handTitle.textContent = t("kernel.title");
-    if (!base || !network) return replace(loading, placeholder(data, "pictures"));
+    const lens = base && network && (state.lens ?? firstTile(state, data, classOf(state, data)));
+    if (!lens) {
+      set(content, { hidden: true });
+      return replace(loading, placeholder(data, "pictures"));
+    }
     const subject = subjectOf(state);
     replace(errorBox);
     try {
       const channels = await latestBlock(source.block(subject, {}, block));
       if (!channels) return;
-      shown = { channels, network, block, subject, lens: clampLens(store.get().lens, channels) };
+      shown = { channels, network, block, subject, lens: clampLens(store.get().lens ?? lens, channels) };
       replace(loading);
       set(content, { hidden: false });
       drawControls();
@@ -203,7 +206,7 @@ export function createCell(root, store, source) {
       choices(
         t("deeper.branch"),
         BRANCHES,
-        shown?.lens.branch ?? DEFAULT_BRANCH,
+        shown?.lens.branch ?? "3x3",
         branchName,
         (branch) => shown && moveTo(strongestLens(shown.channels, branch)),
         (branch) => ({ dataset: { branch } }),
@@ -239,6 +242,10 @@ export function createCell(root, store, source) {
   }
 
   whileOpen(store, "cell", ["base", "network", "block", "lang", "off", "offChannels", "colours", "error"], draw);
+  // The first cell of a block is known once its channels are ranked.
+  whileOpen(store, "cell", ["baseChannels", "subsets", "worth"], (state, data) => {
+    if (!state.lens && shown?.block !== state.block) void draw(state, data);
+  });
   store.subscribe((state, _, changed) => {
     if (changed.has("deeper") && state.deeper !== "cell") kernelView.stop();
     // A cell was chosen on the stage.
@@ -250,13 +257,12 @@ export function createCell(root, store, source) {
 }
 
 /**
- * Clamp a lens to a block's maps; without a lens, return that of the strongest cell.
- * @param {Lens | null} lens
+ * Clamp a lens to a block's maps.
+ * @param {Lens} lens
  * @param {BlockChannels} channels
  * @returns {Lens}
  */
 function clampLens(lens, channels) {
-  if (!lens) return strongestLens(channels, DEFAULT_BRANCH);
   const { count, side } = channels[lens.branch];
   return {
     branch: lens.branch,

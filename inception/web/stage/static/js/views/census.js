@@ -2,7 +2,7 @@
 
 import { h, replace, set, svg } from "../dom.js";
 import { BLOCKS, BRANCHES } from "../numbers.js";
-import { branchName, joined, t } from "../words.js";
+import { branchName, joined, language, t } from "../words.js";
 import { failure, latestOnly, placeholder, row, skeleton, table, whileOpen } from "./deeper_parts.js";
 import { modelName } from "./header.js";
 
@@ -240,13 +240,14 @@ function axisMaximum(measure, censuses) {
  * @param {Record<Block, Test>} tests
  */
 function summary(tests) {
+  const list = new Intl.ListFormat(language());
   const clear = BRANCHES.flatMap((branch) => {
     const blocks = BLOCKS.filter((block) => tests[block].clear && tests[block].highest === branch);
-    return blocks.length ? [t("census.highest", { branch: branchName(branch), blocks: blocks.join(", ") })] : [];
+    return blocks.length ? [t("census.highest", { branch: branchName(branch), blocks: list.format(blocks) })] : [];
   });
   const unclear = BLOCKS.filter((block) => !tests[block].clear);
   if (unclear.length === BLOCKS.length) return t("census.nothing");
-  return joined([...clear, unclear.length ? t("census.rest", { blocks: unclear.join(", ") }) : ""]);
+  return joined([...clear, unclear.length ? t("census.rest", { blocks: list.format(unclear) }) : ""]);
 }
 
 /**

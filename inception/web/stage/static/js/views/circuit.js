@@ -91,12 +91,10 @@ export function createCircuit(store, source) {
       void load(network, cls, cell);
     };
     const isLogit = path[path.length - 1] === null;
-    const bound = Math.max(
-      ...circuit.sources.map((term) => Math.abs(term.contribution)),
-      Math.abs(circuit.constant),
-      Math.abs(circuit.rest),
-      1e-9,
-    );
+    const bound = Math.max(...circuit.sources.map((term) => Math.abs(term.contribution)), 1e-9);
+    // The rest, which is shown nowhere else, absorbs the rounding, so that the numbers add up as they are shown.
+    const shownTerms = [circuit.constant, ...circuit.sources.map((term) => term.contribution)].map(hundredths);
+    const rest = hundredths(circuit.value) - shownTerms.reduce((sum, term) => sum + term, 0);
     const nameOf = (/** @type {Place | null} */ place) =>
       place
         ? t("circuit.cell", {
@@ -107,9 +105,19 @@ export function createCircuit(store, source) {
             column: place.column,
           })
         : t("circuit.logit", { name: className(network, cls) });
-    /** @param {import("../dom.js").Child} label @param {number} amount @param {string} [branch] */
-    const termItem = (label, amount, branch = "") =>
-      h("li", { dataset: { branch } }, label, signedBar(amount, bound), h("span", { class: "number" }, signed(amount)));
+    /**
+     * @param {import("../dom.js").Child} label
+     * @param {number} amount
+     * @param {string | null} [branch]  without one there is no bar: the scale is that of the channels
+     */
+    const termItem = (label, amount, branch = null) =>
+      h(
+        "li",
+        { dataset: { branch: branch ?? "" } },
+        label,
+        branch === null ? h("span") : signedBar(amount, bound),
+        h("span", { class: "number" }, signed(amount)),
+      );
     replace(
       root,
       h("h4", {}, t(isLogit ? "circuit.title_logit" : "circuit.title")),
@@ -150,7 +158,7 @@ export function createCircuit(store, source) {
             branch ?? "",
           );
         }),
-        termItem(h("span", {}, t("circuit.rest")), circuit.rest),
+        termItem(h("span", {}, t("circuit.rest")), rest),
         h(
           "li",
           { class: "circuit-sum" },
@@ -168,4 +176,9 @@ export function createCircuit(store, source) {
   }
 
   return { root, draw };
+}
+
+/** @param {number} value */
+function hundredths(value) {
+  return Math.round(100 * value) / 100;
 }

@@ -7,7 +7,7 @@ import { statistics } from "../downloads.js";
 import { isSignedScene, meanRange, meanValues, paletteOf } from "../maps.js";
 import { BRANCHES, order, percent, short, softmax } from "../numbers.js";
 import { branchName, className, t } from "../words.js";
-import { failure, latestOnly, skeleton, whileOpen } from "./deeper_parts.js";
+import { failure, latestOnly, placeholder, skeleton, whileOpen } from "./deeper_parts.js";
 import { modelName } from "./header.js";
 
 /** @import {BlockChannels, MeanMap, Network, Scene} from "../types.js" */
@@ -220,7 +220,8 @@ export function createCompare(root, store, source) {
     );
   }
 
-  whileOpen(store, "compare", ["base", "block", "network", "lang", "colours", "start"], () => {
+  whileOpen(store, "compare", ["base", "block", "network", "lang", "colours", "start", "error"], (_, data) => {
+    if (!data.start) return replace(body, placeholder(data)); // it lists the networks and photos
     drawForm();
     void draw();
   });
@@ -234,13 +235,16 @@ export function createCompare(root, store, source) {
 function readout(canvas, map) {
   const value = h("span", { class: "quiet number" });
   const showRange = () => (value.textContent = `${short(map.low)} … ${short(map.high)}`);
-  canvas.addEventListener("pointermove", (event) => {
+  const showValue = (/** @type {PointerEvent} */ event) => {
     const cellAt = (/** @type {number} */ offset, /** @type {number} */ length) =>
       Math.min(map.side - 1, Math.floor((offset / length) * map.side));
     const byte = map.values[cellAt(event.offsetY, canvas.clientHeight) * map.side + cellAt(event.offsetX, canvas.clientWidth)];
     value.textContent = short(map.low + (byte / 255) * (map.high - map.low));
-  });
-  canvas.addEventListener("pointerleave", showRange);
+  };
+  canvas.addEventListener("pointermove", showValue);
+  canvas.addEventListener("pointerdown", showValue);
+  // A finger leaves as it is lifted.
+  canvas.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && showRange());
   showRange();
   return value;
 }

@@ -144,10 +144,8 @@ export function createDeeper(root, store, source) {
     if (!deeper) return;
     void load(deeper);
     if (!hasChanged) return;
-    // Scroll to the view if it was opened from elsewhere on the page or by the address.
-    const hasFocus = root.contains(document.activeElement);
-    if (!hasFocus || isFirstDraw)
-      requestAnimationFrame(() => root.scrollIntoView({ block: "start", behavior: isFirstDraw || isStill() ? "auto" : "smooth" }));
+    const behavior = isFirstDraw || isStill() ? "auto" : "smooth";
+    requestAnimationFrame(() => root.scrollIntoView({ block: "start", behavior }));
   }
 
   store.subscribe((_, __, changed) => {

@@ -3,7 +3,7 @@
 import { h, isStill, replace, set, svg } from "../dom.js";
 import { BLOCKS, BRANCHES, decimalsFor, fixed } from "../numbers.js";
 import { logPosition, nearest, peak, SHAPES, shares, stimulus, verdict } from "../stimuli.js";
-import { branchName, t } from "../words.js";
+import { branchName, joined, t } from "../words.js";
 import { choices, failure, latestOnly, placeholder, row, skeleton, table, whileOpen } from "./deeper_parts.js";
 
 /** @import {Branch, Network} from "../types.js" */
@@ -169,7 +169,7 @@ export function createDial(root, store, source) {
         h("div", { class: "dial-bars" }, h("h4", {}, t("dial.bars")), BRANCHES.map((branch) => bars[branch].element)),
         h("figure", { class: "dial-curves" }, h("figcaption", {}, h("h4", {}, t("dial.curves"))), chart),
       ),
-      h("p", { class: "quiet" }, t("dial.how")),
+      h("p", { class: "quiet" }, joined([t("dial.how"), tuning.shape === "disc" ? t("dial.beside_census") : ""])),
       h(
         "details",
         {},
@@ -232,13 +232,15 @@ function paintStimulus(canvas, tuning, size, side) {
  */
 function createBar(branch) {
   const fill = h("i");
-  const value = h("span", { class: "number" });
+  const percentage = h("b", { class: "number" });
+  const value = h("small", { class: "number" });
   const element = h(
     "div",
     { class: "dial-bar", dataset: { branch } },
-    value,
+    percentage,
     h("span", { class: "dial-track", "aria-hidden": "true" }, fill),
     h("b", {}, branchName(branch)),
+    value,
   );
   return {
     element,
@@ -249,6 +251,7 @@ function createBar(branch) {
      */
     show(share, response, decimals) {
       set(fill, { style: { height: `${100 * share}%` } });
+      percentage.textContent = t("number.percent", { value: Math.round(100 * share) });
       value.textContent = fixed(response, decimals);
     },
   };

@@ -8,7 +8,7 @@ import { imageBlob, imageBytes } from "../encoding.js";
 import { channelValues, isSignedBlock, isSignedScene, meanRange, meanValues, paletteOf } from "../maps.js";
 import { BLOCKS, BRANCHES, order, percent, softmax } from "../numbers.js";
 import { placeOf } from "../ranking.js";
-import { allOff, offList } from "../state.js";
+import { allOff, isOff, offList } from "../state.js";
 import { branchName, className, t } from "../words.js";
 import { COLUMNS, mosaic } from "./mosaic.js";
 
@@ -19,7 +19,7 @@ import { COLUMNS, mosaic } from "./mosaic.js";
 /** @typedef {"maps" | "sheet" | "zip" | "csv" | "json"} Kind */
 /** @type {Kind[]} */
 const KINDS = ["maps", "sheet", "zip", "csv", "json"];
-const [INK, QUIET, PAPER] = ["#0f172a", "#475569", "#ffffff"];
+const [INK, QUIET, PAPER, RED] = ["#0f172a", "#475569", "#ffffff", "#b91c1c"];
 const FONT = "system-ui, sans-serif";
 
 /**
@@ -56,8 +56,8 @@ export function createDownloads(root, store, source) {
   async function download(kind) {
     const state = store.get();
     const data = store.data();
-    const { now, network } = data;
-    if (!now || !network) return;
+    const { base, now, network } = data;
+    if (!base || !now || !network) return;
     status.textContent = t("deeper.loading");
     const photo = state.photo.startsWith("example:") ? state.photo.slice("example:".length) : "photo";
     const stem = `${network.name}-${photo}`.replace(/[^\w.-]+/g, "_");
@@ -78,7 +78,7 @@ export function createDownloads(root, store, source) {
     try {
       const caption = captionOf(state, network, now, about.date);
       const makers = {
-        maps: async () => ({ name: `${stem}-maps.png`, data: imageBlob(mapsPicture(now, state.colours, caption)) }),
+        maps: async () => ({ name: `${stem}-maps.png`, data: imageBlob(mapsPicture(base, now, state, caption)) }),
         sheet: async () => ({
           name: `${stem}-${state.block}.png`,
           data: imageBlob(blockPicture(await loadBlock(state.block), state, caption)),
@@ -145,25 +145,28 @@ function captionOf(state, network, now, date) {
 }
 
 /**
- * Draw the 36 mean maps: a column for each block, a row for each branch.
+ * Draw the 36 mean maps as on the page: a column for each block, a row for each branch.
+ * @param {Scene} base
  * @param {Scene} now
- * @param {Colours} colours
+ * @param {Readonly<State>} state
  * @param {string} caption
  */
-function mapsPicture(now, colours, caption) {
+function mapsPicture(base, now, { off, colours }, caption) {
   const [tile, gap, left, top] = [112, 12, 64, 64];
   const { canvas, context } = blankCanvas(left + BLOCKS.length * (tile + gap) + gap, top + BRANCHES.length * (tile + gap) + 44);
   context.imageSmoothingEnabled = false;
   const tileCanvas = h("canvas");
-  const isSigned = isSignedScene(now);
+  const isSigned = isSignedScene(base);
   BLOCKS.forEach((block, column) => {
     drawText(context, block, left + column * (tile + gap) + tile / 2, 46, `700 22px ${FONT}`, INK, "center");
     BRANCHES.forEach((branch, row) => {
       const [x, y] = [left + column * (tile + gap), top + row * (tile + gap)];
       context.fillStyle = COLOURS[branch];
       context.fillRect(x - 3, y - 3, tile + 6, tile + 6);
+      if (isOff(off, block, branch)) return drawOff(context, x, y, tile);
       const map = now.maps[block][branch];
-      paintMap(tileCanvas, meanValues(map, meanRange([map], isSigned)), map.side, map.side, paletteOf(isSigned, colours));
+      const range = meanRange([base.maps[block][branch]], isSigned);
+      paintMap(tileCanvas, meanValues(map, range), map.side, map.side, paletteOf(isSigned, colours));
       context.drawImage(tileCanvas, x, y, tile, tile);
     });
   });
@@ -172,6 +175,19 @@ function mapsPicture(now, colours, caption) {
   );
   drawText(context, caption, left, canvas.height - 16, `16px ${FONT}`, QUIET);
   return canvas;
+}
+
+/**
+ * Draw the mark of a branch that is off in place of its map.
+ * @param {CanvasRenderingContext2D} context
+ * @param {number} x
+ * @param {number} y
+ * @param {number} size
+ */
+function drawOff(context, x, y, size) {
+  context.fillStyle = PAPER;
+  context.fillRect(x, y, size, size);
+  drawText(context, "×", x + size / 2, y + size / 2 + 20, `700 60px ${FONT}`, RED, "center");
 }
 
 /**

@@ -119,7 +119,7 @@ export function createEvidence(root, store, source) {
       limitations(evidence),
       trust.root,
     );
-    trust.draw({ subject, block, cls, name, photo });
+    trust.draw({ subject, block, cls, name, photo, bounds: { evidence: exactMap.bound, grad_cam: camMap.bound } });
   }
 
   /**
@@ -264,7 +264,7 @@ function createMap(signedMap, photo, { title, alt, unit }) {
     readout,
     legend,
   );
-  return { figure, paint };
+  return { figure, paint, bound };
 }
 
 /**

@@ -2,8 +2,8 @@
 
 import { h, replace, set, svg } from "../dom.js";
 import { language, t } from "../words.js";
-import { choices, failure, latestOnly, paintSigned, signedLegend, skeleton } from "./deeper_parts.js";
-import { decimalsFor } from "../numbers.js";
+import { choices, failure, latestOnly, paintSigned, signedBar, signedLegend, skeleton } from "./deeper_parts.js";
+import { decimalsFor, fixed } from "../numbers.js";
 
 /** @import {Block, Subject} from "../types.js" */
 /** @import {Source} from "../source.js" */
@@ -25,6 +25,7 @@ import { decimalsFor } from "../numbers.js";
 const METHODS = ["evidence", "grad_cam", "occlusion", "integrated_gradients"];
 const SIZE = 336; // side of the map, in pixels
 const CHART = { width: 260, height: 130, pad: 6 };
+const MAX_CORRELATION = 0.5; // with the map of random weights; in maps of few cells 0.4 is chance
 
 /** @param {Source} source */
 export function createTrust(source) {
@@ -35,7 +36,8 @@ export function createTrust(source) {
   const latestTests = latestOnly();
   /** @type {Method} */
   let method = "grad_cam";
-  /** @type {{subject: Subject, block: Block, cls: number, name: string, photo: HTMLCanvasElement} | null} */
+  /** @type {{subject: Subject, block: Block, cls: number, name: string, photo: HTMLCanvasElement,
+   *   bounds: Partial<Record<Method, number>>} | null} bounds: of the maps that are also above */
   let shown = null;
   /** Key of the map on the page, and of the language in which it was drawn. */
   let drawnKey = "";
@@ -84,13 +86,13 @@ export function createTrust(source) {
 
   async function showMap() {
     if (!shown) return;
-    const { subject, block, cls, name, photo } = shown;
+    const { subject, block, cls, name, photo, bounds } = shown;
     replace(map, skeleton("pictures"));
     try {
       const attribution = await latestMap(source.attribution(subject, method, block, cls));
       if (!attribution) return;
       const canvas = h("canvas", { width: SIZE, height: SIZE, role: "img", "aria-label": t("trust.map_alt", { method: t(`trust.${method}`), name }) });
-      const bound = attribution.map.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      const bound = bounds[method] ?? attribution.map.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
       paintSigned(canvas, photo, attribution.map, attribution.side, bound);
       replace(
         map,
@@ -125,8 +127,11 @@ export function createTrust(source) {
   /** @param {Trust} trust */
   function showTests(trust) {
     const kinds = /** @type {const} */ (["insertion", "deletion"]);
+    const name = shown?.name ?? "";
     replace(
       tests,
+      h("p", { class: "trust-verdict", role: "status" }, verdict(trust)),
+      chartKey(),
       h(
         "div",
         { class: "trust-charts" },
@@ -139,10 +144,18 @@ export function createTrust(source) {
             "figure",
             {},
             h("figcaption", {}, h("h4", {}, t(`trust.${kind}`))),
-            chart(
-              trust[kind],
-              trust.random.map((curves) => curves[kind]),
-              description,
+            h("small", {}, t("trust.probability", { name })),
+            h(
+              "div",
+              { class: "trust-axes" },
+              h("small", {}, percent(100)),
+              chart(
+                trust[kind],
+                trust.random.map((curves) => curves[kind]),
+                description,
+              ),
+              h("small", {}, percent(0)),
+              h("small", {}, t(`trust.${kind}_axis`)),
             ),
             h("p", {}, description),
           );
@@ -157,9 +170,9 @@ export function createTrust(source) {
           h(
             "li",
             {},
-            h("span", {}, t("trust.down_to", { stage: stage.replace("inception_", "") })),
-            h("span", { class: "trust-bar", "aria-hidden": "true" }, h("i", { style: { width: `${100 * Math.abs(correlation ?? 0)}%` } })),
-            h("span", { class: "number" }, correlation === null ? t("trust.constant") : correlation.toFixed(2).replace("-", "−")),
+            h("span", {}, stageName(stage)),
+            signedBar(correlation ?? 0, 1),
+            h("span", { class: "number" }, correlation === null ? t("trust.constant") : fixed(correlation, 2)),
           ),
         ),
       ),
@@ -167,6 +180,46 @@ export function createTrust(source) {
   }
 
   return { root, draw };
+}
+
+/**
+ * Say which of the three checks speak for a map, and what follows.
+ * @param {Trust} trust
+ */
+function verdict({ insertion_beats_random: insertion, deletion_beats_random: deletion, randomised }) {
+  // With all weights random; null where that map is constant, so that nothing of the original one is left.
+  const correlation = randomised.at(-1)?.correlation ?? 0;
+  /** @type {[string, boolean][]} */
+  const checks = [
+    [t("trust.check_insertion"), insertion],
+    [t("trust.check_deletion"), deletion],
+    [t("trust.check_weights"), Math.abs(correlation) < MAX_CORRELATION],
+  ];
+  const list = new Intl.ListFormat(language());
+  const [passed, failed] = [true, false].map((isPassed) => checks.filter((check) => check[1] === isPassed).map(([check]) => check));
+  if (!failed.length) return t("trust.verdict_all");
+  if (!passed.length) return t("trust.verdict_none");
+  return t("trust.verdict_some", { passed: list.format(passed), failed: list.format(failed) });
+}
+
+/** Explain the lines of the charts. */
+function chartKey() {
+  return h(
+    "p",
+    { class: "trust-key quiet" },
+    ["map", "random"].map((order) => h("span", { class: order }, t(`trust.order_${order}`))),
+  );
+}
+
+/** Name the part of the network down to which weights are random. @param {string} stage */
+function stageName(stage) {
+  if (stage === "head") return t("trust.head_only");
+  return stage.startsWith("inception_") ? t("trust.down_to", { stage: stage.replace("inception_", "") }) : t("trust.all_weights");
+}
+
+/** @param {number} value  in percent */
+function percent(value) {
+  return t("number.percent", { value });
 }
 
 /**

@@ -4,7 +4,7 @@ import { classOf } from "../controller.js";
 import { h, replace } from "../dom.js";
 import { cellSquare, channelValues, peaks, strongestCell, visible } from "../maps.js";
 import { BLOCKS, BRANCHES, parseInteger, short, signed } from "../numbers.js";
-import { firstChannel, rankOf, worthOf } from "../ranking.js";
+import { firstChannel, firstTile, rankOf, worthOf } from "../ranking.js";
 import { branchName, className, t } from "../words.js";
 import { createCircuit } from "./circuit.js";
 import { choices, failure, latestOnly, photoSquare, placeholder, skeleton, whileOpen } from "./deeper_parts.js";
@@ -56,8 +56,8 @@ export function createUnit(root, store, source) {
   const unitImage = createUnitImage(source);
   const wiring = createUnitWiring(source, unitButton);
   root.append(
-    loading,
     head,
+    loading,
     h("div", { class: "unit-grid" }, unitImage.root, places, tuning),
     atlas,
     h("div", { class: "unit-sums" }, wiring.root, circuit.root),
@@ -77,9 +77,9 @@ export function createUnit(root, store, source) {
     replace(loading, !network && placeholder(data));
     if (!network) return;
     drawHead(state, network);
-    const lens = validLens(state, network);
+    const lens = shownLens(state, network);
     for (const part of [unitImage.root, places, tuning, atlas, wiring.root, circuit.root]) part.hidden = !lens;
-    if (!lens) return;
+    if (!lens) return replace(loading, placeholder(data));
     unitImage.draw({ model: state.model, block: state.block, branch: lens.branch, channel: lens.channel });
     void drawPlaces(state, data, lens);
     void drawTuning(state, lens);
@@ -89,12 +89,23 @@ export function createUnit(root, store, source) {
   }
 
   /**
+   * Return the channel of the lens; the first tile, once it is known, if there is none or the network does not have it.
+   * @param {Readonly<State>} state
+   * @param {Network} network
+   */
+  function shownLens(state, network) {
+    const { lens, block } = state;
+    const isValid = lens && lens.channel < network.blocks[block].branches[lens.branch].channels;
+    return isValid ? lens : firstTile(state, store.data(), classOf(state, store.data()));
+  }
+
+  /**
    * @param {Readonly<State>} state
    * @param {Network} network
    */
   function drawHead(state, network) {
     const { block } = state;
-    const lens = validLens(state, network);
+    const lens = shownLens(state, network);
     const branch = lens?.branch ?? "1x1";
     const last = network.blocks[block].branches[branch].channels - 1;
     title.textContent = lens ? t("unit.title", { block, branch: branchName(branch), channel: lens.channel }) : t("unit.title_none");
@@ -122,7 +133,7 @@ export function createUnit(root, store, source) {
     const inputKey = `${state.model} ${block} ${branch} ${lens?.channel}`;
     if (inputKey !== numberedChannel) numberInput.value = String(lens?.channel ?? "");
     numberedChannel = inputKey;
-    replace(lead, lens ? summary(state, network, lens) : t("unit.choose"));
+    replace(lead, lens && summary(state, network, lens));
   }
 
   /** Show the channel whose number was typed, or reset an invalid number. */
@@ -131,7 +142,7 @@ export function createUnit(root, store, source) {
     if (!network) return;
     const state = store.get();
     const channel = parseInteger(numberInput.value, 0, Number(numberInput.max));
-    if (channel !== null) return show(state.block, validLens(state, network)?.branch ?? "1x1", channel);
+    if (channel !== null) return show(state.block, shownLens(state, network)?.branch ?? "1x1", channel);
     numberedChannel = "";
     drawHead(state, network);
   }
@@ -238,15 +249,18 @@ export function createUnit(root, store, source) {
     try {
       const response = await latestTuning(source.unitTuning(model, block, lens.branch, lens.channel));
       if (!response) return;
-      showTuning(response);
+      showTuning(response, lens);
     } catch (error) {
       replace(tuning, failure(error));
     }
     tuning.classList.remove("deeper-stale");
   }
 
-  /** @param {UnitTuning} response */
-  function showTuning({ silent, curves, alike }) {
+  /**
+   * @param {UnitTuning} response
+   * @param {Lens} lens
+   */
+  function showTuning({ silent, curves, alike }, lens) {
     const { block } = store.get();
     const figures = /** @type {const} */ (["orientation", "wavelength", "size", "colour"]).map((feature) => {
       const curve = curves[feature];
@@ -255,7 +269,7 @@ export function createUnit(root, store, source) {
         feature === "orientation" || feature === "colour" ? roseChart(curve, feature, description) : lineChart(curve, description);
       return h(
         "figure",
-        { dataset: { branch: store.get().lens?.branch ?? "" } },
+        { dataset: { branch: lens.branch } },
         h("figcaption", {}, h("b", {}, t(`unit.${feature}`))),
         chart,
         h("p", { class: "quiet" }, description),
@@ -351,16 +365,7 @@ export function createUnit(root, store, source) {
 
   store.subscribe((_, __, changed) => changed.has("baseChannels") && selectStrongestCell());
   selectStrongestCell();
-  whileOpen(store, "unit", ["network", "block", "model", "lens", "base", "cls", "baseChannels", "worth", "field", "lang", "error"], draw);
-}
-
-/**
- * Return the selected channel, or null if the network does not have it.
- * @param {Readonly<State>} state
- * @param {Network} network
- */
-function validLens({ lens, block }, network) {
-  return lens && lens.channel < network.blocks[block].branches[lens.branch].channels ? lens : null;
+  whileOpen(store, "unit", ["network", "block", "model", "lens", "base", "cls", "baseChannels", "subsets", "worth", "field", "lang", "error"], draw);
 }
 
 /**
@@ -406,8 +411,14 @@ function cropPlace(photo, square, size) {
  * @param {"orientation" | "wavelength" | "size" | "colour"} feature
  * @param {Curve} curve
  */
-function curveText(feature, { preferred, selectivity }) {
+function curveText(feature, { values, preferred, selectivity }) {
   if (preferred === null || selectivity === null) return t("unit.no_response");
-  const value = feature === "orientation" || feature === "colour" ? `${Math.round(preferred)}°` : `${preferred} px`;
+  const rounded = Math.round(preferred);
+  let value = `${rounded}°`;
+  if (feature === "wavelength" || feature === "size") {
+    // Beyond the last stimulus the curve may go on.
+    const key = preferred === values[0] ? "pixels_less" : preferred === values.at(-1) ? "pixels_more" : "pixels";
+    value = t(`unit.${key}`, { size: rounded });
+  }
   return t("unit.preferred", { value, selectivity: selectivity.toFixed(2) });
 }

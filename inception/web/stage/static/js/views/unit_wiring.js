@@ -94,10 +94,9 @@ export function createUnitWiring(source, unitButton) {
                 h(
                   "span",
                   { class: "number" },
-                  t(connection.total < 0 ? "unit.inhibits" : "unit.excites", {
-                    total: signed(connection.total),
-                    strength: short(connection.strength),
-                  }),
+                  t(connection.total < 0 ? "unit.inhibits" : "unit.excites", { total: signed(connection.total) }),
+                  // The strength of a single weight is its magnitude.
+                  connection.kernel.length > 1 && ` · ${t("unit.strength", { strength: short(connection.strength) })}`,
                 ),
               ),
             ),

@@ -1,0 +1,143 @@
+"""The tabs of Go deeper, and the files that its views offer."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, Route, expect
+
+from support.stage_visitor import StageVisit
+
+
+def expect_tabs_at_the_top(page: Page) -> None:
+    page.wait_for_function(
+        "Math.abs(document.querySelector('.deeper').getBoundingClientRect().top - 8) < 2", timeout=10_000
+    )
+
+
+@pytest.mark.parametrize("name", ["census", "compare", "about"])
+def test_a_tab_scrolls_its_view_into_the_window(visit: StageVisit, name: str) -> None:
+    page = visit.page
+    page.locator(f"#deeper-tab-{name}").click()
+    expect_tabs_at_the_top(page)
+    expect(page.locator(f"#deeper-{name}")).to_be_in_viewport()
+
+
+def test_the_header_scrolls_to_a_view_before_it_has_loaded(visit: StageVisit) -> None:
+    page = visit.page
+    page.route("**/js/views/compare.js", lambda route: None)  # it never loads
+    page.get_by_role("banner").get_by_role("button", name="Compare").click()
+    expect_tabs_at_the_top(page)
+
+
+def test_the_picture_of_all_maps_shows_them_as_the_page_does(visit: StageVisit, tmp_path: Path) -> None:
+    visit.open("?photo=espresso&off=4b:1x1&deeper=numbers")
+    page = visit.page
+    with page.expect_download(timeout=60_000) as download:
+        page.locator("[data-keep=maps]").click()
+    download.value.save_as(tmp_path / "maps.png")
+    picture = np.asarray(Image.open(tmp_path / "maps.png").convert("RGB"), dtype=float)
+    left, top, step, side = 64, 64, 124, 112
+    branches = ("1x1", "3x3", "5x5", "pool")
+    for column, block in enumerate(("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")):
+        for row, branch in enumerate(branches):
+            tile = picture[top + row * step :, left + column * step :][:side, :side]
+            if (block, branch) == ("4b", "1x1"):
+                assert tile[0, 0].tolist() == [255, 255, 255]
+                assert (tile[..., 0] - tile[..., 1] > 100).any(), "a red cross"
+                continue
+            canvas = page.locator(f".strip [data-block='{block}'] [data-branch='{branch}'] canvas")
+            url = canvas.evaluate("canvas => canvas.toDataURL()")
+            shown = np.asarray(
+                Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGB"), dtype=int
+            )
+            cells = np.asarray(
+                Image.fromarray(tile.astype(np.uint8)).resize(shown.shape[1::-1], Image.Resampling.NEAREST)
+            )
+            assert np.abs(cells.astype(int) - shown).max() <= 2, (block, branch)
+
+
+def test_the_biases_are_the_same_number_in_two_views(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&deeper=evidence")
+    page = visit.page
+    biases = page.locator(".deeper-sum .deeper-bars li").filter(has_text="biases").locator(".number")
+    number = biases.inner_text(timeout=30_000).replace(" ", "")
+    page.locator("#deeper-tab-unit").click()
+    page.get_by_role("button", name="Begin with the answer").click(timeout=30_000)
+    constant = page.locator(".circuit-terms li").filter(has_text="from the biases").locator(".number")
+    expect(page.locator(".circuit-path")).to_contain_text("logit")
+    expect(constant).to_have_text(number)
+    expect(page.locator(".circuit-terms .deeper-signed")).to_have_count(10)  # of the named channels
+
+
+@pytest.mark.parametrize("name", ["unit", "cell"])
+def test_a_view_of_a_channel_opens_at_the_first_tile_of_the_best_branch(visit: StageVisit, name: str) -> None:
+    page = visit.page
+    best = page.locator(".carried").inner_text().split()[0]
+    lane = page.locator(f"[data-lane='{best.replace('×', 'x')}']")
+    channel = lane.locator("[data-channel]").first.get_attribute("data-channel")
+    page.locator(f"#deeper-tab-{name}").click()
+    title = page.locator(f"#deeper-{name} h3").first
+    expect(title).to_contain_text(f"channel {channel}", timeout=30_000)
+    expect(title).to_contain_text(best)
+
+
+def test_the_bars_of_the_dial_are_labelled_with_their_heights(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&deeper=dial")
+    bars = visit.page.locator(".dial-bar")
+    expect(bars).to_have_count(4, timeout=60_000)
+    for bar in bars.all():
+        height = bar.locator("i").evaluate("bar => parseFloat(bar.style.height)")
+        expect(bar.locator("b").first).to_have_text(f"{round(height)} %")
+
+
+@pytest.mark.parametrize("visit", [{"viewport": {"width": 320, "height": 700}}], indirect=True)
+def test_choices_are_separate_buttons_where_they_need_several_rows(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&deeper=dial")
+    page = visit.page
+    expect(page.locator(".dial-bar")).to_have_count(4, timeout=60_000)
+    buttons = page.locator("[data-dial-block]")
+    tops = {button.bounding_box()["y"] for button in buttons.all()}  # type: ignore[index]
+    assert len(tops) > 1
+    borders = buttons.evaluate_all("all => all.map(button => getComputedStyle(button).borderTopWidth)")
+    assert set(borders) == {"1px"}
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_compare_waits_for_the_networks_and_photos_to_choose_from(visit: StageVisit) -> None:
+    page = visit.page
+    held_routes: list[Route] = []
+    page.route("**/stage/first.json", lambda route: route.fulfill(json={"answers": []}))
+    page.route("**/run/stage_start", lambda route: held_routes.append(route))
+    page.goto(f"{visit.address}?photo=espresso&model=tiny-imagenet&deeper=compare")
+    expect(page.locator("#deeper-compare .deeper-skeleton")).to_be_visible(timeout=30_000)
+    expect(page.locator("#deeper-compare select")).to_have_count(0)
+    for route in held_routes:
+        route.continue_()
+    expect(page.locator(".compare-side")).to_have_count(2, timeout=60_000)
+    photo = page.locator(".compare-choice select").nth(1)
+    assert photo.input_value() != "", "with a single network, another photo is the default"
+
+
+def test_the_guide_mentions_only_what_the_network_offers(visit: StageVisit) -> None:
+    def offer_less(route: Route) -> None:
+        response = route.fetch()
+        body = response.json()
+        body["data"][0].update(threshold=None, rejection=None, has_means=False)
+        route.fulfill(response=response, json=body)
+
+    page, guide = visit.page, visit.page.locator("#deeper-about ul")
+    visit.open("?photo=espresso&model=tiny-imagenet&deeper=about")
+    expect(guide).to_contain_text("or its average over training photos")
+    expect(guide).to_contain_text("“Not sure” means")
+    expect(page.locator("#deeper-about dl")).not_to_contain_text("`")
+    page.route("**/stage/first.json", lambda route: route.fulfill(json={"answers": []}))
+    page.route("**/run/stage_network", offer_less)
+    visit.open("?photo=espresso&model=tiny-imagenet&deeper=about")
+    expect(guide).to_contain_text("A branch or channel that is off gives zeros. The rest")
+    expect(guide).not_to_contain_text("Not sure")
