@@ -195,7 +195,7 @@ export function createBlock(root, store, source) {
     const state = store.get();
     const { network, channels, worth, base } = store.data();
     if (!network || !channels || !base) return;
-    const square = greyPhoto(source, state, base);
+    const square = greyPhoto(source, state, base, network);
     columns ||= measureColumns();
     // Tiles keep their order when something is switched off.
     const baseChannels = store.data().baseChannels ?? channels;

@@ -119,7 +119,7 @@ export function createLens(root, store, source) {
     set(map, { "aria-label": valueOf(channels, lens) });
     const palette = paletteOf(isSignedBlock(channels), state.colours);
     const values = channelValues(channels, lens.branch, lens.channel, state.scale);
-    greyPhoto(source, state, base).then(
+    greyPhoto(source, state, base, network).then(
       (photo) => paintOverlay(canvas, photo, values, channels[lens.branch].side, SIZE, palette),
       () => undefined,
     );

@@ -6,7 +6,7 @@ import { allOff, FIRST_LAB, isAnythingOff } from "../state.js";
 import { cellSquare, channelValues, cropSquare, fitted, isSignedBlock, paletteOf, visible } from "../maps.js";
 import { clamp } from "../numbers.js";
 import { sentenceOf, t } from "../words.js";
-import { greySquare, paintOverlay } from "../colours.js";
+import { drawSquare, greyCopy, paintOverlay } from "../colours.js";
 
 /** @import {Crop} from "../types.js" */
 
@@ -127,6 +127,7 @@ export function createPhoto(root, store, source, controller) {
   /** Position the crop square and the layers over it. */
   function positionCrop() {
     const photo = photoSize();
+    const { network } = store.data();
     const { left, top, scale } = fitted(photo);
     const square = cropSquare(photo, visibleCrop());
     const box = {
@@ -136,6 +137,7 @@ export function createPhoto(root, store, source, controller) {
       height: `${square.side * scale}%`,
     };
     for (const element of [crop, overlay, lines]) set(element, { style: box });
+    set(frame, { style: { background: isWhole() && network ? `rgb(${network.margin.join()})` : "" } });
     set(wholeButton, { "aria-pressed": String(isWhole()) });
     crop.classList.toggle("full", photo.width === photo.height && square.side >= photo.width - 1);
   }
@@ -300,10 +302,17 @@ export function createPhoto(root, store, source, controller) {
   /** Return the crop that the network sees, in grey. */
   function greyCrop() {
     const square = cropSquare({ width: image.naturalWidth, height: image.naturalHeight }, visibleCrop());
-    return greySquare(image, square, OVERLAY_SIZE);
+    const canvas = h("canvas", { width: OVERLAY_SIZE, height: OVERLAY_SIZE });
+    drawSquare(canvas, image, square, store.data().network?.margin);
+    return greyCopy(canvas);
   }
 
-  image.addEventListener("load", positionCrop);
+  image.addEventListener("load", () => {
+    // The element is as large as the photo, because its white background shows where the photo is transparent.
+    const { left, top, width, height } = fitted({ width: image.naturalWidth, height: image.naturalHeight });
+    set(image, { style: { left: `${left}%`, top: `${top}%`, width: `${width}%`, height: `${height}%` } });
+    positionCrop();
+  });
   store.subscribe((_, __, changed) => {
     if (changed.has("lang") || changed.has("lab")) drawWords();
     if (changed.has("start") || changed.has("photo")) {
@@ -313,7 +322,7 @@ export function createPhoto(root, store, source, controller) {
     if (changed.has("base")) drawPhoto(); // the server sends a JPEG where the browser cannot decode the photo
     if (changed.has("base")) isSceneCurrent = draggedCrop === null;
     else if (changed.has("crop") || changed.has("photo")) isSceneCurrent = false;
-    if (changed.has("base") || changed.has("crop") || changed.has("photo")) positionCrop();
+    if (changed.has("base") || changed.has("crop") || changed.has("photo") || changed.has("network")) positionCrop();
     if (changed.has("lens") || changed.has("block") || changed.has("channels") || changed.has("field")) drawHover();
   });
   store.onHover(drawHover);
