@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from inception.explain.shapley import branch_votes
+from inception.network.anatomy import receptive_field
 from inception.network.blocks import BRANCHES
 from inception.prediction import predict
 from inception.pretrained.pretrained import PretrainedModel
@@ -150,6 +151,51 @@ def test_the_lens_shows_position_ranks_and_zero_cells(visit: StageVisit, embedde
     share = re.search(r"zero in (?:<1|(\d+)) % of the cells", lens.inner_text())
     assert share
     assert int(share[1] or 0) == pytest.approx(100 * float((maps[20] == 0).mean()), abs=5)
+
+
+def test_the_lens_states_the_part_of_its_window_that_lies_on_the_photo(
+    visit: StageVisit, embedded: PretrainedModel
+) -> None:
+    row, column = 2, 1
+    field, side = receptive_field(embedded.model, "4c", "3x3"), embedded.input_size
+    starts = [field.start + index * field.stride for index in (column, row)]
+    width, height = [min(start + field.size, side) - max(start, 0) for start in starts]
+    assert width < height < field.size
+    visit.open(f"{QUERY}&lens=3x3:20:{row}:{column}")
+    sight = visit.page.locator(".lens-sight")
+    expect(sight).to_contain_text(f"This cell can see {width}×{height} pixels")
+    expect(sight).to_contain_text(f"window of {field.size}×{field.size} pixels reaches beyond the photo")
+
+
+@pytest.mark.parametrize("lane", ["1x1", "pool"])
+def test_the_switch_of_a_channel_stays_under_the_pointer(visit: StageVisit, lane: str) -> None:
+    visit.open(QUERY)
+    visit.page.locator(f"[data-lane='{lane}'] .tile").first.click()
+    switch = visit.page.locator(".lens").get_by_role("button", name="Turn this channel")
+    expect(visit.page.locator(".lens")).to_contain_text("90 % of the influence")
+    expect(visit.page.locator(".lens .tells-worth")).to_be_visible()
+    before = switch.bounding_box()
+    for state in ("on", "off"):
+        switch.click()
+        expect(switch).to_have_text(f"Turn this channel {state}")
+        expect(switch).to_be_focused()
+        if state == "on":
+            expect(visit.page.locator(".lens")).to_contain_text("This channel is off")
+        after = switch.bounding_box()
+        assert before
+        assert after
+        assert after["x"] == before["x"]
+        assert after["y"] == pytest.approx(before["y"], abs=3)
+
+
+def test_lines_on_the_photo_have_a_caption_while_a_lane_is_hovered(visit: StageVisit) -> None:
+    visit.open(QUERY)
+    caption = visit.page.locator(".photo-caption")
+    expect(caption).to_be_hidden()
+    visit.page.locator("[data-lane='5x5'] .worth").hover()
+    expect(caption).to_have_text("Solid: what one cell seesDotted: 90 % of influence")
+    visit.page.mouse.move(0, 0)
+    expect(caption).to_be_hidden()
 
 
 def test_each_block_states_its_brightest_branch(visit: StageVisit, embedded: PretrainedModel) -> None:

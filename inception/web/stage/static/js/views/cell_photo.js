@@ -15,7 +15,7 @@ import { joined, t } from "../words.js";
  */
 
 /**
- * Create the figure of the photo, outlined with a cell's receptive field and, dashed, its effective receptive field.
+ * Create the figure of the photo, outlined with a cell's receptive field and, dotted, its effective receptive field.
  * @param {() => void} onInfluenceToggle  called when the influence of the pixels is switched on or off
  */
 export function photoFigure(onInfluenceToggle) {

@@ -22,8 +22,9 @@ export function createPhoto(root, store, source, controller) {
   const image = h("img", { crossorigin: "anonymous", draggable: "false" });
   const overlay = h("canvas", { hidden: true });
   const lines = svg("svg", { "aria-hidden": "true" });
+  const caption = h("p", { class: "photo-caption", hidden: true });
   const crop = h("button", { class: "photo-crop", onpointerdown: drag, onkeydown: nudge });
-  const frame = h("div", { class: "photo-frame" }, image, crop, overlay, lines);
+  const frame = h("div", { class: "photo-frame" }, image, crop, overlay, lines, caption);
   // In full screen, this element fills the screen and the frame within it stays square.
   const fullscreenBox = h("div", { class: "photo-screen", onfullscreenchange: drawHover }, frame);
   const fileInput = h("input", { type: "file", accept: "image/*", class: "unseen", tabindex: "-1", onchange: openChosenFile });
@@ -279,6 +280,7 @@ export function createPhoto(root, store, source, controller) {
       paintOverlay(overlay, greyCrop(), values, channels[branch].side, OVERLAY_SIZE, palette);
     }
     replace(lines);
+    caption.hidden = !network || hover.kind !== "lane";
     if (!network || !branch) return;
     const facts = network.blocks[block].branches[branch];
     const side = network.blocks[block].side;
@@ -297,6 +299,7 @@ export function createPhoto(root, store, source, controller) {
       const square = visible({ left: x - halfWidth, top: y - halfHeight, right: x + halfWidth, bottom: y + halfHeight }, network);
       lines.append(rectangle(square, "field effective"));
     }
+    replace(caption, t("photo.field"), field?.[branch] && [h("br"), t("photo.effective")]);
   }
 
   /** Return the crop that the network sees, in grey. */
