@@ -331,6 +331,43 @@ def test_a_late_photo_is_not_painted_over_the_next_one(visit: StageVisit) -> Non
     assert visit.page.evaluate(PAINT_TILE_OUT_OF_ORDER) == [0, 0, 255, 255]
 
 
+CAPTIONS = """[...document.querySelectorAll(".lanes .tile > .number")]
+  .map(caption => { const { left, right } = caption.getBoundingClientRect(); return [left, right]; })"""
+
+
+def test_captions_of_tiles_do_not_touch_and_stand_below_their_maps(visit: StageVisit) -> None:
+    visit.open(QUERY)
+    expect(visit.page.locator(".lanes .tile b")).not_to_have_count(0)
+    for (_, right), (left, _) in pairwise(visit.page.evaluate(CAPTIONS)):
+        assert right + 5 <= left or left < right - 100  # a new lane
+    shifts = visit.page.evaluate(
+        """[...document.querySelectorAll(".lanes .tile")].map(tile => {
+          const [outer, map] = [tile, tile.querySelector("canvas")].map(one => one.getBoundingClientRect());
+          return outer.left + outer.width / 2 - map.left - map.width / 2;
+        })"""
+    )
+    assert shifts == pytest.approx([0] * len(shifts), abs=0.5)
+
+
+@pytest.mark.parametrize(
+    "visit", [{"viewport": {"width": 1280, "height": 720}}, {"viewport": {"width": 390, "height": 844}}], indirect=True
+)
+def test_the_button_of_a_lane_opens_the_channels_of_its_branch(visit: StageVisit) -> None:
+    visit.open(QUERY)
+    more = visit.page.locator("[data-lane='5x5'] .more")
+    expect(more).to_have_text(re.compile(r"^\d+ more$"))
+    more.click()
+    expect(visit.page.locator("dialog.all [data-branch='5x5'] h3")).to_be_in_viewport()
+    head, heading = (
+        visit.page.locator(f"dialog.all {selector}").bounding_box()
+        for selector in (".dialog-head", "[data-branch='5x5'] h3")
+    )
+    assert head
+    assert heading
+    assert head["y"] + head["height"] <= heading["y"] < head["y"] + head["height"] + 40
+    expect(visit.page.locator("dialog.all [data-branch='5x5'] .channel-number").first).to_be_visible()
+
+
 # ---------------------------------------------------------------- narrow windows, large text, forced colours
 
 

@@ -12,7 +12,7 @@ import { createTile, greyPhoto, legend } from "./tile.js";
 /** @import {Branch, Layer, State} from "../types.js" */
 
 const GAP = 5; // pixels between tiles
-const MIN_MORE_WIDTH = 58; // pixels, of the "+N" button behind the tiles
+const MIN_MORE_WIDTH = 58; // pixels, of the button behind the tiles
 /** Settings with a menu below the lanes. */
 const SETTINGS = /** @type {const} */ (["sort", "scale", "colours", "fill"]);
 
@@ -216,7 +216,10 @@ export function createBlock(root, store, source) {
             class: "more plain",
             tabindex: "-1",
             "aria-label": t("block.more_label", { count: channels[branch].count - shown.length, branch: branchName(branch) }),
-            onclick: () => store.update({ view: "all" }),
+            onclick: () => {
+              store.update({ view: "all" });
+              root.querySelector(`dialog.all [data-branch="${branch}"]`)?.scrollIntoView();
+            },
           },
           t("block.more", { count: channels[branch].count - shown.length }),
         ),
@@ -260,7 +263,7 @@ export function createBlock(root, store, source) {
   }
 
   /**
-   * Keep a single tile or "+N" button in the tab order.
+   * Keep a single tile or "N more" button in the tab order.
    * @param {Element | null} target  null: the first
    */
   function setTabStop(target) {
@@ -293,7 +296,7 @@ export function createBlock(root, store, source) {
   let measuredSize = "";
   new ResizeObserver(([{ contentRect }]) => {
     // The size of tiles depends on the lesson and on the text size. The height of lanes is irrelevant.
-    const style = getComputedStyle(root);
+    const style = getComputedStyle(lanes);
     const size = `${contentRect.width} ${style.getPropertyValue("--tile")} ${style.fontSize}`;
     if (size === measuredSize) return;
     measuredSize = size;
