@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 from playwright.sync_api import expect
 
+from inception.pretrained.pretrained import PretrainedModel
+from inception.vision.photo import open_photo
+from inception.vision.preprocessing import CENTRE_CROP, WHOLE_PHOTO
 from support.stage_visitor import StageVisit
 
 pytestmark = pytest.mark.browser
 
 STEP_MILLISECONDS = 60
+GREY_OF_TILES = 0.9  # brightness of the photo under the maps
 
 
 def drag(visit: StageVisit, offsets: list[int]) -> None:
@@ -28,6 +36,57 @@ def drag(visit: StageVisit, offsets: list[int]) -> None:
 
 def scene_request_count(visit: StageVisit) -> int:
     return len([url for url in visit.requests if "stage_scene" in url])
+
+
+def transparent_png() -> bytes:
+    """Return a wide picture of a red disc that is transparent around it."""
+    image = Image.new("RGBA", (300, 200))
+    ImageDraw.Draw(image).ellipse((90, 40, 210, 160), fill=(200, 30, 30, 255))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def difference_from_tile(visit: StageVisit, expected: np.ndarray) -> float:
+    """Return the mean difference of grey values between a picture and the first tile of the branch 1x1."""
+    pixels, side = visit.page.evaluate(
+        """() => {
+          const { width, height } = document.querySelector("[data-lane='1x1'] .tile canvas");
+          const context = document.querySelector("[data-lane='1x1'] .tile canvas").getContext("2d");
+          return [[...context.getImageData(0, 0, width, height).data].filter((_, i) => i % 4 === 0), width];
+        }"""
+    )
+    resized = Image.fromarray(expected).resize((side, side), Image.Resampling.BOX)
+    return float(np.abs(np.array(pixels).reshape(side, side) - np.asarray(resized, dtype=float)).mean())
+
+
+def test_tiles_show_transparency_and_margins_as_the_network_receives_them(
+    visit: StageVisit, tmp_path: Path, embedded: PretrainedModel
+) -> None:
+    png = transparent_png()
+    (tmp_path / "disc.png").write_bytes(png)
+    visit.upload(tmp_path / "disc.png")
+    expect(visit.page.locator(".photo-frame > img")).to_have_attribute("src", re.compile("^blob:"))
+    visit.settle()
+    visit.switch("1x1")  # the maps of a branch that is off are zero, so that its tiles show the photo alone
+    preprocessing = embedded.preprocessing
+    for crop in (CENTRE_CROP, WHOLE_PHOTO):
+        if crop.whole:
+            visit.page.get_by_role("button", name="Whole", exact=True).click()
+        received = np.asarray(preprocessing.apply(open_photo(png), crop).convert("L"), dtype=np.float32) * GREY_OF_TILES
+        for _ in range(100):
+            difference = difference_from_tile(visit, received.astype(np.uint8))
+            if difference < 2:
+                break
+            visit.page.wait_for_timeout(100)
+        assert difference < 2
+    margin = f"rgb{preprocessing.margin_colour}"
+    expect(visit.page.locator(".photo-frame")).to_have_css("background-color", margin)
+    expect(visit.page.locator(".photo-frame > img")).to_have_css("background-color", "rgb(255, 255, 255)")
+    photo, frame = (visit.page.locator(selector).bounding_box() for selector in (".photo-frame > img", ".photo-frame"))
+    assert photo
+    assert frame
+    assert photo["height"] == pytest.approx(frame["height"] * 2 / 3, abs=1)
 
 
 def test_the_answer_is_updated_while_the_square_is_dragged(visit: StageVisit) -> None:

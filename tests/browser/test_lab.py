@@ -53,7 +53,7 @@ def settled_maps(page: Page) -> str:
 
 
 def upper_bound(text: str) -> float:
-    return float(re.search(r"at most ([\d.]+)", text)[1])  # type: ignore[index]
+    return float(re.search(r"at most (\d+(?:\.\d+)?)", text)[1])  # type: ignore[index]
 
 
 def test_a_sweep_plots_the_responses_of_the_network(visit: StageVisit, embedded: PretrainedModel) -> None:
@@ -76,13 +76,14 @@ def test_a_sweep_plots_the_responses_of_the_network(visit: StageVisit, embedded:
     assert sorted([*sizes, 20])[int(np.argmin(heights))] == sizes[peak]
 
 
-def test_moving_a_slider_stops_a_sweep(visit: StageVisit) -> None:
-    page = visit.page
+def test_moving_a_slider_stops_a_sweep(visit: StageVisit, embedded: PretrainedModel) -> None:
+    page, side = visit.page, embedded.input_size
     visit.open(f"?photo=espresso&block={BLOCK}&lab=grating:20:45:0")
     sweep = page.locator(".lab-chart").get_by_role("button")
+    expect(page.get_by_role("slider", name="Size")).to_have_attribute("aria-valuetext", f"{round(0.2 * side)} px")
     sweep.click()
     expect(sweep).to_have_attribute("aria-pressed", "true")
-    expect(page.get_by_role("slider", name="Size")).not_to_have_attribute("aria-valuetext", re.compile("^20"))
+    expect(page.get_by_role("slider", name="Size")).not_to_have_attribute("aria-valuetext", f"{round(0.2 * side)} px")
     angle = page.get_by_role("slider", name="Angle")
     angle.focus()
     page.keyboard.press("ArrowRight")
@@ -102,7 +103,10 @@ def test_a_slider_updates_the_stage_and_the_address(visit: StageVisit) -> None:
     expect(page.locator(".lab-sheet")).to_be_visible()
     expect(page.locator("[data-stage=answer] h2")).not_to_have_text(answer)
     before = maps(page)
+    expect(page.locator("[data-lab=pen]")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#lab")).to_contain_text("Draw on the grey square")
     page.locator("[data-lab=grating]").click()
+    expect(page.locator("#lab")).to_contain_text("Move the sliders.")
     slider = page.get_by_role("slider", name="Angle")
     slider.focus()
     for _ in range(9):
@@ -153,6 +157,18 @@ def test_votes_are_requested_only_after_a_slider_stops(visit: StageVisit) -> Non
         pass
     expect(page.locator("#block.no-votes")).to_have_count(0)
     expect(page).to_have_url(re.compile("lab=grating:8:145:0(&|$)"))
+
+
+def test_every_shape_has_the_button_to_close_at_the_same_place(visit: StageVisit) -> None:
+    page = visit.page
+    visit.open("?photo=espresso&lab=disc:20:0:0")
+    close = page.locator(".lab-close")
+    boxes = []
+    for shape in ("disc", "grating", "colour", "pen"):
+        page.locator(f"[data-lab={shape}]").click()
+        expect(page.locator(f"[data-lab={shape}]")).to_have_attribute("aria-pressed", "true")
+        boxes.append(close.bounding_box())
+    assert len({box["x"] for box in boxes if box}) == 1
 
 
 @pytest.mark.parametrize("button", ["Close, and go back to the photo", "Draw"])

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from inception.explain.shapley import branch_votes
+from inception.network.anatomy import receptive_field
 from inception.network.blocks import BRANCHES
 from inception.prediction import predict
 from inception.pretrained.pretrained import PretrainedModel
@@ -206,6 +207,51 @@ def test_the_lens_shows_position_ranks_and_zero_cells(visit: StageVisit, embedde
     assert int(share[1] or 0) == pytest.approx(100 * float((maps[20] == 0).mean()), abs=5)
 
 
+def test_the_lens_states_the_part_of_its_window_that_lies_on_the_photo(
+    visit: StageVisit, embedded: PretrainedModel
+) -> None:
+    row, column = 2, 1
+    field, side = receptive_field(embedded.model, "4c", "3x3"), embedded.input_size
+    starts = [field.start + index * field.stride for index in (column, row)]
+    width, height = [min(start + field.size, side) - max(start, 0) for start in starts]
+    assert width < height < field.size
+    visit.open(f"{QUERY}&lens=3x3:20:{row}:{column}")
+    sight = visit.page.locator(".lens-sight")
+    expect(sight).to_contain_text(f"This cell can see {width}×{height} pixels")
+    expect(sight).to_contain_text(f"window of {field.size}×{field.size} pixels reaches beyond the photo")
+
+
+@pytest.mark.parametrize("lane", ["1x1", "pool"])
+def test_the_switch_of_a_channel_stays_under_the_pointer(visit: StageVisit, lane: str) -> None:
+    visit.open(QUERY)
+    visit.page.locator(f"[data-lane='{lane}'] .tile").first.click()
+    switch = visit.page.locator(".lens").get_by_role("button", name="Turn this channel")
+    expect(visit.page.locator(".lens")).to_contain_text("90 % of the influence")
+    expect(visit.page.locator(".lens .tells-worth")).to_be_visible()
+    before = switch.bounding_box()
+    for state in ("on", "off"):
+        switch.click()
+        expect(switch).to_have_text(f"Turn this channel {state}")
+        expect(switch).to_be_focused()
+        if state == "on":
+            expect(visit.page.locator(".lens")).to_contain_text("This channel is off")
+        after = switch.bounding_box()
+        assert before
+        assert after
+        assert after["x"] == before["x"]
+        assert after["y"] == pytest.approx(before["y"], abs=3)
+
+
+def test_lines_on_the_photo_have_a_caption_while_a_lane_is_hovered(visit: StageVisit) -> None:
+    visit.open(QUERY)
+    caption = visit.page.locator(".photo-caption")
+    expect(caption).to_be_hidden()
+    visit.page.locator("[data-lane='5x5'] .worth").hover()
+    expect(caption).to_have_text("Solid: what one cell seesDotted: 90 % of influence")
+    visit.page.mouse.move(0, 0)
+    expect(caption).to_be_hidden()
+
+
 def test_each_block_states_its_brightest_branch(visit: StageVisit, embedded: PretrainedModel) -> None:
     visit.open(QUERY)
     branches = predict(embedded, open_photo(EXAMPLES / "espresso.jpg")).branches("3a")
@@ -337,6 +383,43 @@ PAINT_TILE_OUT_OF_ORDER = """async () => {
 def test_a_late_photo_is_not_painted_over_the_next_one(visit: StageVisit) -> None:
     visit.open(QUERY)
     assert visit.page.evaluate(PAINT_TILE_OUT_OF_ORDER) == [0, 0, 255, 255]
+
+
+CAPTIONS = """[...document.querySelectorAll(".lanes .tile > .number")]
+  .map(caption => { const { left, right } = caption.getBoundingClientRect(); return [left, right]; })"""
+
+
+def test_captions_of_tiles_do_not_touch_and_stand_below_their_maps(visit: StageVisit) -> None:
+    visit.open(QUERY)
+    expect(visit.page.locator(".lanes .tile b")).not_to_have_count(0)
+    for (_, right), (left, _) in pairwise(visit.page.evaluate(CAPTIONS)):
+        assert right + 5 <= left or left < right - 100  # a new lane
+    shifts = visit.page.evaluate(
+        """[...document.querySelectorAll(".lanes .tile")].map(tile => {
+          const [outer, map] = [tile, tile.querySelector("canvas")].map(one => one.getBoundingClientRect());
+          return outer.left + outer.width / 2 - map.left - map.width / 2;
+        })"""
+    )
+    assert shifts == pytest.approx([0] * len(shifts), abs=0.5)
+
+
+@pytest.mark.parametrize(
+    "visit", [{"viewport": {"width": 1280, "height": 720}}, {"viewport": {"width": 390, "height": 844}}], indirect=True
+)
+def test_the_button_of_a_lane_opens_the_channels_of_its_branch(visit: StageVisit) -> None:
+    visit.open(QUERY)
+    more = visit.page.locator("[data-lane='5x5'] .more")
+    expect(more).to_have_text(re.compile(r"^\d+ more$"))
+    more.click()
+    expect(visit.page.locator("dialog.all [data-branch='5x5'] h3")).to_be_in_viewport()
+    head, heading = (
+        visit.page.locator(f"dialog.all {selector}").bounding_box()
+        for selector in (".dialog-head", "[data-branch='5x5'] h3")
+    )
+    assert head
+    assert heading
+    assert head["y"] + head["height"] <= heading["y"] < head["y"] + head["height"] + 40
+    expect(visit.page.locator("dialog.all [data-branch='5x5'] .channel-number").first).to_be_visible()
 
 
 # ---------------------------------------------------------------- narrow windows, large text, forced colours

@@ -27,7 +27,7 @@ test("a rotated stimulus is the rotated picture", () => {
 });
 
 test("a stimulus moves with its centre", () => {
-  const values = reds(labPixels(FIRST_LAB, SIDE, 20, 40));
+  const values = reds(labPixels({ ...FIRST_LAB, shape: "disc", size: 20 }, SIDE, 20, 40));
   const moments = values.reduce((sum, value, i) => sum.map((moment, axis) => moment + (value - 128) * (axis ? Math.floor(i / SIDE) : i % SIDE)), [0, 0]);
   const mass = values.reduce((sum, value) => sum + value - 128, 0);
   assert.ok(Math.abs(moments[0] / mass + 0.5 - 20) < 0.01);

@@ -62,7 +62,8 @@ def network(service: InferenceService, name: str) -> dict[str, Any]:
 
     `chinese` are the names of classes that are known in Chinese, by label. `parameters` and `macs` of the whole network
     count all layers that run, `linear` only the linear ones; those of blocks and layers count convolutions, without
-    BatchNorm. `has_means` says whether channels that are off can be replaced by their means.
+    BatchNorm. `has_means` says whether channels that are off can be replaced by their means. `margin` is the
+    RGB colour that surrounds a whole photo.
     """
     pretrained = service.pretrained(name)
     size = network_size(pretrained.model, pretrained.model.input_shape)
@@ -72,6 +73,7 @@ def network(service: InferenceService, name: str) -> dict[str, Any]:
         "labels": list(pretrained.labels),
         "chinese": _chinese(pretrained),
         "size": pretrained.input_size,
+        "margin": list(pretrained.preprocessing.margin_colour),
         "temperature": pretrained.temperature,
         "threshold": None if rule is None else rule.threshold,
         "rejection": None if rule is None else asdict(rule),

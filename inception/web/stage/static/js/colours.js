@@ -1,6 +1,6 @@
 /** Colour maps, and painting of feature maps on canvases. */
 
-/** @import {Palette} from "./types.js" */
+/** @import {Palette, RGB} from "./types.js" */
 
 // Stops of matplotlib's colour maps for linear interpolation, accurate to 7 of 255.
 /** @type {Record<Palette, string>} */
@@ -73,17 +73,36 @@ export function paintMap(canvas, values, width, height, palette = "inferno") {
 }
 
 /**
- * Draw a square of a photo in slightly darkened grey, as the background of maps.
- * @param {CanvasImageSource} image
+ * Draw a square of a photo over a whole canvas as the network receives it: on white, and with a margin beyond the photo.
+ * @param {HTMLCanvasElement} canvas
+ * @param {HTMLImageElement} image
  * @param {{left: number, top: number, side: number}} square
- * @param {number} size  in pixels
+ * @param {RGB} [margin]
  */
-export function greySquare(image, { left, top, side }, size) {
+export function drawSquare(canvas, image, { left, top, side }, margin = [128, 128, 128]) {
+  const size = canvas.width;
+  const context = canvas.getContext("2d");
+  if (!context) return;
+  const toCanvas = (/** @type {number} */ value, /** @type {number} */ origin) => ((value - origin) / side) * size;
+  const [x, y] = [left, top].map((origin) => Math.ceil(toCanvas(0, origin))); // no white beyond the photo's border
+  context.fillStyle = `rgb(${margin.join()})`;
+  context.fillRect(0, 0, size, size);
+  context.fillStyle = "white";
+  context.fillRect(x, y, Math.floor(toCanvas(image.naturalWidth, left)) - x, Math.floor(toCanvas(image.naturalHeight, top)) - y);
+  context.imageSmoothingQuality = "high";
+  context.drawImage(image, left, top, side, side, 0, 0, size, size);
+}
+
+/**
+ * Return a copy of a square picture in slightly darkened grey, as the background of maps.
+ * @param {HTMLCanvasElement} picture
+ */
+export function greyCopy(picture) {
+  const size = picture.width;
   const canvas = new OffscreenCanvas(size, size);
   const context = canvas.getContext("2d");
   if (!context) return canvas;
-  context.imageSmoothingQuality = "high";
-  context.drawImage(image, left, top, side, side, 0, 0, size, size);
+  context.drawImage(picture, 0, 0);
   const pixels = context.getImageData(0, 0, size, size);
   const { data } = pixels;
   for (let i = 0; i < data.length; i += 4) {

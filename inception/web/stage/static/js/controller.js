@@ -193,7 +193,7 @@ export function createController(store, source, firstInteraction = Promise.resol
     void firstInteraction.then(() =>
       setTimeout(() => isCurrent() && source.prefetchWorth(subject, topClasses).catch(() => undefined), PREFETCH_DELAY_MS),
     );
-    const field = await source.field(subject, block).catch(() => null); // without it, only the dashed square is missing
+    const field = await source.field(subject, block).catch(() => null); // without it, only the dotted square is missing
     if (isCurrent()) store.receive({ field });
   }
 

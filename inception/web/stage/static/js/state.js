@@ -395,7 +395,7 @@ export const SWEEPS = {
   hue: Array.from({ length: 24 }, (_, i) => 15 * i),
 };
 /** @type {Readonly<Lab>} */
-export const FIRST_LAB = Object.freeze({ shape: "disc", size: 20, angle: 0, hue: 0 });
+export const FIRST_LAB = Object.freeze({ shape: "pen", size: 6, angle: 0, hue: 0 });
 
 /**
  * Encode a stimulus as shape, size, angle and hue: "grating:15:45:0".

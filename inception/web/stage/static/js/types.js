@@ -18,6 +18,8 @@
  * @typedef {[number, number, number]} Crop  left, top and side, as fractions of the photo's width, height and shorter side; a
  *   side above 1 is the whole photo, padded to a square
  *
+ * @typedef {[number, number, number]} RGB  red, green and blue, from 0 to 255
+ *
  * @typedef {object} Lens  the inspected channel, and the selected cell of its feature map
  * @property {Branch} branch
  * @property {number} channel  index within its branch
@@ -78,6 +80,7 @@
  * @property {string[]} labels
  * @property {Record<string, string>} chinese  Chinese names by label
  * @property {number} size  side of the input in pixels
+ * @property {RGB} margin  colour around a whole photo
  * @property {number} temperature
  * @property {number | null} threshold  of the rejection rule: below this probability the answer is "not sure"
  * @property {Rejection | null} rejection

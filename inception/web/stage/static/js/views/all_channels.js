@@ -27,7 +27,7 @@ export function createAllChannels(root, store, source) {
     const state = store.get();
     const { network, channels, baseChannels, worth, base } = store.data();
     if (!network || !channels || !base) return;
-    const square = greyPhoto(source, state, base);
+    const square = greyPhoto(source, state, base, network);
     const count = network.blocks[state.block].channels;
     title.textContent = t("block.all_title", { block: state.block, count });
     close.textContent = t("block.close");

@@ -12,7 +12,7 @@ import { createTile, greyPhoto, legend } from "./tile.js";
 /** @import {Branch, Layer, State} from "../types.js" */
 
 const GAP = 5; // pixels between tiles
-const MIN_MORE_WIDTH = 58; // pixels, of the "+N" button behind the tiles
+const MIN_MORE_WIDTH = 58; // pixels, of the button behind the tiles
 /** Settings with a menu below the lanes. */
 const SETTINGS = /** @type {const} */ (["sort", "scale", "colours", "fill"]);
 
@@ -190,7 +190,7 @@ export function createBlock(root, store, source) {
     const state = store.get();
     const { network, channels, worth, base } = store.data();
     if (!network || !channels || !base) return;
-    const square = greyPhoto(source, state, base);
+    const square = greyPhoto(source, state, base, network);
     columns ||= measureColumns();
     // Tiles keep their order when something is switched off.
     const baseChannels = store.data().baseChannels ?? channels;
@@ -211,7 +211,10 @@ export function createBlock(root, store, source) {
             class: "more plain",
             tabindex: "-1",
             "aria-label": t("block.more_label", { count: channels[branch].count - shown.length, branch: branchName(branch) }),
-            onclick: () => store.update({ view: "all" }),
+            onclick: () => {
+              store.update({ view: "all" });
+              root.querySelector(`dialog.all [data-branch="${branch}"]`)?.scrollIntoView();
+            },
           },
           t("block.more", { count: channels[branch].count - shown.length }),
         ),
@@ -255,7 +258,7 @@ export function createBlock(root, store, source) {
   }
 
   /**
-   * Keep a single tile or "+N" button in the tab order.
+   * Keep a single tile or "N more" button in the tab order.
    * @param {Element | null} target  null: the first
    */
   function setTabStop(target) {
@@ -288,7 +291,7 @@ export function createBlock(root, store, source) {
   let measuredSize = "";
   new ResizeObserver(([{ contentRect }]) => {
     // The size of tiles depends on the lesson and on the text size. The height of lanes is irrelevant.
-    const style = getComputedStyle(root);
+    const style = getComputedStyle(lanes);
     const size = `${contentRect.width} ${style.getPropertyValue("--tile")} ${style.fontSize}`;
     if (size === measuredSize) return;
     measuredSize = size;

@@ -1,6 +1,6 @@
 /** The photo with the receptive field of a cell. */
 
-import { greySquare, paintOverlay } from "../colours.js";
+import { greyCopy, paintOverlay } from "../colours.js";
 import { h, replace, set, svg } from "../dom.js";
 import { joined, t } from "../words.js";
 
@@ -15,7 +15,7 @@ import { joined, t } from "../words.js";
  */
 
 /**
- * Create the figure of the photo, outlined with a cell's receptive field and, dashed, its effective receptive field.
+ * Create the figure of the photo, outlined with a cell's receptive field and, dotted, its effective receptive field.
  * @param {() => void} onInfluenceToggle  called when the influence of the pixels is switched on or off
  */
 export function photoFigure(onInfluenceToggle) {
@@ -37,9 +37,8 @@ export function photoFigure(onInfluenceToggle) {
     if (!photo) return;
     const { width } = photo;
     if (shownInfluence) {
-      const grey = greySquare(photo, { left: 0, top: 0, side: width }, width);
       // The square root of the energy is the gradient's magnitude, in which weak influence is easier to see.
-      paintOverlay(canvas, grey, shownInfluence.map.map((energy) => 255 * Math.sqrt(energy)), shownInfluence.side, width, palette);
+      paintOverlay(canvas, greyCopy(photo), shownInfluence.map.map((energy) => 255 * Math.sqrt(energy)), shownInfluence.side, width, palette);
     } else {
       canvas.width = canvas.height = width;
       canvas.getContext("2d")?.drawImage(photo, 0, 0);

@@ -1,6 +1,8 @@
 /** Shared parts of the views under "Go deeper": when they draw, placeholders, pictures on the photo, a cell picker, tables. */
 
+import { drawSquare } from "../colours.js";
 import { h, set } from "../dom.js";
+import { cropSquare } from "../maps.js";
 import { clamp, fixed } from "../numbers.js";
 import { diverging } from "../signed.js";
 import { t } from "../words.js";
@@ -113,11 +115,9 @@ export async function photoSquare(source, state, data, size) {
     photos.set(url, loading);
   }
   const image = await loading;
-  const [left, top, side] = data.base?.crop ?? [0, 0, 1];
-  const { naturalWidth: width, naturalHeight: height } = image;
-  const pixels = side * Math.min(width, height);
   const canvas = h("canvas", { width: size, height: size });
-  canvas.getContext("2d")?.drawImage(image, left * width, top * height, pixels, pixels, 0, 0, size, size);
+  const square = cropSquare({ width: image.naturalWidth, height: image.naturalHeight }, data.base?.crop ?? null);
+  drawSquare(canvas, image, square, data.network?.margin);
   return canvas;
 }
 

@@ -32,7 +32,8 @@ export function createLab(root, frame, store, source, controller) {
   const sliders = h("div", { class: "lab-sliders" });
   const chart = h("figure", { class: "lab-chart" });
   const close = h("button", { class: "plain lab-close", onclick: () => store.update({ lab: null }, { push: true }) }, "✕");
-  root.append(shapes, sliders, chart, close);
+  const lead = h("p", { class: "lab-lead" });
+  root.append(lead, shapes, sliders, chart, close);
   const reachShape = roving(shapes);
 
   /** Photo and crop to restore when the laboratory closes. @type {{photo: string, crop: Crop | null} | null} */
@@ -206,8 +207,8 @@ export function createLab(root, frame, store, source, controller) {
       : t("lab.of_branches", { block });
     const scale = t("lab.scale", {
       value: short(bounds[1]),
-      slider: t(`lab.${activeSlider}`),
-      from: RANGES[activeSlider].min,
+      slider: t(`lab.${activeSlider}`).toLowerCase(),
+      from: valueText(activeSlider, RANGES[activeSlider].min),
       to: valueText(activeSlider, RANGES[activeSlider].max),
     });
     replace(
@@ -277,6 +278,13 @@ export function createLab(root, frame, store, source, controller) {
     );
     reachShape();
     replace(sliders, SLIDERS[lab().shape].map(slider), lab().shape === "pen" && pens());
+    drawLead();
+  }
+
+  function drawLead() {
+    const { shape } = lab();
+    const hint = shape === "pen" || shape === "colour" ? t(`lab.hint_${shape}`) : t("lab.hint_shape", { block: store.get().block });
+    replace(lead, h("b", {}, t("lab.title")), " ", hint);
   }
 
   /** @param {Lab["shape"]} shape */
@@ -337,6 +345,13 @@ export function createLab(root, frame, store, source, controller) {
     void send();
   }
 
+  /**
+   * Return a slider's value with its unit.
+   * @param {Slider} name
+   * @param {number} value
+   */
+  const valueText = (name, value) => (name === "size" ? `${Math.round((value / 100) * inputSide())} px` : `${value}°`);
+
   /** Update the sliders in place, so that they keep the focus. */
   function drawValues() {
     for (const label of sliders.querySelectorAll("label")) {
@@ -373,7 +388,10 @@ export function createLab(root, frame, store, source, controller) {
     if (drawnShape !== lab().shape || isLanguageChanged) {
       if (!SLIDERS[lab().shape].includes(activeSlider)) [activeSlider] = SLIDERS[lab().shape];
       drawBar();
-    } else drawValues();
+    } else {
+      drawValues();
+      drawLead();
+    }
     // A new pen width does not clear the drawing.
     if (lab().shape !== "pen" || drawnShape !== "pen") paint();
     drawnShape = lab().shape;
@@ -389,13 +407,4 @@ export function createLab(root, frame, store, source, controller) {
     if (isOpen() && (changed.has("channels") || changed.has("lens"))) recordResponses();
   });
   update(true);
-}
-
-/**
- * Return a slider's value with its unit.
- * @param {Slider} name
- * @param {number} value
- */
-function valueText(name, value) {
-  return name === "size" ? t("number.percent", { value }) : `${value}°`;
 }

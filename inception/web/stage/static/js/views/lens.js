@@ -3,11 +3,11 @@
 import { classOf } from "../controller.js";
 import { paintOverlay } from "../colours.js";
 import { h, replace, set } from "../dom.js";
-import { cellValue, channelValues, isSignedBlock, paletteOf, strongestCell, zeroShare } from "../maps.js";
+import { cellSquare, cellValue, channelValues, isSignedBlock, paletteOf, strongestCell, visible, zeroShare } from "../maps.js";
 import { clamp, percent, short, signed } from "../numbers.js";
 import { firstChannel, partOf, rankOf, worthOf } from "../ranking.js";
 import { channelSwitched } from "../state.js";
-import { branchName, className, t } from "../words.js";
+import { branchName, className, joined, t } from "../words.js";
 import { greyPhoto } from "./tile.js";
 
 /** @import {BlockChannels, BlockFacts, Lens} from "../types.js" */
@@ -38,10 +38,13 @@ export function createLens(root, store, source) {
   );
   const factList = h("div", { class: "lens-facts" });
   const fieldFacts = h("div", { class: "lens-sight" });
-  const panel = h("div", { class: "lens", role: "dialog", hidden: true }, h("div", { class: "lens-left" }, map, fieldFacts), factList);
+  // Below the map, so that the texts beside it do not move it.
+  const toggle = h("button", { class: "button", onclick: toggleChannel });
+  const panel = h("div", { class: "lens", role: "dialog", hidden: true }, h("div", { class: "lens-left" }, map, toggle, fieldFacts), factList);
   root.append(panel);
   /** Branch and number of the channel on display; empty while the lens is hidden. */
   let shownChannel = "";
+  let placedHeight = 0; // of the panel when it was positioned, in pixels
 
   /** Return the cell under the pointer. @param {PointerEvent | MouseEvent} event */
   function cellAt(event) {
@@ -119,12 +122,14 @@ export function createLens(root, store, source) {
     set(map, { "aria-label": valueOf(channels, lens) });
     const palette = paletteOf(isSignedBlock(channels), state.colours);
     const values = channelValues(channels, lens.branch, lens.channel, state.scale);
-    greyPhoto(source, state, base).then(
+    greyPhoto(source, state, base, network).then(
       (photo) => paintOverlay(canvas, photo, values, channels[lens.branch].side, SIZE, palette),
       () => undefined,
     );
     drawFacts();
-    positionPanel();
+    markTile(lens);
+    // It stays where it is while the switch below its map changes the block.
+    if (isNewChannel || panel.offsetHeight !== placedHeight) positionPanel(lens);
     // A channel opened by keyboard gets the keyboard focus.
     if (isNewChannel && root.querySelector(".lanes .tile:focus-visible")) map.focus({ preventScroll: true });
   }
@@ -146,17 +151,23 @@ export function createLens(root, store, source) {
     const blockWorth = worth?.[block];
     const effectiveField = field?.[lens.branch];
     const facts = network.blocks[block];
-    const fieldSize = facts.branches[lens.branch].field.size;
+    const { field: seen } = facts.branches[lens.branch];
+    const { left, top, right, bottom } = visible(cellSquare(seen, row, column), network);
+    const [width, height] = [right - left, bottom - top];
     const { low, high, mean } = branch;
     const channel = lens.channel;
     const blockChannel = firstChannel(network, block, lens.branch) + channel;
     const isOff = state.offChannels[block]?.includes(blockChannel) ?? false;
+    toggle.textContent = t(isOff ? "channel.turn_on" : "channel.turn_off");
     replace(
       fieldFacts,
       h(
         "p",
         { class: "quiet" },
-        fieldSize >= network.size ? t("channel.field_all", { size: fieldSize }) : t("channel.field", { size: fieldSize }),
+        joined([
+          t("channel.field", { width, height }),
+          width < seen.size || height < seen.size ? t("deeper.cell_clipped", { size: seen.size }) : "",
+        ]),
       ),
       effectiveField &&
         h(
@@ -175,16 +186,19 @@ export function createLens(root, store, source) {
       ),
       h("p", { class: "quiet" }, t("channel.number", { number: blockChannel, count: facts.channels })),
       h("p", { class: "lens-value number" }, valueOf(channels, { ...lens, row, column })),
-      isOff ? h("p", {}, t("channel.off")) : high[channel] === 0 && low[channel] === 0 && h("p", {}, t("channel.silent")),
       h(
         "p",
-        { class: "quiet number" },
-        t("channel.range", {
-          low: short(low[channel]),
-          high: short(high[channel]),
-          mean: short(mean[channel]),
-          zeros: zeroShareText(zeroShare(branch, channel)),
-        }),
+        { class: "quiet number lens-range" },
+        isOff
+          ? t("channel.off")
+          : high[channel] === 0 && low[channel] === 0
+            ? t("channel.silent")
+            : t("channel.range", {
+                low: short(low[channel]),
+                high: short(high[channel]),
+                mean: short(mean[channel]),
+                zeros: zeroShareText(zeroShare(branch, channel)),
+              }),
       ),
       branchWorth &&
         blockWorth &&
@@ -202,14 +216,15 @@ export function createLens(root, store, source) {
         h("button", { class: "button", onclick: () => store.update({ lens: { ...lens, ...strongestCell(branch, channel) } }) }, t("channel.strongest")),
         h("button", { class: "button", onclick: () => store.update({ deeper: "unit" }, { push: true }) }, t("channel.unit")),
         h("button", { class: "button", onclick: () => store.update({ deeper: "cell" }) }, t("channel.kernel")),
-        h("button", { class: "button", onclick: () => toggleChannel(blockChannel) }, t(isOff ? "channel.turn_on" : "channel.turn_off")),
       ),
     );
   }
 
-  /** Turn a channel on or off. @param {number} channel  in the block's output */
-  function toggleChannel(channel) {
-    const { offChannels, block } = store.get();
+  function toggleChannel() {
+    const { lens, block, offChannels } = store.get();
+    const { network } = store.data();
+    if (!lens || !network) return;
+    const channel = firstChannel(network, block, lens.branch) + lens.channel;
     store.update({ offChannels: channelSwitched(offChannels, block, channel) }, { push: true });
   }
 
@@ -234,10 +249,18 @@ export function createLens(root, store, source) {
    */
   const tileOf = (branch, channel) => root.querySelector(`[data-lane="${branch}"] [data-channel="${channel}"]`);
 
-  /** Position the lens beside its tile, within the card and above the lesson; on a phone, CSS makes it a bottom sheet. */
-  function positionPanel() {
-    const { lens } = store.get();
-    if (!lens) return;
+  /** @param {Lens} lens */
+  function markTile(lens) {
+    const tile = tileOf(lens.branch, lens.channel);
+    for (const other of root.querySelectorAll(".tile[aria-pressed]")) other.setAttribute("aria-pressed", String(other === tile));
+  }
+
+  /**
+   * Position the lens beside its tile, within the card and above the lesson; on a phone, CSS makes it a bottom sheet.
+   * @param {Lens} lens
+   */
+  function positionPanel(lens) {
+    placedHeight = panel.offsetHeight;
     const tile = tileOf(lens.branch, lens.channel);
     const frame = root.getBoundingClientRect();
     const box = (tile ?? root.querySelector(`[data-lane="${lens.branch}"]`))?.getBoundingClientRect();
@@ -249,9 +272,8 @@ export function createLens(root, store, source) {
     const bottom = Math.min(frame.bottom, lesson?.top ?? Infinity) - frame.top;
     // The lens may extend above the card, over the answer, only where the lesson leaves too little room.
     const minTop = lesson ? 8 - frame.top : 8;
-    const top = clamp(box.top - frame.top - 40, 8 - frame.top, Math.max(minTop, bottom - panel.offsetHeight - 8));
+    const top = clamp(box.top - frame.top - 40, 8 - frame.top, Math.max(minTop, bottom - placedHeight - 8));
     set(panel, { style: { left: `${left}px`, top: `${top}px` } });
-    for (const other of root.querySelectorAll(".tile[aria-pressed]")) other.setAttribute("aria-pressed", String(other === tile));
   }
 
   store.subscribe((_, __, changed) => {

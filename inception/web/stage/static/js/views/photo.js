@@ -6,7 +6,7 @@ import { allOff, FIRST_LAB, isAnythingOff } from "../state.js";
 import { cellSquare, channelValues, cropSquare, fitted, isSignedBlock, paletteOf, visible } from "../maps.js";
 import { clamp } from "../numbers.js";
 import { sentenceOf, t } from "../words.js";
-import { greySquare, paintOverlay } from "../colours.js";
+import { drawSquare, greyCopy, paintOverlay } from "../colours.js";
 
 /** @import {Crop} from "../types.js" */
 
@@ -22,8 +22,9 @@ export function createPhoto(root, store, source, controller) {
   const image = h("img", { crossorigin: "anonymous", draggable: "false" });
   const overlay = h("canvas", { hidden: true });
   const lines = svg("svg", { "aria-hidden": "true" });
+  const caption = h("p", { class: "photo-caption", hidden: true });
   const crop = h("button", { class: "photo-crop", onpointerdown: drag, onkeydown: nudge });
-  const frame = h("div", { class: "photo-frame" }, image, crop, overlay, lines);
+  const frame = h("div", { class: "photo-frame" }, image, crop, overlay, lines, caption);
   // In full screen, this element fills the screen and the frame within it stays square.
   const fullscreenBox = h("div", { class: "photo-screen", onfullscreenchange: drawHover }, frame);
   const fileInput = h("input", { type: "file", accept: "image/*", class: "unseen", tabindex: "-1", onchange: openChosenFile });
@@ -127,6 +128,7 @@ export function createPhoto(root, store, source, controller) {
   /** Position the crop square and the layers over it. */
   function positionCrop() {
     const photo = photoSize();
+    const { network } = store.data();
     const { left, top, scale } = fitted(photo);
     const square = cropSquare(photo, visibleCrop());
     const box = {
@@ -136,6 +138,7 @@ export function createPhoto(root, store, source, controller) {
       height: `${square.side * scale}%`,
     };
     for (const element of [crop, overlay, lines]) set(element, { style: box });
+    set(frame, { style: { background: isWhole() && network ? `rgb(${network.margin.join()})` : "" } });
     set(wholeButton, { "aria-pressed": String(isWhole()) });
     crop.classList.toggle("full", photo.width === photo.height && square.side >= photo.width - 1);
   }
@@ -277,6 +280,7 @@ export function createPhoto(root, store, source, controller) {
       paintOverlay(overlay, greyCrop(), values, channels[branch].side, OVERLAY_SIZE, palette);
     }
     replace(lines);
+    caption.hidden = !network || hover.kind !== "lane";
     if (!network || !branch) return;
     const facts = network.blocks[block].branches[branch];
     const side = network.blocks[block].side;
@@ -295,15 +299,23 @@ export function createPhoto(root, store, source, controller) {
       const square = visible({ left: x - halfWidth, top: y - halfHeight, right: x + halfWidth, bottom: y + halfHeight }, network);
       lines.append(rectangle(square, "field effective"));
     }
+    replace(caption, t("photo.field"), field?.[branch] && [h("br"), t("photo.effective")]);
   }
 
   /** Return the crop that the network sees, in grey. */
   function greyCrop() {
     const square = cropSquare({ width: image.naturalWidth, height: image.naturalHeight }, visibleCrop());
-    return greySquare(image, square, OVERLAY_SIZE);
+    const canvas = h("canvas", { width: OVERLAY_SIZE, height: OVERLAY_SIZE });
+    drawSquare(canvas, image, square, store.data().network?.margin);
+    return greyCopy(canvas);
   }
 
-  image.addEventListener("load", positionCrop);
+  image.addEventListener("load", () => {
+    // The element is as large as the photo, because its white background shows where the photo is transparent.
+    const { left, top, width, height } = fitted({ width: image.naturalWidth, height: image.naturalHeight });
+    set(image, { style: { left: `${left}%`, top: `${top}%`, width: `${width}%`, height: `${height}%` } });
+    positionCrop();
+  });
   store.subscribe((_, __, changed) => {
     if (changed.has("lang") || changed.has("lab")) drawWords();
     if (changed.has("start") || changed.has("photo")) {
@@ -313,7 +325,7 @@ export function createPhoto(root, store, source, controller) {
     if (changed.has("base")) drawPhoto(); // the server sends a JPEG where the browser cannot decode the photo
     if (changed.has("base")) isSceneCurrent = draggedCrop === null;
     else if (changed.has("crop") || changed.has("photo")) isSceneCurrent = false;
-    if (changed.has("base") || changed.has("crop") || changed.has("photo")) positionCrop();
+    if (changed.has("base") || changed.has("crop") || changed.has("photo") || changed.has("network")) positionCrop();
     if (changed.has("lens") || changed.has("block") || changed.has("channels") || changed.has("field")) drawHover();
   });
   store.onHover(drawHover);

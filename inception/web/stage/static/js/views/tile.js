@@ -1,13 +1,13 @@
 /** The tile of one channel, with its map over the photo, its number and its worth; and the legend of map colours. */
 
-import { gradient, greySquare, paintOverlay } from "../colours.js";
+import { drawSquare, gradient, greyCopy, paintOverlay } from "../colours.js";
 import { h, set } from "../dom.js";
 import { channelValues, cropSquare, isSignedBlock, paletteOf, strongestCell } from "../maps.js";
 import { decimalsFor, fixed, signed } from "../numbers.js";
 import { firstChannel } from "../ranking.js";
 import { branchName, t } from "../words.js";
 
-/** @import {BlockChannels, Branch, Palette, Scene, State} from "../types.js" */
+/** @import {BlockChannels, Branch, Network, Palette, RGB, Scene, State} from "../types.js" */
 /** @import {Range} from "../maps.js" */
 
 const SIZE = 96; // side of a tile's canvas, in pixels
@@ -60,16 +60,17 @@ export function createTile(store, { branch, channel, channels, worth, square }, 
 let cache = null;
 
 /**
- * Return the crop of the photo in grey; that of the latest photo and crop is cached.
+ * Return what the network sees of the photo in grey; that of the latest photo and crop is cached.
  * @param {import("../source.js").Source} source
  * @param {Readonly<State>} state
  * @param {Scene} base
+ * @param {Network} network
  * @returns {Promise<CanvasImageSource>}
  */
-export function greyPhoto(source, state, base) {
-  const key = JSON.stringify([state.photo, base.crop]);
+export function greyPhoto(source, state, base, { margin }) {
+  const key = JSON.stringify([state.photo, base.crop, margin]);
   if (cache?.key === key) return cache.square;
-  const entry = { key, square: loadGreySquare(source.photoUrl(state.photo), base) };
+  const entry = { key, square: loadGreySquare(source.photoUrl(state.photo), base, margin) };
   cache = entry;
   entry.square.catch(() => {
     if (cache === entry) cache = null; // the next call tries again
@@ -81,13 +82,16 @@ export function greyPhoto(source, state, base) {
  * Load a photo and return its crop in grey.
  * @param {string} url
  * @param {Scene} base
+ * @param {RGB} margin
  */
-async function loadGreySquare(url, base) {
+async function loadGreySquare(url, base, margin) {
   const image = new Image();
   image.src = url;
   await image.decode();
   const square = cropSquare({ width: image.naturalWidth, height: image.naturalHeight }, base.crop);
-  return greySquare(image, square, SIZE);
+  const canvas = h("canvas", { width: SIZE, height: SIZE });
+  drawSquare(canvas, image, square, margin);
+  return greyCopy(canvas);
 }
 
 /**
