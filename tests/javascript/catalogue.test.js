@@ -9,8 +9,9 @@ import { catalogue, index, none, serverCatalogue, sources } from "./support.js";
 
 // Prefixes of keys that a module builds: t(`prefix.${...}`). The inserted part is a digit, or a string literal of some
 // module; for the prefixes of the second list it is a name from the server.
-const BUILT_PREFIXES = ["block.", "branch.", "census.", "deeper.", "dial.", "kernel.", "lab.", "lesson.place_", "trust.", "unit.", "unit_image."];
-const SERVER_PREFIXES = ["deeper.about_"];
+const BUILT_PREFIXES = ["block.", "branch.", "census.", "deeper.", "dial.", "kernel.", "lab.", "lesson.place_", "trust.", "unit.", "unit_image.",
+  "photo.example_"];
+const SERVER_PREFIXES = ["deeper.about_", "photo.example_"];
 
 const WORDS = { en: catalogue("en"), zh: catalogue("zh") };
 const KEYS = Object.keys(WORDS.en);

@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { page } from "./support.js";
 
-const { branchName, className, englishName, language, loadWords, t, useWords } = await page("words.js");
+const { branchName, className, englishName, exampleName, inWords, joined, known, language, loadWords, t, useWords } = await page("words.js");
 
 const ENGLISH = {
   "answer.numbered": "{name} (class {number})",
@@ -117,4 +117,24 @@ test("in Chinese there is no space beside a Chinese value", () => {
   assert.equal(t("x.branch", { block: "4c", branch: "池化" }), "模块 4c 的池化分支");
   speak("en");
   assert.equal(t("x.greeting", { name: "金鱼 缸" }), "Hello, 金鱼 缸. 金鱼 缸!", "only in Chinese");
+});
+
+test("a key that the server names has a fallback", () => {
+  useWords("zh", { ...CHINESE, "photo.example_honey_bee": "蜜蜂" });
+  assert.deepEqual(["honey_bee", "tea_pot"].map(exampleName), ["蜜蜂", "tea pot"]);
+  assert.equal(known("x.nowhere", "as it is"), "as it is");
+});
+
+test("there is a space between sentences in English only", () => {
+  speak("en");
+  assert.equal(joined(["One.", "", "Two."]), "One. Two.");
+  speak("zh");
+  assert.equal(joined(["一。", "", "二。"]), "一。二。");
+});
+
+test("large counts are written in the units of the language", () => {
+  speak("en");
+  assert.deepEqual([231211008, 4_816_896, 50_176].map(inWords), ["231.2 million", "4.817 million", "50.18 thousand"]);
+  speak("zh");
+  assert.deepEqual([231211008, 4_816_896, 50_176].map(inWords), ["2.312 亿", "481.7 万", "5.018 万"]);
 });

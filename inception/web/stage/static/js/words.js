@@ -69,6 +69,24 @@ export function t(key, values = {}) {
 }
 
 /**
+ * Translate a key that the server names, or return the fallback if the catalogue does not have it.
+ * @param {string} key
+ * @param {string} fallback
+ */
+export function known(key, fallback) {
+  const text = t(key);
+  return text === key ? fallback : text;
+}
+
+/**
+ * Return the display name of an example photo.
+ * @param {string} stem  of its file
+ */
+export function exampleName(stem) {
+  return known(`photo.example_${stem}`, stem.replaceAll("_", " "));
+}
+
+/**
  * Choose the plural form of a count.
  * @param {Record<string, string>} forms
  * @param {number} count
@@ -121,12 +139,26 @@ export function englishName({ labels, chinese = {} }, index) {
   return chinese[label] ? label.split(",")[0] : t("answer.only_english");
 }
 
+/** Return what stands between two sentences: a space, if the language has one. */
+export function gap() {
+  return current === "zh" ? "" : " ";
+}
+
 /**
- * Join sentences, with a space between them if the language has one.
+ * Join sentences.
  * @param {string[]} sentences  empty ones are omitted
  */
 export function joined(sentences) {
-  return sentences.filter(Boolean).join(current === "zh" ? "" : " ");
+  return sentences.filter(Boolean).join(gap());
+}
+
+/**
+ * Write a large count with four digits and a word: "231.2 million", "2.312 亿".
+ * @param {number} value
+ */
+export function inWords(value) {
+  const text = value.toLocaleString(current, { notation: "compact", compactDisplay: "long", maximumSignificantDigits: 4 });
+  return text.replace(/(\d)(?=\p{Script=Han})/u, "$1 ");
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import { h, replace } from "../dom.js";
 import { grouped, percent } from "../numbers.js";
-import { className, joined, language, t } from "../words.js";
+import { className, joined, known, language, t } from "../words.js";
 import { placeholder, whileOpen } from "./deeper_parts.js";
 
 /** @import {Network} from "../types.js" */
@@ -71,12 +71,14 @@ function networkFacts(network, device) {
   return h(
     "dl",
     { class: "about-list" },
-    facts.filter(([, value]) => value).flatMap(([key, value]) => [h("dt", {}, label(key)), h("dd", {}, value)]),
+    facts
+      .filter(([, value]) => value)
+      .flatMap(([key, value]) => [h("dt", {}, label(key)), h("dd", {}, known(noteKey(network, key), value))]),
     h("dt", {}, t("deeper.about_classes")),
     h(
       "dd",
       {},
-      h("details", {}, h("summary", {}, grouped(names.length)), h("p", {}, names.join(language() === "zh" ? "、" : ", "))),
+      h("details", {}, h("summary", {}, grouped(names.length)), h("p", {}, names.join(t("answer.joiner")))),
     ),
   );
 }
@@ -91,8 +93,16 @@ function plain(value) {
  * @param {string} key
  */
 function label(key) {
-  const text = t(`deeper.about_${key}`);
-  return text === `deeper.about_${key}` ? key.replaceAll("_", " ") : text;
+  return known(`deeper.about_${key}`, key.replaceAll("_", " "));
+}
+
+/**
+ * Return the key of a note about a network; the catalogue has those about the networks that come with the project.
+ * @param {Network} network
+ * @param {string} note
+ */
+function noteKey({ name }, note) {
+  return `deeper.about_${name.replaceAll("-", "_")}_${note}`;
 }
 
 /** Describe which classes the network knows, and when the page says "not sure". @param {Network} network */
@@ -106,7 +116,8 @@ function limitsText({ labels, threshold }) {
  * Describe how often the rejection rule was right on photos that were not used to choose its threshold.
  * @param {Network} network
  */
-function rejectionText({ rejection }) {
+function rejectionText(network) {
+  const { rejection } = network;
   if (!rejection) return "";
   const { inside, outside, doubted, caught, auroc, outside_photos: photos } = rejection;
   return joined([
@@ -117,6 +128,6 @@ function rejectionText({ rejection }) {
       caught: percent(caught),
       auroc: percent(auroc),
     }),
-    photos && t("deeper.about_others", { photos }),
+    photos && t("deeper.about_others", { photos: known(noteKey(network, "outside_photos"), photos) }),
   ]);
 }

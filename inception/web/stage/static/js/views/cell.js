@@ -341,7 +341,7 @@ function mapFigure(pick) {
       const alt = t("deeper.cell_map_alt", { channel, branch: branchName(branch), block });
       set(canvas, { "aria-label": alt });
       picker.show(side, r, c);
-      picker.name(`${alt}. ${t("deeper.arrows")}`);
+      picker.name(joined([t("answer.sentence", { text: alt }), t("deeper.arrows")]));
       heading.textContent = t("deeper.cell_map", { channel, branch: branchName(branch), side });
       readout.textContent = t("deeper.cell_value", { row: r, column: c, value: fixed(value, decimals) });
       replace(scale, legend(rangeOf(channels, branch, channel, "own"), palette));

@@ -107,7 +107,7 @@ export function photoFigure(onInfluenceToggle) {
         sentences.push(t("deeper.cell_effective", { share: Math.round(100 * effective.share), width: effective.right - effective.left }));
       } else if (cell) sentences.push(t("deeper.cell_no_effective"));
       readout.textContent = joined(sentences);
-      set(canvas, { "aria-label": `${t("deeper.cell_sees")}. ${joined(sentences)}` });
+      set(canvas, { "aria-label": joined([t("answer.sentence", { text: t("deeper.cell_sees") }), ...sentences]) });
     },
   };
 }

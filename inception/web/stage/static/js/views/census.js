@@ -135,20 +135,24 @@ export function createCensus(root, store, source) {
 
   /** Create the table of a network's numbers, with its heading. @param {Census} census */
   function numbersTable(census) {
-    const name = `${t("census.table")}: ${modelName(census.model)}`;
+    const name = joined([t("answer.sentence", { text: t("census.table") }), modelName(census.model)]);
     const rows = MEASURES.flatMap((measure) =>
       BLOCKS.map((block) => {
         const test = census.measures[measure][block];
         const link = h(
           "button",
           { type: "button", class: "deeper-link", onclick: () => openBlock(measure, block) },
-          `${t(`census.${measure}`)}, ${block}`,
+          [t(`census.${measure}`), block].join(t("answer.comma")),
         );
         return row(link, ...BRANCHES.map((branch) => formatValue(measure, test.branches[branch])), formatP(test.p));
       }),
     );
     const silent = BLOCKS.map((block) =>
-      row(`${t("census.silent")}, ${block}`, ...BRANCHES.map((branch) => census.channels[block][branch].toReversed().join(" / ")), ""),
+      row(
+        [t("census.silent"), block].join(t("answer.comma")),
+        ...BRANCHES.map((branch) => census.channels[block][branch].toReversed().join(" / ")),
+        "",
+      ),
     );
     return [h("h4", {}, modelName(census.model)), table(name, ["", ...BRANCHES.map(branchName), "p"], [...rows, ...silent])];
   }
@@ -171,15 +175,15 @@ export function createCensus(root, store, source) {
       {
         viewBox: `0 0 ${width} ${height}`,
         role: "img",
-        "aria-label": `${modelName(census.model)}, ${t(`census.${measure}`)}: ${summary(tests)}`,
+        "aria-label": t("census.chart", { network: modelName(census.model), measure: t(`census.${measure}`), summary: summary(tests) }),
       },
       BLOCKS.map((block, i) => {
         const test = tests[block];
-        const valuesText = BRANCHES.map((branch) => `${branchName(branch)} ${formatValue(measure, test.branches[branch])}`).join(", ");
+        const values = BRANCHES.map((branch) => `${branchName(branch)} ${formatValue(measure, test.branches[branch])}`);
         return svg(
           "g",
           { class: test.clear ? "clear" : "", onclick: () => openBlock(measure, block) },
-          svg("title", {}, `${block}: ${valuesText}; p ${formatP(test.p)}`),
+          svg("title", {}, t("census.values", { block, values: values.join(t("answer.joiner")), p: formatP(test.p) })),
           svg("rect", { x: left + i * step, width: step, y: top, height: height - top - bottom }),
           svg("text", { x: x(i), y: height - 8, "text-anchor": "middle" }, block),
         );
@@ -256,7 +260,7 @@ function summary(tests) {
  */
 function formatValue(measure, value) {
   if (value === null) return "–";
-  return LENGTHS.includes(measure) ? `${Math.round(value)} px` : value.toFixed(2);
+  return LENGTHS.includes(measure) ? t("unit.pixels", { size: Math.round(value) }) : value.toFixed(2);
 }
 
 /** @param {number} p */

@@ -170,7 +170,9 @@ export function createCircuit(store, source) {
       h(
         "p",
         { class: "quiet" },
-        t("circuit.check", { error: circuit.error < MIN_SHOWN_ERROR ? `<${MIN_SHOWN_ERROR}` : short(circuit.error) }),
+        t("circuit.check", {
+          error: circuit.error < MIN_SHOWN_ERROR ? t("number.below", { value: MIN_SHOWN_ERROR }) : short(circuit.error),
+        }),
       ),
     );
   }

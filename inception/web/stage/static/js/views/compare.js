@@ -6,7 +6,7 @@ import { h, replace, set } from "../dom.js";
 import { statistics } from "../downloads.js";
 import { isSignedScene, meanRange, meanValues, paletteOf } from "../maps.js";
 import { BRANCHES, order, percent, short, softmax } from "../numbers.js";
-import { branchName, className, t } from "../words.js";
+import { branchName, className, exampleName, t } from "../words.js";
 import { failure, latestOnly, placeholder, skeleton, whileOpen } from "./deeper_parts.js";
 import { modelName } from "./header.js";
 
@@ -108,7 +108,7 @@ export function createCompare(root, store, source) {
       ...(other.uploaded ? [/** @type {[string, string]} */ ([other.uploaded, t("photo.own")])] : []),
       ...(start?.examples ?? [])
         .filter(({ stem }) => `example:${stem}` !== photo)
-        .map(({ stem }) => /** @type {[string, string]} */ ([`example:${stem}`, stem.replaceAll("_", " ")])),
+        .map(({ stem }) => /** @type {[string, string]} */ ([`example:${stem}`, exampleName(stem)])),
     ];
     const scale = select(
       t("block.scale"),

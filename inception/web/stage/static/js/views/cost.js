@@ -3,7 +3,7 @@
 import { blockCosts, bottleneck, breakEven, convolutions } from "../cost.js";
 import { h, replace, set } from "../dom.js";
 import { grouped, millions, parseInteger, times } from "../numbers.js";
-import { branchName, t } from "../words.js";
+import { branchName, inWords, t } from "../words.js";
 import { createCostMaps } from "./cost_maps.js";
 import { networkSections } from "./cost_network.js";
 import { placeholder, table, whileOpen } from "./deeper_parts.js";
@@ -150,7 +150,7 @@ function costBar(name, detail, max, cost, kind) {
     h(
       "span",
       { class: "number" },
-      t("deeper.cost_numbers", { weights: grouped(cost.weights), millions: millions(cost.multiplications) }),
+      t("deeper.cost_numbers", { weights: grouped(cost.weights), multiplications: inWords(cost.multiplications) }),
     ),
   );
 }
@@ -246,7 +246,7 @@ function barPair(naive, reduced, max) {
   return [
     line("naive", naive),
     line("reduced", reduced),
-    h("span", { class: "unseen" }, `${t("deeper.cost_naive")}, ${t("deeper.cost_reduced")}`),
+    h("span", { class: "unseen" }, [t("deeper.cost_naive"), t("deeper.cost_reduced")].join(t("answer.comma"))),
   ];
 }
 

@@ -4,7 +4,7 @@ import { subjectOf } from "../controller.js";
 import { h, replace } from "../dom.js";
 import { hasNegative, paletteOf, valuesIn } from "../maps.js";
 import { allOff, isAnythingOff } from "../state.js";
-import { branchName, t } from "../words.js";
+import { branchName, joined, t } from "../words.js";
 import { failure, latestOnly, skeleton, whileOpen } from "./deeper_parts.js";
 import { mosaic } from "./mosaic.js";
 
@@ -72,6 +72,7 @@ function picture(maps, caption, colours, branch) {
     factor: Math.max(1, Math.round(TILE_SIZE / maps.side)),
   });
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", `${caption}: ${maps.numbers.map((number) => `#${number}`).join(", ")}`);
+  const channels = maps.numbers.map((number) => `#${number}`).join(t("answer.joiner"));
+  canvas.setAttribute("aria-label", joined([t("answer.sentence", { text: caption }), channels]));
   return h("figure", branch ? { dataset: { branch } } : {}, h("figcaption", {}, caption), canvas);
 }

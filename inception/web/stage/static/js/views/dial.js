@@ -210,7 +210,7 @@ export function createDial(root, store, source) {
 
 /** Format a size in pixels. @param {number | null} size */
 function formatSize(size) {
-  return size === null ? "–" : `${size >= 100 ? Math.round(size) : size.toFixed(1).replace(/\.0$/, "")} px`;
+  return size === null ? "–" : t("unit.pixels", { size: size >= 100 ? Math.round(size) : size.toFixed(1).replace(/\.0$/, "") });
 }
 
 /**
@@ -274,6 +274,7 @@ function createChart(tuning, curves, { width, height }, choose) {
   const preferences = BRANCHES.map((branch) =>
     t("dial.preferred", { branch: branchName(branch), size: formatSize(branches[branch].preferred) }),
   );
+  const description = joined([t("answer.sentence", { text: t("dial.curves") }), ...preferences]);
   // There is room to label every other size.
   const labels = sizes.map((size, i) =>
     i % 2 && i < sizes.length - 1
@@ -282,7 +283,7 @@ function createChart(tuning, curves, { width, height }, choose) {
   );
   const chart = svg(
     "svg",
-    { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `${t("dial.curves")}. ${preferences.join(" ")}` },
+    { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": description },
     svg("line", { class: "dial-axis", x1: left, x2: width - right, y1: height - bottom, y2: height - bottom }),
     labels,
     svg("text", { x: width / 2, y: height - 4, "text-anchor": "middle", class: "dial-unit" }, t(`dial.axis_${tuning.shape}`)),

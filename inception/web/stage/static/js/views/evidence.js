@@ -6,7 +6,7 @@ import { strongestCell } from "../maps.js";
 import { BRANCHES, decimalsFor, fixed, order, roundToTotal, snapToObserved, term } from "../numbers.js";
 import { placeOf } from "../ranking.js";
 import { allOff, isAnythingOff } from "../state.js";
-import { branchName, className, sentenceOf, t } from "../words.js";
+import { branchName, className, joined, sentenceOf, t } from "../words.js";
 import { createTrust } from "./trust.js";
 import {
   cellPicker,
@@ -213,7 +213,7 @@ function createMap(signedMap, photo, { title, alt, unit }) {
     return isRectified ? map.map((value) => Math.max(value, 0)) : map;
   };
   const picker = cellPicker(showCell, { follows: true });
-  picker.name(`${alt}. ${t("deeper.arrows")}`);
+  picker.name(joined([t("answer.sentence", { text: alt }), t("deeper.arrows")]));
 
   /**
    * @param {number} r

@@ -2,7 +2,7 @@
 
 import { h, isStill, replace } from "../dom.js";
 import { clamp, decimalsFor, fixed, grouped, roundToTotal, snapToObserved, term } from "../numbers.js";
-import { joined, t } from "../words.js";
+import { gap, joined, t } from "../words.js";
 
 /**
  * @typedef {object} KernelInput  one of the input channels with the largest contributions
@@ -269,7 +269,7 @@ function conclusion({ inputs, bias, sum, scale, shift, result }, { relu }) {
   }
   return [
     h("dl", { class: "kernel-steps number" }, lines.flatMap(([label, sums]) => [h("dt", {}, label), h("dd", {}, sums)])),
-    h("p", { class: "kernel-result" }, t("kernel.in_map"), " ", h("strong", { class: "number" }, fixed(result, decimals))),
+    h("p", { class: "kernel-result" }, t("kernel.in_map"), gap(), h("strong", { class: "number" }, fixed(result, decimals))),
   ];
 }
 

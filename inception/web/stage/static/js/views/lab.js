@@ -6,7 +6,7 @@ import { FRAME, LAB_SHAPES, labText, RANGES, SLIDERS, SWEEPS } from "../state.js
 import { cellValue } from "../maps.js";
 import { BRANCHES, short } from "../numbers.js";
 import { labPixels, onChart } from "../stimuli.js";
-import { branchName, sentenceOf, t } from "../words.js";
+import { branchName, joined, sentenceOf, t } from "../words.js";
 import { waitForScene } from "./frames.js";
 
 /** @import {Branch, Crop} from "../types.js" */
@@ -231,7 +231,12 @@ export function createLab(root, frame, store, source, controller) {
       ),
       svg(
         "svg",
-        { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", role: "img", "aria-label": `${subject}. ${scale}` },
+        {
+          viewBox: `0 0 ${width} ${height}`,
+          preserveAspectRatio: "none",
+          role: "img",
+          "aria-label": joined([t("answer.sentence", { text: subject }), scale]),
+        },
         lines.map(({ branch, line }) => [
           svg("polyline", { dataset: { branch }, points: line.map((point) => toViewBox(point).join()).join(" ") }),
           ...line.map((point) => svg("path", { dataset: { branch }, d: `M${toViewBox(point).join(" ")}h0` })),

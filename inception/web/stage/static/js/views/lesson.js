@@ -5,7 +5,7 @@ import { h, replace, set } from "../dom.js";
 import { sentence, sentences } from "../lesson/sentences.js";
 import { clearExample, isReady, stepAt, STEPS } from "../lesson/steps.js";
 import { ALL_ON } from "../state.js";
-import { sentenceOf, t } from "../words.js";
+import { gap, sentenceOf, t } from "../words.js";
 import { button, resultAfter, resultOf, scoreList } from "./lesson_parts.js";
 
 /** @import {State} from "../types.js" */
@@ -322,7 +322,7 @@ export function createLesson(root, store, source) {
         {
           class: "lesson-ribbon",
           role: "img",
-          "aria-label": `${t("lesson.picked")} ${pickedBars.map((bar) => bar.textContent).join(", ")}`,
+          "aria-label": `${t("lesson.picked")}${gap()}${pickedBars.map((bar) => bar.textContent).join(t("answer.joiner"))}`,
         },
         pickedBars,
       ),
@@ -352,7 +352,7 @@ export function createLesson(root, store, source) {
     feedback.className = `lesson-verdict ${!verdict || run?.isShown ? "" : verdict.right ? "right" : "wrong"}`;
     if (!verdict) return replace(feedback, run?.isShowing && t("lesson.wait"));
     const heading = verdict.right ? t("lesson.right") : verdict.done ? t("lesson.wrong") : t("lesson.not_yet");
-    replace(feedback, !run?.isShown && h("b", {}, heading, " "), sentences(verdict.says, network()));
+    replace(feedback, !run?.isShown && h("b", {}, heading, gap()), sentences(verdict.says, network()));
   }
 
   function drawScore() {

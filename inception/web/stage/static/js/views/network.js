@@ -5,7 +5,7 @@ import { h, replace, set, svg } from "../dom.js";
 import { brightest, isSignedScene, meanRange, meanValues, paletteOf } from "../maps.js";
 import { BLOCKS, BRANCHES } from "../numbers.js";
 import { isOff } from "../state.js";
-import { branchName, t } from "../words.js";
+import { branchName, joined, t } from "../words.js";
 
 /** @import {Block, Branch, MeanMap} from "../types.js" */
 
@@ -112,11 +112,12 @@ export function createNetwork(root, store, controller) {
       const label = facts
         ? t("network.block_label", { block, channels: facts.channels, side: facts.side })
         : t("network.block", { block });
-      const poolText = facts?.pool_before ? `. ${t("network.pool_before", { block })}` : "";
-      const changedText = node.classList.contains("changed") ? `, ${t("network.changed")}` : "";
+      const poolText = facts?.pool_before ? t("network.pool_before", { block }) : "";
+      const changedText = node.classList.contains("changed") ? t("network.changed") : "";
       const brightestBranch = now && brightest(now.maps[block]);
-      const brightestText = brightestBranch ? `, ${t("network.brightest", { branch: branchName(brightestBranch) })}` : "";
-      set(node, { "aria-label": label + brightestText + changedText, title: label + poolText });
+      const brightestText = brightestBranch ? t("network.brightest", { branch: branchName(brightestBranch) }) : "";
+      const name = [label, brightestText, changedText].filter(Boolean).join(t("answer.comma"));
+      set(node, { "aria-label": name, title: poolText ? joined([t("answer.sentence", { text: label }), poolText]) : label });
     }
   }
 

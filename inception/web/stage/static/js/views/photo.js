@@ -5,7 +5,7 @@ import { h, replace, roving, set, svg } from "../dom.js";
 import { allOff, FIRST_LAB, isAnythingOff } from "../state.js";
 import { cellSquare, channelValues, cropSquare, fitted, isSignedBlock, paletteOf, visible } from "../maps.js";
 import { clamp } from "../numbers.js";
-import { sentenceOf, t } from "../words.js";
+import { exampleName, sentenceOf, t } from "../words.js";
 import { drawSquare, greyCopy, paintOverlay } from "../colours.js";
 
 /** @import {Crop} from "../types.js" */
@@ -100,7 +100,7 @@ export function createPhoto(root, store, source, controller) {
     replace(
       examples,
       (start?.examples ?? []).map(({ stem }) => {
-        const name = stem.replaceAll("_", " ");
+        const name = exampleName(stem);
         return h(
           "button",
           {
@@ -121,7 +121,7 @@ export function createPhoto(root, store, source, controller) {
     if (!photo) return;
     const url = source.photoUrl(photo);
     if (image.src !== url) image.src = url;
-    const name = photo.startsWith("example:") ? photo.slice(8).replaceAll("_", " ") : t("photo.own");
+    const name = photo.startsWith("example:") ? exampleName(photo.slice(8)) : t("photo.own");
     image.alt = t("photo.alt", { name });
   }
 

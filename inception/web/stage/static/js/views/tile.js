@@ -28,7 +28,7 @@ export function createTile(store, { branch, channel, channels, worth, square }, 
   const { network } = store.data();
   const isOff = network && offChannels[block]?.includes(firstChannel(network, block, branch) + channel);
   const palette = paletteOf(isSignedBlock(channels), colours);
-  const label = [t("block.tile", { channel, branch: branchName(branch) }), isOff && t("block.off")].filter(Boolean).join(", ");
+  const label = [t("block.tile", { channel, branch: branchName(branch) }), isOff && t("block.off")].filter(Boolean).join(t("answer.comma"));
   // The button has no label of its own, so that worth hidden by the lesson is hidden from screen readers too.
   set(canvas, { "aria-label": label });
   latestSquares.set(canvas, square);

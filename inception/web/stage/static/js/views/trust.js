@@ -138,7 +138,7 @@ export function createTrust(source) {
         kinds.map((kind) => {
           const description = t(trust[`${kind}_beats_random`] ? `trust.${kind}_good` : `trust.${kind}_bad`, {
             area: trust[`${kind}_auc`].toFixed(2),
-            random: trust.random.map((curves) => curves[`${kind}_auc`].toFixed(2)).join(", "),
+            random: trust.random.map((curves) => curves[`${kind}_auc`].toFixed(2)).join(t("answer.joiner")),
           });
           return h(
             "figure",

@@ -2,6 +2,7 @@
 
 import { svg } from "../dom.js";
 import { logPosition } from "../stimuli.js";
+import { t } from "../words.js";
 
 /**
  * @typedef {object} Curve
@@ -73,7 +74,11 @@ export function lineChart({ values, responses }, label) {
     svg("polyline", { points: points.map((point) => point.join()).join(" ") }),
     points.map(([cx, cy]) => svg("circle", { cx, cy, r: 2.5 })),
     [0, values.length - 1].map((i) =>
-      svg("text", { x: points[i][0], y: HEIGHT - 6, "text-anchor": i ? "end" : "start" }, `${Math.round(values[i])} px`),
+      svg(
+        "text",
+        { x: points[i][0], y: HEIGHT - 6, "text-anchor": i ? "end" : "start" },
+        t("unit.pixels", { size: Math.round(values[i]) }),
+      ),
     ),
   );
 }

@@ -5,7 +5,7 @@ import { h, replace } from "../dom.js";
 import { cellSquare, channelValues, peaks, strongestCell, visible } from "../maps.js";
 import { BLOCKS, BRANCHES, parseInteger, short, signed } from "../numbers.js";
 import { firstChannel, firstTile, rankOf, worthOf } from "../ranking.js";
-import { branchName, className, t } from "../words.js";
+import { branchName, className, gap, t } from "../words.js";
 import { createCircuit } from "./circuit.js";
 import { choices, failure, latestOnly, photoSquare, placeholder, skeleton, whileOpen } from "./deeper_parts.js";
 import { lineChart, roseChart } from "./tuning_charts.js";
@@ -167,7 +167,7 @@ export function createUnit(root, store, source) {
         rank: rankOf(blockWorth, branchWorth[lens.channel]),
         count: facts.channels,
       });
-      return [text, " ", h("span", { class: "tells-worth" }, worthText)];
+      return [text, gap(), h("span", { class: "tells-worth" }, worthText)];
     }
     return text;
   }
@@ -334,7 +334,7 @@ export function createUnit(root, store, source) {
           "p",
           {},
           t("unit.atlas_classes"),
-          " ",
+          gap(),
           classes.map(({ label, area }) => `${classLabel(network, label)} ${area.toFixed(2)}`).join(t("answer.joiner")),
         ),
     );
@@ -374,8 +374,11 @@ export function createUnit(root, store, source) {
  * @param {string} label
  */
 function classLabel(network, label) {
-  const index = network.labels.indexOf(label);
-  return (index < 0 ? label : className(network, index)).split(",")[0];
+  const [name] = label.split(",");
+  const exact = network.labels.indexOf(label);
+  // The atlas may list further names: "organ, pipe organ" for the network's "organ".
+  const index = exact < 0 ? network.labels.findIndex((candidate) => candidate.split(",")[0] === name) : exact;
+  return index < 0 ? name : className(network, index);
 }
 
 /**

@@ -131,7 +131,7 @@ export function createUnitImage(source) {
     startButton.hidden = Boolean(url) && !isFromAtlas;
     labelStartButton();
     set(progressBar, { hidden: isDone, value: steps ? step / steps : 0 });
-    const value = activations.map(short).join(", ");
+    const value = activations.map(short).join(t("answer.joiner"));
     if (url) statusText.textContent = t(isDone ? "unit_image.done" : "unit_image.growing_to", { value });
     else statusText.textContent = "";
     set(pathText, { hidden: !path });
