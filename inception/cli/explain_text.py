@@ -151,10 +151,26 @@ def _faithfulness_lines(result: Report) -> Iterator[str]:
         random = ", ".join(f"{order[f'{test}_auc']:.3f}" for order in result["random"])
         verdict = "better than all of them" if result[f"{test}_beats_random"] else "not better than all of them"
         yield f"    {test:9} {result[f'{test}_auc']:.3f} ({wanted} is better); in random orders {random}: {verdict}"
-    yield "    rank correlation with the map of a network that is random from the head down to"
+    yield "    rank correlations, without their signs, with the maps of networks that are random from the head down to"
     for level in result["randomised"]:
-        known = "none, a map is constant" if level["correlation"] is None else f"{level['correlation']:+z.2f}"
-        yield f"      {level['stage']:13} {known}"
+        yield f"      {level['stage']:13} {_likeness(level)}"
+    alike = [level["stage"] for level in result["randomised"] if level["exceeds_chance"]]
+    if alike:
+        yield f"    more alike than by chance, so that part of the map is not learned: down to {', '.join(alike)}"
+        yield "    (near 1 the whole map would not depend on the weights)"
+    else:
+        yield "    no more alike than by chance, as it should be: the map depends on what the network has learned"
+
+
+def _likeness(level: Report) -> str:
+    """Return the mean correlation of a level without signs, the signed range, and what chance gives."""
+    if level["correlation"] is None:
+        return "none, the maps are constant"
+    signed = level["correlations"]
+    return (
+        f"mean {level['correlation']:.2f} ({min(signed):+z.2f} to {max(signed):+z.2f} in {len(signed)} networks); "
+        f"by chance up to {level['chance']:.2f}"
+    )
 
 
 PARTS: dict[str, Callable[[Any], Iterator[str]]] = {

@@ -315,6 +315,8 @@ def test_the_sums_in_the_text_output_add_up(embedded: PretrainedModel, capsys: p
         "how much the logit falls behind a grey square of 32x32 pixels, 16 a step",
         "integrated gradients from plain grey, 64 steps: highest",
         "can the map of evidence for espresso be trusted?",
+        "rank correlations, without their signs, with the maps of networks that are random",
+        "alike than by chance",
         "circuit of 4c/3x3, channel 17, row 4, column 5, from the channels of block 4b",
     ):
         assert part in out

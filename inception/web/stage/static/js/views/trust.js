@@ -17,8 +17,10 @@ import { decimalsFor } from "../numbers.js";
  * @property {number} insertion_auc
  * @property {number} deletion_auc
  *
+ * @typedef {{stage: string, correlation: number | null, chance: number | null}} Level
+ *
  * @typedef {Curves & {random: Curves[], insertion_beats_random: boolean, deletion_beats_random: boolean,
- *   randomised: {stage: string, correlation: number | null}[]}} Trust
+ *   randomised: Level[]}} Trust
  */
 
 /** @type {Method[]} */
@@ -153,13 +155,13 @@ export function createTrust(source) {
       h(
         "ol",
         { class: "trust-levels" },
-        trust.randomised.map(({ stage, correlation }) =>
+        trust.randomised.map(({ stage, correlation, chance }) =>
           h(
             "li",
             {},
             h("span", {}, t("trust.down_to", { stage: stage.replace("inception_", "") })),
-            h("span", { class: "trust-bar", "aria-hidden": "true" }, h("i", { style: { width: `${100 * Math.abs(correlation ?? 0)}%` } })),
-            h("span", { class: "number" }, correlation === null ? t("trust.constant") : correlation.toFixed(2).replace("-", "−")),
+            h("span", { class: "trust-bar", "aria-hidden": "true" }, h("i", { style: { width: `${100 * (correlation ?? 0)}%` } })),
+            h("span", { class: "number" }, correlation === null || chance === null ? t("trust.constant") : t("trust.correlation", { value: correlation.toFixed(2), chance: chance.toFixed(2) })),
           ),
         ),
       ),
