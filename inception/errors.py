@@ -62,6 +62,13 @@ class DeviceError(UserError):
     """A device that does not exist."""
 
 
+class ArgumentError(UserError, ValueError):
+    """An argument of a Python function that is not allowed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("value", "{sentence}", sentence=message)
+
+
 class ChoiceError(UserError, ValueError):
     """A value that is not among those allowed."""
 

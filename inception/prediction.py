@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from .checks import choice
+from .errors import ArgumentError
 from .network.blocks import BLOCKS, BRANCHES
 from .network.inception_v1 import STAGES
 from .network.overflow import check_overflow
@@ -35,7 +36,7 @@ class ClassScore:
     logit: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Prediction:
     """Result of one forward pass for one photo. All arrays are float32 and read-only.
 
@@ -50,14 +51,18 @@ class Prediction:
         rejection: the network's rejection rule, if it has one.
     """
 
-    image: Image.Image = field(repr=False)
-    labels: tuple[str, ...] = field(repr=False)
-    logits: np.ndarray = field(repr=False)
-    probabilities: np.ndarray = field(repr=False)
-    stages: Mapping[str, np.ndarray] = field(repr=False)
-    slices: Mapping[str, Mapping[str, slice]] = field(repr=False)
+    image: Image.Image
+    labels: tuple[str, ...]
+    logits: np.ndarray
+    probabilities: np.ndarray
+    stages: Mapping[str, np.ndarray]
+    slices: Mapping[str, Mapping[str, slice]]
     seconds: float
-    rejection: RejectionRule | None = field(default=None, repr=False)
+    rejection: RejectionRule | None = None
+
+    def __repr__(self) -> str:
+        best = self.top(1)[0]
+        return f"<Prediction: {best.label} (class {best.index}) {best.probability:.1%}, of {len(self.labels)} classes>"
 
     def top(self, k: int = 5) -> tuple[ClassScore, ...]:
         """Return the `k` most probable classes, most probable first; all classes if there are fewer."""
@@ -130,8 +135,14 @@ def predict(
 
     Raises:
         ChoiceError: if there is no such precision.
+        ArgumentError: if `photo` is no image.
         WeightsError: if activations overflow.
     """
+    if not isinstance(photo, Image.Image):
+        raise ArgumentError(
+            f"photo is of type {type(photo).__name__}; it must be an image of Pillow. Open a file with "
+            "open_photo(path), and make an image of an array with PIL.Image.fromarray(array)."
+        )
     return predict_crop(pretrained, pretrained.preprocessing.apply(photo, crop), precision)
 
 

@@ -169,3 +169,9 @@ def test_results_with_arrays_are_compared_by_identity(photo: Image.Image) -> Non
     assert one == one
     assert one != other
     assert len({one, other, evidence(net, one), evidence(net, one)}) == 4
+
+
+def test_a_prediction_is_shown_with_its_answer(photo: Image.Image) -> None:
+    prediction = predict(pretrained(), photo)
+    (best,) = prediction.top(1)
+    assert repr(prediction) == (f"<Prediction: {best.label} (class {best.index}) {best.probability:.1%}, of 3 classes>")

@@ -11,11 +11,11 @@ import typer
 
 from ..explain.catalogue import EXPLANATIONS
 from ..explain.catalogue.branch_votes import branch_votes
-from ..explain.registry import Argument, Explanation, PhotoSubject
+from ..explain.registry import ABLATIONS, Argument, Explanation, PhotoSubject
 from ..runtime.files import as_text, make_folder, write_file
 from .explain_text import lines
 from .numbers import refused, whole, with_default
-from .options import Block, Json, Model, OneDevice, Photos, path_option, text_option
+from .options import Block, Json, Model, OneDevice, Photos, choice_option, one_of, path_option
 from .photos import Report, Stems, each_photo
 
 # What needs torch is imported inside the functions: `--help` must not import it.
@@ -60,10 +60,10 @@ Target = Annotated[
 ]
 Ablation = Annotated[
     str,
-    text_option(
+    choice_option(
         "--off",
+        ABLATIONS,
         "Output of a branch that is off: zero, or mean, its mean over training photos, where the weights have it.",
-        values=("zero", "mean"),
         metavar="ABLATION",
     ),
 ]
@@ -94,7 +94,7 @@ def _parameters(one: Explanation) -> list[Parameter]:
         return [_parameter(one.name, bool, typer.Option(f"--{one.option}", help=one.summary), False)]
     if all(argument.is_list for argument in own):
         return [_parameter(argument.name, Any, _list_option(argument), None) for argument in own]
-    metavar = ":".join(argument.name.upper() for argument in own)
+    metavar = "|".join(own[0].choices) if len(own) == 1 else ":".join(argument.name.upper() for argument in own)
     bounds = f" Numbers from 0 to {MAX_INDEX}." if any(argument.type is int for argument in own) else ""
     option = typer.Option(f"--{one.option}", parser=_values_parser(own), metavar=metavar, help=one.summary + bounds)
     return [_parameter(one.name, Any, option, None)]
@@ -108,7 +108,13 @@ def _list_option(argument: Argument) -> Any:
     option = f"--{argument.option or argument.name}"
     if get_args(argument.type) != (int,):
         help = f"{argument.sentence[:-1]}: any of {', '.join(argument.choices)}."
-        return typer.Option(option, parser=_names, metavar=f"{argument.metavar}[,{argument.metavar}]", help=help)
+        check = one_of(argument.choices)
+        return typer.Option(
+            option,
+            parser=lambda text: tuple(map(check, _names(text))),
+            metavar=f"{argument.metavar}[,{argument.metavar}]",
+            help=help,
+        )
     maximum = argument.max_length or MAX_INDEX
 
     def parse(text: str) -> tuple[int, ...]:
@@ -136,7 +142,7 @@ def _values_parser(arguments: tuple[Argument, ...]) -> Callable[[str], Options]:
 
     def parse(text: str) -> Options:
         try:
-            return {
+            values = {
                 argument.name: _index(value) if argument.type is int else value
                 for argument, value in zip(arguments, text.split(":"), strict=True)
             }
@@ -144,6 +150,10 @@ def _values_parser(arguments: tuple[Argument, ...]) -> Callable[[str], Options]:
             raise refused(
                 text, f"of the form {metavar}, for instance {example}, the numbers from 0 to {MAX_INDEX}"
             ) from error
+        for argument in arguments:
+            if argument.choices:
+                one_of(argument.choices)(str(values[argument.name]))
+        return values
 
     return parse
 

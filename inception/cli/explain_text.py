@@ -64,9 +64,10 @@ def _evidence_lines(split: Report) -> Iterator[str]:
     yield f"  {total}, the logit is {split['logit']:z.2f}"
     for side in ("for", "against"):
         channels = [
-            f"{row['channel']} ({row['branch']}) {row['amount']:+z.2f}" for row in split[f"strongest_{side}"][:3]
+            f"{row['branch']} channel {row['channel_in_branch']} {row['amount']:+z.2f}"
+            for row in split[f"strongest_{side}"][:3]
         ]
-        yield f"    channels most {side} it: {', '.join(channels) or 'none'}"
+        yield f"    most {side} it: {', '.join(channels) or 'none'}"
 
 
 def _cam_lines(cams: Report) -> Iterator[str]:
@@ -79,7 +80,7 @@ def _cam_lines(cams: Report) -> Iterator[str]:
 
 
 def _switched_lines(switched: Report) -> Iterator[str]:
-    off = [*switched["branches"], *(f"channel {channel}" for channel in switched["channels"])]
+    off = [*switched["branches"], *(f"channel {channel} of the block" for channel in switched["channels"])]
     yield f"  the answer with {', '.join(off)} off:"
     for row in switched["top"]:
         yield f"    {row['probability']:6.1%} (was {row['probability_before']:.1%})  {row['label']}"
@@ -130,7 +131,8 @@ def _circuit_lines(circuit: Report) -> Iterator[str]:
 
 def _occlusion_lines(occlusion: Report) -> Iterator[str]:
     window = occlusion["window"]
-    yield f"  how much the logit falls behind a grey square of {window}x{window} pixels, {occlusion['stride']} a step:"
+    size, stride = f"{window}x{window} pixels", occlusion["stride"]
+    yield f"  how much the logit falls behind a grey square of {size}, which moves by {stride}:"
     yield from (f"    {' '.join(f'{drop:z6.2f}' for drop in row)}" for row in occlusion["drops"])
 
 
@@ -140,8 +142,10 @@ def _integrated_lines(gradients: Report) -> Iterator[str]:
         f"  integrated gradients from plain grey, {gradients['steps']} steps: highest {gradients['highest']:.3g} at "
         f"{place}, lowest {gradients['lowest']:.3g}"
     )
-    difference = f"{gradients['logit']:z.2f} - {gradients['baseline']:z.2f} (plain grey)"
-    yield f"    all pixels add up to {gradients['total']:z.2f}; {difference} is {gradients['error']:.2f} away"
+    yield (
+        f"    all pixels add up to {gradients['total']:z.2f}; the logit is {gradients['logit']:z.2f}, "
+        f"that of plain grey {gradients['baseline']:z.2f}, and their difference {gradients['error']:.2f} away"
+    )
 
 
 def _faithfulness_lines(result: Report) -> Iterator[str]:
@@ -151,10 +155,26 @@ def _faithfulness_lines(result: Report) -> Iterator[str]:
         random = ", ".join(f"{order[f'{test}_auc']:.3f}" for order in result["random"])
         verdict = "better than all of them" if result[f"{test}_beats_random"] else "not better than all of them"
         yield f"    {test:9} {result[f'{test}_auc']:.3f} ({wanted} is better); in random orders {random}: {verdict}"
-    yield "    rank correlation with the map of a network that is random from the head down to"
+    yield "    rank correlations, without their signs, with the maps of networks that are random from the head down to"
     for level in result["randomised"]:
-        known = "none, a map is constant" if level["correlation"] is None else f"{level['correlation']:+z.2f}"
-        yield f"      {level['stage']:13} {known}"
+        yield f"      {level['stage']:13} {_likeness(level)}"
+    alike = [level["stage"] for level in result["randomised"] if level["exceeds_chance"]]
+    if alike:
+        yield f"    more alike than by chance, so that part of the map is not learned: down to {', '.join(alike)}"
+        yield "    (near 1 the whole map would not depend on the weights)"
+    else:
+        yield "    no more alike than by chance, as it should be: the map depends on what the network has learned"
+
+
+def _likeness(level: Report) -> str:
+    """Return the mean correlation of a level without signs, the signed range, and what chance gives."""
+    if level["correlation"] is None:
+        return "none, the maps are constant"
+    signed = level["correlations"]
+    return (
+        f"mean {level['correlation']:.2f} ({min(signed):+z.2f} to {max(signed):+z.2f} in {len(signed)} networks); "
+        f"by chance up to {level['chance']:.2f}"
+    )
 
 
 PARTS: dict[str, Callable[[Any], Iterator[str]]] = {

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from ..runtime.files import as_text, make_folder, write_file
-from .options import COLOURS, SCALES, VIEWS, Block, Json, Model, OneDevice, Photos, listed, path_option, text_option
+from .options import COLOURS, SCALES, VIEWS, Block, Json, Model, OneDevice, Photos, choice_option, listed, path_option
 from .photos import Report, Stems, each_photo
 from .tables import table, text
 
@@ -23,11 +23,9 @@ def maps(
     photos: Photos,
     block: Block,
     out: Annotated[Path, path_option("--out", "DIR", "Folder for the pictures; made if need be.")],
-    view: Annotated[str, text_option("--view", f"{listed(VIEWS)}.", values=VIEWS, metavar="VIEW")] = "channels",
-    scale: Annotated[str, text_option("--scale", f"{listed(SCALES)}.", values=SCALES, metavar="SCALE")] = "shared",
-    colours: Annotated[
-        str, text_option("--colours", f"{listed(COLOURS)}.", values=COLOURS, metavar="COLOURS")
-    ] = "magma",
+    view: Annotated[str, choice_option("--view", VIEWS, f"{listed(VIEWS)}.", metavar="VIEW")] = "channels",
+    scale: Annotated[str, choice_option("--scale", SCALES, f"{listed(SCALES)}.", metavar="SCALE")] = "shared",
+    colours: Annotated[str, choice_option("--colours", COLOURS, f"{listed(COLOURS)}.", metavar="COLOURS")] = "magma",
     model: Model = "tiny-imagenet",
     device: OneDevice = "auto",
     json: Json = False,

@@ -20,7 +20,7 @@ BLOCKS = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
 VARIANTS = ("batchnorm", "googlenet", "torchvision")
 SPLITS = ("train", "val", "test")
 SCALES = ("shared", "branch", "channel")
-COLOURS = ("magma", "viridis", "cividis", "gray")
+COLOURS = ("magma", "inferno", "viridis", "cividis", "grey", "gray")
 
 # `parser=str` and `parser=Path`: Typer's own types refuse names of bytes that are not UTF-8, and unreadable files.
 
@@ -38,10 +38,9 @@ def model_argument(metavar: str) -> Any:
 
 
 def choice_option(name: str, values: tuple[str, ...], help: str, **more: Any) -> Any:
-    """Return a Typer option for one of `values`, checked while parsing."""
-    return typer.Option(
-        name, parser=one_of(values), help=help, autocompletion=lambda: list(values), metavar="|".join(values), **more
-    )
+    """Return a Typer option for one of `values`, checked while parsing; its metavar lists them by default."""
+    more = {"metavar": "|".join(values), **more}
+    return typer.Option(name, parser=one_of(values), help=help, autocompletion=lambda: list(values), **more)
 
 
 def one_of(values: tuple[str, ...]) -> Callable[[str], str]:
@@ -71,5 +70,5 @@ Model = Annotated[
     text_option("--model", "A name that `models` lists, or the path of a checkpoint.", values=MODELS, metavar="MODEL"),
 ]
 OneDevice = Annotated[str, text_option("--device", f"{listed(DEVICES)}.", values=DEVICES, metavar="DEVICE")]
-Block = Annotated[str, text_option("--block", f"{listed(BLOCKS)}.", values=BLOCKS, metavar="BLOCK")]
+Block = Annotated[str, choice_option("--block", BLOCKS, f"{listed(BLOCKS)}.", metavar="BLOCK")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]

@@ -83,6 +83,7 @@ def ablate(
     """Return the answer with whole branches and single channels of a block's output ablated.
 
     Args:
+        branches: names, or one name.
         channels: numbers in the block's concatenated output, from 0.
         ablation: what replaces them: "zero", or "mean", each channel's mean over training photos.
         top: length of `AblationResult.top`.
@@ -92,7 +93,8 @@ def ablate(
         ChoiceError, ExplanationError: if there is no such block, branch or channel.
     """
     values = ablation_values(pretrained, block, ablation)
-    chosen = {choice("branch", branch, BRANCH_NAMES) for branch in branches}
+    named = (branches,) if isinstance(branches, str) else branches
+    chosen = {choice("branch", branch, BRANCH_NAMES) for branch in named}
     ablated_branches = tuple(branch for branch in BRANCH_NAMES if branch in chosen)
     ablated_channels = tuple(channels)
     mask = branch_mask(pretrained, block, ablated_branches, ablated_channels)

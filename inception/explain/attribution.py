@@ -32,6 +32,7 @@ class ChannelEvidence:
 
     channel: int  # of the concatenated output
     branch: str
+    channel_in_branch: int
     amount: float  # summed over its cells, in units of the logit
     highest: float  # activation
 
@@ -75,7 +76,8 @@ class Evidence:
         """`block, class, label, linear, logit, rest, amounts, maps, strongest_for, strongest_against`.
 
         `amounts` is by branch; they and `rest` add up to `logit`. `maps` gives by branch the rows of cells that add up
-        to its amount. The last two are lists of `{"channel", "branch", "amount", "highest"}`, the strongest first.
+        to its amount. The last two are lists of `{"channel", "branch", "channel_in_branch", "amount", "highest"}`, the
+        strongest first; `channel` counts in the whole block.
         """
         return {
             "block": LAST_BLOCK,
@@ -120,7 +122,14 @@ def evidence(
 
     def channel_evidence(channel: int) -> ChannelEvidence:
         highest = float(prediction.block(LAST_BLOCK)[channel].max())
-        return ChannelEvidence(int(channel), branch_of[int(channel)], float(amounts[channel]), highest)
+        branch = branch_of[int(channel)]
+        return ChannelEvidence(
+            channel=int(channel),
+            branch=branch,
+            channel_in_branch=int(channel) - slices[branch].start,
+            amount=float(amounts[channel]),
+            highest=highest,
+        )
 
     order = np.argsort(amounts, kind="stable")
     return Evidence(

@@ -6,7 +6,7 @@ They start from the stored outputs of a `Prediction`, not from the photo, and ru
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from ..pretrained.labels import first_name
 from ..pretrained.pretrained import PretrainedModel
 from ..runtime.plain_text import plain
 from .registry import ABLATIONS, CLASS_LETTERS
+
+CLASSES_SHOWN = 3  # of several with one name, in an error
 
 
 class ExplanationError(UserError):
@@ -42,7 +44,7 @@ def ablation_values(pretrained: PretrainedModel, block: str, ablation: str) -> T
         ChoiceError: if `ablation` is none of `ABLATIONS`.
         ExplanationError: if the weights have no means.
     """
-    choice("off", ablation, ABLATIONS)
+    choice("ablation", ablation, ABLATIONS)
     choice("block", block, tuple(BLOCKS))
     channels = sum(pretrained.model.block(block).branch_channels.values())
     if ablation == "zero":
@@ -135,7 +137,7 @@ def class_index(pretrained: PretrainedModel, prediction: Prediction, target: str
     `CLASS_LETTERS` letters is compared with whole labels only.
 
     Raises:
-        ExplanationError: if there is no such class; the message names similar ones.
+        ExplanationError: if there is no such class, and the message names similar ones; or if several are called so.
     """
     labels = pretrained.labels
     if target is None or (isinstance(target, str) and not target):
@@ -150,13 +152,13 @@ def class_index(pretrained: PretrainedModel, prediction: Prediction, target: str
             last=len(labels) - 1,
         )
     if isinstance(target, str) and target in labels:
-        return labels.index(target)
+        return _only(target, [index for index, label in enumerate(labels) if label == target], labels)
     names, similar = [first_name(label) for label in labels], list[str]()
     # difflib's time and memory grow with the length of its input.
     if isinstance(target, str) and len(target) <= CLASS_LETTERS:
         name = first_name(target)
         if name in names:
-            return names.index(name)
+            return _only(target, [index for index, one in enumerate(names) if one == name], labels)
         if target.isdecimal() and int(target) < len(labels):
             return int(target)
         containing = [one for one in names if name in one]
@@ -164,10 +166,30 @@ def class_index(pretrained: PretrainedModel, prediction: Prediction, target: str
         similar = list(dict.fromkeys([*containing[:3], *close]))
     raise ExplanationError(
         "explain_class",
-        "This network has no class {wanted}; it has {count} classes, among them {similar}.",
+        "This network has no class {wanted}; it has {count} classes, among them {similar}. "
+        "Please choose one by its name, or by its number from 0 to {last}.",
         wanted=spelled(target),
         count=len(labels),
-        similar=", ".join(plain(name, QUOTED_CHARACTERS) for name in similar or names[:3]),
+        last=len(labels) - 1,
+        similar=", ".join(
+            plain(labels[names.index(name)], QUOTED_CHARACTERS) for name in similar or dict.fromkeys(names[:3])
+        ),
+    )
+
+
+def _only(wanted: str, found: list[int], labels: Sequence[str]) -> int:
+    """Return the one class that is called `wanted`.
+
+    Raises:
+        ExplanationError: if there are several.
+    """
+    if len(found) == 1:
+        return found[0]
+    raise ExplanationError(
+        "explain_class_several",
+        "Several classes are called {wanted}: {found}. Please give the number of one.",
+        wanted=spelled(wanted),
+        found=", ".join(f"{index} ({plain(labels[index], QUOTED_CHARACTERS)})" for index in found[:CLASSES_SHOWN]),
     )
 
 

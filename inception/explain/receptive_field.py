@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ..checks import is_whole, spelled
-from ..errors import quoted
+from ..errors import ArgumentError, quoted
 from ..network.anatomy import receptive_field
 from ..network.blocks import BRANCHES, InceptionBlock, side_of
 from ..network.inception_v1 import STAGES, InceptionV1
@@ -100,10 +100,10 @@ class EffectiveField:
         Near the border it is shifted inwards and stays a whole square. Without any energy it is empty (width 0).
 
         Raises:
-            ValueError: if `share` is not above 0 and at most 1.
+            ArgumentError: if `share` is not above 0 and at most 1.
         """
         if not 0 < share <= 1:
-            raise ValueError(f"share is {quoted(share)}; it must be above 0 and at most 1, for instance 0.9.")
+            raise ArgumentError(f"share is {quoted(share)}; it must be above 0 and at most 1, for instance 0.9.")
         height, width = self.energy.shape
         # Summed-area table: the energy of any square is a sum of four entries.
         sums = np.zeros((height + 1, width + 1))

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..errors import quoted
+from ..errors import ArgumentError, quoted
 
 
 class BlockWidths(NamedTuple):
@@ -93,7 +93,7 @@ class InceptionBlock(nn.ModuleDict):
         wide_kernel: kernel of the "5x5" convolution; torchvision's is 3.
 
     Raises:
-        ValueError: if `n3x3` or `n5x5` does not hold two numbers.
+        ArgumentError: if `n3x3` or `n5x5` does not hold two numbers.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class InceptionBlock(nn.ModuleDict):
         wide_kernel: int = 5,
     ) -> None:
         if not all(isinstance(widths, Sized) and len(widths) == 2 for widths in (n3x3, n5x5)):
-            raise ValueError(
+            raise ArgumentError(
                 f"n3x3 is {quoted(n3x3)} and n5x5 is {quoted(n5x5)}; each must be two numbers: the channels after the "
                 "reduction and after the convolution, for instance [96, 128]."
             )

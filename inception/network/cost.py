@@ -34,7 +34,7 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
-from ..errors import quoted
+from ..errors import ArgumentError, quoted
 from .anatomy import Cost, module_cost, stage_shapes
 from .blocks import BLOCKS
 from .copies import empty_batch, shape_copy
@@ -158,10 +158,10 @@ def network_size(model: nn.Module, input_shape: Sequence[int]) -> NetworkSize:
     leaves a map's size unchanged (VGG-16's, at 224 pixels) does not count as a layer.
 
     Raises:
-        ValueError: if `input_shape` is not three numbers, or too small for an `InceptionV1`.
+        ArgumentError: if `input_shape` is not three numbers, or too small for an `InceptionV1`.
     """
     if len(input_shape) != 3:
-        raise ValueError(f"input_shape is {quoted(tuple(input_shape))}; it must be (3, height, width).")
+        raise ArgumentError(f"input_shape is {quoted(tuple(input_shape))}; it must be (3, height, width).")
     channels, height, width = (int(side) for side in input_shape)
     weighted: dict[object, str] = {}  # from autograd nodes to the names of the layers with weights that created them
     pools: dict[object, str] = {}
@@ -244,7 +244,7 @@ def published_network(variant: str = "googlenet") -> InceptionV1:
     """Build a variant as published for ImageNet, with auxiliary classifiers, on the meta device.
 
     Raises:
-        ValueError: if there is no such variant.
+        ArgumentError: if there is no such variant.
     """
     with torch.device("meta"):
         return InceptionV1(

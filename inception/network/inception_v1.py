@@ -13,7 +13,7 @@ from typing import SupportsIndex
 
 from torch import Generator, Tensor, nn
 
-from ..errors import ChoiceError, quoted
+from ..errors import ArgumentError, ChoiceError, quoted
 from .blocks import BLOCKS, AuxiliaryClassifier, ConvUnit, InceptionBlock
 
 # The feature extractor, from the photo to the last feature map.
@@ -129,7 +129,7 @@ class Trace:
         """`logits`.
 
         Raises:
-            ValueError: if the model was built without a top.
+            ArgumentError: if the model was built without a top.
         """
         if self.logits is None:
             raise _no_top()
@@ -156,7 +156,7 @@ class InceptionV1(nn.Module):
             response normalisation there; it runs in bfloat16.
 
     Raises:
-        ValueError: if an argument is not allowed; the message says what is.
+        ArgumentError: if an argument is not allowed; the message says what is.
     """
 
     def __init__(
@@ -177,14 +177,14 @@ class InceptionV1(nn.Module):
         _require("pooling", pooling, ("avg", "max", None))
         _require("classifier_activation", classifier_activation, ("softmax", None))
         if variant != "batchnorm" and (preact or not use_bias):
-            raise ValueError(
+            raise ArgumentError(
                 f"preact and use_bias can be changed for variant='batchnorm' only; {quoted(variant)} is fixed by its "
                 "published weights. Leave preact=False and use_bias=True, or choose variant='batchnorm'."
             )
         if (_as_int(classes) or 0) < 1:
-            raise ValueError(f"classes is {quoted(classes)}; it must be a whole number of at least 1.")
+            raise ArgumentError(f"classes is {quoted(classes)}; it must be a whole number of at least 1.")
         if aux_classifiers and not include_top:
-            raise ValueError("aux_classifiers=True needs include_top=True, as they help to train the classifier.")
+            raise ArgumentError("aux_classifiers=True needs include_top=True, as they help to train the classifier.")
 
         spec = VARIANTS[variant]
         bias = spec.conv_bias and use_bias
@@ -224,7 +224,7 @@ class InceptionV1(nn.Module):
         """Return the Inception block `name`, a key of `BLOCKS`.
 
         Raises:
-            ValueError: if there is no such block.
+            ArgumentError: if there is no such block.
         """
         _require("block", name, tuple(BLOCKS))
         return self.get_submodule(f"inception_{name}")  # type: ignore[return-value]
@@ -234,7 +234,7 @@ class InceptionV1(nn.Module):
         """`head`.
 
         Raises:
-            ValueError: if the model was built without a top.
+            ArgumentError: if the model was built without a top.
         """
         if self.head is None:
             raise _no_top()
@@ -247,7 +247,7 @@ class InceptionV1(nn.Module):
         activation is a slice of its block's output, so no hooks are needed.
 
         Raises:
-            ValueError: if there is no such stage, or photos are not (N, 3, H, W) with sides of at least 32.
+            ArgumentError: if there is no such stage, or photos are not (N, 3, H, W) with sides of at least 32.
         """
         _require("start", start, (*STAGES, HEAD))
         if start == "stem":
@@ -269,7 +269,7 @@ class InceptionV1(nn.Module):
         """Compute logits (N, classes) like `trace`, but without keeping the stages.
 
         Raises:
-            ValueError: as `trace`, or if the model was built without a top.
+            ArgumentError: as `trace`, or if the model was built without a top.
         """
         head = self.required_head
         _require("start", start, (*STAGES, HEAD))
@@ -357,8 +357,10 @@ def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
         raise ChoiceError(name, value, [str(choice) for choice in allowed])
 
 
-def _no_top() -> ValueError:
-    return ValueError("This model was built with include_top=False and has no logits; build it with include_top=True.")
+def _no_top() -> ArgumentError:
+    return ArgumentError(
+        "This model was built with include_top=False and has no logits; build it with include_top=True."
+    )
 
 
 def _as_int(value: object) -> int | None:
@@ -369,7 +371,7 @@ def _as_int(value: object) -> int | None:
 def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
     sides = [_as_int(side) or 0 for side in shape] if isinstance(shape, Sequence) else []
     if len(sides) != 3 or sides[0] != 3 or min(sides[1:]) < MIN_SIDE:
-        raise ValueError(
+        raise ArgumentError(
             f"input_shape is {quoted(shape)}; it must be (3, height, width): three colour channels first, "
             f"each side at least {MIN_SIDE} pixels, for instance (3, 224, 224)."
         )
@@ -378,7 +380,7 @@ def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
 
 def _check_photos(x: Tensor) -> None:
     if x.dim() != 4 or x.shape[1] != 3 or min(x.shape[2:]) < MIN_SIDE:
-        raise ValueError(
+        raise ArgumentError(
             f"The input has shape {tuple(x.shape)}; it must be (N, 3, height, width) with sides of at least "
             f"{MIN_SIDE} pixels."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -89,7 +90,11 @@ def _classes(names: object) -> tuple[str, ...]:
         raise ValueError(f"it names {len(names)} classes, at most {MAX_CLASSES} are allowed")
     # Refuses lone surrogates, which JSON can hold but no text can show.
     "".join(names).encode()
-    return class_labels(names)
+    labels = class_labels(names)
+    repeated = next((label for label, count in Counter(labels).items() if count > 1), None)
+    if repeated is not None:
+        raise ValueError(f"it calls several classes {quoted(repeated)}; each needs a name of its own")
+    return labels
 
 
 def class_labels(names: Sequence[str]) -> tuple[str, ...]:

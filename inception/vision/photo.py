@@ -17,7 +17,7 @@ from PIL import ExifTags, Image
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
-from ..errors import PhotoError, quoted
+from ..errors import ArgumentError, PhotoError, quoted
 from ..runtime.memory import trim_heap
 from .metadata import UPRIGHT, strip_metadata
 
@@ -64,10 +64,12 @@ def open_photo(source: Source) -> Image.Image:
     composites transparency on white, and shrinks the longer side to at most `MAX_SIDE` pixels.
 
     Raises:
+        ArgumentError: if `source` is neither a path nor bytes.
         PhotoError: if the file is missing, empty, too large, damaged or not an image.
     """
+    encoded = _bytes(source)
     try:
-        stripped = strip_metadata(_bytes(source))
+        stripped = strip_metadata(encoded)
     except ValueError as error:
         raise _unknown() from error
     data, orientation = stripped.data, stripped.orientation
@@ -95,6 +97,11 @@ def _ignore_pillow_warnings() -> None:
 def _bytes(source: Source) -> bytes:
     if isinstance(source, bytes):
         data = source
+    elif not isinstance(source, str | os.PathLike):
+        raise ArgumentError(
+            f"source is of type {type(source).__name__}; it must be the path of a file, or the bytes of one: of a file "
+            "object, pass what read() returns."
+        )
     else:
         path = Path(source)
         try:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..errors import quoted
+from ..errors import ArgumentError, quoted
 from ..runtime import strict_json
 
 # Bounds of `divisor` and `std`; `mean` may be from -MAX_VALUE to MAX_VALUE. Beyond them float32 overflows.
@@ -26,7 +26,7 @@ class Crop:
     `across` and `down` place the square, from 0 (left, top) to 1 (right, bottom) of the available space.
 
     Raises:
-        ValueError: if `across` or `down` is not from 0 to 1.
+        ArgumentError: if `across` or `down` is not from 0 to 1.
     """
 
     across: float = 0.5
@@ -35,7 +35,7 @@ class Crop:
 
     def __post_init__(self) -> None:
         if not (0 <= self.across <= 1 and 0 <= self.down <= 1):
-            raise ValueError(f"across is {self.across} and down is {self.down}; both must be from 0 to 1.")
+            raise ArgumentError(f"across is {self.across} and down is {self.down}; both must be from 0 to 1.")
 
 
 CENTRE_CROP, WHOLE_PHOTO = Crop(), Crop(whole=True)
@@ -50,7 +50,7 @@ class Preprocessing:
     Sample values in 0..255 become (value / divisor - mean) / std, with channels in the order `channels`.
 
     Raises:
-        ValueError: if a value is not allowed.
+        ArgumentError: if a value is not allowed.
     """
 
     resize: int
@@ -65,18 +65,18 @@ class Preprocessing:
         for name in ("resize", "crop", "size"):
             side = getattr(self, name)
             if isinstance(side, bool) or not isinstance(side, int) or not 1 <= side <= MAX_SIDE:
-                raise ValueError(f"{name} is {quoted(side)}; it must be a whole number from 1 to {MAX_SIDE}.")
+                raise ArgumentError(f"{name} is {quoted(side)}; it must be a whole number from 1 to {MAX_SIDE}.")
         if self.crop > self.resize:
-            raise ValueError(
+            raise ArgumentError(
                 f"crop is {self.crop} and resize {self.resize}; the crop must be at most as large as the resized photo."
             )
         if self.channels not in ("RGB", "BGR"):
-            raise ValueError(f"channels is {quoted(self.channels)}; it must be 'RGB' or 'BGR'.")
+            raise ArgumentError(f"channels is {quoted(self.channels)}; it must be 'RGB' or 'BGR'.")
         # Lists and arrays become tuples, so that the dataclass is hashable.
         for name in ("mean", "std"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if len(self.mean) != 3 or len(self.std) != 3:
-            raise ValueError("mean and std need three numbers each.")
+            raise ArgumentError("mean and std need three numbers each.")
         for name, numbers, minimum in (
             ("divisor", (self.divisor,), MIN_VALUE),
             ("std", self.std, MIN_VALUE),
@@ -89,7 +89,7 @@ class Preprocessing:
                     or not isinstance(number, int | float)
                     or not minimum <= number <= MAX_VALUE
                 ):
-                    raise ValueError(
+                    raise ArgumentError(
                         f"{name} is {quoted(number)}; it must be a number from {minimum:g} to {MAX_VALUE:g}."
                     )
 
@@ -166,7 +166,7 @@ class Preprocessing:
 
         Raises:
             TypeError: if a field is missing or unknown.
-            ValueError: if a value is not allowed.
+            ArgumentError: if a value is not allowed.
         """
         return strict_json.built(cls, dict(values))
 

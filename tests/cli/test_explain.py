@@ -309,12 +309,14 @@ def test_the_sums_in_the_text_output_add_up(embedded: PretrainedModel, capsys: p
         "1x1 + 3x3 + 5x5 + pool   logit",
         "evidence at block 5b, an exact split for this photo",
         f"Grad-CAM at block 4c, maps of {side}x{side}",
-        "the answer with 5x5, channel 3 off",
+        "the answer with 5x5, channel 3 of the block off",
         "4c/pool_proj, channel 1, row 2, column 3",
         "circuit of the logit of espresso, from the channels of block 5b",
-        "how much the logit falls behind a grey square of 32x32 pixels, 16 a step",
+        "how much the logit falls behind a grey square of 32x32 pixels, which moves by 16",
         "integrated gradients from plain grey, 64 steps: highest",
         "can the map of evidence for espresso be trusted?",
+        "rank correlations, without their signs, with the maps of networks that are random",
+        "alike than by chance",
         "circuit of 4c/3x3, channel 17, row 4, column 5, from the channels of block 4b",
     ):
         assert part in out

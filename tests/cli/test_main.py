@@ -309,3 +309,32 @@ def test_unwritable_output_is_reported_in_one_sentence() -> None:
         run = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert run.returncode == 2
     assert run.stderr == "The output cannot be written (No space left on device); please write it elsewhere.\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "explain photo.jpg --block 9z",
+        "explain photo.jpg --block 4c --off median",
+        "explain photo.jpg --block 4c --faithfulness lime",
+        "explain photo.jpg --block 4c --switch-off 1x1,7x7",
+        "explain photo.jpg --block 4c --cell 7x7:0:0:0",
+        "maps photo.jpg --block 4c --out maps --view all",
+        "maps photo.jpg --block 4c --out maps --scale all",
+        "maps photo.jpg --block 4c --out maps --colours rainbow",
+    ],
+)
+def test_a_value_that_is_not_offered_is_refused_before_torch_is_loaded(
+    words: str, command: Path, tmp_path: Path
+) -> None:
+    run = subprocess.run([command, *words.split()], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert run.returncode == 2
+    assert "is not allowed; it must be one of: " in run.stderr
+    assert f"{words.split()[0]} --help" in run.stderr
+    assert "'torch'" not in (tmp_path / "modules").read_text()
+
+
+def test_help_lists_the_methods_of_faithfulness() -> None:
+    assert (
+        "--faithfulness grad_cam|evidence|occlusion|integrated_gradients" in run_inception("explain", "--help").stdout
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import pickle
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import astuple
@@ -10,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from inception import open_photo, predict
+from inception import Crop, InceptionV1, open_photo, predict
 from inception.errors import ChoiceError, UserError, quoted
 from inception.explain.ablation import ablate
 from inception.explain.attribution import grad_cams
@@ -175,3 +178,60 @@ def test_numpy_integers_become_numbers_that_json_can_hold(embedded: PretrainedMo
 def test_a_cell_of_no_channel_is_refused_before_there_is_a_photo(name: str, embedded: PretrainedModel) -> None:
     with pytest.raises(UserError, match="There is no channel 9999; block 4c/3x3 has the channels 0 to"):
         EXPLANATIONS[name].check(embedded, block="4c", branch="3x3", channel=9999, row=0, column=0)
+
+
+@pytest.mark.parametrize(
+    ("labels", "wanted"),
+    [(("Cardigan", "cardigan", "zebra"), "CARDIGAN"), (("crane", "Crane, a bird"), "CRANE"), (("cat", "cat"), "cat")],
+)
+def test_a_name_of_several_classes_is_refused_with_their_numbers(
+    labels: tuple[str, ...], wanted: str, prediction: Prediction
+) -> None:
+    labelled: Any = type("Named", (), {"labels": labels})()
+    with pytest.raises(UserError, match=rf"'{wanted}': 0 \({labels[0]}\), 1 \({labels[1]}\)\. Please give the number"):
+        class_index(labelled, prediction, wanted)
+    assert class_index(labelled, prediction, 1) == 1
+
+
+def test_a_whole_label_names_its_class_whatever_others_are_called(prediction: Prediction) -> None:
+    labelled: Any = type("Named", (), {"labels": ("Cardigan", "cardigan")})()
+    assert [class_index(labelled, prediction, name) for name in labelled.labels] == [0, 1]
+
+
+def test_an_unknown_class_is_answered_with_labels_and_the_numbers(
+    embedded: PretrainedModel, prediction: Prediction
+) -> None:
+    with pytest.raises(UserError, match=r"European fire salamander.*by its number from 0 to 199\.$"):
+        class_index(embedded, prediction, "200")
+
+
+def test_a_branch_may_be_given_without_a_list(embedded: PretrainedModel, prediction: Prediction) -> None:
+    assert ablate(embedded, prediction, "4c", "3x3") == ablate(embedded, prediction, "4c", ["3x3"])
+    with pytest.raises(ChoiceError, match=r"^branch is '7x7'"):
+        ablate(embedded, prediction, "4c", "7x7")
+
+
+def test_an_unknown_ablation_is_called_by_the_arguments_name(embedded: PretrainedModel, prediction: Prediction) -> None:
+    with pytest.raises(ChoiceError, match=r"^ablation is 'x'"):
+        branch_votes(embedded, prediction, "4c", ablation="x")
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda _: Crop(across=2), "across is 2"),
+        (lambda _: InceptionV1(classes=0), "classes is 0"),
+        (lambda _: InceptionV1(input_shape=(224, 224, 3)), "it must be \\(3, height, width\\)"),
+        (lambda _: InceptionV1(classes=2)(torch.zeros(1, 1, 64, 64)), "The input has shape"),
+        (lambda net: predict(net, "photo.jpg"), r"photo is of type str; .*open_photo"),
+        (lambda net: predict(net, np.zeros((64, 64, 3), np.uint8)), r"photo is of type ndarray; .*fromarray"),
+        (lambda _: open_photo(io.BytesIO(b"x")), "source is of type BytesIO; it must be the path"),
+    ],
+)
+def test_a_wrong_argument_of_a_public_function_is_a_user_error(
+    embedded: PretrainedModel, call: Callable[[Any], object], message: str
+) -> None:
+    with pytest.raises(UserError, match=message) as error:
+        call(embedded)
+    assert isinstance(error.value, ValueError)
+    assert str(pickle.loads(pickle.dumps(error.value))) == str(error.value)

@@ -261,6 +261,10 @@ def test_evidence_of_a_linear_head_is_weights_times_maps(variant: str, networks,
     assert split.strongest_against[0].amount == pytest.approx(amounts.min(), abs=1e-5)
     slices = networks[variant].model.block("5b").slices
     assert all(slices[entry.branch].start <= entry.channel < slices[entry.branch].stop for entry in split.strongest_for)
+    assert all(
+        entry.channel == slices[entry.branch].start + entry.channel_in_branch
+        for entry in (*split.strongest_for, *split.strongest_against)
+    )
 
 
 def test_evidence_of_a_hidden_layer_counts_its_active_units_with_biases_as_rest(networks, predictions) -> None:

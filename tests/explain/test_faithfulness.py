@@ -26,7 +26,14 @@ from inception.explain.faithfulness import CONTROLS, STEPS, PixelCurves, PixelOr
 from inception.explain.integrated_gradients import integrated_gradients
 from inception.explain.masking import ExplanationError
 from inception.explain.occlusion import occlusion
-from inception.explain.randomised import LEVELS, randomised_levels, randomised_networks, rank_correlation
+from inception.explain.randomised import (
+    LEVELS,
+    NETWORKS,
+    RandomisedLevel,
+    displaced_correlations,
+    randomised_levels,
+    randomised_networks,
+)
 from inception.explain.registry import ATTRIBUTIONS
 from inception.network.inception_v1 import HEAD, STAGES, InceptionV1
 from inception.prediction import Prediction, predict, predict_crop
@@ -176,25 +183,75 @@ def test_networks_are_randomised_from_the_head_down_and_trained_below(pretrained
         assert torch.equal(tensor, other[name]) is (tensor.dim() < 2 or not name.startswith(HEAD))
 
 
-def test_correlation_is_spearmans_between_trained_and_randomised_networks_maps(
+def test_correlations_are_spearmans_with_several_networks_and_chance_that_of_displaced_maps(
+    pretrained: PretrainedModel, prediction: Prediction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(randomised, "LEVELS", (HEAD, "inception_4a"))
+    levels = randomised_levels(pretrained, prediction, "grad_cam", "3b", 4)
+    assert tuple(level.stage for level in levels) == (HEAD, "inception_4a")
+    trained = grad_cam(pretrained, prediction, "3b", 4).signed
+    networks = [dict(randomised_networks(pretrained, seed)) for seed in range(NETWORKS)]
+    rows, columns = trained.shape
+    for level in levels:
+        random = [by_stage[level.stage] for by_stage in networks]
+        maps = [grad_cam(one, predict_crop(one, prediction.image), "3b", 4).signed for one in random]
+        found = {
+            (row, column): [
+                float(spearmanr(np.roll(trained, (row, column), (0, 1)).ravel(), other.ravel()).statistic)
+                for other in maps
+            ]
+            for row, column in np.ndindex(rows, columns)
+        }
+        assert level.correlations == pytest.approx(found.pop((0, 0)), abs=1e-6)
+        assert level.correlation == pytest.approx(np.mean(np.abs(level.correlations)))
+        displaced = [np.mean(np.abs(values)) for values in found.values()]
+        assert level.chance == pytest.approx(np.quantile(displaced, 0.99), abs=1e-6)
+        assert max(level.correlations) < 0.9
+
+
+def test_a_class_with_the_opposite_random_weights_has_the_opposite_map(
     pretrained: PretrainedModel, prediction: Prediction
 ) -> None:
-    levels = randomised_levels(pretrained, prediction, "grad_cam", "3b", 4)
-    assert tuple(level.stage for level in levels) == LEVELS
-    trained = grad_cam(pretrained, prediction, "3b", 4).signed
-    for level, (stage, network) in zip(levels, randomised_networks(pretrained), strict=True):
-        cells = grad_cam(network, predict_crop(network, prediction.image), "3b", 4).signed
-        assert level.stage == stage
-        assert level.correlation == pytest.approx(spearmanr(trained.ravel(), cells.ravel()).statistic, abs=1e-6)
-        assert abs(level.correlation) < 0.9
+    _, network = next(randomised_networks(pretrained))
+    seen = predict_crop(network, prediction.image)
+    before = evidence(network, seen, 1).map
+    for layer in network.model.required_head.modules():
+        if isinstance(layer, torch.nn.Linear):
+            layer.weight.data[1] *= -1
+    assert np.allclose(evidence(network, predict_crop(network, prediction.image), 1).map, -before, atol=1e-6)
 
 
-def test_rank_correlation_averages_ties_and_is_none_for_constants() -> None:
+def test_a_level_exceeds_chance_by_the_size_of_its_correlations_whatever_their_signs() -> None:
+    level = RandomisedLevel(HEAD, (-0.6, 0.4), 0.4)
+    assert level.correlation == pytest.approx(0.5)
+    assert level.exceeds_chance
+    assert not replace(level, chance=0.5).exceeds_chance
+    empty = RandomisedLevel(HEAD, (), None)
+    assert (empty.correlation, empty.exceeds_chance) == (None, False)
+
+
+def test_displaced_correlations_average_ties_and_are_none_for_constants() -> None:
     rng = np.random.default_rng(0)
-    one, other = rng.integers(0, 4, (5, 5)).astype(float), rng.integers(0, 4, (5, 5)).astype(float)
-    assert rank_correlation(one, other) == pytest.approx(spearmanr(one.ravel(), other.ravel()).statistic)
-    assert rank_correlation(one, one**3) == pytest.approx(1)
-    assert rank_correlation(one, np.zeros((5, 5))) is None
+    one, other = rng.integers(0, 4, (5, 6)).astype(float), rng.integers(0, 4, (5, 6)).astype(float)
+    found = displaced_correlations(one, other)
+    assert found is not None
+    for row, column in np.ndindex(one.shape):
+        displaced = np.roll(one, (row, column), (0, 1))
+        assert found[row, column] == pytest.approx(spearmanr(displaced.ravel(), other.ravel()).statistic)
+    itself = displaced_correlations(one, one**3)
+    assert itself is not None
+    assert itself[0, 0] == pytest.approx(1)
+    assert displaced_correlations(one, np.zeros((5, 6))) is None
+
+
+def test_a_network_with_a_constant_map_does_not_count(
+    pretrained: PretrainedModel, prediction: Prediction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(randomised, "LEVELS", (HEAD,))
+    maps = iter([np.eye(3), np.zeros((3, 3)), *[np.eye(3)] * (NETWORKS - 1)])
+    monkeypatch.setattr(randomised, "attribution_map", lambda *_, **__: AttributionMap(next(maps)))
+    (level,) = randomised_levels(pretrained, prediction, "evidence", "5b", 1)
+    assert level.correlations == pytest.approx([1] * (NETWORKS - 1))
 
 
 # ---------------------------------------------------------------- reports and invalid arguments
@@ -213,7 +270,10 @@ def test_report_is_plain_data_for_every_method(
     assert report["block"] == ("3a" if method == "grad_cam" else None)
     assert (report["insertion"], report["random"][0]["deletion_auc"]) == ([0.1, 0.2], 0.2)
     assert [row["stage"] for row in report["randomised"]] == [HEAD]
-    assert abs(report["randomised"][0]["correlation"]) < 1
+    (row,) = report["randomised"]
+    assert 0 <= row["correlation"] < 1
+    assert len(row["correlations"]) == (3 if method in ("occlusion", "integrated_gradients") else 5)
+    assert row["exceeds_chance"] is (row["correlation"] > row["chance"])
     assert not any(parameter.requires_grad for parameter in pretrained.model.parameters())
 
 

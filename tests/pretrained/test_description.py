@@ -400,3 +400,9 @@ def test_non_finite_numbers_in_json_are_read_as_none() -> None:
         0.0,
         "NaN",
     ]
+
+
+def test_classes_of_one_name_are_rejected() -> None:
+    text = json.dumps({"classes": ["cat", "dog", "cat"], "preprocessing": IMAGENET.to_dict()})
+    with pytest.raises(ValueError, match="it calls several classes 'cat'"):
+        Description.from_json(text, inferred_description())

@@ -131,5 +131,11 @@ def test_encoding_is_lossless() -> None:
 
 
 def test_unknown_colour_map_error_lists_valid_names() -> None:
-    with pytest.raises(ValueError, match="magma, viridis, cividis, gray"):
+    with pytest.raises(ValueError, match="magma, inferno, viridis, cividis, grey, gray"):
         render.colour_bar("rainbow")
+
+
+def test_grey_has_two_spellings() -> None:
+    grey, gray, inferno = (np.array(render.colour_bar(name).convert("RGB")) for name in ("grey", "gray", "inferno"))
+    assert np.array_equal(grey, gray)
+    assert not np.array_equal(grey, inferno)

@@ -1,6 +1,6 @@
 """Faithfulness: whether an attribution map can be trusted, by removing pixels and by randomising weights."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from ...checks import choice
@@ -37,9 +37,10 @@ class Faithfulness:
 
         `block` is None except for Grad-CAM. `insertion` and `deletion` are the class's probability after each equal
         part of the pixels, the first after none; the areas under them are 0 to 1. `random` is a list of the same four
-        for orders that shuffle the map's cells. `randomised` is a list of `{"stage", "correlation"}`: the rank
-        correlation with the map of a network whose weights are random from the head down to that stage; None where one
-        of the maps is constant.
+        for orders that shuffle the map's cells. `randomised` is a list of `{"stage", "correlation", "correlations",
+        "chance", "exceeds_chance"}`: the signed rank correlations with the maps of several networks whose weights are
+        random from the head down to that stage, their mean without signs, and what 99 % of displaced maps stay below;
+        None where maps are constant.
         """
         curves = self.curves
         return {
@@ -51,7 +52,7 @@ class Faithfulness:
             "random": [order.to_dict() for order in curves.random],
             "insertion_beats_random": curves.insertion_beats_random,
             "deletion_beats_random": curves.deletion_beats_random,
-            "randomised": [asdict(level) for level in self.randomised],
+            "randomised": [level.to_dict() for level in self.randomised],
         }
 
 
@@ -72,7 +73,8 @@ def faithfulness(
 
     Returns:
         both curves with the areas under them, in the order of the map and in random orders, and for each part of the
-        network that was randomised the rank correlation of the map with the original one
+        network that was randomised how far the maps of such networks correlate with the original one, and how far
+        they do by chance
     """
     from ..attribution_maps import block_of_map
     from ..faithfulness import pixel_curves

@@ -2,7 +2,7 @@
 
 import { h, replace, set, svg } from "../dom.js";
 import { language, t } from "../words.js";
-import { choices, failure, latestOnly, paintSigned, signedBar, signedLegend, skeleton } from "./deeper_parts.js";
+import { choices, failure, latestOnly, paintSigned, signedLegend, skeleton } from "./deeper_parts.js";
 import { decimalsFor, fixed } from "../numbers.js";
 
 /** @import {Block, Subject} from "../types.js" */
@@ -17,15 +17,16 @@ import { decimalsFor, fixed } from "../numbers.js";
  * @property {number} insertion_auc
  * @property {number} deletion_auc
  *
+ * @typedef {{stage: string, correlation: number | null, chance: number | null, exceeds_chance: boolean}} Level
+ *
  * @typedef {Curves & {random: Curves[], insertion_beats_random: boolean, deletion_beats_random: boolean,
- *   randomised: {stage: string, correlation: number | null}[]}} Trust
+ *   randomised: Level[]}} Trust
  */
 
 /** @type {Method[]} */
 const METHODS = ["evidence", "grad_cam", "occlusion", "integrated_gradients"];
 const SIZE = 336; // side of the map, in pixels
 const CHART = { width: 260, height: 130, pad: 6 };
-const MAX_CORRELATION = 0.5; // with the map of random weights; in maps of few cells 0.4 is chance
 
 /** @param {Source} source */
 export function createTrust(source) {
@@ -166,13 +167,24 @@ export function createTrust(source) {
       h(
         "ol",
         { class: "trust-levels" },
-        trust.randomised.map(({ stage, correlation }) =>
+        trust.randomised.map(({ stage, correlation, chance }) =>
           h(
             "li",
             {},
             h("span", {}, stageName(stage)),
-            signedBar(correlation ?? 0, 1),
-            h("span", { class: "number" }, correlation === null ? t("trust.constant") : fixed(correlation, 2)),
+            h(
+              "span",
+              { class: "trust-bar", "aria-hidden": "true" },
+              h("i", { style: { width: `${100 * (correlation ?? 0)}%` } }),
+              chance !== null && h("em", { style: { left: `${100 * chance}%` } }),
+            ),
+            h(
+              "span",
+              { class: "number" },
+              correlation === null || chance === null
+                ? t("trust.constant")
+                : t("trust.correlation", { value: fixed(correlation, 2), chance: fixed(chance, 2) }),
+            ),
           ),
         ),
       ),
@@ -187,13 +199,13 @@ export function createTrust(source) {
  * @param {Trust} trust
  */
 function verdict({ insertion_beats_random: insertion, deletion_beats_random: deletion, randomised }) {
-  // With all weights random; null where that map is constant, so that nothing of the original one is left.
-  const correlation = randomised.at(-1)?.correlation ?? 0;
+  // At the last level all weights are random.
+  const isKept = randomised.at(-1)?.exceeds_chance ?? false;
   /** @type {[string, boolean][]} */
   const checks = [
     [t("trust.check_insertion"), insertion],
     [t("trust.check_deletion"), deletion],
-    [t("trust.check_weights"), Math.abs(correlation) < MAX_CORRELATION],
+    [t("trust.check_weights"), !isKept],
   ];
   const list = new Intl.ListFormat(language());
   const [passed, failed] = [true, false].map((isPassed) => checks.filter((check) => check[1] === isPassed).map(([check]) => check));
