@@ -89,7 +89,7 @@ def evaluate(
         path_option(
             "--unknown",
             "DIR",
-            "Photos of none of the classes: also find the probability below which a photo is probably one of them.",
+            'Photos of none of the classes: also find the probability below which an answer is "not sure".',
         ),
     ] = None,
     keep: Annotated[
@@ -262,7 +262,7 @@ def _by_accuracy(result: Evaluation) -> list[tuple[str, float]]:
 def _rejection_summary(measurement: RejectionMeasurement) -> Iterator[str]:
     rejection = measurement.rejection
     below = f"best probability below {rejection.threshold:.3f}"
-    yield f"probably none of the classes: {below}, chosen on half of the photos"
+    yield f"not sure: {below}, chosen on half of the photos"
     yield f"on the others, {rejection.inside} inside and {rejection.outside} outside:"
 
 
