@@ -88,10 +88,12 @@ clean:
 $(VENV)/.installed: requirements.txt
 	$(PYTHON) -c "import sys; sys.version_info >= (3, 11) or sys.exit('InceptionLens needs Python 3.11 or newer; name one with: make PYTHON=python3.12 ...')"
 	test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing into $(VENV), which takes a few minutes ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-ray.txt requirements-mcp.txt
+	@echo "Installing what the tests need into $(VENV) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -r requirements-ray.txt -r requirements-mcp.txt
 	sh scripts/install_chromium.sh $(BIN)/python
 	touch $@

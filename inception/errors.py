@@ -29,7 +29,7 @@ class UserError(Exception):
     """An error that the user can correct. `str()` is the English sentence.
 
     Args:
-        kind: stable identifier, for instance "photo_too_large".
+        kind: stable identifier, for instance "photo_large".
         message: English template that says what happened, what is allowed and what to do next.
         details: values for the template; a translation of `kind` uses the same names.
     """

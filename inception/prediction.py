@@ -70,7 +70,7 @@ class Prediction:
 
     @property
     def rejected(self) -> bool:
-        """Whether the photo probably shows none of the classes; False if the network has no rejection rule."""
+        """Whether even the best class is too improbable ("not sure"); False if the network has no rejection rule."""
         return self.rejection is not None and self.rejection.rejects(self.probabilities)
 
     def block(self, name: str) -> np.ndarray:

@@ -113,7 +113,7 @@ def _atlas(request: Request, device: str) -> int:
         err(f"skipped, cannot be read: {short_path(skipped)}")
     made = read_atlas(request.folder, pretrained)
     channels = sum(len(made.branch(block, branch).channels) for block, branch in made.branches)
-    size = sum(file.stat().st_size for file in request.folder.iterdir())
+    size = sum(file.stat().st_size for file in made.files)
     if request.json:
         report = {"model": request.model, "photos": made.data.photos, "classes": len(made.data.classes)}
         out(json_line({**report, "channels": channels, "bytes": size, "folder": as_text(request.folder)}))

@@ -11,7 +11,7 @@ import typer
 
 from ..errors import PhotoError, UserError
 from ..explain.registry import BRANCH_NAMES as BRANCHES
-from ..runtime.files import as_text, check_writable, write_file
+from ..runtime.files import as_text, check_writable, make_folder, write_file
 from ..runtime.terminal import err, out, short_path
 from ..runtime.wording import counted
 from .device import load_pretrained, with_cpu_fallback
@@ -72,6 +72,7 @@ def census(
             most=MAX_NETWORKS,
         )
     if file is not None:
+        make_folder(file.parent)
         check_writable(file)
     return with_cpu_fallback(device, lambda device: _census(models, data, split, limit, file, device))
 

@@ -89,7 +89,7 @@ def evaluate(
         path_option(
             "--unknown",
             "DIR",
-            "Photos of none of the classes: also find the probability below which a photo is probably one of them.",
+            'Photos of none of the classes: also find the probability below which an answer is "not sure".',
         ),
     ] = None,
     keep: Annotated[
@@ -132,7 +132,7 @@ def evaluate(
 
 def _evaluate(request: Request, device: str) -> int:
     from ..pretrained.rejection import MIN_PHOTOS
-    from ..training.datasets import labelled_photos, locate_data, unlabelled_photos
+    from ..training.datasets import labelled_photos, locate_data, splits_of, unlabelled_photos
     from ..training.evaluation import evaluate_logits, labelled_logits, unlabelled_logits
     from ..training.matching import known_photos
     from ..training.without import evaluate_without
@@ -152,6 +152,9 @@ def _evaluate(request: Request, device: str) -> int:
         counts = f"{len(photos)} inside and {len(outside)} outside"
         raise _not_measured(f"at least {MIN_PHOTOS} photos of each kind are needed, there are {counts}")
     report_ignored(data)
+    if request.split not in splits_of(data):
+        warning = f"has no part {request.split}: all of it is measured, which does not test a network trained on it"
+        err(f"{short_path(request.data)} {warning}")
     without = (
         evaluate_without(pretrained, photos, request.without, request.off, progress=progress)
         if request.without
@@ -262,7 +265,7 @@ def _by_accuracy(result: Evaluation) -> list[tuple[str, float]]:
 def _rejection_summary(measurement: RejectionMeasurement) -> Iterator[str]:
     rejection = measurement.rejection
     below = f"best probability below {rejection.threshold:.3f}"
-    yield f"probably none of the classes: {below}, chosen on half of the photos"
+    yield f"not sure: {below}, chosen on half of the photos"
     yield f"on the others, {rejection.inside} inside and {rejection.outside} outside:"
 
 

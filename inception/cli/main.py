@@ -176,4 +176,5 @@ def _usage_error(error: TyperException) -> str:
     if context is None:
         return message
     choices = f" It must be one of: {', '.join(COMMANDS)}." if isinstance(context.command, LazyGroup) else ""
-    return f"{message.rstrip('.')}.{choices} See {context.command_path} --help."
+    end = "" if message.endswith((".", "?")) else "."
+    return f"{message}{end}{choices} See {context.command_path} --help."

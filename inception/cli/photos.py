@@ -42,7 +42,7 @@ def each_photo(
     Returns:
         0, or 1 if a photo was refused.
     """
-    from ..errors import PhotoError
+    from ..errors import PhotoError, quoted
     from ..prediction import predict
     from ..vision.photo import open_photo
 
@@ -59,7 +59,8 @@ def each_photo(
                 result = {"photo": name, **report(photo, predict(pretrained, open_photo(photo)))}
             except PhotoError as error:
                 refused = True
-                err(f"{short_path(name)}: {error}")
+                # A file of this folder may be named in the sentence already.
+                err(str(error) if quoted(name) in str(error) else f"{short_path(name)}: {error}")
                 if json:
                     out(json_line({"photo": name, "model": model, "error": str(error)}))
             else:

@@ -69,15 +69,15 @@ def predict(
 def _lines(report: Report) -> Iterator[str]:
     for row in report["top"]:
         yield f"  {100 * row['probability']:5.1f} %  {row['label']}"
-    if report["probably_none"]:
+    if report["not_sure"]:
         yield f"  {_doubt(report)}"
 
 
 def _doubt(report: Report) -> str:
     rule = report["rule"]
     return (
-        f"probably none of the classes: the evidence is weak (a rule that doubts {rule['caught']:.0%} "
-        f"of the photos outside and {rule['doubted']:.0%} of those inside)"
+        f"not sure: even the best class has less than {100 * rule['threshold']:.1f} % (this is said of "
+        f"{100 * rule['doubted']:.0f} % of photos of these classes, and of {100 * rule['caught']:.0f} % of others)"
     )
 
 
@@ -85,7 +85,7 @@ def _table(report: Report) -> RenderableType:
     shown = table("probability", "", "class", title=report["photo"], right=("probability",))
     for row in report["top"]:
         shown.add_row(text(f"{100 * row['probability']:.1f} %"), bar(row["probability"]), text(row["label"]))
-    if report["probably_none"]:
+    if report["not_sure"]:
         shown.caption = text(_doubt(report), "yellow")
         shown.caption_justify = "left"
     return shown

@@ -16,6 +16,7 @@ import typer
 from ..errors import UserError
 from ..runtime.address import HOST, LOCAL, MAX_PORT, PORT, address, port_number
 from ..runtime.memory import freeze_garbage_collector, share_freed
+from ..runtime.resources import install_command
 from ..runtime.threads import configure_threads
 from ..service.spaces import on_spaces, on_zero_gpu
 from ..web.http.starting import StartingPage
@@ -106,7 +107,7 @@ def serve(
         bool,
         typer.Option(
             "--mcp",
-            help="Also be an MCP server, for assistants and agents, at /gradio_api/mcp/ (needs requirements-mcp.txt).",
+            help="Also be an MCP server, for assistants and agents, at /gradio_api/mcp/ (needs the package mcp).",
         ),
     ] = False,
     backend: Name = "local",
@@ -127,7 +128,8 @@ def serve(
     wants_mcp = mcp or os.environ.get("GRADIO_MCP_SERVER", "").lower() == "true"
     has_mcp = find_spec("mcp") is not None
     if wants_mcp and not has_mcp:
-        raise UserError("options", "--mcp needs the package mcp; please run pip install -r requirements-mcp.txt first.")
+        command = install_command("mcp")
+        raise UserError("options", "--mcp needs the package mcp; please run {command} first.", command=command)
     with_mcp = wants_mcp or (on_spaces() and has_mcp)
     with clean_output():
         return _serve(Request(model, host, port, device, precision, keep_minutes * 60, with_mcp, scale, ray_address))

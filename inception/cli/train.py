@@ -251,6 +251,8 @@ def train(
     """
     if image_size is not None and sizes is not None:
         raise UserError("options", "--image-size and --sizes exclude each other; please leave out one of them.")
+    if epochs is not None and minutes:
+        raise UserError("options", "--epochs and --minutes exclude each other; please leave out one of them.")
     try:
         return _train(
             context.params,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..runtime.files import as_text, check_writable, write_file
+from ..errors import UserError, quoted
+from ..runtime.files import as_text, check_writable, make_folder, write_file
 from ..runtime.terminal import json_line, out
 from .device import load_pretrained, with_cpu_fallback
 from .numbers import MAX_IMAGE_SIDE, MAX_IMAGES, MAX_SEED, MAX_STEPS, MIN_SIDE, whole_option
@@ -44,7 +45,7 @@ def visualize(
             help="A branch (4c:3x3), a channel (4c:3x3:17), or a cell by row and column (4c:3x3:17@7,7).",
         ),
     ],
-    file: Annotated[Path, path_option("--out", "FILE", "The picture, a PNG file.")],
+    file: Annotated[Path, path_option("--out", "FILE", "The picture, FILE.png; its folder is made if need be.")],
     model: Model = "tiny-imagenet",
     steps: Annotated[int, whole_option("--steps", 1, MAX_STEPS, "Steps of gradient ascent")] = 128,
     size: Annotated[
@@ -61,8 +62,23 @@ def visualize(
     """Draw what excites a branch, a channel or a cell."""
     sign = -1 if negative else 1
     request = Request(unit, model, file, steps, size, seed, sign, diverse, json)
-    check_writable(file)
     return with_cpu_fallback(device, lambda device: _visualize(request, device))
+
+
+def _check_picture(file: Path) -> None:
+    """Check that a picture can be written, and make its folder.
+
+    Raises:
+        UserError: if it cannot, or if it is to be anything but a PNG file.
+    """
+    if file.suffix.lower() != ".png":
+        raise UserError(
+            "visualize_name",
+            "The picture is a PNG file, and {name} does not end in .png; please name one that does.",
+            name=quoted(file.name),
+        )
+    make_folder(file.parent)
+    check_writable(file)
 
 
 def _visualize(request: Request, device: str) -> int:
@@ -73,6 +89,7 @@ def _visualize(request: Request, device: str) -> int:
     from ..units.unit import parse_unit
 
     unit = parse_unit(request.unit)
+    _check_picture(request.file)
     settings = VisualizationSettings(
         steps=request.steps, side=request.size, seed=request.seed, sign=request.sign, count=request.count
     )

@@ -20,7 +20,7 @@ from ..render.branches import Panel
 def answer_report(model: str, prediction: Prediction, top_k: int) -> dict[str, Any]:
     """Return the most probable classes in descending order, and whether the rejection rule applies.
 
-    `probably_none` and `rule` are those of `rejection_report`.
+    `not_sure` and `rule` are those of `rejection_report`.
     """
     return {
         "model": model,
@@ -33,10 +33,10 @@ def answer_report(model: str, prediction: Prediction, top_k: int) -> dict[str, A
 
 
 def rejection_report(prediction: Prediction) -> dict[str, Any]:
-    """Return `probably_none`, None for a network without a rejection rule, and `rule`: how reliable the rule is."""
+    """Return `not_sure`, None for a network without a rejection rule, and `rule`: how reliable the rule is."""
     rule = prediction.rejection
     return {
-        "probably_none": None if rule is None else prediction.rejected,
+        "not_sure": None if rule is None else prediction.rejected,
         "rule": None if rule is None else asdict(rule),
     }
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from os.path import commonprefix
 from pathlib import Path
 from zipfile import ZipFile, is_zipfile
 
@@ -26,6 +27,7 @@ from .rejection import RejectionRule
 
 CHECKPOINT_SUFFIXES = (".safetensors", ".pth", ".pt")
 DESCRIPTION_KEY = "inception"  # in the metadata of safetensors files
+WRAPPINGS = ("state_dict", "model_state_dict", "model")  # keys under which training loops store a state dict
 MEANS_PREFIX = "means."  # of the names of branch means, which are stored among the weights
 MAX_REASON = 200  # characters of the cause in an error sentence
 MAX_DESCRIPTION_BYTES = 32 * 2**20
@@ -48,9 +50,29 @@ def load_checkpoint(path: Path) -> PretrainedModel:
     convert.check_finite(state, source=source)
     means = _pop_means(state, source)
     state = _canonical_names(state, source)
-    description = _description(path, metadata, _inferred_description(state, source, bool(metadata)))
+    inferred = _inferred_description(state, source, bool(metadata))
+    description = _description(path, metadata, inferred)
+    _check_variant(state, description.variant, inferred.variant, source)
     assembled = assemble(plain(path.stem, QUOTED_CHARACTERS), description, state, source=source)
     return replace(assembled, means=means, rejection=_rejection(rejection_file(path)))
+
+
+def _check_variant(state: Mapping[str, Tensor], described: str, inferred: str, source: str) -> None:
+    """Check that a description does not name another variant than the tensors are of.
+
+    Raises:
+        WeightsError: if it does.
+    """
+    has_norms = any(".bn." in name for name in state)
+    if described != inferred and "stem.conv1.conv.weight" in state and has_norms == (inferred != "googlenet"):
+        raise WeightsError(
+            "weights_variant",
+            'The description of {source} says "variant": "{described}", but the tensors are of the variant {inferred}; '
+            "please correct the description.",
+            source=source,
+            described=described,
+            inferred=inferred,
+        )
 
 
 def _shown_name(path: Path) -> str:
@@ -122,7 +144,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def read_pickle(path: Path) -> dict[str, Tensor]:
-    """Read a state dict that `torch.save` wrote, without running code from it.
+    """Read a state dict that `torch.save` wrote, without running code from it; wrappings are removed (`_unwrapped`).
 
     Raises:
         WeightsError: if it is damaged or holds anything but dense CPU tensors.
@@ -132,7 +154,7 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings():
             # These warnings are for programmers, and contain the path of the torch installation.
             warnings.filterwarnings("ignore", module=r"torch\.")
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            state = _unwrapped(torch.load(path, map_location="cpu", weights_only=True))
     except pickle.UnpicklingError as error:
         raise WeightsError(
             "weights_unsafe",
@@ -146,10 +168,25 @@ def read_pickle(path: Path) -> dict[str, Tensor]:
     if not isinstance(state, Mapping) or not all(_is_dense_cpu_tensor(name, tensor) for name, tensor in state.items()):
         raise WeightsError(
             "weights_no_state_dict",
-            "{source} holds no state dict; save it with torch.save(model.state_dict(), path).",
+            "{source} holds no state dict, neither by itself nor as {keys}; save it with "
+            "torch.save(model.state_dict(), path).",
             source=_shown_name(path),
+            keys=", ".join(WRAPPINGS),
         )
-    return dict(state)
+    return _without_common_prefix(state)
+
+
+def _unwrapped(saved: object) -> object:
+    """Return the state dict that training loops and Lightning store beside other things, or what was saved itself."""
+    if isinstance(saved, Mapping):
+        return next((saved[key] for key in WRAPPINGS if isinstance(saved.get(key), Mapping)), saved)
+    return saved
+
+
+def _without_common_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Remove what all names begin with: `module.` of DataParallel, `_orig_mod.` of `torch.compile`, a model's own."""
+    prefix = commonprefix(list(state)).rpartition(".")[0]  # noqa: RUF071 - of characters, up to the last dot
+    return {name.removeprefix(f"{prefix}."): tensor for name, tensor in state.items()}
 
 
 def _check_uncompressed(path: Path) -> None:

@@ -51,7 +51,7 @@ def download(files: tuple[HubFile, ...], fallback_dir: Path) -> tuple[Path, HubF
             continue
         # Network, disk and protocol raise many types of errors; none leaves a file under the final name.
         except Exception as error:
-            raise unreachable_error("googlenet", "Hugging Face", error) from error
+            raise unreachable_error("googlenet", "Hugging Face", file.name, error) from error
         if published:
             return path, file
         _delete(path)
@@ -153,8 +153,8 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def unreachable_error(name: str, where: str, cause: Exception) -> WeightsError:
-    """Return the error for weights `name` that could not be fetched from `where`, or stored on a full disk."""
+def unreachable_error(name: str, where: str, file: str, cause: Exception) -> WeightsError:
+    """Return the error for weights `name` whose `file` could not be fetched from `where`, or stored on a full disk."""
     if is_full(cause):
         return WeightsError(
             "weights_no_room",
@@ -165,8 +165,9 @@ def unreachable_error(name: str, where: str, cause: Exception) -> WeightsError:
     return WeightsError(
         "weights_unreachable",
         "The weights of {name} could not be fetched from {where}; please check the network and try again, or put the "
-        "file into a folder and name that folder in {variable}.",
+        "file {file} into a folder and name that folder in {variable}.",
         name=name,
         where=where,
+        file=file,
         variable=WEIGHTS_DIR_VARIABLE,
     )

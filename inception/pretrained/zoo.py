@@ -230,7 +230,7 @@ def _from_torch_hub(published: GoogLeNet_Weights) -> dict[str, Tensor]:
         replace_file(file, data)
     # urllib and the disk raise many types of errors.
     except Exception as error:
-        raise unreachable_error("torchvision", "torchvision", error) from error
+        raise unreachable_error("torchvision", "torchvision", file.name, error) from error
     return read_pickle(file)
 
 

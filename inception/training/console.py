@@ -39,11 +39,12 @@ def print_introduction(trainer: Trainer, held_out: int, validation: int) -> None
     err(*lines)
 
 
-def row_text(row: LogRow, classes: int) -> str:
-    """Format a row of the log as one line."""
+def row_text(row: LogRow, classes: int, per_epoch: int) -> str:
+    """Format a row of the log as one line; `per_epoch` is the number of steps in an epoch."""
+    epoch = f"{row.step / per_epoch:5.1f}" if row.step % per_epoch else f"{row.epoch:3}"
     top5 = f"  top-5 {row.held_out_top5:.1%}" if classes > 5 else ""
     return (
-        f"epoch {row.epoch:3}  {row.size} px  loss {row.loss:.3f}  top-1 {row.top1:.1%}  "
+        f"epoch {epoch}  {row.size} px  loss {row.loss:.3f}  top-1 {row.top1:.1%}  "
         f"held out: loss {row.held_out_loss:.3f}  top-1 {row.held_out_top1:.1%}{top5}  "
         f"{row.images_per_second:.0f} img/s"
     )

@@ -10,6 +10,7 @@ from torch import nn
 from ..errors import quoted
 from ..network.inception_v1 import InceptionV1
 from ..pretrained.labels import first_name
+from ..pretrained.pretrained import PretrainedModel
 from ..pretrained.zoo import load
 from ..vision.preprocessing import IMAGENET, Preprocessing
 from .recipe import SCRATCH, Recipe, RecipeError
@@ -18,14 +19,11 @@ from .recipe import SCRATCH, Recipe, RecipeError
 RESIZE_RATIO = 256 / 224
 
 
-def initial_model(recipe: Recipe, classes: tuple[str, ...], short_side: int) -> tuple[InceptionV1, Preprocessing]:
-    """Build the network on the CPU, and its preprocessing.
-
-    Initial weights are copied except for the classifier, which is copied only if the classes are the same.
-    `short_side` is the median of the photos in pixels; small photos are not cropped.
+def starting_weights(recipe: Recipe) -> PretrainedModel | None:
+    """Load the weights that a recipe starts from; None from scratch.
 
     Raises:
-        RecipeError: if the initial weights are of another variant.
+        RecipeError: if they are of another variant.
         WeightsError: if they cannot be loaded.
     """
     initial = None if recipe.start == SCRATCH else load(recipe.start)
@@ -37,6 +35,19 @@ def initial_model(recipe: Recipe, classes: tuple[str, ...], short_side: int) -> 
             theirs=quoted(initial.model.variant.name),
             wanted=quoted(recipe.variant),
         )
+    return initial
+
+
+def initial_model(recipe: Recipe, classes: tuple[str, ...], short_side: int) -> tuple[InceptionV1, Preprocessing]:
+    """Build the network on the CPU, and its preprocessing.
+
+    Initial weights are copied except for the classifier, which is copied only if the classes are the same.
+    `short_side` is the median of the photos in pixels; small photos are not cropped.
+
+    Raises:
+        RecipeError, WeightsError: as `starting_weights`.
+    """
+    initial = starting_weights(recipe)
     preact, use_bias = layer_options(initial.model) if initial else (False, True)
     torch.manual_seed(recipe.seed)
     model = InceptionV1(

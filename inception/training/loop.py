@@ -30,7 +30,7 @@ from .console import batch_bar, photo_bar, print_introduction, row_text, step_te
 from .datasets import LabelledPhotos
 from .distributed import local_device, process_group
 from .evaluation import evaluate_logits, labelled_logits
-from .initial_model import initial_model
+from .initial_model import initial_model, starting_weights
 from .loader import readable_photos
 from .log import LogRow, write_log
 from .recipe import Recipe, RecipeError
@@ -90,10 +90,10 @@ def train(
         teacher = None
         if recipe.teacher:
             teacher = Teacher(load(recipe.teacher, device), photos, recipe.teacher_size)
+        starting_weights(recipe)  # those that do not fit are refused before anything is written
         make_folder(out)
         if world.is_main:
             check_writable(out / LOG)
-
         largest = max(side for side, _ in recipe.sizes)
         training = readable_photos(photos, largest, progress("opening photos"))
         further = readable_photos(_without_labels(also), largest, progress("opening further photos")) if also else None
@@ -203,7 +203,7 @@ def _run(trainer: Trainer, held_out: LabelledPhotos, out: Path, save_every: floa
                 raise
             write_log(out / LOG, trainer.log)
             if verbose:
-                bar.write(row_text(trainer.log[-1], len(held_out.classes)), file=sys.stderr)
+                bar.write(row_text(trainer.log[-1], len(held_out.classes), trainer.per_epoch), file=sys.stderr)
 
         if is_main and _lacks_row(trainer, every):
             evaluate()

@@ -162,6 +162,11 @@ class Atlas:
     data: DataIdentity
     branches: tuple[tuple[str, str], ...]
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Its files; the folder may have others."""
+        return (self.folder / INDEX, *(branch_file(self.folder, *branch) for branch in self.branches))
+
     def branch(self, block: str, branch: str) -> BranchRecord:
         """Read a branch.
 

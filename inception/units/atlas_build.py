@@ -51,6 +51,17 @@ IMAGES = 16  # in one batch
 QUALITY = 85  # of WebP
 IMAGE_SETTINGS = VisualizationSettings(steps=128, side=64)
 CLASS_PHOTOS = 5  # a class with fewer is not listed: channels would tell it apart by chance
+# What an entry of the index is made from: an argument or option of the command, or what its program makes.
+MADE_BY = {
+    "format": "program version",
+    "network": "network",
+    "data": "photos",
+    "branches": "--blocks",
+    "channels": "--channels",
+    "crops": "--crops",
+    "seed": "--seed",
+    "image_settings": "--steps or --size",
+}
 TILE = 64  # greatest side of a crop in pixels
 
 
@@ -161,16 +172,40 @@ def _write_index(
         "seed": options.seed,
         "image_settings": asdict(options.image_settings),
     }
-    text = strict_json.dumps(index, indent=1)
     file = folder / INDEX
-    if is_file(file) and file.read_text(encoding="utf-8") != text:
+    if is_file(file):
+        _check_continued(file, index)
+    elif any(folder.iterdir()):
         raise ExplanationError(
-            "explain_atlas_begun",
-            "{name} holds an atlas of another network, other photos or other options; please name another folder, or "
-            "remove it.",
+            "explain_atlas_folder",
+            "{name} holds other files; please name a new or empty folder for the atlas.",
             name=quoted(folder.name),
         )
-    write_file(file, text.encode())
+    write_file(file, strict_json.dumps(index, indent=1).encode())
+
+
+def _check_continued(file: Path, index: dict[str, Any]) -> None:
+    """Check that an index says the same as the one that is to be written.
+
+    Raises:
+        ExplanationError: if it does not; it names the options that differ.
+    """
+    try:
+        begun = strict_json.loads(file.read_text(encoding="utf-8"))
+        differing = [
+            MADE_BY[key]
+            for key, value in strict_json.loads(strict_json.dumps(index)).items()
+            if begun.get(key) != value
+        ]
+    except (OSError, ValueError, AttributeError):
+        differing = ["contents"]
+    if differing:
+        raise ExplanationError(
+            "explain_atlas_begun",
+            "{name} holds an atlas with other {differing}; please give the same, name another folder, or remove it.",
+            name=quoted(file.parent.name),
+            differing=" and ".join(differing),
+        )
 
 
 @torch.inference_mode()

@@ -18,6 +18,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from ..errors import ArgumentError, PhotoError, quoted
+from ..runtime.files import is_folder
 from ..runtime.memory import trim_heap
 from .metadata import UPRIGHT, strip_metadata
 
@@ -107,6 +108,12 @@ def _bytes(source: Source) -> bytes:
         try:
             data = _read(path)
         except (OSError, ValueError) as error:
+            if is_folder(path):
+                raise PhotoError(
+                    "photo_folder",
+                    "{name} is a folder; please name the photos in it.",
+                    name=quoted(path.name),
+                ) from error
             raise PhotoError(
                 "photo_missing", "There is no readable file {name}; please check its name.", name=quoted(path.name)
             ) from error

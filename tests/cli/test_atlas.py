@@ -34,7 +34,15 @@ def test_atlas_writes_a_folder_that_can_be_read(
     report = json.loads(stdout)
     assert (status, stderr) == (0, "")
     assert (report["photos"], report["classes"], report["channels"]) == (12, 2, 8)
+    (tmp_path / "atlas" / "notes.txt").write_text("mine")
     atlas = read_atlas(tmp_path / "atlas")
+    assert report["bytes"] == sum(file.stat().st_size for file in atlas.files)
+    status, stdout, _ = run(capsys, "--data", photos, "--out", tmp_path / "atlas", *QUICK, "--json")
+    assert (status, json.loads(stdout)) == (0, report), "files that are not the atlas's do not count"
+    changed = ("--data", photos, "--out", tmp_path / "atlas", *QUICK, "--no-crops", "--seed", 3)
+    status, _, stderr = run(capsys, *changed)
+    assert status == 2
+    assert "'atlas' holds an atlas with other --crops and --seed; please give the same" in stderr
     assert (atlas.data.name, atlas.data.classes) == ("photos", ("class 0", "class 1"))
     record = next(iter(atlas.branch("3a", "1x1").channels.values()))
     assert {row.label for row in record.classes} == {"class 0", "class 1"}
@@ -60,6 +68,7 @@ def test_errors_are_reported_in_one_sentence(photos: Path, tmp_path: Path, capsy
         (["--data", tmp_path / "nowhere"], "There is no data at"),
         (["--data", photos, "--blocks", "3a,9z"], "it must be some of 3a, 3b"),
         (["--data", photos, "--out", "LICENSE/x"], "cannot be made"),
+        (["--data", photos, "--out", photos], "'photos' holds other files; please name a new or empty folder"),
     ):
         status, stdout, stderr = run(capsys, "--out", tmp_path / "out", *QUICK, *arguments)
         assert (status, stdout) == (2, "")

@@ -59,8 +59,8 @@ def test_an_unwritable_picture_is_rejected_before_the_model_is_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(visualize, "load_pretrained", lambda *_: pytest.fail("a model was loaded"))
-    assert main(["visualize", "4c:3x3", "--out", str(tmp_path / "nowhere" / "x.png")]) == 2
-    assert "Nothing can be written" in capsys.readouterr().err
+    assert main(["visualize", "4c:3x3", "--out", "/proc/nowhere/x.png"]) == 2
+    assert "The folder '/proc/nowhere' cannot be made" in capsys.readouterr().err
 
 
 def test_the_test_part_of_data_can_be_evaluated(
@@ -72,6 +72,12 @@ def test_the_test_part_of_data_can_be_evaluated(
         colour_folders(tmp_path / part, classes, count)
     monkeypatch.setattr(evaluate, "load_pretrained", lambda *_: network)
     assert main(["evaluate", "any", "--data", str(tmp_path), "--split", "test"]) == 0
-    assert "4 photos of 2 classes" in capsys.readouterr().out
+    stdout, stderr = capsys.readouterr()
+    assert "4 photos of 2 classes" in stdout
+    assert "part" not in stderr
+    assert main(["evaluate", "any", "--data", str(tmp_path / "test")]) == 0
+    assert capsys.readouterr().err.endswith(
+        "test has no part val: all of it is measured, which does not test a network trained on it\n"
+    )
     assert main(["census", "any", "--data", str(tmp_path), "--split", "tests"]) == 2
     assert "one of: train, val, test" in capsys.readouterr().err

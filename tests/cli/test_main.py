@@ -15,7 +15,7 @@ from PIL import Image
 
 from inception import PretrainedModel, __version__
 from inception.cli import options, train
-from inception.cli.main import COMMANDS
+from inception.cli.main import COMMANDS, main
 from inception.network.blocks import BLOCKS
 from inception.network.inception_v1 import VARIANTS
 from inception.render.maps import COLOURS, SCALES
@@ -58,6 +58,19 @@ def test_an_invalid_photo_is_reported_and_the_others_are_predicted(tmp_path: Pat
     assert "not a picture" in bad["error"]
     assert good["top"][0]["label"] == "espresso"
     assert "Traceback" not in run.stderr
+
+
+def test_a_missing_photo_and_a_folder_are_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pets").mkdir()
+    (tmp_path / "text.jpg").write_text("no photo")
+    assert main(["maps", "nope.jpg", "pets", "text.jpg", "--block", "4c", "--out", "out"]) == 1
+    missing, folder, text = capsys.readouterr().err.splitlines()
+    assert missing == "There is no readable file 'nope.jpg'; please check its name."
+    assert folder == "'pets' is a folder; please name the photos in it."
+    assert text.startswith("text.jpg: This file is not a picture")
 
 
 def test_maps_writes_the_four_branches_and_their_numbers(tmp_path: Path, embedded: PretrainedModel) -> None:
@@ -262,7 +275,7 @@ def test_the_version_is_printed() -> None:
     ("arguments", "line"),
     [
         ([], "Missing command. It must be one of: models, predict,"),
-        (["predit"], "No such command 'predit'. Did you mean 'predict'?"),
+        (["predit"], "No such command 'predit'. Did you mean 'predict'? It must be one of"),
         (["maps"], "Missing argument 'PHOTO'."),
         (["maps", "x.jpg", "--out", "o"], "Missing option '--block'."),
         (["predict", "x.jpg", "--tob", "1"], "No such option: --tob"),
@@ -271,6 +284,10 @@ def test_the_version_is_printed() -> None:
         (
             ["train", "--data", "d", "--out", "o", "--sizes", "64", "--image-size", "64"],
             "please leave out one of them.",
+        ),
+        (
+            ["train", "--data", "d", "--out", "o", "--epochs", "1", "--minutes", "1"],
+            "--epochs and --minutes exclude each other",
         ),
         (["serve", "--replicas", "2"], "need --backend ray."),
     ],

@@ -16,7 +16,9 @@ from inception.cli import numbers, options
 from inception.cli.main import load_command, main
 from inception.cli.train import recipe_of
 from inception.training import loop
+from inception.training.console import row_text
 from inception.training.datasets import SPLITS
+from inception.training.log import LogRow
 from support.training import COLOURS, SHORT_RECIPE, colour_folders
 
 
@@ -105,3 +107,19 @@ def test_the_share_of_photos_without_labels_has_the_bounds_of_the_recipe() -> No
 
 def test_shell_completion_offers_the_existing_parts_of_data() -> None:
     assert tuple(SPLITS) == options.SPLITS
+
+
+def test_weights_of_another_variant_are_refused_before_a_folder_is_made(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ("--variant", "torchvision", "--from", "tiny-imagenet", "--epochs", "1", "--device", "cpu")
+    assert main(["train", "--data", str(data), "--out", str(out), *arguments]) == 2
+    assert "are of the variant 'batchnorm', not 'torchvision'" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_the_last_row_of_a_timed_training_shows_how_much_of_its_epoch_it_covers() -> None:
+    row = LogRow(3, 30, 1.0, 64, 0.1, 50.0, 0.5, 0.9, 0.6, 0.8, 1.0)
+    assert row_text(row, 2, per_epoch=10).startswith("epoch   3  64 px")
+    assert row_text(replace(row, step=34), 2, per_epoch=10).startswith("epoch   3.4  64 px")

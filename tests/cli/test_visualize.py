@@ -15,7 +15,7 @@ from support.command import run_inception
 
 
 def test_visualize_writes_a_picture_of_the_requested_size(tmp_path: Path) -> None:
-    file = tmp_path / "unit.png"
+    file = tmp_path / "new" / "unit.png"
     run = run_inception("visualize", "3a:3x3:9", "--out", file, "--steps", 12, "--size", 64, "--diverse", 2, "--json")
     report = json.loads(run.stdout)
     assert (run.returncode, run.stderr) == (0, "")
@@ -41,6 +41,7 @@ def test_visualize_writes_a_picture_of_the_requested_size(tmp_path: Path) -> Non
         (["4c:3x3", "--negative"], "No image drives the branch 4c:3x3 below zero"),
         (["4c:3x3", "--size", "16"], "a whole number from 32 to 512"),
         (["3a:1x1:0", "--steps", "1", "--out", "/proc/x.png"], "Nothing can be written"),
+        (["3a:1x1:0", "--out", "x.txt"], "'x.txt' does not end in .png; please name one that does."),
     ],
 )
 def test_errors_are_reported_in_one_sentence(arguments: list[str], message: str, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_the_csv_has_every_class_and_every_branch(prediction: Prediction) -> Non
 def test_the_json_holds_the_same_numbers(prediction: Prediction) -> None:
     report = json.loads(archive.table_json(prediction, ABOUT))
     assert {name: report[name] for name in ABOUT} == ABOUT
-    assert report["probably_none"] is prediction.rejected
+    assert report["not_sure"] is prediction.rejected
     assert [row["class"] for row in report["classes"]] == [guess.index for guess in prediction.top(200)]
     assert {row["label"] for row in report["classes"]} == set(prediction.labels)
     assert report["blocks"] == {
@@ -238,8 +238,8 @@ def test_the_caption_reports_rejection(service: InferenceService, tmp_path: Path
         source_of(service, ViewOptions()), query=service.query("tiny-imagenet", str(tmp_path / "nothing.png"))
     )
     panels = render_branches(source.prediction, source.picture)
-    assert "Probably none of the 200 classes" in caption_of(source, panels, "en").lines[1]
-    assert "很可能不属于" in caption_of(source, panels, "zh").lines[1]
+    assert "Not sure: even the best of the 200 classes" in caption_of(source, panels, "en").lines[1]
+    assert "没有把握：200 个类别" in caption_of(source, panels, "zh").lines[1]
 
 
 def test_torchvisions_5x5_branch_is_named_with_its_actual_kernel() -> None:

@@ -42,13 +42,13 @@ test("a spreadsheet cannot mistake a name for a formula", () => {
 test("the JSON starts with its metadata, and states whether the answer is rejected", () => {
   const table = JSON.parse(json(SCENE, NETWORK, { "4c": BRANCHES }, { model: "m" }));
   assert.equal(Object.keys(table)[0], "model");
-  assert.equal(table.probably_none, false);
+  assert.equal(table.not_sure, false);
   assert.equal(table.temperature, 1);
   assert.deepEqual(table.rule, NETWORK.rejection);
   assert.equal(table.classes[0].class, 1);
   assert.equal(table.blocks["4c"].pool.silent, 1);
   const withoutRule = JSON.parse(json(SCENE, { ...NETWORK, threshold: null, rejection: null }, {}, {}));
-  assert.deepEqual([withoutRule.probably_none, withoutRule.rule], [null, null]);
+  assert.deepEqual([withoutRule.not_sure, withoutRule.rule], [null, null]);
 });
 
 test("an NPY file has a header padded to a multiple of 64 bytes, then the values", () => {

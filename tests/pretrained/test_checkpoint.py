@@ -213,3 +213,27 @@ def test_a_damaged_file_is_rejected(tmp_path: Path, suffix: str, data: bytes) ->
     with pytest.raises(WeightsError, match="damaged") as error:
         load(str(tmp_path / f"damaged.{suffix}"))
     assert str(tmp_path) not in str(error.value)
+
+
+WRAPPINGS: dict[str, Callable[[dict[str, torch.Tensor]], object]] = {
+    "training loop": lambda s: {"model": s, "optimizer": {"state": {}}, "epoch": 3},
+    "Lightning": lambda s: {"state_dict": {f"net.{name}": tensor for name, tensor in s.items()}, "epoch": 3},
+    "DataParallel": lambda s: {f"module.{name}": tensor for name, tensor in s.items()},
+    "compiled": lambda s: {"model_state_dict": {f"module._orig_mod.{name}": tensor for name, tensor in s.items()}},
+}
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_usual_wrappings_of_a_state_dict_are_removed(tmp_path: Path, wrapping: str) -> None:
+    model = randomise(InceptionV1(classes=3))
+    torch.save(WRAPPINGS[wrapping](model.state_dict()), tmp_path / "wrapped.pth")
+    assert have_equal_logits(load(str(tmp_path / "wrapped.pth")).model, model)
+
+
+def test_a_description_of_another_variant_is_refused_with_the_right_one(tmp_path: Path) -> None:
+    torch.save(InceptionV1(variant="torchvision", classes=2).state_dict(), tmp_path / "pets.pth")
+    preprocessing = TORCHVISION.to_dict()
+    description = {"variant": "batchnorm", "classes": ["cat", "dog"], "preprocessing": preprocessing}
+    (tmp_path / "pets.json").write_text(json.dumps(description))
+    with pytest.raises(WeightsError, match=r'says "variant": "batchnorm", but the tensors are of the variant torchv'):
+        load(str(tmp_path / "pets.pth"))

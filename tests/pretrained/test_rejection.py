@@ -1,4 +1,4 @@
-"""Rejection of photos ("probably none of the classes"): hand calculations, and the source of the stored figures."""
+"""Rejection of photos ("not sure"): hand calculations, and the source of the stored figures."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_network_without_a_rule_rejects_nothing(embedded: PretrainedModel) -> 
     assert prediction.rejection is None
     assert not prediction.rejected
     report = answer_report("mine", prediction, 1)
-    assert (report["probably_none"], report["rule"]) == (None, None)
+    assert (report["not_sure"], report["rule"]) == (None, None)
 
 
 def test_a_rule_beside_a_checkpoint_is_used(tmp_path: Path) -> None:
@@ -136,18 +136,19 @@ def test_the_api_reports_rejection(page_address: str, embedded: PretrainedModel,
     client = Client(page_address, verbose=False)
     answer = client.predict(handle_file(grey_photo), "tiny-imagenet", 3, api_name="/predict")
     assert embedded.rejection is not None
-    assert answer["probably_none"] is True
+    assert answer["not_sure"] is True
     assert answer["rule"] == asdict(embedded.rejection)
     assert not client.predict(handle_file(str(EXAMPLES / "espresso.jpg")), "tiny-imagenet", 3, api_name="/predict")[
-        "probably_none"
+        "not_sure"
     ]
 
 
 def test_the_command_line_reports_rejection(grey_photo: Path) -> None:
     stdout = run_inception("predict", grey_photo, EXAMPLES / "espresso.jpg").stdout
-    assert stdout.count("probably none of the classes") == 1
+    assert stdout.count("not sure: even the best class has less than 26.9 %") == 1
+    assert "of 10 % of photos of these classes, and of 23 % of others" in stdout
     row = json.loads(run_inception("predict", grey_photo, "--json").stdout)
-    assert row["probably_none"] is True
+    assert row["not_sure"] is True
 
 
 def test_evaluate_measures_the_rule_and_stores_it_on_request(tmp_path: Path, grey_photo: Path) -> None:

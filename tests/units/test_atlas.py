@@ -291,7 +291,9 @@ def test_missing_damaged_and_foreign_atlases_are_reported_as_one_sentence(
     assert weights_digest(other) != weights_digest(embedded)
     with pytest.raises(UserError, match=r"for other weights than those of 'tiny-imagenet' here; please make it again"):
         read_atlas(folder, other)
-    with pytest.raises(UserError, match=r"holds an atlas of another network, other photos or other options"):
+    with pytest.raises(
+        UserError, match=r"holds an atlas with other --seed; please give the same, name another folder, or remove it"
+    ):
         build_atlas(embedded, photos, "pieces", folder, replace(OPTIONS, seed=1))
     for text in ("", "[]", '{"format": 2}', (folder / "atlas.json").read_text()[:200]):
         (tmp_path / "atlas.json").write_text(text)

@@ -19,6 +19,7 @@ from ...errors import quoted
 from ...pretrained.pretrained import PRECISIONS
 from ...pretrained.zoo import MODEL_NAMES
 from ...runtime.address import port_number
+from ...runtime.resources import install_command
 from ...runtime.threads import WAITING, available_cores
 from ...runtime.wording import counted
 from .errors import ServingError
@@ -109,7 +110,8 @@ def _import_ray() -> Any:
     except ImportError as error:
         raise ServingError(
             "cluster_no_ray",
-            "Ray Serve is not installed; please run pip install -r requirements-ray.txt, or choose --backend local.",
+            "Ray Serve is not installed; please run {command}, or choose --backend local.",
+            command=install_command("ray"),
         ) from error
     # Its warnings are about busy replicas whose queue length is not known at once.
     logging.getLogger("ray.serve").setLevel(logging.ERROR)

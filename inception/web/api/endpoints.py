@@ -38,8 +38,8 @@ def add_endpoints(service: InferenceService) -> tuple[Endpoint, ...]:
         """Classify a photo: the most probable classes with their probabilities, and whether to doubt the answer.
 
         Returns:
-            the network's name; its classes by number, label and probability (0 to 1); probably_none, whether the
-            photo is probably of none of its classes, or null if that was never measured; and the rule for it
+            the network's name; its classes by number, label and probability (0 to 1); not_sure, whether even
+            the best is too improbable, or null if no threshold was measured; and that threshold, as rule
         """
         return answer_report(model, service.prediction(query_of(service, photo, model)), top_k)
 

@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.datastructures import MutableHeaders
 from starlette.types import Message
 
 GRADIO_CDN = "https://gradio.s3-us-west-2.amazonaws.com"  # serves the page's own style when Gradio shares it by tunnel
-# On a Space, Gradio's page would load information from Hugging Face and fonts from Google; and code injected through a
-# bug of ours could send data elsewhere. There is no `script-src`: Gradio's scripts need more than a useful one grants.
-# There is no `frame-ancestors`: a Space is shown in a frame of its host.
-POLICY = {
+# Code injected through a bug of ours could send data elsewhere. There is no `frame-ancestors`: a Space is shown in a
+# frame of its host.
+OWN_POLICY = {
     "connect-src": "'self' data: blob:",
     "img-src": "'self' data: blob:",
     "media-src": "'self' data: blob:",
-    "style-src": f"'self' 'unsafe-inline' {GRADIO_CDN}",
-    "font-src": f"'self' data: {GRADIO_CDN}",
     "object-src": "'none'",
     "base-uri": "'self'",
     "form-action": "'self'",
 }
+# Of the front page, which is ours: scripts, too, come from this server only, and none is in its HTML. The page itself
+# evaluates no text; browser automation does, as Playwright's `wait_for_function`.
+FRONT_POLICY = {
+    "default-src": "'self'",
+    "script-src": "'self' 'unsafe-eval'",
+    "style-src": "'self' 'unsafe-inline'",
+    **OWN_POLICY,
+}
+# On a Space, Gradio's page would load information from Hugging Face and fonts from Google. There is no `script-src`:
+# Gradio's scripts need more than a useful one grants.
+GRADIO_POLICY = {
+    "style-src": f"'self' 'unsafe-inline' {GRADIO_CDN}",
+    "font-src": f"'self' data: {GRADIO_CDN}",
+    **OWN_POLICY,
+}
+
+
+def _header(policy: Mapping[str, str]) -> str:
+    return "; ".join(f"{directive} {sources}" for directive, sources in policy.items())
+
+
+CONTENT_SECURITY = "Content-Security-Policy"
+FRONT_HEADERS = {CONTENT_SECURITY: _header(FRONT_POLICY)}
 HEADERS = {
-    "Content-Security-Policy": "; ".join(f"{directive} {sources}" for directive, sources in POLICY.items()),
+    CONTENT_SECURITY: _header(GRADIO_POLICY),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",  # the address says which photo, network and block a visitor looks at
 }

@@ -111,7 +111,8 @@ def _value(argument: Argument, sent: Mapping[str, Any]) -> Any:
     """The value of an argument as the function takes it: checked, or the default."""
     if argument.name not in sent:
         if argument.required:
-            raise UserError("argument", "{name} is needed. {what}", name=argument.name, what=argument.sentence)
+            what = f"{argument.sentence[0].lower()}{argument.sentence[1:]}"
+            raise UserError("argument", "Please send the argument {name}: {what}", name=argument.name, what=what)
         return argument.default
     value = sent[argument.name]
     return _photo(value) if is_photo(argument) else argument.check(value)

@@ -31,6 +31,7 @@ from starlette.types import Scope
 from ...runtime.resources import resource
 from ..http.errors import RequestRefusedError
 from ..http.page_functions import page_of
+from ..http.security_headers import FRONT_HEADERS
 from ..words import LANGUAGES, language_of
 
 STATIC = Path(__file__).parent / "static"
@@ -233,7 +234,9 @@ class FrontRoute(Route):
 def _front_page(request: Request) -> Response:
     wish = request.query_params.get("lang")
     language = wish if wish in LANGUAGES else language_of(request.headers.get("accept-language", ""))
-    return _page_in(language, static.version()).response(request, vary="Accept-Language")
+    page = _page_in(language, static.version()).response(request, vary="Accept-Language")
+    page.headers.update(FRONT_HEADERS)
+    return page
 
 
 @lru_cache(len(LANGUAGES))

@@ -324,7 +324,7 @@ def test_an_invalid_call_is_refused_with_a_sentence(
 def test_a_missing_photo_is_refused_with_a_sentence(server: str) -> None:
     result = call(server, "predict", {})
     assert result.isError
-    assert result.content[0].text.startswith("photo is needed.")
+    assert result.content[0].text.startswith("Please send the argument photo: the photo, in any common format")
 
 
 def test_no_address_is_fetched(server: str, http_server: Callable[..., str]) -> None:

@@ -60,7 +60,9 @@ def test_the_stage_is_the_front_page(address: str) -> None:
         assert text.count(style) == 1
         text = text.replace(style, link)
     assert text == index
-    assert "Content-Security-Policy" in page.headers
+    policy = page.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'self'; script-src 'self' 'unsafe-eval';")
+    assert "//" not in policy, "the browser may contact no other server"
     assert httpx.head(address, timeout=60).status_code == 200
 
 

@@ -97,7 +97,7 @@ export function json(scene, network, blocks, about) {
   );
   const doubtful = network.threshold === null ? null : classes[0].probability < network.threshold;
   const { rejection: rule, temperature } = network;
-  return JSON.stringify({ ...about, temperature, probably_none: doubtful, rule, classes, blocks: byBlock }, null, 1);
+  return JSON.stringify({ ...about, temperature, not_sure: doubtful, rule, classes, blocks: byBlock }, null, 1);
 }
 
 /**
