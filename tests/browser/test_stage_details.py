@@ -67,6 +67,16 @@ def test_with_a_branch_off_rows_show_their_changes_and_the_largest_ones_are_name
     assert rows.evaluate(height) <= before + 6, "the block does not move"
 
 
+def test_a_further_class_that_changed_is_not_one_of_the_rows_and_is_not_cut_off(visit: StageVisit) -> None:
+    visit.open(f"{QUERY}&off=4c:1x1")
+    further = visit.page.locator("[data-stage=answer] .moved span:not(.unseen)")
+    expect(further).to_have_text(re.compile(r"^Also: .+ [+−]\d"))
+    text = further.inner_text()
+    names = visit.page.locator("[data-stage=answer] .rows .name").all_inner_texts()
+    assert not [name for name in names if name in text]
+    assert further.evaluate("text => text.scrollWidth <= text.clientWidth")
+
+
 def test_the_tooltip_states_the_temperature(visit: StageVisit, embedded: PretrainedModel) -> None:
     visit.open(QUERY)
     lead = visit.page.locator("[data-stage=answer] .lead")
