@@ -128,6 +128,26 @@ def test_worth_is_said_to_be_with_everything_on_when_something_is_off(visit: Sta
     expect(numbers.get_by_text("with everything on")).to_have_count(0)
 
 
+def test_bars_of_worth_lie_on_one_scale_and_to_the_left_of_zero_where_negative(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&block=5a&model=tiny-imagenet")
+    read_bars = """lanes => lanes.map(lane => {
+      const { left, right, width } = lane.querySelector(".worth i").getBoundingClientRect();
+      return { worth: Number(lane.querySelector(".worth .number").textContent.replace("−", "-")), left, right, width };
+    })"""
+    has_seen_negative = False
+    for row in visit.page.locator("[data-stage=answer] .rows button").all():
+        row.click()
+        bars = visit.page.locator(".lane").evaluate_all(read_bars)
+        zeros = [bar["right"] if bar["worth"] < 0 else bar["left"] for bar in bars]
+        assert max(zeros) - min(zeros) < 1
+        longest = max(bars, key=lambda bar: bar["width"])
+        for bar in bars:
+            expected = abs(bar["worth"]) * longest["width"] / abs(longest["worth"])
+            assert bar["width"] == pytest.approx(max(expected, 3), abs=1)
+        has_seen_negative |= any(bar["worth"] < 0 for bar in bars)
+    assert has_seen_negative
+
+
 def test_the_menus_stay_beside_the_sum_when_branches_speak_against_a_class(visit: StageVisit) -> None:
     page = visit.page
     visit.open("?photo=espresso&block=5a&model=tiny-imagenet")
