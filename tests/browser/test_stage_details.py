@@ -96,6 +96,41 @@ def test_chinese_class_names_are_accompanied_by_english_ones(visit: StageVisit) 
     expect(names.first.locator("small")).to_have_text(re.compile("[a-z]{3}"))
 
 
+# ---------------------------------------------------------------- network
+
+
+def test_the_rows_of_the_network_are_named_beside_the_maps(visit: StageVisit) -> None:
+    middle = "box => box.getBoundingClientRect().top + box.getBoundingClientRect().height / 2"
+    for branch in BRANCHES:
+        name = visit.page.locator(f".strip-names [data-branch='{branch}']")
+        tile = visit.page.locator(f"[data-block='3a'] [data-branch='{branch}']")
+        expect(name).to_have_text(branch.replace("x", "×"))
+        assert name.evaluate(middle) == pytest.approx(tile.evaluate(middle), abs=2)
+    visit.page.set_viewport_size({"width": 390, "height": 844})
+    expect(visit.page.locator(".strip-names")).to_be_hidden()
+
+
+def test_the_mark_of_changed_blocks_is_explained_as_long_as_there_are_any(visit: StageVisit) -> None:
+    visit.open(QUERY)
+    caption, block = visit.page.locator("#network .caption"), visit.page.locator("[data-block='5b']")
+    assert "∆" not in caption.inner_text()
+    visit.switch("3x3")
+    expect(caption).to_contain_text("∆: changed by what is off.")
+    expect(block).to_have_attribute("title", re.compile("changed by what you turned off"))
+    visit.switch("3x3")
+    expect(caption).not_to_contain_text("∆")
+
+
+@pytest.mark.parametrize("visit", [{"viewport": {"width": 320, "height": 700}}], indirect=True)
+def test_the_maps_of_changed_blocks_stay_level_in_narrow_windows(visit: StageVisit) -> None:
+    visit.open(f"{QUERY}&off=4c:3x3")
+    expect(visit.page.locator("[data-block='5b']")).to_have_class(re.compile("changed"))
+    tops = visit.page.locator(".node [data-branch='1x1']").evaluate_all(
+        "tiles => tiles.map(tile => tile.getBoundingClientRect().top)"
+    )
+    assert max(tops) - min(tops) < 1
+
+
 # ---------------------------------------------------------------- block
 
 
