@@ -27,6 +27,19 @@ def test_camera_frames_are_classified_and_the_last_one_stays(visit: StageVisit) 
     expect(visit.page.locator("#notice")).to_be_hidden()
 
 
+def test_the_camera_fills_the_frame_and_says_what_happens_to_its_pictures(visit: StageVisit) -> None:
+    page = visit.page
+    page.get_by_role("button", name="Camera").click()
+    # The frames sent are the centre square, which `cover` shows and `contain` does not.
+    expect(page.locator("[data-stage=photo] video")).to_have_css("object-fit", "cover")
+    note = page.get_by_text("Each picture goes to this server")
+    expect(note).to_be_visible()
+    page.get_by_role("button", name="中文").click()
+    expect(page.get_by_text("每一帧都会发送到本服务器")).to_be_visible()
+    page.get_by_role("button", name="关闭摄像头").click()
+    expect(page.locator(".camera-note")).to_have_count(0)
+
+
 def test_the_camera_opens_once_and_stops_when_another_photo_is_chosen(visit: StageVisit) -> None:
     page = visit.page
     page.evaluate(

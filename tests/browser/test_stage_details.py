@@ -68,6 +68,16 @@ def test_with_a_branch_off_rows_show_their_changes_and_the_largest_ones_are_name
     assert rows.evaluate(height) <= before + 6, "the block does not move"
 
 
+def test_a_further_class_that_changed_is_not_one_of_the_rows_and_is_not_cut_off(visit: StageVisit) -> None:
+    visit.open(f"{QUERY}&off=4c:1x1")
+    further = visit.page.locator("[data-stage=answer] .moved span:not(.unseen)")
+    expect(further).to_have_text(re.compile(r"^Also: .+ [+−]\d"))
+    text = further.inner_text()
+    names = visit.page.locator("[data-stage=answer] .rows .name").all_inner_texts()
+    assert not [name for name in names if name in text]
+    assert further.evaluate("text => text.scrollWidth <= text.clientWidth")
+
+
 def test_the_tooltip_states_the_temperature(visit: StageVisit, embedded: PretrainedModel) -> None:
     visit.open(QUERY)
     lead = visit.page.locator("[data-stage=answer] .lead")
@@ -85,6 +95,41 @@ def test_chinese_class_names_are_accompanied_by_english_ones(visit: StageVisit) 
     names = visit.page.locator("[data-stage=answer] .rows .name")
     expect(names.first).to_contain_text(re.compile("[一-鿿]"))
     expect(names.first.locator("small")).to_have_text(re.compile("[a-z]{3}"))
+
+
+# ---------------------------------------------------------------- network
+
+
+def test_the_rows_of_the_network_are_named_beside_the_maps(visit: StageVisit) -> None:
+    middle = "box => box.getBoundingClientRect().top + box.getBoundingClientRect().height / 2"
+    for branch in BRANCHES:
+        name = visit.page.locator(f".strip-names [data-branch='{branch}']")
+        tile = visit.page.locator(f"[data-block='3a'] [data-branch='{branch}']")
+        expect(name).to_have_text(branch.replace("x", "×"))
+        assert name.evaluate(middle) == pytest.approx(tile.evaluate(middle), abs=2)
+    visit.page.set_viewport_size({"width": 390, "height": 844})
+    expect(visit.page.locator(".strip-names")).to_be_hidden()
+
+
+def test_the_mark_of_changed_blocks_is_explained_as_long_as_there_are_any(visit: StageVisit) -> None:
+    visit.open(QUERY)
+    caption, block = visit.page.locator("#network .caption"), visit.page.locator("[data-block='5b']")
+    assert "∆" not in caption.inner_text()
+    visit.switch("3x3")
+    expect(caption).to_contain_text("∆: changed by what is off.")
+    expect(block).to_have_attribute("title", re.compile("changed by what you turned off"))
+    visit.switch("3x3")
+    expect(caption).not_to_contain_text("∆")
+
+
+@pytest.mark.parametrize("visit", [{"viewport": {"width": 320, "height": 700}}], indirect=True)
+def test_the_maps_of_changed_blocks_stay_level_in_narrow_windows(visit: StageVisit) -> None:
+    visit.open(f"{QUERY}&off=4c:3x3")
+    expect(visit.page.locator("[data-block='5b']")).to_have_class(re.compile("changed"))
+    tops = visit.page.locator(".node [data-branch='1x1']").evaluate_all(
+        "tiles => tiles.map(tile => tile.getBoundingClientRect().top)"
+    )
+    assert max(tops) - min(tops) < 1
 
 
 # ---------------------------------------------------------------- block
@@ -117,6 +162,26 @@ def test_worth_is_said_to_be_with_everything_on_when_something_is_off(visit: Sta
     expect(head).to_have_text("Worth for “espresso”")
     expect(best).to_contain_text(re.compile("^[^W].+ adds most"))
     expect(numbers.get_by_text("with everything on")).to_have_count(0)
+
+
+def test_bars_of_worth_lie_on_one_scale_and_to_the_left_of_zero_where_negative(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&block=5a&model=tiny-imagenet")
+    read_bars = """lanes => lanes.map(lane => {
+      const { left, right, width } = lane.querySelector(".worth i").getBoundingClientRect();
+      return { worth: Number(lane.querySelector(".worth .number").textContent.replace("−", "-")), left, right, width };
+    })"""
+    has_seen_negative = False
+    for row in visit.page.locator("[data-stage=answer] .rows button").all():
+        row.click()
+        bars = visit.page.locator(".lane").evaluate_all(read_bars)
+        zeros = [bar["right"] if bar["worth"] < 0 else bar["left"] for bar in bars]
+        assert max(zeros) - min(zeros) < 1
+        longest = max(bars, key=lambda bar: bar["width"])
+        for bar in bars:
+            expected = abs(bar["worth"]) * longest["width"] / abs(longest["worth"])
+            assert bar["width"] == pytest.approx(max(expected, 3), abs=1)
+        has_seen_negative |= any(bar["worth"] < 0 for bar in bars)
+    assert has_seen_negative
 
 
 def test_the_menus_stay_beside_the_sum_when_branches_speak_against_a_class(visit: StageVisit) -> None:

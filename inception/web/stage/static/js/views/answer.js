@@ -143,31 +143,35 @@ export function createAnswer(root, store) {
     root.classList.toggle("off", isOff);
     root.classList.toggle("pending", isPending);
     set(ranks, { "aria-busy": String(isPending) });
-    drawMoved(isOff ? movers(before, after, MAX_MOVERS) : { rose: [], fell: [] }, (index) => points(after[index] - before[index]));
+    drawMoved(before, after, classes);
     updateRowTabStop();
     drawChips();
     if (!isPending) announce(className(network, bestClassBefore), before[bestClassBefore], name, after[bestClass], isOff);
   }
 
   /**
-   * Show the classes whose probability rose most and fell most.
-   * @param {{rose: number[], fell: number[]}} classes
-   * @param {(index: number) => string} changeOf  formatted change of a class
+   * Show the class that changed most outside the rows; the tooltip and screen readers get those that rose and fell most.
+   * @param {ArrayLike<number>} before
+   * @param {ArrayLike<number>} after
+   * @param {number[]} listed  classes in the rows
    */
-  function drawMoved({ rose, fell }, changeOf) {
+  function drawMoved(before, after, listed) {
     const { network } = store.data();
+    const { rose, fell } = movers(before, after, listed.length + 1); // at least one of each is not listed
+    const changeOf = (/** @type {number} */ index) => after[index] - before[index];
     const listText = (/** @type {number[]} */ classes) =>
-      classes.map((index) => network && `${className(network, index)} ${changeOf(index)}`).join(t("answer.joiner"));
+      classes.map((index) => network && `${className(network, index)} ${points(changeOf(index))}`).join(t("answer.joiner"));
+    const others = [...rose, ...fell].filter((index) => !listed.includes(index));
+    const largest = others.sort((a, b) => Math.abs(changeOf(b)) - Math.abs(changeOf(a))).slice(0, 1);
     const sentences = joined([
-      rose.length ? t("answer.rose", { list: listText(rose) }) : "",
-      fell.length ? t("answer.fell", { list: listText(fell) }) : "",
+      rose.length ? t("answer.rose", { list: listText(rose.slice(0, MAX_MOVERS)) }) : "",
+      fell.length ? t("answer.fell", { list: listText(fell.slice(0, MAX_MOVERS)) }) : "",
     ]);
     set(moved, { title: sentences });
     replace(
       moved,
       sentences && h("span", { class: "unseen" }, sentences),
-      rose.length > 0 && h("span", { "aria-hidden": "true" }, `▲ ${listText(rose)}`),
-      fell.length > 0 && h("span", { "aria-hidden": "true" }, `▼ ${listText(fell)}`),
+      largest.length > 0 && h("span", { "aria-hidden": "true" }, t("answer.also", { list: listText(largest) })),
     );
   }
 

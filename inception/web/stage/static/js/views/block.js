@@ -149,13 +149,16 @@ export function createBlock(root, store, source) {
     root.classList.toggle("no-votes", !subsets);
     if (!subsets || !base || subsets.block !== state.block) return;
     const votes = shownVotes(shapley(subsets, cls));
-    const largest = Math.max(...BRANCHES.map((branch) => Math.abs(votes[branch])), 1e-9);
+    // The lanes share zero and scale.
+    const lowest = Math.min(0, ...BRANCHES.map((branch) => votes[branch]));
+    const range = Math.max(0, ...BRANCHES.map((branch) => votes[branch])) - lowest || 1;
     for (const { branch, worth } of parts) {
-      const share = Math.abs(votes[branch]) / largest;
+      const vote = votes[branch];
+      const style = { left: `${(100 * (Math.min(0, vote) - lowest)) / range}%`, width: `${(100 * Math.abs(vote)) / range}%` };
       replace(
         worth,
-        h("i", { class: votes[branch] < 0 ? "negative" : "", style: { width: `calc((100% - 5.2em) * ${share})` } }),
-        h("span", { class: "number" }, signed(votes[branch])),
+        h("span", { class: "worth-bar", style: { "--zero": `${(-100 * lowest) / range}%` } }, h("i", { class: vote < 0 ? "negative" : "", style })),
+        h("span", { class: "number" }, signed(vote)),
       );
     }
     const { best, against } = forAndAgainst(votes);

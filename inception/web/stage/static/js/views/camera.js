@@ -23,6 +23,7 @@ export function createCamera(frame, store, source, controller, onToggle) {
   /** The last frame uploaded. @type {{photo: string, blob: Blob} | null} */
   let lastFrame = null;
   const video = h("video", { autoplay: true, playsinline: true, muted: true });
+  const note = h("p", { class: "quiet camera-note" });
 
   async function start() {
     if (isOpening) return;
@@ -38,6 +39,8 @@ export function createCamera(frame, store, source, controller, onToggle) {
       onToggle();
       video.srcObject = stream;
       frame.firstElementChild?.after(video); // below the square and the maps
+      note.textContent = t("photo.camera_privacy");
+      frame.closest(".top")?.after(note);
       await video.play();
     } catch {
       isOpening = false;
@@ -79,6 +82,7 @@ export function createCamera(frame, store, source, controller, onToggle) {
     for (const track of stream?.getTracks() ?? []) track.stop();
     stream = null;
     video.remove();
+    note.remove();
     onToggle();
   }
 
@@ -97,6 +101,7 @@ export function createCamera(frame, store, source, controller, onToggle) {
 
   store.subscribe((state, _, changed) => {
     if (!stream) return;
+    if (changed.has("lang")) note.textContent = t("photo.camera_privacy");
     // The visitor chose another photo, which the next frame would replace.
     if (changed.has("photo") && state.photo !== lastFrame?.photo) release();
     else if (changed.has("step") && state.step) void stop(); // the lesson needs a photo that stays the same

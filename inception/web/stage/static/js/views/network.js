@@ -20,6 +20,7 @@ const CHANGE_THRESHOLD = 2; // mean difference above which a map counts as chang
 export function createNetwork(root, store, controller) {
   const flow = svg("svg", { "aria-hidden": "true" });
   const strip = h("div", { class: "strip", role: "tablist", onkeydown: moveSelection });
+  const names = h("div", { class: "strip-names", "aria-hidden": "true" });
   const caption = h("p", { class: "quiet caption" });
   root.append(strip, caption);
 
@@ -53,7 +54,7 @@ export function createNetwork(root, store, controller) {
     nodes[block] = { node, tiles };
     strip.append(node);
   }
-  strip.prepend(flow);
+  strip.prepend(flow, names);
 
   /** @param {Block} block */
   function selectBlock(block) {
@@ -104,7 +105,9 @@ export function createNetwork(root, store, controller) {
   function drawWords() {
     const { network, now } = store.data();
     set(root, { "aria-label": t("network.title") });
-    caption.textContent = t("network.lead");
+    replace(names, BRANCHES.map((branch) => h("span", { dataset: { branch } }, branchName(branch))));
+    const isAnyChanged = BLOCKS.some((block) => nodes[block].node.classList.contains("changed"));
+    caption.textContent = joined([t("network.lead"), isAnyChanged ? t("network.delta") : ""]);
     set(strip, { "aria-label": t("network.choose") });
     for (const block of BLOCKS) {
       const facts = network?.blocks[block];
@@ -117,7 +120,8 @@ export function createNetwork(root, store, controller) {
       const brightestBranch = now && brightest(now.maps[block]);
       const brightestText = brightestBranch ? t("network.brightest", { branch: branchName(brightestBranch) }) : "";
       const name = [label, brightestText, changedText].filter(Boolean).join(t("answer.comma"));
-      set(node, { "aria-label": name, title: poolText ? joined([t("answer.sentence", { text: label }), poolText]) : label });
+      const shown = [label, changedText].filter(Boolean).join(t("answer.comma"));
+      set(node, { "aria-label": name, title: poolText ? joined([t("answer.sentence", { text: shown }), poolText]) : shown });
     }
   }
 
