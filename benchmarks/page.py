@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from inception.network.blocks import BLOCKS, BRANCHES
 
-from .browser import chromium
+from .browser import chromium, wait_until
 from .classroom import random_photos
 from .measure import Row, machine, row_of_ratios
 from .start import running_server
@@ -109,7 +109,7 @@ class Stage:
         """Wait until everything is shown and no request is in progress."""
         expect(self.page.locator("[data-lane] .worth .number")).to_have_count(4, timeout=60_000)
         while True:
-            self.page.wait_for_function("window.pending === 0", timeout=60_000)
+            wait_until(self.page, "window.pending === 0", timeout=60_000)
             self.page.wait_for_timeout(QUIET_MILLISECONDS)
             if self.page.evaluate("window.pending") == 0:
                 return

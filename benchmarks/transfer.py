@@ -14,7 +14,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, CDPSession, Page, expect
 
-from .browser import chromium
+from .browser import chromium, wait_until
 from .measure import Row, machine, row_of_ratios
 from .start import ROOT, running_server
 
@@ -66,7 +66,7 @@ def photo_bytes(browser: Browser, address: str, photo: Path) -> int:
     before = page.locator("[data-lane] [data-channel]").first.element_handle()
     received = ReceivedBytes(page.context.new_cdp_session(page))
     page.locator("[data-stage=photo] input[type=file]").set_input_files(photo)
-    page.wait_for_function("before => !before.isConnected", arg=before, timeout=30_000)
+    wait_until(page, "before => !before.isConnected", arg=before, timeout=30_000)
     _wait_until_shown(page)
     page.context.close()
     return received.total

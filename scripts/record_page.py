@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from playwright.sync_api import Locator, Page, expect
 
-from benchmarks.browser import chromium
+from benchmarks.browser import chromium, wait_until
 from inception.render.fonts import default_face
 
 ROOT = Path(__file__).parents[1]
@@ -204,7 +204,7 @@ def open_stage(page: Page, address: str) -> None:
 
 def wait_until_still(page: Page) -> None:
     """Wait until all pictures are loaded and two successive screenshots are equal."""
-    page.wait_for_function(PICTURES_ARE_LOADED, timeout=TIMEOUT)
+    wait_until(page, PICTURES_ARE_LOADED, timeout=TIMEOUT)
     before = page.screenshot()
     for _ in range(100):
         page.wait_for_timeout(800)

@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from benchmarks.browser import wait_until
 from support.stage_visitor import StageVisit
 
 pytestmark = pytest.mark.browser
@@ -57,7 +58,7 @@ def test_the_camera_opens_once_and_stops_when_another_photo_is_chosen(visit: Sta
     # Click before the camera's module has loaded, and again before permission is granted.
     camera = page.get_by_role("button", name="Camera", exact=True)
     camera.evaluate("button => [button, button].forEach(one => one.click())")
-    page.wait_for_function("window.opened.length")
+    wait_until(page, "window.opened.length")
     camera.click()
     page.evaluate("window.allow()")
     video = page.locator("[data-stage=photo] video")

@@ -11,13 +11,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, Route, expect
 
+from benchmarks.browser import wait_until
 from support.stage_visitor import StageVisit
 
 
 def expect_tabs_at_the_top(page: Page) -> None:
-    page.wait_for_function(
-        "Math.abs(document.querySelector('.deeper').getBoundingClientRect().top - 8) < 2", timeout=10_000
-    )
+    wait_until(page, "Math.abs(document.querySelector('.deeper').getBoundingClientRect().top - 8) < 2", timeout=10_000)
 
 
 @pytest.mark.parametrize("name", ["census", "compare", "about"])

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
+from benchmarks.browser import wait_until
 from inception.network.blocks import BRANCHES
 from inception.prediction import predict_crop
 from inception.pretrained.pretrained import PretrainedModel
@@ -112,8 +113,9 @@ def test_a_slider_updates_the_stage_and_the_address(visit: StageVisit) -> None:
     for _ in range(9):
         page.keyboard.press("ArrowRight")
     expect(slider).to_have_attribute("aria-valuetext", "45°")
-    page.wait_for_function(
-        "before => [...document.querySelectorAll('#network canvas')].map(one => one.toDataURL()).join() !== before",
+    wait_until(
+        page,
+        f"before => {MAPS} !== before",
         arg=before,
     )
     assert page.evaluate("scrollY") == top
@@ -121,8 +123,9 @@ def test_a_slider_updates_the_stage_and_the_address(visit: StageVisit) -> None:
     rotated = settled_maps(page)
     page.reload()
     visit.settle()
-    page.wait_for_function(
-        "wanted => [...document.querySelectorAll('#network canvas')].map(one => one.toDataURL()).join() === wanted",
+    wait_until(
+        page,
+        f"wanted => {MAPS} === wanted",
         arg=rotated,
     )
 
@@ -195,8 +198,9 @@ def test_drawing_with_the_pen_updates_the_maps(visit: StageVisit) -> None:
     page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.5 * box["height"])
     page.mouse.down()
     page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 0.5 * box["height"], steps=8)
-    page.wait_for_function(
-        "before => [...document.querySelectorAll('#network canvas')].map(one => one.toDataURL()).join() !== before",
+    wait_until(
+        page,
+        f"before => {MAPS} !== before",
         arg=before,
     )
     page.mouse.up()

@@ -7,6 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Route, expect
 
+from benchmarks.browser import wait_until
 from support.stage_visitor import StageVisit
 
 BRIGHTEST_BRANCH_STEP = 7
@@ -157,7 +158,7 @@ def test_after_the_lesson_the_tiles_fit_into_their_lanes(visit: StageVisit) -> N
     for lane in ("1x1", "3x3", "5x5", "pool"):
         tiles = visit.page.locator(f"[data-lane='{lane}'] .tiles")
         # Tiles have their usual size again, and the last button is not cut off.
-        visit.page.wait_for_function("tiles => tiles.scrollWidth <= tiles.clientWidth", arg=tiles.element_handle())
+        wait_until(visit.page, "tiles => tiles.scrollWidth <= tiles.clientWidth", arg=tiles.element_handle())
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Route, expect
 
+from benchmarks.browser import wait_until
 from inception.explain.ablation import ablate
 from inception.explain.shapley import branch_votes
 from inception.network.blocks import BLOCKS, BRANCHES
@@ -427,7 +428,7 @@ def test_the_unfolding_is_animated_for_another_block_but_not_for_another_photo(s
     expect(stage.page.locator("#block")).not_to_have_class(re.compile("no-worth"))
     assert stage.page.evaluate("unfolded") == 0
     stage.unfold("3a")
-    stage.page.wait_for_function("unfolded === 1")
+    wait_until(stage.page, "unfolded === 1")
 
 
 def test_a_block_that_fails_to_load_leaves_the_previous_one(stage: StageVisit) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Route, expect
 
+from benchmarks.browser import wait_until
 from inception.explain.shapley import branch_votes
 from inception.network.anatomy import receptive_field
 from inception.network.blocks import BRANCHES
@@ -333,14 +334,14 @@ def test_the_photo_with_its_overlay_is_full_screen_until_escape(visit: StageVisi
     overlay = visit.page.locator(".photo-frame canvas")
     expect(overlay).to_be_hidden()
     visit.page.get_by_role("button", name="Show the photo full screen").click()
-    visit.page.wait_for_function("document.fullscreenElement !== null")
+    wait_until(visit.page, "document.fullscreenElement !== null")
     expect(overlay).to_be_visible()
     frame = visit.page.locator(".photo-frame").bounding_box()
     assert frame is not None
     assert frame["width"] == pytest.approx(frame["height"])
     assert frame["width"] > 800
     visit.page.keyboard.press("Escape")
-    visit.page.wait_for_function("document.fullscreenElement === null")
+    wait_until(visit.page, "document.fullscreenElement === null")
 
 
 # ---------------------------------------------------------------- views under the stage
@@ -520,7 +521,7 @@ IS_UNCUT = """selector => [...document.querySelectorAll(selector)].every(one =>
 def test_text_of_twice_the_size_does_not_overlap_and_is_not_cut_off(visit: StageVisit) -> None:
     page = visit.page
     page.add_style_tag(content=LARGE_TEXT)
-    page.wait_for_function(IS_UNCUT, arg=".tiles > *")
+    wait_until(page, IS_UNCUT, arg=".tiles > *")
     assert page.evaluate(IS_UNCUT, ".photo-actions > button")
     numbers = page.locator("[data-lane='3x3'] .tile > .number")
     boxes = sorted((box["x"], box["x"] + box["width"]) for number in numbers.all() if (box := number.bounding_box()))

@@ -18,11 +18,11 @@ OWN_POLICY = {
     "base-uri": "'self'",
     "form-action": "'self'",
 }
-# Of the front page, which is ours: scripts, too, come from this server only, and none is in its HTML. The page itself
-# evaluates no text; browser automation does, as Playwright's `wait_for_function`.
+# Of the front page, which is ours: scripts, too, come from this server only; none is in its HTML, and none is evaluated
+# from text.
 FRONT_POLICY = {
     "default-src": "'self'",
-    "script-src": "'self' 'unsafe-eval'",
+    "script-src": "'self'",
     "style-src": "'self' 'unsafe-inline'",
     **OWN_POLICY,
 }

@@ -61,7 +61,7 @@ def test_the_stage_is_the_front_page(address: str) -> None:
         text = text.replace(style, link)
     assert text == index
     policy = page.headers["Content-Security-Policy"]
-    assert policy.startswith("default-src 'self'; script-src 'self' 'unsafe-eval';")
+    assert policy.startswith("default-src 'self'; script-src 'self';")
     assert "//" not in policy, "the browser may contact no other server"
     assert httpx.head(address, timeout=60).status_code == 200
 
