@@ -16,6 +16,7 @@ from inception.pretrained.pretrained import PretrainedModel
 from support.stage_visitor import StageVisit
 
 BLOCK = "3b"
+MAPS = "[...document.querySelectorAll('#network canvas')].map(canvas => canvas.toDataURL()).join()"
 
 
 def disc(pretrained: PretrainedModel, percent: float) -> Image.Image:
@@ -40,7 +41,7 @@ def middle_means(pretrained: PretrainedModel, image: Image.Image) -> list[float]
 
 def maps(page: Page) -> str:
     """Return the pictures of all maps of the network strip."""
-    return page.evaluate("[...document.querySelectorAll('#network canvas')].map(one => one.toDataURL()).join()")
+    return page.evaluate(MAPS)
 
 
 def settled_maps(page: Page) -> str:

@@ -18,9 +18,9 @@ OWN_POLICY = {
     "base-uri": "'self'",
     "form-action": "'self'",
 }
-# Of the front page, which is ours: scripts, too, come from this server only; none is in its HTML, and none is evaluated
+# Of the stage, which is ours: scripts, too, come from this server only; none is in its HTML, and none is evaluated
 # from text.
-FRONT_POLICY = {
+STAGE_POLICY = {
     "default-src": "'self'",
     "script-src": "'self'",
     "style-src": "'self' 'unsafe-inline'",
@@ -40,7 +40,7 @@ def _header(policy: Mapping[str, str]) -> str:
 
 
 CONTENT_SECURITY = "Content-Security-Policy"
-FRONT_HEADERS = {CONTENT_SECURITY: _header(FRONT_POLICY)}
+STAGE_HEADERS = {CONTENT_SECURITY: _header(STAGE_POLICY)}
 HEADERS = {
     CONTENT_SECURITY: _header(GRADIO_POLICY),
     "X-Content-Type-Options": "nosniff",

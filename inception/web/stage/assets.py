@@ -31,7 +31,7 @@ from starlette.types import Scope
 from ...runtime.resources import resource
 from ..http.errors import RequestRefusedError
 from ..http.page_functions import page_of
-from ..http.security_headers import FRONT_HEADERS
+from ..http.security_headers import STAGE_HEADERS
 from ..words import LANGUAGES, language_of
 
 STATIC = Path(__file__).parent / "static"
@@ -235,7 +235,7 @@ def _front_page(request: Request) -> Response:
     wish = request.query_params.get("lang")
     language = wish if wish in LANGUAGES else language_of(request.headers.get("accept-language", ""))
     page = _page_in(language, static.version()).response(request, vary="Accept-Language")
-    page.headers.update(FRONT_HEADERS)
+    page.headers.update(STAGE_HEADERS)
     return page
 
 
