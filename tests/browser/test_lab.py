@@ -54,10 +54,6 @@ def settled_maps(page: Page) -> str:
             return pictures
 
 
-def upper_bound(text: str) -> float:
-    return float(re.search(r"at most (\d+(?:\.\d+)?)", text)[1])  # type: ignore[index]
-
-
 def test_a_sweep_plots_the_responses_of_the_network(visit: StageVisit, embedded: PretrainedModel) -> None:
     page = visit.page
     visit.open(f"?photo=espresso&block={BLOCK}&lab=disc:20:0:0")
@@ -69,7 +65,7 @@ def test_a_sweep_plots_the_responses_of_the_network(visit: StageVisit, embedded:
     expect(chart.get_by_role("button")).to_have_attribute("aria-pressed", "false")
     expected = np.array([middle_means(embedded, disc(embedded, size)) for size in sizes])
     # Maps are sent as bytes between their lowest and highest value.
-    assert upper_bound(chart.inner_text()) == pytest.approx(expected.max(), rel=0.02)
+    assert float(chart.locator(".lab-up span").first.inner_text()) == pytest.approx(expected.max(), rel=0.02)
     points = chart.locator(f"polyline[data-branch='{tuple(BRANCHES)[expected.max(axis=0).argmax()]}']").get_attribute(
         "points"
     )
@@ -161,6 +157,38 @@ def test_votes_are_requested_only_after_a_slider_stops(visit: StageVisit) -> Non
         pass
     expect(page.locator("#block.no-votes")).to_have_count(0)
     expect(page).to_have_url(re.compile("lab=grating:8:145:0(&|$)"))
+
+
+@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1440, 900)])
+def test_the_laboratory_covers_no_lane(visit: StageVisit, width: int, height: int) -> None:
+    page = visit.page
+    page.set_viewport_size({"width": width, "height": height})
+    visit.open(f"?photo=espresso&block={BLOCK}&lab=grating:20:45:0")
+    chart = page.locator(".lab-chart")
+    expect(chart.locator("path")).to_have_count(len(BRANCHES))
+    lane, bar = page.locator(".lane").last.bounding_box(), page.locator("#lab").bounding_box()
+    plot = chart.locator("svg").bounding_box()
+    assert lane
+    assert bar
+    assert plot
+    assert lane["y"] + lane["height"] <= bar["y"]
+    assert plot["height"] >= 120
+    page.locator("[data-lane='pool'] [data-channel]").first.click()
+    expect(page.locator(".lens")).to_contain_text("90 % of the influence")
+    lens = page.locator(".lens").bounding_box()
+    assert lens
+    assert lens["y"] >= 0
+    assert lens["y"] + lens["height"] <= bar["y"]
+
+
+def test_the_chart_names_the_ends_of_its_axes(visit: StageVisit, embedded: PretrainedModel) -> None:
+    page, side = visit.page, embedded.input_size
+    visit.open(f"?photo=espresso&block={BLOCK}&lab=grating:20:45:0")
+    across = page.locator(".lab-across span")
+    expect(across).to_have_text([f"{round(0.02 * side)} px", "Size, logarithmic scale", f"{side} px"])
+    page.get_by_role("slider", name="Angle").focus()
+    page.keyboard.press("ArrowRight")
+    expect(across).to_have_text(["0°", "Angle", "175°"])
 
 
 def test_every_shape_has_the_button_to_close_at_the_same_place(visit: StageVisit) -> None:

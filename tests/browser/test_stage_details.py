@@ -288,6 +288,17 @@ def test_the_lens_states_the_part_of_its_window_that_lies_on_the_photo(
 
 
 @pytest.mark.parametrize("lane", ["1x1", "pool"])
+def test_the_lens_lies_within_a_low_window(visit: StageVisit, lane: str) -> None:
+    visit.page.set_viewport_size({"width": 1366, "height": 768})
+    visit.open(QUERY)
+    visit.page.locator(f"[data-lane='{lane}'] .tile").first.click()
+    expect(visit.page.locator(".lens")).to_contain_text("90 % of the influence")
+    expect(visit.page.locator(".lens .tells-worth")).to_be_visible()
+    assert visit.is_in_view(".lens")
+    assert visit.is_in_view(".lens-actions")
+
+
+@pytest.mark.parametrize("lane", ["1x1", "pool"])
 def test_the_switch_of_a_channel_stays_under_the_pointer(visit: StageVisit, lane: str) -> None:
     visit.open(QUERY)
     visit.page.locator(f"[data-lane='{lane}'] .tile").first.click()

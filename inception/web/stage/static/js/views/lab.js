@@ -205,12 +205,8 @@ export function createLab(root, frame, store, source, controller) {
     const subject = lens
       ? t("lab.of_channel", { block, branch: branchName(lens.branch), channel: lens.channel })
       : t("lab.of_branches", { block });
-    const scale = t("lab.scale", {
-      value: short(bounds[1]),
-      slider: t(`lab.${activeSlider}`).toLowerCase(),
-      from: valueText(activeSlider, RANGES[activeSlider].min),
-      to: valueText(activeSlider, RANGES[activeSlider].max),
-    });
+    const [from, to] = [RANGES[activeSlider].min, RANGES[activeSlider].max].map((value) => valueText(activeSlider, value));
+    const scale = t("lab.scale", { value: short(bounds[1]), slider: t(`lab.${activeSlider}`).toLowerCase(), from, to });
     replace(
       chart,
       h(
@@ -229,6 +225,12 @@ export function createLab(root, frame, store, source, controller) {
           t(isSweeping ? "lab.stop" : "lab.sweep", { slider: t(`lab.${activeSlider}`) }),
         ),
       ),
+      h(
+        "small",
+        { class: "lab-up number", "aria-hidden": "true" },
+        h("span", {}, points.length > 0 && short(bounds[1])),
+        h("span", {}, short(bounds[0])),
+      ),
       svg(
         "svg",
         {
@@ -242,7 +244,13 @@ export function createLab(root, frame, store, source, controller) {
           ...line.map((point) => svg("path", { dataset: { branch }, d: `M${toViewBox(point).join(" ")}h0` })),
         ]).flat(),
       ),
-      h("small", {}, scale),
+      h(
+        "small",
+        { class: "lab-across", "aria-hidden": "true" },
+        h("span", { class: "number" }, from),
+        h("span", {}, t(activeSlider === "size" ? "lab.size_axis" : `lab.${activeSlider}`)),
+        h("span", { class: "number" }, to),
+      ),
     );
   }
 

@@ -256,10 +256,13 @@ export function createLens(root, store, source) {
   }
 
   /**
-   * Position the lens beside its tile, within the card and above the lesson; on a phone, CSS makes it a bottom sheet.
+   * Position the lens beside its tile, within the card and the visible part of the window; on a phone, CSS makes it a bottom sheet.
    * @param {Lens} lens
    */
   function positionPanel(lens) {
+    const bar = document.querySelector("#lesson:not([hidden]), #lab:not([hidden])");
+    const windowBottom = bar?.getBoundingClientRect().top ?? innerHeight;
+    set(panel, { style: { "--room": `${windowBottom - 16}px` } });
     placedHeight = panel.offsetHeight;
     const tile = tileOf(lens.branch, lens.channel);
     const frame = root.getBoundingClientRect();
@@ -268,12 +271,10 @@ export function createLens(root, store, source) {
     const width = panel.offsetWidth;
     const right = box.right - frame.left + 10;
     const left = tile ? (right + width <= frame.width - 8 ? right : Math.max(8, box.left - frame.left - width - 10)) : frame.width / 2;
-    const lesson = document.querySelector("#lesson:not([hidden])")?.getBoundingClientRect();
-    const bottom = Math.min(frame.bottom, lesson?.top ?? Infinity) - frame.top;
-    // The lens may extend above the card, over the answer, only where the lesson leaves too little room.
-    const minTop = lesson ? 8 - frame.top : 8;
-    const top = clamp(box.top - frame.top - 40, 8 - frame.top, Math.max(minTop, bottom - placedHeight - 8));
-    set(panel, { style: { left: `${left}px`, top: `${top}px` } });
+    const lowest = windowBottom - placedHeight - 8;
+    // The lens may extend above the card only where the window leaves too little room.
+    const top = clamp(box.top - 40, 8, Math.min(lowest, Math.max(frame.top + 8, frame.bottom - placedHeight - 8)));
+    set(panel, { style: { left: `${left}px`, top: `${top - frame.top - root.clientTop}px` } });
   }
 
   store.subscribe((_, __, changed) => {
