@@ -58,6 +58,22 @@ def test_the_main_parts_fit_on_one_screen(stage: StageVisit) -> None:
         assert stage.is_in_view(f"[data-switch='{branch}']"), branch
 
 
+@pytest.mark.parametrize(
+    "stage", [viewport(1440, 900), viewport(1440, 900, locale="zh-CN"), viewport(1600, 900)], indirect=True
+)
+def test_the_tabs_of_go_deeper_stand_in_one_row_beside_their_heading(stage: StageVisit) -> None:
+    middles = stage.page.locator(".deeper-head h2, .deeper-tabs button").evaluate_all(
+        "all => all.map(one => one.getBoundingClientRect()).map(box => Math.round(box.top + box.height / 2))"
+    )
+    assert len(middles) == 1 + len(VIEWS)
+    assert max(middles) - min(middles) <= 1
+
+
+@pytest.mark.parametrize("stage", [viewport(1440, 900), viewport(1440, 900, locale="zh-CN")], indirect=True)
+def test_the_tabs_of_go_deeper_are_on_the_first_screen(stage: StageVisit) -> None:
+    assert stage.is_in_view(".deeper-tabs")
+
+
 FIND_SMALL_TEXT = """least => [...document.querySelectorAll('[data-stage] *')]
   .filter(one => one.offsetParent && [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim()))
   .filter(one => parseFloat(getComputedStyle(one).fontSize) < least).map(one => one.textContent)"""
