@@ -96,6 +96,13 @@ def test_the_bars_of_the_dial_are_labelled_with_their_heights(visit: StageVisit)
         expect(bar.locator("b").first).to_have_text(f"{round(height)} %")
 
 
+def test_the_curves_of_the_dial_have_two_labelled_axes(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&deeper=dial")
+    texts = visit.page.locator(".dial-curves text")
+    expect(texts.filter(has_text="%")).to_have_text(["0 %", "50 %", "100 %"], timeout=60_000)
+    expect(texts.filter(has_text="logarithmic scale")).to_have_count(1)
+
+
 @pytest.mark.parametrize("visit", [{"viewport": {"width": 320, "height": 700}}], indirect=True)
 def test_choices_are_separate_buttons_where_they_need_several_rows(visit: StageVisit) -> None:
     visit.open("?photo=espresso&deeper=dial")
