@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,19 @@ def test_the_picture_of_all_maps_shows_them_as_the_page_does(visit: StageVisit, 
                 Image.fromarray(tile.astype(np.uint8)).resize(shown.shape[1::-1], Image.Resampling.NEAREST)
             )
             assert np.abs(cells.astype(int) - shown).max() <= 2, (block, branch)
+
+
+def test_the_picture_of_a_block_is_large_and_leaves_out_a_branch_that_is_off(visit: StageVisit, tmp_path: Path) -> None:
+    heights = []
+    for off in ("", "&off=4c:3x3"):
+        visit.open(f"?photo=espresso&block=4c&deeper=numbers{off}")
+        with visit.page.expect_download(timeout=60_000) as download:
+            visit.page.locator("[data-keep=sheet]").click()
+        download.value.save_as(tmp_path / "block.png")
+        with Image.open(tmp_path / "block.png") as picture:
+            assert picture.width > 24 * 56
+            heights.append(picture.height)
+    assert heights[0] - heights[1] > 10 * 56  # 3x3 has eleven rows
 
 
 def test_the_biases_are_the_same_number_in_two_views(visit: StageVisit) -> None:
@@ -127,6 +141,7 @@ def test_compare_waits_for_the_networks_and_photos_to_choose_from(visit: StageVi
     for route in held_routes:
         route.continue_()
     expect(page.locator(".compare-side")).to_have_count(2, timeout=60_000)
+    expect(page.locator("#deeper-compare h3").first).to_contain_text(re.compile(r"^Block \d\w, compared with"))
     photo = page.locator(".compare-choice select").nth(1)
     assert photo.input_value() != "", "with a single network, another photo is the default"
 
