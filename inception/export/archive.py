@@ -13,6 +13,7 @@ import numpy as np
 
 from ..network.blocks import BLOCKS
 from ..prediction import BranchStatistics, Prediction, statistics
+from ..pretrained.labels import chinese_names
 from ..render.branches import ViewOptions, render_branches
 from ..render.maps import encode, scale_limits
 from ..runtime import strict_json
@@ -23,7 +24,7 @@ from .report import rejection_report
 RAW_BYTES = 20 * 2**20
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest date of the zip format: file dates would make the bytes differ
 STATISTICS = tuple(field.name for field in fields(BranchStatistics))
-COLUMNS = ("kind", "class", "label", "logit", "probability", "block", "branch", *STATISTICS)
+COLUMNS = ("kind", "class", "label", "label_zh", "logit", "probability", "block", "branch", *STATISTICS)
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # beginnings of a spreadsheet's formulas
 
 
@@ -101,9 +102,10 @@ def escape_formula(name: str) -> str:
 
 
 def _rows(prediction: Prediction) -> Iterator[dict[str, Any]]:
+    chinese = chinese_names()
     for guess in prediction.top(len(prediction.labels)):
-        row = _class_row(guess)
-        yield {"kind": "class", **row, "label": escape_formula(row["label"])}
+        names = {"label": escape_formula(guess.label), "label_zh": chinese.get(guess.label) or ""}
+        yield {"kind": "class", **_class_row(guess), **names}
     for block in BLOCKS:
         for branch, values in prediction.branches(block).items():
             yield {"kind": "branch", "block": block, "branch": branch, **asdict(statistics(values))}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,19 @@ def test_the_picture_of_all_maps_shows_them_as_the_page_does(visit: StageVisit, 
             assert np.abs(cells.astype(int) - shown).max() <= 2, (block, branch)
 
 
+def test_the_picture_of_a_block_is_large_and_leaves_out_a_branch_that_is_off(visit: StageVisit, tmp_path: Path) -> None:
+    heights = []
+    for off in ("", "&off=4c:3x3"):
+        visit.open(f"?photo=espresso&block=4c&deeper=numbers{off}")
+        with visit.page.expect_download(timeout=60_000) as download:
+            visit.page.locator("[data-keep=sheet]").click()
+        download.value.save_as(tmp_path / "block.png")
+        with Image.open(tmp_path / "block.png") as picture:
+            assert picture.width > 24 * 56
+            heights.append(picture.height)
+    assert heights[0] - heights[1] > 10 * 56  # 3x3 has eleven rows
+
+
 def test_the_biases_are_the_same_number_in_two_views(visit: StageVisit) -> None:
     visit.open("?photo=espresso&deeper=evidence")
     page = visit.page
@@ -95,6 +109,13 @@ def test_the_bars_of_the_dial_are_labelled_with_their_heights(visit: StageVisit)
         expect(bar.locator("b").first).to_have_text(f"{round(height)} %")
 
 
+def test_the_curves_of_the_dial_have_two_labelled_axes(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&deeper=dial")
+    texts = visit.page.locator(".dial-curves text")
+    expect(texts.filter(has_text="%")).to_have_text(["0 %", "50 %", "100 %"], timeout=60_000)
+    expect(texts.filter(has_text="logarithmic scale")).to_have_count(1)
+
+
 @pytest.mark.parametrize("visit", [{"viewport": {"width": 320, "height": 700}}], indirect=True)
 def test_choices_are_separate_buttons_where_they_need_several_rows(visit: StageVisit) -> None:
     visit.open("?photo=espresso&deeper=dial")
@@ -119,6 +140,7 @@ def test_compare_waits_for_the_networks_and_photos_to_choose_from(visit: StageVi
     for route in held_routes:
         route.continue_()
     expect(page.locator(".compare-side")).to_have_count(2, timeout=60_000)
+    expect(page.locator("#deeper-compare h3").first).to_contain_text(re.compile(r"^Block \d\w, compared with"))
     photo = page.locator(".compare-choice select").nth(1)
     assert photo.input_value() != "", "with a single network, another photo is the default"
 

@@ -59,19 +59,50 @@ def test_the_main_parts_fit_on_one_screen(stage: StageVisit) -> None:
         assert stage.is_in_view(f"[data-switch='{branch}']"), branch
 
 
-FIND_SMALL_TEXT = """least => [...document.querySelectorAll('[data-stage] *')]
-  .filter(one => one.offsetParent && [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim()))
-  .filter(one => parseFloat(getComputedStyle(one).fontSize) < least).map(one => one.textContent)"""
+@pytest.mark.parametrize(
+    "stage", [viewport(1440, 900), viewport(1440, 900, locale="zh-CN"), viewport(1600, 900)], indirect=True
+)
+def test_the_tabs_of_go_deeper_stand_in_one_row_beside_their_heading(stage: StageVisit) -> None:
+    middles = stage.page.locator(".deeper-head h2, .deeper-tabs button").evaluate_all(
+        "all => all.map(one => one.getBoundingClientRect()).map(box => Math.round(box.top + box.height / 2))"
+    )
+    assert len(middles) == 1 + len(VIEWS)
+    assert max(middles) - min(middles) <= 1
+
+
+@pytest.mark.parametrize("stage", [viewport(1440, 900), viewport(1440, 900, locale="zh-CN")], indirect=True)
+def test_the_tabs_of_go_deeper_are_on_the_first_screen(stage: StageVisit) -> None:
+    assert stage.is_in_view(".deeper-tabs")
+
+
+FIND_SMALL_TEXT = """([within, least]) => [...document.querySelectorAll(`${within} *`)]
+  .filter(one => one.getClientRects().length && !one.closest('.unseen'))
+  .filter(one => [...one.childNodes].some(node => node.nodeType === 3 && node.data.trim()))
+  .filter(one => parseFloat(getComputedStyle(one).fontSize) * (one.ownerSVGElement ? one.getScreenCTM().a : 1) < least)
+  .map(one => one.textContent)"""
 
 
 @pytest.mark.parametrize("stage", [viewport(1920, 1080), {**viewport(1920, 1080), "locale": "zh-CN"}], indirect=True)
 def test_text_of_the_stage_is_at_least_18_pixels_at_1080p(stage: StageVisit) -> None:
-    assert stage.page.evaluate(FIND_SMALL_TEXT, 18) == []
+    assert stage.page.evaluate(FIND_SMALL_TEXT, ["[data-stage]", 18]) == []
     stage.page.locator("[data-switch='3x3']").click()
     expect(stage.page.locator("[data-stage=answer] .was").first).to_be_visible()
     stage.page.locator("[data-lane='1x1'] [data-channel]").first.click()
     expect(stage.page.locator(".lens")).to_be_visible()
-    assert stage.page.evaluate(FIND_SMALL_TEXT, 18) == []
+    assert stage.page.evaluate(FIND_SMALL_TEXT, ["[data-stage]", 18]) == []
+
+
+@pytest.mark.parametrize("stage", [viewport(1920, 1080)], indirect=True)
+@pytest.mark.parametrize("name", VIEWS)
+def test_text_below_the_stage_is_at_least_18_pixels_at_1080p(stage: StageVisit, name: str) -> None:
+    page = stage.page
+    page.locator(f"#deeper-tab-{name}").click()
+    panel = f"#deeper-{name}"
+    expect(page.locator(f"{panel} h3, {panel} .compare-side").first).to_be_visible(timeout=60_000)
+    expect(page.locator(f"{panel} .deeper-skeleton")).to_have_count(0, timeout=60_000)
+    page.wait_for_function(  # charts learn their width a little later
+        f"arguments => ({FIND_SMALL_TEXT})(arguments).length === 0", arg=[panel, 17.99], timeout=5_000
+    )
 
 
 @pytest.mark.parametrize("stage", [{**PHONE, "query": ""}], indirect=True)

@@ -88,6 +88,15 @@ def test_the_lens_links_to_the_page_of_its_channel(visit: StageVisit) -> None:
     assert re.search(rf"unit=tiny-imagenet/\w+/3x3/{channel}", page.url)
 
 
+def test_the_charts_of_angles_and_colours_have_degrees(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&unit=tiny-imagenet/3a/1x1/0")
+    roses = visit.page.locator(f"{UNIT} .unit-rose")
+    expect(roses).to_have_count(2, timeout=60_000)
+    expect(roses.nth(0).locator("text")).to_have_text(["0°", "90°"])
+    expect(roses.nth(0).locator(".unit-stripes")).to_have_count(2)
+    expect(roses.nth(1).locator("text")).to_have_text(["0°", "90°", "180°", "270°"])
+
+
 def test_a_channel_that_does_not_exist_is_not_shown(visit: StageVisit) -> None:
     visit.open("?photo=espresso&unit=tiny-imagenet/3a/1x1/64")
     expect(visit.page.locator(f"{UNIT} h3").first).to_have_text(re.compile(r"Block 3a, .+, channel (?!64)\d+"))

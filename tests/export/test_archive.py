@@ -117,6 +117,8 @@ def test_the_csv_has_every_class_and_every_branch(prediction: Prediction) -> Non
     assert [(int(row["class"]), row["label"], float(row["logit"]), float(row["probability"])) for row in classes] == [
         (guess.index, guess.label, guess.logit, guess.probability) for guess in prediction.top(200)
     ]
+    chinese = {row["label"]: row["label_zh"] for row in classes}
+    assert chinese["espresso"] == "浓缩咖啡"
     assert sum(float(row["probability"]) for row in classes) == pytest.approx(1, abs=1e-5)
     assert [(row["block"], row["branch"]) for row in branches] == [
         (block, branch) for block in BLOCKS for branch in BRANCHES

@@ -16,7 +16,7 @@ const CHANNELS = {
   values: Uint8Array.of(0, 0, 0, 0, 0, 255, 51, 204),
 };
 const BRANCHES = { "1x1": CHANNELS, "3x3": CHANNELS, "5x5": CHANNELS, pool: CHANNELS };
-const NETWORK = { labels: ["bee", 'a "fly", small', "=SUM(A1)"], temperature: 1, threshold: 0.5, rejection: { threshold: 0.5, caught: 0.9 } };
+const NETWORK = { labels: ["bee", 'a "fly", small', "=SUM(A1)"], chinese: { bee: "蜜蜂" }, temperature: 1, threshold: 0.5, rejection: { threshold: 0.5, caught: 0.9 } };
 const SCENE = { logits: Float32Array.of(1, 3, 2) };
 
 test("the statistics of a branch cover all its channels", () => {
@@ -29,9 +29,10 @@ test("the table has a row for each class, the most probable first, and one for e
   const lines = text.slice(1).trimEnd().split("\r\n");
   assert.equal(lines[0], COLUMNS.join(","));
   assert.equal(lines.length, 1 + 3 + 4);
-  assert.ok(lines[1].startsWith('class,1,"a ""fly"", small",3,'));
-  assert.ok(lines[2].startsWith("class,2,'=SUM(A1),2,"));
-  assert.equal(lines[4], "branch,,,,,4c,1x1,2,2,2,0,2,0.5,1,0.625");
+  assert.ok(lines[1].startsWith('class,1,"a ""fly"", small",,3,'));
+  assert.ok(lines[2].startsWith("class,2,'=SUM(A1),,2,"));
+  assert.ok(lines[3].startsWith("class,0,bee,蜜蜂,1,"));
+  assert.equal(lines[4], "branch,,,,,,4c,1x1,2,2,2,0,2,0.5,1,0.625");
 });
 
 test("a spreadsheet cannot mistake a name for a formula", () => {

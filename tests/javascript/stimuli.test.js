@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { close, page } from "./support.js";
 
-const { GREY, logPosition, nearest, peak, shares, SHAPES, stimulus, verdict } = await page("stimuli.js");
+const { GREY, logPosition, nearest, patchColour, peak, shares, SHAPES, stimulus, verdict } = await page("stimuli.js");
 
 const SIDE = 64;
 const paintedPixels = (picture) => picture.filter((value) => value !== GREY).length;
@@ -79,4 +79,12 @@ test("the axis of sizes is logarithmic", () => {
   assert.equal(nearest(sizes, 11), 1);
   assert.equal(nearest(sizes, 12), 2);
   assert.equal(nearest(sizes, 1000), 4);
+});
+
+test("a patch has the colour that the server shows to the network", () => {
+  const drawn = { 0: [228, 77, 128], 90: [128, 104, 254], 180: [28, 179, 128], 240: [78, 175, 19] }; // by units/stimuli.py
+  for (const [hue, rgb] of Object.entries(drawn)) {
+    const colour = patchColour(Number(hue)).match(/\d+/g).map(Number);
+    assert.ok(rgb.every((level, i) => Math.abs(level - colour[i]) <= 1), `${hue}: ${colour}`);
+  }
 });

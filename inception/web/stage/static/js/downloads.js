@@ -22,7 +22,7 @@ import { BLOCKS, BRANCHES, order, softmax } from "./numbers.js";
 /** Colours of the branches on white: those of the light theme in tokens.css. */
 export const COLOURS = { "1x1": "#0072b2", "3x3": "#b34d00", "5x5": "#007454", pool: "#9d3f76" };
 const STATISTICS = /** @type {const} */ (["channels", "height", "width", "lowest", "highest", "mean", "silent", "zero_share"]);
-export const COLUMNS = ["kind", "class", "label", "logit", "probability", "block", "branch", ...STATISTICS];
+export const COLUMNS = ["kind", "class", "label", "label_zh", "logit", "probability", "block", "branch", ...STATISTICS];
 const FORMULA = /^ *[=+\-@\t\r\n＝＋－＠]/;
 
 /**
@@ -68,7 +68,12 @@ export function classRows(scene, network) {
  */
 export function csv(scene, network, blocks) {
   /** @type {Row[]} */
-  const rows = classRows(scene, network).map((row) => ({ kind: "class", ...row, label: escapeFormula(row.label) }));
+  const rows = classRows(scene, network).map((row) => ({
+    kind: "class",
+    ...row,
+    label: escapeFormula(row.label),
+    label_zh: network.chinese[row.label] ?? "",
+  }));
   for (const block of BLOCKS) {
     for (const branch of BRANCHES) {
       const channels = blocks[block]?.[branch];

@@ -29,6 +29,8 @@ export const SHAPES = ["disc", "ring", "grating"];
 export const GREY = 128;
 const WHITE = 255;
 const RING_THICKNESS = 0.25; // as a share of the radius
+const LUMA = [0.299, 0.587, 0.114]; // of red, green and blue
+const CHROMA = 71; // of patches, in levels
 const MIN_RATIO = 1.1; // sizes with a smaller ratio count as equal
 
 /**
@@ -206,4 +208,15 @@ export function onChart(points, slider, [low, high]) {
   return [...points]
     .sort(([a], [b]) => a - b)
     .map(([value, response]) => [100 * position(value), high > low ? 100 - (100 * (response - low)) / (high - low) : 100]);
+}
+
+/**
+ * Return the colour of a patch of a tuning curve: `hue_vector` of units/stimuli.py, on the grey.
+ * @param {number} hue  in degrees, in the plane of Cr and Cb
+ */
+export function patchColour(hue) {
+  const angle = (hue * Math.PI) / 180;
+  const [red, blue] = [2 * (1 - LUMA[0]) * CHROMA * Math.cos(angle), 2 * (1 - LUMA[2]) * CHROMA * Math.sin(angle)];
+  const green = -(LUMA[0] * red + LUMA[2] * blue) / LUMA[1];
+  return `rgb(${[red, green, blue].map((added) => Math.round(GREY + added)).join(" ")})`;
 }

@@ -1,9 +1,9 @@
 /** The census view: what the branches of every block are tuned to, and whether they differ by more than chance. */
 
-import { h, replace, set, svg } from "../dom.js";
+import { h, replace, svg } from "../dom.js";
 import { BLOCKS, BRANCHES } from "../numbers.js";
 import { branchName, joined, language, t } from "../words.js";
-import { failure, latestOnly, placeholder, row, skeleton, table, whileOpen } from "./deeper_parts.js";
+import { failure, keepTextSize, latestOnly, placeholder, row, skeleton, table, whileOpen } from "./deeper_parts.js";
 import { modelName } from "./header.js";
 
 /** @import {Block, Branch, Sort} from "../types.js" */
@@ -206,10 +206,7 @@ export function createCensus(root, store, source) {
         );
       }),
     );
-    // CSS sizes the text by --unit, so that it does not scale with the chart.
-    new ResizeObserver(([{ contentRect }]) => {
-      if (contentRect.width) set(element, { style: { "--unit": width / contentRect.width } });
-    }).observe(element);
+    keepTextSize(element, width);
     return element;
   }
 

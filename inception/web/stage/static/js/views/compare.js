@@ -28,10 +28,11 @@ const CLASS_COUNT = 3;
  * @param {import("../source.js").Source} source
  */
 export function createCompare(root, store, source) {
+  const title = h("h3");
   const form = h("div", { class: "compare-choice" });
   const body = h("div", { class: "compare" });
   const chooser = h("input", { type: "file", accept: "image/*", class: "unseen", tabindex: "-1", onchange: upload });
-  root.append(form, chooser, body);
+  root.append(title, form, chooser, body);
   const latestComparison = latestOnly();
   const latestUpload = latestOnly();
   /**
@@ -188,7 +189,7 @@ export function createCompare(root, store, source) {
       h(
         "div",
         {},
-        h("h3", {}, modelName(network.name)),
+        h("h4", {}, modelName(network.name)),
         h(
           "ol",
           {},
@@ -220,7 +221,8 @@ export function createCompare(root, store, source) {
     );
   }
 
-  whileOpen(store, "compare", ["base", "block", "network", "lang", "colours", "start", "error"], (_, data) => {
+  whileOpen(store, "compare", ["base", "block", "network", "lang", "colours", "start", "error"], ({ block }, data) => {
+    title.textContent = t("compare.title", { block });
     if (!data.start) return replace(body, placeholder(data)); // it lists the networks and photos
     drawForm();
     void draw();

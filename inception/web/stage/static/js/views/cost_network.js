@@ -34,9 +34,11 @@ function sizeSection(network) {
       ],
       millions(macs),
     );
+  const isPublished = network.parameters === published.parameters && network.macs === published.multiplications;
+  const name = t(isPublished ? "deeper.cost_this_published" : "deeper.cost_this", { classes: grouped(network.labels.length) });
   const rows = [
-    networkRow(t("deeper.cost_this", { classes: grouped(network.labels.length) }), size, network.parameters, network.macs, "reduced"),
-    networkRow(t("deeper.cost_published"), PUBLISHED_SIDE, published.parameters, published.multiplications),
+    networkRow(name, size, network.parameters, network.macs, "reduced"),
+    ...(isPublished ? [] : [networkRow(t("deeper.cost_published"), PUBLISHED_SIDE, published.parameters, published.multiplications)]),
     networkRow("VGG-16", size, vgg.parameters, vgg.multiplications),
   ];
   if (size !== PUBLISHED_SIDE) rows.push(networkRow("VGG-16", PUBLISHED_SIDE, vgg.parameters, vgg16().multiplications));
@@ -52,7 +54,11 @@ function sizeSection(network) {
         parameters: times(vgg.parameters / network.parameters),
         share: Math.round((100 * vgg.linear) / vgg.parameters),
         without: times((vgg.parameters - vgg.linear) / (network.parameters - network.linear)),
-        published: times((vgg.parameters - vgg.linear) / (published.parameters - published.linear)),
+        beside: isPublished
+          ? ""
+          : t("deeper.cost_vgg_beside", {
+              published: times((vgg.parameters - vgg.linear) / (published.parameters - published.linear)),
+            }),
       }),
     ),
     h(

@@ -287,6 +287,17 @@ export function signedBar(value, bound) {
   return h("span", { class: "deeper-signed", "aria-hidden": "true" }, h("i", { style }));
 }
 
+/**
+ * Set --unit to the chart's units per pixel: text whose size CSS multiplies by it does not scale with the chart.
+ * @param {SVGElement} chart
+ * @param {number} width  of its view box
+ */
+export function keepTextSize(chart, width) {
+  new ResizeObserver(([{ contentRect }]) => {
+    if (contentRect.width) set(chart, { style: { "--unit": width / contentRect.width } });
+  }).observe(chart);
+}
+
 /** @param {number} milliseconds */
 export function delay(milliseconds) {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));

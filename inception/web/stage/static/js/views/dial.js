@@ -4,7 +4,7 @@ import { h, isStill, replace, set, svg } from "../dom.js";
 import { BLOCKS, BRANCHES, decimalsFor, fixed } from "../numbers.js";
 import { logPosition, nearest, peak, SHAPES, shares, stimulus, verdict } from "../stimuli.js";
 import { branchName, joined, t } from "../words.js";
-import { choices, failure, latestOnly, placeholder, row, skeleton, table, whileOpen } from "./deeper_parts.js";
+import { choices, failure, keepTextSize, latestOnly, placeholder, row, skeleton, table, whileOpen } from "./deeper_parts.js";
 
 /** @import {Branch, Network} from "../types.js" */
 /** @import {Store} from "../state.js" */
@@ -13,7 +13,8 @@ import { choices, failure, latestOnly, placeholder, row, skeleton, table, whileO
 
 const INITIAL_SIZE = 24; // pixels; the nearest measured size is shown
 const FRAME_MS = 450; // per size while it plays
-const CHART = { left: 18, right: 18, top: 22, bottom: 44 };
+const CHART = { left: 50, right: 18, top: 22, bottom: 44 };
+const SHARES = [0, 0.5, 1]; // labelled beside the chart
 const NARROW_WIDTH = 600; // pixels; below it, the chart is drawn smaller
 
 /**
@@ -103,7 +104,7 @@ export function createDial(root, store, source) {
     const side = network.size;
     const picture = h("canvas", { width: side, height: side, class: "dial-picture", role: "img" });
     const bars = Object.fromEntries(BRANCHES.map((branch) => [branch, createBar(branch)]));
-    const chartSize = result.clientWidth < NARROW_WIDTH ? { width: 340, height: 240 } : { width: 560, height: 280 };
+    const chartSize = result.clientWidth < NARROW_WIDTH ? { width: 300, height: 230 } : { width: 560, height: 280 };
     const { chart, markSize } = createChart(tuning, curves, chartSize, (index) => choose(index));
     const slider = h("input", {
       type: "range",
@@ -275,17 +276,28 @@ function createChart(tuning, curves, { width, height }, choose) {
     t("dial.preferred", { branch: branchName(branch), size: formatSize(branches[branch].preferred) }),
   );
   const description = joined([t("answer.sentence", { text: t("dial.curves") }), ...preferences]);
-  // There is room to label every other size.
+  const last = sizes.length - 1;
+  // There is room to label every other size, and the last one.
   const labels = sizes.map((size, i) =>
-    i % 2 && i < sizes.length - 1
+    i < last && (i % 2 || i === last - 1)
       ? null
       : svg("text", { x: x(size), y: height - bottom + 20, "text-anchor": "middle" }, size >= 10 ? Math.round(size) : size.toFixed(0)),
   );
   const chart = svg(
     "svg",
     { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": description },
-    svg("line", { class: "dial-axis", x1: left, x2: width - right, y1: height - bottom, y2: height - bottom }),
     labels,
+    SHARES.map((share) => {
+      const [y1, y2] = [y(share), y(share)];
+      return svg("line", { class: share ? "dial-grid-line" : "dial-axis", x1: left, x2: width - right, y1, y2 });
+    }),
+    SHARES.map((share) =>
+      svg(
+        "text",
+        { x: left - 6, y: y(share), "text-anchor": "end", "dominant-baseline": "central" },
+        t("number.percent", { value: 100 * share }),
+      ),
+    ),
     svg("text", { x: width / 2, y: height - 4, "text-anchor": "middle", class: "dial-unit" }, t(`dial.axis_${tuning.shape}`)),
     line,
     BRANCHES.map((branch) =>
@@ -300,10 +312,7 @@ function createChart(tuning, curves, { width, height }, choose) {
     }),
     dots,
   );
-  // CSS sizes the text by --unit, so that it does not scale with the chart.
-  new ResizeObserver(([{ contentRect }]) => {
-    if (contentRect.width) set(chart, { style: { "--unit": width / contentRect.width } });
-  }).observe(chart);
+  keepTextSize(chart, width);
   const pick = (/** @type {PointerEvent} */ event) => {
     const box = chart.getBoundingClientRect();
     const share = (((event.clientX - box.left) / box.width) * width - left) / (width - left - right);

@@ -21,6 +21,8 @@ import { COLUMNS, mosaic } from "./mosaic.js";
 const KINDS = ["maps", "sheet", "zip", "csv", "json"];
 const [INK, QUIET, PAPER, RED] = ["#0f172a", "#475569", "#ffffff", "#b91c1c"];
 const FONT = "system-ui, sans-serif";
+const MIN_WIDTH = 768; // of the picture of a block, in pixels
+const TILE = 56; // smallest side of a channel in the picture of a block, in pixels
 
 /**
  * @param {HTMLElement} root
@@ -196,29 +198,33 @@ function drawOff(context, x, y, size) {
  * @param {Branch} branch
  * @param {Scale} scale
  * @param {Colours} colours
+ * @param {number} [tile]  smallest side of a channel, in pixels
  */
-function branchPicture(block, branch, scale, colours) {
-  return mosaic(block[branch], paletteOf(isSignedBlock(block), colours), (channel) => channelValues(block, branch, channel, scale));
+function branchPicture(block, branch, scale, colours, tile) {
+  const sizes = tile ? { factor: Math.max(1, Math.round(tile / block[branch].side)) } : {};
+  return mosaic(block[branch], paletteOf(isSignedBlock(block), colours), (channel) => channelValues(block, branch, channel, scale), sizes);
 }
 
 /**
- * Draw all channels of a block, one branch below the other.
+ * Draw all channels of a block, one branch below the other; of a branch that is off only its title.
  * @param {BlockChannels} channels
  * @param {Readonly<State>} state
  * @param {string} caption
  */
-function blockPicture(channels, { block, scale, colours }, caption) {
-  const pictures = BRANCHES.map((branch) => branchPicture(channels, branch, scale, colours));
+function blockPicture(channels, { block, scale, colours, off }, caption) {
+  const pictures = BRANCHES.map((branch) => (isOff(off, block, branch) ? null : branchPicture(channels, branch, scale, colours, TILE)));
   const [margin, titleHeight] = [24, 44];
-  const width = Math.max(...pictures.map((picture) => picture.width)) + 2 * margin;
-  const { canvas, context } = blankCanvas(width, 100 + pictures.reduce((sum, picture) => sum + picture.height + titleHeight, 0));
+  const width = Math.max(MIN_WIDTH, ...pictures.map((picture) => (picture?.width ?? 0) + 2 * margin));
+  const height = pictures.reduce((sum, picture) => sum + (picture?.height ?? 0) + titleHeight, 0);
+  const { canvas, context } = blankCanvas(width, 100 + height);
   drawText(context, t("block.title", { block }), margin, 42, `700 26px ${FONT}`, INK);
   let y = 64;
   BRANCHES.forEach((branch, i) => {
-    const title = `${branchName(branch)} · ${t("block.channels", { count: channels[branch].count })}`;
+    const picture = pictures[i];
+    const title = `${branchName(branch)} · ${picture ? t("block.channels", { count: channels[branch].count }) : t("block.off")}`;
     drawText(context, title, margin, y + 22, `700 19px ${FONT}`, COLOURS[branch]);
-    context.drawImage(pictures[i], margin, y + 32);
-    y += pictures[i].height + titleHeight;
+    if (picture) context.drawImage(picture, margin, y + 32);
+    y += (picture?.height ?? 0) + titleHeight;
   });
   drawText(context, caption, margin, canvas.height - 14, `16px ${FONT}`, QUIET);
   return canvas;

@@ -1,8 +1,9 @@
 /** Charts of tuning curves: rose charts for orientations and hues, line charts for sizes and wavelengths. */
 
 import { svg } from "../dom.js";
-import { logPosition } from "../stimuli.js";
+import { logPosition, patchColour } from "../stimuli.js";
 import { t } from "../words.js";
+import { keepTextSize } from "./deeper_parts.js";
 
 /**
  * @typedef {object} Curve
@@ -13,29 +14,60 @@ import { t } from "../words.js";
  */
 
 const RADIUS = 50;
-const WIDTH = 140;
-const HEIGHT = 100;
+const ROSE = { width: 184, height: 140 };
+const LINE = { width: 160, height: 122, margin: 8, axis: 28 };
 
 /**
- * Draw responses around a circle. Petals of orientations point both ways logPosition the stripes; those of hues are drawn in that hue.
+ * Draw responses around a circle. Petals of orientations point both ways along the stripes; those of hues are drawn in that hue.
  * @param {Curve} curve
  * @param {"orientation" | "colour"} feature
  * @param {string} label
  */
 export function roseChart({ values, responses }, feature, label) {
+  const { width, height } = ROSE;
   const highest = Math.max(...responses, 1e-9);
   const isHue = feature === "colour";
   const petals = values.flatMap((value, i) => {
     const length = (RADIUS * responses[i]) / highest;
-    return (isHue ? [value] : [value, value + 180]).map((angle) => petal(angle, length, 180 / values.length / (isHue ? 1 : 2), isHue ? `hsl(${value} 90% 50%)` : null));
+    const halfWidth = 180 / values.length / (isHue ? 1 : 2);
+    return (isHue ? [value] : [value, value + 180]).map((angle) => petal(angle, length, halfWidth, isHue ? patchColour(value) : null));
   });
-  return svg(
+  const chart = svg(
     "svg",
-    { viewBox: `${-RADIUS - 4} ${-RADIUS - 4} ${2 * RADIUS + 8} ${2 * RADIUS + 8}`, role: "img", "aria-label": label, class: "unit-rose" },
+    { viewBox: `${-width / 2} ${-height / 2} ${width} ${height}`, role: "img", "aria-label": label, class: "unit-rose" },
     svg("circle", { r: RADIUS, class: "unit-rim" }),
     svg("circle", { r: RADIUS / 2, class: "unit-rim" }),
     petals,
+    (isHue ? [0, 90, 180, 270] : [0, 90]).map(degreeMark),
+    isHue ? [] : [stripes(22, -RADIUS - 11, 0), stripes(RADIUS + 18, 22, 90)],
   );
+  keepTextSize(chart, width);
+  return chart;
+}
+
+/** Label an angle outside the rim. @param {number} degrees  clockwise; 0 is up */
+function degreeMark(degrees) {
+  const [x, y] = [Math.sin((Math.PI * degrees) / 180), -Math.cos((Math.PI * degrees) / 180)].map(Math.round);
+  return svg(
+    "text",
+    {
+      x: (RADIUS + 4) * x,
+      y: (RADIUS + 11) * y,
+      "text-anchor": x > 0 ? "start" : x < 0 ? "end" : "middle",
+      "dominant-baseline": "central",
+    },
+    `${degrees}°`,
+  );
+}
+
+/**
+ * Draw three stripes: what a petal in this direction stands for.
+ * @param {number} x
+ * @param {number} y
+ * @param {number} degrees
+ */
+function stripes(x, y, degrees) {
+  return svg("path", { class: "unit-stripes", d: "M-5 -6v12M0 -6v12M5 -6v12", transform: `translate(${x} ${y}) rotate(${degrees})` });
 }
 
 /**
@@ -62,23 +94,22 @@ function petal(angle, length, halfWidth, colour) {
  * @param {string} label
  */
 export function lineChart({ values, responses }, label) {
+  const { width, height, margin, axis } = LINE;
   const highest = Math.max(...responses, 1e-9);
   const points = values.map((value, i) => [
-    8 + logPosition(values, value) * (WIDTH - 16),
-    HEIGHT - 22 - (responses[i] / highest) * (HEIGHT - 30),
+    margin + logPosition(values, value) * (width - 2 * margin),
+    height - axis - (responses[i] / highest) * (height - axis - margin),
   ]);
-  return svg(
+  const chart = svg(
     "svg",
-    { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label, class: "unit-line" },
-    svg("line", { class: "unit-rim", x1: 8, x2: WIDTH - 8, y1: HEIGHT - 22, y2: HEIGHT - 22 }),
+    { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, class: "unit-line" },
+    svg("line", { class: "unit-rim", x1: margin, x2: width - margin, y1: height - axis, y2: height - axis }),
     svg("polyline", { points: points.map((point) => point.join()).join(" ") }),
     points.map(([cx, cy]) => svg("circle", { cx, cy, r: 2.5 })),
     [0, values.length - 1].map((i) =>
-      svg(
-        "text",
-        { x: points[i][0], y: HEIGHT - 6, "text-anchor": i ? "end" : "start" },
-        t("unit.pixels", { size: Math.round(values[i]) }),
-      ),
+      svg("text", { x: points[i][0], y: height - 8, "text-anchor": i ? "end" : "start" }, t("unit.pixels", { size: Math.round(values[i]) })),
     ),
   );
+  keepTextSize(chart, width);
+  return chart;
 }
