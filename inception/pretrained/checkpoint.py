@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..errors import QUOTED_CHARACTERS, WeightsError, quoted
 from ..network.blocks import BLOCKS
-from ..network.inception_v1 import InceptionV1
+from ..network.inception_v1 import VARIANTS, InceptionV1
 from ..runtime.files import is_file, replace_file
 from ..runtime.plain_text import plain
 from ..vision import preprocessing
@@ -64,7 +64,12 @@ def _check_variant(state: Mapping[str, Tensor], described: str, inferred: str, s
         WeightsError: if it does.
     """
     has_norms = any(".bn." in name for name in state)
-    if described != inferred and "stem.conv1.conv.weight" in state and has_norms == (inferred != "googlenet"):
+    if (
+        described in tuple(VARIANTS)
+        and described != inferred
+        and "stem.conv1.conv.weight" in state
+        and has_norms == (inferred != "googlenet")
+    ):
         raise WeightsError(
             "weights_variant",
             'The description of {source} says "variant": "{described}", but the tensors are of the variant {inferred}; '

@@ -50,7 +50,7 @@ def test_two_networks_are_shown_side_by_side(
     ("arguments", "message"),
     [
         (["a", "b", "c", "d"], "There are 4 networks; please name at most 3."),
-        (["first", "--out", "/proc/x/census.json"], "Nothing can be written"),
+        (["first", "--out", "/proc/x/census.json"], "The folder '/proc/x' cannot be made; please name another."),
         (["first", "--data", "nowhere"], "There is no data"),
         (["first", "--limit", "1"], "a whole number from 2 to 10000"),
     ],

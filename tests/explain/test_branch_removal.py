@@ -139,7 +139,7 @@ def test_unknown_channels_and_missing_means_are_rejected(pretrained: PretrainedM
         ablated_prediction(pretrained, prediction, {"4b": [512]})
     with pytest.raises(UserError, match="There is no channel -1"):
         ablated_prediction(pretrained, prediction, {"4b": ["1x1", -1]})
-    with pytest.raises(ChoiceError, match="off is 'noise'"):
+    with pytest.raises(ChoiceError, match="ablation is 'noise'"):
         ablated_prediction(pretrained, prediction, {"4b": [1]}, "noise")
     with pytest.raises(UserError, match="come without their branches’ means"):
         ablated_prediction(replace(pretrained, means={}), prediction, {"4b": [1]}, "mean")

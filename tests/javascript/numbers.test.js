@@ -212,9 +212,9 @@ test("rounded parts add up to the rounded total, and none is off by more than a 
   }
 });
 
-test("of rounded parts the largest is adjusted, so that a small one is the same in every sum", () => {
-  assert.deepEqual(roundToTotal([12.083, 1.634, -0.464], 13.253, 2), [12.08, 1.63, -0.46]);
-  assert.deepEqual(roundToTotal([12.084, 1.634, -0.464], 13.255, 2), [12.09, 1.63, -0.46]);
+test("the remainder goes to the part where it adds the smallest error", () => {
+  assert.deepEqual(roundToTotal([12.081, 1.6345, -0.464], 13.2515, 2), [12.08, 1.63, -0.46]);
+  assert.deepEqual(roundToTotal([1.001, 2.0048, 3.0019], 6.0077, 2), [1, 2.01, 3]);
 });
 
 test("parts that do not add up to the total are only rounded", () => {

@@ -41,22 +41,16 @@ from support.training import COLOURS, SHORT_RECIPE, colour_folders
 
 
 def test_two_processes_train_together_and_only_one_writes(tmp_path: Path, meadow: Path) -> None:
-    arguments = [
-        "-m",
-        "inception",
-        "train",
-        "--data",
-        str(meadow),
-        "--out",
-        str(tmp_path / "out"),
-        *SHORT_RECIPE.as_options(),
-    ]
+    arguments = ["-m", "inception", "train", "--data", str(meadow), "--out", str(tmp_path / "out")]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *arguments]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
+    options = SHORT_RECIPE.as_options()
+    run = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert run.returncode == 0, run.stderr
     assert run.stdout.count("validation photos") == 1
     assert load(tmp_path / "out" / "model.safetensors").labels == ("grass", "sky")
-    rejected = subprocess.run([*command, "--minutes", "1"], cwd=ROOT, capture_output=True, text=True, timeout=200)
+    position = options.index("--epochs")
+    options[position : position + 2] = ["--minutes", "1"]
+    rejected = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, timeout=200)
     assert "please give --epochs" in rejected.stderr
 
 

@@ -114,6 +114,7 @@ def test_the_command_reports_classes_left_out(tmp_path: Path, capsys: pytest.Cap
     assert report["left_out"] == {"photos": 2, "classes": 1, "names": ["unicorn"]}
     assert (report["images"], set(report["per_class"])) == (3, {"bee", "espresso"})
     assert err == (
+        f"{root} has no part val: all of it is measured, which does not test a network trained on it\n"
         "left out, as the network has no class for them or several of one name: 2 photos of 1 class (unicorn)\n"
     )
     assert main([*command, "--limit", "1"]) == 0

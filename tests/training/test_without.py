@@ -127,7 +127,7 @@ def test_invalid_arguments_are_rejected(network: PretrainedModel, photos: Labell
     for pair in (("9z", "1x1"), ("3a", "7x7")):
         with pytest.raises(ChoiceError):
             evaluate_without(network, photos, [pair])
-    with pytest.raises(ChoiceError, match="off is 'noise'"):
+    with pytest.raises(ChoiceError, match="ablation is 'noise'"):
         evaluate_without(network, photos, ablation="noise")
     with pytest.raises(UserError, match="draws is 0"):
         evaluate_without(network, photos, draws=0)

@@ -259,8 +259,8 @@ export function term(value, decimals) {
 
 /**
  * Round parts so that they add up to the rounded total. Each part is rounded to nearest; remaining units of the last
- * decimal go to the largest parts, where they show least, of those that were rounded the other way: no part is off by more
- * than one unit. If parts and total differ by more than rounding explains, the parts are only rounded.
+ * decimal go to the parts where they add the smallest error, so that no part is off by more than one unit. If parts and
+ * total differ by more than rounding explains, the parts are only rounded.
  * @param {ArrayLike<number>} parts
  * @param {number} total
  * @param {number} decimals
@@ -273,10 +273,9 @@ export function roundToTotal(parts, total, decimals) {
   const remainder = Math.round(total * unit) - units.reduce((sum, part) => sum + part, 0);
   if (Math.abs(remainder) <= units.length) {
     const step = Math.sign(remainder);
-    const wasRoundedOtherWay = (/** @type {number} */ i) => Number(step * (exact[i] - units[i]) > 0);
     exact
       .map((_, i) => i)
-      .sort((a, b) => wasRoundedOtherWay(b) - wasRoundedOtherWay(a) || Math.abs(exact[b]) - Math.abs(exact[a]))
+      .sort((a, b) => step * (units[a] - exact[a]) - step * (units[b] - exact[b]) || a - b)
       .slice(0, Math.abs(remainder))
       .forEach((i) => (units[i] += step));
   }

@@ -277,7 +277,9 @@ function sumCheck({ logit, bias, branches }, name) {
   const decimals = decimalsFor([logit, bias, ...contributions], 4);
   const exact = contributions.reduce((sum, contribution) => sum + contribution, bias);
   const total = snapToObserved(exact, logit, decimals);
-  const shown = roundToTotal([...contributions, bias], total, decimals);
+  // The bias is only rounded, as it is shown in other views too; the branches absorb the remainder.
+  const roundedBias = Number(bias.toFixed(decimals));
+  const shown = [...roundToTotal(contributions, Number(total.toFixed(decimals)) - roundedBias, decimals), roundedBias];
   const bound = Math.max(...[...contributions, bias].map(Math.abs));
   const items = [...BRANCHES, /** @type {const} */ ("bias")].map((key, i) =>
     h(
