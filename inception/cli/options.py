@@ -20,7 +20,7 @@ BLOCKS = ("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")
 VARIANTS = ("batchnorm", "googlenet", "torchvision")
 SPLITS = ("train", "val", "test")
 SCALES = ("shared", "branch", "channel")
-COLOURS = ("magma", "inferno", "viridis", "cividis", "grey", "gray")
+COLOURS = ("magma", "inferno", "viridis", "cividis", "grey")
 
 # `parser=str` and `parser=Path`: Typer's own types refuse names of bytes that are not UTF-8, and unreadable files.
 

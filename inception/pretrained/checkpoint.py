@@ -64,6 +64,7 @@ def _check_variant(state: Mapping[str, Tensor], described: str, inferred: str, s
         WeightsError: if it does.
     """
     has_norms = any(".bn." in name for name in state)
+    # Only of a complete network: where tensors are missing, the error that lists them says more.
     if (
         described in tuple(VARIANTS)
         and described != inferred

@@ -19,7 +19,7 @@ from ..errors import ChoiceError
 from .png import palette_png
 
 SCALES = ("shared", "branch", "channel")
-COLOURS = ("magma", "inferno", "viridis", "cividis", "grey", "gray")  # grey in both spellings
+COLOURS = ("magma", "inferno", "viridis", "cividis", "grey")
 SIGNED_COLOURS = "RdBu_r"  # for maps with negative values: zero is the white middle
 
 LEVELS = 253  # palette entries for values; the other three mark gaps and silent channels
@@ -192,7 +192,6 @@ def _table(colours: str) -> np.ndarray:
 
     if colours not in (*COLOURS, SIGNED_COLOURS):
         raise ChoiceError("colours", colours, COLOURS)
-    colour_map = colormaps["gray" if colours == "grey" else colours]  # old releases of matplotlib know one spelling
-    table = np.round(colour_map(np.linspace(0, 1, LEVELS))[:, :3] * 255).astype(np.uint8)
+    table = np.round(colormaps[colours](np.linspace(0, 1, LEVELS))[:, :3] * 255).astype(np.uint8)
     table.flags.writeable = False
     return table

@@ -38,16 +38,19 @@ def starting_weights(recipe: Recipe) -> PretrainedModel | None:
     return initial
 
 
-def initial_model(recipe: Recipe, classes: tuple[str, ...], short_side: int) -> tuple[InceptionV1, Preprocessing]:
+def initial_model(
+    recipe: Recipe, classes: tuple[str, ...], short_side: int, initial: PretrainedModel | None = None
+) -> tuple[InceptionV1, Preprocessing]:
     """Build the network on the CPU, and its preprocessing.
 
     Initial weights are copied except for the classifier, which is copied only if the classes are the same.
-    `short_side` is the median of the photos in pixels; small photos are not cropped.
+    `short_side` is the median of the photos in pixels; small photos are not cropped. `initial` are the recipe's
+    `starting_weights`, if they have been loaded already.
 
     Raises:
         RecipeError, WeightsError: as `starting_weights`.
     """
-    initial = starting_weights(recipe)
+    initial = initial or starting_weights(recipe)
     preact, use_bias = layer_options(initial.model) if initial else (False, True)
     torch.manual_seed(recipe.seed)
     model = InceptionV1(

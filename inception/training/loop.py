@@ -90,7 +90,7 @@ def train(
         teacher = None
         if recipe.teacher:
             teacher = Teacher(load(recipe.teacher, device), photos, recipe.teacher_size)
-        starting_weights(recipe)  # those that do not fit are refused before anything is written
+        initial = starting_weights(recipe)  # those that do not fit are refused before anything is written
         make_folder(out)
         if world.is_main:
             check_writable(out / LOG)
@@ -99,7 +99,7 @@ def train(
         further = readable_photos(_without_labels(also), largest, progress("opening further photos")) if also else None
         maximum = max(MAX_HELD_OUT // len(photos.classes), 1)
         kept, held_out = split_photos(training.photos, recipe.held_out, recipe.seed, maximum)
-        model, preprocessing = initial_model(recipe, photos.classes, training.short_side)
+        model, preprocessing = initial_model(recipe, photos.classes, training.short_side, initial)
         trainer = Trainer(
             recipe,
             model.to(device),

@@ -139,6 +139,27 @@ export function englishName({ labels, chinese = {} }, index) {
   return chinese[label] ? label.split(",")[0] : t("answer.only_english");
 }
 
+/**
+ * Return the class whose name fits a text best: exactly, by its last word, a word, the start of a word, or any part; shown
+ * names come before other names of the label. -1 if none fits.
+ * @param {Names} network
+ * @param {string} text
+ */
+export function findClass(network, text) {
+  const escaped = text.trim().replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const shownNames = network.labels.map((_, index) => [className(network, index)]);
+  const allNames = network.labels.map((label) => [label, ...label.split(", ")]);
+  // Between Chinese characters, \b never matches; there the last two find words.
+  for (const pattern of [`^${escaped}$`, `\\b${escaped}$`, `\\b${escaped}\\b`, `\\b${escaped}`, `${escaped}$`, escaped]) {
+    const regex = new RegExp(pattern, "i");
+    for (const candidates of [shownNames, allNames]) {
+      const index = candidates.findIndex((names) => names.some((name) => regex.test(name)));
+      if (index >= 0) return index;
+    }
+  }
+  return -1;
+}
+
 /** Return what stands between two sentences: a space, if the language has one. */
 export function gap() {
   return current === "zh" ? "" : " ";

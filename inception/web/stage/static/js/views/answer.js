@@ -5,7 +5,7 @@ import { h, replace, roving, set } from "../dom.js";
 import { clamp, grouped, movers, order, percent, points, shownClasses, softmax } from "../numbers.js";
 import { placeOf } from "../ranking.js";
 import { ALL_ON, channelSwitched, isAnythingOff, offList, switched } from "../state.js";
-import { branchName, className, englishName, joined, t } from "../words.js";
+import { branchName, className, englishName, findClass, joined, t } from "../words.js";
 
 /** @import {AllOff, Block} from "../types.js" */
 
@@ -277,25 +277,4 @@ export function createAnswer(root, store) {
     if (changed.has("lang") || changed.has("network")) drawOptions();
   });
   draw();
-}
-
-/**
- * Return the class whose name fits a text best: exactly, by its last word, a word, the start of a word, or any part; shown
- * names come before other names of the label. -1 if none fits.
- * @param {import("../words.js").Names} network
- * @param {string} text
- */
-export function findClass(network, text) {
-  const escaped = text.trim().replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  const shownNames = network.labels.map((_, index) => [className(network, index)]);
-  const allNames = network.labels.map((label) => [label, ...label.split(", ")]);
-  // Between Chinese characters, \b never matches; there the last two find words.
-  for (const pattern of [`^${escaped}$`, `\\b${escaped}$`, `\\b${escaped}\\b`, `\\b${escaped}`, `${escaped}$`, escaped]) {
-    const regex = new RegExp(pattern, "i");
-    for (const candidates of [shownNames, allNames]) {
-      const index = candidates.findIndex((names) => names.some((name) => regex.test(name)));
-      if (index >= 0) return index;
-    }
-  }
-  return -1;
 }

@@ -197,7 +197,7 @@ export function createCompare(root, store, source) {
             h("li", {}, className(network, index), " ", h("b", { class: "number" }, percent(probabilities[index]))),
           ),
         ),
-        h("p", { class: "quiet" }, t("compare.silent", { silent, count: channelCount, share: Math.round((100 * silent) / channelCount) })),
+        h("p", { class: "quiet" }, t("compare.silent", { silent, count: channelCount })),
       ),
       BRANCHES.map((branch, i) => {
         const map = scene.maps[block][branch];
@@ -214,7 +214,7 @@ export function createCompare(root, store, source) {
           h(
             "span",
             { class: "quiet number" },
-            t("compare.silent_branch", { share: Math.round((100 * branchStatistics[i].silent) / branchStatistics[i].channels) }),
+            t("compare.silent_branch", { silent: branchStatistics[i].silent, count: branchStatistics[i].channels }),
           ),
         );
       }),

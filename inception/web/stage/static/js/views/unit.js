@@ -3,7 +3,7 @@
 import { classOf } from "../controller.js";
 import { h, replace } from "../dom.js";
 import { cellSquare, channelValues, peaks, strongestCell, visible } from "../maps.js";
-import { BLOCKS, BRANCHES, parseInteger, short, signed } from "../numbers.js";
+import { BLOCKS, BRANCHES, grouped, parseInteger, short, signed } from "../numbers.js";
 import { firstChannel, firstTile, rankOf, worthOf } from "../ranking.js";
 import { branchName, className, gap, t } from "../words.js";
 import { createCircuit } from "./circuit.js";
@@ -321,7 +321,7 @@ export function createUnit(root, store, source) {
     if (photos === null) return replace(atlas);
     replace(
       atlas,
-      h("h4", {}, t("unit.atlas", { count: photos })),
+      h("h4", {}, t("unit.atlas", { count: grouped(photos) })),
       image && h("img", { class: "unit-atlas", src: image, alt: t("unit.atlas_alt") }),
       image &&
         values &&
