@@ -31,7 +31,7 @@ from support.visitor import ApiVisit
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 # By default servers measure which engine is fastest; tests of engines choose one themselves.
 os.environ["INCEPTION_ENGINE"] = "torch"
-# The default of five seconds is too short when two workers share two cores with servers and browsers.
+# The default of five seconds is too short when three workers share two cores with servers and browsers.
 expect.set_options(timeout=30_000)
 
 TESTS = Path(__file__).parent
@@ -198,9 +198,10 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser, page_address: str, request: pytest.FixtureRequest) -> Iterator[StageVisit]:
+    """A visit to the stage in a new window; the test opens the page."""
     options = {"viewport": {"width": 1440, "height": 900}, "locale": "en-US", "reduced_motion": "reduce"}
     context = browser.new_context(**{**options, **getattr(request, "param", {})})
-    visit = StageVisit(context, page_address, "?photo=espresso")
+    visit = StageVisit(context, page_address)
     yield visit
     context.close()
     assert visit.foreign_requests == [], "the stage sends requests only to its own server"

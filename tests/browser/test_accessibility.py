@@ -35,6 +35,7 @@ def serious_violations(visit: StageVisit) -> list[str]:
     ids=["light", "dark", "Chinese phone"],
 )
 def test_the_stage_has_no_serious_violations(visit: StageVisit) -> None:
+    visit.open()
     assert serious_violations(visit) == []
     visit.upload(EXAMPLES / "bison.jpg")
     expect(visit.page.locator("[data-stage=photo] [aria-pressed=true]")).to_have_count(0, timeout=30_000)

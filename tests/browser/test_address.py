@@ -17,7 +17,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture
 def stage(visit: StageVisit) -> StageVisit:
     """A visit to an address without parameters."""
-    visit.open()
+    visit.open("")
     return visit
 
 

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.browser
 
 
 def test_camera_frames_are_classified_and_the_last_one_stays(visit: StageVisit) -> None:
+    visit.open()
     camera = visit.page.get_by_role("button", name="Camera")
     scenes_before = len([url for url in visit.requests if "stage_scene" in url])
     camera.click()
@@ -29,6 +30,7 @@ def test_camera_frames_are_classified_and_the_last_one_stays(visit: StageVisit) 
 
 
 def test_the_camera_fills_the_frame_and_says_what_happens_to_its_pictures(visit: StageVisit) -> None:
+    visit.open()
     page = visit.page
     page.get_by_role("button", name="Camera").click()
     # The frames sent are the centre square, which `cover` shows and `contain` does not.
@@ -42,6 +44,7 @@ def test_the_camera_fills_the_frame_and_says_what_happens_to_its_pictures(visit:
 
 
 def test_the_camera_opens_once_and_stops_when_another_photo_is_chosen(visit: StageVisit) -> None:
+    visit.open()
     page = visit.page
     page.evaluate(
         """() => {
@@ -76,6 +79,7 @@ def test_the_camera_opens_once_and_stops_when_another_photo_is_chosen(visit: Sta
 
 
 def test_the_lesson_uses_the_last_camera_frame(visit: StageVisit) -> None:
+    visit.open()
     page = visit.page
     page.get_by_role("button", name="Camera").click()
     expect(page.locator("[data-stage=photo] img").first).to_have_attribute("src", re.compile("^blob:"))
@@ -87,6 +91,7 @@ def test_the_lesson_uses_the_last_camera_frame(visit: StageVisit) -> None:
 
 
 def test_the_camera_stops_with_a_message_when_its_frames_are_rejected(visit: StageVisit) -> None:
+    visit.open()
     page = visit.page
     page.get_by_role("button", name="Camera").click()
     expect(page.locator("[data-stage=photo] img").first).to_have_attribute("src", re.compile("^blob:"))
@@ -98,6 +103,7 @@ def test_the_camera_stops_with_a_message_when_its_frames_are_rejected(visit: Sta
 
 
 def test_without_https_the_page_reports_that_the_camera_needs_it(visit: StageVisit) -> None:
+    visit.open()
     visit.page.evaluate(
         """() => {
           Object.defineProperty(window, "isSecureContext", { value: false });

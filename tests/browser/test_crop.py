@@ -65,6 +65,7 @@ def test_tiles_show_transparency_and_margins_as_the_network_receives_them(
 ) -> None:
     png = transparent_png()
     (tmp_path / "disc.png").write_bytes(png)
+    visit.open()
     visit.upload(tmp_path / "disc.png")
     expect(visit.page.locator(".photo-frame > img")).to_have_attribute("src", re.compile("^blob:"))
     visit.settle()
@@ -90,6 +91,7 @@ def test_tiles_show_transparency_and_margins_as_the_network_receives_them(
 
 
 def test_the_answer_is_updated_while_the_square_is_dragged(visit: StageVisit) -> None:
+    visit.open()
     box, requests_before = visit.page.locator(".photo-crop").bounding_box(), scene_request_count(visit)
     assert box
     drag(visit, [-2 * step for step in range(12)])
@@ -102,6 +104,7 @@ def test_the_answer_is_updated_while_the_square_is_dragged(visit: StageVisit) ->
 
 
 def test_numbers_of_an_earlier_crop_are_hidden_while_the_square_moves(visit: StageVisit) -> None:
+    visit.open()
     drag(visit, [-2 * step for step in range(12)])
     for part in (".worth", ".tile b"):
         expect(visit.page.locator(f"[data-lane='1x1'] {part}").first).to_have_css("opacity", "0")
@@ -111,6 +114,7 @@ def test_numbers_of_an_earlier_crop_are_hidden_while_the_square_moves(visit: Sta
 
 
 def test_dragging_the_square_back_restores_the_answer(visit: StageVisit) -> None:
+    visit.open()
     drag(visit, [-10, -20, -30])
     visit.page.mouse.up()
     expect(visit.page).to_have_url(re.compile("crop="))
@@ -130,6 +134,7 @@ def test_dragging_the_square_back_restores_the_answer(visit: StageVisit) -> None
 
 
 def test_a_branch_that_is_off_stays_off_while_the_square_moves(visit: StageVisit) -> None:
+    visit.open()
     visit.switch("3x3")
     was = visit.page.locator("[data-stage=answer] .was").first
     expect(was).to_be_visible()
@@ -141,6 +146,7 @@ def test_a_branch_that_is_off_stays_off_while_the_square_moves(visit: StageVisit
 
 
 def test_the_right_button_does_not_move_the_square(visit: StageVisit) -> None:
+    visit.open()
     box = visit.page.locator(".photo-crop").bounding_box()
     assert box
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
@@ -154,6 +160,7 @@ def test_the_right_button_does_not_move_the_square(visit: StageVisit) -> None:
 
 @pytest.mark.parametrize("visit", [{"has_touch": True}], indirect=True)
 def test_a_second_finger_does_not_move_the_square(visit: StageVisit) -> None:
+    visit.open()
     crop = visit.page.locator(".photo-crop")
     box = crop.bounding_box()
     assert box
@@ -186,6 +193,7 @@ def test_a_second_finger_does_not_move_the_square(visit: StageVisit) -> None:
 
 
 def test_a_crop_of_the_whole_photo_cannot_be_moved(visit: StageVisit) -> None:
+    visit.open()
     visit.page.get_by_role("button", name="Whole", exact=True).click()
     expect(visit.page).to_have_url(re.compile("crop="))
     visit.settle()

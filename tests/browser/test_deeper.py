@@ -22,6 +22,7 @@ def expect_tabs_at_the_top(page: Page) -> None:
 
 @pytest.mark.parametrize("name", ["census", "compare", "about"])
 def test_a_tab_scrolls_its_view_into_the_window(visit: StageVisit, name: str) -> None:
+    visit.open()
     page = visit.page
     page.locator(f"#deeper-tab-{name}").click()
     expect_tabs_at_the_top(page)
@@ -29,6 +30,7 @@ def test_a_tab_scrolls_its_view_into_the_window(visit: StageVisit, name: str) ->
 
 
 def test_the_header_scrolls_to_a_view_before_it_has_loaded(visit: StageVisit) -> None:
+    visit.open()
     page = visit.page
     page.route("**/js/views/compare.js", lambda route: None)  # it never loads
     page.get_by_role("banner").get_by_role("button", name="Compare").click()
@@ -90,6 +92,7 @@ def test_the_biases_are_the_same_number_in_two_views(visit: StageVisit) -> None:
 
 @pytest.mark.parametrize("name", ["unit", "cell"])
 def test_a_view_of_a_channel_opens_at_the_first_tile_of_the_best_branch(visit: StageVisit, name: str) -> None:
+    visit.open()
     page = visit.page
     best = page.locator(".carried").inner_text().split()[0]
     lane = page.locator(f"[data-lane='{best.replace('×', 'x')}']")

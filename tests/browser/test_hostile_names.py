@@ -55,7 +55,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def hostile_visit(browser: Browser, address: str) -> Iterator[StageVisit]:
     context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-US", reduced_motion="reduce")
-    visit = StageVisit(context, address, "?photo=bison")
+    visit = StageVisit(context, address)
     yield visit
     assert visit.page.evaluate("typeof ran") == "undefined", "a name was executed"
     assert visit.page.locator("img[src=x], svg[onload], [onerror], [href^=javascript]").count() == 0
@@ -64,6 +64,7 @@ def hostile_visit(browser: Browser, address: str) -> Iterator[StageVisit]:
 
 
 def test_hostile_class_names_are_shown_but_not_executed(hostile_visit: StageVisit) -> None:
+    hostile_visit.open("?photo=bison")
     page = hostile_visit.page
     expect(page.locator("[data-stage=answer]")).to_contain_text("ran=1")
     hostile_visit.switch("3x3")
@@ -113,6 +114,7 @@ def test_downloads_have_safe_file_names_and_no_formulas(hostile_visit: StageVisi
 def test_a_hostile_file_name_and_link_are_not_executed(hostile_visit: StageVisit, tmp_path: Path) -> None:
     hostile = tmp_path / f"{IMAGE}.jpg"
     hostile.write_bytes(b"no photo")
+    hostile_visit.open("?photo=bison")
     hostile_visit.expects_rejections = True
     hostile_visit.upload(hostile)
     expect(hostile_visit.page.locator("#notice")).to_be_visible(timeout=30_000)

@@ -20,6 +20,7 @@ def press(control: Locator, key: str = "Enter") -> None:
 
 
 def test_controls_keep_the_focus_when_they_are_redrawn(visit: StageVisit) -> None:
+    visit.open()
     page = visit.page
     row = page.locator("[data-stage=answer] .rows button").nth(1)
     press(row)
@@ -52,6 +53,7 @@ def test_controls_keep_the_focus_when_they_are_redrawn(visit: StageVisit) -> Non
 
 
 def test_leaving_the_lesson_focuses_its_button(visit: StageVisit) -> None:
+    visit.open()
     lesson = visit.page.get_by_role("button", name="Lesson", exact=True)
     press(lesson)
     dock = visit.page.locator("[data-stage=lesson]")
@@ -62,6 +64,7 @@ def test_leaving_the_lesson_focuses_its_button(visit: StageVisit) -> None:
 
 
 def test_the_lanes_are_a_single_tab_stop(visit: StageVisit) -> None:
+    visit.open()
     page = visit.page
     lanes = page.locator(".lanes")
     more = page.locator("[data-lane='1x1'] .more")
@@ -79,6 +82,7 @@ def test_the_lanes_are_a_single_tab_stop(visit: StageVisit) -> None:
 
 
 def test_the_dialog_of_all_channels_is_a_single_tab_stop(visit: StageVisit) -> None:
+    visit.open()
     page = visit.page
     page.locator("[data-lane='1x1'] .more").click()
     tiles = page.locator("dialog.all .tile")
@@ -92,6 +96,7 @@ def test_the_dialog_of_all_channels_is_a_single_tab_stop(visit: StageVisit) -> N
 
 @pytest.mark.parametrize("method", ["Escape", "button"])
 def test_closing_the_lens_focuses_its_tile_and_unmarks_it(visit: StageVisit, method: str) -> None:
+    visit.open()
     page = visit.page
     tile = page.locator("[data-lane='5x5'] [data-channel]").nth(1)
     press(tile)
@@ -105,6 +110,7 @@ def test_closing_the_lens_focuses_its_tile_and_unmarks_it(visit: StageVisit, met
 
 @pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}}], indirect=True)
 def test_arrow_keys_skip_buttons_hidden_on_a_phone(visit: StageVisit) -> None:
+    visit.open()
     page = visit.page
     lesson = page.get_by_role("button", name="Lesson", exact=True)
     share = page.get_by_role("button", name="Share")
@@ -118,6 +124,7 @@ def test_arrow_keys_skip_buttons_hidden_on_a_phone(visit: StageVisit) -> None:
 
 
 def test_a_channel_opened_by_key_takes_the_focus_and_announces_its_cells(visit: StageVisit) -> None:
+    visit.open()
     page = visit.page
     tile = page.locator("[data-lane='5x5'] [data-channel]").nth(1)
     press(tile)
@@ -136,6 +143,7 @@ def test_a_channel_opened_by_key_takes_the_focus_and_announces_its_cells(visit: 
 
 
 def test_a_channel_opened_by_pointer_leaves_the_focus_on_its_tile(visit: StageVisit) -> None:
+    visit.open()
     tile = visit.page.locator("[data-lane='5x5'] [data-channel]").nth(1)
     tile.click()
     expect(visit.page.locator(".lens")).to_be_visible()

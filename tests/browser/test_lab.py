@@ -94,6 +94,7 @@ def test_moving_a_slider_stops_a_sweep(visit: StageVisit, embedded: PretrainedMo
 
 
 def test_a_slider_updates_the_stage_and_the_address(visit: StageVisit) -> None:
+    visit.open()
     page = visit.page
     answer = visit.headline
     top = page.evaluate("scrollY")
@@ -205,6 +206,7 @@ def test_every_shape_has_the_button_to_close_at_the_same_place(visit: StageVisit
 
 @pytest.mark.parametrize("button", ["Close, and go back to the photo", "Draw"])
 def test_closing_the_laboratory_restores_the_photo(visit: StageVisit, button: str) -> None:
+    visit.open()
     page = visit.page
     answer = visit.headline
     page.get_by_role("button", name="Draw", exact=True).click()

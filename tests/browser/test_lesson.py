@@ -64,6 +64,7 @@ def test_the_page_hides_which_branch_matters_until_the_answer(visit: StageVisit,
 
 
 def test_the_lens_does_not_overlap_the_lesson(visit: StageVisit) -> None:
+    visit.open()
     visit.page.set_viewport_size({"width": 1440, "height": 900})
     lesson = open_step(visit, "?photo=honey_bee&step=3")
     lens = visit.page.locator(".lens")

@@ -32,7 +32,8 @@ def stage(browser: Browser, page_address: str, request: pytest.FixtureRequest) -
     options |= getattr(request, "param", {})
     query = options.pop("query", f"?photo={PHOTO}&block=4c")
     context = browser.new_context(**options)
-    visit = StageVisit(context, page_address, query)
+    visit = StageVisit(context, page_address)
+    visit.open(query)
     yield visit
     context.close()
     assert visit.errors == []

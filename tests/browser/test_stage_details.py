@@ -44,6 +44,7 @@ def alter(visit: StageVisit, event: str, change: Callable[[dict[str, Any]], None
 
 
 def test_the_number_of_rows_can_be_changed_and_is_in_the_address(visit: StageVisit) -> None:
+    visit.open()
     rows = visit.page.locator("[data-stage=answer] .rows li")
     expect(rows).to_have_count(5)
     for _ in range(3):
@@ -55,6 +56,7 @@ def test_the_number_of_rows_can_be_changed_and_is_in_the_address(visit: StageVis
 
 
 def test_with_a_branch_off_rows_show_their_changes_and_the_largest_ones_are_named(visit: StageVisit) -> None:
+    visit.open()
     moved = visit.page.locator("[data-stage=answer] .moved")
     expect(moved).to_be_hidden()
     height = """rows => document.querySelector(".answer-tools").getBoundingClientRect().top -
@@ -93,6 +95,7 @@ def test_a_full_device_is_reported_once_in_one_sentence(visit: StageVisit) -> No
 
 @pytest.mark.parametrize("visit", [{"locale": "zh-CN"}], indirect=True)
 def test_chinese_class_names_are_accompanied_by_english_ones(visit: StageVisit) -> None:
+    visit.open()
     names = visit.page.locator("[data-stage=answer] .rows .name")
     expect(names.first).to_contain_text(re.compile("[一-鿿]"))
     expect(names.first.locator("small")).to_have_text(re.compile("[a-z]{3}"))
@@ -103,6 +106,7 @@ def test_chinese_class_names_are_accompanied_by_english_ones(visit: StageVisit) 
 
 def test_the_rows_of_the_network_are_named_beside_the_maps(visit: StageVisit) -> None:
     middle = "box => box.getBoundingClientRect().top + box.getBoundingClientRect().height / 2"
+    visit.open()
     for branch in BRANCHES:
         name = visit.page.locator(f".strip-names [data-branch='{branch}']")
         tile = visit.page.locator(f"[data-block='3a'] [data-branch='{branch}']")
@@ -221,6 +225,7 @@ def test_maps_of_a_lane_are_evenly_spaced_and_their_captions_apart(visit: StageV
 
 
 def test_a_scale_shared_by_the_branches_has_a_legend(visit: StageVisit) -> None:
+    visit.open()
     legend = visit.page.locator(".block-foot .legend")
     expect(legend).to_have_count(0)
     visit.page.locator(".block-tools select").nth(1).select_option("block")
@@ -513,6 +518,7 @@ def test_the_button_of_a_lane_opens_the_channels_of_its_branch(visit: StageVisit
     ids=["320", "390 Chinese", "640"],
 )
 def test_narrow_windows_show_every_control_and_do_not_scroll_sideways(visit: StageVisit) -> None:
+    visit.open()
     page = visit.page
     for control in (
         "header button:text-matches('^(Share|分享)$')",
@@ -530,6 +536,7 @@ IS_UNCUT = """selector => [...document.querySelectorAll(selector)].every(one =>
 
 
 def test_text_of_twice_the_size_does_not_overlap_and_is_not_cut_off(visit: StageVisit) -> None:
+    visit.open()
     page = visit.page
     page.add_style_tag(content=LARGE_TEXT)
     wait_until(page, IS_UNCUT, arg=".tiles > *")
@@ -568,6 +575,7 @@ def test_forced_colours_show_switches_bars_and_selections(visit: StageVisit) -> 
 
 @pytest.mark.parametrize("visit", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True)
 def test_a_switch_that_is_off_has_enough_contrast(visit: StageVisit) -> None:
+    visit.open()
     visit.switch("3x3")
     colours = visit.page.locator("[data-switch='3x3']").evaluate(
         """switch_ => {

@@ -77,6 +77,7 @@ def test_links_lead_to_other_channels_and_back(visit: StageVisit) -> None:
 
 
 def test_the_lens_links_to_the_page_of_its_channel(visit: StageVisit) -> None:
+    visit.open()
     page = visit.page
     tile = page.locator("[data-lane='3x3'] [data-channel]").first
     channel = tile.get_attribute("data-channel")

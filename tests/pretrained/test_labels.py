@@ -78,6 +78,7 @@ def test_api_and_python_explanations_use_english(embedded: PretrainedModel) -> N
 
 @pytest.mark.browser
 def test_the_chinese_stage_shows_chinese_class_names(visit: StageVisit) -> None:
+    visit.open()
     answer = visit.page.locator("[data-stage=answer]")
     expect(answer).to_contain_text("espresso")
     visit.page.get_by_role("button", name="中文", exact=True).click()

@@ -13,23 +13,22 @@ REJECTED = "Failed to load resource: the server responded with a status of 4"
 
 
 class StageVisit(PageVisit):
-    """A visit to the stage, with its requests and errors.
+    """A visit to the stage, with its requests and errors; `open` begins it.
 
     Attributes:
         requests: the URLs of all requests.
         expects_rejections: whether responses with a status of 4xx, which the browser logs as errors, are ignored.
     """
 
-    def __init__(self, context: BrowserContext, address: str, query: str = "") -> None:
+    def __init__(self, context: BrowserContext, address: str) -> None:
         self.address = f"{address.rstrip('/')}/"
         super().__init__(context, address)
         self.requests: list[str] = []
         self.expects_rejections = False
         self.page.on("console", self._record_error)
         self.page.on("request", self._record_request)
-        self.open(query)
 
-    def open(self, query: str = "") -> None:
+    def open(self, query: str = "?photo=espresso") -> None:
         self.page.goto(self.address + query)
         self.settle()
 

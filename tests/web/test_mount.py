@@ -91,6 +91,7 @@ def test_the_page_works_in_a_browser_under_the_path(host: str, browser: Browser)
     context = browser.new_context(viewport={"width": 1440, "height": 1000}, locale="en-US")
     try:
         visit = StageVisit(context, f"{host}/lens")
+        visit.open("")
         visit.page.get_by_role("button", name="espresso").first.click()
         expect(visit.page.locator("[data-stage=answer] h2")).to_contain_text("espresso")
         visit.unfold("5a")

@@ -263,6 +263,7 @@ def test_the_stage_reports_a_photo_that_is_too_large(visit: StageVisit, tmp_path
     large = tmp_path / "large.jpg"
     with large.open("wb") as file:
         file.truncate(41 * MEGABYTE)
+    visit.open()
     visit.expects_rejections = True
     visit.upload(large)
     expect(visit.page.locator("#notice")).to_contain_text(sentence, timeout=60_000)

@@ -174,6 +174,7 @@ def test_the_stage_shows_the_rate_limit_and_other_visitors_are_not_affected(
         if request.method == "POST" and "/run/stage_" in request.url:
             sessions.append(json.loads(request.post_data or "{}")["session_hash"])
 
+    visit.open()
     visit.page.on("request", record_session)
     visit.unfold("3a")
     visit.expects_rejections = True

@@ -334,6 +334,7 @@ def test_every_response_has_the_security_headers(page_address: str) -> None:
 
 @pytest.mark.browser
 def test_the_browser_stores_nothing_of_a_visit(visit: StageVisit) -> None:
+    visit.open()
     visit.upload(EXAMPLES / "bison.jpg")
     expect(visit.page.locator("[data-stage=answer] h2")).to_contain_text("bison", timeout=30_000)
     stored = visit.page.evaluate(
@@ -350,6 +351,7 @@ def test_the_page_of_a_space_contacts_no_other_server(browser: Browser) -> None:
     with running("app.py", "--device", "cpu", **space) as (address, _):
         context = browser.new_context(viewport={"width": 1440, "height": 1000}, locale="en-US")
         visit, documentation = StageVisit(context, address), ApiVisit(context, address)
+        visit.open("")
         visit.upload(EXAMPLES / "bison.jpg")
         expect(visit.page.locator("[data-stage=answer] h2")).to_contain_text("bison", timeout=30_000)
         contacted = visit.foreign_requests + documentation.foreign_requests
