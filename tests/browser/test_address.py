@@ -54,6 +54,13 @@ def test_back_restores_the_sort_order_of_channels(stage: StageVisit) -> None:
     assert "sort=" not in stage.page.url
 
 
+def test_back_closes_a_view_opened_in_the_header(stage: StageVisit) -> None:
+    stage.page.get_by_role("button", name="Compare", exact=True).click()
+    expect(stage.page.locator("#deeper-compare")).to_be_visible()
+    stage.page.go_back()
+    expect(stage.page.locator("#deeper-compare")).to_be_hidden()
+
+
 def test_back_keeps_the_chosen_language(stage: StageVisit) -> None:
     stage.unfold("3a")
     stage.page.get_by_role("button", name="中文").click()

@@ -90,6 +90,13 @@ def test_the_lesson_uses_the_last_camera_frame(visit: StageVisit) -> None:
     expect(page.locator("#notice")).to_be_hidden()
 
 
+def test_the_camera_ends_the_lesson(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&step=1")
+    visit.page.get_by_role("button", name="Camera").click()
+    expect(visit.page.locator("[data-stage=photo] video")).to_have_count(1)
+    expect(visit.page.locator("[data-stage=lesson]")).to_be_hidden()
+
+
 def test_the_camera_stops_with_a_message_when_its_frames_are_rejected(visit: StageVisit) -> None:
     visit.open()
     page = visit.page

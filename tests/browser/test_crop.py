@@ -14,6 +14,7 @@ from playwright.sync_api import expect
 from inception.pretrained.pretrained import PretrainedModel
 from inception.vision.photo import open_photo
 from inception.vision.preprocessing import CENTRE_CROP, WHOLE_PHOTO
+from support.paths import EXAMPLES
 from support.stage_visitor import StageVisit
 
 pytestmark = pytest.mark.browser
@@ -208,6 +209,22 @@ def test_a_crop_of_the_whole_photo_cannot_be_moved(visit: StageVisit) -> None:
     visit.page.wait_for_timeout(500)
     assert crop.bounding_box() == box
     assert visit.page.url == address
+
+
+def test_the_whole_of_a_square_photo_is_chosen_and_left_again(visit: StageVisit, tmp_path: Path) -> None:
+    visit.open()
+    square = tmp_path / "square.png"
+    with Image.open(EXAMPLES / "bison.jpg") as photo:
+        photo.resize((300, 300)).save(square)
+    visit.upload(square)
+    expect(visit.page.locator("[data-stage=photo] img").first).to_have_attribute("src", re.compile("^blob:"))
+    visit.settle()
+    whole = visit.page.get_by_role("button", name="Whole", exact=True)
+    for pressed in ("true", "false"):
+        whole.click()
+        expect(whole).to_have_attribute("aria-pressed", pressed)
+        visit.page.wait_for_load_state("networkidle")
+        expect(whole).to_have_attribute("aria-pressed", pressed)
 
 
 def test_a_crop_outside_the_photo_is_drawn_where_it_was_clamped(visit: StageVisit) -> None:

@@ -132,6 +132,23 @@ def test_choices_are_separate_buttons_where_they_need_several_rows(visit: StageV
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+def test_the_kernel_view_shows_the_cell_of_the_lens_also_when_opened_again(visit: StageVisit) -> None:
+    for first in (True, False):
+        if first:
+            visit.open("?photo=espresso&block=4c&deeper=cell&lens=5x5:3:2:1")
+        else:
+            visit.page.locator("[data-deeper=evidence]").click()
+            visit.page.locator("[data-lane='1x1'] [data-channel]").first.click()
+            visit.page.get_by_role("button", name="The kernel on real numbers").click()
+        lens = re.search(r"lens=(\w+):(\d+):(\d+):(\d+)", visit.page.url)
+        assert lens is not None
+        expect(visit.page.locator("#deeper-cell [aria-pressed=true][data-branch]")).to_have_attribute(
+            "data-branch", lens[1]
+        )
+        for name, number in zip(("channel", "row", "column"), lens.groups()[1:], strict=True):
+            expect(visit.page.locator(f"[data-cell={name}]")).to_have_value(number)
+
+
 def test_compare_waits_for_the_networks_and_photos_to_choose_from(visit: StageVisit) -> None:
     page = visit.page
     held_routes: list[Route] = []

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, Response, expect
 
 from benchmarks.browser import wait_until
 from inception.network.blocks import BRANCHES
 from inception.prediction import predict_crop
+from inception.pretrained.checkpoint import save_checkpoint
+from inception.pretrained.description import Description, Provenance
 from inception.pretrained.pretrained import PretrainedModel
+from inception.pretrained.zoo import load
+from inception.runtime.device import choose_device
+from inception.service.service import InferenceService
+from inception.vision.preprocessing import IMAGENET
+from inception.web.blocks import build, launch_options
+from support.stage import unpack
 from support.stage_visitor import StageVisit
 
 BLOCK = "3b"
@@ -72,6 +81,37 @@ def test_a_sweep_plots_the_responses_of_the_network(visit: StageVisit, embedded:
     heights = [float(point.split(",")[1]) for point in (points or "").split()]
     peak = expected[:, expected.max(axis=0).argmax()].argmax()
     assert sorted([*sizes, 20])[int(np.argmin(heights))] == sizes[peak]
+
+
+@pytest.fixture(scope="module")
+def cropping(tmp_path_factory: pytest.TempPathFactory, embedded: PretrainedModel) -> Path:
+    """The weights of a network that takes the centre 224 of 256 pixels of a photo."""
+    path = tmp_path_factory.mktemp("cropping") / "cropping.safetensors"
+    description = Description("batchnorm", embedded.labels, IMAGENET, Provenance(*["test"] * 4))
+    save_checkpoint(path, embedded.model.state_dict(), description)
+    return path
+
+
+def test_a_network_that_crops_photos_sees_the_whole_drawing(browser: Browser, cropping: Path) -> None:
+    page = build(InferenceService((str(cropping),), choose_device("cpu")))
+    _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-US", reduced_motion="reduce")
+    try:
+        visit = StageVisit(context, address)
+        with visit.page.expect_response(has_stimulus) as response:
+            visit.open(f"?photo=espresso&block={BLOCK}&lab=disc:20:0:0")
+        scene = response.value.json()["data"][0]
+    finally:
+        context.close()
+        page.close()
+    network = load(cropping)
+    expected = predict_crop(network, disc(network, 20)).logits
+    assert unpack(scene["logits"]) == pytest.approx(expected, abs=0.02)
+
+
+def has_stimulus(response: Response) -> bool:
+    """Whether it is the scene of an uploaded drawing."""
+    return response.url.endswith("/run/stage_scene") and "example:" not in (response.request.post_data or "")
 
 
 def test_moving_a_slider_stops_a_sweep(visit: StageVisit, embedded: PretrainedModel) -> None:

@@ -288,6 +288,16 @@ def test_the_dialog_shows_every_active_channel_once(stage: StageVisit, embedded:
     expect(stage.page).not_to_have_url(re.compile("view=all"))
 
 
+def test_the_dialog_closes_for_a_channel_that_is_open_already(stage: StageVisit) -> None:
+    tile = stage.page.locator("[data-lane='1x1'] [data-channel]").first
+    channel = tile.get_attribute("data-channel")
+    tile.click()
+    expect(stage.page.locator(".lens")).to_be_visible()
+    stage.page.locator("[data-lane='1x1'] .more").dispatch_event("click")
+    stage.page.locator(f"dialog.all section[data-branch='1x1'] [data-channel='{channel}']").click()
+    expect(stage.page.locator("dialog.all")).to_be_hidden()
+
+
 def test_worths_refer_to_the_searched_class(stage: StageVisit, embedded: PretrainedModel) -> None:
     search = stage.page.locator("[data-stage=answer] input")
     search.fill("goldfish")

@@ -6,10 +6,12 @@ import base64
 import re
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Route, expect
 
 from benchmarks.browser import wait_until
@@ -91,6 +93,14 @@ def test_a_full_device_is_reported_once_in_one_sentence(visit: StageVisit) -> No
     alter(visit, "scene", lambda scene: scene.update(full="cuda:0"))
     visit.open(QUERY)
     expect(visit.page.locator("#notice")).to_contain_text("cuda:0")
+
+
+def test_screen_readers_hear_that_the_network_is_not_sure(visit: StageVisit, tmp_path: Path) -> None:
+    Image.new("RGB", (300, 300), (128, 128, 128)).save(tmp_path / "grey.png")
+    visit.open()
+    visit.upload(tmp_path / "grey.png")
+    expect(visit.page.locator("[data-stage=answer] h2")).to_contain_text("Not sure")
+    expect(visit.page.locator("#live")).to_contain_text("The network is not sure.")
 
 
 @pytest.mark.parametrize("visit", [{"locale": "zh-CN"}], indirect=True)
@@ -363,14 +373,23 @@ def test_the_photo_with_its_overlay_is_full_screen_until_escape(visit: StageVisi
 # ---------------------------------------------------------------- views under the stage
 
 
+COMPARED_PICTURE = "() => document.querySelectorAll('#deeper-compare .compare-side > canvas')[1]?.toDataURL()"
+
+
+def compared_picture(visit: StageVisit, after: str = "") -> str:
+    """Return the pixels of the photo on the right of Compare, once they differ from `after`."""
+    wait_until(visit.page, f"after => (({COMPARED_PICTURE})() ?? after) !== after", after)
+    return visit.page.evaluate(COMPARED_PICTURE)
+
+
 def test_an_uploaded_photo_can_be_compared_on_a_shared_scale(visit: StageVisit) -> None:
     visit.open(f"{QUERY}&deeper=compare")
     sides = visit.page.locator("#deeper-compare .compare-side")
     expect(sides).to_have_count(2)
-    before = visit.headline
+    headline, picture = visit.headline, compared_picture(visit)
     visit.page.locator("#deeper-compare input[type=file]").set_input_files(EXAMPLES / "macaw.jpg")
-    expect(sides.nth(1).locator("img")).to_have_attribute("src", re.compile("^blob:"))
-    assert visit.headline == before, "the photo of the stage is unchanged"
+    compared_picture(visit, after=picture)
+    assert visit.headline == headline, "the photo of the stage is unchanged"
     expect(sides.nth(1)).to_contain_text(re.compile(r"\b\d+ of the block’s 512 channels are silent"))
     data_urls = "all => all.map(one => one.toDataURL()).join()"
     separate_scales = sides.locator("canvas").evaluate_all(data_urls)
@@ -383,8 +402,8 @@ def test_an_uploaded_photo_can_be_compared_on_a_shared_scale(visit: StageVisit) 
 
 def test_the_compared_photo_is_the_one_chosen_last(visit: StageVisit) -> None:
     visit.open(f"{QUERY}&deeper=compare")
-    image = visit.page.locator("#deeper-compare .compare-side").nth(1).locator("img")
-    expect(image).to_be_attached()
+    expect(visit.page.locator("#deeper-compare .compare-side")).to_have_count(2)
+    picture = compared_picture(visit)
     held_routes: list[Route] = []
     visit.page.route("**/gradio_api/upload*", lambda route: held_routes.append(route))
     chooser = visit.page.locator("#deeper-compare input[type=file]")
@@ -394,12 +413,27 @@ def test_the_compared_photo_is_the_one_chosen_last(visit: StageVisit) -> None:
             visit.page.wait_for_timeout(20)
     with visit.page.expect_response("**/gradio_api/upload*"):
         held_routes[1].continue_()
-    expect(image).to_have_attribute("src", re.compile("^blob:"))
-    second_photo = image.get_attribute("src")
+    second_picture = compared_picture(visit, after=picture)
     with visit.page.expect_response("**/gradio_api/upload*"):
         held_routes[0].continue_()
     visit.page.wait_for_timeout(1000)
-    expect(image).to_have_attribute("src", str(second_photo))
+    assert compared_picture(visit) == second_picture
+
+
+def test_both_sides_of_the_comparison_show_the_square_that_the_network_sees(visit: StageVisit) -> None:
+    pictures = []
+    for crop in ("", "&crop=0:0:1"):
+        visit.open(f"{QUERY}&deeper=compare{crop}")
+        sides = visit.page.locator(".compare-side > canvas")
+        expect(sides).to_have_count(2)
+        other_photo = compared_picture(visit)
+        visit.page.locator("#deeper-compare select").nth(1).select_option(label="the same photo")
+        compared_picture(visit, after=other_photo)
+        pictures.append(sides.evaluate_all("all => all.map(one => one.toDataURL())"))
+    centre, left = pictures
+    assert centre[0] == centre[1]
+    assert left[0] == left[1]
+    assert left != centre
 
 
 def test_clicking_a_number_of_the_table_leads_to_its_branch(visit: StageVisit) -> None:

@@ -184,7 +184,8 @@ def test_the_status_of_an_image_follows_the_language(visit: StageVisit) -> None:
 
 
 def test_channels_can_be_sorted_by_their_tuning(visit: StageVisit, embedded: PretrainedModel) -> None:
-    visit.open("?photo=espresso&block=3a&sort=orientation")
+    # As the page writes the address, with the network, so that it is complete after a reload.
+    visit.open("?photo=espresso&model=tiny-imagenet&block=3a&sort=orientation")
     tuning = layer_tuning(embedded, "3a")
     selectivity = np.nan_to_num(tuning.curves["orientation"].selectivity)
     for branch, channels in embedded.model.block("3a").slices.items():

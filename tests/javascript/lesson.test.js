@@ -295,9 +295,11 @@ test("3: the branch without which another class is ahead is right, and after a w
   assert.equal(plan.patch.block, "4b");
   assert.deepEqual([verdict.done, verdict.right], [true, true]);
   const wrong = (await answerStep(flip, input, "pool")).verdict;
-  assert.deepEqual([wrong.done, wrong.right, wrong.patch], [false, false, { off: { "4b": ["pool"] } }]);
+  // The sentence is about this branch alone, so nothing else stays off.
+  const alone = (branch) => ({ offChannels: {}, fill: "zero", off: { "4b": [branch] } });
+  assert.deepEqual([wrong.done, wrong.right, wrong.patch], [false, false, alone("pool")]);
   const shown = (await answerStep(flip, input)).verdict;
-  assert.deepEqual([shown.done, shown.right, shown.patch], [true, false, { off: { "4b": ["1x1"] } }]);
+  assert.deepEqual([shown.done, shown.right, shown.patch], [true, false, alone("1x1")]);
 });
 
 test("3: the verdict mentions the classifier behind the last block, and more blocks behind the others", async () => {
@@ -407,6 +409,15 @@ test("squares to try lie within the photo, except that of the whole photo, and d
     assert.ok(top >= 0 && top * PHOTO.height + side * 100 <= PHOTO.height + 1e-9);
   }
   assert.equal(crops.filter((crop) => crop && crop[2] === 2).length, 1);
+});
+
+test("no square is tried twice, and not the current one", () => {
+  // Of a photo twice as wide as high, a square of its height has three places: left, right and the centre.
+  const input = stepInput();
+  const full = { ...input, data: { ...input.data, base: { ...input.data.base, crop: [0.25, 0, 1] } } };
+  const crops = alternativeCrops({ ...full, state: { ...full.state, crop: [0.25, 0, 1] } });
+  assert.equal(crops.filter((crop) => crop && crop[2] <= 1).length, 2);
+  assert.equal(crops.filter((crop) => crop && crop[2] > 1).length, 1);
 });
 
 // ---------------------------------------------------------------- the page

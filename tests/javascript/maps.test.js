@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { page } from "./support.js";
 
 const maps = await page("maps.js");
-const { cellSquare, cropSquare, fitted, visible } = maps;
+const { cellSquare, cropSquare, fitted, visible, wholeCrop } = maps;
 const { BRANCHES } = await page("numbers.js");
 
 /** Channels of four cells, evenly spaced from the lowest to the highest value of each pair. */
@@ -91,6 +91,16 @@ test("the square is centred without a crop, and given by its fractions of the ph
   assert.deepEqual(cropSquare({ width: 400, height: 300 }, null), { left: 50, top: 0, side: 300 });
   assert.deepEqual(cropSquare({ width: 300, height: 400 }, null), { left: 0, top: 50, side: 300 });
   assert.deepEqual(cropSquare({ width: 400, height: 200 }, [0.25, 0.5, 0.5]), { left: 100, top: 100, side: 100 });
+});
+
+test("the crop of a whole photo covers it, and has a side above 1 even after rounding", () => {
+  for (const photo of [{ width: 400, height: 200 }, { width: 300, height: 400 }, { width: 224, height: 224 }, { width: 2000, height: 1999 }]) {
+    const crop = wholeCrop(photo);
+    assert.ok(Number(crop[2].toFixed(3)) > 1);
+    const { left, top, side } = cropSquare(photo, crop);
+    assert.ok(left <= 0 && top <= 0 && left + side >= photo.width && top + side >= photo.height);
+  }
+  assert.deepEqual(wholeCrop({ width: 400, height: 200 }), [0, -0.5, 2]);
 });
 
 test("a photo is fitted into its frame and centred", () => {

@@ -32,6 +32,7 @@ ZERO = ABLATIONS[0]
 EFFECTIVE_SIDE = 112  # cells at most of an effective field's map
 MOSAIC = 24  # maps of a mosaic
 KERNEL_INPUTS = 3  # input channels of a convolution that are listed one by one
+MIN_WHOLE_SIDE = 1.001  # of the crop that means the whole photo, as in static/js/maps.js; rounding keeps it above 1
 PLACES = 6  # decimal places of a crop's position: far less than a pixel, so that equal crops share their results
 
 
@@ -47,7 +48,8 @@ class PhotoCrop:
     def of(cls, preprocessing: Preprocessing, width: int, height: int, crop: Crop) -> PhotoCrop:
         """Return the square that a network sees of a photo."""
         left, top, right, _ = preprocessing.crop_box(width, height, crop)
-        return cls(left / width, top / height, (right - left) / min(width, height))
+        side = (right - left) / min(width, height)
+        return cls(left / width, top / height, max(side, MIN_WHOLE_SIDE) if crop.whole else side)
 
     def for_network(self, preprocessing: Preprocessing, width: int, height: int) -> Crop:
         """Return the crop of a network that lies nearest.

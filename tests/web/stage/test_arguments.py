@@ -10,7 +10,8 @@ import pytest
 
 from inception import open_photo, predict
 from inception.pretrained.pretrained import PretrainedModel
-from inception.vision.preprocessing import WHOLE_PHOTO, Crop
+from inception.vision.preprocessing import IMAGENET, WHOLE_PHOTO, Crop
+from inception.web.stage.scene import PhotoCrop
 from support.paths import EXAMPLES
 from support.stage import error_message, event_result, post_event, subject, unpack, upload
 
@@ -24,6 +25,13 @@ def test_an_uploaded_copy_gives_the_same_scene_as_the_example(page_address: str)
     example = event_result(page_address, "scene", BISON, {})
     assert uploaded["digest"] == example["digest"]
     assert uploaded["logits"] == example["logits"]
+
+
+def test_the_whole_of_a_square_photo_differs_from_a_square_at_its_corner() -> None:
+    whole = PhotoCrop.of(IMAGENET, 224, 224, WHOLE_PHOTO)
+    assert whole.side > 1
+    assert whole.for_network(IMAGENET, 224, 224) == WHOLE_PHOTO
+    assert PhotoCrop(0, 0, 1).for_network(IMAGENET, 224, 224) == Crop(0, 0)
 
 
 @pytest.mark.parametrize(

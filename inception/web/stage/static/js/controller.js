@@ -16,7 +16,7 @@ const PREFETCHED_CLASSES = 5; // the most probable ones
 /** State properties whose change requires requests. */
 const REQUEST_PROPERTIES = /** @type {const} */ (["photo", "crop", "model", "block", "off", "offChannels", "fill", "cls"]);
 /** Patch that clears the data of the previous block, photo or crop. */
-export const NO_BLOCK = Object.freeze({ channels: null, baseChannels: null, subsets: null, worth: null, field: null });
+export const NO_BLOCK = Object.freeze({ channels: null, baseChannels: null, subsets: null, worth: null, worthClass: null, field: null });
 
 /**
  * Create the controller, which loads data whenever the state changes.
@@ -143,7 +143,7 @@ export function createController(store, source, firstInteraction = Promise.resol
     // Wait for all of these: channels are drawn together with their worth.
     const parts = Promise.all([
       baseChannels.then((channels) => ({ baseChannels: channels, ...(isOff ? {} : { channels }) })),
-      isMoving ? {} : source.worth(subject, cls, block).then((worth) => ({ worth })),
+      isMoving ? {} : source.worth(subject, cls, block).then((worth) => ({ worth, worthClass: cls })),
       isOff ? source.scene(filledSubject, off).then((now) => ({ now })) : Promise.resolve({ now: base }),
       ...(isOff ? [source.block(filledSubject, off, block).then((channels) => ({ channels }))] : []),
     ]);
@@ -231,7 +231,7 @@ export function createController(store, source, firstInteraction = Promise.resol
   }
 
   store.subscribe((_, __, changed) => {
-    if (changed.has("sort") || changed.has("block") || changed.has("model")) void loadTuning();
+    if (changed.has("sort") || changed.has("block") || changed.has("network")) void loadTuning();
   });
 
   return {
@@ -302,6 +302,15 @@ export function withFill(subject, fill) {
  */
 export function classOf(state, data) {
   return state.cls ?? (data.base ? order(data.base.logits, 1)[0] : 0);
+}
+
+/**
+ * Return the worth for a class, or null while that of another class is loaded.
+ * @param {number} cls
+ * @param {Pick<Data, "worth" | "worthClass">} data
+ */
+export function worthFor(cls, { worth, worthClass }) {
+  return worthClass === cls ? worth : null;
 }
 
 /**

@@ -206,7 +206,7 @@ function createNotice(root, store) {
       fullDevice = data.base.full;
       draw();
     }
-    if (changed.has("error")) draw();
+    if (changed.has("error") || changed.has("lang")) draw();
   });
 }
 

@@ -263,6 +263,19 @@ export function cropSquare(photo, crop) {
   return { left: left * photo.width, top: top * photo.height, side: side * shorter };
 }
 
+/** Side of the smallest crop that means the whole photo, in shorter sides: with a side of 1, the network's square lies in it. */
+const MIN_WHOLE_SIDE = 1.001;
+
+/**
+ * Return the crop that means the whole photo, padded to a square.
+ * @param {{width: number, height: number}} photo
+ * @returns {Crop}
+ */
+export function wholeCrop({ width, height }) {
+  const longer = Math.max(width, height);
+  return [(width - longer) / 2 / width, (height - longer) / 2 / height, Math.max(longer / Math.min(width, height), MIN_WHOLE_SIDE)];
+}
+
 /**
  * Fit a photo into a square frame of 100 x 100, and return its position and scale.
  * @param {{width: number, height: number}} photo

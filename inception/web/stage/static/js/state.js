@@ -38,6 +38,7 @@ const NO_DATA = Object.freeze({
   baseChannels: null,
   subsets: null,
   worth: null,
+  worthClass: null,
   field: null,
   tuned: null,
   busy: false,
@@ -236,7 +237,8 @@ export function addressOf(state, preferred = INITIAL.lang) {
   if (state.photo.startsWith("example:")) query.set("photo", state.photo.slice("example:".length));
   if (state.model) query.set("model", state.model);
   query.set("block", state.block);
-  if (state.crop) query.set("crop", state.crop.map((value) => value.toFixed(3)).join(":"));
+  const isDrawn = state.lab !== null && !state.step; // the image of the laboratory is used whole
+  if (state.crop && !isDrawn) query.set("crop", state.crop.map((value) => value.toFixed(3)).join(":"));
   if (isAnythingOff(state.off)) {
     query.set("off", offText(state.off));
   }

@@ -182,7 +182,8 @@
  * @property {BlockChannels | null} channels  of the unfolded block, with the branches and channels that are off
  * @property {BlockChannels | null} baseChannels  of the unfolded block, with everything on
  * @property {Subsets | null} subsets  of the unfolded block
- * @property {Worth | null} worth  for the selected class
+ * @property {Worth | null} worth  for the class `worthClass`
+ * @property {number | null} worthClass  the selected class, or the one before while its worth is loaded
  * @property {Partial<Record<Branch, FieldSquare>> | null} field  of the unfolded block
  * @property {BlockTuning | null} tuned  of the unfolded block; loaded only to sort by it
  * @property {boolean} busy

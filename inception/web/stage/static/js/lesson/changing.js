@@ -1,7 +1,8 @@
 /** Steps in which the student changes something: a branch, the block, the order of branches, the square. */
 
-import { BLOCKS, BRANCHES, softmax } from "../numbers.js";
-import { allOff, isAnythingOff } from "../state.js";
+import { wholeCrop } from "../maps.js";
+import { BLOCKS, BRANCHES, grouped, softmax } from "../numbers.js";
+import { ALL_ON, allOff, isAnythingOff } from "../state.js";
 import { t } from "../words.js";
 import { blockToSearch, branchOutcomes, places, squeezes, topClass } from "./measure.js";
 import { branchChoices, loadedData, RESET } from "./looking.js";
@@ -11,6 +12,8 @@ import { say } from "./sentences.js";
 /** @import {BranchOutcome, Squeeze} from "./measure.js" */
 /** @import {Step, StepContext, Verdict} from "./types.js" */
 
+/** The settings that the sentences on an ablation are about. */
+const CLEAN = Object.freeze({ ...ALL_ON, fill: /** @type {const} */ ("zero") });
 const STACK_BLOCK = /** @type {Block} */ ("4b");
 
 /** Step 3: find the branch that changes the answer when it is off. @type {Step} */
@@ -46,14 +49,14 @@ export const flip = {
     const outcome = /** @type {BranchOutcome} */ (facts.outcomes.find((/** @type {BranchOutcome} */ candidate) => candidate.branch === answer));
     const right = flips ? outcome.lead < 0 : answer === strongest.branch;
     const values = outcomeValues(outcome, cls, p);
-    const patch = { off: { [block]: [outcome.branch] } };
+    const patch = { ...CLEAN, off: { [block]: [outcome.branch] } };
     if (right) return { done: true, right, says: [say(flips ? "lesson.flip.right" : "lesson.flip.right_weak", values), ablationNote(block)], patch };
     return { done: false, right, says: [say("lesson.flip.retry", values)], patch };
   },
   async show({ facts }) {
     const { block, flips, strongest, cls, p } = facts;
     const key = flips ? "lesson.flip.shown" : "lesson.flip.shown_weak";
-    return { done: true, right: false, says: [{ key, values: outcomeValues(strongest, cls, p) }, ablationNote(block)], patch: { off: { [block]: [strongest.branch] } } };
+    return { done: true, right: false, says: [{ key, values: outcomeValues(strongest, cls, p) }, ablationNote(block)], patch: { ...CLEAN, off: { [block]: [strongest.branch] } } };
   },
 };
 
@@ -182,14 +185,14 @@ export const fool = {
       const after = topClass(logits);
       if (after === facts.cls) continue;
       const p = softmax(logits, network.temperature)[after];
-      return solution("lesson.fool.shown_crop", { after: { cls: after }, p: { p } }, { crop, off: {} }, answerNotes(network, p));
+      return solution("lesson.fool.shown_crop", { after: { cls: after }, p: { p } }, { ...CLEAN, crop }, answerNotes(network, p));
     }
     const table = await context.source.table({ ...subject, crop: facts.crop });
     const { flips, strongest } = blockToSearch(branchOutcomes(table, facts.cls, network.temperature));
     const { block, branch, after, p } = strongest;
     if (!flips) return solution("lesson.fool.none", { name: { cls: facts.cls }, count: alternativeCrops(context).length }, {}, []);
     const values = { block, branch: { branch }, after: { cls: after }, p: { p } };
-    return solution("lesson.fool.shown_off", values, { crop: facts.crop, off: { [block]: [branch] }, block }, answerNotes(network, p));
+    return solution("lesson.fool.shown_off", values, { ...CLEAN, crop: facts.crop, off: { [block]: [branch] }, block }, answerNotes(network, p));
   },
 };
 
@@ -212,7 +215,7 @@ function solution(key, values, patch, notes) {
  * @returns {import("./types.js").Sentence[]}
  */
 function answerNotes({ labels, threshold }, p) {
-  const forced = say("lesson.fool.must", { count: labels.length });
+  const forced = say("lesson.fool.must", { count: grouped(labels.length) });
   return threshold !== null && p < threshold ? [forced, say("lesson.fool.unsure", { threshold: { p: threshold } })] : [forced];
 }
 
@@ -225,15 +228,18 @@ export function alternativeCrops({ data, state }) {
   const { width, height } = data.base?.photo ?? { width: 1, height: 1 };
   const side = data.base?.crop[2] ?? 1;
   const shorter = Math.min(width, height);
-  const longer = Math.max(width, height);
   /** @type {(Crop | null)[]} */
-  const crops = [null, [(width - longer) / 2 / width, (height - longer) / 2 / height, longer / shorter]];
+  const crops = [null, wholeCrop({ width, height })];
   if (side <= 1) {
     for (const [x, y] of [[0, 0], [1, 0], [0, 1], [1, 1], [0.5, 0], [0.5, 1], [0, 0.5], [1, 0.5]]) {
       crops.push([x * (1 - (side * shorter) / width), y * (1 - (side * shorter) / height), side]);
     }
   }
-  return crops.filter((crop) => !isSameCrop(crop, state.crop));
+  const current = state.crop ?? data.base?.crop ?? null;
+  return crops.filter((crop, i) => {
+    const isTried = crops.slice(0, i).some((other) => isSameCrop(other, crop));
+    return !isTried && !isSameCrop(crop, state.crop) && !isSameCrop(crop, current);
+  });
 }
 
 /**

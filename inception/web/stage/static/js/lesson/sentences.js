@@ -1,7 +1,7 @@
 /** Translation of the lesson's sentences into the page's language. */
 
 import { percent, signed } from "../numbers.js";
-import { branchName, className, language, t } from "../words.js";
+import { branchName, className, gap, language, t } from "../words.js";
 
 /** @import {Network} from "../types.js" */
 /** @import {Sentence, Value} from "./types.js" */
@@ -32,7 +32,7 @@ export function sentence({ key, values = {} }, network) {
  * @param {Pick<Network, "labels">} network
  */
 export function sentences(untranslated, network) {
-  return untranslated.map((part) => sentence(part, network)).join(language() === "zh" ? "" : " ");
+  return untranslated.map((part) => sentence(part, network)).join(gap());
 }
 
 /**

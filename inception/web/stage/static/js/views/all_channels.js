@@ -7,7 +7,7 @@ import { branchName, t } from "../words.js";
 import { createTile, greyPhoto } from "./tile.js";
 
 /** State and data that the dialog shows. @type {import("../state.js").Name[]} */
-const DEPENDENCIES = ["channels", "worth", "sort", "scale", "colours", "lang", "offChannels"];
+const DEPENDENCIES = ["channels", "worth", "sort", "tuned", "scale", "colours", "lang", "offChannels"];
 
 /**
  * @param {HTMLElement} root
@@ -17,7 +17,8 @@ const DEPENDENCIES = ["channels", "worth", "sort", "scale", "colours", "lang", "
 export function createAllChannels(root, store, source) {
   const title = h("h2");
   const close = h("button", { class: "button", onclick: () => dialog.close() });
-  const body = h("div", { class: "all-channels" });
+  // A channel chosen here opens on the stage, behind the dialog.
+  const body = h("div", { class: "all-channels", onclick: closeAfterChoice });
   const updateTabStop = roving(body);
   const dialog = h("dialog", { class: "all", onclose: () => store.update({ view: "sorted" }) });
   dialog.append(h("div", { class: "dialog-head" }, title, close), body);
@@ -61,17 +62,20 @@ export function createAllChannels(root, store, source) {
     updateTabStop();
   }
 
+  /** @param {MouseEvent} event */
+  function closeAfterChoice(event) {
+    if (/** @type {Element} */ (event.target).closest(".tile")) dialog.close();
+  }
+
   /** Open, close or redraw the dialog after a change. @param {Set<import("../state.js").Name>} changed */
   function sync(changed) {
-    const { view, lens } = store.get();
+    const { view } = store.get();
     const isOpen = view === "all";
     if (isOpen && !dialog.open) {
       draw();
       dialog.showModal();
     } else if (!isOpen && dialog.open) dialog.close();
     else if (isOpen && DEPENDENCIES.some((name) => changed.has(name))) draw();
-    // A channel chosen here opens on the stage, behind the dialog.
-    if (changed.has("lens") && lens && dialog.open) dialog.close();
   }
 
   store.subscribe((_, __, changed) => sync(changed));

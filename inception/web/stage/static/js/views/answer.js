@@ -92,7 +92,7 @@ export function createAnswer(root, store) {
     if (isOff && bestClass !== bestClassBefore) replace(headline, h("s", {}, className(network, bestClassBefore)), " → ", headlineText);
     else headline.textContent = headlineText;
     headline.title = isUnsure
-      ? t("answer.not_sure_why", { threshold: percent(network.threshold ?? 0), count: network.labels.length })
+      ? t("answer.not_sure_why", { threshold: percent(network.threshold ?? 0), count: grouped(network.labels.length) })
       : (network.labels[bestClass] ?? "");
 
     const classes = shownClasses(after, top, cls === null ? [bestClassBefore] : [bestClassBefore, cls]);
@@ -146,7 +146,7 @@ export function createAnswer(root, store) {
     drawMoved(before, after, classes);
     updateRowTabStop();
     drawChips();
-    if (!isPending) announce(className(network, bestClassBefore), before[bestClassBefore], name, after[bestClass], isOff);
+    if (!isPending) announce(className(network, bestClassBefore), before[bestClassBefore], name, after[bestClass], isOff, isUnsure);
   }
 
   /**
@@ -241,12 +241,14 @@ export function createAnswer(root, store) {
    * @param {string} after
    * @param {number} pAfter
    * @param {boolean} isOff
+   * @param {boolean} isUnsure
    */
-  function announce(before, pBefore, after, pAfter, isOff) {
+  function announce(before, pBefore, after, pAfter, isOff, isUnsure) {
     const values = { before, p_before: percent(pBefore), after, p_after: percent(pAfter) };
-    const text = !isOff
+    const answer = !isOff
       ? t("answer.live_answer", { name: after, p: percent(pAfter) })
       : t(before === after ? "answer.live_same" : "answer.live_change", values);
+    const text = joined([answer, isUnsure ? t("answer.live_unsure") : ""]);
     if (text === announced) return;
     announced = text;
     const liveRegion = document.getElementById("live");

@@ -33,7 +33,7 @@ export function createCamera(frame, store, source, controller, onToggle) {
     try {
       ownStream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
       isOpening = false;
-      store.update({ lab: null });
+      store.update({ lab: null, step: 0 });
       stream = ownStream;
       lastFrame = null;
       onToggle();

@@ -248,8 +248,8 @@ export function createCell(root, store, source) {
   });
   store.subscribe((state, _, changed) => {
     if (changed.has("deeper") && state.deeper !== "cell") kernelView.stop();
-    // A cell was chosen on the stage.
-    if (changed.has("lens") && state.deeper === "cell" && state.lens && shown && shown.block === state.block) {
+    // A cell was chosen on the stage, perhaps while another view was open.
+    if ((changed.has("lens") || changed.has("deeper")) && state.deeper === "cell" && state.lens && shown && shown.block === state.block) {
       const lens = clampLens(state.lens, shown.channels);
       if (JSON.stringify(lens) !== JSON.stringify(shown.lens)) moveTo(lens);
     }

@@ -7,20 +7,21 @@ import { statistics } from "../downloads.js";
 import { isSignedScene, meanRange, meanValues, paletteOf } from "../maps.js";
 import { BRANCHES, order, percent, short, softmax } from "../numbers.js";
 import { branchName, className, exampleName, t } from "../words.js";
-import { failure, latestOnly, placeholder, skeleton, whileOpen } from "./deeper_parts.js";
+import { failure, latestOnly, photoSquare, placeholder, skeleton, whileOpen } from "./deeper_parts.js";
 import { modelName } from "./header.js";
 
-/** @import {BlockChannels, MeanMap, Network, Scene} from "../types.js" */
+/** @import {BlockChannels, MeanMap, Network, Scene, Subject} from "../types.js" */
 
 /**
  * @typedef {object} Side  of the comparison
  * @property {Network} network
  * @property {Scene} scene
  * @property {BlockChannels} channels
- * @property {string} photo
+ * @property {HTMLCanvasElement} picture  the square that the network sees
  */
 
 const CLASS_COUNT = 3;
+const PICTURE_SIZE = 200; // pixels
 
 /**
  * @param {HTMLElement} root
@@ -72,6 +73,7 @@ export function createCompare(root, store, source) {
     const { photo } = store.get();
     const model = stageModel();
     const { start } = store.data();
+    if (other.photo === photo) other.photo = null;
     const models = start?.models ?? [];
     if (!other.model) {
       other.model = models.find((candidate) => candidate.name !== model && candidate.available)?.name ?? model;
@@ -137,28 +139,18 @@ export function createCompare(root, store, source) {
   }
 
   async function draw() {
-    const { photo, crop, block } = store.get();
+    const { photo, crop } = store.get();
     const { base, network } = store.data();
     if (!base || !network) return;
     const model = other.model ?? network.name;
     const subject = { photo: other.photo ?? photo, model, crop: other.photo ? null : crop };
     if (!body.querySelector(".compare-side")) replace(body, skeleton());
     try {
-      const responses = await latestComparison(
-        Promise.all([
-          source.block(subjectOf(store.get()), {}, block),
-          source.network(model),
-          source.scene(subject, {}),
-          source.block(subject, {}, block),
-          source.drawable(subject),
-        ]),
-      );
-      if (!responses) return;
+      const sides = await latestComparison(load(network, base, subject));
+      if (!sides) return;
       const { start } = store.data();
       if (start) store.receive({ start: withDownloaded(start, model) });
-      const [stageChannels, otherNetwork, otherScene, otherChannels] = responses;
-      const stageSide = { network, scene: base, channels: stageChannels, photo };
-      const otherSide = { network: otherNetwork, scene: otherScene, channels: otherChannels, photo: subject.photo };
+      const [stageSide, otherSide] = sides;
       replace(
         body,
         sideSection("compare.stage_side", stageSide, otherSide),
@@ -171,11 +163,37 @@ export function createCompare(root, store, source) {
   }
 
   /**
+   * Load both sides of the comparison.
+   * @param {Network} network  of the stage
+   * @param {Scene} scene  of the stage
+   * @param {Subject} subject  of the other side
+   * @returns {Promise<[Side, Side]>}
+   */
+  async function load(network, scene, subject) {
+    const { photo, block } = store.get();
+    const [stageChannels, otherNetwork, otherScene, otherChannels] = await Promise.all([
+      source.block(subjectOf(store.get()), {}, block),
+      source.network(subject.model),
+      source.scene(subject, {}),
+      source.block(subject, {}, block),
+      source.drawable(subject),
+    ]);
+    const [picture, otherPicture] = await Promise.all([
+      photoSquare(source, { photo }, { base: scene, network }, PICTURE_SIZE),
+      photoSquare(source, subject, { base: otherScene, network: otherNetwork }, PICTURE_SIZE),
+    ]);
+    return [
+      { network, scene, channels: stageChannels, picture },
+      { network: otherNetwork, scene: otherScene, channels: otherChannels, picture: otherPicture },
+    ];
+  }
+
+  /**
    * @param {string} label  key of the section's name for screen readers
    * @param {Side} side
    * @param {Side} opposite
    */
-  function sideSection(label, { network, scene, channels, photo }, opposite) {
+  function sideSection(label, { network, scene, channels, picture }, opposite) {
     const { block, colours } = store.get();
     const probabilities = softmax(scene.logits, network.temperature);
     const isSigned = isSignedScene(scene) || (hasCommonScale() && isSignedScene(opposite.scene));
@@ -185,7 +203,7 @@ export function createCompare(root, store, source) {
     return h(
       "section",
       { class: "compare-side", "aria-label": t(label, { name: modelName(network.name) }) },
-      h("img", { src: source.photoUrl(photo), alt: "" }),
+      picture,
       h(
         "div",
         {},
@@ -197,7 +215,7 @@ export function createCompare(root, store, source) {
             h("li", {}, className(network, index), " ", h("b", { class: "number" }, percent(probabilities[index]))),
           ),
         ),
-        h("p", { class: "quiet" }, t("compare.silent", { silent, count: channelCount })),
+        h("p", { class: "quiet" }, t("compare.silent", { count: silent, total: channelCount })),
       ),
       BRANCHES.map((branch, i) => {
         const map = scene.maps[block][branch];

@@ -92,14 +92,14 @@ export function placeholder({ error }, kind = "") {
   return error ? failure(new Error(error)) : skeleton(kind);
 }
 
-/** Cache of a single entry: the latest photo, by its URL. @type {Map<string, Promise<HTMLImageElement>>} */
+/** The latest photos, by their URLs: Compare shows two. @type {Map<string, Promise<HTMLImageElement>>} */
 const photos = new Map();
 
 /**
  * Draw the square of the photo that the network sees on a canvas.
  * @param {Source} source
- * @param {Readonly<State>} state
- * @param {Readonly<Data>} data
+ * @param {Pick<State, "photo">} state
+ * @param {Pick<Data, "base" | "network">} data
  * @param {number} size  of the canvas, in pixels
  * @returns {Promise<HTMLCanvasElement>}
  */
@@ -111,8 +111,8 @@ export async function photoSquare(source, state, data, size) {
     image.src = url;
     loading = image.decode().then(() => image);
     loading.catch(() => photos.delete(url));
-    photos.clear();
     photos.set(url, loading);
+    for (const other of [...photos.keys()].slice(0, -2)) photos.delete(other);
   }
   const image = await loading;
   const canvas = h("canvas", { width: size, height: size });

@@ -1,6 +1,6 @@
 /** The evidence view: the exact decomposition of a class's logit over the cells of block 5b, and Grad-CAM. */
 
-import { classOf, subjectOf } from "../controller.js";
+import { classOf, subjectOf, worthFor } from "../controller.js";
 import { h, replace } from "../dom.js";
 import { strongestCell } from "../maps.js";
 import { BRANCHES, decimalsFor, fixed, order, roundToTotal, snapToObserved, term } from "../numbers.js";
@@ -115,7 +115,7 @@ export function createEvidence(root, store, source) {
       h("p", { class: "deeper-lead" }, t("deeper.evidence_lead", { block: LAST_BLOCK, side: evidence.side, name })),
       isAnythingOff(allOff(store.get())) && h("p", { class: "deeper-note" }, t("deeper.all_on")),
       h("div", { class: "evidence-grid" }, exactMap.figure, camMap.figure, sumCheck(evidence, name)),
-      channelTables(network, store.data().worth, name, subject),
+      channelTables(network, worthFor(cls, store.data()), name, subject),
       limitations(evidence),
       trust.root,
     );

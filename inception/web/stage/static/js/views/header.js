@@ -48,7 +48,7 @@ export function createHeader(root, store) {
         },
         t("header.lesson"),
       ),
-      h("button", { class: "plain wide", onclick: () => store.update({ deeper: "compare" }) }, t("header.compare")),
+      h("button", { class: "plain wide", onclick: () => store.update({ deeper: "compare" }, { push: true }) }, t("header.compare")),
       h("button", { class: "plain", onclick: () => share() }, t("header.share")),
     );
     replace(

@@ -3,7 +3,7 @@
 import { h, replace, roving, set, svg } from "../dom.js";
 import { imageBlob } from "../encoding.js";
 import { FRAME, LAB_SHAPES, labText, RANGES, SLIDERS, SWEEPS } from "../state.js";
-import { cellValue } from "../maps.js";
+import { cellValue, wholeCrop } from "../maps.js";
 import { BRANCHES, short } from "../numbers.js";
 import { labPixels, onChart } from "../stimuli.js";
 import { branchName, joined, sentenceOf, t } from "../words.js";
@@ -14,7 +14,6 @@ import { waitForScene } from "./frames.js";
 
 const IDLE_MS = 600; // idle time after which the image is uploaded again, to be kept
 const KEPT_NAME = "stimulus.png"; // the server keeps files of this name, unlike those called FRAME
-const FULL_CROP = /** @type {Crop} */ ([0, 0, 1]);
 const PEN_COLOURS = ["#ffffff", "#000000", "#e53935", "#fdd835", "#43a047", "#1e88e5"];
 const CHART_SIZE = { width: 270, height: 64 };
 
@@ -71,7 +70,8 @@ export function createLab(root, frame, store, source, controller) {
 
   /** @param {PointerEvent} event */
   function drawLine(event) {
-    if (lab().shape !== "pen") return;
+    // Ignore further fingers, a resting palm and other mouse buttons.
+    if (lab().shape !== "pen" || !event.isPrimary || event.button !== 0) return;
     event.preventDefault();
     canvas.setPointerCapture(event.pointerId);
     const positionOf = (/** @type {PointerEvent} */ pointer) => {
@@ -85,6 +85,7 @@ export function createLab(root, frame, store, source, controller) {
     let previousPosition = positionOf(event);
     /** @param {PointerEvent} moveEvent */
     const move = (moveEvent) => {
+      if (moveEvent.pointerId !== event.pointerId) return;
       const position = positionOf(moveEvent);
       context.beginPath();
       context.moveTo(...previousPosition);
@@ -137,7 +138,7 @@ export function createLab(root, frame, store, source, controller) {
     if (!isOpen()) return;
     uploaded = { photo, lab: sentLab };
     store.receive({ moving: name === FRAME });
-    store.update({ photo, crop: FULL_CROP, cls: null });
+    store.update({ photo, crop: wholeCrop(canvas), cls: null });
     await waitForScene(store, controller, () => store.data().channels !== null);
   }
 
@@ -389,6 +390,7 @@ export function createLab(root, frame, store, source, controller) {
       isSweeping = false;
       drawnShape = "";
       clearTimeout(idleTimer);
+      if (store.data().moving) store.receive({ moving: false });
       const toRestore = previous;
       previous = null;
       // Restore the previous photo unless another was chosen; the server does not keep frames.

@@ -6,7 +6,7 @@ import { h, replace, set } from "../dom.js";
 import { cellSquare, cellValue, channelValues, isSignedBlock, paletteOf, strongestCell, visible, zeroShare } from "../maps.js";
 import { clamp, percent, short, signed } from "../numbers.js";
 import { firstChannel, partOf, rankOf, worthOf } from "../ranking.js";
-import { channelSwitched } from "../state.js";
+import { allOff, channelSwitched, isAnythingOff } from "../state.js";
 import { branchName, className, joined, t } from "../words.js";
 import { greyPhoto } from "./tile.js";
 
@@ -205,7 +205,7 @@ export function createLens(root, store, source) {
         h(
           "p",
           { class: "number tells-worth" },
-          t("channel.worth", { worth: signed(branchWorth[channel]), name }),
+          t(isAnythingOff(allOff(store.get())) ? "channel.worth_all_on" : "channel.worth", { worth: signed(branchWorth[channel]), name }),
           h("span", { class: "quiet" }, t("channel.rank", { rank: rankOf(blockWorth, branchWorth[channel]), count: facts.channels })),
         ),
       h("p", { class: "quiet number" }, readoutText(facts, partOf(network, block, lens.branch, facts.reading)[channel])),
@@ -215,7 +215,7 @@ export function createLens(root, store, source) {
         { class: "lens-actions" },
         h("button", { class: "button", onclick: () => store.update({ lens: { ...lens, ...strongestCell(branch, channel) } }) }, t("channel.strongest")),
         h("button", { class: "button", onclick: () => store.update({ deeper: "unit" }, { push: true }) }, t("channel.unit")),
-        h("button", { class: "button", onclick: () => store.update({ deeper: "cell" }) }, t("channel.kernel")),
+        h("button", { class: "button", onclick: () => store.update({ deeper: "cell" }, { push: true }) }, t("channel.kernel")),
       ),
     );
   }

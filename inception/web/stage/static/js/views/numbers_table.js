@@ -1,6 +1,6 @@
 /** The numbers behind the stage as tables, and downloads. */
 
-import { classOf, subjectOf, withFill } from "../controller.js";
+import { classOf, subjectOf, withFill, worthFor } from "../controller.js";
 import { h, replace } from "../dom.js";
 import { classRows, statistics } from "../downloads.js";
 import { BLOCKS, BRANCHES, decimalsFor, fixed, grouped, percent, roundToTotal, shapley, softmax, term } from "../numbers.js";
@@ -43,7 +43,7 @@ export function createNumbers(root, store, source) {
       h("h3", {}, t("deeper.numbers_block", { block: state.block })),
       isChanged && h("p", { class: "deeper-note" }, t("deeper.numbers_off")),
       branchTable(channels, state.block),
-      ribbon(channels, data.worth?.[state.block], name, isChanged),
+      ribbon(channels, worthFor(cls, data)?.[state.block], name, isChanged),
       h(
         "div",
         { class: "deeper-pair" },
@@ -312,7 +312,7 @@ function ablationTable(ablatedLogits, base, network, cls, currentBlock, store) {
         type: "button",
         class: fall < 0 ? "glance-against" : "glance-for",
         style: { "--heat": `${largest ? (MAX_HEAT * Math.abs(fall)) / largest : 0}%` },
-        "aria-label": t("deeper.glance_cell", { block, branch: branchName(branch), fall: fixed(fall, 2) }),
+        "aria-label": t(fall < 0 ? "deeper.glance_cell_rise" : "deeper.glance_cell", { block, branch: branchName(branch), change: fixed(Math.abs(fall), 2) }),
         onclick: () => {
           store.update({ block, lens: null }, { push: true });
           focusLane(branch);

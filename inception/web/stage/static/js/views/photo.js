@@ -3,7 +3,7 @@
 import { newPhoto, NO_BLOCK, withFill } from "../controller.js";
 import { h, replace, roving, set, svg } from "../dom.js";
 import { allOff, FIRST_LAB, isAnythingOff } from "../state.js";
-import { cellSquare, channelValues, cropSquare, fitted, isSignedBlock, paletteOf, visible } from "../maps.js";
+import { cellSquare, channelValues, cropSquare, fitted, isSignedBlock, paletteOf, visible, wholeCrop } from "../maps.js";
 import { clamp } from "../numbers.js";
 import { exampleName, sentenceOf, t } from "../words.js";
 import { drawSquare, greyCopy, paintOverlay } from "../colours.js";
@@ -140,7 +140,9 @@ export function createPhoto(root, store, source, controller) {
     for (const element of [crop, overlay, lines]) set(element, { style: box });
     set(frame, { style: { background: isWhole() && network ? `rgb(${network.margin.join()})` : "" } });
     set(wholeButton, { "aria-pressed": String(isWhole()) });
-    crop.classList.toggle("full", photo.width === photo.height && square.side >= photo.width - 1);
+    const isFull = photo.width === photo.height && square.side >= photo.width - 1;
+    crop.classList.toggle("full", isFull);
+    crop.classList.toggle("fixed", isFull || isWhole());
   }
 
   // ---------------------------------------------------------------- the crop
@@ -182,9 +184,7 @@ export function createPhoto(root, store, source, controller) {
 
   /** Switch between the whole photo, padded to a square, and the centre square. */
   function toggleWhole() {
-    const { width, height } = photoSize();
-    const longer = Math.max(width, height);
-    store.update({ crop: isWhole() ? null : [(width - longer) / 2 / width, (height - longer) / 2 / height, longer / Math.min(width, height)] });
+    store.update({ crop: isWhole() ? null : wholeCrop(photoSize()) });
   }
 
   /** @param {PointerEvent} event */

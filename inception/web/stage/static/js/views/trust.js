@@ -137,9 +137,11 @@ export function createTrust(source) {
         "div",
         { class: "trust-charts" },
         kinds.map((kind) => {
+          const [area, ...random] = [trust, ...trust.random].map((curves) => curves[`${kind}_auc`]);
+          const decimals = Math.max(2, decimalsFor([area, ...random])); // small areas must not look equal
           const description = t(trust[`${kind}_beats_random`] ? `trust.${kind}_good` : `trust.${kind}_bad`, {
-            area: trust[`${kind}_auc`].toFixed(2),
-            random: trust.random.map((curves) => curves[`${kind}_auc`].toFixed(2)).join(t("answer.joiner")),
+            area: fixed(area, decimals),
+            random: random.map((value) => fixed(value, decimals)).join(t("answer.joiner")),
           });
           return h(
             "figure",

@@ -1,6 +1,6 @@
 /** Everything known about one channel: where it responds in this photo, its tuning, and its strongest connections. */
 
-import { classOf } from "../controller.js";
+import { classOf, worthFor } from "../controller.js";
 import { h, replace } from "../dom.js";
 import { cellSquare, channelValues, peaks, strongestCell, visible } from "../maps.js";
 import { BLOCKS, BRANCHES, grouped, parseInteger, short, signed } from "../numbers.js";
@@ -157,10 +157,12 @@ export function createUnit(root, store, source) {
     const facts = network.blocks[block];
     const blockChannel = firstChannel(network, block, lens.branch) + lens.channel;
     const text = t("unit.number", { number: blockChannel, count: facts.channels, size: facts.branches[lens.branch].field.size });
-    const branchWorth = worthOf(network, block, lens.branch, store.data().worth);
-    const blockWorth = store.data().worth?.[block];
+    const cls = classOf(state, store.data());
+    const worth = worthFor(cls, store.data());
+    const branchWorth = worthOf(network, block, lens.branch, worth);
+    const blockWorth = worth?.[block];
     if (branchWorth && blockWorth) {
-      const name = className(network, classOf(state, store.data()));
+      const name = className(network, cls);
       const worthText = t("unit.worth", {
         worth: signed(branchWorth[lens.channel]),
         name,
