@@ -103,7 +103,7 @@ def rejection_file(path: Path) -> Path:
 
 
 def _rejection(path: Path) -> RejectionRule | None:
-    if not path.is_file():
+    if not is_file(path):
         return None
     try:
         return RejectionRule.from_json(_read_text(path, MAX_RULE_BYTES))
@@ -257,7 +257,7 @@ def _description(path: Path, metadata: dict[str, str], inferred: Description) ->
     """Read the description beside the checkpoint or in its metadata; missing fields are those of `inferred`."""
     json_file = path.with_suffix(".json")
     try:
-        if json_file.is_file():
+        if is_file(json_file):
             return Description.from_json(_read_text(json_file, MAX_DESCRIPTION_BYTES), inferred)
         if DESCRIPTION_KEY in metadata:
             return Description.from_json(metadata[DESCRIPTION_KEY], inferred)

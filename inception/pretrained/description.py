@@ -67,20 +67,27 @@ class Description:
         classes = _classes(values["classes"])
         if default.classes and len(classes) != len(default.classes):
             raise ValueError(f"it names {len(classes)} classes, but the tensors are for {len(default.classes)}")
-        provenance = {name: plain(str(value), MAX_TEXT) for name, value in values.get("provenance", {}).items()}
+        texts = _object("provenance", values.get("provenance", {}))
+        provenance = {name: plain(str(value), MAX_TEXT) for name, value in texts.items()}
         return cls(
             variant=plain(str(values.get("variant", default.variant)), MAX_NAME),
             classes=classes,
-            preprocessing=Preprocessing.from_dict(values["preprocessing"]),
+            preprocessing=Preprocessing.from_dict(_object("preprocessing", values["preprocessing"])),
             provenance=strict_json.built(Provenance, {**asdict(UNKNOWN_PROVENANCE), **provenance}),
             temperature=_temperature(values.get("temperature", 1.0)),
             preact=_bool(values, "preact", default.preact),
             use_bias=_bool(values, "use_bias", default.use_bias),
-            training=plain_value(dict(values.get("training", {})), MAX_TEXT),
+            training=plain_value(_object("training", values.get("training", {})), MAX_TEXT),
         )
 
 
 UNKNOWN_PROVENANCE = Provenance("a checkpoint of your own", "unknown", "unknown", "unknown")
+
+
+def _object(name: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{name} is {quoted(value)}; it must be a JSON object")
+    return value
 
 
 def _classes(names: object) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from ..errors import WeightsError
-from ..runtime.files import is_full
+from ..runtime.files import is_file, is_folder, is_full
 
 WEIGHTS_DIR_VARIABLE = "INCEPTION_WEIGHTS_DIR"
 STALLED_SECONDS = 30.0  # without any data, after which a download is given up
@@ -31,9 +31,9 @@ class HubFile:
 
 
 def download(files: tuple[HubFile, ...], fallback_dir: Path) -> tuple[Path, HubFile]:
-    """Download the first of `files` that the hub has, verify it, and return its path.
+    """Return the path of the first of `files` that the hub's cache has, or else the hub, and which file it is.
 
-    The file goes into the hub's cache, or into `fallback_dir` if the cache cannot be written. A file with a wrong
+    It is verified. A downloaded file goes into the hub's cache, or into `fallback_dir` if the cache cannot be written. A file with a wrong
     size or checksum is deleted.
 
     Raises:
@@ -41,9 +41,11 @@ def download(files: tuple[HubFile, ...], fallback_dir: Path) -> tuple[Path, HubF
     """
     from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError
 
+    # All of them are looked for in the cache first, so that any one is enough without a network.
     for file in files:
         if (cached := _from_cache(file)) is not None:
             return cached, file
+    for file in files:
         try:
             path = _from_hub(file, fallback_dir)
             published = _is_published(path, file)
@@ -138,13 +140,13 @@ def files_in_weights_dir(names: tuple[str, ...]) -> list[Path]:
     folder = os.environ.get(WEIGHTS_DIR_VARIABLE)
     if not folder:
         return []
-    if not Path(folder).is_dir():
+    if not is_folder(Path(folder)):
         raise WeightsError(
             "weights_folder",
             "{variable} names a folder that does not exist; please correct it, or leave it unset.",
             variable=WEIGHTS_DIR_VARIABLE,
         )
-    return [path for name in names if (path := Path(folder) / name).is_file()]
+    return [path for name in names if is_file(path := Path(folder) / name)]
 
 
 def sha256_of(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -81,7 +82,7 @@ def _trial_photos(pretrained: PretrainedModel) -> Tensor:
 
 
 def _tiny_imagenet() -> PretrainedModel:
-    if not EMBEDDED_WEIGHTS.is_file():
+    if not is_file(EMBEDDED_WEIGHTS):
         raise WeightsError(
             "weights_embedded_missing",
             "The embedded weights are missing (weights/{file}); please download the whole project again.",
@@ -113,9 +114,7 @@ GOOGLENET_FILE_NAMES = (*(file.name for file in GOOGLENET_FILES), "googlenet-bvl
 def _googlenet() -> PretrainedModel:
     local_error: WeightsError | None = None
     for local in files_in_weights_dir(GOOGLENET_FILE_NAMES):
-        published = {file.sha256 for file in GOOGLENET_FILES}
-        is_published = sha256_of(local) in published
-        notice = "" if is_published else f"Read from {local.name}, a file that differs from the published one."
+        notice = "" if _is_published(local) else f"Read from {local.name}, a file that differs from the published one."
         try:
             return _from_onnx(local, notice)
         except WeightsError as error:
@@ -139,6 +138,13 @@ def _googlenet() -> PretrainedModel:
     return pretrained
 
 
+def _is_published(path: Path) -> bool:
+    try:
+        return sha256_of(path) in {file.sha256 for file in GOOGLENET_FILES}
+    except OSError:
+        return False  # reading the weights reports the error
+
+
 def _converted(file: HubFile) -> Path:
     """Return the path in the cache of a hub file's weights as safetensors."""
     return cache_dir() / f"googlenet-{file.sha256[:12]}.safetensors"
@@ -154,7 +160,6 @@ def _conversions() -> list[Path]:
 def _from_conversion(path: Path) -> PretrainedModel:
     """Read converted weights; the description beside them may be that of an earlier version."""
     state, _ = read_safetensors(path)
-    convert.check_finite(state, source=path.name)
     return assemble("googlenet", _googlenet_description(""), state, source=path.name)
 
 
@@ -208,13 +213,13 @@ def _torchvision() -> PretrainedModel:
 
 
 def _from_torch_hub(published: GoogLeNet_Weights) -> dict[str, Tensor]:
-    """Return the weights from torch hub's cache, or download them into it.
+    """Return the weights from torch hub's cache, or download them, and keep them in the cache if it can be written.
 
     Raises:
-        WeightsError: if they cannot be downloaded, stored or read.
+        WeightsError: if they cannot be downloaded, stored anywhere or read.
     """
     file = _torch_hub_file(Path(published.url).name)
-    if file.is_file():
+    if is_file(file):
         try:
             return read_pickle(file)
         except WeightsError as damaged:
@@ -226,12 +231,27 @@ def _from_torch_hub(published: GoogLeNet_Weights) -> dict[str, Tensor]:
     try:
         # Not by torch.hub, which waits for ever for a server that stalls. The name has the checksum's first digits.
         data = fetched(published.url, file.stem.rpartition("-")[2])
-        file.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(file, data)
-    # urllib and the disk raise many types of errors.
+    # urllib raises many types of errors.
     except Exception as error:
         raise unreachable_error("torchvision", "torchvision", file.name, error) from error
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(file, data)
+    # The cache is read-only or full, or something else is in its place.
+    except OSError:
+        return _read_from_temporary(file.name, data)
     return read_pickle(file)
+
+
+def _read_from_temporary(name: str, data: bytes) -> dict[str, Tensor]:
+    """Read torchvision's weights from a temporary file called `name`, as errors name the file."""
+    try:
+        with TemporaryDirectory(prefix="inception-lens-") as folder:
+            file = Path(folder) / name
+            file.write_bytes(data)
+            return read_pickle(file)
+    except OSError as error:
+        raise unreachable_error("torchvision", "torchvision", name, error) from error
 
 
 def _torch_hub_file(name: str) -> Path:
@@ -249,13 +269,14 @@ def _imagenet_labels() -> tuple[str, ...]:
 
 def describe(name: str) -> dict[str, Any]:
     """Return the source of the weights `name`, and whether they are on this machine."""
-    sources = {
-        "tiny-imagenet": ("embedded", EMBEDDED_WEIGHTS.is_file()),
-        "googlenet": (GOOGLENET_FILES[0].repository, _has_googlenet()),
-        "torchvision": ("torchvision", _has_torchvision()),
+    # Functions, so that a folder that cannot be read or does not exist concerns only the weights that it may hold.
+    sources: dict[str, tuple[str, Callable[[], bool]]] = {
+        "tiny-imagenet": ("embedded", lambda: is_file(EMBEDDED_WEIGHTS)),
+        "googlenet": (GOOGLENET_FILES[0].repository, _has_googlenet),
+        "torchvision": ("torchvision", _has_torchvision),
     }
-    source, available = sources[name]
-    return {"model": name, "source": source, "at_hand": available}
+    source, is_at_hand = sources[name]
+    return {"model": name, "source": source, "at_hand": is_at_hand()}
 
 
 def _has_googlenet() -> bool:
@@ -263,8 +284,14 @@ def _has_googlenet() -> bool:
 
     downloaded = (try_to_load_from_cache(file.repository, file.name) for file in GOOGLENET_FILES)
     cached = bool(_conversions()) or any(isinstance(path, str) for path in downloaded)
-    return cached or bool(files_in_weights_dir(GOOGLENET_FILE_NAMES))
+    return cached or _in_weights_dir(GOOGLENET_FILE_NAMES)
 
 
 def _has_torchvision() -> bool:
-    return _torch_hub_file(TORCHVISION_FILE).is_file() or bool(files_in_weights_dir((TORCHVISION_FILE,)))
+    return is_file(_torch_hub_file(TORCHVISION_FILE)) or _in_weights_dir((TORCHVISION_FILE,))
+
+
+def _in_weights_dir(names: tuple[str, ...]) -> bool:
+    with suppress(WeightsError):
+        return bool(files_in_weights_dir(names))
+    return False  # a folder that does not exist is reported by `load`

@@ -74,7 +74,11 @@ class Preprocessing:
             raise ArgumentError(f"channels is {quoted(self.channels)}; it must be 'RGB' or 'BGR'.")
         # Lists and arrays become tuples, so that the dataclass is hashable.
         for name in ("mean", "std"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+            numbers = getattr(self, name)
+            try:
+                object.__setattr__(self, name, tuple(numbers))
+            except TypeError as error:
+                raise ArgumentError(f"{name} is {quoted(numbers)}; it must be three numbers.") from error
         if len(self.mean) != 3 or len(self.std) != 3:
             raise ArgumentError("mean and std need three numbers each.")
         for name, numbers, minimum in (
@@ -165,10 +169,10 @@ class Preprocessing:
         """Inverse of `to_dict`.
 
         Raises:
-            TypeError: if a field is missing or unknown.
+            TypeError: if `values` is not a dict, or a field is missing or unknown.
             ArgumentError: if a value is not allowed.
         """
-        return strict_json.built(cls, dict(values))
+        return strict_json.built(cls, values)
 
 
 @cache

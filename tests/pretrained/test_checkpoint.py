@@ -55,6 +55,14 @@ def test_a_description_beside_the_checkpoint_is_used(tmp_path: Path) -> None:
     assert not loaded.provenance.notice
 
 
+@pytest.mark.parametrize("length", [251, 243])
+def test_a_file_name_may_be_as_long_as_the_system_allows(tmp_path: Path, length: int) -> None:
+    path = tmp_path / ("p" * length + ".pth")
+    torch.save(randomise(InceptionV1(classes=2)).state_dict(), path)
+    loaded = load(path)
+    assert (len(loaded.labels), loaded.rejection) == (2, None)
+
+
 def with_design_names(model: InceptionV1) -> dict[str, torch.Tensor]:
     """Return the state dict under the names that the design document's code gives its layers."""
     state, renamed = model.state_dict(), {}

@@ -258,11 +258,14 @@ def test_boolean_options_must_be_booleans(name: str, value: object) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"preprocessing": 5}, "'int' object"),
+        ({"preprocessing": 5}, "preprocessing is 5; it must be a JSON object"),
+        ({"preprocessing": "abc"}, "preprocessing is 'abc'; it must be a JSON object"),
+        ({"preprocessing": {**IMAGENET.to_dict(), "mean": 5}}, "mean is 5; it must be three numbers"),
         ({"preprocessing": {}}, "resize is missing"),
         ({"preprocessing": {**IMAGENET.to_dict(), "x" * 10**6: 1}}, "'xx"),
         ({"provenance": {"owner\x1b": "me"}}, "'owner"),
-        ({"provenance": [1]}, "'list' object"),
+        ({"provenance": [1]}, r"provenance is \[1\]; it must be a JSON object"),
+        ({"training": "abc"}, "training is 'abc'; it must be a JSON object"),
     ],
 )
 def test_errors_name_missing_and_unknown_fields_briefly(

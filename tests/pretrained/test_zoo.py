@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import socket
 import subprocess
 import sys
@@ -127,6 +129,48 @@ def test_a_missing_weights_folder_is_reported(tmp_path: Path, monkeypatch: pytes
         load("googlenet")
 
 
+@pytest.mark.parametrize("name", zoo.MODEL_NAMES)
+def test_networks_are_listed_although_the_weights_folder_is_missing(
+    tmp_path: Path, hub_cache: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "torch-hub"))
+    monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(tmp_path / "typo"))
+    assert zoo.describe(name)["at_hand"] == (name == "tiny-imagenet")
+
+
+@pytest.mark.parametrize("name", zoo.MODEL_NAMES)
+def test_networks_are_listed_although_folders_cannot_be_read(
+    tmp_path: Path, hub_cache: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    stat = Path.stat
+
+    def refusing_stat(path: Path, **options: bool) -> os.stat_result:
+        if tmp_path in path.parents:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path / "torch-hub"))
+    monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(tmp_path / "weights"))
+    monkeypatch.setattr(Path, "stat", refusing_stat)
+    assert zoo.describe(name)["at_hand"] == (name == "tiny-imagenet")
+
+
+def test_an_unreadable_file_in_the_weights_folder_is_reported(
+    tmp_path: Path, random_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "googlenet-8.onnx").write_bytes(random_onnx.read_bytes())
+
+    def refuse(path: Path) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    # Stands for a file that this user may not open; as root, tests may open every file.
+    monkeypatch.setattr(zoo, "sha256_of", refuse)
+    monkeypatch.setattr(onnx, "load", refuse)
+    monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(tmp_path))
+    with pytest.raises(WeightsError, match=r"googlenet-8\.onnx is damaged"):
+        load("googlenet")
+
+
 def test_only_integer_tensors_are_ignored(tmp_path: Path) -> None:
     path = caffe_onnx(tmp_path / "googlenet-8.onnx")
     assert set(convert.read_onnx(path)) == set(convert.caffe_names())
@@ -241,6 +285,17 @@ def test_a_damaged_file_in_the_hubs_cache_is_fetched_anew(
     cached.write_bytes(b"damaged on this disk")
     assert have_equal_logits(load("googlenet").model, first.model)
     assert cached.read_bytes() == published
+
+
+def test_the_second_file_in_the_hubs_cache_is_used_without_a_network(
+    http_server: Callable, hub_cache: Path, published: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", http_server(Hub({"onnxmodelzoo/googlenet-6/googlenet-6.onnx": published})))
+    first = load("googlenet")
+    (converted,) = (tmp_path / "cache").rglob("*.safetensors")
+    converted.unlink()
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{closed_port()}")
+    assert have_equal_logits(load("googlenet").model, first.model)
 
 
 def test_converted_weights_have_the_description_of_this_version(
@@ -361,6 +416,19 @@ def test_a_damaged_file_in_torch_hubs_cache_is_downloaded_again(
     cached.write_bytes(torchvision_file[:1_000_000])
     assert len(load("torchvision").labels) == 1000
     assert cached.read_bytes() == torchvision_file
+
+
+def test_torchvisions_weights_are_used_where_the_cache_is_read_only(
+    http_server: Callable, torchvision_file: bytes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    serve_torchvision(http_server, monkeypatch, torchvision_file, hashlib.sha256(torchvision_file).hexdigest())
+
+    def refuse(file: Path, data: bytes) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(file))
+
+    monkeypatch.setattr(zoo, "replace_file", refuse)
+    assert len(load("torchvision").labels) == 1000
+    assert not list((tmp_path / "torch-hub").rglob("*.pth"))
 
 
 def test_an_unreadable_published_file_is_named_in_the_error(

@@ -76,6 +76,8 @@ def test_preprocessing_survives_a_json_round_trip(preprocessing: Preprocessing) 
         {"channels": "GBR"},
         {"std": (1.0, 0.0, 1.0)},
         {"mean": (0.5,)},
+        {"mean": 5},
+        {"std": None},
         {"divisor": 0.0},
         {"mean": ("a", "b", "c")},
         {"mean": (float("nan"), 0.0, 0.0)},
