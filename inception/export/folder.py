@@ -114,7 +114,7 @@ def photos_in(folder: Path) -> tuple[list[Photo], tuple[str, ...]]:
     Hidden files and folders are skipped, and links to folders are not followed.
 
     Raises:
-        UserError: if there are none.
+        UserError: if there are none, for instance because the folder itself cannot be listed.
     """
     unreadable: list[OSError] = []
     photos: list[Photo] = []
@@ -122,6 +122,13 @@ def photos_in(folder: Path) -> tuple[list[Photo], tuple[str, ...]]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         files = (Path(parent, name) for name in names if not name.startswith("."))
         photos += (photo for file in files if file.suffix.lower() in PHOTO_SUFFIXES and (photo := _photo(folder, file)))
+    if not photos and unreadable:
+        raise UserError(
+            "folder_unreadable",
+            "The folder {name} cannot be read ({why}); please check its permissions.",
+            name=quoted(str(unreadable[0].filename)),
+            why=unreadable[0].strerror,
+        )
     if not photos:
         raise UserError(
             "folder_empty",

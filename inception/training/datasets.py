@@ -129,7 +129,7 @@ def labelled_photos(path: Path, split: str = "val") -> LabelledPhotos:
     `classes.json` in the folder may give their readable names. Control characters in names are escaped.
 
     Raises:
-        DataError: if there is no such split, or it has fewer than two classes with photos.
+        DataError: if there is no such split, a folder cannot be read, or there are fewer than two classes with photos.
         ChoiceError: if `split` is not one of `SPLITS`.
     """
     if is_file(path) and path.suffix == ".parquet":
@@ -149,21 +149,29 @@ def labelled_photos(path: Path, split: str = "val") -> LabelledPhotos:
         folder = _parts_of_split(parts, split, path)[0] if parts else path
         return _with_two_classes(_from_folders(folder, path / NAMES_FILE), folder)
     except OSError as error:
-        raise DataError(
-            "data_folder",
-            "The folder {path} cannot be read ({why}); please check its permissions.",
-            path=quoted(str(path)),
-            why=error.strerror,
-        ) from error
+        raise _folder_error(error, path) from error
+
+
+def _folder_error(error: OSError, path: Path) -> DataError:
+    """Return the error for data at `path` of which a folder cannot be read."""
+    return DataError(
+        "data_folder",
+        "The folder {path} cannot be read ({why}); please check its permissions.",
+        path=quoted(str(error.filename or path)),
+        why=error.strerror,
+    )
 
 
 def unlabelled_photos(path: Path) -> LabelledPhotos:
     """Return all photos in a folder and its subfolders, sorted by path, with the single class "unknown".
 
     Raises:
-        DataError: if there are none.
+        DataError: if there are none, or a folder cannot be read.
     """
-    files = _photos_in(path) if is_folder(path) else []
+    try:
+        files = _photos_in(path) if is_folder(path) else []
+    except OSError as error:
+        raise _folder_error(error, path) from error
     if not files:
         raise DataError(
             "data_no_photos",
@@ -194,10 +202,20 @@ def _photos_in(folder: Path) -> list[Path]:
 
 
 def _visible(folder: Path) -> Iterator[Path]:
-    """Yield what is in a folder and its subfolders, except hidden files and folders, such as `._1.jpg` of macOS."""
-    for file in folder.rglob("*"):
-        if not any(part.startswith(".") for part in file.relative_to(folder).parts):
-            yield file
+    """Yield the files in a folder and its subfolders, except hidden ones, such as `._1.jpg` of macOS.
+
+    Hidden folders are skipped, and links to folders are not followed.
+
+    Raises:
+        OSError: if a folder cannot be listed.
+    """
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    for parent, folders, names in os.walk(folder, onerror=fail):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(parent, name) for name in names if not name.startswith("."))
 
 
 def _is_regular(file: Path) -> bool:

@@ -150,7 +150,8 @@ def evaluate_logits(pretrained: PretrainedModel, photos: LabelledPhotos, answers
     """Evaluate logits that `labelled_logits` computed, with the calibration of `pretrained`."""
     classes = match_classes(pretrained, photos)
     probabilities, targets = pretrained.probabilities(answers.logits).numpy(), answers.targets.numpy()
-    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :5]
+    # By logits, because the smaller probabilities of a small temperature all round to 0.
+    order = np.argsort(-answers.logits.numpy(), axis=1, kind="stable")[:, :5]
     hits = order == targets[:, None]
     class_rows = [(name, targets == index) for name, index in zip(_distinct_names(photos), classes, strict=True)]
     return Evaluation(

@@ -138,7 +138,7 @@ def _save_plots(
     from . import plots
 
     probabilities = saved.probabilities(val_logits.logits).numpy()
-    predicted, targets = probabilities.argmax(axis=1), val_logits.targets.numpy()
+    predicted, targets = val_logits.logits.argmax(dim=1).numpy(), val_logits.targets.numpy()
     confidence = probabilities.max(axis=1)
     labels = saved.labels
     plots.curves([asdict(row) for row in trainer.log], top5=len(labels) > 5).save(out / "curves.png")

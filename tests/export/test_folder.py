@@ -14,6 +14,7 @@ from PIL import Image
 
 from inception import open_photo, predict
 from inception.cli.main import main
+from inception.errors import UserError
 from inception.export import folder
 from inception.export.folder import photos_in, predict_folder
 from inception.pretrained.pretrained import PretrainedModel
@@ -70,6 +71,17 @@ def test_an_unreadable_folder_is_reported(
     captured = capsys.readouterr()
     assert captured.err == f"skipped, cannot be read: {short_path(str(photos / 'b' / 'deep'))}\n"
     assert captured.out.endswith(": 5 photos, 0 known before, 0 refused\n")
+
+
+def test_a_folder_that_cannot_be_listed_is_not_said_to_be_without_photos(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing_scandir(path: object) -> object:
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(os, "scandir", failing_scandir)
+    with pytest.raises(UserError, match=r"The folder '.*' cannot be read \(Permission denied\)"):
+        photos_in(photos)
 
 
 def test_a_file_name_that_is_not_utf8_is_escaped(embedded: PretrainedModel, tmp_path: Path) -> None:

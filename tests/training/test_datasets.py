@@ -129,6 +129,28 @@ def test_an_unreadable_folder_is_reported(tmp_path: Path, monkeypatch: pytest.Mo
         labelled_photos(root)
 
 
+@pytest.mark.parametrize("read", [labelled_photos, unlabelled_photos])
+def test_an_unreadable_subfolder_is_named_and_a_hidden_one_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Any
+) -> None:
+    root = class_folders(tmp_path, {"bee": ["honey_bee.jpg"], "espresso": ["espresso.jpg"]})
+    refused = root / "bee" / ".hidden"
+    refused.mkdir()
+    scandir = os.scandir
+
+    def failing_scandir(path: Any) -> Any:
+        if Path(path) == refused:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", failing_scandir)
+    assert len(read(root)) == 2
+    refused = root / "bee" / "more"
+    refused.mkdir()
+    with pytest.raises(DataError, match=r"/bee/more' cannot be read \(Permission denied\)"):
+        read(root)
+
+
 def test_a_class_selected_twice_counts_once(tmp_path: Path) -> None:
     photos = labelled_photos(class_folders(tmp_path, {"bee": ["honey_bee.jpg"], "espresso": ["espresso.jpg"]}))
     chosen = photos.select_classes(["espresso", "Espresso", "bee"])

@@ -16,13 +16,20 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+import torch
 from PIL import Image
 
 from inception.prediction import predict
 from inception.pretrained.labels import first_name
 from inception.pretrained.pretrained import PretrainedModel
-from inception.training.datasets import DataError, labelled_photos, locate_data
-from inception.training.evaluation import calibration_error, calibration_error_by_chance, evaluate
+from inception.training.datasets import DataError, LabelledPhotos, labelled_photos, locate_data
+from inception.training.evaluation import (
+    LabelledLogits,
+    calibration_error,
+    calibration_error_by_chance,
+    evaluate,
+    evaluate_logits,
+)
 from inception.vision.photo import open_photo
 from support.command import run_inception
 from support.paths import EXAMPLES, ROOT
@@ -113,6 +120,17 @@ def test_accuracy_matches_predictions_photo_by_photo(tmp_path: Path, embedded: P
         ]
         gap += abs(sum(confidences[index] - top1_hits[index] for index in members)) / 4
     assert evaluation.ece == pytest.approx(gap, abs=1e-5)
+
+
+def test_classes_whose_probabilities_round_to_zero_are_ranked_by_their_logits(embedded: PretrainedModel) -> None:
+    network = replace(embedded, temperature=0.01)
+    photos = LabelledPhotos(embedded.labels, [b""] * 2, [150, 3])
+    logits = torch.linspace(-20, 0, 200).expand(2, 200).clone()
+    logits[:, 199] = 30
+    answers = LabelledLogits(logits, torch.tensor(photos.targets), (0, 1), ())
+    assert evaluate_logits(network, photos, answers).top5 == 0
+    logits[0, 150] = 20
+    assert evaluate_logits(network, photos, answers).top5 == 0.5
 
 
 def test_calibration_error_matches_hand_calculation() -> None:
