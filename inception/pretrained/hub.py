@@ -33,8 +33,8 @@ class HubFile:
 def download(files: tuple[HubFile, ...], fallback_dir: Path) -> tuple[Path, HubFile]:
     """Return the path of the first of `files` that the hub's cache has, or else the hub, and which file it is.
 
-    It is verified. A downloaded file goes into the hub's cache, or into `fallback_dir` if the cache cannot be written. A file with a wrong
-    size or checksum is deleted.
+    A downloaded file goes into the hub's cache, or into `fallback_dir` if the cache cannot be written. All are
+    verified: a file with a wrong size or checksum is deleted.
 
     Raises:
         WeightsError: if the hub is unreachable, has none of the files, or sends a wrong one.

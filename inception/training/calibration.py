@@ -16,7 +16,7 @@ MAX_MEAN_PHOTOS = 5000
 
 
 def best_temperature(logits: Tensor, targets: Tensor) -> float:
-    """Return the temperature that minimises the cross-entropy (Guo et al. 2017), to two decimals.
+    """Return the temperature from 0.25 to 3.99 that minimises the cross-entropy (Guo et al. 2017), to two decimals.
 
     `logits` is (N, classes), `targets` (N,). Returns 1 for fewer than `MIN_CALIBRATION_PHOTOS`.
     """

@@ -19,8 +19,7 @@ def print_introduction(trainer: Trainer, held_out: int, validation: int) -> None
     """Print the numbers of photos, the schedule and the hardware."""
     recipe = trainer.recipe
     counts = np.bincount(trainer.photos.targets, minlength=len(trainer.photos.classes))
-    minutes = f"{recipe.minutes:g} minute{'' if recipe.minutes == 1 else 's'}"
-    length = minutes if recipe.minutes else counted(recipe.epochs, "epoch")
+    length = counted(recipe.minutes, "minute") if recipe.minutes else counted(recipe.epochs, "epoch")
     lines = [
         f"{photos_text(trainer.photos)} for training, {held_out} held out, {validation} for validation at the end",
         f"{length} at {' then '.join(str(side) for side, _ in recipe.sizes)} pixels, "

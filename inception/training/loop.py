@@ -23,15 +23,16 @@ from ..pretrained.zoo import load
 from ..runtime import memory
 from ..runtime.files import check_writable, is_file, make_folder
 from ..runtime.interrupt import LINE, STATUS
+from ..runtime.progress import Progress
 from ..runtime.terminal import err, short_path
 from ..runtime.threads import available_cores
 from .checkpoint import read_checkpoint
 from .console import batch_bar, photo_bar, print_introduction, row_text, step_text
-from .datasets import LabelledPhotos
+from .datasets import DataError, LabelledPhotos
 from .distributed import local_device, process_group
 from .evaluation import evaluate_logits, labelled_logits
 from .initial_model import initial_model, starting_weights
-from .loader import readable_photos
+from .loader import ReadablePhotos, readable_photos
 from .log import LogRow, write_log
 from .recipe import Recipe, RecipeError
 from .result import WEIGHTS, TrainingResult, averaged_model, write_result
@@ -96,7 +97,7 @@ def train(
             check_writable(out / LOG)
         largest = max(side for side, _ in recipe.sizes)
         training = readable_photos(photos, largest, progress("opening photos"))
-        further = readable_photos(_without_labels(also), largest, progress("opening further photos")) if also else None
+        further = _readable_without_labels(also, largest, progress("opening further photos")) if also else None
         maximum = max(MAX_HELD_OUT // len(photos.classes), 1)
         kept, held_out = split_photos(training.photos, recipe.held_out, recipe.seed, maximum)
         model, preprocessing = initial_model(recipe, photos.classes, training.short_side, initial)
@@ -161,9 +162,19 @@ def _check_unused(out: Path) -> None:
         )
 
 
-def _without_labels(photos: LabelledPhotos) -> LabelledPhotos:
-    """Return photos as one class, so that none of their own classes needs a readable photo."""
-    return replace(photos, classes=("unknown",), targets=[0] * len(photos), wnids=())
+def _readable_without_labels(photos: LabelledPhotos, size: int, progress: Progress) -> ReadablePhotos:
+    """Return the readable ones as one class, so that none of their own classes needs a readable photo.
+
+    Raises:
+        DataError: if no photo can be read.
+    """
+    try:
+        one_class = replace(photos, classes=("unknown",), targets=[0] * len(photos), wnids=())
+        return readable_photos(one_class, size, progress)
+    except DataError as error:
+        raise DataError(
+            "data_also_unreadable", "None of the photos of --also can be read; please check the files."
+        ) from error
 
 
 def _remove_rule(weights: Path) -> bool:
@@ -186,7 +197,7 @@ def interrupted_recipe(out: Path) -> Recipe:
 
 def _run(trainer: Trainer, held_out: LabelledPhotos, out: Path, save_every: float, verbose: bool) -> None:
     is_main, recipe = trainer.world.is_main, trainer.recipe
-    saved_at, totals, evaluated = time.monotonic(), _Totals(trainer.seconds), trainer.evaluations_due
+    saved_at, totals, evaluated = time.monotonic(), _Totals(), trainer.evaluations_due
     # A row of the log for each epoch, but about thirty in all if epochs are many.
     every = 1 if recipe.minutes or recipe.evaluate_every else max(1, round(recipe.epochs / 30))
     images = 0 if recipe.minutes else recipe.epochs * trainer.per_epoch * trainer.batches.batch
@@ -215,11 +226,13 @@ def _run(trainer: Trainer, held_out: LabelledPhotos, out: Path, save_every: floa
                 evaluated = trainer.evaluations_due
                 if is_main:
                     evaluate()
-                totals = _Totals(trainer.seconds)
-            if is_main and (interrupted() or trainer.finished or time.monotonic() - saved_at >= save_every):
+                totals = _Totals()
+            # Asked once: a signal that arrived between two questions would end the training without a checkpoint.
+            stopping = interrupted()
+            if is_main and (stopping or trainer.finished or time.monotonic() - saved_at >= save_every):
                 trainer.save(out / CHECKPOINT)
                 saved_at = time.monotonic()
-            if interrupted():
+            if stopping:
                 raise KeyboardInterrupt
 
 
@@ -263,10 +276,11 @@ def _interruption() -> Iterator[Callable[[], bool]]:
 class _Totals:
     """Sums over the steps since the last row of the log."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds, self.steps, self.photos, self.loss, self.top1 = seconds, 0, 0, 0.0, 0.0
+    def __init__(self) -> None:
+        self.seconds, self.steps, self.photos, self.loss, self.top1 = 0.0, 0, 0, 0.0, 0.0
 
     def add(self, step: Step) -> None:
+        self.seconds += step.seconds
         self.steps += 1
         self.photos += step.photos
         self.loss += step.loss
@@ -311,7 +325,7 @@ def _evaluated_row(
         minutes=round(trainer.seconds / 60, 2),
         size=trainer.size_at(trainer.step - 1),
         rate=round(trainer.recipe.rate_at(trainer.progress_at(trainer.step)), 5),
-        images_per_second=round(totals.photos / max(trainer.seconds - totals.seconds, 1e-9), 1),
+        images_per_second=round(totals.photos / max(totals.seconds, 1e-9), 1),
         loss=round(totals.mean_loss, 4),
         top1=round(totals.mean_top1, 4),
         held_out_loss=round(float(torch.nn.functional.cross_entropy(answers.logits, answers.targets)), 4),

@@ -83,7 +83,8 @@ class Recipe:
         for name, good, rule in (
             ("epochs", self.epochs >= 1, low.format(1)),
             ("minutes", self.minutes >= 0, low.format(0)),
-            ("sizes", all(side >= MIN_SIDE and share > 0 for side, share in self.sizes), low.format(MIN_SIDE)),
+            ("sizes", all(side >= MIN_SIDE for side, _ in self.sizes), low.format(MIN_SIDE)),
+            ("sizes", all(share > 0 for _, share in self.sizes), "must have shares of more than 0"),
             ("sizes", bool(self.sizes), "must hold at least one size"),
             ("batch", self.batch >= 1, low.format(1)),
             ("accumulate", self.accumulate >= 1, low.format(1)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -52,11 +52,15 @@ def diverged(step: int) -> DivergenceError:
 
 @dataclass(frozen=True)
 class Step:
-    """Mean loss and accuracy of one step over this process's share of the batch, and the photos of all processes."""
+    """Mean loss and accuracy of one step over this process's share of the batch, and the photos of all processes.
+
+    `seconds` is the time that the step and its photos took, without what the caller of `steps` did before it.
+    """
 
     loss: float
     top1: float
     photos: int
+    seconds: float = 0.0
 
 
 class TeacherLogits(NamedTuple):
@@ -224,9 +228,12 @@ class Trainer:
         batches = iter(data_loader(self.photos, self.recipe, self.batches, self.workers, self.also))
         before = time.monotonic()
         while not self.finished:
+            begin = time.monotonic()
             step = self.train_step(*next(batches))
-            self.seconds, before = self.seconds + time.monotonic() - before, time.monotonic()
-            yield step
+            end = time.monotonic()
+            # Also what the caller has done since the last step, as the length of a training is wall-clock time.
+            self.seconds, before = self.seconds + end - before, end
+            yield replace(step, seconds=end - begin)
 
     def train_step(self, samples: Tensor, targets: Tensor) -> Step:
         """Take one optimisation step on photos (N, 3, H, W) in 0..255 and their classes (N,)."""

@@ -103,7 +103,7 @@ def evaluate_without(
         choice("block", block, tuple(BLOCKS))
         choice("branch", branch, tuple(BRANCHES))
     wanted = set(branches)
-    whole("draws", draws, 1, MAX_DRAWS)
+    draws = whole("draws", draws, 1, MAX_DRAWS)
     masks = {one: _masks(pretrained, *one, draws, seed) for one in EVERY_BRANCH if one in wanted}
     values = {block: ablation_values(pretrained, block, ablation) for block, _ in masks}
     classes = match_classes(pretrained, photos)

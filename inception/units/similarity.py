@@ -22,8 +22,10 @@ def most_similar(tuning: LayerTuning, channel: int, most: int = MOST) -> list[tu
     Raises:
         UserError: if there is no such channel.
     """
-    if tuning.channel(channel).silent:
+    own = tuning.channel(channel)
+    if own.silent:
         return []
+    channel = own.channel
     kinds = (
         tuning.gratings.reshape(len(tuning.silent), -1),
         *(tuning.curves[one].responses for one in ("size", "colour")),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,9 +21,9 @@ from safetensors.torch import load_file
 from inception import load
 from inception.pretrained.checkpoint import rejection_file
 from inception.pretrained.rejection import RejectionRule
-from inception.training import loop
+from inception.training import loop, trainer
 from inception.training.checkpoint import CheckpointError
-from inception.training.datasets import LabelledPhotos
+from inception.training.datasets import DataError, LabelledPhotos
 from inception.training.loop import train
 from inception.training.recipe import Recipe, RecipeError
 from inception.training.result import TrainingResult
@@ -143,6 +146,21 @@ def test_a_training_interrupted_during_evaluation_ends_with_the_same_weights(
     assert line_counts == [3, 3]
 
 
+def test_a_signal_between_saving_and_stopping_leaves_a_checkpoint(
+    tmp_path: Path, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([False, True])
+
+    @contextmanager
+    def interruption() -> Iterator[Callable[[], bool]]:
+        yield lambda: next(answers)
+
+    monkeypatch.setattr(loop, "_interruption", interruption)
+    with pytest.raises(KeyboardInterrupt):
+        small_training(splits, tmp_path)
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 2
+
+
 INTERRUPTED_TWICE = """
 import os, signal, sys, torch
 from pathlib import Path
@@ -168,6 +186,30 @@ def test_a_second_interrupt_ends_a_training_immediately(tmp_path: Path, meadow: 
     run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert (run.returncode, run.stdout, run.stderr) == (130, "", "Interrupted.\n")
     assert loop.interrupted_recipe(tmp_path) == SHORT_RECIPE, "the last checkpoint is complete"
+
+
+# ---------------------------------------------------------------- the log
+
+
+def test_the_speed_in_the_log_does_not_count_evaluations(
+    tmp_path: Path, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+
+    def passing(seconds: float, work: Callable) -> Callable:
+        def worked(*arguments: object) -> object:
+            clock[0] += seconds
+            return work(*arguments)
+
+        return worked
+
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(Trainer, "train_step", passing(2, Trainer.train_step))
+    monkeypatch.setattr(loop, "labelled_logits", passing(1000, loop.labelled_logits))
+    small_training(splits, tmp_path)
+    with (tmp_path / "log.csv").open() as file:
+        speeds = [float(row["images_per_second"]) for row in csv.DictReader(file)]
+    assert speeds == [4, 4], "8 photos in 2 seconds"
 
 
 # ---------------------------------------------------------------- trainings that cannot succeed
@@ -207,6 +249,15 @@ def test_classes_of_photos_without_labels_may_be_empty_or_unreadable(tmp_path: P
     assert result
     assert [Path(name).parent.name for name in result.skipped] == ["sand"] * 3
     assert load(result.weights).training["without_labels"] == 4
+
+
+def test_photos_without_labels_that_cannot_be_read_are_reported_by_their_option(tmp_path: Path, splits: Splits) -> None:
+    further = LabelledPhotos(("sea",), [b"no photo"], [0])
+    teacher = small_training(splits, tmp_path / "teacher", replace(SHORT_RECIPE, epochs=1))
+    assert teacher
+    recipe = replace(SHORT_RECIPE, teacher=str(teacher.weights), teacher_size=32)
+    with pytest.raises(DataError, match="None of the photos of --also can be read; please check the files"):
+        small_training(splits, tmp_path / "out", recipe, also=further)
 
 
 def test_a_loss_that_is_not_finite_ends_the_training_before_the_weights_change(

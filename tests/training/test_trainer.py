@@ -63,6 +63,7 @@ def test_the_photo_size_grows_during_the_training() -> None:
         ({"rate": 0.0}, "rate is 0.0; it must be more than 0"),
         ({"epochs": 0}, "epochs is 0"),
         ({"sizes": ((16, 1.0),)}, "must be at least 32"),
+        ({"sizes": ((128, 0.0),)}, "must have shares of more than 0"),
         ({"sizes": ()}, "at least one size"),
         ({"variant": "resnet"}, "batchnorm"),
         ({"mix": "salad"}, "cutmix"),

@@ -106,6 +106,7 @@ def test_control_sets_depend_only_on_branch_and_seed(
 ) -> None:
     (alone,) = evaluate_without(network, photos, [("3a", "1x1")], draws=2).branches
     assert alone == evaluation_without.branches[0]
+    assert evaluate_without(network, photos, [("3a", "1x1")], draws=2.0).branches == (alone,)  # type: ignore[arg-type]
     assert control_sets(network, "3a", "1x1", 2) == control_sets(network, "3a", "1x1", 3)[:2]
     assert control_sets(network, "3a", "1x1", 2) != control_sets(network, "3a", "1x1", 2, seed=1)
 
