@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from .checks import choice
-from .errors import ArgumentError
+from .errors import ArgumentError, quoted
 from .network.blocks import BLOCKS, BRANCHES
 from .network.inception_v1 import STAGES
 from .network.overflow import check_overflow
@@ -135,13 +135,18 @@ def predict(
 
     Raises:
         ChoiceError: if there is no such precision.
-        ArgumentError: if `photo` is no image.
+        ArgumentError: if `photo` is no image, or no RGB image.
         WeightsError: if activations overflow.
     """
     if not isinstance(photo, Image.Image):
         raise ArgumentError(
             f"photo is of type {type(photo).__name__}; it must be an image of Pillow. Open a file with "
             "open_photo(path), and make an image of an array with PIL.Image.fromarray(array)."
+        )
+    if photo.mode != "RGB":
+        raise ArgumentError(
+            f"photo has the mode {quoted(photo.mode)}; it must be 'RGB'. Open its file with open_photo(path), or call "
+            "photo.convert('RGB')."
         )
     return predict_crop(pretrained, pretrained.preprocessing.apply(photo, crop), precision)
 
@@ -171,9 +176,9 @@ def predict_batch(
         Prediction(
             image=image,
             labels=pretrained.labels,
-            logits=_array(logits[number], copy=copy),
-            probabilities=_array(probabilities[number], copy=copy),
-            stages=MappingProxyType({name: _array(out[number], copy=copy) for name, out in trace.stages.items()}),
+            logits=to_array(logits[number], copy=copy),
+            probabilities=to_array(probabilities[number], copy=copy),
+            stages=MappingProxyType({name: to_array(out[number], copy=copy) for name, out in trace.stages.items()}),
             slices=slices,
             seconds=seconds,
             rejection=pretrained.rejection,
@@ -201,7 +206,7 @@ def top_classes_batch(pretrained: PretrainedModel, x: Tensor, k: int = 5) -> lis
     """Return the `k` most probable classes of each photo of a batch from `input_batch`, without keeping activations."""
     logits = pretrained.engine.logits(x)
     check_overflow(pretrained.name, [logits])
-    rows = zip(_array(logits), _array(pretrained.probabilities(logits)), strict=True)
+    rows = zip(to_array(logits), to_array(pretrained.probabilities(logits)), strict=True)
     return [_top(pretrained.labels, row_logits, row_probabilities, k) for row_logits, row_probabilities in rows]
 
 
@@ -220,7 +225,7 @@ def intermediates(pretrained: PretrainedModel, prediction: Prediction, block: st
     module = pretrained.engine.block(block)
     block_input = _block_input(prediction, block)
     outputs = module.trace(torch.from_numpy(block_input.copy(order="K")).unsqueeze(0).to(pretrained.device))
-    return {layer: _array(outputs[layer][0]) for layer in INTERMEDIATES}
+    return {layer: to_array(outputs[layer][0]) for layer in INTERMEDIATES}
 
 
 def bottleneck_maps(pretrained: PretrainedModel, prediction: Prediction, block: str) -> dict[str, np.ndarray]:
@@ -234,7 +239,7 @@ def _block_input(prediction: Prediction, block: str) -> np.ndarray:
     return prediction.stages[STAGES[STAGES.index(f"inception_{block}") - 1]]
 
 
-def _array(tensor: Tensor, *, copy: bool = True) -> np.ndarray:
+def to_array(tensor: Tensor, *, copy: bool = True) -> np.ndarray:
     """Return a read-only array; `copy` keeps one photo's result from holding the memory of its whole batch."""
     array = tensor.to("cpu", torch.float32, copy=copy).numpy()
     array.flags.writeable = False

@@ -14,10 +14,10 @@ import torch
 
 from ..checks import choice
 from ..network.blocks import BLOCKS
-from ..prediction import Prediction
+from ..prediction import Prediction, to_array
 from ..pretrained.pretrained import PretrainedModel
 from .masking import ablation_values, batched_logits, block_output, branch_mask, class_index, logits_from
-from .shapley import BRANCH_NAMES, to_array
+from .shapley import BRANCH_NAMES
 
 
 @dataclass(frozen=True)

@@ -247,9 +247,10 @@ def _checked(branch: str | None) -> str | None:
 
 def _gradient(pretrained: PretrainedModel, prediction: Prediction, block: str, index: int) -> tuple[Tensor, Tensor]:
     """Return the block's output (1, C, H, W), and the gradient of a class's logit with respect to it."""
-    output = block_output(pretrained, prediction, block).requires_grad_()
-    # autograd.grad, unlike backward, leaves no gradients on the model's parameters.
-    with torch.enable_grad():
+    # Enable gradients even inside a caller's no_grad or inference_mode.
+    with torch.inference_mode(False), torch.enable_grad():
+        output = block_output(pretrained, prediction, block).requires_grad_()
         logit = logits_from(pretrained, block, output)[0, index]
+        # autograd.grad, unlike backward, leaves no gradients on the model's parameters.
         (gradient,) = torch.autograd.grad(logit, output)
     return output.detach(), gradient

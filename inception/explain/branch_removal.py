@@ -14,11 +14,10 @@ from ..checks import choice
 from ..network.blocks import BLOCKS
 from ..network.inception_v1 import STAGES
 from ..network.overflow import check_overflow
-from ..prediction import Prediction
+from ..prediction import Prediction, to_array
 from ..pretrained.pretrained import PretrainedModel
 from .masking import ablation_values, block_output, branch_mask, contiguous_like_input
 from .registry import ABLATIONS
-from .shapley import to_array
 
 
 @torch.inference_mode()

@@ -10,10 +10,9 @@ import torch
 from ..network.blocks import BLOCKS
 from ..network.inception_v1 import STAGES
 from ..network.overflow import check_overflow
-from ..prediction import Prediction
+from ..prediction import Prediction, to_array
 from ..pretrained.pretrained import PretrainedModel
 from .masking import block_output, class_index
-from .shapley import to_array
 
 FIRST_BLOCK = next(iter(BLOCKS))
 

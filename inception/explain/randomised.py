@@ -113,20 +113,23 @@ def randomised_networks(pretrained: PretrainedModel, seed: int = 0) -> Iterator[
     The weights are drawn as before training; BatchNorm starts afresh. Below that stage the copy is as trained.
     """
     # Drawn on the CPU, so that a seed means the same on every device.
+    generator = torch.Generator().manual_seed(seed)
     with torch.inference_mode(False):
-        generator = torch.Generator().manual_seed(seed)
         model = copy_module(pretrained.model, "cpu")
-        downwards = (HEAD, *reversed(STAGES))
-        done = 0
-        for level in LEVELS:
-            last = downwards.index(level) + 1
+    downwards = (HEAD, *reversed(STAGES))
+    done = 0
+    for level in LEVELS:
+        last = downwards.index(level) + 1
+        # Not around the whole loop: the mode would stay with the caller's thread from one network to the next.
+        with torch.inference_mode(False):
             for stage in downwards[done:last]:
                 for layer in model.get_submodule(stage).modules():
                     if isinstance(layer, nn.BatchNorm2d):
                         layer.reset_parameters()
                     initialise(layer, generator)
-            done = last
-            yield level, replace(pretrained, model=copy_module(model, str(pretrained.device)))
+            network = copy_module(model, str(pretrained.device))
+        done = last
+        yield level, replace(pretrained, model=network)
 
 
 def displaced_correlations(one: np.ndarray, other: np.ndarray) -> np.ndarray | None:

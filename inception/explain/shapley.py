@@ -17,7 +17,7 @@ import torch
 
 from ..network.blocks import BRANCHES
 from ..network.inception_v1 import InceptionV1
-from ..prediction import Prediction
+from ..prediction import Prediction, to_array
 from ..pretrained.pretrained import PretrainedModel
 from .masking import ablation_values, block_output, class_index, logits_from
 from .subsets import logits_of_subsets
@@ -169,10 +169,3 @@ def shapley_values(values: Mapping[frozenset[str], float], players: Iterable[str
             if player not in others
         )
     return shapley
-
-
-def to_array(logits: torch.Tensor) -> np.ndarray:
-    """Return logits as a read-only array on the CPU, float32."""
-    array = logits.float().cpu().numpy()
-    array.flags.writeable = False
-    return array

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from inception import Crop, InceptionV1, open_photo, predict
 from inception.errors import ChoiceError, UserError, quoted
@@ -225,6 +226,8 @@ def test_an_unknown_ablation_is_called_by_the_arguments_name(embedded: Pretraine
         (lambda _: InceptionV1(classes=2)(torch.zeros(1, 1, 64, 64)), "The input has shape"),
         (lambda net: predict(net, "photo.jpg"), r"photo is of type str; .*open_photo"),
         (lambda net: predict(net, np.zeros((64, 64, 3), np.uint8)), r"photo is of type ndarray; .*fromarray"),
+        (lambda net: predict(net, Image.new("RGBA", (64, 64))), r"photo has the mode 'RGBA'; .*convert\('RGB'\)"),
+        (lambda net: predict(net, Image.new("L", (64, 64))), r"photo has the mode 'L'; it must be 'RGB'"),
         (lambda _: open_photo(io.BytesIO(b"x")), "source is of type BytesIO; it must be the path"),
     ],
 )

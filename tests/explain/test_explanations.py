@@ -333,6 +333,16 @@ def test_grad_cam_of_the_last_block_by_hand(networks, predictions) -> None:
     assert np.array_equal(branch_cam.rectified, np.maximum(branch_cam.signed, 0))
 
 
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_grad_cam_is_the_same_where_the_caller_computes_no_gradients(mode: Callable, networks, predictions) -> None:
+    pretrained, prediction = networks["batchnorm"], predictions["batchnorm"]
+    expected = grad_cams(pretrained, prediction, "4c", 1)
+    with mode():
+        found = grad_cams(pretrained, prediction, "4c", 1)
+    for branch, cam in expected.items():
+        assert np.array_equal(found[branch].signed, cam.signed)
+
+
 # ---------------------------------------------------------------- side effects and invalid arguments
 
 

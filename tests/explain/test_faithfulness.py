@@ -183,6 +183,12 @@ def test_networks_are_randomised_from_the_head_down_and_trained_below(pretrained
         assert torch.equal(tensor, other[name]) is (tensor.dim() < 2 or not name.startswith(HEAD))
 
 
+def test_the_callers_mode_is_the_same_between_random_networks(pretrained: PretrainedModel) -> None:
+    with torch.inference_mode():
+        modes = [torch.is_inference_mode_enabled() for _ in randomised_networks(pretrained)]
+    assert modes == [True] * len(LEVELS)
+
+
 def test_correlations_are_spearmans_with_several_networks_and_chance_that_of_displaced_maps(
     pretrained: PretrainedModel, prediction: Prediction, monkeypatch: pytest.MonkeyPatch
 ) -> None:
