@@ -126,8 +126,7 @@ def trace_convolution(
 
     unit = pretrained.model.block(block)[layer]
     assert isinstance(unit, ConvUnit)
-    conv, norm = unit.conv, unit.norm
-    preact = next(unit.children()) is not conv
+    conv, norm, preact = unit.conv, unit.norm, unit.preact
     scales, shifts = (np.ones(1), np.zeros(1)) if norm is None else _affine(norm)
     if preact:
         inputs = np.maximum(inputs * scales[:, None, None] + shifts[:, None, None], 0)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..network.blocks import BLOCKS, BRANCHES, ConvUnit, InceptionBlock
+from ..network.blocks import BLOCKS, BRANCHES, ConvUnit, InceptionBlock, scaled_kernel
 from ..network.inception_v1 import InceptionV1
 from ..prediction import Prediction
 from .masking import check_channel
@@ -135,19 +135,8 @@ def channel_readout(model: InceptionV1, block: str) -> ChannelReadout:
 
 @torch.no_grad()
 def _of_block(block: InceptionBlock) -> Tensor:
-    return torch.stack([_squares(block[layer]) for layer in ENTRIES]).sum(dim=0)
-
-
-def _squares(unit: nn.Module) -> Tensor:
-    """Return the summed squared weights (C_in,) of each input channel, scaled by the BatchNorm before or behind."""
-    assert isinstance(unit, ConvUnit)
-    squares = unit.conv.weight.square().sum(dim=(2, 3))  # (C_out, C_in)
-    norm = unit.norm
-    if norm is not None and norm.running_var is not None:
-        factors = norm.weight.square() / (norm.running_var + norm.eps)
-        before = next(unit.children()) is norm
-        squares = squares * (factors[None] if before else factors[:, None])
-    return squares.sum(dim=0)
+    units = (unit for layer in ENTRIES if isinstance(unit := block[layer], ConvUnit))
+    return torch.stack([scaled_kernel(unit).square().sum(dim=(0, 2, 3)) for unit in units]).sum(dim=0)
 
 
 @torch.no_grad()

@@ -17,7 +17,7 @@ from torch import nn
 from ..checks import is_whole, spelled
 from ..errors import ArgumentError, quoted
 from ..network.anatomy import receptive_field
-from ..network.blocks import BRANCHES, InceptionBlock, side_of
+from ..network.blocks import BRANCHES, InceptionBlock, cell_count
 from ..network.inception_v1 import STAGES, InceptionV1
 from ..prediction import Prediction
 from ..pretrained.pretrained import PretrainedModel
@@ -149,7 +149,7 @@ def map_size(model: InceptionV1, block: str) -> tuple[int, int]:
         if not isinstance(module, InceptionBlock):  # whose layers keep the size
             for layer in module.modules():
                 if isinstance(layer, nn.Conv2d | nn.MaxPool2d):
-                    height, width = (_cells(layer, side) for side in (height, width))
+                    height, width = (cell_count(layer, side) for side in (height, width))
     return height, width
 
 
@@ -218,16 +218,6 @@ def _square(
         right=min(left + field.size, pixels[1]),
         bottom=min(top + field.size, pixels[0]),
     )
-
-
-def _cells(layer: nn.Conv2d | nn.MaxPool2d, side: int) -> int:
-    """Return a layer's output size along one axis for `side` input cells, by PyTorch's formula including ceil mode."""
-    kernel, stride, padding = (side_of(value) for value in (layer.kernel_size, layer.stride, layer.padding))
-    if not getattr(layer, "ceil_mode", False):
-        return (side + 2 * padding - kernel) // stride + 1
-    cells = -((kernel - side - 2 * padding) // stride) + 1
-    # PyTorch drops a last window that would start beyond the map.
-    return cells - ((cells - 1) * stride >= side + padding)
 
 
 def _centre(weights: np.ndarray) -> float:

@@ -12,7 +12,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 import numpy as np
 
 from ..network.blocks import BLOCKS
-from ..prediction import BranchStatistics, Prediction, statistics
+from ..prediction import BranchStatistics, ClassScore, Prediction, statistics
 from ..pretrained.labels import chinese_names
 from ..render.branches import ViewOptions, render_branches
 from ..render.maps import encode, scale_limits
@@ -111,7 +111,7 @@ def _rows(prediction: Prediction) -> Iterator[dict[str, Any]]:
             yield {"kind": "branch", "block": block, "branch": branch, **asdict(statistics(values))}
 
 
-def _class_row(guess: Any) -> dict[str, Any]:
+def _class_row(guess: ClassScore) -> dict[str, Any]:
     return {"class": guess.index, "label": guess.label, "logit": guess.logit, "probability": guess.probability}
 
 

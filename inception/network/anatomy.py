@@ -20,7 +20,7 @@ BYTES_PER_NUMBER = 4  # float32
 class LayerRow:
     """One layer of a `LayerTable`."""
 
-    index: int  # from 1, in order of execution
+    index: int  # from 1, in order of completion
     kind: str
     output_shape: tuple[int, ...]  # without the batch
     parameters: int  # without those of submodules

@@ -80,6 +80,11 @@ class ConvUnit(nn.Sequential):
         """The BatchNorm, if there is one."""
         return self._modules.get("bn")  # type: ignore[return-value]
 
+    @property
+    def preact(self) -> bool:
+        """Whether BatchNorm and ReLU come before the convolution."""
+        return next(self.children()) is not self.conv
+
 
 class InceptionBlock(nn.ModuleDict):
     """Inception module with dimension reduction (paper, figure 2b): (N, C_in, H, W) to (N, C_out, H, W).
@@ -184,6 +189,28 @@ class AuxiliaryClassifier(nn.Module):
         x = F.avg_pool2d(x, 5, 3) if paper_size else F.adaptive_avg_pool2d(x, 4)
         x = self.conv(x).flatten(1)
         return self.classifier(self.dropout(self.relu(self.hidden(x))))
+
+
+def scaled_kernel(unit: ConvUnit) -> Tensor:
+    """Return the kernel (C_out, C_in, k, k) of a convolution times the scale of its BatchNorm, before or behind."""
+    kernel, norm = unit.conv.weight.detach(), unit.norm
+    if norm is None or norm.running_var is None:
+        return kernel
+    scale = norm.weight.detach() / (norm.running_var + norm.eps).sqrt()
+    return kernel * (scale[None, :, None, None] if unit.preact else scale[:, None, None, None])
+
+
+def cell_count(layer: nn.Conv2d | nn.MaxPool2d, length: int) -> int:
+    """Return the output cells of a layer along an axis of `length` input cells, by PyTorch's formula.
+
+    In ceil mode a last window that would start beyond the map is dropped.
+    """
+    kernel, stride, padding = (side_of(value) for value in (layer.kernel_size, layer.stride, layer.padding))
+    span = length + 2 * padding - kernel
+    if not (isinstance(layer, nn.MaxPool2d) and layer.ceil_mode):
+        return span // stride + 1
+    count = -(-span // stride) + 1
+    return count - 1 if (count - 1) * stride >= length + padding else count
 
 
 def side_of(value: Any) -> int:

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from .blocks import ConvUnit, side_of
+from .blocks import ConvUnit, cell_count, side_of
 from .copies import copy_module, empty_batch
 from .inception_v1 import InceptionV1
 
@@ -91,7 +91,7 @@ def _replacement(
     if isinstance(module, nn.MaxPool2d):
         return ElementwiseMaxPool(module) if device.type == "cpu" else None
     assert isinstance(module, ConvUnit)
-    if isinstance(next(module.children()), nn.Conv2d):
+    if not module.preact:
         return FusedUnit(module, input_shape, precision)
     # Pre-activation units start with the BatchNorm, which cannot be folded into the convolution.
     return None if precision == FULL else Float32Unit(module)
@@ -301,7 +301,7 @@ class ElementwiseMaxPool(nn.Module):
 
     def _pool_axis(self, x: Tensor, axis: int) -> Tensor:
         length, step = x.shape[axis], self.stride
-        count = _window_count(length, self.kernel, step, self.padding, ceil_mode=self.pool.ceil_mode)
+        count = cell_count(self.pool, length)
         # Shift 0 is inside the map for every window; other shifts may fall into the padding.
         y = _strided(x, axis, 0, step, count).clone(memory_format=torch.channels_last)
         for shift in range(-self.padding, self.kernel - self.padding):
@@ -311,13 +311,6 @@ class ElementwiseMaxPool(nn.Module):
                 part = y.narrow(axis, first, last - first)
                 torch.maximum(part, _strided(x, axis, first * step + shift, step, last - first), out=part)
         return y
-
-
-def _window_count(length: int, kernel: int, stride: int, padding: int, *, ceil_mode: bool) -> int:
-    """Return the number of pooling windows along an axis, by PyTorch's rule: none may start outside the map."""
-    span = length + 2 * padding - kernel
-    count = (-(-span // stride) if ceil_mode else span // stride) + 1
-    return count - 1 if ceil_mode and (count - 1) * stride >= length + padding else count
 
 
 def _strided(x: Tensor, axis: int, first: int, step: int, count: int) -> Tensor:

@@ -128,7 +128,7 @@ def _chain(modules: Iterable[tuple[str, nn.Module]], x: Any, precision: torch.dt
 def _unit(unit: ConvUnit, x: Any, precision: torch.dtype) -> Any:
     from openvino import opset14 as ops
 
-    if isinstance(next(unit.children()), nn.Conv2d):
+    if not unit.preact:
         weight, bias = fold_batchnorm(unit.conv, unit.norm)
         return ops.relu(_convolution(unit.conv, weight, bias, x, precision))
     norm = unit.norm

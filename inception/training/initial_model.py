@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ..errors import quoted
+from ..network.blocks import ConvUnit
 from ..network.inception_v1 import InceptionV1
 from ..pretrained.labels import first_name
 from ..pretrained.pretrained import PretrainedModel
@@ -77,8 +78,8 @@ def initial_model(
 def layer_options(model: InceptionV1) -> tuple[bool, bool]:
     """Return `preact` and `use_bias`, with which a network was built."""
     unit = model.inception_3a["1x1"]
-    preact = isinstance(next(unit.children()), nn.BatchNorm2d)
-    return preact, model.variant.name != "batchnorm" or "conv.bias" in unit.state_dict()
+    assert isinstance(unit, ConvUnit)
+    return unit.preact, model.variant.name != "batchnorm" or "conv.bias" in unit.state_dict()
 
 
 def _resized(preprocessing: Preprocessing, size: int, short_side: int) -> Preprocessing:

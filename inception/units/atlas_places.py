@@ -17,7 +17,7 @@ NOWHERE = -1  # the photo of a place that is not there: fewer photos have one th
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Places of each channel among the photos: arrays (C, PLACES); `photos` is `NOWHERE` where there are fewer.
+    """Places of each channel among the photos: tensors (C, PLACES); `photos` is `NOWHERE` where there are fewer.
 
     `cells` count the cells of a map row by row; `values` are the channel's there.
     """

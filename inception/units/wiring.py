@@ -18,7 +18,7 @@ from ..checks import choice
 from ..explain.circuit import STEM
 from ..explain.masking import check_channel
 from ..explain.readout import CLASSIFIER
-from ..network.blocks import BLOCKS, BRANCHES, ConvUnit, InceptionBlock
+from ..network.blocks import BLOCKS, BRANCHES, ConvUnit, InceptionBlock, scaled_kernel
 from ..network.inception_v1 import InceptionV1
 
 STRONGEST = 8
@@ -104,16 +104,6 @@ def expanded_kernel(block: InceptionBlock, branch: str) -> Tensor:
     for unit in units[1:]:
         kernel = torch.einsum("omhw,mi->oihw", scaled_kernel(unit), kernel[:, :, 0, 0])
     return kernel
-
-
-def scaled_kernel(unit: ConvUnit) -> Tensor:
-    """Return the kernel (C_out, C_in, k, k) of a convolution times the scale of its BatchNorm, before or behind."""
-    kernel, norm = unit.conv.weight.detach(), unit.norm
-    if norm is None or norm.running_var is None:
-        return kernel
-    scale = norm.weight.detach() / (norm.running_var + norm.eps).sqrt()
-    is_before = next(unit.children()) is norm
-    return kernel * (scale[None, :, None, None] if is_before else scale[:, None, None, None])
 
 
 def _sources(model: InceptionV1, layer: str) -> list[tuple[str | None, int]]:

@@ -17,6 +17,6 @@ def integrated_gradients(subject: Subject, *, class_name: ClassName = "") -> "In
         the class, its logit for the photo and for plain grey, the sum of all pixels with its error, and the lowest and
         highest value with the row and column of the highest
     """
-    from .. import integrated_gradients as along
+    from .. import integrated_gradients as compute
 
-    return subject.cached(along.integrated_gradients, class_name)
+    return subject.cached(compute.integrated_gradients, class_name)

@@ -16,6 +16,6 @@ def occlusion(subject: Subject, *, class_name: ClassName = "") -> "Occlusion":
         the class, its logit, the side of the square and its step in pixels, and the fall for each place by row and
         column; negative where the logit rises
     """
-    from .. import occlusion as covering
+    from .. import occlusion as compute
 
-    return subject.cached(covering.occlusion, class_name)
+    return subject.cached(compute.occlusion, class_name)
