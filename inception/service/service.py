@@ -123,7 +123,8 @@ class InferenceService:
                 raise
         # Retry outside `except`: the traceback keeps GPU tensors alive.
         self._fall_back_to_cpu()
-        return self._load(name)
+        # Not `_load`: the result would go into the cache that `_fall_back_to_cpu` has replaced, and be loaded again.
+        return self.pretrained(name)
 
     def compute(self, name: str, function: Callable[..., Result], *arguments: Any) -> Result:
         """Return `function(pretrained, *arguments)` for the network called `name`.
@@ -238,12 +239,13 @@ class InferenceService:
         what is ablated, ...), hashable, and can be pickled.
         """
         exact = query.exact
-        prediction = self.prediction(exact)
         return cast(
             Result,
             self._explanations.get(
                 (query.model, query.digest, function, *arguments),
-                lambda: self.compute(query.model, self.backend.explain, exact, prediction, function, *arguments),
+                lambda: self.compute(
+                    query.model, self.backend.explain, exact, self.prediction(exact), function, *arguments
+                ),
             ),
         )
 

@@ -112,6 +112,23 @@ def test_the_cpu_replaces_a_full_gpu(embedded: PretrainedModel, caplog: pytest.L
     assert failures == ["meta"]
 
 
+def test_a_network_that_does_not_fit_on_the_gpu_is_loaded_once_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    devices: list[str] = []
+
+    def load_on_cpu_only(name: str, device: torch.device) -> PretrainedModel:
+        devices.append(device.type)
+        if device.type != "cpu":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
+        return load(name, device)
+
+    monkeypatch.setattr("inception.service.service.load", load_on_cpu_only)
+    service = InferenceService(("tiny-imagenet",), full_gpu())
+    with ThreadPoolExecutor(4) as threads:
+        networks = list(threads.map(service.pretrained, ["tiny-imagenet"] * 4))
+    assert all(network is service.pretrained("tiny-imagenet") for network in networks)
+    assert devices == ["meta", "cpu"]
+
+
 def assert_logits_match(actual: dict[str, np.ndarray], embedded: PretrainedModel, photo: str) -> None:
     expected = single_ablation_logits(embedded, predict(embedded, open_photo(photo)), "zero")
     for block, logits in expected.items():

@@ -78,6 +78,15 @@ def test_equal_pixels_share_a_prediction_and_an_explanation(
     assert (backend.predictions, backend.explanations) == (1, 2)
 
 
+def test_a_cached_explanation_needs_no_prediction(
+    service: InferenceService, backend: CountingBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query = service.query(NAME, PHOTO)
+    explanation = service.explained(query, subset_logits, "4c", "zero")
+    monkeypatch.setattr(service, "prediction", lambda _: pytest.fail("a forward pass for what is cached"))
+    assert service.explained(query, subset_logits, "4c", "zero") is explanation
+
+
 def large_explanation(pretrained: PretrainedModel, prediction: Prediction, number: int) -> np.ndarray:
     return np.full(EXPLANATION_BYTES // 3, number, np.uint8)
 
