@@ -28,6 +28,7 @@ from .options import MODELS, YEAR_MINUTES, OneDevice, choice_option, text_option
 # What needs torch or Gradio is imported inside the functions: `--help` must not import it.
 if TYPE_CHECKING:
     from ..service.ray.scale import Scale
+    from ..service.service import InferenceService
 
 
 @dataclass(frozen=True)
@@ -141,12 +142,11 @@ def _serve(request: Request) -> int:
 
 
 def _serve_after(starting: StartingPage, request: Request) -> int:
-    """Serve the page at the address of the one that says that it is starting."""
+    """Load everything, then serve the page on the starting page's socket."""
     listen_on = starting.address
-    # Set before Gradio is imported, which reads these variables then, and probes no IPv6 address.
-    os.environ[HOST] = LOCAL if ":" in listen_on.host else listen_on.host
+    # Importing Gradio fails if this variable is set, but empty or no number, also where --port replaces it.
     os.environ[PORT] = str(listen_on.port)
-    # The same: neither Gradio nor the hub's client sends telemetry.
+    # Set before the import, too: neither Gradio nor the hub's client sends telemetry.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # Gradio asks matplotlib for its backend at each event. Without a name, the first time blocks all answers for a
@@ -160,35 +160,13 @@ def _serve_after(starting: StartingPage, request: Request) -> int:
     if zero_gpu:
         import spaces  # noqa: F401 - before torch, which it prepares for a GPU that comes and goes
 
-    from ..pretrained.zoo import MODEL_NAMES
-    from ..runtime.device import choose_device, compute_in_full_float32
-    from ..service.service import InferenceService
+    from ..runtime.device import compute_in_full_float32
     from ..web.blocks import build, launch_options
     from ..web.http.shutdown import serve as serve_page
     from ..web.http.uploads import cleanup_lifespan, temporary_upload_folder
 
     compute_in_full_float32()
-    device = choose_device("cpu" if zero_gpu else request.device)
-    first = request.model or MODEL_NAMES[0]
-    models, is_named = (first, *(name for name in MODEL_NAMES if name != first)), request.model is not None
-    computes_here = not zero_gpu and request.scale is None
-    try:
-        service = InferenceService(
-            models, device, precision=request.precision, compiles=computes_here, begins_with_first=is_named
-        )
-        # Load now and not at the first photo: a wrong path is reported at once.
-        service.pretrained(service.models[0])
-    except UserError as error:
-        if first not in MODEL_NAMES[1:]:
-            raise
-        # Downloads may work later; until then the embedded network serves.
-        logging.warning("%s The page begins with %s.", error, MODEL_NAMES[0])
-        models = MODEL_NAMES
-        service = InferenceService(models, device, precision=request.precision, compiles=computes_here)
-    if zero_gpu:
-        service.device = replace(device, name="ZeroGPU")
-    if request.scale is not None:
-        service.device = replace(device, name=f"{'GPU' if request.scale.gpus else 'CPU'}, Ray")
+    service, models = service_for(request, zero_gpu=zero_gpu)
     # The page stops before its back end does.
     with (
         running_backend(models, request.scale, request.ray_address, request.precision) as service.backend,
@@ -210,6 +188,44 @@ def _serve_after(starting: StartingPage, request: Request) -> int:
         logging.shutdown()
         os._exit(0)
     return 0
+
+
+def service_for(request: Request, *, zero_gpu: bool = False) -> tuple[InferenceService, tuple[str, ...]]:
+    """Return the service, its first network loaded, and the names or paths of its networks.
+
+    Raises:
+        UserError: if the first network cannot be loaded, and is none that can be downloaded later.
+    """
+    from ..pretrained.zoo import MODEL_NAMES
+    from ..runtime.device import choose_device
+    from ..service.service import InferenceService
+
+    def service_of(models: tuple[str, ...], *, begins_with_first: bool) -> InferenceService:
+        computes_here = not zero_gpu and request.scale is None
+        service = InferenceService(
+            models, device, precision=request.precision, compiles=computes_here, begins_with_first=begins_with_first
+        )
+        # Load now and not at the first photo: a wrong path is reported at once.
+        service.pretrained(service.models[0])
+        return service
+
+    device = choose_device("cpu" if zero_gpu else request.device)
+    first = request.model or MODEL_NAMES[0]
+    models = (first, *(name for name in MODEL_NAMES if name != first))
+    try:
+        service = service_of(models, begins_with_first=request.model is not None)
+    except UserError as error:
+        if first not in MODEL_NAMES[1:]:
+            raise
+        # Downloads may work later; until then the embedded network serves.
+        logging.warning("%s The page begins with %s.", error, MODEL_NAMES[0])
+        models = MODEL_NAMES
+        service = service_of(models, begins_with_first=True)
+    if zero_gpu:
+        service.device = replace(device, name="ZeroGPU")
+    if request.scale is not None:
+        service.device = replace(device, name=f"{'GPU' if request.scale.gpus else 'CPU'}, Ray")
+    return service, models
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -77,10 +77,11 @@ def _check(address: Address) -> None:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(place)
     except (OSError, UnicodeError) as error:
-        raise _refusal(address, error) from error
+        raise refusal(address, error) from error
 
 
-def _refusal(address: Address, error: Exception) -> UserError:
+def refusal(address: Address, error: Exception) -> UserError:
+    """Return the error for an address that cannot be listened on, from what the system raised."""
     number = getattr(error, "errno", None)
     if number == errno.EADDRINUSE:
         return no_free_port(address.port)

@@ -14,11 +14,14 @@ import pytest
 import torch
 from gradio_client import Client, handle_file
 
+from inception.cli.serve import Request, service_for
 from inception.network.inception_v1 import InceptionV1
 from inception.pretrained import checkpoint
 from inception.pretrained.description import UNKNOWN_PROVENANCE, Description
 from inception.pretrained.zoo import GOOGLENET_FILE_NAMES
 from inception.vision.preprocessing import IMAGENET
+from inception.web.stage import network
+from inception.web.stage.assets import example_photos
 from support.networks import randomise
 from support.paths import EXAMPLES, ROOT
 from support.server import free_port, running, wait_for
@@ -110,13 +113,15 @@ def test_hosts_other_than_this_machine_are_rejected_in_a_sentence(host: str) -> 
         assert len(message) < 250
 
 
-def test_host_and_port_options_override_the_environment() -> None:
+@pytest.mark.parametrize("is_number", [True, False])
+def test_host_and_port_options_override_the_environment(*, is_number: bool) -> None:
     with socket.socket() as occupied:
         occupied.bind(("127.0.0.1", 0))
         occupied.listen()
         port, occupied_port = free_port(), str(occupied.getsockname()[1])
         command = ["app.py", "--device", "cpu", "--host", "127.0.0.2", "--port", str(port)]
-        environment = {**os.environ, "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": occupied_port}
+        environment = {**os.environ, "GRADIO_SERVER_NAME": "127.0.0.1"}
+        environment["GRADIO_SERVER_PORT"] = occupied_port if is_number else "http"
         app = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
         try:
             wait_for(f"http://127.0.0.2:{port}/healthz", app)
@@ -193,3 +198,15 @@ def test_the_page_starts_with_the_requested_network(tmp_path: Path) -> None:
         start = event_result(f"{address}/", "start")
     assert start["models"][1] == {"name": "googlenet", "available": True, "megabytes": None}
     assert start["first"] == "tiny-imagenet"
+
+
+def test_the_page_begins_with_the_network_that_replaces_an_unusable_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / GOOGLENET_FILE_NAMES[0]).write_bytes(b"no weights")
+    monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(tmp_path))
+    request = Request("googlenet", None, None, "cpu", "exact", 60, mcp=False, scale=None, ray_address=None)
+    service, models = service_for(request)
+    assert "The page begins with tiny-imagenet." in caplog.text
+    assert network.start(service, example_photos())["first"] == "tiny-imagenet"
+    assert models == service.models

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 
 import uvicorn
 from gradio import http_server
@@ -13,6 +14,10 @@ from gradio.exceptions import ServerFailedToStartError
 from starlette.types import ASGIApp
 
 from ...errors import UserError
+
+# For want of httptools, uvicorn's other protocol, which limits a request's head by itself. By name: importing the first
+# one imports httptools.
+HTTP = "inception.web.http.protocol:BoundedProtocol" if find_spec("httptools") else "h11"
 
 
 def local_url(host: str, port: int) -> str:
@@ -35,7 +40,7 @@ def launching_on(listener: socket.socket) -> Iterator[None]:
     def start_server(
         app: ASGIApp, server_name: str, server_port: int, **_: object
     ) -> tuple[str, int, str, http_server.Server]:
-        server = http_server.Server(uvicorn.Config(app, log_level="warning"))
+        server = http_server.Server(uvicorn.Config(app, http=HTTP, log_level="warning"))
         server.run = partial(server.run, sockets=[listener])
         try:
             server.run_in_thread()

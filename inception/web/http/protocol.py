@@ -1,4 +1,4 @@
-"""uvicorn's httptools protocol with a limit on everything in a request but its body; `shutdown.serve` installs it.
+"""uvicorn's httptools protocol with a limit on everything in a request but its body; `listener` has uvicorn use it.
 
 uvicorn's `h11` protocol has such a limit. With `httptools` it has none and copies a whole header at each chunk that
 arrives: one header of 100 MB blocks the server for minutes.

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from threading import Event
 from typing import Any
 
@@ -22,7 +21,6 @@ from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.config import HTTP_PROTOCOLS
 
 from ..words import language_of, say
 from .listener import launching_on
@@ -97,7 +95,6 @@ def serve(page: gr.Blocks, listener: socket.socket, **options: Any) -> bool:
     app_options = options.pop("app_kwargs", {})
     # The first of ours, so that it counts whatever the others answer.
     middleware = [Middleware(DrainMiddleware, state=state), *app_options.get("middleware", ())]
-    _bound_request_heads()
     with _stop_event() as stop:
         try:
             # Quiet, because Gradio would advise `share=True`, which this command does not have.
@@ -113,7 +110,7 @@ def serve(page: gr.Blocks, listener: socket.socket, **options: Any) -> bool:
             while not stop.wait(1):
                 pass
             state.is_draining = True
-            is_drained = _drain(page, state)
+            is_drained = drain(page, state)
         finally:
             if page.is_running:
                 # Without a timeout, uvicorn would wait for every open page to be closed.
@@ -122,14 +119,6 @@ def serve(page: gr.Blocks, listener: socket.socket, **options: Any) -> bool:
     if not is_drained:
         log.warning("Some questions were not answered: they would have taken longer than a server may take to stop.")
     return is_drained
-
-
-def _bound_request_heads() -> None:
-    """Have uvicorn use `BoundedProtocol` where it would use httptools. Gradio's `launch` has no option for it."""
-    if find_spec("httptools") is not None:
-        from .protocol import BoundedProtocol
-
-        HTTP_PROTOCOLS["auto"] = f"{BoundedProtocol.__module__}:{BoundedProtocol.__qualname__}"
 
 
 @contextmanager
@@ -154,15 +143,19 @@ def _stop_event() -> Iterator[Event]:
         restore()
 
 
-def _drain(page: gr.Blocks, state: DrainState) -> bool:
-    """Wait until no request is in flight and the queue is empty; return False if that takes too long."""
+def drain(page: gr.Blocks, state: DrainState) -> bool:
+    """Wait until nothing has been in flight or queued for a while; return whether nothing is at the deadline."""
     now = time.monotonic()
     deadline, last_busy = now + DRAIN_SECONDS, now
     while now < deadline:
-        if state.in_flight or len(page._queue) or page._queue.get_active_worker_count():
+        if _is_busy(page, state):
             last_busy = now
         elif now - last_busy >= QUIET_SECONDS:
             return True
         time.sleep(0.02)
         now = time.monotonic()
-    return False
+    return not _is_busy(page, state)
+
+
+def _is_busy(page: gr.Blocks, state: DrainState) -> bool:
+    return bool(state.in_flight or len(page._queue) or page._queue.get_active_worker_count())

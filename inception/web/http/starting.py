@@ -6,6 +6,7 @@ socket when it is ready, and the page reloads itself until the app answers.
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +14,7 @@ from pathlib import Path
 from threading import BoundedSemaphore, Thread
 from typing import Any
 
-from ...runtime.address import PORTS, Address, no_free_port
+from ...runtime.address import PORTS, Address, no_free_port, refusal
 
 STATIC = Path(__file__).parent / "static"
 HEALTH, SCRIPT = "/healthz", "/starting.js"
@@ -65,8 +66,10 @@ class _Server(ThreadingHTTPServer):
 
     def __init__(self, host: str, port: int) -> None:
         self._free = BoundedSemaphore(MAX_CONNECTIONS)
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        super().__init__((host, port), _Handler)
+        # A name may have an IPv6 address only.
+        found: Any = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        self.address_family, place = found[0], found[4]
+        super().__init__(place, _Handler)
 
     def server_bind(self) -> None:
         """Bind without looking up the host's name, which may take seconds."""
@@ -99,7 +102,7 @@ class StartingPage:
         listener: the listening socket, which the app then takes: who connects in between waits for the app.
 
     Raises:
-        UserError: if no allowed port is free.
+        UserError: if no allowed port is free, or this machine or user may not listen there.
     """
 
     def __init__(self, wanted: Address) -> None:
@@ -123,6 +126,7 @@ def _listening(wanted: Address) -> _Server:
     for port in (wanted.port,) if wanted.port is not None else PORTS:
         try:
             return _Server(host, port)
-        except OSError:
-            continue
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise refusal(Address(wanted.host, port), error) from error
     raise no_free_port(wanted.port)

@@ -25,8 +25,9 @@ from inception.network.inception_v1 import InceptionV1
 from inception.pretrained import checkpoint
 from inception.pretrained.description import UNKNOWN_PROVENANCE, Description
 from inception.vision.preprocessing import CAFFE
+from inception.web.http import shutdown
 from inception.web.http.listener import local_url
-from inception.web.http.shutdown import DrainMiddleware, DrainState, serve
+from inception.web.http.shutdown import DrainMiddleware, DrainState, drain, serve
 from support.event_loop import run_coroutine
 from support.networks import randomise
 from support.photos import distinct_photos
@@ -152,6 +153,12 @@ def test_draining_refuses_new_requests_and_still_serves_results() -> None:
         assert "请一分钟后再试" in refused.json()["detail"]
         assert client.get("/queue").status_code == 200
     assert state.in_flight == 0
+
+
+def test_only_what_is_in_flight_at_the_deadline_is_unanswered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutdown, "DRAIN_SECONDS", shutdown.QUIET_SECONDS / 10)
+    assert drain(gr.Blocks(), DrainState())
+    assert not drain(gr.Blocks(), DrainState(in_flight=1))
 
 
 def test_a_page_that_cannot_be_launched_is_an_error_with_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:

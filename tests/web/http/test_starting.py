@@ -10,15 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
 from threading import Event, Thread
+from typing import Any
 
 import gradio as gr
 import httpx
 import pytest
+from uvicorn.config import HTTP_PROTOCOLS
 
 from inception.errors import UserError
 from inception.runtime.address import Address
 from inception.web.http import starting
 from inception.web.http.listener import launching_on
+from inception.web.http.protocol import MAX_HEAD_BYTES
 from inception.web.http.starting import StartingPage
 from support.server import free_port, started
 
@@ -122,6 +125,20 @@ def test_connections_wait_for_the_server_that_takes_over_the_socket(page: Starti
         assert httpx.get(url(other)).status_code == 503, "the port must be free again"
 
 
+def test_the_server_that_takes_over_bounds_headers_and_leaves_those_of_other_programs_alone(
+    page: StartingPage,
+) -> None:
+    before = dict(HTTP_PROTOCOLS)
+    page.stop()
+    with gr.Blocks() as app, launching_on(page.listener):
+        app.launch(server_name=page.address.host, server_port=page.address.port, prevent_thread_lock=True, quiet=True)
+    with socket.create_connection(("127.0.0.1", page.address.port), 60) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nX: " + b"a" * 2 * MAX_HEAD_BYTES)
+        assert connection.recv(12) == b"HTTP/1.1 431"
+    assert before == HTTP_PROTOCOLS
+    app.close(verbose=False)
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_server_that_does_not_start_is_reported_as_a_sentence(page: StartingPage) -> None:
     page.stop()
@@ -146,6 +163,28 @@ def test_the_first_free_port_is_used_if_none_is_given(monkeypatch: pytest.Monkey
                 StartingPage(Address("127.0.0.1", None))
             with pytest.raises(UserError, match=f"The port {ports[1]} is taken by another program"):
                 StartingPage(Address("127.0.0.1", ports[1]))
+
+
+def test_a_host_name_with_an_ipv6_address_only_can_be_listened_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    lookup = socket.getaddrinfo
+
+    def names(host: str, *arguments: Any, **options: Any) -> Any:
+        return lookup("::1" if host == "six.test" else host, *arguments, **options)
+
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+    monkeypatch.setattr(socket, "getaddrinfo", names)
+    with closing(StartingPage(Address("six.test", free_port()))) as page:
+        assert httpx.get(f"http://[::1]:{page.address.port}/healthz").status_code == 503
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "no such host"])
+def test_a_host_that_is_not_this_machine_is_not_reported_as_a_taken_port(host: str) -> None:
+    with pytest.raises(UserError, match="is not an address of this machine"):
+        StartingPage(Address(host, None))
 
 
 def test_the_app_responds_before_its_libraries_are_loaded() -> None:
