@@ -3,7 +3,7 @@
 #   docker run --read-only --tmpfs /tmp --mount type=volume,source=lens,target=/data -p 7860:7860 inception-lens
 FROM python:3.12-slim
 
-# Everything that is written goes to /data (weights that are fetched) or /tmp (uploads, for an hour or two).
+# Everything that is written goes to /data (weights that are fetched) or /tmp (uploads, by default for about an hour).
 ENV PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     PIP_NO_CACHE_DIR=1 \

@@ -11,7 +11,7 @@ from gradio.data_classes import ImageData
 from gradio_client.utils import encode_file_path
 
 from ..runtime.resources import resource
-from .api.file_address import MARK
+from .http.routes import FILE
 from .http.upload_paths import is_uploaded
 from .http.uploads import foreign_photo_error
 
@@ -59,7 +59,7 @@ class PhotoInput(gr.Image):
         self.keep_in_cache.add(path)
         return {
             "path": path,
-            "url": f"{MARK}{encode_file_path(path)}",
+            "url": f"{FILE}{encode_file_path(path)}",
             "orig_name": EXAMPLE.name,
             "meta": {"_type": "gradio.FileData"},
         }

@@ -16,11 +16,9 @@ from ...checks import choice
 from ...errors import UserError, quoted
 from ...explain.registry import MAX_CHANNELS, Argument
 from ..class_input import ClassInput
-from ..http.upload_paths import is_uploaded
+from ..http.upload_paths import MAX_PATH, is_uploaded
 from ..http.uploads import foreign_photo_error
 from ..photo_input import PhotoInput
-
-PATH_LETTERS = 4096
 
 
 def may_be_null(component: Component) -> bool:
@@ -74,7 +72,7 @@ def _photo(what: str, value: Any) -> dict[str, Any]:
     form = {"meta": {"_type": "gradio.FileData"}}
     if isinstance(url, str) and url.startswith("data:"):
         return {**form, "url": url}
-    if not isinstance(path, str) or len(path) > PATH_LETTERS:
+    if not isinstance(path, str) or len(path) > MAX_PATH:
         raise UserError(
             "argument_photo",
             "{what} is {value}; it must be {form}. Please upload the photo to {upload} below the page's address, which "

@@ -17,8 +17,8 @@ from ...service.service import InferenceService
 from .endpoint import Endpoint, add_to_page
 from .explanations import explanation_endpoint
 from .facts import fact_endpoints
-from .inputs import BLOCK, COLOUR_MAP, PHOTO, SCALE, VIEW, looking_model, model_of, query_of
-from .pictures import picture_endpoints
+from .inputs import BLOCK, COLOUR_MAP, PHOTO, SCALE, VIEW, classifying_model, model_of, query_of
+from .pictures import PICTURE_FORMAT, picture_endpoints
 
 MAX_TOP = 1000  # classes of an answer
 TOP_K = Argument(
@@ -78,8 +78,8 @@ def add_endpoints(service: InferenceService) -> tuple[Endpoint, ...]:
         return anatomy_report(model, service.pretrained(model), service.facts(model)[block])
 
     data = gr.JSON(visible=False, label="Numbers")
-    pictures = [gr.Image(visible=False, format="png", label=branch) for branch in BRANCHES]
-    model = looking_model(service)
+    pictures = [gr.Image(visible=False, format=PICTURE_FORMAT, label=branch) for branch in BRANCHES]
+    model = classifying_model(service)
     endpoints = (
         Endpoint(predict, [PHOTO, model, TOP_K], [data], is_tool=True),
         Endpoint(maps, [PHOTO, model, BLOCK, VIEW, SCALE, COLOUR_MAP], [*pictures, data], is_tool=True),

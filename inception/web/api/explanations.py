@@ -15,7 +15,7 @@ from ...pretrained.pretrained import PretrainedModel
 from ...service.query import Query
 from ...service.service import InferenceService
 from .endpoint import Endpoint
-from .inputs import PHOTO, looking_model, query_of
+from .inputs import PHOTO, classifying_model, query_of
 
 Value = TypeVar("Value")
 
@@ -57,5 +57,5 @@ def explanation_endpoint(explanation: Explanation, service: InferenceService, da
     endpoint.__doc__ = explanation.function.__doc__
     endpoint.__signature__ = signature  # type: ignore[attr-defined]
     return Endpoint(
-        endpoint, [PHOTO, looking_model(service), *explanation.arguments], [data], is_tool=explanation.is_tool
+        endpoint, [PHOTO, classifying_model(service), *explanation.arguments], [data], is_tool=explanation.is_tool
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote
 
-MARK = "/gradio_api/file="
-LONGEST = 4096  # characters; no path of a file is longer
+from ..http.routes import FILE
+from ..http.upload_paths import MAX_PATH
 
 
 def local_path(source: str) -> str:
@@ -14,8 +14,8 @@ def local_path(source: str) -> str:
 
     The host is ignored, as nothing is fetched. A path must be checked (`upload_paths.is_uploaded`) before it is opened.
     """
-    if len(source) <= LONGEST and source.startswith(("http://", "https://")):
-        _, mark, path = source.partition(MARK)
+    if len(source) <= MAX_PATH and source.startswith(("http://", "https://")):
+        _, mark, path = source.partition(FILE)
         if mark:
             return unquote(path)
     return source

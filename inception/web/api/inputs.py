@@ -15,7 +15,7 @@ from ...render.views import VIEW_CONTENTS, VIEWS
 from ...service.query import Query
 from ...service.service import InferenceService
 from ...vision.photo import Source
-from ..http.uploads import expired_photo_error
+from ..http.uploads import missing_as_expired
 from ..words import LANGUAGES
 from .endpoint import Photo
 
@@ -45,7 +45,7 @@ def model_of(service: InferenceService, text: str = "which network, as `models` 
     return Argument("Network", text, choices=service.models, default=service.models[0])
 
 
-def looking_model(service: InferenceService) -> Argument:
+def classifying_model(service: InferenceService) -> Argument:
     """Return the argument for the network that classifies a photo."""
     return model_of(service, "which network classifies the photo, as `models` lists them")
 
@@ -73,9 +73,5 @@ def query_of(service: InferenceService, photo: str | None, model: str) -> Query:
     """
     if not photo:
         raise PhotoError("photo_needed", "A photo is needed; please send one.")
-    try:
+    with missing_as_expired():
         return service.query(model, as_source(photo))
-    except PhotoError as error:
-        if error.kind == "photo_missing":
-            raise expired_photo_error() from error
-        raise

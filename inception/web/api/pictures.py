@@ -29,14 +29,14 @@ from .inputs import (
     PHOTO,
     SCALE,
     VIEW,
+    classifying_model,
     language,
-    looking_model,
     model_of,
     query_of,
 )
 from .keep import KINDS, Source, make_file
 
-PHOTO_KIND = "png"  # maps are painted cell by cell: what is lossy would blur them
+PICTURE_FORMAT = "png"  # maps are painted cell by cell: what is lossy would blur them
 CLASSES_SHOWN = 3
 CHANNEL_NUMBER = replace(CHANNEL, type=int, default=0, minimum=None)
 KIND = Argument(
@@ -129,7 +129,7 @@ def picture_endpoints(service: InferenceService, data: Component) -> list[Endpoi
         """A file of what a network computed for a photo, to download.
 
         Returns:
-            the file; the server deletes its own copy after an hour or two
+            the file; the server deletes its own copy when it deletes uploaded photos, by default after about an hour
         """
         wanted = ViewOptions(block, view, scale, colours)
         source = Source(service, query_of(service, photo, model), wanted, date.today().isoformat(), language)
@@ -138,9 +138,9 @@ def picture_endpoints(service: InferenceService, data: Component) -> list[Endpoi
         return save_bytes_to_cache(data, name, file.GRADIO_CACHE)
 
     def picture(label: str) -> Component:
-        return gr.Image(visible=False, format=PHOTO_KIND, label=label)
+        return gr.Image(visible=False, format=PICTURE_FORMAT, label=label)
 
-    model, over_photo = looking_model(service), picture("The channel over the photo")
+    model, over_photo = classifying_model(service), picture("The channel over the photo")
     maps = [picture(label) for label in ("Before the reductions", "Reduced for 3x3", "Reduced for 5x5")]
     sides = [
         replace(PHOTO, help="the first photo"),

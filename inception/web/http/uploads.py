@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ...errors import PhotoError
+from ...errors import PhotoError, UserError
 from .upload_paths import CHECKSUM
 
 VARIABLE = "GRADIO_TEMP_DIR"
@@ -37,6 +37,17 @@ def expired_photo_error() -> PhotoError:
     return PhotoError(
         "photo_gone", "This server keeps a photo only for a while and has deleted this one; please choose it again."
     )
+
+
+@contextmanager
+def missing_as_expired() -> Iterator[None]:
+    """Within, raise the error for a photo that has been deleted where an upload's file is not there."""
+    try:
+        yield
+    except UserError as error:
+        if error.kind == "photo_missing":
+            raise expired_photo_error() from error
+        raise
 
 
 def foreign_photo_error(path: str) -> PhotoError:
@@ -161,14 +172,19 @@ def delete_old_sessions(app: Any, age: float) -> None:
     After twice that time, also those of open pages: what they show is older than promised.
     """
     holder, queue, now = app.state_holder, app.get_blocks()._queue, datetime.now()
-    for session, last_used in list(holder.time_last_used.items()):
-        state = holder.session_data.get(session)
-        idle = (now - last_used).total_seconds()
-        if state is None or idle > (age if state.is_closed else 2 * age):
+    for session, state in list(holder.session_data.items()):
+        idle = (now - holder.time_last_used.get(session, now)).total_seconds()
+        if idle > (age if state.is_closed else 2 * age):
             holder.delete_state(session)
             with holder.lock:
                 holder.session_data.pop(session, None)
                 holder.time_last_used.pop(session, None)
             # Results that were never fetched.
+            queue.pending_messages_per_session.pop(session, None)
+            queue.pending_event_ids_session.pop(session, None)
+    # Gradio removes the oldest of more than `MAX_SESSIONS` sessions, but not these entries of theirs. A session without
+    # state may also be a new one, whose first event still waits: that one has an event and a place for its result.
+    for session, events in list(queue.pending_event_ids_session.items()):
+        if session not in holder.session_data and (not events or session not in queue.pending_messages_per_session):
             queue.pending_messages_per_session.pop(session, None)
             queue.pending_event_ids_session.pop(session, None)

@@ -28,9 +28,8 @@ from ...service.service import InferenceService
 from ...service.visualizations import GOALS
 from ...units.size_tuning import SHAPES
 from ...vision.preprocessing import CENTRE_CROP
-from ..api.arguments import PATH_LETTERS
-from ..http.upload_paths import is_uploaded
-from ..http.uploads import expired_photo_error, foreign_photo_error
+from ..http.upload_paths import MAX_PATH, is_uploaded
+from ..http.uploads import foreign_photo_error, missing_as_expired
 from .scene import PhotoCrop
 
 CAMERA_FRAME = "camera-frame.jpg"  # name of the files that are deleted once they have been read
@@ -96,7 +95,7 @@ class SubjectCheck:
         model, crop = choice("model", value["model"], self._models), _crop(value.get("crop"))
         fill = choice("fill", value.get("fill", ABLATIONS[0]), ABLATIONS)
         photo = value["photo"]
-        if not isinstance(photo, str) or len(photo) > PATH_LETTERS:
+        if not isinstance(photo, str) or len(photo) > MAX_PATH:
             raise form_error("photo", photo, '"example:NAME" / "PATH"')
         if photo.startswith(EXAMPLE):
             return Subject(photo, self._examples[choice("photo", photo, tuple(self._examples))], model, crop, fill)
@@ -132,16 +131,12 @@ def query_of(service: InferenceService, subject: Subject) -> Query:
         return CENTRE_CROP if crop is None else crop.for_network(preprocessing, width, height)
 
     try:
-        query = service.query_of_file(subject.model, subject.path, subject.crop, crop_of)
-    except UserError as error:
-        if error.kind == "photo_missing":
-            raise expired_photo_error() from error
-        raise
+        with missing_as_expired():
+            return service.query_of_file(subject.model, subject.path, subject.crop, crop_of)
     finally:
         # Several arrive each second; further requests about one are served from the cache.
         if Path(subject.path).name == CAMERA_FRAME and is_uploaded(subject.path):
             Path(subject.path).unlink(missing_ok=True)
-    return query
 
 
 def check_off(what: str, value: Any) -> dict[str, list[str | int]]:

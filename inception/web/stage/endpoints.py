@@ -19,6 +19,7 @@ from ...service.service import InferenceService
 from ...service.visualizations import Visualizations
 from ...units.unit import Unit
 from ..api.inputs import model_of
+from ..http.uploads import missing_as_expired
 from . import census, network, scene, trust, unit
 from .arguments import CHECKS, EXAMPLE, Check, SubjectCheck, by, query_of
 from .picture import picture
@@ -97,7 +98,8 @@ def events(service: InferenceService, subjects: SubjectCheck, examples: Sequence
         return networks.get(model, lambda: network.network(service, model))
 
     def of_file(subject: dict[str, Any]) -> dict[str, Any]:
-        return picture(service, subjects.read(subject).path)
+        with missing_as_expired():
+            return picture(service, subjects.read(subject).path)
 
     def tuning(model: str, block: str, shape: str) -> dict[str, Any]:
         return network.tuning(service, model, block, shape)

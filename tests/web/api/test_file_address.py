@@ -12,7 +12,8 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError, ValidationError
 
-from inception.web.api.file_address import LONGEST, local_path, localise
+from inception.web.api.file_address import local_path, localise
+from inception.web.http.upload_paths import MAX_PATH
 from support.paths import EXAMPLES
 
 PHOTO, NET = EXAMPLES / "espresso.jpg", "tiny-imagenet"
@@ -28,7 +29,7 @@ PHOTO, NET = EXAMPLES / "espresso.jpg", "tiny-imagenet"
         ("http://some.where/photo.jpg", None),
         ("ftp://some.where/gradio_api/file=/tmp/a.jpg", None),
         ("/gradio_api/file=/tmp/a.jpg", None),
-        ("http://some.where/gradio_api/file=/" + "a" * LONGEST, None),
+        ("http://some.where/gradio_api/file=/" + "a" * MAX_PATH, None),
     ],
     ids=lambda value: str(value)[:60],
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
+import httpx
 import pytest
 
 from benchmarks.visitors import PREFIX, RefusedError, Visitor
@@ -132,10 +133,10 @@ def test_clean_up_continues_after_a_failure(tmp_path: Path, caplog: pytest.LogCa
             self.cleaned += 1
             if self.cleaned == 1:
                 raise RuntimeError("a session without its lock")
-            return SimpleNamespace(time_last_used={})
+            return SimpleNamespace(session_data={})
 
         def get_blocks(self) -> SimpleNamespace:
-            return SimpleNamespace(_queue=None, temp_file_sets=[])
+            return SimpleNamespace(_queue=SimpleNamespace(pending_event_ids_session={}), temp_file_sets=[])
 
     app = App()
 
@@ -146,6 +147,22 @@ def test_clean_up_continues_after_a_failure(tmp_path: Path, caplog: pytest.LogCa
 
     run_coroutine(serve())
     assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["a session without its lock"]
+
+
+@pytest.mark.parametrize("is_fetched", [True, False])
+def test_calls_without_a_session_leave_nothing_once_later_ones_took_their_place(
+    served: Served, monkeypatch: pytest.MonkeyPatch, *, is_fetched: bool
+) -> None:
+    queue = served.page._queue
+    monkeypatch.setattr(served.page.app.state_holder, "capacity", 3)
+    monkeypatch.setattr(queue.pending_messages_per_session, "max_size", 3)
+    with httpx.Client(base_url=f"{served.address}/gradio_api/call/", timeout=60) as client:
+        for _ in range(9):
+            event = client.post("models", json={"data": []}).raise_for_status().json()["event_id"]
+            if is_fetched:
+                assert "event: complete" in client.get(f"models/{event}").text
+    wait_until(lambda: not queue.pending_event_ids_session)
+    assert not queue.pending_messages_per_session
 
 
 def test_the_upload_folder_is_created_where_configured_and_deleted_afterwards(

@@ -51,3 +51,10 @@ def test_a_camera_frame_is_deleted_after_it_is_read(page_address: str, name: str
     # Further events use the cache.
     assert event_result(page_address, "scene", subject(path), {"4c": ["1x1"]})["digest"] == scene["digest"]
     event_result(page_address, "block", subject(path), {}, "4c")
+
+
+def test_a_photo_that_has_been_deleted_must_be_chosen_again(page_address: str) -> None:
+    path = upload(page_address, encoded("TIFF"), "photo.tiff")
+    Path(path).unlink()
+    sentence = "This server keeps a photo only for a while and has deleted this one; please choose it again."
+    assert error_message(post_event(page_address, "picture", subject(path))) == sentence
