@@ -15,7 +15,8 @@ import gradio as gr
 from starlette.datastructures import Headers
 from starlette.types import Scope
 
-from ...errors import UserError
+from ...errors import UserError, WeightsError
+from ...service.ray.errors import ServingError
 from ..http.statuses import mark_caller_error
 from ..words import LANGUAGES, language_of, say, say_error
 from .arguments import checked, may_be_null
@@ -43,10 +44,12 @@ class CheckedBlocks(gr.Blocks):  # type: ignore[misc]
             return await super().process_api(fn, inputs, state, request, event_data=event_data, **options)
         except UserError as error:
             sentence = say_error(language, error)
-            mark_caller_error(scope, sentence)
+            # Without weights or replicas the server cannot answer, whatever the caller sends.
+            if not isinstance(error, WeightsError | ServingError):
+                mark_caller_error(scope)
         except gr.Error as error:
             sentence = error.message
-            mark_caller_error(scope, sentence)
+            mark_caller_error(scope)
         except Exception:
             log.exception("unforeseen error in %s", fn.name)
             sentence = say(language, "fault")

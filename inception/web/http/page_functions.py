@@ -91,7 +91,7 @@ def _photos_of_call(function: Any, mode: str, fields: dict[str, Any]) -> Iterato
 
 
 def _photos_of_tool_calls(page: gr.Blocks, document: Any) -> Iterator[Position]:
-    """Yield the photo positions of one or several JSON-RPC calls; MCP tools also take a photo as a string."""
+    """Yield the photo positions of one or several JSON-RPC calls; MCP tools take a photo only as a string."""
     names = {
         name
         for function in page.fns.values()
@@ -103,7 +103,6 @@ def _photos_of_tool_calls(page: gr.Blocks, document: Any) -> Iterator[Position]:
         arguments = _get(_get(call, "params"), "arguments")
         for name in names:
             yield id(arguments), name
-            yield id(_get(arguments, name)), "url"
 
 
 def _get(value: Any, key: str) -> Any:

@@ -1,7 +1,8 @@
-"""HTTP status 400 for errors of the caller, which Gradio answers with 500."""
+"""HTTP status 400 for errors of the caller, which Gradio answers with 500, and a sentence for wrong argument names."""
 
 from __future__ import annotations
 
+from threading import Event
 from typing import Any
 
 from starlette.requests import Request
@@ -10,9 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...errors import UserError, quoted
 from ..words import language_of, say_error
+from .routes import NAMED_CALL
 
-CALLER_ERRORS = "inception.caller_errors"  # key in a request's scope: the sentences of its errors
-NAMED_CALL = "/call/v2/"  # in the path of a call whose arguments have names
+CALLER_ERROR = "inception.caller_error"  # key in a request's scope: an event that is set if the caller made an error
 
 
 class ErrorStatusMiddleware:
@@ -25,21 +26,21 @@ class ErrorStatusMiddleware:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # A list, because routing copies the scope, and both copies must share it.
-        errors = scope[CALLER_ERRORS] = list[str]()
+        # An object that changes, because routing copies the scope, and both copies must share it.
+        has_erred = scope[CALLER_ERROR] = Event()
 
         async def send_with_status(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] == 500 and errors:
+            if message["type"] == "http.response.start" and message["status"] == 500 and has_erred.is_set():
                 message["status"] = 400
             await send(message)
 
         await self.app(scope, receive, send_with_status)
 
 
-def mark_caller_error(scope: Scope, sentence: str) -> None:
+def mark_caller_error(scope: Scope) -> None:
     """Note for `ErrorStatusMiddleware` that a request fails because of its own arguments."""
-    if CALLER_ERRORS in scope:
-        scope[CALLER_ERRORS].append(sentence)
+    if CALLER_ERROR in scope:
+        scope[CALLER_ERROR].set()
 
 
 async def argument_name_error(request: Request, error: Exception) -> Response:

@@ -31,12 +31,12 @@ from ... import __version__
 from ...errors import ChoiceError, UserError
 from ..api.documentation import DescribedPage
 from ..api.endpoint import Endpoint
+from ..http.exchange import RETRY_SECONDS
 from ..http.guard import MAX_BODY_BYTES
 from ..words import say
 from .tools import Tool, tools
 
 PATH = f"{API_PREFIX}/mcp"
-AGAIN_SECONDS = 10
 INSTRUCTIONS = (
     "Shows how a convolutional network (InceptionV1, GoogLeNet) sees a photo: its answer, what each of the four "
     "branches of its nine Inception blocks computed, and why it answered so. Begin with predict."
@@ -118,7 +118,7 @@ class ToolServer:
             if name not in available:
                 raise ChoiceError("tool", name, tuple(available))
             if self._places.statistics().tasks_waiting >= self._at_once:
-                raise UserError("busy", say("en", "guard_busy", seconds=AGAIN_SECONDS))
+                raise UserError("busy", say("en", "guard_busy", seconds=RETRY_SECONDS))
             sent = request.params.arguments or {}
             content = await run_sync(partial(_answered, available[name], sent, http_request), limiter=self._places)
             return types.ServerResult(types.CallToolResult(content=content))

@@ -28,6 +28,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
+from ...errors import UserError
 from ...runtime.resources import resource
 from ..http.errors import RequestRefusedError
 from ..http.page_functions import page_of
@@ -276,7 +277,11 @@ def _to_front(request: Request) -> Response:
 
 def _first_visit(request: Request) -> Response:
     first = getattr(page_of(request.scope), "first_visit", None)
-    return _response(request, None if first is None else first.asset())
+    try:
+        asset = None if first is None else first.asset()
+    except UserError:
+        asset = None  # the scripts then request each answer, and show its sentence
+    return _response(request, asset)
 
 
 ROUTES = (

@@ -11,8 +11,9 @@ import gradio as gr
 import httpx
 import pytest
 
-from inception.errors import UserError
+from inception.errors import UserError, WeightsError
 from inception.runtime.device import choose_device
+from inception.service.ray.errors import ServingError
 from inception.service.service import InferenceService
 from inception.web.api.arguments import checked, may_be_null
 from inception.web.blocks import build
@@ -270,6 +271,19 @@ def test_an_invalid_event_is_refused_with_a_status_and_a_sentence(page_address: 
     status, body = run(page_address, event, [NET])
     assert status == 400
     assert body["error"].startswith("stage_tuning takes 3 arguments (model, block, shape)")
+
+
+@pytest.mark.parametrize("kind", [WeightsError, ServingError])
+def test_what_the_server_cannot_compute_has_a_status_of_its_own_faults_and_a_sentence(
+    page_address: str, monkeypatch: pytest.MonkeyPatch, kind: type[UserError]
+) -> None:
+    def fail(*_: object) -> None:
+        raise kind("unavailable", "Nothing computes at the moment; please try again.")
+
+    monkeypatch.setattr(InferenceService, "pretrained", fail)
+    subject = {"photo": "example:bison", "model": NET, "crop": None}
+    status, body = run(page_address, events(page_address)["stage_scene"], [subject, {}])
+    assert (status, body["error"]) == (500, "Nothing computes at the moment; please try again.")
 
 
 def test_all_events_run_on_the_server(page_address: str) -> None:

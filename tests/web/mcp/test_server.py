@@ -349,6 +349,12 @@ def test_a_text_too_long_for_any_argument_is_refused_before_the_tool_runs(
         call(server, tool, {"photo": photo_url(), **arguments})
 
 
+def test_a_photo_in_an_object_which_no_tool_takes_is_refused_by_the_guard(server: str) -> None:
+    sentence = pytest.RaisesExc(McpError, match="A photo was sent where none is expected")
+    with pytest.RaisesGroup(sentence, flatten_subgroups=True, allow_unwrapped=True):
+        call(server, "predict", {"photo": {"url": photo_url()}})
+
+
 def test_too_many_values_are_refused_by_the_guard(server: str) -> None:
     params = {"name": "switch_off", "arguments": {"photo": photo_url(), "channels": [0] * 100_000}}
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()

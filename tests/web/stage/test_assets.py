@@ -20,7 +20,9 @@ from fastapi import FastAPI
 from PIL import Image
 
 from inception import mount
+from inception.errors import WeightsError
 from inception.web.stage.assets import STATIC, Files, accepts, matches
+from inception.web.stage.first import FirstVisit
 from support.mounted import served
 from support.paths import EXAMPLES
 from support.stage import event_result, subject
@@ -313,3 +315,14 @@ def test_the_events_work_under_the_path_of_a_mounted_page(mounted: str) -> None:
     scene = event_result(mounted, "scene", subject("example:espresso"), {"4b": ["1x1"]})
     assert scene["off"] == {"4b": ["1x1"]}
     assert [row["name"] for row in event_result(mounted, "start")["models"]] == ["tiny-imagenet"]
+
+
+def test_without_a_network_a_first_visit_has_no_file_and_the_log_no_traceback(
+    mounted: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: FirstVisit) -> None:
+        raise WeightsError("weights_missing", "There is no file {name}; please check the path.", name="a.pth")
+
+    monkeypatch.setattr(FirstVisit, "asset", fail)
+    assert get(f"{mounted}stage/first.json").status_code == 404
+    assert caplog.text == ""
