@@ -1,6 +1,7 @@
 """Run all benchmarks, each file in its own process: `make bench`, or `python -m benchmarks [NAME ...]`.
 
-Prints a table and writes it to `benchmarks/results/latest.json`. Exits with status 1 if a ratio is above its bound.
+Prints a table, and writes that of all files to `benchmarks/results/latest.json`. Exits with status 1 if a ratio is
+above its bound.
 """
 
 from __future__ import annotations
@@ -30,23 +31,30 @@ def as_json(machine: str, rows: Sequence[Row]) -> str:
     return json.dumps({"machine": machine, "rows": entries}, indent=2) + "\n"
 
 
+def results_file(files: Sequence[str], wanted: Path | None) -> Path | None:
+    """Return the file for the results of some of `FILES`: the committed one only if they are all."""
+    return wanted or (RESULTS if set(files) == set(FILES) else None)
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="*", metavar="NAME", help=f"of {', '.join(FILES)}")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="file to write the results to (default: %(default)s)")
+    parser.add_argument("--out", type=Path, help=f"file to write the results to (default, for all files: {RESULTS})")
     options = parser.parse_args(arguments)
     for unknown in set(options.files) - set(FILES):
         parser.error(f"there is no file {unknown!r}; choose from {', '.join(FILES)}")
+    files = options.files or FILES
     print(machine())
     rows: list[Row] = []
     # Settings of the process, such as those of the memory allocator, must not affect the next file.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), max_tasks_per_child=1) as processes:
-        for file in options.files or FILES:
+        for file in files:
             for row in processes.submit(run_file, file).result():
                 print(row, flush=True)
                 rows.append(row)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(as_json(machine(), rows))
+    if (out := results_file(files, options.out)) is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(as_json(machine(), rows))
     return int(any(row.ratio > row.bound for row in rows))
 
 

@@ -1,6 +1,7 @@
 """Upload the app to Hugging Face Spaces: `python scripts/space.py OWNER/NAME`, or `--dry-run` to list the files.
 
-Uploads the tracked files through huggingface_hub, because Spaces refuses a plain git push of binaries.
+Uploads the tracked files through huggingface_hub, because Spaces refuses a plain git push of binaries, and deletes all
+other files of the Space.
 """
 
 from __future__ import annotations
@@ -50,7 +51,6 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("name the Space as OWNER/NAME, or add --dry-run")
 
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
     api = HfApi()
     try:
@@ -60,10 +60,13 @@ def main(arguments: list[str] | None = None) -> int:
             repo_type="space",
             folder_path=ROOT,
             allow_patterns=names,
+            delete_patterns="*",  # except those that are uploaded, and .gitattributes
             commit_message="Update InceptionLens",
         )
-    except (LocalTokenNotFoundError, HfHubHTTPError, OSError) as error:
-        print(f"Nothing was uploaded: {error}\nPlease log in first with `hf auth login`.", file=sys.stderr)
+    # Network, disk and hub raise many types of errors.
+    except Exception as error:
+        again = "If you are not logged in, run `hf auth login`; then run this again."
+        print(f"The upload failed: {error}\n{again}", file=sys.stderr)
         return 1
     print(address)
     return 0

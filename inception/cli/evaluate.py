@@ -139,6 +139,8 @@ def _evaluate(request: Request, device: str) -> int:
 
     if request.keep and not request.unknown:
         raise UserError("keep", "--keep keeps what --unknown DIR measures; please name that folder.")
+    if request.outside and not request.unknown:
+        raise UserError("outside", "--outside says what the photos of --unknown DIR show; please name that folder.")
     if request.off != ABLATIONS[0] and not request.without:
         raise UserError("off", "--off is about the channels that --without BLOCK:BRANCH removes; please name a branch.")
     rule_file = _rule_file(request.model) if request.keep else None

@@ -30,6 +30,14 @@ def test_a_rule_that_cannot_be_stored_is_rejected_before_the_evaluation(
     assert capsys.readouterr().err.startswith("'googlenet' is not a file of yours, so the rule cannot be stored")
 
 
+def test_words_for_photos_that_are_not_named_are_rejected_before_the_evaluation(
+    no_computation: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = class_folders(tmp_path, PHOTOS)
+    assert main(["evaluate", "tiny-imagenet", "--data", str(root), "--outside", "cartoons"]) == 2
+    assert capsys.readouterr().err == "--outside says what the photos of --unknown DIR show; please name that folder.\n"
+
+
 def test_too_few_photos_for_a_rule_are_rejected_before_the_evaluation(
     no_computation: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

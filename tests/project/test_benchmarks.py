@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from benchmarks import answer, arrivals, explain, forward, gpu, measure, training
-from benchmarks.__main__ import FILES, as_json
+from benchmarks.__main__ import FILES, RESULTS, as_json, results_file
 from benchmarks.measure import Row, compare, row_of_ratios
 from benchmarks.peers import hooks_and_matplotlib
 from benchmarks.visitors import RefusedError, Visitor
@@ -98,6 +98,12 @@ def test_the_json_of_a_run_has_its_machine_and_its_rows() -> None:
         "machine": "two cores",
         "rows": [{"name": "start", "ratio": 1.2346, "bound": 1.3, "spread": [1.2, 1.31]}],
     }
+
+
+def test_only_a_run_of_all_files_replaces_the_committed_results(tmp_path: Path) -> None:
+    assert results_file(FILES, None) == RESULTS
+    assert results_file(["forward"], None) is None
+    assert results_file(["forward"], tmp_path) == tmp_path
 
 
 @pytest.mark.parametrize("file", FILES)

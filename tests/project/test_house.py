@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from huggingface_hub import HfApi
 from PIL import Image
 
 import inception
+from scripts import space
 from support.paths import EXAMPLES, ROOT
 
 BIN = Path(sys.executable).parent
@@ -86,6 +89,23 @@ def test_a_dry_run_lists_what_a_space_needs_and_no_more() -> None:
         "inception/web/stage/static/words/zh.json",
     } <= names
     assert not [name for name in names if name.startswith(("tests/", ".ci", "Dockerfile", ".dockerignore"))]
+
+
+def test_an_upload_deletes_what_the_project_no_longer_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: dict[str, object] = {}
+    monkeypatch.setattr(HfApi, "create_repo", lambda *_, **__: None)
+    monkeypatch.setattr(HfApi, "upload_folder", lambda _, **options: sent.update(options))
+    assert space.main(["somebody/lens"]) == 0
+    assert (sent["delete_patterns"], sent["allow_patterns"]) == ("*", space.files_to_upload())
+
+
+def test_a_failed_upload_is_reported_without_a_traceback(tmp_path: Path) -> None:
+    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "HF_TOKEN": "hf_none"}
+    command = [sys.executable, "scripts/space.py", "somebody/lens"]
+    run = subprocess.run(command, cwd=ROOT, env={**os.environ, **nowhere}, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert run.stderr.startswith("The upload failed: ")
+    assert "Traceback" not in run.stderr
 
 
 def test_imports_go_one_way() -> None:
