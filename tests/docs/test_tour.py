@@ -46,7 +46,7 @@ def test_the_notebook_runs_from_top_to_bottom_and_shows_its_results(
     counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
     assert counts == list(range(1, len(counts) + 1))
     printed = "".join(output.text for output in outputs(notebook) if output.get("name") == "stdout")
-    for text in ("lesser panda", "together 10.65", "819,200 weights directly, 208,896 through 32"):
+    for text in ("lesser panda", "together 9.28", "819,200 weights directly, 208,896 through 32"):
         assert text in printed
     drawn = [output.data["image/png"] for output in outputs(notebook) if "image/png" in output.get("data", {})]
     assert len(drawn) == 7
