@@ -306,7 +306,8 @@ def test_worths_refer_to_the_searched_class(stage: StageVisit, embedded: Pretrai
     prediction = predict(embedded, open_photo(EXAMPLES / f"{PHOTO}.jpg"))
     expected = branch_votes(embedded, prediction, "4c", "goldfish").votes["1x1"]
     shown = stage.page.locator("[data-lane='1x1'] .worth .number")
-    expect(shown).to_have_text(f"{abs(expected):.2f}".join(["−" if expected < 0 else "+", ""]))
+    sign = "" if abs(expected) < 0.005 else "−" if expected < 0 else "+"
+    expect(shown).to_have_text(f"{sign}{abs(expected):.2f}")
 
 
 @pytest.mark.parametrize(("text", "name"), [("car", "freight car"), ("pan", "frying pan"), ("teapo", "teapot")])

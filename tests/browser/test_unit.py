@@ -190,7 +190,10 @@ def test_channels_can_be_sorted_by_their_tuning(visit: StageVisit, embedded: Pre
     selectivity = np.nan_to_num(tuning.curves["orientation"].selectivity)
     for branch, channels in embedded.model.block("3a").slices.items():
         first = visit.page.locator(f"[data-lane='{branch}'] [data-channel]").first
-        expect(first).to_have_attribute("data-channel", str(selectivity[channels].argmax()), timeout=30_000)
+        # Several may have the greatest selectivity, 1, apart from rounding.
+        best = np.flatnonzero(selectivity[channels] > selectivity[channels].max() - 1e-5)
+        is_best = re.compile(f"^({'|'.join(map(str, best))})$")
+        expect(first).to_have_attribute("data-channel", is_best, timeout=30_000)
 
 
 def test_a_map_can_be_tested_on_the_page(visit: StageVisit) -> None:

@@ -41,7 +41,8 @@ def test_strongest_maps_match_the_plain_network(block: str, embedded: Pretrained
         means = captured[name].mean(axis=(1, 2))
         assert strongest.count == len(means)
         assert len(set(strongest.numbers)) == len(strongest.numbers) == min(24, len(means))
-        assert strongest.maps == pytest.approx(captured[name][list(strongest.numbers)], abs=1e-4)
+        # In float32; values reach 127, of which 5e-6 is about forty steps.
+        assert strongest.maps == pytest.approx(captured[name][list(strongest.numbers)], rel=5e-6, abs=1e-4)
         assert means[list(strongest.numbers)] == pytest.approx(np.sort(means)[::-1][:24], abs=1e-4)
 
 

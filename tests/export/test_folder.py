@@ -7,6 +7,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -76,8 +77,12 @@ def test_an_unreadable_folder_is_reported(
 def test_a_folder_that_cannot_be_listed_is_not_said_to_be_without_photos(
     photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def failing_scandir(path: object) -> object:
-        raise PermissionError(13, "Permission denied", path)
+    scandir = os.scandir
+
+    def failing_scandir(path: Any = ".") -> Any:
+        if Path(path) == photos:
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
 
     monkeypatch.setattr(os, "scandir", failing_scandir)
     with pytest.raises(UserError, match=r"The folder '.*' cannot be read \(Permission denied\)"):

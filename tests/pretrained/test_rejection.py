@@ -143,10 +143,13 @@ def test_the_api_reports_rejection(page_address: str, embedded: PretrainedModel,
     ]
 
 
-def test_the_command_line_reports_rejection(grey_photo: Path) -> None:
+def test_the_command_line_reports_rejection(grey_photo: Path, embedded: PretrainedModel) -> None:
+    rule = embedded.rejection
+    assert rule is not None
     stdout = run_inception("predict", grey_photo, EXAMPLES / "espresso.jpg").stdout
-    assert stdout.count("not sure: even the best class has less than 26.9 %") == 1
-    assert "of 10 % of photos of these classes, and of 23 % of others" in stdout
+    assert stdout.count(f"not sure: even the best class has less than {100 * rule.threshold:.1f} %") == 1
+    doubted, caught = round(100 * rule.doubted), round(100 * rule.caught)
+    assert f"of {doubted} % of photos of these classes, and of {caught} % of others" in stdout
     row = json.loads(run_inception("predict", grey_photo, "--json").stdout)
     assert row["not_sure"] is True
 
