@@ -134,6 +134,8 @@ def test_an_unreadable_subfolder_is_named_and_a_hidden_one_is_not_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Any
 ) -> None:
     root = class_folders(tmp_path, {"bee": ["honey_bee.jpg"], "espresso": ["espresso.jpg"]})
+    monkeypatch.chdir(root)  # messages cut long paths off
+    root = Path()
     refused = root / "bee" / ".hidden"
     refused.mkdir()
     scandir = os.scandir
@@ -147,7 +149,7 @@ def test_an_unreadable_subfolder_is_named_and_a_hidden_one_is_not_opened(
     assert len(read(root)) == 2
     refused = root / "bee" / "more"
     refused.mkdir()
-    with pytest.raises(DataError, match=r"/bee/more' cannot be read \(Permission denied\)"):
+    with pytest.raises(DataError, match=r"bee/more' cannot be read \(Permission denied\)"):
         read(root)
 
 
