@@ -7,9 +7,8 @@ BIN := $(VENV)/bin
 ARGS ?=
 SPACE ?=
 SECONDS ?= 60
-# Three test files at a time, since tests often wait for servers and browsers; in the order of their folders, so that
-# the long ones (browser, docs) do not run last.
-IN_PARALLEL := -n 3 --dist loadfile --no-loadscope-reorder
+# Two test files at a time, in the order of their folders, so that the long ones (browser, docs) do not run last.
+IN_PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 # Workers with as many threads as cores would slow each other down.
 ONE_THREAD := $(if $(ARGS),,OMP_NUM_THREADS=1)
 # Threading settings that app.py and `python -m inception` set for themselves, but too late for benchmarks and tests.

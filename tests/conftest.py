@@ -31,7 +31,7 @@ from support.visitor import ApiVisit
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 # By default servers measure which engine is fastest; tests of engines choose one themselves.
 os.environ["INCEPTION_ENGINE"] = "torch"
-# The default of five seconds is too short when three workers share two cores with servers and browsers.
+# The default of five seconds is too short when workers share two cores with servers and browsers.
 expect.set_options(timeout=30_000)
 
 TESTS = Path(__file__).parent
