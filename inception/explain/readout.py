@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -135,7 +135,7 @@ def channel_readout(model: InceptionV1, block: str) -> ChannelReadout:
 
 @torch.no_grad()
 def _of_block(block: InceptionBlock) -> Tensor:
-    units = (unit for layer in ENTRIES if isinstance(unit := block[layer], ConvUnit))
+    units = (cast("ConvUnit", block[layer]) for layer in ENTRIES)
     return torch.stack([scaled_kernel(unit).square().sum(dim=(0, 2, 3)) for unit in units]).sum(dim=0)
 
 

@@ -20,6 +20,16 @@ def free_port() -> int:
         return unused.getsockname()[1]
 
 
+def has_ipv6() -> bool:
+    """Whether this machine has the address ::1."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 def wait_for(address: str, app: subprocess.Popen[str]) -> None:
     """Wait until the page of the app responds."""
     deadline = time.monotonic() + 240

@@ -23,7 +23,7 @@ from inception.web.http import starting
 from inception.web.http.listener import launching_on
 from inception.web.http.protocol import MAX_HEAD_BYTES
 from inception.web.http.starting import StartingPage
-from support.server import free_port, started
+from support.server import free_port, has_ipv6, started
 
 
 @pytest.fixture
@@ -165,17 +165,13 @@ def test_the_first_free_port_is_used_if_none_is_given(monkeypatch: pytest.Monkey
                 StartingPage(Address("127.0.0.1", ports[1]))
 
 
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
 def test_a_host_name_with_an_ipv6_address_only_can_be_listened_on(monkeypatch: pytest.MonkeyPatch) -> None:
     lookup = socket.getaddrinfo
 
     def names(host: str, *arguments: Any, **options: Any) -> Any:
         return lookup("::1" if host == "six.test" else host, *arguments, **options)
 
-    with socket.socket(socket.AF_INET6) as probe:
-        try:
-            probe.bind(("::1", 0))
-        except OSError:
-            pytest.skip("this machine has no IPv6")
     monkeypatch.setattr(socket, "getaddrinfo", names)
     with closing(StartingPage(Address("six.test", free_port()))) as page:
         assert httpx.get(f"http://[::1]:{page.address.port}/healthz").status_code == 503
