@@ -93,7 +93,8 @@ def randomised_levels(
     trained = attribution_map(pretrained, prediction, method, index, block, quick=True).cells
     maps: dict[str, list[np.ndarray]] = {stage: [] for stage in LEVELS}
     for number in range(FEW_NETWORKS if method in SLOW else NETWORKS):
-        for stage, network in randomised_networks(pretrained, seed + number):
+        for stage, random_network in randomised_networks(pretrained, seed + number):
+            network = random_network if method in SLOW else random_network.unfused()
             seen = predict_crop(network, prediction.image)
             maps[stage].append(attribution_map(network, seen, method, index, block, quick=True).cells)
     return tuple(_level(stage, trained, others) for stage, others in maps.items())

@@ -73,6 +73,10 @@ class PretrainedModel:
         # Without the engines, whose packed weights cannot be pickled; they are built again.
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
+    def unfused(self) -> PretrainedModel:
+        """Return the network with `model` itself as its engine: for one pass, fusing takes longer than it saves."""
+        return _UnfusedModel(**self.__getstate__())
+
     def engine_for(self, precision: str) -> InceptionV1:
         """Return the engine for precision "exact" or "fast".
 
@@ -95,3 +99,9 @@ class PretrainedModel:
     def probabilities(self, logits: Tensor) -> Tensor:
         """Compute calibrated probabilities (N, classes) from logits (N, classes)."""
         return torch.softmax(logits / self.temperature, dim=1)
+
+
+class _UnfusedModel(PretrainedModel):
+    @property
+    def engine(self) -> InceptionV1:
+        return self.model

@@ -199,7 +199,7 @@ def test_correlations_are_spearmans_with_several_networks_and_chance_that_of_dis
     networks = [dict(randomised_networks(pretrained, seed)) for seed in range(NETWORKS)]
     rows, columns = trained.shape
     for level in levels:
-        random = [by_stage[level.stage] for by_stage in networks]
+        random = [by_stage[level.stage].unfused() for by_stage in networks]
         maps = [grad_cam(one, predict_crop(one, prediction.image), "3b", 4).signed for one in random]
         found = {
             (row, column): [

@@ -43,6 +43,14 @@ def test_an_engine_is_built_once(pretrained: PretrainedModel) -> None:
     assert pretrained.fast_engine is pretrained.fast_engine
 
 
+def test_the_unfused_network_computes_with_the_plain_one(pretrained: PretrainedModel) -> None:
+    unfused = pretrained.unfused()
+    assert unfused.engine is unfused.model is pretrained.model
+    assert unfused.labels == pretrained.labels
+    with torch.inference_mode():
+        assert torch.allclose(logits(unfused), logits(pretrained), atol=1e-4)
+
+
 def _in_place(model: nn.Module) -> None:
     with torch.no_grad():
         next(model.parameters()).mul_(0.5)
