@@ -6,7 +6,6 @@ import json
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,10 +20,10 @@ from inception.pretrained.checkpoint import rejection_file
 from inception.pretrained.pretrained import PretrainedModel
 from inception.pretrained.rejection import MIN_PHOTOS, SCORES, RejectionRule, auroc, measure_rejection
 from inception.pretrained.zoo import EMBEDDED_WEIGHTS, load
-from inception.training.datasets import DataError, labelled_photos, unlabelled_photos
+from inception.training.datasets import DataError, unlabelled_photos
 from inception.vision.photo import open_photo
 from support.command import run_inception
-from support.paths import EXAMPLES, ROOT
+from support.paths import EXAMPLES
 
 RULE = RejectionRule(
     threshold=0.25, inside=300, outside=40, doubted=0.112, caught=0.375, auroc=0.7, outside_photos="cars"
@@ -182,77 +181,3 @@ def test_evaluate_measures_the_rule_and_stores_it_on_request(tmp_path: Path, gre
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no photos"):
         unlabelled_photos(tmp_path / "empty")
-
-
-# Everyday classes that are, or resemble, Tiny ImageNet classes of another name: neither inside nor outside.
-AMBIGUOUS = {
-    *("crayfish", "car", "crocodile", "lamp", "chair", "hat"),
-    *("skirt", "shorts", "watch", "potato", "pitcher", "juice"),
-    *("milk", "yoghurt", "jacket", "shirt", "sweatshirt", "dress"),
-    *("T-shirt", "cup", "chandelier", "grapefruit", "lime", "pyramid"),
-    *("minaret", "ferry", "euphonium", "langur", "macaque", "house"),
-    *("church", "running shoe", "cassette player", "sailing boat", "garbage truck", "patas monkey"),
-}
-# Everyday classes that comprise several Tiny ImageNet classes.
-SUPERCLASSES = ("cat", "dog", "lobster", "butterfly", "penguin", "elephant")
-
-
-def test_the_stored_figures_match_the_photos_named_in_the_card(shared: Path, embedded: PretrainedModel) -> None:
-    photos = labelled_photos(shared / "data" / "everyday", "val")
-    names = [photos.classes[target] for target in photos.targets]
-    known = {*embedded.labels, *SUPERCLASSES}
-    inside, outside = (
-        logits_of(embedded, photos, [number for number, name in enumerate(names) if is_selected(name)])
-        for is_selected in (lambda name: name in known, lambda name: name not in known and name not in AMBIGUOUS)
-    )
-    rule = measure_rejection(inside, outside, embedded.temperature).rejection
-    assert embedded.rejection is not None
-    assert (rule.inside, rule.outside) == (embedded.rejection.inside, embedded.rejection.outside)
-    assert rule.threshold == pytest.approx(embedded.rejection.threshold, abs=0.002)
-    assert rule.auroc == pytest.approx(embedded.rejection.auroc, abs=0.01)
-    assert rule.doubted == pytest.approx(embedded.rejection.doubted, abs=0.02)
-    assert rule.caught == pytest.approx(embedded.rejection.caught, abs=0.02)
-
-
-@torch.inference_mode()
-def logits_of(pretrained: PretrainedModel, photos: Any, numbers: list[int]) -> torch.Tensor:
-    images = (pretrained.preprocessing.apply(photos.photo(number)) for number in numbers)
-    return torch.cat([pretrained.engine.logits(pretrained.preprocessing.to_tensor(image)) for image in images])
-
-
-@pytest.mark.parametrize(
-    ("data", "step", "doubted", "wrong", "wrong_others"),
-    [("wild", 1, "doubts 26 %", "63 %", "37 %"), ("tiny-imagenet", 10, "27 %", "81 %", "35 %")],
-)
-def test_the_card_states_how_many_photos_of_known_classes_are_doubted_and_how_often_rightly(
-    shared: Path, embedded: PretrainedModel, data: str, step: int, doubted: str, wrong: str, wrong_others: str
-) -> None:
-    assert embedded.rejection is not None
-    photos = labelled_photos(shared / "data" / data, "val")
-    numbers = list(range(1, len(photos), step))
-    probabilities = embedded.probabilities(logits_of(embedded, photos, numbers)).numpy()
-    is_doubted = np.array([embedded.rejection.rejects(row) for row in probabilities])
-    is_wrong = probabilities.argmax(axis=1) != np.array([photos.targets[number] for number in numbers])
-    card = (ROOT / "weights" / "README.md").read_text(encoding="utf-8")
-    # Of a thousand photos, a share of a quarter has a standard error of 1.4 %; a share of the doubted quarter, 2.4 %.
-    # The tolerance is about twice that. Of `wild`, nearly all photos are used.
-    for sample, figure, tolerance in (
-        (is_doubted, doubted, 3),
-        (is_wrong[is_doubted], wrong, 5),
-        (is_wrong[~is_doubted], wrong_others, 4),
-    ):
-        assert 100 * sample.mean() == pytest.approx(float(figure.split()[-2]), abs=tolerance)
-        assert figure in card
-
-
-def test_the_card_states_the_stored_figures(embedded: PretrainedModel) -> None:
-    card = (ROOT / "weights" / "README.md").read_text(encoding="utf-8")
-    rejection = embedded.rejection
-    assert rejection is not None
-    for figure in (
-        f"{rejection.threshold:.3f}",
-        f"{rejection.auroc:.3f}",
-        f"{rejection.doubted:.1%}",
-        f"{rejection.caught:.1%}",
-    ):
-        assert figure in card
