@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from playwright.sync_api import Browser, expect
 from benchmarks.browser import chromium
 from benchmarks.peers import caffe_onnx
 from inception.pretrained import zoo
+from inception.pretrained.checkpoint import save_checkpoint
+from inception.pretrained.description import Description
 from inception.pretrained.hub import HubFile
 from inception.pretrained.pretrained import PretrainedModel
 from inception.pretrained.zoo import load
@@ -121,6 +124,16 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def embedded() -> PretrainedModel:
     return load("tiny-imagenet")
+
+
+@pytest.fixture(scope="session")
+def small_file(tmp_path_factory: pytest.TempPathFactory, embedded: PretrainedModel) -> Path:
+    """A checkpoint of the embedded network for 64 pixels, where explanations take a sixth of the time."""
+    path = tmp_path_factory.mktemp("small") / "small.safetensors"
+    preprocessing = replace(embedded.preprocessing, resize=64, crop=64, size=64)
+    description = Description(embedded.model.variant.name, embedded.labels, preprocessing, embedded.provenance)
+    save_checkpoint(path, embedded.model.state_dict(), description, embedded.means)
+    return path
 
 
 @pytest.fixture(scope="session")

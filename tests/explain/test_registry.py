@@ -8,13 +8,14 @@ import sys
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any, ClassVar
 
 import gradio as gr
 import pytest
 from jsonschema import Draft202012Validator
 
-from inception import PretrainedModel, open_photo, predict
+from inception import PretrainedModel, load, open_photo, predict
 from inception.cli.main import load_command, main
 from inception.errors import UserError
 from inception.explain.catalogue import EXPLANATIONS
@@ -44,8 +45,13 @@ DECLARED = {
 
 
 @pytest.fixture(scope="module")
-def prediction(embedded: PretrainedModel) -> Prediction:
-    return predict(embedded, open_photo(ESPRESSO))
+def network(small_file: Path) -> PretrainedModel:
+    return load(small_file)
+
+
+@pytest.fixture(scope="module")
+def prediction(network: PretrainedModel) -> Prediction:
+    return predict(network, open_photo(ESPRESSO))
 
 
 class CachingSubject(PhotoSubject):
@@ -61,8 +67,8 @@ class CachingSubject(PhotoSubject):
 
 
 @pytest.fixture(scope="module")
-def subject(embedded: PretrainedModel, prediction: Prediction) -> Subject:
-    return CachingSubject(embedded, prediction)
+def subject(network: PretrainedModel, prediction: Prediction) -> Subject:
+    return CachingSubject(network, prediction)
 
 
 def test_declared_explanations_and_their_arguments() -> None:
@@ -113,12 +119,10 @@ def test_list_of_choices_rejects_duplicates() -> None:
 
 
 @pytest.fixture(scope="module")
-def endpoints() -> dict[str, Endpoint]:
+def endpoints(small_file: Path) -> dict[str, Endpoint]:
+    service = InferenceService((str(small_file),), choose_device("cpu"))
     with gr.Blocks():
-        return {
-            endpoint.name: endpoint
-            for endpoint in add_endpoints(InferenceService(("tiny-imagenet",), choose_device("cpu")))
-        }
+        return {endpoint.name: endpoint for endpoint in add_endpoints(service)}
 
 
 @pytest.mark.parametrize("name", DECLARED)
@@ -166,17 +170,19 @@ def test_command_line_has_an_option_for_each_explanation_or_for_its_arguments() 
         } <= options
 
 
-def test_command_line_gives_the_same_json(subject: Subject, capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_line_gives_the_same_json(
+    subject: Subject, small_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     flags = ["--table", "--evidence", "--cam", "--switch-off", "5x5", "--channels", "3", "--cell", "pool:1:2:3"]
     flags += ["--logit-circuit", "--circuit", "pool:1:2:3", "--occlusion", "--integrated-gradients"]
     flags += ["--faithfulness", "evidence"]
     options = ["--class", "pretzel", "--block", "4c", "--subsets", *flags]
-    assert main(["explain", str(ESPRESSO), "--json", *options]) == 0
+    assert main(["explain", str(ESPRESSO), "--model", str(small_file), "--json", *options]) == 0
     output = json.loads(capsys.readouterr().out)
     values = {"block": "4c", "class_name": "pretzel", "off": "zero"}
     values |= {"branches": ["5x5"], "channels": [3], "branch": "pool", "channel": 1, "row": 2, "column": 3}
     values["method"] = "evidence"
-    expected: dict[str, Any] = {"photo": str(ESPRESSO), "model": "tiny-imagenet"}
+    expected: dict[str, Any] = {"photo": str(ESPRESSO), "model": str(small_file)}
     for explanation in EXPLANATIONS.values():
         part = explanation(
             subject, **{argument.name: values[argument.name] for argument in explanation.arguments}
@@ -202,9 +208,9 @@ def test_command_line_gives_the_same_json(subject: Subject, capsys: pytest.Captu
     ],
 )
 def test_library_and_endpoint_give_the_same_json(
-    name: str, arguments: dict[str, Any], endpoints: dict[str, Endpoint], subject: Subject
+    name: str, arguments: dict[str, Any], endpoints: dict[str, Endpoint], subject: Subject, small_file: Path
 ) -> None:
     photo = f"data:image/jpeg;base64,{b64encode(ESPRESSO.read_bytes()).decode()}"
     all_arguments = {argument.name: argument.default for argument in EXPLANATIONS[name].arguments} | arguments
-    response = endpoints[name].function(photo, "tiny-imagenet", *all_arguments.values())
-    assert response == {"model": "tiny-imagenet", **EXPLANATIONS[name](subject, **arguments).to_dict()}
+    response = endpoints[name].function(photo, small_file.name, *all_arguments.values())
+    assert response == {"model": small_file.name, **EXPLANATIONS[name](subject, **arguments).to_dict()}

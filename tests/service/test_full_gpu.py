@@ -48,11 +48,15 @@ def full_gpu() -> Device:
 class PredictsOnCpu(LocalBackend):
     """Predictions succeed on any device, as if there were memory for them."""
 
+    def __init__(self, network: PretrainedModel) -> None:
+        super().__init__()
+        self._network = network
+
     def predict(self, pretrained: PretrainedModel, query: Query) -> Prediction:
-        return super().predict(load(query.model), query)
+        return super().predict(self._network, query)
 
 
-def exhaust(service: InferenceService, name: str = "tiny-imagenet") -> list[str]:
+def exhaust(service: InferenceService) -> list[str]:
     """Let memory run out during each forward pass of the engine; return the devices on which that happened."""
     failures: list[str] = []
 
@@ -60,13 +64,11 @@ def exhaust(service: InferenceService, name: str = "tiny-imagenet") -> list[str]
         failures.append(inputs[0].device.type)
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
 
-    service.pretrained(name).engine.block("4c").register_forward_pre_hook(run_out)
+    service.pretrained(service.models[0]).engine.block("4c").register_forward_pre_hook(run_out)
     return failures
 
 
-def exhaust_everywhere(
-    service: InferenceService, monkeypatch: pytest.MonkeyPatch, name: str = "tiny-imagenet"
-) -> list[str]:
+def exhaust_everywhere(service: InferenceService, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let memory run out in each layer and in arithmetic with weights; return the operations that failed."""
     failures: list[str] = []
 
@@ -74,7 +76,7 @@ def exhaust_everywhere(
         failures.append(operation)
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
 
-    for layer in service.pretrained(name).engine.modules():
+    for layer in service.pretrained(service.models[0]).engine.modules():
         layer.register_forward_pre_hook(lambda module, _: run_out(type(module).__name__))
 
     def fail_off_cpu(original: Callable[..., torch.Tensor], operation: str) -> Callable[..., torch.Tensor]:
@@ -167,7 +169,7 @@ def test_concurrent_predictions_on_a_full_gpu_all_succeed(embedded: PretrainedMo
 
 
 def test_an_explanation_falls_back_to_the_cpu(embedded: PretrainedModel) -> None:
-    service = InferenceService(("tiny-imagenet",), full_gpu(), PredictsOnCpu())
+    service = InferenceService(("tiny-imagenet",), full_gpu(), PredictsOnCpu(embedded))
     photo = str(EXAMPLES / "bison.jpg")
     failures = exhaust(service)
     logits = service.explained(service.query("tiny-imagenet", photo), single_ablation_logits, "zero")
@@ -176,11 +178,12 @@ def test_an_explanation_falls_back_to_the_cpu(embedded: PretrainedModel) -> None
     assert_logits_match(logits, embedded, photo)
 
 
+SMALL = "small.safetensors"
 ARGUMENTS: dict[str, object] = {
     "photo": str(EXAMPLES / "bison.jpg"),
     "other_photo": str(EXAMPLES / "espresso.jpg"),
-    "model": "tiny-imagenet",
-    "other_model": "tiny-imagenet",
+    "model": SMALL,
+    "other_model": SMALL,
     "block": "4c",
     "branch": "3x3",
     "branches": ["pool"],
@@ -207,14 +210,16 @@ ENDPOINTS = [
 
 
 @pytest.fixture(scope="module")
-def app() -> tuple[InferenceService, gr.Blocks]:
-    service = InferenceService(("tiny-imagenet",), choose_device("cpu"))
+def app(small_file: Path) -> tuple[InferenceService, gr.Blocks]:
+    service = InferenceService((str(small_file),), choose_device("cpu"))
     return service, build(service)
 
 
-def on_a_full_gpu() -> InferenceService:
-    """Return a service that predicts, but has no memory for anything else after `exhaust_everywhere`."""
-    return InferenceService(("tiny-imagenet",), full_gpu(), PredictsOnCpu())
+@pytest.fixture
+def service_on_full_gpu(small_file: Path, app: tuple[InferenceService, gr.Blocks]) -> InferenceService:
+    """A service that predicts, but has no memory for anything else after `exhaust_everywhere`."""
+    backend = PredictsOnCpu(app[0].pretrained(SMALL))
+    return InferenceService((str(small_file),), full_gpu(), backend, compiles=False)
 
 
 def endpoint_response(page: gr.Blocks, name: str) -> list[object]:
@@ -228,10 +233,13 @@ def endpoint_response(page: gr.Blocks, name: str) -> list[object]:
 
 @pytest.mark.parametrize("name", ENDPOINTS)
 def test_every_endpoint_falls_back_to_the_cpu(
-    name: str, monkeypatch: pytest.MonkeyPatch, app: tuple[InferenceService, gr.Blocks]
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    app: tuple[InferenceService, gr.Blocks],
+    service_on_full_gpu: InferenceService,
 ) -> None:
     expected = endpoint_response(app[1], name)
-    service = on_a_full_gpu()
+    service = service_on_full_gpu
     with gr.Blocks() as page:
         add_endpoints(service)
     failures = exhaust_everywhere(service, monkeypatch)
@@ -248,7 +256,7 @@ def test_all_public_endpoints_are_tested(app: tuple[InferenceService, gr.Blocks]
     assert public == set(ENDPOINTS)
 
 
-BISON = {"photo": "example:bison", "model": "tiny-imagenet", "crop": None}
+BISON = {"photo": "example:bison", "model": SMALL, "crop": None}
 EVENTS: dict[str, list[object]] = {
     "scene": [BISON, {"4b": ["3x3"]}],
     "block": [BISON, {"4b": ["3x3"]}, "4c"],
@@ -262,16 +270,16 @@ EVENTS: dict[str, list[object]] = {
     "evidence": [BISON, None],
     "cam": [BISON, "4c", None],
     "table": [BISON],
-    "network": ["tiny-imagenet"],
-    "tuning": ["tiny-imagenet", "4c", "disc"],
+    "network": [SMALL],
+    "tuning": [SMALL, "4c", "disc"],
     "attribution": [BISON, "evidence", "4c", None],
     "trust": [BISON, "evidence", "4c", None],
     "circuit": [BISON, "4b", "3x3", 1, 2, 3],
     "logit_circuit": [BISON, None],
-    "block_tuning": ["tiny-imagenet", "3a"],
-    "census": ["tiny-imagenet"],
-    "unit_tuning": ["tiny-imagenet", "3a", "1x1", 1],
-    "unit_image": ["tiny-imagenet", "3a", "1x1", 1, "excites", 0],
+    "block_tuning": [SMALL, "3a"],
+    "census": [SMALL],
+    "unit_tuning": [SMALL, "3a", "1x1", 1],
+    "unit_image": [SMALL, "3a", "1x1", 1, "excites", 0],
 }
 
 
@@ -284,10 +292,13 @@ def event_response(page: gr.Blocks, name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_every_event_of_the_stage_falls_back_to_the_cpu(
-    name: str, monkeypatch: pytest.MonkeyPatch, app: tuple[InferenceService, gr.Blocks]
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    app: tuple[InferenceService, gr.Blocks],
+    service_on_full_gpu: InferenceService,
 ) -> None:
     expected = event_response(app[1], name)
-    service = on_a_full_gpu()
+    service = service_on_full_gpu
     with gr.Blocks() as page:
         add_stage_events(service, example_photos())
     failures = exhaust_everywhere(service, monkeypatch)

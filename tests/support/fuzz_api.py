@@ -313,15 +313,15 @@ def _event(server: Server, event: Event, examples: int, number: int) -> list[tup
 
 
 @contextmanager
-def served() -> Iterator[Server]:
-    """Serve a page with the embedded network only, so that no weights are downloaded."""
+def served(network: str = NET) -> Iterator[Server]:
+    """Serve a page with one network only, the embedded one or a file, so that no weights are downloaded."""
     # By default Gradio computes statistics of all events after each one, which takes longer than most events.
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")
     from inception.runtime.device import choose_device
     from inception.service.service import InferenceService
     from inception.web.blocks import build, launch_options
 
-    page = build(InferenceService((NET,), choose_device("cpu")))
+    page = build(InferenceService((network,), choose_device("cpu")))
     _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
     try:
         server = Server(address)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +16,8 @@ ROUND = 0  # seed; `make fuzz` continues from it
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with fuzz_api.served() as server:
+def server(small_file: Path) -> Iterator[Server]:
+    with fuzz_api.served(str(small_file)) as server:
         yield server
 
 
