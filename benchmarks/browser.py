@@ -10,7 +10,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-# First the headless shell, as Playwright: the same browser without windows, which opens a page in two thirds of the time.
+# As Playwright, prefer the headless shell: the same browser without windows opens a page in two thirds of the time.
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 ARGUMENTS = (
