@@ -182,7 +182,7 @@ def effective_fields(
         ChoiceError: if there is no such block or branch.
         CellError: if the map has no such cell.
     """
-    model = pretrained.model
+    model, engine = pretrained.model, pretrained.engine
     cells, pixels = prediction.block(block).shape[1:], (prediction.image.height, prediction.image.width)
     squares = {branch: _square(model, block, branch, row, column, cells, pixels) for branch in branches}
     row, column = int(row), int(column)
@@ -192,11 +192,11 @@ def effective_fields(
         x = pretrained.preprocessing.to_tensor(prediction.image).to(pretrained.device).requires_grad_()
         before = x
         for stage in STAGES[: STAGES.index(f"inception_{block}")]:
-            before = model.get_submodule(stage)(before)
+            before = engine.get_submodule(stage)(before)
         for branch, square in squares.items():
             y = before
             for layer in BRANCHES[branch]:
-                y = model.block(block)[layer](y)
+                y = engine.block(block)[layer](y)
             # autograd.grad, unlike backward, leaves no gradients on the model's parameters.
             (gradient,) = torch.autograd.grad(y[0, :, row, column].sum(), x, retain_graph=True)
             energy = gradient[0].square().sum(dim=0).float().cpu().numpy()
