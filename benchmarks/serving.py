@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
+from inception.network.compiled import compile_engines
 from inception.runtime.device import choose_device
 from inception.runtime.threads import available_cores
 from inception.service.backend import Backend, LocalBackend
@@ -78,7 +79,10 @@ def predict_all(backend: Backend, service: InferenceService, queries: Sequence[Q
 def measure_throughput(model: str, rounds: int) -> tuple[list[Row], list[Throughput]]:
     """Measure all configurations in one run; return their ratios and their throughputs."""
     models, half = (model,), max(1, available_cores() // 2)
-    service = InferenceService(models, choose_device("cpu"))
+    service = InferenceService(models, choose_device("cpu"), compiles=False)
+    # As a server does some seconds after its start.
+    network = service.pretrained(service.models[0])
+    compile_engines(network.model, network.engine, network.engine_for(service.precision))
     queries = [service.query(service.models[0], photo) for photo in itertools.islice(random_photos(), PHOTOS)]
     with (
         cluster(available_cores() + 3 * half),
