@@ -182,7 +182,7 @@ def effective_fields(
         ChoiceError: if there is no such block or branch.
         CellError: if the map has no such cell.
     """
-    model, engine = pretrained.model, pretrained.engine
+    model = pretrained.model
     cells, pixels = prediction.block(block).shape[1:], (prediction.image.height, prediction.image.width)
     squares = {branch: _square(model, block, branch, row, column, cells, pixels) for branch in branches}
     row, column = int(row), int(column)
@@ -192,11 +192,11 @@ def effective_fields(
         x = pretrained.preprocessing.to_tensor(prediction.image).to(pretrained.device).requires_grad_()
         before = x
         for stage in STAGES[: STAGES.index(f"inception_{block}")]:
-            before = engine.get_submodule(stage)(before)
+            before = model.get_submodule(stage)(before)
         for branch, square in squares.items():
             y = before
             for layer in BRANCHES[branch]:
-                y = engine.block(block)[layer](y)
+                y = model.block(block)[layer](y)
             # autograd.grad, unlike backward, leaves no gradients on the model's parameters.
             (gradient,) = torch.autograd.grad(y[0, :, row, column].sum(), x, retain_graph=True)
             energy = gradient[0].square().sum(dim=0).float().cpu().numpy()
