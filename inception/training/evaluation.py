@@ -184,7 +184,8 @@ def _input(pretrained: PretrainedModel, photos: LabelledPhotos, index: int) -> T
 
 
 def _logits(pretrained: PretrainedModel, batch: Tensor) -> Tensor:
-    logits = pretrained.model.logits(batch.to(pretrained.device)).float().cpu()
+    x = batch.to(pretrained.device).contiguous(memory_format=torch.channels_last)
+    logits = pretrained.engine.logits(x).float().cpu()
     check_overflow(pretrained.name, [logits])
     return logits
 
