@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 SPACE ?=
 SECONDS ?= 60
-# Two test files at a time, in the order of their folders, so that the long ones (browser, docs) do not run last.
+# Two test files at a time, in the order of tests/conftest.py, which begins with those that take long.
 IN_PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 # Workers with as many threads as cores would slow each other down.
 ONE_THREAD := $(if $(ARGS),,OMP_NUM_THREADS=1)

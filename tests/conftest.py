@@ -77,6 +77,8 @@ MARKED = {
         "web/test_",
     ),
 }
+# Files that take minutes begin first, so that at the end no worker waits for another's.
+BEGIN_FIRST = ("browser/", "service/ray/", "vision/test_corpus.py", "web/test_classroom.py", "web/test_soak.py")
 # Markers of tests by fixture: Chromium, a server, or weights that take seconds to load.
 MARKING_FIXTURES = {"browser": "browser", "shared": "slow", "random_onnx": "slow", "page_address": "slow"}
 
@@ -90,10 +92,15 @@ def pytest_sessionfinish() -> None:
         shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)
 
 
+def name_of(item: pytest.Item) -> str:
+    return f"{item.path.relative_to(TESTS).as_posix()}::{item.name}"
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not name_of(item).startswith(BEGIN_FIRST))
     for item in items:
-        name = f"{item.path.relative_to(TESTS).as_posix()}::{item.name}"
+        name = name_of(item)
         markers = {marker for marker, prefixes in MARKED.items() if name.startswith(prefixes)}
         markers |= {MARKING_FIXTURES[name] for name in getattr(item, "fixturenames", ()) if name in MARKING_FIXTURES}
         for marker in sorted(markers):
