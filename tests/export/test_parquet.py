@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from inception.export.folder import predict_folder
 from inception.pretrained.pretrained import PretrainedModel
 from support.paths import ROOT
 from support.photo_folders import PHOTO_NAMES, make_photo, read_rows
+from support.waiting import wait_until
 
 
 def assert_same(rows: list[dict[str, Any]], others: list[dict[str, Any]]) -> None:
@@ -80,13 +80,6 @@ def test_a_killed_run_is_resumed(embedded: PretrainedModel, tmp_path: Path, open
     assert outcome.known == 12
     assert_same(read_rows(out), read_rows(tmp_path / "uninterrupted.parquet"))
     assert sorted(path.name for path in tmp_path.glob("*r.parquet*")) == ["r.parquet"]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, "timed out"
-        time.sleep(0.02)
 
 
 def test_ctrl_c_keeps_all_predictions_so_far(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import time
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,6 +27,7 @@ from support.event_loop import run_coroutine
 from support.guarded import JOIN, LIGHT, Clock, client_at, echo, guarded_client
 from support.paths import EXAMPLES
 from support.stage_visitor import StageVisit
+from support.waiting import wait_until
 
 # ---------------------------------------------------------------- the guard around an app that responds immediately
 
@@ -227,19 +227,20 @@ def test_a_form_with_too_many_files_leaves_no_file(page_address: str) -> None:
 def test_an_aborted_upload_leaves_no_file(page_address: str) -> None:
     before = stored_paths()
 
+    def new_files() -> list[Path]:
+        return [path for path in stored_paths() - before if path.is_file()]
+
     def aborted_body() -> Any:
         head, photo, _ = form_parts(3 * MEGABYTE)
         yield head
         yield photo
+        wait_until(new_files)  # before that, there is nothing to leave behind
         raise ConnectionAbortedError
 
     headers = {"Content-Type": "multipart/form-data; boundary=part"}
     with pytest.raises(ConnectionAbortedError):
         httpx.post(f"{page_address}gradio_api/upload", content=aborted_body(), headers=headers, timeout=60)
-    deadline = time.monotonic() + 30
-    while [path for path in stored_paths() - before if path.is_file()] and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not [path for path in stored_paths() - before if path.is_file()]
+    wait_until(lambda: not new_files())
 
 
 def test_a_photo_of_the_maximum_size_is_stored(page_address: str) -> None:

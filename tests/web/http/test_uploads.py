@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,15 +31,9 @@ from inception.web.words import say_error
 from support.event_loop import run_coroutine
 from support.paths import EXAMPLES
 from support.photos import distinct_photos
+from support.waiting import wait_until
 
 KEEP = 3.0
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not become true"
-        time.sleep(0.1)
 
 
 @dataclass(frozen=True)
