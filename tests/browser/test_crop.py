@@ -199,7 +199,7 @@ def test_a_crop_of_the_whole_photo_cannot_be_moved(visit: StageVisit) -> None:
     expect(visit.page).to_have_url(re.compile("crop="))
     visit.settle()
     crop = visit.page.locator(".photo-crop")
-    visit.page.wait_for_load_state("networkidle")
+    visit.wait_until_idle()
     box, address = crop.bounding_box(), visit.page.url
     assert box
     crop.press("ArrowRight")
@@ -223,7 +223,7 @@ def test_the_whole_of_a_square_photo_is_chosen_and_left_again(visit: StageVisit,
     for pressed in ("true", "false"):
         whole.click()
         expect(whole).to_have_attribute("aria-pressed", pressed)
-        visit.page.wait_for_load_state("networkidle")
+        visit.wait_until_idle()
         expect(whole).to_have_attribute("aria-pressed", pressed)
 
 

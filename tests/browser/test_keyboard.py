@@ -76,7 +76,7 @@ def test_the_lanes_are_a_single_tab_stop(visit: StageVisit) -> None:
     switch = page.locator("[data-switch='3x3']")
     press(switch)
     expect(page.locator("[data-stage=answer] .was").first).to_be_visible()
-    visit.page.wait_for_load_state("networkidle")
+    visit.wait_until_idle()
     expect(switch).to_be_focused()
     assert lanes.evaluate(COUNT_TAB_STOPS) == 1
 

@@ -338,7 +338,7 @@ def test_display_options_send_no_requests(stage: StageVisit) -> None:
         if len([url for url in stage.requests if url.endswith("stage_worth")]) >= 3:
             break
         stage.page.wait_for_timeout(100)
-    stage.page.wait_for_load_state("networkidle")
+    stage.wait_until_idle()
     request_count = len(stage.requests)
     for order in ("max", "mean", "number", "reading", "worth", "reading"):
         stage.page.locator(".block-tools select").first.select_option(order)
@@ -359,11 +359,11 @@ def test_the_tuning_of_channels_is_requested_once(stage: StageVisit) -> None:
     select = stage.page.locator(".block-tools select").first
     with stage.page.expect_response(re.compile("stage_block_tuning"), timeout=60_000):
         select.select_option("orientation")
-    request_count = len(stage.requests)
     for order in ("colour", "size", "worth", "orientation"):
         select.select_option(order)
     stage.page.wait_for_timeout(300)
-    assert [url for url in stage.requests[request_count:] if not url.endswith("icon.svg")] == []
+    # Not all requests: those for the worth in other blocks and for receptive fields may come late.
+    assert len([url for url in stage.requests if url.endswith("stage_block_tuning")]) == 1
 
 
 # ---------------------------------------------------------------- languages
@@ -476,7 +476,7 @@ def test_the_unfolding_is_animated_for_another_block_but_not_for_another_photo(s
 
 def test_a_block_that_fails_to_load_leaves_the_previous_one(stage: StageVisit) -> None:
     stage.expects_rejections = True
-    stage.page.wait_for_load_state("networkidle")
+    stage.wait_until_idle()
 
     def reject(route: Route) -> None:
         stage.page.wait_for_timeout(400)  # longer than the page waits before it shows that it is busy
@@ -514,7 +514,7 @@ def test_a_pending_or_failed_answer_is_not_presented_as_current(stage: StageVisi
     answer, live = page.locator("[data-stage=answer]"), page.locator("#live")
     stage.switch("1x1")
     stage.unfold("5a")
-    page.wait_for_load_state("networkidle")
+    stage.wait_until_idle()
     announcement, shown = live.inner_text(), page.locator(".rows").inner_text()
     held_routes: list[Route] = []
     page.route("**/run/stage_scene", lambda route: held_routes.append(route))

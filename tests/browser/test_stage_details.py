@@ -393,6 +393,7 @@ def test_an_uploaded_photo_can_be_compared_on_a_shared_scale(visit: StageVisit) 
     expect(sides.nth(1)).to_contain_text(re.compile(r"\b\d+ of the block’s 512 channels are silent"))
     data_urls = "all => all.map(one => one.toDataURL()).join()"
     separate_scales = sides.locator("canvas").evaluate_all(data_urls)
+    visit.wait_until_idle()
     request_count = len(visit.requests)
     visit.page.locator("#deeper-compare select").nth(2).select_option("both")
     expect(visit.page.locator("#deeper-compare")).to_contain_text("share one scale")

@@ -24,9 +24,12 @@ class StageVisit(PageVisit):
         self.address = f"{address.rstrip('/')}/"
         super().__init__(context, address)
         self.requests: list[str] = []
+        self._open_requests: set[Request] = set()
         self.expects_rejections = False
         self.page.on("console", self._record_error)
         self.page.on("request", self._record_request)
+        self.page.on("requestfinished", self._record_end)
+        self.page.on("requestfailed", self._record_end)
 
     def open(self, query: str = "?photo=espresso") -> None:
         self.page.goto(self.address + query)
@@ -39,12 +42,28 @@ class StageVisit(PageVisit):
             expect(self.page.locator(f"[data-lane='{lane}'] [data-channel]").first).to_be_attached(timeout=30_000)
         expect(self.page.locator("[data-lane='1x1'] .worth .number")).not_to_be_empty(timeout=30_000)
 
+    def wait_until_idle(self) -> None:
+        """Wait until all requests have ended and none is made for half a second.
+
+        Playwright's state `networkidle` is about the loading of the page: once reached, it is not waited for again.
+        """
+        for _ in range(240):
+            count = len(self.requests)
+            self.page.wait_for_timeout(500)
+            if not self._open_requests and len(self.requests) == count:
+                return
+        raise AssertionError(f"requests did not end: {[request.url for request in self._open_requests]}")
+
     def _record_error(self, message: ConsoleMessage) -> None:
         if message.type == "error" and not (self.expects_rejections and message.text.startswith(REJECTED)):
             self.errors.append(message.text)
 
     def _record_request(self, request: Request) -> None:
         self.requests.append(request.url)
+        self._open_requests.add(request)
+
+    def _record_end(self, request: Request) -> None:
+        self._open_requests.discard(request)
 
     def upload(self, photo: Path) -> None:
         self.page.locator("[data-stage=photo] input[type=file]").set_input_files(photo)
