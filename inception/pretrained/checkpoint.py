@@ -119,7 +119,9 @@ def _rejection(path: Path) -> RejectionRule | None:
 def _pop_means(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
     """Remove the branch means from `state` and return them by block, or an empty dict if there are none."""
     named = {name.removeprefix(MEANS_PREFIX): name for name in state if name.startswith(MEANS_PREFIX)}
-    means = {block: state.pop(name).float() for block, name in named.items()}
+    # Copies: the tensors of a safetensors file are memory-mapped, so overwriting the file would change them, and
+    # truncating it would end this process.
+    means = {block: state.pop(name).to(torch.float32, copy=True) for block, name in named.items()}
     shapes = {block: (sum((w.n1x1, w.n3x3[1], w.n5x5[1], w.pool_proj)),) for block, w in BLOCKS.items()}
     if means and {block: tuple(mean.shape) for block, mean in means.items()} != shapes:
         raise WeightsError(

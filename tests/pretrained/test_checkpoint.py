@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -53,6 +54,19 @@ def test_a_description_beside_the_checkpoint_is_used(tmp_path: Path) -> None:
     assert loaded.labels == ("Katze", "Hund")
     assert loaded.preprocessing == CAFFE
     assert not loaded.provenance.notice
+
+
+def test_a_loaded_network_does_not_follow_later_changes_of_its_file(tmp_path: Path, small_file: Path) -> None:
+    path = tmp_path / "pets.safetensors"
+    shutil.copyfile(small_file, path)
+    loaded, expected = load(path), load(small_file)
+    with path.open("r+b") as file:  # in place, as a mapped file shows it
+        file.write(bytes(path.stat().st_size))
+    assert expected.means
+    for block, means in expected.means.items():
+        assert torch.equal(loaded.means[block], means), block
+    state = loaded.model.state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in expected.model.state_dict().items())
 
 
 @pytest.mark.parametrize("length", [251, 243])
