@@ -34,6 +34,8 @@ def each_photo(
 ) -> int:
     """Print a report of each photo; a photo that is refused is reported on stderr, and the others go on.
 
+    Refused are photos that cannot be opened, and those whose activations overflow.
+
     Args:
         prepare: checks the options against the loaded network, and returns the function that reports one photo.
         lines: the report as plain text.
@@ -43,6 +45,7 @@ def each_photo(
         0, or 1 if a photo was refused.
     """
     from ..errors import PhotoError, quoted
+    from ..network.overflow import ActivationOverflowError
     from ..prediction import predict
     from ..vision.photo import open_photo
 
@@ -57,7 +60,7 @@ def each_photo(
             name = as_text(photo)
             try:
                 result = {"photo": name, **report(photo, predict(pretrained, open_photo(photo)))}
-            except PhotoError as error:
+            except (PhotoError, ActivationOverflowError) as error:
                 refused = True
                 # A file of this folder may be named in the sentence already.
                 err(str(error) if quoted(name) in str(error) else f"{short_path(name)}: {error}")

@@ -18,7 +18,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..errors import PhotoError, UserError, quoted
-from ..prediction import input_batch, top_classes_batch
+from ..network.overflow import ActivationOverflowError, run_batch
+from ..prediction import ClassScore, input_batch, top_classes_batch
 from ..pretrained.pretrained import PretrainedModel
 from ..runtime.files import as_text, is_folder
 from ..runtime.threads import available_cores
@@ -81,7 +82,8 @@ def predict_folder(
     """Predict all photos of a folder and its subfolders, and write one row for each to the Parquet file `out`.
 
     Rows are written in parts beside `out`, so that an interrupted run can be resumed. A run on finished results
-    predicts new and changed photos only. The row of a refused photo holds the error message.
+    predicts new and changed photos only. The row of a refused photo holds the error message;
+    photos whose activations overflow are refused too.
 
     Args:
         top: number of classes in a row.
@@ -202,11 +204,18 @@ class _Work:
             except PhotoError as error:
                 rows[photo] = refusal_row(photo, error)
         if images:
-            x = input_batch(self.pretrained, list(images.values()))
-            with self.lock:
-                scores = top_classes_batch(self.pretrained, x, self.top)
-            rows |= {photo: answer_row(photo, top) for photo, top in zip(images, scores, strict=True)}
+            results = run_batch(self._top_classes, list(images.values()))
+            for photo, result in zip(images, results, strict=True):
+                if isinstance(result, ActivationOverflowError):
+                    rows[photo] = refusal_row(photo, result)
+                else:
+                    rows[photo] = answer_row(photo, result)
         return [rows[photo] for photo in photos]
+
+    def _top_classes(self, images: Sequence[Image.Image]) -> list[tuple[ClassScore, ...]]:
+        x = input_batch(self.pretrained, images)
+        with self.lock:
+            return top_classes_batch(self.pretrained, x, self.top)
 
 
 @contextmanager

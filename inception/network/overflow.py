@@ -1,13 +1,17 @@
-"""Detection of overflow: finite weights whose activations are not finite."""
+"""Overflow, finite weights whose activations are not finite: its detection, and its isolation within a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class ActivationOverflowError(WeightsError):
@@ -28,6 +32,22 @@ def check_overflow(name: str, activations: Iterable[Tensor]) -> None:
             "The activations of {name} overflow (NaN or infinite); please choose another network.",
             name=name,
         )
+
+
+def run_batch(
+    run: Callable[[Sequence[Item]], Sequence[Result]], items: Sequence[Item]
+) -> Sequence[Result | ActivationOverflowError]:
+    """Return the results of a batch; after an overflow, the result or the error of each item, which then runs alone.
+
+    Raises:
+        Whatever else `run` raises for the batch.
+    """
+    try:
+        return run(items)
+    except ActivationOverflowError as error:
+        if len(items) == 1:
+            return [error]
+    return [result for item in items for result in run_batch(run, [item])]
 
 
 @torch.inference_mode()

@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from threading import Lock
 from typing import Generic, TypeVar
 
-from ..network.overflow import ActivationOverflowError
+from ..network.overflow import ActivationOverflowError, run_batch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -72,19 +72,3 @@ class Batcher(Generic[Item, Result]):
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
-
-
-def run_batch(
-    run: Callable[[Sequence[Item]], Sequence[Result]], items: Sequence[Item]
-) -> Sequence[Result | ActivationOverflowError]:
-    """Return the results of a batch; after an overflow, the result or the error of each item, which then runs alone.
-
-    Raises:
-        Whatever else `run` raises for the batch.
-    """
-    try:
-        return run(items)
-    except ActivationOverflowError as error:
-        if len(items) == 1:
-            return [error]
-    return [result for item in items for result in run_batch(run, [item])]

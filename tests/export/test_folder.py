@@ -13,13 +13,14 @@ import pytest
 import torch
 from PIL import Image
 
-from inception import open_photo, predict
+from inception import load, open_photo, predict
 from inception.cli.main import main
 from inception.errors import UserError
 from inception.export import folder
 from inception.export.folder import photos_in, predict_folder
 from inception.pretrained.pretrained import PretrainedModel
 from inception.runtime.terminal import short_path
+from support.networks import overflowing_on_red
 from support.paths import EXAMPLES
 from support.photo_folders import PHOTO_NAMES, make_photo, read_rows
 
@@ -136,6 +137,26 @@ def test_bad_files_are_listed_and_do_not_stop_the_run(
         "known_before": 9,
         "refused": 4,
     }
+
+
+def test_a_photo_whose_activations_overflow_is_refused_and_does_not_stop_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, out = overflowing_on_red(tmp_path / "large.safetensors"), tmp_path / "r.parquet"
+    sentence = "The activations of large overflow (NaN or infinite); please choose another network."
+    (tmp_path / "photos").mkdir()
+    for colour in ("black", "blue", "red", "white"):
+        Image.new("RGB", (160, 160), colour).save(tmp_path / "photos" / f"{colour}.png")
+    for known in (0, 4):
+        assert main(["predict", str(tmp_path / "photos"), "--out", str(out), "--model", str(model)]) == 0
+        captured = capsys.readouterr()
+        assert captured.err == f"red.png: {sentence}\n"
+        assert captured.out == f"{out}: 4 photos, {known} known before, 1 refused\n"
+    pretrained, rows = load(model), {row["path"]: row for row in read_rows(out)}
+    assert (rows["red.png"]["label"], rows["red.png"]["error"]) == (None, sentence)
+    for colour in ("black", "blue", "white"):
+        guesses = predict(pretrained, open_photo(tmp_path / "photos" / f"{colour}.png")).top(5)
+        assert rows[f"{colour}.png"]["indices"] == [guess.index for guess in guesses]
 
 
 def test_an_unreadable_photo_is_retried(

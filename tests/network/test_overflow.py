@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from inception import load
 from inception.errors import WeightsError
 from inception.network.inception_v1 import InceptionV1
-from inception.network.overflow import ActivationOverflowError, check_every_layer
+from inception.network.overflow import ActivationOverflowError, check_every_layer, run_batch
+from inception.prediction import Prediction, predict_batch
 from support.networks import randomise
 
 
@@ -38,3 +41,17 @@ def test_a_checkpoint_that_overflows_is_refused_when_it_is_loaded(overflowing: I
     torch.save(overflowing.state_dict(), tmp_path / "large.pth")
     with pytest.raises(WeightsError, match=r"The activations of large overflow \(NaN or infinite\)"):
         load(tmp_path / "large.pth")
+
+
+def test_only_the_overflowing_photo_of_a_batch_fails() -> None:
+    pretrained = load()
+    first_convolution = next(module for module in pretrained.model.modules() if isinstance(module, torch.nn.Conv2d))
+    with torch.no_grad():
+        first_convolution.weight.zero_()
+        first_convolution.weight[:, 0, 3, 3] = 1e36  # overflows where the photo is redder than the mean
+    dark, red = (Image.new("RGB", (160, 160), colour) for colour in ("black", "red"))
+    images = [dark, red, dark]
+    with pytest.raises(ActivationOverflowError):
+        predict_batch(pretrained, images)
+    kinds = [type(result) for result in run_batch(partial(predict_batch, pretrained), images)]
+    assert kinds == [Prediction, ActivationOverflowError, Prediction]

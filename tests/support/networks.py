@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
+from PIL import Image
 from torch import nn
 
 from inception.network.inception_v1 import InceptionV1
+from inception.prediction import input_batch
+from inception.pretrained.checkpoint import save_checkpoint
+from inception.pretrained.description import Description
+from inception.pretrained.zoo import load
 
 
 def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
@@ -53,3 +60,22 @@ def have_equal_logits(a: InceptionV1, b: InceptionV1, side: int = 64) -> bool:
     x = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(5)) * 50
     with torch.no_grad():
         return torch.equal(a.trace(x).logits, b.trace(x).logits)
+
+
+def overflowing_on_red(path: Path) -> Path:
+    """Save the embedded network, changed so that its logits overflow on a plain red photo; return `path`."""
+    embedded = load()
+    photos = [Image.new("RGB", (160, 160), colour) for colour in ("red", "black", "blue", "grey", "white")]
+    photos.append(Image.effect_noise((160, 160), 64).convert("RGB"))
+    x = input_batch(embedded, [embedded.preprocessing.apply(photo) for photo in photos])
+    features = embedded.engine.trace(x).features.mean(dim=(2, 3))
+    direction = features[0] - features[1:].mean(dim=0)
+    red, *others = (features @ direction).tolist()
+    state = {name: tensor.clone() for name, tensor in embedded.model.state_dict().items()}
+    # The first hidden unit is 10 for the red photo and 0 for the others.
+    state["head.hidden.weight"][0] = direction * 20 / (red - max(others))
+    state["head.hidden.bias"][0] = -10 * (red + max(others)) / (red - max(others))
+    state["head.classifier.weight"][:, 0] = 3e38
+    description = Description(embedded.model.variant.name, embedded.labels, embedded.preprocessing, embedded.provenance)
+    save_checkpoint(path, state, description)
+    return path

@@ -14,10 +14,9 @@ import torch
 from cachetools import LRUCache
 from ray import serve
 
-from ...network.overflow import ActivationOverflowError
+from ...network.overflow import ActivationOverflowError, run_batch
 from ...prediction import Prediction
 from ...runtime.device import choose_device, compute_in_full_float32
-from ..batching import run_batch
 from ..priority import HEAVY, LIGHT, PriorityLock
 from ..query import Query
 from ..service import CACHE_BYTES, InferenceService
