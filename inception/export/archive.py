@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
@@ -66,15 +66,17 @@ def maps_zip(prediction: Prediction, about: dict[str, Any], readme: str, options
     return out.getvalue()
 
 
-def table_csv(prediction: Prediction) -> bytes:
+def table_csv(prediction: Prediction, *, imagenet: bool) -> bytes:
     """Return one table: a row of kind "class" for each class, most probable first, and one of kind "branch" for each.
 
-    Columns of the other kind are empty. UTF-8 with a byte-order mark, without which Excel guesses another encoding.
+    Columns of the other kind are empty, and so is `label_zh` unless the labels are ImageNet's (`imagenet`): those of a
+    user's checkpoint may mean something else. UTF-8 with a byte-order mark, without which Excel guesses another
+    encoding.
     """
     out = io.StringIO(newline="")
     writer = csv.DictWriter(out, COLUMNS, restval="")
     writer.writeheader()
-    writer.writerows(_rows(prediction))
+    writer.writerows(_rows(prediction, chinese_names() if imagenet else {}))
     return out.getvalue().encode("utf-8-sig")
 
 
@@ -101,8 +103,7 @@ def escape_formula(name: str) -> str:
     return f"'{name}" if name.lstrip(" ").startswith(FORMULA) else name
 
 
-def _rows(prediction: Prediction) -> Iterator[dict[str, Any]]:
-    chinese = chinese_names()
+def _rows(prediction: Prediction, chinese: Mapping[str, str | None]) -> Iterator[dict[str, Any]]:
     for guess in prediction.top(len(prediction.labels)):
         names = {"label": escape_formula(guess.label), "label_zh": chinese.get(guess.label) or ""}
         yield {"kind": "class", **_class_row(guess), **names}

@@ -85,7 +85,7 @@ def test_the_zip_holds_every_map_as_picture_and_values(prediction: Prediction, s
 def test_the_same_photo_gives_the_same_bytes(prediction: Prediction) -> None:
     first, second = (archive.maps_zip(prediction, ABOUT, "Read me.", ViewOptions()) for _ in range(2))
     assert first == second
-    assert archive.table_csv(prediction) == archive.table_csv(prediction)
+    assert archive.table_csv(prediction, imagenet=True) == archive.table_csv(prediction, imagenet=True)
     assert archive.table_json(prediction, ABOUT) == archive.table_json(prediction, ABOUT)
 
 
@@ -110,7 +110,7 @@ def rows_of(data: bytes) -> list[dict[str, str]]:
 
 
 def test_the_csv_has_every_class_and_every_branch(prediction: Prediction) -> None:
-    rows = rows_of(archive.table_csv(prediction))
+    rows = rows_of(archive.table_csv(prediction, imagenet=True))
     classes = [row for row in rows if row["kind"] == "class"]
     branches = [row for row in rows if row["kind"] == "branch"]
     assert len(classes) + len(branches) == len(rows)
@@ -127,6 +127,16 @@ def test_the_csv_has_every_class_and_every_branch(prediction: Prediction) -> Non
         numbers = asdict(statistics(prediction.branch(row["block"], row["branch"])))
         assert {name: float(row[name]) for name in numbers} == numbers
         assert row["label"] == row["probability"] == ""
+
+
+def test_classes_of_a_users_checkpoint_have_no_chinese_names(small_file: Path) -> None:
+    service = InferenceService((str(small_file),), choose_device("cpu"))
+    query = service.query("small.safetensors", str(EXAMPLES / "espresso.jpg"))
+    name, data = make_file("csv", Source(service, query, ViewOptions(), DAY, "zh"))
+    labels = {row["label"]: row["label_zh"] for row in rows_of(data) if row["kind"] == "class"}
+    assert name == "small.safetensors-photo.csv"
+    assert labels["espresso"] == ""
+    assert set(labels.values()) == {""}
 
 
 def test_the_json_holds_the_same_numbers(prediction: Prediction) -> None:
@@ -146,7 +156,7 @@ def test_the_json_holds_the_same_numbers(prediction: Prediction) -> None:
 )
 def test_labels_that_look_like_formulas_are_escaped(prediction: Prediction, name: str) -> None:
     named = replace(prediction, labels=(name, *prediction.labels[1:]))
-    cell = next(row["label"] for row in rows_of(archive.table_csv(named)) if row["class"] == "0")
+    cell = next(row["label"] for row in rows_of(archive.table_csv(named, imagenet=True)) if row["class"] == "0")
     assert cell == f"'{name}"
     assert name in {row["label"] for row in json.loads(archive.table_json(named, ABOUT))["classes"]}
 

@@ -133,7 +133,7 @@ def test_stage_api_and_exported_files_contain_no_control_characters(loaded: Pret
     texts = [
         json.dumps(answer_report("pets", prediction, 6), ensure_ascii=False),
         json.dumps([class_names(loaded, "zh"), asdict(loaded.provenance)], ensure_ascii=False),
-        table_csv(prediction).decode(),
+        table_csv(prediction, imagenet=True).decode(),
         table_json(prediction, {"model": "pets"}).decode(),
     ]
     for text in texts:

@@ -63,7 +63,7 @@ def _maps(source: Source) -> bytes:
 
 
 def _csv(source: Source) -> bytes:
-    return table_csv(source.prediction)
+    return table_csv(source.prediction, imagenet=source.service.pretrained(source.query.model).imagenet)
 
 
 def _json(source: Source) -> bytes:
