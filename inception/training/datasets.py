@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,22 @@ class DataError(UserError):
 def first_names(names: Sequence[str]) -> str:
     """Return the first `NAMES_SHOWN` names of classes for an error, each shortened."""
     return ", ".join(plain(name, QUOTED_CHARACTERS) for name in names[:NAMES_SHOWN])
+
+
+def names_collide(name: str) -> DataError:
+    """Return the error for several classes with one first name."""
+    return DataError(
+        "data_names_collide",
+        "Two classes are called {name} (case and what follows a comma do not count); please rename one.",
+        name=quoted(name),
+    )
+
+
+def _targets_by_name(names: Iterable[str]) -> dict[str, list[int]]:
+    targets: dict[str, list[int]] = {}
+    for target, name in enumerate(names):
+        targets.setdefault(name, []).append(target)
+    return targets
 
 
 @dataclass(frozen=True)
@@ -83,19 +99,26 @@ class LabelledPhotos:
     def select_classes(self, wanted: Sequence[str]) -> LabelledPhotos:
         """Return the photos of some classes, renumbered in the order of `wanted`.
 
+        A class is named by its whole name or by its first name (`labels.first_name`).
+
         Raises:
-            DataError: if a class does not exist.
+            DataError: if a class does not exist, or several have the name.
         """
-        known = {first_name(name): target for target, name in enumerate(self.classes)}
+        whole, first = _targets_by_name(self.classes), _targets_by_name(map(first_name, self.classes))
+        chosen: list[int] = []
         for name in wanted:
-            if first_name(name) not in known:
+            targets = whole.get(name) or first.get(first_name(name), [])
+            if not targets:
                 raise DataError(
                     "data_no_class",
                     "The data has no class {name}; it has {some}.",
                     name=quoted(name),
                     some=first_names(self.classes) + (", …" if len(self.classes) > NAMES_SHOWN else ""),
                 )
-        new_targets = {known[first]: number for number, first in enumerate(dict.fromkeys(map(first_name, wanted)))}
+            if len(targets) > 1:
+                raise names_collide(first_name(name))
+            chosen += targets
+        new_targets = {target: number for number, target in enumerate(dict.fromkeys(chosen))}
         selected = self.subset([index for index, target in enumerate(self.targets) if target in new_targets])
         return replace(
             selected,

@@ -13,7 +13,7 @@ from ..errors import quoted
 from ..pretrained.labels import first_name
 from ..runtime.files import is_file
 from ..runtime.wording import counted
-from .datasets import DataError, LabelledPhotos, labelled_photos, splits_of, unlabelled_photos
+from .datasets import DataError, LabelledPhotos, labelled_photos, names_collide, splits_of, unlabelled_photos
 
 
 def training_photos(
@@ -67,11 +67,7 @@ def _present(photos: LabelledPhotos) -> set[str]:
 def _checked(photos: LabelledPhotos) -> LabelledPhotos:
     duplicates = [name for name, count in Counter(first_name(name) for name in photos.classes).items() if count > 1]
     if duplicates:
-        raise DataError(
-            "data_names_collide",
-            "Two classes are called {name} (case and what follows a comma do not count); please rename one.",
-            name=quoted(duplicates[0]),
-        )
+        raise names_collide(duplicates[0])
     if len(photos.classes) < 2:
         raise DataError(
             "data_too_few_classes",

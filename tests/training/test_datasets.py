@@ -14,7 +14,14 @@ import pytest
 from inception.cli.main import main
 from inception.cli.numbers import MAX_CLASSES
 from inception.pretrained.pretrained import PretrainedModel
-from inception.training.datasets import DataError, ignored_text, labelled_photos, locate_data, unlabelled_photos
+from inception.training.datasets import (
+    DataError,
+    LabelledPhotos,
+    ignored_text,
+    labelled_photos,
+    locate_data,
+    unlabelled_photos,
+)
 from inception.training.evaluation import evaluate
 from support.paths import EXAMPLES
 from support.photo_folders import class_folders
@@ -158,6 +165,15 @@ def test_a_class_selected_twice_counts_once(tmp_path: Path) -> None:
     chosen = photos.select_classes(["espresso", "Espresso", "bee"])
     assert chosen.classes == ("espresso", "bee")
     assert sorted(chosen.targets) == [0, 1]
+
+
+def test_classes_of_one_first_name_are_selected_by_their_whole_names_only() -> None:
+    photos = LabelledPhotos(("Crane, bird", "Crane, machine", "bee"), [b"bird", b"machine", b"bee"], [0, 1, 2])
+    for number, name in enumerate(photos.classes):
+        chosen = photos.select_classes([name])
+        assert (chosen.classes, chosen.sources) == ((name,), [photos.sources[number]])
+    with pytest.raises(DataError, match="Two classes are called 'crane'"):
+        photos.select_classes(["bee", "Crane"])
 
 
 def test_paths_longer_than_the_system_allows_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
