@@ -1,6 +1,7 @@
 """Sphinx extension for docs/conf.py that computes parts of the site from the code.
 
-`<!-- computed: network -->` in a page of docs/ is replaced by the result of the function `network` of this file.
+In a page of docs/, `<!-- computed: network -->` to `<!-- end -->` is replaced by the result of the function `network`
+of this file. Between them is what readers of the Markdown see instead.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 
 def _insert_parts(_app: Sphinx, _page: str, source: list[str]) -> None:
-    source[0] = re.sub(r"<!-- computed: ([\w-]+) -->", lambda match: PARTS[match[1]](), source[0])
+    source[0] = re.sub(r"(?s)<!-- computed: ([\w-]+) -->.*?<!-- end -->", lambda match: PARTS[match[1]](), source[0])
 
 
 def command_line() -> str:
