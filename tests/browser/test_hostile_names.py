@@ -7,6 +7,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -44,7 +45,8 @@ KINDS = ("maps", "sheet", "zip", "csv", "json")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The stage with a network whose file name, classes and provenance are hostile."""
     path = tmp_path_factory.mktemp("hostile") / f"{IMAGE}.safetensors"
-    description = Description("batchnorm", LABELS, IMAGENET, Provenance(*[IMAGE] * 5))
+    small = replace(IMAGENET, resize=64, crop=64, size=64)
+    description = Description("batchnorm", LABELS, small, Provenance(*[IMAGE] * 5))
     checkpoint.save_checkpoint(path, randomise(InceptionV1(classes=len(LABELS))).state_dict(), description)
     page = build(InferenceService((str(path),), choose_device("cpu")))
     _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)

@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -128,11 +129,17 @@ def run_predict_folder(folder: Path, out: Path) -> tuple[dict[str, Outcome], str
 # ---------------------------------------------------------------- a running server
 
 
-async def send_to_stage(visitor: Visitor, data: bytes, name: str) -> str:
-    """Send a file as the stage does; return the error message, or "" if it is shown."""
+async def send_to_stage(visitor: Visitor, data: bytes, name: str, *, scene_only: bool = False) -> str:
+    """Send a file as the stage does; return the error message, or "" if it is shown.
+
+    Unless `scene_only`, everything that the stage shows of it is requested.
+    """
     try:
         visitor.session = uuid4().hex  # so many photos in one session would exceed the rate limit
-        await visitor.show_photo(data, name)
+        if scene_only:
+            await visitor.predict(data, name, scene_only=True)
+        else:
+            await visitor.show_photo(data, name)
     except RefusedError as error:
         return str(error)
     return "" if len(visitor.scene["maps"]) == 9 else f"an odd answer: {visitor.scene}"
@@ -164,7 +171,10 @@ async def send_to_server(
         idle = peak = Memory(process).baseline
         for case in cases:
             data, name = (folder / case.name).read_bytes(), case.sent_as or case.name
-            for entry_point, send in (("API", send_to_api), ("stage", send_to_stage)):
+            for entry_point, send, send_good in (
+                ("API", send_to_api, send_to_api),
+                ("stage", send_to_stage, partial(send_to_stage, scene_only=True)),
+            ):
                 memory = Memory(process)
                 try:
                     error = await send(visitor, data, name)
@@ -173,7 +183,7 @@ async def send_to_server(
                     error = rejection.response.json()["error"]
                 used = memory.peak
                 peak = max(peak, memory.baseline + used)
-                fault = await send(visitor, EXAMPLES[0].read_bytes(), "good.jpg") if error else ""
+                fault = await send_good(visitor, EXAMPLES[0].read_bytes(), "good.jpg") if error else ""
                 outcomes[entry_point][case.name] = Outcome(error, used, fault=fault)
         return outcomes, peak - idle
 
@@ -185,8 +195,8 @@ async def warm_up(visitor: Visitor) -> None:
             left = 3 * (number // len(EXAMPLES))
             crop = photo.crop((left, 0, left + 200, 200))
         pixels = np.asarray(crop.convert("RGB"))
-        for send in (send_to_api, send_to_stage):
-            assert await send(visitor, _png(pixels), "warm.png") == ""
+        assert await send_to_api(visitor, _png(pixels), "warm.png") == ""
+        assert await send_to_stage(visitor, _png(pixels), "warm.png", scene_only=number >= 10) == ""
 
 
 def _png(pixels: np.ndarray) -> bytes:
