@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from torch import nn
 
 from ...network.anatomy import BranchFacts, conv_cost
 from ...network.blocks import BRANCHES, InceptionBlock
@@ -61,8 +62,8 @@ def network(service: InferenceService, name: str) -> dict[str, Any]:
     """Classes, sizes and provenance of a network, and every layer of its blocks.
 
     `chinese` are the names of classes that are known in Chinese, by label. `parameters` and `macs` of the whole network
-    count all layers that run, `linear` only the linear ones; those of blocks and layers count convolutions, without
-    BatchNorm. `has_means` says whether channels that are off can be replaced by their means. `margin` is the
+    count all layers that run, `linear` only the linear ones, `batchnorm` only BatchNorm; those of blocks and layers
+    count convolutions. `has_means` says whether channels that are off can be replaced by their means. `margin` is the
     RGB colour that surrounds a whole photo.
     """
     pretrained = service.pretrained(name)
@@ -80,6 +81,7 @@ def network(service: InferenceService, name: str) -> dict[str, Any]:
         "has_means": bool(pretrained.means),
         "parameters": size.parameters,
         "linear": size.classifier_parameters,
+        "batchnorm": _batchnorm_parameters(pretrained.model),
         "macs": size.multiplications,
         "about": asdict(pretrained.provenance),
         "blocks": {
@@ -94,6 +96,11 @@ def _chinese(pretrained: PretrainedModel) -> dict[str, str]:
         return {}
     names = chinese_names()
     return {label: name for label in pretrained.labels if (name := names.get(label)) is not None}
+
+
+def _batchnorm_parameters(model: nn.Module) -> int:
+    layers = (module for module in model.modules() if isinstance(module, nn.BatchNorm2d))
+    return sum(parameter.numel() for layer in layers for parameter in layer.parameters())
 
 
 def _block(module: InceptionBlock, block: str, facts: tuple[BranchFacts, ...]) -> dict[str, Any]:

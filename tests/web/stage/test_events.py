@@ -102,6 +102,8 @@ def test_network_describes_every_layer(page_address: str, embedded: PretrainedMo
     size = network_size(embedded.model, embedded.model.input_shape)
     assert (network["parameters"], network["macs"]) == (size.parameters, size.multiplications)
     assert network["parameters"] - network["linear"] == size.parameters_without_classifier
+    batchnorm = [tensor for name, tensor in embedded.model.named_parameters() if ".bn." in name]
+    assert network["batchnorm"] == sum(tensor.numel() for tensor in batchnorm) > 0
     assert network["rejection"] == vars(embedded.rejection)
     assert network["has_means"] is True
     assert network["about"]["licence"] == embedded.provenance.licence

@@ -87,6 +87,7 @@
  * @property {boolean} has_means  whether the network supports the fill "mean"
  * @property {number} parameters
  * @property {number} linear  parameters of the linear layers
+ * @property {number} batchnorm  parameters of BatchNorm
  * @property {number} macs
  * @property {Record<string, string | number | null>} about
  * @property {Record<Block, BlockFacts>} blocks

@@ -170,7 +170,7 @@ export const dot = {
     )[0];
     return {
       patch: { ...RESET, block },
-      ask: [say("lesson.dot.ask", { block, field: network.blocks[block].branches["5x5"].field.size })],
+      ask: [say("lesson.dot.ask", { block, field: Math.min(network.blocks[block].branches["5x5"].field.size, network.size) })],
       choices: offeredSizes(tuning).map((size) => ({ id: String(size), says: say("lesson.dot.size", { size: { short: size } }) })),
       weak: false,
       facts: { tuning, larger: isLarger({ tuning }) },

@@ -64,10 +64,11 @@ function sizeSection(network) {
     h(
       "p",
       {},
-      t("deeper.cost_parts", {
+      t(network.batchnorm ? "deeper.cost_parts_batchnorm" : "deeper.cost_parts", {
         blocks: grouped(blockParameters),
         linear: grouped(network.linear),
-        rest: grouped(network.parameters - blockParameters - network.linear),
+        batchnorm: grouped(network.batchnorm),
+        rest: grouped(network.parameters - blockParameters - network.linear - network.batchnorm),
       }),
     ),
   ];

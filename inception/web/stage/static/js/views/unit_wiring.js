@@ -2,7 +2,7 @@
 
 import { h, replace } from "../dom.js";
 import { short, signed } from "../numbers.js";
-import { className, t } from "../words.js";
+import { className, language, t } from "../words.js";
 import { failure, latestOnly } from "./deeper_parts.js";
 
 /** @import {Block, Branch, Lens, Network, State} from "../types.js" */
@@ -58,7 +58,17 @@ export function createUnitWiring(source, unitButton) {
         connectionSection(t("unit.feeds"), feeds, network),
         connectionSection(t("unit.readers"), readers, network),
       ),
-      h("p", { class: "quiet" }, t(lens.branch === "1x1" ? "unit.wiring_exact" : "unit.wiring_how")),
+      h(
+        "p",
+        { class: "quiet" },
+        [
+          lens.branch === "1x1" ? "unit.wiring_feeds_exact" : "unit.wiring_feeds",
+          readers[0]?.layer === "classifier" ? "unit.wiring_classes" : "unit.wiring_readers",
+          "unit.wiring_numbers",
+        ]
+          .map((key) => t(key))
+          .join(language() === "zh" ? "" : " "),
+      ),
     );
   }
 
