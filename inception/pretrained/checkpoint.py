@@ -133,7 +133,7 @@ def _pop_means(state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read the tensors and the metadata of a safetensors file.
+    """Read the tensors and the metadata of a safetensors file; a common prefix of the names is removed.
 
     Raises:
         WeightsError: if it is damaged or holds anything but dense tensors of real numbers.
@@ -145,14 +145,16 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             if not all(_is_dense_cpu_tensor(name, tensor) for name, tensor in state.items()):
                 raise ValueError("it holds complex numbers, or packed ones")
-            return state, dict(file.metadata() or {})
+            return _without_common_prefix(state), dict(file.metadata() or {})
     # An AttributeError for types that this PyTorch does not have.
     except (SafetensorError, OSError, ValueError, AttributeError) as error:
         raise _unreadable(path) from error
 
 
 def read_pickle(path: Path) -> dict[str, Tensor]:
-    """Read a state dict that `torch.save` wrote, without running code from it; wrappings are removed (`_unwrapped`).
+    """Read a state dict that `torch.save` wrote, without running code from it.
+
+    Wrappings (`_unwrapped`) and a common prefix of the names are removed.
 
     Raises:
         WeightsError: if it is damaged or holds anything but dense CPU tensors.
@@ -192,8 +194,12 @@ def _unwrapped(saved: object) -> object:
 
 
 def _without_common_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Remove what all names begin with: `module.` of DataParallel, `_orig_mod.` of `torch.compile`, a model's own."""
-    prefix = commonprefix(list(state)).rpartition(".")[0]  # noqa: RUF071 - of characters, up to the last dot
+    """Remove what all names begin with: `module.` of DataParallel, `_orig_mod.` of `torch.compile`, a model's own.
+
+    Branch means have no such prefix: a network wrapped in another does not contain them.
+    """
+    names = [name for name in state if not name.startswith(MEANS_PREFIX)]
+    prefix = commonprefix(names).rpartition(".")[0]  # noqa: RUF071 - of characters, up to the last dot
     return {name.removeprefix(f"{prefix}."): tensor for name, tensor in state.items()}
 
 

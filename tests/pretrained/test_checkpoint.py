@@ -252,6 +252,20 @@ def test_usual_wrappings_of_a_state_dict_are_removed(tmp_path: Path, wrapping: s
     assert have_equal_logits(load(str(tmp_path / "wrapped.pth")).model, model)
 
 
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_a_common_prefix_is_removed_from_all_names_but_those_of_means(
+    tmp_path: Path, suffix: str, embedded: PretrainedModel
+) -> None:
+    model = randomise(InceptionV1(classes=3))
+    state = {f"module.{name}": tensor for name, tensor in model.state_dict().items()}
+    state |= {f"means.{block}": mean for block, mean in embedded.means.items()}
+    path = tmp_path / f"wrapped.{suffix}"
+    torch.save(state, path) if suffix == "pth" else save_file(state, path)
+    loaded = load(path)
+    assert have_equal_logits(loaded.model, model)
+    assert all(torch.equal(loaded.means[block], mean) for block, mean in embedded.means.items())
+
+
 def test_a_description_of_another_variant_is_refused_with_the_right_one(tmp_path: Path) -> None:
     torch.save(InceptionV1(variant="torchvision", classes=2).state_dict(), tmp_path / "pets.pth")
     preprocessing = TORCHVISION.to_dict()
