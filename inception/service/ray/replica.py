@@ -73,7 +73,8 @@ class Replica:
         prediction: Prediction | ActivationOverflowError = await self._batched(query)
         if isinstance(prediction, ActivationOverflowError):
             raise prediction
-        self._recent[_key(query)] = prediction
+        if prediction.nbytes <= self._recent.maxsize:  # of larger values the cache raises an error
+            self._recent[_key(query)] = prediction
         return prediction
 
     @serve.batch(max_batch_size=MAX_REPLICA_BATCH, batch_wait_timeout_s=0)  # type: ignore[untyped-decorator]

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
 
 from benchmarks.serving import Assumptions, ClickCost, plan
 from inception.cli import serve as app
 from inception.errors import ChoiceError
+from inception.explain.ablation import ablate
+from inception.prediction import Prediction
+from inception.runtime.device import choose_device
+from inception.service.query import Query
 from inception.service.ray.errors import ServingError
 from inception.service.ray.scale import MAX_AT_ONCE, MAX_REPLICA_BATCH, Scale
-from support.paths import ROOT
+from inception.service.service import InferenceService
+from support.paths import EXAMPLES, ROOT
 from support.ray import needs_ray
 
 
@@ -109,6 +117,25 @@ def test_a_plan_multiplies_the_cost_of_a_click_by_the_number_of_clicks() -> None
     # Each student costs 0.3 core-seconds a minute in pages and 0.15 in replicas, at half of what the cores could do.
     assert plan(clicks, assumptions, 100) == (1, 1, pytest.approx(0.08))
     assert plan(clicks, assumptions, 10_000) == (100, 50, pytest.approx(6))
+
+
+@needs_ray
+def test_a_replica_returns_predictions_that_are_too_large_for_its_cache(
+    monkeypatch: pytest.MonkeyPatch, small_file: Path
+) -> None:
+    from inception.service.ray import replica
+
+    async def unbatched(self: replica.Replica, query: Query) -> Prediction:
+        return self.predict_batch([query])[0]
+
+    monkeypatch.setattr(replica.Replica, "_batched", unbatched)  # Ray batches within its own processes only
+    monkeypatch.setattr(replica, "CACHE_BYTES", 1)
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)  # would slow down the tests after this one
+    one = replica.Replica((str(small_file),), Scale(), "exact")
+    query = InferenceService((str(small_file),), choose_device("cpu")).query(small_file.name, EXAMPLES / "bison.jpg")
+    with asyncio.Runner() as runner:
+        prediction = runner.run(one.predict(query))
+        assert runner.run(one.explain(query, ablate, ("4c",))).first_before.label == prediction.top(1)[0].label
 
 
 @needs_ray
