@@ -20,11 +20,13 @@ class SingleFlightCache(Generic[Value]):
 
     Args:
         maxsize: upper bound of the sum of `size` over all values.
-        size: cost of one value; 1 by default.
+        size: cost of one key with its value; 1 by default.
     """
 
-    def __init__(self, maxsize: int, size: Callable[[Value], int] | None = None) -> None:
-        self._values: LRUCache[Hashable, Value] = LRUCache(maxsize, size)
+    def __init__(self, maxsize: int, size: Callable[[Hashable, Value], int] = lambda _key, _value: 1) -> None:
+        self._size = size
+        # Values with their sizes: cachetools would compute a size from the value alone.
+        self._values: LRUCache[Hashable, tuple[Value, int]] = LRUCache(maxsize, lambda entry: entry[1])
         self._pending: dict[Hashable, Future[Value]] = {}
         self._lock = Lock()
 
@@ -36,7 +38,7 @@ class SingleFlightCache(Generic[Value]):
         """
         with self._lock:
             if key in self._values:
-                return self._values[key]
+                return self._values[key][0]
             pending = self._pending.get(key)
             if pending is None:
                 own: Future[Value] = Future()
@@ -45,6 +47,7 @@ class SingleFlightCache(Generic[Value]):
             return pending.result()
         try:
             value = compute()
+            size = self._size(key, value)
         except BaseException as error:
             with self._lock:
                 del self._pending[key]
@@ -52,7 +55,7 @@ class SingleFlightCache(Generic[Value]):
             raise
         with self._lock:
             del self._pending[key]
-            if self._values.getsizeof(value) <= self._values.maxsize:
-                self._values[key] = value
+            if size <= self._values.maxsize:
+                self._values[key] = value, size
         own.set_result(value)
         return value

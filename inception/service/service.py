@@ -35,7 +35,7 @@ CACHE_BYTES = 96 * 2**20  # 30 predictions of the embedded network, a class; Goo
 ABLATED_BYTES = 32 * 2**20  # of predictions with branches off, each as large as one with all on
 QUERY_BYTES = 16 * 2**20  # of crops of files; one of 224 pixels takes 0.15 MB
 EXPLANATION_BYTES = 32 * 2**20  # of explanations: from some bytes to the 3 MB of a circuit of GoogLeNet's block 4a
-KEY_BYTES = 1024  # of an explanation's place in the cache, which may take more than the explanation
+ENTRY_BYTES = 512  # of an explanation's place in the cache, besides key and explanation
 COMPILE_AFTER = 5.0  # seconds, so that the page opens first
 Result = TypeVar("Result")
 
@@ -80,14 +80,14 @@ class InferenceService:
         self._facts: dict[str, dict[str, tuple[BranchFacts, ...]]] = {}
         self._readouts: dict[tuple[str, str], ChannelReadout] = {}
         self._predictions: SingleFlightCache[Prediction] = SingleFlightCache(
-            CACHE_BYTES, lambda prediction: prediction.nbytes
+            CACHE_BYTES, lambda _, prediction: prediction.nbytes
         )
         self._ablated: SingleFlightCache[Prediction] = SingleFlightCache(
-            ABLATED_BYTES, lambda prediction: prediction.nbytes
+            ABLATED_BYTES, lambda _, prediction: prediction.nbytes
         )
-        self._queries: SingleFlightCache[Query] = SingleFlightCache(QUERY_BYTES, lambda query: query.nbytes)
+        self._queries: SingleFlightCache[Query] = SingleFlightCache(QUERY_BYTES, lambda _, query: query.nbytes)
         self._explanations: SingleFlightCache[Any] = SingleFlightCache(
-            EXPLANATION_BYTES, lambda explanation: KEY_BYTES + memory_size(explanation)
+            EXPLANATION_BYTES, lambda key, explanation: ENTRY_BYTES + memory_size(key) + memory_size(explanation)
         )
         self._atlases: SingleFlightCache[Atlas | None] = SingleFlightCache(len(self.models))
         self._lock = Lock()

@@ -115,6 +115,11 @@ def test_list_of_choices_rejects_duplicates() -> None:
     assert Draft202012Validator(channels.schema).is_valid([3, 3])
 
 
+def test_channels_in_another_order_and_repeated_are_the_same_question(subject: Subject) -> None:
+    switch_off = EXPLANATIONS["switch_off"]
+    assert switch_off(subject, block="4c", channels=[3, 17]) is switch_off(subject, block="4c", channels=[17, 3, 17])
+
+
 # ---------------------------------------------------------------- interfaces made from the declarations
 
 

@@ -23,7 +23,7 @@ def test_a_value_is_computed_once_and_then_cached() -> None:
 
 
 def test_the_least_recently_used_value_is_evicted_by_size() -> None:
-    cache: SingleFlightCache[str] = SingleFlightCache(10, len)
+    cache: SingleFlightCache[str] = SingleFlightCache(10, lambda _, text: len(text))
     computed: list[str] = []
 
     def request(text: str) -> str:
@@ -39,6 +39,12 @@ def test_the_least_recently_used_value_is_evicted_by_size() -> None:
     assert request("longer than ten letters") == "longer than ten letters"
     request("bbbb")
     assert computed[-1] == "longer than ten letters", "a value that does not fit evicts nothing"
+
+
+def test_the_size_of_a_key_counts() -> None:
+    cache: SingleFlightCache[int] = SingleFlightCache(10, lambda key, _: len(str(key)))
+    assert cache.get("long key", lambda: 1) == cache.get("another", lambda: 1) == 1
+    assert cache.get("long key", lambda: 2) == 2, "evicted by the other key"
 
 
 def test_concurrent_misses_compute_once() -> None:

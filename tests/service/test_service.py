@@ -19,6 +19,7 @@ from inception.prediction import Prediction
 from inception.pretrained.pretrained import PretrainedModel
 from inception.pretrained.zoo import load
 from inception.runtime.device import choose_device
+from inception.service import service as service_module
 from inception.service.backend import LocalBackend
 from inception.service.query import Query
 from inception.service.service import EXPLANATION_BYTES, InferenceService
@@ -98,6 +99,21 @@ def test_explanations_are_cached_up_to_a_number_of_bytes(service: InferenceServi
     assert backend.explanations == 3
     service.explained(query, large_explanation, 1)
     assert backend.explanations == 4, "1 was evicted for 2"
+
+
+def count(pretrained: PretrainedModel, prediction: Prediction, numbers: tuple[int, ...]) -> int:
+    return len(numbers)
+
+
+def test_what_an_explanation_was_asked_for_counts_too(
+    backend: CountingBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "EXPLANATION_BYTES", 100_000)
+    service = InferenceService((NAME,), choose_device("cpu"), backend)
+    query = service.query(NAME, PHOTO)
+    for first in (1000, 3000, 5000, 1000):  # each takes 36 kB for a thousand numbers
+        assert service.explained(query, count, tuple(range(first, first + 1000))) == 1000
+    assert backend.explanations == 4
 
 
 def test_an_uncached_explanation_is_computed_each_time(service: InferenceService, backend: CountingBackend) -> None:

@@ -51,4 +51,5 @@ def switch_off(
     """
     from ..ablation import ablate
 
-    return subject.cached(ablate, block, tuple(branches), tuple(channels), off)
+    # In one order and once each, so that equal questions have one place in a cache.
+    return subject.cached(ablate, block, tuple(branches), tuple(sorted(set(channels))), off)
