@@ -90,7 +90,10 @@ def report_ignored(data: Path) -> None:
 
 
 class Stems:
-    """First parts of file names, one a photo: photos of one name must not overwrite each other's files."""
+    """First parts of file names, one a photo: photos of one name must not overwrite each other's files.
+
+    Upper and lower case do not count, as the usual file systems of macOS and Windows ignore them.
+    """
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
@@ -98,8 +101,8 @@ class Stems:
     def take(self, photo: Path) -> str:
         """Return the photo's own name without its suffix, with a number where it is taken."""
         stem, number = photo.stem, 1
-        while stem in self._taken:
+        while stem.casefold() in self._taken:
             number += 1
             stem = f"{photo.stem}-{number}"
-        self._taken.add(stem)
+        self._taken.add(stem.casefold())
         return stem

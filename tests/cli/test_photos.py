@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from inception.cli.main import main
+from inception.cli.photos import Stems
 from support.networks import overflowing_on_red
 
 
@@ -27,3 +28,9 @@ def test_a_photo_whose_activations_overflow_is_refused_and_the_others_go_on(
     assert [row["photo"] for row in rows] == photos
     assert [row.get("error") for row in rows] == [None, sentence, None]
     assert captured.err.endswith(f"red.png: {sentence}\n")
+
+
+def test_file_names_that_differ_in_case_only_are_numbered() -> None:
+    stems = Stems()
+    photos = ("a/IMG.jpg", "b/img.jpg", "b/Img-2.png", "c/img.JPG", "c/other.jpg")
+    assert [stems.take(Path(photo)) for photo in photos] == ["IMG", "img-2", "Img-2-2", "img-3", "other"]
