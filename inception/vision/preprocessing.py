@@ -26,7 +26,7 @@ class Crop:
     `across` and `down` place the square, from 0 (left, top) to 1 (right, bottom) of the available space.
 
     Raises:
-        ArgumentError: if `across` or `down` is not from 0 to 1.
+        ArgumentError: if `across` or `down` is no number from 0 to 1.
     """
 
     across: float = 0.5
@@ -34,8 +34,11 @@ class Crop:
     whole: bool = False
 
     def __post_init__(self) -> None:
-        if not (0 <= self.across <= 1 and 0 <= self.down <= 1):
-            raise ArgumentError(f"across is {self.across} and down is {self.down}; both must be from 0 to 1.")
+        for name in ("across", "down"):
+            place = getattr(self, name)
+            is_number = isinstance(place, int | float | np.integer | np.floating) and not isinstance(place, bool)
+            if not is_number or not 0 <= place <= 1:  # NaN fails every comparison
+                raise ArgumentError(f"{name} is {quoted(place)}; it must be a number from 0 to 1.")
 
 
 CENTRE_CROP, WHOLE_PHOTO = Crop(), Crop(whole=True)

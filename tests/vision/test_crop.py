@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from inception.errors import ArgumentError
 from inception.prediction import predict
 from inception.pretrained.pretrained import PretrainedModel
 from inception.vision.photo import open_photo
@@ -51,10 +54,17 @@ def test_a_square_smaller_than_the_photo_moves_in_both_directions() -> None:
     assert CAFFE.crop_box(256, 256, Crop(0, 1)) == (0, 32, 224, 256)
 
 
-@pytest.mark.parametrize("arguments", [{"across": -0.1}, {"down": 1.1}, {"across": float("nan")}])
-def test_a_crop_beyond_the_photo_is_rejected(arguments: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="from 0 to 1"):
+@pytest.mark.parametrize(
+    "arguments", [{"across": -0.1}, {"down": 1.1}, {"across": float("nan")}, {"across": "0.5"}, {"down": None}]
+)
+def test_a_crop_beyond_the_photo_is_rejected(arguments: dict[str, Any]) -> None:
+    name, value = next(iter(arguments.items()))
+    with pytest.raises(ArgumentError, match=f"{name} is {value!r}; it must be a number from 0 to 1"):
         Crop(**arguments)
+
+
+def test_a_crop_takes_numpys_numbers() -> None:
+    assert Crop(np.float32(0.5), np.int64(0)) == Crop(0.5, 0)
 
 
 @pytest.mark.parametrize("preprocessing", [CAFFE, TORCHVISION, TINY_IMAGENET])
