@@ -33,7 +33,7 @@ def loads(text: str) -> Any:
     Raises:
         ValueError, RecursionError: if it is not JSON.
     """
-    return json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+    return json.loads(text, parse_constant=lambda _: None, parse_float=_finite, parse_int=_whole)
 
 
 def built(kind: type[Kind], values: object) -> Kind:
@@ -58,3 +58,7 @@ def built(kind: type[Kind], values: object) -> Kind:
 def _finite(text: str) -> float | None:
     value = float(text)
     return value if isfinite(value) else None
+
+
+def _whole(text: str) -> int | None:
+    return None if _finite(text) is None else int(text)
