@@ -244,7 +244,7 @@ def published_network(variant: str = "googlenet") -> InceptionV1:
     """Build a variant as published for ImageNet, with auxiliary classifiers, on the meta device.
 
     Raises:
-        ArgumentError: if there is no such variant.
+        ChoiceError: if there is no such variant.
     """
     with torch.device("meta"):
         return InceptionV1(

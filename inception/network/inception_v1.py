@@ -156,7 +156,7 @@ class InceptionV1(nn.Module):
             response normalisation there; it runs in bfloat16.
 
     Raises:
-        ArgumentError: if an argument is not allowed; the message says what is.
+        ArgumentError, ChoiceError: if an argument is not allowed; the message says what is.
     """
 
     def __init__(
@@ -224,7 +224,7 @@ class InceptionV1(nn.Module):
         """Return the Inception block `name`, a key of `BLOCKS`.
 
         Raises:
-            ArgumentError: if there is no such block.
+            ChoiceError: if there is no such block.
         """
         _require("block", name, tuple(BLOCKS))
         return self.get_submodule(f"inception_{name}")  # type: ignore[return-value]
@@ -247,7 +247,8 @@ class InceptionV1(nn.Module):
         activation is a slice of its block's output, so no hooks are needed.
 
         Raises:
-            ArgumentError: if there is no such stage, or photos are not (N, 3, H, W) with sides of at least 32.
+            ChoiceError: if there is no such stage.
+            ArgumentError: if photos are not (N, 3, H, W) with sides of at least 32.
         """
         _require("start", start, (*STAGES, HEAD))
         if start == "stem":
@@ -269,6 +270,7 @@ class InceptionV1(nn.Module):
         """Compute logits (N, classes) like `trace`, but without keeping the stages.
 
         Raises:
+            ChoiceError: as `trace`.
             ArgumentError: as `trace`, or if the model was built without a top.
         """
         head = self.required_head
