@@ -122,8 +122,8 @@ class Bottleneck:
 
     @property
     def saving(self) -> float:
-        """Parameters without the reduction over parameters with it."""
-        return self.direct.parameters / self.reduced.parameters
+        """Weights without the reduction over weights with it; the ratio of multiplications is the same."""
+        return self.direct.weights / self.reduced.weights
 
 
 def bottleneck(
@@ -152,8 +152,8 @@ class ModuleCost:
 
     @property
     def saving(self) -> float:
-        """Parameters of the naive module over parameters of the block."""
-        return self.naive.parameters / self.reduced.parameters
+        """Weights of the naive module over weights of the block; the ratio of multiplications is the same."""
+        return self.naive.weights / self.reduced.weights
 
 
 def module_cost(block: InceptionBlock, cells: int = 1) -> ModuleCost:

@@ -21,6 +21,7 @@ from inception.network.anatomy import (
     stage_shapes,
 )
 from inception.network.blocks import BLOCKS, BRANCHES
+from inception.network.cost import module_costs
 from inception.network.inception_v1 import VARIANTS, InceptionV1
 from support.networks import linear_network
 
@@ -64,7 +65,7 @@ def test_worked_bottleneck_example() -> None:
     assert example.reduction.parameters == 4_128
     assert example.convolution.parameters == 205_056
     assert example.reduced.parameters == 209_184
-    assert round(example.saving, 2) == 3.92
+    assert example.saving == 819_200 / (4_096 + 204_800)
 
 
 def test_costs_of_3a_match_hand_calculations() -> None:
@@ -85,6 +86,13 @@ def test_every_block_is_cheaper_with_its_reductions() -> None:
     model = InceptionV1()
     for block in BLOCKS:
         assert module_cost(model.block(block)).saving > 2, block
+
+
+def test_savings_of_a_block_are_the_same_in_both_tables_and_for_multiplications() -> None:
+    model = InceptionV1(input_shape=(3, 64, 64))
+    for row in module_costs(model):
+        cost = module_cost(model.block(row.block), row.cells)
+        assert cost.saving == row.saving == cost.naive.multiplications / cost.reduced.multiplications, row.block
 
 
 def test_receptive_fields_of_3a_match_hand_calculations() -> None:
