@@ -60,10 +60,17 @@ def shortest_pass(engine: InceptionV1, photo: Tensor, passes: int = 4) -> float:
     for _ in range(passes):
         begin = perf_counter()
         engine.trace(photo)
-        if photo.device.type == "cuda":
-            torch.cuda.synchronize(photo.device)
+        _wait_for(photo.device)
         times.append(perf_counter() - begin)
     return min(times[1:])
+
+
+def _wait_for(device: torch.device) -> None:
+    """Wait until a GPU has computed what was submitted to it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def _fused_copy(model: InceptionV1, precision: torch.dtype) -> InceptionV1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from inception.network.fused import (
     fast_engine,
     fused_engine,
     has_fused_convolution,
+    shortest_pass,
 )
 from inception.network.inception_v1 import STAGES, InceptionV1
 from inception.prediction import input_batch, predict_crop
@@ -107,6 +109,20 @@ def test_bfloat16_is_chosen_only_where_it_is_clearly_faster(
     full = fused_engine(model)
     monkeypatch.setattr(engine_module, "shortest_pass", lambda engine, _: 1.0 if engine is full else half)
     assert (fast_engine(model, full) is full) == (chosen == "full")
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps"])
+def test_the_time_of_a_pass_ends_when_the_gpu_has_computed_it(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 0.0
+
+    def wait(*_: torch.device) -> None:
+        nonlocal clock
+        clock += 3
+
+    monkeypatch.setattr(getattr(torch, kind), "synchronize", wait)
+    monkeypatch.setattr(engine_module, "perf_counter", lambda: clock)
+    engine, photo = SimpleNamespace(trace=lambda _: None), SimpleNamespace(device=torch.device(kind))
+    assert shortest_pass(engine, photo) == 3
 
 
 @pytest.mark.parametrize("kind", ["googlenet", "batchnorm, preact"])
