@@ -66,15 +66,22 @@ def no_free_port(port: int | None) -> UserError:
     )
 
 
+def allow_reuse(listener: socket.socket) -> None:
+    """Let a socket be bound to a port as soon as its last server has ended.
+
+    Windows does so anyway; the option would let two servers listen on one port there.
+    """
+    if os.name == "posix":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+
 def _check(address: Address) -> None:
     try:
         family, kind, protocol, _, place = socket.getaddrinfo(
             address.host.strip("[]"), address.port or 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         with socket.socket(family, kind, protocol) as probe:
-            # As servers do: a port is free again as soon as its last server has ended.
-            if os.name == "posix":
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            allow_reuse(probe)
             probe.bind(place)
     except (OSError, UnicodeError) as error:
         raise refusal(address, error) from error

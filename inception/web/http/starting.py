@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import BoundedSemaphore, Thread
 from typing import Any
 
-from ...runtime.address import PORTS, Address, no_free_port, refusal
+from ...runtime.address import PORTS, Address, allow_reuse, no_free_port, refusal
 
 STATIC = Path(__file__).parent / "static"
 HEALTH, SCRIPT = "/healthz", "/starting.js"
@@ -73,7 +73,7 @@ class _Server(ThreadingHTTPServer):
 
     def server_bind(self) -> None:
         """Bind without looking up the host's name, which may take seconds."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        allow_reuse(self.socket)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
 
@@ -123,10 +123,12 @@ class StartingPage:
 
 def _listening(wanted: Address) -> _Server:
     host = wanted.host.strip("[]")
+    # For a port that another program holds exclusively, Windows raises EACCES.
+    taken = {errno.EADDRINUSE} if wanted.port is not None else {errno.EADDRINUSE, errno.EACCES}
     for port in (wanted.port,) if wanted.port is not None else PORTS:
         try:
             return _Server(host, port)
         except OSError as error:
-            if error.errno != errno.EADDRINUSE:
+            if error.errno not in taken:
                 raise refusal(Address(wanted.host, port), error) from error
     raise no_free_port(wanted.port)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -163,6 +165,32 @@ def test_the_first_free_port_is_used_if_none_is_given(monkeypatch: pytest.Monkey
                 StartingPage(Address("127.0.0.1", None))
             with pytest.raises(UserError, match=f"The port {ports[1]} is taken by another program"):
                 StartingPage(Address("127.0.0.1", ports[1]))
+
+
+def test_a_port_that_may_not_be_used_is_passed_over_unless_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    forbidden, free = free_port(), free_port()
+    bind = starting._Server.server_bind
+
+    def bind_where_allowed(server: starting._Server) -> None:
+        if server.server_address[1] == forbidden:
+            raise PermissionError(errno.EACCES, "held by another program")
+        bind(server)
+
+    monkeypatch.setattr(starting, "PORTS", (forbidden, free))
+    monkeypatch.setattr(starting._Server, "server_bind", bind_where_allowed)
+    with closing(StartingPage(Address("127.0.0.1", None))) as page:
+        assert page.address.port == free
+    with pytest.raises(UserError, match=f"may not listen on port {forbidden}"):
+        StartingPage(Address("127.0.0.1", forbidden))
+
+
+@pytest.mark.parametrize(("system", "is_set"), [("posix", True), ("nt", False)])
+def test_two_servers_share_a_port_on_no_system(monkeypatch: pytest.MonkeyPatch, system: str, *, is_set: bool) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "name", system)
+        page = StartingPage(Address("127.0.0.1", free_port()))
+    with closing(page):
+        assert bool(page.listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)) == is_set
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
