@@ -43,7 +43,7 @@ def photo_positions(page: gr.Blocks, path: str, document: Any) -> frozenset[Posi
     if match["mode"] == "queue" or (match["mode"] == "run" and fields.get("fn_index") is not None):
         function = _function_by_index(page, fields.get("fn_index"))
     else:
-        function = next((function for function in page.fns.values() if function.api_name == match["name"]), None)
+        function = _function_by_name(page, match["name"], match["mode"])
     if function is None:
         raise RequestRefusedError(404, "guard_unknown_function")
     return frozenset(_photos_of_call(function, match["mode"], fields))
@@ -74,6 +74,12 @@ def _function_by_index(page: gr.Blocks, index: object) -> Any:
     function = page.fns.get(index) if type(index) is int else None
     # Without `fn`, the function is JavaScript and runs in the browser only.
     return function if function is not None and function.fn is not None else None
+
+
+def _function_by_name(page: gr.Blocks, name: str, mode: str) -> Any:
+    # For calls with named arguments, Gradio looks the name up in the API's description, where only public ones are.
+    functions = (one for one in page.fns.values() if mode != "call/v2" or one.api_visibility == "public")
+    return next((function for function in functions if function.api_name == name), None)
 
 
 def _photos_of_call(function: Any, mode: str, fields: dict[str, Any]) -> Iterator[Position]:

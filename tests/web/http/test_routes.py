@@ -72,6 +72,7 @@ UNKNOWN = {"data": [], "session_hash": "nobody"}
         ("run/predict", UNKNOWN),  # a queued function, which can only be called through the queue
         ("call/nothing", UNKNOWN),
         ("call/v2/nothing", {}),
+        ("call/v2/stage_network", {}),  # an event of the page, not in the API's description
         ("call/v2", {}),
         *(
             (path, {**UNKNOWN, "fn_index": number})
