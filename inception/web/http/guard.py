@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -119,8 +120,8 @@ class RequestGuard:
         path, scope = exchange.path, exchange.scope
         body = await self._read_body(exchange)
         document = parse(body) if len(body) < LARGE_BODY_BYTES else await run_sync(parse, body)
-        if is_mcp(path) and isinstance(document, dict) and isinstance(document.get("id"), int | str):
-            exchange.rpc_id = document["id"]
+        if is_mcp(path):
+            exchange.rpc_id = _rpc_id_of(document)
         has_changed = localise(document)
         # The body of a call with named arguments holds nothing else: `session_hash` would be an argument.
         session = None if is_mcp(path) or path.startswith(NAMED_CALL) else _session_of(document)
@@ -167,6 +168,16 @@ class RequestGuard:
                 raise busy()
         exchange.body = b"".join(chunks)
         return exchange.body
+
+
+def _rpc_id_of(document: Any) -> int | str | None:
+    """Return the id of a JSON-RPC request, if a refusal can repeat it."""
+    value = document.get("id") if isinstance(document, dict) else None
+    if isinstance(value, str) and len(value) <= MAX_TEXT:
+        with suppress(UnicodeEncodeError):  # a lone surrogate
+            value.encode()
+            return value
+    return value if type(value) is int else None
 
 
 def _session_of(document: Any) -> str | None:

@@ -110,6 +110,26 @@ def test_invalid_json_is_refused_with_a_sentence(body: bytes) -> None:
     run_coroutine(work())
 
 
+@pytest.mark.parametrize(
+    ("sent", "repeated"), [('"one"', "one"), ("7", 7), ('"\\ud800"', None), ("true", None), (f'"{"x" * 3000}"', None)]
+)
+def test_a_refusal_repeats_the_id_of_a_json_rpc_request_if_it_can(sent: str, repeated: int | str | None) -> None:
+    async def work() -> None:
+        async with guarded_client(Clock()) as client:
+            body = f'{{"jsonrpc":"2.0","id":{sent},"method":"tools/list","params":"\\ud800"}}'
+            response = await client.post("/gradio_api/mcp/", content=body.encode())
+            document = response.json()
+            if repeated is None:
+                assert response.status_code in (400, 413)
+                assert document["error"].endswith(".")
+            else:
+                assert response.status_code == 200
+                assert document["id"] == repeated
+                assert "could not be read" in document["error"]["message"]
+
+    run_coroutine(work())
+
+
 # ---------------------------------------------------------------- denial of service
 
 
