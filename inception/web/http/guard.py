@@ -109,8 +109,10 @@ class RequestGuard:
     async def _handle_upload(self, exchange: Exchange) -> None:
         form = UploadForm(exchange)
         await self._storage.reserve(page_of(exchange.scope), form.size)
+        # Without `upload_id`: Gradio would remember each for good, to report the upload's progress.
+        scope = {**exchange.scope, "query_string": b""}
         try:
-            await self.app(exchange.scope, form.receive, form.send)
+            await self.app(scope, form.receive, form.send)
         except (AttributeError, TypeError):
             raise malformed() from None  # Gradio takes every part of a form for a file
         finally:

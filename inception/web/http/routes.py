@@ -20,7 +20,7 @@ GET_ROUTES = re.compile(
     r"/?|/(config|theme\.css|favicon\.ico|robots\.txt|manifest\.json)/?"
     r"|/(assets|static|svelte)(/[\w.@+~-]{1,200})+"
     r"|/stage(/(first\.json|(static|examples)(/[\w.@+~-]{1,200})+)?)?"
-    r"|/gradio_api/((info|openapi\.json|startup-events|theme\.css|app_id|upload_progress)/?"
+    r"|/gradio_api/((info|openapi\.json|startup-events|theme\.css|app_id)/?"
     r"|queue/(data|status)|heartbeat/[^/]+|call/.+|file=.+)",
     re.ASCII,
 )

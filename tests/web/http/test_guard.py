@@ -24,7 +24,7 @@ from inception.web.http import guard
 from inception.web.http.guard import RequestGuard
 from inception.web.http.upload_form import MEGABYTE
 from support.event_loop import run_coroutine
-from support.guarded import JOIN, LIGHT, Clock, client_at, echo, guarded_client
+from support.guarded import FORM, JOIN, LIGHT, UPLOAD, Clock, client_at, echo, guarded_client
 from support.paths import EXAMPLES
 from support.stage_visitor import StageVisit
 from support.waiting import wait_until
@@ -196,6 +196,21 @@ def test_buffered_bodies_are_bounded_and_small_requests_are_served_meanwhile() -
             assert (await client.post(JOIN, content=slow())).status_code == 413
 
     run_coroutine(asyncio.wait_for(work(), 60))
+
+
+# ---------------------------------------------------------------- uploads
+
+
+def test_gradio_receives_no_query_with_an_upload() -> None:
+    async def query(request: Request) -> Response:
+        return JSONResponse(request.url.query)
+
+    async def work() -> None:
+        async with guarded_client(Clock(), Route(UPLOAD, query, methods=["POST"])) as client:
+            response = await client.post(f"{UPLOAD}?upload_id=one", content=b"x", headers=FORM)
+            assert (response.status_code, response.json()) == (200, "")
+
+    run_coroutine(work())
 
 
 # ---------------------------------------------------------------- uploads at the served page

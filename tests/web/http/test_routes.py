@@ -19,7 +19,7 @@ SERVED = {
     *("GET /", "GET /config", "GET /theme.css", "GET /favicon.ico", "GET /robots.txt", "GET /manifest.json"),
     *("GET /assets/{path}", "GET /static/{path}", "GET /svelte/{path}"),
     *("GET /gradio_api/info", "GET /gradio_api/openapi.json", "GET /gradio_api/startup-events"),
-    *("GET /gradio_api/theme.css", "GET /gradio_api/app_id", "GET /gradio_api/upload_progress"),
+    *("GET /gradio_api/theme.css", "GET /gradio_api/app_id"),
     *("GET /gradio_api/queue/data", "GET /gradio_api/queue/status", "GET /gradio_api/heartbeat/{session_hash}"),
     *("GET /gradio_api/call/{api_name}/{event_id}", "GET /gradio_api/call/v2/{api_name}/{event_id}"),
     *("POST /gradio_api/upload", "POST /gradio_api/queue/join", "POST /gradio_api/run/{api_name}"),
@@ -114,9 +114,7 @@ def test_a_body_that_gradio_cannot_read_is_refused_without_quoting_it(page_addre
     assert "input" not in response.text
 
 
-@pytest.mark.parametrize(
-    "path", ["queue/data", "upload_progress", "upload_progress?upload_id=x", "call/x/y", "call/v2/x/y"]
-)
+@pytest.mark.parametrize("path", ["queue/data", "call/x/y", "call/v2/x/y"])
 def test_fetching_an_unknown_event_is_refused_with_a_sentence(
     page_address: str, path: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
