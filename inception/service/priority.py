@@ -6,30 +6,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Condition
 
-LIGHT, HEAVY = 0, 1
+LIGHT, HEAVY = 0, 1  # priority classes: light work goes first
 MAX_OVERTAKEN = 8
 
 
 class PriorityLock:
     """A lock for computations that each use all cores; two at once would delay both.
 
-    Light work goes before heavy work that arrived earlier, also if it is only announced by `expect_light`; equal work
-    is first in, first out. A thread that has been overtaken `MAX_OVERTAKEN` times is not overtaken again.
+    Light work goes before heavy work that arrived earlier, also if it is only announced by `expect_light`; work of
+    equal priority is first in, first out. A thread that has been overtaken `MAX_OVERTAKEN` times is not overtaken
+    again.
     """
 
     def __init__(self) -> None:
         self._changed = Condition()
-        self._queue: list[tuple[int, int]] = []  # (weight, ticket number)
+        self._queue: list[tuple[int, int]] = []  # (priority class, ticket number)
         self._overtaken: dict[int, int] = {}
         self._tickets = 0
         self._expected = 0  # threads within `expect_light`
         self._locked = False
 
     @contextmanager
-    def acquire(self, weight: int = LIGHT) -> Iterator[None]:
-        """Block until the lock is free for this thread, and hold it until the end of the `with` block."""
+    def acquire(self, priority: int = LIGHT) -> Iterator[None]:
+        """Block until the lock is free for this thread, and hold it until the end of the `with` block.
+
+        Args:
+            priority: `LIGHT` or `HEAVY`.
+        """
         with self._changed:
-            ticket = (weight, self._tickets)
+            ticket = (priority, self._tickets)
             self._tickets += 1
             self._queue.append(ticket)
             while self._locked or not self._is_next(ticket):

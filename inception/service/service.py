@@ -261,7 +261,7 @@ class InferenceService:
         )
 
     def explained_uncached(self, query: Query, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Return the same without cache and back end, for what is computed faster than it is sent."""
+        """Return the same without cache and back end, for results cheaper to recompute than to transfer."""
         return self.compute(query.model, function, self.prediction(query.exact), *arguments)
 
 

@@ -1,4 +1,4 @@
-"""Feature visualizations that grow in small steps, shared by all callers and kept for the next start."""
+"""Feature visualizations, optimised a few steps at a time, shared by all callers and kept for the next start."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ RECALLED = 16  # read from files a moment ago
 
 
 @dataclass(frozen=True)
-class Growth:
-    """A visualization on its way, and, once it is finished, how its path compares with those of the example photos."""
+class VisualizationProgress:
+    """The last step so far of a visualization and, once it is finished, its path beside those of the example photos."""
 
     shown: VisualizationStep
     naturalness: Naturalness | None = None
@@ -54,7 +54,7 @@ class _Run:
     lock: Lock = field(default_factory=Lock)
     pretrained: PretrainedModel | None = None
     steps: Iterator[VisualizationStep] | None = None
-    growth: Growth | None = None
+    progress: VisualizationProgress | None = None
 
 
 class Visualizations:
@@ -66,13 +66,14 @@ class Visualizations:
 
     def __init__(self, service: InferenceService) -> None:
         self._service = service
-        self._finished: LRUCache[tuple[object, ...], Growth] = LRUCache(KEPT)
+        self._finished: LRUCache[tuple[object, ...], VisualizationProgress] = LRUCache(KEPT)
         self._running: LRUCache[tuple[object, ...], _Run] = LRUCache(RUNNING_BYTES, lambda run: run.nbytes)
         self._files: SingleFlightCache[ImageFiles] = SingleFlightCache(len(service.models))
-        self._recalled: SingleFlightCache[Growth] = SingleFlightCache(RECALLED)  # compared once for all callers
+        # Compared once for all callers.
+        self._recalled: SingleFlightCache[VisualizationProgress] = SingleFlightCache(RECALLED)
         self._lock = Lock()
 
-    def known(self, model: str, unit: Unit, goal: str) -> Growth | None:
+    def known(self, model: str, unit: Unit, goal: str) -> VisualizationProgress | None:
         """Return the finished visualization, if there is one.
 
         Raises:
@@ -90,7 +91,7 @@ class Visualizations:
             return None
         return self._finish(key, self._recalled.get(key, lambda: self._compared(model, unit, goal, last)))
 
-    def after(self, model: str, unit: Unit, goal: str, step: int) -> Growth:
+    def after(self, model: str, unit: Unit, goal: str, step: int) -> VisualizationProgress:
         """Return the visualization of a unit, further on than at `step`; at its end, that.
 
         One that had begun and made room for others is computed to its end: with however many callers, each comes to
@@ -114,21 +115,21 @@ class Visualizations:
                     step = GOALS[goal].steps
         with run.lock:
             # Predictions go in between two of these calls.
-            while run.growth is None or not (run.growth.is_finished or run.growth.shown.step > step):
-                run.growth = self._advance(run, model, unit, goal)
-            growth = run.growth
-        return self._finish(key, growth) if growth.is_finished else growth
+            while run.progress is None or not (run.progress.is_finished or run.progress.shown.step > step):
+                run.progress = self._advance(run, model, unit, goal)
+            progress = run.progress
+        return self._finish(key, progress) if progress.is_finished else progress
 
-    def _finish(self, key: tuple[object, ...], growth: Growth) -> Growth:
+    def _finish(self, key: tuple[object, ...], progress: VisualizationProgress) -> VisualizationProgress:
         with self._lock:
-            self._finished[key] = growth
+            self._finished[key] = progress
             self._running.pop(key, None)
-        return growth
+        return progress
 
     def _files_of(self, model: str) -> ImageFiles:
         return self._files.get(model, lambda: self._service.compute(model, ImageFiles))
 
-    def _advance(self, run: _Run, model: str, unit: Unit, goal: str) -> Growth:
+    def _advance(self, run: _Run, model: str, unit: Unit, goal: str) -> VisualizationProgress:
         service, settings = self._service, GOALS[goal]
         backend = service.backend
         if not isinstance(backend, LocalBackend):
@@ -141,16 +142,17 @@ class Visualizations:
             return next(run.steps)
 
         try:
-            growth = Growth(service.compute(model, lambda pretrained: backend.run(advance, pretrained)))
-            if not growth.is_finished:
-                return growth
-            self._files_of(model).write(unit, settings, growth.shown)
-            return self._compared(model, unit, goal, growth.shown)
+            shown = service.compute(model, lambda pretrained: backend.run(advance, pretrained))
+            progress = VisualizationProgress(shown)
+            if not progress.is_finished:
+                return progress
+            self._files_of(model).write(unit, settings, shown)
+            return self._compared(model, unit, goal, shown)
         except BaseException:
             run.steps = None  # a generator that has raised, or is at its end, has no further steps
             raise
 
-    def _compared(self, model: str, unit: Unit, goal: str, last: VisualizationStep) -> Growth:
+    def _compared(self, model: str, unit: Unit, goal: str, last: VisualizationStep) -> VisualizationProgress:
         backend = self._service.backend
         assert isinstance(backend, LocalBackend)
         sign = GOALS[goal].sign
@@ -166,12 +168,13 @@ def run_bytes(pretrained: PretrainedModel, unit: Unit) -> int:
 
 def finished_visualization(
     pretrained: PretrainedModel, prediction: Prediction, unit: Unit, settings: VisualizationSettings
-) -> Growth:
+) -> VisualizationProgress:
     """Return the last step of `visualize`; it depends on no prediction."""
     *_, last = visualize(pretrained, unit, settings)
     return compared(pretrained, unit, settings.sign, last)
 
 
-def compared(pretrained: PretrainedModel, unit: Unit, sign: int, shown: VisualizationStep) -> Growth:
+def compared(pretrained: PretrainedModel, unit: Unit, sign: int, shown: VisualizationStep) -> VisualizationProgress:
     """Return a finished visualization with its first image's path beside those of the example photos."""
-    return Growth(shown, naturalness(pretrained, unit, Image.fromarray(shown.image[0]), example_photos(), sign))
+    first = Image.fromarray(shown.image[0])
+    return VisualizationProgress(shown, naturalness(pretrained, unit, first, example_photos(), sign))

@@ -51,7 +51,7 @@ IMAGES = 16  # in one batch
 QUALITY = 85  # of WebP
 IMAGE_SETTINGS = VisualizationSettings(steps=128, side=64)
 CLASS_PHOTOS = 5  # a class with fewer is not listed: channels would tell it apart by chance
-# What an entry of the index is made from: an argument or option of the command, or what its program makes.
+# What the error names if an entry of the index differs: an option or argument of the command, or the program's version.
 MADE_BY = {
     "format": "program version",
     "network": "network",

@@ -92,7 +92,7 @@ class VisualizationStep:
 def visualize(
     pretrained: PretrainedModel, unit: Unit, settings: VisualizationSettings | None = None
 ) -> Iterator[VisualizationStep]:
-    """Optimise images for a unit; yield them a few times as they grow, and when they are finished.
+    """Optimise images for a unit; yield them a few times in between, and when they are finished.
 
     A channel or branch that sees at most `settings.side` pixels gets an image of exactly the receptive field of one
     of its cells; otherwise all cells count, and the image has `settings.side` pixels (in 5a and 5b at least 96). For
@@ -150,7 +150,7 @@ def _growing(ascent: _Ascent, steps: int) -> Iterator[VisualizationStep]:
 
 
 class _Ascent:
-    """Images of one unit, or of several channels of a branch, on their way up."""
+    """Gradient ascent on images of one unit, or of several channels of a branch."""
 
     def __init__(
         self,

@@ -21,8 +21,8 @@ def order_of(*weights: int) -> list[int]:
     """Return the order in which waiting pieces of work are done, numbered by arrival."""
     lock, done, release = PriorityLock(), [], Event()
 
-    def work(number: int, weight: int) -> None:
-        with lock.acquire(weight):
+    def work(number: int, priority: int) -> None:
+        with lock.acquire(priority):
             done.append(number)
 
     def hold() -> None:

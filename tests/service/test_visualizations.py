@@ -16,7 +16,7 @@ from inception.pretrained.description import UNKNOWN_PROVENANCE, Description
 from inception.runtime.device import choose_device
 from inception.service import image_files, visualizations
 from inception.service.service import InferenceService
-from inception.service.visualizations import GOALS, Growth, Visualizations
+from inception.service.visualizations import GOALS, VisualizationProgress, Visualizations
 from inception.units.feature_visualization import VisualizationSettings, _Ascent, visualize
 from inception.units.unit import Unit
 from inception.vision.preprocessing import IMAGENET
@@ -47,11 +47,11 @@ def started(*weights: Path) -> Visualizations:
     return Visualizations(InferenceService(tuple(map(str, weights)), choose_device("cpu")))
 
 
-def finished(images: Visualizations, model: Path, goal: str = "excites") -> Growth:
-    growth = images.after(model.name, UNIT, goal, 0)
-    while not growth.is_finished:
-        growth = images.after(model.name, UNIT, goal, growth.shown.step)
-    return growth
+def finished(images: Visualizations, model: Path, goal: str = "excites") -> VisualizationProgress:
+    progress = images.after(model.name, UNIT, goal, 0)
+    while not progress.is_finished:
+        progress = images.after(model.name, UNIT, goal, progress.shown.step)
+    return progress
 
 
 @pytest.mark.parametrize("goal", ["excites", "varied"])
@@ -147,9 +147,9 @@ def test_all_visitors_finish_if_not_all_runs_fit_in_memory(
     steps = {Unit("3a", "3x3", channel): 0 for channel in range(4)}
     for _ in range(GOALS["excites"].steps):  # in turn, so that each run has been evicted when its visitor calls again
         for unit, step in steps.items():
-            growth = images.after(model.name, unit, "excites", step)
-            assert growth.is_finished or growth.shown.step > step
-            steps[unit] = growth.shown.step
+            progress = images.after(model.name, unit, "excites", step)
+            assert progress.is_finished or progress.shown.step > step
+            steps[unit] = progress.shown.step
     assert set(steps.values()) == {GOALS["excites"].steps}
 
 

@@ -55,7 +55,7 @@ class Replica:
         self._recent: LRUCache[tuple[str, ...], Prediction] = LRUCache(
             CACHE_BYTES, lambda prediction: prediction.nbytes
         )
-        # One thread for each weight; the lock decides which of them computes.
+        # One thread for each priority class; the lock decides which of them computes.
         self._lock = PriorityLock()
         self._light, self._heavy = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._idle = asyncio.Event()

@@ -76,9 +76,9 @@ def unit_image(
     is null where there is none yet. `path` is `units.naturalness.Naturalness` of the first finished image; null
     before, and for an image of the atlas.
     """
-    growth = images.known(name, unit, goal) if step < 0 else images.after(name, unit, goal, step)
-    if growth is not None:
-        shown, path = growth.shown, growth.naturalness
+    progress = images.known(name, unit, goal) if step < 0 else images.after(name, unit, goal, step)
+    if progress is not None:
+        shown, path = progress.shown, progress.naturalness
         return {
             "step": shown.step,
             "steps": shown.steps,
