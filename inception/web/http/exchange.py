@@ -66,6 +66,8 @@ class Exchange:
         """Respond with a refusal's sentence, in the form that Gradio's page and clients, or an MCP client, show."""
         sentence, status = say(self._language, refusal.key, **refusal.details), refusal.status
         headers = {"Retry-After": str(refusal.details["seconds"])} if "seconds" in refusal.details else {}
+        if status == 408:
+            headers["Connection"] = "close"
         if self.rpc_id is not None:
             # MCP clients show the message of a JSON-RPC error; of an HTTP error only the status.
             error = {"code": INVALID_REQUEST, "message": sentence}

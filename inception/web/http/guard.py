@@ -107,8 +107,9 @@ class RequestGuard:
             await self.app(scope, exchange.receive, send)
 
     async def _handle_upload(self, exchange: Exchange) -> None:
-        form = UploadForm(exchange)
-        await self._storage.reserve(page_of(exchange.scope), form.size)
+        self._rates.charge_upload(exchange.client_address)
+        form = UploadForm(exchange, self._storage.add)
+        await self._storage.check(page_of(exchange.scope), form.size)
         # Without `upload_id`: Gradio would remember each for good, to report the upload's progress.
         scope = {**exchange.scope, "query_string": b""}
         try:
@@ -116,7 +117,7 @@ class RequestGuard:
         except (AttributeError, TypeError):
             raise malformed() from None  # Gradio takes every part of a form for a file
         finally:
-            self._storage.settle(form.size, form.received)
+            self._storage.settle(form.received)
 
     async def _handle_post(self, exchange: Exchange) -> None:
         path, scope = exchange.path, exchange.scope

@@ -17,6 +17,8 @@ QUEUED_COST = 4
 # Requests without a session are limited by client address. Behind a proxy all visitors have the same address, hence
 # the higher limit: as many as two cores answer.
 ADDRESS_FACTOR = 10
+# Uploads have no session either. Thirty cameras behind one address, at the page's highest rate, send 250 each second.
+UPLOAD_BURST, UPLOADS_PER_SECOND = ADDRESS_FACTOR * BURST, 300
 MAX_KEYS = 4096  # sessions, and addresses, of which the remaining tokens are remembered
 MIN_RETRY_SECONDS = 5  # a visitor who waits less would be refused again at the next click
 
@@ -61,7 +63,7 @@ class TokenBucket:
 
 
 class RateLimits:
-    """Rate limits of a server: requests by session or client address.
+    """Rate limits of a server: requests by session or client address, and uploads by client address.
 
     Args:
         clock: monotonic time in seconds.
@@ -70,6 +72,7 @@ class RateLimits:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._sessions = TokenBucket(BURST, PER_SECOND, MAX_KEYS, clock)
         self._addresses = TokenBucket(ADDRESS_FACTOR * BURST, ADDRESS_FACTOR * PER_SECOND, MAX_KEYS, clock)
+        self._uploads = TokenBucket(UPLOAD_BURST, UPLOADS_PER_SECOND, MAX_KEYS, clock)
 
     def charge_request(self, session: str | None, address: str, *, is_queued: bool) -> None:
         """Charge a request to its session, or to the client's address if it has none.
@@ -78,6 +81,13 @@ class RateLimits:
             RequestRefusedError: if there are not enough tokens.
         """
         cost = QUEUED_COST if is_queued else 1
-        wait = self._sessions.take(session, cost) if session else self._addresses.take(address, cost)
-        if wait:
-            raise RequestRefusedError(429, "guard_rate", seconds=max(MIN_RETRY_SECONDS, ceil(wait)))
+        _check_wait(self._sessions.take(session, cost) if session else self._addresses.take(address, cost))
+
+    def charge_upload(self, address: str) -> None:
+        """Charge an upload to the client's address; raises as `charge_request`."""
+        _check_wait(self._uploads.take(address, 1))
+
+
+def _check_wait(seconds: float) -> None:
+    if seconds:
+        raise RequestRefusedError(429, "guard_rate", seconds=max(MIN_RETRY_SECONDS, ceil(seconds)))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 STORED_BYTES = 4 * 2**30  # of all visitors
 COUNT_SECONDS = 10  # between two counts of the files; what is uploaded in between is added
+MIN_FILE_BYTES = 4096  # that a file takes on a disk, however small
 RETRY_MINUTES = 10  # the clean-up comes so often where photos are kept for an hour
 
 
@@ -44,18 +45,24 @@ class Storage:
             RequestRefusedError: if there is none.
         """
         await self._count(page)
-        if self._counted + self._since + self._in_flight + max(1, size) > self._limit:
-            raise RequestRefusedError(429, "guard_storage", minutes=RETRY_MINUTES)
+        self._check_room(max(1, size))
 
-    async def reserve(self, page: gr.Blocks | None, size: int) -> None:
-        """Reserve the announced size of an upload, until `settle`; raises as `check`."""
-        await self.check(page, size)
+    def add(self, size: int) -> None:
+        """Count bytes of an upload that is under way, until `settle`; raises as `check`.
+
+        What an upload only announces is not counted: slow ones would take the room of all others.
+        """
         self._in_flight += size
+        self._check_room(0)
 
-    def settle(self, size: int, received: int) -> None:
-        """End the reservation of an upload, of which `received` bytes have come."""
-        self._in_flight -= size
+    def settle(self, received: int) -> None:
+        """Count an upload that has ended, of which `received` bytes were added, as stored."""
+        self._in_flight -= received
         self._since += received
+
+    def _check_room(self, size: int) -> None:
+        if self._counted + self._since + self._in_flight + size > self._limit:
+            raise RequestRefusedError(429, "guard_storage", minutes=RETRY_MINUTES)
 
     async def _count(self, page: gr.Blocks | None) -> None:
         now = self._clock()
@@ -67,11 +74,14 @@ class Storage:
 
 
 def stored_bytes(page: gr.Blocks | None) -> int:
-    """Return the bytes of all files that Gradio has recorded as a page's: other apps may use its folder too."""
+    """Return the bytes of all files that Gradio has recorded as a page's: other apps may use its folder too.
+
+    A small file counts as `MIN_FILE_BYTES`, so that the number of files is limited too.
+    """
     # Copies, as the event loop goes on recording. Some files are in several sets.
     files = set[str]().union(*map(list, [] if page is None else page.temp_file_sets))
     size = 0
     for file in files:
         with suppress(OSError):
-            size += Path(file).stat().st_size
+            size += max(MIN_FILE_BYTES, Path(file).stat().st_size)
     return size

@@ -10,17 +10,20 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import httpx
 import pytest
+from gradio.routes import App
 from gradio.utils import get_upload_folder
 from playwright.sync_api import expect
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from inception.vision.photo import MAX_BYTES
-from inception.web.http import guard
+from inception.web.http import guard, storage, upload_form
 from inception.web.http.guard import RequestGuard
 from inception.web.http.upload_form import MEGABYTE
 from support.event_loop import run_coroutine
@@ -198,7 +201,77 @@ def test_buffered_bodies_are_bounded_and_small_requests_are_served_meanwhile() -
     run_coroutine(asyncio.wait_for(work(), 60))
 
 
-# ---------------------------------------------------------------- uploads
+# ---------------------------------------------------------------- uploads to an app of Gradio's without a server
+
+
+@pytest.fixture
+def uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which Gradio stores what the test uploads."""
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    return tmp_path / "uploads"
+
+
+def gradio_client() -> httpx.AsyncClient:
+    """Return a client of an empty page behind the guard."""
+    page = gr.Blocks()
+    page.max_file_size = MAX_BYTES
+    return client_at("127.0.0.1", App.create_app(page, app_kwargs={"middleware": [Middleware(RequestGuard)]}))
+
+
+def files_within(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(("language", "sentence"), [("en", "Nothing more of this file"), ("zh", "没有收到这个文件")])
+def test_an_upload_of_which_nothing_more_comes_is_ended_and_leaves_no_file(
+    uploads: Path, monkeypatch: pytest.MonkeyPatch, language: str, sentence: str
+) -> None:
+    monkeypatch.setattr(upload_form, "IDLE_SECONDS", 0.1)
+
+    async def stalled() -> AsyncIterator[bytes]:
+        yield form_parts(2)[0] + b"x"
+        await asyncio.Event().wait()
+
+    async def work() -> None:
+        async with gradio_client() as client:
+            headers = {**FORM, "Accept-Language": language}
+            refused = await client.post(UPLOAD, content=stalled(), headers=headers)
+            assert (refused.status_code, refused.headers["Connection"]) == (408, "close")
+            assert sentence in refused.json()["error"]
+            assert files_within(uploads) == []
+            assert (await client.post(UPLOAD, content=b"".join(form_parts(9)), headers=FORM)).status_code == 200
+
+    run_coroutine(asyncio.wait_for(work(), 60))
+
+
+def test_an_upload_for_which_no_room_is_left_meanwhile_is_refused_and_leaves_no_file(
+    uploads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "STORED_BYTES", 3 * MEGABYTE)
+    head, photo, tail = form_parts(2 * MEGABYTE)
+    size = {"Content-Length": str(len(head + photo + tail)), **FORM}
+
+    async def work() -> None:
+        begun, resume = asyncio.Event(), asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield head
+            begun.set()
+            await resume.wait()
+            yield photo
+            yield tail
+
+        async with gradio_client() as client:
+            upload = asyncio.create_task(client.post(UPLOAD, content=slow(), headers=size))
+            await begun.wait()
+            first = await client.post(UPLOAD, content=head + photo + tail, headers=FORM)
+            resume.set()
+            second = await upload
+            assert (first.status_code, second.status_code) == (200, 429)
+            assert "there is no room for more" in second.json()["error"]
+            assert files_within(uploads) == [Path(first.json()[0])]
+
+    run_coroutine(asyncio.wait_for(work(), 60))
 
 
 def test_gradio_receives_no_query_with_an_upload() -> None:

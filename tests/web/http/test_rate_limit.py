@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from inception.web.http import rate_limit
 from inception.web.http.guard import RequestGuard
-from inception.web.http.rate_limit import TokenBucket
+from inception.web.http.rate_limit import RateLimits, TokenBucket
 from support.event_loop import run_coroutine
 from support.guarded import FORM, JOIN, LIGHT, UPLOAD, Clock, client_at, echo, guarded_client
 from support.stage_visitor import StageVisit
@@ -114,7 +114,7 @@ def test_a_camera_that_is_left_on_is_never_refused() -> None:
     assert run_coroutine(work()) == {200}
 
 
-# ---------------------------------------------------------------- calls without a session
+# ---------------------------------------------------------------- calls without a session, and uploads
 
 
 def test_calls_without_a_session_are_limited_by_client_address() -> None:
@@ -137,6 +137,35 @@ def test_calls_without_a_session_are_limited_by_client_address() -> None:
             assert (await client.post(call, json={"data": []})).status_code == 200
 
     run_coroutine(work())
+
+
+def test_uploads_are_limited_by_client_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limit, "UPLOAD_BURST", 9)
+
+    async def work() -> None:
+        clock = Clock()
+        app = RequestGuard(Starlette(routes=[Route("/{rest:path}", echo, methods=["POST"])]), clock)
+        async with client_at("10.0.0.1", app) as client, client_at("10.0.0.2", app) as other:
+            for _ in range(9):
+                assert (await client.post(UPLOAD, content=b"x", headers=FORM)).status_code == 200
+            refused = await client.post(UPLOAD, content=b"x", headers=FORM)
+            assert (refused.status_code, refused.headers["Retry-After"]) == (429, "5")
+            assert "please wait 5 seconds" in refused.json()["error"]
+            assert (await other.post(UPLOAD, content=b"x", headers=FORM)).status_code == 200, "another address"
+            assert (await client.post("/gradio_api/call/predict", json={"data": []})).status_code == 200
+            clock.now += 5
+            assert (await client.post(UPLOAD, content=b"x", headers=FORM)).status_code == 200
+
+    run_coroutine(work())
+
+
+def test_thirty_cameras_behind_one_address_are_never_refused() -> None:
+    clock = Clock()
+    limits = RateLimits(clock)
+    for _ in range(5000):  # ten minutes of frames, at the page's highest rate
+        clock.now += 0.12
+        for _ in range(30):
+            limits.charge_upload("school")
 
 
 def test_gradios_python_client_raises_the_sentence_of_the_rate_limit(page_address: str) -> None:

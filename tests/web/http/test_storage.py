@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import gradio as gr
@@ -27,40 +29,61 @@ def page_with(*files: Path) -> gr.Blocks:
     return page
 
 
-def test_what_is_stored_is_counted_and_reserved_and_room_comes_back_with_deletion(tmp_path: Path) -> None:
+def test_what_is_stored_and_received_is_counted_and_room_comes_back_with_deletion(tmp_path: Path) -> None:
     file, clock = tmp_path / "photo.jpg", Clock()
-    file.write_bytes(bytes(60))
-    page, room = page_with(file, tmp_path / "deleted.jpg"), Storage(clock, 100)
+    file.write_bytes(bytes(6000))
+    page, room = page_with(file, tmp_path / "deleted.jpg"), Storage(clock, 10_000)
 
     async def work() -> None:
         with pytest.raises(RequestRefusedError):
-            await room.reserve(page, 41)
-        await room.reserve(page, 30)
+            await room.check(page, 4001)
+        await room.check(page, 4000)
+        room.add(3000)
         with pytest.raises(RequestRefusedError):
-            await room.reserve(page, 11)
-        room.settle(30, 10)  # the client has gone after 10 bytes
-        await room.reserve(page, 30)
-        room.settle(30, 30)
+            await room.check(page, 1001)
+        room.add(1000)
+        with pytest.raises(RequestRefusedError):
+            room.add(1)
+        room.settle(4001)
         with pytest.raises(RequestRefusedError):
             await room.check(page)
-        clock.now += COUNT_SECONDS  # of those uploads nothing was stored
-        await room.reserve(page, 40)
-        room.settle(40, 0)
+        clock.now += COUNT_SECONDS  # of the upload nothing was stored
+        await room.check(page, 4000)
         file.unlink()
         clock.now += COUNT_SECONDS
-        await room.reserve(page, 100)
+        await room.check(page, 10_000)
 
     run_coroutine(work())
 
 
-def test_uploads_at_once_are_bounded_and_one_that_is_not_sent_takes_no_room() -> None:
+def test_a_small_file_counts_as_much_as_it_takes_on_a_disk(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("empty", "small", "large")]
+    for file, size in zip(files, (0, 1, 5000), strict=True):
+        file.write_bytes(bytes(size))
+    assert stored_bytes(page_with(*files)) == 2 * 4096 + 5000
+
+
+def test_uploads_that_are_announced_but_not_sent_take_no_room() -> None:
     async def work() -> None:
+        begun, finish = [], asyncio.Event()
+
+        async def stalled() -> AsyncIterator[bytes]:
+            yield b"x"
+            begun.append(True)
+            await finish.wait()
+
         async with guarded_client(Clock()) as client:
             size = {"Content-Length": str(MAX_BYTES), **FORM}
-            for _ in range(2 * storage.STORED_BYTES // MAX_BYTES):
-                assert (await client.post(UPLOAD, headers=size)).status_code == 200
+            count = 1 + storage.STORED_BYTES // MAX_BYTES
+            uploads = [asyncio.create_task(client.post(UPLOAD, content=stalled(), headers=size)) for _ in range(count)]
+            while len(begun) < count and not any(upload.done() for upload in uploads):
+                await asyncio.sleep(0.01)
+            assert (await client.post(UPLOAD, content=b"x", headers=FORM)).status_code == 200
+            assert (await client.post(JOIN, json={"session_hash": "one", "data": []})).status_code == 200
+            finish.set()
+            assert {response.status_code for response in await asyncio.gather(*uploads)} == {200}
 
-    run_coroutine(work())
+    run_coroutine(asyncio.wait_for(work(), 60))
 
 
 @pytest.mark.parametrize(("language", "said"), [("en", "please try again in 10 minutes"), ("zh", "请 10 分钟后再试")])
