@@ -23,6 +23,20 @@ test("a file over the server's limit is rejected before it is sent", async (cont
   assert.equal(requests.at(-1), "http://page/gradio_api/upload");
 });
 
+test("a response without a readable body is reported as no answer", async (context) => {
+  useWords("en", catalogue("en"));
+  const unreadable = async () => {
+    throw new SyntaxError("Unexpected token");
+  };
+  const start = async () => ({ data: [{ max_bytes: 100 }] });
+  context.mock.method(globalThis, "fetch", async (address) => ({ ok: true, status: 200, json: String(address).endsWith("start") ? start : unreadable }));
+  const source = createSource(new URL("http://page/"));
+  const noAnswer = { message: catalogue("en")["notice.unreachable"] };
+  await assert.rejects(source.census("b"), noAnswer);
+  await assert.rejects(source.upload(new Blob(["photo"])), noAnswer);
+  assert.equal((await source.first()).max_bytes, 100, "without the prepared file, each response is requested");
+});
+
 test("the worth of a block is requested by itself until that of all blocks is known", async (context) => {
   const requests = [];
   context.mock.method(globalThis, "fetch", async (_, { body }) => {

@@ -54,6 +54,17 @@ export function createSource(root) {
   }
 
   /**
+   * Return the body of a response, or throw its error.
+   * @param {Response} response
+   */
+  async function bodyOf(response) {
+    const body = await response.json().catch(() => null);
+    if (!response.ok || body?.error) throw new SourceError(errorMessage(body, response.status));
+    if (body === null) throw new SourceError(t("notice.unreachable")); // the connection broke, or a proxy answered
+    return body;
+  }
+
+  /**
    * Call an event, without the cache, and return its result.
    * @param {string} event
    * @param {unknown[]} data
@@ -63,9 +74,7 @@ export function createSource(root) {
       headers: { "Content-Type": "application/json", "Accept-Language": language() },
       body: JSON.stringify({ data, session_hash: session }),
     });
-    const body = await response.json().catch(() => ({}));
-    if (!response.ok || body.error) throw new SourceError(errorMessage(body, response.status));
-    return body.data[0];
+    return (await bodyOf(response)).data[0];
   }
 
   /** LRU cache of responses, also of those in flight: a map iterates in order of insertion. @type {Map<string, Promise<any>>} */
@@ -118,8 +127,8 @@ export function createSource(root) {
      */
     async first() {
       const response = await fetch(new URL("stage/first.json", root)).catch(() => null);
-      const prepared = response?.ok ? (await response.json()).answers : [];
-      for (const [event, values, raw] of prepared) {
+      const prepared = response?.ok ? await response.json().catch(() => null) : null;
+      for (const [event, values, raw] of prepared?.answers ?? []) {
         const read = READERS[event] ?? ((/** @type {any} */ result) => result);
         responses.set(JSON.stringify([event, values]), Promise.resolve(raw).then(read));
       }
@@ -213,10 +222,9 @@ export function createSource(root) {
       const form = new FormData();
       form.append("files", file, name);
       const response = await send("gradio_api/upload", { body: form, headers: { "Accept-Language": language() } });
-      const body = await response.json().catch(() => ({}));
-      if (!response.ok) throw new SourceError(errorMessage(body, response.status));
-      setObjectUrl(body[0], URL.createObjectURL(file));
-      return body[0];
+      const [photo] = await bodyOf(response);
+      setObjectUrl(photo, URL.createObjectURL(file));
+      return photo;
     },
     /**
      * Ensure that the browser can draw an uploaded photo: the server converts formats such as TIFF to JPEG.
