@@ -90,6 +90,16 @@ def test_a_language_in_the_address_stays_there(stage: StageVisit) -> None:
     expect(stage.page).to_have_url(re.compile("block=3a.*lang=zh"))
 
 
+def test_without_its_words_the_page_uses_those_of_the_other_language_or_says_so(visit: StageVisit) -> None:
+    visit.expects_rejections = True
+    visit.page.route("**/words/en.json", lambda route: route.fulfill(status=404))
+    visit.open("")
+    expect(visit.page.locator("html")).to_have_attribute("lang", "zh-CN")
+    visit.page.route("**/words/zh.json", lambda route: route.fulfill(status=404))
+    visit.page.goto(visit.address)
+    expect(visit.page.locator("#notice")).to_have_text(re.compile("could not be loaded.*未能加载"))
+
+
 def test_a_cell_outside_the_block_is_ignored(stage: StageVisit) -> None:
     stage.open("?block=5b&lens=5x5:3:20:4")
     expect(stage.page.locator(".lens")).to_be_hidden()

@@ -4,7 +4,7 @@ import { createController } from "./controller.js";
 import { h, loadStyle, replace } from "./dom.js";
 import { createSource } from "./source.js";
 import { addressOf, createStore, historyState, INITIAL, stateOf } from "./state.js";
-import { loadWords, preferredLanguage, sentenceOf, t } from "./words.js";
+import { language, loadWords, preferredLanguage, sentenceOf, t } from "./words.js";
 import { createAnswer } from "./views/answer.js";
 import { createBlock } from "./views/block.js";
 import { createNetwork } from "./views/network.js";
@@ -14,6 +14,9 @@ import { createPhoto } from "./views/photo.js";
 
 /** Minimum time between two changes of the address: Chromium ignores more than 200 in 30 seconds. */
 const ADDRESS_INTERVAL_MS = 250;
+
+/** What the page says without any words. */
+const NO_WORDS = { en: "The words of this page could not be loaded. Please reload it.", "zh-CN": "页面的文字未能加载，请刷新页面。" };
 
 /** Root of the Gradio app. */
 const ROOT = new URL("./", document.baseURI);
@@ -36,14 +39,20 @@ const loadSurroundings = () =>
 async function start() {
   const addressState = stateOf(location.search);
   const lang = addressState.lang ?? preferredLanguage();
-  const words = loadWords(lang);
+  const words = loadWords(lang).catch(() => loadWords(lang === "zh" ? "en" : "zh"));
   const source = createSource(ROOT);
   const startRequest = source.first();
   startRequest.catch(() => undefined); // reported below
   const surroundings = loadSurroundings();
   surroundings.catch(() => undefined); // reported below
-  await words;
-  const store = createStore({ ...addressState, lang });
+  try {
+    await words;
+  } catch {
+    replace(element("notice"), Object.entries(NO_WORDS).map(([code, sentence]) => h("span", { lang: code }, sentence)));
+    element("notice").hidden = false;
+    return;
+  }
+  const store = createStore({ ...addressState, lang: language() });
   const controller = createController(store, source, firstInteraction());
 
   createNotice(element("notice"), store);
