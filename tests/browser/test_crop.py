@@ -92,11 +92,15 @@ def test_tiles_show_transparency_and_margins_as_the_network_receives_them(
 
 
 def test_the_answer_is_updated_while_the_square_is_dragged(visit: StageVisit) -> None:
-    visit.open()
+    visit.open("?photo=espresso&deeper=cost")
+    visit.page.locator(".photo-crop").scroll_into_view_if_needed()
     box, requests_before = visit.page.locator(".photo-crop").bounding_box(), scene_request_count(visit)
     assert box
     drag(visit, [-2 * step for step in range(12)])
-    visit.page.mouse.up()
+    visit.wait_until_idle()  # the scene of the last position is on the stage before the square is dropped
+    with visit.page.expect_request("**/run/stage_bottleneck") as request:
+        visit.page.mouse.up()
+    assert request.value.post_data_json["data"][0]["crop"], "views below the stage follow, too"
     expect(visit.page).to_have_url(re.compile("crop="))
     assert scene_request_count(visit) - requests_before >= 3
     moved = visit.page.locator(".photo-crop").bounding_box()

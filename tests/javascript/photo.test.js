@@ -47,3 +47,16 @@ test("a file that is chosen while the camera runs replaces its frames", async ()
   await wait();
   assert.equal(store.get().photo, "/files/cat.jpg");
 });
+
+test("a file that is already on the stage does not leave the page busy", async () => {
+  const { store, ends, open } = stage();
+  open("cat.jpg");
+  ends["cat.jpg"].done();
+  await wait();
+  assert.equal(store.data().busy, true, "until the controller has loaded it");
+  store.receive({ busy: false });
+  open("cat.jpg");
+  ends["cat.jpg"].done();
+  await wait();
+  assert.equal(store.data().busy, false);
+});

@@ -261,6 +261,15 @@ export function withDownloaded(start, name) {
 }
 
 /**
+ * Whether a change of the state requires requests.
+ * @param {Readonly<State>} before
+ * @param {Readonly<State>} after
+ */
+export function needsRequests(before, after) {
+  return REQUEST_PROPERTIES.some((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]));
+}
+
+/**
  * Return the subject of requests for a state.
  * @param {Readonly<State>} state
  * @returns {Subject}

@@ -1,6 +1,6 @@
 /** The photo with the crop that the network sees, and the map and receptive field of the hovered channel or cell. */
 
-import { newPhoto, NO_BLOCK, withFill } from "../controller.js";
+import { needsRequests, newPhoto, NO_BLOCK, withFill } from "../controller.js";
 import { h, replace, roving, set, svg } from "../dom.js";
 import { allOff, FIRST_LAB, isAnythingOff } from "../state.js";
 import { cellSquare, channelValues, cropSquare, fitted, isSignedBlock, paletteOf, visible, wholeCrop } from "../maps.js";
@@ -234,7 +234,9 @@ export function createPhoto(root, store, source, controller) {
       try {
         const [base, now] = await Promise.all([source.scene(subject, {}), isAnythingOff(off) ? source.scene(withFill(subject, fill), off) : null]);
         const isPhotoUnchanged = store.get().photo === photo && store.get().model === model;
-        if (draggedCrop && isPhotoUnchanged) store.receive({ base, now: now ?? base, ...NO_BLOCK });
+        // A copy: after the drop the same scene counts as a change, so that the views show what belongs to it.
+        const streamed = { ...base };
+        if (draggedCrop && isPhotoUnchanged) store.receive({ base: streamed, now: now ?? streamed, ...NO_BLOCK });
       } catch {
         break; // the request after the drop reports the error
       }
@@ -387,7 +389,10 @@ export async function openFile(store, source, file) {
   try {
     store.receive({ busy: true, error: null });
     const photo = await source.upload(file, file.name);
-    if (isCurrent()) store.update(newPhoto(photo), { push: true });
+    if (!isCurrent()) return;
+    const before = store.get();
+    store.update(newPhoto(photo), { push: true });
+    if (!needsRequests(before, store.get())) store.receive({ busy: false }); // it is the photo on the stage
   } catch (error) {
     if (isCurrent()) store.receive({ busy: false, error: sentenceOf(error) });
   }
