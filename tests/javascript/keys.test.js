@@ -6,12 +6,12 @@ import { page } from "./support.js";
 const { addKeys } = await page("keys.js");
 const { createStore } = await page("state.js");
 
-/** Return a store with the keys added, and a function that presses a key; `dialog` is the open dialog. */
-function stage(dialog = null) {
-  const store = createStore();
+/** Return a store with the keys added, and a function that presses a key; `shown` are selectors of what the page shows. */
+function stage(shown = [], state = {}) {
+  const store = createStore(state);
   let press;
   globalThis.addEventListener = (_, listener) => (press = listener);
-  globalThis.document = { querySelector: () => dialog };
+  globalThis.document = { querySelector: (selector) => (shown.includes(selector) ? {} : null) };
   addKeys(store);
   const event = { target: { closest: () => null }, preventDefault: () => undefined };
   return { store, press: (key, properties = {}) => press({ ...event, key, ...properties }) };
@@ -33,9 +33,19 @@ test("a key that is held down counts once", () => {
 });
 
 test("nothing happens behind an open dialog", () => {
-  const { store, press } = stage({});
+  const { store, press } = stage(["dialog[open]"]);
   press("q");
   press("9");
   assert.deepEqual(store.get().off, {});
   assert.equal(store.get().block, "4c");
+});
+
+test("Escape closes the lens, but keeps the channel that only a view below shows", () => {
+  const lens = { branch: "1x1", channel: 0, row: 0, column: 0 };
+  const hidden = stage([], { lens, deeper: "cell" });
+  hidden.press("Escape");
+  assert.deepEqual(hidden.store.get().lens, lens);
+  const visible = stage([".lens:not([hidden])"], { lens });
+  visible.press("Escape");
+  assert.equal(visible.store.get().lens, null);
 });

@@ -18,7 +18,7 @@ export function addKeys(store) {
     if (number >= 1 && number <= BLOCKS.length) store.update({ block: BLOCKS[number - 1], lens: null }, { push: true });
     else if (SWITCH_KEYS.includes(key)) store.update({ off: switched(off, block, BRANCHES[SWITCH_KEYS.indexOf(key)]) });
     else if (key === "escape" && document.fullscreenElement) void document.exitFullscreen();
-    else if (key === "escape" && store.get().lens) store.update({ lens: null });
+    else if (key === "escape" && document.querySelector(".lens:not([hidden])")) store.update({ lens: null });
     else return;
     event.preventDefault();
   });
