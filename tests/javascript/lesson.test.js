@@ -11,7 +11,7 @@ const measure = await page("lesson/measure.js");
 const { STEPS, stepAt, clearExample, isReady } = await page("lesson/steps.js");
 const { offeredSizes } = await page("lesson/looking.js");
 const { alternativeCrops, isSameCrop } = await page("lesson/changing.js");
-const { resultAfter } = await page("views/lesson_parts.js");
+const { restoring, resultAfter } = await page("views/lesson_parts.js");
 const { sentence, sentences, say, figure } = await page("lesson/sentences.js");
 const { useWords } = await page("words.js");
 
@@ -138,10 +138,6 @@ test("steps that are done on the stage can be read from it, and can show the ans
 });
 
 // ---------------------------------------------------------------- measures
-
-test("the mean of a map is that of its values", () => {
-  assert.ok(close(measure.meanOf({ low: -1, high: 3, values: Uint8Array.from([0, 255, 255, 0]), side: 2 }), 1));
-});
 
 test("a lead is negative once another class is ahead", () => {
   assert.equal(measure.lead([3, 1, 2], 0), 1);
@@ -441,6 +437,17 @@ test("the result of a step counts the tries, tells apart what was shown, and sta
   assert.deepEqual(resultAfter(twice, right, false), { kind: "found", tries: 3 });
   assert.equal(resultAfter(twice, wrong, true).kind, "shown");
   assert.equal(resultAfter(resultAfter(undefined, wrong, true), right, false).kind, "shown");
+});
+
+test("leaving the lesson restores what fits the photo and the network", () => {
+  const lens = { branch: "1x1", channel: 3, row: 0, column: 0 };
+  const before = { ...INITIAL, photo: "example:bee", model: "a", block: "5a", off: { "4b": ["pool"] }, offChannels: { "4b": [3] }, cls: 2, lens, deeper: "cost" };
+  const now = { ...INITIAL, photo: "example:bee", model: "a", step: 3, crop: [0, 0, 1] };
+  const after = (state) => ({ ...state, ...restoring(before, state) });
+  assert.deepEqual(after(now), { ...before, step: 3 });
+  assert.deepEqual(restoring({ ...before, model: "" }, now), restoring(before, now));
+  assert.deepEqual(after({ ...now, model: "b" }), { ...before, model: "b", step: 3, offChannels: {}, cls: null, lens: null });
+  assert.deepEqual(after({ ...now, photo: "example:cat" }), { ...now, photo: "example:cat", deeper: "cost" });
 });
 
 test("the example is one of those available", () => {

@@ -72,6 +72,10 @@ test("a scene is signed if one of its mean maps is", () => {
   assert.equal(maps.isSignedScene({ maps: { "3a": all(mean(0, 1)), "3b": { ...all(mean(0, 2)), pool: mean(-1, 1) } } }), true);
 });
 
+test("the mean of a map is that of its values", () => {
+  assert.ok(Math.abs(maps.meanOf({ low: -1, high: 3, values: Uint8Array.from([0, 255, 255, 0]), side: 2 }) - 1) < 1e-12);
+});
+
 test("the brightest branch is the one with the highest average, not with the highest cell", () => {
   const peak = mean(0, 9, Uint8Array.of(0, 0, 0, 255));
   assert.equal(maps.brightest({ "1x1": mean(0, 1), "3x3": mean(0, 8), "5x5": peak, pool: mean(0, 2) }), "3x3");

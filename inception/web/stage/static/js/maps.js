@@ -235,16 +235,18 @@ export function meanValues({ values, low, high }, range) {
   return rescale(values, low, high, range);
 }
 
+/** Return the average value of a mean map. @param {MeanMap} map */
+export function meanOf({ values, low, high }) {
+  return low + (values.reduce((sum, byte) => sum + byte, 0) / values.length / 255) * (high - low);
+}
+
 /**
  * Return the branch whose mean map has the highest average, or null if all are zero.
  * @param {Record<Branch, MeanMap>} maps
  * @returns {Branch | null}
  */
 export function brightest(maps) {
-  const averages = BRANCHES.map((branch) => {
-    const { values, low, high } = maps[branch];
-    return low + (values.reduce((sum, byte) => sum + byte, 0) / values.length / 255) * (high - low);
-  });
+  const averages = BRANCHES.map((branch) => meanOf(maps[branch]));
   const highest = Math.max(...averages);
   return highest > EPSILON ? BRANCHES[averages.indexOf(highest)] : null;
 }

@@ -1,16 +1,10 @@
 /** Calculations of the lesson's steps: pure functions. */
 
+import { meanOf } from "../maps.js";
 import { BLOCKS, BRANCHES, order, softmax } from "../numbers.js";
 
-/** @import {Block, BlockChannels, BlockFacts, Branch, BranchFacts, MeanMap, Network, Scene} from "../types.js" */
+/** @import {Block, BlockChannels, BlockFacts, Branch, BranchFacts, Network, Scene} from "../types.js" */
 /** @import {Tuning} from "../stimuli.js" */
-
-/** Return the average value of a map. @param {MeanMap} map */
-export function meanOf(map) {
-  let sum = 0;
-  for (const byte of map.values) sum += byte;
-  return map.low + (sum / map.values.length / 255) * (map.high - map.low);
-}
 
 /**
  * Return the average value of each branch of a block.

@@ -6,7 +6,7 @@ import { sentence, sentences } from "../lesson/sentences.js";
 import { clearExample, isReady, stepAt, STEPS } from "../lesson/steps.js";
 import { ALL_ON } from "../state.js";
 import { gap, sentenceOf, t } from "../words.js";
-import { button, resultAfter, resultOf, scoreList } from "./lesson_parts.js";
+import { button, restoring, resultAfter, resultOf, scoreList } from "./lesson_parts.js";
 
 /** @import {State} from "../types.js" */
 /** @import {Choice, Plan, Sentence, Step, Verdict} from "../lesson/types.js" */
@@ -54,7 +54,7 @@ export function createLesson(root, store, source) {
   let run = null;
   /** By the id of the step. @type {Map<string, Result>} */
   const results = new Map();
-  /** The part of the state to restore when the student leaves the lesson. @type {Partial<State> | null} */
+  /** The state before the lesson, part of which is restored when the student leaves it. @type {Readonly<State> | null} */
   let snapshot = null;
   let isOver = false;
   let isFocusPending = false;
@@ -106,7 +106,7 @@ export function createLesson(root, store, source) {
       isOver = false;
       return;
     }
-    if (!snapshot) snapshot = takeSnapshot();
+    if (!snapshot) snapshot = store.get();
     if (run?.step === step && run.key === runKey()) return void enterStep();
     isOver = false;
     run = { step, key: "", plan: null, error: null, answer: null, isChecking: false, isShowing: false, isShown: false, picked: [], verdict: null };
@@ -145,19 +145,10 @@ export function createLesson(root, store, source) {
     draw();
   }
 
-  /** Return the part of the state that is restored when the student leaves the lesson. @returns {Partial<State>} */
-  function takeSnapshot() {
-    const { photo, block, crop, off, offChannels, fill, cls, lens, view, sort, scale, deeper } = store.get();
-    return { photo, block, crop, off, offChannels, fill, cls, lens, view, sort, scale, deeper };
-  }
-
   function restore() {
     const saved = snapshot;
     snapshot = null;
-    if (!saved) return;
-    const { photo, ...rest } = saved;
-    const viewSettings = { view: saved.view, sort: saved.sort, scale: saved.scale, deeper: saved.deeper, ...ALL_ON, lens: null };
-    store.update(photo === store.get().photo ? rest : viewSettings);
+    if (saved) store.update(restoring(saved, store.get()));
   }
 
   // ---------------------------------------------------------------- the student's answers

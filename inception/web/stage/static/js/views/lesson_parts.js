@@ -2,9 +2,11 @@
 
 import { h } from "../dom.js";
 import { STEPS } from "../lesson/steps.js";
+import { ALL_ON } from "../state.js";
 import { t } from "../words.js";
 
 /** @import {Verdict} from "../lesson/types.js" */
+/** @import {State} from "../types.js" */
 
 /**
  * @typedef {object} Result  of a step
@@ -48,6 +50,20 @@ export function resultAfter(result = OPEN, { done, right }, isShown) {
  */
 export function resultOf(results, id) {
   return results.get(id) ?? OPEN;
+}
+
+/**
+ * Return the patch that restores what the student left for the lesson, as far as it fits the photo and the network of now.
+ * @param {Readonly<State>} before
+ * @param {Readonly<State>} now
+ * @returns {Partial<State>}
+ */
+export function restoring(before, now) {
+  const { photo, model, block, crop, off, offChannels, fill, cls, lens, view, sort, scale, deeper } = before;
+  if (photo !== now.photo) return { view, sort, scale, deeper, ...ALL_ON, lens: null };
+  const isSameNetwork = !model || model === now.model; // a link to a step need not name one
+  const ofNetwork = isSameNetwork ? { offChannels, cls, lens } : { offChannels: {}, cls: null, lens: null };
+  return { block, crop, off, fill, view, sort, scale, deeper, ...ofNetwork };
 }
 
 /**
