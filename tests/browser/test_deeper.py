@@ -38,7 +38,8 @@ def test_the_header_scrolls_to_a_view_before_it_has_loaded(visit: StageVisit) ->
 
 
 def test_the_picture_of_all_maps_shows_them_as_the_page_does(visit: StageVisit, tmp_path: Path) -> None:
-    visit.open("?photo=espresso&off=4b:1x1&deeper=numbers")
+    off = [(block, branch) for block in ("4b", "4e", "5b") for branch in ("1x1", "3x3", "5x5", "pool")]
+    visit.open("?photo=espresso&off=4b:1x1+3x3+5x5+pool,4e:1x1+3x3+5x5+pool,5b:1x1+3x3+5x5+pool&deeper=numbers")
     page = visit.page
     with page.expect_download(timeout=60_000) as download:
         page.locator("[data-keep=maps]").click()
@@ -49,7 +50,7 @@ def test_the_picture_of_all_maps_shows_them_as_the_page_does(visit: StageVisit, 
     for column, block in enumerate(("3a", "3b", "4a", "4b", "4c", "4d", "4e", "5a", "5b")):
         for row, branch in enumerate(branches):
             tile = picture[top + row * step :, left + column * step :][:side, :side]
-            if (block, branch) == ("4b", "1x1"):
+            if (block, branch) in off:
                 assert tile[0, 0].tolist() == [255, 255, 255]
                 assert (tile[..., 0] - tile[..., 1] > 100).any(), "a red cross"
                 continue
@@ -62,6 +63,10 @@ def test_the_picture_of_all_maps_shows_them_as_the_page_does(visit: StageVisit, 
                 Image.fromarray(tile.astype(np.uint8)).resize(shown.shape[1::-1], Image.Resampling.NEAREST)
             )
             assert np.abs(cells.astype(int) - shown).max() <= 2, (block, branch)
+    caption = picture[top + len(branches) * step :].min(axis=2) < 128
+    written = caption.any(axis=1)
+    assert (written[1:] > written[:-1]).sum() == 2, "the caption has two lines"
+    assert not caption[:, -step // 8 :].any(), "which end before the edge"
 
 
 def test_the_picture_of_a_block_is_large_and_leaves_out_a_branch_that_is_off(visit: StageVisit, tmp_path: Path) -> None:
@@ -90,17 +95,23 @@ def test_the_biases_are_the_same_number_in_two_views(visit: StageVisit) -> None:
     expect(page.locator(".circuit-terms .deeper-signed")).to_have_count(10)  # of the named channels
 
 
-@pytest.mark.parametrize("name", ["unit", "cell"])
-def test_a_view_of_a_channel_opens_at_the_first_tile_of_the_best_branch(visit: StageVisit, name: str) -> None:
+@pytest.mark.parametrize(("name", "photos"), [("cell", ["espresso", "bison"]), ("unit", ["espresso"])])
+def test_a_view_of_a_channel_shows_the_first_tile_of_the_best_branch(
+    visit: StageVisit, name: str, photos: list[str]
+) -> None:
     visit.open()
     page = visit.page
-    best = page.locator(".carried").inner_text().split()[0]
-    lane = page.locator(f"[data-lane='{best.replace('×', 'x')}']")
-    channel = lane.locator("[data-channel]").first.get_attribute("data-channel")
     page.locator(f"#deeper-tab-{name}").click()
     title = page.locator(f"#deeper-{name} h3").first
-    expect(title).to_contain_text(f"channel {channel}", timeout=30_000)
-    expect(title).to_contain_text(best)
+    for photo in photos:
+        page.get_by_role("button", name=f"Example: {photo}").click()
+        expect(page.locator("[data-stage=answer] h2")).to_contain_text(photo)
+        expect(page.locator("#block")).not_to_have_class(re.compile("no-votes|no-worth"))
+        best = page.locator(".carried").inner_text().split()[0]
+        lane = page.locator(f"[data-lane='{best.replace('×', 'x')}']")
+        channel = lane.locator("[data-channel]").first.get_attribute("data-channel")
+        expect(title).to_contain_text(f"channel {channel}", timeout=30_000)
+        expect(title).to_contain_text(best)
 
 
 def test_the_bars_of_the_dial_are_labelled_with_their_heights(visit: StageVisit) -> None:

@@ -4,11 +4,11 @@ import { classOf, subjectOf } from "../controller.js";
 import { h, replace, set } from "../dom.js";
 import { BRANCHES, clamp, decimalsFor, fixed, grouped, order, parseInteger } from "../numbers.js";
 import { paintMap } from "../colours.js";
-import { channelValues, isSignedBlock, paletteOf, rangeOf, strongestCell } from "../maps.js";
+import { cellValue, channelValues, isSignedBlock, paletteOf, rangeOf, strongestCell } from "../maps.js";
 import { firstTile } from "../ranking.js";
-import { allOff, isAnythingOff } from "../state.js";
 import { branchName, joined, t } from "../words.js";
 import {
+  allOnNote,
   cellPicker,
   choices,
   delay,
@@ -52,7 +52,7 @@ const FIELD_NAMES = { channel: "deeper.channel", row: "deeper.row", column: "dee
 export function createCell(root, store, source) {
   const title = h("h3", { "aria-live": "polite" });
   const lead = h("p", { class: "deeper-lead" });
-  const note = h("p", { class: "deeper-note", hidden: true });
+  const note = h("div");
   const controls = h("div", { class: "deeper-controls" });
   const status = h("p", { class: "deeper-told", role: "status" });
   const mapView = mapFigure((r, c) => moveTo({ row: r, column: c }));
@@ -94,11 +94,12 @@ export function createCell(root, store, source) {
     const { base, network } = data;
     const { block } = state;
     lead.textContent = t("deeper.cell_lead");
-    set(note, { hidden: !isAnythingOff(allOff(state)) });
-    note.textContent = t("deeper.all_on");
+    replace(note, allOnNote(state));
     handTitle.textContent = t("kernel.title");
     const lens = base && network && (state.lens ?? firstTile(state, data, classOf(state, data)));
     if (!lens) {
+      shown = null;
+      void latestBlock(Promise.resolve()); // a block that is still in flight is that of the previous photo
       set(content, { hidden: true });
       return replace(loading, placeholder(data, "pictures"));
     }
@@ -244,7 +245,7 @@ export function createCell(root, store, source) {
   whileOpen(store, "cell", ["base", "network", "block", "lang", "off", "offChannels", "colours", "error"], draw);
   // The first cell of a block is known once its channels are ranked.
   whileOpen(store, "cell", ["baseChannels", "subsets", "worth"], (state, data) => {
-    if (!state.lens && shown?.block !== state.block) void draw(state, data);
+    if (shown?.block !== state.block) void draw(state, data);
   });
   store.subscribe((state, _, changed) => {
     if (changed.has("deeper") && state.deeper !== "cell") kernelView.stop();
@@ -331,11 +332,9 @@ function mapFigure(pick) {
      * @param {Block} block
      */
     show(channels, { branch, channel, row: r, column: c }, colours, block) {
-      const { side, values, low, high } = channels[branch];
-      const cells = side * side;
-      const bytes = values.subarray(channel * cells, (channel + 1) * cells);
+      const { side, low, high } = channels[branch];
       const decimals = decimalsFor([low[channel], high[channel]]);
-      const value = low[channel] + (bytes[r * side + c] / 255) * (high[channel] - low[channel]);
+      const value = cellValue(channels[branch], channel, r, c);
       const palette = paletteOf(isSignedBlock(channels), colours);
       paintMap(canvas, channelValues(channels, branch, channel, "own"), side, side, palette);
       const alt = t("deeper.cell_map_alt", { channel, branch: branchName(branch), block });

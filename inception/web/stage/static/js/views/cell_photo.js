@@ -2,6 +2,7 @@
 
 import { greyCopy, paintOverlay } from "../colours.js";
 import { h, replace, set, svg } from "../dom.js";
+import { cellSquare, visible } from "../maps.js";
 import { joined, t } from "../words.js";
 
 /** @import {BranchFacts, Colours, Influence, Lens} from "../types.js" */
@@ -82,13 +83,7 @@ export function photoFigure(onInfluenceToggle) {
      * @param {{effective: Square & {share: number}} | null} cell  null until its effective receptive field is known
      */
     showFields({ field }, { row: r, column: c }, size, cell) {
-      const [left, top] = [c, r].map((index) => field.start + index * field.stride);
-      const exact = {
-        left: Math.max(left, 0),
-        top: Math.max(top, 0),
-        right: Math.min(left + field.size, size),
-        bottom: Math.min(top + field.size, size),
-      };
+      const exact = visible(cellSquare(field, r, c), { size });
       const [width, height] = [exact.right - exact.left, exact.bottom - exact.top];
       const effective = cell && cell.effective.right > cell.effective.left ? cell.effective : null;
       set(outlines, { viewBox: `0 0 ${size} ${size}` });

@@ -3,9 +3,8 @@
 import { subjectOf } from "../controller.js";
 import { h, replace } from "../dom.js";
 import { hasNegative, paletteOf, valuesIn } from "../maps.js";
-import { allOff, isAnythingOff } from "../state.js";
 import { branchName, joined, t } from "../words.js";
-import { failure, latestOnly, skeleton, whileOpen } from "./deeper_parts.js";
+import { allOnNote, failure, latestOnly, skeleton, whileOpen } from "./deeper_parts.js";
 import { mosaic } from "./mosaic.js";
 
 /** @import {Colours, Strongest} from "../types.js" */
@@ -36,7 +35,7 @@ export function createCostMaps(root, store, source) {
         root,
         h("h4", {}, t("deeper.cost_maps", { block })),
         h("p", { class: "deeper-lead" }, t("deeper.cost_maps_lead", { count: before.count })),
-        isAnythingOff(allOff(state)) && h("p", { class: "deeper-note" }, t("deeper.all_on")),
+        allOnNote(state),
         h(
           "div",
           { class: "cost-maps" },

@@ -5,7 +5,8 @@ import { h, set } from "../dom.js";
 import { cropSquare } from "../maps.js";
 import { clamp, fixed } from "../numbers.js";
 import { diverging } from "../signed.js";
-import { t } from "../words.js";
+import { allOff, isAnythingOff } from "../state.js";
+import { sentenceOf, t } from "../words.js";
 
 /** @import {Data, Deeper, State} from "../types.js" */
 /** @import {Name, Store} from "../state.js" */
@@ -63,9 +64,15 @@ export function latestOnly() {
  * @param {unknown} error
  */
 export function failure(error) {
-  const isOffline = error instanceof TypeError;
-  const message = error instanceof Error && !isOffline ? error.message : t("notice.unreachable");
-  return h("p", { class: "deeper-alarm", role: "alert" }, message);
+  return h("p", { class: "deeper-alarm", role: "alert" }, sentenceOf(error));
+}
+
+/**
+ * Create the note that a view is about the run with everything on, if something is off.
+ * @param {Readonly<State>} state
+ */
+export function allOnNote(state) {
+  return isAnythingOff(allOff(state)) && h("p", { class: "deeper-note" }, t("deeper.all_on"));
 }
 
 /**

@@ -9,7 +9,7 @@ import { channelValues, isSignedBlock, isSignedScene, meanRange, meanValues, pal
 import { BLOCKS, BRANCHES, order, percent, softmax } from "../numbers.js";
 import { placeOf } from "../ranking.js";
 import { allOff, isOff, offList } from "../state.js";
-import { branchName, className, t } from "../words.js";
+import { branchName, className, sentenceOf, t } from "../words.js";
 import { COLUMNS, mosaic } from "./mosaic.js";
 
 /** @import {Block, BlockChannels, Branch, Colours, Network, Scale, Scene, State} from "../types.js" */
@@ -21,6 +21,8 @@ import { COLUMNS, mosaic } from "./mosaic.js";
 const KINDS = ["maps", "sheet", "zip", "csv", "json"];
 const [INK, QUIET, PAPER, RED] = ["#0f172a", "#475569", "#ffffff", "#b91c1c"];
 const FONT = "system-ui, sans-serif";
+const CAPTION_FONT = `16px ${FONT}`;
+const LINE_HEIGHT = 22; // of a caption, in pixels
 const MIN_WIDTH = 768; // of the picture of a block, in pixels
 const TILE = 56; // smallest side of a channel in the picture of a block, in pixels
 
@@ -96,7 +98,7 @@ export function createDownloads(root, store, source) {
       save(root, name, file);
       status.textContent = t("deeper.keep_made", { name, size: formatSize(file.size) });
     } catch (error) {
-      status.textContent = error instanceof Error && !(error instanceof TypeError) ? error.message : t("notice.unreachable");
+      status.textContent = sentenceOf(error);
     }
   }
 
@@ -155,7 +157,10 @@ function captionOf(state, network, now, date) {
  */
 function mapsPicture(base, now, { off, colours }, caption) {
   const [tile, gap, left, top] = [112, 12, 64, 64];
-  const { canvas, context } = blankCanvas(left + BLOCKS.length * (tile + gap) + gap, top + BRANCHES.length * (tile + gap) + 44);
+  const width = BLOCKS.length * (tile + gap) - gap;
+  const lines = captionLines(caption, width);
+  const height = top + BRANCHES.length * (tile + gap) + LINE_HEIGHT * (1 + lines.length);
+  const { canvas, context } = blankCanvas(left + width + 2 * gap, height);
   context.imageSmoothingEnabled = false;
   const tileCanvas = h("canvas");
   const isSigned = isSignedScene(base);
@@ -175,7 +180,7 @@ function mapsPicture(base, now, { off, colours }, caption) {
   BRANCHES.forEach((branch, row) =>
     drawText(context, branchName(branch), left - 12, top + row * (tile + gap) + tile / 2 + 7, `700 20px ${FONT}`, COLOURS[branch], "right"),
   );
-  drawText(context, caption, left, canvas.height - 16, `16px ${FONT}`, QUIET);
+  drawCaption(context, lines, left, width);
   return canvas;
 }
 
@@ -216,7 +221,8 @@ function blockPicture(channels, { block, scale, colours, off }, caption) {
   const [margin, titleHeight] = [24, 44];
   const width = Math.max(MIN_WIDTH, ...pictures.map((picture) => (picture?.width ?? 0) + 2 * margin));
   const height = pictures.reduce((sum, picture) => sum + (picture?.height ?? 0) + titleHeight, 0);
-  const { canvas, context } = blankCanvas(width, 100 + height);
+  const lines = captionLines(caption, width - 2 * margin);
+  const { canvas, context } = blankCanvas(width, 78 + height + LINE_HEIGHT * lines.length);
   drawText(context, t("block.title", { block }), margin, 42, `700 26px ${FONT}`, INK);
   let y = 64;
   BRANCHES.forEach((branch, i) => {
@@ -226,7 +232,7 @@ function blockPicture(channels, { block, scale, colours, off }, caption) {
     if (picture) context.drawImage(picture, margin, y + 32);
     y += (picture?.height ?? 0) + titleHeight;
   });
-  drawText(context, caption, margin, canvas.height - 14, `16px ${FONT}`, QUIET);
+  drawCaption(context, lines, margin, width - 2 * margin);
   return canvas;
 }
 
@@ -276,6 +282,39 @@ function blankCanvas(width, height) {
 }
 
 /**
+ * Break a caption into lines, after spaces and Chinese commas, but not before a dot.
+ * @param {string} caption
+ * @param {number} width  in pixels
+ */
+function captionLines(caption, width) {
+  const { context } = blankCanvas(1, 1);
+  context.font = CAPTION_FONT;
+  /** @type {string[]} */
+  const lines = [];
+  let line = "";
+  for (const word of caption.split(/(?<=[ 、])(?!·)/)) {
+    if (line && context.measureText(`${line}${word.trimEnd()}`).width > width) {
+      lines.push(line);
+      line = "";
+    }
+    line += word;
+  }
+  return [...lines, line];
+}
+
+/**
+ * Draw a caption at the lower edge of a picture.
+ * @param {CanvasRenderingContext2D} context
+ * @param {string[]} lines
+ * @param {number} left
+ * @param {number} width  in pixels; a longer word is condensed
+ */
+function drawCaption(context, lines, left, width) {
+  const top = context.canvas.height - 16 - LINE_HEIGHT * (lines.length - 1);
+  lines.forEach((line, i) => drawText(context, line, left, top + LINE_HEIGHT * i, CAPTION_FONT, QUIET, "left", width));
+}
+
+/**
  * @param {CanvasRenderingContext2D} context
  * @param {string} text
  * @param {number} x
@@ -283,10 +322,11 @@ function blankCanvas(width, height) {
  * @param {string} font
  * @param {string} colour
  * @param {CanvasTextAlign} [align]
+ * @param {number} [width]  in pixels; a longer text is condensed
  */
-function drawText(context, text, x, y, font, colour, align = "left") {
+function drawText(context, text, x, y, font, colour, align = "left", width) {
   context.font = font;
   context.fillStyle = colour;
   context.textAlign = align;
-  context.fillText(text, x, y);
+  context.fillText(text, x, y, width);
 }
