@@ -47,9 +47,16 @@ def test_a_map_has_the_same_scale_in_both_places(visit: StageVisit) -> None:
         expect(below.first).to_have_text(above.nth(number).locator("span").first.inner_text(), timeout=30_000)
 
 
-def test_results_are_shown_until_the_block_changes(visit: StageVisit) -> None:
+def test_results_and_choices_are_shown_until_the_block_changes(visit: StageVisit) -> None:
     visit.open("?photo=espresso&deeper=evidence")
     page = visit.page
+    map_ = page.locator("#deeper-evidence .deeper-picture").first
+    part, cell = map_.locator("button[data-branch='3x3']"), map_.locator(".deeper-readout")
+    part.click()
+    highest = cell.inner_text()
+    map_.locator(".deeper-picker").press("ArrowDown" if "Row 0" in highest else "ArrowUp")
+    expect(cell).not_to_have_text(highest)
+    chosen = cell.inner_text()
     trust = page.locator("#deeper-evidence .trust")
     trust.get_by_role("button", name="Test this map").click()
     charts = trust.locator(".trust-charts")
@@ -58,6 +65,8 @@ def test_results_are_shown_until_the_block_changes(visit: StageVisit) -> None:
         visit.switch("1x1")
     expect(page.locator("#deeper-evidence .deeper-note")).to_be_visible()
     expect(charts).to_be_visible()
+    expect(part).to_have_attribute("aria-pressed", "true")
+    expect(cell).to_have_text(chosen)
     page.get_by_role("button", name="中文").click()
     expect(trust.locator("h3")).to_have_text("这样的图可信吗？")
     expect(charts).to_contain_text("插入")

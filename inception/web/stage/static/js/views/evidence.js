@@ -5,10 +5,10 @@ import { h, replace } from "../dom.js";
 import { strongestCell } from "../maps.js";
 import { BRANCHES, decimalsFor, fixed, order, roundToTotal, snapToObserved, term } from "../numbers.js";
 import { placeOf } from "../ranking.js";
-import { allOff, isAnythingOff } from "../state.js";
 import { branchName, className, joined, sentenceOf, t } from "../words.js";
 import { createTrust } from "./trust.js";
 import {
+  allOnNote,
   cellPicker,
   choices,
   failure,
@@ -34,6 +34,10 @@ import {
  * @property {Partial<Record<Branch, Float32Array>>} [maps]  of each branch
  *
  * @typedef {SignedMap & {logit: number, bias: number, branches: Record<Branch, number>, linear?: boolean}} Evidence
+ *
+ * @typedef {object} Choice  what the visitor has chosen in a map
+ * @property {Branch | "all"} part
+ * @property {[number, number] | null} cell  row and column; null: the highest
  */
 
 const LAST_BLOCK = "5b";
@@ -52,6 +56,11 @@ export function createEvidence(root, store, source) {
   const latestEvidence = latestOnly();
   const trust = createTrust(source);
   let isRectified = false;
+  /** @type {Choice} */
+  const exactChoice = { part: "all", cell: null };
+  /** @type {Choice} */
+  const camChoice = { part: "all", cell: null };
+  let choiceKey = ""; // subject, class and block of the chosen cells
 
   /** @type {Parameters<typeof whileOpen>[3]} */
   async function draw(state, data) {
@@ -89,12 +98,15 @@ export function createEvidence(root, store, source) {
    */
   function show(evidence, cam, photo, cls, network, block, subject) {
     const name = className(network, cls);
-    const exactMap = createMap(evidence, photo, {
+    const key = JSON.stringify([subject, cls, block]);
+    if (key !== choiceKey) exactChoice.cell = camChoice.cell = null;
+    choiceKey = key;
+    const exactMap = createMap(evidence, photo, exactChoice, {
       title: t("deeper.evidence_exact", { block: LAST_BLOCK }),
       alt: t("deeper.evidence_exact_alt", { block: LAST_BLOCK, name }),
       unit: "logit",
     });
-    const camMap = createMap(cam, photo, {
+    const camMap = createMap(cam, photo, camChoice, {
       title: t("deeper.evidence_cam", { block }),
       alt: t("deeper.evidence_cam_alt", { block, name }),
       unit: "cam",
@@ -113,7 +125,7 @@ export function createEvidence(root, store, source) {
       root,
       h("h3", {}, t("deeper.evidence_title", { name })),
       h("p", { class: "deeper-lead" }, t("deeper.evidence_lead", { block: LAST_BLOCK, side: evidence.side, name })),
-      isAnythingOff(allOff(store.get())) && h("p", { class: "deeper-note" }, t("deeper.all_on")),
+      allOnNote(store.get()),
       h("div", { class: "evidence-grid" }, exactMap.figure, camMap.figure, sumCheck(evidence, name)),
       channelTables(network, worthFor(cls, store.data()), name, subject),
       limitations(evidence),
@@ -195,9 +207,10 @@ export function createEvidence(root, store, source) {
  * Create the figure of a signed map on the photo, with its legend and a cell picker.
  * @param {SignedMap} signedMap
  * @param {HTMLCanvasElement} photo
+ * @param {Choice} choice  updated, so that it survives when the figure is created again
  * @param {{title: string, alt: string, unit: string}} texts  unit: "logit" or "cam"
  */
-function createMap(signedMap, photo, { title, alt, unit }) {
+function createMap(signedMap, photo, choice, { title, alt, unit }) {
   const canvas = h("canvas", { width: PICTURE_SIZE, height: PICTURE_SIZE, role: "img", "aria-label": alt });
   const readout = h("p", { class: "deeper-readout number", "aria-live": "polite" });
   const legend = h("div");
@@ -205,14 +218,18 @@ function createMap(signedMap, photo, { title, alt, unit }) {
   const maps = [signedMap.map, ...Object.values(signedMap.maps ?? {})];
   const bound = Math.max(...maps.map((map) => map.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0)));
   const decimals = decimalsFor([bound]);
-  /** @type {Branch | "all"} */
-  let part = "all";
   let isRectified = false;
   const values = () => {
-    const map = (part === "all" ? undefined : signedMap.maps?.[part]) ?? signedMap.map;
+    const map = (choice.part === "all" ? undefined : signedMap.maps?.[choice.part]) ?? signedMap.map;
     return isRectified ? map.map((value) => Math.max(value, 0)) : map;
   };
-  const picker = cellPicker(showCell, { follows: true });
+  const picker = cellPicker(
+    (r, c) => {
+      choice.cell = [r, c];
+      showCell(r, c);
+    },
+    { follows: true },
+  );
   picker.name(joined([t("answer.sentence", { text: alt }), t("deeper.arrows")]));
 
   /**
@@ -224,13 +241,14 @@ function createMap(signedMap, photo, { title, alt, unit }) {
     readout.textContent = t(`deeper.evidence_cell_${unit}`, { row: r, column: c, value: fixed(values()[r * side + c], decimals) });
   }
 
-  /** Paint the map and show its highest cell. @param {boolean} [rectified]  whether to clip negative values to zero */
+  /** Paint the map and show its chosen or highest cell. @param {boolean} [rectified]  whether to clip negative values to zero */
   function paint(rectified = false) {
     isRectified = rectified;
     paintSigned(canvas, photo, values(), side, bound);
     replace(legend, signedLegend(bound, decimals));
     const highest = order(values(), 1)[0];
-    showCell(Math.floor(highest / side), highest % side);
+    const [r, c] = choice.cell ?? [Math.floor(highest / side), highest % side];
+    showCell(r, c);
   }
 
   const partsBox = h("div");
@@ -241,15 +259,16 @@ function createMap(signedMap, photo, { title, alt, unit }) {
       choices(
         t("deeper.which_part"),
         PARTS,
-        part,
-        (choice) => (choice === "all" ? t("deeper.all_four") : branchName(choice)),
-        (choice) => {
-          part = choice;
+        choice.part,
+        (part) => (part === "all" ? t("deeper.all_four") : branchName(part)),
+        (part) => {
+          choice.part = part;
+          choice.cell = null;
           drawParts();
           paint(isRectified);
           /** @type {HTMLElement | null} */ (partsBox.querySelector("[aria-pressed=true]"))?.focus();
         },
-        (choice) => (choice === "all" ? {} : { dataset: { branch: choice } }),
+        (part) => (part === "all" ? {} : { dataset: { branch: part } }),
       ),
     );
   };

@@ -151,13 +151,13 @@ export function createTrust(source) {
             h(
               "div",
               { class: "trust-axes" },
-              h("small", {}, percent(100)),
+              h("small", {}, t("number.percent", { value: 100 })),
               chart(
                 trust[kind],
                 trust.random.map((curves) => curves[kind]),
                 description,
               ),
-              h("small", {}, percent(0)),
+              h("small", {}, t("number.percent", { value: 0 })),
               h("small", {}, t(`trust.${kind}_axis`)),
             ),
             h("p", {}, description),
@@ -229,11 +229,6 @@ function chartKey() {
 function stageName(stage) {
   if (stage === "head") return t("trust.head_only");
   return stage.startsWith("inception_") ? t("trust.down_to", { stage: stage.replace("inception_", "") }) : t("trust.all_weights");
-}
-
-/** @param {number} value  in percent */
-function percent(value) {
-  return t("number.percent", { value });
 }
 
 /**
