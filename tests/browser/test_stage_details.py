@@ -173,10 +173,33 @@ def test_worth_is_said_to_be_with_everything_on_when_something_is_off(visit: Sta
     expect(numbers.locator(".deeper-note")).to_contain_text("except where it says “with everything on”")
     expect(numbers.locator(".tells-worth h3")).to_have_text(re.compile("with everything on$"))
     expect(numbers.locator(".ribbon-row.tells-worth")).to_contain_text("with everything on")
+    for view in ("compare", "numbers"):
+        page.locator(f"#deeper-tab-{view}").click()
+        expect(page.locator(f"#deeper-{view} .deeper-note")).to_contain_text("with everything on")
     page.locator("[data-stage=answer] .chips button").click()
     expect(head).to_have_text("Worth for “espresso”")
     expect(best).to_contain_text(re.compile("^[^W].+ adds most"))
     expect(numbers.get_by_text("with everything on")).to_have_count(0)
+
+
+def test_the_worth_of_a_class_is_not_shown_under_the_name_of_another(visit: StageVisit) -> None:
+    page = visit.page
+    visit.open(f"{QUERY}&lens=3x3:20:2:1")
+    worth, tiles = page.locator(".lens .tells-worth"), page.locator(".lanes .tile b").first
+    expect(worth).to_contain_text("“espresso”")
+    held_routes: list[Route] = []
+    page.route("**/run/stage_worth", lambda route: held_routes.append(route))
+    search = page.locator("[data-stage=answer] input")
+    search.fill("goldfish")
+    with page.expect_request("**/run/stage_worth"):
+        search.press("Enter")
+    page.locator(".lens-map").hover()
+    expect(worth).to_have_count(0)
+    expect(tiles).to_have_css("opacity", "0")
+    for route in held_routes:
+        route.continue_()
+    expect(worth).to_contain_text("“goldfish”")
+    expect(tiles).to_have_css("opacity", "1")
 
 
 def test_bars_of_worth_lie_on_one_scale_and_to_the_left_of_zero_where_negative(visit: StageVisit) -> None:
@@ -399,6 +422,19 @@ def test_an_uploaded_photo_can_be_compared_on_a_shared_scale(visit: StageVisit) 
     expect(visit.page.locator("#deeper-compare")).to_contain_text("share one scale")
     assert sides.locator("canvas").evaluate_all(data_urls) != separate_scales
     assert [url for url in visit.requests[request_count:] if not url.startswith(("blob:", "data:"))] == []
+    map_canvas = sides.nth(0).locator("figure canvas").first
+    map_canvas.scroll_into_view_if_needed()
+    map_box = map_canvas.bounding_box()
+    assert map_box
+    visit.page.mouse.move(map_box["x"] + map_box["width"] / 2, map_box["y"] + 0.5)  # its border
+    expect(sides.nth(0).locator("figure .number").first).to_have_text(re.compile(r"^[\d.]+$"))
+    held_routes: list[Route] = []
+    visit.page.route("**/run/stage_scene", lambda route: held_routes.append(route))
+    with visit.page.expect_request("**/run/stage_scene"):
+        visit.page.locator("#deeper-compare select").nth(1).select_option(label="red panda")
+    expect(visit.page.locator("#deeper-compare .compare")).to_have_class(re.compile("deeper-stale"))
+    held_routes[0].continue_()
+    expect(visit.page.locator("#deeper-compare .compare")).not_to_have_class(re.compile("deeper-stale"))
 
 
 def test_the_compared_photo_is_the_one_chosen_last(visit: StageVisit) -> None:
@@ -502,6 +538,25 @@ def test_a_late_photo_is_not_painted_over_the_next_one(visit: StageVisit) -> Non
     assert visit.page.evaluate(PAINT_TILE_OUT_OF_ORDER) == [0, 0, 255, 255]
 
 
+def test_the_lens_does_not_show_a_late_photo_either(visit: StageVisit) -> None:
+    page, canvas = visit.page, visit.page.locator(".lens canvas")
+    visit.open(QUERY)
+    held_routes: list[Route] = []
+    page.route("**/examples/bison.jpg", lambda route: held_routes.append(route))
+    for name in ("bison", "espresso"):
+        page.get_by_role("button", name=f"Example: {name}").click()
+        expect(page.locator("[data-stage=answer] h2")).to_contain_text(name)
+        expect(page.locator("#block")).not_to_have_class(re.compile("no-votes|no-worth"))
+        page.locator("[data-lane='1x1'] .tile").first.click()
+        expect(canvas).to_be_visible()
+    page.wait_for_timeout(300)
+    before = canvas.evaluate("canvas => canvas.toDataURL()")
+    for route in held_routes:
+        route.continue_()
+    visit.wait_until_idle()
+    assert canvas.evaluate("canvas => canvas.toDataURL()") == before
+
+
 CAPTIONS = """[...document.querySelectorAll(".lanes .tile > .number")]
   .map(caption => { const { left, right } = caption.getBoundingClientRect(); return [left, right]; })"""
 
@@ -537,6 +592,20 @@ def test_the_button_of_a_lane_opens_the_channels_of_its_branch(visit: StageVisit
     assert heading
     assert head["y"] + head["height"] <= heading["y"] < head["y"] + head["height"] + 40
     expect(visit.page.locator("dialog.all [data-branch='5x5'] .channel-number").first).to_be_visible()
+
+
+def test_a_link_to_all_channels_opens_them_once_they_have_loaded(visit: StageVisit) -> None:
+    page, dialog = visit.page, visit.page.locator("dialog.all")
+    held_routes: list[Route] = []
+    page.route("**/run/stage_block", lambda route: held_routes.append(route))
+    with page.expect_request("**/run/stage_block"):
+        page.goto(f"{visit.address}?photo=macaw&block=4d&view=all")
+    expect(page.locator("[data-stage=answer] .rows li").first).to_be_attached()
+    visit.page.wait_for_timeout(500)
+    expect(dialog).to_be_hidden()
+    for route in held_routes:
+        route.continue_()
+    expect(dialog.locator(".tile").first).to_be_visible()
 
 
 # ---------------------------------------------------------------- narrow windows, large text, forced colours

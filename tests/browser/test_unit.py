@@ -26,9 +26,10 @@ def terms(visit: StageVisit) -> list[float]:
 
 
 def test_an_address_opens_a_channel_at_its_strongest_cell(visit: StageVisit, embedded: PretrainedModel) -> None:
-    visit.open("?photo=espresso&unit=tiny-imagenet/4c/3x3/17")
+    visit.open("?photo=espresso&unit=tiny-imagenet/4c/3x3/17&off=4b:1x1")
     page = visit.page
     expect(page.locator(f"{UNIT} h3").first).to_have_text("Block 4c, 3×3, channel 17")
+    expect(page.locator(f"{UNIT} .deeper-note")).to_contain_text("with everything on")
     number = embedded.model.block("4c").slices["3x3"].start + 17
     expect(page.locator(f"{UNIT} .deeper-lead")).to_contain_text(f"channel {number} of the block’s 512")
     prediction = predict(embedded, open_photo(EXAMPLES / "espresso.jpg"))

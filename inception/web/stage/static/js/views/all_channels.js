@@ -72,6 +72,7 @@ export function createAllChannels(root, store, source) {
     const { view } = store.get();
     const isOpen = view === "all";
     if (isOpen && !dialog.open) {
+      if (!store.data().channels) return; // opened once they have loaded
       draw();
       dialog.showModal();
     } else if (!isOpen && dialog.open) dialog.close();

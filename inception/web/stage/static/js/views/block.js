@@ -1,6 +1,6 @@
 /** The unfolded block: a lane for each branch, with its layers, most important channels, worth and switch. */
 
-import { classOf } from "../controller.js";
+import { classOf, worthFor } from "../controller.js";
 import { h, isStill, replace, set } from "../dom.js";
 import { isSignedBlock, paletteOf, rangeOf } from "../maps.js";
 import { BRANCHES, fixed, forAndAgainst, shapley, shownVotes, signed, term } from "../numbers.js";
@@ -302,13 +302,14 @@ export function createBlock(root, store, source) {
     drawTiles();
   }).observe(lanes);
   store.onHover((hover) => (hover.kind === "class" || hover.kind === null) && drawWorth());
-  store.subscribe((_, __, changed) => {
+  store.subscribe((state, data, changed) => {
     /** @param {...string} names */
     const hasChanged = (...names) => names.some((name) => changed.has(/** @type {any} */ (name)));
     if (hasChanged("lang", "block", "network", "base", "cls", "sort", "scale", "colours", "fill")) drawWords();
     if (hasChanged("off", "block")) drawSwitches();
     if (hasChanged("lang", "network", "subsets", "cls", "block", "base", "off", "offChannels")) drawWorth();
-    root.classList.toggle("no-worth", !store.data().worth);
+    // Until the worth for another class arrives, the tiles keep the order by that of the class before, without its numbers.
+    if (hasChanged("worth", "cls", "base")) root.classList.toggle("no-worth", !worthFor(classOf(state, data), data));
     if (hasChanged("error", "busy")) clearStale();
     if (hasChanged("lang", "channels", "worth", "sort", "tuned", "scale", "colours", "baseChannels", "offChannels")) drawTiles();
   });

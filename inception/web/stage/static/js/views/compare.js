@@ -5,9 +5,9 @@ import { subjectOf, withDownloaded } from "../controller.js";
 import { h, replace, set } from "../dom.js";
 import { statistics } from "../downloads.js";
 import { isSignedScene, meanRange, meanValues, paletteOf } from "../maps.js";
-import { BRANCHES, order, percent, short, softmax } from "../numbers.js";
+import { BRANCHES, clamp, order, percent, short, softmax } from "../numbers.js";
 import { branchName, className, exampleName, t } from "../words.js";
-import { failure, latestOnly, photoSquare, placeholder, skeleton, whileOpen } from "./deeper_parts.js";
+import { allOnNote, failure, latestOnly, photoSquare, placeholder, skeleton, whileOpen } from "./deeper_parts.js";
 import { modelName } from "./header.js";
 
 /** @import {BlockChannels, MeanMap, Network, Scene, Subject} from "../types.js" */
@@ -30,10 +30,11 @@ const PICTURE_SIZE = 200; // pixels
  */
 export function createCompare(root, store, source) {
   const title = h("h3");
+  const note = h("div");
   const form = h("div", { class: "compare-choice" });
   const body = h("div", { class: "compare" });
   const chooser = h("input", { type: "file", accept: "image/*", class: "unseen", tabindex: "-1", onchange: upload });
-  root.append(title, form, chooser, body);
+  root.append(title, note, form, chooser, body);
   const latestComparison = latestOnly();
   const latestUpload = latestOnly();
   /**
@@ -145,9 +146,11 @@ export function createCompare(root, store, source) {
     const model = other.model ?? network.name;
     const subject = { photo: other.photo ?? photo, model, crop: other.photo ? null : crop };
     if (!body.querySelector(".compare-side")) replace(body, skeleton());
+    body.classList.add("deeper-stale");
     try {
       const sides = await latestComparison(load(network, base, subject));
       if (!sides) return;
+      body.classList.remove("deeper-stale");
       const { start } = store.data();
       if (start) store.receive({ start: withDownloaded(start, model) });
       const [stageSide, otherSide] = sides;
@@ -158,6 +161,7 @@ export function createCompare(root, store, source) {
         h("p", { class: "quiet" }, t(hasCommonScale() ? "compare.both_help" : "compare.own_help")),
       );
     } catch (error) {
+      body.classList.remove("deeper-stale");
       replace(body, failure(error));
     }
   }
@@ -239,8 +243,9 @@ export function createCompare(root, store, source) {
     );
   }
 
-  whileOpen(store, "compare", ["base", "block", "network", "lang", "colours", "start", "error"], ({ block }, data) => {
-    title.textContent = t("compare.title", { block });
+  whileOpen(store, "compare", ["base", "block", "network", "off", "offChannels", "lang", "colours", "start", "error"], (state, data) => {
+    title.textContent = t("compare.title", { block: state.block });
+    replace(note, allOnNote(state));
     if (!data.start) return replace(body, placeholder(data)); // it lists the networks and photos
     drawForm();
     void draw();
@@ -256,8 +261,9 @@ function readout(canvas, map) {
   const value = h("span", { class: "quiet number" });
   const showRange = () => (value.textContent = `${short(map.low)} … ${short(map.high)}`);
   const showValue = (/** @type {PointerEvent} */ event) => {
+    // On the border, offsets are negative or exceed the length.
     const cellAt = (/** @type {number} */ offset, /** @type {number} */ length) =>
-      Math.min(map.side - 1, Math.floor((offset / length) * map.side));
+      clamp(Math.floor((offset / length) * map.side), 0, map.side - 1);
     const byte = map.values[cellAt(event.offsetY, canvas.clientHeight) * map.side + cellAt(event.offsetX, canvas.clientWidth)];
     value.textContent = short(map.low + (byte / 255) * (map.high - map.low));
   };

@@ -1,6 +1,6 @@
 /** An enlarged view of one channel beside its tile: cells and their values, worth, and receptive field. */
 
-import { classOf } from "../controller.js";
+import { classOf, worthFor } from "../controller.js";
 import { paintOverlay } from "../colours.js";
 import { h, replace, set } from "../dom.js";
 import { cellSquare, cellValue, channelValues, isSignedBlock, paletteOf, strongestCell, visible, zeroShare } from "../maps.js";
@@ -45,6 +45,8 @@ export function createLens(root, store, source) {
   /** Branch and number of the channel on display; empty while the lens is hidden. */
   let shownChannel = "";
   let placedHeight = 0; // of the panel when it was positioned, in pixels
+  /** The photo requested last; an earlier one may resolve later. @type {Promise<CanvasImageSource> | null} */
+  let latestPhoto = null;
 
   /** Return the cell under the pointer. @param {PointerEvent | MouseEvent} event */
   function cellAt(event) {
@@ -122,8 +124,9 @@ export function createLens(root, store, source) {
     set(map, { "aria-label": valueOf(channels, lens) });
     const palette = paletteOf(isSignedBlock(channels), state.colours);
     const values = channelValues(channels, lens.branch, lens.channel, state.scale);
-    greyPhoto(source, state, base, network).then(
-      (photo) => paintOverlay(canvas, photo, values, channels[lens.branch].side, SIZE, palette),
+    const photoRequest = (latestPhoto = greyPhoto(source, state, base, network));
+    photoRequest.then(
+      (photo) => photoRequest === latestPhoto && paintOverlay(canvas, photo, values, channels[lens.branch].side, SIZE, palette),
       () => undefined,
     );
     drawFacts();
@@ -137,7 +140,7 @@ export function createLens(root, store, source) {
   /** @param {{row: number, column: number}} [hovered] */
   function drawFacts(hovered) {
     const state = store.get();
-    const { channels, network, worth, field } = store.data();
+    const { channels, network, field } = store.data();
     const { lens, block } = state;
     if (!lens || !channels || !network) return;
     const { row, column } = hovered ?? lens;
@@ -146,7 +149,9 @@ export function createLens(root, store, source) {
     set(cellMark, {
       style: { left: `${column * cellPercent}%`, top: `${row * cellPercent}%`, width: `${cellPercent}%`, height: `${cellPercent}%` },
     });
-    const name = className(network, classOf(state, store.data()));
+    const cls = classOf(state, store.data());
+    const name = className(network, cls);
+    const worth = worthFor(cls, store.data());
     const branchWorth = worthOf(network, block, lens.branch, worth);
     const blockWorth = worth?.[block];
     const effectiveField = field?.[lens.branch];

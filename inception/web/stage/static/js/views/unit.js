@@ -7,7 +7,7 @@ import { BLOCKS, BRANCHES, grouped, parseInteger, short, signed } from "../numbe
 import { firstChannel, firstTile, rankOf, worthOf } from "../ranking.js";
 import { branchName, className, gap, t } from "../words.js";
 import { createCircuit } from "./circuit.js";
-import { choices, failure, latestOnly, photoSquare, placeholder, skeleton, whileOpen } from "./deeper_parts.js";
+import { allOnNote, choices, failure, latestOnly, photoSquare, placeholder, skeleton, whileOpen } from "./deeper_parts.js";
 import { lineChart, roseChart } from "./tuning_charts.js";
 import { createUnitImage } from "./unit_image.js";
 import { createUnitWiring } from "./unit_wiring.js";
@@ -47,7 +47,8 @@ export function createUnit(root, store, source) {
   const numberLabel = h("span");
   const lead = h("p", { class: "deeper-lead" });
   const controls = h("div", { class: "deeper-controls" }, pickers, h("label", { class: "deeper-number" }, numberLabel, numberInput));
-  const head = h("div", { hidden: true }, title, controls, lead);
+  const note = h("div");
+  const head = h("div", { hidden: true }, title, controls, lead, note);
   const loading = h("div");
   const places = h("div");
   const tuning = h("div");
@@ -77,6 +78,7 @@ export function createUnit(root, store, source) {
     replace(loading, !network && placeholder(data));
     if (!network) return;
     drawHead(state, network);
+    replace(note, allOnNote(state));
     const lens = shownLens(state, network);
     for (const part of [unitImage.root, places, tuning, atlas, wiring.root, circuit.root]) part.hidden = !lens;
     if (!lens) return replace(loading, placeholder(data));
@@ -367,7 +369,12 @@ export function createUnit(root, store, source) {
 
   store.subscribe((_, __, changed) => changed.has("baseChannels") && selectStrongestCell());
   selectStrongestCell();
-  whileOpen(store, "unit", ["network", "block", "model", "lens", "base", "cls", "baseChannels", "subsets", "worth", "field", "lang", "error"], draw);
+  whileOpen(
+    store,
+    "unit",
+    ["network", "block", "model", "lens", "base", "cls", "baseChannels", "subsets", "worth", "field", "off", "offChannels", "lang", "error"],
+    draw,
+  );
 }
 
 /**
