@@ -14,7 +14,8 @@ from typing import Any
 
 from PIL import Image
 
-from ..errors import QUOTED_CHARACTERS, ChoiceError, UserError, quoted
+from ..checks import choice
+from ..errors import QUOTED_CHARACTERS, UserError, quoted
 from ..pretrained.description import MAX_CLASSES, class_labels
 from ..pretrained.labels import first_name
 from ..runtime.files import is_file, is_folder, is_there, one_line
@@ -155,6 +156,7 @@ def labelled_photos(path: Path, split: str = "val") -> LabelledPhotos:
         DataError: if there is no such split, a folder cannot be read, or there are fewer than two classes with photos.
         ChoiceError: if `split` is not one of `SPLITS`.
     """
+    choice("split", split, tuple(SPLITS))
     if is_file(path) and path.suffix == ".parquet":
         return _with_two_classes(_from_parquet([path]), path)
     if not is_folder(path):
@@ -163,8 +165,6 @@ def labelled_photos(path: Path, split: str = "val") -> LabelledPhotos:
             "There is no data at {path}; name a folder with one folder for each class, or parquet files.",
             path=quoted(str(path)),
         )
-    if split not in SPLITS:
-        raise ChoiceError("split", split, tuple(SPLITS))
     try:
         parts = _parts(path)
         if parts and parts[0].suffix == ".parquet":

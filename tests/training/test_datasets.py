@@ -13,6 +13,7 @@ import pytest
 
 from inception.cli.main import main
 from inception.cli.numbers import MAX_CLASSES
+from inception.errors import ChoiceError
 from inception.pretrained.pretrained import PretrainedModel
 from inception.training.datasets import (
     DataError,
@@ -165,6 +166,13 @@ def test_a_class_selected_twice_counts_once(tmp_path: Path) -> None:
     chosen = photos.select_classes(["espresso", "Espresso", "bee"])
     assert chosen.classes == ("espresso", "bee")
     assert sorted(chosen.targets) == [0, 1]
+
+
+def test_an_unknown_split_is_refused_for_a_single_parquet_file_too(tmp_path: Path) -> None:
+    file = parquet(tmp_path / "photos.parquet", rows(BEE, ESPRESSO), [0, 1])
+    assert len(labelled_photos(file, "train")) == 2
+    with pytest.raises(ChoiceError, match="split is 'tset'; it must be one of: train, val, test"):
+        labelled_photos(file, "tset")
 
 
 def test_classes_of_one_first_name_are_selected_by_their_whole_names_only() -> None:
