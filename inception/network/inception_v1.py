@@ -13,6 +13,7 @@ from typing import SupportsIndex
 
 from torch import Generator, Tensor, nn
 
+from ..checks import choice
 from ..errors import ArgumentError, ChoiceError, quoted
 from .blocks import BLOCKS, AuxiliaryClassifier, ConvUnit, InceptionBlock
 
@@ -173,9 +174,9 @@ class InceptionV1(nn.Module):
         variant: str = "batchnorm",
     ) -> None:
         super().__init__()
-        _require("variant", variant, tuple(VARIANTS))
-        _require("pooling", pooling, ("avg", "max", None))
-        _require("classifier_activation", classifier_activation, ("softmax", None))
+        choice("variant", variant, tuple(VARIANTS))
+        _choice_or_none("pooling", pooling, ("avg", "max"))
+        _choice_or_none("classifier_activation", classifier_activation, ("softmax",))
         if variant != "batchnorm" and (preact or not use_bias):
             raise ArgumentError(
                 f"preact and use_bias can be changed for variant='batchnorm' only; {quoted(variant)} is fixed by its "
@@ -226,7 +227,7 @@ class InceptionV1(nn.Module):
         Raises:
             ChoiceError: if there is no such block.
         """
-        _require("block", name, tuple(BLOCKS))
+        choice("block", name, tuple(BLOCKS))
         return self.get_submodule(f"inception_{name}")  # type: ignore[return-value]
 
     @property
@@ -250,7 +251,7 @@ class InceptionV1(nn.Module):
             ChoiceError: if there is no such stage.
             ArgumentError: if photos are not (N, 3, H, W) with sides of at least 32.
         """
-        _require("start", start, (*STAGES, HEAD))
+        choice("start", start, (*STAGES, HEAD))
         if start == "stem":
             _check_photos(x)
         stages: dict[str, Tensor] = {}
@@ -274,7 +275,7 @@ class InceptionV1(nn.Module):
             ArgumentError: as `trace`, or if the model was built without a top.
         """
         head = self.required_head
-        _require("start", start, (*STAGES, HEAD))
+        choice("start", start, (*STAGES, HEAD))
         if start == "stem":
             _check_photos(x)
         for name in stages_from(start):
@@ -354,9 +355,9 @@ def initialise(module: nn.Module, generator: Generator | None = None) -> None:
         nn.init.zeros_(module.bias)
 
 
-def _require(name: str, value: object, allowed: tuple[object, ...]) -> None:
-    if value not in allowed:
-        raise ChoiceError(name, value, [str(choice) for choice in allowed])
+def _choice_or_none(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value is not None and not (isinstance(value, str) and value in allowed):
+        raise ChoiceError(name, value, (*allowed, "None"))
 
 
 def _no_top() -> ArgumentError:

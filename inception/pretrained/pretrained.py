@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import ChoiceError
+from ..checks import choice
 from ..network.copies import Snapshot
 from ..network.fused import fast_engine, fused_engine
 from ..network.inception_v1 import InceptionV1
@@ -83,8 +83,7 @@ class PretrainedModel:
         Raises:
             ChoiceError: if `precision` is not one of `PRECISIONS`.
         """
-        if precision not in PRECISIONS:
-            raise ChoiceError("precision", precision, PRECISIONS)
+        choice("precision", precision, PRECISIONS)
         return self.engine if precision == PRECISIONS[0] else self.fast_engine
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from ..errors import ChoiceError
+from ..checks import choice
 from ..network.blocks import BLOCKS
 from ..prediction import BranchStatistics, Prediction, statistics
 from .maps import COLOURS, SCALES, TILE, Limits, heat_map, mosaic, overlay, scale_limits
@@ -39,8 +39,7 @@ class ViewOptions:
     def __post_init__(self) -> None:
         choices = {"block": tuple(BLOCKS), "view": VIEWS, "scale": SCALES, "colours": COLOURS}
         for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise ChoiceError(name, getattr(self, name), allowed)
+            choice(name, getattr(self, name), allowed)
 
 
 @dataclass(frozen=True)

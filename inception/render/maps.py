@@ -15,7 +15,7 @@ from math import ceil
 import numpy as np
 from PIL import Image
 
-from ..errors import ChoiceError
+from ..checks import choice
 from .png import palette_png
 
 SCALES = ("shared", "branch", "channel")
@@ -61,6 +61,7 @@ def scale_limits(maps: Mapping[str, np.ndarray], scale: str) -> dict[str, list[L
     Raises:
         ChoiceError: if `scale` is none of `SCALES`.
     """
+    choice("scale", scale, SCALES)
     signed = any(values.min() < 0 for values in maps.values())
     if scale == "shared":
         ends = np.array([end for values in maps.values() for end in (values.min(), values.max())])
@@ -68,9 +69,7 @@ def scale_limits(maps: Mapping[str, np.ndarray], scale: str) -> dict[str, list[L
         return {branch: [widest] * len(values) for branch, values in maps.items()}
     if scale == "branch":
         return {branch: [limits(values, signed=signed)] * len(values) for branch, values in maps.items()}
-    if scale == "channel":
-        return {branch: [limits(channel, signed=signed) for channel in values] for branch, values in maps.items()}
-    raise ChoiceError("scale", scale, SCALES)
+    return {branch: [limits(channel, signed=signed) for channel in values] for branch, values in maps.items()}
 
 
 def mosaic(
@@ -190,8 +189,8 @@ def _table(colours: str) -> np.ndarray:
     """Return a matplotlib colour map as (LEVELS, 3) bytes."""
     from matplotlib import colormaps
 
-    if colours not in (*COLOURS, SIGNED_COLOURS):
-        raise ChoiceError("colours", colours, COLOURS)
+    if colours != SIGNED_COLOURS:
+        choice("colours", colours, COLOURS)
     table = np.round(colormaps[colours](np.linspace(0, 1, LEVELS))[:, :3] * 255).astype(np.uint8)
     table.flags.writeable = False
     return table

@@ -10,7 +10,8 @@ from pathlib import Path
 from threading import Lock, Semaphore
 from typing import Any, TypeVar, cast
 
-from ..errors import ChoiceError, UserError, quoted
+from ..checks import choice
+from ..errors import UserError, quoted
 from ..explain.branch_removal import ablated_prediction
 from ..explain.readout import ChannelReadout, channel_readout
 from ..explain.registry import ABLATIONS
@@ -104,8 +105,7 @@ class InferenceService:
             WeightsError: if it cannot be loaded; the next call tries again.
             ChoiceError: if it is none of `models`.
         """
-        if name not in self.models:
-            raise ChoiceError("model", name, self.models)
+        choice("model", name, self.models)
         return self._networks.get(name, lambda: self._load(name))
 
     def _load(self, name: str) -> PretrainedModel:

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, fields
 from math import cos, isfinite, pi
 from typing import Any
 
-from ..errors import QUOTED_CHARACTERS, ChoiceError, UserError, quoted
+from ..checks import choice
+from ..errors import QUOTED_CHARACTERS, UserError, quoted
 from ..network.inception_v1 import MIN_SIDE, VARIANTS
 from ..runtime.plain_text import plain
 
@@ -66,9 +67,8 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, value, allowed in (("variant", self.variant, tuple(VARIANTS)), ("mix", self.mix, MIXES)):
-            if value not in allowed:
-                raise ChoiceError(name, value, allowed)
+        choice("variant", self.variant, tuple(VARIANTS))
+        choice("mix", self.mix, MIXES)
         for name, value in asdict(self).items():
             numbers = [share for _, share in value] if name == "sizes" else [value] if isinstance(value, float) else []
             if not all(map(isfinite, numbers)):
