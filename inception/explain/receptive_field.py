@@ -16,7 +16,7 @@ from torch import nn
 
 from ..checks import is_whole, spelled
 from ..errors import ArgumentError, quoted
-from ..network.anatomy import receptive_field
+from ..network.anatomy import ReceptiveField, receptive_field
 from ..network.blocks import BRANCHES, InceptionBlock, cell_count
 from ..network.inception_v1 import STAGES, InceptionV1
 from ..prediction import Prediction
@@ -212,12 +212,17 @@ def _square(
     """Return the square of a cell in a map of `cells` (rows, columns), clipped at `pixels` (rows, columns)."""
     field = receptive_field(model, block, branch)
     row, column = check_cell(f"{block}/{branch}", row, column, *cells)
+    return clipped_square(field, row, column, *pixels)
+
+
+def clipped_square(field: ReceptiveField, row: int, column: int, height: int, width: int) -> Square:
+    """Return the receptive field of a cell in an input of height x width pixels, clipped at its border."""
     top, left = field.start + row * field.stride, field.start + column * field.stride
     return Square(
         left=max(left, 0),
         top=max(top, 0),
-        right=min(left + field.size, pixels[1]),
-        bottom=min(top + field.size, pixels[0]),
+        right=min(left + field.size, width),
+        bottom=min(top + field.size, height),
     )
 
 

@@ -20,8 +20,6 @@ import numpy as np
 from ..checks import choice
 from ..errors import UserError, quoted
 from ..explain.masking import ExplanationError
-from ..explain.receptive_field import Square
-from ..network.anatomy import ReceptiveField
 from ..network.blocks import BLOCKS, BRANCHES
 from ..pretrained.pretrained import PretrainedModel
 from ..runtime import strict_json
@@ -176,12 +174,6 @@ class Atlas:
         choice("block", block, tuple(dict.fromkeys(name for name, _ in self.branches)))
         choice("branch", branch, tuple(name for of, name in self.branches if of == block))
         return read_branch(self.folder, block, branch)
-
-
-def place_square(field: ReceptiveField, place: Place, side: int) -> Square:
-    """Return what a place's cell sees of a photo of side x side pixels: its receptive field, clipped at the border."""
-    left, top = field.start + place.column * field.stride, field.start + place.row * field.stride
-    return Square(max(left, 0), max(top, 0), min(left + field.size, side), min(top + field.size, side))
 
 
 def weights_digest(pretrained: PretrainedModel) -> str:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ..errors import PhotoError, UserError, quoted
 from ..explain.masking import ExplanationError
-from ..explain.receptive_field import map_size
+from ..explain.receptive_field import clipped_square, map_size
 from ..network.anatomy import receptive_field
 from ..network.blocks import BLOCKS, BRANCHES
 from ..network.inception_v1 import STAGES
@@ -38,7 +38,6 @@ from .atlas import (
     Place,
     branch_bytes,
     branch_file,
-    place_square,
     read_branch,
     weights_digest,
 )
@@ -325,7 +324,7 @@ def _crops(
     for number, uses in wanted.items():
         photo = pretrained.preprocessing.apply(photos.photo(number))
         for channel, row, column, place in uses:
-            square = place_square(field, place, side)
+            square = clipped_square(field, place.row, place.column, side, side)
             crop = photo.crop((square.left, square.top, square.right, square.bottom))
             crop.thumbnail((tile, tile), Image.Resampling.BICUBIC)
             sheets[channel].paste(crop, (column * tile, row * tile))

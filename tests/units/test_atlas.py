@@ -17,10 +17,11 @@ import torch
 from PIL import Image
 
 from inception.errors import PhotoError, UserError
+from inception.explain.receptive_field import clipped_square
 from inception.network.anatomy import receptive_field
 from inception.network.blocks import BLOCKS, BRANCHES
 from inception.pretrained.pretrained import PretrainedModel
-from inception.units.atlas import EMBEDDED_ATLAS, Place, place_square, read_atlas, weights_digest
+from inception.units.atlas import EMBEDDED_ATLAS, read_atlas, weights_digest
 from inception.units.atlas_build import AtlasOptions, build_atlas
 from inception.units.atlas_places import NOWHERE, PLACES, BlockSurvey, class_areas
 from inception.units.feature_visualization import VisualizationSettings
@@ -181,7 +182,8 @@ def test_crops_show_the_receptive_field_within_the_photo(
         assert sheet.shape == (2 * field.size, 9 * field.size, 3)
         for row, places in enumerate((record.strongest, record.random)):
             for column, place in enumerate(places):
-                square = place_square(field, place, embedded.input_size)
+                side = embedded.input_size
+                square = clipped_square(field, place.row, place.column, side, side)
                 photo = np.asarray(embedded.preprocessing.apply(photos.photo(place.photo))).astype(float)
                 crop = photo[square.top : square.bottom, square.left : square.right]
                 tile = sheet[row * field.size :, column * field.size :][: crop.shape[0], : crop.shape[1]]
@@ -194,7 +196,7 @@ def test_crops_show_the_receptive_field_within_the_photo(
 def test_square_of_a_place_at_the_border_is_clipped(
     row: int, column: int, box: tuple[int, ...], embedded: PretrainedModel
 ) -> None:
-    square = place_square(receptive_field(embedded.model, "3a", "3x3"), Place(0, row, column, 1.0), 160)
+    square = clipped_square(receptive_field(embedded.model, "3a", "3x3"), row, column, 160, 160)
     assert (square.left, square.top, square.right, square.bottom) == box
 
 

@@ -18,6 +18,12 @@ def pack(array: np.ndarray) -> dict[str, Any]:
     return {"dtype": kind, "shape": list(array.shape), "data": b64encode(values.tobytes()).decode("ascii")}
 
 
+def block_sums(values: np.ndarray, step: int) -> np.ndarray:
+    """Return the sums of an array (H, W) over squares of `step` cells; those at the right and lower border are cut."""
+    rows, columns = (np.arange(0, length, step) for length in values.shape)
+    return np.add.reduceat(np.add.reduceat(values, rows, axis=0), columns, axis=1)
+
+
 @dataclass(frozen=True, eq=False)
 class Quantised:
     """Maps with one byte a value, each on its own scale: value = low + byte / 255 * (high - low).

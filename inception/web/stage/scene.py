@@ -24,7 +24,7 @@ from ...service.query import Query
 from ...service.service import InferenceService
 from ...vision.preprocessing import CENTRE_CROP, WHOLE_PHOTO, Crop, Preprocessing
 from ..api.explanations import ServedSubject
-from .packing import pack, quantised
+from .packing import block_sums, pack, quantised
 
 Off = Mapping[str, Sequence[str | int]]  # by block, branches and numbers of channels
 
@@ -253,8 +253,7 @@ def effective(
 
 def _coarse(energy: np.ndarray, step: int) -> np.ndarray:
     """Sum energy (H, W) over squares of `step` pixels, and scale the largest sum to 1."""
-    rows, columns = (np.arange(0, length, step) for length in energy.shape)
-    sums = np.add.reduceat(np.add.reduceat(energy, rows, axis=0), columns, axis=1)
+    sums = block_sums(energy, step)
     highest = sums.max()
     return sums / highest if highest > 0 else sums
 

@@ -14,7 +14,7 @@ from ...pretrained.pretrained import PretrainedModel
 from ...service.query import Query
 from ...service.service import InferenceService
 from ..api.explanations import ServedSubject
-from .packing import pack
+from .packing import block_sums, pack
 
 SIDE = 56  # cells at most of a map that is sent
 
@@ -34,10 +34,7 @@ def coarse_map(
     quick = method == "integrated_gradients"
     pixels = attribution_map(pretrained, prediction, method, target, block, quick=quick).pixels(height, width)
     step = -(-max(height, width) // SIDE)
-    rows, columns = (np.arange(0, length, step) for length in pixels.shape)
-    sums = np.add.reduceat(np.add.reduceat(pixels, rows, axis=0), columns, axis=1)
-    areas = np.outer(np.diff([*rows, height]), np.diff([*columns, width]))
-    return (sums / areas).astype(np.float32)
+    return (block_sums(pixels, step) / block_sums(np.ones_like(pixels), step)).astype(np.float32)
 
 
 def trust(service: InferenceService, query: Query, method: str, block: str, index: int | None) -> dict[str, Any]:
