@@ -11,7 +11,7 @@ import typer
 
 from ..explain.catalogue import EXPLANATIONS
 from ..explain.catalogue.branch_votes import branch_votes
-from ..explain.registry import ABLATIONS, Argument, Explanation, PhotoSubject
+from ..explain.registry import ABLATIONS, CLASS_LETTERS, Argument, Explanation, PhotoSubject
 from ..runtime.files import as_text, make_folder, write_file
 from .explain_text import lines
 from .numbers import refused, whole, with_default
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ..prediction import Prediction
     from ..pretrained.pretrained import PretrainedModel
 
-MAX_NAME_CHARACTERS = 1000
 MAX_INDEX = 9999  # of channels, rows and columns; the network knows which of them exist
 _index = whole(0, MAX_INDEX)
 
@@ -37,8 +36,8 @@ OTHERS = tuple(one for one in EXPLANATIONS.values() if one is not branch_votes)
 
 
 def _class(text: str) -> str:
-    if len(text) > MAX_NAME_CHARACTERS:
-        raise refused(text, f"a class's name, of at most {MAX_NAME_CHARACTERS} characters, or its number")
+    if len(text) > CLASS_LETTERS:
+        raise refused(text, f"a class's name, of at most {CLASS_LETTERS} characters, or its number")
     return text
 
 
@@ -54,7 +53,7 @@ Target = Annotated[
         parser=_class,
         metavar="NAME_OR_NUMBER",
         help=with_default(
-            f"The class whose logit is explained, in at most {MAX_NAME_CHARACTERS} characters.", "the most probable one"
+            f"The class whose logit is explained, in at most {CLASS_LETTERS} characters.", "the most probable one"
         ),
     ),
 ]

@@ -49,7 +49,7 @@ OPTIONS = pytest.mark.parametrize(
         (["summary"], "--size", [*WHOLE, "0", "31"], "a whole number from 32 to 2048"),
         (EXPLAIN, "--channels", [*WHOLE, "3,", "3,x", ",".join(["1"] * 1025)], "of the form 3,17,42"),
         (EXPLAIN, "--cell", [*WHOLE, "3x3:1:2", "3x3:1:2:3:4", f"3x3:{HUGE}:0:0", "3x3:1:2:-1"], "3x3:17:4:5"),
-        (EXPLAIN, "--class", ["x" * 1001, HUGE], "a class's name, of at most 1000 characters, or its number"),
+        (EXPLAIN, "--class", ["x" * 201, HUGE], "a class's name, of at most 200 characters, or its number"),
         (TRAIN, "--epochs", [*WHOLE, "0"], "a whole number from 1 to 1000000"),
         (TRAIN, "--image-size", [*WHOLE, "0", "31"], "a whole number from 32 to 2048"),
         (TRAIN, "--batch", [*WHOLE, "0"], "a whole number from 1 to 100000"),
