@@ -19,8 +19,8 @@ from PIL import Image
 
 from inception.runtime.memory import keep_freed
 from inception.training import loader
-from inception.training.datasets import LabelledPhotos
 from inception.training.initial_model import initial_model
+from inception.training.photos import LabelledPhotos
 from inception.training.recipe import SCRATCH, Recipe
 from inception.training.trainer import Trainer
 

@@ -18,7 +18,7 @@ from .progress import progress
 
 # What needs torch is imported inside the functions: `--help` must not import it.
 if TYPE_CHECKING:
-    from ..training.datasets import LabelledPhotos
+    from ..training.photos import LabelledPhotos
 
 MAX_LIMIT = 10**6  # photos
 LIMIT = 10_000

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from ..pretrained.pretrained import PretrainedModel
-    from ..training.datasets import LabelledPhotos
+    from ..training.photos import LabelledPhotos
     from ..units.census import Census
 
 MAX_NETWORKS = 3

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..network.blocks import BLOCKS
 from ..pretrained.pretrained import PretrainedModel
 from ..runtime.progress import Progress
-from .datasets import LabelledPhotos
+from .photos import LabelledPhotos
 
 MIN_CALIBRATION_PHOTOS = 100  # with fewer, a temperature would fit noise
 MAX_MEAN_PHOTOS = 5000

@@ -2,146 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-from PIL import Image
 
 from ..checks import choice
-from ..errors import QUOTED_CHARACTERS, UserError, quoted
-from ..pretrained.description import MAX_CLASSES, class_labels
-from ..pretrained.labels import first_name
-from ..runtime.files import is_file, is_folder, is_there, one_line
+from ..errors import QUOTED_CHARACTERS, quoted
+from ..runtime.files import is_file, is_folder, is_there
 from ..runtime.plain_text import plain
 from ..runtime.wording import counted
-from ..vision.photo import PHOTO_SUFFIXES, open_photo
+from ..vision.photo import PHOTO_SUFFIXES
+from .class_names import NAMES_FILE, names_and_wnids
+from .parquet_photos import read_parquet
+from .photos import DataError, LabelledPhotos
 
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test",)}
-NAMES_FILE = "classes.json"
 HUB_FILES = ["*.parquet", "data/*.parquet", NAMES_FILE]  # to fetch of a data set on the hub
-MAX_NAMES_FILE_BYTES = 32 * 2**20
-MAX_NAME = 1000  # characters of a class name
-NAMES_SHOWN = 5  # in an error
-WNID = re.compile(r"n\d{8}")  # WordNet id of a noun, ImageNet's class identifier
-
-
-class DataError(UserError):
-    """A data set that cannot be used."""
-
-
-def first_names(names: Sequence[str]) -> str:
-    """Return the first `NAMES_SHOWN` names of classes for an error, each shortened."""
-    return ", ".join(plain(name, QUOTED_CHARACTERS) for name in names[:NAMES_SHOWN])
-
-
-def names_collide(name: str) -> DataError:
-    """Return the error for several classes with one first name."""
-    return DataError(
-        "data_names_collide",
-        "Two classes are called {name} (case and what follows a comma do not count); please rename one.",
-        name=quoted(name),
-    )
-
-
-def _targets_by_name(names: Iterable[str]) -> dict[str, list[int]]:
-    targets: dict[str, list[int]] = {}
-    for target, name in enumerate(names):
-        targets.setdefault(name, []).append(target)
-    return targets
-
-
-@dataclass(frozen=True)
-class LabelledPhotos:
-    """Photos and their classes; photos are opened lazily.
-
-    Attributes:
-        classes: class names.
-        sources: paths or encoded bytes.
-        targets: index of each photo's class.
-        names: of the photos; by default their paths or indices.
-        wnids: WordNet id of each class, "" for a class without one; empty if no class has one.
-    """
-
-    classes: tuple[str, ...]
-    sources: Sequence[Path | bytes] = field(repr=False)
-    targets: Sequence[int] = field(repr=False)
-    names: Sequence[str] = field(default=(), repr=False)
-    wnids: tuple[str, ...] = field(default=(), repr=False)
-
-    def __len__(self) -> int:
-        return len(self.sources)
-
-    def __post_init__(self) -> None:
-        # The same names that a checkpoint trained on these photos has.
-        object.__setattr__(self, "classes", class_labels(self.classes))
-
-    def photo(self, index: int) -> Image.Image:
-        """Open a photo as an upright RGB image.
-
-        Raises:
-            PhotoError: if it cannot be read.
-        """
-        return open_photo(self.sources[index])
-
-    def name(self, index: int) -> str:
-        """Return a photo's name for messages."""
-        if self.names:
-            return self.names[index]
-        source = self.sources[index]
-        return f"photo {index}" if isinstance(source, bytes) else str(source)
-
-    def select_classes(self, wanted: Sequence[str]) -> LabelledPhotos:
-        """Return the photos of some classes, renumbered in the order of `wanted`.
-
-        A class is named by its whole name or by its first name (`labels.first_name`).
-
-        Raises:
-            DataError: if a class does not exist, or several have the name.
-        """
-        whole, first = _targets_by_name(self.classes), _targets_by_name(map(first_name, self.classes))
-        chosen: list[int] = []
-        for name in wanted:
-            targets = whole.get(name) or first.get(first_name(name), [])
-            if not targets:
-                raise DataError(
-                    "data_no_class",
-                    "The data has no class {name}; it has {some}.",
-                    name=quoted(name),
-                    some=first_names(self.classes) + (", …" if len(self.classes) > NAMES_SHOWN else ""),
-                )
-            if len(targets) > 1:
-                raise names_collide(first_name(name))
-            chosen += targets
-        new_targets = {target: number for number, target in enumerate(dict.fromkeys(chosen))}
-        selected = self.subset([index for index, target in enumerate(self.targets) if target in new_targets])
-        return replace(
-            selected,
-            classes=tuple(self.classes[target] for target in new_targets),
-            targets=[new_targets[target] for target in selected.targets],
-            wnids=tuple(self.wnids[target] for target in new_targets) if self.wnids else (),
-        )
-
-    def evenly(self, count: int) -> LabelledPhotos:
-        """Return `count` photos, taken evenly from all; all of them if there are no more."""
-        if count >= len(self):
-            return self
-        return self.subset([number * len(self) // count for number in range(count)])
-
-    def subset(self, indices: Sequence[int]) -> LabelledPhotos:
-        """Return the photos with these indices; the classes stay."""
-        return replace(
-            self,
-            sources=[self.sources[index] for index in indices],
-            targets=[self.targets[index] for index in indices],
-            names=[self.name(index) for index in indices],
-        )
 
 
 def labelled_photos(path: Path, split: str = "val") -> LabelledPhotos:
@@ -158,7 +37,7 @@ def labelled_photos(path: Path, split: str = "val") -> LabelledPhotos:
     """
     choice("split", split, tuple(SPLITS))
     if is_file(path) and path.suffix == ".parquet":
-        return _with_two_classes(_from_parquet([path]), path)
+        return _with_two_classes(read_parquet([path]), path)
     if not is_folder(path):
         raise DataError(
             "data_missing",
@@ -168,7 +47,7 @@ def labelled_photos(path: Path, split: str = "val") -> LabelledPhotos:
     try:
         parts = _parts(path)
         if parts and parts[0].suffix == ".parquet":
-            return _with_two_classes(_from_parquet(_parts_of_split(parts, split, path)), path)
+            return _with_two_classes(read_parquet(_parts_of_split(parts, split, path)), path)
         folder = _parts_of_split(parts, split, path)[0] if parts else path
         return _with_two_classes(_from_folders(folder, path / NAMES_FILE), folder)
     except OSError as error:
@@ -339,98 +218,8 @@ def _from_folders(path: Path, names_file: Path) -> LabelledPhotos:
             )
         sources += photos
         targets += [target] * len(photos)
-    classes, wnids = _names_and_wnids([folder.name for folder in folders], names_file)
+    classes, wnids = names_and_wnids([folder.name for folder in folders], names_file)
     return LabelledPhotos(classes, sources, targets, wnids=wnids)
-
-
-def _from_parquet(files: list[Path]) -> LabelledPhotos:
-    import pyarrow.parquet as parquet
-    from pyarrow import ArrowException
-
-    sources: list[bytes] = []
-    targets: list[int] = []
-    metadata: dict[bytes, bytes] = {}
-    try:
-        for file in files:
-            table = parquet.read_table(file, columns=["image", "label"])
-            metadata = table.schema.metadata or metadata
-            sources += [data or b"" for data in table.column("image").combine_chunks().field("bytes").to_pylist()]
-            targets += table.column("label").to_pylist()
-        if not all(isinstance(data, bytes) for data in sources) or not all(isinstance(label, int) for label in targets):
-            raise TypeError("bytes and whole numbers are needed")
-    # pyarrow raises KeyError for a missing column and ValueError for a file that is not Parquet.
-    except (ArrowException, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise DataError(
-            "data_parquet",
-            "{file} cannot be read as photos; parquet files need the columns image {{bytes, path}} and label, a whole "
-            "number for each photo.",
-            file=quoted(file.name),
-        ) from error
-    low, high = min(targets, default=0), max(targets, default=-1)
-    names = _class_names(metadata, files[-1].name) or [
-        f"class {number}" for number in range(min(high + 1, MAX_CLASSES))
-    ]
-    if targets and not 0 <= low <= high < len(names):
-        raise DataError(
-            "data_label",
-            "The labels go from {low} to {high}, but there are names for {count}; please check the data.",
-            low=low,
-            high=high,
-            count=counted(len(names), "class", "classes"),
-        )
-    classes, wnids = _names_and_wnids(names, files[0].with_name(NAMES_FILE))
-    return LabelledPhotos(classes, sources, targets, wnids=wnids)
-
-
-def _class_names(metadata: Mapping[bytes, bytes], file: str) -> list[str]:
-    """Return the class names in the metadata that Hugging Face `datasets` writes into Parquet files, or none."""
-    try:
-        info: Any = json.loads(metadata.get(b"huggingface", b"{}"))
-        names = info.get("info", {}).get("features", {}).get("label", {}).get("names") or []
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise TypeError("names are a list of strings")
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise DataError(
-            "data_metadata",
-            "The metadata of {file} (huggingface) has no valid class names; please write it again.",
-            file=quoted(file),
-        ) from error
-    return names
-
-
-def _names_and_wnids(names: Sequence[str], names_file: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the readable names and the WordNet ids of classes that the data calls `names`."""
-    readable = _readable_names(names_file) if is_file(names_file) else {}
-    classes = tuple(one_line(readable.get(name, name)) for name in names)
-    if len(classes) > MAX_CLASSES or max(map(len, classes), default=0) > MAX_NAME:
-        raise DataError(
-            "data_names",
-            "The data has too many classes, or a class name that is too long; at most {most} classes and {longest} "
-            "characters are allowed.",
-            most=MAX_CLASSES,
-            longest=MAX_NAME,
-        )
-    wnids = tuple(name if WNID.fullmatch(name) else "" for name in names)
-    return classes, wnids if any(wnids) else ()
-
-
-def _readable_names(file: Path) -> dict[str, str]:
-    """Read a mapping from WordNet ids to names."""
-    try:
-        if file.stat().st_size > MAX_NAMES_FILE_BYTES:
-            raise ValueError("it is too large")
-        readable = {row["wnid"]: row["name"] for row in json.loads(file.read_text(encoding="utf-8"))}
-        if not all(isinstance(text, str) for pair in readable.items() for text in pair):
-            raise TypeError("both are strings")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(
-            "data_class_names",
-            "{file} cannot be read; it is a list of objects with wnid and name, of at most {limit} MB. Please correct "
-            "or remove it.",
-            file=file.name,
-            limit=MAX_NAMES_FILE_BYTES // 2**20,
-        ) from error
-    return readable
 
 
 def _with_two_classes(photos: LabelledPhotos, path: Path) -> LabelledPhotos:

@@ -17,8 +17,8 @@ from ..pretrained.pretrained import PretrainedModel
 from ..runtime.progress import Progress
 from ..runtime.threads import available_cores
 from ..runtime.wording import counted
-from .datasets import DataError, LabelledPhotos
 from .matching import LeftOut, known_photos, match_classes
+from .photos import DataError, LabelledPhotos
 
 BINS = 15
 CHANCE_DRAWS = 100  # tell the mean to about a twentieth, in half a second for 50,000 photos

@@ -19,7 +19,7 @@ from ..runtime.progress import Progress
 from ..runtime.threads import available_cores
 from ..vision.photo import Source, open_photo
 from .augment import degraded, happens, zoomed_out
-from .datasets import DataError, LabelledPhotos
+from .photos import DataError, LabelledPhotos
 from .recipe import Recipe
 
 if TYPE_CHECKING:

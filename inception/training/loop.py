@@ -28,12 +28,12 @@ from ..runtime.terminal import err, short_path
 from ..runtime.threads import available_cores
 from .checkpoint import read_checkpoint
 from .console import batch_bar, photo_bar, print_introduction, row_text, step_text
-from .datasets import DataError, LabelledPhotos
 from .distributed import local_device, process_group
 from .evaluation import evaluate_logits, labelled_logits
 from .initial_model import initial_model, starting_weights
 from .loader import ReadablePhotos, readable_photos
 from .log import LogRow, write_log
+from .photos import DataError, LabelledPhotos
 from .recipe import Recipe, RecipeError
 from .result import WEIGHTS, TrainingResult, averaged_model, write_result
 from .split import fingerprint, split_photos

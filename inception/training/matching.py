@@ -11,7 +11,8 @@ from ..pretrained.labels import first_name
 from ..pretrained.pretrained import PretrainedModel
 from ..pretrained.zoo import DEFAULT_MODEL
 from ..runtime.wording import counted
-from .datasets import NAMES_SHOWN, WNID, DataError, LabelledPhotos, first_names
+from .class_names import WNID
+from .photos import NAMES_SHOWN, DataError, LabelledPhotos, first_names
 
 # ImageNet's 1000 WordNet ids in the order of its class numbers; those of Tiny ImageNet's 200 classes are marked.
 FILE = Path(__file__).with_name("imagenet_wnids.txt")

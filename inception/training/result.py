@@ -21,10 +21,10 @@ from ..runtime.progress import Progress
 from ..runtime.threads import available_cores
 from ..runtime.wording import counted
 from .calibration import MIN_CALIBRATION_PHOTOS, best_temperature, branch_means, half_precision
-from .datasets import LabelledPhotos
 from .evaluation import Evaluation, LabelledLogits, evaluate_logits, labelled_logits
 from .initial_model import layer_options
 from .loader import ReadablePhotos
+from .photos import LabelledPhotos
 from .recipe import SCRATCH, Recipe
 from .trainer import Trainer
 

@@ -13,7 +13,8 @@ from ..errors import quoted
 from ..pretrained.labels import first_name
 from ..runtime.files import is_file
 from ..runtime.wording import counted
-from .datasets import DataError, LabelledPhotos, labelled_photos, names_collide, splits_of, unlabelled_photos
+from .datasets import labelled_photos, splits_of, unlabelled_photos
+from .photos import DataError, LabelledPhotos, names_collide
 
 
 def training_photos(

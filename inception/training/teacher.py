@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .datasets import NAMES_SHOWN, DataError, LabelledPhotos, first_names
 from .matching import match_classes
+from .photos import NAMES_SHOWN, DataError, LabelledPhotos, first_names
 
 if TYPE_CHECKING:
     from ..pretrained.pretrained import PretrainedModel

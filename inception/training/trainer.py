@@ -22,10 +22,10 @@ from ..runtime.files import replace_file
 from ..runtime.wording import counted
 from ..vision.preprocessing import Preprocessing
 from .checkpoint import CheckpointError
-from .datasets import LabelledPhotos
 from .distributed import SINGLE_PROCESS, World, low_precision
 from .loader import UNLABELLED, BatchSampler, data_loader
 from .log import LogRow
+from .photos import LabelledPhotos
 from .recipe import Recipe, RecipeError
 from .teacher import Teacher, divergence
 

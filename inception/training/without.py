@@ -20,9 +20,9 @@ from ..network.blocks import BLOCKS, BRANCHES
 from ..network.inception_v1 import STAGES
 from ..pretrained.pretrained import PretrainedModel
 from ..runtime.progress import Progress
-from .datasets import LabelledPhotos
 from .evaluation import input_batches
 from .matching import known_photos, match_classes
+from .photos import LabelledPhotos
 
 DRAWS = 5  # of random channel sets for each branch
 MAX_DRAWS = 1000

@@ -65,7 +65,7 @@ TILE = 64  # greatest side of a crop in pixels
 
 
 class AtlasPhotos(Protocol):
-    """Photos with their classes, such as `training.datasets.LabelledPhotos`; one class is none."""
+    """Photos with their classes, such as `training.photos.LabelledPhotos`; one class is none."""
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -11,8 +11,9 @@ import pytest
 
 from inception.pretrained.pretrained import PretrainedModel
 from inception.pretrained.rejection import measure_rejection
-from inception.training.datasets import LabelledPhotos, labelled_photos
+from inception.training.datasets import labelled_photos
 from inception.training.evaluation import LabelledLogits, evaluate_logits, labelled_logits, unlabelled_logits
+from inception.training.photos import LabelledPhotos
 from support.paths import ROOT
 
 # Everyday classes that are, or resemble, Tiny ImageNet classes of another name: neither inside nor outside.

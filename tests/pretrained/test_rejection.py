@@ -20,7 +20,8 @@ from inception.pretrained.checkpoint import rejection_file
 from inception.pretrained.pretrained import PretrainedModel
 from inception.pretrained.rejection import MIN_PHOTOS, SCORES, RejectionRule, auroc, measure_rejection
 from inception.pretrained.zoo import EMBEDDED_WEIGHTS, load
-from inception.training.datasets import DataError, unlabelled_photos
+from inception.training.datasets import unlabelled_photos
+from inception.training.photos import DataError
 from inception.vision.photo import open_photo
 from support.command import run_inception
 from support.paths import EXAMPLES

@@ -23,7 +23,8 @@ from inception.export.parquet import check_name
 from inception.runtime.device import choose_device
 from inception.runtime.files import make_folder, write_file
 from inception.training.checkpoint import read_checkpoint
-from inception.training.datasets import LabelledPhotos, labelled_photos, locate_data, unlabelled_photos
+from inception.training.datasets import labelled_photos, locate_data, unlabelled_photos
+from inception.training.photos import LabelledPhotos
 from inception.training.recipe import Recipe
 from inception.vision.preprocessing import IMAGENET
 from support.endpoints import ENDPOINTS

@@ -15,15 +15,9 @@ from inception.cli.main import main
 from inception.cli.numbers import MAX_CLASSES
 from inception.errors import ChoiceError
 from inception.pretrained.pretrained import PretrainedModel
-from inception.training.datasets import (
-    DataError,
-    LabelledPhotos,
-    ignored_text,
-    labelled_photos,
-    locate_data,
-    unlabelled_photos,
-)
+from inception.training.datasets import ignored_text, labelled_photos, locate_data, unlabelled_photos
 from inception.training.evaluation import evaluate
+from inception.training.photos import DataError, LabelledPhotos
 from support.paths import EXAMPLES
 from support.photo_folders import class_folders
 

@@ -22,7 +22,7 @@ from PIL import Image
 from inception.prediction import predict
 from inception.pretrained.labels import first_name
 from inception.pretrained.pretrained import PretrainedModel
-from inception.training.datasets import DataError, LabelledPhotos, labelled_photos, locate_data
+from inception.training.datasets import labelled_photos, locate_data
 from inception.training.evaluation import (
     LabelledLogits,
     calibration_error,
@@ -30,6 +30,7 @@ from inception.training.evaluation import (
     evaluate,
     evaluate_logits,
 )
+from inception.training.photos import DataError, LabelledPhotos
 from inception.vision.photo import open_photo
 from support.command import run_inception
 from support.paths import EXAMPLES

@@ -27,10 +27,10 @@ from inception.service.service import InferenceService
 from inception.training import plots
 from inception.training.calibration import best_temperature, branch_means, half_precision
 from inception.training.checkpoint import CheckpointError
-from inception.training.datasets import LabelledPhotos
 from inception.training.evaluation import evaluate
 from inception.training.log import LogRow, write_log
 from inception.training.loop import interrupted_recipe
+from inception.training.photos import LabelledPhotos
 from inception.training.split import training_photos
 from inception.web.stage.network import network
 from support.command import run_inception

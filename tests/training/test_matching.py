@@ -14,9 +14,10 @@ from torchvision.models import GoogLeNet_Weights
 from inception.cli.main import main
 from inception.pretrained.labels import first_name
 from inception.pretrained.pretrained import PretrainedModel
-from inception.training.datasets import DataError, LabelledPhotos, labelled_photos
+from inception.training.datasets import labelled_photos
 from inception.training.evaluation import evaluate
 from inception.training.matching import class_wnids, known_photos, match_classes
+from inception.training.photos import DataError, LabelledPhotos
 from support.photo_folders import class_folders
 
 IMAGENET = tuple(GoogLeNet_Weights.IMAGENET1K_V1.meta["categories"])

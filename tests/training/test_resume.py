@@ -23,8 +23,8 @@ from inception.pretrained.checkpoint import rejection_file
 from inception.pretrained.rejection import RejectionRule
 from inception.training import loop, trainer
 from inception.training.checkpoint import CheckpointError
-from inception.training.datasets import DataError, LabelledPhotos
 from inception.training.loop import train
+from inception.training.photos import DataError, LabelledPhotos
 from inception.training.recipe import Recipe, RecipeError
 from inception.training.result import TrainingResult
 from inception.training.split import training_photos

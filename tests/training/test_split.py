@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from inception.training.datasets import DataError, LabelledPhotos, labelled_photos
+from inception.training.datasets import labelled_photos
+from inception.training.photos import DataError, LabelledPhotos
 from inception.training.split import fingerprint, further_photos, split_photos, training_photos
 from support.training import COLOURS, colour_folders
 

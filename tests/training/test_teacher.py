@@ -18,10 +18,11 @@ from inception.pretrained.description import Provenance
 from inception.pretrained.pretrained import PretrainedModel
 from inception.training.augment import ASPECT, DEGRADED_SIDE, ZOOMED_OUT_AREA, degraded, zoomed_out
 from inception.training.checkpoint import read_checkpoint
-from inception.training.datasets import DataError, LabelledPhotos, labelled_photos
+from inception.training.datasets import labelled_photos
 from inception.training.initial_model import initial_model
 from inception.training.loader import UNLABELLED, AugmentedPhotos, BatchSampler, readable_photos
 from inception.training.matching import LeftOut, known_photos
+from inception.training.photos import DataError, LabelledPhotos
 from inception.training.recipe import Recipe, RecipeError
 from inception.training.split import further_photos
 from inception.training.teacher import Teacher, divergence

@@ -21,9 +21,10 @@ from inception.cli.main import load_command
 from inception.cli.train import recipe_of
 from inception.errors import ChoiceError
 from inception.network.inception_v1 import InceptionV1
-from inception.training.datasets import DataError, LabelledPhotos, labelled_photos
+from inception.training.datasets import labelled_photos
 from inception.training.initial_model import initial_model
 from inception.training.loader import AugmentedPhotos, BatchSampler, Sample, readable_photos
+from inception.training.photos import DataError, LabelledPhotos
 from inception.training.recipe import Recipe, RecipeError
 from inception.training.split import split_photos, training_photos
 from inception.training.trainer import LossModule, Trainer

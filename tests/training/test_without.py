@@ -17,8 +17,9 @@ from inception.explain.ablation import ablate
 from inception.prediction import predict
 from inception.pretrained.pretrained import PretrainedModel
 from inception.training import evaluation
-from inception.training.datasets import DataError, LabelledPhotos, labelled_photos
+from inception.training.datasets import labelled_photos
 from inception.training.evaluation import evaluate
+from inception.training.photos import DataError, LabelledPhotos
 from inception.training.without import EVERY_BRANCH, WithoutBranches, control_sets, evaluate_without
 from support.narrow import CHANNELS, narrow_model
 
