@@ -364,7 +364,7 @@ export function createLab(root, frame, store, source, controller) {
    * @param {Slider} name
    * @param {number} value
    */
-  const valueText = (name, value) => (name === "size" ? `${Math.round((value / 100) * inputSide())} px` : `${value}°`);
+  const valueText = (name, value) => (name === "size" ? t("unit.pixels", { size: Math.round((value / 100) * inputSide()) }) : `${value}°`);
 
   /** Update the sliders in place, so that they keep the focus. */
   function drawValues() {

@@ -178,7 +178,10 @@ export function createLens(root, store, source) {
         h(
           "p",
           { class: "quiet" },
-          t("channel.effective", { size: `${effectiveField.right - effectiveField.left}×${effectiveField.bottom - effectiveField.top}` }),
+          t("channel.effective", {
+            share: percent(effectiveField.share),
+            size: `${effectiveField.right - effectiveField.left}×${effectiveField.bottom - effectiveField.top}`,
+          }),
         ),
     );
     replace(

@@ -4,7 +4,7 @@ import { needsRequests, newPhoto, NO_BLOCK, withFill } from "../controller.js";
 import { h, replace, roving, set, svg } from "../dom.js";
 import { allOff, FIRST_LAB, isAnythingOff } from "../state.js";
 import { cellSquare, channelValues, cropSquare, fitted, isSignedBlock, paletteOf, visible, wholeCrop } from "../maps.js";
-import { clamp } from "../numbers.js";
+import { clamp, percent } from "../numbers.js";
 import { exampleName, sentenceOf, t } from "../words.js";
 import { drawSquare, greyCopy, paintOverlay } from "../colours.js";
 
@@ -301,7 +301,7 @@ export function createPhoto(root, store, source, controller) {
       const square = visible({ left: x - halfWidth, top: y - halfHeight, right: x + halfWidth, bottom: y + halfHeight }, network);
       lines.append(rectangle(square, "field effective"));
     }
-    replace(caption, t("photo.field"), field?.[branch] && [h("br"), t("photo.effective")]);
+    replace(caption, t("photo.field"), field?.[branch] && [h("br"), t("photo.effective", { share: percent(field[branch].share) })]);
   }
 
   /** Return the crop that the network sees, in grey. */

@@ -158,7 +158,8 @@ export function createUnit(root, store, source) {
     const { block } = state;
     const facts = network.blocks[block];
     const blockChannel = firstChannel(network, block, lens.branch) + lens.channel;
-    const text = t("unit.number", { number: blockChannel, count: facts.channels, size: facts.branches[lens.branch].field.size });
+    const size = Math.min(facts.branches[lens.branch].field.size, network.size);
+    const text = t("unit.number", { number: blockChannel, count: facts.channels, size });
     const cls = classOf(state, store.data());
     const worth = worthFor(cls, store.data());
     const branchWorth = worthOf(network, block, lens.branch, worth);
