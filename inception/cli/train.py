@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
@@ -10,12 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import UserError, quoted
-from ..runtime.files import as_text, is_file, is_there
-from ..runtime.terminal import err, out, short_path
+from ..errors import UserError
 from .numbers import MAX_SIDE, MIN_SIDE, real, real_option, refused, whole, whole_option
 from .options import MODELS, VARIANTS, YEAR_MINUTES, OneDevice, listed, path_option, text_option
-from .photos import report_ignored
+from .training_run import VAL_SPLIT, run
 
 # What needs torch is imported inside the functions: `--help` must not import it.
 if TYPE_CHECKING:
@@ -23,8 +20,6 @@ if TYPE_CHECKING:
 
 SCRATCH = "scratch"
 MIXES = ("none", "mixup", "cutmix", "both")
-VAL_SPLIT = 0.2
-MAX_CLASSES_SHOWN = 20  # accuracies at the end; `evaluate` prints them all
 MAX_EPOCHS = 1_000_000
 MAX_BATCH = 100_000
 MAX_WORKERS = 256
@@ -253,45 +248,22 @@ def train(
         raise UserError("options", "--image-size and --sizes exclude each other; please leave out one of them.")
     if epochs is not None and minutes:
         raise UserError("options", "--epochs and --minutes exclude each other; please leave out one of them.")
-    try:
-        return _train(
-            context.params,
-            folder,
-            located_at=data,
-            also_at=also,
-            classes=classes or [],
-            val_split=val_split,
-            device=device,
-            resume=resume,
-            save_every=save_every,
-            workers=workers,
-        )
-    except (RuntimeError, MemoryError) as error:
-        full = _full_memory(error)
-        if not full:
-            raise
-        from ..training.loop import CHECKPOINT
+    from ..training.loop import interrupted_recipe
 
-        elsewhere = " or --device cpu" if full == "device" else ""
-        begin = "please go on with --resume and" if is_file(folder / CHECKPOINT) else "please choose"
-        raise UserError(
-            "train_memory",
-            "The memory of the {full} is full; {begin} a larger --accumulate{elsewhere}, or begin anew with a smaller "
-            "--batch.",
-            full=full,
-            begin=begin,
-            elsewhere=elsewhere,
-        ) from error
-
-
-def _full_memory(error: Exception) -> str:
-    """Return whose memory an error says is full, "device" or "computer"; "" if it says something else."""
-    from ..runtime.device import is_out_of_memory
-
-    if is_out_of_memory(error):
-        return "device"
-    # PyTorch's allocator for the CPU raises a plain RuntimeError.
-    return "computer" if isinstance(error, MemoryError) or "can't allocate memory" in str(error) else ""
+    options = context.params
+    recipe = replace(interrupted_recipe(folder), **_given(options)) if resume else recipe_of(options)
+    return run(
+        recipe,
+        folder,
+        located_at=data,
+        also_at=also,
+        classes=classes or [],
+        val_split=val_split,
+        device=device,
+        resume=resume,
+        save_every=save_every,
+        workers=workers,
+    )
 
 
 def recipe_of(options: Mapping[str, Any]) -> Recipe:
@@ -323,87 +295,3 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     if "epochs" in given:
         given.setdefault("minutes", 0.0)
     return given
-
-
-def _data_name(data: str) -> str:
-    return Path(data).name if is_there(Path(data)) else data
-
-
-def _train(
-    options: Mapping[str, Any],
-    folder: Path,
-    *,
-    located_at: str,
-    also_at: str | None,
-    classes: list[str],
-    val_split: float,
-    device: str,
-    resume: bool,
-    save_every: float,
-    workers: int | None,
-) -> int:
-    from ..runtime.device import choose_device
-    from ..runtime.files import is_full, no_room
-    from ..training.datasets import locate_data
-    from ..training.distributed import claim_device
-    from ..training.loop import CHECKPOINT, interrupted_recipe
-    from ..training.loop import train as run_training
-    from ..training.recipe import number_text
-    from ..training.result import accuracy_text, calibration_text
-    from ..training.split import further_photos, training_photos
-
-    recipe = replace(interrupted_recipe(folder), **_given(options)) if resume else recipe_of(options)
-    if device != "cpu":
-        claim_device()
-    torch_device = choose_device(device).torch_device
-    data = locate_data(located_at)
-    photos, val = training_photos(data, val_split, classes)
-    further = further_photos(locate_data(also_at)) if also_at else None
-    report_ignored(data)
-    data_options = ["--classes", ",".join(classes)] if classes else []
-    if val_split != VAL_SPLIT:
-        data_options += ["--val-split", number_text(val_split)]
-    if also_at:
-        data_options += ["--also", _data_name(also_at)]
-    try:
-        outcome = run_training(
-            recipe,
-            photos,
-            val,
-            folder,
-            device=torch_device,
-            data_name=_data_name(located_at),
-            data_options=data_options,
-            also=further,
-            resume=resume,
-            save_every=save_every,
-            workers=workers,
-        )
-    except KeyboardInterrupt:
-        then = "; the same command with --resume goes on from here" if is_file(folder / CHECKPOINT) else ""
-        raise KeyboardInterrupt(f"Interrupted{then}.") from None
-    except BrokenPipeError:
-        raise  # the reader of our output has seen enough
-    except OSError as error:
-        kept = is_file(folder / CHECKPOINT)
-        then = "go on with the same command and --resume" if kept else "begin again"
-        if is_full(error):
-            raise no_room(folder, f"free some space, and {then}") from error
-        raise UserError(
-            "train_files",
-            "The training has stopped because a file could not be read or written ({why}); please check {name}, and "
-            "{then}.",
-            why=error.strerror or type(error).__name__,
-            name=quoted(str(folder)),
-            then=then,
-        ) from error
-    if outcome is None:
-        return 0
-    for name in outcome.skipped:
-        err(f"skipped, cannot be read: {short_path(name)}")
-    out(f"{accuracy_text(outcome.val)}, {calibration_text(outcome)}")
-    if len(outcome.val.per_class) <= MAX_CLASSES_SHOWN:
-        out(*(f"{accuracy:7.1%}  {name}" for name, accuracy in outcome.val.per_class.items()))
-    weights = as_text(outcome.weights)
-    out(f"{weights}: look inside with {shlex.join(['python', '-m', 'inception', 'serve', '--model', weights])}")
-    return 0
