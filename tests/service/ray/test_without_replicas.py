@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import pickle
 import subprocess
 import sys
@@ -14,13 +13,14 @@ import torch
 from benchmarks.serving import Assumptions, ClickCost, plan
 from inception.cli import serve as app
 from inception.errors import ChoiceError
-from inception.explain.ablation import ablate
+from inception.explain.ablation import AblationResult, ablate
 from inception.prediction import Prediction
 from inception.runtime.device import choose_device
 from inception.service.query import Query
 from inception.service.ray.errors import ServingError
 from inception.service.ray.scale import MAX_AT_ONCE, MAX_REPLICA_BATCH, Scale
 from inception.service.service import InferenceService
+from support.event_loop import run_coroutine
 from support.paths import EXAMPLES, ROOT
 from support.ray import needs_ray
 
@@ -133,9 +133,12 @@ def test_a_replica_returns_predictions_that_are_too_large_for_its_cache(
     monkeypatch.setattr(torch, "set_num_threads", lambda _: None)  # would slow down the tests after this one
     one = replica.Replica((str(small_file),), Scale(), "exact")
     query = InferenceService((str(small_file),), choose_device("cpu")).query(small_file.name, EXAMPLES / "bison.jpg")
-    with asyncio.Runner() as runner:
-        prediction = runner.run(one.predict(query))
-        assert runner.run(one.explain(query, ablate, ("4c",))).first_before.label == prediction.top(1)[0].label
+
+    async def answers() -> tuple[Prediction, AblationResult]:
+        return await one.predict(query), await one.explain(query, ablate, ("4c",))
+
+    prediction, switched = run_coroutine(answers())
+    assert switched.first_before.label == prediction.top(1)[0].label
 
 
 @needs_ray
