@@ -142,10 +142,8 @@ def test_endpoint_takes_a_photo_a_model_and_the_declared_arguments(name: str, en
 def test_readme_states_the_number_of_endpoints_and_tools(endpoints: dict[str, Endpoint]) -> None:
     text = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     assert f"lists all {len(endpoints)} with their arguments" in text
-    assert (
-        f"`--mcp` {sum(endpoint.is_tool for endpoint in endpoints.values())} "
-        "of them are also the tools of an MCP server" in text
-    )
+    tools = sum(endpoint.is_tool for endpoint in endpoints.values())
+    assert f"`--mcp`, {tools} of them are also the tools of an MCP server" in text
 
 
 def test_tools_take_the_declared_arguments(endpoints: dict[str, Endpoint]) -> None:
