@@ -208,6 +208,7 @@ def test_the_laboratory_covers_no_lane(visit: StageVisit, width: int, height: in
     visit.open(f"?photo=espresso&block={BLOCK}&lab=grating:20:45:0")
     chart = page.locator(".lab-chart")
     expect(chart.locator("path")).to_have_count(len(BRANCHES))
+    visit.wait_until_idle()  # each response may draw the chart again
     lane, bar = page.locator(".lane").last.bounding_box(), page.locator("#lab").bounding_box()
     plot = chart.locator("svg").bounding_box()
     assert lane

@@ -11,7 +11,6 @@ import httpx
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import ValidationError
-from playwright.sync_api import Request as PlaywrightRequest
 from playwright.sync_api import expect
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -197,15 +196,10 @@ def test_gradios_python_client_raises_the_sentence_of_the_rate_limit(page_addres
 def test_the_stage_shows_the_rate_limit_and_other_visitors_are_not_affected(
     visit: StageVisit, page_address: str
 ) -> None:
-    sessions: list[str] = []
-
-    def record_session(request: PlaywrightRequest) -> None:
-        if request.method == "POST" and "/run/stage_" in request.url:
-            sessions.append(json.loads(request.post_data or "{}")["session_hash"])
-
     visit.open()
-    visit.page.on("request", record_session)
-    visit.unfold("3a")
+    with visit.page.expect_request("**/run/stage_*") as request:
+        visit.unfold("3a")
+    session = json.loads(request.value.post_data or "{}")["session_hash"]
     visit.expects_rejections = True
     limited, done = threading.Event(), threading.Event()
 
@@ -213,7 +207,7 @@ def test_the_stage_shows_the_rate_limit_and_other_visitors_are_not_affected(
         # Cheap requests in the stage's session.
         async with httpx.AsyncClient(base_url=page_address, timeout=60) as client:
             while not done.is_set():
-                statuses = await asyncio.gather(*(cancel_status(client, sessions[-1]) for _ in range(50)))
+                statuses = await asyncio.gather(*(cancel_status(client, session) for _ in range(50)))
                 if 429 in statuses:
                     limited.set()
 
