@@ -1,8 +1,9 @@
 """Waiting times of a class, a school and a thousand visitors at random arrivals: `python -m benchmarks.arrivals`.
 
 An open loop: clicks arrive as a Poisson process, as those of independent people do, whether or not earlier ones have
-been answered. Each visitor sends 1 photo, chooses 2 blocks and opens 1 explanation a minute; until they send one, on one of
-eight photos that they share. Waits count from the click. The visitors run beside the server, on the same cores.
+been answered. Each visitor sends 1 photo, chooses 2 blocks and opens 1 explanation a minute; until they send one, they
+look at one of eight photos that they share. Waits count from the click. The visitors run beside the server, on the same
+cores.
 
 The figures hold for the machine that is named above them; docs/capacity.md quotes them.
 """
