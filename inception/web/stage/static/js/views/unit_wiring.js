@@ -2,7 +2,7 @@
 
 import { h, replace } from "../dom.js";
 import { short, signed } from "../numbers.js";
-import { className, language, t } from "../words.js";
+import { className, joined, t } from "../words.js";
 import { failure, latestOnly } from "./deeper_parts.js";
 
 /** @import {Block, Branch, Lens, Network, State} from "../types.js" */
@@ -50,6 +50,8 @@ export function createUnitWiring(source, unitButton) {
    * @param {Lens} lens
    */
   function show({ feeds, readers }, network, lens) {
+    const isExact = lens.branch === "1x1"; // its feeds' weights are those of a single layer
+    const areClasses = readers[0]?.layer === "classifier";
     replace(
       root,
       h(
@@ -61,13 +63,11 @@ export function createUnitWiring(source, unitButton) {
       h(
         "p",
         { class: "quiet" },
-        [
-          lens.branch === "1x1" ? "unit.wiring_feeds_exact" : "unit.wiring_feeds",
-          readers[0]?.layer === "classifier" ? "unit.wiring_classes" : "unit.wiring_readers",
-          "unit.wiring_numbers",
-        ]
-          .map((key) => t(key))
-          .join(language() === "zh" ? "" : " "),
+        joined([
+          t(isExact ? "unit.wiring_feeds_exact" : "unit.wiring_feeds"),
+          t(areClasses ? "unit.wiring_classes" : isExact ? "unit.wiring_readers" : "unit.wiring_readers_too"),
+          t("unit.wiring_numbers"),
+        ]),
       ),
     );
   }
