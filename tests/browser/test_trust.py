@@ -73,3 +73,23 @@ def test_results_and_choices_are_shown_until_the_block_changes(visit: StageVisit
     with page.expect_response("**/run/stage_*"):
         page.locator("[data-block='3a']").click()
     expect(charts).to_have_count(0, timeout=30_000)
+
+
+def test_maps_lie_on_a_grey_photo_in_browsers_without_canvas_filters(visit: StageVisit) -> None:
+    """Safari ignores the property `filter` of a canvas."""
+    visit.page.add_init_script(
+        "Object.defineProperty(CanvasRenderingContext2D.prototype, 'filter', {get: () => 'none', set: () => {}})"
+    )
+    visit.open("?photo=honey_bee&deeper=evidence")
+    picture = visit.page.locator("#deeper-evidence .deeper-picture canvas").first
+    expect(picture).to_be_visible()
+    # Red or blue over grey has at least as much blue as green; the photo's yellow has not.
+    yellow = picture.evaluate(
+        """canvas => {
+          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          let count = 0;
+          for (let i = 0; i < data.length; i += 4) if (data[i + 1] > data[i + 2] + 3) count++;
+          return count;
+        }"""
+    )
+    assert yellow == 0

@@ -131,7 +131,7 @@ export async function photoSquare(source, state, data, size) {
 /**
  * Paint signed values over a grey photo: red above zero, blue below, transparent near zero.
  * @param {HTMLCanvasElement} canvas
- * @param {CanvasImageSource} photo
+ * @param {CanvasImageSource} photo  square and grey
  * @param {ArrayLike<number>} values
  * @param {number} side  of the map, in cells
  * @param {number} bound  absolute value at full saturation
@@ -140,9 +140,7 @@ export function paintSigned(canvas, photo, values, side, bound) {
   const context = canvas.getContext("2d");
   if (!context) return;
   const { width, height } = canvas;
-  context.filter = "grayscale(1) brightness(0.95)";
   context.drawImage(photo, 0, 0, width, height);
-  context.filter = "none";
   const pixels = new ImageData(side, side);
   for (let i = 0; i < side * side; i++) pixels.data.set(diverging(bound ? values[i] / bound : 0), 4 * i);
   const small = h("canvas", { width: side, height: side });

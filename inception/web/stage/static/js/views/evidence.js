@@ -1,5 +1,6 @@
 /** The evidence view: the exact decomposition of a class's logit over the cells of block 5b, and Grad-CAM. */
 
+import { greyCopy } from "../colours.js";
 import { classOf, subjectOf, worthFor } from "../controller.js";
 import { h, replace } from "../dom.js";
 import { strongestCell } from "../maps.js";
@@ -98,15 +99,16 @@ export function createEvidence(root, store, source) {
    */
   function show(evidence, cam, photo, cls, network, block, subject) {
     const name = className(network, cls);
+    const grey = greyCopy(photo);
     const key = JSON.stringify([subject, cls, block]);
     if (key !== choiceKey) exactChoice.cell = camChoice.cell = null;
     choiceKey = key;
-    const exactMap = createMap(evidence, photo, exactChoice, {
+    const exactMap = createMap(evidence, grey, exactChoice, {
       title: t("deeper.evidence_exact", { block: LAST_BLOCK }),
       alt: t("deeper.evidence_exact_alt", { block: LAST_BLOCK, name }),
       unit: "logit",
     });
-    const camMap = createMap(cam, photo, camChoice, {
+    const camMap = createMap(cam, grey, camChoice, {
       title: t("deeper.evidence_cam", { block }),
       alt: t("deeper.evidence_cam_alt", { block, name }),
       unit: "cam",
@@ -131,7 +133,7 @@ export function createEvidence(root, store, source) {
       limitations(evidence),
       trust.root,
     );
-    trust.draw({ subject, block, cls, name, photo, bounds: { evidence: exactMap.bound, grad_cam: camMap.bound } });
+    trust.draw({ subject, block, cls, name, grey, bounds: { evidence: exactMap.bound, grad_cam: camMap.bound } });
   }
 
   /**
@@ -206,11 +208,11 @@ export function createEvidence(root, store, source) {
 /**
  * Create the figure of a signed map on the photo, with its legend and a cell picker.
  * @param {SignedMap} signedMap
- * @param {HTMLCanvasElement} photo
+ * @param {CanvasImageSource} grey  the photo
  * @param {Choice} choice  updated, so that it survives when the figure is created again
  * @param {{title: string, alt: string, unit: string}} texts  unit: "logit" or "cam"
  */
-function createMap(signedMap, photo, choice, { title, alt, unit }) {
+function createMap(signedMap, grey, choice, { title, alt, unit }) {
   const canvas = h("canvas", { width: PICTURE_SIZE, height: PICTURE_SIZE, role: "img", "aria-label": alt });
   const readout = h("p", { class: "deeper-readout number", "aria-live": "polite" });
   const legend = h("div");
@@ -244,7 +246,7 @@ function createMap(signedMap, photo, choice, { title, alt, unit }) {
   /** Paint the map and show its chosen or highest cell. @param {boolean} [rectified]  whether to clip negative values to zero */
   function paint(rectified = false) {
     isRectified = rectified;
-    paintSigned(canvas, photo, values(), side, bound);
+    paintSigned(canvas, grey, values(), side, bound);
     replace(legend, signedLegend(bound, decimals));
     const highest = order(values(), 1)[0];
     const [r, c] = choice.cell ?? [Math.floor(highest / side), highest % side];

@@ -37,7 +37,7 @@ export function createTrust(source) {
   const latestTests = latestOnly();
   /** @type {Method} */
   let method = "grad_cam";
-  /** @type {{subject: Subject, block: Block, cls: number, name: string, photo: HTMLCanvasElement,
+  /** @type {{subject: Subject, block: Block, cls: number, name: string, grey: CanvasImageSource,
    *   bounds: Partial<Record<Method, number>>} | null} bounds: of the maps that are also above */
   let shown = null;
   /** Key of the map on the page, and of the language in which it was drawn. */
@@ -87,14 +87,14 @@ export function createTrust(source) {
 
   async function showMap() {
     if (!shown) return;
-    const { subject, block, cls, name, photo, bounds } = shown;
+    const { subject, block, cls, name, grey, bounds } = shown;
     replace(map, skeleton("pictures"));
     try {
       const attribution = await latestMap(source.attribution(subject, method, block, cls));
       if (!attribution) return;
       const canvas = h("canvas", { width: SIZE, height: SIZE, role: "img", "aria-label": t("trust.map_alt", { method: t(`trust.${method}`), name }) });
       const bound = bounds[method] ?? attribution.map.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-      paintSigned(canvas, photo, attribution.map, attribution.side, bound);
+      paintSigned(canvas, grey, attribution.map, attribution.side, bound);
       replace(
         map,
         h("figure", { class: "deeper-picture" }, h("figcaption", {}, t(`trust.${method}_is`, { block })), h("div", { class: "deeper-square" }, canvas), signedLegend(bound, decimalsFor([bound]))),
