@@ -426,6 +426,16 @@ def test_the_introduction_of_the_first_visit_runs_until_a_click(stage: StageVisi
     expect(stage.page).not_to_have_url(re.compile("off="))
 
 
+@pytest.mark.parametrize("stage", [{"query": "", "reduced_motion": "no-preference"}], indirect=True)
+def test_a_click_of_assistive_technology_ends_the_introduction(stage: StageVisit) -> None:
+    """A screen reader's click comes without a pointer or key event."""
+    expect(stage.page.locator("[data-stage=photo] rect.window")).to_be_visible()
+    stage.page.evaluate("document.querySelector('[data-switch=\"3x3\"]').click()")
+    expect(stage.page.locator("[data-switch='3x3']")).to_have_attribute("aria-checked", "false")
+    stage.page.wait_for_timeout(6500)  # it would have ended by itself, with everything on
+    expect(stage.page.locator("[data-switch='3x3']")).to_have_attribute("aria-checked", "false")
+
+
 def test_reduced_motion_disables_the_introduction(stage: StageVisit) -> None:
     stage.page.goto(stage.address)
     stage.settle()

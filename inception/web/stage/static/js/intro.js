@@ -24,7 +24,7 @@ export function playIntro(store) {
     store.hover({ kind: null });
     store.update({ off: {} }, { silent: true });
   };
-  const INPUT_EVENTS = ["pointerdown", "keydown", "wheel", "touchstart"];
+  const INPUT_EVENTS = ["pointerdown", "keydown", "wheel", "touchstart", "click"]; // assistive technology may send a click alone
   for (const type of INPUT_EVENTS) addEventListener(type, end, true);
 
   /** @param {number} milliseconds */
