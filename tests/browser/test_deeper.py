@@ -193,3 +193,18 @@ def test_the_guide_mentions_only_what_the_network_offers(visit: StageVisit) -> N
     visit.open("?photo=espresso&model=tiny-imagenet&deeper=about")
     expect(guide).to_contain_text("A branch or channel that is off gives zeros. The rest")
     expect(guide).not_to_contain_text("Not sure")
+
+
+@pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}, "is_mobile": True}], indirect=True)
+def test_the_lens_does_not_cover_a_view_opened_on_a_phone(visit: StageVisit) -> None:
+    visit.open()
+    visit.page.locator("[data-lane='1x1'] [data-channel]").first.click()
+    lens = visit.page.locator(".lens")
+    expect(lens).to_be_visible()
+    visit.page.locator("[data-deeper=numbers]").evaluate("tab => tab.click()")
+    expect(lens).to_be_hidden()
+    # Views of one channel show that of the lens.
+    visit.page.locator("[data-lane='5x5'] [data-channel]").first.click()
+    expect(lens).to_be_visible()
+    visit.page.locator("[data-deeper=unit]").evaluate("tab => tab.click()")
+    expect(visit.page.locator("#deeper-unit")).to_contain_text("5×5")

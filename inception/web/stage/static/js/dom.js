@@ -78,6 +78,11 @@ export function isStill() {
   return matchMedia("(prefers-reduced-motion: reduce)").matches;
 }
 
+/** Whether the window is as narrow as a phone's, where style sheets make the lens a bottom sheet. */
+export function isPhone() {
+  return matchMedia("(max-width: 700px)").matches;
+}
+
 /** Style sheets that are loaded or loading. @type {Map<string, Promise<void>>} */
 const styles = new Map();
 
