@@ -290,11 +290,10 @@ def test_nothing_is_written_without_an_output_folder(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_sums_in_the_text_output_add_up(embedded: PretrainedModel, capsys: pytest.CaptureFixture[str]) -> None:
-    side = embedded.input_size // 16
-    options = ["--subsets", "--table", "--evidence", "--cam", "--switch-off", "5x5", "--channels", "3", "--cell"]
-    options += ["pool:1:2:3", "--logit-circuit", "--circuit", "3x3:17:4:5", "--occlusion", "--integrated-gradients"]
-    assert main(["explain", str(ESPRESSO), "--block", "4c", *options, "--faithfulness", "evidence"]) == 0
+def test_the_sums_in_the_text_output_add_up(small_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = "--subsets --table --evidence --cam --switch-off 5x5 --channels 3 --cell pool:1:2:3 --logit-circuit"
+    options += " --circuit 3x3:17:1:2 --occlusion --integrated-gradients --faithfulness evidence"
+    assert main(["explain", str(ESPRESSO), "--model", str(small_file), "--block", "4c", *options.split()]) == 0
     out = capsys.readouterr().out
     checks = re.findall(r"^  (-?\d.*) = (-?[\d.]+), (?:the logit|before the ReLU it) is (-?[\d.]+)$", out, re.M)
     assert len(checks) == 4  # of the votes, of the evidence and of the two circuits
@@ -308,16 +307,16 @@ def test_the_sums_in_the_text_output_add_up(embedded: PretrainedModel, capsys: p
         "none                     logit",
         "1x1 + 3x3 + 5x5 + pool   logit",
         "evidence at block 5b, an exact split for this photo",
-        f"Grad-CAM at block 4c, maps of {side}x{side}",
+        "Grad-CAM at block 4c, maps of 4x4",
         "the answer with 5x5, channel 3 of the block off",
         "4c/pool_proj, channel 1, row 2, column 3",
         "circuit of the logit of espresso, from the channels of block 5b",
-        "how much the logit falls behind a grey square of 32x32 pixels, which moves by 16",
+        "how much the logit falls behind a grey square of 12x12 pixels, which moves by 6",
         "integrated gradients from plain grey, 64 steps: highest",
         "can the map of evidence for espresso be trusted?",
         "rank correlations, without their signs, with the maps of networks that are random",
         "alike than by chance",
-        "circuit of 4c/3x3, channel 17, row 4, column 5, from the channels of block 4b",
+        "circuit of 4c/3x3, channel 17, row 1, column 2, from the channels of block 4b",
     ):
         assert part in out
     assert len(re.findall(r"^    \d[ab-e] ( +-?\d+\.\d\d){4}$", out, re.M)) == 9

@@ -1,4 +1,4 @@
-"""The command line, run in a subprocess."""
+"""The command line."""
 
 from __future__ import annotations
 

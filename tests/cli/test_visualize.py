@@ -1,4 +1,4 @@
-"""The command `visualize`, run in a subprocess."""
+"""The command `visualize`."""
 
 from __future__ import annotations
 

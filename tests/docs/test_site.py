@@ -230,16 +230,16 @@ def test_the_documented_limits_of_photos_are_correct() -> None:
 
 
 def test_the_json_reference_documents_every_key_of_the_command(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, small_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (DOCS / "reference" / "explain-json.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`.*?`) \|", text, re.M)
     documented = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
-    all_options = "--subsets --table --evidence --cam --switch-off 3x3 --channels 7 --cell 3x3:17:4:5 --json --out"
+    all_options = "--subsets --table --evidence --cam --switch-off 3x3 --channels 7 --cell 3x3:17:2:3 --json --out"
     all_options = (
-        f"--logit-circuit --circuit 3x3:17:4:5 --occlusion --integrated-gradients --faithfulness evidence {all_options}"
+        f"--logit-circuit --circuit 3x3:17:2:3 --occlusion --integrated-gradients --faithfulness evidence {all_options}"
     )
-    options = ["--block", "4c", *all_options.split(), str(tmp_path)]
+    options = ["--model", str(small_file), "--block", "4c", *all_options.split(), str(tmp_path)]
     assert cli.main(["explain", str(EXAMPLES / "bison.jpg"), *options]) == 0
     assert set(json.loads(capsys.readouterr().out)) == documented
 

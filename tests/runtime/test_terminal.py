@@ -19,6 +19,7 @@ import pytest
 
 from inception.cli.main import main
 from inception.runtime.terminal import json_line
+from support.command import run_inception
 from support.paths import EXAMPLES, ROOT
 
 # Clear the screen (two ways), set the title, fake a line of output, reverse the direction; and invalid UTF-8.
@@ -200,9 +201,8 @@ def test_a_terminal_shows_tables_without_control_characters(command: str, folder
     "arguments", [["models"], ["models", "--model", "tiny-imagenet"], ["summary", "--classes", "2"]]
 )
 def test_json_is_the_same_in_a_terminal_and_in_a_pipe(arguments: list[str]) -> None:
-    command = [sys.executable, "-m", "inception", *arguments, "--json"]
-    piped = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert terminal_output(*arguments, "--json").replace("\r\n", "\n") == piped
+    piped = run_inception(*arguments, "--json")
+    assert terminal_output(*arguments, "--json").replace("\r\n", "\n") == piped.stdout
 
 
 def test_json_keeps_printable_characters() -> None:

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -108,22 +108,30 @@ def run_and_measure(*arguments: str | Path) -> tuple[subprocess.CompletedProcess
     return completed, usage.ru_maxrss / 1024
 
 
+@cache
+def baseline_memory() -> float:
+    """Return the peak memory of `predict` for a single valid photo, in megabytes."""
+    valid, memory = run_and_measure("predict", EXAMPLES[0])
+    assert valid.returncode == 0, valid.stderr
+    return memory
+
+
 def run_predict_files(folder: Path, cases: Iterable[Case]) -> tuple[dict[str, Outcome], str, float]:
     """Run `predict FILE...`; return the outcomes, stderr, and the memory above that for a single valid photo."""
-    valid, baseline = run_and_measure("predict", EXAMPLES[0])
-    assert valid.returncode == 0, valid.stderr
     run, peak = run_and_measure("predict", *(folder / case.name for case in cases), "--json")
     rows = [json.loads(line) for line in run.stdout.splitlines()]
-    return {Path(row["photo"]).name: Outcome(row.get("error", "")) for row in rows}, run.stderr, peak - baseline
+    return (
+        {Path(row["photo"]).name: Outcome(row.get("error", "")) for row in rows},
+        run.stderr,
+        peak - baseline_memory(),
+    )
 
 
 def run_predict_folder(folder: Path, out: Path) -> tuple[dict[str, Outcome], str, float]:
     """Run `predict FOLDER`; return the outcomes, stderr, and the memory above that for a single valid photo."""
-    valid, baseline = run_and_measure("predict", EXAMPLES[0])
-    assert valid.returncode == 0, valid.stderr
     run, peak = run_and_measure("predict", folder, "--out", out, "--json")
     rows = parquet.read_table(out).select(["path", "error"]).to_pylist()
-    return {row["path"]: Outcome(row["error"] or "") for row in rows}, run.stderr, peak - baseline
+    return {row["path"]: Outcome(row["error"] or "") for row in rows}, run.stderr, peak - baseline_memory()
 
 
 # ---------------------------------------------------------------- a running server
