@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import redirect_stderr, redirect_stdout
+import os
+from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import BytesIO, TextIOWrapper
-
-import pytest
+from unittest.mock import patch
 
 from inception.cli.main import main
 from support.paths import ROOT
@@ -27,9 +27,8 @@ def run_inception(*arguments: object, **environment: str) -> Run:
     args = tuple(map(str, arguments))
     written = BytesIO(), BytesIO()
     stdout, stderr = (TextIOWrapper(stream, "utf-8", write_through=True) for stream in written)
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(stdout), redirect_stderr(stderr):
-        patch.chdir(ROOT)
-        for name, value in environment.items():
-            patch.setenv(name, value)
+    # Undoes what the command itself sets, too.
+    variables = patch.dict(os.environ, environment)
+    with chdir(ROOT), variables, redirect_stdout(stdout), redirect_stderr(stderr):
         status = main(args)
     return Run(args, status, *(stream.getvalue().decode() for stream in written))
