@@ -29,6 +29,7 @@ from inception.pretrained.pretrained import PretrainedModel
 from inception.pretrained.zoo import load
 from support.hub import RequestHandler
 from support.paths import EXAMPLES, SHARED
+from support.server import free_port
 from support.stage_visitor import StageVisit
 from support.visitor import ApiVisit
 
@@ -216,7 +217,8 @@ def page_address() -> Iterator[str]:
     from inception.web.blocks import build, launch_options
 
     page = build(InferenceService(MODEL_NAMES, choose_device("cpu")))
-    _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
+    # Gradio's search for a free port may give two workers that start at once the same one.
+    _, address, _ = page.launch(**launch_options(), server_port=free_port(), prevent_thread_lock=True, quiet=True)
     yield address
     page.close()
 
