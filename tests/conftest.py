@@ -29,7 +29,6 @@ from inception.pretrained.pretrained import PretrainedModel
 from inception.pretrained.zoo import load
 from support.hub import RequestHandler
 from support.paths import EXAMPLES, SHARED
-from support.server import free_port
 from support.stage_visitor import StageVisit
 from support.visitor import ApiVisit
 
@@ -214,11 +213,11 @@ def page_address() -> Iterator[str]:
     from inception.pretrained.zoo import MODEL_NAMES
     from inception.runtime.device import choose_device
     from inception.service.service import InferenceService
-    from inception.web.blocks import build, launch_options
+    from inception.web.blocks import build
+    from support.launched import launch
 
     page = build(InferenceService(MODEL_NAMES, choose_device("cpu")))
-    # Gradio's search for a free port may give two workers that start at once the same one.
-    _, address, _ = page.launch(**launch_options(), server_port=free_port(), prevent_thread_lock=True, quiet=True)
+    address = launch(page)
     yield address
     page.close()
 

@@ -20,7 +20,8 @@ from inception.pretrained.description import Description, Provenance
 from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
 from inception.vision.preprocessing import IMAGENET
-from inception.web.blocks import build, launch_options
+from inception.web.blocks import build
+from support.launched import launch
 from support.networks import randomise
 from support.stage_visitor import VIEWS, StageVisit
 
@@ -49,7 +50,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     description = Description("batchnorm", LABELS, small, Provenance(*[IMAGE] * 5))
     checkpoint.save_checkpoint(path, randomise(InceptionV1(classes=len(LABELS))).state_dict(), description)
     page = build(InferenceService((str(path),), choose_device("cpu")))
-    _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
+    address = launch(page)
     yield address
     page.close()
 

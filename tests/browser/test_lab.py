@@ -20,7 +20,8 @@ from inception.pretrained.zoo import load
 from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
 from inception.vision.preprocessing import IMAGENET
-from inception.web.blocks import build, launch_options
+from inception.web.blocks import build
+from support.launched import launch
 from support.stage import unpack
 from support.stage_visitor import StageVisit
 
@@ -95,7 +96,7 @@ def cropping(tmp_path_factory: pytest.TempPathFactory, embedded: PretrainedModel
 
 def test_a_network_that_crops_photos_sees_the_whole_drawing(browser: Browser, cropping: Path) -> None:
     page = build(InferenceService((str(cropping),), choose_device("cpu")))
-    _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
+    address = launch(page)
     context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-US", reduced_motion="reduce")
     try:
         visit = StageVisit(context, address)

@@ -31,11 +31,12 @@ from inception.service.backend import LocalBackend
 from inception.service.query import Query
 from inception.service.service import InferenceService
 from inception.web.api.endpoints import add_endpoints
-from inception.web.blocks import build, launch_options
+from inception.web.blocks import build
 from inception.web.stage.assets import example_photos
 from inception.web.stage.endpoints import add_stage_events
 from support import stage
 from support.event_loop import run_coroutine
+from support.launched import launch
 from support.paths import EXAMPLES
 from support.photos import distinct_photos
 
@@ -141,7 +142,7 @@ def test_the_stage_responds_from_the_cpu_and_reports_the_device(monkeypatch: pyt
     service = InferenceService(("tiny-imagenet",), full_gpu())
     exhaust_everywhere(service, monkeypatch)
     page = build(service)
-    _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
+    address = launch(page)
 
     async def visit() -> None:
         async with Visitor(address.rstrip("/")) as visitor:

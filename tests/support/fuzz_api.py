@@ -319,10 +319,11 @@ def served(network: str = NET) -> Iterator[Server]:
     os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000000")
     from inception.runtime.device import choose_device
     from inception.service.service import InferenceService
-    from inception.web.blocks import build, launch_options
+    from inception.web.blocks import build
+    from support.launched import launch
 
     page = build(InferenceService((network,), choose_device("cpu")))
-    _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
+    address = launch(page)
     try:
         server = Server(address)
         handler = logging.Handler(logging.ERROR)

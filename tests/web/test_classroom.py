@@ -19,8 +19,9 @@ from inception.pretrained.pretrained import PretrainedModel
 from inception.runtime.device import choose_device
 from inception.service.backend import LocalBackend
 from inception.service.service import InferenceService
-from inception.web.blocks import build, launch_options
+from inception.web.blocks import build
 from support.event_loop import run_coroutine
+from support.launched import launch
 
 TIMEOUT_SECONDS = 60
 BLOCKS = ("3b", "4c", "5b")
@@ -34,7 +35,7 @@ def service() -> InferenceService:
 @pytest.fixture(scope="module")
 def address(service: InferenceService) -> Iterator[str]:
     page = build(service)
-    _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
+    address = launch(page)
     yield address.rstrip("/")
     page.close()
 
@@ -90,7 +91,7 @@ class BlockedBackend(LocalBackend):
 def test_waiting_explanations_do_not_block_answers() -> None:
     backend = BlockedBackend()
     page = build(InferenceService(("tiny-imagenet",), choose_device("cpu"), backend))
-    _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
+    address = launch(page)
 
     photos = random_photos()
 

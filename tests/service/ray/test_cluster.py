@@ -32,7 +32,8 @@ from inception.service.query import Query
 from inception.service.ray.errors import ServingError
 from inception.service.ray.scale import MAX_REPLICA_BATCH, Scale
 from inception.service.service import InferenceService
-from inception.web.blocks import build, launch_options
+from inception.web.blocks import build
+from support.launched import launch
 from support.paths import EXAMPLES
 from support.ray import needs_ray
 from support.server import running
@@ -298,7 +299,7 @@ def test_the_page_predicts_and_explains_with_replicas(
 ) -> None:
     before = sum(figures.explanations for figures in ray_backend.figures())
     page = build(ray_service)
-    _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
+    address = launch(page)
     try:
         client = Client(address, verbose=False)
         file = EXAMPLES / "bison.jpg"

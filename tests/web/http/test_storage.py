@@ -13,13 +13,14 @@ from gradio_client import Client, handle_file
 from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
 from inception.vision.photo import MAX_BYTES
-from inception.web.blocks import build, launch_options
+from inception.web.blocks import build
 from inception.web.http import storage
 from inception.web.http.errors import RequestRefusedError
 from inception.web.http.storage import COUNT_SECONDS, Storage, stored_bytes
 from inception.web.http.upload_form import MAX_UPLOAD_BYTES
 from support.event_loop import run_coroutine
 from support.guarded import FORM, JOIN, LIGHT, UPLOAD, Clock, guarded_client
+from support.launched import launch
 from support.paths import EXAMPLES
 
 
@@ -112,7 +113,7 @@ def test_uploads_and_calls_are_refused_where_there_is_no_room_and_the_page_goes_
 def test_photos_pictures_and_files_of_a_page_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "files"))
     page = build(InferenceService(("tiny-imagenet",), choose_device("cpu")))
-    _, address, _ = page.launch(**launch_options(), prevent_thread_lock=True, quiet=True)
+    address = launch(page)
     try:
         before = {path for path in (tmp_path / "files").rglob("*") if path.is_file()}
         counted = stored_bytes(page)

@@ -29,6 +29,7 @@ from inception.web.http.uploads import (
 )
 from inception.web.words import say_error
 from support.event_loop import run_coroutine
+from support.launched import launch
 from support.paths import EXAMPLES
 from support.photos import distinct_photos
 from support.waiting import wait_until
@@ -54,9 +55,9 @@ class Served:
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
     with temporary_upload_folder() as folder:
-        page, options = build(InferenceService(("tiny-imagenet",), choose_device("cpu")), KEEP), launch_options()
-        options["app_kwargs"] = {**options["app_kwargs"], "lifespan": cleanup_lifespan(folder, KEEP)}
-        _, address, _ = page.launch(**options, prevent_thread_lock=True, quiet=True)
+        page = build(InferenceService(("tiny-imagenet",), choose_device("cpu")), KEEP)
+        lifespan = {"lifespan": cleanup_lifespan(folder, KEEP)}
+        address = launch(page, app_kwargs={**launch_options()["app_kwargs"], **lifespan})
         yield Served(address.rstrip("/"), page, folder, frozenset(paths_within(folder)))
         page.close()
 
