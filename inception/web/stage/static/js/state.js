@@ -2,7 +2,7 @@
 
 import { BLOCKS, BRANCHES } from "./numbers.js";
 
-/** @import {AllOff, Block, Branch, Data, Hover, Network, Off, OffChannels, State} from "./types.js" */
+/** @import {AllOff, Block, Branch, Data, Deeper, Hover, Network, Off, OffChannels, State} from "./types.js" */
 
 const MAX_CHANNELS = 1024; // that can be off at once; also an upper bound of a channel's index
 
@@ -164,6 +164,11 @@ export function switched(off, block, branch) {
 /** Whether any branch or channel is off. @param {AllOff} off */
 export function isAnythingOff(off) {
   return Object.keys(off).length > 0;
+}
+
+/** Whether a view below the stage is about the channel of the lens, which it replaces. @param {Deeper} view */
+export function showsChannel(view) {
+  return view === "unit" || view === "cell";
 }
 
 /** Patch that turns everything back on. */

@@ -1,6 +1,7 @@
 /** The tabs of "Go deeper". A view is loaded when its tab is first opened. */
 
 import { h, isPhone, isStill, loadStyle, replace, set } from "../dom.js";
+import { showsChannel } from "../state.js";
 import { t } from "../words.js";
 
 /** @import {Deeper} from "../types.js" */
@@ -36,8 +37,6 @@ const TITLES = {
 /** Style sheets of some views, besides deeper.css. @type {Partial<Record<Deeper, string>>} */
 const STYLES = { evidence: "unit", unit: "unit", census: "census" };
 const NAMES = /** @type {Deeper[]} */ (Object.keys(VIEWS));
-/** Views that replace the lens. On a phone it would cover the others. @type {Deeper[]} */
-const OF_ONE_CHANNEL = ["unit", "cell"];
 
 /**
  * @param {HTMLElement} root
@@ -82,7 +81,8 @@ export function createDeeper(root, store, source) {
 
   /** @param {Deeper | null} name */
   function open(name) {
-    const isCovered = name !== null && !OF_ONE_CHANNEL.includes(name) && isPhone();
+    // On a phone the lens would cover the view.
+    const isCovered = name !== null && !showsChannel(name) && isPhone();
     store.update(isCovered ? { deeper: name, lens: null } : { deeper: name }, { push: true });
   }
 

@@ -6,7 +6,7 @@ import { h, replace, set } from "../dom.js";
 import { cellSquare, cellValue, channelValues, isSignedBlock, paletteOf, strongestCell, visible, zeroShare } from "../maps.js";
 import { clamp, percent, short, signed } from "../numbers.js";
 import { firstChannel, partOf, rankOf, worthOf } from "../ranking.js";
-import { allOff, channelSwitched, isAnythingOff } from "../state.js";
+import { allOff, channelSwitched, isAnythingOff, showsChannel } from "../state.js";
 import { branchName, className, joined, t } from "../words.js";
 import { greyPhoto } from "./tile.js";
 
@@ -113,7 +113,7 @@ export function createLens(root, store, source) {
     const { lens } = state;
     if (lens && !channels && !panel.hidden) return; // those of the next photo are in flight
     // The lens would cover the view below the stage that shows the same channel.
-    const isShownBelow = state.deeper === "cell" || state.deeper === "unit";
+    const isShownBelow = state.deeper !== null && showsChannel(state.deeper);
     const isVisible = Boolean(lens && !isShownBelow && channels && base && network && lens.channel < channels[lens.branch].count);
     if (!isVisible) release(lens === null);
     panel.hidden = !isVisible;
