@@ -120,11 +120,8 @@ def run_predict_files(folder: Path, cases: Iterable[Case]) -> tuple[dict[str, Ou
     """Run `predict FILE...`; return the outcomes, stderr, and the memory above that for a single valid photo."""
     run, peak = run_and_measure("predict", *(folder / case.name for case in cases), "--json")
     rows = [json.loads(line) for line in run.stdout.splitlines()]
-    return (
-        {Path(row["photo"]).name: Outcome(row.get("error", "")) for row in rows},
-        run.stderr,
-        peak - baseline_memory(),
-    )
+    outcomes = {Path(row["photo"]).name: Outcome(row.get("error", "")) for row in rows}
+    return outcomes, run.stderr, peak - baseline_memory()
 
 
 def run_predict_folder(folder: Path, out: Path) -> tuple[dict[str, Outcome], str, float]:
