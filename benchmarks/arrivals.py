@@ -1,9 +1,8 @@
 """Waiting times of a class, a school and a thousand visitors at random arrivals: `python -m benchmarks.arrivals`.
 
 An open loop: clicks arrive as a Poisson process, as those of independent people do, whether or not earlier ones have
-been answered. Each visitor sends 1 photo, chooses 2 blocks and opens 1 explanation a minute; until they send one, they
-look at one of eight photos that they share. Waits count from the click. The visitors run beside the server, on the same
-cores.
+been answered. Each visitor sends 1 photo, chooses 2 blocks and opens 1 explanation a minute, and begins with a photo of
+their own. Waits count from the click. The visitors run beside the server, on the same cores.
 
 The figures hold for the machine that is named above them; docs/capacity.md quotes them.
 """
@@ -109,8 +108,8 @@ async def print_waits(address: str, counts: Sequence[int], seconds: float) -> No
     for count in sorted(counts):
         while len(visitors) < count:
             new = await open_visitors(address, min(OPENED_TOGETHER, count - len(visitors)))
-            # Clicks on blocks and explanations need a photo; only eight are used, so that these are cache hits.
-            await asyncio.gather(*(visitor.show_photo(photos[number % 8]) for number, visitor in enumerate(new)))
+            # Clicks on blocks and explanations need a photo.
+            await asyncio.gather(*(visitor.show_photo(next(photo_stream)) for visitor in new))
             visitors += new
         waits = await measure_waits(visitors, photos, seconds)
         print(waits.line(count), flush=True)

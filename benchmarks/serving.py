@@ -181,6 +181,7 @@ async def _explain(visitor: Visitor) -> int:
         "table": (),
         "evidence": (None,),
         "cam": (block, None),
+        "field": (block,),
         "cell": (block, *CELL),
         "kernel": (block, *CELL),
     }

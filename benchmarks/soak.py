@@ -41,7 +41,7 @@ from .visitors import PREFIX, RefusedError, Visitor
 BAD_EVERY = 20
 VISIT_REQUESTS = 50  # of a visitor, on average, before another takes their seat
 CELL = ("1x1", 0, 0, 0)  # branch, channel, row, column
-EXPLANATIONS = ("table", "evidence", "cam", "cell", "kernel")
+EXPLANATIONS = ("table", "evidence", "cam", "field", "cell", "kernel")
 WORK = {"photo": 5, "block": 8, "switch": 3, "language": 1, "explanation": 4}  # relative frequencies
 FAULTS = tuple(say(language, "fault") for language in LANGUAGES)
 EXPIRED = tuple(say_error(language, expired_photo_error()) for language in LANGUAGES)
@@ -226,7 +226,7 @@ class Classroom:
 
     async def _explanation(self, visitor: Visitor) -> None:
         event = self.rng.choice(EXPLANATIONS)
-        arguments = {"evidence": (None,), "cam": (visitor.block, None), "table": ()}
+        arguments = {"evidence": (None,), "cam": (visitor.block, None), "field": (visitor.block,), "table": ()}
         explanation = await visitor.request(event, visitor.subject, *arguments.get(event, (visitor.block, *CELL)))
         assert explanation, f"{event} is empty"
         self.result.completed["explanations"] += 1

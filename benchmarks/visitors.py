@@ -130,13 +130,12 @@ class Visitor:
         self.photo_path = path
 
     async def unfold(self, block: str) -> None:
-        """Choose a block and wait for its channels, their worth, the votes and the receptive fields."""
+        """Choose a block and wait for its channels, their worth and the votes."""
         subject, best = self.subject, int(self.logits.argmax())
         requests = {
             "block": (subject, {}, block),
             "votes": (subject, block),
             "worth": (subject, [best], "3a"),
-            "field": (subject, block),
         }
         if self.shown.get("of") == (self.photo_path, self.model):
             del requests["worth"]  # covers all blocks, and is cached in the browser

@@ -36,9 +36,10 @@ def thin_linear_network(variant: str) -> InceptionV1:
     """`linear_network` with one channel in every layer, so that a thousand pixels are affordable.
 
     Kernels, strides, paddings and the order of layers are the network's. Which pixels a gradient
-    reaches does not depend on the number of channels.
+    reaches does not depend on the number of channels. All weights are 1, so a gradient counts paths,
+    which float32 neither loses nor overflows.
     """
-    model = linear_network(variant, 32)
+    model = linear_network(variant, 32).float()
     for name, module in list(model.named_modules()):
         path, _, child = name.rpartition(".")
         layer = path.rpartition(".")[2]
@@ -49,8 +50,8 @@ def thin_linear_network(variant: str) -> InceptionV1:
             joined = path.startswith("inception_") and not path.startswith("inception_3a")
             channels = 3 if layer == "conv1" else 4 if joined and layer not in ("3x3", "5x5") else 1
             thin = nn.Conv2d(channels, 1, module.kernel_size, module.stride, module.padding, bias=False)
-            thin.weight.data.fill_(1 / thin.weight[0].numel())
-            model.get_submodule(path).add_module(child, thin.double())
+            thin.weight.data.fill_(1)
+            model.get_submodule(path).add_module(child, thin)
     return model
 
 
@@ -70,6 +71,7 @@ def thin_branches(model: InceptionV1, x: Tensor) -> Iterator[tuple[str, str, Ten
 def support(output: Tensor, x: Tensor, row: int, column: int) -> Square:
     """The pixels where a cell's gradient is not zero; they must be a square without holes."""
     (gradient,) = torch.autograd.grad(output[0, 0, row, column], x, retain_graph=True)
+    assert gradient.isfinite().all()
     reached = gradient[0].abs().sum(0) > 0
     (top, left), (bottom, right) = reached.nonzero().min(0).values.tolist(), reached.nonzero().max(0).values.tolist()
     square = Square(left, top, right + 1, bottom + 1)
@@ -80,7 +82,7 @@ def support(output: Tensor, x: Tensor, row: int, column: int) -> Square:
 def check_squares(variant: str, size: tuple[int, int], cells_of: Callable[[int, int], set[tuple[int, int]]]) -> int:
     """Compare squares with supports in some cells of every branch; return how many squares were not clipped."""
     model = InceptionV1(variant=variant, include_top=False, input_shape=(3, *size))
-    x = torch.rand(1, 3, *size, dtype=torch.float64, requires_grad=True)
+    x = torch.rand(1, 3, *size, requires_grad=True)
     compared, unclipped = [], 0
     for block, branch, output in thin_branches(thin_linear_network(variant), x):
         height, width = output.shape[-2:]

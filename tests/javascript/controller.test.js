@@ -43,7 +43,7 @@ function fake({ slow = null, failing = null, hasScene = true } = {}) {
     block: async (subject, off, block) => (requests.push(["block", block, off, subject.fill]), { block, off }),
     votes: async ({ fill = "zero" }, block) => (requests.push(["votes", block, fill]), { block, fill, classes: CLASSES, logits: Float32Array.from({ length: 48 }, (_, i) => i) }),
     worth: async (_, cls, block) => (requests.push(["worth", cls, block]), { of: cls }),
-    field: async () => ({}),
+    field: async (subject, block) => (requests.push(["field", subject.photo, block]), { of: block }),
     drawable: async () => undefined,
     prefetchWorth: async (_, classes) => void requests.push(["prefetch", classes]),
   };
@@ -93,6 +93,37 @@ test("all of a new photo is requested at once, and of a moved square the scene f
   await settled();
   assert.deepEqual(requests, [["scene", "two", {}, undefined]]);
   release();
+});
+
+test("effective receptive fields are requested once one is shown", async () => {
+  const { store, requests } = await refreshedStage();
+  const fields = () => requests.filter(([kind]) => kind === "field").map(([, ...values]) => values);
+  assert.deepEqual(fields(), []);
+  store.hover({ kind: "class", cls: 1 });
+  await settled();
+  assert.deepEqual(fields(), [], "a class has none");
+  store.hover({ kind: "lane", branch: "3x3" });
+  await settled();
+  store.hover({ kind: "lane", branch: "5x5" });
+  await settled();
+  assert.deepEqual(fields(), [["one", "4c"]], "of all branches at once");
+  assert.deepEqual(store.data().field, { of: "4c" });
+  store.update({ block: "3a" });
+  await settled();
+  assert.deepEqual(fields().slice(1), [["one", "3a"]], "the pointer is still on a lane");
+  assert.deepEqual(store.data().field, { of: "3a" });
+  store.hover({ kind: null });
+  store.update({ photo: "two" });
+  await settled();
+  assert.equal(store.data().field, null);
+  store.update({ lens: { branch: "1x1", channel: 0, row: 0, column: 0 } });
+  await settled();
+  assert.deepEqual(fields().slice(2), [["two", "3a"]]);
+  store.update({ lens: null, photo: "one" });
+  await settled();
+  store.update({ deeper: "unit" });
+  await settled();
+  assert.deepEqual(fields().slice(3), [["one", "3a"]]);
 });
 
 test("a late response does not replace a newer one", async () => {

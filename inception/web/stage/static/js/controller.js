@@ -33,6 +33,7 @@ export function createController(store, source, firstInteraction = Promise.resol
   /** The latest state whose data are on the stage. @type {Readonly<State> | null} */
   let loadedState = null;
   let isLoaded = false; // whether that is the current state
+  let isFieldRequested = false; // for the current state
   let missingModel = ""; // the network requested last, until it has been loaded
   let latestUpdate = Promise.resolve();
 
@@ -51,6 +52,7 @@ export function createController(store, source, firstInteraction = Promise.resol
     const id = ++latestId;
     const isCurrent = () => id === latestId;
     isLoaded = false;
+    isFieldRequested = false;
     const busyTimer = setTimeout(() => isCurrent() && store.receive({ busy: true }), BUSY_DELAY_MS);
     try {
       await load(isCurrent);
@@ -164,7 +166,8 @@ export function createController(store, source, firstInteraction = Promise.resol
     const subsets = await votes;
     if (!isCurrent()) return;
     store.receive({ subsets });
-    void loadSecondary(subject, block, cls, order(base.logits, PREFETCHED_CLASSES), isCurrent);
+    void loadField();
+    void loadSecondary(subject, cls, order(base.logits, PREFETCHED_CLASSES), isCurrent);
   }
 
   /**
@@ -180,21 +183,29 @@ export function createController(store, source, firstInteraction = Promise.resol
   }
 
   /**
-   * Load what the stage can do without: effective receptive fields, and the worth that may be needed next.
+   * Load the worth that may be needed next.
    * @param {Subject} subject
-   * @param {Block} block
    * @param {number} cls
    * @param {number[]} topClasses
    * @param {() => boolean} isCurrent
    */
-  async function loadSecondary(subject, block, cls, topClasses, isCurrent) {
+  async function loadSecondary(subject, cls, topClasses, isCurrent) {
     await source.prefetchWorth(subject, [cls]).catch(() => undefined); // in all blocks: another one may be chosen next
     if (!isCurrent()) return;
     void firstInteraction.then(() =>
       setTimeout(() => isCurrent() && source.prefetchWorth(subject, topClasses).catch(() => undefined), PREFETCH_DELAY_MS),
     );
-    const field = await source.field(subject, block).catch(() => null); // without it, only the dotted square is missing
-    if (isCurrent()) store.receive({ field });
+  }
+
+  /** Load the effective receptive fields of the unfolded block once one is shown: they take a quarter of the work for a photo. */
+  async function loadField() {
+    const { block, lens, deeper } = store.get();
+    const isShown = lens !== null || deeper === "unit" || store.hovered().branch !== undefined;
+    if (!isShown || !isLoaded || isFieldRequested || store.data().field) return;
+    isFieldRequested = true;
+    const id = latestId;
+    const field = await source.field(subjectOf(store.get()), block).catch(() => null); // without it, only the dotted square is missing
+    if (id === latestId) store.receive({ field });
   }
 
   /**
@@ -217,6 +228,11 @@ export function createController(store, source, firstInteraction = Promise.resol
     if (!isFitting && REQUEST_PROPERTIES.some((name) => changed.has(name)) && state.photo && state.model) void refresh(restoreError);
     else if (isLoaded) loadedState = state; // its changes need no request, such as those of the lens
   });
+
+  store.subscribe((_, __, changed) => {
+    if (changed.has("lens") || changed.has("deeper")) void loadField();
+  });
+  store.onHover(() => void loadField());
 
   /** Load the tuning of the unfolded block's channels, if they are sorted by it. It does not depend on the photo. */
   async function loadTuning() {
