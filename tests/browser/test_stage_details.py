@@ -475,7 +475,7 @@ def test_both_sides_of_the_comparison_show_the_square_that_the_network_sees(visi
 
 def test_clicking_a_number_of_the_table_leads_to_its_branch(visit: StageVisit) -> None:
     visit.open(f"{QUERY}&deeper=numbers")
-    visit.page.get_by_text("Every branch of every block, off alone").click()
+    visit.page.get_by_text("Every branch of every block, turned off one at a time").click()
     visit.page.get_by_role("button", name="Block 5a, 5×5:").click(timeout=30_000)
     expect(visit.page.locator("[data-block='5a']")).to_have_attribute("aria-selected", "true")
     lane = visit.page.locator("[data-lane='5x5']")

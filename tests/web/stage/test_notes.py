@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -32,4 +33,10 @@ def test_the_english_notes_are_those_of_the_provenance(
     }
     if pretrained.rejection:
         expected["outside_photos"] = pretrained.rejection.outside_photos
-    assert notes == expected
+    assert notes == {key: typeset(text) for key, text in expected.items()}
+
+
+def typeset(text: str) -> str:
+    """Return a text with the apostrophes, times signs and numbers of the page."""
+    text = re.sub(r"(\d)x(\d)", r"\1×\2", text.replace("'", "’"))
+    return re.sub(r"\b(\d)(\d{3}) classes", r"\1,\2 classes", text)

@@ -127,7 +127,7 @@ function solution({ top, splits }) {
 
 /** @param {number | null} ratio @returns {import("./types.js").Value} */
 function ratioValue(ratio) {
-  return (ratio ?? 0) > MAX_RATIO ? { word: "lesson.many_times" } : { short: ratio ?? 0 };
+  return (ratio ?? 0) > MAX_RATIO ? { word: "lesson.many_times" } : { times: ratio ?? 0 };
 }
 
 /**

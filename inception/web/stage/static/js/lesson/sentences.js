@@ -47,6 +47,7 @@ function format(value, network) {
   if ("branch" in value) return branchName(value.branch);
   if ("p" in value) return percent(value.p);
   if ("signed" in value) return signed(value.signed);
+  if ("times" in value) return t("lesson.times", { times: figure(value.times) });
   if ("word" in value) return t(value.word);
   return figure(value.short);
 }

@@ -4,7 +4,7 @@
  * @import {Branch, Data, State, Subject} from "../types.js"
  * @import {Source} from "../source.js"
  *
- * @typedef {string | number | {cls: number} | {branch: Branch} | {p: number} | {signed: number} | {short: number} | {word: string}} Value
+ * @typedef {string | number | {cls: number} | {branch: Branch} | {p: number} | {signed: number} | {short: number} | {times: number} | {word: string}} Value
  *   value of a placeholder, formatted in the page's language when it is drawn
  *
  * @typedef {object} Sentence  a sentence to be translated
