@@ -27,6 +27,7 @@ from inception.pretrained.description import Description
 from inception.pretrained.hub import HubFile
 from inception.pretrained.pretrained import PretrainedModel
 from inception.pretrained.zoo import load
+from inception.runtime.memory import share_freed
 from support.hub import RequestHandler
 from support.paths import EXAMPLES, SHARED
 from support.stage_visitor import StageVisit
@@ -35,6 +36,7 @@ from support.visitor import ApiVisit
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 # By default servers measure which engine is fastest; tests of engines choose one themselves.
 os.environ["INCEPTION_ENGINE"] = "torch"
+share_freed()  # as servers do: with the allocator's defaults, page faults take up to a tenth of the time
 # The default of five seconds is too short when workers share two cores with servers and browsers.
 expect.set_options(timeout=30_000)
 

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
+import httpx
 import pytest
 import torch
 from gradio_client import Client, handle_file
@@ -19,13 +21,15 @@ from inception.network.inception_v1 import InceptionV1
 from inception.pretrained import checkpoint
 from inception.pretrained.description import UNKNOWN_PROVENANCE, Description
 from inception.pretrained.zoo import GOOGLENET_FILE_NAMES
+from inception.runtime.address import Address, address
 from inception.vision.preprocessing import IMAGENET
+from inception.web.http.starting import StartingPage
 from inception.web.stage import network
 from inception.web.stage.assets import example_photos
+from support.command import run_inception
 from support.networks import randomise
 from support.paths import EXAMPLES, ROOT
 from support.server import free_port, has_ipv6, running, wait_for
-from support.stage import event_result
 
 
 def test_the_app_serves_a_users_own_model_on_the_port_of_the_environment(tmp_path: Path) -> None:
@@ -52,9 +56,7 @@ def test_the_app_starts_with_other_weights_if_a_download_fails(tmp_path: Path) -
 def test_an_unusable_model_is_reported_at_start(tmp_path: Path) -> None:
     torch.save({"weight": torch.ones(1)}, tmp_path / "other.pth")
     for model, message in ((tmp_path / "other.pth", "has the wrong tensors"), ("vgg", "choose one of")):
-        run = subprocess.run(
-            [sys.executable, "app.py", "--model", str(model)], cwd=ROOT, capture_output=True, text=True, check=False
-        )
+        run = run_inception("serve", "--model", model)
         assert run.returncode == 2
         assert message in run.stderr
         assert "Traceback" not in run.stderr
@@ -113,23 +115,27 @@ def test_hosts_other_than_this_machine_are_rejected_in_a_sentence(host: str) -> 
         assert len(message) < 250
 
 
-@pytest.mark.parametrize("is_number", [True, False])
-def test_host_and_port_options_override_the_environment(*, is_number: bool) -> None:
+def test_host_and_port_options_override_the_environment() -> None:
+    port = free_port()
+    command = ["app.py", "--device", "cpu", "--host", "127.0.0.2", "--port", str(port)]
+    environment = {**os.environ, "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": "http"}
+    app = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_for(f"http://127.0.0.2:{port}/healthz", app)
+        with pytest.raises(urllib.error.URLError):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5)
+    finally:
+        app.terminate()
+        assert app.wait(60) == 0
+
+
+def test_a_port_option_is_taken_where_that_of_the_environment_is_occupied(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as occupied:
         occupied.bind(("127.0.0.1", 0))
         occupied.listen()
-        port, occupied_port = free_port(), str(occupied.getsockname()[1])
-        command = ["app.py", "--device", "cpu", "--host", "127.0.0.2", "--port", str(port)]
-        environment = {**os.environ, "GRADIO_SERVER_NAME": "127.0.0.1"}
-        environment["GRADIO_SERVER_PORT"] = occupied_port if is_number else "http"
-        app = subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-        try:
-            wait_for(f"http://127.0.0.2:{port}/healthz", app)
-            with pytest.raises(urllib.error.URLError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5)
-        finally:
-            app.terminate()
-            assert app.wait(60) == 0
+        monkeypatch.setenv("GRADIO_SERVER_PORT", str(occupied.getsockname()[1]))
+        port = free_port()
+        assert address(None, port) == Address("127.0.0.1", port)
 
 
 def test_the_health_check_is_small_and_stateless(page_address: str) -> None:
@@ -172,28 +178,38 @@ def test_the_server_connects_to_no_other_host(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
-@pytest.mark.parametrize(("host", "reached"), [("::1", "::1"), ("[::1]", "::1"), ("::", "::1")])
-def test_the_page_is_served_on_ipv6(host: str, reached: str) -> None:
+def test_the_page_is_served_on_ipv6() -> None:
     port = free_port()
-    command = [sys.executable, "app.py", "--device", "cpu", "--host", host, "--port", str(port)]
+    command = [sys.executable, "app.py", "--device", "cpu", "--host", "[::1]", "--port", str(port)]
     app = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        wait_for(f"http://[{reached}]:{port}/healthz", app)
+        wait_for(f"http://[::1]:{port}/healthz", app)
     finally:
         app.terminate()
         stdout, stderr = app.communicate(timeout=60)
     assert app.returncode == 0
-    assert stdout == f"The page is at http://[{reached}]:{port}/\n"
+    assert stdout == f"The page is at http://[::1]:{port}/\n"
     assert "Traceback" not in stderr
 
 
-def test_the_page_starts_with_the_requested_network(tmp_path: Path) -> None:
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("host", ["::1", "[::1]", "::"])
+def test_ipv6_addresses_are_listened_on(host: str) -> None:
+    with closing(StartingPage(address(host, free_port()))) as page:
+        assert httpx.get(f"http://[::1]:{page.address.port}/healthz").status_code == 503
+
+
+def test_the_page_starts_with_the_requested_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / GOOGLENET_FILE_NAMES[0]).write_bytes(b"")  # an existing file that is never opened
-    command = ("app.py", "--model", "tiny-imagenet", "--device", "cpu")
-    with running(*command, INCEPTION_WEIGHTS_DIR=str(tmp_path)) as (address, _):
-        start = event_result(f"{address}/", "start")
+    monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(tmp_path))
+    service, _ = service_for(request_for("tiny-imagenet"))
+    start = network.start(service, example_photos())
     assert start["models"][1] == {"name": "googlenet", "available": True, "megabytes": None}
     assert start["first"] == "tiny-imagenet"
+
+
+def request_for(model: str) -> Request:
+    return Request(model, None, None, "cpu", "exact", 60, mcp=False, scale=None, ray_address=None)
 
 
 def test_the_page_begins_with_the_network_that_replaces_an_unusable_one(
@@ -201,8 +217,7 @@ def test_the_page_begins_with_the_network_that_replaces_an_unusable_one(
 ) -> None:
     (tmp_path / GOOGLENET_FILE_NAMES[0]).write_bytes(b"no weights")
     monkeypatch.setenv("INCEPTION_WEIGHTS_DIR", str(tmp_path))
-    request = Request("googlenet", None, None, "cpu", "exact", 60, mcp=False, scale=None, ray_address=None)
-    service, models = service_for(request)
+    service, models = service_for(request_for("googlenet"))
     assert "The page begins with tiny-imagenet." in caplog.text
     assert network.start(service, example_photos())["first"] == "tiny-imagenet"
     assert models == service.models
