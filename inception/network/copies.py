@@ -13,8 +13,23 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def copy_module(module: Module, device: str | None = None) -> Module:
-    """Return a deep copy of `module`, on `device` if one is given."""
+    """Return a deep copy of `module` without its hooks, on `device` if one is given."""
     return _copy(module, lambda tensor: tensor.detach().to(device or tensor.device, copy=True))
+
+
+def is_plain(module: nn.Module) -> bool:
+    """Return whether `module` is float32, in evaluation mode, and not made in inference mode."""
+    tensors = [*module.parameters(), *module.buffers()]
+    return not any(part.training for part in module.modules()) and not any(
+        tensor.is_inference() or (tensor.is_floating_point() and tensor.dtype != torch.float32) for tensor in tensors
+    )
+
+
+def plain_copy(module: Module) -> Module:
+    """Return a deep copy in float32 and evaluation mode, whose parameters take no gradients, on the same device."""
+    # Tensors made in inference mode can never take part in a gradient.
+    with torch.inference_mode(False):
+        return copy_module(module).float().eval().requires_grad_(False)
 
 
 def shape_copy(module: Module) -> Module:
@@ -27,7 +42,7 @@ def shape_copy(module: Module) -> Module:
 
 
 def _copy(module: Module, copy_tensor: Callable[[Tensor], Tensor]) -> Module:
-    """Return a deep copy with other tensors.
+    """Return a deep copy with other tensors and without hooks, which observe the caller's own passes only.
 
     Tensors are copied before `deepcopy` runs: `deepcopy` passes its whole memo to each tensor's `__deepcopy__`, and
     ZeroGPU inspects every argument of every torch function, so copying a network took minutes there.
@@ -37,6 +52,8 @@ def _copy(module: Module, copy_tensor: Callable[[Tensor], Tensor]) -> Module:
         memo[id(parameter)] = nn.Parameter(copy_tensor(parameter), requires_grad=parameter.requires_grad)
     for buffer in module.buffers():
         memo[id(buffer)] = copy_tensor(buffer)
+    for part in module.modules():
+        memo |= {id(table): type(table)() for name, table in vars(part).items() if "_hooks" in name}
     return copy.deepcopy(module, memo)
 
 

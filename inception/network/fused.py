@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from .blocks import ConvUnit, cell_count, side_of
-from .copies import copy_module, empty_batch
+from .copies import empty_batch, plain_copy
 from .inception_v1 import InceptionV1
 
 FULL, HALF = torch.float32, torch.bfloat16
@@ -74,7 +74,7 @@ def _wait_for(device: torch.device) -> None:
 
 
 def _fused_copy(model: InceptionV1, precision: torch.dtype) -> InceptionV1:
-    engine = copy_module(model).float().eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    engine = plain_copy(model).to(memory_format=torch.channels_last)
     device = next(engine.parameters()).device
     for name, input_shape in _input_shapes(engine).items():
         keep_full = name.removeprefix("stem.") in ALWAYS_FULL
