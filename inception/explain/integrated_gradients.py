@@ -92,8 +92,9 @@ def integrated_gradients(
     places, weights = np.polynomial.legendre.leggauss(steps)
     # From -1..1 to 0..1.
     places, weights = (places + 1) / 2, weights / 2
-    # Of the plain model: the engine's rounding may close a ReLU that is open there, which changes gradients visibly.
-    # Enabled even inside a caller's no_grad or inference_mode.
+    # The engine's rounding may close a ReLU that is open in the plain model, which changes gradients visibly.
+    model = pretrained.plain
+    # Enable gradients even inside a caller's no_grad or inference_mode.
     with torch.inference_mode(False), torch.enable_grad():
         grey, photo = grey_input(pretrained), network_input(pretrained, prediction)
         difference = photo - grey
@@ -102,11 +103,11 @@ def integrated_gradients(
             share = torch.tensor(places[first : first + BATCH], dtype=photo.dtype, device=photo.device)
             inputs = (grey + share.view(-1, 1, 1, 1) * difference).requires_grad_()
             # autograd.grad, unlike backward, leaves no gradients on the model's parameters.
-            (gradients,) = torch.autograd.grad(pretrained.model.logits(inputs)[:, index].sum(), inputs)
+            (gradients,) = torch.autograd.grad(model.logits(inputs)[:, index].sum(), inputs)
             weight = torch.from_numpy(weights[first : first + BATCH]).view(-1, 1, 1, 1)
             mean += (weight * gradients.cpu().double()).sum(dim=0, keepdim=True)
         with torch.no_grad():
-            baseline = pretrained.model.logits(grey.expand_as(photo))[0, index]
+            baseline = model.logits(grey.expand_as(photo))[0, index]
     values = (mean * difference.cpu().double())[0].sum(dim=0).numpy()
     values.flags.writeable = False
     return IntegratedGradients(

@@ -116,7 +116,7 @@ def randomised_networks(pretrained: PretrainedModel, seed: int = 0) -> Iterator[
     # Drawn on the CPU, so that a seed means the same on every device.
     generator = torch.Generator().manual_seed(seed)
     with torch.inference_mode(False):
-        model = copy_module(pretrained.model, "cpu")
+        model = copy_module(pretrained.plain, "cpu")
     downwards = (HEAD, *reversed(STAGES))
     done = 0
     for level in LEVELS:

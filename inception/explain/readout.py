@@ -136,10 +136,10 @@ def channel_readout(model: InceptionV1, block: str) -> ChannelReadout:
 @torch.no_grad()
 def _of_block(block: InceptionBlock) -> Tensor:
     units = (cast("ConvUnit", block[layer]) for layer in ENTRIES)
-    return torch.stack([scaled_kernel(unit).square().sum(dim=(0, 2, 3)) for unit in units]).sum(dim=0)
+    return torch.stack([scaled_kernel(unit).float().square().sum(dim=(0, 2, 3)) for unit in units]).sum(dim=0)
 
 
 @torch.no_grad()
 def _of_classifier(model: InceptionV1) -> Tensor:
     linear = next(layer for layer in model.required_head.modules() if isinstance(layer, nn.Linear))
-    return linear.weight.square().sum(dim=0)
+    return linear.weight.float().square().sum(dim=0)

@@ -182,12 +182,12 @@ def effective_fields(
         ChoiceError: if there is no such block or branch.
         CellError: if the map has no such cell.
     """
-    model = pretrained.model
+    # The engine's rounding may close a ReLU that is open in the plain model.
+    model = pretrained.plain
     cells, pixels = prediction.block(block).shape[1:], (prediction.image.height, prediction.image.width)
     squares = {branch: _square(model, block, branch, row, column, cells, pixels) for branch in branches}
     row, column = int(row), int(column)
     fields = {}
-    # Of the plain model: the engine's rounding may close a ReLU that is open there.
     # Enable gradients even inside a caller's no_grad or inference_mode.
     with torch.inference_mode(False), torch.enable_grad():
         x = pretrained.preprocessing.to_tensor(prediction.image).to(pretrained.device).requires_grad_()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..checks import choice
-from ..network.copies import Snapshot
+from ..network.copies import Snapshot, is_plain, plain_copy
 from ..network.fused import fast_engine, fused_engine
 from ..network.inception_v1 import InceptionV1
 from ..vision.preprocessing import Preprocessing
@@ -24,8 +24,8 @@ PRECISIONS = ("exact", "fast")
 class PretrainedModel:
     """A trained network in evaluation mode.
 
-    Its engines are rebuilt at the next use after `model` was trained, moved or converted, but not after in-place
-    changes of a tensor's `data`.
+    Its engines and `plain` follow when `model` is trained, moved or converted, but not in-place changes of a tensor's
+    `data`.
 
     Attributes:
         name: of the weights.
@@ -57,6 +57,14 @@ class PretrainedModel:
         return self._built("_engine", lambda: fused_engine(self.model))
 
     @property
+    def plain(self) -> InceptionV1:
+        """`model` if it is float32, in evaluation mode and not made in inference mode, else such a copy.
+
+        For gradients of the plain network and for reading its layers.
+        """
+        return self.model if is_plain(self.model) else self._built("_plain", lambda: plain_copy(self.model))
+
+    @property
     def fast_engine(self) -> InceptionV1:
         """The bfloat16 engine where it is faster, with logits accurate to about 0.05; else `engine`."""
         return self._built("_fast_engine", lambda: fast_engine(self.model, self.engine))
@@ -74,7 +82,7 @@ class PretrainedModel:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def unfused(self) -> PretrainedModel:
-        """Return the network with `model` itself as its engine: for one pass, fusing takes longer than it saves."""
+        """Return the network with `plain` as its engine: for one pass, fusing takes longer than it saves."""
         return _UnfusedModel(**self.__getstate__())
 
     def engine_for(self, precision: str) -> InceptionV1:
@@ -103,4 +111,4 @@ class PretrainedModel:
 class _UnfusedModel(PretrainedModel):
     @property
     def engine(self) -> InceptionV1:
-        return self.model
+        return self.plain

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..network.blocks import BRANCHES, ConvUnit
-from ..network.copies import copy_module
+from ..network.copies import plain_copy
 from ..network.inception_v1 import STAGES, InceptionV1
 
 
@@ -47,12 +47,12 @@ class _Redirected(torch.autograd.Function):
 def branch_network(model: InceptionV1, block: str, branch: str) -> nn.Sequential:
     """Return a frozen copy of the layers up to a branch, from (N, 3, H, W) to (N, C, h, w) before the last ReLU.
 
-    The branch's output is the ReLU of that; with pre-activation it is that itself. Other branches of the block and
-    later blocks are not computed.
+    It is float32, whatever type `model` has. The branch's output is the ReLU of its output; with pre-activation it is
+    that itself. Other branches of the block and later blocks are not computed.
     """
     before = [model.get_submodule(stage) for stage in STAGES[: STAGES.index(f"inception_{block}")]]
     layers = nn.Sequential(*before, *(model.block(block)[layer] for layer in BRANCHES[branch]))
-    network = copy_module(layers).eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    network = plain_copy(layers).to(memory_format=torch.channels_last)
     last = network[-1]
     assert isinstance(last, ConvUnit)
     if isinstance(last[-1], nn.ReLU):

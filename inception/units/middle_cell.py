@@ -99,7 +99,7 @@ def _maps(pretrained: PretrainedModel, x: Tensor, layers: Sequence[str]) -> dict
     """Return the maps (N, C, H, W) of the layers."""
     maps: dict[str, Tensor] = {}
     if FIRST_LAYER in layers:
-        maps[FIRST_LAYER] = pretrained.model.stem.get_submodule(FIRST_LAYER)(x)
+        maps[FIRST_LAYER] = pretrained.plain.stem.get_submodule(FIRST_LAYER)(x)
     last = max((STAGES.index(f"inception_{layer}") for layer in layers if layer != FIRST_LAYER), default=-1)
     for stage in STAGES[: last + 1]:
         x = pretrained.engine.get_submodule(stage)(x)

@@ -77,6 +77,18 @@ def test_engines_follow_a_changed_network(pretrained: PretrainedModel, change: C
     assert torch.equal(logits(pretrained), logits(replace(pretrained)))
 
 
+def test_the_plain_network_is_the_model_itself_where_that_can_be(pretrained: PretrainedModel) -> None:
+    assert pretrained.plain is pretrained.model
+    pretrained.model.train()
+    plain = pretrained.plain
+    assert plain is pretrained.plain, "it is built once"
+    assert not plain.training
+    _in_place(pretrained.model)
+    assert pretrained.plain is not plain, "it follows a changed network"
+    pretrained.model.eval()
+    assert pretrained.plain is pretrained.model
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_the_engine_of_a_network_of_another_type_is_float32(dtype: torch.dtype) -> None:
     pretrained = load()
