@@ -121,9 +121,9 @@ def check_channel(where: str, channel: object, count: int) -> int:
     if not is_whole(channel) or not 0 <= channel < count:
         raise ExplanationError(
             "explain_channel",
-            "There is no channel {channel}; block {block} has the channels 0 to {last}.",
+            "There is no channel {channel} in {where}; its channels are numbered 0 to {last}.",
             channel=spelled(channel),
-            block=where,
+            where=where,
             last=count - 1,
         )
     return int(channel)

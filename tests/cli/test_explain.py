@@ -349,7 +349,7 @@ def test_an_invalid_photo_is_reported_and_the_others_are_explained(
         (["--cell", "7x7:0:0:0"], "1x1, 3x3, 5x5, pool"),
         (["--cell", "3x3:256:0:0"], "the channels 0 to 255"),
         (["--cell", "3x3:0:10:0"], "10 rows and 10 columns"),
-        (["--circuit", "3x3:256:0:0"], "block 4c/3x3 has the channels 0 to 255"),
+        (["--circuit", "3x3:256:0:0"], "in 4c/3x3; its channels are numbered 0 to 255"),
         (["--faithfulness", "lime"], "grad_cam, evidence, occlusion, integrated_gradients"),
         (["--out", "LICENSE/x"], "cannot be made"),
         (["--model", "resnet"], "choose one of tiny-imagenet, googlenet, torchvision"),

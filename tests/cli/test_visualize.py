@@ -37,7 +37,7 @@ def test_visualize_writes_a_picture_of_the_requested_size(tmp_path: Path) -> Non
     ("arguments", "message"),
     [
         (["4c"], "'4c' is not a unit; write BLOCK:BRANCH, BLOCK:BRANCH:CHANNEL"),
-        (["4c:3x3:300"], "There is no channel 300; block 4c/3x3 has the channels 0 to 255."),
+        (["4c:3x3:300"], "There is no channel 300 in 4c/3x3; its channels are numbered 0 to 255."),
         (["4c:3x3", "--negative"], "No image drives the branch 4c:3x3 below zero"),
         (["4c:3x3", "--size", "16"], "a whole number from 32 to 512"),
         (["3a:1x1:0", "--steps", "1", "--out", "/proc/x.png"], "Nothing can be written"),

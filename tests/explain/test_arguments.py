@@ -114,7 +114,7 @@ INVALID_NUMBERS = ["3", None, True, 1.5, float("nan"), float("inf"), -1, 10**30,
 def test_invalid_cells_and_channels_are_rejected_with_a_sentence(
     embedded: PretrainedModel, prediction: Prediction, explain: Callable[..., Any], wrong: Any
 ) -> None:
-    with pytest.raises(UserError, match=r"^There is no (channel|cell at row) .*(channels 0 to|rows and) ") as error:
+    with pytest.raises(UserError, match=r"^There is no (channel|cell at row) .*(numbered 0 to|rows and) ") as error:
         explain(embedded, prediction, wrong)
     assert len(str(error.value)) < 400
 
@@ -177,7 +177,7 @@ def test_numpy_integers_become_numbers_that_json_can_hold(embedded: PretrainedMo
 
 @pytest.mark.parametrize("name", ["cell", "circuit"])
 def test_a_cell_of_no_channel_is_refused_before_there_is_a_photo(name: str, embedded: PretrainedModel) -> None:
-    with pytest.raises(UserError, match="There is no channel 9999; block 4c/3x3 has the channels 0 to"):
+    with pytest.raises(UserError, match="There is no channel 9999 in 4c/3x3; its channels are numbered 0 to"):
         EXPLANATIONS[name].check(embedded, block="4c", branch="3x3", channel=9999, row=0, column=0)
 
 

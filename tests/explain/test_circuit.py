@@ -182,7 +182,7 @@ def test_unknown_units_are_rejected_with_the_valid_choices(
         cell_circuit(pretrained, prediction, "6a", "1x1", 0, 0, 0)
     with pytest.raises(ChoiceError, match="1x1, 3x3, 5x5, pool"):
         cell_circuit(pretrained, prediction, "4a", "7x7", 0, 0, 0)
-    with pytest.raises(ExplanationError, match="block 4a/pool has the channels 0 to 63"):
+    with pytest.raises(ExplanationError, match="in 4a/pool; its channels are numbered 0 to 63"):
         cell_circuit(pretrained, prediction, "4a", "pool", 64, 0, 0)
     with pytest.raises(CellError, match="4 rows and 4 columns"):
         cell_circuit(pretrained, prediction, "4a", "pool", 0, 4, 0)

@@ -71,6 +71,6 @@ def test_last_block_is_read_by_the_classifier() -> None:
 def test_summary_of_no_channel_is_refused(channel: int, embedded: PretrainedModel) -> None:
     prediction = predict(embedded, open_photo(EXAMPLES / "espresso.jpg"))
     readout = channel_readout(embedded.model, "4c")
-    with pytest.raises(UserError, match=f"no channel {channel}; block 4c/3x3 has the channels 0 to 255"):
+    with pytest.raises(UserError, match=f"no channel {channel} in 4c/3x3; its channels are numbered 0 to 255"):
         channel_summary(prediction, readout, "3x3", channel)
     assert channel_summary(prediction, readout, "3x3", 255).number == 128 + 255

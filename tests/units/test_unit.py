@@ -42,7 +42,7 @@ def test_invalid_addresses_are_rejected(text: str) -> None:
     [
         (Unit("9z", "3x3"), "block is '9z'; it must be one of: 3a, 3b"),
         (Unit("4c", "7x7"), "branch is '7x7'; it must be one of: 1x1, 3x3, 5x5, pool"),
-        (Unit("4c", "5x5", 64), "no channel 64; block 4c/5x5 has the channels 0 to 63"),
+        (Unit("4c", "5x5", 64), "no channel 64 in 4c/5x5; its channels are numbered 0 to 63"),
         (Unit("4c", "5x5", 1, 10, 3), "no cell at row 10, column 3: the map of 4c/5x5 has 10 rows and 10 columns"),
         (Unit("4c", "5x5", 1, 3), "no cell at row 3, column None"),
         (Unit("4c", "5x5", None, 3, 3), "is not a unit"),

@@ -89,7 +89,7 @@ def test_explanations_of_the_api_match_the_package(
         ),
         (("/branch_votes", "9z", "", "zero"), "9z"),
         (("/switch_off", "4c", ["3x3"], ["a"], "zero"), "a list of whole numbers"),
-        (("/switch_off", "4c", [], [5000], "zero"), "block 4c has the channels 0 to 511"),
+        (("/switch_off", "4c", [], [5000], "zero"), "in 4c; its channels are numbered 0 to 511"),
         (("/cell", "5b", "1x1", 0, 99, 0), "There is no cell at row 99"),
     ],
 )

@@ -104,7 +104,7 @@ REFUSED: list[tuple[str, list[Any], str]] = [
     ("scene", [BISON, {"4b": "1x1"}], "off is {'4b': '1x1'}; it must be"),
     ("scene", [BISON, {"4b": ["1x1"] * 5}], "it must be"),
     ("scene", [BISON, {"4b": [["1x1"]]}], "branch is ['1x1']; it must be one of"),
-    ("scene", [BISON, {"4b": [512]}], "There is no channel 512; block 4b has the channels 0 to 511"),
+    ("scene", [BISON, {"4b": [512]}], "There is no channel 512 in 4b; its channels are numbered 0 to 511"),
     ("scene", [BISON, {"4b": [-1]}], "There is no channel -1"),
     ("scene", [BISON, {"4b": [10**15]}], "There is no channel"),
     ("scene", [BISON, {"4b": [1.5]}], "branch is 1.5; it must be one of"),

@@ -102,7 +102,7 @@ def test_circuits_match_the_library(page_address: str, embedded: PretrainedModel
 @pytest.mark.parametrize(
     ("arguments", "excerpt"),
     [
-        ((NET, "3a", "1x1", 64), "There is no channel 64; block 3a/1x1 has the channels 0 to 63."),
+        ((NET, "3a", "1x1", 64), "There is no channel 64 in 3a/1x1; its channels are numbered 0 to 63."),
         ((NET, "3a", "7x7", 0), "branch is '7x7'"),
         ((NET, "6a", "1x1", 0), "block is '6a'"),
         (("resnet", "3a", "1x1", 0), "model is 'resnet'"),
