@@ -94,21 +94,26 @@ def subset_logits(
     """Return the logits (16, classes) for all sets of active branches, in the order of `BRANCH_SUBSETS`.
 
     One batch through the layers behind the block serves all classes. The first row, with all branches ablated, is the
-    same for every photo and is computed once per network.
+    same for every photo, and an engine computes it once for the same values.
 
     Raises:
         ChoiceError, ExplanationError: if there is no such block or ablation.
     """
     values = ablation_values(pretrained, block, ablation)
     output = block_output(pretrained, prediction, block)
-    empty = _empty_subset_logits(pretrained, block, ablation, values.expand_as(output))
+    empty = _empty_subset_logits(pretrained, block, values, output.shape)
     return to_array(torch.cat([empty, logits_of_subsets(pretrained, block, output, values, BRANCH_SUBSETS[1:])]))
 
 
-def _empty_subset_logits(pretrained: PretrainedModel, block: str, ablation: str, outputs: torch.Tensor) -> torch.Tensor:
+def _empty_subset_logits(
+    pretrained: PretrainedModel, block: str, values: torch.Tensor, shape: torch.Size
+) -> torch.Tensor:
     """Return the logits (1, classes) with all four branches ablated, which do not depend on the photo."""
-    cached = _EMPTY_SUBSET_LOGITS.setdefault(pretrained.engine, {})
-    key = (block, ablation, *outputs.shape)
+    engine, outputs = pretrained.engine, values.expand(shape)
+    if engine is pretrained.model:  # whose weights may change, unlike those of a copy
+        return logits_from(pretrained, block, outputs)
+    cached = _EMPTY_SUBSET_LOGITS.setdefault(engine, {})
+    key = (block, to_array(values).tobytes(), *shape)
     if key not in cached:
         cached[key] = logits_from(pretrained, block, outputs)
     return cached[key]
