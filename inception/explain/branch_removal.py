@@ -24,7 +24,7 @@ from .registry import ABLATIONS
 def ablated_prediction(
     pretrained: PretrainedModel,
     prediction: Prediction,
-    off: Mapping[str, Iterable[str | int]],
+    off: Mapping[str, str | Iterable[str | int]],
     ablation: str = ABLATIONS[0],
 ) -> Prediction:
     """Return the prediction with whole branches and single channels ablated, in one or several blocks at once.
@@ -33,8 +33,8 @@ def ablated_prediction(
     those of that block and of all stages behind it are new, as are logits, probabilities and `seconds`.
 
     Args:
-        off: by block, names of branches, and numbers of channels in the block's concatenated output, from 0. Without
-            any, the result is `prediction` itself.
+        off: by block, names of branches, and numbers of channels in the block's concatenated output, from 0; or the
+            name of one branch. Without any, the result is `prediction` itself.
         ablation: what replaces them: "zero", or "mean", each channel's mean over training photos.
 
     Raises:
@@ -73,7 +73,7 @@ def ablated_prediction(
     )
 
 
-def _mask(pretrained: PretrainedModel, block: str, off: Iterable[str | int]) -> Tensor:
-    members = tuple(off)
+def _mask(pretrained: PretrainedModel, block: str, off: str | Iterable[str | int]) -> Tensor:
+    members = (off,) if isinstance(off, str) else tuple(off)
     names = [member for member in members if isinstance(member, str)]
     return branch_mask(pretrained, block, names, [member for member in members if not isinstance(member, str)])

@@ -129,13 +129,19 @@ def test_ablating_one_block_agrees_with_ablate(
         assert ablated.probabilities[change.index] == pytest.approx(change.probability, abs=1e-6)
 
 
+def test_one_branch_may_be_given_by_its_name(pretrained: PretrainedModel, prediction: Prediction) -> None:
+    by_name, listed = (ablated_prediction(pretrained, prediction, {"4c": off}) for off in ("3x3", ["3x3"]))
+    assert np.array_equal(by_name.logits, listed.logits)
+    assert not np.array_equal(by_name.logits, prediction.logits)
+
+
 def test_ablating_nothing_returns_the_same_prediction(pretrained: PretrainedModel, prediction: Prediction) -> None:
     assert ablated_prediction(pretrained, prediction, {}) is prediction
     assert ablated_prediction(pretrained, prediction, {"4b": []}) is prediction
 
 
 def test_unknown_channels_and_missing_means_are_rejected(pretrained: PretrainedModel, prediction: Prediction) -> None:
-    with pytest.raises(UserError, match="There is no channel 512; block 4b has the channels 0 to 511"):
+    with pytest.raises(UserError, match="There is no channel 512 in 4b; its channels are numbered 0 to 511"):
         ablated_prediction(pretrained, prediction, {"4b": [512]})
     with pytest.raises(UserError, match="There is no channel -1"):
         ablated_prediction(pretrained, prediction, {"4b": ["1x1", -1]})
