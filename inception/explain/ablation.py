@@ -119,10 +119,10 @@ def ablate(
         ablation=ablation,
         branches=ablated_branches,
         channels=tuple(sorted({int(channel) for channel in ablated_channels})),  # NumPy's are not for JSON
-        top=tuple(change(index) for index in np.argsort(-after, kind="stable")[:top]),
+        top=tuple(change(index) for index in np.argsort(-after, kind="stable")[: max(top, 0)]),
         first_before=change(prediction.top(1)[0].index),
-        risen=tuple(change(index) for index in order[::-1][:moved] if differences[index] > 0),
-        fallen=tuple(change(index) for index in order[:moved] if differences[index] < 0),
+        risen=tuple(change(index) for index in order[::-1][: max(moved, 0)] if differences[index] > 0),
+        fallen=tuple(change(index) for index in order[: max(moved, 0)] if differences[index] < 0),
     )
 
 

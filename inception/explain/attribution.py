@@ -132,6 +132,7 @@ def evidence(
         )
 
     order = np.argsort(amounts, kind="stable")
+    length = max(maximum, 0)
     return Evidence(
         index=index,
         label=pretrained.labels[index],
@@ -140,8 +141,8 @@ def evidence(
         rest=split.constant,
         amounts={branch: float(one.sum()) for branch, one in maps.items()},
         maps=maps,
-        strongest_for=tuple(channel_evidence(channel) for channel in order[::-1][:maximum] if amounts[channel] > 0),
-        strongest_against=tuple(channel_evidence(channel) for channel in order[:maximum] if amounts[channel] < 0),
+        strongest_for=tuple(channel_evidence(channel) for channel in order[::-1][:length] if amounts[channel] > 0),
+        strongest_against=tuple(channel_evidence(channel) for channel in order[:length] if amounts[channel] < 0),
     )
 
 

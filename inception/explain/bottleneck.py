@@ -37,7 +37,7 @@ def strongest_reduced(
 
 
 def _strongest(maps: np.ndarray, most: int) -> StrongestChannels:
-    order = np.argsort(-maps.mean(axis=(1, 2)), kind="stable")[:most]
+    order = np.argsort(-maps.mean(axis=(1, 2)), kind="stable")[: max(most, 0)]
     chosen = maps[order]
     chosen.flags.writeable = False
     return StrongestChannels(len(maps), tuple(order.tolist()), chosen)

@@ -13,8 +13,8 @@ def most_similar(tuning: LayerTuning, channel: int, most: int = MOST) -> list[tu
     """Return the channels of a layer whose tuning is most like that of `channel`, most similar first.
 
     The similarity is the cosine between the channels' responses to all gratings, discs and colours, each of these
-    three scaled to unit length, so that no kind of stimulus outweighs the others: at most 1. Silent channels are like
-    none.
+    three scaled to unit length, so that no kind of stimulus outweighs the others: at most 1. For a
+    silent channel the list is empty, and silent channels are never listed.
 
     Returns:
         Pairs of a channel, counted from 0 in the layer's output, and the similarity.
@@ -33,7 +33,7 @@ def most_similar(tuning: LayerTuning, channel: int, most: int = MOST) -> list[tu
     similarity = np.mean([_cosines(kind, channel) for kind in kinds], axis=0)
     similarity[tuning.silent] = -np.inf
     similarity[channel] = -np.inf
-    order = np.argsort(-similarity, kind="stable")[:most]
+    order = np.argsort(-similarity, kind="stable")[: max(most, 0)]
     return [(int(one), float(similarity[one])) for one in order if np.isfinite(similarity[one])]
 
 

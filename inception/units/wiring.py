@@ -87,7 +87,7 @@ def wiring(model: InceptionV1, block: str, branch: str, channel: int, strongest:
                 strongest,
             )
         ]
-        readers = sorted(found, key=lambda one: -one.strength)[:strongest]
+        readers = sorted(found, key=lambda one: -one.strength)[: max(strongest, 0)]
     elif model.head is None:
         readers = []
     else:
@@ -119,7 +119,7 @@ def _strongest(
 ) -> tuple[Connection, ...]:
     """Return the connections with the largest norms among kernels (C, k, k)."""
     strengths = kernels.flatten(1).norm(dim=1)
-    order = strengths.argsort(descending=True, stable=True)[:strongest].tolist()
+    order = strengths.argsort(descending=True, stable=True)[: max(strongest, 0)].tolist()
     return tuple(
         Connection(
             layer=layer,

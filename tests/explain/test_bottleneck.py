@@ -47,6 +47,12 @@ def test_strongest_maps_match_the_plain_network(block: str, embedded: Pretrained
         assert means[list(strongest.numbers)] == pytest.approx(np.sort(means)[::-1][:24], abs=1e-4)
 
 
+def test_a_negative_count_gives_no_channels(embedded: PretrainedModel) -> None:
+    prediction = predict(embedded, open_photo(EXAMPLES / "bison.jpg"))
+    for strongest in strongest_reduced(embedded, prediction, "3a", -1).values():
+        assert (strongest.numbers, len(strongest.maps)) == ((), 0)
+
+
 def test_unknown_block_is_rejected(embedded: PretrainedModel) -> None:
     prediction = predict(embedded, open_photo(EXAMPLES / "bison.jpg"))
     with pytest.raises(ChoiceError, match="block is '6a'"):

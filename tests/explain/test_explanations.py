@@ -192,6 +192,27 @@ def test_ablation_can_use_the_mean_over_training_photos(networks, predictions) -
         branch_votes(networks["batchnorm"], predictions["batchnorm"], "4d", ablation="mean")
 
 
+def test_votes_follow_changed_means(networks, predictions) -> None:
+    width = sum(networks["batchnorm"].model.block("4c").branch_channels.values())
+    pretrained = replace(networks["batchnorm"], means={"4c": torch.ones(width)})
+    prediction = predictions["batchnorm"]
+    branch_votes(pretrained, prediction, "4c", 2, ablation="mean")
+    pretrained.means["4c"] = pretrained.means["4c"] * 0
+    votes = branch_votes(pretrained, prediction, "4c", 2, ablation="mean")
+    assert votes.votes == branch_votes(pretrained, prediction, "4c", 2).votes
+
+
+def test_votes_of_an_unfused_network_follow_its_weights(predictions) -> None:
+    pretrained = pretrained_of(randomise(InceptionV1(classes=7, classifier_activation=None))).unfused()
+    branch_votes(pretrained, predictions["batchnorm"], "4c", 2)
+    pretrained.model.head.classifier.bias.add_(1)
+    votes = branch_votes(pretrained, predictions["batchnorm"], "4c", 2)
+    assert votes.total == pytest.approx(float(predict(pretrained, open_photo(PHOTO)).logits[2]), abs=1e-4)
+    assert votes.baseline == pytest.approx(votes.subsets[frozenset()])
+    expected = pretrained.engine.logits(torch.zeros(1, 512, 4, 4), start="inception_4d")[0, 2]
+    assert votes.baseline == pytest.approx(float(expected), abs=1e-5)
+
+
 # ---------------------------------------------------------------- ablation
 
 
@@ -218,6 +239,14 @@ def test_ablating_nothing_changes_nothing(networks, predictions) -> None:
     assert all(change.logit == pytest.approx(change.logit_before, abs=1e-4) for change in result.top)
 
 
+def test_a_negative_length_gives_empty_lists(networks, predictions) -> None:
+    pretrained, prediction = networks["batchnorm"], predictions["batchnorm"]
+    result = ablate(pretrained, prediction, "3b", ["1x1"], top=-1, moved=-1)
+    assert result.top == result.risen == result.fallen == ()
+    split = evidence(pretrained, prediction, maximum=-1)
+    assert split.strongest_for == split.strongest_against == ()
+
+
 def test_channels_are_ablated_by_their_number_in_the_blocks_output(networks, predictions) -> None:
     pretrained, prediction = networks["batchnorm"], predictions["batchnorm"]
     channels = range(*pretrained.model.block("5a").slices["5x5"].indices(10_000))
@@ -226,7 +255,7 @@ def test_channels_are_ablated_by_their_number_in_the_blocks_output(networks, pre
     assert [change.logit for change in by_channels.top] == pytest.approx([change.logit for change in by_branch.top])
     single = ablate(pretrained, prediction, "5a", channels=[channels[0]])
     assert [change.logit for change in single.top] != pytest.approx([change.logit for change in by_branch.top])
-    with pytest.raises(ExplanationError, match="channels 0 to 831"):
+    with pytest.raises(ExplanationError, match="numbered 0 to 831"):
         ablate(pretrained, prediction, "5a", channels=[832])
 
 

@@ -27,5 +27,9 @@ def test_an_equal_channel_is_the_most_similar(tuning: LayerTuning) -> None:
     assert 1 not in [channel for channel, _ in found]
 
 
+def test_a_negative_count_gives_no_channels(tuning: LayerTuning) -> None:
+    assert most_similar(tuning, 1, -1) == []
+
+
 def test_a_channel_may_be_given_as_a_float_without_fraction(tuning: LayerTuning) -> None:
     assert most_similar(tuning, 1.0) == most_similar(tuning, 1)  # type: ignore[arg-type]

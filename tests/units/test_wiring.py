@@ -46,6 +46,12 @@ def test_expanded_kernel_is_the_response_to_one_pixel(branch: str, preact: bool)
         torch.testing.assert_close(response.flip(1, 2), kernel[:, channel], atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("block", ["3a", "5b"])
+def test_a_negative_count_gives_no_connections(block: str, embedded: PretrainedModel) -> None:
+    connections = wiring(embedded.model, block, "5x5", 7, strongest=-1)
+    assert connections.feeds == connections.readers == ()
+
+
 def test_feeds_and_readers_are_the_strongest_in_order(embedded: PretrainedModel) -> None:
     model = embedded.model
     connections = wiring(model, "4b", "5x5", 7, strongest=5)
