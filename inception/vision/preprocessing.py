@@ -66,7 +66,8 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         for name in ("resize", "crop", "size"):
-            side = getattr(self, name)
+            side = _as_python(getattr(self, name))
+            object.__setattr__(self, name, side)
             if isinstance(side, bool) or not isinstance(side, int) or not 1 <= side <= MAX_SIDE:
                 raise ArgumentError(f"{name} is {quoted(side)}; it must be a whole number from 1 to {MAX_SIDE}.")
         if self.crop > self.resize:
@@ -75,11 +76,12 @@ class Preprocessing:
             )
         if self.channels not in ("RGB", "BGR"):
             raise ArgumentError(f"channels is {quoted(self.channels)}; it must be 'RGB' or 'BGR'.")
+        object.__setattr__(self, "divisor", _as_python(self.divisor))
         # Lists and arrays become tuples, so that the dataclass is hashable.
         for name in ("mean", "std"):
             numbers = getattr(self, name)
             try:
-                object.__setattr__(self, name, tuple(numbers))
+                object.__setattr__(self, name, tuple(map(_as_python, numbers)))
             except TypeError as error:
                 raise ArgumentError(f"{name} is {quoted(numbers)}; it must be three numbers.") from error
         if len(self.mean) != 3 or len(self.std) != 3:
@@ -176,6 +178,11 @@ class Preprocessing:
             ArgumentError: if a value is not allowed.
         """
         return strict_json.built(cls, values)
+
+
+def _as_python(value: Any) -> Any:
+    """Return a NumPy number as Python's, which JSON can hold, and anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -63,8 +64,6 @@ def test_a_photo_one_pixel_wide_is_accepted() -> None:
 
 @pytest.mark.parametrize("preprocessing", [CAFFE, TORCHVISION, TINY_IMAGENET])
 def test_preprocessing_survives_a_json_round_trip(preprocessing: Preprocessing) -> None:
-    import json
-
     assert Preprocessing.from_dict(json.loads(json.dumps(preprocessing.to_dict()))) == preprocessing
 
 
@@ -94,3 +93,14 @@ def test_lists_and_arrays_of_numbers_are_those_of_a_tuple() -> None:
         listed = replace(CAFFE, mean=kind(CAFFE.mean), std=kind(CAFFE.std))
         assert (listed, hash(listed)) == (CAFFE, hash(CAFFE))
         assert listed.normalise_bytes(np.zeros((1, 4, 4, 3), np.uint8)).shape == (1, 4, 4, 3)
+
+
+def test_numbers_of_numpy_are_stored_as_those_of_python() -> None:
+    sides = {name: np.int64(getattr(CAFFE, name)) for name in ("resize", "crop", "size")}
+    mean, std = np.array(CAFFE.mean, np.float32), np.array(CAFFE.std, np.int16)
+    numpys = replace(CAFFE, **sides, divisor=np.float32(1), mean=mean, std=std)
+    assert (numpys, hash(numpys)) == (CAFFE, hash(CAFFE))
+    assert Preprocessing.from_dict(json.loads(json.dumps(numpys.to_dict()))) == CAFFE
+    for wrong in ({"crop": np.bool_(True)}, {"size": np.float32(224)}, {"mean": np.array(["a", "b", "c"])}):
+        with pytest.raises(ValueError, match="must be"):
+            replace(CAFFE, **wrong)
