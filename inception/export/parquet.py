@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
+import torch
 from pyarrow import parquet
 
 from ..errors import QUOTED_CHARACTERS, UserError, quoted
@@ -99,6 +100,8 @@ def _fingerprint(pretrained: PretrainedModel) -> str:
     # Of tensors and labels: a checkpoint may keep its name when it is trained further.
     digest = hashlib.sha256(json.dumps(pretrained.labels).encode())
     for name, tensor in sorted(pretrained.model.state_dict().items()):
+        if tensor.dtype == torch.bfloat16:
+            tensor = tensor.float()  # NumPy has no bfloat16
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

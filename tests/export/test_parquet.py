@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from inception import open_photo, predict
+from inception import load, open_photo, predict
 from inception.cli.main import main
 from inception.errors import UserError
 from inception.export import folder
@@ -255,3 +255,11 @@ def test_the_metadata_names_the_weights_and_not_the_folder(
     assert metadata["preprocessing"] == json.loads(json.dumps(embedded.preprocessing.to_dict()))
     assert metadata["provenance"] == asdict(embedded.provenance)
     assert len(metadata["weights"]) == 64
+
+
+def test_the_weights_of_a_bfloat16_network_have_the_digest_of_their_values(small_file: Path) -> None:
+    pretrained = load(small_file)
+    usual = results.settings(pretrained, 5)["weights"]
+    rounded = results.settings(replace(pretrained, model=pretrained.model.bfloat16()), 5)["weights"]
+    assert rounded != usual
+    assert rounded == results.settings(replace(pretrained, model=pretrained.model.float()), 5)["weights"]
