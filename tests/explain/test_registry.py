@@ -115,8 +115,10 @@ def test_list_of_choices_rejects_duplicates() -> None:
     assert Draft202012Validator(channels.schema).is_valid([3, 3])
 
 
-def test_channels_in_another_order_and_repeated_are_the_same_question(subject: Subject) -> None:
+def test_branches_and_channels_in_another_order_and_repeated_are_the_same_question(subject: Subject) -> None:
     switch_off = EXPLANATIONS["switch_off"]
+    both = switch_off(subject, block="4c", branches=["1x1", "pool"])
+    assert switch_off(subject, block="4c", branches=["pool", "1x1", "pool"]) is both
     assert switch_off(subject, block="4c", channels=[3, 17]) is switch_off(subject, block="4c", channels=[17, 3, 17])
 
 

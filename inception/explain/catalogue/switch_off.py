@@ -51,5 +51,5 @@ def switch_off(
     """
     from ..ablation import ablate
 
-    # In one order and once each, so that equal questions have one place in a cache.
-    return subject.cached(ablate, block, tuple(branches), tuple(sorted(set(channels))), off)
+    # Sorted and once each, so that equal questions have one place in a cache.
+    return subject.cached(ablate, block, tuple(sorted(set(branches))), tuple(sorted(set(channels))), off)
