@@ -17,6 +17,7 @@ from starlette.types import Scope
 
 from ...errors import UserError, WeightsError
 from ...service.ray.errors import ServingError
+from ..http.event_queue import EventQueue
 from ..http.statuses import mark_caller_error
 from ..words import LANGUAGES, language_of, say, say_error
 from .arguments import checked, may_be_null
@@ -26,6 +27,12 @@ log = logging.getLogger(__name__)
 
 class CheckedBlocks(gr.Blocks):  # type: ignore[misc]
     """Checks every payload (`arguments.checked`), and turns every exception into a `gr.Error` with a sentence."""
+
+    def queue(self, *arguments: Any, **options: Any) -> CheckedBlocks:
+        """Queue events as `gr.Blocks` does, in an `EventQueue`."""
+        super().queue(*arguments, **options)
+        self._queue.__class__ = EventQueue  # `gr.Blocks` names the class of its queue
+        return self
 
     async def process_api(
         self,

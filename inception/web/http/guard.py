@@ -46,7 +46,9 @@ MAX_BUFFERED_BYTES = 512 * MEGABYTE  # of all bodies in memory
 MAX_CONCURRENT = 256  # requests that are answered outside the queue
 
 log = logging.getLogger(__name__)
-healthy = JSONResponse({"status": "ok"}, headers={"Cache-Control": "no-store"})
+NOT_STORED = {"Cache-Control": "no-store"}
+healthy = JSONResponse({"status": "ok"}, headers=NOT_STORED)
+unhealthy = JSONResponse({"status": "the queue has stopped"}, 503, headers=NOT_STORED)
 
 
 class RequestGuard:
@@ -89,7 +91,9 @@ class RequestGuard:
         if len(path) > MAX_PATH_LENGTH or len(scope["query_string"]) > MAX_QUERY_LENGTH:
             raise RequestRefusedError(414, "guard_url_length")
         if path == HEALTH and method in ("GET", "HEAD"):
-            await healthy(scope, exchange.receive, exchange.send)
+            page = page_of(scope)
+            health = unhealthy if page and page._queue.stopped else healthy
+            await health(scope, exchange.receive, exchange.send)
             return
         if not is_allowed(method, path):
             raise RequestRefusedError(404, "guard_not_found")
@@ -128,6 +132,8 @@ class RequestGuard:
         has_changed = localise(document)
         # The body of a call with named arguments holds nothing else: `session_hash` would be an argument.
         session = None if is_mcp(path) or path.startswith(NAMED_CALL) else _session_of(document)
+        if session == "":
+            raise malformed()  # Gradio would take it for no session, and look for its results under the empty name
         self._rates.charge_request(session, exchange.client_address, is_queued=is_queued(path))
         page = page_of(scope)
         if is_queued(path) and not is_mcp(path):

@@ -169,10 +169,14 @@ def paths_within(folder: Path) -> Iterator[Path]:
 def delete_old_sessions(app: Any, age: float) -> None:
     """Delete the sessions of a Gradio app whose page was closed and that were not used for `age` seconds.
 
-    After twice that time, also those of open pages: what they show is older than promised.
+    After twice that time, also those of open pages: what they show is older than promised. Sessions with a call in
+    progress are kept.
     """
     holder, queue, now = app.state_holder, app.get_blocks()._queue, datetime.now()
+    in_progress = queue.sessions_in_progress()
     for session, state in list(holder.session_data.items()):
+        if session in in_progress:
+            continue
         idle = (now - holder.time_last_used.get(session, now)).total_seconds()
         if idle > (age if state.is_closed else 2 * age):
             holder.delete_state(session)

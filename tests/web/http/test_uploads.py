@@ -132,7 +132,8 @@ def test_clean_up_continues_after_a_failure(tmp_path: Path, caplog: pytest.LogCa
             return SimpleNamespace(session_data={})
 
         def get_blocks(self) -> SimpleNamespace:
-            return SimpleNamespace(_queue=SimpleNamespace(pending_event_ids_session={}), temp_file_sets=[])
+            queue = SimpleNamespace(pending_event_ids_session={}, sessions_in_progress=set)
+            return SimpleNamespace(_queue=queue, temp_file_sets=[])
 
     app = App()
 
