@@ -130,6 +130,22 @@ def test_the_curves_of_the_dial_have_two_labelled_axes(visit: StageVisit) -> Non
     expect(texts.filter(has_text="logarithmic scale")).to_have_count(1)
 
 
+@pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}}], indirect=True)
+def test_the_chart_of_the_dial_fits_the_window_after_a_rotation(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&deeper=dial")
+    page, chart = visit.page, visit.page.locator(".dial-curves svg")
+    expect(chart).to_have_attribute("viewBox", "0 0 300 230", timeout=60_000)
+    mark = page.locator(".dial-now")
+    for width, height, view in ((844, 390, "0 0 560 280"), (390, 844, "0 0 300 230")):
+        page.set_viewport_size({"width": width, "height": height})
+        expect(chart).to_have_attribute("viewBox", view)
+        expect(mark).to_have_attribute("x1", re.compile(r"\d"))
+        box = chart.bounding_box()
+        assert box
+        assert box["width"] <= width
+        assert box["height"] <= height
+
+
 @pytest.mark.parametrize("visit", [{"viewport": {"width": 320, "height": 700}}], indirect=True)
 def test_choices_are_separate_buttons_where_they_need_several_rows(visit: StageVisit) -> None:
     visit.open("?photo=espresso&deeper=dial")
@@ -141,6 +157,16 @@ def test_choices_are_separate_buttons_where_they_need_several_rows(visit: StageV
     borders = buttons.evaluate_all("all => all.map(button => getComputedStyle(button).borderTopWidth)")
     assert set(borders) == {"1px"}
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.mark.parametrize("visit", [{}, {"forced_colors": "active"}], indirect=True, ids=["usual", "forced colours"])
+def test_a_pressed_choice_looks_the_same_under_the_pointer(visit: StageVisit) -> None:
+    visit.open("?photo=espresso&deeper=cell")
+    pressed = visit.page.locator("#deeper-cell .deeper-choices [aria-pressed=true]").first
+    colours = "button => [getComputedStyle(button).backgroundColor, getComputedStyle(button).color]"
+    before = pressed.evaluate(colours)
+    pressed.hover()
+    assert pressed.evaluate(colours) == before
 
 
 def test_the_kernel_view_shows_the_cell_of_the_lens_also_when_opened_again(visit: StageVisit) -> None:

@@ -104,8 +104,20 @@ export function createDial(root, store, source) {
     const side = network.size;
     const picture = h("canvas", { width: side, height: side, class: "dial-picture", role: "img" });
     const bars = Object.fromEntries(BRANCHES.map((branch) => [branch, createBar(branch)]));
-    const chartSize = result.clientWidth < NARROW_WIDTH ? { width: 300, height: 230 } : { width: 560, height: 280 };
-    const { chart, markSize } = createChart(tuning, curves, chartSize, (index) => choose(index));
+    const figure = h("figure", { class: "dial-curves" });
+    const isNarrow = () => result.clientWidth < NARROW_WIDTH;
+    const drawChart = () => {
+      const chartSize = isNarrow() ? { width: 300, height: 230 } : { width: 560, height: 280 };
+      const { chart, markSize } = createChart(tuning, curves, chartSize, choose);
+      replace(figure, h("figcaption", {}, h("h4", {}, t("dial.curves"))), chart);
+      return { isNarrow: isNarrow(), markSize };
+    };
+    let drawn = drawChart();
+    new ResizeObserver(() => {
+      if (isNarrow() === drawn.isNarrow) return;
+      drawn = drawChart();
+      drawn.markSize(nearest(sizes, selectedSize));
+    }).observe(figure);
     const slider = h("input", {
       type: "range",
       min: 0,
@@ -130,7 +142,7 @@ export function createDial(root, store, source) {
       set(picture, { "aria-label": description });
       sizeOutput.textContent = description;
       paintStimulus(picture, tuning, selectedSize, side);
-      markSize(index);
+      drawn.markSize(index);
       for (const branch of BRANCHES) bars[branch].show(curves[branch][index], branches[branch].response[index], decimals);
     }
 
@@ -168,7 +180,7 @@ export function createDial(root, store, source) {
           h("div", { class: "dial-slider" }, h("label", {}, h("span", {}, t("dial.size")), slider), sizeOutput, play),
         ),
         h("div", { class: "dial-bars" }, h("h4", {}, t("dial.bars")), BRANCHES.map((branch) => bars[branch].element)),
-        h("figure", { class: "dial-curves" }, h("figcaption", {}, h("h4", {}, t("dial.curves"))), chart),
+        figure,
       ),
       h("p", { class: "quiet" }, joined([t("dial.how"), tuning.shape === "disc" ? t("dial.beside_census") : ""])),
       h(
