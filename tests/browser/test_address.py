@@ -101,7 +101,7 @@ def test_without_its_words_the_page_uses_those_of_the_other_language_or_says_so(
 
 
 def test_a_cell_outside_the_block_is_ignored(stage: StageVisit) -> None:
-    stage.open("?block=5b&lens=5x5:3:20:4")
+    stage.open("?photo=bison&block=5b&lens=5x5:3:20:4")
     expect(stage.page.locator(".lens")).to_be_hidden()
     assert "NaN" not in stage.page.locator("body").inner_text()
 
@@ -120,6 +120,45 @@ def test_back_and_forward_restore_an_uploaded_photo(stage: StageVisit) -> None:
     expect(answer).not_to_contain_text("espresso")
     stage.page.go_forward()
     expect(answer).to_contain_text("espresso")
+
+
+def test_a_reload_keeps_an_uploaded_photo_and_a_link_to_it_shows_an_example_as_it_is(stage: StageVisit) -> None:
+    page, answer = stage.page, stage.page.locator("[data-stage=answer] h2")
+    picture, whole = page.locator("[data-stage=photo] img").first, page.get_by_role("button", name="Whole", exact=True)
+    initial_answer = stage.headline
+    stage.upload(EXAMPLES / "espresso.jpg")
+    expect(answer).to_contain_text("espresso")
+    whole.click()
+    page.locator("[data-stage=answer] .rows button").nth(1).click()
+    page.locator("[data-lane='1x1'] .tile").first.click()
+    expect(page).to_have_url(re.compile("crop=.*class=.*lens="))
+    link = page.url
+    page.reload()
+    stage.settle()
+    expect(picture).to_have_attribute("src", re.compile("file=.*espresso"))
+    expect(whole).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".lens")).to_be_visible()
+    assert page.url == link
+
+    def expect_initial() -> None:
+        expect(picture).to_have_attribute("src", re.compile("/examples/"))
+        assert stage.headline == initial_answer
+        expect(whole).to_have_attribute("aria-pressed", "false")
+        expect(page.locator("[data-stage=answer] .rows button").first).to_have_attribute("aria-pressed", "true")
+        expect(page.locator(".lens")).to_be_hidden()
+        expect(page.locator("#notice")).to_be_hidden()
+
+    page.evaluate("history.replaceState({ photo: '/deleted.jpg' }, '')")
+    stage.expects_rejections = True
+    page.reload()
+    stage.settle()
+    expect_initial()
+    page.goto("about:blank")
+    page.goto(link)
+    stage.settle()
+    expect_initial()
+    stage.open("?unit=tiny-imagenet/4c/3x3/17")
+    expect(page.locator("#deeper-unit h3").first).to_have_text("Block 4c, 3×3, channel 17")
 
 
 def test_sharing_moves_nothing_and_says_what_the_link_leaves_out(stage: StageVisit) -> None:

@@ -10,7 +10,7 @@ import { createBlock } from "./views/block.js";
 import { createNetwork } from "./views/network.js";
 import { createPhoto } from "./views/photo.js";
 
-/** @import {Data, State} from "./types.js" */
+/** @import {Data, Start, State} from "./types.js" */
 
 /** Minimum time between two changes of the address: Chromium ignores more than 200 in 30 seconds. */
 const ADDRESS_INTERVAL_MS = 250;
@@ -84,16 +84,37 @@ async function start() {
     store.update(
       {
         model: models.includes(model) ? model : initial.first,
-        photo: examples.includes(photo) ? photo : initial.photo,
+        photo: examples.includes(photo) ? photo : "",
       },
       { silent: true },
     );
+    if (!store.get().photo) {
+      const patch = await otherPhoto(initial, store.get(), source);
+      // The visitor may have chosen a photo meanwhile.
+      if (!store.get().photo) store.update(patch, { silent: true });
+    }
     // Not earlier: only now does the state have a valid photo and network.
     await controller.refresh();
     (await import("./intro.js")).playIntro(store);
   } catch (error) {
     store.receive({ error: sentenceOf(error) });
   }
+}
+
+/**
+ * Return the patch for an address without an example photo: with the visitor's own photo, if this is a reload and the server
+ * still has it, or else with the first example, without what the address says about another photo.
+ * @param {Start} start
+ * @param {Readonly<State>} state
+ * @param {import("./source.js").Source} source
+ * @returns {Promise<Partial<State>>}
+ */
+async function otherPhoto(start, { model, crop, lab, deeper, lens }, source) {
+  if (lab) return { photo: start.photo }; // until the stimulus has been uploaded
+  const ownPhoto = history.state?.photo;
+  const isStored = ownPhoto && (await source.scene({ photo: ownPhoto, model, crop }, {}).then(() => true, () => false));
+  if (isStored) return { photo: ownPhoto };
+  return { photo: start.photo, crop: null, cls: null, lens: deeper === "unit" ? lens : null };
 }
 
 /**
