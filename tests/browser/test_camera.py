@@ -77,6 +77,18 @@ def test_the_camera_opens_once_and_stops_when_another_photo_is_chosen(visit: Sta
     assert page.evaluate(tracks) == ["ended"]
 
 
+def test_the_camera_stops_when_it_is_unplugged(visit: StageVisit) -> None:
+    visit.open()
+    page = visit.page
+    page.get_by_role("button", name="Camera").click()
+    video = page.locator("[data-stage=photo] video")
+    expect(page.locator("[data-stage=photo] img").first).to_have_attribute("src", re.compile("^blob:"))
+    video.evaluate("video => video.srcObject.getTracks()[0].dispatchEvent(new Event('ended'))")
+    expect(video).to_have_count(0)
+    expect(page.get_by_role("button", name="Camera", exact=True)).to_be_visible()
+    expect(page.locator("#notice")).to_be_hidden()
+
+
 def test_the_lesson_uses_the_last_camera_frame(visit: StageVisit) -> None:
     visit.open()
     page = visit.page

@@ -35,6 +35,7 @@ export function createCamera(frame, store, source, controller, onToggle) {
       isOpening = false;
       store.update({ lab: null, step: 0 });
       stream = ownStream;
+      for (const track of ownStream.getTracks()) track.onended = () => void stop(); // the camera was unplugged
       lastFrame = null;
       onToggle();
       video.srcObject = stream;
