@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from inception import open_photo, predict
 from inception.explain.circuit import cell_circuit, logit_circuit
@@ -75,6 +75,32 @@ def test_links_lead_to_other_channels_and_back(visit: StageVisit) -> None:
     expect(page).to_have_url(re.compile(f"unit=tiny-imagenet/4b/{branch}/{channel}"))
     page.go_back()
     expect(page.locator(f"{UNIT} h3").first).to_have_text("Block 4c, 1×1, channel 59")
+
+
+def test_what_belongs_to_the_previous_channel_is_dimmed_until_the_next_has_loaded(visit: StageVisit) -> None:
+    page = visit.page
+    entry = {"photos": 1000, "places": None, "values": None, "classes": None, "silent": 0.5}
+    page.route("**/run/stage_unit_atlas", lambda route: route.fulfill(json={"data": [entry]}))
+    visit.open("?photo=espresso&unit=tiny-imagenet/4c/1x1/59")
+    parts = [page.get_by_text("photos of its atlas"), page.locator(".unit-wiring")]
+    for part in parts:
+        expect(part).to_be_visible()
+    stale = [page.locator(f"{UNIT} .deeper-stale").filter(has=part) for part in parts]
+    for one in stale:
+        expect(one).to_have_count(0)
+    held_routes: list[Route] = []
+    page.route(re.compile("/run/stage_unit_(atlas|wiring)$"), lambda route: held_routes.append(route))
+    page.get_by_role("spinbutton", name="Channel, 0 to").fill("60")
+    page.keyboard.press("Enter")
+    expect(page.locator(f"{UNIT} h3").first).to_contain_text("channel 60")
+    for one in stale:
+        expect(one).to_have_count(1)
+    while len(held_routes) < 2:
+        page.wait_for_timeout(20)
+    for route in held_routes:
+        route.fallback()
+    for one in stale:
+        expect(one).to_have_count(0)
 
 
 def test_the_lens_links_to_the_page_of_its_channel(visit: StageVisit) -> None:

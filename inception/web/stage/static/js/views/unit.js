@@ -310,12 +310,15 @@ export function createUnit(root, store, source) {
    * @param {Network} network
    */
   async function drawAtlas({ model, block }, lens, network) {
+    atlas.classList.add("deeper-stale");
     try {
       const entry = await latestAtlas(/** @type {Promise<AtlasEntry>} */ (source.unitAtlas(model, block, lens.branch, lens.channel)));
-      if (entry) showAtlas(entry, network);
+      if (!entry) return;
+      showAtlas(entry, network);
     } catch (error) {
       replace(atlas, failure(error));
     }
+    atlas.classList.remove("deeper-stale");
   }
 
   /**

@@ -36,12 +36,15 @@ export function createUnitWiring(source, unitButton) {
    * @param {Network} network
    */
   async function draw({ model, block }, lens, network) {
+    root.classList.add("deeper-stale");
     try {
       const wiring = await latestWiring(/** @type {Promise<Wiring>} */ (source.unitWiring(model, block, lens.branch, lens.channel)));
-      if (wiring) show(wiring, network, lens);
+      if (!wiring) return;
+      show(wiring, network, lens);
     } catch (error) {
       replace(root, failure(error));
     }
+    root.classList.remove("deeper-stale");
   }
 
   /**
