@@ -94,6 +94,17 @@ def test_the_dialog_of_all_channels_is_a_single_tab_stop(visit: StageVisit) -> N
     expect(tiles.nth(1)).to_have_attribute("tabindex", "0")
 
 
+def test_a_channel_chosen_by_key_in_the_dialog_takes_the_focus(visit: StageVisit) -> None:
+    visit.open()
+    page, dialog = visit.page, visit.page.locator("dialog.all")
+    press(page.locator("[data-lane='1x1'] .more"))
+    expect(dialog).to_be_visible()
+    page.keyboard.press("Tab")
+    press(dialog.locator(".tile").nth(1))
+    expect(dialog).to_be_hidden()
+    expect(page.locator(".lens-map")).to_be_focused()
+
+
 @pytest.mark.parametrize("method", ["Escape", "button"])
 def test_closing_the_lens_focuses_its_tile_and_unmarks_it(visit: StageVisit, method: str) -> None:
     visit.open()
@@ -142,9 +153,17 @@ def test_a_channel_opened_by_key_takes_the_focus_and_announces_its_cells(visit: 
     expect(tile).to_be_focused()
 
 
-def test_a_channel_opened_by_pointer_leaves_the_focus_on_its_tile(visit: StageVisit) -> None:
+def test_a_channel_opened_by_pointer_leaves_the_focus_on_its_tile_and_its_map_off_the_photo(visit: StageVisit) -> None:
     visit.open()
     tile = visit.page.locator("[data-lane='5x5'] [data-channel]").nth(1)
     tile.click()
     expect(visit.page.locator(".lens")).to_be_visible()
     expect(visit.page.locator(".lens-map")).not_to_be_focused()
+    visit.page.locator(".lens-map").click()
+    visit.page.mouse.move(0, 0)
+    visit.page.evaluate("document.querySelector('.lens-head button').click()")
+    expect(tile).to_be_focused()
+    overlay = visit.page.locator(".photo-frame canvas")
+    expect(overlay).to_be_hidden()  # the map of a hovered tile
+    visit.page.keyboard.press("ArrowLeft")
+    expect(overlay).to_be_visible()

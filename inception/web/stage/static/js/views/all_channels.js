@@ -64,7 +64,11 @@ export function createAllChannels(root, store, source) {
 
   /** @param {MouseEvent} event */
   function closeAfterChoice(event) {
-    if (/** @type {Element} */ (event.target).closest(".tile")) dialog.close();
+    const tile = /** @type {Element} */ (event.target).closest(".tile");
+    if (!tile) return;
+    const isByKeyboard = tile.matches(":focus-visible");
+    dialog.close(); // moves the focus
+    if (isByKeyboard) /** @type {HTMLElement | null} */ (root.querySelector(".lens-map"))?.focus({ preventScroll: true });
   }
 
   /** Open, close or redraw the dialog after a change. @param {Set<import("../state.js").Name>} changed */
