@@ -172,6 +172,24 @@ def test_an_invalid_photo_is_reported_and_leaves_the_stage_unchanged(stage: Stag
     assert stage.headline == before
 
 
+@pytest.mark.parametrize("stage", [{**PHONE, "color_scheme": "dark"}], indirect=True)
+def test_an_error_is_in_view_in_a_scrolled_page_and_can_be_closed(stage: StageVisit, tmp_path: Any) -> None:
+    invalid = tmp_path / "bad.jpg"
+    invalid.write_bytes(b"no picture")
+    stage.expects_rejections = True
+    stage.page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    stage.upload(invalid)
+    notice = stage.page.locator("#notice")
+    expect(notice).to_be_visible()
+    assert stage.page.evaluate("scrollY") > 100
+    assert stage.is_in_view("#notice")
+    close = notice.get_by_role("button")
+    close.hover()
+    expect(close).to_have_css("background-color", "rgba(0, 0, 0, 0)")
+    close.click()
+    expect(notice).to_be_hidden()
+
+
 def test_a_photo_in_a_format_that_browsers_do_not_support_is_shown(stage: StageVisit, tmp_path: Any) -> None:
     tiff = tmp_path / "photo.tiff"
     Image.open(EXAMPLES / "macaw.jpg").save(tiff)
@@ -328,6 +346,10 @@ def test_a_search_without_a_result_is_reported_until_typing_continues(stage: Sta
     search.press("Backspace")
     expect(message).to_be_empty()
     expect(search).to_be_focused()
+    search.press("Tab")
+    expect(message).to_have_text("No class of that name")
+    search.press("z")
+    expect(message).to_be_empty()
 
 
 def test_display_options_send_no_requests(stage: StageVisit) -> None:
@@ -434,6 +456,28 @@ def test_a_click_of_assistive_technology_ends_the_introduction(stage: StageVisit
     expect(stage.page.locator("[data-switch='3x3']")).to_have_attribute("aria-checked", "false")
     stage.page.wait_for_timeout(6500)  # it would have ended by itself, with everything on
     expect(stage.page.locator("[data-switch='3x3']")).to_have_attribute("aria-checked", "false")
+
+
+@pytest.mark.parametrize("event", ["dragenter", "change"])
+@pytest.mark.parametrize("stage", [{"query": "", "reduced_motion": "no-preference"}], indirect=True)
+def test_a_photo_that_is_dragged_or_chosen_ends_the_introduction(stage: StageVisit, event: str) -> None:
+    fields = "document.querySelectorAll('[data-stage=photo] rect.window').length"
+    wait_until(stage.page, fields)
+    dispatch = f"document.querySelector('input[type=file]').dispatchEvent(new Event('{event}', {{ bubbles: true }}))"
+    assert stage.page.evaluate(f"{dispatch}, {fields}") == 0
+
+
+@pytest.mark.parametrize("stage", [{"query": "", "reduced_motion": "no-preference"}], indirect=True)
+def test_the_introduction_hovers_nothing_after_it_when_the_worths_are_not_loaded(stage: StageVisit) -> None:
+    stage.page.route("**/run/stage_votes", lambda route: None)  # never answered
+    window = stage.page.locator("[data-stage=photo] rect.window")
+    expect(window).to_be_visible()
+    # The browser's own button to go back sends no event of a pointer or key.
+    stage.page.evaluate("history.pushState(null, '', '?block=5b'), dispatchEvent(new PopStateEvent('popstate'))")
+    expect(stage.page.locator("[data-block='5b']")).to_have_attribute("aria-selected", "true")
+    expect(stage.page.locator("[data-lane='pool'] [data-channel]").first).to_be_visible()
+    expect(window).to_have_count(0, timeout=8000)
+    expect(stage.page.locator("[data-switch][aria-checked=false]")).to_have_count(0)
 
 
 def test_reduced_motion_disables_the_introduction(stage: StageVisit) -> None:

@@ -24,7 +24,8 @@ export function playIntro(store) {
     store.hover({ kind: null });
     store.update({ off: {} }, { silent: true });
   };
-  const INPUT_EVENTS = ["pointerdown", "keydown", "wheel", "touchstart", "click"]; // assistive technology may send a click alone
+  // Assistive technology may send a click alone; a file from the desktop sends only events of dragging.
+  const INPUT_EVENTS = ["pointerdown", "keydown", "wheel", "touchstart", "click", "change", "dragenter"];
   for (const type of INPUT_EVENTS) addEventListener(type, end, true);
 
   /** @param {number} milliseconds */
@@ -48,7 +49,8 @@ export function playIntro(store) {
       await wait(LANE_MS);
     }
     const { subsets } = store.data();
-    if (isOver || !subsets) return;
+    if (isOver) return;
+    if (!subsets) return end();
     store.hover({ kind: null });
     store.update({ off: { [subsets.block]: [mostDecisive(subsets)] } }, { silent: true });
     await wait(SWITCH_MS);

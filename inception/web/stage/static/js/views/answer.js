@@ -35,13 +35,11 @@ export function createAnswer(root, store) {
   const chips = h("div", { class: "chips" });
   const updateChipTabStop = roving(chips);
   const options = h("datalist", { id: "all-classes" });
-  const clearMessage = () => (message.textContent = "");
   const search = h("input", {
     type: "search",
     list: "all-classes",
     onchange: selectByName,
-    oninput: clearMessage,
-    onblur: clearMessage,
+    oninput: () => (message.textContent = ""),
     autocomplete: "off",
   });
   const message = h("p", { class: "toast", role: "status" });
