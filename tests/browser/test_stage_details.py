@@ -243,6 +243,24 @@ def test_the_menus_stay_beside_the_sum_when_branches_speak_against_a_class(visit
     assert numbers[0] + numbers[1] == pytest.approx(numbers[2])
 
 
+def test_another_class_leaves_the_menus_of_the_block_in_place(visit: StageVisit) -> None:
+    """A menu that is replaced closes."""
+    visit.open(QUERY)
+    menu = visit.page.locator(".block-tools select").first.element_handle()
+    visit.page.locator("[data-stage=answer] .rows button").nth(1).click()
+    expect(visit.page.locator(".worth-head")).not_to_contain_text("espresso")
+    assert menu
+    assert menu.evaluate("menu => menu.isConnected")
+
+
+def test_bars_are_printed(visit: StageVisit) -> None:
+    """Browsers print no background colours unless a page asks for them."""
+    visit.open(QUERY)
+    visit.page.emulate_media(media="print")
+    for bar in (".rows .bar i", "[data-lane='1x1'] .worth i"):
+        expect(visit.page.locator(bar).first).to_have_css("-webkit-print-color-adjust", "exact")
+
+
 def test_maps_of_a_lane_are_evenly_spaced_and_their_captions_apart(visit: StageVisit) -> None:
     visit.open("?photo=espresso&block=5a&model=tiny-imagenet")
     lefts = visit.page.locator("[data-lane='3x3'] .tile canvas").evaluate_all(
@@ -336,6 +354,23 @@ def test_the_lens_lies_within_a_low_window(visit: StageVisit, lane: str) -> None
     assert visit.is_in_view(".lens-actions")
 
 
+def test_the_lens_stays_within_the_window_when_its_size_changes(visit: StageVisit) -> None:
+    page, lens = visit.page, visit.page.locator(".lens")
+    visit.open(QUERY)
+    page.locator("[data-lane='3x3'] .tile").last.click()
+    expect(lens).to_contain_text("90 % of the influence")
+    expect(lens.locator(".tells-worth")).to_be_visible()
+    is_within = """() => {
+      const { left, top, right, bottom } = document.querySelector(".lens").getBoundingClientRect();
+      return left >= 0 && top >= 0 && right <= innerWidth && bottom <= innerHeight &&
+        document.documentElement.scrollWidth <= innerWidth;
+    }"""
+    # A narrow window, then a phone that is rotated.
+    for width, height in ((760, 900), (390, 844), (844, 390)):
+        page.set_viewport_size({"width": width, "height": height})
+        wait_until(page, is_within, timeout=5000)
+
+
 @pytest.mark.parametrize("lane", ["1x1", "pool"])
 def test_the_switch_of_a_channel_stays_under_the_pointer(visit: StageVisit, lane: str) -> None:
     visit.open(QUERY)
@@ -391,6 +426,24 @@ def test_the_photo_with_its_overlay_is_full_screen_until_escape(visit: StageVisi
     assert frame["width"] > 800
     visit.page.keyboard.press("Escape")
     wait_until(visit.page, "document.fullscreenElement === null")
+
+
+PASTE = """target => {
+  const clipboardData = new DataTransfer();
+  clipboardData.items.add(new File(["no picture"], "pasted.png", { type: "image/png" }));
+  target.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+}"""
+
+
+def test_an_image_is_opened_when_it_is_pasted_but_not_into_a_field(visit: StageVisit) -> None:
+    visit.open(QUERY)
+    visit.expects_rejections = True
+    visit.page.locator("[data-stage=answer] input").evaluate(PASTE)
+    visit.page.wait_for_timeout(300)
+    assert not [url for url in visit.requests if "upload" in url]
+    with visit.page.expect_request("**/gradio_api/upload*"):
+        visit.page.locator("[data-stage=answer] h2").evaluate(PASTE)
+    expect(visit.page.locator("#notice")).to_be_visible()
 
 
 # ---------------------------------------------------------------- views under the stage

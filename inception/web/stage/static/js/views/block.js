@@ -70,9 +70,9 @@ export function createBlock(root, store, source) {
   let wordsKey = ""; // what the words were last drawn for
   function drawWords() {
     const state = store.get();
-    const { network, base } = store.data();
+    const { network } = store.data();
     const { lang, block, sort, scale, colours, fill } = state;
-    const key = JSON.stringify([lang, block, network?.name, base && classOf(state, store.data()), sort, scale, colours, fill]);
+    const key = JSON.stringify([lang, block, network?.name, sort, scale, colours, fill]);
     if (key === wordsKey) return;
     wordsKey = key;
     set(root, { "aria-label": t("network.block", { block: state.block }) });
@@ -305,7 +305,7 @@ export function createBlock(root, store, source) {
   store.subscribe((state, data, changed) => {
     /** @param {...string} names */
     const hasChanged = (...names) => names.some((name) => changed.has(/** @type {any} */ (name)));
-    if (hasChanged("lang", "block", "network", "base", "cls", "sort", "scale", "colours", "fill")) drawWords();
+    if (hasChanged("lang", "block", "network", "sort", "scale", "colours", "fill")) drawWords();
     if (hasChanged("off", "block")) drawSwitches();
     if (hasChanged("lang", "network", "subsets", "cls", "block", "base", "off", "offChannels")) drawWorth();
     // Until the worth for another class arrives, the tiles keep the order by that of the class before, without its numbers.

@@ -278,13 +278,20 @@ export function createLens(root, store, source) {
     if (!box) return;
     const width = panel.offsetWidth;
     const right = box.right - frame.left + 10;
-    const left = tile ? (right + width <= frame.width - 8 ? right : Math.max(8, box.left - frame.left - width - 10)) : frame.width / 2;
+    const last = frame.width - width - 8;
+    const left = tile ? (right <= last ? right : box.left - frame.left - width - 10) : frame.width / 2;
     const lowest = windowBottom - placedHeight - 8;
     // The lens may extend above the card only where the window leaves too little room.
     const top = clamp(box.top - 40, 8, Math.min(lowest, Math.max(frame.top + 8, frame.bottom - placedHeight - 8)));
-    set(panel, { style: { left: `${left}px`, top: `${top - frame.top - root.clientTop}px` } });
+    set(panel, { style: { left: `${clamp(left, 8, last)}px`, top: `${top - frame.top - root.clientTop}px` } });
   }
 
+  addEventListener("resize", () =>
+    setTimeout(() => {
+      const { lens } = store.get();
+      if (lens && !panel.hidden) positionPanel(lens);
+    }), // after the lanes have drawn the tiles for which there is room
+  );
   store.subscribe((_, __, changed) => {
     if (["lens", "deeper", "offChannels", "channels", "worth", "field", "scale", "colours", "lang", "network"].some((name) => changed.has(/** @type {any} */ (name)))) draw();
   });

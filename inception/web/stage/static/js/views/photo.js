@@ -367,7 +367,10 @@ function acceptDropsAndPastes(store, source) {
     event.preventDefault();
     void openFirstPhoto(event.dataTransfer);
   });
-  addEventListener("paste", (event) => void openFirstPhoto(event.clipboardData));
+  addEventListener("paste", (event) => {
+    const isText = event.target instanceof Element && event.target.closest("input, textarea");
+    if (!isText) void openFirstPhoto(event.clipboardData);
+  });
 }
 
 let filesOpened = 0; // counts calls of `openFile`, so that only the latest takes effect
