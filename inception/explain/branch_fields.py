@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..network.anatomy import receptive_field
+from ..network.blocks import BRANCHES
 from ..prediction import Prediction
 from ..pretrained.pretrained import PretrainedModel
 from .receptive_field import Square, effective_fields
@@ -28,11 +30,15 @@ def middle_cores(
 ) -> dict[str, FieldCore]:
     """Return by branch the core of the effective receptive field of the block's middle cell, for this photo.
 
-    Of an even number of rows the middle one is the first of the lower half, and of columns likewise.
+    The middle cell is the one whose receptive field is centred nearest to the middle of the input.
 
     Raises:
         ChoiceError: if there is no such block.
     """
     _, height, width = prediction.block(block).shape
-    fields = effective_fields(pretrained, prediction, block, height // 2, width // 2)
-    return {branch: FieldCore(field.row, field.column, share, field.core(share)) for branch, field in fields.items()}
+    # The centre is the same for the four branches, whose kernels are padded on both sides alike.
+    field = receptive_field(pretrained.model, block, next(iter(BRANCHES)))
+    row = field.middle_cell(height, prediction.image.height)
+    column = field.middle_cell(width, prediction.image.width)
+    fields = effective_fields(pretrained, prediction, block, row, column)
+    return {branch: FieldCore(row, column, share, field.core(share)) for branch, field in fields.items()}

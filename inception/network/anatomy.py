@@ -209,6 +209,17 @@ class ReceptiveField:
             start=self.start - padding * self.stride,
         )
 
+    def centre(self, cell: int) -> float:
+        """Return the middle of the receptive field of a cell, in pixels from the input's edge."""
+        return self.start + self.size / 2 + cell * self.stride
+
+    def middle_cell(self, cells: int, length: int) -> int:
+        """Return which of `cells` has its receptive field centred nearest to the middle of an input of `length` pixels.
+
+        Of two that are equally near it is the first.
+        """
+        return min(range(cells), key=lambda cell: abs(self.centre(cell) - length / 2))
+
 
 PIXEL = ReceptiveField(size=1, stride=1, start=0)
 

@@ -51,9 +51,8 @@ def middle_cell(pretrained: PretrainedModel, layer: str) -> MiddleCell:
     else:
         field = receptive_field(model, layer, next(iter(BRANCHES)))
         height, width = map_size(model, layer)
-    row, y = _nearest(field, height, pretrained.input_size)
-    column, x = _nearest(field, width, pretrained.input_size)
-    return MiddleCell(row, column, x, y)
+    row, column = (field.middle_cell(cells, pretrained.input_size) for cells in (height, width))
+    return MiddleCell(row, column, x=field.centre(column), y=field.centre(row))
 
 
 def _first_convolution(model: InceptionV1) -> nn.Conv2d:
@@ -63,12 +62,6 @@ def _first_convolution(model: InceptionV1) -> nn.Conv2d:
 def _first_field(model: InceptionV1) -> ReceptiveField:
     conv = _first_convolution(model)
     return PIXEL.through(conv.kernel_size[0], conv.stride[0], conv.kernel_size[0] // 2)
-
-
-def _nearest(field: ReceptiveField, cells: int, side: int) -> tuple[int, float]:
-    centres = field.start + field.size / 2 + field.stride * np.arange(cells)
-    cell = int(np.abs(centres - side / 2).argmin())
-    return cell, float(centres[cell])
 
 
 @torch.inference_mode()

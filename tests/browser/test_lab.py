@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, Response, expect
 
 from benchmarks.browser import wait_until
 from inception.network.blocks import BRANCHES
+from inception.network.inception_v1 import InceptionV1
 from inception.prediction import predict_crop
 from inception.pretrained.checkpoint import save_checkpoint
 from inception.pretrained.description import Description, Provenance
@@ -19,9 +20,11 @@ from inception.pretrained.pretrained import PretrainedModel
 from inception.pretrained.zoo import load
 from inception.runtime.device import choose_device
 from inception.service.service import InferenceService
-from inception.vision.preprocessing import IMAGENET
+from inception.units.middle_cell import middle_cell
+from inception.vision.preprocessing import IMAGENET, TORCHVISION
 from inception.web.blocks import build
 from support.launched import launch
+from support.networks import randomise
 from support.stage import unpack
 from support.stage_visitor import StageVisit
 
@@ -31,22 +34,17 @@ MAPS = "[...document.querySelectorAll('#network canvas')].map(canvas => canvas.t
 
 def disc(pretrained: PretrainedModel, percent: float) -> Image.Image:
     """Return a white disc on grey, centred on the receptive field of the middle cell of `BLOCK`."""
-    from inception.explain.receptive_field import map_size
-    from inception.network.anatomy import receptive_field
-
-    side = pretrained.input_size
-    field = receptive_field(pretrained.model, BLOCK, "1x1")
-    centre = field.start + field.stride * (map_size(pretrained.model, BLOCK)[0] // 2) + field.size / 2
+    side, middle = pretrained.input_size, middle_cell(pretrained, BLOCK)
     rows, columns = np.mgrid[:side, :side] + 0.5
-    covered = np.clip(percent / 100 * side / 2 - np.hypot(columns - centre, rows - centre) + 0.5, 0, 1)
+    covered = np.clip(percent / 100 * side / 2 - np.hypot(columns - middle.x, rows - middle.y) + 0.5, 0, 1)
     return Image.fromarray(np.rint(128 + 127 * covered).astype(np.uint8)).convert("RGB")
 
 
 def middle_means(pretrained: PretrainedModel, image: Image.Image) -> list[float]:
     """Return the mean over each branch's channels at the middle cell of `BLOCK`."""
     block = predict_crop(pretrained, image).block(BLOCK)
-    row, column = block.shape[1] // 2, block.shape[2] // 2
-    return [float(block[channels, row, column].mean()) for channels in pretrained.model.block(BLOCK).slices.values()]
+    middle, slices = middle_cell(pretrained, BLOCK), pretrained.model.block(BLOCK).slices
+    return [float(block[channels, middle.row, middle.column].mean()) for channels in slices.values()]
 
 
 def maps(page: Page) -> str:
@@ -94,8 +92,23 @@ def cropping(tmp_path_factory: pytest.TempPathFactory, embedded: PretrainedModel
     return path
 
 
-def test_a_network_that_crops_photos_sees_the_whole_drawing(browser: Browser, cropping: Path) -> None:
-    page = build(InferenceService((str(cropping),), choose_device("cpu")))
+@pytest.fixture(scope="module")
+def off_centre(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights of a network whose middle cell is the last of the upper half, as pools are not padded."""
+    path = tmp_path_factory.mktemp("off_centre") / "off_centre.safetensors"
+    model = randomise(InceptionV1(variant="torchvision", classes=3))
+    model.head.classifier.weight.data.mul_(10)  # so that a disc elsewhere changes the logits visibly
+    description = Description("torchvision", ("a", "b", "c"), TORCHVISION, Provenance(*["test"] * 4))
+    save_checkpoint(path, model.state_dict(), description)
+    return path
+
+
+@pytest.mark.parametrize("weights", ["cropping", "off_centre"])
+def test_a_network_sees_the_whole_drawing_centred_on_its_middle_cell(
+    browser: Browser, weights: str, request: pytest.FixtureRequest
+) -> None:
+    file = request.getfixturevalue(weights)
+    page = build(InferenceService((str(file),), choose_device("cpu")))
     address = launch(page)
     context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-US", reduced_motion="reduce")
     try:
@@ -106,7 +119,7 @@ def test_a_network_that_crops_photos_sees_the_whole_drawing(browser: Browser, cr
     finally:
         context.close()
         page.close()
-    network = load(cropping)
+    network = load(file)
     expected = predict_crop(network, disc(network, 20)).logits
     assert unpack(scene["logits"]) == pytest.approx(expected, abs=0.02)
 

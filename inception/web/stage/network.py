@@ -18,6 +18,7 @@ from ...pretrained.labels import chinese_names
 from ...pretrained.pretrained import PretrainedModel
 from ...pretrained.zoo import GOOGLENET_FILES, MODEL_NAMES, describe
 from ...service.service import InferenceService
+from ...units.middle_cell import middle_cell
 from ...units.size_tuning import size_tuning
 from ...vision.photo import MAX_BYTES
 from .packing import pack
@@ -63,8 +64,9 @@ def network(service: InferenceService, name: str) -> dict[str, Any]:
 
     `chinese` are the names of classes that are known in Chinese, by label. `parameters` and `macs` of the whole network
     count all layers that run, `linear` only the linear ones, `batchnorm` only BatchNorm; those of blocks and layers
-    count convolutions. `has_means` says whether channels that are off can be replaced by their means. `margin` is the
-    RGB colour that surrounds a whole photo.
+    count convolutions. `middle` is a block's cell whose receptive field is centred nearest to the middle of the input,
+    with that centre in pixels (`x`, `y`). `has_means` says whether channels that are off can be replaced by their
+    means. `margin` is the RGB colour that surrounds a whole photo.
     """
     pretrained = service.pretrained(name)
     size = network_size(pretrained.model, pretrained.model.input_shape)
@@ -85,7 +87,7 @@ def network(service: InferenceService, name: str) -> dict[str, Any]:
         "macs": size.multiplications,
         "about": asdict(pretrained.provenance),
         "blocks": {
-            block: {**_block(pretrained.model.block(block), block, facts), **_reading(service, name, block)}
+            block: {**_block(pretrained, block, facts), **_reading(service, name, block)}
             for block, facts in service.facts(name).items()
         },
     }
@@ -103,12 +105,14 @@ def _batchnorm_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for layer in layers for parameter in layer.parameters())
 
 
-def _block(module: InceptionBlock, block: str, facts: tuple[BranchFacts, ...]) -> dict[str, Any]:
+def _block(pretrained: PretrainedModel, block: str, facts: tuple[BranchFacts, ...]) -> dict[str, Any]:
+    module = pretrained.model.block(block)
     before = STAGES[STAGES.index(f"inception_{block}") - 1]
     return {
         "in_channels": module.widths.in_channels,
         "channels": sum(fact.channels for fact in facts),
         "side": facts[0].height,
+        "middle": asdict(middle_cell(pretrained, block)),
         "pool_before": before.startswith("pool"),
         "parameters": sum(fact.cost.parameters for fact in facts),
         "macs": sum(fact.cost.multiplications for fact in facts),

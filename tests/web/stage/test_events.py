@@ -27,6 +27,7 @@ from inception.pretrained.pretrained import PretrainedModel
 from inception.runtime.device import choose_device
 from inception.service.query import Query
 from inception.service.service import InferenceService
+from inception.units.middle_cell import middle_cell
 from inception.units.size_tuning import size_tuning
 from inception.units.stimuli import plain_grey
 from inception.vision.photo import MAX_BYTES
@@ -113,6 +114,7 @@ def test_network_describes_every_layer(page_address: str, embedded: PretrainedMo
         assert block["in_channels"] == BLOCKS[name].in_channels
         assert block["channels"] == sum(branch["channels"] for branch in block["branches"].values())
         assert block["pool_before"] == (name in ("4a", "5a"))
+        assert block["middle"] == vars(middle_cell(embedded, name))
         readout = channel_readout(embedded.model, name)
         assert block["reader"] == readout.reader
         assert unpack(block["reading"]) == pytest.approx(readout.strengths)
@@ -228,10 +230,10 @@ def test_field_is_the_core_of_the_middle_cells_effective_field(
 ) -> None:
     fields = event_result(page_address, "field", BISON, "3b")
     assert list(fields) == list(BRANCHES)
-    middle = prediction.block("3b").shape[1] // 2
+    middle = middle_cell(embedded, "3b")
     for branch, square in fields.items():
-        core = effective_field(embedded, prediction, "3b", branch, middle, middle).core(0.9)
-        assert square == {"row": middle, "column": middle, "share": 0.9, **vars(core)}
+        core = effective_field(embedded, prediction, "3b", branch, middle.row, middle.column).core(0.9)
+        assert square == {"row": middle.row, "column": middle.column, "share": 0.9, **vars(core)}
     assert fields["1x1"]["right"] - fields["1x1"]["left"] < fields["5x5"]["right"] - fields["5x5"]["left"]
 
 

@@ -59,6 +59,12 @@
  * @property {number} stride
  * @property {number} start
  *
+ * @typedef {object} MiddleCell  the cell whose receptive field is centred nearest to the middle of the input, and that centre
+ * @property {number} row
+ * @property {number} column
+ * @property {number} x  in pixels of the input
+ * @property {number} y
+ *
  * @typedef {object} BranchFacts
  * @property {number} channels
  * @property {Layer[]} layers
@@ -68,6 +74,7 @@
  * @property {number} in_channels
  * @property {number} channels
  * @property {number} side
+ * @property {MiddleCell} middle
  * @property {boolean} pool_before
  * @property {number} parameters
  * @property {number} macs

@@ -52,19 +52,14 @@ export function createLab(root, frame, store, source, controller) {
 
   // ---------------------------------------------------------------- the stimulus
 
-  /** Return the centre of the receptive field of the block's middle cell, where stimuli are centred. */
-  function centre() {
-    const { network } = store.data();
-    if (!network) return inputSide() / 2;
-    const { side: cells, branches } = network.blocks[store.get().block];
-    const { start, stride, size } = branches["1x1"].field;
-    return start + stride * Math.floor(cells / 2) + size / 2;
-  }
+  /** Return the block's middle cell, on whose receptive field stimuli are centred. */
+  const middleCell = () => store.data().network?.blocks[store.get().block].middle;
 
   function paint() {
     const pixels = inputSide();
     if (canvas.width !== pixels) set(canvas, { width: pixels, height: pixels });
-    context.putImageData(new ImageData(labPixels(lab(), pixels, centre(), centre()), pixels, pixels), 0, 0);
+    const { x, y } = middleCell() ?? {};
+    context.putImageData(new ImageData(labPixels(lab(), pixels, x, y), pixels, pixels), 0, 0);
     set(canvas, { "aria-label": t(`lab.${lab().shape}`) });
   }
 
@@ -159,16 +154,15 @@ export function createLab(root, frame, store, source, controller) {
   function responses() {
     const { lens, block } = store.get();
     const { channels, now } = store.data();
-    if (!now) return [];
+    const middle = middleCell();
+    if (!now || !middle) return [];
     if (lens) {
       const branch = channels?.[lens.branch];
-      const middle = branch ? Math.floor(branch.side / 2) : 0;
-      return branch ? [cellValue(branch, lens.channel, middle, middle)] : [];
+      return branch ? [cellValue(branch, lens.channel, middle.row, middle.column)] : [];
     }
     return BRANCHES.map((branch) => {
       const { low, high, values, side: cells } = now.maps[block][branch];
-      const middle = Math.floor(cells / 2);
-      return low + (values[middle * cells + middle] / 255) * (high - low);
+      return low + (values[middle.row * cells + middle.column] / 255) * (high - low);
     });
   }
 
