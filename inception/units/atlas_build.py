@@ -65,7 +65,7 @@ TILE = 64  # greatest side of a crop in pixels
 
 
 class AtlasPhotos(Protocol):
-    """Photos with their classes, such as `training.photos.LabelledPhotos`; one class is none."""
+    """Photos with their classes, such as `training.photos.LabelledPhotos`; a single class counts as unlabelled."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -312,7 +312,7 @@ def _crops(
     branch: str,
     records: Mapping[int, ChannelRecord],
 ) -> dict[str, bytes]:
-    """Return a picture of each channel's places; each photo is opened once."""
+    """Return a picture of each channel's places; photos with places are opened again for each branch, once each."""
     field, side = receptive_field(pretrained.model, block, branch), pretrained.input_size
     tile = min(TILE, field.size, side)
     sheets = {channel: Image.new("RGB", (COLUMNS * tile, 2 * tile)) for channel in records}
