@@ -44,7 +44,10 @@ class AttributionMap:
 
 
 def block_of_map(method: str, block: str) -> str:
-    """Return the block that a method's map depends on: `block` for Grad-CAM, else one for all, to cache under."""
+    """Return `block` for Grad-CAM and a fixed block for the other methods.
+
+    They ignore it, so that their maps for all blocks share one cache entry.
+    """
     return block if method == "grad_cam" else BLOCK_NAMES[-1]
 
 

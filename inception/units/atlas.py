@@ -100,7 +100,7 @@ class ChannelRecord:
         """Inverse of `dataclasses.asdict`.
 
         Raises:
-            TypeError, KeyError: if it is none.
+            TypeError, KeyError: if `values` is not such a dict.
         """
         nested = {
             "strongest": tuple(strict_json.built(Place, place) for place in values["strongest"]),

@@ -12,7 +12,7 @@ from ..explain.ranks import ranks
 
 PLACES = 9  # of each kind, for each channel
 TOLD_APART = 5  # classes listed for each channel
-NOWHERE = -1  # the photo of a place that is not there: fewer photos have one than there are places
+NOWHERE = -1  # photo number of an unused slot: fewer than `PLACES` photos excite the channel
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ class BlockSurvey:
     def _merge(self, maxima: Tensor, cells: Tensor, numbers: Tensor) -> None:
         """Keep the strongest of those that were kept and of new ones (C, N); of equals, the earlier photo's.
 
-        A place where the channel is not above zero is none: such a photo does not excite it.
+        Places where the channel is not above zero are left out: such a photo does not excite it.
         """
         before, excited = self.strongest, maxima > 0
         maxima = torch.where(excited, maxima, -torch.inf)

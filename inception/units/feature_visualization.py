@@ -29,7 +29,7 @@ MAX_COUNT = 16  # of different images
 MAX_SEED = 2**32 - 1
 REDIRECTED_STEPS = 16  # at the beginning, as in lucid
 SHOWN = 8  # images that `visualize` yields at most
-DIVERSITY = 0.5  # share of its answer that a unit pays for images whose mean cosine similarity is lower by 1
+DIVERSITY = 0.5  # weight of the mean pairwise cosine similarity in the loss, relative to the activation
 SMALL = 1e-3  # keeps the relative answer finite
 
 

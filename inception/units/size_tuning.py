@@ -1,4 +1,4 @@
-"""Size tuning: how strongly the branches of a block answer a disc, a ring or a grating, by its size in pixels.
+"""Size tuning: how strongly the branches of a block respond to a disc, a ring or a grating, by its size in pixels.
 
 After the size tuning curves that are measured of cells in the visual cortex: one picture a size, one response each.
 """
@@ -23,12 +23,12 @@ SIZES = 12
 SMALLEST = 4.0  # pixels
 LARGEST = 0.6  # of the input's side
 ORIENTATIONS = (0.0, 45.0, 90.0, 135.0)  # of a grating's stripes, in degrees
-RESPONDS = 0.01  # least answer of a channel that counts for `preferred`, of the branch's greatest
+RESPONDS = 0.01  # smallest response of a channel that counts for `preferred`, as a share of the branch's greatest
 
 
 @dataclass(frozen=True)
 class BranchTuning:
-    """Answer of one branch to each size, and the size that its channels prefer.
+    """Response of one branch to each size, and the size that its channels prefer.
 
     `response` is, for each size, the mean over all channels of the absolute difference between the channel's value at
     the middle cell and its value there for plain grey. `preferred` takes each channel's size of greatest difference

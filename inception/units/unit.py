@@ -57,7 +57,7 @@ def parse_unit(text: str) -> Unit:
     """Read a unit's address: "4c:3x3" is a branch, "4c:3x3:17" a channel, "4c:3x3:17@7,7" a cell (row, column).
 
     Raises:
-        UserError: if it is none.
+        UserError: if `text` is not such an address.
     """
     match = PATTERN.fullmatch(text)
     if match is None:
