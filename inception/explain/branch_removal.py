@@ -16,7 +16,7 @@ from ..network.inception_v1 import STAGES
 from ..network.overflow import check_overflow
 from ..prediction import Prediction, to_array
 from ..pretrained.pretrained import PretrainedModel
-from .masking import ablation_values, block_output, branch_mask, contiguous_like_input
+from .masking import ablation_values, block_output, branch_mask, channels_last
 from .registry import ABLATIONS
 
 
@@ -56,7 +56,7 @@ def ablated_prediction(
     output = torch.lerp(block_output(pretrained, prediction, first.removeprefix("inception_")), values, mask)
     changed: dict[str, Tensor] = {first: output}
     for stage in STAGES[STAGES.index(first) + 1 :]:
-        output = engine.get_submodule(stage)(contiguous_like_input(output))
+        output = engine.get_submodule(stage)(channels_last(output))
         if stage in ablated:
             mask, values = ablated[stage]
             output = torch.lerp(output, values, mask)

@@ -60,7 +60,7 @@ def ablation_values(pretrained: PretrainedModel, block: str, ablation: str) -> T
 
 def logits_from(pretrained: PretrainedModel, block: str, outputs: Tensor) -> Tensor:
     """Return the logits (N, classes) for outputs (N, C, H, W) of a block."""
-    logits = pretrained.engine.logits(contiguous_like_input(outputs), start=stage_after(f"inception_{block}"))
+    logits = pretrained.engine.logits(channels_last(outputs), start=stage_after(f"inception_{block}"))
     check_overflow(pretrained.name, [logits])
     return logits
 
@@ -77,7 +77,7 @@ def batched_logits(pretrained: PretrainedModel, changed: Mapping[str, Tensor]) -
         block = stage.removeprefix("inception_")
         if block in changed:
             joined = changed[block] if running is None else torch.cat([running, changed[block]])
-            running = contiguous_like_input(joined)
+            running = channels_last(joined)
             counts.append((block, len(changed[block])))
         if running is not None:
             rest = set(STAGES[number + 1 :]) & {f"inception_{later}" for later in changed}
@@ -199,6 +199,6 @@ def _tensor(pretrained: PretrainedModel, array: np.ndarray) -> Tensor:
     return torch.from_numpy(array.copy(order="K")).unsqueeze(0).to(pretrained.device)
 
 
-def contiguous_like_input(outputs: Tensor) -> Tensor:
+def channels_last(outputs: Tensor) -> Tensor:
     """Return the tensor (N, C, H, W) in channels-last memory format, the fastest for convolutions."""
     return outputs.contiguous(memory_format=torch.channels_last)

@@ -19,7 +19,7 @@ from ..network.fused import FusedUnit
 from ..network.inception_v1 import HEAD, stage_after
 from ..network.overflow import check_overflow
 from ..pretrained.pretrained import PretrainedModel
-from .masking import contiguous_like_input
+from .masking import channels_last
 
 Layers = Sequence[Callable[[Tensor], Tensor]]
 
@@ -37,7 +37,7 @@ def logits_of_subsets(
     taken = torch.tensor(
         [[int(branch not in members) for branch in BRANCHES] for members in subsets], device=output.device
     )
-    pair = contiguous_like_input(torch.cat([output, ablated.expand_as(output)]))
+    pair = channels_last(torch.cat([output, ablated.expand_as(output)]))
     stage = stage_after(f"inception_{block}")
     while stage != HEAD and not isinstance(model.get_submodule(stage), InceptionBlock):
         pair = model.get_submodule(stage)(pair)
@@ -71,7 +71,7 @@ def _mixed(unit: nn.Module, pair: Tensor, slices: Sequence[slice], taken: Tensor
     for layer in before:
         pair = layer(pair)
     shares = [
-        F.conv2d(contiguous_like_input(pair[:, part]), contiguous_like_input(weight[:, part])).permute(0, 2, 3, 1)
+        F.conv2d(channels_last(pair[:, part]), channels_last(weight[:, part])).permute(0, 2, 3, 1)
         for part in slices
     ]
     _, height, width, channels = shares[0].shape
