@@ -238,6 +238,22 @@ def test_the_laboratory_covers_no_lane(visit: StageVisit, width: int, height: in
     assert lens["y"] + lens["height"] <= bar["y"]
 
 
+@pytest.mark.parametrize("visit", [{"viewport": {"width": 390, "height": 844}, "is_mobile": True}], indirect=True)
+def test_on_a_phone_the_lens_lies_above_the_laboratory(visit: StageVisit) -> None:
+    page = visit.page
+    visit.open("?photo=espresso&lab=disc:20:0:0")
+    expect(page.locator("#lab")).to_be_visible()
+    page.locator("[data-lane='3x3'] [data-channel]").first.evaluate("tile => tile.click()")
+    expect(page.locator(".lens")).to_contain_text("90 % of the influence")
+    visit.wait_until_idle()  # each response may draw the chart again
+    lens, bar = page.locator(".lens").bounding_box(), page.locator("#lab").bounding_box()
+    assert lens
+    assert bar
+    assert lens["height"] > 200
+    assert lens["y"] >= 0
+    assert lens["y"] + lens["height"] <= bar["y"] + 1  # heights are whole pixels
+
+
 def test_the_chart_names_the_ends_of_its_axes(visit: StageVisit, embedded: PretrainedModel) -> None:
     page, side = visit.page, embedded.input_size
     visit.open(f"?photo=espresso&block={BLOCK}&lab=grating:20:45:0")

@@ -374,6 +374,9 @@ export function createLab(root, frame, store, source, controller) {
 
   // ---------------------------------------------------------------- opening and closing
 
+  // On a phone, CSS places the lens above the laboratory.
+  new ResizeObserver(() => document.documentElement.style.setProperty("--lab-height", `${root.offsetHeight}px`)).observe(root);
+
   let drawnShape = "";
 
   /** Draw or hide the laboratory according to the state. @param {boolean} isLanguageChanged  whether to redraw all texts */
