@@ -16,7 +16,7 @@ from torch import Tensor
 from .checks import choice
 from .errors import ArgumentError, quoted
 from .network.blocks import BLOCKS, BRANCHES
-from .network.inception_v1 import STAGES
+from .network.inception_v1 import STAGES, stage_of
 from .network.overflow import check_overflow
 from .pretrained.pretrained import PretrainedModel
 from .pretrained.rejection import RejectionRule
@@ -79,7 +79,7 @@ class Prediction:
         Raises:
             ChoiceError: if there is no such block.
         """
-        return self.stages[f"inception_{choice('block', name, tuple(BLOCKS))}"]
+        return self.stages[stage_of(choice("block", name, tuple(BLOCKS)))]
 
     def branch(self, block: str, branch: str) -> np.ndarray:
         """Return the output (C, H, W) of one branch: a slice of its block's output.
@@ -220,12 +220,12 @@ def _top(labels: Sequence[str], logits: np.ndarray, probabilities: np.ndarray, k
 def intermediates(pretrained: PretrainedModel, prediction: Prediction, block: str) -> dict[str, np.ndarray]:
     """Return the outputs (C, H, W) of a block's `3x3_reduce`, `5x5_reduce` and `pool` layers.
 
-    Recomputes this block only, from the block's input in `prediction`.
+    Computes only these, from the block's input in `prediction`.
     """
     module = pretrained.engine.block(block)
     block_input = _block_input(prediction, block)
-    outputs = module.trace(torch.from_numpy(block_input.copy(order="K")).unsqueeze(0).to(pretrained.device))
-    return {layer: to_array(outputs[layer][0]) for layer in INTERMEDIATES}
+    x = torch.from_numpy(block_input.copy(order="K")).unsqueeze(0).to(pretrained.device)
+    return {layer: to_array(module[layer](x)[0]) for layer in INTERMEDIATES}
 
 
 def bottleneck_maps(pretrained: PretrainedModel, prediction: Prediction, block: str) -> dict[str, np.ndarray]:
@@ -236,7 +236,7 @@ def bottleneck_maps(pretrained: PretrainedModel, prediction: Prediction, block: 
 
 
 def _block_input(prediction: Prediction, block: str) -> np.ndarray:
-    return prediction.stages[STAGES[STAGES.index(f"inception_{block}") - 1]]
+    return prediction.stages[STAGES[STAGES.index(stage_of(block)) - 1]]
 
 
 def to_array(tensor: Tensor, *, copy: bool = True) -> np.ndarray:
