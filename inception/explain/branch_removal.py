@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..checks import choice
 from ..network.blocks import BLOCKS
-from ..network.inception_v1 import STAGES
+from ..network.inception_v1 import STAGES, stage_of
 from ..network.overflow import check_overflow
 from ..prediction import Prediction, to_array
 from ..pretrained.pretrained import PretrainedModel
@@ -44,7 +44,7 @@ def ablated_prediction(
     masks = {choice("block", block, tuple(BLOCKS)): _mask(pretrained, block, off[block]) for block in off}
     # By stage, the mask and the values that replace the masked channels.
     ablated = {
-        f"inception_{block}": (mask, ablation_values(pretrained, block, ablation))
+        stage_of(block): (mask, ablation_values(pretrained, block, ablation))
         for block, mask in masks.items()
         if mask.any()
     }

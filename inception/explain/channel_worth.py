@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ..network.blocks import BLOCKS
-from ..network.inception_v1 import STAGES
+from ..network.inception_v1 import STAGES, stage_of
 from ..network.overflow import check_overflow
 from ..prediction import Prediction, to_array
 from ..pretrained.pretrained import PretrainedModel
@@ -38,7 +38,7 @@ def channel_worth(
     with torch.inference_mode(False), torch.enable_grad():
         output = block_output(pretrained, prediction, first).requires_grad_()
         outputs = {first: output}
-        for stage in STAGES[STAGES.index(f"inception_{first}") + 1 :]:
+        for stage in STAGES[STAGES.index(stage_of(first)) + 1 :]:
             output = pretrained.engine.get_submodule(stage)(output)
             block = stage.removeprefix("inception_")
             if block in BLOCKS:

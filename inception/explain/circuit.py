@@ -20,7 +20,7 @@ from torch import nn
 
 from ..checks import choice
 from ..network.blocks import BLOCKS, BRANCHES
-from ..network.inception_v1 import STAGES, InceptionV1
+from ..network.inception_v1 import STAGES, InceptionV1, stage_of
 from ..prediction import Prediction
 from ..pretrained.pretrained import PretrainedModel
 from .attribution import LAST_BLOCK, WHOLE
@@ -227,7 +227,7 @@ def block_before(block: str) -> str:
 
 
 def _stage(block: str) -> str:
-    return block if block == STEM else f"inception_{block}"
+    return block if block == STEM else stage_of(block)
 
 
 def _circuit(

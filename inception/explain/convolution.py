@@ -10,7 +10,7 @@ from torch import nn
 
 from ..checks import choice
 from ..network.blocks import BRANCHES, ConvUnit
-from ..network.inception_v1 import STAGES
+from ..network.inception_v1 import STAGES, stage_of
 from ..prediction import Prediction, intermediates
 from ..pretrained.pretrained import PretrainedModel
 from .masking import check_channel
@@ -172,7 +172,7 @@ def _maps(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return a layer's output as predicted, and its input in float64, both (C, H, W)."""
     maps = prediction.branch(block, branch)
-    before = prediction.stages[STAGES[STAGES.index(f"inception_{block}") - 1]]
+    before = prediction.stages[STAGES[STAGES.index(stage_of(block)) - 1]]
     layers = BRANCHES[branch]
     if len(layers) == 1:
         return maps, before.astype(np.float64)

@@ -101,7 +101,7 @@ def pixel_curves(
     index = class_index(pretrained, prediction, target)
     found = attribution_map(pretrained, prediction, method, index, block)
     width, height = prediction.image.size
-    photo, grey = network_input(pretrained, prediction), grey_input(pretrained)
+    photo, grey = network_input(pretrained, prediction.image), grey_input(pretrained)
     blurred = blurred_input(pretrained, prediction)
 
     def order(values: np.ndarray) -> PixelOrder:
@@ -125,7 +125,7 @@ def pixel_curves(
 def blurred_input(pretrained: PretrainedModel, prediction: Prediction) -> Tensor:
     """Return the blurred photo as the network's input (1, 3, H, W), on its device."""
     image = prediction.image.filter(ImageFilter.GaussianBlur(BLUR * min(prediction.image.size)))
-    return pretrained.preprocessing.to_tensor(image).to(pretrained.device)
+    return network_input(pretrained, image)
 
 
 def first_pixels(values: np.ndarray) -> np.ndarray:

@@ -96,7 +96,7 @@ def integrated_gradients(
     model = pretrained.plain
     # Enable gradients even inside a caller's no_grad or inference_mode.
     with torch.inference_mode(False), torch.enable_grad():
-        grey, photo = grey_input(pretrained), network_input(pretrained, prediction)
+        grey, photo = grey_input(pretrained), network_input(pretrained, prediction.image)
         difference = photo - grey
         mean = torch.zeros_like(photo, dtype=torch.float64, device="cpu")
         for first in range(0, steps, BATCH):

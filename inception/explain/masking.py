@@ -15,7 +15,7 @@ from torch import Tensor
 from ..checks import choice, is_whole, spelled
 from ..errors import QUOTED_CHARACTERS, UserError
 from ..network.blocks import BLOCKS, BRANCHES
-from ..network.inception_v1 import STAGES, stage_after
+from ..network.inception_v1 import STAGES, stage_after, stage_of
 from ..network.overflow import check_overflow
 from ..prediction import Prediction
 from ..pretrained.labels import first_name
@@ -60,7 +60,7 @@ def ablation_values(pretrained: PretrainedModel, block: str, ablation: str) -> T
 
 def logits_from(pretrained: PretrainedModel, block: str, outputs: Tensor) -> Tensor:
     """Return the logits (N, classes) for outputs (N, C, H, W) of a block."""
-    logits = pretrained.engine.logits(channels_last(outputs), start=stage_after(f"inception_{block}"))
+    logits = pretrained.engine.logits(channels_last(outputs), start=stage_after(stage_of(block)))
     check_overflow(pretrained.name, [logits])
     return logits
 
@@ -80,7 +80,7 @@ def batched_logits(pretrained: PretrainedModel, changed: Mapping[str, Tensor]) -
             running = channels_last(joined)
             counts.append((block, len(changed[block])))
         if running is not None:
-            rest = set(STAGES[number + 1 :]) & {f"inception_{later}" for later in changed}
+            rest = set(STAGES[number + 1 :]) & {stage_of(later) for later in changed}
             if not rest:
                 logits = pretrained.engine.logits(running, start=stage_after(stage))
                 break

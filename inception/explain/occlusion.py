@@ -91,7 +91,7 @@ def occlusion(
     window = max(1, side // WINDOWS) if window is None else whole("window", window, 1, side)
     stride = max(1, window // STEPS) if stride is None else whole("stride", stride, 1, window)
     rows, columns = (ceil((length - window) / stride) + 1 for length in (height, width))
-    photo, grey = network_input(pretrained, prediction), grey_input(pretrained)
+    photo, grey = network_input(pretrained, prediction.image), grey_input(pretrained)
     places = [_place(row, column, window, stride) for row, column in np.ndindex(rows, columns)]
     covered = []
     # The masks of one batch at a time: of a narrow window all would take gigabytes.

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ..network.overflow import check_overflow
-from ..prediction import Prediction
 from ..pretrained.pretrained import PretrainedModel
 
 GREY = 128.0  # of 0..255, in all three colours
 BATCH = 8  # photos in one forward pass, which bounds the memory
 
 
-def network_input(pretrained: PretrainedModel, prediction: Prediction) -> Tensor:
-    """Return the photo as the network's input (1, 3, H, W), on its device."""
-    return pretrained.preprocessing.to_tensor(prediction.image).to(pretrained.device)
+def network_input(pretrained: PretrainedModel, image: Image.Image) -> Tensor:
+    """Return an image from `Preprocessing.apply` as the network's input (1, 3, H, W), on its device."""
+    return pretrained.preprocessing.to_tensor(image).to(pretrained.device)
 
 
 def grey_input(pretrained: PretrainedModel) -> Tensor:

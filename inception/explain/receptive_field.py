@@ -18,10 +18,11 @@ from ..checks import is_whole, spelled
 from ..errors import ArgumentError, quoted
 from ..network.anatomy import ReceptiveField, receptive_field
 from ..network.blocks import BRANCHES, InceptionBlock, cell_count
-from ..network.inception_v1 import STAGES, InceptionV1
+from ..network.inception_v1 import STAGES, InceptionV1, stage_of
 from ..prediction import Prediction
 from ..pretrained.pretrained import PretrainedModel
 from .masking import ExplanationError
+from .pixels import network_input
 from .registry import CORE_SHARE
 
 ROUNDING = 1e-9  # relative error of float64 sums over an image, with a wide margin
@@ -144,7 +145,7 @@ def map_size(model: InceptionV1, block: str) -> tuple[int, int]:
     """
     model.block(block)
     _, height, width = model.input_shape
-    for stage in STAGES[: STAGES.index(f"inception_{block}")]:
+    for stage in STAGES[: STAGES.index(stage_of(block))]:
         module = model.get_submodule(stage)
         if not isinstance(module, InceptionBlock):  # whose layers keep the size
             for layer in module.modules():
@@ -190,9 +191,9 @@ def effective_fields(
     fields = {}
     # Enable gradients even inside a caller's no_grad or inference_mode.
     with torch.inference_mode(False), torch.enable_grad():
-        x = pretrained.preprocessing.to_tensor(prediction.image).to(pretrained.device).requires_grad_()
+        x = network_input(pretrained, prediction.image).requires_grad_()
         before = x
-        for stage in STAGES[: STAGES.index(f"inception_{block}")]:
+        for stage in STAGES[: STAGES.index(stage_of(block))]:
             before = model.get_submodule(stage)(before)
         for branch, square in squares.items():
             y = before

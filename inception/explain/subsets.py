@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ..network.blocks import BRANCHES, ConvUnit, InceptionBlock
 from ..network.fused import FusedUnit
-from ..network.inception_v1 import HEAD, stage_after
+from ..network.inception_v1 import HEAD, stage_after, stage_of
 from ..network.overflow import check_overflow
 from ..pretrained.pretrained import PretrainedModel
 from .masking import channels_last
@@ -38,7 +38,7 @@ def logits_of_subsets(
         [[int(branch not in members) for branch in BRANCHES] for members in subsets], device=output.device
     )
     pair = channels_last(torch.cat([output, ablated.expand_as(output)]))
-    stage = stage_after(f"inception_{block}")
+    stage = stage_after(stage_of(block))
     while stage != HEAD and not isinstance(model.get_submodule(stage), InceptionBlock):
         pair = model.get_submodule(stage)(pair)
         stage = stage_after(stage)
@@ -71,8 +71,7 @@ def _mixed(unit: nn.Module, pair: Tensor, slices: Sequence[slice], taken: Tensor
     for layer in before:
         pair = layer(pair)
     shares = [
-        F.conv2d(channels_last(pair[:, part]), channels_last(weight[:, part])).permute(0, 2, 3, 1)
-        for part in slices
+        F.conv2d(channels_last(pair[:, part]), channels_last(weight[:, part])).permute(0, 2, 3, 1) for part in slices
     ]
     _, height, width, channels = shares[0].shape
     parts = torch.stack(shares).reshape(2 * len(slices), -1)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..checks import choice
 from .blocks import BLOCKS, BRANCHES, InceptionBlock, side_of
 from .copies import empty_batch, shape_copy
-from .inception_v1 import STAGES, InceptionV1
+from .inception_v1 import STAGES, InceptionV1, stage_of
 
 MEGABYTE = 2**20
 BYTES_PER_NUMBER = 4  # float32
@@ -232,7 +232,7 @@ def receptive_field(model: InceptionV1, block: str, branch: str) -> ReceptiveFie
     target = model.block(block)
     choice("branch", branch, tuple(BRANCHES))
     field = PIXEL
-    for stage in STAGES[: STAGES.index(f"inception_{block}")]:
+    for stage in STAGES[: STAGES.index(stage_of(block))]:
         module = model.get_submodule(stage)
         if isinstance(module, InceptionBlock):
             field = max((_after_branch(field, module, name) for name in BRANCHES), key=lambda f: f.size)
@@ -274,7 +274,7 @@ class BranchFacts:
 def network_facts(model: InceptionV1) -> dict[str, tuple[BranchFacts, ...]]:
     """Compute the properties of the four branches of each block."""
     shapes = stage_shapes(model)
-    return {block: _block_facts(model, block, *shapes[f"inception_{block}"][1:]) for block in BLOCKS}
+    return {block: _block_facts(model, block, *shapes[stage_of(block)][1:]) for block in BLOCKS}
 
 
 def stage_shapes(model: InceptionV1) -> dict[str, tuple[int, int, int]]:

@@ -38,7 +38,7 @@ from ..errors import ArgumentError, quoted
 from .anatomy import Cost, module_cost, stage_shapes
 from .blocks import BLOCKS
 from .copies import empty_batch, shape_copy
-from .inception_v1 import InceptionV1
+from .inception_v1 import InceptionV1, stage_of
 
 PUBLISHED_CLASSES = 1000
 PUBLISHED_SHAPE = (3, 224, 224)
@@ -79,7 +79,7 @@ def module_costs(model: InceptionV1) -> tuple[BlockCost, ...]:
     rows: list[BlockCost] = []
     for name in BLOCKS:
         block = model.block(name)
-        _, height, width = shapes[f"inception_{name}"]
+        _, height, width = shapes[stage_of(name)]
         cells, in_channels = height * width, block.widths.in_channels
         cost = module_cost(block, cells)
         # A naive module's weights are proportional to its input channels; its biases do not depend on them.

@@ -228,7 +228,7 @@ class InceptionV1(nn.Module):
             ChoiceError: if there is no such block.
         """
         choice("block", name, tuple(BLOCKS))
-        return self.get_submodule(f"inception_{name}")  # type: ignore[return-value]
+        return self.get_submodule(stage_of(name))  # type: ignore[return-value]
 
     @property
     def required_head(self) -> nn.Sequential:
@@ -292,6 +292,11 @@ class InceptionV1(nn.Module):
         if self.pooling == "max":
             return trace.features.amax(dim=(2, 3))
         return trace.features
+
+
+def stage_of(block: str) -> str:
+    """Return the name of the stage that a block is: "inception_4c" of "4c"."""
+    return f"inception_{block}"
 
 
 def stages_from(start: str) -> tuple[str, ...]:

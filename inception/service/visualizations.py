@@ -9,7 +9,7 @@ from threading import Lock
 from cachetools import LRUCache
 from PIL import Image
 
-from ..network.inception_v1 import STAGES
+from ..network.inception_v1 import STAGES, stage_of
 from ..prediction import Prediction
 from ..pretrained.pretrained import PretrainedModel
 from ..units.feature_visualization import VisualizationSettings, VisualizationStep, visualize
@@ -161,7 +161,7 @@ class Visualizations:
 
 def run_bytes(pretrained: PretrainedModel, unit: Unit) -> int:
     """Return about how many bytes an unfinished visualization of a unit takes, mostly for its copy of the layers."""
-    stages = STAGES[: STAGES.index(f"inception_{unit.block}") + 1]
+    stages = STAGES[: STAGES.index(stage_of(unit.block)) + 1]
     layers = (pretrained.model.get_submodule(stage) for stage in stages)
     return IMAGE_BYTES + sum(parameter.nbytes for layer in layers for parameter in layer.parameters())
 

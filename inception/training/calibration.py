@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..network.blocks import BLOCKS
+from ..network.inception_v1 import stage_of
 from ..pretrained.pretrained import PretrainedModel
 from ..runtime.progress import Progress
 from .photos import LabelledPhotos
@@ -47,7 +48,7 @@ def branch_means(
         inputs = torch.cat([pretrained.preprocessing.to_tensor(image) for image in images]).to(pretrained.device)
         stages = pretrained.model.trace(inputs).stages
         for block in BLOCKS:
-            sums[block] += stages[f"inception_{block}"].float().mean(dim=(2, 3)).sum(dim=0).cpu()
+            sums[block] += stages[stage_of(block)].float().mean(dim=(2, 3)).sum(dim=0).cpu()
     return {block: total / len(chosen) for block, total in sums.items()}
 
 

@@ -18,7 +18,7 @@ from ..explain.masking import ExplanationError
 from ..explain.receptive_field import clipped_square, map_size
 from ..network.anatomy import receptive_field
 from ..network.blocks import BLOCKS, BRANCHES
-from ..network.inception_v1 import STAGES
+from ..network.inception_v1 import STAGES, stage_of
 from ..network.overflow import check_overflow
 from ..prediction import input_batch
 from ..pretrained.pretrained import PretrainedModel
@@ -212,7 +212,7 @@ def _survey(
     pretrained: PretrainedModel, photos: AtlasPhotos, blocks: Sequence[str], seed: int, progress: Progress
 ) -> tuple[dict[str, BlockMeasurement], list[int], tuple[str, ...]]:
     """Pass over the photos; also return the numbers of those that can be read, and the names of the others."""
-    stages = STAGES[: STAGES.index(f"inception_{blocks[-1]}") + 1]
+    stages = STAGES[: STAGES.index(stage_of(blocks[-1])) + 1]
     labelled = len(photos.classes) > 1
     surveys = {
         block: BlockSurvey(sum(pretrained.model.block(block).branch_channels.values()), seed, keep_maxima=labelled)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..network.blocks import BRANCHES, ConvUnit
 from ..network.copies import plain_copy
-from ..network.inception_v1 import STAGES, InceptionV1
+from ..network.inception_v1 import STAGES, InceptionV1, stage_of
 
 
 class RedirectedReLU(nn.Module):
@@ -50,7 +50,7 @@ def branch_network(model: InceptionV1, block: str, branch: str) -> nn.Sequential
     It is float32, whatever type `model` has. The branch's output is the ReLU of its output; with pre-activation it is
     that itself. Other branches of the block and later blocks are not computed.
     """
-    before = [model.get_submodule(stage) for stage in STAGES[: STAGES.index(f"inception_{block}")]]
+    before = [model.get_submodule(stage) for stage in STAGES[: STAGES.index(stage_of(block))]]
     layers = nn.Sequential(*before, *(model.block(block)[layer] for layer in BRANCHES[branch]))
     network = plain_copy(layers).to(memory_format=torch.channels_last)
     last = network[-1]

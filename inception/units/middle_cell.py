@@ -15,7 +15,7 @@ from ..checks import choice
 from ..explain.receptive_field import map_size
 from ..network.anatomy import PIXEL, ReceptiveField, receptive_field
 from ..network.blocks import BLOCKS, BRANCHES
-from ..network.inception_v1 import STAGES, InceptionV1
+from ..network.inception_v1 import STAGES, InceptionV1, stage_of
 from ..network.overflow import check_overflow
 from ..prediction import input_batch
 from ..pretrained.pretrained import PretrainedModel
@@ -93,7 +93,7 @@ def _maps(pretrained: PretrainedModel, x: Tensor, layers: Sequence[str]) -> dict
     maps: dict[str, Tensor] = {}
     if FIRST_LAYER in layers:
         maps[FIRST_LAYER] = pretrained.plain.stem.get_submodule(FIRST_LAYER)(x)
-    last = max((STAGES.index(f"inception_{layer}") for layer in layers if layer != FIRST_LAYER), default=-1)
+    last = max((STAGES.index(stage_of(layer)) for layer in layers if layer != FIRST_LAYER), default=-1)
     for stage in STAGES[: last + 1]:
         x = pretrained.engine.get_submodule(stage)(x)
         if stage.removeprefix("inception_") in layers:

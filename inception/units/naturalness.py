@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..explain.ranks import ranks
 from ..network.anatomy import ReceptiveField, receptive_field
-from ..network.inception_v1 import STAGES
+from ..network.inception_v1 import STAGES, stage_of
 from ..network.overflow import check_overflow
 from ..prediction import input_batch
 from ..pretrained.pretrained import PretrainedModel
@@ -277,7 +276,7 @@ def _paths(
 ) -> dict[str, np.ndarray]:
     """Return by block, up to this one, the greatest value of each channel for each image, (N, C)."""
     found: dict[str, list[np.ndarray]] = {}
-    stages = [*takewhile(lambda stage: stage != f"inception_{block}", STAGES), f"inception_{block}"]
+    stages = STAGES[: STAGES.index(stage_of(block)) + 1]
     for begin in range(0, len(images), BATCH):
         x = F.pad(input_batch(pretrained, images[begin : begin + BATCH]), (view.left, 0, view.top, 0))
         for stage in stages:

@@ -128,6 +128,6 @@ def test_occlusion_of_many_places_takes_the_masks_of_one_batch(
     masks = np.zeros((7, 7, SIDE, SIDE), dtype=bool)
     for row, column in np.ndindex(7, 7):
         masks[row, column, 8 * row : 8 * row + 16, 8 * column : 8 * column + 16] = True
-    photo, grey = network_input(pretrained, prediction), grey_input(pretrained)
+    photo, grey = network_input(pretrained, prediction.image), grey_input(pretrained)
     at_once = logits_with(pretrained, photo, grey, masks.reshape(-1, SIDE, SIDE))[:, 2]
     assert np.array_equal(result.drops.ravel(), result.logit - at_once.astype(np.float64)), "not bit for bit"

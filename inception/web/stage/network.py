@@ -13,7 +13,7 @@ from torch import nn
 from ...network.anatomy import BranchFacts, conv_cost
 from ...network.blocks import BRANCHES, InceptionBlock
 from ...network.cost import network_size
-from ...network.inception_v1 import STAGES
+from ...network.inception_v1 import STAGES, stage_of
 from ...pretrained.labels import chinese_names
 from ...pretrained.pretrained import PretrainedModel
 from ...pretrained.zoo import GOOGLENET_FILES, MODEL_NAMES, describe
@@ -107,7 +107,7 @@ def _batchnorm_parameters(model: nn.Module) -> int:
 
 def _block(pretrained: PretrainedModel, block: str, facts: tuple[BranchFacts, ...]) -> dict[str, Any]:
     module = pretrained.model.block(block)
-    before = STAGES[STAGES.index(f"inception_{block}") - 1]
+    before = STAGES[STAGES.index(stage_of(block)) - 1]
     return {
         "in_channels": module.widths.in_channels,
         "channels": sum(fact.channels for fact in facts),
