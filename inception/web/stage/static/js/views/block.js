@@ -101,11 +101,13 @@ export function createBlock(root, store, source) {
     if (!network) return;
     const facts = network.blocks[state.block];
     const counts = BRANCHES.map((branch) => facts.branches[branch].channels);
-    lead.textContent = joined([
-      state.sort === "worth" ? t("block.lead_worth") : "",
+    const sentences = [
+      ...(state.sort === "worth" ? [t("block.lead_worth")] : []),
       t("block.lead", { side: facts.side, channels: facts.in_channels, sum: counts.join(" + "), total: facts.channels }),
-    ]);
-    lead.title = lead.textContent;
+    ];
+    // A sentence for which the line has no room is left out.
+    replace(lead, sentences.map((sentence) => h("span", {}, sentence)));
+    lead.title = joined(sentences);
     for (const part of parts) drawLayers(part);
   }
 
