@@ -101,19 +101,19 @@ def subset_logits(
     """
     values = ablation_values(pretrained, block, ablation)
     output = block_output(pretrained, prediction, block)
-    empty = _empty_subset_logits(pretrained, block, values, output.shape)
+    empty = _empty_subset_logits(pretrained, block, ablation, values.expand_as(output))
     return to_array(torch.cat([empty, logits_of_subsets(pretrained, block, output, values, BRANCH_SUBSETS[1:])]))
 
 
-def _empty_subset_logits(
-    pretrained: PretrainedModel, block: str, values: torch.Tensor, shape: torch.Size
-) -> torch.Tensor:
+def _empty_subset_logits(pretrained: PretrainedModel, block: str, ablation: str, outputs: torch.Tensor) -> torch.Tensor:
     """Return the logits (1, classes) with all four branches ablated, which do not depend on the photo."""
-    engine, outputs = pretrained.engine, values.expand(shape)
+    engine = pretrained.engine
     if engine is pretrained.model:  # whose weights may change, unlike those of a copy
         return logits_from(pretrained, block, outputs)
     cached = _EMPTY_SUBSET_LOGITS.setdefault(engine, {})
-    key = (block, to_array(values).tobytes(), *shape)
+    # The means themselves, which may change, and not `outputs`, which would have to be copied from a GPU.
+    means = b"" if ablation == "zero" else to_array(pretrained.means[block]).tobytes()
+    key = (block, means, *outputs.shape)
     if key not in cached:
         cached[key] = logits_from(pretrained, block, outputs)
     return cached[key]
