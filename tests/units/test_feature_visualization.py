@@ -155,9 +155,9 @@ def test_network_is_unchanged_even_in_inference_mode(embedded: PretrainedModel) 
 
 
 def test_invalid_units_and_settings_are_rejected_before_the_first_image(embedded: PretrainedModel) -> None:
-    with pytest.raises(UserError, match="has the channels 0 to 127"):
+    with pytest.raises(UserError, match="channels are numbered 0 to 127"):
         visualize(embedded, Unit("3a", "3x3", 128))
-    with pytest.raises(UserError, match="has the channels 0 to 127"):
+    with pytest.raises(UserError, match="channels are numbered 0 to 127"):
         visualize_channels(embedded, "3a", "3x3", [1, 128])
     for wrong in ({"steps": 0}, {"side": 31}, {"seed": -1}, {"count": 17}, {"sign": 0}):
         (name,) = wrong

@@ -285,7 +285,7 @@ LONG = "x" * 100_000
     [
         ("predict", {"photo": None}, "neither a data: address nor the address of a file"),
         ("branch_votes", {"class_name": "goldfsh"}, "has no class 'goldfsh'"),
-        ("cell", {"block": "4c", "branch": "5x5", "channel": 99, "row": 0, "column": 0}, "has the channels 0 to 63"),
+        ("cell", {"block": "4c", "branch": "5x5", "channel": 99, "row": 0, "column": 0}, "are numbered 0 to 63"),
         ("cell", {"row": -1}, "There is no cell at row -1"),
         ("predict", {"top_k": 1001}, "top_k is 1001; it must be a whole number from 1 to 1000."),
         ("predict", {"top_k": "many"}, "top_k is 'many'; it must be a whole number from 1 to 1000."),
