@@ -108,7 +108,7 @@ def _atlas(request: Request, device: str) -> int:
         seed=request.seed,
         image_settings=VisualizationSettings(steps=request.steps, side=request.size),
     )
-    name = Path(request.data).name
+    name = Path(request.data).resolve().name
     for skipped in build_atlas(pretrained, photos, name, request.folder, options, progress):
         err(f"skipped, cannot be read: {short_path(skipped)}")
     made = read_atlas(request.folder, pretrained)

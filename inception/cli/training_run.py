@@ -81,7 +81,7 @@ def run(
 
 
 def _data_name(data: str) -> str:
-    return Path(data).name if is_there(Path(data)) else data
+    return Path(data).resolve().name if is_there(Path(data)) else data
 
 
 def _print(result: TrainingResult) -> None:

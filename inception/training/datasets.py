@@ -37,7 +37,7 @@ def labelled_photos(path: Path, split: str = "val") -> LabelledPhotos:
     """
     choice("split", split, tuple(SPLITS))
     if is_file(path) and path.suffix == ".parquet":
-        return _with_two_classes(read_parquet([path]), path)
+        return _with_two_classes(read_parquet([path], path.with_name(NAMES_FILE)), path)
     if not is_folder(path):
         raise DataError(
             "data_missing",
@@ -47,7 +47,7 @@ def labelled_photos(path: Path, split: str = "val") -> LabelledPhotos:
     try:
         parts = _parts(path)
         if parts and parts[0].suffix == ".parquet":
-            return _with_two_classes(read_parquet(_parts_of_split(parts, split, path)), path)
+            return _with_two_classes(read_parquet(_parts_of_split(parts, split, path), path / NAMES_FILE), path)
         folder = _parts_of_split(parts, split, path)[0] if parts else path
         return _with_two_classes(_from_folders(folder, path / NAMES_FILE), folder)
     except OSError as error:

@@ -232,8 +232,9 @@ def data_loader(
 
 
 def _init_worker(_: int) -> None:
-    # Ctrl-C reaches every process of a terminal; only the training process handles it.
+    # Signals may reach the whole process group; only the training process handles them.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     torch.set_num_threads(1)
 
 

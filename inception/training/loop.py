@@ -109,7 +109,7 @@ def train(
             also=further.photos if further else None,
             teacher=teacher,
             workers=_worker_count(device) if workers is None else workers,
-            fingerprint=fingerprint(photos, val),
+            fingerprint=fingerprint(photos, val, *([also] if also else [])),
             world=world,
         )
         if state:

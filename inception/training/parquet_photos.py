@@ -10,14 +10,14 @@ from typing import Any
 from ..errors import quoted
 from ..pretrained.description import MAX_CLASSES
 from ..runtime.wording import counted
-from .class_names import NAMES_FILE, names_and_wnids
+from .class_names import names_and_wnids
 from .photos import DataError, LabelledPhotos
 
 
-def read_parquet(files: Sequence[Path]) -> LabelledPhotos:
+def read_parquet(files: Sequence[Path], names_file: Path) -> LabelledPhotos:
     """Read the photos of Parquet files in the layout of the Hugging Face hub.
 
-    Rows have `image: {bytes, path}` and `label`; class names are in the metadata.
+    Rows have `image: {bytes, path}` and `label`; class names are in the metadata, readable ones may be in `names_file`.
 
     Raises:
         DataError: if a file cannot be read, or has other columns, labels or names.
@@ -56,7 +56,7 @@ def read_parquet(files: Sequence[Path]) -> LabelledPhotos:
             high=high,
             count=counted(len(names), "class", "classes"),
         )
-    classes, wnids = names_and_wnids(names, files[0].with_name(NAMES_FILE))
+    classes, wnids = names_and_wnids(names, names_file)
     return LabelledPhotos(classes, sources, targets, wnids=wnids)
 
 

@@ -162,10 +162,11 @@ class Recipe:
 
     def as_options(self) -> list[str]:
         """Return the options of `python -m inception train` that give this recipe, without defaults."""
+        unused = "epochs" if self.minutes else ""  # `train` takes one of the two; a resumed training may have both
         return [
             word
             for field in fields(self)
-            if (value := getattr(self, field.name)) != field.default
+            if (value := getattr(self, field.name)) != field.default and field.name != unused
             for word in _OPTIONS.get(field.name, _plain)(field.name, value)
         ]
 

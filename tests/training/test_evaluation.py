@@ -72,6 +72,11 @@ def test_class_names_come_from_parquet_metadata_or_classes_json(tmp_path: Path) 
     photos = labelled_photos(tmp_path / "valid-00000-of-00001.parquet")
     assert photos.classes == ("bee", "espresso, black coffee")
     assert photos.photo(1).mode == "RGB"
+    # On the hub, the files lie in a folder beside that of the names.
+    (tmp_path / "data").mkdir()
+    for file in tmp_path.glob("*.parquet"):
+        file.rename(tmp_path / "data" / file.name)
+    assert labelled_photos(tmp_path).classes == ("bee", "espresso, black coffee")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,10 @@ def test_options_preserve_every_number_exactly() -> None:
     assert values == {"--average": "0.9999999", "--rate": "0.1", "--minutes": "20", "--sizes": "64:1,96:1.23456789"}
 
 
+def test_options_give_the_minutes_of_a_training_that_was_begun_with_epochs() -> None:
+    assert Recipe(epochs=3, minutes=20.0).as_options() == ["--minutes", "20"]
+
+
 def test_resuming_allows_another_accumulation_but_not_another_batch_size() -> None:
     Recipe().check_continued_by(replace(Recipe(), accumulate=4, epochs=40))
     with pytest.raises(RecipeError, match="has --batch 128, not --batch 64"):

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,6 +24,8 @@ from inception.pretrained.checkpoint import rejection_file
 from inception.pretrained.rejection import RejectionRule
 from inception.training import loop, trainer
 from inception.training.checkpoint import CheckpointError
+from inception.training.datasets import unlabelled_photos
+from inception.training.loader import BatchSampler, data_loader
 from inception.training.loop import train
 from inception.training.photos import DataError, LabelledPhotos
 from inception.training.recipe import Recipe, RecipeError
@@ -109,6 +112,33 @@ def test_a_training_is_not_resumed_with_an_equal_number_of_other_photos(
     del state["fingerprint"]
     torch.save(state, tmp_path / "checkpoint.pt")
     assert small_training(splits, tmp_path, resume=True)
+
+
+def test_a_training_is_not_resumed_with_other_photos_without_labels(
+    tmp_path: Path, splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = small_training(splits, tmp_path / "teacher")
+    assert teacher
+    recipe = replace(SHORT_RECIPE, teacher=str(teacher.weights), teacher_size=32, also_share=0.25)
+    sand, clay = (
+        unlabelled_photos(colour_folders(tmp_path / name, {name: colour}, 3))
+        for name, colour in (("sand", (230, 210, 150)), ("clay", (180, 90, 60)))
+    )
+    out = tmp_path / "out"
+    interrupt_in_step(monkeypatch, 2, lambda: small_training(splits, out, recipe, also=sand))
+    with pytest.raises(CheckpointError, match="had other photos"):
+        small_training(splits, out, recipe, also=clay, resume=True)
+
+
+def test_signals_to_the_process_group_do_not_end_the_loading_of_photos(splits: Splits) -> None:
+    batches = iter(data_loader(splits[0], SHORT_RECIPE, BatchSampler(len(splits[0]), SHORT_RECIPE, lambda step: 32), 1))
+    next(batches)
+    (worker,) = active_children()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(worker.pid or 0, signal_number)
+    for _ in range(8):  # more than are loaded ahead
+        next(batches)
+    assert worker.is_alive()
 
 
 def test_a_training_shortened_to_less_than_an_epoch_still_has_a_result(
