@@ -82,7 +82,7 @@ class SubjectCheck:
         """Return the JSON of a subject if it is one.
 
         Raises:
-            UserError: if it is not, or names a network or example that there is not, or a file that was not uploaded.
+            UserError: if it is not, or names an unknown network or example, or a file that was not uploaded.
         """
         self.read(value, what)
         return dict(value)

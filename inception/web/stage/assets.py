@@ -137,7 +137,7 @@ class Files:
     """Files below a folder, read once and again when they change."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = folder.resolve()
         self._assets: dict[str, tuple[tuple[int, int], Asset]] = {}
         self._version: tuple[float, str] | None = None  # and when it was computed
         self._lock = Lock()
@@ -152,7 +152,7 @@ class Files:
         media_type = TYPES.get(file.suffix)
         try:
             # Symbolic links must not lead out of the folder.
-            if media_type is None or not file.resolve().is_relative_to(self._folder.resolve()) or not file.is_file():
+            if media_type is None or not file.resolve().is_relative_to(self._folder) or not file.is_file():
                 return None
             status = file.stat()
             version = (status.st_mtime_ns, status.st_size)

@@ -215,7 +215,7 @@ def bombs() -> Iterator[Case]:
     )
     yield Case("bomb-tile.tiff", "one tile of 60000 x 60000 for 80 pixels", lambda: tile_bomb(60_000), large)
     yield Case("bomb-wide-tile.tiff", "one tile of 60000 x 7000 for 80 pixels", lambda: tile_bomb(7000), large)
-    yield Case("bomb-count.tiff", "a tag with four thousand million values", count_bomb, unknown)
+    yield Case("bomb-count.tiff", "a tag with four billion values", count_bomb, unknown)
     yield Case("loop.tiff", "a directory that is followed by itself", ifd_loop, size=(10, 8), quarters=uniform(GREY))
     yield Case("segments.jpg", "a JPEG with 2000 remarks", lambda: jpeg()[:2] + comment_segment() * 2000 + jpeg()[2:])
 
@@ -281,7 +281,7 @@ def unusual_pictures() -> Iterator[Case]:
     extremes = (np.nan, np.inf, -3e38, 3e38)
     yield Case(
         "nan.tiff",
-        "floats that are no numbers, and the largest there are",
+        "floats that are not numbers, and the largest possible ones",
         lambda: encoded(samples(np.float32, *extremes), "TIFF"),
         quarters=greys(128, 128, 0, 255),
     )
@@ -308,10 +308,10 @@ def unusual_pictures() -> Iterator[Case]:
         (0, SIZE, QUARTERS),
         (999, SIZE, QUARTERS),
     ):
-        lies = " that there is not" if value in (0, 999) else ""
+        invalid = "the invalid " if value in (0, 999) else ""
         yield Case(
             f"turned-{value}.jpg",
-            f"EXIF with orientation {value}{lies}",
+            f"EXIF with {invalid}orientation {value}",
             lambda value=value: jpeg(exif=oriented(value)),
             size=size,
             quarters=quarters,
