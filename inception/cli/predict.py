@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import UserError
 from ..runtime.files import as_text, is_folder
 from ..runtime.terminal import err, json_line, out, short_path
 from ..runtime.wording import counted
@@ -57,6 +58,11 @@ def predict(
         return with_cpu_fallback(
             device, lambda device: _predict_folder(photos, out_file, top, batch, workers, model, device, json)
         )
+    for option, value in (("--batch", batch), ("--workers", workers)):
+        if value is not None:
+            raise UserError(
+                "options", "{option} is for a folder of photos; please name one, or leave it out.", option=option
+            )
 
     def prepare(_: PretrainedModel) -> Callable[[Path, Prediction], Report]:
         from ..export.report import answer_report

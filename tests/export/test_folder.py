@@ -221,6 +221,8 @@ def test_the_number_of_threads_is_restored(embedded: PretrainedModel, photos: Pa
         (["FOLDER", "--out", "r.csv"], "let --out end in .parquet"),
         (["FOLDER", "FOLDER", "--out", "r.parquet"], "one folder and no more"),
         (["FOLDER/a.png", "--out", "r.parquet"], "is no folder; please name one"),
+        (["FOLDER/a.png", "--batch", "4"], "--batch is for a folder of photos; please name one"),
+        (["FOLDER/a.png", "--workers", "1"], "--workers is for a folder of photos; please name one"),
         (["FOLDER/b/empty", "--out", "r.parquet"], "There are no photos (.jpg"),
         (["FOLDER", "--out", "/proc/r.parquet"], "cannot be made"),
     ],
