@@ -140,7 +140,7 @@ class Files:
         self._folder = folder.resolve()
         self._assets: dict[str, tuple[tuple[int, int], Asset]] = {}
         self._version: tuple[float, str] | None = None  # and when it was computed
-        self._lock = Lock()
+        self._lock, self._version_lock = Lock(), Lock()
 
     def get(self, path: str) -> Asset | None:
         """Return the file at a relative path, or None if there is none of a known type."""
@@ -168,10 +168,11 @@ class Files:
 
     def version(self) -> str:
         """Return a short digest of all files, their names and content; looked up once a second at most."""
-        now = monotonic()
-        if self._version is None or now - self._version[0] > VERSION_SECONDS:
-            self._version = now, self._digest()
-        return self._version[1]
+        with self._version_lock:
+            now = monotonic()
+            if self._version is None or now - self._version[0] > VERSION_SECONDS:
+                self._version = now, self._digest()
+            return self._version[1]
 
     def _digest(self) -> str:
         names = sorted(path.relative_to(self._folder).as_posix() for path in self._folder.rglob("*"))

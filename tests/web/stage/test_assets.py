@@ -6,7 +6,9 @@ import gzip
 import io
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
@@ -21,6 +23,7 @@ from PIL import Image
 
 from inception import mount
 from inception.errors import WeightsError
+from inception.web.stage import assets
 from inception.web.stage.assets import STATIC, Files, accepts, matches
 from inception.web.stage.first import FirstVisit
 from support.mounted import served
@@ -165,6 +168,30 @@ def test_the_version_depends_on_all_files(tmp_path: Path) -> None:
     assert len({first, second, version()}) == 3
     (tmp_path / "js" / "b.js").rename(tmp_path / "js" / "a.js")
     assert version() == second
+
+
+def test_simultaneous_requests_compute_the_version_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digests = []
+
+    def digest(files: Files) -> str:
+        digests.append(files)
+        time.sleep(0.05)
+        return "digest"
+
+    monkeypatch.setattr(Files, "_digest", digest)
+    files = Files(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        assert {*pool.map(lambda _: files.version(), range(8))} == {"digest"}
+    assert len(digests) == 1
+
+
+def test_the_version_of_the_same_files_follows_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assets, "VERSION_SECONDS", 0.0)
+    files = Files(tmp_path)
+    (tmp_path / "a.js").write_text("1")
+    first = files.version()
+    (tmp_path / "a.js").write_text("22")
+    assert files.version() != first
 
 
 @pytest.mark.parametrize(
