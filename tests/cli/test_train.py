@@ -97,6 +97,20 @@ def test_the_final_output_lists_each_class_and_a_command_to_copy(
     assert "--val-split 0.25" in load(weights).training["command"]
 
 
+def test_a_folder_keeps_its_name_where_the_path_has_none(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {}
+
+    def record(*_: object, **options: object) -> None:
+        names.update(options)
+
+    monkeypatch.setattr(loop, "train", record)
+    monkeypatch.chdir(data)
+    assert main(["train", "--data", ".", "--also", ".", "--out", str(tmp_path / "out")]) == 0
+    assert (names["data_name"], names["data_options"]) == ("meadow", ["--also", "meadow"])
+
+
 def test_the_share_of_photos_without_labels_has_the_bounds_of_the_recipe() -> None:
     for share in ("0", "1"):
         with pytest.raises(numbers.typer.BadParameter, match="above 0 and below 1"):
