@@ -354,8 +354,9 @@ class Trainer:
         if state.get("fingerprint", self.fingerprint) != self.fingerprint:
             raise CheckpointError(
                 "checkpoint_other_photos",
-                "The interrupted training had other photos, or other ones for validation or without labels; please "
-                "name the same photos, --val-split and --also, or begin anew with another --out.",
+                "The interrupted training had other photos, or other ones for validation or without labels, or an "
+                "earlier version began it with --also; please name the same photos, --val-split and --also, or begin "
+                "anew with another --out.",
             )
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])

@@ -126,7 +126,7 @@ def test_a_training_is_not_resumed_with_other_photos_without_labels(
     )
     out = tmp_path / "out"
     interrupt_in_step(monkeypatch, 2, lambda: small_training(splits, out, recipe, also=sand))
-    with pytest.raises(CheckpointError, match="had other photos"):
+    with pytest.raises(CheckpointError, match="without labels, or an earlier version began it with --also"):
         small_training(splits, out, recipe, also=clay, resume=True)
 
 
