@@ -223,11 +223,11 @@ def table(folder: Path) -> Iterator[str]:
     by_library = open_with_library(folder, cases)
     with running_server("--device", "cpu") as (address, process):
         by_server, _ = asyncio.run(send_to_server(address, process, cases, folder))
-    yield "| file | what it is | what happens | MB: library | API | stage |"
+    yield "| file | what it is | what happens | MB: library | API | page |"
     yield "|---|---|---|---:|---:|---:|"
     for case in cases:
         name = one_line(case.sent_as or case.name)
-        name = f"`{name if len(name) < NAME_WIDTH else name[: NAME_WIDTH // 2] + '…'}`" if name.strip() else "(a blank)"
+        name = f"`{name if len(name) < NAME_WIDTH else name[: NAME_WIDTH // 2] + '…'}`" if name.strip() else "(a space)"
         outcome = by_library[case.name]
         result = (
             "refused: " + outcome.error.split(";")[0].split(". Please")[0].rstrip(".") if outcome.error else "shown"

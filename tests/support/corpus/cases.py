@@ -67,30 +67,30 @@ from support.corpus.metadata import metadata
 
 def not_pictures() -> Iterator[Case]:
     unknown = "photo_unknown"
-    yield Case("empty.jpg", "no byte", lambda: b"", "photo_empty")
+    yield Case("empty.jpg", "no bytes", lambda: b"", "photo_empty")
     yield Case("one-byte.png", "one byte", lambda: b"\x89", unknown)
-    yield Case("text.jpg", "a text", lambda: b"this is a text, not a photo\n" * 100, unknown)
-    yield Case("utf16.png", "a text in UTF-16", lambda: "not a photo".encode("utf-16"), unknown)
+    yield Case("text.jpg", "text", lambda: b"this is a text, not a photo\n" * 100, unknown)
+    yield Case("utf16.png", "text in UTF-16", lambda: "not a photo".encode("utf-16"), unknown)
     yield Case("zeros.jpg", "a megabyte of zeros", lambda: bytes(2**20), unknown)
     yield Case("noise.jpg", "a megabyte of noise", lambda: noise(592).tobytes()[: 2**20], unknown)
-    yield Case("program.png", "the head of a program", lambda: b"\x7fELF\x02\x01\x01".ljust(4096, b"\0"), unknown)
+    yield Case("program.png", "the first bytes of an executable", lambda: b"\x7fELF\x02\x01\x01".ljust(4096, b"\0"), unknown)
     yield Case("page.html.jpg", "HTML with a script", lambda: f"<html>{SCRIPT}</html>".encode(), unknown)
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)">{SCRIPT}</svg>'.encode()
     yield Case("drawing.svg", "SVG with a script", lambda: svg, unknown)
-    yield Case("drawing.svg.png", "SVG with a script, called PNG", lambda: svg, unknown)
+    yield Case("drawing.svg.png", "SVG with a script, named PNG", lambda: svg, unknown)
     yield Case("drawing.svgz", "the same, compressed", lambda: gzip.compress(svg, mtime=0), unknown)
     yield Case("entities.svg", "SVG whose entities fill the memory", entity_bomb, unknown)
     yield Case("archive.jpg", "a ZIP that unpacks to a gigabyte", zip_bomb, unknown)
     yield Case("paper.jpg", "a PDF with a script", pdf, unknown)
     for kind, name in (("PPM", "old.ppm"), ("ICO", "icon.ico"), ("TGA", "old.tga"), ("JPEG2000", "film.jp2")):
         yield Case(
-            name, f"a picture of a kind that is not taken ({kind})", lambda kind=kind: encoded(scene(), kind), unknown
+            name, f"an image in an unsupported format ({kind})", lambda kind=kind: encoded(scene(), kind), unknown
         )
     heic = struct.pack(">I4s4sI4s", 24, b"ftyp", b"heic", 0, b"mif1").ljust(24, b"\0") + bytes(500)
     yield Case("phone.heic", "a phone's HEIC", lambda: heic, unknown)
     postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 80 60\n(x) run\n"
     yield Case("program.eps", "PostScript, which is a program", lambda: postscript, unknown)
-    yield Case("heavy.jpg", "41 MB behind a JPEG's mark", lambda: b"\xff\xd8\xff" + bytes(41 * 2**20), "photo_heavy")
+    yield Case("heavy.jpg", "41 MB after a JPEG's signature", lambda: b"\xff\xd8\xff" + bytes(41 * 2**20), "photo_heavy")
 
 
 def truncated() -> Iterator[Case]:
@@ -141,18 +141,18 @@ def truncated() -> Iterator[Case]:
 def bombs() -> Iterator[Case]:
     large, unknown = "photo_large", "photo_unknown"
     yield Case("144-megapixel.png", "12000 x 12000 in 17 kB", lambda: png(Image.new("1", (12_000, 12_000))), large)
-    yield Case("huge.png", "says that it is 2147483647 pixels wide", lambda: raw_png(2**31 - 1, 2**31 - 1, b""), large)
-    yield Case("thin.png", "says that it is 1 x 2147483647", lambda: raw_png(1, 2**31 - 1, b""), large)
+    yield Case("huge.png", "claims to be 2147483647 pixels wide", lambda: raw_png(2**31 - 1, 2**31 - 1, b""), large)
+    yield Case("thin.png", "claims to be 1 x 2147483647", lambda: raw_png(1, 2**31 - 1, b""), large)
     yield Case("huge.gif", "65535 x 65535 in 60 bytes", huge_gif, large)
-    yield Case("huge.webp", "says that it is 16383 x 16383", huge_webp, unknown)
-    yield Case("huge.jpg", "says that it is 65500 x 65500", lambda: resized_jpeg(65_500, 65_500), large)
+    yield Case("huge.webp", "claims to be 16383 x 16383", huge_webp, unknown)
+    yield Case("huge.jpg", "claims to be 65500 x 65500", lambda: resized_jpeg(65_500, 65_500), large)
     yield Case(
         "large.webp", "13 megapixels as WebP", lambda: encoded(Image.new("RGB", (3600, 3600)), "WEBP", method=0), large
     )
     white = uniform(WHITE)
     yield Case(
         "49-megapixel-palette.png",
-        "7000 x 7000 in a palette, all transparent",
+        "7000 x 7000 with a palette, all transparent",
         lambda: png(Image.new("P", (7000, 7000)), transparency=0),
         quarters=white,
         size=(1750, 1750),
@@ -179,13 +179,13 @@ def bombs() -> Iterator[Case]:
     )
     yield Case(
         "12-megapixel-lossless.webp",
-        "3500 x 3500 without loss",
+        "3500 x 3500, lossless",
         lambda: encoded(scene("RGBA", (3500, 3500)), "WEBP", lossless=True, method=0),
         size=(2048, 2048),
     )
     yield Case(
         "15-megapixel-float.tiff",
-        "3900 x 3900 floats, compressed to nothing",
+        "3900 x 3900 floats, compressed to almost nothing",
         lambda: encoded(Image.new("F", (3900, 3900), 0.5), "TIFF", compression="tiff_adobe_deflate"),
         quarters=uniform((128, 128, 128)),
         size=(1950, 1950),
@@ -208,7 +208,7 @@ def bombs() -> Iterator[Case]:
         )
     yield Case(
         "bomb-IDAT.png",
-        "400 MB of pixels where 80 are promised",
+        "400 MB of pixels where the header announces 80 pixels",
         lambda: raw_png(10, 8, chunk(b"IDAT", zeros(400 * 2**20))),
         size=(10, 8),
         quarters=uniform(BLACK),
@@ -216,8 +216,8 @@ def bombs() -> Iterator[Case]:
     yield Case("bomb-tile.tiff", "one tile of 60000 x 60000 for 80 pixels", lambda: tile_bomb(60_000), large)
     yield Case("bomb-wide-tile.tiff", "one tile of 60000 x 7000 for 80 pixels", lambda: tile_bomb(7000), large)
     yield Case("bomb-count.tiff", "a tag with four billion values", count_bomb, unknown)
-    yield Case("loop.tiff", "a directory that is followed by itself", ifd_loop, size=(10, 8), quarters=uniform(GREY))
-    yield Case("segments.jpg", "a JPEG with 2000 remarks", lambda: jpeg()[:2] + comment_segment() * 2000 + jpeg()[2:])
+    yield Case("loop.tiff", "a directory whose next directory is itself", ifd_loop, size=(10, 8), quarters=uniform(GREY))
+    yield Case("segments.jpg", "a JPEG with 2000 comments", lambda: jpeg()[:2] + comment_segment() * 2000 + jpeg()[2:])
 
 
 def unusual_pictures() -> Iterator[Case]:
@@ -287,14 +287,14 @@ def unusual_pictures() -> Iterator[Case]:
     )
     yield Case(
         "int32.tiff",
-        "integers of 32 bits",
+        "32-bit integers",
         lambda: encoded(samples(np.int32, -1000, 0, 0, 1000), "TIFF"),
         quarters=greys(0, 128, 128, 255),
     )
     yield Case("cmyk.tiff", "TIFF in CMYK", lambda: encoded(scene("CMYK"), "TIFF"))
     yield Case(
         "alpha.png",
-        "transparent, with colours that must not be seen",
+        "transparent, with colours that must stay hidden",
         lambda: png(transparent()),
         quarters=uniform(WHITE),
     )
@@ -316,64 +316,64 @@ def unusual_pictures() -> Iterator[Case]:
             size=size,
             quarters=quarters,
         )
-    yield Case("turned-far.jpg", "EXIF whose orientation is a number too large", lambda: jpeg(exif=oriented(2**31, 4)))
-    yield Case("exif-size.jpg", "EXIF that says 60000 x 60000", exif_size)
+    yield Case("turned-far.jpg", "EXIF whose orientation is too large a number", lambda: jpeg(exif=oriented(2**31, 4)))
+    yield Case("exif-size.jpg", "EXIF that claims 60000 x 60000", exif_size)
     yield Case(
         "exif-loop.jpg",
-        "EXIF whose directory is followed by itself",
+        "EXIF whose next directory is itself",
         lambda: jpeg(exif=oriented(1)[:-4] + b"\0\0\0\x08"),
     )
-    yield Case("exif-noise.jpg", "EXIF of noise", lambda: jpeg(exif=b"Exif\0\0" + noise(60).tobytes()))
+    yield Case("exif-noise.jpg", "EXIF that is noise", lambda: jpeg(exif=b"Exif\0\0" + noise(60).tobytes()))
     yield Case(
         "small-size.jpg",
-        "a JPEG that says it is smaller than it is",
+        "a JPEG that claims to be smaller than it is",
         lambda: resized_jpeg(40, 30),
         size=(40, 30),
         quarters=(),
     )
     yield Case(
         "large-size.jpg",
-        "a JPEG that says it is 4000 x 4000",
+        "a JPEG that claims to be 4000 x 4000",
         lambda: resized_jpeg(4000, 4000),
         size=(2048, 2048),
         quarters=(),
     )
-    yield Case("no-size.jpg", "a JPEG that says it is 0 x 0", lambda: resized_jpeg(0, 0), "photo_unknown")
+    yield Case("no-size.jpg", "a JPEG that claims to be 0 x 0", lambda: resized_jpeg(0, 0), "photo_unknown")
     yield Case(
         "script.gif",
-        "a GIF that is a script as well",
+        "a GIF that is also a script",
         lambda: encoded(scene().quantize(4), "GIF", comment=SCRIPT.encode()),
     )
-    yield Case("script.png", "a PNG with a script in its text", script_png)
-    yield Case("archive.png", "a PNG that is a ZIP as well", lambda: png() + zip_bomb())
-    yield Case("really-a-png.jpg", "a PNG called JPEG", png)
+    yield Case("script.png", "a PNG with a script in its text chunk", script_png)
+    yield Case("archive.png", "a PNG that is also a ZIP", lambda: png() + zip_bomb())
+    yield Case("really-a-png.jpg", "a PNG named JPEG", png)
     yield Case("crc.png", "a PNG with a wrong checksum", wrong_checksum, "photo_unknown")
 
 
 def unusual_names() -> Iterator[Case]:
     yield Case("two\nlines.jpg", "a name of two lines", jpeg)
-    yield Case("two\nlines-of-text.jpg", "a text with a name of two lines", lambda: b"no photo", "photo_unknown")
-    yield Case("\x1b[2J.jpg", "a text whose name would clear a terminal", lambda: b"no photo", "photo_unknown")
-    yield Case("<img src=x onerror=alert(1)>.jpg", "a text whose name is HTML", lambda: b"no photo", "photo_unknown")
+    yield Case("two\nlines-of-text.jpg", "text with a name of two lines", lambda: b"no photo", "photo_unknown")
+    yield Case("\x1b[2J.jpg", "text whose name would clear a terminal", lambda: b"no photo", "photo_unknown")
+    yield Case("<img src=x onerror=alert(1)>.jpg", "text whose name is HTML", lambda: b"no photo", "photo_unknown")
     yield Case("照片 ü ñ 🔎.jpg", "a name in other scripts", jpeg)
     yield Case("long.jpg", "a name of 300 characters", jpeg, sent_as="x" * 296 + ".jpg")
     yield Case(
         "long-text.jpg",
-        "a text with a name of 300 characters",
+        "text with a name of 300 characters",
         lambda: b"no photo",
         "photo_unknown",
         sent_as="x" * 296 + ".jpg",
     )
-    yield Case("slashes.jpg", "a name that climbs out of its folder", jpeg, sent_as="../../../../srv/climbed.jpg")
+    yield Case("slashes.jpg", "a name that leads out of its folder", jpeg, sent_as="../../../../srv/climbed.jpg")
     yield Case(
         "slashes-text.jpg",
-        "a text with such a name",
+        "text with such a name",
         lambda: b"no photo",
         "photo_unknown",
         sent_as="../../../etc/passwd",
     )
     yield Case("backslashes.jpg", "the same for Windows", jpeg, sent_as="..\\..\\windows\\climbed.jpg")
-    yield Case("nameless.jpg", "a name of a blank", jpeg, sent_as=" ")
+    yield Case("nameless.jpg", "a name that is a single space", jpeg, sent_as=" ")
 
 
 def cases() -> list[Case]:
