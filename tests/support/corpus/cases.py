@@ -73,7 +73,9 @@ def not_pictures() -> Iterator[Case]:
     yield Case("utf16.png", "text in UTF-16", lambda: "not a photo".encode("utf-16"), unknown)
     yield Case("zeros.jpg", "a megabyte of zeros", lambda: bytes(2**20), unknown)
     yield Case("noise.jpg", "a megabyte of noise", lambda: noise(592).tobytes()[: 2**20], unknown)
-    yield Case("program.png", "the first bytes of an executable", lambda: b"\x7fELF\x02\x01\x01".ljust(4096, b"\0"), unknown)
+    yield Case(
+        "program.png", "the first bytes of an executable", lambda: b"\x7fELF\x02\x01\x01".ljust(4096, b"\0"), unknown
+    )
     yield Case("page.html.jpg", "HTML with a script", lambda: f"<html>{SCRIPT}</html>".encode(), unknown)
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)">{SCRIPT}</svg>'.encode()
     yield Case("drawing.svg", "SVG with a script", lambda: svg, unknown)
@@ -90,7 +92,9 @@ def not_pictures() -> Iterator[Case]:
     yield Case("phone.heic", "a phone's HEIC", lambda: heic, unknown)
     postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 80 60\n(x) run\n"
     yield Case("program.eps", "PostScript, which is a program", lambda: postscript, unknown)
-    yield Case("heavy.jpg", "41 MB after a JPEG's signature", lambda: b"\xff\xd8\xff" + bytes(41 * 2**20), "photo_heavy")
+    yield Case(
+        "heavy.jpg", "41 MB after a JPEG's signature", lambda: b"\xff\xd8\xff" + bytes(41 * 2**20), "photo_heavy"
+    )
 
 
 def truncated() -> Iterator[Case]:
@@ -216,7 +220,9 @@ def bombs() -> Iterator[Case]:
     yield Case("bomb-tile.tiff", "one tile of 60000 x 60000 for 80 pixels", lambda: tile_bomb(60_000), large)
     yield Case("bomb-wide-tile.tiff", "one tile of 60000 x 7000 for 80 pixels", lambda: tile_bomb(7000), large)
     yield Case("bomb-count.tiff", "a tag with four billion values", count_bomb, unknown)
-    yield Case("loop.tiff", "a directory whose next directory is itself", ifd_loop, size=(10, 8), quarters=uniform(GREY))
+    yield Case(
+        "loop.tiff", "a directory whose next directory is itself", ifd_loop, size=(10, 8), quarters=uniform(GREY)
+    )
     yield Case("segments.jpg", "a JPEG with 2000 comments", lambda: jpeg()[:2] + comment_segment() * 2000 + jpeg()[2:])
 
 
