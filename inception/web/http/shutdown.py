@@ -117,7 +117,9 @@ def serve(page: gr.Blocks, listener: socket.socket, **options: Any) -> bool:
                 page.server.config.timeout_graceful_shutdown = CLOSE_SECONDS
                 page.close(verbose=False)
     if not is_drained:
-        log.warning("Some requests were abandoned: they were still running %g seconds after the signal.", DRAIN_SECONDS)
+        log.warning(
+            "Some requests were abandoned: they were still running %g seconds after the signal to stop.", DRAIN_SECONDS
+        )
     return is_drained
 
 
