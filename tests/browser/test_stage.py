@@ -360,6 +360,7 @@ def test_display_options_send_no_requests(stage: StageVisit) -> None:
         if len([url for url in stage.requests if url.endswith("stage_worth")]) >= 3:
             break
         stage.page.wait_for_timeout(100)
+    stage.page.locator("[data-lane='3x3']").hover()  # requests the effective receptive fields, once
     stage.wait_until_idle()
     request_count = len(stage.requests)
     for order in ("max", "mean", "number", "reading", "worth", "reading"):
