@@ -197,7 +197,7 @@ export function createController(store, source, firstInteraction = Promise.resol
     );
   }
 
-  /** Load the effective receptive fields of the unfolded block once one is shown: they take a quarter of the work for a photo. */
+  /** Load the effective receptive fields of the unfolded block once one is shown: they would double the work for a photo. */
   async function loadField() {
     const { block, lens, deeper } = store.get();
     const isShown = lens !== null || deeper === "unit" || store.hovered().branch !== undefined;
