@@ -31,7 +31,10 @@ from support.entry_points import (
 from support.event_loop import run_coroutine
 from support.paths import ROOT
 
-MAX_MEGABYTES = 300
+MAX_MEGABYTES = 300  # of one file
+# Of all files one after another, above a server with full caches: measured 253 to 290, of which 100 are left by the
+# files before (caches of larger photos, fragments of the heap). A leak of decoded photos would reach gigabytes.
+MAX_RUN_MEGABYTES = 400
 # What each error message must state: what is allowed, or what to do.
 REQUIRED_TEXT = {
     "photo_empty": r"is empty; please choose a photo",
@@ -138,7 +141,7 @@ def test_api_and_stage_show_or_reject_every_file_and_keep_working(
     results, peak = run_coroutine(send_to_server(*server, corpus, folder))
     for entry_point in ("API", "stage"):
         assert_as_expected(corpus, results[entry_point], folder)
-    assert peak < MAX_MEGABYTES
+    assert peak < MAX_RUN_MEGABYTES
 
 
 @pytest.mark.parametrize("name", ["..", ".", "/", "\\"])
