@@ -429,7 +429,7 @@ def test_every_view_below_the_stage_opens(stage: StageVisit, tab: str) -> None:
     expect(panel.locator(".deeper-skeleton")).to_have_count(0, timeout=60_000)
     expect(panel.locator("[role=alert]")).to_have_count(0)
     expect(stage.page).to_have_url(re.compile(f"deeper={tab}"))
-    stage.page.wait_for_timeout(1500)
+    stage.wait_until_idle()
     text = panel.inner_text()
     assert not re.search(r"[{}]|undefined|NaN|\b(?:deeper|compare|census|dial|kernel|cost)\.[a-z_]+\b", text), text
 

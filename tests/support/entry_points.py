@@ -204,7 +204,7 @@ async def warm_up(visitor: Visitor) -> None:
             left = 3 * (number // len(EXAMPLES))
             crop = photo.crop((left, 0, left + 200, 200))
         pixels = np.asarray(crop.convert("RGB"))
-        for send in (send_to_api, send_to_stage):
+        for send in (send_to_api, partial(send_to_stage, scene_only=True)):
             assert await send(visitor, _png(pixels), "warm.png") == ""
 
 

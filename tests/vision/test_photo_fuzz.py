@@ -13,7 +13,7 @@ import pytest
 
 from support.paths import ROOT
 
-SECONDS = 15
+SECONDS = 8
 SLOW_PREFIX = "slow-unit-"  # written when the machine is busy, whatever the file
 
 

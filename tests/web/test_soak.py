@@ -14,7 +14,7 @@ IDLE = Usage(memory=900, open_files=20, temporary=10)
 
 def test_a_short_soak_has_no_errors_and_leaves_nothing_behind() -> None:
     with ThreadPoolExecutor(1) as thread:
-        result, log = thread.submit(soak, minutes=0.25, visitors=6, pause=0.0, keep_minutes=0.06).result()
+        result, log = thread.submit(soak, minutes=0.15, visitors=6, pause=0.0, keep_minutes=0.06).result()
     assert result.errors == Counter()
     assert result.completed["refused"] > 0
     assert {"photos", "blocks"} <= set(result.completed)
