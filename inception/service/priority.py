@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Condition
+from dataclasses import dataclass, field
+from threading import Event, Lock
 
 LIGHT, HEAVY = 0, 1  # priority classes: light work goes first
 MAX_OVERTAKEN = 8
+
+
+@dataclass(eq=False)
+class _Waiter:
+    priority: int
+    overtaken: int = 0
+    turn: Event = field(default_factory=Event)  # set when it gets the lock
 
 
 class PriorityLock:
@@ -19,10 +27,8 @@ class PriorityLock:
     """
 
     def __init__(self) -> None:
-        self._changed = Condition()
-        self._queue: list[tuple[int, int]] = []  # (priority class, ticket number)
-        self._overtaken: dict[int, int] = {}
-        self._tickets = 0
+        self._mutex = Lock()  # of all attributes below
+        self._waiters: list[_Waiter] = []  # in order of arrival
         self._expected = 0  # threads within `expect_light`
         self._locked = False
 
@@ -33,20 +39,20 @@ class PriorityLock:
         Args:
             priority: `LIGHT` or `HEAVY`.
         """
-        with self._changed:
-            ticket = (priority, self._tickets)
-            self._tickets += 1
-            self._queue.append(ticket)
-            while self._locked or not self._is_next(ticket):
-                self._changed.wait()
-            self._leave_queue(ticket)
-            self._locked = True
+        waiter = _Waiter(priority)
+        with self._mutex:
+            self._waiters.append(waiter)
+            self._pass_on()
         try:
+            waiter.turn.wait()
             yield
         finally:
-            with self._changed:
-                self._locked = False
-                self._changed.notify_all()
+            with self._mutex:
+                if waiter in self._waiters:  # an exception ended the waiting
+                    self._waiters.remove(waiter)
+                else:
+                    self._locked = False
+                self._pass_on()
 
     @contextmanager
     def expect_light(self) -> Iterator[None]:
@@ -55,29 +61,33 @@ class PriorityLock:
         For light work that is merged before it takes the lock: between two batches the lock is free for a moment, and a
         piece of heavy work, which takes ten times as long as a batch, would hold up all that wait for the next one.
         """
-        with self._changed:
+        with self._mutex:
             self._expected += 1
         try:
             yield
         finally:
-            with self._changed:
+            with self._mutex:
                 self._expected -= 1
-                self._changed.notify_all()
+                self._pass_on()
 
     @property
     def waiting(self) -> int:
         """Number of threads that wait for the lock."""
-        return len(self._queue)
+        return len(self._waiters)
 
-    def _is_next(self, ticket: tuple[int, int]) -> bool:
-        starving = [one for one in self._queue if self._overtaken.get(one[1], 0) >= MAX_OVERTAKEN]
-        if starving:
-            return ticket == min(starving, key=lambda one: one[1])
-        return ticket == min(self._queue) and not (self._expected and ticket[0] == HEAVY)
+    def _pass_on(self) -> None:
+        """Give the lock, if it is free, to the thread whose turn it is, and wake only that one."""
+        if self._locked or (waiter := self._next()) is None:
+            return
+        for earlier in self._waiters[: self._waiters.index(waiter)]:
+            earlier.overtaken += 1
+        self._waiters.remove(waiter)
+        self._locked = True
+        waiter.turn.set()
 
-    def _leave_queue(self, ticket: tuple[int, int]) -> None:
-        self._queue.remove(ticket)
-        self._overtaken.pop(ticket[1], None)
-        for _, number in self._queue:
-            if number < ticket[1]:
-                self._overtaken[number] = self._overtaken.get(number, 0) + 1
+    def _next(self) -> _Waiter | None:
+        starving = next((waiter for waiter in self._waiters if waiter.overtaken >= MAX_OVERTAKEN), None)
+        if starving or not self._waiters:
+            return starving
+        first = min(self._waiters, key=lambda waiter: waiter.priority)
+        return None if first.priority == HEAVY and self._expected else first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -103,6 +104,33 @@ def test_the_lock_is_released_after_an_error() -> None:
     lock = PriorityLock()
     with pytest.raises(ValueError, match="no"), lock.acquire():
         raise ValueError("no")
+    with lock.acquire():
+        pass
+
+
+def test_an_interrupted_wait_does_not_block_the_lock() -> None:
+    lock, started, release = PriorityLock(), Event(), Event()
+
+    def hold() -> None:
+        with lock.acquire():
+            started.set()
+            assert release.wait(10)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(hold)
+            assert started.wait(10)
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(KeyboardInterrupt), lock.acquire():
+                pass
+            assert lock.waiting == 0
+            release.set()
+    finally:
+        signal.signal(signal.SIGALRM, previous)
     with lock.acquire():
         pass
 
