@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 
 import pytest
@@ -17,7 +15,7 @@ from inception.pretrained import description
 from inception.runtime.wording import counted
 from inception.training.recipe import Recipe, RecipeError
 from inception.vision import preprocessing
-from support.paths import ROOT
+from support.entry_points import run_and_measure
 
 TRAIN = ["train", "--data", "d", "--out", "o"]
 EXPLAIN = ["explain", "x.jpg", "--block", "4c"]
@@ -133,19 +131,10 @@ def test_a_recipe_has_finite_numbers(name: str, value: float) -> None:
         Recipe(sizes=((64, value),))
 
 
-PEAK_MEMORY = """
-import resource, sys
-from inception.cli.main import main
-for options in (["--classes", "2"], ["--classes", "100000", "--size", "2048"]):
-    assert main(["summary", *options]) == 0
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)
-"""
-
-
 def test_a_summary_allocates_no_weights() -> None:
     """The weights of the largest network would take 418 MB."""
-    run = subprocess.run([sys.executable, "-c", PEAK_MEMORY], cwd=ROOT, capture_output=True, text=True, check=True)
-    small, large = map(int, run.stderr.split())
+    _, small = run_and_measure("summary", "--classes", "2")
+    run, large = run_and_measure("summary", "--classes", "100000", "--size", "2048")
     assert large - small < 100
     assert "109,537,072 parameters" in run.stdout
 
