@@ -118,7 +118,13 @@ def test_the_bars_of_the_dial_are_labelled_with_their_heights(visit: StageVisit)
     visit.open("?photo=espresso&deeper=dial")
     bars = visit.page.locator(".dial-bar")
     expect(bars).to_have_count(4, timeout=60_000)
+    visit.page.set_viewport_size({"width": 390, "height": 844})
     for bar in bars.all():
+        number, column = bar.locator("b").first.bounding_box(), bar.bounding_box()
+        assert number is not None
+        assert column is not None
+        assert number["height"] < 30, "it stands on one line"
+        assert number["width"] <= column["width"]
         height = bar.locator("i").evaluate("bar => parseFloat(bar.style.height)")
         expect(bar.locator("b").first).to_have_text(f"{round(height)} %")
 

@@ -324,7 +324,7 @@ def test_the_lens_shows_position_ranks_and_zero_cells(visit: StageVisit, embedde
     expect(lens).to_contain_text(f"Channel {preceding + 20} of the block’s 512. Numbering starts at 0.")
     expect(lens).to_contain_text("Row 2, column 1: ")
     expect(lens.get_by_text(re.compile(r"rank \d+ of 512"))).to_have_count(2)  # worth and reading
-    share = re.search(r"zero in (?:<1|(\d+)) % of the cells", lens.inner_text())
+    share = re.search(r"zero in (?:<1|(\d+))\s% of the cells", lens.inner_text())
     assert share
     assert int(share[1] or 0) == pytest.approx(100 * float((maps[20] == 0).mean()), abs=5)
 

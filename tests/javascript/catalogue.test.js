@@ -20,6 +20,10 @@ const KEYS = Object.keys(WORDS.en);
 const forms = (entry) => (typeof entry === "string" ? [entry] : Object.values(entry));
 const placeholders = (entry) => [...new Set(forms(entry).flatMap((text) => text.match(/\{\w+\}/g) ?? []))].sort();
 
+test("a line never ends between a number and its unit", () => {
+  for (const key of KEYS) for (const text of forms(WORDS.en[key])) assert.doesNotMatch(text, /[\d}] (%|px\b)/, key);
+});
+
 /** Every node of a syntax tree. */
 function* nodes(tree) {
   if (!tree || typeof tree !== "object") return;

@@ -127,18 +127,18 @@ test("percentiles are those of the sorted values", () => {
 });
 
 test("a displayed probability is never higher than the actual one", () => {
-  const texts = { 0: "<1 %", 0.0099: "<1 %", 0.01: "1 %", 0.154: "15 %", 0.99: "99 %", 0.9951: "99.5 %", 0.9989: "99.8 %" };
+  const texts = { 0: "<1\u00a0%", 0.0099: "<1\u00a0%", 0.01: "1\u00a0%", 0.154: "15\u00a0%", 0.99: "99\u00a0%", 0.9951: "99.5\u00a0%", 0.9989: "99.8\u00a0%" };
   useWords("en", catalogue("en"));
   for (const [p, text] of Object.entries(texts)) assert.equal(percent(Number(p)), text);
-  for (let p = 0; p < 1; p += 0.00037) assert.notEqual(percent(p), "100 %");
-  assert.equal(percent(0.99999), ">99.9 %");
+  for (let p = 0; p < 1; p += 0.00037) assert.notEqual(percent(p), "100\u00a0%");
+  assert.equal(percent(0.99999), ">99.9\u00a0%");
 });
 
 test("the percent sign is set as in the language", () => {
   useWords("zh", catalogue("zh"));
   assert.deepEqual([0, 0.154, 0.9951, 0.99999].map(percent), ["<1%", "15%", "99.5%", ">99.9%"]);
   useWords("en", catalogue("en"));
-  assert.equal(percent(0.154), "15 %");
+  assert.equal(percent(0.154), "15\u00a0%");
 });
 
 test("signed numbers have a sign, zero has none", () => {
