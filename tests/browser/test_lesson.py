@@ -186,6 +186,9 @@ def test_a_phone_shows_the_numbers_of_channels_that_a_step_asks_for(visit: Stage
     assert worth is not None
     assert right_edge["y"] >= worth["y"] + worth["height"] / 2 or right_edge["x"] + right_edge["width"] <= worth["x"]
     assert layers.evaluate("layers => layers.scrollWidth <= layers.clientWidth")
+    # The blocks and the numbers fit above the lesson together.
+    strip, bar = visit.page.locator(".strip").bounding_box(), dock(visit).bounding_box()
+    assert right_edge["y"] + right_edge["height"] - strip["y"] < bar["y"]
 
 
 def test_the_right_choice_is_marked_and_shown_answers_count_apart(visit: StageVisit) -> None:

@@ -116,6 +116,36 @@ def test_a_phone_shows_photo_answer_nine_blocks_and_two_lanes(stage: StageVisit)
         assert stage.is_in_view(f"[data-lane='{branch}']"), branch
 
 
+# The names of elements of the selector that a finger misses 18 pixels above or below their middle.
+FIND_MISSED = """selector => [...document.querySelectorAll(selector)].filter(one => one.getClientRects().length)
+  .filter(one => {
+    const box = one.getBoundingClientRect();
+    return [-18, 18].some(offset =>
+      !one.contains(document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2 + offset)));
+  }).map(one => one.textContent || one.ariaLabel)"""
+HEIGHTS = """() => ['header', '.top', '.lane'].map(part => document.querySelector(part).offsetHeight)"""
+
+
+@pytest.mark.parametrize("stage", [{**PHONE, "query": ""}, {**PHONE, "query": "", "locale": "zh-CN"}], indirect=True)
+def test_a_finger_hits_what_a_phone_shows_and_little_moves_when_parts_arrive(stage: StageVisit) -> None:
+    page = stage.page
+    for controls in ("nav .plain", "nav select", ".photo-actions button", "[data-lane='1x1'] .switch"):
+        assert page.evaluate(FIND_MISSED, controls) == [], controls
+    complete = page.evaluate(HEIGHTS)
+    page.evaluate("document.querySelector('#answer h2').append(document.createElement('br'), 'a second line')")
+    assert page.evaluate(HEIGHTS) == pytest.approx(complete, abs=3)
+    page.evaluate("document.querySelectorAll('nav, .tiles > *, .rows > *').forEach(part => part.remove())")
+    assert page.evaluate(HEIGHTS) == pytest.approx(complete, abs=3)
+
+
+@pytest.mark.parametrize("stage", [PHONE], indirect=True)
+def test_all_channels_of_a_block_fill_the_width_of_a_phone(stage: StageVisit) -> None:
+    stage.page.locator("[data-lane='1x1'] .more").click()
+    tiles = stage.page.locator("dialog .tile")
+    boxes = [tiles.nth(i).bounding_box() for i in range(5)]
+    assert [box["y"] == boxes[0]["y"] for box in boxes] == [True, True, True, True, False]
+
+
 @pytest.mark.parametrize("stage", [{**PHONE, "query": "?photo=espresso"}], indirect=True)
 def test_a_phone_repeats_a_changed_answer_while_it_is_out_of_view(stage: StageVisit) -> None:
     brief = stage.page.locator(".answer-brief")
@@ -124,7 +154,7 @@ def test_a_phone_repeats_a_changed_answer_while_it_is_out_of_view(stage: StageVi
     expect(brief).to_be_hidden()
     stage.switch("pool")
     expect(brief).to_be_visible()
-    expect(brief).to_have_text(re.compile(r"^espresso [<>\d.]+ % → [<>\d.]+ %$"))
+    expect(brief).to_have_text(re.compile(r"^espresso [<>\d.]+\s% → [<>\d.]+\s%$"))
     stage.page.evaluate("scrollTo(0, 0)")
     expect(brief).to_be_hidden()
 
@@ -548,6 +578,21 @@ def test_a_block_that_fails_to_load_leaves_the_previous_one(stage: StageVisit) -
     stage.page.unroute("**/run/stage_block")
     stage.unfold("3b")
     expect(stage.page.locator("#notice")).to_be_hidden()
+
+
+def test_the_photo_is_shown_again_after_the_connection_was_interrupted(stage: StageVisit) -> None:
+    page = stage.page
+    stage.expects_rejections = True
+    stage.wait_until_idle()
+    for interrupted in ("**/run/stage_scene", "**/examples/macaw.jpg", f"**/examples/{PHOTO}.jpg"):
+        page.route(interrupted, lambda route: route.fulfill(status=400, json={"error": "No connection."}))
+    page.get_by_role("button", name="Example: macaw").click()
+    picture = page.locator(".photo-frame > img")
+    expect(page.locator("#notice")).to_be_visible()
+    wait_until(page, "image => image.complete && !image.naturalWidth", arg=picture.element_handle())
+    page.unroute_all()
+    stage.unfold("3b")
+    wait_until(page, "image => image.complete && image.naturalWidth > 0", arg=picture.element_handle())
 
 
 def test_an_initial_block_that_failed_to_load_is_requested_again_by_a_click(stage: StageVisit) -> None:

@@ -120,7 +120,8 @@ export function createPhoto(root, store, source, controller) {
     const { photo } = store.get();
     if (!photo) return;
     const url = source.photoUrl(photo);
-    if (image.src !== url) image.src = url;
+    const isBroken = image.complete && !image.naturalWidth; // the connection was interrupted
+    if (image.src !== url || isBroken) image.src = url;
     const name = photo.startsWith("example:") ? exampleName(photo.slice(8)) : t("photo.own");
     image.alt = t("photo.alt", { name });
   }
@@ -324,7 +325,8 @@ export function createPhoto(root, store, source, controller) {
       drawExamples();
       drawPhoto();
     }
-    if (changed.has("base")) drawPhoto(); // the server sends a JPEG where the browser cannot decode the photo
+    // The server sends a JPEG where the browser cannot decode the photo. Channels arrive only while there is a connection.
+    if (changed.has("base") || changed.has("channels")) drawPhoto();
     if (changed.has("base")) isSceneCurrent = draggedCrop === null;
     else if (changed.has("crop") || changed.has("photo")) isSceneCurrent = false;
     if (changed.has("base") || changed.has("crop") || changed.has("photo") || changed.has("network")) positionCrop();
