@@ -253,6 +253,14 @@ def test_on_a_phone_the_lens_lies_above_the_laboratory(visit: StageVisit) -> Non
     assert lens["height"] > 200
     assert lens["y"] >= 0
     assert lens["y"] + lens["height"] <= bar["y"] + 1  # heights are whole pixels
+    # On its side, the phone shows the sheet and the best answer above the laboratory.
+    page.set_viewport_size({"width": 844, "height": 390})
+    page.locator(".lens").get_by_role("button", name="Close").click()
+    page.evaluate("scrollTo(0, 0)")
+    bar, best = page.locator("#lab").bounding_box(), page.locator(".rows li").first.bounding_box()
+    assert bar
+    assert best
+    assert best["y"] + best["height"] <= bar["y"]
 
 
 def test_the_chart_names_the_ends_of_its_axes(visit: StageVisit, embedded: PretrainedModel) -> None:

@@ -163,7 +163,12 @@ def test_after_the_lesson_the_tiles_fit_into_their_lanes(visit: StageVisit) -> N
 
 
 @pytest.mark.parametrize(
-    "visit", [{"viewport": {"width": 390, "height": 844}, "locale": "zh-CN", "is_mobile": True}], indirect=True
+    "visit",
+    [
+        {"viewport": {"width": 390, "height": 844}, "locale": "zh-CN", "is_mobile": True},
+        {"viewport": {"width": 844, "height": 390}, "is_mobile": True},
+    ],
+    indirect=True,
 )
 def test_the_next_button_is_in_view_on_a_phone_below_a_long_verdict(visit: StageVisit) -> None:
     visit.open("?photo=honey_bee&step=2")

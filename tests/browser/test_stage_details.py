@@ -702,6 +702,9 @@ def test_text_of_twice_the_size_does_not_overlap_and_is_not_cut_off(visit: Stage
     boxes = sorted((box["x"], box["x"] + box["width"]) for number in numbers.all() if (box := number.bounding_box()))
     assert len(boxes) >= 2
     assert all(left[1] <= right[0] for left, right in pairwise(boxes))
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator("[data-lane='1x1'] .tile").first.click()
+    assert page.evaluate(IS_UNCUT, ".lens-left > *")
 
 
 STYLE = "(element, name) => getComputedStyle(element, name[1]).getPropertyValue(name[0])"
