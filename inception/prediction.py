@@ -91,7 +91,11 @@ class Prediction:
         return self.block(block)[self.slices[block][branch]]
 
     def branches(self, block: str) -> dict[str, np.ndarray]:
-        """Return the outputs (C, H, W) of all four branches of a block."""
+        """Return the outputs (C, H, W) of all four branches of a block.
+
+        Raises:
+            ChoiceError: if there is no such block.
+        """
         return {branch: self.branch(block, branch) for branch in BRANCHES}
 
     @property
@@ -135,7 +139,7 @@ def predict(
 
     Raises:
         ChoiceError: if there is no such precision.
-        ArgumentError: if `photo` is no image, or no RGB image.
+        ArgumentError: if `photo` is no image, or no RGB image, or if the network has not one label for each logit.
         WeightsError: if activations overflow.
     """
     if not isinstance(photo, Image.Image):
@@ -221,6 +225,9 @@ def intermediates(pretrained: PretrainedModel, prediction: Prediction, block: st
     """Return the outputs (C, H, W) of a block's `3x3_reduce`, `5x5_reduce` and `pool` layers.
 
     Computes only these, from the block's input in `prediction`.
+
+    Raises:
+        ChoiceError: if there is no such block.
     """
     module = pretrained.engine.block(block)
     block_input = _block_input(prediction, block)

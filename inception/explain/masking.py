@@ -162,7 +162,7 @@ def class_index(pretrained: PretrainedModel, prediction: Prediction, target: str
         if target.isdecimal() and int(target) < len(labels):
             return int(target)
         containing = [one for one in names if name in one]
-        close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        close = difflib.get_close_matches(name, names, n=3)
         similar = list(dict.fromkeys([*containing[:3], *close]))
     raise ExplanationError(
         "explain_class",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..checks import choice
+from ..errors import ArgumentError
 from ..network.copies import Snapshot, is_plain, plain_copy
 from ..network.fused import fast_engine, fused_engine
 from ..network.inception_v1 import InceptionV1
@@ -104,7 +105,16 @@ class PretrainedModel:
         return self.preprocessing.size
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Compute calibrated probabilities (N, classes) from logits (N, classes)."""
+        """Compute calibrated probabilities (N, classes) from logits (N, classes).
+
+        Raises:
+            ArgumentError: if there is not one label for each logit.
+        """
+        if logits.shape[1] != len(self.labels):
+            raise ArgumentError(
+                f"The network gives {logits.shape[1]} logits, but has {len(self.labels)} labels; name its classes in "
+                "dataclasses.replace(pretrained, labels=...)."
+            )
         return torch.softmax(logits / self.temperature, dim=1)
 
 

@@ -59,7 +59,7 @@ def load(name: str | Path = DEFAULT_MODEL, device: str | torch.device = "cpu") -
     device = usable_device(device)
     if name in loaders:
         pretrained = replace(loaders[str(name)](), imagenet=True)
-    elif Path(name).suffix.lower() in CHECKPOINT_SUFFIXES:
+    elif Path(str(name)).suffix.lower() in CHECKPOINT_SUFFIXES:
         pretrained = load_checkpoint(Path(name))
         check_every_layer(pretrained.name, pretrained.model, _trial_photos(pretrained))
     else:

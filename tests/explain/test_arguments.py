@@ -90,6 +90,21 @@ def test_huge_class_name_is_rejected_without_comparing_it(embedded: PretrainedMo
     assert peak < 2**20
 
 
+@pytest.mark.parametrize(
+    ("wanted", "similar"),
+    [
+        ("cat", "Persian cat, Egyptian cat"),
+        ("espreso", "espresso"),
+        ("xyz", "goldfish, European fire salamander, bullfrog"),
+    ],
+)
+def test_an_unknown_class_is_answered_with_similar_names_only(
+    embedded: PretrainedModel, prediction: Prediction, wanted: str, similar: str
+) -> None:
+    with pytest.raises(UserError, match=f"among them {similar}\\. "):
+        class_index(embedded, prediction, wanted)
+
+
 def test_long_class_name_that_equals_a_label_is_found(embedded: PretrainedModel, prediction: Prediction) -> None:
     long_label = "x" * (CLASS_LETTERS + 1)
     labelled = type("Named", (), {"labels": (*embedded.labels, long_label)})()

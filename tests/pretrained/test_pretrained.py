@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
-from inception import load
+from inception import UserError, load, predict
 from inception.network.fused import HALF
 from inception.pretrained.pretrained import PretrainedModel
 
@@ -27,6 +28,14 @@ def pretrained() -> PretrainedModel:
 def logits(pretrained: PretrainedModel) -> torch.Tensor:
     photo = torch.rand(1, 3, 160, 160, generator=torch.Generator().manual_seed(0))
     return pretrained.engine.logits(photo)
+
+
+def test_a_network_with_another_classifier_needs_its_labels(pretrained: PretrainedModel) -> None:
+    photo = Image.new("RGB", (64, 64))
+    pretrained.model.required_head.classifier = nn.Linear(1024, 2)
+    with pytest.raises(UserError, match="gives 2 logits, but has 200 labels"):
+        predict(pretrained, photo)
+    assert len(predict(replace(pretrained, labels=("cat", "dog")), photo).top(5)) == 2
 
 
 @pytest.mark.parametrize("duplicate", [lambda one: pickle.loads(pickle.dumps(one)), copy.deepcopy])

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -74,8 +75,8 @@ def test_a_loaded_model_cannot_be_changed_by_accident(embedded: PretrainedModel)
 # ---------------------------------------------------------------- names and devices
 
 
-@pytest.mark.parametrize("name", ["resnet50", "../../etc/passwd", "missing.safetensors"])
-def test_an_unknown_name_is_rejected(name: str) -> None:
+@pytest.mark.parametrize("name", ["resnet50", "../../etc/passwd", "missing.safetensors", None, 3])
+def test_an_unknown_name_is_rejected(name: Any) -> None:
     with pytest.raises(WeightsError, match=r"choose one of tiny-imagenet, googlenet, torchvision|There is no file"):
         load(name)
 
