@@ -66,12 +66,12 @@ def atlas(
     ] = "val",
     blocks: Annotated[
         str,
-        typer.Option("--blocks", parser=_blocks, metavar="BLOCKS", help="Whose branches, with commas between them."),
+        typer.Option("--blocks", parser=_blocks, metavar="BLOCKS", help="Blocks to collect, with commas between them."),
     ] = ",".join(BLOCKS),
     channels: Annotated[
         int | None,
         whole_option(
-            "--channels", 1, MAX_CHANNELS, "Of each branch only the N channels that answer most", default="all"
+            "--channels", 1, MAX_CHANNELS, "Of each branch only the N channels that respond most", default="all"
         ),
     ] = None,
     limit: Annotated[

@@ -104,7 +104,16 @@ def train(
         ),
     ] = VAL_SPLIT,
     device: OneDevice = "auto",
-    workers: Annotated[int | None, whole_option("--workers", 0, MAX_WORKERS, "Processes that decode photos")] = None,
+    workers: Annotated[
+        int | None,
+        whole_option(
+            "--workers",
+            0,
+            MAX_WORKERS,
+            "Processes that decode photos",
+            default="1; on a GPU one for each core, up to 16",
+        ),
+    ] = None,
     save_every: Annotated[
         float,
         real_option("--save-every", 0, YEAR_MINUTES * 60, "Time between checkpoints in seconds", metavar="SECONDS"),

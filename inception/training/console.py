@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -42,9 +43,11 @@ def row_text(row: LogRow, classes: int, per_epoch: int) -> str:
     """Format a row of the log as one line; `per_epoch` is the number of steps in an epoch."""
     epoch = f"{row.step / per_epoch:5.1f}" if row.step % per_epoch else f"{row.epoch:3}"
     top5 = f"  top-5 {row.held_out_top5:.1%}" if classes > 5 else ""
+    held_out = f"held out: loss {row.held_out_loss:.3f}  top-1 {row.held_out_top1:.1%}{top5}"
+    if isnan(row.loss):  # evaluated without a step since the row before
+        return f"epoch {epoch}  {row.size} px  {held_out}"
     return (
-        f"epoch {epoch}  {row.size} px  loss {row.loss:.3f}  top-1 {row.top1:.1%}  "
-        f"held out: loss {row.held_out_loss:.3f}  top-1 {row.held_out_top1:.1%}{top5}  "
+        f"epoch {epoch}  {row.size} px  loss {row.loss:.3f}  top-1 {row.top1:.1%}  {held_out}  "
         f"{row.images_per_second:.0f} img/s"
     )
 

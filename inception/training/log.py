@@ -12,7 +12,10 @@ from ..runtime.files import replace_file
 
 @dataclass(frozen=True)
 class LogRow:
-    """One row of the log: means over the steps since the row before, and the evaluation on the held-out photos."""
+    """One row of the log: means over the steps since the row before, and the evaluation on the held-out photos.
+
+    Without such a step, `loss` and `top1` are NaN.
+    """
 
     epoch: int
     step: int

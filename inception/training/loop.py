@@ -150,7 +150,7 @@ def _check_unused(out: Path) -> None:
     if is_file(out / CHECKPOINT):
         raise RecipeError(
             "recipe_out",
-            "{folder} already holds a training; resume it by --resume, or name another folder.",
+            "{folder} already holds a training; resume it with --resume, or name another folder.",
             folder=quoted(str(out)),
         )
     if is_file(out / WEIGHTS):

@@ -137,3 +137,8 @@ def test_the_last_row_of_a_timed_training_shows_how_much_of_its_epoch_it_covers(
     row = LogRow(3, 30, 1.0, 64, 0.1, 50.0, 0.5, 0.9, 0.6, 0.8, 1.0)
     assert row_text(row, 2, per_epoch=10).startswith("epoch   3  64 px")
     assert row_text(replace(row, step=34), 2, per_epoch=10).startswith("epoch   3.4  64 px")
+
+
+def test_a_row_without_a_training_step_shows_the_evaluation_only() -> None:
+    row = LogRow(3, 30, 1.0, 64, 0.1, 0.0, float("nan"), float("nan"), 0.6, 0.8, 1.0)
+    assert row_text(row, 2, per_epoch=10) == "epoch   3  64 px  held out: loss 0.600  top-1 80.0%"
