@@ -19,7 +19,7 @@ def mount(
     app: FastAPI,
     path: str = "/lens",
     *,
-    models: Sequence[str | Path] = (),
+    models: str | Path | Sequence[str | Path] = (),
     device: str = "auto",
     precision: str = "exact",
     mcp: bool = False,
@@ -31,9 +31,9 @@ def mount(
     Args:
         app: the application.
         path: of the page within it.
-        models: networks that visitors may choose, by name or path, the first one being the default. Visitors know a
-            checkpoint by its file's name, so these names differ. If empty, all named ones, and the page begins with
-            GoogLeNet if its weights are here.
+        models: networks that visitors may choose, by name or path, the first one being the default; or one network.
+            Visitors know a checkpoint by its file's name, so these names differ. If empty, all named ones, and the
+            page begins with GoogLeNet if its weights are here.
         device: as `choose_device` takes it.
         precision: as `predict` takes it.
         mcp: whether the page is also an MCP server, at `path` followed by `/gradio_api/mcp/`.
@@ -67,11 +67,12 @@ def mount(
     from .blocks import build, launch_options
     from .http.root_path import MountedPage, MountedRoutes
 
+    named = (models,) if isinstance(models, str | Path) else models
     service = InferenceService(
-        tuple(map(str, models)) or MODEL_NAMES,
+        tuple(map(str, named)) or MODEL_NAMES,
         choose_device(device),
         precision=precision,
-        begins_with_first=bool(models),
+        begins_with_first=bool(named),
     )
     service.pretrained(service.models[0])  # a wrong path is an error now, not at the first photo
     keep = keep_minutes * 60

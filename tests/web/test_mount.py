@@ -143,6 +143,10 @@ def test_uploads_to_the_page_are_deleted_and_files_of_other_apps_are_kept(
 def test_mounting_with_an_unknown_model_or_device_fails(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="There is no file"):
         mount(FastAPI(), models=[tmp_path / "gone.pth"], device="cpu")
+    with pytest.raises(WeightsError, match="There is no file"):
+        mount(FastAPI(), models=tmp_path / "gone.pth", device="cpu")
+    with pytest.raises(WeightsError, match="no weights called 'abacus'"):
+        mount(FastAPI(), models="abacus", device="cpu")
     with pytest.raises(DeviceError, match="choose one of"):
         mount(FastAPI(), device="abacus")
 

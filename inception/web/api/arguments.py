@@ -76,11 +76,12 @@ def _photo(what: str, value: Any) -> dict[str, Any]:
         raise UserError(
             "argument_photo",
             "{what} is {value}; it must be {form}. Please upload the photo to {upload} below the page's address, which "
-            "returns the path.",
+            "returns the path; in Python, send {python}.",
             what=what,
             value=quoted(value),
             form='{"path": "…", "meta": {"_type": "gradio.FileData"}}',
             upload="gradio_api/upload",
+            python='handle_file("photo.jpg")',
         )
     if not is_uploaded(path):
         raise foreign_photo_error(path)

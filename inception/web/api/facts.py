@@ -73,7 +73,7 @@ def fact_endpoints(service: InferenceService, data: Component) -> list[Endpoint]
         return size_report(model, service.pretrained(model).model)
 
     model = model_of(service)
-    names = language("en for its own labels, zh for Chinese names where one is sure")
+    names = language("language of the names: en for its own labels, zh for Chinese names where one is sure")
     return [
         Endpoint(classes, [model, names], [data]),
         Endpoint(reading, [model, BLOCK], [data]),

@@ -27,13 +27,13 @@ BRANCH = replace(ANY_BRANCH, default=BRANCH_NAMES[0])
 CLASS_NAME = replace(ANY_CLASS, default="")
 VIEW = Argument(
     "View",
-    ", ".join(f"{name} for {content}" for name, content in VIEW_CONTENTS.items()),
+    f"what is drawn: {', '.join(f'{name} for {content}' for name, content in VIEW_CONTENTS.items())}",
     choices=VIEWS,
     default=VIEWS[0],
 )
 SCALE = Argument(
     "Colour scale",
-    "shared for one colour scale for all branches, branch for one per branch, channel for one per channel",
+    "the colour scale: shared for one for all branches, branch for one per branch, channel for one per channel",
     choices=tuple(SCALES),
     default=SCALES[0],
 )

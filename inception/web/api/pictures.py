@@ -41,7 +41,7 @@ CLASSES_SHOWN = 3
 CHANNEL_NUMBER = replace(CHANNEL, type=int, default=0, minimum=None)
 KIND = Argument(
     "Kind of file",
-    "sheet for a captioned picture, maps for a zip with all maps of the network, csv or json for numbers",
+    "which file: sheet for a captioned picture, maps for a zip with all maps of the network, csv or json for numbers",
     choices=KINDS,
     default=KINDS[0],
 )

@@ -156,7 +156,13 @@ NUMBER = "it must be a whole number"
 UNREADABLE = "What was sent could not be read"  # JSON has no NaN, no Infinity and no lone surrogates
 INVALID_CALLS: list[tuple[str, Any, str, str, str]] = [
     *(
-        ("predict", [value, NET, 3], "error", 'photo is .*; it must be {"path": "…"', "photo 的值是")
+        (
+            "predict",
+            [value, NET, 3],
+            "error",
+            r'photo is .*; it must be {"path": "….*handle_file\("photo',
+            "photo 的值是",
+        )
         for value in ("photo.jpg", "http://127.0.0.1:9/x.jpg", 3, True, [], {}, {"meta": []}, {"url": 3})
     ),
     ("predict", [None, NET, 3], "error", "A photo is needed; please send one", "需要一张照片"),
