@@ -37,6 +37,6 @@ def test_the_english_notes_are_those_of_the_provenance(
 
 
 def typeset(text: str) -> str:
-    """Return a text with the apostrophes, times signs and numbers of the page."""
-    text = re.sub(r"(\d)x(\d)", r"\1×\2", text.replace("'", "’"))
+    """Return a text with the apostrophes, times signs, numbers and no-break spaces of the page."""
+    text = re.sub(r"(\d)x(\d)", r"\1×\2", text.replace("'", "’").replace(" %", "\N{NO-BREAK SPACE}%"))
     return re.sub(r"\b(\d)(\d{3}) classes", r"\1,\2 classes", text)
